@@ -1,0 +1,63 @@
+"""What the public functions ask of the arrays that they are given."""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array, type_of_object
+from manualnn.errors import DTypeError, ShapeError
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
+
+
+def as_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return the dtype; raise DTypeError unless manualnn computes in it."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found not in {*FLOATS, type_of_object}:
+        message = (
+            f"expected dtype float32, float64 or longdouble (or object, for symbols), got {found}."
+        )
+        raise DTypeError(message)
+    return found
+
+
+def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
+    """Return value as an array of dtype.
+
+    Numbers that are not an array of floats (lists, integers, booleans) are converted. An array of
+    another float type is refused with DTypeError: nothing is cast silently.
+    """
+    given = np.asarray(value)
+    if given.dtype == dtype:
+        return given
+    if given.dtype.kind in "biu" or (given.dtype.kind == "f" and not hasattr(value, "dtype")):
+        return given.astype(dtype)
+    if dtype is type_of_object and given.dtype.kind == "f":
+        return given.astype(dtype)
+    if given.dtype.kind == "f":
+        if given.dtype.newbyteorder("=") == dtype:
+            return given.astype(dtype)
+        message = (
+            f"{name} is {given.dtype}, the parameters are {dtype}; "
+            f"pass {name}.astype(np.{dtype}), or make the parameters {given.dtype}."
+        )
+    else:
+        message = f"{name} must be an array of {dtype}, got one of dtype {given.dtype}."
+    raise DTypeError(message)
+
+
+def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any) -> Array:
+    """Return the input x as an array of shape (N, features)."""
+    x = as_floats(value, dtype, "x")
+    if x.ndim == 2 and features in {None, x.shape[1]}:
+        return x
+    expected = "(N, features)" if features is None else f"(N, {features})"
+    hint = ""
+    if x.ndim == 1 and features in {None, len(x)}:
+        hint = "; pass x[None, :] for a single sample"
+    elif x.ndim == 1 and features == 1:
+        hint = "; pass x[:, None] for one feature"
+    elif x.ndim > 2:
+        hint = "; pass x.reshape(len(x), -1)"
+    message = f"{owner!r} expects x of shape {expected}, got {x.shape}{hint}."
+    raise ShapeError(message)

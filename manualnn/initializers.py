@@ -1,0 +1,133 @@
+"""Random initial values, by torch's names and formulas.
+
+Each function draws an array of float64 from a generator. fan_in and fan_out are the two sizes of a
+weight of shape (out, in); for gain, the recommended factor of a nonlinearity, see calculate_gain.
+Pass one to `Sequential.init`, with functools.partial for its options:
+
+    net.init(seed=0, weight=partial(kaiming_normal, nonlinearity="relu"), bias=zeros)
+"""
+
+import math
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import SpecError
+
+__all__ = [
+    "calculate_gain",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "normal",
+    "uniform",
+    "xavier_normal",
+    "xavier_uniform",
+    "zeros",
+]
+
+Shape = tuple[int, ...]
+
+
+def zeros(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001
+    """Return zeros, as biases are often started."""
+    return np.zeros(shape)
+
+
+def uniform(rng: np.random.Generator, shape: Shape, a: float = 0.0, b: float = 1.0) -> Array:
+    """Draw uniformly in [a, b). Source: torch.nn.init.uniform_."""
+    return rng.uniform(a, b, shape)
+
+
+def normal(rng: np.random.Generator, shape: Shape, mean: float = 0.0, std: float = 1.0) -> Array:
+    """Draw normals with that mean and standard deviation. Source: torch.nn.init.normal_."""
+    return rng.normal(mean, std, shape)
+
+
+def xavier_uniform(rng: np.random.Generator, shape: Shape, gain: float = 1.0) -> Array:
+    """Draw uniformly in ±gain √(6 / (fan_in + fan_out)).
+
+    Source: Glorot & Bengio 2010, equation 16; torch.nn.init.xavier_uniform_.
+    """
+    bound = gain * math.sqrt(6 / sum(_fans(shape)))
+    return uniform(rng, shape, -bound, bound)
+
+
+def xavier_normal(rng: np.random.Generator, shape: Shape, gain: float = 1.0) -> Array:
+    """Draw normals with standard deviation gain √(2 / (fan_in + fan_out)).
+
+    Source: Glorot & Bengio 2010; torch.nn.init.xavier_normal_.
+    """
+    return normal(rng, shape, std=gain * math.sqrt(2 / sum(_fans(shape))))
+
+
+def kaiming_uniform(
+    rng: np.random.Generator,
+    shape: Shape,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+) -> Array:
+    """Draw uniformly in ±gain √(3 / fan), gain = calculate_gain(nonlinearity, a).
+
+    Source: He et al. 2015; torch.nn.init.kaiming_uniform_.
+    """
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3 / _fan(shape, mode))
+    return uniform(rng, shape, -bound, bound)
+
+
+def kaiming_normal(
+    rng: np.random.Generator,
+    shape: Shape,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+) -> Array:
+    """Draw normals with standard deviation gain / √fan, gain = calculate_gain(nonlinearity, a).
+
+    Source: He et al. 2015, equation 10; torch.nn.init.kaiming_normal_.
+    """
+    std = calculate_gain(nonlinearity, a) / math.sqrt(_fan(shape, mode))
+    return normal(rng, shape, std=std)
+
+
+_GAINS = {
+    "linear": 1.0,
+    "sigmoid": 1.0,
+    "tanh": 5 / 3,
+    "relu": math.sqrt(2),
+    "selu": 3 / 4,
+}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """Return torch's recommended factor for the weights before that nonlinearity.
+
+    linear and sigmoid 1, tanh 5/3, relu √2, selu 3/4, leaky_relu √(2 / (1 + slope²)) with slope =
+    param, 0.01 where None. Source: torch.nn.init.calculate_gain.
+    """
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    if nonlinearity not in _GAINS:
+        known = ", ".join([*_GAINS, "leaky_relu"])
+        message = f"nonlinearity must be one of {known}; got {nonlinearity!r}."
+        raise SpecError(message)
+    return _GAINS[nonlinearity]
+
+
+def _fans(shape: Shape) -> tuple[int, int]:
+    """Return fan_in and fan_out of a weight of shape (out, in)."""
+    if len(shape) != 2:
+        message = (
+            f"fan_in and fan_out need a weight of shape (out, in), got shape {shape}; "
+            f"use zeros, uniform or normal for a bias."
+        )
+        raise SpecError(message)
+    return shape[1], shape[0]
+
+
+def _fan(shape: Shape, mode: str) -> int:
+    fans = dict(zip(("fan_in", "fan_out"), _fans(shape), strict=True))
+    if mode not in fans:
+        message = f"mode must be 'fan_in' or 'fan_out', got {mode!r}."
+        raise SpecError(message)
+    return fans[mode]

@@ -1,0 +1,16 @@
+"""The layers, and the one table through which everything else finds them."""
+
+from manualnn.layers import activations, dropout, linear
+from manualnn.layers.activations import *
+from manualnn.layers.base import Layer
+from manualnn.layers.dropout import *
+from manualnn.layers.linear import *
+
+__all__ = ["LAYERS", "Layer"]
+__all__ += activations.__all__
+__all__ += dropout.__all__
+__all__ += linear.__all__
+
+LAYERS: dict[str, type[Layer]] = {
+    name: vars(module)[name] for module in (linear, activations, dropout) for name in module.__all__
+}

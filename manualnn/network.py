@@ -1,0 +1,366 @@
+"""Sequential: layers one after another, forwards and backwards.
+
+With y₀ = x and yᵢ₊₁ = fᵢ(yᵢ; θᵢ), the loss is L(y_last, t). Backpropagation is the chain rule from
+the end to the beginning:
+
+    δ = ∂L/∂y_last;    for each layer from the last:    ∂L/∂θᵢ from δ,    then δ ← ∂L/∂yᵢ
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, overload
+
+import numpy as np
+
+from manualnn.checks import as_batch, as_dtype
+from manualnn.elementary import Array
+from manualnn.errors import ShapeError, SpecError
+from manualnn.layers import LAYERS, Layer
+from manualnn.losses import Loss
+from manualnn.parameters import Parameters
+from manualnn.spec import from_spec, to_spec
+from manualnn.workspace import Buffers, Workspace
+
+__all__ = ["Sequential"]
+
+Initializer = Callable[[np.random.Generator, tuple[int, ...]], Array]
+Noise = Mapping[str, Array]
+LayersArrays = tuple[Mapping[str, Array], ...]
+
+
+class Sequential:
+    """Layers, each taking the output of the one before; immutable, and without any state.
+
+    Examples
+    --------
+    >>> net = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2))
+    >>> params = net.init(seed=0)
+    >>> net.forward(params, np.zeros((1, 3))).shape
+    (1, 2)
+
+    Raises
+    ------
+    SpecError
+        If something is no layer, or the width of one does not fit the next.
+
+    """
+
+    __slots__ = ("_first", "in_features", "layers", "out_features", "shapes")
+
+    layers: tuple[Layer, ...]
+    """The layers, first to last."""
+    in_features: int | None
+    """Width of the input; None where no layer fixes it."""
+    out_features: int | None
+    """Width of the output; None where no layer fixes it."""
+    shapes: dict[str, tuple[int, ...]]
+    """Key and shape of every parameter; the keys are torch's ("0.weight", …)."""
+
+    def __init__(self, *layers: Layer) -> None:
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                message = (
+                    f"layer {i} must be a Layer, got {layer!r}; write Sequential(Linear(3, 2), "
+                    f"Sigmoid(), Linear(2, 2)), without a list."
+                )
+                raise SpecError(message)
+        self.layers = layers
+        self.shapes = {
+            f"{i}.{name}": shape
+            for i, layer in enumerate(layers)
+            for name, shape in layer.shapes().items()
+        }
+        self.in_features = next(
+            (layer.in_features for layer in layers if hasattr(layer, "in_features")),
+            None,
+        )
+        self.out_features = None
+        if self.in_features is not None:
+            self.out_features = self._widths(self.in_features)[-1]
+        # Below the first layer with parameters no derivative is needed, unless it is asked for.
+        self._first = min((int(key.partition(".")[0]) for key in self.shapes), default=len(layers))
+
+    def __repr__(self) -> str:
+        """Return the expression that builds it."""
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the layers are the same."""
+        return isinstance(other, Sequential) and self.layers == other.layers
+
+    def __hash__(self) -> int:
+        """Hash by the layers."""
+        return hash(self.layers)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the JSON form, {"layers": [{"type": "Linear", …}, …]}."""
+        return {"layers": [to_spec(layer) for layer in self.layers]}
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "Sequential":
+        """Build the network from its JSON form; the other parts of a run's form are not read.
+
+        Raises SpecError where a layer is unknown or described wrongly.
+        """
+        if not isinstance(spec, Mapping) or not isinstance(spec.get("layers"), list | tuple):
+            message = f'expected {{"layers": [{{"type": "Linear", …}}, …]}}, got {spec!r}.'
+            raise SpecError(message)
+        return cls(*(from_spec(s, LAYERS, f"layers[{i}]") for i, s in enumerate(spec["layers"])))
+
+    # ------------------------------------------------------------------ parameters
+
+    def init(
+        self,
+        seed: int | np.random.Generator | None = None,
+        dtype: Any = np.float64,
+        **initializers: Initializer,
+    ) -> Parameters:
+        """Return random initial parameters.
+
+        Parameters
+        ----------
+        seed : int, Generator or None
+            The same seed gives the same values (rounded to dtype); None gives others every time.
+        dtype : data type
+            float32, float64 or longdouble.
+        **initializers : callable (generator, shape) → array
+            By the parameter's name (`weight=xavier_uniform, bias=zeros`), instead of what the
+            layer does by default, which is what torch does.
+
+        """
+        rng = np.random.default_rng(seed)
+        params = Parameters(self.shapes, dtype=dtype)
+        unknown = set(initializers) - {key.partition(".")[2] for key in self.shapes}
+        if unknown:
+            message = (
+                f"no layer has a parameter {' or '.join(sorted(unknown))}; "
+                f"there are {', '.join(self.shapes) or 'none'}."
+            )
+            raise SpecError(message)
+        for layer, views in zip(self.layers, params.layers, strict=False):
+            drawn = layer.init(rng)
+            for name, view in views.items():
+                make = initializers.get(name)
+                view[...] = make(rng, view.shape) if make else drawn[name]
+        return params
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], dtype: Any = None) -> Parameters:
+        """Return parameters with the values of a state_dict, torch's or `Parameters.state_dict`'s.
+
+        dtype is that of the arrays, unless another is asked for. Nothing is shared with them.
+        Raises ShapeError where a key is missing or not known, or a shape differs.
+        """
+        arrays = {key: _as_numpy(value) for key, value in state_dict.items()}
+        missing, unknown = self.shapes.keys() - arrays.keys(), arrays.keys() - self.shapes.keys()
+        if missing or unknown:
+            message = (
+                f"the state_dict does not fit {self!r}: "
+                f"missing {_listed(missing)}; not known {_listed(unknown)}."
+            )
+            raise ShapeError(message)
+        if dtype is None:
+            dtype = np.result_type(*arrays.values()) if arrays else np.float64
+        params = Parameters(self.shapes, dtype=dtype)
+        for key, view in params.items():
+            if arrays[key].shape != view.shape:
+                message = f"{key} must have shape {view.shape}, got {arrays[key].shape}."
+                raise ShapeError(message)
+            view[...] = arrays[key]
+        return params
+
+    def layer_arrays(self, params: Parameters) -> LayersArrays:
+        """Return the arrays of each layer, after making sure that they are this network's."""
+        if params.shapes != self.shapes:
+            message = (
+                f"these are parameters of another network: got {params!r}, "
+                f"expected {', '.join(f'{k} {s}' for k, s in self.shapes.items()) or 'none'}."
+            )
+            raise ShapeError(message)
+        return params.layers + ({},) * (len(self.layers) - len(params.layers))
+
+    # ------------------------------------------------------------------ forwards
+
+    def forward(self, params: Parameters, x: Any, *, noise: Noise | None = None) -> Array:
+        """Return the outputs y of shape (N, out) for the inputs x of shape (N, in).
+
+        Pure and thread-safe. With noise (see `sample`) it is the output of a training step, without
+        it the prediction. Raises ShapeError or DTypeError where x does not fit.
+        """
+        x = y = as_batch(x, params.dtype, self.in_features, self)
+        with np.errstate(all="ignore"):
+            for layer, arrays in zip(self.layers, self._arrays(params, y, noise), strict=True):
+                y = layer.forward(arrays, y)
+        return y if self.layers else x.copy()
+
+    def sample(self, seed: int | np.random.Generator | None, x: Any, dtype: Any = None) -> Noise:
+        """Draw what is random in one training step over the inputs x (dropout masks).
+
+        Returns a mapping such as {"1.mask": array}, empty for a network without random layers. The
+        dtype is x's, unless another is given.
+        """
+        x = np.asarray(x)
+        x = as_batch(x, x.dtype, self.in_features, self)
+        rng = np.random.default_rng(seed)
+        buffers = Workspace(self, as_dtype(dtype or x.dtype), *x.shape).first(len(x))
+        drawn = self.draw(rng, ({},) * len(self.layers), buffers)
+        return {f"{i}.{name}": array for i, own in enumerate(drawn) for name, array in own.items()}
+
+    # ------------------------------------------------------------------ backwards
+
+    @overload
+    def value_and_grad(
+        self,
+        params: Parameters,
+        loss: Loss,
+        x: Any,
+        t: Any,
+        *,
+        noise: Noise | None = None,
+        input_grad: Literal[False] = False,
+    ) -> tuple[Any, Parameters]: ...
+
+    @overload
+    def value_and_grad(
+        self,
+        params: Parameters,
+        loss: Loss,
+        x: Any,
+        t: Any,
+        *,
+        noise: Noise | None = None,
+        input_grad: Literal[True],
+    ) -> tuple[Any, Parameters, Array]: ...
+
+    def value_and_grad(
+        self,
+        params: Parameters,
+        loss: Loss,
+        x: Any,
+        t: Any,
+        *,
+        noise: Noise | None = None,
+        input_grad: bool = False,
+    ) -> tuple[Any, Parameters] | tuple[Any, Parameters, Array]:
+        """Return the loss L and its gradient with respect to every parameter, ∂L/∂θ.
+
+        Parameters
+        ----------
+        params : Parameters
+            θ; its dtype is the dtype of everything.
+        loss : Loss
+            Which L.
+        x : array (N, in)
+            Inputs.
+        t : array
+            Targets, as the loss takes them.
+        noise : mapping, optional
+            What is random in a training step, from `sample`; None for the prediction's loss.
+        input_grad : bool
+            Whether to return ∂L/∂x, shape (N, in), as well.
+
+        Returns
+        -------
+        L : scalar of the parameters' dtype
+        grads : Parameters
+        dx : array (N, in), only with input_grad
+
+        Raises
+        ------
+        ShapeError, DTypeError
+            Where x, t, noise or params do not fit.
+
+        """
+        x = as_batch(x, params.dtype, self.in_features, self)
+        arrays = self._arrays(params, x, noise)
+        grads = params.zeros_like()
+        buffers = Workspace(self, params.dtype, *x.shape).first(len(x))
+        with np.errstate(all="ignore"):
+            y = self.run_forward(arrays, x, buffers)
+            loss.require_outputs(y)
+            value, _ = loss.forward_and_backward(y, loss.targets(t, y), out=buffers.dy[-1])
+            dx = self.run_backward(arrays, x, buffers, grads, input_grad=input_grad)
+        return (value, grads, dx) if input_grad else (value, grads)
+
+    def draw(
+        self, rng: np.random.Generator, arrays: LayersArrays, buffers: Buffers
+    ) -> LayersArrays:
+        """Draw what is random in a step into the buffers; return it beside each layer's arrays."""
+        for layer, drawn in zip(self.layers, buffers.drawn, strict=True):
+            layer.sample(drawn, rng)
+        return tuple({**own, **drawn} for own, drawn in zip(arrays, buffers.drawn, strict=True))
+
+    def run_forward(self, arrays: LayersArrays, x: Array, buffers: Buffers) -> Array:
+        """Write every layer's output into the buffers and return the last. Checks nothing."""
+        y = x
+        for layer, params, out in zip(self.layers, arrays, buffers.y, strict=True):
+            y = layer.forward(params, y, out=out)
+        return y
+
+    def run_backward(
+        self,
+        arrays: LayersArrays,
+        x: Array,
+        buffers: Buffers,
+        grads: Parameters,
+        *,
+        input_grad: bool = False,
+    ) -> Array:
+        """From ∂L/∂y in the last buffer, write ∂L/∂θ into grads; return ∂L/∂x if it is asked for.
+
+        Checks nothing. Without input_grad what it returns has no meaning.
+        """
+        dy = buffers.dy[-1]
+        for i in reversed(range(0 if input_grad else self._first, len(self.layers))):
+            layer, y_in, y_out = self.layers[i], buffers.y[i - 1] if i else x, buffers.y[i]
+            if i < len(grads.layers) and grads.layers[i]:
+                layer.backward_params(arrays[i], y_in, y_out, dy, grads.layers[i])
+            if input_grad or i > self._first:
+                dy = layer.backward(arrays[i], y_in, y_out, dy, out=buffers.dy[i])
+        return dy
+
+    # ------------------------------------------------------------------ helpers
+
+    def _widths(self, in_features: int) -> list[int]:
+        """Return the width of the input and of every layer's output."""
+        widths = [in_features]
+        for i, layer in enumerate(self.layers):
+            try:
+                widths.append(layer.width(widths[-1]))
+            except SpecError as error:
+                message = f"layer {i}: {error} from the layers before it."
+                raise SpecError(message) from None
+        return widths
+
+    def _arrays(self, params: Parameters, x: Array, noise: Noise | None) -> LayersArrays:
+        """Return for each layer its parameters and its share of the noise."""
+        views = self.layer_arrays(params)
+        if not noise:
+            return views
+        widths = self._widths(x.shape[1])
+        expected = {
+            f"{i}.{name}": shape
+            for i, layer in enumerate(self.layers)
+            for name, shape in layer.sample_shapes((len(x), widths[i])).items()
+        }
+        given = {key: np.shape(array) for key, array in noise.items()}
+        if given != expected:
+            message = f"noise must have {expected}, got {given}; draw it with sample(seed, x)."
+            raise ShapeError(message)
+        split = [key.partition(".") for key in noise]
+        return tuple(
+            {**own, **{name: noise[f"{j}.{name}"] for j, _, name in split if int(j) == i}}
+            for i, own in enumerate(views)
+        )
+
+
+def _as_numpy(value: Any) -> Array:
+    """Return an array of what may be a torch tensor that still wants a gradient."""
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+
+
+def _natural(key: str) -> list[int | str]:
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
+
+
+def _listed(keys: set[str]) -> str:
+    return ", ".join(sorted(keys, key=_natural)) or "none"

@@ -1,0 +1,125 @@
+"""Parameters: one vector, and named views into it."""
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from manualnn.checks import as_dtype
+from manualnn.elementary import Array
+from manualnn.errors import ShapeError
+
+__all__ = ["Parameters"]
+
+
+class Parameters(Mapping[str, Array]):
+    """Weights and biases θ as one contiguous vector, and as named arrays that are views into it.
+
+    A mapping from torch's `Sequential` keys ("0.weight", "0.bias", "2.weight", …) to arrays of
+    torch's shapes. Writing to a view writes to the vector, and the other way round. Gradients have
+    the same form.
+
+    Parameters
+    ----------
+    shapes : mapping from key to shape
+        As `Sequential.shapes` gives it. The order is the order in the vector.
+    vector : array (P,), optional
+        The values. It is used as it is, not copied, if it is a contiguous vector; zeros if None.
+    dtype : data type, optional
+        Of the zeros; float64 by default.
+
+    Attributes
+    ----------
+    vector : array (P,)
+        All parameters, layer by layer.
+    layers : tuple of dict
+        For each layer of the network up to the last with parameters: {"weight": view, …}.
+
+    """
+
+    __slots__ = ("_views", "layers", "shapes", "vector")
+
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        vector: Array | None = None,
+        *,
+        dtype: Any = np.float64,
+    ) -> None:
+        size = sum(map(prod, shapes.values()))
+        if vector is None:
+            vector = np.zeros(size, as_dtype(dtype))
+        as_dtype(vector.dtype)
+        if vector.shape != (size,):
+            message = f"the parameters need a vector of shape ({size},), got {vector.shape}."
+            raise ShapeError(message)
+        self.shapes = dict(shapes)
+        self.vector = np.ascontiguousarray(vector)
+        self._views: dict[str, Array] = {}
+        self.layers: tuple[dict[str, Array], ...] = ()
+        start = 0
+        by_layer: dict[int, dict[str, Array]] = {}
+        for key, shape in self.shapes.items():
+            stop = start + prod(shape)
+            view = self.vector[start:stop].reshape(shape)
+            layer, _, name = key.partition(".")
+            by_layer.setdefault(int(layer), {})[name] = view
+            self._views[key] = view
+            start = stop
+        depth = max(by_layer, default=-1) + 1
+        self.layers = tuple(by_layer.get(i, {}) for i in range(depth))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The data type of every parameter."""
+        return self.vector.dtype
+
+    def __getitem__(self, key: str) -> Array:
+        """Return the array of that name, a view."""
+        try:
+            return self._views[key]
+        except KeyError:
+            message = f"there is no parameter {key!r}; there are {', '.join(self) or 'none'}."
+            raise KeyError(message) from None
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, in the vector's order."""
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        """Return the number of named arrays."""
+        return len(self._views)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether names, shapes, data type and every value are the same (NaN equals nothing)."""
+        if not isinstance(other, Parameters):
+            return NotImplemented
+        return (
+            self.shapes == other.shapes
+            and self.dtype == other.dtype
+            and bool(np.array_equal(self.vector, other.vector))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        """Return names and shapes."""
+        arrays = ", ".join(f"{key} {shape}" for key, shape in self.shapes.items())
+        return f"Parameters({self.vector.size} {self.dtype}: {arrays})"
+
+    def copy(self) -> "Parameters":
+        """Return parameters of the same values that share no memory with these."""
+        return Parameters(self.shapes, self.vector.copy())
+
+    def zeros_like(self) -> "Parameters":
+        """Return zeros of the same names, shapes and data type."""
+        return Parameters(self.shapes, np.zeros_like(self.vector))
+
+    def astype(self, dtype: Any) -> "Parameters":
+        """Return a copy in another data type."""
+        return Parameters(self.shapes, self.vector.astype(as_dtype(dtype)))
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return a copy of every array under torch's key, ready for `load_state_dict` of either."""
+        return {key: view.copy() for key, view in self.items()}

@@ -1,0 +1,432 @@
+"""Trainer: forward, loss, backward, update, over and over until it is good enough."""
+
+import importlib
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from manualnn.checks import as_batch, as_dtype
+from manualnn.elementary import Array
+from manualnn.errors import DivergedError, MissingExtraError, ShapeError, SpecError
+from manualnn.losses import LOSSES, Loss, MSELoss
+from manualnn.network import Sequential
+from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
+from manualnn.parameters import Parameters
+from manualnn.spec import from_spec, to_spec
+from manualnn.workspace import Workspace
+
+__all__ = ["History", "Trainer"]
+
+
+@dataclass
+class History:
+    """What happened in a `Trainer.fit`."""
+
+    loss: list[float] = field(default_factory=list)
+    """For each epoch the loss over its samples, each measured before the step that used it."""
+    seconds: float = 0.0
+    """Duration."""
+    stopped: str = ""
+    """Why it ended: "epochs", "target_loss", "callback", "interrupted" or "diverged"."""
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return len(self.loss)
+
+
+Callback = Callable[["Trainer", History], bool | None]
+
+
+class _NotFiniteError(Exception):
+    """The loss, or a parameter after the update, is not finite; the parameters are restored."""
+
+
+class Trainer:
+    """A network, a loss and an update rule, with the parameters and the state that they change.
+
+    Parameters
+    ----------
+    net : Sequential
+        The network; trained as it is, with Dropout active in training.
+    loss : Loss
+        What to make small.
+    rule : Optimizer
+        How.
+    seed : int, Generator or None
+        Of the initial parameters (those of net.init(seed)), the shuffling and the dropout.
+    dtype : data type
+        float32, float64 or longdouble; that of `params` where those are given.
+    params : Parameters, optional
+        Where to start from; they are copied.
+
+    Attributes
+    ----------
+    params : Parameters
+        The current parameters: always the same object, changed in place by every step.
+    state : dict
+        The optimizer's state.
+    steps : int
+        Steps done so far.
+
+    Examples
+    --------
+    >>> trainer = Trainer(net, MSELoss(), SGD(lr=0.02), seed=0)
+    >>> history = trainer.fit(x, t, epochs=1000, batch_size=32, target_loss=1e-3)
+    >>> y = trainer.predict(x)
+
+    """
+
+    def __init__(
+        self,
+        net: Sequential,
+        loss: Loss,
+        rule: Optimizer,
+        *,
+        seed: int | np.random.Generator | None = 0,
+        dtype: Any = np.float64,
+        params: Parameters | None = None,
+    ) -> None:
+        self.net = net
+        self.loss = loss
+        self.rule = rule
+        root = np.random.default_rng(seed)
+        self.params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
+        self._rng = root.spawn(1)[0]
+        self._arrays = net.layer_arrays(self.params)
+        self.state = rule.init(self.params)
+        self.steps = 0
+        self._grads = self.params.zeros_like()
+        self._last_finite = self.params.vector.copy()
+        self._updating = False
+        self._workspace: Workspace | None = None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; may be set at any time."""
+        return self.rule.lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.rule = replace(self.rule, lr=lr)
+
+    def spec(self) -> dict[str, Any]:
+        """Return the JSON form of the run: layers, loss, optimizer and dtype."""
+        return {
+            **self.net.spec(),
+            "loss": to_spec(self.loss),
+            "optimizer": to_spec(self.rule),
+            "dtype": str(self.params.dtype),
+        }
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: Mapping[str, Any],
+        *,
+        seed: int | np.random.Generator | None = 0,
+        params: Parameters | None = None,
+    ) -> "Trainer":
+        """Build a trainer from the JSON form; MSELoss, SGD and float64 where it says nothing."""
+        loss = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
+        rule = SGD()
+        if "optimizer" in spec:
+            rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")  # type: ignore[assignment]
+        dtype = spec.get("dtype", "float64")
+        return cls(Sequential.from_spec(spec), loss, rule, seed=seed, dtype=dtype, params=params)
+
+    # ------------------------------------------------------------------ prediction
+
+    def predict(self, x: Any) -> Array:
+        """Return the outputs for x of shape (N, in): shape (N, out). Thread-safe."""
+        return self.net.forward(self.params, x)
+
+    def classify(self, x: Any) -> tuple[Array, Array]:
+        """Return for x of shape (N, in) the class and its probability, as the loss defines them.
+
+        Raises SpecError where the loss is one for regression.
+        """
+        with np.errstate(all="ignore"):
+            return self.loss.classify(self.predict(x))
+
+    # ------------------------------------------------------------------ training
+
+    def step(self, x: Any, t: Any) -> float:
+        """Do one step on the batch x (N, in), t; return the loss before it.
+
+        Raises ShapeError or DTypeError where x or t does not fit, and DivergedError where the loss
+        or a parameter would no longer be finite; then the parameters stay as they were.
+        """
+        x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
+        t = self._targets(t, x)
+        try:
+            return self._step(x, t)
+        except _NotFiniteError as reason:
+            raise self._diverged(reason, None, math.nan, History()) from None
+
+    def fit(
+        self,
+        x: Any,
+        t: Any,
+        *,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        shuffle: bool = True,
+        target_loss: float | None = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+    ) -> History:
+        """Train until the number of epochs, or the target loss, is reached.
+
+        Parameters
+        ----------
+        x : array (N, in)
+            Inputs.
+        t : array
+            Targets, as the loss takes them.
+        epochs : int
+            How often to go through all samples, at most.
+        batch_size : int, optional
+            Samples a step; all of them if None. The last batch of an epoch may be smaller.
+        shuffle : bool
+            Whether to go through the samples in another order in every epoch, drawn from the seed.
+        target_loss : float, optional
+            Stop after the first epoch whose loss is at most this.
+        callbacks : iterable of callable (trainer, history)
+            Called after every epoch; a true result ends the training.
+        progress : bool, optional
+            Whether to show a progress bar; if None, where standard error is a terminal and tqdm is
+            installed.
+
+        Returns
+        -------
+        History
+            Also after Ctrl-C, then with the parameters of the last finished step.
+
+        Raises
+        ------
+        ShapeError, DTypeError, ValueError
+            Where x or t does not fit, is empty or is not finite.
+        DivergedError
+            Where the loss or a parameter is no longer finite; the parameters are then those of the
+            last step after which they were.
+
+        """
+        x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
+        t = self._targets(t, x)
+        _require_finite(x, "x")
+        _require_finite(t, "t")
+        batches = _Batches(x, t, batch_size, self._rng if shuffle else None)
+        _require_count("epochs", epochs, 0)
+        history = History(stopped="epochs")
+        callbacks = list(callbacks)
+        started = time.perf_counter()
+        with _bar(epochs, progress) as bar, _interrupt_noted() as interrupted:
+            try:
+                for _ in range(epochs):
+                    loss = self._epoch(batches, interrupted, history)
+                    history.loss.append(loss)
+                    history.seconds = time.perf_counter() - started
+                    bar(loss)
+                    if sum(bool(callback(self, history)) for callback in callbacks):
+                        history.stopped = "callback"
+                        break
+                    if target_loss is not None and loss <= target_loss:
+                        history.stopped = "target_loss"
+                        break
+                    if interrupted():
+                        raise KeyboardInterrupt  # noqa: TRY301
+            except KeyboardInterrupt:
+                if self._updating:
+                    self._restore()
+                history.stopped = "interrupted"
+        history.seconds = time.perf_counter() - started
+        return history
+
+    def _epoch(
+        self, batches: "_Batches", interrupted: Callable[[], bool], history: History
+    ) -> float:
+        """Go through the samples once; return their loss."""
+        total = weight = 0.0
+        last = history.loss[-1] if history.loss else math.nan
+        for x, t in batches:
+            if interrupted():
+                raise KeyboardInterrupt
+            try:
+                loss = self._step(x, t)
+            except _NotFiniteError as reason:
+                history.stopped = "diverged"
+                raise self._diverged(reason, history.epochs + 1, last, history) from None
+            share = float(self.loss.divisor(self._y, t))
+            total += loss * share
+            weight += share
+            last = loss
+        return total if self.loss.reduction == "sum" else total / (weight or 1)
+
+    def _step(self, x: Array, t: Array) -> float:
+        """Forward, loss, backward, update; checks nothing but that the numbers stay finite."""
+        n, features = x.shape
+        work = self._workspace
+        if work is None or n > work.capacity or features != work.in_features:
+            work = self._workspace = Workspace(self.net, self.params.dtype, n, features)
+        buffers = work.first(n)
+        arrays = self._arrays
+        with np.errstate(all="ignore"):
+            if work.random:
+                arrays = self.net.draw(self._rng, arrays, buffers)
+            y = self._y = self.net.run_forward(arrays, x, buffers)
+            self.loss.require_outputs(y)
+            value, _ = self.loss.forward_and_backward(y, t, out=buffers.dy[-1])
+            loss = float(value)
+            if not math.isfinite(loss):
+                message = f"the loss is {loss}"
+                raise _NotFiniteError(message)
+            self.net.run_backward(arrays, x, buffers, self._grads)
+            np.copyto(self._last_finite, self.params.vector)
+            self._updating = True
+            self.rule.update(self.params, self._grads, self.state)
+            if not _all_finite(self.params.vector):
+                self._restore()
+                self.state = self.rule.init(self.params)
+                message = "a parameter is not finite"
+                raise _NotFiniteError(message)
+            self._updating = False
+        self.steps += 1
+        return loss
+
+    def _restore(self) -> None:
+        np.copyto(self.params.vector, self._last_finite)
+        self._updating = False
+
+    def _targets(self, t: Any, x: Array) -> Array:
+        """Return t, checked against outputs of the shape that x will give."""
+        if not len(x):
+            message = f"training needs at least one sample, got x of shape {x.shape}."
+            raise ShapeError(message)
+        width = self.net.out_features or x.shape[1]
+        return self.loss.targets(t, np.broadcast_to(x[:1, :1], (len(x), width)))
+
+    def _diverged(
+        self, reason: Exception, epoch: int | None, last_loss: float, history: History
+    ) -> DivergedError:
+        where = f"step {self.steps + 1}" if epoch is None else f"epoch {epoch}"
+        message = (
+            f"training diverged in {where}: {reason}; the last finite loss was {last_loss:.6g}. "
+            f"The parameters are those of the last step with finite values ({self.steps} steps "
+            f"done). Try a smaller learning rate than {self.lr:g}, inputs standardised to mean 0 "
+            f"and deviation 1, or smaller initial weights."
+        )
+        return DivergedError(message, epoch=epoch, last_loss=last_loss, history=history)
+
+
+class _Batches:
+    """The batches of an epoch, in a new order on each pass. The next batch overwrites the last."""
+
+    def __init__(
+        self, x: Array, t: Array, batch_size: int | None, rng: np.random.Generator | None
+    ) -> None:
+        if batch_size is not None:
+            _require_count("batch_size", batch_size, 1)
+        self._size = min(batch_size or len(x), len(x))
+        self._x, self._t = x, t
+        # The order means nothing to a step on all samples.
+        self._rng = rng if self._size < len(x) else None
+        if self._rng:
+            self._room = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
+
+    def __iter__(self) -> Iterator[tuple[Array, Array]]:
+        n, size = len(self._x), self._size
+        order = self._rng.permutation(n) if self._rng else None
+        for start in range(0, n, size):
+            part = slice(start, min(start + size, n))
+            if order is None:
+                yield self._x[part], self._t[part]
+            else:
+                chosen = order[part]
+                x, t = (room[: len(chosen)] for room in self._room)
+                # mode="clip" lets take write straight into out; the indices are in range.
+                np.take(self._x, chosen, axis=0, out=x, mode="clip")
+                np.take(self._t, chosen, axis=0, out=t, mode="clip")
+                yield x, t
+
+
+def _require_finite(values: Array, name: str) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        message = (
+            f"{name} must be finite, got {values[where]} at index {where}; "
+            f"remove or fill such entries before training."
+        )
+        raise ValueError(message)
+
+
+def _require_count(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        message = f"{name} must be an integer of at least {least}, got {value!r}."
+        raise SpecError(message)
+
+
+def _all_finite(vector: Array) -> bool:
+    # The dot product is finite only if every entry is, and costs a tenth of looking at each.
+    return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
+
+
+@contextmanager
+def _interrupt_noted() -> Iterator[Callable[[], bool]]:
+    """Note a first Ctrl-C instead of raising it in the middle of a step; the second one raises."""
+    noted = threading.Event()
+
+    def note(number: int, frame: Any) -> None:  # noqa: ARG001
+        noted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not ours:
+        yield noted.is_set
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted.is_set
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def _bar(epochs: int, wanted: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
+    """Show a progress bar where it is wanted; yields what to call after every epoch."""
+    make = _find_tqdm(wanted)
+    if make is None:
+        yield lambda _: None
+        return
+    with make(total=epochs, unit="epoch", desc="training") as bar:
+
+        def advance(loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
+            bar.update()
+
+        yield advance
+
+
+def _find_tqdm(wanted: bool | None) -> Any:  # noqa: FBT001
+    """Return tqdm's progress bar if one is wanted, or if a person is looking and it is there."""
+    if wanted or (wanted is None and sys.stderr is not None and sys.stderr.isatty()):
+        try:
+            return importlib.import_module("tqdm").tqdm
+        except ImportError:
+            if wanted:
+                message = (
+                    "a progress bar needs tqdm; pip install 'manualnn[cli]', or progress=False."
+                )
+                raise MissingExtraError(message) from None
+    return None
