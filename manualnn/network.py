@@ -97,7 +97,7 @@ class Sequential:
         return {"layers": [to_spec(layer) for layer in self.layers]}
 
     @classmethod
-    def from_spec(cls, spec: Mapping[str, Any]) -> "Sequential":
+    def from_spec(cls, spec: Any) -> "Sequential":
         """Build the network from its JSON form; the other parts of a run's form are not read.
 
         Raises SpecError where a layer is unknown or described wrongly.

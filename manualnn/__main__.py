@@ -1,0 +1,18 @@
+"""The command `manualnn`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, which needs the extra `cli`."""
+    try:
+        import click  # noqa: F401
+    except ImportError:
+        sys.exit("manualnn: the command line needs an extra; pip install 'manualnn[cli]'.")
+    from manualnn.cli import cli
+
+    cli(prog_name="manualnn")
+
+
+if __name__ == "__main__":
+    main()
