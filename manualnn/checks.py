@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.elementary import Array, type_of_object
+from manualnn.elementary import OBJECT, Array
 from manualnn.errors import DTypeError, ShapeError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
@@ -13,7 +13,7 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype; raise DTypeError unless manualnn computes in it."""
     found: np.dtype[Any] = np.dtype(dtype)
-    if found not in {*FLOATS, type_of_object}:
+    if found not in {*FLOATS, OBJECT}:
         message = (
             f"expected dtype float32, float64 or longdouble (or object, for symbols), got {found}."
         )
@@ -32,7 +32,7 @@ def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
         return given
     if given.dtype.kind in "biu" or (given.dtype.kind == "f" and not hasattr(value, "dtype")):
         return given.astype(dtype)
-    if dtype is type_of_object and given.dtype.kind == "f":
+    if dtype is OBJECT and given.dtype.kind == "f":
         return given.astype(dtype)
     if given.dtype.kind == "f":
         if given.dtype.newbyteorder("=") == dtype:

@@ -16,15 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-type_of_object = np.dtype(object)
-
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
+
+OBJECT = np.dtype(object)
+"""The dtype of arrays of symbols."""
 
 
 def is_symbolic(x: Array) -> bool:
     """Whether the elements of x are objects with mathematics of their own."""
-    return x.dtype is type_of_object
+    return x.dtype is OBJECT
 
 
 def _own_function(x: Array, name: str) -> Function:
@@ -121,10 +122,10 @@ def _store(result: Array, out: Array | None) -> Array:
     return out
 
 
-# Below this, exp(-x) would overflow, and sigmoid(x) is below the smallest normal number.
+# At its negative exp(-x) is the largest number still finite, less a hair for exp's own rounding.
 _SIGMOID_FLOOR = {
-    np.dtype(t): np.array(-np.log(np.finfo(t).max), t) * np.array(1 - np.finfo(t).eps, t)
-    for t in (np.float16, np.float32, np.float64, np.longdouble)
+    np.dtype(t): np.asarray(-np.log(np.finfo(t).max) * (1 - np.finfo(t).eps), t)
+    for t in (np.float32, np.float64, np.longdouble)
 }
 
 
@@ -179,6 +180,6 @@ def log_softmax(x: Array, /, *, out: Array | None = None) -> Array:
 
 def ratio(numerator: int, denominator: int, dtype: np.dtype[Any]) -> Any:
     """Return numerator / denominator, rounded once to dtype; exact for dtype object."""
-    if dtype is type_of_object:
+    if dtype is OBJECT:
         return Fraction(numerator, denominator)
     return dtype.type(numerator) / dtype.type(denominator)

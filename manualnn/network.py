@@ -6,7 +6,6 @@ the end to the beginning:
     δ = ∂L/∂y_last;    for each layer from the last:    ∂L/∂θᵢ from δ,    then δ ← ∂L/∂yᵢ
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, overload
 
@@ -358,9 +357,5 @@ def _as_numpy(value: Any) -> Array:
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
-def _natural(key: str) -> list[int | str]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", key)]
-
-
 def _listed(keys: set[str]) -> str:
-    return ", ".join(sorted(keys, key=_natural)) or "none"
+    return ", ".join(sorted(keys)) or "none"

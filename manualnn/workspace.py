@@ -9,6 +9,9 @@ from manualnn.elementary import Array
 if TYPE_CHECKING:
     from manualnn.network import Sequential
 
+MAX_SIZES = 16
+"""Batch sizes whose views are kept; most runs have two, the batch and the smaller last one."""
+
 
 class Buffers(NamedTuple):
     """Views for a batch of one size.
@@ -60,6 +63,8 @@ class Workspace:
     def first(self, n: int) -> Buffers:
         """Return the views for a batch of n ≤ capacity samples."""
         if n not in self._views:
+            if len(self._views) >= MAX_SIZES:
+                self._views.clear()
             out = self._widths[1:]
             self._views[n] = Buffers(
                 [a[: n * w].reshape(n, w) for a, w in zip(self._y, out, strict=True)],
