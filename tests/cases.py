@@ -1,0 +1,417 @@
+"""What the property tests are run on: networks, batches, losses, update rules, drawn at random.
+
+Hypothesis draws the structure, and a seed from which the bulk of the numbers follows; a short list
+of drawn special entries lets failures shrink to few, simple numbers. Whatever stands in LAYERS,
+LOSSES and OPTIMIZERS is drawn: an option takes its values from OPTIONS, else from its type.
+
+    networks  layers  losses_for  rules  batches      the parts
+    cases                                             a whole training run
+    lattice_cases                                     one in which no operation rounds
+"""
+
+from collections.abc import Callable
+from dataclasses import MISSING, Field, dataclass, fields
+from typing import Any
+
+import numpy as np
+from hypothesis import assume
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Loss, Optimizer, Parameters, Sequential
+from manualnn.spec import to_spec
+
+Array = NDArray[Any]
+Strategy = st.SearchStrategy[Any]
+
+DTYPES = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
+DEPTHS = st.integers(0, 5)
+WIDTHS = st.one_of(st.integers(1, 9), st.sampled_from([16, 17, 31, 32, 33]))
+BATCH_SIZES = st.sampled_from([1, 2, 3, 7, 8, 9, 63, 64, 65, 255, 256, 257])
+STEPS = st.sampled_from([1, 2, 3, 7, 13])
+SEEDS = st.integers(0, 2**32 - 1)
+
+OPTIONS: dict[str, Strategy] = {
+    "LeakyReLU.negative_slope": st.sampled_from([0.01, 0.3, 0.0, 1.0, 2.5, -0.5]),
+    "Softplus.beta": st.sampled_from([1.0, 0.3, 3.0, 20.0]),
+    "Softplus.threshold": st.sampled_from([20.0, 1.0, 5.0]),
+    "Softmax.dim": st.sampled_from([-1, 1]),
+    "LogSoftmax.dim": st.sampled_from([-1, 1]),
+    "Dropout.p": st.sampled_from([0.5, 0.1, 0.9, 0.0, 1.0]),
+    "HuberLoss.delta": st.sampled_from([1.0, 0.1, 7.0]),
+    "CrossEntropyLoss.ignore_index": st.sampled_from([-100, -1, 0, 1]),
+    "CrossEntropyLoss.label_smoothing": st.sampled_from([0.0, 0.1, 0.9, 1.0]),
+    "reduction": st.sampled_from(["mean", "sum", "batchmean"]),
+    "lr": st.sampled_from([0.02, 0.1, 1 / 3, 1.0, 7.3, 1e-9, 0.0]),
+    "weight_decay": st.sampled_from([0.0, 0.1, 1e-4]),
+    "momentum": st.sampled_from([0.0, 0.5, 0.9, 0.999]),
+    "dampening": st.sampled_from([0.0, 0.3, 1.0]),
+    "eps": st.sampled_from([1e-8, 1e-2, 1e-5]),
+    "RMSprop.alpha": st.sampled_from([0.99, 0.5, 0.0]),
+    "Adagrad.lr_decay": st.sampled_from([0.0, 0.1, 3.0]),
+    "Adagrad.initial_accumulator_value": st.sampled_from([0.0, 0.1]),
+    "betas": st.sampled_from([(0.9, 0.999), (0.5, 0.7), (0.0, 0.9), (0.9, 0.0), (0.999, 0.9999)]),
+}
+
+NEEDS_PROBABILITIES = ("BCELoss",)
+GIVES_PROBABILITIES = ("Sigmoid", "Softmax")
+KEEPS_WIDTH = tuple(
+    name for name, kind in LAYERS.items() if "out_features" not in {f.name for f in fields(kind)}
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training run, complete: the same case gives the same numbers."""
+
+    net: Sequential
+    params: Parameters
+    x: Array
+    t: Array
+    loss: Loss
+    rule: Optimizer
+    steps: int = 1
+    noise_seed: int | None = None
+    """Of what is random in training; None to run the network as in prediction."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.params.dtype
+
+    def noise(self, step: int = 0) -> dict[str, Array] | None:
+        """Return what is random in a step, as `Sequential.value_and_grad` takes it."""
+        if self.noise_seed is None:
+            return None
+        return dict(self.net.sample(np.random.default_rng([self.noise_seed, step]), self.x))
+
+    def spec(self) -> dict[str, Any]:
+        """Return the JSON form of the run."""
+        return {
+            **self.net.spec(),
+            "loss": to_spec(self.loss),
+            "optimizer": to_spec(self.rule),
+            "dtype": str(self.dtype),
+        }
+
+
+# ---------------------------------------------------------------------- layers, losses, rules
+
+
+def _option(kind: str, field: Field[Any]) -> Strategy:
+    drawn = OPTIONS.get(f"{kind}.{field.name}", OPTIONS.get(field.name))
+    if drawn is not None:
+        return drawn
+    if field.default is MISSING:
+        message = f"no values to draw for {kind}.{field.name}; add a line to OPTIONS."
+        raise KeyError(message)
+    return st.booleans() if field.type is bool else st.just(field.default)
+
+
+@st.composite
+def described(draw: st.DrawFn, kind: type[Any], known: dict[str, Any]) -> Any:
+    """Draw a layer, loss or rule of a kind; `known` are values for its options, where it has them.
+
+    A value may itself be a strategy.
+    """
+    options = {}
+    for field in fields(kind):
+        value = known[field.name] if field.name in known else _option(kind.__name__, field)
+        options[field.name] = draw(value) if isinstance(value, st.SearchStrategy) else value
+    if options.get("nesterov"):  # which needs momentum and no dampening
+        options["nesterov"] = options["momentum"] > 0 and options["dampening"] == 0
+    return kind(**options)
+
+
+def layers(
+    in_features: int,
+    out_features: int | None = None,
+    names: tuple[str, ...] = tuple(LAYERS),
+    options: dict[str, Any] | None = None,
+) -> Strategy:
+    """Draw a layer for that many inputs, and that many outputs where it may choose."""
+    known = {
+        "in_features": in_features,
+        "out_features": out_features or in_features,
+        "num_features": in_features,
+        **(options or {}),
+    }
+    return st.sampled_from(names).flatmap(lambda name: described(LAYERS[name], known))
+
+
+@st.composite
+def networks(
+    draw: st.DrawFn,
+    width: int,
+    *,
+    depth: st.SearchStrategy[int] = DEPTHS,
+    widths: st.SearchStrategy[int] = WIDTHS,
+    names: tuple[str, ...] = KEEPS_WIDTH,
+    last: tuple[str, ...] = (),
+    options: dict[str, Any] | None = None,
+) -> tuple[Sequential, int]:
+    """Draw a network for inputs of that width, and return it with the width of its output.
+
+    It has `depth` Linear layers, none to two layers called one of `names` after each, and at the
+    end one of `last`, where given.
+    """
+    drawn: list[Layer] = []
+    others = st.integers(0, 2)
+
+    def add(some: tuple[str, ...], out: int) -> None:
+        drawn.append(draw(layers(width, out, some, options)))
+
+    for _ in range(draw(depth)):
+        out = draw(st.one_of(widths, st.just(width)))
+        add(("Linear",), out)
+        width = out
+        for _ in range(draw(others)):
+            add(names, width)
+    if last:
+        add(last, width)
+    return Sequential(*drawn), width
+
+
+def losses_for(
+    width: int, names: tuple[str, ...] = tuple(LOSSES), options: dict[str, Any] | None = None
+) -> Strategy:
+    """Draw a loss for outputs of that width."""
+    factor = st.sampled_from([1.0, 0.3, 2.5, 0.0])
+    factors = st.lists(factor, min_size=width, max_size=width).map(tuple)
+    weights = st.one_of(st.none(), factors.filter(any))
+    known = {"weight": weights, "pos_weight": weights, **(options or {})}
+    return st.sampled_from(names).flatmap(lambda name: described(LOSSES[name], known))
+
+
+def rules(
+    names: tuple[str, ...] = tuple(OPTIMIZERS), options: dict[str, Any] | None = None
+) -> Strategy:
+    """Draw an update rule."""
+    return st.sampled_from(names).flatmap(lambda name: described(OPTIMIZERS[name], options or {}))
+
+
+# ---------------------------------------------------------------------- numbers
+
+SATURATING = np.array([12, 20, 40, 88.7, 104, 710, 745, 1e4])
+STYLES: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape),
+    "integers": lambda rng, shape: rng.integers(-2, 3, shape).astype(float),
+    "sparse": lambda rng, shape: rng.standard_normal(shape) * rng.integers(0, 2, shape),
+    "ladder": lambda rng, shape: rng.standard_normal(shape) * 2.0 ** rng.integers(-20, 12, shape),
+    "columns": lambda rng, shape: (
+        rng.standard_normal(shape) * 2.0 ** rng.integers(-20, 8, shape[-1:])
+    ),
+    "saturated": lambda rng, shape: rng.choice(SATURATING, shape) * rng.choice([-1, 1], shape),
+    "subnormal": lambda rng, shape: rng.standard_normal(shape) * 2.0**-140,
+    "large": lambda rng, shape: rng.standard_normal(shape) * 30,
+}
+SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 20.0, -40.0, 88.7, -104.0, 710.0, -745.0, 1e-30]
+
+
+@st.composite
+def arrays(
+    draw: st.DrawFn,
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    styles: tuple[str, ...] = tuple(STYLES),
+) -> Array:
+    """Draw numbers of one of the styles, with up to three special entries."""
+    array = STYLES[draw(st.sampled_from(styles))](np.random.default_rng(draw(SEEDS)), shape)
+    entries = st.tuples(st.integers(0, 10_000), st.sampled_from(SPECIAL))
+    for place, value in draw(st.lists(entries, max_size=3)):
+        if array.size:
+            array.flat[place % array.size] = value
+    return array.astype(dtype)
+
+
+def _unaligned(array: Array) -> Array:
+    room = np.empty(array.nbytes + 1, np.uint8)
+    moved = room[1:].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+def _strided(array: Array) -> Array:
+    room = np.full([2 * n for n in array.shape], 7, array.dtype)
+    every_second = room[(slice(None, None, 2),) * array.ndim]
+    every_second[...] = array
+    return every_second
+
+
+def _read_only(array: Array) -> Array:
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "C": np.ascontiguousarray,
+    "Fortran": np.asfortranarray,
+    "strided": _strided,
+    "negative strides": lambda a: np.flip(np.ascontiguousarray(np.flip(a))),
+    "broadcast": lambda a: np.broadcast_to(a[:1], a.shape),
+    "read-only": _read_only,
+    "unaligned": _unaligned,
+}
+"""Ways to keep an array in memory; the values stay, only "broadcast" makes every row the first."""
+
+
+@st.composite
+def parameters(draw: st.DrawFn, net: Sequential, dtype: np.dtype[Any]) -> Parameters:
+    """Draw parameters, most often of a size that neither blows a signal up nor lets it vanish."""
+    params = Parameters(net.shapes, dtype=dtype)
+    styles = ("normal", "normal", "integers", "sparse", "columns")
+    params.vector[...] = draw(arrays(params.vector.shape, dtype, styles))
+    gain = draw(st.sampled_from([1.0, 0.3, 4.0]))
+    for key, view in params.items():
+        if view.ndim == 2 and key.endswith("weight"):
+            np.multiply(view, gain / np.sqrt(view.shape[1]), out=view)
+    return params
+
+
+# ---------------------------------------------------------------------- targets
+
+
+@st.composite
+def _binary(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
+    rng = np.random.default_rng(draw(SEEDS))
+    kind = draw(st.sampled_from(["hard", "soft", "all 0", "all 1"]))
+    uniform = rng.random(y.shape)
+    return {
+        "hard": np.rint(uniform),
+        "soft": uniform,
+        "all 0": np.zeros(y.shape),
+        "all 1": np.ones(y.shape),
+    }[kind].astype(y.dtype)
+
+
+@st.composite
+def _classes(draw: st.DrawFn, y: Array, loss: Loss) -> Array:
+    n, classes = y.shape
+    rng = np.random.default_rng(draw(SEEDS))
+    if draw(st.booleans()):
+        rows = rng.random(y.shape) ** draw(st.sampled_from([1, 8, 200]))
+        rows[:, 0] += 1e-3
+        return (rows / rows.sum(axis=1, keepdims=True)).astype(y.dtype)
+    ignored = vars(loss).get("ignore_index", -100)
+    # Few of the classes, so that some are missing, sometimes all but one.
+    t = rng.integers(0, draw(st.integers(1, classes)), n)
+    if draw(st.booleans()):
+        t[rng.random(n) < draw(st.sampled_from([0.2, 0.8]))] = ignored
+    if (t == ignored).all():
+        t[0] = classes - 1 if ignored != classes - 1 else 0
+    return t
+
+
+@st.composite
+def _numbers(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
+    return draw(arrays(y.shape, y.dtype, ("normal", "integers", "sparse", "large")))
+
+
+TARGETS: dict[str, Callable[[Array, Loss], Strategy]] = {
+    "BCELoss": _binary,
+    "BCEWithLogitsLoss": _binary,
+    "CrossEntropyLoss": _classes,
+}
+
+
+def targets_for(loss: Loss, shape: tuple[int, int], dtype: np.dtype[Any]) -> Strategy:
+    """Draw targets for outputs of that shape."""
+    return TARGETS.get(type(loss).__name__, _numbers)(np.zeros(shape, dtype), loss)
+
+
+def is_defined(loss: Loss, y: Array, t: Array) -> bool:
+    """Whether the loss is: a mean over classes divides by the weight of the samples that count."""
+    return t.ndim == 2 or loss.reduction != "mean" or loss.divisor(y, t) > 0
+
+
+@st.composite
+def batches(
+    draw: st.DrawFn,
+    loss: Loss,
+    n: int,
+    in_features: int,
+    out_features: int,
+    *,
+    dtype: np.dtype[Any],
+    styles: tuple[str, ...] = tuple(STYLES),
+) -> tuple[Array, Array]:
+    """Draw n inputs and targets, each in some memory layout."""
+    layouts = st.sampled_from(list(LAYOUTS.values()))
+    x = draw(layouts)(draw(arrays((n, in_features), dtype, styles)))
+    t = draw(layouts)(draw(targets_for(loss, (n, out_features), dtype)))
+    assume(is_defined(loss, np.zeros((n, out_features), dtype), t))
+    return x, t
+
+
+# ---------------------------------------------------------------------- whole runs
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    *,
+    dtypes: st.SearchStrategy[np.dtype[Any]] = DTYPES,
+    sizes: st.SearchStrategy[int] = BATCH_SIZES,
+    widths: st.SearchStrategy[int] = WIDTHS,
+    depth: st.SearchStrategy[int] = DEPTHS,
+    steps: st.SearchStrategy[int] = STEPS,
+    layer_names: tuple[str, ...] = KEEPS_WIDTH,
+    loss_names: tuple[str, ...] = tuple(LOSSES),
+    rule_names: tuple[str, ...] = tuple(OPTIMIZERS),
+    styles: tuple[str, ...] = tuple(STYLES),
+    options: dict[str, Any] | None = None,
+) -> Case:
+    """Draw a training run of anything that there is; every argument narrows it.
+
+    `options` are values, or strategies, for the options of that name, in place of OPTIONS.
+    """
+    dtype = draw(dtypes)
+    n = draw(sizes)
+    width = draw(st.one_of(widths, st.just(min(n, 33))))
+    loss_name = draw(st.sampled_from(loss_names))
+    last = GIVES_PROBABILITIES if loss_name in NEEDS_PROBABILITIES else ()
+    net, out = draw(
+        networks(width, depth=depth, widths=widths, names=layer_names, last=last, options=options)
+    )
+    loss = draw(losses_for(out, (loss_name,), options))
+    rule = draw(rules(rule_names, options))
+    x, t = draw(batches(loss, n, width, out, dtype=dtype, styles=styles))
+    params = draw(parameters(net, dtype))
+    noise_seed = draw(st.one_of(st.none(), SEEDS))
+    return Case(net, params, x, t, loss, rule, draw(steps), noise_seed)
+
+
+POWERS = st.sampled_from([1, 2, 4])
+
+
+@st.composite
+def lattice_cases(draw: st.DrawFn, dtypes: st.SearchStrategy[np.dtype[Any]] = DTYPES) -> Case:
+    """Draw one step in which no operation rounds, in any order: two correct engines are equal.
+
+    All numbers are small integers or multiples of a small power of two. The longest sums are those
+    of the gradients: |x| ≤ 2, |W| ≤ 1, and at most two layers 4 wide and 8 samples keep them at 16
+    significant bits, of which float32 has 24.
+    """
+    dtype = draw(dtypes)
+    n, width = draw(st.sampled_from([1, 2, 4, 8])), draw(POWERS)
+    options = {
+        "negative_slope": 0.5,
+        "p": st.sampled_from([0.0, 0.5, 1.0]),
+        "delta": st.sampled_from([0.5, 1.0, 2.0]),
+        "lr": st.sampled_from([0.0, 0.25, 0.5, 1.0]),
+        "momentum": st.sampled_from([0.0, 0.5]),
+        "dampening": st.sampled_from([0.0, 0.5]),
+        "weight_decay": st.sampled_from([0.0, 0.5]),
+    }
+    names = ("Identity", "ReLU", "LeakyReLU", "Dropout")
+    net, out = draw(
+        networks(width, depth=st.integers(1, 2), widths=POWERS, names=names, options=options)
+    )
+    loss = draw(losses_for(out, ("MSELoss", "L1Loss", "HuberLoss"), options))
+    rng = np.random.default_rng(draw(SEEDS))
+    params = Parameters(net.shapes, dtype=dtype)
+    params.vector[...] = rng.integers(-1, 2, params.vector.shape)
+    x = rng.integers(-2, 3, (n, width)).astype(dtype)
+    t = rng.integers(-2, 3, (n, out)).astype(dtype)
+    noise_seed = draw(st.one_of(st.none(), SEEDS))
+    return Case(net, params, x, t, loss, draw(rules(("SGD",), options)), 1, noise_seed)

@@ -1,0 +1,58 @@
+"""How the tests run: three Hypothesis profiles, and torch only where it is installed.
+
+Choose a profile by --hypothesis-profile or by the environment variable HYPOTHESIS_PROFILE: `dev`
+by default, `ci` where CI is set, `nightly` for a long search. The first two draw the same examples
+in every run; nightly draws others every time from a seed that the header prints.
+
+Tests under tests/twin hold the engine against torch. Where torch is not installed they are not
+collected; with MANUALNN_REQUIRE_TORCH=1 that is an error.
+"""
+
+import os
+import secrets
+from importlib.util import find_spec
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SLOW_MACHINES_ARE_ALLOWED = [HealthCheck.too_slow]
+
+for name, examples in {"dev": 25, "ci": 200, "nightly": 5000}.items():
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        derandomize=name != "nightly",
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=SLOW_MACHINES_ARE_ALLOWED,
+    )
+DEFAULT_PROFILE = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev")
+settings.load_profile(DEFAULT_PROFILE)
+
+HAS_TORCH = find_spec("torch") is not None
+collect_ignore = [] if HAS_TORCH else ["twin"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option
+def pytest_configure(config: pytest.Config) -> None:
+    if not HAS_TORCH and os.environ.get("MANUALNN_REQUIRE_TORCH") == "1":
+        message = (
+            "MANUALNN_REQUIRE_TORCH=1, but torch is not installed; "
+            "pip install -e '.[test,torch]', or unset the variable to leave tests/twin out."
+        )
+        raise pytest.UsageError(message)
+    if _profile(config) == "nightly" and config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = str(secrets.randbelow(2**32))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    lines = [f"Hypothesis profile: {_profile(config)}"]
+    if config.option.hypothesis_seed is not None:
+        lines[0] += f", seed: {config.option.hypothesis_seed} (--hypothesis-seed draws them again)"
+    if not HAS_TORCH:
+        lines.append("torch is not installed: tests/twin is left out")
+    return lines
+
+
+def _profile(config: pytest.Config) -> str:
+    return config.getoption("--hypothesis-profile") or DEFAULT_PROFILE
