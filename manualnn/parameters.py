@@ -48,8 +48,7 @@ class Parameters(Mapping[str, Array]):
         dtype: Any = np.float64,
     ) -> None:
         size = sum(map(prod, shapes.values()))
-        if vector is None:
-            vector = np.zeros(size, as_dtype(dtype))
+        vector = np.zeros(size, as_dtype(dtype)) if vector is None else np.asarray(vector)
         as_dtype(vector.dtype)
         if vector.shape != (size,):
             message = f"the parameters need a vector of shape ({size},), got {vector.shape}."
@@ -107,6 +106,10 @@ class Parameters(Mapping[str, Array]):
         """Return names and shapes."""
         arrays = ", ".join(f"{key} {shape}" for key, shape in self.shapes.items())
         return f"Parameters({self.vector.size} {self.dtype}: {arrays})"
+
+    def __reduce__(self) -> tuple[type["Parameters"], tuple[dict[str, tuple[int, ...]], Array]]:
+        """Pickle and copy the vector alone, so that the views of the result are views into it."""
+        return Parameters, (self.shapes, self.vector)
 
     def copy(self) -> "Parameters":
         """Return parameters of the same values that share no memory with these."""
