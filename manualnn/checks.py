@@ -12,7 +12,11 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype; raise DTypeError unless manualnn computes in it."""
-    found: np.dtype[Any] = np.dtype(dtype)
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError as error:
+        message = f"expected a dtype such as 'float64', got {dtype!r}."
+        raise DTypeError(message) from error
     if found not in {*FLOATS, OBJECT}:
         message = (
             f"expected dtype float32, float64 or longdouble (or object, for symbols), got {found}."
@@ -21,13 +25,22 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
     return found
 
 
+def as_array(value: Any, name: str) -> Array:
+    """Return value as an array; raise ShapeError where its rows differ in length."""
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        message = f"{name} must have rows of the same length to be an array ({error})"
+        raise ShapeError(message) from error
+
+
 def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
     """Return value as an array of dtype.
 
     Numbers that are not an array of floats (lists, integers, booleans) are converted. An array of
     another float type is refused with DTypeError: nothing is cast silently.
     """
-    given = np.asarray(value)
+    given = as_array(value, name)
     if given.dtype == dtype:
         return given
     if given.dtype.kind in "biu" or (given.dtype.kind == "f" and not hasattr(value, "dtype")):
@@ -37,9 +50,10 @@ def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
     if given.dtype.kind == "f":
         if given.dtype.newbyteorder("=") == dtype:
             return given.astype(dtype)
+        or_else = f", or make the parameters {given.dtype}" if given.dtype in FLOATS else ""
         message = (
             f"{name} is {given.dtype}, the parameters are {dtype}; "
-            f"pass {name}.astype(np.{dtype}), or make the parameters {given.dtype}."
+            f"pass {name}.astype(np.{dtype}){or_else}."
         )
     else:
         message = f"{name} must be an array of {dtype}, got one of dtype {given.dtype}."

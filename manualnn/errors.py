@@ -4,6 +4,8 @@ Each message says what was wrong, what it got, what it expected and what to do n
 also the builtin that a Python programmer would catch.
 """
 
+import math
+
 __all__ = [
     "DTypeError",
     "DivergedError",
@@ -47,7 +49,12 @@ class DivergedError(ManualNNError, ArithmeticError):
     """
 
     def __init__(
-        self, message: str, *, epoch: int | None, last_loss: float, history: object
+        self,
+        message: str,
+        *,
+        epoch: int | None = None,
+        last_loss: float = math.nan,
+        history: object = None,
     ) -> None:
         super().__init__(message)
         self.epoch = epoch

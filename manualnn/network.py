@@ -140,7 +140,14 @@ class Sequential:
             drawn = layer.init(rng)
             for name, view in views.items():
                 make = initializers.get(name)
-                view[...] = make(rng, view.shape) if make else drawn[name]
+                values = make(rng, view.shape) if make else drawn[name]
+                if np.shape(values) != view.shape:
+                    message = (
+                        f"the initializer of {name} must return an array of shape {view.shape}, "
+                        f"as it is asked to, got {np.shape(values)}."
+                    )
+                    raise ShapeError(message)
+                view[...] = values
         return params
 
     def load_state_dict(self, state_dict: Mapping[str, Any], dtype: Any = None) -> Parameters:
@@ -158,7 +165,9 @@ class Sequential:
             )
             raise ShapeError(message)
         if dtype is None:
-            dtype = np.result_type(*arrays.values()) if arrays else np.float64
+            dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float64)
+            if dtype.kind in "biu":  # plain numbers, as a JSON file has them
+                dtype = np.float64
         params = Parameters(self.shapes, dtype=dtype)
         for key, view in params.items():
             if arrays[key].shape != view.shape:
@@ -169,10 +178,11 @@ class Sequential:
 
     def layer_arrays(self, params: Parameters) -> LayersArrays:
         """Return the arrays of each layer, after making sure that they are this network's."""
-        if params.shapes != self.shapes:
+        shapes = getattr(params, "shapes", type(params).__name__)
+        if shapes != self.shapes:
             message = (
-                f"these are parameters of another network: got {params!r}, "
-                f"expected {', '.join(f'{k} {s}' for k, s in self.shapes.items()) or 'none'}."
+                f"{self!r} expects Parameters of shapes {self.shapes}, got {shapes}; make them "
+                f"with init, or with load_state_dict from named arrays."
             )
             raise ShapeError(message)
         return params.layers + ({},) * (len(self.layers) - len(params.layers))
@@ -185,9 +195,10 @@ class Sequential:
         Pure and thread-safe. With noise (see `sample`) it is the output of a training step, without
         it the prediction. Raises ShapeError or DTypeError where x does not fit.
         """
+        views = self.layer_arrays(params)
         x = y = as_batch(x, params.dtype, self.in_features, self)
         with np.errstate(all="ignore"):
-            for layer, arrays in zip(self.layers, self._arrays(params, y, noise), strict=True):
+            for layer, arrays in zip(self.layers, self._with_noise(views, x, noise), strict=True):
                 y = layer.forward(arrays, y)
         return y if self.layers else x.copy()
 
@@ -269,8 +280,9 @@ class Sequential:
             Where x, t, noise or params do not fit.
 
         """
+        views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
-        arrays = self._arrays(params, x, noise)
+        arrays = self._with_noise(views, x, noise)
         grads = params.zeros_like()
         buffers = Workspace(self, params.dtype, *x.shape).first(len(x))
         with np.errstate(all="ignore"):
@@ -322,17 +334,19 @@ class Sequential:
     def _widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
         widths = [in_features]
+        giver = "the input"
         for i, layer in enumerate(self.layers):
             try:
                 widths.append(layer.width(widths[-1]))
             except SpecError as error:
-                message = f"layer {i}: {error} from the layers before it."
+                message = f"layer {i}: {error} from {giver}."
                 raise SpecError(message) from None
+            if hasattr(layer, "out_features"):
+                giver = f"layer {i}, {layer!r}"
         return widths
 
-    def _arrays(self, params: Parameters, x: Array, noise: Noise | None) -> LayersArrays:
+    def _with_noise(self, views: LayersArrays, x: Array, noise: Noise | None) -> LayersArrays:
         """Return for each layer its parameters and its share of the noise."""
-        views = self.layer_arrays(params)
         if not noise:
             return views
         widths = self._widths(x.shape[1])

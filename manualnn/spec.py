@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args
 
 from manualnn.errors import SpecError
 
@@ -38,7 +39,7 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
         message = f'{kind}: expected an object such as {{"type": "{example}", …}}, got {spec!r}.'
         raise SpecError(message)
     name = spec["type"]
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         known = ", ".join(table)
         message = f"{kind}: there is no type {name!r}{_did_you_mean(name, table)}. Known: {known}."
         raise SpecError(message)
@@ -55,11 +56,37 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
     if missing:
         message = f"{name} needs {', '.join(missing)}; got {dict(given) or 'no options'}."
         raise SpecError(message)
-    try:
-        return table[name](**given)
-    except TypeError as error:
-        message = f"{name}: an option has the wrong type ({error}); got {given}."
-        raise SpecError(message) from error
+    for key, value in given.items():
+        expected = options[key].type
+        if not _fits(value, expected):
+            plain = expected.__name__ if isinstance(expected, type) else expected
+            message = f"{name}: {key} must be of type {plain}, got {spec[key]!r}."
+            raise SpecError(message)
+    return table[name](**given)
+
+
+def refuse_misspelt(spec: Mapping[str, Any], parts: Iterable[str]) -> None:
+    """Raise SpecError where a key is nearly, but not quite, the name of an optional part."""
+    parts = tuple(parts)
+    for key in spec.keys() - set(parts):
+        if hint := _did_you_mean(key, parts):
+            message = f"a run has no part {key!r}{hint}."
+            raise SpecError(message)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of an option's type; an integer is also a float, a boolean is neither."""
+    members = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_fits(value, member) for member in members)
+    if members:
+        if members[-1] is Ellipsis and isinstance(value, tuple):
+            members = members[:1] * len(value)
+        same_length = isinstance(value, tuple) and len(value) == len(members)
+        return same_length and all(map(_fits, value, members))
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, {float: Real, int: Integral}.get(kind, kind))
 
 
 def _frozen(value: Any) -> Any:

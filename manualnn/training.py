@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
-from manualnn.spec import from_spec, to_spec
+from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.workspace import Workspace
 
 __all__ = ["History", "Trainer"]
@@ -99,15 +100,29 @@ class Trainer:
         self.loss = loss
         self.rule = rule
         root = np.random.default_rng(seed)
-        self.params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
+        self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
         self._rng = root.spawn(1)[0]
         self._arrays = net.layer_arrays(self.params)
         self.state = rule.init(self.params)
         self.steps = 0
+        self._last_loss = math.nan
         self._grads = self.params.zeros_like()
         self._last_finite = self.params.vector.copy()
-        self._updating = False
         self._workspace: Workspace | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle and copy what lasts; the views belong to the vector of the original."""
+        return vars(self) | {"_arrays": (), "_workspace": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Make the views of the copy's own vector."""
+        vars(self).update(state)
+        self._arrays = self.net.layer_arrays(self.params)
+
+    @property
+    def params(self) -> Parameters:
+        """The current parameters; to set them, write to `params.vector` or to a named array."""
+        return self._params
 
     @property
     def lr(self) -> float:
@@ -136,12 +151,14 @@ class Trainer:
         params: Parameters | None = None,
     ) -> "Trainer":
         """Build a trainer from the JSON form; MSELoss, SGD and float64 where it says nothing."""
+        net = Sequential.from_spec(spec)
+        refuse_misspelt(spec, ("loss", "optimizer"))
         loss = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
         rule = SGD()
         if "optimizer" in spec:
             rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")  # type: ignore[assignment]
         dtype = spec.get("dtype", "float64")
-        return cls(Sequential.from_spec(spec), loss, rule, seed=seed, dtype=dtype, params=params)
+        return cls(net, loss, rule, seed=seed, dtype=dtype, params=params)
 
     # ------------------------------------------------------------------ prediction
 
@@ -170,7 +187,7 @@ class Trainer:
         try:
             return self._step(x, t)
         except _NotFiniteError as reason:
-            raise self._diverged(reason, None, math.nan, History()) from None
+            raise self._diverged(reason, None, History()) from None
 
     def fit(
         self,
@@ -226,6 +243,9 @@ class Trainer:
         _require_finite(t, "t")
         batches = _Batches(x, t, batch_size, self._rng if shuffle else None)
         _require_count("epochs", epochs, 0)
+        if not (target_loss is None or isinstance(target_loss, Real)):
+            message = f"target_loss must be a number or None, got {target_loss!r}."
+            raise SpecError(message)
         history = History(stopped="epochs")
         callbacks = list(callbacks)
         started = time.perf_counter()
@@ -242,11 +262,9 @@ class Trainer:
                     if target_loss is not None and loss <= target_loss:
                         history.stopped = "target_loss"
                         break
-                    if interrupted():
-                        raise KeyboardInterrupt  # noqa: TRY301
             except KeyboardInterrupt:
-                if self._updating:
-                    self._restore()
+                history.stopped = "interrupted"
+            if interrupted():  # also in the last epoch, so that no Ctrl-C is lost
                 history.stopped = "interrupted"
         history.seconds = time.perf_counter() - started
         return history
@@ -256,7 +274,6 @@ class Trainer:
     ) -> float:
         """Go through the samples once; return their loss."""
         total = weight = 0.0
-        last = history.loss[-1] if history.loss else math.nan
         for x, t in batches:
             if interrupted():
                 raise KeyboardInterrupt
@@ -264,11 +281,10 @@ class Trainer:
                 loss = self._step(x, t)
             except _NotFiniteError as reason:
                 history.stopped = "diverged"
-                raise self._diverged(reason, history.epochs + 1, last, history) from None
+                raise self._diverged(reason, history.epochs + 1, history) from None
             share = float(self.loss.divisor(self._y, t))
             total += loss * share
             weight += share
-            last = loss
         return total if self.loss.reduction == "sum" else total / (weight or 1)
 
     def _step(self, x: Array, t: Array) -> float:
@@ -289,22 +305,29 @@ class Trainer:
             if not math.isfinite(loss):
                 message = f"the loss is {loss}"
                 raise _NotFiniteError(message)
+            self._last_loss = loss
             self.net.run_backward(arrays, x, buffers, self._grads)
-            np.copyto(self._last_finite, self.params.vector)
-            self._updating = True
-            self.rule.update(self.params, self._grads, self.state)
-            if not _all_finite(self.params.vector):
-                self._restore()
-                self.state = self.rule.init(self.params)
-                message = "a parameter is not finite"
-                raise _NotFiniteError(message)
-            self._updating = False
+            self._update()
         self.steps += 1
         return loss
 
-    def _restore(self) -> None:
+    def _update(self) -> None:
+        """Change the parameters by the rule, or leave them as they were."""
+        np.copyto(self._last_finite, self.params.vector)
+        try:
+            self.rule.update(self.params, self._grads, self.state)
+        except KeyboardInterrupt:
+            self._undo_update()
+            raise
+        if not _all_finite(self.params.vector):
+            self._undo_update()
+            message = "a parameter is not finite"
+            raise _NotFiniteError(message)
+
+    def _undo_update(self) -> None:
         np.copyto(self.params.vector, self._last_finite)
-        self._updating = False
+        # It is half changed, or not finite either: the rule starts afresh.
+        self.state = self.rule.init(self.params)
 
     def _targets(self, t: Any, x: Array) -> Array:
         """Return t, checked against outputs of the shape that x will give."""
@@ -314,17 +337,17 @@ class Trainer:
         width = self.net.out_features or x.shape[1]
         return self.loss.targets(t, np.broadcast_to(x[:1, :1], (len(x), width)))
 
-    def _diverged(
-        self, reason: Exception, epoch: int | None, last_loss: float, history: History
-    ) -> DivergedError:
+    def _diverged(self, reason: Exception, epoch: int | None, history: History) -> DivergedError:
         where = f"step {self.steps + 1}" if epoch is None else f"epoch {epoch}"
+        last = self._last_loss
+        known = "no loss was finite" if math.isnan(last) else f"the last finite loss: {last:.6g}"
         message = (
-            f"training diverged in {where}: {reason}; the last finite loss was {last_loss:.6g}. "
-            f"The parameters are those of the last step with finite values ({self.steps} steps "
-            f"done). Try a smaller learning rate than {self.lr:g}, inputs standardised to mean 0 "
-            f"and deviation 1, or smaller initial weights."
+            f"training diverged in {where}: {reason}; {known}. The parameters are those of the "
+            f"last step with finite values, step {self.steps}. Try a smaller learning rate than "
+            f"{self.lr:g}, inputs standardised to mean 0 and deviation 1, or smaller initial "
+            f"weights."
         )
-        return DivergedError(message, epoch=epoch, last_loss=last_loss, history=history)
+        return DivergedError(message, epoch=epoch, last_loss=last, history=history)
 
 
 class _Batches:
