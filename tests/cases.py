@@ -288,11 +288,12 @@ def _binary(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
 def _classes(draw: st.DrawFn, y: Array, loss: Loss) -> Array:
     n, classes = y.shape
     rng = np.random.default_rng(draw(SEEDS))
-    if draw(st.booleans()):
+    ignored = vars(loss).get("ignore_index", -100)
+    # With probabilities there is no index to ignore: torch refuses one that could be an index.
+    if ignored < 0 and draw(st.booleans()):
         rows = rng.random(y.shape) ** draw(st.sampled_from([1, 8, 200]))
         rows[:, 0] += 1e-3
         return (rows / rows.sum(axis=1, keepdims=True)).astype(y.dtype)
-    ignored = vars(loss).get("ignore_index", -100)
     # Few of the classes, so that some are missing, sometimes all but one.
     t = rng.integers(0, draw(st.integers(1, classes)), n)
     if draw(st.booleans()):

@@ -1,0 +1,32 @@
+"""The losses' twins: one line each.
+
+torch has no `batchmean` for these losses: it is torch's sum, divided by the number of samples.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+LOSSES: dict[str, Callable[..., nn.Module]] = {
+    "MSELoss": nn.MSELoss,
+    "L1Loss": nn.L1Loss,
+    "HuberLoss": nn.HuberLoss,
+    "BCELoss": nn.BCELoss,
+    "BCEWithLogitsLoss": nn.BCEWithLogitsLoss,
+    "CrossEntropyLoss": nn.CrossEntropyLoss,
+}
+
+
+def build(spec: Mapping[str, Any], dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss, a function of outputs (N, K) and targets, that its JSON form describes."""
+    options = {name: value for name, value in spec.items() if name != "type"}
+    for name in ("weight", "pos_weight"):
+        if options.get(name) is not None:
+            options[name] = torch.tensor(options[name], dtype=dtype)
+    make = LOSSES[spec["type"]]
+    if options.get("reduction") != "batchmean":
+        return make(**options)
+    total = make(**{**options, "reduction": "sum"})
+    return lambda y, t: total(y, t) / len(y)

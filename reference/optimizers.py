@@ -1,0 +1,47 @@
+"""The optimizers' twins: one line each, and their state as flat vectors."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, optim
+
+State = Mapping[str, Any]
+
+OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
+    "SGD": optim.SGD,
+    "RMSprop": optim.RMSprop,
+    "Adagrad": optim.Adagrad,
+    "Adam": optim.Adam,
+    "AdamW": optim.AdamW,
+}
+
+
+def build(spec: Mapping[str, Any], params: Sequence[Tensor]) -> optim.Optimizer:
+    """Return the optimizer of those parameters that its JSON form describes."""
+    options = {name: value for name, value in spec.items() if name != "type"}
+    return OPTIMIZERS[spec["type"]](params, **options)
+
+
+def state_vectors(optimizer: optim.Optimizer, params: Sequence[Tensor]) -> dict[str, NDArray[Any]]:
+    """Return what the optimizer remembers: {name: vector in the order of the parameters}.
+
+    The names are torch's, without its counters of steps. Empty where torch has not stepped yet.
+    """
+    states = [optimizer.state[p] for p in params]
+    names = [name for name, value in states[0].items() if name != "step" and value is not None]
+    return {name: np.concatenate([s[name].numpy().ravel() for s in states]) for name in names}
+
+
+def load_state(optimizer: optim.Optimizer, params: Sequence[Tensor], state: State) -> None:
+    """Make the optimizer remember {"step": steps done, name: vector, …}."""
+    vectors = {name: torch.tensor(v) for name, v in state.items() if name != "step"}
+    start = 0
+    for p in params:
+        stop = start + prod(p.shape)
+        own = {name: v[start:stop].reshape(p.shape) for name, v in vectors.items()}
+        optimizer.state[p] = {"step": torch.tensor(float(state["step"])), **own}
+        start = stop
