@@ -1,0 +1,283 @@
+"""Update rules: each against its recurrence on one number at a time, and what a rule promises.
+
+The recurrences are written from torch.optim's documentation, in plain Python floats.
+"""
+
+import copy
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from manualnn import (
+    OPTIMIZERS,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Optimizer,
+    Parameters,
+    RMSprop,
+    ShapeError,
+    SpecError,
+)
+
+SHAPES = {"0.weight": (3, 2), "0.bias": (3,)}
+RNG = np.random.default_rng(11)
+START = RNG.standard_normal(9)
+GRADIENTS = RNG.standard_normal((6, 9)) * [1, 1e-3, 10, 0, 1, 1, 1, 1, 1]
+
+Rule = Callable[[float, list[float]], float]
+"""From the first value of a parameter and its gradients to its last value."""
+
+
+def sgd(o: SGD) -> Rule:
+    def run(p: float, gradients: list[float]) -> float:
+        b = 0.0
+        for t, raw in enumerate(gradients):
+            g = (-raw if o.maximize else raw) + o.weight_decay * p
+            if o.momentum:
+                b = g if t == 0 else o.momentum * b + (1 - o.dampening) * g
+                g = g + o.momentum * b if o.nesterov else b
+            p -= o.lr * g
+        return p
+
+    return run
+
+
+def rmsprop(o: RMSprop) -> Rule:
+    def run(p: float, gradients: list[float]) -> float:
+        v = m = b = 0.0
+        for raw in gradients:
+            g = (-raw if o.maximize else raw) + o.weight_decay * p
+            v = o.alpha * v + (1 - o.alpha) * g * g
+            m = o.alpha * m + (1 - o.alpha) * g
+            step = g / (math.sqrt(v - m * m if o.centered else v) + o.eps)
+            b = o.momentum * b + step
+            p -= o.lr * b
+        return p
+
+    return run
+
+
+def adagrad(o: Adagrad) -> Rule:
+    def run(p: float, gradients: list[float]) -> float:
+        total = o.initial_accumulator_value
+        for t, raw in enumerate(gradients):
+            g = (-raw if o.maximize else raw) + o.weight_decay * p
+            total += g * g
+            p -= o.lr / (1 + t * o.lr_decay) * g / (math.sqrt(total) + o.eps)
+        return p
+
+    return run
+
+
+def adam(o: Adam) -> Rule:
+    decoupled = isinstance(o, AdamW)
+    beta1, beta2 = o.betas
+
+    def run(p: float, gradients: list[float]) -> float:
+        m = v = largest = 0.0
+        for t, raw in enumerate(gradients, start=1):
+            g = -raw if o.maximize else raw
+            if decoupled:
+                p -= o.lr * o.weight_decay * p
+            else:
+                g += o.weight_decay * p
+            m = beta1 * m + (1 - beta1) * g
+            v = beta2 * v + (1 - beta2) * g * g
+            largest = max(largest, v)
+            m_hat = m / (1 - beta1**t)
+            v_hat = (largest if o.amsgrad else v) / (1 - beta2**t)
+            p -= o.lr * m_hat / (math.sqrt(v_hat) + o.eps)
+        return p
+
+    return run
+
+
+RECURRENCES: dict[type[Optimizer], Callable[[Any], Rule]] = {
+    SGD: sgd,
+    RMSprop: rmsprop,
+    Adagrad: adagrad,
+    Adam: adam,
+    AdamW: adam,
+}
+RULES: list[Optimizer] = [
+    SGD(lr=0.02),
+    SGD(lr=0.1, weight_decay=0.3, maximize=True),
+    SGD(lr=0.1, momentum=0.9),
+    SGD(lr=0.1, momentum=0.7, dampening=0.4),
+    SGD(lr=0.1, momentum=0.7, dampening=1.0, weight_decay=0.1),
+    SGD(lr=0.1, momentum=0.7, nesterov=True, weight_decay=0.1),
+    RMSprop(),
+    RMSprop(lr=0.1, alpha=0.6, eps=0.1, weight_decay=0.2, maximize=True),
+    RMSprop(lr=0.1, alpha=0.6, eps=0.1, momentum=0.8),
+    RMSprop(lr=0.1, alpha=0.6, eps=0.1, momentum=0.8, centered=True),
+    Adagrad(),
+    Adagrad(lr=0.5, lr_decay=0.3, initial_accumulator_value=0.2, eps=0.1),
+    Adagrad(lr=0.5, weight_decay=0.3, maximize=True),
+    Adam(),
+    Adam(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.2),
+    Adam(lr=0.1, betas=(0.5, 0.2), eps=0.1, amsgrad=True, maximize=True),
+    Adam(lr=0.1, betas=(0.0, 0.9)),
+    AdamW(),
+    AdamW(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.5, maximize=True),
+    AdamW(lr=0.1, betas=(0.5, 0.2), eps=0.1, weight_decay=0.5, amsgrad=True),
+]
+
+
+def parameters(vector: Any, dtype: str = "float64") -> Parameters:
+    return Parameters(SHAPES, np.array(vector, dtype))
+
+
+def run(
+    rule: Optimizer, gradients: Any, dtype: str = "float64"
+) -> tuple[Parameters, dict[str, Any]]:
+    params = parameters(START, dtype)
+    state = rule.init(params)
+    for g in gradients:
+        rule.update(params, parameters(g, dtype), state)
+    return params, state
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("steps", [1, 2, 6])
+def test_the_update_is_the_recurrence(rule: Optimizer, steps: int) -> None:
+    """To within a few roundings of each of six steps."""
+    by_hand = RECURRENCES[type(rule)](rule)
+    expected = [
+        by_hand(p, g) for p, g in zip(START.tolist(), GRADIENTS[:steps].T.tolist(), strict=True)
+    ]
+    params, _ = run(rule, GRADIENTS[:steps])
+    assert params.vector.tolist() == pytest.approx(expected, rel=1e-13, abs=1e-15)
+
+
+def test_the_articles_step_is_the_weight_less_rate_times_gradient() -> None:
+    params, _ = run(SGD(lr=0.25), [np.arange(9.0)])
+    assert params.vector.tolist() == [
+        p - 0.25 * g for p, g in zip(START.tolist(), range(9), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_a_rate_of_zero_moves_nothing(rule: Optimizer) -> None:
+    params, _ = run(replace(rule, lr=0.0), GRADIENTS)
+    assert np.array_equal(params.vector, START)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_the_gradient_is_not_changed(rule: Optimizer) -> None:
+    params, grads = parameters(START), parameters(GRADIENTS[0])
+    grads.vector.flags.writeable = False
+    rule.update(params, grads, rule.init(params))
+    assert np.array_equal(grads.vector, GRADIENTS[0])
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_blocks_do_not_show(rule: Optimizer) -> None:
+    """A vector of many blocks, the last of them smaller, moves as its entries do alone."""
+    size = 3 * 8192 + 17
+    many = {"0.bias": (size,)}
+    tiled = Parameters(many, np.resize(START, size))
+    state = rule.init(tiled)
+    for g in GRADIENTS[:3]:
+        rule.update(tiled, Parameters(many, np.resize(g, size)), state)
+    params, _ = run(rule, GRADIENTS[:3])
+    assert np.array_equal(tiled.vector, np.resize(params.vector, size))
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize("dtype", ["float32", "longdouble"])
+def test_the_dtype_stays(rule: Optimizer, dtype: str) -> None:
+    params, state = run(rule, GRADIENTS, dtype)
+    assert params.dtype == dtype
+    assert all(state[name].dtype == dtype for name in rule.vectors())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_the_state_has_the_vectors_that_the_rule_names(rule: Optimizer) -> None:
+    params, state = run(rule, GRADIENTS)
+    assert state.keys() == {"step", *rule.vectors()}
+    assert state["step"] == len(GRADIENTS)
+    assert all(state[name].shape == params.vector.shape for name in rule.vectors())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_two_states_are_independent(rule: Optimizer) -> None:
+    """Two runs whose steps alternate end where each ends alone."""
+    runs = [(parameters(START), rule.init(parameters(START))) for _ in range(2)]
+    for g in GRADIENTS:
+        for (params, state), sign in zip(runs, (1, -1), strict=True):
+            rule.update(params, parameters(sign * g), state)
+    for (params, _), sign in zip(runs, (1, -1), strict=True):
+        assert params == run(rule, sign * GRADIENTS)[0]
+
+
+def test_the_rate_may_change_between_steps() -> None:
+    rule = SGD(lr=0.5, momentum=0.5)
+    params = parameters(START)
+    state = rule.init(params)
+    rule.update(params, parameters(np.ones(9)), state)
+    replace(rule, lr=0.125).update(params, parameters(np.ones(9)), state)
+    assert np.allclose(params.vector, START - 0.5 - 0.125 * 1.5, rtol=1e-14, atol=1e-15)
+
+
+def test_what_does_not_belong_together_is_refused() -> None:
+    params = parameters(START)
+    for rule, grads, state in [
+        (SGD(), Parameters({"0.bias": (8,)}), {"step": 0}),
+        (Adam(), params, SGD().init(params)),
+        (SGD(momentum=0.9), params, {"step": 0, "momentum_buffer": np.zeros(8)}),
+    ]:
+        with pytest.raises(ShapeError, match=r"make the state with init\(params\)"):
+            rule.update(params, grads, state)
+    assert np.array_equal(params.vector, START)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        (SGD, {"lr": -1e-9}, "SGD: lr must be at least 0, got -1e-09"),
+        (Adam, {"lr": math.nan}, "Adam: lr must be at least 0, got nan"),
+        (SGD, {"momentum": -1}, "momentum must be at least 0"),
+        (SGD, {"nesterov": True}, "momentum above 0 and dampening 0"),
+        (SGD, {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "and dampening 0"),
+        (RMSprop, {"alpha": -0.1}, "alpha must be at least 0"),
+        (RMSprop, {"weight_decay": -0.1}, "weight_decay must be at least 0"),
+        (Adagrad, {"lr_decay": -1}, "lr_decay must be at least 0"),
+        (Adagrad, {"initial_accumulator_value": -1}, "value must be at least 0"),
+        (Adam, {"betas": (0.9, 1.0)}, "betas must be two numbers from 0 to below 1"),
+        (AdamW, {"betas": (-0.1, 0.9)}, "betas must be two numbers from 0 to below 1"),
+        (AdamW, {"eps": -1.0}, "eps must be at least 0"),
+    ],
+)
+def test_impossible_options_are_refused(kind: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        kind(**options)
+
+
+def test_defaults_are_torchs() -> None:
+    assert {name: kind().lr for name, kind in OPTIMIZERS.items()} == {
+        "SGD": 1e-3,
+        "RMSprop": 1e-2,
+        "Adagrad": 1e-2,
+        "Adam": 1e-3,
+        "AdamW": 1e-3,
+    }
+    assert (RMSprop().alpha, RMSprop().eps, Adagrad().eps) == (0.99, 1e-8, 1e-10)
+    assert (Adam().betas, Adam().eps, Adam().weight_decay) == ((0.9, 0.999), 1e-8, 0)
+    assert AdamW().weight_decay == 1e-2
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_rules_are_values(rule: Optimizer) -> None:
+    for again in (copy.deepcopy(rule), pickle.loads(pickle.dumps(rule))):  # noqa: S301 - its own bytes
+        assert again == rule
+        assert hash(again) == hash(rule)
+    assert replace(rule, lr=7.0) != rule
+    with pytest.raises(AttributeError, match="cannot assign"):
+        rule.lr = 1.0  # type: ignore[misc]
