@@ -1,0 +1,131 @@
+"""Loss functions: how far an output y is from its target t, as one number L, and ∂L/∂y.
+
+A loss is a frozen description, as a layer is. `forward` and `backward` are its kernels; `value`,
+`grad` and `value_and_grad` check their arguments first.
+
+`reduction` says how the terms of a batch become one number. For outputs of shape (N, K):
+
+    mean        divide by all terms         ÷ N K     torch's default
+    batchmean   divide by the samples       ÷ N       the textbook's E = 1/N Σₙ Σₖ (t − y)²
+    sum         divide by nothing           ÷ 1
+
+Gradients differ by the same factors: from mean to batchmean K, from batchmean to sum N. Where a
+loss averages over the samples only (CrossEntropyLoss), mean is what it calls the mean.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.checks import as_dtype, as_floats
+from manualnn.elementary import Array, ratio
+from manualnn.errors import ShapeError, SpecError
+from manualnn.spec import require
+
+REDUCTIONS = ("mean", "sum", "batchmean")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Base of every loss: y and t of the same shape (N, K)."""
+
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        require(self, "reduction", f"one of {', '.join(REDUCTIONS)}", self.reduction in REDUCTIONS)
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        """Return L, a scalar of y's dtype."""
+        raise NotImplementedError
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        """Return dy = ∂L/∂y."""
+        raise NotImplementedError
+
+    def forward_and_backward(
+        self, y: Array, t: Array, /, *, out: Array | None = None
+    ) -> tuple[Any, Array]:
+        """Return L and dy; a loss whose two share work does that work once here."""
+        return self.forward(y, t), self.backward(y, t, out=out)
+
+    def divisor(self, y: Array, t: Array, /) -> Any:
+        """Return the number by which the sum of all terms is divided."""
+        return {"mean": y.size, "batchmean": len(y), "sum": 1}[self.reduction]
+
+    def share(self, y: Array, t: Array, /, numerator: int = 1) -> Any:
+        """Return numerator / D, D the divisor, rounded once to y's dtype."""
+        return ratio(numerator, self.divisor(y, t), y.dtype)
+
+    def reduced(self, terms: Array, y: Array, t: Array, /) -> Any:
+        """Return 1/D Σ terms; 0 where nothing counts."""
+        return np.add.reduce(terms, axis=None) / (self.divisor(y, t) or 1)
+
+    def targets(self, t: Any, y: Array, /) -> Array:
+        """Return the targets t as an array that fits the outputs y.
+
+        Raises ShapeError, DTypeError or ValueError if it doesn't.
+        """
+        t = as_floats(t, y.dtype, "t")
+        if t.shape != y.shape:
+            hint = ""
+            if t.size == y.size:
+                hint = f"; pass t.reshape({', '.join(map(str, y.shape))})"
+            message = (
+                f"{type(self).__name__} expects t of shape {y.shape}, as y is, got {t.shape}{hint}."
+            )
+            raise ShapeError(message)
+        self._require_terms(y)
+        return t
+
+    def require_outputs(self, y: Array, /) -> None:
+        """Raise ValueError if the outputs y are outside the loss's domain."""
+
+    def value(self, y: Any, t: Any, /) -> Any:
+        """Return L, checked: a scalar of y's dtype. y (N, K); t as the loss's docstring says."""
+        y, t = self._checked(y, t)
+        with np.errstate(all="ignore"):
+            return self.forward(y, t)
+
+    def grad(self, y: Any, t: Any, /, *, out: Array | None = None) -> Array:
+        """Return ∂L/∂y of shape (N, K), checked."""
+        y, t = self._checked(y, t)
+        with np.errstate(all="ignore"):
+            return self.backward(y, t, out=out)
+
+    def value_and_grad(self, y: Any, t: Any, /, *, out: Array | None = None) -> tuple[Any, Array]:
+        """Return L and ∂L/∂y, checked."""
+        y, t = self._checked(y, t)
+        with np.errstate(all="ignore"):
+            return self.forward_and_backward(y, t, out=out)
+
+    def probabilities(self, y: Array, /) -> Array:
+        """Return the probabilities that the outputs y stand for, shape (N, K)."""
+        message = (
+            f"{type(self).__name__} is a loss for regression: its outputs are no probabilities; "
+            f"train with CrossEntropyLoss, BCELoss or BCEWithLogitsLoss to predict classes."
+        )
+        raise SpecError(message)
+
+    def classify(self, y: Array, /) -> tuple[Array, Array]:
+        """Return the likelier class of each output, 0 or 1, and its probability; both (N, K)."""
+        p = self.probabilities(y)
+        classes = (p >= 0.5).astype(np.intp)
+        return classes, np.where(classes, p, 1 - p)
+
+    def _checked(self, y: Any, t: Any) -> tuple[Array, Array]:
+        y = np.asarray(y)
+        y = as_floats(y, as_dtype(np.float64 if y.dtype.kind in "biu" else y.dtype), "y")
+        if y.ndim != 2:
+            message = f"{type(self).__name__} expects y of shape (N, K), got {y.shape}."
+            raise ShapeError(message)
+        self.require_outputs(y)
+        return y, self.targets(t, y)
+
+    def _require_terms(self, y: Array) -> None:
+        if y.size == 0 and self.reduction != "sum":
+            message = (
+                f"{type(self).__name__} has no {self.reduction} over an empty batch, got y of "
+                f"shape {y.shape}; pass at least one sample, or use reduction='sum'."
+            )
+            raise ShapeError(message)

@@ -1,0 +1,227 @@
+"""Losses for classification: y stands for probabilities, t says which class is right."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import (
+    Array,
+    is_symbolic,
+    log,
+    log1p,
+    log_softmax,
+    maximum,
+    sigmoid,
+    softmax,
+    softplus,
+)
+from manualnn.errors import ShapeError
+from manualnn.losses.base import Loss
+from manualnn.spec import require
+
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss"]
+
+
+def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array | int:
+    """Return one factor for each column of y."""
+    if weight is None:
+        return 1
+    factors = np.array(weight, dtype=y.dtype)
+    if factors.shape != y.shape[1:]:
+        message = f"{option} must have one number for each of {y.shape[1]} outputs, got {weight!r}."
+        raise ShapeError(message)
+    return factors
+
+
+@dataclass(frozen=True)
+class BCELoss(Loss):
+    """Binary cross-entropy of probabilities, each output a class of its own.
+
+    Forward, w = weight (one for each output), D the divisor of the reduction
+        L = −1/D Σₙₖ w[k] (t log y + (1 − t) log(1 − y))       each logarithm at least −100
+
+    Backward
+        dy = 1/D w ⊙ (y − t) / (y (1 − y))       the denominator at least 10⁻¹²
+
+    The two bounds are torch's: at y = 0 and y = 1 the loss stays finite, and so does the gradient.
+    Where the network ends in a Sigmoid, BCEWithLogitsLoss without it keeps its accuracy there.
+
+    Shapes: y in [0, 1], t, dy (N, K); weight (K,). Raises ValueError for y outside [0, 1].
+    Source: torch.nn.BCELoss, and batchmean.
+    """
+
+    weight: tuple[float, ...] | None = None
+
+    def targets(self, t: Any, y: Array, /) -> Array:
+        t = Loss.targets(self, t, y)
+        _weights(self.weight, y, "weight")
+        return t
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        yes = maximum(log(y), -100)
+        no = maximum(log1p(-y), -100)
+        terms = _weights(self.weight, y, "weight") * (t * yes + (1 - t) * no)
+        return -self.reduced(terms, y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        dy = np.subtract(y, t, out=out)
+        np.divide(dy, maximum(y * (1 - y), 1e-12), out=dy)
+        factor = _weights(self.weight, y, "weight") * self.share(y, t)
+        return np.multiply(dy, factor, out=dy)
+
+    def require_outputs(self, y: Array, /) -> None:
+        if is_symbolic(y):
+            return
+        outside = (y < 0) | (y > 1)
+        if outside.any():
+            row, column = np.argwhere(outside)[0]
+            message = (
+                f"BCELoss expects probabilities, 0 ≤ y ≤ 1, got y[{row}, {column}] = "
+                f"{y[row, column]}; end the network in Sigmoid(), or use BCEWithLogitsLoss."
+            )
+            raise ValueError(message)
+
+    def probabilities(self, y: Array, /) -> Array:
+        return np.positive(y)
+
+
+@dataclass(frozen=True)
+class BCEWithLogitsLoss(Loss):
+    """Binary cross-entropy of σ(y), each output a class of its own, accurate for any y.
+
+    Forward, p = pos_weight, w = weight (one for each output), D the divisor of the reduction
+        L = 1/D Σₙₖ w[k] (p[k] t softplus(−y) + (1 − t) softplus(y))
+
+    Backward, σ(y) = 1 / (1 + exp(−y))
+        dy = 1/D w ⊙ ((1 − t) σ(y) − p t σ(−y))       = 1/D (σ(y) − t) where w = p = 1
+
+    softplus(y) = log(1 + exp(y)); log σ(y) = −softplus(−y).
+
+    Shapes: y, t, dy (N, K); weight, pos_weight (K,).
+    Source: torch.nn.BCEWithLogitsLoss, and batchmean.
+    """
+
+    weight: tuple[float, ...] | None = None
+    pos_weight: tuple[float, ...] | None = None
+
+    def targets(self, t: Any, y: Array, /) -> Array:
+        t = Loss.targets(self, t, y)
+        _weights(self.weight, y, "weight")
+        _weights(self.pos_weight, y, "pos_weight")
+        return t
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        yes = _weights(self.pos_weight, y, "pos_weight") * t * softplus(-y)
+        terms = _weights(self.weight, y, "weight") * (yes + (1 - t) * softplus(y))
+        return self.reduced(terms, y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        yes = _weights(self.pos_weight, y, "pos_weight") * t * sigmoid(-y)
+        dy = np.subtract((1 - t) * sigmoid(y), yes, out=out)
+        factor = _weights(self.weight, y, "weight") * self.share(y, t)
+        return np.multiply(dy, factor, out=dy)
+
+    def probabilities(self, y: Array, /) -> Array:
+        return sigmoid(y)
+
+
+@dataclass(frozen=True)
+class CrossEntropyLoss(Loss):
+    """Cross-entropy of softmax(y): one class of K for each sample.
+
+    Forward, q[n,k] the target's probability of class k, w = weight, D the divisor
+        L = −1/D Σₙₖ w[k] q[n,k] log softmax(y)[n,k]
+
+    Backward, a = softmax(y)
+        dy[n,k] = 1/D (a[n,k] Σⱼ w[j] q[n,j] − w[k] q[n,k])        = 1/D (a − q) where w = 1
+
+    Targets are class indices, integers of shape (N,), for which q is 1 at the index and 0
+    elsewhere; or probabilities of shape (N, K). With label_smoothing ε, q becomes (1 − ε) q + ε/K.
+    Samples whose index is ignore_index count for nothing.
+
+    D for reduction mean is Σₙ w[tₙ] over the samples that count for indices, N for probabilities;
+    for batchmean N, for sum 1.
+
+    Shapes: y, dy (N, K); t (N,) or (N, K); weight (K,).
+    Source: torch.nn.CrossEntropyLoss, and batchmean.
+    """
+
+    weight: tuple[float, ...] | None = None
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        Loss.__post_init__(self)
+        inside = 0 <= self.label_smoothing <= 1
+        require(self, "label_smoothing", "from 0 to 1", inside)
+
+    def targets(self, t: Any, y: Array, /) -> Array:
+        _weights(self.weight, y, "weight")
+        t = np.asarray(t)
+        if t.ndim == 2:
+            return Loss.targets(self, t, y)
+        if t.dtype.kind not in "iu" or t.shape != y.shape[:1]:
+            message = (
+                f"CrossEntropyLoss expects class indices, integers of shape ({len(y)},), or "
+                f"probabilities of shape {y.shape}; got t of dtype {t.dtype} and shape {t.shape}."
+            )
+            raise ShapeError(message)
+        self._require_terms(y)
+        counts = t != self.ignore_index
+        wrong = counts & ((t < 0) | (t >= y.shape[1]))
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            message = (
+                f"CrossEntropyLoss expects class indices from 0 to {y.shape[1] - 1}, "
+                f"got t[{row}] = {t[row]}."
+            )
+            raise ValueError(message)
+        if self.reduction == "mean" and not counts.any():
+            message = (
+                f"CrossEntropyLoss: all {len(t)} targets are ignore_index; nothing to average."
+            )
+            raise ValueError(message)
+        return t
+
+    def divisor(self, y: Array, t: Array, /) -> Any:
+        if self.reduction == "mean" and t.ndim == 1:
+            counts = t != self.ignore_index
+            if self.weight is None:
+                return int(np.count_nonzero(counts))
+            return np.add.reduce(np.array(self.weight, dtype=y.dtype)[t[counts]])
+        return 1 if self.reduction == "sum" else len(y)
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        return -self.reduced(self._targets(y, t) * log_softmax(y), y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        q = self._targets(y, t)
+        dy = softmax(y, out=out)
+        np.multiply(dy, np.add.reduce(q, axis=-1, keepdims=True), out=dy)
+        np.subtract(dy, q, out=dy)
+        return np.divide(dy, self.divisor(y, t) or 1, out=dy)
+
+    def probabilities(self, y: Array, /) -> Array:
+        return softmax(y)
+
+    def classify(self, y: Array, /) -> tuple[Array, Array]:
+        """Return the likeliest class of each sample and its probability; both (N,)."""
+        p = self.probabilities(y)
+        classes = np.argmax(p, axis=-1)
+        return classes, p[np.arange(len(p)), classes]
+
+    def _targets(self, y: Array, t: Array) -> Array:
+        """Return w[k] q[n,k], shape (N, K)."""
+        rows, classes = y.shape
+        if t.ndim == 1:
+            q = np.zeros_like(y, order="C", subok=False)
+            counted = np.flatnonzero(t != self.ignore_index)
+            q[counted, t[counted]] = 1
+        else:
+            counted, q = np.arange(rows), t
+        if self.label_smoothing:
+            smoothed = q * (1 - self.label_smoothing)
+            smoothed[counted] += self.label_smoothing / classes
+            q = smoothed
+        return q if self.weight is None else q * _weights(self.weight, y, "weight")

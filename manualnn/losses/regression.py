@@ -1,0 +1,96 @@
+"""Losses for regression: y and t are numbers of the same meaning."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array, maximum, minimum, ratio, sign
+from manualnn.losses.base import Loss
+from manualnn.spec import require
+
+__all__ = ["HuberLoss", "L1Loss", "MSELoss"]
+
+
+@dataclass(frozen=True)
+class MSELoss(Loss):
+    """Squared error.
+
+    Forward, D the divisor of the reduction
+        L = 1/D Σₙₖ (y[n,k] − t[n,k])²
+
+    Backward
+        dy = 2/D (y − t)
+
+    Shapes: y, t, dy (N, K). Source: torch.nn.MSELoss, and batchmean.
+    """
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        error = np.subtract(y, t).ravel()
+        return np.dot(error, error) / self.divisor(y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        dy = np.subtract(y, t, out=out)
+        return np.multiply(dy, self.share(y, t, 2), out=dy)
+
+    def forward_and_backward(
+        self, y: Array, t: Array, /, *, out: Array | None = None
+    ) -> tuple[Any, Array]:
+        dy = np.subtract(y, t, out=out)
+        error = dy.reshape(-1)
+        value = np.dot(error, error) / self.divisor(y, t)
+        return value, np.multiply(dy, self.share(y, t, 2), out=dy)
+
+
+@dataclass(frozen=True)
+class L1Loss(Loss):
+    """Absolute error.
+
+    Forward, D the divisor of the reduction
+        L = 1/D Σₙₖ |y[n,k] − t[n,k]|
+
+    Backward
+        dy = 1/D sign(y − t)        0 where y = t
+
+    Shapes: y, t, dy (N, K). Source: torch.nn.L1Loss, and batchmean.
+    """
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        return self.reduced(np.abs(y - t), y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        dy = np.subtract(y, t, out=out)
+        sign(dy, out=dy)
+        return np.multiply(dy, self.share(y, t), out=dy)
+
+
+@dataclass(frozen=True)
+class HuberLoss(Loss):
+    """Squared error for small errors, absolute error for large ones.
+
+    Forward, e = y − t, c = min(|e|, δ), δ = delta, D the divisor of the reduction
+        L = 1/D Σₙₖ c (|e| − c/2)       e²/2 where |e| ≤ δ, else δ (|e| − δ/2)
+
+    Backward
+        dy = 1/D min(max(e, −δ), δ)
+
+    Shapes: y, t, dy (N, K). Source: Huber 1964; torch.nn.HuberLoss, and batchmean.
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        Loss.__post_init__(self)
+        require(self, "delta", "greater than 0", self.delta > 0)
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        distance = np.abs(y - t)
+        bounded = minimum(distance, self.delta)
+        terms = bounded * (distance - bounded * ratio(1, 2, y.dtype))
+        return self.reduced(terms, y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        dy = np.subtract(y, t, out=out)
+        minimum(dy, self.delta, out=dy)
+        maximum(dy, -self.delta, out=dy)
+        return np.multiply(dy, self.share(y, t), out=dy)
