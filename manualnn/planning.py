@@ -1,0 +1,215 @@
+"""From a table to a network that is ready to be trained on it.
+
+plan = prepare(read_csv("data.csv"), "price", seed=0)
+plan.model.trainer.fit(plan.x[plan.train], plan.t[plan.train], epochs=100, batch_size=32)
+plan.model.save("model.safetensors")
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import SpecError, TableError
+from manualnn.layers import LAYERS, Linear
+from manualnn.losses import CrossEntropyLoss, MSELoss
+from manualnn.network import Sequential
+from manualnn.optimizers import AdamW, Optimizer
+from manualnn.table import Table, find_column
+from manualnn.tabular import Columns, TableModel
+from manualnn.training import Trainer
+
+__all__ = ["Plan", "prepare"]
+
+MOST_CLASSES = 20
+"""More different whole numbers than these are quantities, where nothing else is said."""
+FEWEST_ROWS = 10
+"""Of which some can be held out."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model that is ready to be trained, and its data."""
+
+    model: TableModel
+    reason: str
+    """Why it is this task, as a clause."""
+    x: Array
+    """Inputs of all rows, as the network takes them."""
+    t: Array
+    """Targets of all rows, as the loss takes them."""
+    train: Array
+    """The rows to train on."""
+    test: Array
+    """The rows held out; maybe none."""
+
+
+def prepare(
+    table: Table,
+    target: str,
+    *,
+    task: str | None = None,
+    ignore: Iterable[str] = (),
+    hidden: Sequence[int] = (32,),
+    activation: str = "Sigmoid",
+    rule: Optimizer | None = None,
+    test_fraction: float = 0.2,
+    seed: int = 0,
+    dtype: Any = np.float64,
+) -> Plan:
+    """Return a model for the table, with the rows split into those to train on and those held out.
+
+    Parameters
+    ----------
+    table : Table
+        Every column is a feature, but for the target and those to ignore.
+    target : str
+        The column to predict.
+    task : {"classification", "regression"}, optional
+        Classification if the target is text, or at most 20 different whole numbers that make up no
+        more than half as many as there are rows; else regression.
+    ignore : iterable of str
+        Columns that are no features.
+    hidden : sequence of int
+        The widths of the hidden layers; the output layer is linear.
+    activation : str
+        The layer after each hidden one.
+    rule : Optimizer, optional
+        AdamW(lr=0.005) if None.
+    test_fraction : float
+        Share of the rows to hold out, drawn from the seed; of each class, in a classification.
+    seed : int
+        Of the split, the initial parameters and the order of the batches.
+    dtype : data type
+        Of the network, float32 or float64.
+
+    Raises
+    ------
+    SpecError
+        If test_fraction is out of range.
+    TableError
+        If a column is not there or not usable, if there are too few rows or none of a second
+        class or value.
+
+    """
+    if not 0 <= test_fraction < 1:
+        message = f"test_fraction must be from 0 to below 1, got {test_fraction}."
+        raise SpecError(message)
+    find_column(target, table.columns, table.name)
+    ignored = {find_column(column, table.columns, table.name) for column in ignore}
+    features = tuple(c for c in table.columns if c != target and c not in ignored)
+    if not features:
+        message = f"{table.name} has no column to predict {target!r} from; add one."
+        raise TableError(message)
+    fewest = FEWEST_ROWS if test_fraction else 2
+    if len(table) < fewest:
+        message = (
+            f"{table.name} has too few rows: got {len(table)}, expected at least {fewest}; "
+            f"add rows, or train on all of them with --test-fraction 0 (at least 2)."
+        )
+        raise TableError(message)
+    numbers = table.numbers(features)
+    task, reason = (task, "as told") if task else _task(table, target)
+    split, rest = np.random.default_rng(seed).spawn(2)
+    classes: tuple[str, ...] = ()
+    groups = [np.arange(len(table))]
+    if task == "classification":
+        classes, groups = _classes(table, target)
+    train, test = _split(groups, test_fraction, split)
+    mean, scale = _standard(numbers[train], table, features)
+    columns = Columns(target, features, mean, scale, classes)
+    if not classes:
+        center, deviation = _target_standard(table, target, train)
+        columns = replace(columns, target_mean=center, target_deviation=deviation)
+    widths = [len(features), *hidden]
+    layers = [layer for n, m in pairwise(widths) for layer in (Linear(n, m), LAYERS[activation]())]
+    net = Sequential(*layers, Linear(widths[-1], len(classes) or 1))
+    loss = CrossEntropyLoss() if classes else MSELoss()
+    trainer = Trainer(net, loss, rule or AdamW(lr=0.005), seed=rest, dtype=dtype)
+    x, t = columns.scaled(table, numbers, dtype), columns.targets(table, dtype)
+    return Plan(TableModel(trainer, columns), reason, x, t, train, test)
+
+
+def _task(table: Table, target: str) -> tuple[str, str]:
+    """Return the task that the target suggests, and why."""
+    if "text" in table.kinds(target):
+        return "classification", "for the target is text"
+    values = table.numbers([target])
+    different = len(np.unique(values))
+    if (values != np.round(values)).any():
+        return "regression", "for the target has numbers with a fraction"
+    why = f"for the target has {different} different whole numbers"
+    if different <= min(MOST_CLASSES, len(table) // 2):
+        return "classification", f"{why} (if they are quantities: --task regression)"
+    return "regression", f"{why} (if they are classes: --task classification)"
+
+
+def _classes(table: Table, target: str) -> tuple[tuple[str, ...], list[Array]]:
+    """Return the classes in order, and the rows of each."""
+    labels = np.array(table.labels(target))
+    classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(classes) < 2:
+        message = (
+            f"{table.name}, column {target!r}: every row is of the class {classes[0]!r}; "
+            f"expected at least two classes."
+        )
+        raise TableError(message)
+    if counts.min() < 2:
+        alone = np.flatnonzero(counts == 1)
+        row = int(np.flatnonzero(index == alone[0])[0])
+        message = (
+            f"{table.name}, line {table.lines[row]}, column {target!r}: {classes[alone[0]]!r} is "
+            f"the only row of its class ({len(alone)} of {len(classes)} classes have one row), "
+            f"expected at least two of each; add rows, remove it, or say --task regression."
+        )
+        raise TableError(message)
+    names = [str(name) for name in classes]
+    order = list(range(len(names)))
+    if table.kinds(target) == {"number"}:
+        order.sort(key=lambda i: float(names[i]))
+    return tuple(names[i] for i in order), [np.flatnonzero(index == i) for i in order]
+
+
+def _split(
+    groups: Sequence[Array], fraction: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Return the rows to train on and those held out: the fraction of each group, at least one."""
+    test = []
+    for rows in groups:
+        held_out = min(max(round(fraction * len(rows)), 1), len(rows) - 1) if fraction else 0
+        test.append(rng.permutation(rows)[:held_out])
+    held = np.sort(np.concatenate(test))
+    return np.setdiff1d(np.concatenate(groups), held), held
+
+
+def _standard(
+    x: Array, table: Table, features: Sequence[str]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and 1/deviation of each column."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+    for name, finite in zip(features, np.isfinite(mean + deviation), strict=True):
+        if not finite:
+            message = (
+                f"{table.name}, column {name!r}: the numbers are too large to be scaled; "
+                f"use a larger unit."
+            )
+            raise TableError(message)
+    # The deviation of equal numbers may come out as a rounding error instead of 0.
+    varies = (x.min(axis=0) < x.max(axis=0)) & (deviation > 0)
+    scale = np.divide(1, deviation, where=varies, out=np.zeros_like(mean))
+    return tuple(mean.tolist()), tuple(scale.tolist())
+
+
+def _target_standard(table: Table, target: str, train: Array) -> tuple[float, float]:
+    ((mean,), (scale,)) = _standard(table.numbers([target])[train], table, [target])
+    if not scale:
+        message = (
+            f"{table.name}, column {target!r}: every row to train on has the same value, "
+            f"{mean:g}; expected a target that varies."
+        )
+        raise TableError(message)
+    return mean, 1 / scale

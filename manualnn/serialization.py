@@ -1,0 +1,308 @@
+"""Saving a trainer to a file and loading it again, bit for bit.
+
+    save("model.safetensors", trainer)
+    trainer = load("model.safetensors")
+    trainer.fit(x, t, epochs=10)            # goes on as if it had never been saved
+
+A file is in the safetensors format: arrays, and one JSON text that says what they are. Nothing in
+it is ever executed. The parameters stand under torch's keys ("0.weight", …), so torch reads them
+with `safetensors.torch.load_file`; what the optimizer remembers stands under "optimizer.…". A
+state_dict that torch saved is loaded with
+
+    params = net.load_state_dict(safetensors.numpy.load_file("from_torch.safetensors"))
+
+A file is written whole or not at all.
+"""
+
+import importlib
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import MissingExtraError, ModelFileError, ShapeError
+from manualnn.network import Sequential
+from manualnn.parameters import Parameters
+from manualnn.training import Trainer
+
+__all__ = [
+    "load",
+    "load_with_notes",
+    "require_safetensors",
+    "require_writable",
+    "save",
+    "write_whole",
+]
+
+VERSION = 1
+"""Of what this module writes; another one is refused."""
+
+DTYPES = ("float32", "float64")
+OPTIMIZER = "optimizer."
+"""What the keys of the optimizer's vectors begin with; a layer's begin with its number."""
+
+GENERATORS = ("PCG64", "PCG64DXSM")
+"""NumPy's default bit generator and its heir. Others have states that NumPy restores unchecked."""
+
+
+def save(
+    path: str | os.PathLike[str],
+    trainer: Trainer,
+    *,
+    resumable: bool = True,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the trainer to a file, in the place of what is there.
+
+    Parameters
+    ----------
+    path : path
+        Of the file; its folder must exist.
+    trainer : Trainer
+        Whose spec and parameters to save; they are float32 or float64.
+    resumable : bool
+        Whether to save also what training needs to go on exactly: the optimizer's state, the number
+        of steps and the state of the random generator. Without it the file holds nothing but the
+        parameters, and torch loads it as a state_dict as it is.
+    notes : mapping, optional
+        Anything of yours that JSON can hold; `load_with_notes` returns it.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be written, or would hold something that cannot be loaded. What was at
+        `path` before is then still there.
+    MissingExtraError
+        If safetensors is not installed.
+
+    """
+    params = trainer.params
+    if params.dtype.name not in DTYPES:
+        message = (
+            f"{path}: a model file holds float32 or float64, got parameters of {params.dtype}; "
+            f"save Trainer(net, loss, rule, params=trainer.params.astype(np.float64)) instead."
+        )
+        raise ModelFileError(message)
+    _require_finite(path, params)
+    about: dict[str, Any] = {"version": VERSION, "spec": trainer.spec(), "notes": dict(notes or {})}
+    arrays = params.state_dict()
+    if resumable:
+        about["training"] = _progress(path, trainer)
+        arrays |= {OPTIMIZER + name: trainer.state[name] for name in trainer.rule.vectors()}
+    try:
+        text = json.dumps(about, default=_plain, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        message = f"{path}: the spec and the notes must fit into JSON ({error}); nothing was saved."
+        raise ModelFileError(message) from error
+    content = require_safetensors(".numpy").save(arrays, {"manualnn": text})
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise ModelFileError(str(error)) from error
+
+
+def load(path: str | os.PathLike[str]) -> Trainer:
+    """Return the trainer that a file holds.
+
+    Where it was saved with `resumable=False`, the optimizer starts anew, with seed 0.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, if it is damaged or of another kind or version, or if what it
+        holds does not fit together.
+    MissingExtraError
+        If safetensors is not installed.
+
+    """
+    return load_with_notes(path)[0]
+
+
+def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, Any]]:
+    """Return the trainer and the notes that a file holds; raise what `load` raises."""
+    arrays, about = _read(path)
+    vectors = {key: arrays.pop(key) for key in list(arrays) if key.startswith(OPTIMIZER)}
+    try:
+        spec, notes = about["spec"], dict(about["notes"])
+        # Before anything is allocated: a damaged spec may ask for any amount of memory.
+        net = Sequential.from_spec(spec)
+        _require_match(net.shapes, spec["dtype"], arrays)
+        params = net.load_state_dict(arrays, dtype=spec["dtype"])
+        trainer = Trainer.from_spec(spec, params=params)
+        if "training" in about:
+            _resume(trainer, about["training"], vectors)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        message = (
+            f"{path}: the parts of the model file do not fit together: {reason.rstrip('.')}. "
+            f"Save the model anew."
+        )
+        raise ModelFileError(message) from error
+    _require_finite(path, params)
+    return trainer, notes
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file whole or not at all, in the place of what is there.
+
+    A link stays a link, and a file keeps its permissions. Raises OSError where it cannot be
+    written; nothing is left behind then.
+    """
+    require_writable(path)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".manualnn-{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+    except OSError as error:
+        message = f"cannot write to {path}: {error.strerror or error}; nothing was saved."
+        raise OSError(message) from error
+    finally:  # also after Ctrl-C; once it has replaced the target there is nothing to remove
+        temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise OSError where `write_whole` is sure to fail, before the work is done."""
+    target = Path(os.path.realpath(path))
+    reason = None
+    if target.is_dir():
+        reason = "it is a folder; give the name of a file"
+    elif target.exists() and not target.is_file():
+        reason = "it is no regular file, and would be replaced by one; give another name"
+    elif target.exists() and not os.access(target, os.W_OK):
+        reason = "it is read-only; give another name, or make it writable"
+    elif not target.parent.is_dir():
+        reason = f"there is no folder {target.parent}; make it first"
+    elif not os.access(target.parent, os.W_OK):
+        reason = f"its folder {target.parent} is not writable; give another one"
+    if reason:
+        message = f"cannot write to {path}: {reason}."
+        raise OSError(message)
+
+
+def require_safetensors(module: str = "") -> Any:
+    """Return the package, or a module of it; raise MissingExtraError if it is not installed."""
+    try:
+        return importlib.import_module(f"safetensors{module}")
+    except ImportError:
+        message = "model files need the package safetensors; pip install 'manualnn[cli]'."
+        raise MissingExtraError(message) from None
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
+    """Return the arrays of a file, and what its JSON says."""
+    safetensors = require_safetensors()
+    if not Path(path).is_file():
+        is_there = "it is no regular file" if Path(path).exists() else "there is no such file"
+        message = f"cannot read {path}: {is_there}; expected a model that manualnn saved."
+        raise ModelFileError(message)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        message = f"cannot read {path}: {error}."
+        raise ModelFileError(message) from error
+    except Exception as error:  # a damaged header may fail anywhere in the reader
+        message = (
+            f"{path} is no model file, or a damaged or truncated one ({error}); "
+            f"expected a safetensors file that manualnn saved. Save it, or copy it, anew."
+        )
+        raise ModelFileError(message) from error
+    if "manualnn" not in metadata:
+        message = (
+            f"{path} is a safetensors file, but was not saved by manualnn: it does not say which "
+            f"network it is for. Build the network, and load the parameters with "
+            f"net.load_state_dict(safetensors.numpy.load_file({str(path)!r}))."
+        )
+        raise ModelFileError(message)
+    try:
+        about = json.loads(metadata["manualnn"])
+        version = about["version"]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        message = f"{path}: the model file's description is damaged ({error}); save it anew."
+        raise ModelFileError(message) from error
+    if version != VERSION:
+        message = (
+            f"{path} is a model file of version {version}, this manualnn reads version {VERSION}; "
+            f"use the manualnn that saved it."
+        )
+        raise ModelFileError(message)
+    return arrays, about
+
+
+def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str, Array]) -> None:
+    """Put back what the trainer needs to go on where it was."""
+    expected = {OPTIMIZER + name: trainer.params.vector.shape for name in trainer.rule.vectors()}
+    _require_match(expected, trainer.params.dtype, vectors)
+    random = training["random"]
+    counts = [training["steps"], training["optimizer_step"]]
+    if random["bit_generator"] not in GENERATORS or not all(type(n) is int for n in counts):
+        message = f"the progress of the training is damaged, got {training}"
+        raise ValueError(message)
+    trainer.steps, step = counts
+    trainer.state = {"step": step} | {
+        key.removeprefix(OPTIMIZER): vector for key, vector in vectors.items()
+    }
+    bits = getattr(np.random, random["bit_generator"])()
+    bits.state = random
+    trainer._rng = np.random.Generator(bits)  # noqa: SLF001
+
+
+def _progress(path: str | os.PathLike[str], trainer: Trainer) -> dict[str, Any]:
+    """Return what `_resume` needs beside the optimizer's vectors."""
+    random = trainer._rng.bit_generator.state  # noqa: SLF001
+    if random["bit_generator"] not in GENERATORS:
+        message = (
+            f"{path}: the trainer draws from {random['bit_generator']}, whose state cannot be "
+            f"saved; expected one of {', '.join(GENERATORS)}. Save with resumable=False."
+        )
+        raise ModelFileError(message)
+    return {"steps": trainer.steps, "optimizer_step": trainer.state["step"], "random": random}
+
+
+def _require_match(
+    shapes: Mapping[str, tuple[int, ...]], dtype: Any, arrays: Mapping[str, Array]
+) -> None:
+    """Raise ShapeError unless there is one array for each key, of its shape and of the dtype."""
+    expected = {f"{key} {shape} {np.dtype(dtype)}" for key, shape in shapes.items()}
+    got = {f"{key} {array.shape} {array.dtype}" for key, array in arrays.items()}
+    if expected != got:
+        message = (
+            f"expected {', '.join(sorted(expected - got)) or 'nothing more'}, "
+            f"got {', '.join(sorted(got - expected)) or 'nothing'} instead"
+        )
+        raise ShapeError(message)
+
+
+def _require_finite(path: str | os.PathLike[str], params: Parameters) -> None:
+    for key, array in params.items():
+        if not np.isfinite(array).all():
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            message = (
+                f"{path}: the parameters must be finite, got {array[where]} in {key} at {where}; "
+                f"a model that diverged cannot be saved or loaded: train it anew."
+            )
+            raise ModelFileError(message)
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy number as Python's, for JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    message = f"{value!r} is no JSON"
+    raise TypeError(message)
