@@ -1,9 +1,9 @@
 """manualnn: neural networks whose every derivative is written by hand on NumPy.
 
-net = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2))
-trainer = Trainer(net, MSELoss(), SGD(lr=0.02), seed=0)
-history = trainer.fit(x, t, epochs=1000)
-y = trainer.predict(x)
+    net = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2))
+    trainer = Trainer(net, MSELoss(), SGD(lr=0.02), seed=0)
+    history = trainer.fit(x, t, epochs=1000)
+    y = trainer.predict(x)
 """
 
 from manualnn import errors, initializers, layers, losses, optimizers

@@ -1,0 +1,147 @@
+"""What holds for the project as a whole: its layout, its examples, its imports."""
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import manualnn
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(manualnn.__path__, prefix="manualnn.")
+)
+
+TOP_LEVEL = {"LICENSE", "README.md", "manualnn", "pyproject.toml", "reference", "tests", "tox.ini"}
+
+FOREIGN = {
+    "a path of one machine": re.compile(r"(?<![\w.>}])/(?:work|root|tmp|home)/\w+"),
+    "the host of a package registry": re.compile(r"(?:py)pi\.|(?:python)hosted\.|(?:npm)js\."),
+}
+
+
+def tracked_files() -> list[Path]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"],  # noqa: S607  # git is wherever the machine has it
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [ROOT / name for name in listed.stdout.split("\0") if name]
+
+
+def run_python(code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  # our own interpreter and code
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=False
+    )
+
+
+# ------------------------------------------------------------------ layout
+
+
+def test_top_level_holds_nothing_else():
+    names = {path.relative_to(ROOT).parts[0] for path in tracked_files()}
+    assert {name for name in names if not name.startswith(".")} == TOP_LEVEL
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_no_file_names(what):
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line}"
+        for path in tracked_files()
+        if path.is_file()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if FOREIGN[what].search(line)
+    ]
+    assert found == []
+
+
+def test_readme_and_ci_run_the_tests_by_the_same_command():
+    command = re.search(r"^python3 -m venv .* -e test\b", read(".ci/run"), re.MULTILINE)
+    assert f"\n{command[0]}\n" in read("README.md")
+
+
+def test_readme_names_every_layer_loss_and_optimizer():
+    readme = read("README.md")
+    for table in (manualnn.LAYERS, manualnn.LOSSES, manualnn.OPTIMIZERS):
+        for name in table:
+            assert f"`{name}`" in readme
+
+
+def read(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+# ------------------------------------------------------------------ the installed package
+
+
+def test_package_says_that_it_is_typed():
+    assert Path(manualnn.__file__).with_name("py.typed").is_file()
+
+
+def test_wheel_is_what_is_tested():
+    """Where tox has installed the wheel, the sources beside the tests stay out of the way."""
+    installed = Path(manualnn.__file__).is_relative_to(sysconfig.get_path("purelib"))
+    assert installed == (os.environ.get("MANUALNN_FROM_WHEEL") == "1")
+
+
+def test_public_names_exist_once():
+    assert len(set(manualnn.__all__)) == len(manualnn.__all__)
+    for name in manualnn.__all__:
+        assert hasattr(manualnn, name)
+
+
+# ------------------------------------------------------------------ imports
+
+
+def test_import_brings_numpy_and_nothing_else():
+    code = """
+import sys, numpy.random
+before = set(sys.modules)
+import manualnn
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+    imported = set(run_python(code).stdout.split())
+    assert "manualnn" in imported
+    assert imported - sys.stdlib_module_names == {"manualnn", "numpy"}
+
+
+def test_command_without_its_extra_says_what_to_install():
+    code = "import sys; sys.modules['click'] = None; from manualnn.__main__ import main; main()"
+    result = run_python(code)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "manualnn: the command line needs an extra; pip install 'manualnn[cli]'.\n"
+    )
+
+
+# ------------------------------------------------------------------ examples
+
+
+@pytest.mark.parametrize("name", ["manualnn", *MODULES])
+def test_examples_in_docstrings_are_true(name):
+    module = importlib.import_module(name)
+    known = {public: getattr(manualnn, public) for public in manualnn.__all__}
+    known |= {"np": np, "mnn": manualnn, "x": np.ones((64, 3)), "t": np.ones((64, 2))}
+    known["net"] = manualnn.Sequential(manualnn.Linear(3, 2))
+    runner = doctest.DocTestRunner()
+    for example in doctest.DocTestFinder().find(module, extraglobs=known):
+        runner.run(example)
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def test_example_in_readme_runs():
+    examples = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
+    assert examples
+    for code in examples:
+        result = run_python(code, "-W", "error")
+        assert result.returncode == 0, result.stderr
