@@ -30,7 +30,7 @@ from manualnn.elementary import Array
 HERE = Path(__file__).resolve().parent
 PAGES = HERE.parent / "build" / "docs"
 
-BLOCK = re.compile(r"^(Forward|Backward)(.*)\n((?:    .+\n?)+)", re.MULTILINE)
+BLOCK = re.compile(r"^(Forward|Backward)((?:,.*)?)\n((?:    .+\n?)+)", re.MULTILINE)
 RULES = re.compile(r"^(?:\S+ ← .+\n?)+", re.MULTILINE)
 FACTS = re.compile(r"(?:^|(?<=\. ))(Shapes|Source|State|Raises):", re.MULTILINE)
 READ_FIRST = ("network", "training", "layers", "losses", "optimizers", "initializers", "parameters")
