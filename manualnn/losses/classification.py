@@ -22,6 +22,9 @@ from manualnn.spec import require
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss"]
 
+LEAST_ROOM = float(np.float32(1e-12))
+"""Least denominator of BCELoss's gradient; torch keeps it in float32, 4·10⁻⁹ below 10⁻¹²."""
+
 
 def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array | int:
     """Return one factor for each column of y."""
@@ -66,7 +69,7 @@ class BCELoss(Loss):
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
-        np.divide(dy, maximum(y * (1 - y), 1e-12), out=dy)
+        np.divide(dy, maximum(y * (1 - y), LEAST_ROOM), out=dy)
         factor = _weights(self.weight, y, "weight") * self.share(y, t)
         return np.multiply(dy, factor, out=dy)
 
