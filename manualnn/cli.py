@@ -10,11 +10,14 @@ from typing import Any
 import click
 
 import manualnn
+from manualnn import explain as explanations
 from manualnn.errors import ManualNNError, TableError
+from manualnn.explain import MAX_DECIMALS
+from manualnn.files import require_writable, write_whole
 from manualnn.layers import activations
 from manualnn.optimizers import OPTIMIZERS
 from manualnn.planning import prepare
-from manualnn.serialization import require_safetensors, require_writable, write_whole
+from manualnn.serialization import require_safetensors
 from manualnn.table import Table, read_csv
 from manualnn.tabular import TableModel
 from manualnn.tabular_report import describe, listing, results, scores
@@ -86,9 +89,7 @@ _DELIMITER = click.option(
 )
 @click.option("--optimizer", type=click.Choice(list(OPTIMIZERS)), default="AdamW")
 @click.option("--lr", type=click.FloatRange(0), default=0.005, help="Learning rate.")
-@click.option(
-    "--epochs", type=click.IntRange(1), default=100, help="Passes over the rows, at most."
-)
+@click.option("--epochs", type=click.IntRange(1), default=100, help="At most so many passes.")
 @click.option("--batch-size", type=click.IntRange(1), default=32, help="Rows a step.")
 @click.option(
     "--target-loss",
@@ -189,6 +190,39 @@ def predict(model: str, data: str, delimiter: str | None, output: str | None) ->
     _comment(trained, table, y)
     if output is not None:
         click.echo(f"{len(table)} predictions written to {output}", err=True)
+
+
+@cli.command()
+@click.argument("spec", required=False, type=click.Path(exists=True, dir_okay=False))
+@click.option("--weight", metavar="NAME", help="Explain one parameter, such as '0.weight[1,2]'.")
+@click.option(
+    "--decimals",
+    type=click.IntRange(0, MAX_DECIMALS),
+    help="Round to so many decimals after every operation, as one does by hand.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=10, help="Updates, at most.")
+@click.option("--target-loss", type=float, help="Stop at this error or below.")
+@click.option("--lr", type=float, help="Learning rate; the one of SPEC if not given.")
+@click.option("--paths", type=click.IntRange(1), default=12, help="Paths to show of a parameter.")
+@click.option(
+    "--dropout-seed", type=click.IntRange(0), help="Draw dropout masks once, as in training."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    help="Markdown has LaTeX formulas, JSON unrounded numbers.",
+)
+def explain(spec: str | None, form: str, **options: Any) -> None:
+    """Show one step of backpropagation with its numbers, path by path.
+
+    SPEC is a JSON file: {"layers": …, "loss": …, "optimizer": …} as everywhere, with the numbers
+    "x", "t", and "parameters" ({"0.weight": [[…], …], …}) or "seed". Without it a small example is
+    explained: 3 inputs, 2 sigmoid neurons, 2 linear outputs.
+    """
+    explanation = explanations.explain(spec, **options)
+    _printed(getattr(explanation, f"to_{form}")().encode())
 
 
 def _comment(model: TableModel, table: Table, y: Any) -> None:

@@ -149,28 +149,27 @@ def _task(table: Table, target: str) -> tuple[str, str]:
 
 def _classes(table: Table, target: str) -> tuple[tuple[str, ...], list[Array]]:
     """Return the classes in order, and the rows of each."""
-    labels = np.array(table.labels(target))
-    classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(classes) < 2:
+    rows: dict[str, list[int]] = {}
+    for row, label in enumerate(table.labels(target)):
+        rows.setdefault(label, []).append(row)
+    if len(rows) < 2:
         message = (
-            f"{table.name}, column {target!r}: every row is of the class {classes[0]!r}; "
+            f"{table.name}, column {target!r}: every row is of the class {next(iter(rows))!r}; "
             f"expected at least two classes."
         )
         raise TableError(message)
-    if counts.min() < 2:
-        alone = np.flatnonzero(counts == 1)
-        row = int(np.flatnonzero(index == alone[0])[0])
+    alone = [label for label in rows if len(rows[label]) == 1]
+    if alone:
+        line = table.lines[rows[alone[0]][0]]
         message = (
-            f"{table.name}, line {table.lines[row]}, column {target!r}: {classes[alone[0]]!r} is "
-            f"the only row of its class ({len(alone)} of {len(classes)} classes have one row), "
-            f"expected at least two of each; add rows, remove it, or say --task regression."
+            f"{table.name}, line {line}, column {target!r}: {alone[0]!r} is the only row of its "
+            f"class ({len(alone)} of {len(rows)} classes have one row), expected at least two of "
+            f"each; add rows, remove it, or say --task regression."
         )
         raise TableError(message)
-    names = [str(name) for name in classes]
-    order = list(range(len(names)))
-    if table.kinds(target) == {"number"}:
-        order.sort(key=lambda i: float(names[i]))
-    return tuple(names[i] for i in order), [np.flatnonzero(index == i) for i in order]
+    numeric = table.kinds(target) == {"number"}
+    classes = sorted(rows, key=float) if numeric else sorted(rows)
+    return tuple(classes), [np.array(rows[label]) for label in classes]
 
 
 def _split(

@@ -17,8 +17,6 @@ A file is written whole or not at all.
 import importlib
 import json
 import os
-import secrets
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,18 +25,12 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError, ModelFileError, ShapeError
+from manualnn.files import write_whole
 from manualnn.network import Sequential
 from manualnn.parameters import Parameters
 from manualnn.training import Trainer
 
-__all__ = [
-    "load",
-    "load_with_notes",
-    "require_safetensors",
-    "require_writable",
-    "save",
-    "write_whole",
-]
+__all__ = ["load", "load_with_notes", "require_safetensors", "save"]
 
 VERSION = 1
 """Of what this module writes; another one is refused."""
@@ -146,49 +138,6 @@ def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, An
         raise ModelFileError(message) from error
     _require_finite(path, params)
     return trainer, notes
-
-
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file whole or not at all, in the place of what is there.
-
-    A link stays a link, and a file keeps its permissions. Raises OSError where it cannot be
-    written; nothing is left behind then.
-    """
-    require_writable(path)
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".manualnn-{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        temporary.replace(target)
-    except OSError as error:
-        message = f"cannot write to {path}: {error.strerror or error}; nothing was saved."
-        raise OSError(message) from error
-    finally:  # also after Ctrl-C; once it has replaced the target there is nothing to remove
-        temporary.unlink(missing_ok=True)
-
-
-def require_writable(path: str | os.PathLike[str]) -> None:
-    """Raise OSError where `write_whole` is sure to fail, before the work is done."""
-    target = Path(os.path.realpath(path))
-    reason = None
-    if target.is_dir():
-        reason = "it is a folder; give the name of a file"
-    elif target.exists() and not target.is_file():
-        reason = "it is no regular file, and would be replaced by one; give another name"
-    elif target.exists() and not os.access(target, os.W_OK):
-        reason = "it is read-only; give another name, or make it writable"
-    elif not target.parent.is_dir():
-        reason = f"there is no folder {target.parent}; make it first"
-    elif not os.access(target.parent, os.W_OK):
-        reason = f"its folder {target.parent} is not writable; give another one"
-    if reason:
-        message = f"cannot write to {path}: {reason}."
-        raise OSError(message)
 
 
 def require_safetensors(module: str = "") -> Any:

@@ -128,7 +128,8 @@ def read_csv(path: str | os.PathLike[str], delimiter: str | None = None) -> Tabl
         raise TableError(message)
     found = delimiter or _delimiter(text)
     rows, lines = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=found, strict=True)
+    file = io.StringIO(text, newline="")
+    reader = csv.reader(file, delimiter=found, skipinitialspace=True, strict=True)
     line = 1
     try:
         for row in reader:
