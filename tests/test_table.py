@@ -272,5 +272,5 @@ def test_a_number_beyond_the_dtype_is_named() -> None:
     table = table_with([1, 2] * 6, [1.0, 2.0] * 6)
     plan = prepare(table, "y", dtype=np.float32)
     table.rows[4][0] = "1e300"
-    with pytest.raises(TableError, match="line 6, column 'x': .* too large .* float32"):
+    with pytest.raises(TableError, match=r"line 6, column 'x': .* too large .* float32"):
         plan.model.predict(table)
