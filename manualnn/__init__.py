@@ -4,6 +4,8 @@
     trainer = Trainer(net, MSELoss(), SGD(lr=0.02), seed=0)
     history = trainer.fit(x, t, epochs=1000)
     y = trainer.predict(x)
+
+Names, options and conventions are torch's.
 """
 
 from manualnn import errors, initializers, layers, losses, optimizers
@@ -14,9 +16,10 @@ from manualnn.losses import *
 from manualnn.network import Sequential
 from manualnn.optimizers import *
 from manualnn.parameters import Parameters
+from manualnn.serialization import load, save
 from manualnn.training import History, Trainer
 
-__all__ = ["History", "Parameters", "Sequential", "Trainer"]
+__all__ = ["History", "Parameters", "Sequential", "Trainer", "load", "save"]
 __all__ += errors.__all__
 __all__ += initializers.__all__
 __all__ += layers.__all__

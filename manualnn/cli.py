@@ -29,6 +29,8 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # click ends silently where the reader, such as head, has gone
         except (ManualNNError, OSError) as error:
             raise click.ClickException(str(error)) from error
 
