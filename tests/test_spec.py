@@ -128,7 +128,7 @@ BAD_RUNS: dict[str, Any] = {
     "expected .*'type': 'Linear'": {"layers": LINEAR},
     "layer 1: .*expects 3 inputs, got 2 from layer 0": {"layers": [LINEAR, LINEAR]},
     "loss: there is no type 'MSE'": RUN | {"loss": {"type": "MSE"}},
-    "loss: expected an object .*MSELoss.* got 'MSELoss'": RUN | {"loss": "MSELoss"},
+    "loss: expected an object .*Loss.* got 'MSELoss'": RUN | {"loss": "MSELoss"},
     "reduction must be one of mean, sum, batchmean, got 'avg'": RUN
     | {"loss": {"type": "MSELoss", "reduction": "avg"}},
     r"weight must be of type tuple\[float, ...\] | None, got \['a'\]": RUN
