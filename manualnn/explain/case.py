@@ -1,0 +1,247 @@
+"""What is explained: a network with its parameters, loss, update rule and a batch.
+
+A case is read from the JSON form of a run (README), with the numbers beside it:
+
+    "x": [[…], …], "t": [[…], …]            the batch
+    "parameters": {"0.weight": [[…], …], …}  or "seed": 0, the values of net.init(seed=0)
+    "dropout_seed": 0                        optional: dropout as in training, with masks drawn once
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manualnn.checks import as_batch
+from manualnn.elementary import Array
+from manualnn.errors import ManualNNError, ShapeError, SpecError
+from manualnn.losses import LOSSES, Loss, MSELoss
+from manualnn.network import Noise, Sequential
+from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
+from manualnn.parameters import Parameters
+from manualnn.spec import from_spec, to_spec
+
+EXAMPLE: dict[str, Any] = {
+    "layers": [
+        {"type": "Linear", "in_features": 3, "out_features": 2},
+        {"type": "Sigmoid"},
+        {"type": "Linear", "in_features": 2, "out_features": 2},
+    ],
+    "loss": {"type": "MSELoss", "reduction": "batchmean"},
+    "optimizer": {"type": "SGD", "lr": 0.02},
+    "parameters": {
+        "0.weight": [[0.2, -0.4, 0.6], [0.5, 0.3, -0.1]],
+        "0.bias": [0.1, -0.2],
+        "2.weight": [[0.7, -0.3], [0.4, 0.8]],
+        "2.bias": [0.3, -0.5],
+    },
+    "x": [[0.9, 0.4, 0.5]],
+    "t": [[0.2, 1.0]],
+}
+"""Three inputs, two sigmoid neurons, two linear outputs, one sample; MSE over N = 1."""
+
+KEYS = (
+    *("layers", "loss", "optimizer", "dtype", "x", "t"),
+    *("parameters", "seed", "dropout_seed"),
+)
+
+Key = tuple[int, str, tuple[int, ...]]
+"""A parameter: its layer, its name in the layer, its index."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One step of training, checked: every array is float64 and finite, and they fit."""
+
+    net: Sequential
+    loss: Loss
+    rule: Optimizer
+    params: Parameters
+    x: Array
+    t: Array
+    noise: Noise = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def spec(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            **self.net.spec(),
+            "loss": to_spec(self.loss),
+            "optimizer": to_spec(self.rule),
+            "dtype": "float64",
+            "parameters": {key: array.tolist() for key, array in self.params.items()},
+            "x": self.x.tolist(),
+            "t": self.t.tolist(),
+        }
+
+
+def read_file(path: str | Path) -> Any:
+    """Return what a JSON file holds. Raises SpecError where it is not JSON, OSError as `open`."""
+    text = Path(path).read_bytes()
+    try:
+        return json.loads(text)
+    except UnicodeDecodeError as error:
+        message = f"{path}: expected JSON in UTF-8, got other bytes ({error}); save it as UTF-8."
+        raise SpecError(message) from error
+    except json.JSONDecodeError as error:
+        message = (
+            f"{path}: expected JSON, got something else in line {error.lineno}, column "
+            f"{error.colno} ({error.msg}); mend it there."
+        )
+        raise SpecError(message) from error
+
+
+def read_case(spec: Any, *, lr: float | None = None, dropout_seed: int | None = None) -> Case:
+    """Return the case of a spec; lr and dropout_seed replace the spec's own.
+
+    Raises SpecError, ShapeError or DTypeError that name what does not fit.
+    """
+    if not isinstance(spec, Mapping):
+        message = f"a spec must be a JSON object with {', '.join(KEYS)}; got {spec!r}."
+        raise SpecError(message)
+    unknown = [key for key in spec if key not in KEYS]
+    missing = [key for key in ("layers", "x", "t") if key not in spec]
+    if not {"parameters", "seed"} & spec.keys():
+        missing.append('parameters (or seed, as in "seed": 0)')
+    if unknown or missing:
+        message = (
+            f"the spec lacks {', '.join(missing) or 'nothing'} and has the unknown keys "
+            f"{', '.join(map(repr, unknown)) or '(none)'}; it may have {', '.join(KEYS)}."
+        )
+        raise SpecError(message)
+    net = Sequential.from_spec(spec)
+    loss: Any = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
+    rule: Any = SGD()
+    if "optimizer" in spec:
+        rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")
+    notes = []
+    if spec.get("dtype", "float64") != "float64":
+        notes.append(f"Computed in float64; the spec's dtype is {spec['dtype']}.")
+    params = _parameters(net, spec)
+    if dropout_seed is None:
+        dropout_seed = spec.get("dropout_seed")
+    return make_case(
+        *(net, loss, rule, params, (_numbers(spec["x"], "x"), _numbers(spec["t"], "t"))),
+        lr=lr,
+        dropout_seed=dropout_seed,
+        notes=notes,
+    )
+
+
+def make_case(
+    net: Sequential,
+    loss: Loss,
+    rule: Optimizer,
+    params: Parameters,
+    batch: tuple[Any, Any],
+    *,
+    lr: float | None = None,
+    dropout_seed: int | None = None,
+    notes: list[str] | None = None,
+) -> Case:
+    """Return the case of a batch (x, t), after making sure that all fits and is finite."""
+    notes = list(notes or [])
+    x, t = map(np.asarray, batch)
+    if not net.shapes:
+        message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
+        raise SpecError(message)
+    if lr is not None:
+        _require_finite(np.asarray(lr), "lr")
+        rule = replace(rule, lr=lr)
+    if params.dtype != np.float64:
+        notes.append(f"Computed in float64; the parameters were {params.dtype}.")
+        params = params.astype(np.float64)
+    net.layer_arrays(params)
+    x = as_batch(x.astype(np.float64) if x.dtype.kind == "f" else x, *_fit(net))
+    t = t.astype(np.float64) if t.dtype.kind == "f" else t
+    if not len(x):
+        message = f"x must hold at least one sample, got shape {x.shape}; add a row."
+        raise ShapeError(message)
+    for name, array in {"x": x, "t": t, **params}.items():
+        _require_finite(array, name)
+    noise: Noise = {}
+    if dropout_seed is not None:
+        noise = net.sample(_seed(dropout_seed, "dropout_seed"), x)
+    has_dropout = bool(net.sample(0, x))
+    if has_dropout:
+        notes.append(
+            f"Dropout as in training: masks were drawn once, from seed {dropout_seed}, and stay."
+            if noise
+            else "Dropout as in prediction: it changes nothing. --dropout-seed draws masks instead."
+        )
+    try:
+        y = net.forward(params, x, noise=noise)
+        loss.require_outputs(y)
+        t = loss.targets(t, y)
+    except ManualNNError:
+        raise
+    except ValueError as error:
+        raise SpecError(str(error)) from error
+    return Case(net, loss, rule, params, x, t, noise, tuple(notes))
+
+
+def parse_weight(text: str, shapes: dict[str, tuple[int, ...]]) -> Key:
+    """Return the key of "0.weight[1,2]". Raises SpecError that says what there is."""
+    there = ", ".join(f"{key}[{','.join(f'0…{n - 1}' for n in s)}]" for key, s in shapes.items())
+    match = re.fullmatch(r"\s*(\d+)\.(\w+)\s*\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]\s*", text)
+    if not match:
+        message = (
+            f"a parameter is named like 0.weight[1,2] (from input 2 into neuron 1, counted from "
+            f"0), got {text!r}; there are {there}."
+        )
+        raise SpecError(message)
+    key = f"{match[1]}.{match[2]}"
+    index = tuple(int(part) for part in match[3].split(","))
+    shape = shapes.get(key, ())
+    if len(index) != len(shape) or any(i >= n for i, n in zip(index, shape, strict=True)):
+        message = f"there is no parameter {text.strip()}; there are {there}, counted from 0."
+        raise SpecError(message)
+    return int(match[1]), match[2], index
+
+
+def _fit(net: Sequential) -> tuple[Any, int | None, Sequential]:
+    return np.dtype(np.float64), net.in_features, net
+
+
+def _parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
+    if "parameters" not in spec:
+        return net.init(_seed(spec["seed"], "seed"))
+    given = spec["parameters"]
+    if not isinstance(given, Mapping):
+        message = f'parameters must be an object such as {{"0.weight": [[…], …]}}, got {given!r}.'
+        raise SpecError(message)
+    arrays = {key: _numbers(value, f"parameters {key}") for key, value in given.items()}
+    return net.load_state_dict(arrays, np.float64)
+
+
+def _seed(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        message = f"{name} must be an integer of at least 0, got {value!r}."
+        raise SpecError(message)
+    return value
+
+
+def _numbers(value: Any, name: str) -> Array:
+    """Return nested lists of numbers as an array."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else shown[:60] + "…"
+        message = f"{name} must be nested lists of numbers, all rows equally long; got {shown}."
+        raise SpecError(message)
+    return array
+
+
+def _require_finite(array: Array, name: str) -> None:
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        at = f" at index {where}" if where else ""
+        message = f"{name} must be finite, got {array[where]}{at}; give a number there."
+        raise SpecError(message)

@@ -1,0 +1,119 @@
+"""Gradients and updates on numbers of any kind, by the engine's own kernels."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.explain.arithmetic import (
+    Arithmetic,
+    Bounded,
+    KinkWithinRoundingError,
+    Number,
+    objects,
+)
+from manualnn.explain.case import Case, Key
+from manualnn.explain.computation import Computation
+from manualnn.explain.formula import LOSS, Formula, derivative
+from manualnn.parameters import Parameters
+
+
+def updates(computation: Computation, keys: list[Key], gradient: Array) -> Array:
+    """Return the formulas of the new values of some parameters, given their gradients.
+
+    An update rule acts on each parameter by itself, so these can be updated without the others.
+    """
+    case, arithmetic = computation.case, computation.arithmetic
+    old, slope = np.empty((2, len(keys)), dtype=object)
+    for k, (layer, name, index) in enumerate(keys):
+        symbol = computation.names.parameter(layer, name, index)
+        old[k] = Formula(computation.arrays[layer][name][index], arithmetic, symbol)
+        slope[k] = Formula(gradient[k], arithmetic, derivative(LOSS, symbol))
+    shapes = {"0.some": (len(keys),)}
+    theta = Parameters(shapes, old)
+    case.rule.update(theta, Parameters(shapes, slope), case.rule.init(theta))
+    return theta.vector
+
+
+def descend(
+    case: Case, decimals: int | None, epochs: int, target_loss: float | None
+) -> tuple[list[Decimal], str, Array]:
+    """Return the errors before and after each update, why it ended, and the first gradient.
+
+    Without decimals it is computed in float64, else with every operation rounded.
+    """
+    params = case.params.copy()
+    arithmetic = Arithmetic(decimals)
+    if decimals is not None:
+        vector = objects(params.vector, lambda _, v: Number(arithmetic.given(v), arithmetic))
+        params = Parameters(case.net.shapes, vector)
+    state = case.rule.init(params)
+    errors: list[Decimal] = []
+    first = params.vector
+    for done in range(epochs + 1):
+        if decimals is None:
+            value, grads = case.net.value_and_grad(
+                params, case.loss, case.x, case.t, noise=case.noise
+            )
+            errors.append(Decimal(float(value)))
+        else:
+            number, grads = value_and_grad(case, Number, arithmetic, params)
+            errors.append(number.value)
+        if not done:
+            first = grads.vector
+        if not errors[-1].is_finite():
+            return errors, "diverged", first
+        if done and target_loss is not None and errors[-1] <= Decimal(target_loss):
+            return errors, "target_loss", first
+        if done < epochs:
+            with np.errstate(all="ignore"):
+                case.rule.update(params, grads, state)
+    return errors, "epochs", first
+
+
+def value_and_grad(
+    case: Case, kind: type[Number], arithmetic: Arithmetic, params: Parameters
+) -> tuple[Any, Parameters]:
+    """Return L and ∂L/∂θ by the engine's kernels, forwards and backwards, on numbers of a kind."""
+    zero = kind(Decimal(0), arithmetic)
+
+    def numbers(array: Array, read: Callable[[Any], Decimal] = arithmetic.given) -> Array:
+        return objects(array, lambda _, value: kind(read(value), arithmetic))
+
+    def lifted(array: Array) -> Array:
+        return objects(array, lambda _, value: zero.lift(value))
+
+    arrays: list[dict[str, Array]] = [dict(own) for own in case.net.layer_arrays(params)]
+    for key, mask in case.noise.items():
+        at, _, name = key.partition(".")
+        arrays[int(at)][name] = numbers(mask, arithmetic.constant)
+    t = numbers(case.t) if case.t.dtype.kind == "f" else case.t
+    passed = [numbers(case.x)]
+    for layer, own in zip(case.net.layers, arrays, strict=True):
+        passed.append(lifted(layer.forward(own, passed[-1])))
+    value = zero.lift(case.loss.forward(passed[-1], t))
+    dy = lifted(case.loss.backward(passed[-1], t))
+    grads = params.zeros_like()
+    for i in reversed(range(len(arrays))):
+        layer, x, y = case.net.layers[i], passed[i], passed[i + 1]
+        if i < len(grads.layers):
+            layer.backward_params(arrays[i], x, y, dy, grads.layers[i])
+        dy = lifted(layer.backward(arrays[i], x, y, dy))
+    grads.vector[...] = lifted(grads.vector)
+    return value, grads
+
+
+def rounding_bounds(case: Case) -> Array:
+    """Return for every parameter a bound of the float64 error of its gradient, as `Parameters`.
+
+    Infinite where a number lies so near a kink that float64 may take the other side.
+    """
+    arithmetic = Arithmetic()
+    vector = objects(case.params.vector, lambda _, v: Bounded(arithmetic.given(v), arithmetic))
+    try:
+        _, grads = value_and_grad(case, Bounded, arithmetic, Parameters(case.net.shapes, vector))
+    except KinkWithinRoundingError:
+        return np.full(case.params.vector.shape, np.inf)
+    return np.array([float(g.error) for g in grads.vector])

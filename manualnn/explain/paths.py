@@ -1,0 +1,201 @@
+"""The graph of local derivatives, and the paths through it from a parameter to the loss.
+
+A node (layer, sample, unit) is one unit of one layer's output for one sample; an edge carries the
+derivative of its head with respect to its tail. The chain rule says that ∂L/∂w is the sum over all
+paths from w to L of the product of the edges.
+"""
+
+import heapq
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.explain.arithmetic import ONE, ZERO, Arithmetic, Dual, objects
+from manualnn.layers import Layer
+from manualnn.losses import Loss
+
+Unit = tuple[int, int]
+"""(sample, unit)."""
+Entry = tuple[str, tuple[int, ...]]
+"""A parameter of a layer: its name in the layer, its index."""
+Edges = dict[Any, dict[Unit, Decimal]]
+"""For each Entry, and each Unit of the layer's input: ∂(unit of the output)/∂(it)."""
+Values = Mapping[str, Array]
+"""Arrays of decimals by name."""
+
+
+class Path(NamedTuple):
+    """The units that a path goes through, and the product of its edges."""
+
+    units: tuple[Unit, ...]
+    product: Decimal
+
+
+def edges_by_duals(
+    layer: Layer, arrays: Values, x: Array, arithmetic: Arithmetic, wanted: set[Entry]
+) -> Edges:
+    """Return a layer's local derivatives, by dual numbers pushed through its forward kernel.
+
+    wanted are the parameters to differentiate for. A unit whose output does not change with
+    anything (a ReLU's flat side) keeps its place in the graph: an edge 0 from the same unit.
+    """
+
+    def seed(source: Hashable, value: Decimal) -> Dual:
+        return Dual(value, arithmetic, {source: ONE})
+
+    def parameter(name: str, index: tuple[int, ...], value: Decimal) -> Dual:
+        entry = (name, index)
+        return seed(entry, value) if entry in wanted else Dual(value, arithmetic)
+
+    given = {name: objects(array, partial(parameter, name)) for name, array in arrays.items()}
+    y = layer.forward(given, objects(x, seed))
+    edges: Edges = {}
+    for unit, output in np.ndenumerate(y):
+        slopes = getattr(output, "slopes", None) or {unit: ZERO}
+        for source, slope in slopes.items():
+            edges.setdefault(source, {})[_unit(unit)] = slope
+    return edges
+
+
+def edges_by_formulas(
+    layer: Layer, arrays: Values, x: Array, y: Array, arithmetic: Arithmetic
+) -> Edges:
+    """Return a layer's local derivatives by its own Backward formulas, as one does by hand.
+
+    They are linear in dy, so one pass with a dual number for each entry of dy gives all of them.
+    """
+
+    def plain(_: tuple[int, ...], value: Decimal) -> Dual:
+        return Dual(value, arithmetic)
+
+    given = {name: objects(array, plain) for name, array in arrays.items()}
+    x, y = objects(x, plain), objects(y, plain)
+    dy = objects(y, lambda unit, _: Dual(ZERO, arithmetic, {unit: ONE}))
+    dx = layer.backward(given, x, y, dy)
+    grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
+    layer.backward_params(given, x, y, dy, grads)
+    found: list[tuple[Any, Dual]] = [(_unit(index), slope) for index, slope in np.ndenumerate(dx)]
+    for name, array in grads.items():
+        found += [((name, index), slope) for index, slope in np.ndenumerate(array)]
+    return {
+        source: {_unit(unit): slope for unit, slope in total.slopes.items()}
+        for source, total in found
+    }
+
+
+def loss_slopes_by_duals(
+    loss: Loss, y: Array, t: Array, arithmetic: Arithmetic
+) -> dict[Unit, Decimal]:
+    """Return ∂L/∂y[n,k] for every output, by dual numbers through the loss's forward kernel."""
+    seeds = objects(y, lambda unit, value: Dual(value, arithmetic, {unit: ONE}))
+    if t.dtype == object:
+        t = objects(t, lambda _, value: Dual(value, arithmetic))
+    slopes = getattr(loss.forward(seeds, t), "slopes", {})
+    return {_unit(unit): slopes.get(unit, ZERO) for unit in np.ndindex(y.shape)}
+
+
+def _unit(index: Any) -> Unit:
+    n, j = index
+    return n, j
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """All paths from one place to the loss, without listing them."""
+
+    count: int
+    """How many there are."""
+    strongest: Decimal
+    """The largest |product|."""
+    size: Decimal
+    """Σ |product|."""
+    total: Decimal
+    """Σ product: the derivative of the loss with respect to the place."""
+
+
+class Graph:
+    """The edges of every layer from `first` to the last, and ∂L/∂(every output)."""
+
+    def __init__(
+        self, layers: Mapping[int, Edges], outputs: Mapping[Unit, Decimal], arithmetic: Arithmetic
+    ) -> None:
+        self.layers = layers
+        self.outputs = outputs
+        self._arithmetic = arithmetic
+        self._last = max(layers)
+        table = {unit: Onward(1, abs(s), abs(s), s) for unit, s in outputs.items()}
+        self._onward = {self._last: table}
+        for layer in range(self._last, min(layers), -1):
+            table = {
+                source: self._through(edges, table)
+                for source, edges in layers[layer].items()
+                if not isinstance(source[0], str)
+            }
+            self._onward[layer - 1] = table
+
+    def onward(self, layer: int, entry: Entry) -> Onward:
+        """Return what all paths from a parameter to the loss come to."""
+        return self._through(self.layers[layer][entry], self._onward[layer])
+
+    def reached(self, wanted: Iterable[tuple[int, str, tuple[int, ...]]]) -> dict[int, set[Any]]:
+        """Return for each layer the sources of edges on the paths from some parameters."""
+        wanted = list(wanted)
+        sources: dict[int, set[Any]] = {}
+        units: set[Unit] = set()
+        for layer in sorted(self.layers):
+            entries = {(name, index) for at, name, index in wanted if at == layer}
+            sources[layer] = units | entries
+            units = {unit for source in sources[layer] for unit in self.layers[layer][source]}
+        return sources
+
+    def strongest_first(self, layer: int, entry: Entry) -> Iterator[Path]:
+        """Yield the paths from a parameter, the largest |product| first.
+
+        Best-first search: the strongest way onward from every unit is known, so nothing is listed
+        that is not asked for.
+        """
+        tie = count()
+        heap: list[tuple[Decimal, int, Decimal, tuple[Unit, ...]]] = []
+
+        def extend(units: tuple[Unit, ...], product: Decimal, edges: dict[Unit, Decimal]) -> None:
+            onward = self._onward[layer + len(units)]
+            for unit, slope in edges.items():
+                longer = product * slope
+                reach = -abs(longer) * onward[unit].strongest
+                heapq.heappush(heap, (reach, next(tie), longer, (*units, unit)))
+
+        extend((), ONE, self.layers[layer][entry])
+        while heap:
+            _, _, product, units = heapq.heappop(heap)
+            at = layer + len(units)
+            if at > self._last:
+                yield Path(units, product * self.outputs[units[-1]])
+            else:
+                extend(units, product, self.layers[at][units[-1]])
+
+    def factors(self, layer: int, entry: Entry, path: Path) -> list[Decimal]:
+        """Return the edges of a path from the loss back to the parameter."""
+        sources = [entry, *path.units]
+        edges = [
+            self.layers[layer + i][source][unit]
+            for i, (source, unit) in enumerate(zip(sources, path.units, strict=False))
+        ]
+        return [self.outputs[path.units[-1]], *reversed(edges)]
+
+    def _through(self, edges: dict[Unit, Decimal], onward: Mapping[Unit, Onward]) -> Onward:
+        """Return what the edges from one place and what comes after them come to."""
+        number, strongest, size, total = 0, ZERO, ZERO, ZERO
+        rounded = self._arithmetic.rounded
+        for unit, slope in edges.items():
+            after = onward[unit]
+            number += after.count
+            strongest = max(strongest, abs(slope) * after.strongest)
+            size += abs(slope) * after.size
+            total = rounded(total + rounded(slope * after.total))
+        return Onward(number, strongest, size, total)
