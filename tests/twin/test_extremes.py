@@ -1,0 +1,124 @@
+"""Inputs far out: both sides say the same, in numbers that are finite and without a warning."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from cases import Array
+from near import Precision
+from step_bounds import derivatives, exact_point
+from twin.judge import Judge
+
+from manualnn import (
+    LAYERS,
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    L1Loss,
+    Loss,
+    Parameters,
+    RMSprop,
+    Sequential,
+    Sigmoid,
+)
+from manualnn.spec import to_spec
+from reference import Twin
+
+DTYPES = [np.dtype(np.float32), np.dtype(np.float64)]
+FAR = [
+    0.0,
+    -0.0,
+    12,
+    -20,
+    40,
+    -88.7,
+    -88.73,
+    89,
+    -104,
+    710,
+    -745,
+    800,
+    -800,
+    1e4,
+    -1e4,
+    1e30,
+    -1e30,
+]
+
+
+def agree(net: Sequential, loss: Loss, x: Array, t: Array) -> None:
+    kind, judge = Precision(x.dtype), Judge()
+    params = Parameters(net.shapes, dtype=x.dtype)
+    point = exact_point(kind, params, {"step": 0})
+    expected = derivatives(net, loss, point, kind.exact(x), t, noise=None)
+    spec = {**net.spec(), "loss": to_spec(loss), "dtype": str(x.dtype)}
+    theirs = Twin(spec, {}).value_and_grad(x, t)
+    value, _, dx = net.value_and_grad(params, loss, x, t, input_grad=True)
+    outputs = net.forward(params, x)
+    for array in (value, dx, outputs):
+        assert np.isfinite(array).all()
+    judge.agree("outputs", expected.outputs, engine=outputs, torch=theirs.outputs)
+    judge.agree("loss", expected.loss, engine=value, torch=theirs.loss)
+    judge.agree("dx", expected.input_grad, engine=dx, torch=theirs.input_grad)
+    assert judge.without_bound == 0
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(
+    "name", [name for name, kind in LAYERS.items() if not hasattr(kind, "bias")]
+)
+@pytest.mark.parametrize("columns", [1, len(FAR)])
+def test_a_layer_far_out(name: str, columns: int, dtype: np.dtype[Any]) -> None:
+    net, x = Sequential(LAYERS[name]()), np.array(FAR, dtype).reshape(-1, columns)
+    y = net.forward(net.init(dtype=dtype), x)
+    agree(net, L1Loss(reduction="sum"), x, y - np.abs(y) - dtype.type(1))  # ∂L/∂y = 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("label", [0.0, 1.0, 0.25])
+@pytest.mark.parametrize("pos_weight", [None, (3.0,)])
+def test_bce_with_logits_far_out(
+    label: float, pos_weight: tuple[float] | None, dtype: np.dtype[Any]
+) -> None:
+    x = np.array(FAR, dtype)[:, None]
+    loss = BCEWithLogitsLoss(pos_weight=pos_weight)
+    agree(Sequential(), loss, x, np.full_like(x, label))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cross_entropy_far_out_where_the_certain_answer_is_wrong(
+    smoothing: float, dtype: np.dtype[Any]
+) -> None:
+    x = np.array([[1e4, -1e4, 0], [-1e4, 1e4, 1e4], [1e30, 0, 0], [-800, -800, -800]], dtype)
+    for t in (np.array([0, 0, 0, 0]), np.array([1, 2, 1, 2]), np.array([2, 0, -100, 1])):
+        agree(Sequential(), CrossEntropyLoss(label_smoothing=smoothing), x, t)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("label", [0.0, 1.0, 0.25])
+def test_bce_of_exactly_0_and_1(label: float, dtype: np.dtype[Any]) -> None:
+    y = np.array([[0.0, 1.0, 0.5, np.finfo(dtype).tiny, 1 - np.finfo(dtype).epsneg]], dtype)
+    agree(Sequential(), BCELoss(), y, np.full_like(y, label))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_saturated_sigmoid_before_bce_has_torchs_gradient(dtype: np.dtype[Any]) -> None:
+    """σ(−800) against 1 has gradient 0: what saturated is lost, which the logits would keep."""
+    x = np.array([[-800.0, 800.0]], dtype)
+    net, t = Sequential(Sigmoid()), np.array([[1.0, 0.0]], dtype)
+    _, _, dx = net.value_and_grad(net.init(dtype=dtype), BCELoss(), x, t, input_grad=True)
+    spec = {**net.spec(), "loss": {"type": "BCELoss"}, "dtype": str(dtype)}
+    theirs = Twin(spec, {}).value_and_grad(x, t).input_grad
+    np.testing.assert_allclose(dx, theirs, atol=np.finfo(dtype).tiny * 1e13)  # σ ≤ tiny, dy ≤ 1e12
+    np.testing.assert_allclose(dx, 0, atol=np.finfo(dtype).tiny * 1e13)
+
+
+def test_centered_rmsprop_survives_where_torch_takes_the_root_of_a_negative_number() -> None:
+    rule = RMSprop(alpha=0.0, centered=True)
+    gradients = Parameters({"0.bias": (1000,)}, np.random.default_rng(0).normal(size=1000))
+    params = gradients.zeros_like()
+    state = rule.init(params)
+    for _ in range(3):
+        rule.update(params, gradients, state)
+    assert np.isfinite(params.vector).all()

@@ -1,0 +1,141 @@
+"""Every number of a training step, held against torch and against bounds derived from its size."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import bounds
+import numpy as np
+import pytest
+import rule_bounds
+from cases import KEEPS_WIDTH, Case, cases
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from near import Precision
+from step_bounds import derivatives, exact_point, update
+from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge
+
+import reference.layers
+import reference.losses
+import reference.optimizers
+from manualnn import LAYERS, LOSSES, OPTIMIZERS, DivergedError, Trainer
+from reference import Twin
+
+SMALL = {
+    "depth": st.integers(1, 2),
+    "widths": st.integers(1, 7),
+    "sizes": st.sampled_from([1, 2, 3, 7, 9]),
+    "steps": st.sampled_from([1, 2, 5]),
+}
+
+
+def agree_in_every_step(case: Case, judge: Judge) -> None:
+    """Both sides do each step from the same point, so that no error outlives its step."""
+    params = case.params.copy()
+    state = case.rule.init(params)
+    for i in range(case.steps):
+        noise = case.noise(i)
+        kind = Precision(case.dtype)
+        point = exact_point(kind, params, state)
+        expected = derivatives(case.net, case.loss, point, kind.exact(case.x), case.t, noise=noise)
+        judge.note_jumps(kind)
+        if not np.isfinite(expected.outputs.e).all():  # something overflows
+            return
+
+        twin = Twin(case.spec(), params.state_dict(), noise=noise, optimizer_state=state)
+        theirs = twin.step(case.x, case.t)
+        outputs = case.net.forward(params, case.x, noise=noise)
+        value, grads, dx = case.net.value_and_grad(
+            params, case.loss, case.x, case.t, noise=noise, input_grad=True
+        )
+        judge.agree("outputs", expected.outputs, engine=outputs, torch=theirs.outputs)
+        judge.agree("loss", expected.loss, engine=value, torch=theirs.loss)
+        judge.agree_all(expected.grads, engine=grads, torch=theirs.grads)
+        judge.agree("input gradient", expected.input_grad, engine=dx, torch=theirs.input_grad)
+
+        if not len(params):
+            return
+        case.rule.update(params, grads, state)
+        after = update(case.rule, point, expected.grads)
+        judge.agree_all(after.state, engine=state, torch=twin.optimizer_state())
+        judge.agree_all(after.params, engine=params, torch=twin.state_dict())
+        assert state["step"] == twin.optimizer_state()["step"] == after.steps
+        if not np.isfinite(params.vector).all():
+            return
+
+
+def agree_at_the_end(case: Case, judge: Judge) -> None:
+    """Both sides go their own way from the first step to the last, and so do the bounds."""
+    kind = Precision(case.dtype)
+    trainer = Trainer.from_spec(case.spec(), params=case.params)
+    twin = Twin(case.spec(), case.params.state_dict())
+    point = exact_point(kind, case.params, trainer.state)
+    for _ in range(case.steps):
+        try:
+            trainer.step(case.x, case.t)
+        except DivergedError:
+            assume(False)  # noqa: FBT003 - the strategy's own interface
+        twin.step(case.x, case.t)
+        expected = derivatives(case.net, case.loss, point, kind.exact(case.x), case.t, noise=None)
+        point = update(case.rule, point, expected.grads)
+    judge.note_jumps(kind)
+    judge.agree_all(point.state, engine=trainer.state, torch=twin.optimizer_state())
+    judge.agree_all(point.params, engine=trainer.params, torch=twin.state_dict())
+
+
+def hold(
+    check: Callable[[Case, Judge], None],
+    drawn: st.SearchStrategy[Case],
+    *,
+    share: int = 1,
+    blunt: Mapping[np.dtype[Any], float] = BLUNT,
+) -> None:
+    """The check holds for every case drawn, a share of what the profile asks for, and finds things.
+
+    What it printed says how sharply.
+    """
+    judge = Judge()
+
+    @settings(max_examples=settings.default.max_examples // share)
+    @given(drawn)
+    def holds(case: Case) -> None:
+        check(case, judge)
+
+    holds()
+    print(judge)  # noqa: T201 - pytest -s or -rP shows it
+    judge.require_worth(blunt)
+
+
+def test_every_step_agrees_with_torch() -> None:
+    hold(agree_in_every_step, cases())
+
+
+@pytest.mark.parametrize("name", KEEPS_WIDTH)
+def test_every_step_through_a_layer_agrees_with_torch(name: str) -> None:
+    hold(agree_in_every_step, cases(layer_names=(name,), **SMALL), share=2)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_step_down_a_loss_agrees_with_torch(name: str) -> None:
+    hold(agree_in_every_step, cases(loss_names=(name,), **SMALL), share=2)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_step_by_a_rule_agrees_with_torch(name: str) -> None:
+    hold(agree_in_every_step, cases(rule_names=(name,), **SMALL), share=2)
+
+
+def test_whole_trajectories_agree_with_torch() -> None:
+    without_dropout = tuple(name for name in KEEPS_WIDTH if name != "Dropout")
+    drawn = cases(
+        **{**SMALL, "steps": st.sampled_from([2, 5, 20])},
+        layer_names=without_dropout,
+        styles=("normal",),
+        options={"lr": st.sampled_from([0.02, 1e-3])},
+    )
+    hold(agree_at_the_end, drawn, blunt=BLUNT_AT_THE_END)
+
+
+def test_the_twin_and_the_bounds_know_every_layer_loss_and_rule() -> None:
+    assert LAYERS.keys() == reference.layers.LAYERS.keys() == bounds.LAYERS.keys()
+    assert LOSSES.keys() == reference.losses.LOSSES.keys() == bounds.LOSSES.keys()
+    assert OPTIMIZERS.keys() == reference.optimizers.OPTIMIZERS.keys() == rule_bounds.RULES.keys()
