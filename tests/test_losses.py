@@ -282,3 +282,39 @@ def test_losses_are_values(loss: Loss) -> None:
     assert reduced(loss, "sum") != loss
     with pytest.raises(AttributeError, match="cannot assign"):
         loss.reduction = "sum"  # type: ignore[misc]
+
+
+# ---------------------------------------------------------------------- gradients
+
+
+@pytest.mark.parametrize(("loss", "y", "t"), [c[:3] for c in SUMS], ids=[repr(c[0]) for c in SUMS])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
+def test_gradients_are_differences_of_the_value(loss: Loss, y: Any, t: Any, reduction: str) -> None:
+    """A difference errs by about h² = 10⁻¹⁰ by its formula and eps/h = 10⁻¹¹ by rounding."""
+    loss, y, h = reduced(loss, reduction), np.array(y), 1e-5
+    for place in np.ndindex(y.shape):
+        step = np.zeros_like(y)
+        step[place] = h
+        difference = (loss.value(y + step, t) - loss.value(y - step, t)) / (2 * h)
+        assert loss.grad(y, t)[place] == pytest.approx(difference, rel=1e-8, abs=1e-9)
+
+
+def test_gradients_where_two_branches_meet() -> None:
+    """At y = t and at |y − t| = δ, where torch takes these values."""
+    assert L1Loss("sum").grad([[2.0, 3.0]], [[2.0, 1.0]]).tolist() == [[0, 1]]
+    assert HuberLoss("sum").grad([[1.0, -1.0, 0.0]], [[0.0, 0.0, 0.0]]).tolist() == [[1, -1, 0]]
+
+
+def test_certain_probabilities_have_finite_losses() -> None:
+    """Each logarithm is at least −100, and the denominator at least 10⁻¹², as torch has it."""
+    loss = BCELoss("sum")
+    assert loss.value([[0.0, 1.0]], [[1.0, 0.0]]) == 200
+    assert loss.value([[0.0, 1.0]], [[0.0, 1.0]]) == 0
+    assert loss.grad([[0.0, 1.0]], [[1.0, 0.0]])[0] == pytest.approx([-1e12, 1e12], rel=1e-7)
+
+
+def test_extreme_scores_have_finite_losses() -> None:
+    assert BCEWithLogitsLoss("sum").value([[-1e4, 1e4]], [[1.0, 0.0]]) == 2e4
+    assert BCEWithLogitsLoss("sum").grad([[-1e4, 1e4]], [[1.0, 0.0]]).tolist() == [[-1, 1]]
+    assert CrossEntropyLoss("sum").value([[-1e4, 1e4]], [0]) == 2e4
+    assert CrossEntropyLoss("sum").grad([[-1e4, 1e4]], [0]).tolist() == [[-1, 1]]

@@ -26,6 +26,8 @@ from manualnn import (
     Tanh,
 )
 
+Array = np.ndarray[Any, Any]
+
 NET = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 4))
 PARAMS = NET.init(seed=0)
 X = np.random.default_rng(1).standard_normal((5, 3))
