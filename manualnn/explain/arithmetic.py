@@ -178,45 +178,44 @@ class Dual(Number):
     terms when it is asked for them: a sum of k terms costs k, not k².
     """
 
-    __slots__ = ("_slopes", "_terms")
+    __slots__ = ("collected", "summands")
 
     def __init__(
         self, value: Decimal, arithmetic: Arithmetic, slopes: dict[Hashable, Decimal] | None = None
     ) -> None:
         super().__init__(value, arithmetic)
-        self._slopes = {} if slopes is None else slopes
-        self._terms: tuple[Self, ...] = ()
+        self.collected = {} if slopes is None else slopes
+        self.summands: tuple[Self, ...] = ()
 
     @property
     def slopes(self) -> dict[Hashable, Decimal]:
         """The slopes, none for a constant."""
-        if self._terms:
-            waiting = list(reversed(self._terms))
-            self._terms = ()
+        if self.summands:
+            waiting = list(reversed(self.summands))
+            self.summands = ()
             while waiting:
                 term = waiting.pop()
-                if term._terms:
-                    waiting += reversed(term._terms)
-                else:
-                    self._collect(ONE, term._slopes)
-        return self._slopes
+                waiting += reversed(term.summands)
+                self.collect(ONE, term.collected)
+        return self.collected
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":
         """Apply the chain rule: Σ ∂value/∂operand ∂operand/∂source."""
         result = type(self)(self.arithmetic.rounded(value), self.arithmetic)
         if op == "+":
-            result._terms = tuple(operand for operand, _ in parts)
+            result.summands = tuple(operand for operand, _ in parts)
         else:
             for operand, partial in parts:
-                result._collect(partial, operand.slopes)
+                result.collect(partial, operand.slopes)
         return result
 
-    def _collect(self, factor: Decimal, slopes: dict[Hashable, Decimal]) -> None:
+    def collect(self, factor: Decimal, slopes: dict[Hashable, Decimal]) -> None:
+        """Add factor times the slopes of an operand."""
         rounded = self.arithmetic.rounded
         for source, slope in slopes.items():
             term = slope if factor is ONE else rounded(factor * slope)
-            before = self._slopes.get(source)
-            self._slopes[source] = term if before is None else rounded(before + term)
+            before = self.collected.get(source)
+            self.collected[source] = term if before is None else rounded(before + term)
 
 
 UNIT = Decimal(2) ** -53

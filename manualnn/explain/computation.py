@@ -183,13 +183,18 @@ class Computation:
             return edges_by_duals(layer, arrays, x, self.arithmetic, wanted)
         return edges_by_formulas(layer, arrays, x, self.outputs[i], self.arithmetic)
 
-    def derivative_formulas(self, i: int) -> dict[tuple[Any, Unit], Formula]:
-        """Return the formulas of a layer's local derivatives, from its backward kernels."""
+    def derivative_formulas(self, i: int, units: set[Unit]) -> dict[tuple[Any, Unit], Formula]:
+        """Return the formulas of some units' local derivatives, from the backward kernels.
+
+        Every unit takes a pass of its own; where that would take too long, there are none.
+        """
+        if len(units) * len(self.x) * self.case.params.vector.size > MAX_TRACED:
+            return {}
         layer, arrays = self.case.net.layers[i], self._named_arrays(i)
         x = self._named(i - 1, self.outputs[i - 1] if i else self.x)
         y = self._named(i, self.outputs[i])
         found: dict[tuple[Any, Unit], Formula] = {}
-        for n, j in np.ndindex(y.shape):
+        for n, j in units:
             dy = np.zeros(y.shape, dtype=object)
             dy[n, j] = 1
             dx = layer.backward(arrays, x, y, dy)

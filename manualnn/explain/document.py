@@ -228,7 +228,7 @@ def _gradient(g: Gradient, decimals: int | None) -> Iterator[Block]:
     lines = [
         f"{summed}: `{shown.symbol.text}` = {_number(shown, decimals)}{_deviation(shown)}",
         f"`backward` computed: {_number(engine, decimals)}{_deviation(engine)}",
-        f"{precise}: {g.difference:.1e} ({g.ulps:.1f} ulp), where rounding may reach {g.bound:.1e}: "
+        f"{precise}: {g.difference:.1e} ({g.ulps:.1f} ulp), and rounding may reach {g.bound:.1e}: "
         + agrees,
     ]
     for line in lines:

@@ -175,7 +175,7 @@ class _Narrator:
         ]
         shown = sorted(edges, key=lambda edge: (isinstance(edge[0][0], int), edge[1]))
         shown = shown[:MAX_DERIVATIVES]
-        formulas = self.shown.derivative_formulas(i) if len(edges) <= MAX_DERIVATIVES else {}
+        formulas = self.shown.derivative_formulas(i, {unit for _, unit in shown})
         return [
             self._quantity(
                 self.shown.edge(i, source, unit),
