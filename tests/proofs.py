@@ -1,0 +1,396 @@
+"""The formula of every layer, loss and update rule, written down afresh for SymPy.
+
+Nothing here calls the engine: what is stated here is what it must compute. A layer, loss or rule
+that stands in the engine's tables but not here makes the suite fail.
+
+A statement holds for all real numbers. Where a formula has branches, the proof goes case by case:
+`values` names one point of each branch, the conditions are decided at that point, and what is left
+is proved for every point that lies on the same sides of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import NDArray
+
+from manualnn import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    Dropout,
+    HuberLoss,
+    Identity,
+    L1Loss,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    MSELoss,
+    ReLU,
+    RMSprop,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+
+Array = NDArray[Any]
+R = sp.Rational
+IGNORED = -7
+
+slope, beta, threshold, delta = sp.symbols("s β τ δ", positive=True)
+lr, momentum, dampening, decay, eps = sp.symbols("α μ d λ ε", positive=True)
+weights = sp.symbols("w:3", positive=True)
+pos_weights = sp.symbols("p:3", positive=True)
+
+WITNESS: dict[sp.Symbol, sp.Rational] = {
+    slope: R(1, 8),
+    beta: R(2),
+    threshold: R(3),
+    delta: R(1, 2),
+    lr: R(1, 16),
+    momentum: R(3, 4),
+    dampening: R(1, 4),
+    decay: R(1, 8),
+    eps: R(1, 64),
+    **dict(zip(weights, (R(1, 2), R(3), R(5, 4)), strict=True)),
+    **dict(zip(pos_weights, (R(2), R(1, 4), R(7, 2)), strict=True)),
+}
+"""One number for each option; dyadic, so that every float type holds it exactly."""
+
+
+def names(prefix: str, *shape: int, **assumptions: bool) -> Array:
+    """Return an array of symbols such as x_0_1; real unless something else is assumed."""
+    array = np.empty(shape, object)
+    for index in np.ndindex(*shape):
+        name = "_".join([prefix, *map(str, index)])
+        array[index] = sp.Symbol(name, **({"real": True} | assumptions))
+    return array
+
+
+def of_entries(function: Callable[[Any], Any]) -> Callable[..., Array]:
+    """State a layer that does the same to every entry."""
+    return lambda _, z: np.frompyfunc(function, 1, 1)(z)
+
+
+def of_rows(function: Callable[[Any, list[Any]], Any]) -> Callable[..., Array]:
+    """State a layer by its entry in a row, given the row."""
+    return lambda _, z: np.array([[function(e, list(row)) for e in row] for row in z], object)
+
+
+@dataclass(frozen=True)
+class LayerStatement:
+    layer: Any
+    formula: Callable[..., Array]
+    """From the layer's arrays and its input z to its output."""
+    values: tuple[Any, ...] = (R(3, 2), R(-1, 4), R(-2))
+    """One point of each branch."""
+    kinks: dict[Any, Any] = field(default_factory=dict)
+    """Where it has no derivative: the slope that torch uses there."""
+
+
+def affine(arrays: dict[str, Array], x: Array) -> Array:
+    W, b = arrays["weight"], arrays.get("bias")
+    return np.array(
+        [
+            [
+                sum(x[n, i] * W[j, i] for i in range(W.shape[1])) + (0 if b is None else b[j])
+                for j in range(W.shape[0])
+            ]
+            for n in range(len(x))
+        ],
+        object,
+    )
+
+
+def masked(arrays: dict[str, Array], z: Array) -> Array:
+    return np.array(
+        [
+            [m * e for m, e in zip(*rows, strict=True)]
+            for rows in zip(arrays["mask"], z, strict=True)
+        ],
+        object,
+    )
+
+
+LAYER_STATEMENTS = (
+    LayerStatement(Linear(3, 2), affine),
+    LayerStatement(Linear(2, 3, bias=False), affine),
+    LayerStatement(Linear(2, 2), affine),
+    LayerStatement(Identity(), of_entries(lambda z: z)),
+    LayerStatement(Sigmoid(), of_entries(lambda z: 1 / (1 + sp.exp(-z)))),
+    LayerStatement(Tanh(), of_entries(sp.tanh)),
+    LayerStatement(ReLU(), of_entries(lambda z: sp.Piecewise((z, z > 0), (0, True))), kinks={0: 0}),
+    LayerStatement(
+        LeakyReLU(slope),
+        of_entries(lambda z: sp.Piecewise((z, z > 0), (slope * z, True))),
+        kinks={0: slope},
+    ),
+    LayerStatement(
+        Softplus(beta, threshold),
+        of_entries(
+            lambda z: sp.Piecewise(
+                (z, beta * z > threshold), (sp.log(1 + sp.exp(beta * z)) / beta, True)
+            )
+        ),
+        values=(R(2), R(1), R(-5)),
+        kinks={threshold / beta: 1 / (1 + sp.exp(-threshold))},
+    ),
+    LayerStatement(Softmax(), of_rows(lambda z, row: 1 / sum(sp.exp(other - z) for other in row))),
+    LayerStatement(
+        LogSoftmax(), of_rows(lambda z, row: -sp.log(sum(sp.exp(other - z) for other in row)))
+    ),
+    LayerStatement(Dropout(0.5), masked),
+)
+
+
+@dataclass(frozen=True)
+class LossStatement:
+    loss: Any
+    terms: Callable[[Array, Array], list[Any]]
+    """From outputs y and targets t to what is added up, before the reduction."""
+    divisor: Callable[[Array, Array], Any] = lambda y, _: y.size
+    """What reduction="mean" divides by."""
+    values: tuple[tuple[Any, Any], ...] = ((R(1, 3), R(3, 4)), (R(7, 8), R(1, 4)))
+    """(y, t): one point of each branch."""
+    target: str = "values"
+    """"values": t is like y; "classes": an index for each sample, of which one is ignored."""
+
+    def formula(self, y: Array, t: Array) -> Any:
+        """Return L."""
+        by = {"mean": self.divisor(y, t), "batchmean": len(y), "sum": 1}[self.loss.reduction]
+        return sum(self.terms(y, t)) / by
+
+
+def of_pairs(function: Callable[[Any, Any], Any]) -> Callable[[Array, Array], list[Any]]:
+    """State a loss by its term for one output and its target."""
+    return lambda y, t: [function(*pair) for pair in zip(y.flat, t.flat, strict=True)]
+
+
+def of_columns(function: Callable[[Any, Any, int], Any]) -> Callable[[Array, Array], list[Any]]:
+    """State a loss by its term for one output, its target and its column."""
+    return lambda y, t: [function(y[i], t[i], i[1]) for i in np.ndindex(*y.shape)]
+
+
+def absolute(e: Any) -> Any:
+    return sp.Piecewise((e, e >= 0), (-e, True))
+
+
+def huber(y: Any, t: Any) -> Any:
+    e = absolute(y - t)
+    return sp.Piecewise((e**2 / 2, e <= delta), (delta * (e - delta / 2), True))
+
+
+def bounded_log(p: Any) -> Any:
+    return sp.Piecewise((sp.log(p), sp.log(p) > -100), (-100, True))
+
+
+def cross_entropy_of_logit(y: Any, t: Any, pos_weight: Any = 1) -> Any:
+    return -pos_weight * t * sp.log(1 / (1 + sp.exp(-y))) - (1 - t) * sp.log(1 / (1 + sp.exp(y)))
+
+
+def cross_entropy(w: Any, smoothing: Any) -> Callable[[Array, Array], list[Any]]:
+    """State −Σₖ w[k] q[k] log softmax(y)[k] of every sample that counts."""
+
+    def terms(y: Array, t: Array) -> list[Any]:
+        classes = y.shape[1]
+        found = []
+        for row, wanted in zip(y, t, strict=True):
+            if t.ndim == 1 and wanted == IGNORED:
+                continue
+            for k in range(classes):
+                q = int(wanted == k) if t.ndim == 1 else wanted[k]
+                q = (1 - smoothing) * q + smoothing / classes
+                log_p = row[k] - sp.log(sum(sp.exp(other) for other in row))
+                found.append(-w[k] * q * log_p)
+        return found
+
+    return terms
+
+
+def counted_weight(w: Any) -> Callable[[Array, Array], Any]:
+    """State the mean's divisor: the weights of the classes that were asked for."""
+    return lambda y, t: sum(w[k] for k in t if k != IGNORED) if t.ndim == 1 else len(y)
+
+
+def _cross_entropies() -> list[LossStatement]:
+    found = []
+    for reduction in ("mean", "sum", "batchmean"):
+        for w in (None, weights):
+            for smoothing in (0, R(1, 4)):
+                for target in ("classes", "values"):
+                    loss = CrossEntropyLoss(reduction, w, IGNORED, smoothing)
+                    terms = cross_entropy(w or (1, 1, 1), smoothing)
+                    divisor = counted_weight(w or (1, 1, 1))
+                    found.append(LossStatement(loss, terms, divisor, target=target))
+    return found
+
+
+def _each_reduction(loss: Any, terms: Any, **more: Any) -> list[LossStatement]:
+    return [
+        LossStatement(replace(loss, reduction=reduction), terms, **more)
+        for reduction in ("mean", "sum", "batchmean")
+    ]
+
+
+LOSS_STATEMENTS = (
+    *_each_reduction(MSELoss(), of_pairs(lambda y, t: (t - y) ** 2)),
+    *_each_reduction(L1Loss(), of_pairs(lambda y, t: absolute(t - y))),
+    *_each_reduction(
+        HuberLoss(delta=delta),
+        of_pairs(huber),
+        values=((R(1), R(3, 4)), (R(3, 4), R(1)), (R(2), R(0)), (R(0), R(2))),
+    ),
+    *_each_reduction(
+        BCELoss(), of_pairs(lambda y, t: -t * bounded_log(y) - (1 - t) * bounded_log(1 - y))
+    ),
+    *_each_reduction(
+        BCELoss(weight=weights),
+        of_columns(
+            lambda y, t, k: -weights[k] * (t * bounded_log(y) + (1 - t) * bounded_log(1 - y))
+        ),
+    ),
+    *_each_reduction(BCEWithLogitsLoss(), of_pairs(cross_entropy_of_logit)),
+    *_each_reduction(
+        BCEWithLogitsLoss(weight=weights),
+        of_columns(lambda y, t, k: weights[k] * cross_entropy_of_logit(y, t)),
+    ),
+    *_each_reduction(
+        BCEWithLogitsLoss(weight=weights, pos_weight=pos_weights),
+        of_columns(lambda y, t, k: weights[k] * cross_entropy_of_logit(y, t, pos_weights[k])),
+    ),
+    *_cross_entropies(),
+)
+
+
+Scalars = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RuleStatement:
+    rule: Any
+    recurrence: Callable[[Any, Any, Any, Scalars, int], tuple[Any, Scalars]]
+    """From the rule's options, θ, g, what was kept and t to the new θ and what is kept."""
+
+
+def gradient(o: Any, p: Any, g: Any) -> Any:
+    return (-g if o.maximize else g) + o.weight_decay * p
+
+
+def larger(a: Any, b: Any) -> Any:
+    return sp.Piecewise((a, a > b), (b, True))
+
+
+def sgd(o: SGD, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
+    g = gradient(o, p, g)
+    if not o.momentum:
+        return p - o.lr * g, {}
+    b = g if t == 1 else o.momentum * kept["momentum_buffer"] + (1 - o.dampening) * g
+    direction = g + o.momentum * b if o.nesterov else b
+    return p - o.lr * direction, {"momentum_buffer": b}
+
+
+def rmsprop(o: RMSprop, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:  # noqa: ARG001
+    g = gradient(o, p, g)
+    new = {"square_avg": o.alpha * kept["square_avg"] + (1 - o.alpha) * g**2}
+    v = new["square_avg"]
+    if o.centered:
+        new["grad_avg"] = o.alpha * kept["grad_avg"] + (1 - o.alpha) * g
+        v = larger(v - new["grad_avg"] ** 2, 0)
+    step = g / (sp.sqrt(v) + o.eps)
+    if o.momentum:
+        step = new["momentum_buffer"] = o.momentum * kept["momentum_buffer"] + step
+    return p - o.lr * step, new
+
+
+def adagrad(o: Adagrad, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
+    g = gradient(o, p, g)
+    s = kept["sum"] + g**2
+    return p - o.lr / (1 + (t - 1) * o.lr_decay) * g / (sp.sqrt(s) + o.eps), {"sum": s}
+
+
+def adam(o: Adam, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
+    return _adam(o, p, gradient(o, p, g), kept, t)
+
+
+def adamw(o: AdamW, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
+    return _adam(o, p - o.lr * o.weight_decay * p, -g if o.maximize else g, kept, t)
+
+
+def _adam(o: Adam, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
+    b1, b2 = o.betas
+    m = b1 * kept["exp_avg"] + (1 - b1) * g
+    v = b2 * kept["exp_avg_sq"] + (1 - b2) * g**2
+    new = {"exp_avg": m, "exp_avg_sq": v}
+    if o.amsgrad:
+        v = new["max_exp_avg_sq"] = larger(kept["max_exp_avg_sq"], v)
+    return p - o.lr * (m / (1 - b1**t)) / (sp.sqrt(v / (1 - b2**t)) + o.eps), new
+
+
+_BETAS = (R(3, 4), R(7, 8))
+_ADAM = {"betas": _BETAS, "eps": eps}
+
+RULE_STATEMENTS = (
+    *(
+        RuleStatement(SGD(lr, **options), sgd)
+        for options in (
+            {},
+            {"weight_decay": decay},
+            {"maximize": True, "weight_decay": decay},
+            {"momentum": momentum},
+            {"momentum": momentum, "dampening": dampening},
+            {"momentum": momentum, "nesterov": True, "weight_decay": decay, "maximize": True},
+        )
+    ),
+    *(
+        RuleStatement(RMSprop(lr, R(3, 4), eps, **options), rmsprop)
+        for options in (
+            {},
+            {"weight_decay": decay, "maximize": True},
+            {"centered": True},
+            {"momentum": momentum},
+            {"momentum": momentum, "centered": True, "weight_decay": decay, "maximize": True},
+        )
+    ),
+    *(
+        RuleStatement(Adagrad(lr, eps=eps, **options), adagrad)
+        for options in (
+            {},
+            {"lr_decay": R(1, 4)},
+            {"weight_decay": decay, "maximize": True, "initial_accumulator_value": R(1, 2)},
+        )
+    ),
+    *(
+        RuleStatement(kind(lr, **_ADAM, **options), recurrence)
+        for kind, recurrence in ((Adam, adam), (AdamW, adamw))
+        for options in (
+            {"weight_decay": 0},
+            {"weight_decay": decay},
+            {"maximize": True},
+            {"amsgrad": True},
+            {"amsgrad": True, "weight_decay": decay, "maximize": True},
+        )
+    ),
+)
+
+
+def with_numbers(description: Any, number: Callable[[Fraction], Any] = float) -> Any:
+    """Return a layer, loss or rule with the witness's number for each symbolic option."""
+
+    def numeric(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(numeric, value))
+        if not isinstance(value, sp.Expr):
+            return value
+        value = value.subs(WITNESS)
+        return number(Fraction(value.p, value.q))
+
+    changed = {f.name: numeric(getattr(description, f.name)) for f in fields(description)}
+    return type(description)(**changed)

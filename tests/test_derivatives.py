@@ -1,0 +1,173 @@
+"""Every entry of every derivative, in numbers, against the definition of a derivative.
+
+The engine runs on mpmath numbers of 60 digits. A central difference of its own loss has a relative
+error of about h² from the formula and 10⁻⁶⁰/h from rounding: with h = 10⁻²⁰, both 10⁻⁴⁰. TOLERANCE
+leaves four digits for third derivatives and for the number of operations.
+
+What float32, float64 and longdouble may differ by from that truth is derived by the engine itself:
+it runs on numbers that carry their own rounding error (`Rounded`).
+"""
+
+import zlib
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, Array, with_numbers
+from rounding import Rounded, bound
+
+from manualnn import Layer, Linear, Loss, Parameters, Sequential, Sigmoid
+
+DIGITS = 60
+H = mpmath.mpf(10) ** -20
+TOLERANCE = mpmath.mpf(10) ** -36
+FLOATS = [np.float32, np.float64, np.longdouble]
+
+
+def exactly(number: Any) -> Any:
+    """Return a float of any type, a fraction or an mpmath number as the last; nothing is lost."""
+    if isinstance(number, Fraction):
+        return mpmath.mpf(number.numerator) / number.denominator
+    if isinstance(number, np.floating):
+        high = float(number)
+        return mpmath.mpf(high) + mpmath.mpf(float(number - type(number)(high)))
+    return mpmath.mpf(number)
+
+
+as_mpmath = np.frompyfunc(exactly, 1, 1)
+as_rounded = np.frompyfunc(lambda v: Rounded(exactly(v)), 1, 1)
+
+LAYERS = {str(with_numbers(s.layer)): s.layer for s in LAYER_STATEMENTS}
+LOSSES = {f"{with_numbers(s.loss)}-{s.target}": (s.loss, s.target) for s in LOSS_STATEMENTS}
+
+
+@pytest.fixture(autouse=True)
+def sixty_digits() -> Iterator[None]:
+    with mpmath.workdps(DIGITS):
+        yield
+
+
+class Problem:
+    """A small network around one layer, one loss, and numbers that float32 holds exactly."""
+
+    def __init__(self, layer: str, loss: str) -> None:
+        rng = np.random.default_rng(zlib.crc32(f"{layer}{loss}".encode()))
+        self.layer = LAYERS[layer]
+        self.loss, target = LOSSES[loss]
+        net, _ = self.described(float)
+        self.x = self._numbers(rng, (2, 2))
+        self.vector = self._numbers(rng, Parameters(net.shapes).vector.shape)
+        self.noise = dict(net.sample(rng, self.x))
+        self.t = rng.random((2, 3)).astype(np.float32) if target == "values" else np.array([2, 0])
+
+    def described(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
+        """Return the network and the loss, their options as that kind of number."""
+        layer: Any = with_numbers(self.layer, number)
+        width = getattr(layer, "in_features", 2)
+        after = [Sigmoid()] if type(self.loss).__name__ == "BCELoss" else []
+        net = Sequential(Linear(2, width), layer, Linear(layer.width(width), 3), *after)
+        return net, with_numbers(self.loss, number)
+
+    @staticmethod
+    def _numbers(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Draw numbers of both signs, not near 0, as large as brings every branch about."""
+        drawn = rng.uniform(0.25, 1.75, shape) * rng.choice([-1, 1], shape)
+        return drawn.astype(np.float32)
+
+    def arguments(self, convert: Callable[[Array], Array]) -> tuple[Any, ...]:
+        """Return net, loss, params, x, t and noise with their numbers converted."""
+        number = float if convert(self.x).dtype.kind == "f" else lambda v: convert(v)  # noqa: PLW0108
+        net, loss = self.described(number)
+        t = self.t if self.t.ndim == 1 else convert(self.t)
+        noise = {key: convert(array) for key, array in self.noise.items()}
+        return net, loss, Parameters(net.shapes, convert(self.vector)), convert(self.x), t, noise
+
+    def gradient(self, convert: Callable[[Array], Array]) -> Array:
+        """Return ∂L/∂θ and ∂L/∂x, as one vector."""
+        net, loss, params, x, t, noise = self.arguments(convert)
+        _, grads, dx = net.value_and_grad(params, loss, x, t, noise=noise, input_grad=True)
+        return np.concatenate([grads.vector, dx.ravel()])
+
+    def true_gradient(self) -> Array:
+        return as_mpmath(self.gradient(as_mpmath))
+
+    def differences(self) -> list[Any]:
+        """Return (L(θ + h) − L(θ − h)) / 2h for each entry of θ and of x."""
+        net, loss, params, x, t, noise = self.arguments(as_mpmath)
+        found = []
+        for array in (params.vector, x):
+            for place in np.ndindex(array.shape):
+                middle, around = array[place], []
+                for moved in (middle + H, middle - H):
+                    array[place] = moved
+                    around.append(loss.value(net.forward(params, x, noise=noise), t))
+                array[place] = middle
+                found.append((around[0] - around[1]) / (2 * H))
+        return found
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_entry_is_the_central_difference_of_the_loss(layer: str) -> None:
+    """∂L/∂θ and ∂L/∂x are the engine's own loss differenced, to 10⁻³⁶, after every loss."""
+    for loss in LOSSES:
+        each = Problem(layer, loss)
+        for got, wanted in zip(each.true_gradient(), each.differences(), strict=True):
+            assert abs(got - wanted) <= TOLERANCE * (1 + abs(wanted)), loss
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_floats_stay_within_their_rounding_of_the_truth(layer: str, dtype: Any) -> None:
+    """Each entry differs from the truth by no more than its operations may have rounded."""
+    sharpness = []
+    for loss in LOSSES:
+        each = Problem(layer, loss)
+        got, truth = each.gradient(lambda a: a.astype(dtype)), each.true_gradient()
+        bounds = [bound(entry, dtype) for entry in each.gradient(as_rounded)]
+        scale = max(map(abs, truth))
+        for g, w, limit in zip(got, truth, bounds, strict=True):
+            assert abs(exactly(g) - w) <= limit, f"{loss}: {g} is {w}, ± {mpmath.nstr(limit, 3)}"
+            sharpness.append(limit / scale)
+    # A bound that lets a wrong third digit pass in float32 would prove nothing.
+    assert np.median(np.array(sharpness, float)) < 3000 * np.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("layer", [with_numbers(s.layer) for s in LAYER_STATEMENTS], ids=str)
+def test_backward_is_the_adjoint_of_the_derivative(layer: Layer) -> None:
+    """⟨dy, J v⟩ = ⟨Jᵀ dy, v⟩, for the input and for every parameter."""
+    rng = np.random.default_rng(5)
+    n, width = 3, getattr(layer, "in_features", 4)
+    shapes = layer.shapes() | layer.sample_shapes((n, width))
+    arrays = {name: as_mpmath(rng.normal(size=shape)) for name, shape in shapes.items()}
+    x = as_mpmath(rng.normal(size=(n, width)))
+    y = layer.forward(arrays, x)
+    dy = as_mpmath(rng.normal(size=y.shape))
+    grads = {name: np.empty(shape, object) for name, shape in layer.shapes().items()}
+    layer.backward_params(arrays, x, y, dy, grads)
+    adjoints = {"x": layer.backward(arrays, x, y, dy), **grads}
+    for name, adjoint in adjoints.items():
+        v = as_mpmath(rng.normal(size=adjoint.shape))
+
+        def along(h: Any, name: str = name, v: Array = v) -> Array:
+            if name == "x":
+                return layer.forward(arrays, x + h * v)
+            return layer.forward({**arrays, name: arrays[name] + h * v}, x)
+
+        jacobian_v = (along(H) - along(-H)) / (2 * H)
+        assert abs(np.sum(dy * jacobian_v) - np.sum(adjoint * v)) <= TOLERANCE * 100, name
+
+
+def test_a_gradient_wrong_by_a_two_thousandth_is_noticed() -> None:
+    """The derived bounds are sharp enough for a mistake of 0.05 %, even in float32."""
+    each = Problem("Tanh()", next(iter(LOSSES)))
+    bounds = [bound(entry, np.float32) for entry in each.gradient(as_rounded)]
+    assert all(abs(w) / 2000 > b for w, b in zip(each.true_gradient(), bounds, strict=True))
+
+
+def test_bound_counts_every_rounding() -> None:
+    """(a + b) c rounds twice: the sum by |a| + |b| units, times c, and the product."""
+    a, b, c = (Rounded(v) for v in (3, -2, 5))
+    assert ((a + b) * c).error == (3 + 2) * 5 + 5
