@@ -8,6 +8,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.explain.arithmetic import (
+    PRECISION,
     Arithmetic,
     Bounded,
     KinkWithinRoundingError,
@@ -17,6 +18,7 @@ from manualnn.explain.arithmetic import (
 from manualnn.explain.case import Case, Key
 from manualnn.explain.computation import Computation
 from manualnn.explain.formula import LOSS, Formula, derivative
+from manualnn.optimizers import Optimizer, State
 from manualnn.parameters import Parameters
 
 
@@ -33,8 +35,22 @@ def updates(computation: Computation, keys: list[Key], gradient: Array) -> Array
         slope[k] = Formula(gradient[k], arithmetic, derivative(LOSS, symbol))
     shapes = {"0.some": (len(keys),)}
     theta = Parameters(shapes, old)
-    case.rule.update(theta, Parameters(shapes, slope), case.rule.init(theta))
+    _update_each(case.rule, theta, Parameters(shapes, slope), case.rule.init(theta))
     return theta.vector
+
+
+def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: State) -> None:
+    """Update every parameter by itself.
+
+    A kernel may turn one entry of an array into a plain 0, and the elementary functions take an
+    array to be all of one kind.
+    """
+    for i in range(params.vector.size):
+        place = slice(i, i + 1)
+        alone = {"step": state["step"]} | {name: state[name][place] for name in rule.vectors()}
+        theta, slope = (Parameters({"0.one": (1,)}, p.vector[place]) for p in (params, grads))
+        rule.update(theta, slope, alone)
+    state["step"] += 1
 
 
 def descend(
@@ -67,9 +83,11 @@ def descend(
             return errors, "diverged", first
         if done and target_loss is not None and errors[-1] <= Decimal(target_loss):
             return errors, "target_loss", first
-        if done < epochs:
+        if done < epochs and decimals is None:
             with np.errstate(all="ignore"):
                 case.rule.update(params, grads, state)
+        elif done < epochs:
+            _update_each(case.rule, params, grads, state)
     return errors, "epochs", first
 
 
@@ -116,4 +134,6 @@ def rounding_bounds(case: Case) -> Array:
         _, grads = value_and_grad(case, Bounded, arithmetic, Parameters(case.net.shapes, vector))
     except KinkWithinRoundingError:
         return np.full(case.params.vector.shape, np.inf)
-    return np.array([float(g.error) for g in grads.vector])
+    # The path sums themselves are off by what a few operations of PRECISION digits leave.
+    own = Decimal(10) ** (8 - PRECISION)
+    return np.array([float(g.error + own * abs(g.value)) for g in grads.vector])

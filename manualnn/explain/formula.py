@@ -166,7 +166,8 @@ class _Latex(_Text):
         return forms.get(name, rf"\{name}\left({inner}\right)")
 
     def square(self, inner: str) -> str:
-        return f"{inner}^2"
+        atom = inner.startswith(r"\left(") or inner.replace(".", "").isdigit()
+        return f"{inner if atom else self.bracket(inner)}^2"
 
 
 def shown(formula: Formula) -> str:
