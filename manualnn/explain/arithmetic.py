@@ -220,8 +220,8 @@ class Dual(Number):
 
 UNIT = Decimal(2) ** -53
 """Unit roundoff u of float64: the largest relative error of one operation."""
-TINIEST = Decimal(2) ** -1074
-"""Smallest float64 above 0: the largest absolute error where a result underflows."""
+TINIEST = Decimal(2) ** -1022
+"""Smallest normal float64: below it a result may be off by its whole size (see `sigmoid`)."""
 ULPS = Decimal(8)
 """Largest error of NumPy's exp, log and tanh in units of u: 4 units in the last place."""
 
