@@ -18,8 +18,6 @@ from near import ULPS, Array, Near
 Arrays = Mapping[str, Near]
 
 
-# ---------------------------------------------------------------------- layers
-#
 # forward(layer, own, x) returns y; backward(layer, own, x, y, dy) returns dx and {name: ∂L/∂θ}.
 
 
@@ -150,8 +148,6 @@ LAYERS: dict[str, tuple[Callable[[Any, Arrays, Near], Near], Backward]] = {
 }
 
 
-# ---------------------------------------------------------------------- losses
-#
 # Each returns L and dy for outputs y and targets t.
 
 

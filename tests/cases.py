@@ -1,35 +1,29 @@
 """What the property tests are run on: networks, batches, losses, update rules, drawn at random.
 
-Hypothesis draws the structure, and a seed from which the bulk of the numbers follows; a short list
-of drawn special entries lets failures shrink to few, simple numbers. Whatever stands in LAYERS,
-LOSSES and OPTIMIZERS is drawn: an option takes its values from OPTIONS, else from its type.
+Hypothesis draws the structure, `values` the numbers in it. Whatever stands in LAYERS, LOSSES and
+OPTIMIZERS is drawn: an option takes its values from OPTIONS, else from its type.
 
     networks  layers  losses_for  rules  batches      the parts
     cases                                             a whole training run
     lattice_cases                                     one in which no operation rounds
 """
 
-from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, fields
 from typing import Any
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from values import LAYOUTS, SEEDS, STYLES, Array, Strategy, arrays, targets_for
 
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Loss, Optimizer, Parameters, Sequential
 from manualnn.spec import to_spec
-
-Array = NDArray[Any]
-Strategy = st.SearchStrategy[Any]
 
 DTYPES = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
 DEPTHS = st.integers(0, 5)
 WIDTHS = st.one_of(st.integers(1, 9), st.sampled_from([16, 17, 31, 32, 33]))
 BATCH_SIZES = st.sampled_from([1, 2, 3, 7, 8, 9, 63, 64, 65, 255, 256, 257])
 STEPS = st.sampled_from([1, 2, 3, 7, 13])
-SEEDS = st.integers(0, 2**32 - 1)
 
 OPTIONS: dict[str, Strategy] = {
     "LeakyReLU.negative_slope": st.sampled_from([0.01, 0.3, 0.0, 1.0, 2.5, -0.5]),
@@ -92,9 +86,6 @@ class Case:
             "optimizer": to_spec(self.rule),
             "dtype": str(self.dtype),
         }
-
-
-# ---------------------------------------------------------------------- layers, losses, rules
 
 
 def _option(kind: str, field: Field[Any]) -> Strategy:
@@ -189,72 +180,6 @@ def rules(
     return st.sampled_from(names).flatmap(lambda name: described(OPTIMIZERS[name], options or {}))
 
 
-# ---------------------------------------------------------------------- numbers
-
-SATURATING = np.array([12, 20, 40, 88.7, 104, 710, 745, 1e4])
-STYLES: dict[str, Callable[[np.random.Generator, tuple[int, ...]], Array]] = {
-    "normal": lambda rng, shape: rng.standard_normal(shape),
-    "integers": lambda rng, shape: rng.integers(-2, 3, shape).astype(float),
-    "sparse": lambda rng, shape: rng.standard_normal(shape) * rng.integers(0, 2, shape),
-    "ladder": lambda rng, shape: rng.standard_normal(shape) * 2.0 ** rng.integers(-20, 12, shape),
-    "columns": lambda rng, shape: (
-        rng.standard_normal(shape) * 2.0 ** rng.integers(-20, 8, shape[-1:])
-    ),
-    "saturated": lambda rng, shape: rng.choice(SATURATING, shape) * rng.choice([-1, 1], shape),
-    "subnormal": lambda rng, shape: rng.standard_normal(shape) * 2.0**-140,
-    "large": lambda rng, shape: rng.standard_normal(shape) * 30,
-}
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -3.0, 20.0, -40.0, 88.7, -104.0, 710.0, -745.0, 1e-30]
-
-
-@st.composite
-def arrays(
-    draw: st.DrawFn,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    styles: tuple[str, ...] = tuple(STYLES),
-) -> Array:
-    """Draw numbers of one of the styles, with up to three special entries."""
-    array = STYLES[draw(st.sampled_from(styles))](np.random.default_rng(draw(SEEDS)), shape)
-    entries = st.tuples(st.integers(0, 10_000), st.sampled_from(SPECIAL))
-    for place, value in draw(st.lists(entries, max_size=3)):
-        if array.size:
-            array.flat[place % array.size] = value
-    return array.astype(dtype)
-
-
-def _unaligned(array: Array) -> Array:
-    room = np.empty(array.nbytes + 1, np.uint8)
-    moved = room[1:].view(array.dtype).reshape(array.shape)
-    moved[...] = array
-    return moved
-
-
-def _strided(array: Array) -> Array:
-    room = np.full([2 * n for n in array.shape], 7, array.dtype)
-    every_second = room[(slice(None, None, 2),) * array.ndim]
-    every_second[...] = array
-    return every_second
-
-
-def _read_only(array: Array) -> Array:
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
-    "C": np.ascontiguousarray,
-    "Fortran": np.asfortranarray,
-    "strided": _strided,
-    "negative strides": lambda a: np.flip(np.ascontiguousarray(np.flip(a))),
-    "broadcast": lambda a: np.broadcast_to(a[:1], a.shape),
-    "read-only": _read_only,
-    "unaligned": _unaligned,
-}
-"""Ways to keep an array in memory; the values stay, only "broadcast" makes every row the first."""
-
-
 @st.composite
 def parameters(draw: st.DrawFn, net: Sequential, dtype: np.dtype[Any]) -> Parameters:
     """Draw parameters, most often of a size that neither blows a signal up nor lets it vanish."""
@@ -266,58 +191,6 @@ def parameters(draw: st.DrawFn, net: Sequential, dtype: np.dtype[Any]) -> Parame
         if view.ndim == 2 and key.endswith("weight"):
             np.multiply(view, gain / np.sqrt(view.shape[1]), out=view)
     return params
-
-
-# ---------------------------------------------------------------------- targets
-
-
-@st.composite
-def _binary(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
-    rng = np.random.default_rng(draw(SEEDS))
-    kind = draw(st.sampled_from(["hard", "soft", "all 0", "all 1"]))
-    uniform = rng.random(y.shape)
-    return {
-        "hard": np.rint(uniform),
-        "soft": uniform,
-        "all 0": np.zeros(y.shape),
-        "all 1": np.ones(y.shape),
-    }[kind].astype(y.dtype)
-
-
-@st.composite
-def _classes(draw: st.DrawFn, y: Array, loss: Loss) -> Array:
-    n, classes = y.shape
-    rng = np.random.default_rng(draw(SEEDS))
-    ignored = vars(loss).get("ignore_index", -100)
-    # With probabilities there is no index to ignore: torch refuses one that could be an index.
-    if ignored < 0 and draw(st.booleans()):
-        rows = rng.random(y.shape) ** draw(st.sampled_from([1, 8, 200]))
-        rows[:, 0] += 1e-3
-        return (rows / rows.sum(axis=1, keepdims=True)).astype(y.dtype)
-    # Few of the classes, so that some are missing, sometimes all but one.
-    t = rng.integers(0, draw(st.integers(1, classes)), n)
-    if draw(st.booleans()):
-        t[rng.random(n) < draw(st.sampled_from([0.2, 0.8]))] = ignored
-    if (t == ignored).all():
-        t[0] = classes - 1 if ignored != classes - 1 else 0
-    return t
-
-
-@st.composite
-def _numbers(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
-    return draw(arrays(y.shape, y.dtype, ("normal", "integers", "sparse", "large")))
-
-
-TARGETS: dict[str, Callable[[Array, Loss], Strategy]] = {
-    "BCELoss": _binary,
-    "BCEWithLogitsLoss": _binary,
-    "CrossEntropyLoss": _classes,
-}
-
-
-def targets_for(loss: Loss, shape: tuple[int, int], dtype: np.dtype[Any]) -> Strategy:
-    """Draw targets for outputs of that shape."""
-    return TARGETS.get(type(loss).__name__, _numbers)(np.zeros(shape, dtype), loss)
 
 
 def is_defined(loss: Loss, y: Array, t: Array) -> bool:
@@ -342,9 +215,6 @@ def batches(
     t = draw(layouts)(draw(targets_for(loss, (n, out_features), dtype)))
     assume(is_defined(loss, np.zeros((n, out_features), dtype), t))
     return x, t
-
-
-# ---------------------------------------------------------------------- whole runs
 
 
 @st.composite
