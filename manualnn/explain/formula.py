@@ -94,7 +94,8 @@ def short(value: Decimal | float, decimals: int | None = None) -> str:
     """Return a number as it is shown: six significant digits, or K decimals."""
     if decimals is not None and Decimal(value).is_finite():
         return f"{value:.{decimals}f}"
-    return f"{float(value):.6g}".replace("inf", "∞").replace("nan", "NaN")
+    # Adding 0 turns -0 into 0.
+    return f"{float(value) + 0.0:.6g}".replace("inf", "∞").replace("nan", "NaN")
 
 
 def latex_number(text: str) -> str:
