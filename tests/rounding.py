@@ -12,6 +12,7 @@ table of bounds is kept beside it.
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -26,6 +27,20 @@ error of u |z − m| in the exponent. In the tests |z − m| is below this."""
 
 SECOND_ORDER = mpmath.mpf("1.01")
 """What is left out is of the order of E u, in the tests below one percent of E, even in float32."""
+
+
+def exactly(number: Any) -> Any:
+    """Return a float of any type, a fraction or an mpmath number as the last; nothing is lost."""
+    if isinstance(number, Fraction):
+        return mpmath.mpf(number.numerator) / number.denominator
+    if isinstance(number, np.floating):
+        high = float(number)
+        return mpmath.mpf(high) + mpmath.mpf(float(number - type(number)(high)))
+    return mpmath.mpf(number)
+
+
+as_mpmath = np.frompyfunc(exactly, 1, 1)
+"""Do the same to every entry of an array."""
 
 
 class Rounded:

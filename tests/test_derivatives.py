@@ -10,14 +10,13 @@ it runs on numbers that carry their own rounding error (`Rounded`).
 
 import zlib
 from collections.abc import Callable, Iterator
-from fractions import Fraction
 from typing import Any
 
 import mpmath
 import numpy as np
 import pytest
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, Array, with_numbers
-from rounding import Rounded, bound
+from rounding import Rounded, as_mpmath, bound, exactly
 
 from manualnn import Layer, Linear, Loss, Parameters, Sequential, Sigmoid
 
@@ -26,18 +25,6 @@ H = mpmath.mpf(10) ** -20
 TOLERANCE = mpmath.mpf(10) ** -36
 FLOATS = [np.float32, np.float64, np.longdouble]
 
-
-def exactly(number: Any) -> Any:
-    """Return a float of any type, a fraction or an mpmath number as the last; nothing is lost."""
-    if isinstance(number, Fraction):
-        return mpmath.mpf(number.numerator) / number.denominator
-    if isinstance(number, np.floating):
-        high = float(number)
-        return mpmath.mpf(high) + mpmath.mpf(float(number - type(number)(high)))
-    return mpmath.mpf(number)
-
-
-as_mpmath = np.frompyfunc(exactly, 1, 1)
 as_rounded = np.frompyfunc(lambda v: Rounded(exactly(v)), 1, 1)
 
 LAYERS = {str(with_numbers(s.layer)): s.layer for s in LAYER_STATEMENTS}

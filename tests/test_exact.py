@@ -197,27 +197,28 @@ def test_slope_at_a_kink_is_exact(layer: Any, z: float, slope: float, dtype: Any
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @pytest.mark.parametrize(
-    ("loss", "y", "t", "value", "slope"),
+    ("loss", "pair", "value", "slope"),
     [
-        (L1Loss(), 3, 3, 0, 0),
-        (HuberLoss(delta=2.0), 5, 3, 2, 2),
-        (HuberLoss(delta=2.0), 1, 3, 2, -2),
-        (HuberLoss(delta=2.0), -3, 3, 10, -2),
-        (MSELoss(), 5, 3, 4, 4),
-        (BCELoss(), 0, 1, 100, None),
-        (BCELoss(), 1, 0, 100, None),
-        (BCELoss(), 0, 0, 0, 0),
-        (BCELoss(), 1, 1, 0, 0),
-        (BCEWithLogitsLoss(), 1e4, 0, 1e4, 1),
-        (BCEWithLogitsLoss(), -1e4, 1, 1e4, -1),
+        (L1Loss(), (3, 3), 0, 0),
+        (HuberLoss(delta=2.0), (5, 3), 2, 2),
+        (HuberLoss(delta=2.0), (1, 3), 2, -2),
+        (HuberLoss(delta=2.0), (-3, 3), 10, -2),
+        (MSELoss(), (5, 3), 4, 4),
+        (BCELoss(), (0, 1), 100, None),
+        (BCELoss(), (1, 0), 100, None),
+        (BCELoss(), (0, 0), 0, 0),
+        (BCELoss(), (1, 1), 0, 0),
+        (BCEWithLogitsLoss(), (1e4, 0), 1e4, 1),
+        (BCEWithLogitsLoss(), (-1e4, 1), 1e4, -1),
     ],
     ids=str,
 )
 def test_loss_at_its_edges_is_exact(
-    loss: Any, y: float, t: float, value: float, slope: float | None, dtype: Any
+    loss: Any, pair: tuple[float, float], value: float, slope: float | None, dtype: Any
 ) -> None:
     """At kinks, bounds and in full saturation; BCELoss there has torch's finite slope."""
-    got, dy = loss.value_and_grad(np.full((1, 1), y, dtype), np.full((1, 1), t, dtype))
+    y, t = (np.full((1, 1), v, dtype) for v in pair)
+    got, dy = loss.value_and_grad(y, t)
     assert got == value
     assert np.isfinite(dy) if slope is None else dy == slope
 
