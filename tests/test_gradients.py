@@ -102,4 +102,4 @@ def test_saturated_slopes_keep_their_digits() -> None:
     """σ(−40) = e⁻⁴⁰ / (1 + e⁻⁴⁰), and softplus(−40) = log(1 + e⁻⁴⁰), both about e⁻⁴⁰."""
     z = np.full((1, 1), -40.0)
     for layer in (Sigmoid(), Softplus()):
-        assert layer.forward({}, z)[0, 0] == pytest.approx(math.exp(-40), rel=1e-14)
+        assert layer.forward({}, z)[0, 0] == pytest.approx(math.exp(-40), rel=1e-14, abs=0)

@@ -136,8 +136,9 @@ def test_the_combined_kernel_gives_what_the_two_give(
     assert expected != 0
 
 
-def test_ignored_samples_count_for_nothing() -> None:
-    loss = CrossEntropyLoss(weight=W, ignore_index=1)
+@pytest.mark.parametrize("smoothing", [0.0, SMOOTH])
+def test_ignored_samples_count_for_nothing(smoothing: float) -> None:
+    loss = CrossEntropyLoss(weight=W, ignore_index=1, label_smoothing=smoothing)
     y, t = [*Y, [9.0, 8.0, 7.0]], [*CLASSES, 1]
     assert loss.value(y, t) == pytest.approx(loss.value(Y, CLASSES), rel=1e-15)
     grad = loss.grad(y, t)

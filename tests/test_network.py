@@ -305,6 +305,7 @@ def test_masks_are_zero_or_scaled_in_the_stated_share() -> None:
     mask = noise["1.mask"]
     assert set(np.unique(mask)) == {0.0, 1 / 0.75}
     assert np.mean(mask == 0) == pytest.approx(0.25, abs=0.02)
+    assert len(np.unique(mask, axis=0)) == 50  # every sample has its own
 
 
 def test_masks_come_from_the_seed() -> None:

@@ -111,7 +111,8 @@ BAD_LAYERS = {
     r"p must be a probability from 0 to 1, got nan": {"type": "Dropout", "p": float("nan")},
     "p must be of type float, got None": {"type": "Dropout", "p": None},
     "dim must be -1 or 1, got 0": {"type": "Softmax", "dim": 0},
-    "beta must be a number other than 0": {"type": "Softplus", "beta": 0},
+    "beta must be a number other than 0, got 0": {"type": "Softplus", "beta": 0},
+    "beta must be a number other than 0, got nan": {"type": "Softplus", "beta": float("nan")},
 }
 
 

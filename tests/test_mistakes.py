@@ -1,0 +1,118 @@
+"""The suite notices mistakes: each of many, planted in a copy of the engine, makes tests fail.
+
+The tables in tests/mistakes say what to plant, in a file below manualnn:
+
+    @ layers/linear.py
+    # what the mistake is
+    - text as it stands, exactly once
+    + text gone wrong
+
+Only tests that need neither torch nor much time run on the copy. In the profile dev a sample of the
+mistakes is planted, in ci and nightly each.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import settings
+
+TESTS = Path(__file__).parent
+PACKAGE = TESTS.parent / "manualnn"
+SAMPLE = 1 if settings().max_examples >= settings.get_profile("ci").max_examples else 15
+"""Every how many-th mistake is planted."""
+
+KERNELS = ("test_article", "test_losses", "test_gradients", "test_network")
+LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory")
+CAUGHT_BY = {
+    "layers": (*KERNELS, "test_initializers"),
+    "losses": (*KERNELS, "test_epochs"),
+    "rules": ("test_optimizers",),
+    "training": (*LOOP, *KERNELS, "test_initializers", "test_divergence", "test_interruption"),
+}
+
+
+class Mistake(NamedTuple):
+    table: str
+    file: str
+    what: str
+    old: str
+    new: str
+
+
+def read(table: str) -> Iterator[Mistake]:
+    """Read the mistakes of a table."""
+    file = what = ""
+    old: list[str] = []
+    new: list[str] = []
+    for line in [*(TESTS / "mistakes" / f"{table}.txt").read_text("utf-8").splitlines(), "@"]:
+        mark, text = line[:1], line[2:]
+        if mark in {"@", "#"} and old:
+            yield Mistake(table, file, what, "\n".join(old), "\n".join(new))
+            old, new = [], []
+        if mark == "@":
+            file = text
+        elif mark == "#":
+            what = text
+        elif mark == "-":
+            old.append(text)
+        elif mark == "+":
+            new.append(text)
+
+
+MISTAKES = [mistake for table in CAUGHT_BY for mistake in read(table)]
+
+
+def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[int, str]:
+    """Run a table's tests on a copy of the engine with that mistake; return pytest's exit code."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, room / "manualnn", ignore=ignored)
+    (room / "tests").mkdir()
+    for helper in ("conftest", "toys", *CAUGHT_BY[table]):
+        shutil.copy(TESTS / f"{helper}.py", room / "tests")
+    shutil.copy(TESTS.parent / "pyproject.toml", room)
+    if mistake:
+        path = room / "manualnn" / mistake.file
+        path.write_text(path.read_text("utf-8").replace(mistake.old, mistake.new), "utf-8")
+    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"],
+        cwd=room,
+        env=own | {"PYTHONPATH": str(room), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_there_are_many_mistakes_and_each_is_another() -> None:
+    assert len(MISTAKES) >= 150
+    assert len({(m.file, m.old, m.new) for m in MISTAKES}) == len(MISTAKES)
+    assert len({(m.file, m.what) for m in MISTAKES}) == len(MISTAKES)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.file}: {m.what}")
+def test_the_table_fits_the_engine(mistake: Mistake) -> None:
+    """The text to be replaced stands there once, and the result is still Python."""
+    source = (PACKAGE / mistake.file).read_text("utf-8")
+    assert source.count(mistake.old) == 1
+    compile(source.replace(mistake.old, mistake.new), mistake.file, "exec")
+
+
+@pytest.mark.parametrize("table", CAUGHT_BY)
+def test_without_a_mistake_the_tests_pass(table: str, tmp_path: Path) -> None:
+    code, output = run_tests(tmp_path, table)
+    assert code == pytest.ExitCode.OK, output
+
+
+@pytest.mark.parametrize("mistake", MISTAKES[::SAMPLE], ids=lambda m: f"{m.file}: {m.what}")
+def test_the_suite_notices(mistake: Mistake, tmp_path: Path) -> None:
+    code, output = run_tests(tmp_path, mistake.table, mistake)
+    assert code == pytest.ExitCode.TESTS_FAILED, output
