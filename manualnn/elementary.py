@@ -29,20 +29,23 @@ def is_symbolic(x: Array) -> bool:
 
 
 def _own_function(x: Array, name: str) -> Function:
-    """Return the function called name that belongs to the elements of x."""
+    """Return the function called name that belongs to the elements of x.
+
+    A plain number among them is what a kernel's constant left there: ReLU's 0, say.
+    """
+    plain: Function = getattr(math, name)
     for element in x.flat:
         kind = type(element)
         module = sys.modules[kind.__module__.partition(".")[0]]
         if kind.__module__ in {"builtins", "fractions", "decimal"} or module is np:
             continue
         if callable(getattr(kind, name, None)):
-            return lambda v: getattr(v, name)()
+            return lambda v: getattr(v, name)() if hasattr(v, name) else plain(v)
         if hasattr(module, name):
             function: Function = getattr(module, name)
             return function
         if name == "log1p":
             return lambda v: module.log(1 + v)
-    plain: Function = getattr(math, name)
     return plain
 
 
