@@ -230,6 +230,15 @@ def test_a_step_is_forward_backward_and_update(case: Case) -> None:
         assert trainer.params == params
 
 
+@given(case=cases(sizes=st.integers(1, 9), styles=("normal", "integers")))
+def test_asking_for_the_input_gradient_changes_no_other(case: Case) -> None:
+    """Stopping at the first layer with parameters leaves out no derivative that they need."""
+    arguments = case.params, case.loss, case.x, case.t
+    _, without = case.net.value_and_grad(*arguments, noise=case.noise())
+    _, grads, _ = case.net.value_and_grad(*arguments, noise=case.noise(), input_grad=True)
+    assert np.array_equal(without.vector, grads.vector, equal_nan=True)
+
+
 @given(case=any_case.map(on_mpmath).filter(lambda c: type(c.loss).__name__ == "CrossEntropyLoss"))
 def test_the_gradient_of_the_logits_adds_up_to_0(case: Case) -> None:
     """Σ_c ∂L/∂y[n,c] = 0: softmax does not see a shift, whatever the targets and weights."""
