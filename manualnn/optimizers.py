@@ -21,7 +21,7 @@ import numpy as np
 from manualnn.elementary import Array, is_symbolic, maximum, sqrt
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
-from manualnn.spec import require
+from manualnn.spec import Description, require
 
 __all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
@@ -33,7 +33,7 @@ State = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Description):
     """Base of every rule.
 
     Before the rule, in this order: g ← −g if maximize; g ← g + weight_decay θ.
@@ -45,6 +45,7 @@ class Optimizer:
     """How many vectors of scratch memory the rule needs."""
 
     def __post_init__(self) -> None:
+        Description.__post_init__(self)
         for option in ("lr", "weight_decay", "eps"):
             if hasattr(self, option):
                 require(self, option, "at least 0", getattr(self, option) >= 0)
@@ -74,11 +75,12 @@ class Optimizer:
         state["step"] += 1
         block = theta.size if is_symbolic(theta) else BLOCK // self.scratch
         free = np.empty((self.scratch, min(block, theta.size)), theta.dtype)
-        for part in _blocks(theta.size, block):
-            p, g = theta[part], gradient[part]
-            temporary = free[:, : p.size]
-            g = self._gradient(p, g, temporary)
-            self.rule(p, g, [v[part] for v in kept], state["step"], temporary)  # type: ignore[index]
+        with np.errstate(all="ignore"):
+            for part in _blocks(theta.size, block):
+                p, g = theta[part], gradient[part]
+                temporary = free[:, : p.size]
+                g = self._gradient(p, g, temporary)
+                self.rule(p, g, [v[part] for v in kept], state["step"], temporary)  # type: ignore[index]
 
     def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: Array, /) -> None:
         """Change p and what is kept, in step t = 1, 2, …; free[0] may hold g, the rest is free."""

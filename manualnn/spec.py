@@ -14,9 +14,34 @@ from numbers import Integral, Real
 from types import UnionType
 from typing import Any, TypeVar, get_args
 
+import numpy as np
+
 from manualnn.errors import SpecError
 
 T = TypeVar("T")
+
+
+class Description:
+    """Base of layers, losses and optimizers: a frozen dataclass whose fields are its options."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        """Raise SpecError for an option of another type than its field's.
+
+        A list or an array becomes a tuple, so that a description stays hashable.
+        """
+        for option in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, option.name)
+            if isinstance(value, list | np.ndarray):
+                value = tuple(value.tolist() if isinstance(value, np.ndarray) else value)
+                object.__setattr__(self, option.name, value)
+            if not _fits(value, option.type):
+                kind = option.type.__name__ if isinstance(option.type, type) else option.type
+                message = (
+                    f"{type(self).__name__}: {option.name} must be of type {kind}, got {value!r}."
+                )
+                raise SpecError(message)
 
 
 def to_spec(description: Any) -> dict[str, Any]:
@@ -43,7 +68,7 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
         known = ", ".join(table)
         message = f"{kind}: there is no type {name!r}{_did_you_mean(name, table)}. Known: {known}."
         raise SpecError(message)
-    given = {key: _frozen(value) for key, value in spec.items() if key != "type"}
+    given = {key: value for key, value in spec.items() if key != "type"}
     options: dict[str, Field[Any]] = {f.name: f for f in fields(table[name])}  # type: ignore[arg-type]
     for key in given:
         if key not in options:
@@ -56,12 +81,6 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
     if missing:
         message = f"{name} needs {', '.join(missing)}; got {dict(given) or 'no options'}."
         raise SpecError(message)
-    for key, value in given.items():
-        expected = options[key].type
-        if not _fits(value, expected):
-            plain = expected.__name__ if isinstance(expected, type) else expected
-            message = f"{name}: {key} must be of type {plain}, got {spec[key]!r}."
-            raise SpecError(message)
     return table[name](**given)
 
 
@@ -86,12 +105,10 @@ def _fits(value: Any, kind: Any) -> bool:
         return same_length and all(map(_fits, value, members))
     if isinstance(value, bool):
         return kind is bool
-    return isinstance(value, {float: Real, int: Integral}.get(kind, kind))
-
-
-def _frozen(value: Any) -> Any:
-    """Return lists as tuples, so that a description stays hashable."""
-    return tuple(value) if isinstance(value, list) else value
+    if kind is float:
+        symbol = hasattr(value, "free_symbols")  # SymPy's, for proofs
+        return symbol or isinstance(value, Real)
+    return isinstance(value, Integral if kind is int else kind)
 
 
 def _did_you_mean(name: Any, known: Iterable[str]) -> str:
@@ -109,8 +126,6 @@ def require(description: Any, option: str, expected: str, condition: Any) -> Non
 
 
 def require_positive_integer(description: Any, *options: str) -> None:
-    """Raise SpecError unless each of the options is an integer of at least 1."""
+    """Raise SpecError unless each of the options is at least 1."""
     for option in options:
-        value = getattr(description, option)
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        require(description, option, "an integer of at least 1", whole and value >= 1)
+        require(description, option, "an integer of at least 1", getattr(description, option) >= 1)

@@ -145,7 +145,7 @@ BAD_RUNS: dict[str, Any] = {
     "no option 'learning_rate'": RUN | {"optimizer": {"type": "SGD", "learning_rate": 1}},
     "momentum must be at least 0": RUN | {"optimizer": {"type": "SGD", "momentum": -0.5}},
     "nesterov must be used with momentum": RUN | {"optimizer": {"type": "SGD", "nesterov": True}},
-    r"betas must be of type tuple\[float, float\], got \[0.9\]": RUN
+    r"betas must be of type tuple\[float, float\], got \(0.9,\)": RUN
     | {"optimizer": {"type": "Adam", "betas": [0.9]}},
     r"betas must be of type tuple\[float, float\], got 0.9": RUN
     | {"optimizer": {"type": "Adam", "betas": 0.9}},
@@ -168,3 +168,28 @@ def test_a_wrong_run_is_refused_helpfully(message: str) -> None:
 def test_a_wrong_dtype_is_refused(dtype: Any) -> None:
     with pytest.raises(DTypeError, match="expected"):
         Trainer.from_spec(RUN | {"dtype": dtype})
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (SGD, {"lr": "0.1"}),
+        (Dropout, {"p": "0.5"}),
+        (LeakyReLU, {"negative_slope": "0.1"}),
+        (Linear, {"in_features": 3, "out_features": 2, "bias": "no"}),
+        (Linear, {"in_features": 3.0, "out_features": 2}),
+        (AdamW, {"betas": (0.9,)}),
+        (MSELoss, {"reduction": None}),
+        (CrossEntropyLoss, {"weight": ("1", "2")}),
+    ],
+)
+def test_an_option_of_the_wrong_type_is_refused(kind: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(SpecError, match="must be of type"):
+        kind(**options)
+
+
+@pytest.mark.parametrize("weight", [[1.0, 2.0], np.array([1.0, 2.0])])
+def test_a_list_or_an_array_of_weights_is_kept_as_a_tuple(weight: Any) -> None:
+    loss = CrossEntropyLoss(weight=weight)
+    assert loss == CrossEntropyLoss(weight=(1.0, 2.0))
+    assert hash(loss) == hash(CrossEntropyLoss(weight=(1.0, 2.0)))

@@ -170,7 +170,7 @@ class LeakyReLU(Layer):
     def backward(
         self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
     ) -> Array:
-        return np.multiply(da, where(greater(z, 0), 1, self.negative_slope), out=out)
+        return np.positive(where(greater(z, 0), da, da * self.negative_slope), out=out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +192,7 @@ class Softplus(Layer):
     reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        Layer.__post_init__(self)
         require(self, "beta", "a number other than 0", self.beta != 0)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
@@ -237,6 +238,7 @@ class Softmax(Layer):
     reads_input: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        Layer.__post_init__(self)
         _require_rows(self)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
@@ -269,6 +271,7 @@ class LogSoftmax(Layer):
     reads_input: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        Layer.__post_init__(self)
         _require_rows(self)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:

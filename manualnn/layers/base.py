@@ -25,11 +25,12 @@ from typing import ClassVar
 import numpy as np
 
 from manualnn.elementary import Array
+from manualnn.spec import Description
 
 LayerArrays = Mapping[str, Array]
 
 
-class Layer:
+class Layer(Description):
     """Base of every layer: no parameters, nothing random, as wide as its input."""
 
     __slots__ = ()

@@ -36,6 +36,7 @@ class Dropout(Layer):
     reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        Layer.__post_init__(self)
         require(self, "p", "a probability from 0 to 1", 0 <= self.p <= 1)
 
     def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:

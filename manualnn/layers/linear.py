@@ -42,6 +42,7 @@ class Linear(Layer):
     reads_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
+        Layer.__post_init__(self)
         require_positive_integer(self, "in_features", "out_features")
 
     def width(self, in_features: int) -> int:

@@ -21,18 +21,19 @@ import numpy as np
 from manualnn.checks import as_dtype, as_floats
 from manualnn.elementary import Array, ratio
 from manualnn.errors import ShapeError, SpecError
-from manualnn.spec import require
+from manualnn.spec import Description, require
 
 REDUCTIONS = ("mean", "sum", "batchmean")
 
 
 @dataclass(frozen=True)
-class Loss:
+class Loss(Description):
     """Base of every loss: y and t of the same shape (N, K)."""
 
     reduction: str = "mean"
 
     def __post_init__(self) -> None:
+        Description.__post_init__(self)
         require(self, "reduction", f"one of {', '.join(REDUCTIONS)}", self.reduction in REDUCTIONS)
 
     def forward(self, y: Array, t: Array, /) -> Any:
