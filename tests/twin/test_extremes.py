@@ -11,6 +11,7 @@ from twin.judge import Judge
 
 from manualnn import (
     LAYERS,
+    OPTIMIZERS,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -122,3 +123,12 @@ def test_centered_rmsprop_survives_where_torch_takes_the_root_of_a_negative_numb
     for _ in range(3):
         rule.update(params, gradients, state)
     assert np.isfinite(params.vector).all()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_update_whose_square_overflows_goes_on_without_a_warning(name: str) -> None:
+    rule = OPTIMIZERS[name]()
+    params = Parameters({"0.bias": (2,)}, np.ones(2, np.float32))
+    gradients = Parameters(params.shapes, np.array([1e25, 1e-30], np.float32))
+    rule.update(params, gradients, rule.init(params))
+    assert not np.isnan(params.vector).any()
