@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import OBJECT, Array
-from manualnn.errors import DTypeError, ShapeError
+from manualnn.errors import DTypeError, ShapeError, SpecError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 
@@ -75,3 +75,21 @@ def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any)
         hint = "; pass x.reshape(len(x), -1)"
     message = f"{owner!r} expects x of shape {expected}, got {x.shape}{hint}."
     raise ShapeError(message)
+
+
+def require_finite(values: Array, name: str) -> None:
+    """Raise ValueError for an entry that is NaN or infinite."""
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+        message = (
+            f"{name} must be finite, got {values[where]} at index {where}; "
+            f"remove or fill such entries before training."
+        )
+        raise ValueError(message)
+
+
+def require_count(name: str, value: Any, least: int) -> None:
+    """Raise SpecError unless value is an integer of at least that."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        message = f"{name} must be an integer of at least {least}, got {value!r}."
+        raise SpecError(message)

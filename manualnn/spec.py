@@ -106,8 +106,9 @@ def _fits(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     if kind is float:
-        symbol = hasattr(value, "free_symbols")  # SymPy's, for proofs
-        return symbol or isinstance(value, Real)
+        # What is neither Python's nor NumPy's has mathematics of its own: a symbol, say.
+        foreign = type(value).__module__.partition(".")[0] not in {"builtins", "numpy"}
+        return foreign or isinstance(value, Real)
     return isinstance(value, Integral if kind is int else kind)
 
 

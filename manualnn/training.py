@@ -1,27 +1,24 @@
 """Trainer: forward, loss, backward, update, over and over until it is good enough."""
 
-import importlib
 import math
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from manualnn.checks import as_batch, as_dtype
+from manualnn.batches import Batches
+from manualnn.checks import as_batch, as_dtype, require_count, require_finite
 from manualnn.elementary import Array
-from manualnn.errors import DivergedError, MissingExtraError, ShapeError, SpecError
+from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
+from manualnn.terminal import interrupt_noted, progress_bar
 from manualnn.workspace import Workspace
 
 __all__ = ["History", "Trainer"]
@@ -239,17 +236,17 @@ class Trainer:
         """
         x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
         t = self._targets(t, x)
-        _require_finite(x, "x")
-        _require_finite(t, "t")
-        batches = _Batches(x, t, batch_size, self._rng if shuffle else None)
-        _require_count("epochs", epochs, 0)
+        require_finite(x, "x")
+        require_finite(t, "t")
+        batches = Batches(x, t, batch_size, self._rng if shuffle else None)
+        require_count("epochs", epochs, 0)
         if not (target_loss is None or isinstance(target_loss, Real)):
             message = f"target_loss must be a number or None, got {target_loss!r}."
             raise SpecError(message)
         history = History(stopped="epochs")
         callbacks = list(callbacks)
         started = time.perf_counter()
-        with _bar(epochs, progress) as bar, _interrupt_noted() as interrupted:
+        with progress_bar(epochs, progress) as bar, interrupt_noted() as interrupted:
             try:
                 for _ in range(epochs):
                     loss = self._epoch(batches, interrupted, history)
@@ -269,9 +266,7 @@ class Trainer:
         history.seconds = time.perf_counter() - started
         return history
 
-    def _epoch(
-        self, batches: "_Batches", interrupted: Callable[[], bool], history: History
-    ) -> float:
+    def _epoch(self, batches: Batches, interrupted: Callable[[], bool], history: History) -> float:
         """Go through the samples once; return their loss."""
         total = weight = 0.0
         for x, t in batches:
@@ -350,106 +345,6 @@ class Trainer:
         return DivergedError(message, epoch=epoch, last_loss=last, history=history)
 
 
-class _Batches:
-    """The batches of an epoch, in a new order on each pass. The next batch overwrites the last."""
-
-    def __init__(
-        self, x: Array, t: Array, batch_size: int | None, rng: np.random.Generator | None
-    ) -> None:
-        if batch_size is not None:
-            _require_count("batch_size", batch_size, 1)
-        self._size = min(batch_size or len(x), len(x))
-        self._x, self._t = x, t
-        # The order means nothing to a step on all samples.
-        self._rng = rng if self._size < len(x) else None
-        if self._rng:
-            self._room = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
-
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        n, size = len(self._x), self._size
-        order = self._rng.permutation(n) if self._rng else None
-        for start in range(0, n, size):
-            part = slice(start, min(start + size, n))
-            if order is None:
-                yield self._x[part], self._t[part]
-            else:
-                chosen = order[part]
-                x, t = (room[: len(chosen)] for room in self._room)
-                # mode="clip" lets take write straight into out; the indices are in range.
-                np.take(self._x, chosen, axis=0, out=x, mode="clip")
-                np.take(self._t, chosen, axis=0, out=t, mode="clip")
-                yield x, t
-
-
-def _require_finite(values: Array, name: str) -> None:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
-        message = (
-            f"{name} must be finite, got {values[where]} at index {where}; "
-            f"remove or fill such entries before training."
-        )
-        raise ValueError(message)
-
-
-def _require_count(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        message = f"{name} must be an integer of at least {least}, got {value!r}."
-        raise SpecError(message)
-
-
 def _all_finite(vector: Array) -> bool:
     # The dot product is finite only if every entry is, and costs a tenth of looking at each.
     return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())
-
-
-@contextmanager
-def _interrupt_noted() -> Iterator[Callable[[], bool]]:
-    """Note a first Ctrl-C instead of raising it in the middle of a step; the second one raises."""
-    noted = threading.Event()
-
-    def note(number: int, frame: Any) -> None:  # noqa: ARG001
-        noted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if not ours:
-        yield noted.is_set
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield noted.is_set
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@contextmanager
-def _bar(epochs: int, wanted: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
-    """Show a progress bar where it is wanted; yields what to call after every epoch."""
-    make = _find_tqdm(wanted)
-    if make is None:
-        yield lambda _: None
-        return
-    with make(total=epochs, unit="epoch", desc="training") as bar:
-
-        def advance(loss: float) -> None:
-            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
-            bar.update()
-
-        yield advance
-
-
-def _find_tqdm(wanted: bool | None) -> Any:  # noqa: FBT001
-    """Return tqdm's progress bar if one is wanted, or if a person is looking and it is there."""
-    if wanted or (wanted is None and sys.stderr is not None and sys.stderr.isatty()):
-        try:
-            return importlib.import_module("tqdm").tqdm
-        except ImportError:
-            if wanted:
-                message = (
-                    "a progress bar needs tqdm; pip install 'manualnn[cli]', or progress=False."
-                )
-                raise MissingExtraError(message) from None
-    return None

@@ -308,7 +308,7 @@ ORDER = [
     ("elementary", "errors"),
     ("checks", "spec", "initializers"),
     ("layers", "losses"),
-    ("parameters", "workspace"),
+    ("parameters", "workspace", "batches", "terminal"),
     ("network",),
     ("optimizers", "schedules"),
     ("training",),

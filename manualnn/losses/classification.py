@@ -65,7 +65,7 @@ class BCELoss(Loss):
         yes = maximum(log(y), -100)
         no = maximum(log1p(-y), -100)
         terms = _weights(self.weight, y, "weight") * (t * yes + (1 - t) * no)
-        return -self.reduced(terms, y, t)
+        return 0 - self.reduced(terms, y, t)  # −x would make a zero negative
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
@@ -196,7 +196,7 @@ class CrossEntropyLoss(Loss):
         return 1 if self.reduction == "sum" else len(y)
 
     def forward(self, y: Array, t: Array, /) -> Any:
-        return -self.reduced(self._targets(y, t) * log_softmax(y), y, t)
+        return 0 - self.reduced(self._targets(y, t) * log_softmax(y), y, t)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         q = self._targets(y, t)
@@ -224,7 +224,10 @@ class CrossEntropyLoss(Loss):
         else:
             counted, q = np.arange(rows), t
         if self.label_smoothing:
-            smoothed = q * (1 - self.label_smoothing)
-            smoothed[counted] += self.label_smoothing / classes
+            # A Python float, as torch has it, but for longdouble, which would see its rounding.
+            wide = y.dtype == np.longdouble
+            smoothing = np.longdouble(self.label_smoothing) if wide else self.label_smoothing
+            smoothed = q * (1 - smoothing)
+            smoothed[counted] += smoothing / classes
             q = smoothed
         return q if self.weight is None else q * _weights(self.weight, y, "weight")

@@ -1,0 +1,64 @@
+"""What a person at the terminal sees of a training, and how they end it."""
+
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from manualnn.errors import MissingExtraError
+
+
+@contextmanager
+def interrupt_noted() -> Iterator[Callable[[], bool]]:
+    """Note a first Ctrl-C instead of raising it in the middle of a step; the second one raises."""
+    noted = threading.Event()
+
+    def note(number: int, frame: Any) -> None:  # noqa: ARG001
+        noted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not ours:
+        yield noted.is_set
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted.is_set
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def progress_bar(epochs: int, wanted: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
+    """Show a progress bar where it is wanted; yields what to call after every epoch."""
+    make = _find_tqdm(wanted)
+    if make is None:
+        yield lambda _: None
+        return
+    with make(total=epochs, unit="epoch", desc="training") as bar:
+
+        def advance(loss: float) -> None:
+            bar.set_postfix_str(f"loss {loss:.6g}", refresh=False)
+            bar.update()
+
+        yield advance
+
+
+def _find_tqdm(wanted: bool | None) -> Any:  # noqa: FBT001
+    """Return tqdm's progress bar if one is wanted, or if a person is looking and it is there."""
+    if wanted or (wanted is None and sys.stderr is not None and sys.stderr.isatty()):
+        try:
+            return importlib.import_module("tqdm").tqdm
+        except ImportError:
+            if wanted:
+                message = (
+                    "a progress bar needs tqdm; pip install 'manualnn[cli]', or progress=False."
+                )
+                raise MissingExtraError(message) from None
+    return None
