@@ -181,8 +181,12 @@ def log_softmax(x: Array, /, *, out: Array | None = None) -> Array:
     return np.subtract(out, log(np.add.reduce(exp(out), axis=-1, keepdims=True)), out=out)
 
 
-def ratio(numerator: int, denominator: int, dtype: np.dtype[Any]) -> Any:
-    """Return numerator / denominator, rounded once to dtype; exact for dtype object."""
-    if dtype is OBJECT:
-        return Fraction(numerator, denominator)
-    return dtype.type(numerator) / dtype.type(denominator)
+def ratio(numerator: int, denominator: int, like: Array) -> Any:
+    """Return numerator / denominator, rounded once to what like is made of; exact for symbols."""
+    if not is_symbolic(like):
+        return like.dtype.type(numerator) / like.dtype.type(denominator)
+    mpmath = sys.modules.get("mpmath")
+    # mpmath subtracts no Fraction, and SymPy's exactness would be lost in anything else.
+    if mpmath and any(isinstance(element, mpmath.mpf) for element in like.flat):
+        return mpmath.mpf(numerator) / denominator
+    return Fraction(numerator, denominator)

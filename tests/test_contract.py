@@ -14,6 +14,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from cases import LAYOUTS, Array, cases
@@ -198,6 +199,14 @@ def test_kernels_of_a_loss_are_pure_and_honour_out(loss: Any, target: str, dtype
         np.testing.assert_allclose(out, dy, rtol=64 * np.finfo(dtype).eps)
     # Sharing work may order operations otherwise: a few roundings, not 64.
     np.testing.assert_allclose(both_value, value, rtol=64 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize(("loss", "target"), LOSS_EXAMPLES, ids=str)
+def test_gradient_of_a_loss_on_mpmath_numbers_is_made_of_them(loss: Any, target: str) -> None:
+    """So that any layer before it can compute on; mpmath subtracts no Fraction."""
+    y, t = outputs_and_targets(loss, target, np.float64)
+    y = np.frompyfunc(mpmath.mpf, 1, 1)(y)
+    assert {type(entry) for entry in loss.backward(y, t).flat} == {mpmath.mpf}
 
 
 # ---------------------------------------------------------------------- layouts

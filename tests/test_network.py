@@ -60,7 +60,7 @@ def test_what_is_no_layer_is_refused(wrong: Any) -> None:
 
 @pytest.mark.parametrize("sizes", [(0, 2), (3, -1), (3, 2.0), (True, 2)])
 def test_impossible_sizes_are_refused(sizes: tuple[Any, Any]) -> None:
-    with pytest.raises(SpecError, match="must be an integer of at least 1, got"):
+    with pytest.raises(SpecError, match=r"must be (an integer of at least 1|of type int), got"):
         Linear(*sizes)
 
 

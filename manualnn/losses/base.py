@@ -56,7 +56,7 @@ class Loss(Description):
 
     def share(self, y: Array, t: Array, /, numerator: int = 1) -> Any:
         """Return numerator / D, D the divisor, rounded once to y's dtype."""
-        return ratio(numerator, self.divisor(y, t), y.dtype)
+        return ratio(numerator, self.divisor(y, t), y)
 
     def reduced(self, terms: Array, y: Array, t: Array, /) -> Any:
         """Return 1/D Σ terms; 0 where nothing counts."""

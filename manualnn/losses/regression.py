@@ -86,7 +86,7 @@ class HuberLoss(Loss):
     def forward(self, y: Array, t: Array, /) -> Any:
         distance = np.abs(y - t)
         bounded = minimum(distance, self.delta)
-        terms = bounded * (distance - bounded * ratio(1, 2, y.dtype))
+        terms = bounded * (distance - bounded * ratio(1, 2, y))
         return self.reduced(terms, y, t)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
