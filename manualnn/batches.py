@@ -12,7 +12,7 @@ class Batches:
     """The batches of an epoch, in a new order on each pass. The next batch overwrites the last."""
 
     def __init__(
-        self, x: Array, t: Array, batch_size: int | None, rng: np.random.Generator | None
+        self, x: Array, t: Array, batch_size: int | None, rng: "np.random.Generator | None"
     ) -> None:
         if batch_size is not None:
             require_count("batch_size", batch_size, 1)

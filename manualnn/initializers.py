@@ -5,6 +5,9 @@ weight of shape (out, in); for gain, the recommended factor of a nonlinearity, s
 Pass one to `Sequential.init`, with functools.partial for its options:
 
     net.init(seed=0, weight=partial(kaiming_normal, nonlinearity="relu"), bias=zeros)
+
+Here and elsewhere "np.random.Generator" is quoted, so that numpy.random, a quarter of the time of
+`import manualnn`, is loaded only where something is drawn.
 """
 
 import math
@@ -28,22 +31,22 @@ __all__ = [
 Shape = tuple[int, ...]
 
 
-def zeros(rng: np.random.Generator, shape: Shape) -> Array:  # noqa: ARG001
+def zeros(rng: "np.random.Generator", shape: Shape) -> Array:  # noqa: ARG001
     """Return zeros, as biases are often started."""
     return np.zeros(shape)
 
 
-def uniform(rng: np.random.Generator, shape: Shape, a: float = 0.0, b: float = 1.0) -> Array:
+def uniform(rng: "np.random.Generator", shape: Shape, a: float = 0.0, b: float = 1.0) -> Array:
     """Draw uniformly in [a, b). Source: torch.nn.init.uniform_."""
     return rng.uniform(a, b, shape)
 
 
-def normal(rng: np.random.Generator, shape: Shape, mean: float = 0.0, std: float = 1.0) -> Array:
+def normal(rng: "np.random.Generator", shape: Shape, mean: float = 0.0, std: float = 1.0) -> Array:
     """Draw normals with that mean and standard deviation. Source: torch.nn.init.normal_."""
     return rng.normal(mean, std, shape)
 
 
-def xavier_uniform(rng: np.random.Generator, shape: Shape, gain: float = 1.0) -> Array:
+def xavier_uniform(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) -> Array:
     """Draw uniformly in ±gain √(6 / (fan_in + fan_out)).
 
     Source: Glorot & Bengio 2010, equation 16; torch.nn.init.xavier_uniform_.
@@ -52,7 +55,7 @@ def xavier_uniform(rng: np.random.Generator, shape: Shape, gain: float = 1.0) ->
     return uniform(rng, shape, -bound, bound)
 
 
-def xavier_normal(rng: np.random.Generator, shape: Shape, gain: float = 1.0) -> Array:
+def xavier_normal(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) -> Array:
     """Draw normals with standard deviation gain √(2 / (fan_in + fan_out)).
 
     Source: Glorot & Bengio 2010; torch.nn.init.xavier_normal_.
@@ -61,7 +64,7 @@ def xavier_normal(rng: np.random.Generator, shape: Shape, gain: float = 1.0) -> 
 
 
 def kaiming_uniform(
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     shape: Shape,
     a: float = 0.0,
     mode: str = "fan_in",
@@ -76,7 +79,7 @@ def kaiming_uniform(
 
 
 def kaiming_normal(
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     shape: Shape,
     a: float = 0.0,
     mode: str = "fan_in",

@@ -22,7 +22,7 @@ from manualnn.workspace import Buffers, Workspace
 
 __all__ = ["Sequential"]
 
-Initializer = Callable[[np.random.Generator, tuple[int, ...]], Array]
+Initializer = Callable[["np.random.Generator", tuple[int, ...]], Array]
 Noise = Mapping[str, Array]
 LayersArrays = tuple[Mapping[str, Array], ...]
 
@@ -110,7 +110,7 @@ class Sequential:
 
     def init(
         self,
-        seed: int | np.random.Generator | None = None,
+        seed: "int | np.random.Generator | None" = None,
         dtype: Any = np.float64,
         **initializers: Initializer,
     ) -> Parameters:
@@ -202,7 +202,7 @@ class Sequential:
                 y = layer.forward(arrays, y)
         return y if self.layers else x.copy()
 
-    def sample(self, seed: int | np.random.Generator | None, x: Any, dtype: Any = None) -> Noise:
+    def sample(self, seed: "int | np.random.Generator | None", x: Any, dtype: Any = None) -> Noise:
         """Draw what is random in one training step over the inputs x (dropout masks).
 
         Returns a mapping such as {"1.mask": array}, empty for a network without random layers. The
@@ -293,7 +293,7 @@ class Sequential:
         return (value, grads, dx) if input_grad else (value, grads)
 
     def draw(
-        self, rng: np.random.Generator, arrays: LayersArrays, buffers: Buffers
+        self, rng: "np.random.Generator", arrays: LayersArrays, buffers: Buffers
     ) -> LayersArrays:
         """Draw what is random in a step into the buffers; return it beside each layer's arrays."""
         for layer, drawn in zip(self.layers, buffers.drawn, strict=True):

@@ -173,7 +173,7 @@ def _classes(table: Table, target: str) -> tuple[tuple[str, ...], list[Array]]:
 
 
 def _split(
-    groups: Sequence[Array], fraction: float, rng: np.random.Generator
+    groups: Sequence[Array], fraction: float, rng: "np.random.Generator"
 ) -> tuple[Array, Array]:
     """Return the rows to train on and those held out: the fraction of each group, at least one."""
     test = []

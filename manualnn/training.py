@@ -89,7 +89,7 @@ class Trainer:
         loss: Loss,
         rule: Optimizer,
         *,
-        seed: int | np.random.Generator | None = 0,
+        seed: "int | np.random.Generator | None" = 0,
         dtype: Any = np.float64,
         params: Parameters | None = None,
     ) -> None:
@@ -144,7 +144,7 @@ class Trainer:
         cls,
         spec: Mapping[str, Any],
         *,
-        seed: int | np.random.Generator | None = 0,
+        seed: "int | np.random.Generator | None" = 0,
         params: Parameters | None = None,
     ) -> "Trainer":
         """Build a trainer from the JSON form; MSELoss, SGD and float64 where it says nothing."""

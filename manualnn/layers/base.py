@@ -20,12 +20,13 @@ line is one equation; there is one for each input and for each parameter.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from manualnn.elementary import Array
 from manualnn.spec import Description
+
+if TYPE_CHECKING:
+    import numpy as np
 
 LayerArrays = Mapping[str, Array]
 
@@ -48,7 +49,7 @@ class Layer(Description):
         """Return the name and shape of each parameter."""
         return {}
 
-    def init(self, rng: np.random.Generator) -> dict[str, Array]:
+    def init(self, rng: "np.random.Generator") -> dict[str, Array]:
         """Draw initial values for the parameters, in float64, as torch's layer does by default."""
         return {}
 
@@ -56,7 +57,7 @@ class Layer(Description):
         """Return the name and shape of each array that `sample` draws for an input of `shape`."""
         return {}
 
-    def sample(self, drawn: LayerArrays, rng: np.random.Generator) -> None:
+    def sample(self, drawn: LayerArrays, rng: "np.random.Generator") -> None:
         """Draw what is random in a training step into the arrays that `sample_shapes` lists."""
 
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:

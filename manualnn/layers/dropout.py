@@ -42,7 +42,7 @@ class Dropout(Layer):
     def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         return {"mask": shape}
 
-    def sample(self, drawn: Mapping[str, Array], rng: np.random.Generator) -> None:
+    def sample(self, drawn: Mapping[str, Array], rng: "np.random.Generator") -> None:
         mask = drawn["mask"]
         kept = rng.random(mask.shape) >= self.p
         np.multiply(kept, 1 / (1 - self.p) if self.p < 1 else 0, out=mask)
