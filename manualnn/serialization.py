@@ -16,6 +16,7 @@ A file is written whole or not at all.
 
 import importlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -204,6 +205,8 @@ def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str,
         message = f"the progress of the training is damaged, got {training}"
         raise ValueError(message)
     trainer.steps, step = counts
+    last_loss = training["last_loss"]
+    trainer._last_loss = math.nan if last_loss is None else float(last_loss)  # noqa: SLF001
     trainer.state = {"step": step} | {
         key.removeprefix(OPTIMIZER): vector for key, vector in vectors.items()
     }
@@ -221,7 +224,13 @@ def _progress(path: str | os.PathLike[str], trainer: Trainer) -> dict[str, Any]:
             f"saved; expected one of {', '.join(GENERATORS)}. Save with resumable=False."
         )
         raise ModelFileError(message)
-    return {"steps": trainer.steps, "optimizer_step": trainer.state["step"], "random": random}
+    last_loss = trainer._last_loss  # noqa: SLF001
+    return {
+        "steps": trainer.steps,
+        "optimizer_step": trainer.state["step"],
+        "last_loss": last_loss if math.isfinite(last_loss) else None,
+        "random": random,
+    }
 
 
 def _require_match(

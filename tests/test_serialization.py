@@ -75,7 +75,7 @@ def go_on(trainer: Trainer, case: Case, epochs: int) -> Any:
     try:
         losses = trainer.fit(case.x, case.t, epochs=epochs, batch_size=2, progress=False).loss
     except DivergedError as error:
-        losses = ["diverged", error.epoch]  # of the last loss the saved trainer may know more
+        losses = ["diverged", error.epoch, repr(error.last_loss)]
     vectors = {name: np.asarray(value).tobytes() for name, value in trainer.state.items()}
     return losses, trainer.params.vector.tobytes(), vectors, trainer.steps
 
