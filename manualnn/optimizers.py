@@ -12,13 +12,12 @@ The learning rate may change between steps: take `dataclasses.replace(rule, lr=0
 state.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from manualnn.elementary import Array, is_symbolic, maximum, sqrt
+from manualnn.elementary import Array, maximum, sqrt
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
@@ -73,10 +72,11 @@ class Optimizer(Description):
             )
             raise ShapeError(message)
         state["step"] += 1
-        block = theta.size if is_symbolic(theta) else BLOCK // self.scratch
+        block = BLOCK // self.scratch
         free = np.empty((self.scratch, min(block, theta.size)), theta.dtype)
         with np.errstate(all="ignore"):
-            for part in _blocks(theta.size, block):
+            for start in range(0, theta.size, block):
+                part = slice(start, start + block)
                 p, g = theta[part], gradient[part]
                 temporary = free[:, : p.size]
                 g = self._gradient(p, g, temporary)
@@ -93,14 +93,6 @@ class Optimizer(Description):
         if decay := getattr(self, "weight_decay", 0):
             g = np.add(g, np.multiply(p, decay, out=free[1]), out=free[0])
         return g
-
-
-def _blocks(size: int, block: int) -> Iterator[slice]:
-    if size <= block:
-        yield slice(None)
-    else:
-        for start in range(0, size, block):
-            yield slice(start, start + block)
 
 
 @dataclass(frozen=True)
