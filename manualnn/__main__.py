@@ -6,6 +6,13 @@ import sys
 def main() -> None:
     """Run the command line, which needs the extra `cli`."""
     try:
+        _run()
+    except KeyboardInterrupt:  # also while modules are being loaded
+        sys.exit(130)
+
+
+def _run() -> None:
+    try:
         import click  # noqa: F401
     except ImportError:
         sys.exit("manualnn: the command line needs an extra; pip install 'manualnn[cli]'.")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import sys
 from pathlib import Path
@@ -11,14 +12,14 @@ import click
 
 import manualnn
 from manualnn import explain as explanations
-from manualnn.errors import ManualNNError, TableError
+from manualnn.errors import DivergedError, ManualNNError, TableError
 from manualnn.explain import MAX_DECIMALS
 from manualnn.files import require_writable, write_whole
 from manualnn.layers import activations
 from manualnn.optimizers import OPTIMIZERS
 from manualnn.planning import prepare
 from manualnn.serialization import require_safetensors
-from manualnn.table import Table, read_csv
+from manualnn.table import Table, counted, read_csv
 from manualnn.tabular import TableModel
 from manualnn.tabular_report import describe, listing, results, scores
 
@@ -33,6 +34,11 @@ class _Commands(click.Group):
             raise  # click ends silently where the reader, such as head, has gone
         except (ManualNNError, OSError) as error:
             raise click.ClickException(str(error)) from error
+        except MemoryError as error:
+            message = f"not enough memory ({error}); make the network or the data smaller."
+            raise click.ClickException(message) from error
+        except KeyboardInterrupt:
+            sys.exit(130)
 
 
 @click.group(
@@ -64,13 +70,20 @@ def _delimiter(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: 
     return value
 
 
+def _loss(ctx: Any, param: Any, value: float | None) -> float | None:  # noqa: ARG001
+    if value is not None and not value >= 0:
+        message = f"expected a loss, which is a number of 0 or more; got {value}."
+        raise click.BadParameter(message)
+    return value
+
+
 _DATA = click.argument("data", type=click.Path(exists=True, dir_okay=False))
 _DELIMITER = click.option(
     "--delimiter", callback=_delimiter, help="Between the cells; found out if not given."
 )
 
 
-@cli.command()
+@cli.command(short_help="Train a classifier or a regressor on a CSV file.")
 @_DATA
 @click.option("--target", required=True, metavar="COLUMN", help="The column to predict.")
 @click.option(
@@ -96,6 +109,7 @@ _DELIMITER = click.option(
 @click.option(
     "--target-loss",
     type=float,
+    callback=_loss,
     show_default=False,
     help="Stop at this loss (of a regression: in squared deviations of the target).",
 )
@@ -140,14 +154,17 @@ def train(
     _require_output(output, data)
     table = read_csv(data, delimiter)
     plan = prepare(table, target, rule=OPTIMIZERS[optimizer](lr=lr), **options)
-    click.echo(describe(plan, table))
-    history = plan.model.trainer.fit(
-        plan.x[plan.train],
-        plan.t[plan.train],
-        epochs=epochs,
-        batch_size=batch_size,
-        target_loss=target_loss,
-    )
+    _tell(describe(plan, table))
+    try:
+        history = plan.model.trainer.fit(
+            plan.x[plan.train],
+            plan.t[plan.train],
+            epochs=epochs,
+            batch_size=batch_size,
+            target_loss=target_loss,
+        )
+    except DivergedError as error:
+        raise click.ClickException(_on_divergence(error, lr, output)) from error
     plan.model.save(output)
     ends = {
         "epochs": "as many as --epochs allows",
@@ -155,14 +172,17 @@ def train(
         "interrupted": "Ctrl-C; what was learnt until then is kept",
     }
     loss = f", loss {history.loss[-1]:.4g}" if history.loss else ""
-    stopped = f"{history.epochs} epochs, {history.seconds:.2g} s{loss}: {ends[history.stopped]}"
-    click.echo(listing({"stopped": f"after {stopped}", "saved as": output}))
-    click.echo(f"\n{results(plan)}")
+    stopped = (
+        f"{counted(history.epochs, 'epoch')}, {history.seconds:.2g} s{loss}: "
+        f"{ends[history.stopped]}"
+    )
+    _tell(listing({"stopped": f"after {stopped}", "saved as": output}))
+    _tell(f"\n{results(plan)}")
     if history.stopped == "interrupted":
         sys.exit(130)
 
 
-@cli.command()
+@cli.command(short_help="Predict the rows of a CSV file with a saved model.")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False))
 @_DATA
 @_DELIMITER
@@ -191,7 +211,7 @@ def predict(model: str, data: str, delimiter: str | None, output: str | None) ->
         return
     _comment(trained, table, y)
     if output is not None:
-        click.echo(f"{len(table)} predictions written to {output}", err=True)
+        click.echo(f"{counted(len(table), 'prediction')} written to {output}", err=True)
 
 
 @cli.command()
@@ -232,7 +252,9 @@ def _comment(model: TableModel, table: Table, y: Any) -> None:
     columns = model.columns
     extra = [c for c in table.columns if c not in columns.features and c != columns.target]
     if extra:
-        click.echo(f"not used, for the model was trained without: {', '.join(extra)}", err=True)
+        click.echo(
+            f"not used, for the model was trained without: {', '.join(map(repr, extra))}", err=True
+        )
     if columns.target not in table.columns:
         return
     try:
@@ -242,6 +264,18 @@ def _comment(model: TableModel, table: Table, y: Any) -> None:
         return
     told = ", ".join(f"{name} {value}" for name, value in scores(model, y, t).items())
     click.echo(f"against the column {columns.target!r}: {told}", err=True)
+    click.echo("(rows that the model was trained on may be among them)", err=True)
+
+
+def _on_divergence(error: DivergedError, lr: float, output: str) -> str:
+    known = (
+        "" if math.isnan(error.last_loss) else f", the last finite loss was {error.last_loss:.4g}"
+    )
+    old = f" {output} is still the old one." if Path(output).exists() else ""
+    return (
+        f"training diverged in epoch {error.epoch}{known}; nothing was saved.{old} "
+        f"Try a smaller --lr than {lr:g}, or leave it out."
+    )
 
 
 def _require_output(output: str, *inputs: str) -> None:
@@ -250,6 +284,11 @@ def _require_output(output: str, *inputs: str) -> None:
     for path in inputs:
         if Path(output).exists() and Path(output).samefile(path):
             raise click.UsageError(f"--output {output} would replace {path}; give another name.")
+
+
+def _tell(text: str) -> None:
+    """Write a text to standard output, and go on if its reader has gone."""
+    _printed(f"{text}\n".encode())
 
 
 def _printed(content: bytes) -> bool:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import MissingExtraError, ModelFileError, ShapeError
+from manualnn.errors import MissingExtraError, ModelFileError, ShapeError, SpecError
 from manualnn.files import write_whole
 from manualnn.network import Sequential
 from manualnn.parameters import Parameters
@@ -71,10 +71,18 @@ def save(
     ModelFileError
         If the file cannot be written, or would hold something that cannot be loaded. What was at
         `path` before is then still there.
+    SpecError
+        If it is no Trainer.
     MissingExtraError
         If safetensors is not installed.
 
     """
+    if not isinstance(trainer, Trainer):
+        message = (
+            f"save expects a path and a Trainer, got {type(trainer).__name__} as the trainer; "
+            f"save(path, Trainer(net, loss, rule, params=params)) saves a network's parameters."
+        )
+        raise SpecError(message)
     params = trainer.params
     if params.dtype.name not in DTYPES:
         message = (

@@ -11,7 +11,8 @@ import io
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
@@ -21,7 +22,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import TableError
 
-__all__ = ["Table", "find_column", "read_csv"]
+__all__ = ["Table", "counted", "find_column", "read_csv"]
 
 DELIMITERS = ",;\t|"
 """What may stand between cells, where it is not said."""
@@ -29,6 +30,8 @@ SNIFFED_LINES = 20
 """How many lines tell the delimiter."""
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none", "#n/a"}
 """What other programs write, in lower case, where there is no number."""
+NO_NUMBERS = {"missing": "missing value", "infinite": "infinite number", "text": "text"}
+"""What a cell is that cannot be learnt from."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,15 @@ class Table:
     def numbers(self, columns: Iterable[str]) -> Array:
         """Return columns as finite numbers, float64 of shape (rows, columns).
 
-        Raises TableError for a column that is not there, and for the first cell that is no finite
-        number.
+        Raises TableError for a column that is not there, and where a cell is no finite number: it
+        tells the first one and how many more there are.
         """
-        return np.array([self._numbers(c) for c in columns]).reshape(-1, len(self)).T
+        columns = list(columns)
+        values = [self._numbers(column) for column in columns]
+        wrong = [c for c, numbers in zip(columns, values, strict=True) if numbers is None]
+        if wrong:
+            self._refuse_numbers(wrong)
+        return np.array(values).reshape(-1, len(self)).T
 
     def labels(self, column: str) -> list[str]:
         """Return a column as text; a whole number written as 3.0 is the same label as 3.
@@ -59,7 +67,9 @@ class Table:
         """
         labels = [re.sub(r"^([+-]?\d+)\.0*$", r"\1", cell) for cell in self._cells(column)]
         if "" in labels:
-            self._refuse(column, labels.index(""), "the cell is empty", "fill it or remove the row")
+            more = _also({column: ["missing"] * (labels.count("") - 1)})
+            advice = f"fill it or remove the row{more}"
+            self._refuse(column, labels.index(""), "the cell is empty", advice)
         return labels
 
     def kinds(self, column: str) -> set[str]:
@@ -70,36 +80,42 @@ class Table:
         at = self.columns.index(find_column(column, self.columns, self.name))
         return [row[at].strip() for row in self.rows]
 
-    def _numbers(self, column: str) -> Array:
+    def _numbers(self, column: str) -> Array | None:
+        """Return a column as finite numbers; None where a cell is none."""
         cells = self._cells(column)
         try:
             values = np.array([float(cell) for cell in cells])
         except ValueError:
-            values = None
+            return None
         # Python's float also reads 1_000, which in a table is rather a name than a number.
-        if values is None or not np.isfinite(values).all() or "_" in "".join(cells):
-            self._refuse_numbers(column, cells)
-        return values
+        return values if np.isfinite(values).all() and "_" not in "".join(cells) else None
 
-    def _refuse_numbers(self, column: str, cells: list[str]) -> Never:
-        """Raise for the first cell that is no finite number, and say what is the matter."""
-        kinds = [_kind(cell) for cell in cells]
-        row = next(i for i, kind in enumerate(kinds) if kind != "number")
-        cell, kind = cells[row], kinds[row]
+    def _refuse_numbers(self, columns: Sequence[str]) -> Never:
+        """Raise for a cell that is no finite number, say what to do, and count the others.
+
+        Each of the columns has such a cell. Those of nothing but text come first and all at once:
+        one remedy is good for them all.
+        """
+        cells = {column: self._cells(column) for column in columns}
+        kinds = {column: list(map(_kind, cells[column])) for column in columns}
+        texts = [c for c in columns if "number" not in kinds[c] and any(map(_is_name, cells[c]))]
+        column = texts[0] if texts else columns[0]
+        told = {"text"} if texts else set(NO_NUMBERS)
+        row = next(i for i, kind in enumerate(kinds[column]) if kind in told)
+        cell, kind = cells[column][row], kinds[column][row]
+        kinds[column][row] = "told"
+        also = _also({c: kinds[c] for c in columns if c not in texts})
+        what, advice = f"got the text {cell!r}, expected a number", "correct it or remove the row"
         if kind == "missing":
             what = f"the value is missing (got {cell!r})" if cell else "the cell is empty"
-            self._refuse(column, row, what, "fill it or remove the row")
-        if kind == "infinite":
-            self._refuse(column, row, f"got {cell!r}, expected a finite number", "remove the row")
-        advice = "correct it or remove the row"
-        if re.fullmatch(r"[+-]?\d*,\d+", cell):
-            advice = "write the decimals with a point"
-        elif "number" not in kinds:
-            advice = (
-                f"encode it as numbers, or leave it out with --ignore {column!r}; as a target, "
-                f"text is for --task classification"
-            )
-        self._refuse(column, row, f"got the text {cell!r}, expected a number", advice)
+            advice = "fill it or remove the row"
+        elif kind == "infinite":
+            what, advice = f"got {cell!r}, expected a finite number", "remove the row"
+        elif texts:
+            advice = _on_text(texts)
+        else:
+            advice = _on_commas(cell) or advice
+        self._refuse(column, row, what, advice + also)
 
     def _refuse(self, column: str, row: int, what: str, advice: str) -> Never:
         message = f"{self.name}, line {self.lines[row]}, column {column!r}: {what}; {advice}."
@@ -148,9 +164,9 @@ def read_csv(path: str | os.PathLike[str], delimiter: str | None = None) -> Tabl
     for row, at in zip(rows, lines, strict=True):
         if len(row) != len(columns):
             message = (
-                f"{name}, line {at}: got {len(row)} cells, expected {len(columns)} as in the "
-                f"header (delimiter {found!r}); complete the line, quote a cell that holds the "
-                f"delimiter, or say --delimiter."
+                f"{name}, line {at}: got {counted(len(row), 'cell')}, expected "
+                f"{len(columns)} as in the header (delimiter {found!r}); complete the line, quote "
+                f"a cell that holds the delimiter, or say --delimiter."
             )
             raise TableError(message)
     return Table(name, columns, rows[1:], lines[1:])
@@ -165,6 +181,11 @@ def find_column(column: str, columns: Sequence[str], name: str) -> str:
     hint = f"; did you mean {close[0]!r}?" if close else "."
     message = f"{name} has no column {column!r}, but {shown}{hint}"
     raise TableError(message)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, as in: 1 row, 2 rows."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _text(name: str) -> str:
@@ -219,3 +240,41 @@ def _kind(cell: str) -> str:
     if "_" in cell:
         return "text"
     return "number" if math.isfinite(value) else "missing" if math.isnan(value) else "infinite"
+
+
+def _is_name(cell: str) -> bool:
+    return _kind(cell) == "text" and not _on_commas(cell)
+
+
+def _on_commas(cell: str) -> str:
+    """Say how to write a number that has commas; nothing if it is none."""
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell):
+        thousands, decimals = cell.replace(",", ""), cell.replace(",", ".")
+        return f"write {thousands} if the comma groups thousands, {decimals} if it marks decimals"
+    if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", cell):
+        return f"write the thousands without commas, {cell.replace(',', '')}"
+    return "write the decimals with a point" if re.fullmatch(r"[+-]?\d*,\d+", cell) else ""
+
+
+def _on_text(columns: Sequence[str]) -> str:
+    """Say what to do with columns of nothing but text."""
+    ignore = " ".join(f"--ignore {shlex.quote(column)}" for column in columns)
+    if len(columns) > 1:
+        return (
+            f"{len(columns)} columns are text: encode them as numbers, or leave them out with "
+            f"{ignore}"
+        )
+    return (
+        f"encode it as numbers, or leave it out with {ignore}; as a target, text is for "
+        f"--task classification"
+    )
+
+
+def _also(kinds: Mapping[str, Sequence[str]]) -> str:
+    """Say how many more cells there are, column by column, that are no finite numbers."""
+    found = []
+    for kind, noun in NO_NUMBERS.items():
+        counts = [of.count(kind) for of in kinds.values() if kind in of]
+        if counts:
+            found.append(f"{counted(sum(counts), noun)} in {counted(len(counts), 'column')}")
+    return f". Also wrong: {', '.join(found)}" if found else ""

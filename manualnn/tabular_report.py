@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.planning import Plan
-from manualnn.table import Table
+from manualnn.table import Table, counted
 from manualnn.tabular import TableModel
 
 __all__ = ["by_class", "describe", "grid", "listing", "results", "scores", "trivial_outputs"]
@@ -25,7 +25,7 @@ def describe(plan: Plan, table: Table) -> str:
     target, alike = columns.target, ""
     if columns.classes:
         counts = zip(columns.classes, np.bincount(plan.t).tolist(), strict=True)
-        shares = _few([f"{name} ({n} rows)" for name, n in counts])
+        shares = _few([f"{name} ({counted(n, 'row')})" for name, n in counts])
         target += f": {len(columns.classes)} classes, {shares}"
         alike = " of every class alike"
     lines = {
@@ -39,7 +39,7 @@ def describe(plan: Plan, table: Table) -> str:
         "training": f"{type(trainer.loss).__name__}, {type(trainer.rule).__name__} with learning "
         f"rate {trainer.lr:g}, {trainer.params.dtype}",
     }
-    head = f"{table.name}: {len(table)} rows, {len(table.columns)} columns"
+    head = f"{table.name}: {counted(len(table), 'row')}, {counted(len(table.columns), 'column')}"
     return f"{head}\n{listing({name: text for name, text in lines.items() if text})}"
 
 
@@ -131,7 +131,8 @@ def _network(layers: Sequence[object], parameters: int) -> str:
         f"Linear {layer.out_features}" if isinstance(layer, Linear) else type(layer).__name__
         for layer in layers
     ]
-    return f"{widths[0]} inputs, {', '.join(names)}; {parameters} parameters"
+    inputs = counted(widths[0], "input")
+    return f"{inputs}, {', '.join(names)}; {counted(parameters, 'parameter')}"
 
 
 def _few(names: Sequence[str], most: int = 6) -> str:

@@ -83,6 +83,7 @@ def test_the_defaults_do_well_on_real_data(
     assert f"against the column 'target': {'accuracy' if score != 'R²' else 'RMSE'}" in (
         result.stderr
     )
+    assert "rows that the model was trained on may be among them" in result.stderr
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -112,10 +113,15 @@ def test_columns_are_matched_by_name_and_others_reported(
         header, *rows = csv.reader(file)
     with (tmp_path / "new.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=";")
-        writer.writerows([["note", *header[-2::-1]], *(["good", *row[-2::-1]] for row in rows)])
+        writer.writerows(
+            [
+                ["note", "Kunde; Nr.", *header[-2::-1]],
+                *(["good", "1", *row[-2::-1]] for row in rows),
+            ]
+        )
     shuffled = run("predict", model, tmp_path / "new.csv")
     assert shuffled.stdout == run("predict", model, wine).stdout
-    assert "not used, for the model was trained without: note" in shuffled.stderr
+    assert "not used, for the model was trained without: 'note', 'Kunde; Nr.'" in shuffled.stderr
     assert "against" not in shuffled.stderr
 
 
@@ -144,6 +150,8 @@ WRONG = {
     "no table": ("", ["--target=y"], "is empty"),
     "a table of another delimiter": (NUMBERS, ["--target=y", "--delimiter=;"], "no column 'y'"),
     "diverged": (NUMBERS, ["--target=y", "--optimizer=SGD", "--lr=1e9"], "diverged in epoch"),
+    "diverged at once": (NUMBERS, ["--target=y", "--lr=inf"], "Try a smaller --lr than inf"),
+    "target loss": (NUMBERS, ["--target=y", "--target-loss=nan"], "a number of 0 or more; got nan"),
     "hidden": (NUMBERS, ["--target=y", "--hidden=8,x"], "expected widths such as 32"),
     "hidden 0": (NUMBERS, ["--target=y", "--hidden=0"], "expected widths such as 32"),
     "delimiter": (NUMBERS, ["--target=y", "--delimiter=;;"], "expected one character"),
@@ -160,6 +168,34 @@ def test_what_is_wrong_in_training_is_said_and_no_file_is_left(
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert [file.name for file in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_a_training_that_diverges_saves_nothing_and_tells_of_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(NUMBERS)
+    arguments = ["train", tmp_path / "data.csv", "--target=y", "--optimizer=SGD", "--lr=1e9",
+                 "--output", tmp_path / "model"]  # fmt: skip
+    assert run(*arguments).stderr.endswith(
+        "; nothing was saved. Try a smaller --lr than 1e+09, or leave it out.\n"
+    )
+    (tmp_path / "model").write_text("old")
+    assert (
+        f"nothing was saved. {tmp_path / 'model'} is still the old one." in run(*arguments).stderr
+    )
+    assert (tmp_path / "model").read_text() == "old"
+
+
+def test_one_is_told_in_the_singular(tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text(NUMBERS)
+    result = run("train", tmp_path / "data.csv", "--target=y", "--ignore=b", "--epochs=1",
+                 "--output", tmp_path / "model")  # fmt: skip
+    assert "1 input, Linear 32" in result.stdout
+    assert "after 1 epoch, " in result.stdout
+
+
+def test_the_help_says_what_each_command_does_in_a_whole_sentence() -> None:
+    commands = run("--help").stdout.partition("Commands:")[2].strip().splitlines()
+    assert len(commands) == 3
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 
 def test_columns_that_differ_from_those_trained_on_are_named(
@@ -250,6 +286,46 @@ def test_ctrl_c_saves_what_was_learnt_until_then(tmp_path: Path, wine: Path) -> 
     assert child.returncode == 130, error
     assert b"Ctrl-C; what was learnt until then is kept" in out
     assert TableModel.load(path).trainer.params.vector.size == 547
+
+
+def test_ctrl_c_ends_quietly_before_the_training(
+    wine: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("manualnn.cli.read_csv", interrupt)
+    assert run("predict", model, wine).exit_code == 130
+
+
+def test_ctrl_c_ends_quietly_while_modules_are_loaded() -> None:
+    program = """if True:
+        import sys
+        class Interrupt:
+            def find_spec(self, name, *_):
+                if name == "manualnn.cli":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupt())
+        from manualnn.__main__ import main
+        main()
+    """
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
+    assert (result.returncode, result.stderr) == (130, b"")
+
+
+def test_a_model_is_saved_also_where_the_reader_of_the_report_goes_away(
+    tmp_path: Path, wine: Path
+) -> None:
+    (tmp_path / "model").write_text("old")
+    read, write_end = os.pipe()
+    os.close(read)
+    child = process("train", wine, "--target=target", "--epochs=1", "--output", tmp_path / "model",
+                    stdout=write_end)  # fmt: skip
+    os.close(write_end)
+    assert child.communicate(timeout=60)[1] == b""
+    assert child.returncode == 0
+    assert TableModel.load(tmp_path / "model").trainer.params.vector.size == 547
 
 
 def test_a_reader_that_goes_away_is_no_error(wine: Path, model: Path) -> None:

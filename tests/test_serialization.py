@@ -24,6 +24,7 @@ from manualnn import (
     MSELoss,
     Sequential,
     Sigmoid,
+    SpecError,
     Trainer,
 )
 from manualnn.serialization import load, load_with_notes, save
@@ -216,6 +217,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------- what cannot be saved
+
+
+@pytest.mark.parametrize("other", [NET, NET.init(0), "model"], ids=["net", "params", "text"])
+def test_what_is_no_trainer_is_refused(tmp_path: Path, other: Any) -> None:
+    with pytest.raises(
+        SpecError, match=rf"expects a path and a Trainer, got {type(other).__name__}"
+    ):
+        save(tmp_path / "model", other)
+    assert not list(tmp_path.iterdir())
 
 
 def test_longdouble_is_refused_before_anything_is_written(tmp_path: Path) -> None:

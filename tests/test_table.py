@@ -101,7 +101,7 @@ def test_a_semicolon_with_decimal_commas_in_the_cells_is_found(tmp_path: Path) -
 NO_TABLES = {
     "empty": ("", "is empty"),
     "blank": ("\ufeff \r\n\r\n", "is empty"),
-    "ragged": ("a,b\n1,2\n\n3\n", r"line 4: got 1 cells, expected 2"),
+    "ragged": ("a,b\n1,2\n\n3\n", r"line 4: got 1 cell, expected 2"),
     "ragged the other way": ("a,b\n1,2,3\n", "line 2: got 3 cells, expected 2"),
     "no header": ("5.1,3.5\n4.9,3.0\n", "line 1: expected the names of the columns, got only num"),
     "two of a name": ("a,b, a\n1,2,3\n", "line 1: two columns are called 'a'"),
@@ -130,6 +130,10 @@ NO_NUMBERS = {
     "12a": r"got the text '12a', expected a number; correct it",
     "1_000": r"got the text '1_000'",
     "3,14": r".* write the decimals with a point",
+    "0,125": r".* write the decimals with a point",
+    "-1,000": r".* write -1000 if the comma groups thousands, -1.000 if it marks decimals",
+    "1,234.5": r".* write the thousands without commas, 1234.5",
+    "12,345,678": r".* write the thousands without commas, 12345678",
 }
 
 
@@ -144,10 +148,37 @@ def test_a_cell_that_is_no_number_is_named_by_line_and_column(
 
 def test_a_column_of_text_may_be_ignored_and_is_told_so(tmp_path: Path) -> None:
     table = table_of(tmp_path / "t.csv", "city,y\nRome,1\nOslo,2\n" + "Bern,3\n" * 10)
-    with pytest.raises(TableError, match=r"line 2, column 'city'.*--ignore 'city'"):
+    with pytest.raises(TableError, match=r"line 2, column 'city'.*--ignore city;"):
         prepare(table, "y")
     with pytest.raises(TableError, match="no column to predict 'y' from"):
         prepare(table, "y", ignore=["city"])
+
+
+def test_all_columns_of_text_are_told_at_once_and_ready_for_the_shell(tmp_path: Path) -> None:
+    text = "name,city,a,of birth,y\n" + "Ann,,1,May,2\n" + "Bo,Rome,,-,4\n" * 11
+    expected = (
+        "line 2, column 'name': got the text 'Ann', expected a number; 3 columns are text: encode "
+        "them as numbers, or leave them out with --ignore name --ignore city --ignore 'of birth'. "
+        "Also wrong: 11 missing values in 1 column."
+    )
+    with pytest.raises(TableError) as error:
+        prepare(table_of(tmp_path / "t.csv", text), "y")
+    assert str(error.value) == f"{tmp_path / 't.csv'}, {expected}"
+
+
+def test_cells_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
+    table = table_of(tmp_path / "t.csv", "a,b,c\n1,2,\n,2,3\nna,x,3\n,inf,?\n")
+    with pytest.raises(TableError) as error:
+        table.numbers("abc")
+    assert str(error.value).endswith(
+        "line 3, column 'a': the cell is empty; fill it or remove the row. Also wrong: "
+        "4 missing values in 2 columns, 1 infinite number in 1 column, 1 text in 1 column."
+    )
+    with pytest.raises(TableError, match=r"remove the row\. Also wrong: 1 missing value in 1 col"):
+        table.labels("a")
+    table.rows[3][0] = "z"
+    with pytest.raises(TableError, match=r"remove the row\.$"):
+        table.labels("a")
 
 
 def test_a_column_that_is_not_there_is_named_with_a_near_one(tmp_path: Path) -> None:
