@@ -8,22 +8,54 @@
 Names, options and conventions are torch's.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from manualnn import errors, initializers, layers, losses, optimizers
 from manualnn.errors import *
-from manualnn.initializers import *
+from manualnn.initializers import (
+    calculate_gain,
+    kaiming_normal,
+    kaiming_uniform,
+    xavier_normal,
+    xavier_uniform,
+)
 from manualnn.layers import *
 from manualnn.losses import *
 from manualnn.network import Sequential
 from manualnn.optimizers import *
 from manualnn.parameters import Parameters
-from manualnn.serialization import load, save
 from manualnn.training import History, Trainer
 
-__all__ = ["History", "Parameters", "Sequential", "Trainer", "load", "save"]
+if TYPE_CHECKING:
+    from manualnn.serialization import load, save
+
+__all__ = [
+    "History",
+    "Parameters",
+    "Sequential",
+    "Trainer",
+    "calculate_gain",
+    "initializers",
+    "kaiming_normal",
+    "kaiming_uniform",
+    "load",
+    "save",
+    "xavier_normal",
+    "xavier_uniform",
+]
 __all__ += errors.__all__
-__all__ += initializers.__all__
 __all__ += layers.__all__
 __all__ += losses.__all__
 __all__ += optimizers.__all__
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Load the module of model files, which takes half as long as all others, where it is used."""
+    if name in {"load", "save"}:
+        from manualnn import serialization
+
+        return getattr(serialization, name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

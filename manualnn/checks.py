@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import OBJECT, Array
-from manualnn.errors import DTypeError, ShapeError, SpecError
+from manualnn.errors import DomainError, DTypeError, ShapeError, SpecError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 
@@ -44,7 +44,7 @@ def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
     if given.dtype == dtype:
         return given
     if given.dtype.kind in "biu" or (given.dtype.kind == "f" and not hasattr(value, "dtype")):
-        return given.astype(dtype)
+        return _cast(given, dtype, name)
     if dtype is OBJECT and given.dtype.kind == "f":
         return given.astype(dtype)
     if given.dtype.kind == "f":
@@ -78,14 +78,14 @@ def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any)
 
 
 def require_finite(values: Array, name: str) -> None:
-    """Raise ValueError for an entry that is NaN or infinite."""
+    """Raise DomainError for an entry that is NaN or infinite."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         message = (
             f"{name} must be finite, got {values[where]} at index {where}; "
             f"remove or fill such entries before training."
         )
-        raise ValueError(message)
+        raise DomainError(message)
 
 
 def require_count(name: str, value: Any, least: int) -> None:
@@ -93,3 +93,12 @@ def require_count(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         message = f"{name} must be an integer of at least {least}, got {value!r}."
         raise SpecError(message)
+
+
+def _cast(given: Array, dtype: np.dtype[Any], name: str) -> Array:
+    with np.errstate(over="ignore"):
+        cast = given.astype(dtype)
+    if dtype is not OBJECT and not np.array_equal(np.isfinite(given), np.isfinite(cast)):
+        message = f"{name} has numbers too large for {dtype}, up to {np.abs(given).max():g}."
+        raise DomainError(message)
+    return cast

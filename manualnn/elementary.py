@@ -10,7 +10,7 @@ formula is used as the textbook writes it, for nothing can overflow.
 import math
 import sys
 from collections.abc import Callable
-from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,8 @@ def _own_function(x: Array, name: str) -> Function:
             return function
         if name == "log1p":
             return lambda v: module.log(1 + v)
+        if name == "expm1":
+            return lambda v: module.exp(v) - 1
     return plain
 
 
@@ -66,8 +68,16 @@ def _lift(ufunc: np.ufunc, name: str) -> Callable[..., Array]:
 exp = _lift(np.exp, "exp")
 log = _lift(np.log, "log")
 log1p = _lift(np.log1p, "log1p")
+expm1 = _lift(np.expm1, "expm1")
 sqrt = _lift(np.sqrt, "sqrt")
 tanh = _lift(np.tanh, "tanh")
+
+
+def sqrt_of_number(x: Any) -> Any:
+    """Return the square root of one number or symbol."""
+    if isinstance(x, float | int):
+        return math.sqrt(x)
+    return np.sqrt(x) if isinstance(x, np.longdouble) else sqrt(np.array([x], object))[0]
 
 
 def _choose(condition: Any, yes: Any, no: Any) -> Any:
@@ -91,20 +101,43 @@ def where(condition: Array, yes: Any, no: Any, /) -> Array:
     return np.where(condition, yes, no)
 
 
+def _own_number(x: Array) -> Function:
+    """Return what makes a plain number one of the kind that x is made of.
+
+    mpmath subtracts no Fraction and its functions would find a float among its numbers; SymPy would
+    no longer be exact. Other classes are left to mix with plain numbers themselves.
+    """
+    for element in x.flat:
+        module = sys.modules[type(element).__module__.partition(".")[0]]
+        if module.__name__ == "sympy":
+            sympify: Function = module.sympify
+            return sympify
+        if module.__name__ == "mpmath":
+            return lambda v: module.mpf(getattr(v, "numerator", v)) / getattr(v, "denominator", 1)
+    return lambda v: v
+
+
 def maximum(x: Array, y: Any, /, *, out: Array | None = None) -> Array:
-    """Return the larger of x and y."""
-    return _store(where(greater(x, y), x, y), out) if is_symbolic(x) else np.maximum(x, y, out=out)
+    """Return the larger of each entry of x and the number or array y."""
+    if is_symbolic(x):
+        y = y if isinstance(y, np.ndarray) else _own_number(x)(y)
+        return _store(where(greater(x, y), x, y), out)
+    return np.maximum(x, y, out=out)
 
 
 def minimum(x: Array, y: Any, /, *, out: Array | None = None) -> Array:
-    """Return the smaller of x and y."""
-    return _store(where(greater(x, y), y, x), out) if is_symbolic(x) else np.minimum(x, y, out=out)
+    """Return the smaller of each entry of x and the number or array y."""
+    if is_symbolic(x):
+        y = y if isinstance(y, np.ndarray) else _own_number(x)(y)
+        return _store(where(greater(x, y), y, x), out)
+    return np.minimum(x, y, out=out)
 
 
 def step(x: Array, /, *, out: Array | None = None) -> Array:
     """Return 1 where x > 0, else 0 (also at 0), in x's dtype."""
     if is_symbolic(x):
-        return _store(where(greater(x, 0), 1, 0), out)
+        own = _own_number(x)
+        return _store(where(greater(x, 0), own(1), own(0)), out)
     # A comparison cast to the float type costs 30 times less than boolean assignment.
     out = np.empty_like(x, order="C") if out is None else out
     return np.greater(x, 0, out=out, casting="unsafe")
@@ -113,7 +146,8 @@ def step(x: Array, /, *, out: Array | None = None) -> Array:
 def sign(x: Array, /, *, out: Array | None = None) -> Array:
     """Return -1, 0 or 1, the sign of x."""
     if is_symbolic(x):
-        return _store(where(greater(x, 0), 1, where(greater(-x, 0), -1, 0)), out)
+        own = _own_number(x)
+        return _store(where(greater(x, 0), own(1), where(greater(-x, 0), own(-1), own(0))), out)
     return np.sign(x, out=out)
 
 
@@ -125,24 +159,16 @@ def _store(result: Array, out: Array | None) -> Array:
     return out
 
 
-# At its negative exp(-x) is the largest number still finite, less a hair for exp's own rounding.
-_SIGMOID_FLOOR = {
-    np.dtype(t): np.asarray(-np.log(np.finfo(t).max) * (1 - np.finfo(t).eps), t)
-    for t in (np.float32, np.float64, np.longdouble)
-}
-
-
 def sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
     """Return 1 / (1 + exp(-x)), accurate to a few units in the last place in both tails.
 
-    Below log(1/max), where exp(-x) would overflow, the result stays at about 1/max: an absolute
-    error below the smallest normal number.
+    Where exp(-x) is more than the largest number, the result is 0, as torch's.
     """
     if is_symbolic(x):
         return _store(1 / (1 + exp(-x)), out)
-    out = np.maximum(x, _SIGMOID_FLOOR[x.dtype], out=out)
-    np.negative(out, out=out)
-    np.exp(out, out=out)
+    out = np.negative(x, out=out)
+    with np.errstate(over="ignore"):  # 1 / (1 + ∞) = 0 is meant
+        np.exp(out, out=out)
     np.add(out, 1, out=out)
     return np.reciprocal(out, out=out)
 
@@ -181,12 +207,58 @@ def log_softmax(x: Array, /, *, out: Array | None = None) -> Array:
     return np.subtract(out, log(np.add.reduce(exp(out), axis=-1, keepdims=True)), out=out)
 
 
+def softmax_and_log(x: Array, /, *, out: Array | None = None) -> tuple[Array, Array]:
+    """Return softmax(x), which out= is for, and log_softmax(x), with the work of one of them."""
+    log_a = _below_row_maximum(x, None)
+    a = exp(log_a, out=out)
+    total = np.add.reduce(a, axis=-1, keepdims=True)
+    np.divide(a, total, out=a)
+    if not is_symbolic(x):
+        np.maximum(log_a, np.finfo(x.dtype).min, out=log_a)
+    return a, np.subtract(log_a, log(total), out=log_a)
+
+
 def ratio(numerator: int, denominator: int, like: Array) -> Any:
     """Return numerator / denominator, rounded once to what like is made of; exact for symbols."""
-    if not is_symbolic(like):
-        return like.dtype.type(numerator) / like.dtype.type(denominator)
-    mpmath = sys.modules.get("mpmath")
-    # mpmath subtracts no Fraction, and SymPy's exactness would be lost in anything else.
-    if mpmath and any(isinstance(element, mpmath.mpf) for element in like.flat):
-        return mpmath.mpf(numerator) / denominator
-    return Fraction(numerator, denominator)
+    if is_symbolic(like):
+        from fractions import Fraction
+
+        return _own_number(like)(Fraction(numerator, denominator))
+    return like.dtype.type(numerator) / like.dtype.type(denominator)
+
+
+BLOCK = 128
+"""Terms that are added one after another: the error of a sum grows with their number."""
+
+
+def sum_rows(x: Array, /, *, out: Array | None = None) -> Array:
+    """Return Σₙ x[n], block by block, each as a product with ones, the BLAS's fastest sum."""
+    if is_symbolic(x):
+        return np.add.reduce(x, axis=0, out=out)
+    whole = len(x) // BLOCK * BLOCK
+    if not whole:
+        return np.dot(_ones(len(x), x.dtype), x, out)
+    blocks = x[:whole].reshape(-1, BLOCK, x.shape[1])
+    total = sum_rows(np.matmul(_ones(BLOCK, x.dtype), blocks), out=out)
+    if whole < len(x):
+        np.add(total, sum_rows(x[whole:]), out=total)
+    return total
+
+
+def sum_of_squares(x: Array, /) -> Any:
+    """Return Σ x², block by block."""
+    x = x.reshape(-1)
+    whole = len(x) // BLOCK * BLOCK
+    if is_symbolic(x) or not whole:
+        return np.dot(x, x)
+    blocks = x[:whole].reshape(-1, 1, BLOCK)
+    total = np.add.reduce(np.matmul(blocks, blocks.transpose(0, 2, 1)), axis=None)
+    rest = x[whole:]
+    return total + np.dot(rest, rest)
+
+
+@lru_cache(maxsize=8)
+def _ones(n: int, dtype: np.dtype[Any]) -> Array:
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones

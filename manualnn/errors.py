@@ -9,6 +9,7 @@ import math
 __all__ = [
     "DTypeError",
     "DivergedError",
+    "DomainError",
     "ManualNNError",
     "MissingExtraError",
     "ModelFileError",
@@ -28,6 +29,10 @@ class ShapeError(ManualNNError, ValueError):
 
 class DTypeError(ManualNNError, TypeError):
     """An array's dtype is not that of the parameters; nothing is cast silently."""
+
+
+class DomainError(ManualNNError, ValueError):
+    """A number is outside of what a loss is defined for, or of what can be trained on."""
 
 
 class SpecError(ManualNNError, ValueError):

@@ -11,7 +11,7 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from manualnn.checks import as_batch, as_dtype
+from manualnn.checks import as_batch, as_dtype, as_floats
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import LAYERS, Layer
@@ -28,7 +28,7 @@ LayersArrays = tuple[Mapping[str, Array], ...]
 
 
 class Sequential:
-    """Layers, each taking the output of the one before; immutable, and without any state.
+    """Layers, each taking the output of the one before; without any state, so threads may share it.
 
     Examples
     --------
@@ -75,9 +75,9 @@ class Sequential:
         )
         self.out_features = None
         if self.in_features is not None:
-            self.out_features = self._widths(self.in_features)[-1]
+            self.out_features = self.widths(self.in_features)[-1]
         # Below the first layer with parameters no derivative is needed, unless it is asked for.
-        self._first = min((int(key.partition(".")[0]) for key in self.shapes), default=len(layers))
+        self._first = next((i for i, layer in enumerate(layers) if layer.shapes()), len(layers))
 
     def __repr__(self) -> str:
         """Return the expression that builds it."""
@@ -85,7 +85,7 @@ class Sequential:
 
     def __eq__(self, other: object) -> bool:
         """Whether the layers are the same."""
-        return isinstance(other, Sequential) and self.layers == other.layers
+        return self.layers == other.layers if isinstance(other, Sequential) else NotImplemented
 
     def __hash__(self) -> int:
         """Hash by the layers."""
@@ -331,7 +331,7 @@ class Sequential:
 
     # ------------------------------------------------------------------ helpers
 
-    def _widths(self, in_features: int) -> list[int]:
+    def widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
         widths = [in_features]
         giver = "the input"
@@ -349,7 +349,7 @@ class Sequential:
         """Return for each layer its parameters and its share of the noise."""
         if not noise:
             return views
-        widths = self._widths(x.shape[1])
+        widths = self.widths(x.shape[1])
         expected = {
             f"{i}.{name}": shape
             for i, layer in enumerate(self.layers)
@@ -359,11 +359,11 @@ class Sequential:
         if given != expected:
             message = f"noise must have {expected}, got {given}; draw it with sample(seed, x)."
             raise ShapeError(message)
-        split = [key.partition(".") for key in noise]
-        return tuple(
-            {**own, **{name: noise[f"{j}.{name}"] for j, _, name in split if int(j) == i}}
-            for i, own in enumerate(views)
-        )
+        arrays = [dict(own) for own in views]
+        for key, array in noise.items():
+            layer, _, name = key.partition(".")
+            arrays[int(layer)][name] = as_floats(array, x.dtype, f"noise[{key!r}]")
+        return tuple(arrays)
 
 
 def _as_numpy(value: Any) -> Array:

@@ -12,12 +12,12 @@ The learning rate may change between steps: take `dataclasses.replace(rule, lr=0
 state.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from manualnn.elementary import Array, maximum, sqrt
+from manualnn.elementary import Array, maximum, sqrt, sqrt_of_number
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
@@ -64,14 +64,18 @@ class Optimizer(Description):
         """
         theta, gradient = params.vector, grads.vector
         kept = [state.get(name) for name in self.vectors()]
-        if any(v is None or v.shape != theta.shape for v in [gradient, *kept]):
+        if "step" not in state or not all(
+            v is not None and v.shape == theta.shape and v.dtype == theta.dtype
+            for v in [gradient, *kept]
+        ):
             message = (
-                f"{type(self).__name__} expects gradients of shape {theta.shape} and a state with "
-                f"{self.vectors()} of that shape, got {gradient.shape} and {list(state)}; "
-                f"make the state with init(params)."
+                f"{type(self).__name__} expects gradients of shape {theta.shape} and {theta.dtype} "
+                f"and a state with step and {self.vectors()} of the same, got {gradient.shape} and "
+                f"{gradient.dtype}, and {list(state)}; make the state with init(params)."
             )
             raise ShapeError(message)
         state["step"] += 1
+        rule = self._in_longdouble() if theta.dtype == np.longdouble else self
         block = BLOCK // self.scratch
         free = np.empty((self.scratch, min(block, theta.size)), theta.dtype)
         with np.errstate(all="ignore"):
@@ -79,14 +83,23 @@ class Optimizer(Description):
                 part = slice(start, start + block)
                 p, g = theta[part], gradient[part]
                 temporary = free[:, : p.size]
-                g = self._gradient(p, g, temporary)
-                self.rule(p, g, [v[part] for v in kept], state["step"], temporary)  # type: ignore[index]
+                g = rule.gradient(p, g, temporary)
+                rule.rule(p, g, [v[part] for v in kept], state["step"], temporary)  # type: ignore[index]
 
     def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: Array, /) -> None:
         """Change p and what is kept, in step t = 1, 2, …; free[0] may hold g, the rest is free."""
         raise NotImplementedError
 
-    def _gradient(self, p: Array, g: Array, free: Array) -> Array:
+    def _in_longdouble(self) -> "Optimizer":
+        """Return the rule with options in longdouble, which would see that 1 − β is rounded."""
+        options = {option.name: getattr(self, option.name) for option in fields(self)}
+        wide: dict[str, Any] = {
+            name: tuple(map(np.longdouble, value)) if isinstance(value, tuple) else value
+            for name, value in options.items()
+        } | {n: np.longdouble(v) for n, v in options.items() if isinstance(v, float)}
+        return replace(self, **wide)
+
+    def gradient(self, p: Array, g: Array, free: Array) -> Array:
         """Return the gradient that the rule goes by, which may stand in free[0]."""
         if getattr(self, "maximize", False):
             g = np.negative(g, out=free[0])
@@ -139,18 +152,18 @@ class SGD(Optimizer):
         np.subtract(p, np.multiply(g, self.lr, out=free[1]), out=p)
 
 
-def _move_towards(average: Array, value: Array, share: Any, free: Array) -> None:
-    """Average ← average + share (value − average)."""
-    np.subtract(value, average, out=free)
-    np.multiply(free, share, out=free)
+def _average(average: Array, g: Array, beta: Any, free: Array) -> None:
+    """Let average ← β average + (1 − β) g."""
+    np.multiply(average, beta, out=average)
+    np.multiply(g, 1 - beta, out=free)
     np.add(average, free, out=average)
 
 
 def _average_square(average: Array, g: Array, beta: Any, free: Array) -> None:
-    """Average ← β average + (1 − β) g²."""
+    """Let average ← β average + (1 − β) g²."""
     np.multiply(average, beta, out=average)
-    np.multiply(g, g, out=free)
-    np.multiply(free, 1 - beta, out=free)
+    np.multiply(g, 1 - beta, out=free)
+    np.multiply(free, g, out=free)  # g² by itself would overflow earlier
     np.add(average, free, out=average)
 
 
@@ -159,7 +172,7 @@ class RMSprop(Optimizer):
     """Gradient descent with each entry divided by a running root mean square (Hinton 2012).
 
     v ← α v + (1 − α) g²
-    m ← m + (1 − α) (g − m);  v̂ = max(v − m², 0)        centered; else v̂ = v
+    m ← α m + (1 − α) g;  v̂ = max(v − m², 0)        centered; else v̂ = v
     θ ← θ − lr g / (√v̂ + ε)                             without momentum
     b ← μ b + g / (√v̂ + ε);  θ ← θ − lr b               with momentum μ
 
@@ -198,7 +211,7 @@ class RMSprop(Optimizer):
         root = free[2]
         if self.centered:
             m = average["grad_avg"]
-            _move_towards(m, g, 1 - self.alpha, free[1])
+            _average(m, g, self.alpha, free[1])
             np.subtract(v, np.multiply(m, m, out=root), out=root)
             v = maximum(root, 0, out=root)
         sqrt(v, out=root)
@@ -258,7 +271,7 @@ class Adagrad(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, Algorithm 1).
 
-    m ← m + (1 − β₁) (g − m)            m̂ = m / (1 − β₁ᵗ)
+    m ← β₁ m + (1 − β₁) g               m̂ = m / (1 − β₁ᵗ)
     v ← β₂ v + (1 − β₂) g²              v̂ = v / (1 − β₂ᵗ)
     u ← max(u, v);  v̂ = u / (1 − β₂ᵗ)   amsgrad (Reddi et al. 2018), corrected after the maximum
     θ ← θ − lr m̂ / (√v̂ + ε)
@@ -284,12 +297,12 @@ class Adam(Optimizer):
     def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: Array, /) -> None:
         m, v = kept[:2]
         beta1, beta2 = self.betas
-        _move_towards(m, g, 1 - beta1, free[1])
+        _average(m, g, beta1, free[1])
         _average_square(v, g, beta2, free[1])
         if self.amsgrad:
             v = maximum(kept[2], v, out=kept[2])
-        root = np.divide(v, 1 - beta2**t, out=free[1])
-        sqrt(root, out=root)
+        root = sqrt(v, out=free[1])
+        np.divide(root, sqrt_of_number(1 - beta2**t), out=root)
         np.add(root, self.eps, out=root)
         np.divide(m, root, out=root)
         np.multiply(root, self.lr / (1 - beta1**t), out=root)
@@ -308,7 +321,7 @@ class AdamW(Adam):
 
     weight_decay: float = 1e-2
 
-    def _gradient(self, p: Array, g: Array, free: Array) -> Array:
+    def gradient(self, p: Array, g: Array, free: Array) -> Array:
         return np.negative(g, out=free[0]) if self.maximize else g
 
     def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: Array, /) -> None:

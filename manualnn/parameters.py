@@ -32,13 +32,13 @@ class Parameters(Mapping[str, Array]):
     Attributes
     ----------
     vector : array (P,)
-        All parameters, layer by layer.
+        All parameters, layer by layer. Assigning to it, or to a name, copies the values in.
     layers : tuple of dict
         For each layer of the network up to the last with parameters: {"weight": view, …}.
 
     """
 
-    __slots__ = ("_views", "layers", "shapes", "vector")
+    __slots__ = ("_vector", "_views", "layers", "shapes")
 
     def __init__(
         self,
@@ -54,20 +54,29 @@ class Parameters(Mapping[str, Array]):
             message = f"the parameters need a vector of shape ({size},), got {vector.shape}."
             raise ShapeError(message)
         self.shapes = dict(shapes)
-        self.vector = np.ascontiguousarray(vector)
+        self._vector = np.ascontiguousarray(vector)
         self._views: dict[str, Array] = {}
         self.layers: tuple[dict[str, Array], ...] = ()
         start = 0
         by_layer: dict[int, dict[str, Array]] = {}
         for key, shape in self.shapes.items():
             stop = start + prod(shape)
-            view = self.vector[start:stop].reshape(shape)
+            view = self._vector[start:stop].reshape(shape)
             layer, _, name = key.partition(".")
             by_layer.setdefault(int(layer), {})[name] = view
             self._views[key] = view
             start = stop
         depth = max(by_layer, default=-1) + 1
         self.layers = tuple(by_layer.get(i, {}) for i in range(depth))
+
+    @property
+    def vector(self) -> Array:
+        """All parameters, layer by layer."""
+        return self._vector
+
+    @vector.setter
+    def vector(self, values: Any) -> None:
+        _copy_into(self._vector, values, "vector")
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -81,6 +90,10 @@ class Parameters(Mapping[str, Array]):
         except KeyError:
             message = f"there is no parameter {key!r}; there are {', '.join(self) or 'none'}."
             raise KeyError(message) from None
+
+    def __setitem__(self, key: str, values: Any) -> None:
+        """Copy values of the same shape over the array of that name."""
+        _copy_into(self[key], values, key)
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, in the vector's order."""
@@ -126,3 +139,10 @@ class Parameters(Mapping[str, Array]):
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every array under torch's key, ready for `load_state_dict` of either."""
         return {key: view.copy() for key, view in self.items()}
+
+
+def _copy_into(array: Array, values: Any, name: str) -> None:
+    if np.shape(values) != array.shape:
+        message = f"{name} has shape {array.shape}, got values of shape {np.shape(values)}."
+        raise ShapeError(message)
+    array[...] = values

@@ -214,25 +214,25 @@ def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str,
         raise ValueError(message)
     trainer.steps, step = counts
     last_loss = training["last_loss"]
-    trainer._last_loss = math.nan if last_loss is None else float(last_loss)  # noqa: SLF001
+    trainer.last_loss = math.nan if last_loss is None else float(last_loss)
     trainer.state = {"step": step} | {
         key.removeprefix(OPTIMIZER): vector for key, vector in vectors.items()
     }
     bits = getattr(np.random, random["bit_generator"])()
     bits.state = random
-    trainer._rng = np.random.Generator(bits)  # noqa: SLF001
+    trainer.rng = np.random.Generator(bits)
 
 
 def _progress(path: str | os.PathLike[str], trainer: Trainer) -> dict[str, Any]:
     """Return what `_resume` needs beside the optimizer's vectors."""
-    random = trainer._rng.bit_generator.state  # noqa: SLF001
+    random = trainer.rng.bit_generator.state
     if random["bit_generator"] not in GENERATORS:
         message = (
             f"{path}: the trainer draws from {random['bit_generator']}, whose state cannot be "
             f"saved; expected one of {', '.join(GENERATORS)}. Save with resumable=False."
         )
         raise ModelFileError(message)
-    last_loss = trainer._last_loss  # noqa: SLF001
+    last_loss = trainer.last_loss
     return {
         "steps": trainer.steps,
         "optimizer_step": trainer.state["step"],

@@ -6,7 +6,6 @@
 options.
 """
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields
@@ -29,13 +28,12 @@ class Description:
     def __post_init__(self) -> None:
         """Raise SpecError for an option of another type than its field's.
 
-        A list or an array becomes a tuple, so that a description stays hashable.
+        A NumPy scalar becomes Python's number, which leaves every dtype as it is; a list or an
+        array becomes a tuple, so that a description stays hashable.
         """
         for option in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, option.name)
-            if isinstance(value, list | np.ndarray):
-                value = tuple(value.tolist() if isinstance(value, np.ndarray) else value)
-                object.__setattr__(self, option.name, value)
+            value = _plain(getattr(self, option.name))
+            object.__setattr__(self, option.name, value)
             if not _fits(value, option.type):
                 kind = option.type.__name__ if isinstance(option.type, type) else option.type
                 message = (
@@ -112,7 +110,16 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, Integral if kind is int else kind)
 
 
+def _plain(value: Any) -> Any:
+    """Return Python's numbers for NumPy's, and a tuple for a sequence of them."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
 def _did_you_mean(name: Any, known: Iterable[str]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

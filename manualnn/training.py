@@ -70,6 +70,10 @@ class Trainer:
     ----------
     params : Parameters
         The current parameters: always the same object, changed in place by every step.
+    rng : Generator
+        Draws the order of the samples and the dropout.
+    last_loss : float
+        The last loss that was finite; NaN before the first step.
     state : dict
         The optimizer's state.
     steps : int
@@ -93,20 +97,32 @@ class Trainer:
         dtype: Any = np.float64,
         params: Parameters | None = None,
     ) -> None:
+        for argument, kind, example in (
+            (net, Sequential, "Sequential(Linear(3, 2))"),
+            (loss, Loss, "MSELoss()"),
+            (rule, Optimizer, "SGD(lr=0.02)"),
+        ):
+            if not isinstance(argument, kind):
+                message = f"Trainer expects {example} or the like, got {argument!r}."
+                raise SpecError(message)
         self.net = net
         self.loss = loss
         self.rule = rule
         root = np.random.default_rng(seed)
         self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
-        self._rng = root.spawn(1)[0]
+        self.rng = root.spawn(1)[0]
         self._arrays = net.layer_arrays(self.params)
         self.state = rule.init(self.params)
         self.steps = 0
-        self._last_loss = math.nan
+        self.last_loss = math.nan
         self._grads = self.params.zeros_like()
         self._last_finite = self.params.vector.copy()
         self._workspace: Workspace | None = None
         self._outputs = np.zeros((1, 1), self.params.dtype)
+
+    def __repr__(self) -> str:
+        """Return what is trained, and for how long it has been."""
+        return f"Trainer({self.net!r}, {self.loss!r}, {self.rule!r}) after {self.steps} steps"
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy what lasts; the views belong to the vector of the original."""
@@ -150,7 +166,7 @@ class Trainer:
     ) -> "Trainer":
         """Build a trainer from the JSON form; MSELoss, SGD and float64 where it says nothing."""
         net = Sequential.from_spec(spec)
-        refuse_misspelt(spec, ("loss", "optimizer"))
+        refuse_misspelt(spec, ("loss", "optimizer", "dtype"))
         loss = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
         rule = SGD()
         if "optimizer" in spec:
@@ -183,7 +199,7 @@ class Trainer:
         x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
         t = self._targets(t, x)
         try:
-            return self._step(x, t)
+            return self._step(x, t)[0]
         except _NotFiniteError as reason:
             raise self._diverged(reason, None, History()) from None
 
@@ -196,7 +212,7 @@ class Trainer:
         batch_size: int | None = None,
         shuffle: bool = True,
         target_loss: float | None = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] = (),
         progress: bool | None = None,
     ) -> History:
         """Train until the number of epochs, or the target loss, is reached.
@@ -215,7 +231,7 @@ class Trainer:
             Whether to go through the samples in another order in every epoch, drawn from the seed.
         target_loss : float, optional
             Stop after the first epoch whose loss is at most this.
-        callbacks : iterable of callable (trainer, history)
+        callbacks : callable (trainer, history), or several
             Called after every epoch; a true result ends the training.
         progress : bool, optional
             Whether to show a progress bar; if None, where standard error is a terminal and tqdm is
@@ -228,8 +244,9 @@ class Trainer:
 
         Raises
         ------
-        ShapeError, DTypeError, ValueError
-            Where x or t does not fit, is empty or is not finite.
+        ShapeError, DTypeError, DomainError
+            Where x or t does not fit, is empty or is not finite, or where an output is outside of
+            what the loss is defined for.
         DivergedError
             Where the loss or a parameter is no longer finite; the parameters are then those of the
             last step after which they were.
@@ -239,13 +256,13 @@ class Trainer:
         t = self._targets(t, x)
         require_finite(x, "x")
         require_finite(t, "t")
-        batches = Batches(x, t, batch_size, self._rng if shuffle else None)
+        batches = Batches(x, t, batch_size, self.rng if shuffle else None)
         require_count("epochs", epochs, 0)
-        if not (target_loss is None or isinstance(target_loss, Real)):
+        if not (target_loss is None or (isinstance(target_loss, Real) and target_loss > -math.inf)):
             message = f"target_loss must be a number or None, got {target_loss!r}."
             raise SpecError(message)
         history = History(stopped="epochs")
-        callbacks = list(callbacks)
+        callbacks = [callbacks] if callable(callbacks) else list(callbacks)
         started = time.perf_counter()
         with progress_bar(epochs, progress) as bar, interrupt_noted() as interrupted:
             try:
@@ -274,17 +291,19 @@ class Trainer:
             if interrupted():
                 raise KeyboardInterrupt
             try:
-                loss = self._step(x, t)
+                loss, share = self._step(x, t)
             except _NotFiniteError as reason:
                 history.stopped = "diverged"
                 raise self._diverged(reason, history.epochs + 1, history) from None
-            share = float(self.loss.divisor(self._y, t))
             total += loss * share
             weight += share
         return total if self.loss.reduction == "sum" else total / (weight or 1)
 
-    def _step(self, x: Array, t: Array) -> float:
-        """Forward, loss, backward, update; checks nothing but that the numbers stay finite."""
+    def _step(self, x: Array, t: Array) -> tuple[float, float]:
+        """Forward, loss, backward, update; checks nothing but that the numbers stay finite.
+
+        Returns the loss before the step and its weight in the epoch's.
+        """
         n, features = x.shape
         work = self._workspace
         if work is None or n > work.capacity or features != work.in_features:
@@ -293,19 +312,19 @@ class Trainer:
         arrays = self._arrays
         with np.errstate(all="ignore"):
             if work.random:
-                arrays = self.net.draw(self._rng, arrays, buffers)
-            y = self._y = self.net.run_forward(arrays, x, buffers)
+                arrays = self.net.draw(self.rng, arrays, buffers)
+            y = self.net.run_forward(arrays, x, buffers)
             self.loss.require_outputs(y)
             value, _ = self.loss.forward_and_backward(y, t, out=buffers.dy[-1])
             loss = float(value)
             if not math.isfinite(loss):
                 message = f"the loss is {loss}"
                 raise _NotFiniteError(message)
-            self._last_loss = loss
+            self.last_loss = loss
             self.net.run_backward(arrays, x, buffers, self._grads)
             self._update()
         self.steps += 1
-        return loss
+        return loss, float(self.loss.divisor(y, t))
 
     def _update(self) -> None:
         """Change the parameters by the rule, or leave them as they were."""
@@ -337,7 +356,7 @@ class Trainer:
 
     def _diverged(self, reason: Exception, epoch: int | None, history: History) -> DivergedError:
         where = f"step {self.steps + 1}" if epoch is None else f"epoch {epoch}"
-        last = self._last_loss
+        last = self.last_loss
         known = "no loss was finite" if math.isnan(last) else f"the last finite loss: {last:.6g}"
         message = (
             f"training diverged in {where}: {reason}; {known}. The parameters are those of the "

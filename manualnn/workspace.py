@@ -38,7 +38,7 @@ class Workspace:
     ) -> None:
         self.capacity = capacity
         self.in_features = in_features
-        self._widths = net._widths(in_features)  # noqa: SLF001
+        self._widths = net.widths(in_features)
         self._y: list[Array] = []
         for i, layer in enumerate(net.layers):
             shares = i > 0 and not (layer.reads_input or net.layers[i - 1].reads_output)

@@ -166,6 +166,9 @@ def test_a_neuron_on_its_flat_side_keeps_its_paths_with_product_zero() -> None:
     e = explain(net, params, [[1.0]], [[1.0]], weight="0.weight[0,0]")
     assert e.gradients[0].path_count == 1
     assert e.gradients[0].paths[0].product.value == 0
+    assert "There is a factor 0 on each of these paths" in e.to_text()
+    assert "a1[0] = max(z0[0], 0) = max(-1, 0) = 0" in e.to_text()
+    assert "∂a1[0]/∂z0[0] = [a1[0] > 0] = [0 > 0] = 0" in e.to_text()
 
 
 # ---------------------------------------------------------------------- the example, by hand
@@ -238,6 +241,20 @@ def test_a_learning_rate_that_is_too_large_is_told(form: str) -> None:
     assert {"text": "∞", "markdown": "∞", "json": '"Infinity"'}[form] in shown or "NaN" in shown
 
 
+def test_an_error_that_grows_is_told() -> None:
+    assert "The error has grown" in explain(lr=5, epochs=100).to_text()
+    assert "The error has grown" not in explain(epochs=1).to_text()
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_advice_fits_the_cause(form: str) -> None:
+    too_fast, rounded = explain(lr=1e200), explain(lr=1e200, decimals=2)
+    for e in (too_fast, rounded):
+        shown = getattr(e, f"to_{form}")()
+        assert "smaller learning rate" in shown
+        assert not re.search(r"deviation [^0-9]*(nan|inf)", shown)
+
+
 # ---------------------------------------------------------------------- decimals
 
 
@@ -269,6 +286,7 @@ def test_decimals_rounds_after_every_operation() -> None:
     assert e.loss.slopes[0].value == float(dy)
     assert e.layers[1].derivatives[0].value == float(slope)
     assert gradient.path_sum.value == float(r(r(dy * slope) * y))
+    assert e.layers[1].carried[0].value == float(r(slope * dy))
     assert gradient.backward.value == float(r(r(slope * dy) * y))
     assert gradient.updated.value == float(v - r(r(r(slope * dy) * y) * Decimal("0.5")))
 
@@ -284,6 +302,36 @@ def test_deviations_are_from_full_precision() -> None:
     for exact, short in zip(full.errors, rounded.errors, strict=True):
         assert short.deviation == short.value - exact.value
     assert explain(decimals=15).loss.total.value == pytest.approx(full.loss.total.value, abs=1e-14)
+
+
+@pytest.mark.parametrize("decimals", [None, 3])
+def test_the_error_carried_back_is_what_one_computes_by_hand(decimals: int | None) -> None:
+    """∂L/∂a = Wᵀ ∂L/∂y, ∂L/∂z = a (1 − a) ∂L/∂a, ∂L/∂W = ∂L/∂z xᵀ, from the numbers shown."""
+    e = explain(decimals=decimals)
+    tolerance = 1e-15 if decimals is None else 1.1e-3
+    dy = [q.value for q in e.loss.slopes]
+    a, da, dz = (
+        [q.value for q in quantities]
+        for quantities in (e.layers[1].outputs, e.layers[2].carried, e.layers[1].carried)
+    )
+    v, x = EXAMPLE["parameters"]["2.weight"], EXAMPLE["x"][0]
+    for i in range(2):
+        assert da[i] == pytest.approx(dy[0] * v[0][i] + dy[1] * v[1][i], abs=tolerance)
+        assert dz[i] == pytest.approx(a[i] * (1 - a[i]) * da[i], abs=tolerance)
+        for j in range(3):
+            assert e.backward["0.weight"][i][j] == pytest.approx(dz[i] * x[j], abs=tolerance)
+    assert e.layers[0].carried == []
+    assert "∂L/∂a1[0] = ∂L/∂y[0]·2.weight[0,0] + ∂L/∂y[1]·2.weight[1,0]" in e.to_text()
+    assert "∂L/∂0.weight[1,2] = ∂L/∂z0[1]·x[2]" in e.to_text()
+
+
+@pytest.mark.parametrize("decimals", [0, 2, 4])
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_no_rule_divides_by_what_was_rounded_away(rule: str, decimals: int) -> None:
+    e = explain({**EXAMPLE, "optimizer": {"type": rule}}, decimals=decimals)
+    assert e.stopped == "epochs"
+    assert all(abs(g.updated.value - g.parameter.value) <= 0.5 for g in e.gradients)
+    assert not re.search("nan|inf|NaN|∞", e.to_text() + e.to_markdown().replace("finite", ""))
 
 
 def test_every_number_shown_has_so_many_decimals() -> None:
@@ -317,8 +365,7 @@ def test_the_update_is_the_rules_own(rule: str, decimals: int | None) -> None:
     _, grads = net.value_and_grad(params, MSELoss(), x, t)
     after = params.copy()
     OPTIMIZERS[rule]().update(after, grads, OPTIMIZERS[rule]().init(after))
-    # An adaptive rule with ε = 1e-8 divides what is rounded to 12 decimals by as little.
-    tolerance = 1e-14 if decimals is None else 1e-3
+    tolerance = 1e-14 if decimals is None else 1e-9
     found = [g.updated.value for g in e.gradients]
     np.testing.assert_allclose(found, after.vector, rtol=0, atol=tolerance)
     assert "θ ← θ −" in e.to_text()
@@ -364,6 +411,39 @@ def test_a_large_network_explains_the_largest_gradients_and_says_what_is_left_ou
     (one,) = explain(net, params, x, t, epochs=1, weight="0.weight[3,4]", paths=5).gradients
     assert (one.path_count, one.paths_left_out, one.agrees) == (200, 195, True)
     assert 0 < one.share < 1
+
+
+def test_json_has_every_gradient_also_where_the_text_leaves_some_out() -> None:
+    net = Sequential(Linear(30, 20), Tanh(), Linear(20, 10))
+    params, x, t = net.init(0), np.ones((1, 30)), np.zeros((1, 10))
+    read = json.loads(explain(net, params, x, t, epochs=1).to_json())
+    _, grads = net.value_and_grad(params, MSELoss(), x, t)
+    assert read["backward"] == {key: array.tolist() for key, array in grads.items()}
+    assert read["spec"]["parameters"] == {key: array.tolist() for key, array in params.items()}
+
+
+def test_adam_shows_what_it_remembers_and_names_its_numbers() -> None:
+    e = explain({**EXAMPLE, "optimizer": {"type": "Adam"}}, weight="0.bias[1]", decimals=3)
+    m, v = e.gradients[0].state
+    g = e.gradients[0].backward.value
+    assert m.value == pytest.approx(0.1 * g, rel=1e-12)
+    assert v.value == pytest.approx(0.001 * g * g, rel=1e-12)
+    text = e.to_text()
+    assert "exp_avg = ∂L/∂0.bias[1]·(1 - β₁)" in text
+    assert "(√(exp_avg_sq) / √(1 - β₂) + eps)·(lr / (1 - β₁))" in text
+    assert "only the new parameter is rounded" in " ".join(text.split())
+
+
+def test_divisor_and_classes_are_said() -> None:
+    net = Sequential(Linear(2, 3))
+    params, x = net.init(0), np.ones((2, 2))
+    loss = LOSSES["CrossEntropyLoss"](weight=(0.5, 1.0, 2.0))
+    text = explain(net, params, x, np.array([2, 0]), loss=loss, decimals=2).to_text()
+    assert "Here D = 2.5: reduction 'mean', N = 2 samples, K = 3 outputs" in text
+    assert re.search(r"t\[0\] +class 2\n", text)
+    assert "Here D = 4: reduction 'mean'" in explain(
+        Sequential(Linear(2, 2)), Sequential(Linear(2, 2)).init(0), x, x
+    ).to_text().replace("\n", " ")
 
 
 def test_dropout_does_nothing_unless_a_seed_is_given() -> None:

@@ -17,6 +17,7 @@ from manualnn import (
     Linear,
     LogSoftmax,
     MSELoss,
+    Parameters,
     ReLU,
     Sequential,
     Sigmoid,
@@ -103,3 +104,24 @@ def test_saturated_slopes_keep_their_digits() -> None:
     z = np.full((1, 1), -40.0)
     for layer in (Sigmoid(), Softplus()):
         assert layer.forward({}, z)[0, 0] == pytest.approx(math.exp(-40), rel=1e-14, abs=0)
+
+
+@pytest.mark.parametrize("n", [1, 127, 128, 129, 255, 256, 300, 128 * 128 + 5])
+def test_sums_over_a_long_batch_leave_nothing_out(n: int) -> None:
+    """Small integers add up exactly, whatever the order."""
+    t = np.arange(2.0 * n).reshape(n, 2) % 7 - 3
+    net = Sequential(Linear(1, 2))
+    value, grads = net.value_and_grad(Parameters(net.shapes), MSELoss("sum"), np.ones((n, 1)), t)
+    assert value == sum(int(entry) ** 2 for entry in t.flat)
+    assert grads["0.bias"].tolist() == [-2 * sum(map(int, column)) for column in t.T]
+
+
+def test_sums_over_a_long_batch_lose_little_in_float32() -> None:
+    """Where all terms have one sign: 128 roundings a level of blocks, two levels, not N of them."""
+    n, u = 128 * 120, np.finfo(np.float32).eps / 2
+    net, t = Sequential(Linear(1, 3)), np.full((128 * 120, 3), -0.7, np.float32)
+    params, x = Parameters(net.shapes, dtype=np.float32), np.ones((n, 1), np.float32)
+    value, grads = net.value_and_grad(params, MSELoss("sum"), x, t)
+    term = float(np.float32(0.7))
+    assert abs(value / (3 * n * term**2) - 1) < 2 * 128 * u
+    np.testing.assert_allclose(grads["0.bias"], 2 * n * term, rtol=2 * 128 * u)

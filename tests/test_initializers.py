@@ -7,12 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from manualnn import (
-    Linear,
-    Sequential,
-    ShapeError,
-    Sigmoid,
-    SpecError,
+from manualnn import Linear, Sequential, ShapeError, Sigmoid, SpecError
+from manualnn.initializers import (
     calculate_gain,
     kaiming_normal,
     kaiming_uniform,

@@ -18,7 +18,9 @@ from manualnn import (
     L1Loss,
     Loss,
     MSELoss,
+    Sequential,
     ShapeError,
+    Sigmoid,
     SpecError,
 )
 
@@ -319,3 +321,11 @@ def test_extreme_scores_have_finite_losses() -> None:
     assert BCEWithLogitsLoss("sum").grad([[-1e4, 1e4]], [[1.0, 0.0]]).tolist() == [[-1, 1]]
     assert CrossEntropyLoss("sum").value([[-1e4, 1e4]], [0]) == 2e4
     assert CrossEntropyLoss("sum").grad([[-1e4, 1e4]], [0]).tolist() == [[-1, 1]]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bce_of_a_saturated_sigmoid_is_its_bound(dtype: Any) -> None:
+    """−log 0 counts as 100, as in torch; the sigmoid is not kept above 0."""
+    net = Sequential(Sigmoid())
+    y = net.forward(net.init(0, dtype), np.array([[-800], [-1e4]], dtype))
+    assert BCELoss("sum").value(y, np.ones((2, 1), dtype)) == 200

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from manualnn import (
+    DomainError,
     Dropout,
     DTypeError,
     Identity,
@@ -347,3 +348,17 @@ def test_a_row_of_probabilities_adds_up_to_one(layer: Any) -> None:
     y = net.forward(net.init(0), 300 * X)
     probabilities = np.exp(y) if isinstance(layer, LogSoftmax) else y
     assert np.allclose(probabilities.sum(axis=1), 1, rtol=1e-14)
+
+
+def test_noise_of_another_dtype_is_refused() -> None:
+    net = Sequential(Linear(2, 2), Dropout())
+    x = np.ones((1, 2), np.float32)
+    noise = net.sample(0, x.tolist())
+    with pytest.raises(DTypeError, match="float64"):
+        net.forward(net.init(0, np.float32), x, noise=noise)
+
+
+def test_a_number_too_large_for_the_dtype_is_refused() -> None:
+    net = Sequential(Linear(2, 2))
+    with pytest.raises(DomainError, match="x has numbers too large for float32, up to 1e"):
+        net.forward(net.init(0, np.float32), [[1e300, 1.0]])

@@ -281,3 +281,58 @@ def test_rules_are_values(rule: Optimizer) -> None:
     assert replace(rule, lr=7.0) != rule
     with pytest.raises(AttributeError, match="cannot assign"):
         rule.lr = 1.0  # type: ignore[misc]
+
+
+def one(value: float, dtype: Any = np.float32) -> Parameters:
+    return Parameters({"0.weight": (1,)}, np.array([value], dtype))
+
+
+@pytest.mark.parametrize(
+    ("rule", "average"),
+    [(Adam(betas=(0, 0.999)), "exp_avg"), (RMSprop(alpha=0, centered=True), "grad_avg")],
+)
+def test_an_average_without_memory_is_the_gradient(rule: Optimizer, average: str) -> None:
+    """Also after one that was larger by more than the digits of the type."""
+    params = one(1.0)
+    state = rule.init(params)
+    for gradient in (1e5, 3.3e-5):
+        rule.update(params, one(gradient), state)
+        assert state[average] == np.float32(gradient)
+
+
+@pytest.mark.parametrize("rule", [Adam(), AdamW(), RMSprop()])
+def test_a_square_beyond_the_largest_number_is_averaged_if_its_share_is_not(rule: Any) -> None:
+    """(1 − β) g² is finite for g = 1e20 in float32, g² is not."""
+    params = one(1.0)
+    state = rule.init(params)
+    rule.update(params, one(1e20), state)
+    (square,) = (state[name] for name in ("exp_avg_sq", "square_avg") if name in state)
+    share = 1 - (rule.alpha if isinstance(rule, RMSprop) else rule.betas[1])
+    assert square == pytest.approx(share * 1e40, rel=1e-6)  # a few roundings of 6e-8
+    assert params.vector < 1
+
+
+def test_longdouble_sees_the_digits_of_the_options() -> None:
+    """1 − β₁ᵗ and the like are not rounded to float64 on the way."""
+    params, wide = one(1.0, np.longdouble), np.longdouble
+    rule = Adam(lr=0.1, betas=(0.1, 0.3), eps=0)
+    state = rule.init(params)
+    rule.update(params, one(0.7, np.longdouble), state)
+    expected = (1 - wide(0.1)) * wide(0.7), (1 - wide(0.3)) * wide(0.7) * wide(0.7)
+    close = 4 * np.finfo(np.longdouble).eps
+    np.testing.assert_allclose(state["exp_avg"], expected[0], rtol=close)
+    np.testing.assert_allclose(state["exp_avg_sq"], expected[1], rtol=close)
+    np.testing.assert_allclose(params.vector, wide(1) - wide(0.1), rtol=close)
+
+
+def test_gradients_or_a_state_of_another_dtype_are_refused() -> None:
+    params = one(1.0)
+    rule = Adam()
+    for gradient, state in (
+        (one(1.0, np.float64), rule.init(params)),
+        (one(1.0), rule.init(one(1.0, np.float64))),
+        (one(1.0), {}),
+    ):
+        with pytest.raises(ShapeError, match="make the state with init"):
+            rule.update(params, gradient, state)
+    assert params.vector == 1

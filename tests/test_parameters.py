@@ -203,3 +203,21 @@ def test_a_network_without_parameters_has_an_empty_vector() -> None:
     net = Sequential(Sigmoid())
     assert net.init(seed=0).vector.shape == (0,)
     assert net.load_state_dict({}) == net.init(seed=0)
+
+
+def test_assigned_values_are_copied_in() -> None:
+    """To the vector or to a name; the views stay views."""
+    params = counting()
+    params.vector = np.arange(10, 20)
+    params["0.bias"] = [1, 2]
+    params.vector += 1
+    assert params.vector.tolist() == [11, 12, 13, 14, 15, 16, 2, 3, 19, 20]
+    assert shares_its_vector(params)
+
+
+def test_assigned_values_must_have_the_shape() -> None:
+    params = counting()
+    with pytest.raises(ShapeError, match=r"vector has shape \(10,\), got values of shape \(3,\)"):
+        params.vector = [1, 2, 3]
+    with pytest.raises(ShapeError, match=r"0.bias has shape \(2,\), got values of shape \(\)"):
+        params["0.bias"] = 1.0

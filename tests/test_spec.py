@@ -193,3 +193,16 @@ def test_a_list_or_an_array_of_weights_is_kept_as_a_tuple(weight: Any) -> None:
     loss = CrossEntropyLoss(weight=weight)
     assert loss == CrossEntropyLoss(weight=(1.0, 2.0))
     assert hash(loss) == hash(CrossEntropyLoss(weight=(1.0, 2.0)))
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.float16])
+def test_a_numpy_scalar_as_an_option_is_the_python_number(number: Any) -> None:
+    rule = SGD(lr=number(0.5), momentum=number(0.25))
+    assert (type(rule.lr), type(rule.momentum)) == (float, float)
+    assert type(AdamW(betas=[number(0.5), 0.75]).betas[0]) is float
+    assert json.loads(json.dumps(to_spec(rule))) == to_spec(SGD(lr=0.5, momentum=0.25))
+
+
+def test_a_misspelt_dtype_is_noticed() -> None:
+    with pytest.raises(SpecError, match="no part 'dtpye'"):
+        Trainer.from_spec({**RUN, "dtpye": "float32"})

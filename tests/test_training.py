@@ -278,3 +278,20 @@ def test_a_bar_that_is_asked_for_needs_tqdm(monkeypatch: pytest.MonkeyPatch) -> 
         ours.fit(X, T, progress=True)
     assert ours.params == before
     assert math.isfinite(ours.fit(X, T).loss[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((NET, MSELoss, SGD()), r"expects MSELoss\(\) or the like"),
+        ((NET, MSELoss(), SGD), r"expects SGD\(lr=0.02\) or the like"),
+        ((NET.layers, MSELoss(), SGD()), r"expects Sequential\(Linear\(3, 2\)\) or the like"),
+    ],
+)
+def test_what_is_no_network_loss_or_rule_is_refused(arguments: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        Trainer(*arguments)
+
+
+def test_a_trainer_says_what_it_trains() -> None:
+    assert repr(Trainer(NET, MSELoss(), SGD())).endswith("maximize=False)) after 0 steps")

@@ -65,7 +65,7 @@ class Loss(Description):
     def targets(self, t: Any, y: Array, /) -> Array:
         """Return the targets t as an array that fits the outputs y.
 
-        Raises ShapeError, DTypeError or ValueError if it doesn't.
+        Raises ShapeError, DTypeError or DomainError if it doesn't.
         """
         t = as_floats(t, y.dtype, "t")
         if t.shape != y.shape:
@@ -80,7 +80,7 @@ class Loss(Description):
         return t
 
     def require_outputs(self, y: Array, /) -> None:
-        """Raise ValueError if the outputs y are outside the loss's domain."""
+        """Raise DomainError if the outputs y are outside the loss's domain."""
 
     def value(self, y: Any, t: Any, /) -> Any:
         """Return L, checked: a scalar of y's dtype. y (N, K); t as the loss's docstring says."""

@@ -14,9 +14,10 @@ from manualnn.elementary import (
     maximum,
     sigmoid,
     softmax,
+    softmax_and_log,
     softplus,
 )
-from manualnn.errors import ShapeError
+from manualnn.errors import DomainError, ShapeError
 from manualnn.losses.base import Loss
 from manualnn.spec import require
 
@@ -50,7 +51,7 @@ class BCELoss(Loss):
     The two bounds are torch's: at y = 0 and y = 1 the loss stays finite, and so does the gradient.
     Where the network ends in a Sigmoid, BCEWithLogitsLoss without it keeps its accuracy there.
 
-    Shapes: y in [0, 1], t, dy (N, K); weight (K,). Raises ValueError for y outside [0, 1].
+    Shapes: y in [0, 1], t, dy (N, K); weight (K,). Raises DomainError for y outside [0, 1].
     Source: torch.nn.BCELoss, and batchmean.
     """
 
@@ -83,7 +84,7 @@ class BCELoss(Loss):
                 f"BCELoss expects probabilities, 0 ≤ y ≤ 1, got y[{row}, {column}] = "
                 f"{y[row, column]}; end the network in Sigmoid(), or use BCEWithLogitsLoss."
             )
-            raise ValueError(message)
+            raise DomainError(message)
 
     def probabilities(self, y: Array, /) -> Array:
         return np.positive(y)
@@ -179,12 +180,12 @@ class CrossEntropyLoss(Loss):
                 f"CrossEntropyLoss expects class indices from 0 to {y.shape[1] - 1}, "
                 f"got t[{row}] = {t[row]}."
             )
-            raise ValueError(message)
+            raise DomainError(message)
         if self.reduction == "mean" and not counts.any():
             message = (
                 f"CrossEntropyLoss: all {len(t)} targets are ignore_index; nothing to average."
             )
-            raise ValueError(message)
+            raise DomainError(message)
         return t
 
     def divisor(self, y: Array, t: Array, /) -> Any:
@@ -199,11 +200,20 @@ class CrossEntropyLoss(Loss):
         return 0 - self.reduced(self._targets(y, t) * log_softmax(y), y, t)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        return self._gradient(softmax(y, out=out), self._targets(y, t), y, t)
+
+    def forward_and_backward(
+        self, y: Array, t: Array, /, *, out: Array | None = None
+    ) -> tuple[Any, Array]:
         q = self._targets(y, t)
-        dy = softmax(y, out=out)
-        np.multiply(dy, np.add.reduce(q, axis=-1, keepdims=True), out=dy)
-        np.subtract(dy, q, out=dy)
-        return np.divide(dy, self.divisor(y, t) or 1, out=dy)
+        a, log_a = softmax_and_log(y, out=out)
+        return 0 - self.reduced(q * log_a, y, t), self._gradient(a, q, y, t)
+
+    def _gradient(self, a: Array, q: Array, y: Array, t: Array) -> Array:
+        """Turn softmax(y) into dy."""
+        np.multiply(a, np.add.reduce(q, axis=-1, keepdims=True), out=a)
+        np.subtract(a, q, out=a)
+        return np.divide(a, self.divisor(y, t) or 1, out=a)
 
     def probabilities(self, y: Array, /) -> Array:
         return softmax(y)

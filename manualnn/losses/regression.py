@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.elementary import Array, maximum, minimum, ratio, sign
+from manualnn.elementary import Array, maximum, minimum, ratio, sign, sum_of_squares
 from manualnn.losses.base import Loss
 from manualnn.spec import require
 
@@ -26,8 +26,7 @@ class MSELoss(Loss):
     """
 
     def forward(self, y: Array, t: Array, /) -> Any:
-        error = np.subtract(y, t).ravel()
-        return np.dot(error, error) / self.divisor(y, t)
+        return sum_of_squares(y - t) / self.divisor(y, t)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
@@ -37,8 +36,7 @@ class MSELoss(Loss):
         self, y: Array, t: Array, /, *, out: Array | None = None
     ) -> tuple[Any, Array]:
         dy = np.subtract(y, t, out=out)
-        error = dy.reshape(-1)
-        value = np.dot(error, error) / self.divisor(y, t)
+        value = sum_of_squares(dy) / self.divisor(y, t)
         return value, np.multiply(dy, self.share(y, t, 2), out=dy)
 
 

@@ -56,7 +56,7 @@ def has_deviation(ours: np.ndarray[Any, Any], std: float, name: str) -> None:
 @pytest.mark.parametrize("name", ["xavier_uniform", "xavier_normal"])
 @pytest.mark.parametrize("gain", [1.0, 2.5])
 def test_xavier_is_torchs(name: str, gain: float) -> None:
-    ours, theirs = drawn(getattr(mnn, name), getattr(init, f"{name}_"), gain=gain)
+    ours, theirs = drawn(getattr(mnn.initializers, name), getattr(init, f"{name}_"), gain=gain)
     alike(ours, theirs)
     has_deviation(ours, gain * math.sqrt(2 / sum(SHAPE)), name)
 
@@ -66,7 +66,7 @@ def test_xavier_is_torchs(name: str, gain: float) -> None:
 @pytest.mark.parametrize("nonlinearity", ["relu", "leaky_relu", "tanh"])
 def test_kaiming_is_torchs(name: str, mode: str, nonlinearity: Any) -> None:
     options = {"a": 0.3, "mode": mode, "nonlinearity": nonlinearity}
-    ours, theirs = drawn(getattr(mnn, name), getattr(init, f"{name}_"), **options)
+    ours, theirs = drawn(getattr(mnn.initializers, name), getattr(init, f"{name}_"), **options)
     alike(ours, theirs)
     fan = SHAPE[1] if mode == "fan_in" else SHAPE[0]
     has_deviation(ours, init.calculate_gain(nonlinearity, 0.3) / math.sqrt(fan), name)
@@ -74,7 +74,7 @@ def test_kaiming_is_torchs(name: str, mode: str, nonlinearity: Any) -> None:
 
 @pytest.mark.parametrize("name", ["uniform", "normal"])
 def test_plain_distributions_are_torchs(name: str) -> None:
-    alike(*drawn(getattr(mnn, name), getattr(init, f"{name}_")))
+    alike(*drawn(getattr(mnn.initializers, name), getattr(init, f"{name}_")))
 
 
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
@@ -102,6 +102,6 @@ def test_a_linear_layer_starts_as_torchs(in_features: int, out_features: int) ->
 def test_options_and_zeros_reach_the_parameters() -> None:
     net = mnn.Sequential(mnn.Linear(50, 80))
     weight = partial(mnn.kaiming_normal, nonlinearity="relu")
-    params = net.init(0, weight=weight, bias=mnn.zeros)
+    params = net.init(0, weight=weight, bias=mnn.initializers.zeros)
     assert not params["0.bias"].any()
     assert params["0.weight"].std() == pytest.approx(math.sqrt(2 / 50), rel=6 / math.sqrt(2 * 4000))

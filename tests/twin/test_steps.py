@@ -73,7 +73,7 @@ def agree_at_the_end(case: Case, judge: Judge) -> None:
         expected = derivatives(case.net, case.loss, point, kind.exact(case.x), case.t, noise=None)
         point = update(case.rule, point, expected.grads)
         # Without a bound the sides may part, torch to NaN: its centered RMSprop has such roots.
-        assume(all(np.isfinite(near.e).all() for near in point.params.values()))
+        assume(all(np.isfinite(near.e).all() for near in (expected.loss, *point.params.values())))
         trainer.step(case.x, case.t)
         twin.step(case.x, case.t)
     judge.note_jumps(kind)
