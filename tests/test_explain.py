@@ -34,6 +34,7 @@ from manualnn import (
 )
 from manualnn.cli import cli
 from manualnn.explain import EXAMPLE, Explanation, explain
+from manualnn.explain.computation import letter
 
 HALF = settings(max_examples=max(10, settings().max_examples // 2))
 small_cases = cases(
@@ -444,6 +445,18 @@ def test_divisor_and_classes_are_said() -> None:
     assert "Here D = 4: reduction 'mean'" in explain(
         Sequential(Linear(2, 2)), Sequential(Linear(2, 2)).init(0), x, x
     ).to_text().replace("\n", " ")
+
+
+def test_an_output_is_called_by_the_letter_of_its_equation() -> None:
+    class Unit:
+        """Some unit.
+
+        Forward, α = alpha
+            a = z where z > 0, else α (exp(z) − 1)
+        """
+
+    assert letter(Unit()) == "a"
+    assert [letter(Linear(1, 1)), letter(Sigmoid())] == ["z", "a"]
 
 
 def test_dropout_does_nothing_unless_a_seed_is_given() -> None:

@@ -17,7 +17,7 @@ from manualnn.explain.arithmetic import (
     objects,
 )
 from manualnn.explain.case import Case, Key
-from manualnn.explain.formula import Formula, Symbol, derivative
+from manualnn.explain.formula import LOSS, Formula, Symbol, derivative
 from manualnn.explain.paths import (
     Edges,
     Entry,
@@ -27,6 +27,7 @@ from manualnn.explain.paths import (
     edges_by_formulas,
     loss_slopes_by_duals,
 )
+from manualnn.layers import ReLU
 from manualnn.optimizers import Optimizer
 
 MAX_TRACED = 200_000
@@ -88,16 +89,20 @@ def equations(kind: Any) -> dict[str, list[str]]:
 
 def letter(layer: Any) -> str:
     """Return what a layer calls its output: the first letter of its Forward equations."""
-    forward = [line for line in equations(layer)["Forward"] if "=" in line]
+    forward = [
+        line for line in equations(layer)["Forward"] if "=" in line and not line.startswith("with ")
+    ]
     start = re.match(r"[A-Za-z]+", forward[0]) if forward else None
-    return start[0] if start and start[0] != "with" else "y"
+    return start[0] if start else "y"
 
 
 def rule_equations(rule: Optimizer) -> list[str]:
-    """Return the equations of an update rule, its bases' first."""
+    """Return the equations of an update rule and what its state is called, its bases' first."""
     kinds = [kind for kind in reversed(type(rule).__mro__) if issubclass(kind, Optimizer)]
-    paragraphs = [p for kind in kinds for p in (inspect.getdoc(kind) or "").split("\n\n")]
-    return [line for p in paragraphs if "←" in p for line in p.splitlines()]
+    docs = [inspect.getdoc(kind) or "" for kind in kinds]
+    paragraphs = [p for doc in docs for p in doc.split("\n\n")]
+    states = [state for doc in docs for state in re.findall(r"State: (?!as )[^.]*\.", doc)]
+    return [line for p in paragraphs if "←" in p for line in p.splitlines()] + states
 
 
 class Computation:
@@ -123,7 +128,11 @@ class Computation:
         x = self.x
         for i, layer in enumerate(case.net.layers):
             y = layer.forward(self._named_arrays(i), self._named(i - 1, x))
-            self.formulas.append(objects(y, lambda _, value: self._lift(value)))
+            lifted = objects(y, lambda _, value: self._lift(value))
+            if self._rectifies(i):
+                before = self._named(i - 1, x)
+                lifted = _applied("rectified", lifted, before)
+            self.formulas.append(lifted)
             x = objects(self.formulas[i], lambda _, number: number.value)
             self.outputs.append(x)
         self.y = self._named(len(self.outputs) - 1, x)
@@ -197,14 +206,50 @@ class Computation:
         for n, j in units:
             dy = np.zeros(y.shape, dtype=object)
             dy[n, j] = 1
-            dx = layer.backward(arrays, x, y, dy)
-            found |= {(unit, (n, j)): self._lift(v) for unit, v in np.ndenumerate(dx)}
+            dx = objects(layer.backward(arrays, x, y, dy), lambda _, v: self._lift(v))
+            if self._rectifies(i):
+                dx = _applied("positive", dx, y)
+            found |= {(unit, (n, j)): v for unit, v in np.ndenumerate(dx)}
             grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
             layer.backward_params(arrays, x, y, dy, grads)
             for name, array in grads.items():
                 entries = np.ndenumerate(array)
                 found |= {((name, index), (n, j)): self._lift(v) for index, v in entries}
         return found
+
+    # ------------------------------------------------------------------ backward
+
+    @cached_property
+    def backward(self) -> tuple[dict[int, Array], dict[int, dict[str, Array]]]:
+        """For each layer ∂L/∂(its inputs) and ∂L/∂(its parameters), by the backward kernels.
+
+        They are formulas of ∂L/∂(its outputs). Below the parameters wanted there are none.
+        """
+        names, layers = self.names, self.case.net.layers
+        first = min(layer for layer, _, _ in self._wanted)
+        carried: dict[int, Array] = {}
+        gradients: dict[int, dict[str, Array]] = {}
+        slopes = self.loss_slopes()
+        for i in range(len(layers) - 1, first - 1, -1):
+            dy = objects(
+                slopes,
+                lambda unit, v, i=i: self._number(v.value, derivative(LOSS, names.unit(i, unit))),  # type: ignore[misc]
+            )
+            layer, arrays = layers[i], self._named_arrays(i)
+            x = self._named(i - 1, self.outputs[i - 1] if i else self.x)
+            y = self._named(i, self.outputs[i])
+            grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
+            layer.backward_params(arrays, x, y, dy, grads)
+            gradients[i] = {
+                name: objects(array, lambda _, v: self._lift(v)) for name, array in grads.items()
+            }
+            if i > first:
+                slopes = objects(layer.backward(arrays, x, y, dy), lambda _, v: self._lift(v))
+                if self._rectifies(i):
+                    gates = _applied("positive", y, y)
+                    slopes = _applied("*", slopes, dy, gates)
+                carried[i] = slopes
+        return carried, gradients
 
     def source(self, layer: int, source: Any) -> Symbol:
         """Return the name of an edge's tail in a layer."""
@@ -232,6 +277,20 @@ class Computation:
 
         return {name: objects(array, named(name)) for name, array in self.arrays[i].items()}
 
+    def _rectifies(self, i: int) -> bool:
+        """Whether formulas are kept of a layer whose kernels choose by z > 0, which leaves none."""
+        return self._kind is Formula and isinstance(self.case.net.layers[i], ReLU)
+
     def _lift(self, value: Any) -> Any:
         """Return as a number what a kernel may have left as a plain 0 or 1."""
         return self._kind(Decimal(0), self.arithmetic).lift(value)
+
+
+def _applied(op: str, values: Array, *operands: Array) -> Array:
+    """Return values that kernels computed, as formulas op(operands), entry by entry."""
+
+    def formula(index: tuple[int, ...], value: Formula) -> Formula:
+        args = tuple(operand[index] for operand in operands)
+        return Formula(value.value, value.arithmetic, None, op, args)
+
+    return objects(values, formula)

@@ -1,6 +1,8 @@
 """Gradients and updates on numbers of any kind, by the engine's own kernels."""
 
 from collections.abc import Callable
+from copy import copy
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -17,17 +19,28 @@ from manualnn.explain.arithmetic import (
 )
 from manualnn.explain.case import Case, Key
 from manualnn.explain.computation import Computation
-from manualnn.explain.formula import LOSS, Formula, derivative
-from manualnn.optimizers import Optimizer, State
+from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
+from manualnn.optimizers import SGD, Optimizer, State
 from manualnn.parameters import Parameters
 
 
-def updates(computation: Computation, keys: list[Key], gradient: Array) -> Array:
-    """Return the formulas of the new values of some parameters, given their gradients.
+def rounds(rule: Optimizer) -> bool:
+    """Whether the rule's operations may be rounded to decimals.
+
+    The others divide by roots of squared gradients, which rounding would turn into 0 / 0.
+    """
+    return isinstance(rule, SGD)
+
+
+def updates(
+    computation: Computation, keys: list[Key], gradient: Array
+) -> tuple[Array, dict[str, Array]]:
+    """Return the formulas of some parameters' new values and of the rule's state, by its names.
 
     An update rule acts on each parameter by itself, so these can be updated without the others.
     """
-    case, arithmetic = computation.case, computation.arithmetic
+    case = computation.case
+    arithmetic = computation.arithmetic if rounds(case.rule) else Arithmetic()
     old, slope = np.empty((2, len(keys)), dtype=object)
     for k, (layer, name, index) in enumerate(keys):
         symbol = computation.names.parameter(layer, name, index)
@@ -35,8 +48,36 @@ def updates(computation: Computation, keys: list[Key], gradient: Array) -> Array
         slope[k] = Formula(gradient[k], arithmetic, derivative(LOSS, symbol))
     shapes = {"0.some": (len(keys),)}
     theta = Parameters(shapes, old)
-    _update_each(case.rule, theta, Parameters(shapes, slope), case.rule.init(theta))
-    return theta.vector
+    state = case.rule.init(theta)
+    _update_each(_named(case.rule, computation.arithmetic), theta, Parameters(shapes, slope), state)
+    remembered = {name: objects(state[name], lambda _, f: f) for name in case.rule.vectors()}
+    for name, entries in remembered.items():
+        for k, entry in enumerate(entries):
+            if entry.symbol:  # the gradient itself, or what has a name already
+                entries[k] = Formula(entry.value, entry.arithmetic, entry.symbol)
+            else:  # in the new value's formula it now stands by its name
+                entry.symbol = word(name)
+    return theta.vector, remembered
+
+
+def _named(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
+    """Return the rule with names for its numbers: lr, eps, β₁ and so on.
+
+    A frozen description would refuse them, and 0 means without to a rule.
+    """
+
+    def constant(value: Any, symbol: Symbol) -> Formula:
+        return Formula(arithmetic.constant(value), Arithmetic(), symbol)
+
+    named = copy(rule)
+    for option in fields(rule):
+        value = getattr(rule, option.name)
+        if isinstance(value, float) and value:
+            object.__setattr__(named, option.name, constant(value, word(option.name)))
+        elif isinstance(value, tuple):
+            symbols = Symbol("β₁", r"\beta_1"), Symbol("β₂", r"\beta_2")
+            object.__setattr__(named, option.name, tuple(map(constant, value, symbols)))
+    return named
 
 
 def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: State) -> None:
@@ -86,9 +127,20 @@ def descend(
         if done < epochs and decimals is None:
             with np.errstate(all="ignore"):
                 case.rule.update(params, grads, state)
-        elif done < epochs:
+        elif done < epochs and rounds(case.rule):
             _update_each(case.rule, params, grads, state)
+        elif done < epochs:
+            params, grads = (_in(Arithmetic(), p) for p in (params, grads))
+            _update_each(case.rule, params, grads, state)
+            params = _in(arithmetic, params)
     return errors, "epochs", first
+
+
+def _in(arithmetic: Arithmetic, params: Parameters) -> Parameters:
+    """Return the numbers rounded as an arithmetic has it, which from then on is theirs."""
+    rounded = arithmetic.rounded
+    vector = objects(params.vector, lambda _, v: Number(rounded(v.value), arithmetic))
+    return Parameters(params.shapes, vector)
 
 
 def value_and_grad(

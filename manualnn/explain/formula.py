@@ -23,6 +23,11 @@ class Symbol:
 LOSS = Symbol("L", "L")
 
 
+def word(name: str) -> Symbol:
+    """Return the symbol of what is called by a word, such as lr or exp_avg."""
+    return Symbol(name, rf"\mathrm{{{name}}}".replace("_", r"\_"))
+
+
 def derivative(top: Symbol, bottom: Symbol) -> Symbol:
     """Return the name of ∂top/∂bottom."""
     latex = rf"\frac{{\partial {top.latex}}}{{\partial {bottom.latex}}}"
@@ -55,11 +60,19 @@ class Formula(Number):
     def lift(self, other: Any) -> "Self":
         """Return an operand; a plain 0 or 1 is literal, and fractions stay fractions."""
         if isinstance(other, Fraction):
-            return self.lift(other.numerator) / self.lift(other.denominator)
+            quotient = self.lift(other.numerator) / self.lift(other.denominator)
+            quotient.value = self.arithmetic.constant(other)  # a constant is not rounded
+            return quotient
         lifted = super().lift(other)
         if not isinstance(other, Number) and other in {0, 1}:
             lifted.literal = int(other)
         return lifted
+
+    def __pow__(self, exponent: int) -> "Self":
+        result = self
+        for _ in range(exponent - 1):
+            result *= self
+        return result
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":
         """Return the result as an expression."""
@@ -131,7 +144,12 @@ class _Text:
         return f"{a} / {b}"
 
     def function(self, name: str, inner: str) -> str:
-        forms = {"sqrt": f"√({inner})", "abs": f"|{inner}|"}
+        forms = {
+            "sqrt": f"√({inner})",
+            "abs": f"|{inner}|",
+            "rectified": f"max({inner}, 0)",
+            "positive": f"[{inner} > 0]",
+        }
         return forms.get(name, f"{name}({inner})")
 
     def square(self, inner: str) -> str:
@@ -163,6 +181,8 @@ class _Latex(_Text):
             "sqrt": rf"\sqrt{{{inner}}}",
             "abs": rf"\left\lvert {inner} \right\rvert",
             "log1p": rf"\log\left(1 + {inner}\right)",
+            "rectified": rf"\max\left({inner}, 0\right)",
+            "positive": rf"\left[{inner} > 0\right]",
         }
         return forms.get(name, rf"\{name}\left({inner}\right)")
 
@@ -180,12 +200,19 @@ def shown(formula: Formula) -> str:
 
 def to_text(formula: Formula, *, names: bool = False) -> str:
     """Return a formula in plain text, with the quantities' names or with their numbers."""
-    return _render(formula, _Text(), names=names)[0]
+    return _render(_opened(formula), _Text(), names=names)[0]
 
 
 def to_latex(formula: Formula, *, names: bool = False) -> str:
     """Return a formula in LaTeX, with the quantities' names or with their numbers."""
-    return _render(formula, _Latex(), names=names)[0]
+    return _render(_opened(formula), _Latex(), names=names)[0]
+
+
+def _opened(formula: Formula) -> Formula:
+    """Return a formula without its own name, which would stand for all of it."""
+    if not (formula.op and formula.symbol):
+        return formula
+    return Formula(formula.value, formula.arithmetic, None, formula.op, formula.args)
 
 
 def _render(formula: Formula, style: _Text, *, names: bool) -> tuple[str, int]:  # noqa: PLR0911
@@ -196,7 +223,7 @@ def _render(formula: Formula, style: _Text, *, names: bool) -> tuple[str, int]: 
         return text if level >= least else style.bracket(text)
 
     op, args = formula.op, formula.args
-    if op == "":
+    if op == "" or formula.symbol:
         text = style.leaf(formula, names=names)
         loose = text.startswith("-") or r"\times" in text
         return text, SIGN if loose else ATOM
@@ -217,7 +244,7 @@ def _render(formula: Formula, style: _Text, *, names: bool) -> tuple[str, int]: 
 
 def _terms(formula: Formula) -> Iterator[tuple[str, Formula]]:
     """Yield sign and term of a sum, from the last; long sums are too deep for recursion."""
-    while formula.op in {"+", "-"}:
+    while formula.op in {"+", "-"} and not formula.symbol:
         yield formula.op, formula.args[1]
         formula = formula.args[0]
     yield "", formula

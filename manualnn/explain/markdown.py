@@ -7,17 +7,8 @@ underscore or backslash is read as Markdown. Names stand in code spans.
 from collections.abc import Iterator
 from functools import singledispatch
 
-from manualnn.explain.document import (
-    Block,
-    Chain,
-    Code,
-    Heading,
-    Paragraph,
-    Table,
-    Worked,
-    document,
-    off,
-)
+from manualnn.explain.blocks import Block, Chain, Code, Heading, Naming, Paragraph, Table, Worked
+from manualnn.explain.document import document, number, off
 from manualnn.explain.formula import latex_number, short, to_latex
 from manualnn.explain.model import Explanation, Quantity
 
@@ -42,7 +33,7 @@ def _(block: Heading, decimals: int | None) -> str:  # noqa: ARG001
 
 
 @_show.register
-def _(block: Paragraph, decimals: int | None) -> str:  # noqa: ARG001
+def _(block: Paragraph | Naming, decimals: int | None) -> str:  # noqa: ARG001
     return block.text.replace("|", r"\|")
 
 
@@ -87,7 +78,7 @@ def _worked(quantity: Quantity, decimals: int | None) -> Iterator[str]:
     steps = []
     if quantity.formula is not None:
         steps = [to_latex(quantity.formula, names=True), to_latex(quantity.formula)]
-    plain = latex_number(short(quantity.value, decimals))
+    plain = latex_number(number(quantity, decimals))
     steps = [step for step in dict.fromkeys(steps) if step != plain]
     steps.append(_value(quantity, decimals))
     for i, step in enumerate(steps):
@@ -95,13 +86,13 @@ def _worked(quantity: Quantity, decimals: int | None) -> Iterator[str]:
 
 
 def _value(quantity: Quantity, decimals: int | None) -> str:
-    value = latex_number(short(quantity.value, decimals))
+    value = latex_number(number(quantity, decimals))
     if decimals is None:
         return value
     return rf"{value} \qquad \text{{deviation }} {latex_number(off(quantity.deviation))}"
 
 
-def _bracketed(number: str) -> str:
-    loose = number.startswith("-") or "e" in number
-    shown = latex_number(number)
+def _bracketed(text: str) -> str:
+    loose = text.startswith("-") or "e" in text
+    shown = latex_number(text)
     return rf"\left({shown}\right)" if loose else shown

@@ -20,6 +20,8 @@ class Quantity:
     """With decimals: value less what it is in full precision."""
     formula: Formula | None = None
     """Where its numbers were put in."""
+    rounded: bool = True
+    """Whether it is rounded where the rest is; a rule's state may not be."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class LayerStep:
     derivatives: list[Quantity]
     """∂(output)/∂(input or parameter), those that the chain rule needs."""
     derivatives_left_out: int
+    carried: list[Quantity]
+    """∂L/∂(its inputs), as backward computes it from ∂L/∂(its outputs)."""
+    carried_left_out: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class LossStep:
     loss: str
     forward: list[str]
     backward: list[str]
+    reduction: str
+    samples: int
+    width: int
+    divisor: float
+    """D, by which the sum of all terms is divided."""
     terms: list[Quantity]
     """What each output adds, before the reduction."""
     terms_left_out: int
@@ -93,6 +103,8 @@ class Gradient:
     """A bound of what rounding may do to backward in float64, to first order."""
     agrees: bool
     """Whether the difference is within the bound."""
+    state: list[Quantity]
+    """What the rule remembers of the parameter after the update, by the names of its vectors."""
     updated: Quantity
 
 
@@ -113,12 +125,18 @@ class Explanation:
     loss: LossStep
     gradients: list[Gradient]
     gradients_left_out: int
+    backward: dict[str, Any]
+    """∂L/∂(every parameter), as backward computed it, in nested lists of the parameter's shape."""
     rule: str
+    rule_rounded: bool
+    """Whether every operation of the rule is rounded; else only the new parameter is."""
     rule_equations: list[str]
     errors: list[Quantity]
     """The error before the first update, and after each update."""
     stopped: str
     """Why the iterations ended: "epochs", "target_loss" or "diverged"."""
+    stopped_unrounded: str
+    """Why they end in full precision."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: numbers unrounded, names and formulas as plain text.

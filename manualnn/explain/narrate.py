@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count, islice, starmap
 from typing import Any
@@ -18,8 +19,8 @@ from manualnn.explain.computation import (
     equations,
     rule_equations,
 )
-from manualnn.explain.descent import descend, rounding_bounds, updates
-from manualnn.explain.formula import LOSS, Formula, Symbol, derivative
+from manualnn.explain.descent import descend, rounding_bounds, rounds, updates
+from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
 from manualnn.explain.model import (
     Explanation,
     Gradient,
@@ -30,6 +31,7 @@ from manualnn.explain.model import (
     Quantity,
 )
 from manualnn.explain.paths import Entry, Path
+from manualnn.parameters import Parameters
 
 MAX_PARAMETERS = 32
 """Most parameters that are all explained; of more, the LARGEST gradients are."""
@@ -81,6 +83,7 @@ class _Narrator:
         self.shown = self.exact
         self.needed = self.exact.graph.reached(wanted)
         exact_errors, stopped, _ = descend(case, None, epochs, target_loss)
+        stopped_unrounded = stopped
         errors, gradient = exact_errors, objects(engine.vector, lambda _, v: Decimal(float(v)))
         if self.decimals is not None:
             self.shown = Computation(case, Arithmetic(self.decimals), wanted)
@@ -102,11 +105,18 @@ class _Narrator:
             loss=self._loss(),
             gradients=self._gradients(chosen, engine.vector, gradient),
             gradients_left_out=len(self.keys) - len(chosen),
+            backward=self._in_shapes(gradient),
             rule=repr(case.rule),
+            rule_rounded=rounds(case.rule),
             rule_equations=rule_equations(case.rule),
             errors=self._errors(errors, exact_errors),
             stopped=stopped,
+            stopped_unrounded=stopped_unrounded,
         )
+
+    def _in_shapes(self, gradient: Array) -> dict[str, Any]:
+        parameters = Parameters(self.case.net.shapes, gradient.astype(np.float64))
+        return {key: array.tolist() for key, array in parameters.items()}
 
     def _chosen(self, weight: str | None, gradient: Array) -> list[int]:
         """Return the places in the vector of the parameters to explain."""
@@ -151,6 +161,8 @@ class _Narrator:
         blocks = equations(layer)
         shown, exact = self.shown.formulas[i], self.exact.outputs[i]
         derivatives, left_out = self._derivatives(i)
+        carried = self.shown.backward[0].get(i, np.empty((0, 0), dtype=object))
+        true = self.exact.backward[0].get(i, carried)
         return LayerStep(
             index=i,
             layer=repr(layer),
@@ -160,6 +172,10 @@ class _Narrator:
             outputs_left_out=max(0, shown.size - MAX_SHOWN),
             derivatives=derivatives,
             derivatives_left_out=left_out,
+            carried=self._units(
+                carried, true, lambda unit: derivative(LOSS, self.shown.names.unit(i - 1, unit))
+            ),
+            carried_left_out=max(0, carried.size - MAX_SHOWN),
         )
 
     def _derivatives(self, i: int) -> tuple[list[Quantity], int]:
@@ -205,6 +221,10 @@ class _Narrator:
             loss=repr(loss),
             forward=blocks["Forward"],
             backward=blocks["Backward"],
+            reduction=loss.reduction,
+            samples=len(self.case.x),
+            width=shown.y.shape[1],
+            divisor=float(loss.divisor(np.zeros(shown.y.shape), self.case.t)),
             terms=self._units(shown.terms(), exact.terms(), term),
             terms_left_out=left_out,
             total=self._quantity(LOSS, shown.error, exact.error),
@@ -216,9 +236,10 @@ class _Narrator:
 
     def _gradients(self, places: list[int], engine: Array, gradient: Array) -> list[Gradient]:
         keys = [self.keys[place] for place in places]
-        updated = updates(self.shown, keys, gradient[places])
+        updated, states = updates(self.shown, keys, gradient[places])
         true = objects(engine, lambda _, v: Decimal(float(v)))
-        exact = updates(self.exact, keys, true[places])
+        exact, exact_states = updates(self.exact, keys, true[places])
+        rounded = self.shown.arithmetic.rounded
         bounds = rounding_bounds(self.case)
         names = self.shown.names
         return [
@@ -226,14 +247,32 @@ class _Narrator:
                 key,
                 float(engine[place]),
                 gradient[place],
-                float(bounds[place]),
-                self._quantity(_new(names.parameter(*key)), updated[k], exact[k]),
+                bound=float(bounds[place]),
+                state=[
+                    replace(
+                        self._quantity(word(name), entries[k], exact_states[name][k]),
+                        rounded=rounds(self.case.rule),
+                    )
+                    for name, entries in states.items()
+                ],
+                updated=self._quantity(
+                    _new(names.parameter(*key)),
+                    _with_value(updated[k], rounded(updated[k].value)),
+                    exact[k],
+                ),
             )
             for k, (key, place) in enumerate(zip(keys, places, strict=True))
         ]
 
     def _gradient(
-        self, key: Key, value: float, gradient: Decimal, bound: float, updated: Quantity
+        self,
+        key: Key,
+        value: float,
+        gradient: Decimal,
+        *,
+        bound: float,
+        state: list[Quantity],
+        updated: Quantity,
     ) -> Gradient:
         layer, entry = key[0], (key[1], key[2])
         symbol = derivative(LOSS, self.shown.names.parameter(*key))
@@ -249,6 +288,7 @@ class _Narrator:
             for _, product in steps:
                 total = self.shown.arithmetic.rounded(total + product)
         difference = float(Decimal(value) - onward.total)
+        formula = self.shown.backward[1][layer][key[1]][key[2]]
         return Gradient(
             parameter=self._parameter(key),
             path_count=onward.count,
@@ -256,11 +296,12 @@ class _Narrator:
             paths_left_out=onward.count - len(steps),
             share=float(size / onward.size) if onward.size else 1.0,
             path_sum=self._quantity(symbol, total, onward.total),
-            backward=self._quantity(symbol, gradient, Decimal(value)),
+            backward=self._quantity(symbol, _with_value(formula, gradient), Decimal(value)),
             difference=difference,
             ulps=abs(difference) / float(np.spacing(abs(value))),
             bound=bound,
             agrees=abs(difference) <= bound,
+            state=state,
             updated=updated,
         )
 

@@ -3,17 +3,8 @@
 import textwrap
 from functools import singledispatch
 
-from manualnn.explain.document import (
-    Block,
-    Chain,
-    Code,
-    Heading,
-    Paragraph,
-    Table,
-    Worked,
-    document,
-    off,
-)
+from manualnn.explain.blocks import Block, Chain, Code, Heading, Naming, Paragraph, Table, Worked
+from manualnn.explain.document import document, number, off
 from manualnn.explain.formula import short, to_text
 from manualnn.explain.model import Explanation, Quantity
 
@@ -27,6 +18,8 @@ def render(explanation: Explanation) -> str:
     for block in document(explanation):
         # Paragraphs that follow one another stand together; everything else is set apart.
         shown = _show(block, explanation.decimals)
+        if not shown:
+            continue
         apart = not isinstance(block, Paragraph) or (lines and lines[-1].startswith("  "))
         lines += ([""] if lines and apart else []) + shown
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -48,6 +41,11 @@ def _(block: Heading, decimals: int | None) -> list[str]:  # noqa: ARG001
 @_show.register
 def _(block: Paragraph, decimals: int | None) -> list[str]:  # noqa: ARG001
     return textwrap.wrap(block.text.replace("`", ""), 100)
+
+
+@_show.register
+def _(block: Naming, decimals: int | None) -> list[str]:  # noqa: ARG001
+    return []  # plain text has the names alone
 
 
 @_show.register
@@ -88,7 +86,7 @@ def _worked(quantity: Quantity, decimals: int | None) -> list[str]:
     steps = []
     if quantity.formula is not None:
         steps = [to_text(quantity.formula, names=True), to_text(quantity.formula)]
-    plain = short(quantity.value, decimals)
+    plain = number(quantity, decimals)
     steps = [step for step in dict.fromkeys(steps) if step != plain]
     steps.append(_value(quantity, decimals))
     together = " = ".join([quantity.symbol.text, *steps])
@@ -100,9 +98,9 @@ def _worked(quantity: Quantity, decimals: int | None) -> list[str]:
 
 
 def _value(quantity: Quantity, decimals: int | None) -> str:
-    value = short(quantity.value, decimals)
+    value = number(quantity, decimals)
     return value if decimals is None else f"{value}    deviation {off(quantity.deviation)}"
 
 
-def _bracketed(number: str) -> str:
-    return f"({number})" if number.startswith("-") else number
+def _bracketed(text: str) -> str:
+    return f"({text})" if text.startswith("-") else text
