@@ -34,7 +34,10 @@ from manualnn import (
 )
 from manualnn.cli import cli
 from manualnn.explain import EXAMPLE, Explanation, explain
-from manualnn.explain.computation import letter
+from manualnn.explain.arithmetic import Arithmetic
+from manualnn.explain.case import make_case
+from manualnn.explain.computation import Computation, letter
+from manualnn.explain.descent import descend
 
 HALF = settings(max_examples=max(10, settings().max_examples // 2))
 small_cases = cases(
@@ -324,6 +327,17 @@ def test_the_error_carried_back_is_what_one_computes_by_hand(decimals: int | Non
     assert e.layers[0].carried == []
     assert "∂L/∂a1[0] = ∂L/∂y[0]·2.weight[0,0] + ∂L/∂y[1]·2.weight[1,0]" in e.to_text()
     assert "∂L/∂0.weight[1,2] = ∂L/∂z0[1]·x[2]" in e.to_text()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_gradient_shown_step_by_step_is_the_one_that_the_update_goes_by(layer: str) -> None:
+    """To the last decimal, though formulas and plain numbers are computed apart."""
+    net, params, x, t = network_of(layer, "MSELoss")
+    case = make_case(net, MSELoss(), SGD(), params, (x, t), dropout_seed=1)
+    _, shown = Computation(case, Arithmetic(3), {(0, "weight", (0, 0))}).backward
+    _, _, used = descend(case, 3, 1, None)
+    formulas = [f for i in sorted(shown) for array in shown[i].values() for f in array.flat]
+    assert [f.value for f in formulas] == [number.value for number in used]
 
 
 @pytest.mark.parametrize("decimals", [0, 2, 4])

@@ -74,6 +74,8 @@ def explain(
         to the even digit. What is given (x, t, parameters) is rounded first; constants of the
         formulas are not. Derivatives then come from the layers' Backward formulas, and every
         quantity says how far it is from its value in full precision.
+        Rules other than SGD divide by what rounding would turn into 0: of theirs only the new
+        parameter is rounded.
     epochs : int
         How many updates to do, at least 1; the first is the one that is explained.
     target_loss : float, optional
