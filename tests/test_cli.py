@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,14 @@ def predictions(text: str) -> list[dict[str, str]]:
 
 def process(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "manualnn", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # noqa: S603
+    # A shell's background job ignores Ctrl-C, and so would its children.
+    default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(  # noqa: S603
+        command,
+        stderr=subprocess.PIPE,
+        preexec_fn=default,  # noqa: PLW1509
+        **options,
+    )
 
 
 # ---------------------------------------------------------------------- real data

@@ -27,12 +27,12 @@ PACKAGE = TESTS.parent / "manualnn"
 SAMPLE = 1 if settings().max_examples >= settings.get_profile("ci").max_examples else 15
 """Every how many-th mistake is planted."""
 
-KERNELS = ("test_article", "test_losses", "test_gradients", "test_network")
+KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": (*KERNELS, "test_epochs"),
-    "rules": ("test_optimizers",),
+    "rules": ("test_optimizers", "test_far"),
     "training": (*LOOP, *KERNELS, "test_initializers", "test_divergence", "test_interruption"),
 }
 
