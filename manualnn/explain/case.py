@@ -87,6 +87,9 @@ def read_file(path: str | Path) -> Any:
     except UnicodeDecodeError as error:
         message = f"{path}: expected JSON in UTF-8, got other bytes ({error}); save it as UTF-8."
         raise SpecError(message) from error
+    except RecursionError as error:
+        message = f"{path}: expected a spec, got JSON nested too deeply; see the README's form."
+        raise SpecError(message) from error
     except json.JSONDecodeError as error:
         message = (
             f"{path}: expected JSON, got something else in line {error.lineno}, column "
