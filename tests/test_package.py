@@ -5,6 +5,7 @@ import importlib
 import os
 import pkgutil
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -156,3 +157,22 @@ def test_example_in_readme_runs(tmp_path):
     for code in examples:
         result = run_python(code, "-W", "error", folder=tmp_path)
         assert result.returncode == 0, result.stderr
+
+
+def test_session_in_readme_is_what_the_command_prints():
+    (session,) = re.findall(
+        r"```console\n\$ manualnn (.*?)\n…\n(.*?)```", read("README.md"), re.DOTALL
+    )
+    command, shown = session
+    code = "import sys; from manualnn.__main__ import main; sys.argv[0] = 'manualnn'; main()"
+    done = subprocess.run(  # noqa: S603  # our own interpreter and code
+        [sys.executable, "-c", code, *shlex.split(command)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown in done.stdout
+
+
+def test_readme_has_no_gap_left_to_fill():
+    assert not re.findall(r"\b[A-Z]+_TABLE\b|TODO|XXX", read("README.md"))
