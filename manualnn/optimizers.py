@@ -172,12 +172,12 @@ class RMSprop(Optimizer):
     """Gradient descent with each entry divided by a running root mean square (Hinton 2012).
 
     v ← α v + (1 − α) g²
-    m ← α m + (1 − α) g;  v̂ = max(v − m², 0)        centered; else v̂ = v
+    m ← α m + (1 − α) g;  v̂ = max(v − m², 0)            centered; else v̂ = v
     θ ← θ − lr g / (√v̂ + ε)                             without momentum
     b ← μ b + g / (√v̂ + ε);  θ ← θ − lr b               with momentum μ
 
-    α = alpha. ε stands outside the root, as in torch.optim.RMSprop; TensorFlow has it inside. Where
-    rounding makes v − m² negative, torch gives NaN; here it counts as 0.
+    α is alpha, ε eps, μ momentum. ε stands outside the root, as in torch.optim.RMSprop; TensorFlow
+    has it inside. Where rounding makes v − m² negative, torch gives NaN; here it counts as 0.
     State: square_avg v, grad_avg m, momentum_buffer b.
     """
 
@@ -276,7 +276,8 @@ class Adam(Optimizer):
     u ← max(u, v);  v̂ = u / (1 − β₂ᵗ)   amsgrad (Reddi et al. 2018), corrected after the maximum
     θ ← θ − lr m̂ / (√v̂ + ε)
 
-    ε stands outside the root, as in torch.optim.Adam; Keras and optax offer it inside.
+    β₁, β₂ are betas, ε is eps. ε stands outside the root, as in torch.optim.Adam; Keras and optax
+    offer it inside.
     State: exp_avg m, exp_avg_sq v, max_exp_avg_sq u.
     """
 
