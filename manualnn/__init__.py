@@ -10,7 +10,8 @@ Names, options and conventions are torch's.
 
 from typing import TYPE_CHECKING, Any
 
-from manualnn import errors, initializers, layers, losses, optimizers
+from manualnn import errors, layers, losses, optimizers
+from manualnn import initializers as initializers  # a name of the package, like the others
 from manualnn.errors import *
 from manualnn.initializers import (
     calculate_gain,
@@ -35,7 +36,6 @@ __all__ = [
     "Sequential",
     "Trainer",
     "calculate_gain",
-    "initializers",
     "kaiming_normal",
     "kaiming_uniform",
     "load",
