@@ -55,6 +55,8 @@ def main() -> None:
     modules = pkgutil.walk_packages(manualnn.__path__, prefix="manualnn.")
     names = {module.name for module in modules} - {"manualnn.__main__"}
     shutil.rmtree(PAGES, ignore_errors=True)
+    for name in manualnn.__all__:
+        getattr(manualnn, name)  # what is loaded on demand is documented, too
     pdoc.pdoc("manualnn", *sorted(names, key=reading_order), output_directory=PAGES)
     if wrong := list(broken_links()):
         sys.exit("\n".join(wrong))

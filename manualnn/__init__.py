@@ -56,6 +56,7 @@ def __getattr__(name: str) -> Any:
     if name in {"load", "save"}:
         from manualnn import serialization
 
-        return getattr(serialization, name)
+        globals()[name] = function = getattr(serialization, name)
+        return function
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

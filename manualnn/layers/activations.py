@@ -209,26 +209,18 @@ class Softplus(Layer):
         return np.multiply(da, slope, out=out)
 
 
-@dataclass(frozen=True, slots=True)
-class _OverFeatures(Layer):
-    """Base of the layers in which the features of one sample compete."""
-
-    dim: int = -1
-
-    reads_input: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        if self.dim not in {-1, 1}:
-            message = (
-                f"{type(self).__name__}: dim must be -1 or 1, got {self.dim!r}. A batch is (N, "
-                f"features), and any other axis would mix its samples; leave dim out."
-            )
-            raise SpecError(message)
+def _require_features(layer: "Softmax | LogSoftmax") -> None:
+    """Only the features of one sample may compete: a row is a sample."""
+    if layer.dim not in {-1, 1}:
+        message = (
+            f"{type(layer).__name__}: dim must be -1 or 1, got {layer.dim!r}. A batch is (N, "
+            f"features), and any other axis would mix its samples; leave dim out."
+        )
+        raise SpecError(message)
 
 
 @dataclass(frozen=True, slots=True)
-class Softmax(_OverFeatures):
+class Softmax(Layer):
     """Probabilities from scores: positive, and every row adds up to 1.
 
     Forward
@@ -240,6 +232,14 @@ class Softmax(_OverFeatures):
     Shapes: z, a, dz, da (N, width). Source: torch.nn.Softmax; dim is always the features, where
     torch asks for it (its default is an implicit choice that it warns of).
     """
+
+    dim: int = -1
+
+    reads_input: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        _require_features(self)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         return softmax(z, out=out)
@@ -254,7 +254,7 @@ class Softmax(_OverFeatures):
 
 
 @dataclass(frozen=True, slots=True)
-class LogSoftmax(_OverFeatures):
+class LogSoftmax(Layer):
     """Logarithms of probabilities, from scores.
 
     Forward
@@ -265,6 +265,14 @@ class LogSoftmax(_OverFeatures):
 
     Shapes: z, a, dz, da (N, width). Source: torch.nn.LogSoftmax; dim as in Softmax.
     """
+
+    dim: int = -1
+
+    reads_input: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        _require_features(self)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         return log_softmax(z, out=out)
