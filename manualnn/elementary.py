@@ -235,9 +235,9 @@ def sum_rows(x: Array, /, *, out: Array | None = None) -> Array:
     """Return Σₙ x[n], block by block, each as a product with ones, the BLAS's fastest sum."""
     if is_symbolic(x):
         return np.add.reduce(x, axis=0, out=out)
-    whole = len(x) // BLOCK * BLOCK
-    if not whole:
+    if len(x) <= BLOCK:
         return np.dot(_ones(len(x), x.dtype), x, out)
+    whole = len(x) // BLOCK * BLOCK
     blocks = x[:whole].reshape(-1, BLOCK, x.shape[1])
     total = sum_rows(np.matmul(_ones(BLOCK, x.dtype), blocks), out=out)
     if whole < len(x):
