@@ -46,8 +46,6 @@ def _own_function(x: Array, name: str) -> Function:
             return function
         if name == "log1p":
             return lambda v: module.log(1 + v)
-        if name == "expm1":
-            return lambda v: module.exp(v) - 1
     return plain
 
 
@@ -68,7 +66,6 @@ def _lift(ufunc: np.ufunc, name: str) -> Callable[..., Array]:
 exp = _lift(np.exp, "exp")
 log = _lift(np.log, "log")
 log1p = _lift(np.log1p, "log1p")
-expm1 = _lift(np.expm1, "expm1")
 sqrt = _lift(np.sqrt, "sqrt")
 tanh = _lift(np.tanh, "tanh")
 
