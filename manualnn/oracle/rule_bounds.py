@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from near import Near, Precision
+from manualnn.oracle.near import Near, Precision
 
 State = dict[str, Near]
 FLOAT64_U = np.longdouble(2) ** -53

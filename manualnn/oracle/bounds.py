@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from near import ULPS, Array, Near
+from manualnn.oracle.near import ULPS, Array, Near
 
 Arrays = Mapping[str, Near]
 

@@ -1,0 +1,1 @@
+"""The oracle: is an engine's backpropagation right, and if not, what is wrong with it?"""

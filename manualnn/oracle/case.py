@@ -1,0 +1,205 @@
+"""A case: one training step, or a few, complete. The same case has the same truth everywhere.
+
+    case.layers, case.loss, case.optimizer      descriptions, {"type": "Linear", …}; torch's names
+    case.params, case.x, case.t, case.dtype     arrays: {"0.weight": …}, (N, in), targets
+    case.state, case.noise, case.steps          optimizer state, dropout masks, how many updates
+    case.to_json(), Case.from_json(…)           the form in which it is kept and sent
+
+A result is what an engine makes of it, a plain mapping:
+
+    loss                   L before the last update, a number
+    grads                  {"0.weight": ∂L/∂W, …} of the last update
+    params                 {"0.weight": …}, after the last update
+    outputs, input_grad    the network's outputs and ∂L/∂x, of the last update
+    state                  {"step": 1, "exp_avg": {"0.weight": …}, …}, after the last update
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Spec = Mapping[str, Any]
+State = dict[str, Any]
+"""{"step": int, name: {key: array}}."""
+
+PROTOCOL = 1
+"""The version of the cases' form and of what engines are asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A training step, or `steps` of them on the same batch."""
+
+    layers: tuple[Spec, ...]
+    loss: Spec
+    params: dict[str, Array]
+    x: Array
+    t: Array
+    optimizer: Spec | None = None
+    """None: only the loss and its gradients are asked for."""
+    dtype: str = "float64"
+    state: State | None = None
+    """What the optimizer keeps after `state["step"]` updates; None before the first."""
+    noise: dict[str, Array] | None = None
+    """Dropout's masks, {"1.mask": (N, width)}: numbers to multiply with. None: no dropout."""
+    steps: int = 1
+    recipe: str = ""
+    note: str = ""
+    """What it was made to provoke."""
+
+    @property
+    def n(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """The width of the input and of every layer's output."""
+        widths = [self.x.shape[1]]
+        for layer in self.layers:
+            widths.append(layer.get("out_features", widths[-1]))
+        return tuple(widths)
+
+    @cached_property
+    def id(self) -> str:
+        """A name that follows from the numbers and nothing else, such as "R-7f3a9c01"."""
+        content = {**self.to_json(), "recipe": "", "note": "", "id": ""}
+        return "R-" + hashlib.sha256(_dumps(content).encode()).hexdigest()[:8]
+
+    def parts(self) -> Iterator[tuple[str, Spec]]:
+        """Yield every description with its kind: "layers", "losses" or "optimizers"."""
+        yield from (("layers", layer) for layer in self.layers)
+        yield "losses", self.loss
+        if self.optimizer is not None:
+            yield "optimizers", self.optimizer
+
+    def but(self, **changes: Any) -> "Case":
+        """Return a case with other values."""
+        return replace(self, **changes)
+
+    def arrays(self) -> dict[str, Array]:
+        """Return every array under a full name: "x", "t", "params.0.weight", "state.sum.0.bias"."""
+        named = {"x": self.x, "t": self.t}
+        named |= {f"params.{key}": array for key, array in self.params.items()}
+        named |= {f"noise.{key}": array for key, array in (self.noise or {}).items()}
+        for name, group in (self.state or {}).items():
+            if name != "step":
+                named |= {f"state.{name}.{key}": array for key, array in group.items()}
+        return named
+
+    def copy(self) -> "Case":
+        """Return a case whose arrays are its own, in C order and writeable."""
+        return self.map(lambda _, array: np.array(array, order="C"))
+
+    def map(self, change: Any) -> "Case":
+        """Return a case with `change(name, array)` for every array; names as in `arrays`."""
+        state = self.state and {
+            name: group
+            if name == "step"
+            else {key: change(f"state.{name}.{key}", a) for key, a in group.items()}
+            for name, group in self.state.items()
+        }
+        noise = self.noise and {k: change(f"noise.{k}", a) for k, a in self.noise.items()}
+        params = {key: change(f"params.{key}", a) for key, a in self.params.items()}
+        return replace(
+            self,
+            x=change("x", self.x),
+            t=change("t", self.t),
+            params=params,
+            state=state,
+            noise=noise,
+        )
+
+    def to_json(self, encode: Any = None) -> dict[str, Any]:
+        """Return the JSON form; encode(name, array) writes an array, as nested lists if None."""
+        encode = encode or (lambda _, array: listed(array))
+        content: dict[str, Any] = {"protocol": PROTOCOL}
+        shown = self.map(encode)
+        for entry in fields(self):
+            content[entry.name] = getattr(shown, entry.name)
+        content["layers"] = [dict(layer) for layer in self.layers]
+        content["loss"] = dict(self.loss)
+        content["optimizer"] = self.optimizer and dict(self.optimizer)
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Case":
+        """Return the case of a JSON form; ValueError where it is none."""
+        if content.get("protocol") != PROTOCOL:
+            raise ValueError(
+                f"this is not a case of protocol {PROTOCOL}: its 'protocol' is "
+                f"{content.get('protocol')!r}."
+            )
+        known = {entry.name for entry in fields(cls)}
+        values = {name: value for name, value in content.items() if name in known}
+        values["layers"] = tuple(values["layers"])
+        dtype = np.dtype(values.get("dtype", "float64"))
+        classes = values["loss"]["type"] == "CrossEntropyLoss"
+
+        def read(name: str, value: Any) -> Array:
+            array = unlisted(value, dtype)
+            return array.astype(np.int64) if name == "t" and classes and array.ndim == 1 else array
+
+        return cls(**values).map(read)
+
+
+def listed(array: Array) -> Any:
+    """Return an array as nested lists; as {"shape", "data"} where its shape would be lost."""
+    array = np.asarray(array)
+    if array.size == 0:
+        return {"shape": list(array.shape), "data": []}
+    if array.dtype.kind in "iub":
+        return array.tolist()
+    return _spelt(array.astype(np.float64).tolist())
+
+
+def based(array: Array) -> dict[str, Any]:
+    """Return an array as {"dtype", "shape", "base64"}: little-endian bytes in C order."""
+    plain = np.ascontiguousarray(array, np.dtype(array.dtype).newbyteorder("<"))
+    return {
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "base64": base64.b64encode(plain.tobytes()).decode(),
+    }
+
+
+def unlisted(value: Any, dtype: Any) -> Array:
+    """Return the array of any of these forms; ValueError where it is none.
+
+    null stands for NaN, and the strings "NaN", "Infinity" and "-Infinity" for themselves: JSON
+    has no numbers for them.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, Mapping) and "base64" in value:
+        kind = np.dtype(value["dtype"]).newbyteorder("<")
+        array = np.frombuffer(base64.b64decode(value["base64"], validate=True), kind)
+        return array.reshape(value["shape"]).astype(kind.newbyteorder("="))
+    if isinstance(value, Mapping) and "data" in value:
+        return np.array(_read(value["data"]), dtype).reshape(value["shape"])
+    return np.array(_read(value), dtype)
+
+
+def _spelt(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_spelt(entry) for entry in value]
+    if np.isfinite(value):
+        return value
+    return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_read(entry) for entry in value]
+    return np.nan if value is None else float(value) if isinstance(value, str) else value
+
+
+def _dumps(content: Any) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,189 @@
+"""What an engine claims, and what a claim changes in the judgement.
+
+An engine answers `capabilities()` with a mapping. Only "layers" and "losses" have to be there:
+
+    {"name": "mytoy", "version": "0.2",
+     "layers": ["Linear", "Sigmoid"],                   torch's names, with default options
+     "losses": {"MSELoss": {"reduction": ["mean", "sum"]}},
+     "optimizers": {"SGD": {"momentum": "any"}}}        "any" value of an option; "any" for all
+
+What is not claimed is not judged, and is reported as not claimed. There is no tolerance to set: an
+engine that is made otherwise than usual says how, and the bounds follow by a published formula
+(`RELAXATIONS`), which the report prints.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import PROTOCOL, Case
+from manualnn.oracle.options import ALWAYS, TABLES
+
+Claim = dict[str, Any]
+"""{option: list of values, or "any"} for the options that are claimed beyond their defaults."""
+
+LAYOUTS = ("out,in", "in,out")
+RETURNS = ("loss", "grads", "params", "outputs", "input_grad", "state")
+DTYPES = ("float32", "float64")
+
+RELAXATIONS = {
+    "accumulate_dtype": (
+        "sums of n terms are judged by γₙ of that dtype's unit roundoff in place of dtype's"
+    ),
+    "elementary_ulps": (
+        "exp, log, log1p and tanh may be wrong by so many units in the last place (usual: 4)"
+    ),
+    "subnormals": (
+        "flushed: what is smaller than dtype's smallest normal number may be 0, so that number "
+        "takes the place of the smallest subnormal one, η"
+    ),
+    "kink": "the derivative of that layer or loss at its kink, where the usual convention is torch's",
+}
+
+
+class ClaimError(ValueError):
+    """What `capabilities()` returned cannot be understood."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an engine claims: see the module."""
+
+    layers: dict[str, Claim]
+    losses: dict[str, Claim]
+    optimizers: dict[str, Claim] = field(default_factory=dict)
+    name: str = "engine"
+    version: str = ""
+    protocol: int = PROTOCOL
+    dtypes: tuple[str, ...] = ("float64",)
+    returns: tuple[str, ...] = ()
+    """What every result holds; ("loss", "grads") if not said, and "params" with an optimizer."""
+    accepts_state: bool = False
+    """A case may start after some updates, with the optimizer's state among its inputs."""
+    max_steps: int = 1
+    """How many updates a case may ask for."""
+    weight_layout: str = "out,in"
+    """Of weights and their gradients: torch's (out, in), or (in, out)."""
+    max_width: int | None = None
+    max_batch: int | None = None
+    max_depth: int | None = None
+    """The most Linear layers."""
+    empty_batch: bool = False
+    arrays: str = "list"
+    """How a subprocess wants arrays: "list", "base64" or "safetensors"."""
+    accumulate_dtype: str | None = None
+    elementary_ulps: float = 4
+    subnormals: str = "kept"
+    kink: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, content: Any) -> "Capabilities":
+        """Return what a mapping says; ClaimError where it cannot be understood."""
+        if isinstance(content, Capabilities):
+            return content
+        if not isinstance(content, Mapping):
+            raise ClaimError(f"capabilities() returned {content!r}; it has to be a mapping.")
+        values = dict(content)
+        known = [entry.name for entry in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise ClaimError(f"capabilities() has {name!r}; known are {', '.join(known)}.")
+        for kind, table in TABLES.items():
+            values[kind] = _claims(kind, values.get(kind, {}), table)
+        for kind in ("layers", "losses"):
+            if not values[kind]:
+                raise ClaimError(
+                    f"capabilities() claims no {kind}: nothing could be judged; add, for example, "
+                    '{"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": ["SGD"]}.'
+                )
+        usual = ("loss", "grads", "params") if values["optimizers"] else ("loss", "grads")
+        values["returns"] = tuple(values.get("returns") or usual)
+        values["dtypes"] = tuple(values.get("dtypes", ("float64",)))
+        claims = cls(**values)
+        _require("protocol", [claims.protocol], (PROTOCOL,))
+        _require("dtypes", claims.dtypes, DTYPES)
+        _require("returns", claims.returns, RETURNS)
+        _require("weight_layout", [claims.weight_layout], LAYOUTS)
+        _require("arrays", [claims.arrays], ("list", "base64", "safetensors"))
+        _require("subnormals", [claims.subnormals], ("kept", "flushed"))
+        _require("accumulate_dtype", [claims.accumulate_dtype], (None, *DTYPES))
+        _require("kink", claims.kink, ("ReLU", "LeakyReLU", "L1Loss"))
+        return claims
+
+    def refuses(self, case: Case) -> str | None:
+        """Return what of a case the engine does not claim; None where it claims everything."""
+        if case.dtype not in self.dtypes:
+            return case.dtype
+        for kind, spec in case.parts():
+            claim = getattr(self, kind).get(spec["type"])
+            if claim is None:
+                return str(spec["type"])
+            defaults = TABLES[kind][spec["type"]]
+            for option, value in spec.items():
+                if option == "type" or option in ALWAYS or _same(value, defaults[option]):
+                    continue
+                values = claim.get(option, [])
+                if values != "any" and not any(_same(value, v) for v in values):
+                    return f"{spec['type']}({option}={value!r})"
+        return self._refuses_sizes(case)
+
+    def _refuses_sizes(self, case: Case) -> str | None:
+        depth = sum(layer["type"] == "Linear" for layer in case.layers)
+        for what, size, most in (
+            ("updates", case.steps, self.max_steps),
+            ("samples", case.n, self.max_batch),
+            ("columns", max(case.widths), self.max_width),
+            ("Linear layers", depth, self.max_depth),
+        ):
+            if most is not None and size > most:
+                return f"{size} {what}"
+        if case.n == 0 and not self.empty_batch:
+            return "an empty batch"
+        if case.state is not None and not self.accepts_state:
+            return "optimizer state as an input"
+        return None
+
+    def relaxations(self) -> list[str]:
+        """Return a sentence for every bound that a claim widens."""
+        return [
+            f"bounds follow {name}={getattr(self, name)!r}: {formula}"
+            for name, formula in RELAXATIONS.items()
+            if getattr(self, name) != _DEFAULTS[name]
+        ]
+
+
+_DEFAULTS = {"accumulate_dtype": None, "elementary_ulps": 4, "subnormals": "kept", "kink": {}}
+
+
+def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
+    if not isinstance(content, Mapping):
+        content = dict.fromkeys(content, {})
+    claims: dict[str, Claim] = {}
+    for name, claim in content.items():
+        if name not in table:
+            raise ClaimError(
+                f"capabilities() claims {name!r} among the {kind}; known are {', '.join(table)}."
+            )
+        options = dict.fromkeys(table[name], "any") if claim == "any" else dict(claim)
+        for option in options:
+            if option not in table[name]:
+                raise ClaimError(
+                    f"capabilities() claims {name}'s {option!r}; it has {', '.join(table[name])}."
+                )
+        claims[name] = options
+    return claims
+
+
+def _require(what: str, values: Any, known: tuple[Any, ...]) -> None:
+    for value in values:
+        if value not in known:
+            listing = ", ".join(repr(v) for v in known)
+            raise ClaimError(f"capabilities() has {what} {value!r}; it has to be among {listing}.")
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is None or b is None or isinstance(a, str) or isinstance(b, str):
+        return a is b or (isinstance(a, str) and a == b)
+    return np.shape(a) == np.shape(b) and bool(np.all(np.equal(a, b)))
