@@ -57,6 +57,7 @@ class Case:
 
     @property
     def n(self) -> int:
+        """How many samples there are."""
         return len(self.x)
 
     @cached_property
@@ -70,7 +71,7 @@ class Case:
     @cached_property
     def id(self) -> str:
         """A name that follows from the numbers and nothing else, such as "R-7f3a9c01"."""
-        content = {**self.to_json(), "recipe": "", "note": "", "id": ""}
+        content = {**self.to_json(), "recipe": "", "note": ""}
         return "R-" + hashlib.sha256(_dumps(content).encode()).hexdigest()[:8]
 
     def parts(self) -> Iterator[tuple[str, Spec]]:

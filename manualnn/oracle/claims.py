@@ -39,7 +39,7 @@ RELAXATIONS = {
         "flushed: what is smaller than dtype's smallest normal number may be 0, so that number "
         "takes the place of the smallest subnormal one, η"
     ),
-    "kink": "the derivative of that layer or loss at its kink, where the usual convention is torch's",
+    "kink": "the derivative of that layer or loss at its kink is this, in place of torch's",
 }
 
 
@@ -154,12 +154,17 @@ class Capabilities:
         ]
 
 
-_DEFAULTS = {"accumulate_dtype": None, "elementary_ulps": 4, "subnormals": "kept", "kink": {}}
+_DEFAULTS: dict[str, Any] = {
+    "accumulate_dtype": None,
+    "elementary_ulps": 4,
+    "subnormals": "kept",
+    "kink": {},
+}
 
 
 def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
     if not isinstance(content, Mapping):
-        content = dict.fromkeys(content, {})
+        content = {name: {} for name in content}
     claims: dict[str, Claim] = {}
     for name, claim in content.items():
         if name not in table:

@@ -90,20 +90,17 @@ class Options(SimpleNamespace):
 def described(spec: Mapping[str, Any]) -> Options:
     """Return the options of a description, defaults filled in; ValueError where it is none."""
     name = spec.get("type")
-    for kind, table in TABLES.items():
-        if name in table:
-            break
-    else:
+    defaults = next((table[name] for table in TABLES.values() if name in table), None)
+    if defaults is None:
         known = ", ".join(name for table in TABLES.values() for name in table)
         raise ValueError(f"no layer, loss or optimizer is called {name!r}; there are {known}.")
-    defaults = table[name]
     unknown = spec.keys() - defaults.keys() - {"type"}
     if unknown:
-        raise ValueError(f"{name} has no option {sorted(unknown)[0]!r}; it has {list(defaults)}.")
+        raise ValueError(f"{name} has no option {min(unknown)!r}; it has {', '.join(defaults)}.")
     options = {**defaults, **spec}
     missing = [option for option, value in options.items() if value is REQUIRED]
     if missing:
-        raise ValueError(f"{name} among the {kind} needs {missing[0]!r}; add it.")
+        raise ValueError(f"{name} needs {missing[0]!r}; add it.")
     if "betas" in options:
         options["betas"] = tuple(options["betas"])
     return Options(**options)
