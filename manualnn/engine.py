@@ -1,0 +1,83 @@
+"""The package itself as an engine that `manualnn check` can judge.
+
+    manualnn check manualnn.engine:Engine
+
+An engine says what it can do, and does a training step or a few on a case: the arrays and options
+of which are attributes of the case, and its result is a mapping of arrays. Nothing of the judge is
+imported here. All of the layers, losses and optimizers are claimed, with every option.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import manualnn
+from manualnn.layers import LAYERS
+from manualnn.losses import LOSSES
+from manualnn.network import Sequential
+from manualnn.optimizers import OPTIMIZERS, Optimizer
+from manualnn.parameters import Parameters
+from manualnn.spec import from_spec
+
+__all__ = ["Engine"]
+
+
+class Engine:
+    """The networks, losses and rules of manualnn, each made anew for every case."""
+
+    def capabilities(self) -> dict[str, Any]:
+        """Return what is claimed: everything that there is."""
+        return {
+            "name": "manualnn",
+            "version": manualnn.__version__,
+            "dtypes": ["float32", "float64"],
+            "layers": dict.fromkeys(LAYERS, "any"),
+            "losses": dict.fromkeys(LOSSES, "any"),
+            "optimizers": dict.fromkeys(OPTIMIZERS, "any"),
+            "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
+            "accepts_state": True,
+            "max_steps": 10_000,
+            "empty_batch": True,
+        }
+
+    def step(self, case: Any) -> dict[str, Any]:
+        """Return the loss, the gradients and what the updates make of parameters and state."""
+        loss = from_spec(case.loss, LOSSES, "loss")
+        if not len(case.x) and loss.reduction != "sum":
+            return {"skipped": f"{loss!r} has no {loss.reduction} over an empty batch"}
+        net = Sequential.from_spec({"layers": case.layers})
+        params = net.load_state_dict(case.params, case.dtype)
+        rule = case.optimizer and from_spec(case.optimizer, OPTIMIZERS, "optimizer")
+        state = _state(rule, params, case.state) if rule else {}
+        for last in reversed(range(case.steps)):
+            value, grads, dx = net.value_and_grad(
+                params, loss, case.x, case.t, noise=case.noise, input_grad=True
+            )
+            if not last:
+                outputs = net.forward(params, case.x, noise=case.noise)
+            if rule:
+                rule.update(params, grads, state)
+        result = {"loss": value, "outputs": outputs, "grads": dict(grads), "input_grad": dx}
+        if rule:
+            result |= {"params": dict(params), "state": _named(state, net.shapes)}
+        return result
+
+
+def _state(rule: Optimizer, params: Parameters, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the rule's state of the arrays given by name and key; of the beginning if None."""
+    state = rule.init(params)
+    for name, arrays in (given or {}).items():
+        if name == "step":
+            state[name] = arrays
+            continue
+        vector = Parameters(params.shapes, state[name])
+        for key, array in arrays.items():
+            vector[key] = array
+    return state
+
+
+def _named(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the state with a mapping from key to array in place of each vector."""
+    return {
+        name: value if name == "step" else dict(Parameters(shapes, value))
+        for name, value in state.items()
+    }
