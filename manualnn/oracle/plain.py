@@ -1,0 +1,158 @@
+"""An engine as one writes it from the equations: every line of mathematics a small method.
+
+    Plain()                        an engine behind the protocol, in each case's own dtype
+    Plain(dtype=np.longdouble)     the same in extended precision, whatever the case's dtype
+
+It claims everything that the oracle can judge. Its reason is its subclasses: a mistake (`bugs`) is
+one method overridden, and so is an unusual but right way of computing (`controls`). The passes are
+here, what they are made of in `plain_lines`.
+
+What a call works on stands in attributes (`params`, `state`, `now`, …) that `load` sets anew each
+time, so nothing is remembered from one call to the next.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.options import TABLES, Options, described, kept
+from manualnn.oracle.plain_lines import METHODS, Activations, Losses, Rules
+
+
+class Plain(Activations, Losses, Rules):
+    """A plain engine; see the module."""
+
+    case: Case
+    layers: list[Options]
+    """Each with its place, `i`."""
+    loss: Options
+    rule: Options | None
+    x: Array
+    t: Array
+    params: dict[str, Array]
+    state: dict[str, dict[str, Array]]
+    now: int
+    """The number of the update at hand, from 1."""
+    ys: list[Array]
+    """The input and every layer's output."""
+    grads: dict[str, Array]
+
+    def __init__(self, dtype: Any = None) -> None:
+        self.dtype = None if dtype is None else np.dtype(dtype)
+
+    def capabilities(self) -> dict[str, Any]:
+        """Claim everything."""
+        return {
+            "name": type(self).__name__,
+            "dtypes": ["float64", "float32"],
+            **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
+            "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
+            "accepts_state": True,
+            "max_steps": 1_000_000,
+            "empty_batch": True,
+        }
+
+    def step(self, case: Case) -> Mapping[str, Any]:
+        """Return what the case's steps compute."""
+        with np.errstate(all="ignore"):
+            self.load(case)
+            for _ in range(case.steps):
+                self.now += 1
+                self.ys = self.forward(self.x)
+                value = self.value(self.loss, self.ys[-1], self.t)
+                dx = self.backward(self.slope(self.loss, self.ys[-1], self.t))
+                if self.rule is not None:
+                    self.update(self.rule)
+        return self.result(value, dx)
+
+    def result(self, value: Any, dx: Array) -> dict[str, Any]:
+        return {
+            "loss": value,
+            "grads": self.grads,
+            "params": self.params,
+            "outputs": self.ys[-1].copy(),
+            "input_grad": dx.copy(),
+            "state": {"step": self.now, **self.state},
+        }
+
+    def load(self, case: Case) -> None:
+        """Take copies of what a case holds."""
+        self.case, self.kind = case, self.dtype or np.dtype(case.dtype)
+        self.layers = [described(spec) for spec in case.layers]
+        for i, layer in enumerate(self.layers):
+            layer.i = i
+        self.loss = described(case.loss)
+        self.rule = described(case.optimizer) if case.optimizer else None
+        self.x = np.array(case.x, self.kind)
+        classes = self.loss.type == "CrossEntropyLoss" and np.ndim(case.t) == 1
+        self.t = np.array(case.t, None if classes else self.kind)
+        self.params = {key: np.array(a, self.kind) for key, a in case.params.items()}
+        self.noise = {key: np.array(a, self.kind) for key, a in (case.noise or {}).items()}
+        self.now = int(case.state["step"]) if case.state else 0
+        self.state = {
+            name: {key: np.array(a, self.kind) for key, a in group.items()}
+            for name, group in (case.state or {}).items()
+            if name != "step"
+        }
+        if self.rule is not None and not case.state:
+            for name in kept(self.rule):
+                self.state[name] = {k: self.first(self.rule, a) for k, a in self.params.items()}
+
+    def forward(self, x: Array) -> list[Array]:
+        ys = [x]
+        for layer in self.layers:
+            ys.append(getattr(self, METHODS[layer.type])(layer, ys[-1]))
+        return ys
+
+    def backward(self, dy: Array) -> Array:
+        self.grads = {}
+        for layer in reversed(self.layers):
+            x, y = self.ys[layer.i], self.ys[layer.i + 1]
+            if layer.type == "Linear":
+                self.grads |= self.linear_grads(layer, x, dy)
+            dy = getattr(self, METHODS[layer.type] + "_backward")(layer, x, y, dy)
+        return dy
+
+    def update(self, rule: Options) -> None:
+        for key, p in self.params.items():
+            s = {name: group[key] for name, group in self.state.items()}
+            self.params[key] = self.updated(rule, key, p, self.grads[key], s)
+            for name, a in s.items():
+                self.state[name][key] = a
+
+    def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
+        """Return the parameter of that key after an update, and write its new state into s."""
+        return getattr(self, METHODS[o.type])(o, p, g, s, self.now)
+
+    def weight(self, o: Options) -> Array:
+        return self.params[f"{o.i}.weight"]
+
+    def linear(self, o: Options, x: Array) -> Array:
+        z = self.matmul(x, self.weight(o).T)
+        return z + self.params[f"{o.i}.bias"] if o.bias else z
+
+    def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
+        grads = {f"{o.i}.weight": self.linear_dW(o, x, dz)}
+        return grads | ({f"{o.i}.bias": self.linear_db(o, dz)} if o.bias else {})
+
+    def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
+        return self.matmul(dz.T, x)
+
+    def linear_db(self, o: Options, dz: Array) -> Array:
+        return np.asarray(self.total(dz, axis=0))
+
+    def linear_backward(self, o: Options, x: Array, z: Array, dz: Array) -> Array:
+        return self.matmul(dz, self.weight(o))
+
+    def dropout(self, o: Options, z: Array) -> Array:
+        mask = self.mask(o)
+        return z if mask is None else mask * z
+
+    def dropout_backward(self, o: Options, z: Array, a: Array, da: Array) -> Array:
+        mask = self.mask(o)
+        return da if mask is None else mask * da
+
+    def mask(self, o: Options) -> Array | None:
+        return self.noise.get(f"{o.i}.mask")
