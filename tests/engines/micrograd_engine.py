@@ -1,0 +1,66 @@
+"""micrograd behind the oracle's protocol: scalars, of which it can add, multiply and rectify some.
+
+    manualnn check tests/engines/micrograd_engine.py:Engine
+
+The sizes are limited because every number is an object, and because its topological sort is
+recursive. It has no optimizer.
+"""
+
+from importlib.metadata import version
+
+import numpy as np
+from micrograd.engine import Value
+
+
+class Engine:
+    def capabilities(self):
+        return {
+            "name": "micrograd",
+            "version": version("micrograd"),
+            "layers": {"Linear": {"bias": "any"}, "ReLU": {}, "Identity": {}},
+            "losses": {"MSELoss": {"reduction": ["mean", "sum", "batchmean"]}},
+            "returns": ["loss", "outputs", "grads", "input_grad"],
+            "max_width": 4,
+            "max_batch": 3,
+            "max_depth": 3,
+        }
+
+    def step(self, case):
+        x, params = values(case.x), {key: values(array) for key, array in case.params.items()}
+        rows = [forward(case, params, row) for row in x]
+        squares = [
+            (y - t) ** 2
+            for row, targets in zip(rows, case.t.tolist(), strict=True)
+            for y, t in zip(row, targets, strict=True)
+        ]
+        divisor = {"mean": len(squares), "batchmean": len(rows), "sum": 1}
+        loss = sum(squares) / divisor[case.loss.get("reduction", "mean")]
+        loss.backward()
+        return {
+            "loss": loss.data,
+            "outputs": numbers("data", rows),
+            "grads": {key: numbers("grad", array) for key, array in params.items()},
+            "input_grad": numbers("grad", x),
+        }
+
+
+def forward(case, params, y):
+    for i, layer in enumerate(case.layers):
+        if layer["type"] == "Linear":
+            weight = params[f"{i}.weight"]
+            bias = params.get(f"{i}.bias", [0.0] * len(weight))
+            y = [
+                sum((w * v for w, v in zip(row, y, strict=True)), b)
+                for row, b in zip(weight, bias, strict=True)
+            ]
+        elif layer["type"] == "ReLU":
+            y = [z.relu() for z in y]
+    return y
+
+
+def values(array):
+    return np.vectorize(Value, otypes=[object])(array.astype(object)).tolist()
+
+
+def numbers(name, nested):
+    return np.vectorize(lambda value: getattr(value, name), otypes=[float])(np.array(nested))

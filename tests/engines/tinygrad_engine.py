@@ -1,0 +1,145 @@
+"""tinygrad behind the oracle's protocol, in float32: its tensors, losses and optimizers.
+
+    manualnn check tests/engines/tinygrad_engine.py:Engine
+
+Its CPU device compiles with clang; where there is none, its PYTHON device interprets, slowly.
+Another one is chosen by the environment's DEV, as with all of tinygrad.
+"""
+
+import os
+import shutil
+from importlib.metadata import version
+
+if "DEV" not in os.environ:
+    os.environ["DEV"] = "CPU" if shutil.which("clang") else "PYTHON"
+
+from tinygrad import Context, Tensor, nn
+
+
+class Engine:
+    def capabilities(self):
+        reductions = {"reduction": ["mean", "sum"]}
+        return {
+            "name": "tinygrad",
+            "version": version("tinygrad"),
+            "dtypes": ["float32"],
+            "layers": {
+                **dict.fromkeys(["Linear", "LeakyReLU"], "any"),
+                **{name: {} for name in ("Identity", "Sigmoid", "Tanh", "ReLU")},
+                **{name: {} for name in ("Softmax", "LogSoftmax")},
+                "Softplus": {"beta": "any"},
+            },
+            "losses": {
+                "MSELoss": reductions,
+                "L1Loss": reductions,
+                "BCELoss": reductions,
+                "BCEWithLogitsLoss": {**reductions, "pos_weight": "any"},
+                "CrossEntropyLoss": {
+                    **reductions,
+                    "label_smoothing": "any",
+                    "ignore_index": "any",
+                },
+            },
+            "optimizers": {
+                "SGD": dict.fromkeys(["momentum", "weight_decay", "nesterov"], "any"),
+                "Adam": {"betas": "any", "eps": "any"},
+                "AdamW": {"betas": "any", "eps": "any", "weight_decay": "any"},
+            },
+            "returns": ["loss", "outputs", "grads", "input_grad", "params", "state"],
+            "max_steps": 5,
+            "max_width": 16,
+            "max_batch": 16,
+            # leaky_relu takes z itself where z is not below 0.
+            "kink": {"LeakyReLU": 1.0},
+        }
+
+    def step(self, case):
+        x = Tensor(case.x)
+        params = {key: Tensor(array).is_param_() for key, array in case.params.items()}
+        rule = optimizer(case.optimizer, list(params.values()))
+        for _ in range(case.steps):
+            for tensor in (x, *params.values()):
+                tensor.grad = None
+            outputs = forward(case, params, x)
+            loss = LOSSES[case.loss["type"]](case.loss, outputs, Tensor(case.t))
+            loss.backward()
+            result = {
+                "loss": loss.item(),
+                "outputs": outputs.numpy(),
+                "grads": {key: tensor.grad.numpy() for key, tensor in params.items()},
+                "input_grad": x.grad.numpy(),
+            }
+            if rule:
+                with Context(TRAINING=1):
+                    rule.step()
+        if rule:
+            result["params"] = {key: tensor.numpy() for key, tensor in params.items()}
+            result["state"] = {"step": case.steps} | {
+                name: {key: tensor.numpy() for key, tensor in zip(params, kept, strict=True)}
+                for name, kept in state(rule).items()
+            }
+        return result
+
+
+def optimizer(spec, params):
+    if spec is None or not params:
+        return None
+    options = {name: value for name, value in spec.items() if name not in {"type", "betas"}}
+    if "betas" in spec:
+        options["b1"], options["b2"] = spec["betas"]
+    return getattr(nn.optim, spec["type"])(params, **options)
+
+
+def state(rule):
+    """SGD is its LARS without the adaption of the rate, Adam and AdamW its LAMB without it."""
+    if isinstance(rule, nn.optim.LARS):
+        return {"momentum_buffer": rule.b} if rule.momentum else {}
+    return {"exp_avg": rule.m, "exp_avg_sq": rule.v}
+
+
+def forward(case, params, y):
+    for i, layer in enumerate(case.layers):
+        if layer["type"] == "Linear":
+            y = y.linear(params[f"{i}.weight"].T, params.get(f"{i}.bias"))
+        else:
+            y = ACTIVATIONS[layer["type"]](layer, y)
+    return y
+
+
+ACTIVATIONS = {
+    "Identity": lambda _, z: z,
+    "Sigmoid": lambda _, z: z.sigmoid(),
+    "Tanh": lambda _, z: z.tanh(),
+    "ReLU": lambda _, z: z.relu(),
+    "LeakyReLU": lambda layer, z: z.leaky_relu(layer.get("negative_slope", 0.01)),
+    "Softplus": lambda layer, z: z.softplus(layer.get("beta", 1.0)),
+    "Softmax": lambda _, z: z.softmax(),
+    "LogSoftmax": lambda _, z: z.log_softmax(),
+}
+
+
+def reduced(loss, terms):
+    return terms.sum() if loss.get("reduction") == "sum" else terms.mean()
+
+
+def bce_with_logits(loss, y, t):
+    pos_weight = loss.get("pos_weight")
+    pos_weight = pos_weight if pos_weight is None else Tensor(pos_weight)
+    return y.binary_crossentropy_logits(t, loss.get("reduction", "mean"), pos_weight)
+
+
+def cross_entropy(loss, y, t):
+    smoothing, reduction = loss.get("label_smoothing", 0.0), loss.get("reduction", "mean")
+    if t.ndim == 2:
+        return y.cross_entropy(t, reduction, smoothing)
+    ignored = loss.get("ignore_index", -100)
+    return y.sparse_categorical_crossentropy(t, ignored, smoothing, reduction)
+
+
+LOSSES = {
+    "MSELoss": lambda loss, y, t: reduced(loss, (y - t).square()),
+    "L1Loss": lambda loss, y, t: reduced(loss, (y - t).abs()),
+    "BCELoss": lambda loss, y, t: y.binary_crossentropy(t, loss.get("reduction", "mean")),
+    "BCEWithLogitsLoss": bce_with_logits,
+    "CrossEntropyLoss": cross_entropy,
+}
