@@ -1,0 +1,121 @@
+"""Messages to and from a process: one JSON object a line, arrays in one of three forms.
+
+    request(seq, case, form, directory)      the line that asks for a case, by `line`
+    reply(line, seq)                         its answer as an `Outcome`; `Fault` where it is none
+    hello(line)                              what an engine claims
+
+A form is "list", "base64" or "safetensors"; for the last, the arrays are in a file in `directory`.
+An answer may mix the forms as it likes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import PROTOCOL, Array, Case, based, listed, unlisted
+from manualnn.oracle.failures import EngineError, Fault, shortened
+from manualnn.oracle.findings import Outcome
+
+HELLO = {"type": "hello", "protocol": PROTOCOL}
+STOP = {"type": "stop"}
+
+
+def line(message: Mapping[str, Any]) -> bytes:
+    """Return a message as a line."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def request(seq: int, case: Case, form: str, directory: Path | None = None) -> bytes:
+    """Return the line that asks for a case; given a directory, its arrays are in a file there."""
+    message: dict[str, Any] = {"type": "run", "seq": seq}
+    if directory is not None:
+        path = directory / "case.safetensors"
+        _save(path, case)
+        message["directory"] = str(directory)
+        message["case"] = case.to_json(lambda name, _: {"path": str(path), "key": name})
+    else:
+        message["case"] = case.to_json(_WRITERS[form])
+    return line(message)
+
+
+def reply(text: bytes, seq: int) -> Outcome:
+    """Return the outcome that a line tells of, the result's arrays read but not judged."""
+    message = _message(text)
+    kind = message.get("type")
+    if kind not in _KINDS:
+        raise Fault("garbage", f"a reply has type {kind!r}; known are {', '.join(_KINDS)}.")
+    if message.get("seq") != seq:
+        raise Fault(
+            "garbage", f"the reply has seq {message.get('seq')!r}; it has to be {seq}, as asked."
+        )
+    content = message.get(_KINDS[kind])
+    if kind == "ok":
+        return Outcome(result=_arrays("result", content, {}))
+    text_of = content if isinstance(content, str) else json.dumps(content)
+    if kind == "skipped":
+        return Outcome(skipped=text_of)
+    raise Fault("error", text_of)
+
+
+def hello(text: bytes) -> dict[str, Any]:
+    """Return what an engine claims in its first line."""
+    message = _message(text)
+    if message.get("type") != "hello":
+        raise Fault("garbage", f"the first line has type {message.get('type')!r}, not 'hello'.")
+    return {name: value for name, value in message.items() if name != "type"}
+
+
+def safetensors() -> Any:
+    """Return the module that reads and writes such files; EngineError where it is not installed."""
+    try:
+        from safetensors import numpy as files
+    except ImportError as error:
+        raise EngineError(
+            "arrays by path need safetensors, which is not installed; pip install "
+            '\'manualnn[cli]\', or let the engine claim "arrays": "base64".'
+        ) from error
+    return files
+
+
+_KINDS = {"ok": "result", "skipped": "reason", "errored": "trace"}
+_WRITERS = {"list": lambda _, array: listed(array), "base64": lambda _, array: based(array)}
+
+
+def _message(text: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Fault(
+            "garbage", f"a line on stdout is no JSON ({error}): {shortened(text)}"
+        ) from error
+    if not isinstance(message, dict):
+        raise Fault("garbage", f"a line on stdout is no JSON object: {shortened(text)}")
+    return message
+
+
+def _arrays(name: str, value: Any, files: dict[str, Any]) -> Any:
+    """Return a result with arrays in place of their forms, its mappings kept."""
+    array = isinstance(value, Mapping) and not value.keys().isdisjoint({"base64", "data", "path"})
+    if isinstance(value, Mapping) and not array:
+        return {key: _arrays(f"{name}.{key}", entry, files) for key, entry in value.items()}
+    try:
+        if isinstance(value, Mapping) and "path" in value:
+            return _load(value["path"], files)[value["key"]]
+        return unlisted(value, None)
+    except Exception as error:
+        slip = f"has no {error}" if isinstance(error, KeyError) else str(error)
+        raise Fault("malformed", f"{name} is no array: {slip}") from error
+
+
+def _save(path: Path, case: Case) -> None:
+    arrays = {name: np.ascontiguousarray(array) for name, array in case.arrays().items()}
+    safetensors().save_file(arrays, str(path))
+
+
+def _load(path: str, files: dict[str, Any]) -> Mapping[str, Array]:
+    if path not in files:
+        files[path] = safetensors().load_file(path)
+    return files[path]
