@@ -1,0 +1,123 @@
+"""What engines comply with, as a table in Markdown: features are rows, engines are columns.
+
+    to_markdown([report, …])        the table, with footnotes
+
+A layer, loss, optimizer or provocation is judged by the numbers of its own recipe: loss, outputs,
+gradients, updates. Every other judgement (a metamorphic relation, memory, determinism) is a row of
+its own, over all recipes. A cell is the worst that happened; its footnote tells why.
+
+    ✓   passed                        ✗   wrong numbers, or a promise broken
+    –   not claimed                   e   an error, a crash, a hang or garbage
+    s   claimed, and every case skipped
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from manualnn.oracle.findings import CheckResult, Report
+from manualnn.oracle.report import engine_name
+from manualnn.oracle.wording import entry_line
+
+NUMBERS = ("outputs", "loss", "grads", "input_grad", "params", "state", "numerical", "exact", "*")
+"""Judgements of the numbers themselves; "*" stands for all of them."""
+GROUPS = {
+    "layer": "Layers",
+    "loss": "Losses",
+    "optimizer": "Optimizers",
+    "provocation": "Provocations",
+    "relation": "Relations, memory, determinism",
+}
+LEGEND = (
+    "✓ passed, ✗ wrong numbers or a broken promise, – not claimed, "
+    "s every case skipped, e error or crash"
+)
+
+Row = tuple[str, str]
+"""Its group and its name."""
+
+_WORST = ("e", "✗", "✓", "s", "–")
+
+
+def to_markdown(reports: Sequence[Report]) -> str:
+    """Return the table of one report or several."""
+    tables = [_cells(report) for report in reports]
+    rows = sorted({row for table in tables for row in table}, key=_place(tables))
+    notes: dict[str, int] = {}
+    lines = [_line(["", *map(engine_name, reports)]), _line(["---", *[":-:"] * len(reports)])]
+    group = ""
+    for row in rows:
+        if row[0] != group:
+            group = row[0]
+            lines.append(_line([f"**{GROUPS[group]}**", *[""] * len(reports)]))
+        cells = [_cell(table.get(row, []), notes) for table in tables]
+        lines.append(_line([row[1], *cells]))
+    lines += ["", LEGEND + "."]
+    for note, number in notes.items():
+        lines += ["", f"{number}. {note}"]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(report: Report) -> dict[Row, list[CheckResult]]:
+    """Return the results that belong to each row, rows in the order of the report."""
+    cells: dict[Row, list[CheckResult]] = {}
+    for result in report.results:
+        recipe, _, judgement = result.id.partition(":")
+        kind, _, name = recipe.partition(".")
+        if judgement not in NUMBERS:
+            row = ("relation", judgement)
+        elif kind in GROUPS and name:
+            row = (kind, name)
+        else:
+            row = ("provocation", recipe)
+        cells.setdefault(row, []).append(result)
+    return cells
+
+
+def _place(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int]]:
+    order = list(dict.fromkeys(row for table in tables for row in table))
+    return lambda row: (list(GROUPS).index(row[0]), order.index(row))
+
+
+def _cell(results: Sequence[CheckResult], notes: dict[str, int]) -> str:
+    marks = [_mark(result) for result in results] or ["–"]
+    worst = min(marks, key=_WORST.index)
+    if worst not in {"✗", "e"}:
+        return worst
+    told = dict.fromkeys(_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst)
+    numbers = [notes.setdefault(note, len(notes) + 1) for note in told]
+    return f"{worst} <sup>{', '.join(map(str, sorted(numbers)))}</sup>"
+
+
+def _mark(result: CheckResult) -> str:
+    if result.status in {"passed", "unexpected"}:
+        return "✓"
+    if result.status in {"not_claimed", "skipped"}:
+        return "–" if result.status == "not_claimed" else "s"
+    faults = [finding.kind for finding in result.findings if finding.kind != "wrong"]
+    return "e" if result.status == "errored" or faults else "✗"
+
+
+def _note(result: CheckResult) -> str:
+    """Return why a check failed: the reason for expecting it, the likely cause, or what is seen."""
+    if result.status == "expected":
+        return _inline(result.reason)
+    if not result.findings:
+        return _inline(result.reason or result.sentence)
+    finding = result.findings[0]
+    diagnosis = finding.diagnosis
+    if diagnosis is not None and diagnosis.likely:
+        cause = " or ".join(f"{cause.title}: `{cause.wrong}`" for cause in diagnosis.likely)
+        return _inline(f"{cause} in place of `{diagnosis.likely[0].right}`")
+    if finding.kind != "wrong":
+        return _inline(f"{finding.kind}: {''.join(finding.message.strip().splitlines()[-1:])}")
+    if diagnosis is not None:
+        return _inline(" ".join(filter(None, (diagnosis.scope, diagnosis.ratio, diagnosis.when))))
+    seen = f"`{entry_line(finding.entries[0])}`" if finding.entries else ""
+    return _inline(f"{finding.message or result.sentence} {seen}")
+
+
+def _inline(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

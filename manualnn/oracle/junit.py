@@ -1,0 +1,76 @@
+"""A report as JUnit XML, which CI servers read.
+
+    to_junit(report, failures)      the text of the file
+
+One testcase a check: failure where numbers are wrong or an expected failure passes, error where
+the engine fails, skipped where it is not claimed, not taken or expected to fail. The last testcase
+is the run as a whole, an error if it is worth little. XML has no control characters; they are
+written as Python escapes.
+"""
+
+from xml.etree import ElementTree as ET
+
+from manualnn.oracle.findings import CheckResult, Report
+from manualnn.oracle.report import FAILING, Teller, engine_name
+from manualnn.oracle.wording import printable
+
+WHOLE = "the run as a whole"
+"""Name of the last testcase."""
+
+_TAGS = {
+    "failed": "failure",
+    "errored": "error",
+    "unexpected": "failure",
+    "expected": "skipped",
+    "not_claimed": "skipped",
+    "skipped": "skipped",
+}
+
+
+def to_junit(report: Report, failures: str | None = None) -> str:
+    """Return a report as XML; with `failures`, each finding has the command that replays it."""
+    teller = Teller(report.target, engine_name(report), failures)
+    tags = [_TAGS.get(result.status) for result in report.results]
+    suite = ET.Element(
+        "testsuite",
+        name=printable(f"manualnn check {report.target}"),
+        tests=str(len(tags) + 1),
+        failures=str(tags.count("failure")),
+        errors=str(tags.count("error") + bool(report.problems)),
+        skipped=str(tags.count("skipped")),
+        time=f"{report.seconds:.3f}",
+    )
+    properties = ET.SubElement(suite, "properties")
+    for name in ("profile", "seed", "truth", "cases", "entries"):
+        ET.SubElement(
+            properties, "property", name=name, value=printable(str(getattr(report, name)))
+        )
+    for result, tag in zip(report.results, tags, strict=True):
+        recipe, _, judgement = result.id.partition(":")
+        case = ET.SubElement(
+            suite, "testcase", classname=f"manualnn.check.{recipe}", name=judgement, time="0"
+        )
+        if tag is not None:
+            _add(case, tag, result.status, *_told(result, teller))
+    whole = ET.SubElement(suite, "testcase", classname="manualnn.check", name=WHOLE, time="0")
+    if report.problems:
+        _add(whole, "error", "problem", report.problems[0], "\n".join(report.problems))
+    suites = ET.Element("testsuites")
+    suites.append(suite)
+    ET.indent(suites)
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{ET.tostring(suites, encoding='unicode')}\n"
+
+
+def _told(result: CheckResult, teller: Teller) -> tuple[str, str]:
+    """Return a line, and the whole text, of a check that did not simply pass."""
+    if result.status in FAILING and result.findings:
+        finding = result.findings[0]
+        return finding.message or result.sentence, teller.tell(result)
+    status = result.status.replace("_", " ")
+    return f"{status}: {result.reason}" if result.reason else status, ""
+
+
+def _add(case: ET.Element, tag: str, kind: str, message: str, text: str) -> None:
+    first = message.strip().splitlines()[:1]
+    element = ET.SubElement(case, tag, type=kind, message=printable("".join(first)))
+    element.text = printable(text)

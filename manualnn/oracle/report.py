@@ -1,0 +1,212 @@
+"""The report that a person reads: each finding with its cause, and what the whole run is worth.
+
+    text(report, failures)      the report; `failures` is the folder that `replay.save` wrote to
+    Teller(report.target, …)    the findings of one check after another, while they come
+    summary(report)             counts, sharpness, truth, and a verdict in plain words
+
+Findings with the same likely cause are one mistake: the first is told in full, the others in a
+line each.
+"""
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from manualnn.oracle.findings import CheckResult, Diagnosis, Finding, Report
+from manualnn.oracle.wording import case_line, case_numbers, counted, entry_line, printable, wrapped
+
+FAILING = ("failed", "errored")
+ENTRIES = 6
+"""Quantities told of a finding; the rest are counted."""
+TRACE = 12
+"""Lines told of an engine's own message: the last ones."""
+
+_UNDIAGNOSED = ("undiagnosed",)
+
+Paint = Callable[[str, str], str]
+"""paint(text, kind) colours a text; kind is "bad" or "good"."""
+
+
+def text(report: Report, failures: str | None = None) -> str:
+    """Return the whole report; with `failures`, each finding has the command that replays it."""
+    teller = Teller(report.target, engine_name(report), failures)
+    blocks = [teller.tell(result) for result in report.results if result.status in FAILING]
+    return "\n\n".join([*blocks, summary(report)]) + "\n"
+
+
+def summary(report: Report, paint: Paint = lambda text, _: text) -> str:
+    """Return what became of all checks, what that is worth, and a verdict."""
+    lines: list[str] = []
+    for status in ("unexpected", "expected", "skipped", "not_claimed"):
+        for reason, ids in _by_reason(report, status).items():
+            told = ", ".join(ids) + (f": {reason}" if reason else "")
+            lines += wrapped(told, status.replace("_", " "), indent=0)
+    if lines:
+        lines.append("")
+    for label, told in _figures(report):
+        lines += wrapped(told, label, indent=0)
+    for problem in report.problems:
+        lines += wrapped(problem, "problem", indent=0)
+    first, *rest = wrapped(verdict(report), "verdict", indent=0)
+    kind = "bad" if report.exit_code else "good"
+    return "\n".join([*lines, *(paint(line, kind) for line in (first, *rest))])
+
+
+def verdict(report: Report) -> str:
+    """Return in a sentence or two whether the engine is right, as far as it was judged."""
+    name, counts = engine_name(report), report.counts()
+    bad = counts["failed"] + counts["errored"]
+    judged = bad + counts["passed"] + counts["expected"] + counts["unexpected"]
+    if bad:
+        causes = Counter(
+            _cause(r.findings[0].diagnosis) if r.findings else "unknown"
+            for r in report.results
+            if r.status in FAILING
+        )
+        listing = "; ".join(f"{cause} ({counted(n, 'check')})" for cause, n in causes.most_common())
+        return f"{name} is wrong: {bad} of {counted(judged, 'check')} failed. Likely: {listing}."
+    if counts["unexpected"]:
+        return (
+            f"{name} is better than expected: {counted(counts['unexpected'], 'expected failure')} "
+            "passed. Remove what no longer fails from the file of expected failures."
+        )
+    if report.problems:
+        return f"{name}: no check failed, but that is worth little: see the problems above."
+    known = (
+        f", but for {counted(counts['expected'], 'known failure')}" if counts["expected"] else ""
+    )
+    return f"{name} is right in what it claims, as far as {counted(judged, 'check')} tell{known}."
+
+
+def engine_name(report: Report) -> str:
+    """Return the engine's name with its version."""
+    return f"{report.capabilities.name} {report.capabilities.version}".strip()
+
+
+class Teller:
+    """Tells findings, one check after another; remembers the causes that it has told of."""
+
+    def __init__(
+        self,
+        target: str,
+        engine: str,
+        failures: str | None = None,
+        paint: Paint = lambda text, _: text,
+    ) -> None:
+        self.target, self.engine, self.failures, self.paint = target, engine, failures, paint
+        self.told: dict[tuple[str, ...], str] = {}
+        """The check that was told in full, for every cause."""
+
+    def tell(self, result: CheckResult) -> str:
+        """Return what is to be told of a check that failed: in full, or in a line."""
+        if not result.findings:
+            return "\n".join(wrapped(f"{self._head(result.id)}  {result.reason}", indent=0))
+        finding = result.findings[0]
+        family = _family(finding)
+        if family in self.told:
+            what = _briefly(finding)
+            like = "not diagnosed" if family == _UNDIAGNOSED else f"as {self.told[family]}"
+            line = f"{self._head(result.id)}  {like}: {what}"
+            return "\n".join(wrapped(line, indent=0))
+        self.told[family] = result.id
+        return self.in_full(finding, result.sentence)
+
+    def in_full(self, finding: Finding, sentence: str) -> str:
+        """Return everything that is known of a finding."""
+        word = "FAIL" if finding.kind == "wrong" else finding.kind.upper()
+        lines = [f"{self._head(finding.check, word)}  {self.engine} ({finding.case.dtype})"]
+        lines += wrapped(sentence, "asserts")
+        lines += wrapped(case_line(finding.case), "minimal" if finding.minimal else "case")
+        for numbers in case_numbers(finding.case):
+            lines += wrapped(numbers, " ")
+        if finding.case.note:
+            lines += wrapped(finding.case.note, "provokes")
+        if finding.message:
+            lines += wrapped(_tail(finding.message), "message")
+        lines += [f"  {entry_line(entry)}" for entry in finding.entries[:ENTRIES]]
+        if len(finding.entries) > ENTRIES:
+            lines.append(f"  … and {len(finding.entries) - ENTRIES} more quantities")
+        if finding.diagnosis is not None:
+            lines += _explained(finding.diagnosis, finding.kind)
+        if self.failures is not None:
+            lines += wrapped(replay_command(self.target, finding, self.failures), "replay")
+        return "\n".join(lines)
+
+    def _head(self, check: str, word: str = "FAIL") -> str:
+        return f"{self.paint(word, 'bad')}  {check}"
+
+
+def replay_command(target: str, finding: Finding, failures: str) -> str:
+    """Return the command that judges a finding's case once more."""
+    command = ["manualnn", "check", target, "--replay", finding.case.id]
+    if failures != ".manualnn":
+        command += ["--failures", failures]
+    return shlex.join(command)
+
+
+def _explained(diagnosis: Diagnosis, kind: str) -> Iterator[str]:
+    for label, told in (
+        ("scope", diagnosis.scope),
+        ("ratio", diagnosis.ratio),
+        ("when", diagnosis.when),
+    ):
+        if told:
+            yield from wrapped(told, label)
+    for cause in diagnosis.likely:
+        yield from wrapped(f"{cause.title} [{cause.bug}]", "likely")
+        yield from wrapped(cause.wrong, "  wrong")
+        yield from wrapped(cause.right, "  right")
+    if len(diagnosis.likely) > 1:
+        yield from wrapped("these cases do not tell the causes apart", " ")
+    if not diagnosis.likely and kind == "wrong":
+        yield from wrapped("unknown: no mistake of the catalogue gives these numbers", "likely")
+
+
+def _family(finding: Finding) -> tuple[str, ...]:
+    """Return what findings with the same cause have in common."""
+    diagnosis = finding.diagnosis
+    if diagnosis is not None and diagnosis.likely:
+        return ("cause", *(cause.bug for cause in diagnosis.likely))
+    if finding.kind != "wrong":
+        return (finding.kind, _tail(finding.message, 1))
+    if diagnosis is None:
+        return _UNDIAGNOSED
+    return ("unknown", diagnosis.first, diagnosis.ratio, diagnosis.when)
+
+
+def _briefly(finding: Finding) -> str:
+    if finding.kind != "wrong" or not finding.entries:
+        return _tail(finding.message, 1)
+    return entry_line(finding.entries[0])
+
+
+def _tail(message: str, lines: int = TRACE) -> str:
+    return printable("\n".join(message.strip().splitlines()[-lines:]))
+
+
+def _cause(diagnosis: Diagnosis | None) -> str:
+    if diagnosis is None or not diagnosis.likely:
+        return "unknown"
+    return " or ".join(cause.title for cause in diagnosis.likely)
+
+
+def _by_reason(report: Report, status: str) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for result in report.results:
+        if result.status == status:
+            reasons.setdefault(result.reason, []).append(result.id.removesuffix(":*"))
+    return reasons
+
+
+def _figures(report: Report) -> Iterator[tuple[str, str]]:
+    counts = report.counts()
+    yield "checks", ", ".join(f"{n:,} {status.replace('_', ' ')}" for status, n in counts.items())
+    rate = f" ({report.cases / report.seconds:,.0f} a second)" if report.seconds else ""
+    yield "cases", f"{report.cases:,} in {report.seconds:.1f} s{rate}"
+    yield " ", f"{report.entries:,} numbers compared; profile {report.profile}, seed {report.seed}"
+    sharpness = ", ".join(f"{value:.1g} ({dtype})" for dtype, value in report.sharpness.items())
+    yield "sharpness", f"median of bound/|value|: {sharpness or 'nothing was compared'}"
+    yield " ", f"{report.undecided:.2%} of slopes at kinks undecided by rounding"
+    yield "truth", report.truth
+    for relaxation in report.capabilities.relaxations():
+        yield "relaxed", relaxation

@@ -1,0 +1,121 @@
+"""A report as JSON, for other programs and for later.
+
+    to_json(report)       a mapping that `json.dumps` writes
+    from_json(content)    the report again; ReportError where it is none
+
+Schema 1:
+
+    schema, target, profile, seed, truth, cases, entries, undecided, seconds, problems
+    capabilities      what the engine claims, as it is read
+    relaxations       a sentence for every bound that a claim widens
+    sharpness         {"float64": median of bound / |value|, …}
+    counts            {"passed": 400, "failed": 2, …}: checks of each status
+    exit_code         0 well, 1 failed, 3 worth little
+    results           [{id, sentence, status, cases, skipped, reason, findings}]
+      findings        [{check, kind, message, entries, right, minimal, case_id, case, diagnosis}]
+        entries       [{quantity, index, got, expected, bound, wrong, size}]
+        diagnosis     null or {first, scope, ratio, when, likely: [{bug, title, wrong, right}]}
+
+Numbers that JSON does not have are the strings "NaN", "Infinity" and "-Infinity". A finding's calls
+are left out: its check and its case tell them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.claims import Capabilities, ClaimError
+from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Finding, Report
+
+SCHEMA = 1
+
+
+class ReportError(ValueError):
+    """The content is no report of this schema."""
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a report as a mapping of plain values."""
+    plain = {entry.name: getattr(report, entry.name) for entry in fields(report)}
+    plain |= {
+        "schema": SCHEMA,
+        "capabilities": asdict(report.capabilities),
+        "relaxations": report.capabilities.relaxations(),
+        "counts": report.counts(),
+        "exit_code": report.exit_code,
+        "results": [_result(result) for result in report.results],
+    }
+    return _plain(plain)
+
+
+def from_json(content: Any) -> Report:
+    """Return the report that `to_json` was given; findings have their case as their only call."""
+    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+        got = content.get("schema") if isinstance(content, Mapping) else content
+        raise ReportError(f"this is no report of schema {SCHEMA}: its 'schema' is {got!r}.")
+    derived = {"schema", "relaxations", "counts", "exit_code"}
+    values = {name: value for name, value in content.items() if name not in derived}
+    try:
+        values["capabilities"] = Capabilities.read(values["capabilities"])
+        values["results"] = [_read_result(result) for result in values["results"]]
+        for name in ("undecided", "seconds"):
+            values[name] = float(values[name])
+        values["sharpness"] = {k: float(v) for k, v in values["sharpness"].items()}
+        return Report(**values)
+    except (AttributeError, KeyError, TypeError, ClaimError) as error:
+        raise ReportError(f"this is no complete report of schema {SCHEMA}: {error!r}.") from error
+
+
+def _result(result: CheckResult) -> dict[str, Any]:
+    plain = {entry.name: getattr(result, entry.name) for entry in fields(result)}
+    return plain | {"findings": [_finding(finding) for finding in result.findings]}
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    plain = {
+        entry.name: getattr(finding, entry.name)
+        for entry in fields(finding)
+        if entry.name != "calls"
+    }
+    return plain | {
+        "case_id": finding.case.id,
+        "case": finding.case.to_json(),
+        "entries": [asdict(entry) for entry in finding.entries],
+        "diagnosis": finding.diagnosis and asdict(finding.diagnosis),
+    }
+
+
+def _read_result(content: Mapping[str, Any]) -> CheckResult:
+    return CheckResult(**{**content, "findings": [_read_finding(f) for f in content["findings"]]})
+
+
+def _read_finding(content: Mapping[str, Any]) -> Finding:
+    values = {name: value for name, value in content.items() if name != "case_id"}
+    case = values["case"] = Case.from_json(values["case"])
+    values["entries"] = tuple(_read_entry(entry) for entry in values["entries"])
+    values["right"] = tuple(values["right"])
+    if values["diagnosis"] is not None:
+        likely = tuple(Cause(**cause) for cause in values["diagnosis"]["likely"])
+        values["diagnosis"] = Diagnosis(**{**values["diagnosis"], "likely": likely})
+    return Finding(calls=(case,), **values)
+
+
+def _read_entry(content: Mapping[str, Any]) -> Entry:
+    numbers = {name: float(content[name]) for name in ("got", "expected", "bound")}
+    return Entry(**{**content, "index": tuple(content["index"]), **numbers})
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: lists, strings, finite numbers."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, np.generic):
+        return _plain(float(value) if isinstance(value, np.floating) else value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value

@@ -1,0 +1,142 @@
+"""Cases, entries and numbers in words that a person reads.
+
+    case_line(case)       "2→3 Tanh 3→1, MSELoss mean, N=3, SGD lr=0.5, float64"
+    case_numbers(case)    its arrays, a line each; none where they are many
+    entry_line(entry)     "grads.0.weight[1,0]  got 0.4500  truth 0.3000  |err| 0.15  bound 3e-17"
+    counted(2, "case")    "2 cases"
+    wrapped(text, label)  lines of at most WIDTH columns, hanging under their label
+    printable(text)       what neither a terminal nor XML trips over
+
+Numbers have the digits that tell them apart.
+"""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.findings import Entry
+from manualnn.oracle.options import LOSSES, TABLES
+
+WIDTH = 100
+"""Columns of a report."""
+FEW = 40
+"""So many numbers of a case are shown, and no more."""
+LABEL = 12
+"""Columns of the label in front of a text."""
+
+_UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def case_line(case: Case) -> str:
+    """Return a case in one line: network, loss, batch, optimizer, dtype."""
+    parts = [
+        " ".join(map(_layer, case.layers)) or f"no layers, {counted(case.widths[0], 'column')}"
+    ]
+    reduction = case.loss.get("reduction", LOSSES[case.loss["type"]]["reduction"])
+    parts.append(" ".join([case.loss["type"], reduction, *_options("losses", case.loss)]))
+    parts.append(f"N={case.n}")
+    if case.optimizer is not None:
+        options = _options("optimizers", case.optimizer)
+        parts.append(" ".join([case.optimizer["type"], *options]))
+    if case.state is not None:
+        parts.append(f"after {counted(int(case.state['step']), 'update')}")
+    if case.steps != 1:
+        parts.append(counted(case.steps, "update"))
+    return ", ".join([*parts, case.dtype])
+
+
+def case_numbers(case: Case) -> list[str]:
+    """Return a line for every array of a small case, and none of a large one."""
+    arrays = case.arrays()
+    if sum(array.size for array in arrays.values()) > FEW:
+        return []
+    return [f"{name.removeprefix('params.')} = {_array(a)}" for name, a in arrays.items()]
+
+
+def entry_line(entry: Entry) -> str:
+    """Return what an entry is, what it has to be, and how far off it may be."""
+    index = f"[{','.join(map(str, entry.index))}]" if entry.index else ""
+    got, truth = _told_apart(entry.got, entry.expected)
+    line = (
+        f"{entry.quantity}{index}  got {got}  truth {truth}  "
+        f"|err| {abs(entry.got - entry.expected):.2g}  bound {entry.bound:.1g}"
+    )
+    return line if entry.size == 1 else f"{line}  ({entry.wrong} of {entry.size} wrong)"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are, as in: 1 case, 2,000 cases."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def wrapped(text: str, label: str = "", indent: int = 2) -> list[str]:
+    """Return the lines of a text; those of several lines are kept apart."""
+    start = " " * indent + label.ljust(LABEL)
+    hanging = " " * len(start)
+    lines: list[str] = []
+    for paragraph in text.splitlines() or [""]:
+        lines += textwrap.wrap(
+            paragraph,
+            WIDTH,
+            initial_indent=hanging if lines else start,
+            subsequent_indent=hanging,
+            break_on_hyphens=False,
+        ) or [hanging.rstrip()]
+    return lines
+
+
+def printable(text: str) -> str:
+    """Return a text that neither a terminal nor XML trips over: other characters as escapes."""
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _layer(layer: Mapping[str, Any]) -> str:
+    options = _options("layers", layer)
+    if layer["type"] == "Linear":
+        sizes = f"{layer['in_features']}→{layer['out_features']}"
+        return sizes if layer.get("bias", True) else f"{sizes}(no bias)"
+    return f"{layer['type']}({', '.join(options)})" if options else str(layer["type"])
+
+
+def _options(kind: str, spec: Mapping[str, Any]) -> list[str]:
+    """Return the options that are not the default, but for those told elsewhere."""
+    defaults = TABLES[kind][spec["type"]]
+    left_out = {"type", "in_features", "out_features", "reduction"}
+    return [
+        f"{name}={_value(value)}"
+        for name, value in spec.items()
+        if name not in left_out and (name == "lr" or _value(value) != _value(defaults[name]))
+    ]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool | str | None):
+        return str(value)
+    array = np.asarray(value)
+    return f"{array.item():g}" if array.ndim == 0 and _short(array.item()) else _array(array)
+
+
+def _short(number: float) -> bool:
+    return float(f"{number:g}") == number
+
+
+def _array(array: Array) -> str:
+    """Return numbers with as many digits as tell them from their neighbours, in one line."""
+    if not np.size(array):
+        return f"[] {np.shape(array)}"
+    if np.ndim(array) == 0:
+        return str(np.asarray(array)[()])
+    return f"[{', '.join(map(_array, array))}]"
+
+
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers with the digits that show how they differ."""
+    for digits in range(4, 18):
+        shown = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if not np.isfinite(a - b) or abs(float(shown[0]) - float(shown[1])) > abs(a - b) / 2 > 0:
+            return shown
+    return f"{a:.17g}", f"{b:.17g}"

@@ -1,0 +1,428 @@
+"""Reports: what a person, a program, a CI server and a reader of the README are told."""
+
+import json
+import math
+import re
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.compliance import to_markdown
+from manualnn.oracle.findings import (
+    STATUSES,
+    Cause,
+    CheckResult,
+    Diagnosis,
+    Entry,
+    Finding,
+    Report,
+)
+from manualnn.oracle.junit import WHOLE, to_junit
+from manualnn.oracle.report import summary, text
+from manualnn.oracle.report_json import ReportError, from_json, to_json
+from manualnn.oracle.wording import WIDTH, case_line, case_numbers, entry_line
+
+CASE = Case(
+    layers=({"type": "Linear", "in_features": 2, "out_features": 1}, {"type": "Tanh"}),
+    loss={"type": "MSELoss"},
+    params={"0.weight": np.array([[0.5, 0.1]]), "0.bias": np.array([0.25])},
+    x=np.array([[1.0, 2.0], [3.0, 4.0], [-1.0, 0.0]]),
+    t=np.array([[1.0], [0.0], [1.0]]),
+    optimizer={"type": "SGD", "lr": 0.5, "momentum": 0.9, "nesterov": False},
+)
+CAUSE = Cause("n-minus-one", "divides by N − 1", "dW = dzᵀx / (N − 1)", "dW = dzᵀx / N")
+KNOWN = Diagnosis("grads.0.weight", "every entry of grads.0.weight", "1.5 = N/(N−1)", "", (CAUSE,))
+UNKNOWN = Diagnosis("loss", "only the loss", "", "only when N equals a width")
+ENTRY = Entry("grads.0.weight", (0, 1), 0.45, 0.3, 3e-17, wrong=2, size=2)
+
+
+def finding(check="loss.MSELoss.mean:grads", **changes):
+    values = {
+        "check": check,
+        "case": CASE,
+        "calls": (CASE,),
+        "message": "the gradients are wrong",
+        "entries": (ENTRY,),
+        "right": ("outputs", "loss"),
+        "minimal": True,
+        "diagnosis": KNOWN,
+    } | changes
+    return Finding(**values)
+
+
+def failing(check, status="failed", **changes):
+    return CheckResult(check, "Every gradient is right.", status, 3, 0, [finding(check, **changes)])
+
+
+def report(*results, problems=(), **changes):
+    claims = Capabilities.read(
+        {
+            "name": "mytoy",
+            "version": "0.2",
+            "layers": ["Linear", "Tanh"],
+            "losses": {"MSELoss": {"reduction": ["mean", "sum"]}},
+            "accumulate_dtype": "float32",
+        }
+    )
+    values = {
+        "cases": 1234,
+        "entries": 56789,
+        "sharpness": {"float64": 3e-15, "float32": math.inf},
+        "seconds": 2.0,
+    } | changes
+    return Report(
+        "mytoy:Engine",
+        claims,
+        "quick",
+        7,
+        "longdouble",
+        list(results),
+        problems=[*problems],
+        **values,
+    )
+
+
+PASSED = CheckResult("layer.Tanh:outputs", "Outputs are right.", "passed", 25)
+EVERY_STATUS = report(
+    PASSED,
+    failing("loss.MSELoss.mean:grads"),
+    failing("loss.MSELoss.sum:loss", diagnosis=UNKNOWN),
+    failing(
+        "layer.Tanh:memory.inputs",
+        "errored",
+        kind="crash",
+        message="exit \x00 code\x1b 139",
+        diagnosis=None,
+    ),
+    CheckResult(
+        "kinks:grads", "Kinks are.", "expected", 2, 0, [finding("kinks:grads")], "slope 1 at 0"
+    ),
+    CheckResult("lattice:exact", "Integers are exact.", "unexpected", 4, reason="line 3 names it"),
+    CheckResult("layer.ReLU:*", "", "not_claimed", reason="ReLU"),
+    CheckResult("shapes:grads", "Any shape.", "skipped", 0, 5, reason="too large for me"),
+    problems=["only 3 cases ran"],
+)
+
+
+def squeezed(words):
+    return " ".join(words.split())
+
+
+# A case and an entry, in words
+
+
+def test_a_case_is_one_readable_line():
+    assert case_line(CASE) == "2→1 Tanh, MSELoss mean, N=3, SGD lr=0.5 momentum=0.9, float64"
+
+
+def test_only_options_that_are_not_the_default_are_told():
+    case = CASE.but(
+        layers=(
+            {"type": "Linear", "in_features": 2, "out_features": 3, "bias": False},
+            {"type": "LeakyReLU", "negative_slope": 0.01},
+            {"type": "LeakyReLU", "negative_slope": 0.25},
+        ),
+        loss={"type": "CrossEntropyLoss", "reduction": "sum", "weight": [1.0, 2.0, 0.5]},
+        optimizer={"type": "Adam", "betas": (0.9, 0.999), "amsgrad": True},
+        dtype="float32",
+        state={"step": 17, "exp_avg": {}},
+        steps=2,
+    )
+    assert case_line(case) == (
+        "2→3(no bias) LeakyReLU LeakyReLU(negative_slope=0.25), "
+        "CrossEntropyLoss sum weight=[1.0, 2.0, 0.5], N=3, Adam amsgrad=True, "
+        "after 17 updates, 2 updates, float32"
+    )
+
+
+def test_a_network_without_layers_is_told_as_one():
+    case = CASE.but(layers=(), params={}, optimizer=None)
+    assert case_line(case) == "no layers, 2 columns, MSELoss mean, N=3, float64"
+
+
+def test_the_numbers_of_a_small_case_are_shown_so_that_they_can_be_typed_in():
+    lines = dict(line.split(" = ") for line in case_numbers(CASE))
+    assert lines.keys() == {"x", "t", "0.weight", "0.bias"}
+    assert json.loads(lines["0.weight"]) == [[0.5, 0.1]]
+    exact = CASE.but(x=np.array([[1 / 3, np.nextafter(2, 3)]] * 3))
+    shown = dict(line.split(" = ") for line in case_numbers(exact))["x"]
+    assert eval(shown) == exact.x.tolist()  # noqa: S307
+
+
+def test_the_numbers_of_a_large_case_are_not_shown():
+    assert case_numbers(CASE.but(x=np.zeros((30, 2)))) == []
+
+
+def test_an_entry_tells_got_truth_error_and_bound():
+    assert entry_line(ENTRY) == (
+        "grads.0.weight[0,1]  got 0.45  truth 0.3  |err| 0.15  bound 3e-17  (2 of 2 wrong)"
+    )
+    assert entry_line(Entry("loss", (), math.nan, 2.0, 0.0)) == (
+        "loss  got nan  truth 2  |err| nan  bound 0"
+    )
+
+
+@pytest.mark.parametrize("offset", [1e-3, 1e-6, 1e-9, 1e-12, 2**-52])
+def test_an_entry_shows_the_digits_that_differ(offset):
+    shown = entry_line(Entry("loss", (), 1 + offset, 1.0, 1e-17))
+    got, truth = map(float, re.findall(r"(?:got|truth) (\S+)", shown))
+    assert got - truth == pytest.approx(offset, rel=0.5)  # as sharp as digits that show it
+
+
+# The report
+
+
+def test_a_finding_tells_case_entries_cause_and_command():
+    told = text(report(failing("loss.MSELoss.mean:grads")), ".manualnn")
+    for line in (
+        "FAIL  loss.MSELoss.mean:grads  mytoy 0.2 (float64)",
+        "asserts Every gradient is right.",
+        "minimal 2→1 Tanh, MSELoss mean, N=3, SGD lr=0.5 momentum=0.9",
+        "0.weight = [[0.5, 0.1]]",
+        "grads.0.weight[0,1] got 0.45 truth 0.3",
+        "scope every entry of grads.0.weight",
+        "ratio 1.5 = N/(N−1)",
+        "likely divides by N − 1 [n-minus-one]",
+        "wrong dW = dzᵀx / (N − 1)",
+        "right dW = dzᵀx / N",
+        f"replay manualnn check mytoy:Engine --replay {CASE.id}",
+    ):
+        assert squeezed(line) in squeezed(told)
+
+
+def test_a_finding_that_nothing_explains_says_unknown():
+    told = squeezed(text(report(failing("a:loss", diagnosis=UNKNOWN))))
+    assert "likely unknown" in told
+    assert "when only when N equals a width" in told
+
+
+def test_causes_that_cannot_be_told_apart_are_all_named():
+    other = Cause("other", "another mistake", "a", "b")
+    told = text(report(failing("a:loss", diagnosis=Diagnosis("loss", "", likely=(CAUSE, other)))))
+    assert "n-minus-one" in told
+    assert "[other]" in told
+    assert "do not tell the causes apart" in told
+
+
+def test_one_mistake_is_told_in_full_once():
+    told = text(report(failing("a:grads"), failing("b:grads"), failing("c:x", diagnosis=UNKNOWN)))
+    assert squeezed(told).count("right dW = dzᵀx / N ") == 1
+    assert "FAIL  b:grads  as a:grads: grads.0.weight[0,1]" in told
+    assert told.count("asserts") == 2
+
+
+def test_no_command_is_given_for_what_was_not_kept():
+    assert "--replay" not in text(EVERY_STATUS)
+
+
+def test_a_command_has_the_folder_and_quotes_a_target_with_spaces():
+    made = report(failing("a:grads"))
+    made.target = "node engine.js"
+    command = f"manualnn check 'node engine.js' --replay {CASE.id} --failures out"
+    assert command in squeezed(text(made, "out"))
+
+
+def test_no_line_is_wider_than_a_terminal():
+    case = CASE.but(params={"0.weight": np.full((1, 12), 1 / 3)})
+    long = failing("a:grads", message="word " * 60, diagnosis=UNKNOWN, case=case)
+    told = text(report(long, *EVERY_STATUS.results), "failures")
+    assert max(map(len, told.splitlines())) <= WIDTH
+
+
+def test_an_engines_long_message_is_told_by_its_end():
+    trace = "\n".join(f"line {i}" for i in range(100)) + "\nValueError: no"
+    told = text(report(failing("a:grads", "errored", kind="error", message=trace)))
+    assert told.startswith("ERROR  a:grads")
+    assert "ValueError: no" in told
+    assert "line 10\n" not in told
+
+
+def test_an_engines_message_cannot_steer_the_terminal():
+    told = text(EVERY_STATUS)
+    assert r"exit \x00 code\x1b 139" in told
+    assert told.replace("\n", "").isprintable()
+
+
+def test_what_was_not_diagnosed_is_not_said_to_be_the_same():
+    told = text(report(failing("a:x", diagnosis=None), failing("b:x", diagnosis=None)))
+    assert "FAIL  b:x  not diagnosed: grads.0.weight[0,1]  got 0.45" in told
+
+
+def test_the_summary_counts_every_status_and_says_what_it_is_worth():
+    told = squeezed(summary(EVERY_STATUS))
+    assert (
+        "1 passed, 2 failed, 1 errored, 1 expected, 1 unexpected, 1 not claimed, 1 skipped" in told
+    )
+    for part in (
+        "1,234 in 2.0 s (617 a second)",
+        "56,789 numbers",
+        "seed 7",
+        "3e-15 (float64), inf (float32)",
+        "longdouble",
+        "accumulate_dtype='float32'",
+        "problem only 3 cases ran",
+        "skipped shapes:grads: too large for me",
+        "not claimed layer.ReLU: ReLU",
+        "unexpected lattice:exact: line 3 names it",
+    ):
+        assert part in told
+
+
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        (report(PASSED), "mytoy 0.2 is right in what it claims, as far as 1 check tell."),
+        (report(failing("a:b")), "1 of 1 check failed. Likely: divides by N − 1 (1 check)."),
+        (report(failing("a:b", diagnosis=UNKNOWN)), "Likely: unknown (1 check)."),
+        (report(PASSED, failing("a:b", "expected")), "2 checks tell, but for 1 known failure."),
+        (report(CheckResult("a:b", "", "unexpected", 1)), "better than expected"),
+        (report(PASSED, problems=["too few"]), "worth little"),
+    ],
+)
+def test_the_verdict_is_a_sentence(made, verdict):
+    assert verdict in squeezed(summary(made))
+
+
+# JSON
+
+
+def test_a_report_in_json_is_read_back_whole():
+    content = json.loads(json.dumps(to_json(EVERY_STATUS), allow_nan=False))
+    again = from_json(content)
+    assert to_json(again) == content
+    assert (again.counts(), again.exit_code) == (EVERY_STATUS.counts(), EVERY_STATUS.exit_code)
+    assert text(again, "x") == text(EVERY_STATUS, "x")
+    assert again.capabilities == EVERY_STATUS.capabilities
+
+
+def test_numbers_that_json_lacks_come_back():
+    entry = Entry("loss", (), np.float32("nan"), -math.inf, np.float64(math.inf))
+    case = CASE.but(x=np.array([[math.nan, -math.inf]] * 3))
+    made = report(failing("a:b", entries=(entry,), case=case), undecided=math.nan)
+    again = from_json(json.loads(json.dumps(to_json(made), allow_nan=False)))
+    (read,) = again.results[0].findings[0].entries
+    assert math.isnan(read.got)
+    assert (read.expected, read.bound) == (-math.inf, math.inf)
+    np.testing.assert_array_equal(again.results[0].findings[0].case.x, case.x)
+    assert math.isnan(again.undecided)
+
+
+def test_json_says_its_schema_and_the_counts():
+    content = to_json(EVERY_STATUS)
+    assert content["schema"] == 1
+    assert content["counts"] == dict.fromkeys(STATUSES, 1) | {"failed": 2}
+    assert content["exit_code"] == 1
+    assert content["results"][1]["findings"][0]["case_id"] == CASE.id
+    assert "γₙ" in content["relaxations"][0]
+
+
+@pytest.mark.parametrize("content", [[], {}, {"schema": 2}, {"schema": 1}, {"schema": 1, "a": 2}])
+def test_what_is_no_report_is_refused(content):
+    with pytest.raises(ReportError, match=r"no (complete )?report of schema 1"):
+        from_json(content)
+
+
+# JUnit
+
+
+def test_junit_has_a_testcase_for_every_check_and_one_for_the_run():
+    (suite,) = ET.fromstring(to_junit(EVERY_STATUS))  # noqa: S314
+    cases = suite.findall("testcase")
+    assert len(cases) == len(EVERY_STATUS.results) + 1 == int(suite.get("tests"))
+    assert [cases[1].get("classname"), cases[1].get("name")] == [
+        "manualnn.check.loss.MSELoss.mean",
+        "grads",
+    ]
+    tags = [[child.tag for child in case] for case in cases]
+    assert tags == [
+        [],
+        ["failure"],
+        ["failure"],
+        ["error"],
+        ["skipped"],
+        ["failure"],
+        ["skipped"],
+        ["skipped"],
+        ["error"],
+    ]
+    assert cases[-1].get("name") == WHOLE
+    for tag in ("failure", "error", "skipped"):
+        attribute = tag if tag == "skipped" else f"{tag}s"
+        assert int(suite.get(attribute)) == tags.count([tag])
+
+
+def test_junit_holds_the_report_of_a_failure():
+    failure = ET.fromstring(to_junit(EVERY_STATUS, "x")).find(".//failure")  # noqa: S314
+    assert failure.get("message") == "the gradients are wrong"
+    assert failure.get("type") == "failed"
+    assert "divides by N − 1" in failure.text
+    assert f"--replay {CASE.id}" in failure.text
+
+
+def test_control_characters_in_an_engines_message_do_not_break_xml():
+    error = ET.fromstring(to_junit(EVERY_STATUS)).find(".//error")  # noqa: S314
+    assert error.get("message") == r"exit \x00 code\x1b 139"
+
+
+def test_a_run_that_is_well_has_neither_failure_nor_error():
+    (suite,) = ET.fromstring(to_junit(report(PASSED)))  # noqa: S314
+    assert [suite.get(a) for a in ("tests", "failures", "errors", "skipped")] == [
+        "2",
+        "0",
+        "0",
+        "0",
+    ]
+
+
+# The table of compliance
+
+
+def table(*reports):
+    """{row: cells} and the footnotes."""
+    lines = to_markdown(reports).splitlines()
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    assert {len(row) for row in rows} == {len(reports) + 1}
+    notes = [line for line in lines if re.match(r"\d+\. ", line)]
+    return {row[0]: row[1:] for row in rows}, notes
+
+
+def test_a_cell_is_the_worst_of_a_features_checks():
+    rows, notes = table(EVERY_STATUS)
+    assert rows == {
+        "": ["mytoy 0.2"],
+        "---": [":-:"],
+        "**Layers**": [""],
+        "Tanh": ["✓"],
+        "ReLU": ["–"],
+        "**Losses**": [""],
+        "MSELoss.mean": ["✗ <sup>1</sup>"],
+        "MSELoss.sum": ["✗ <sup>2</sup>"],
+        "**Provocations**": [""],
+        "kinks": ["✗ <sup>3</sup>"],
+        "lattice": ["✓"],
+        "shapes": ["s"],
+        "**Relations, memory, determinism**": [""],
+        "memory.inputs": ["e <sup>4</sup>"],
+    }
+    assert notes[0] == "1. divides by N − 1: `dW = dzᵀx / (N − 1)` in place of `dW = dzᵀx / N`"
+    assert notes[1] == "2. only the loss only when N equals a width"
+    assert len(notes) == 4
+
+
+def test_engines_stand_side_by_side_and_share_footnotes():
+    one = report(PASSED, failing("loss.MSELoss.mean:grads"), failing("loss.MSELoss.mean:params"))
+    other = report(failing("layer.Tanh:outputs"), CheckResult("layer.ReLU:loss", "", "passed", 1))
+    rows, notes = table(one, other)
+    assert rows["Tanh"] == ["✓", "✗ <sup>1</sup>"]
+    assert rows["ReLU"] == ["–", "✓"]
+    assert rows["MSELoss.mean"] == ["✗ <sup>1</sup>", "–"]
+    assert len(notes) == 1
+
+
+def test_an_expected_failure_is_explained_by_its_reason():
+    result = failing("layer.Tanh:grads", "expected")
+    result.reason = "rounds to float16 (https://example.org)"
+    assert table(report(PASSED, result))[1] == ["1. rounds to float16 (https://example.org)"]
