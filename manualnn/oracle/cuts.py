@@ -1,0 +1,161 @@
+"""Smaller cases from a case: every array, width and option cut to fit one another.
+
+    segments(case)                    runs of layers' edges that share their width
+    rows(case, keep)                  only these samples
+    columns(case, segment, keep)      only these columns of a segment, wherever they run
+    without(case, i, j)               without the layers i … j − 1
+    valid(case)                       whether a right engine has to have an answer to it
+
+Edge i is what goes into layer i, and edge len(layers) is the outputs; a Linear layer ends a segment
+and begins another. A function returns None where no valid case comes of it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case, Spec
+from manualnn.oracle.options import described
+from manualnn.oracle.truth import truth
+
+Keep = Sequence[int]
+
+
+def segments(case: Case) -> list[range]:
+    """Return the edges of every segment, from the input to the outputs."""
+    linear = [i for i, layer in enumerate(case.layers) if layer["type"] == "Linear"]
+    starts = [0, *(i + 1 for i in linear)]
+    ends = [*(i + 1 for i in linear), len(case.layers) + 1]
+    return [range(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def rows(case: Case, keep: Keep) -> Case:
+    """Return the case of these samples alone."""
+    chosen = list(keep)
+
+    def change(name: str, array: Array) -> Array:
+        return array[chosen] if name in {"x", "t"} or name.startswith("noise.") else array
+
+    return case.map(change).but(loss=_options_cut(case, 0, case.n, chosen))
+
+
+def columns(case: Case, segment: range, keep: Keep) -> Case | None:
+    """Return the case in which the segment has these columns alone."""
+    chosen = list(keep)
+    into, out = segment[0] - 1, segment[-1]  # the Linear layers before and after it
+    last = out == len(case.layers)
+
+    def change(name: str, array: Array) -> Array:
+        if name == "x":
+            return array[:, chosen] if into < 0 else array
+        if name == "t":
+            return _targets_cut(case, array, chosen) if last else array
+        layer, kind = name.split(".")[-2:]
+        if name.startswith("noise."):
+            return array[:, chosen] if int(layer) in segment else array
+        if int(layer) == into:
+            return array[chosen]
+        return array[:, chosen] if int(layer) == out and kind == "weight" else array
+
+    layers = list(case.layers)
+    if into >= 0:
+        layers[into] = {**layers[into], "out_features": len(chosen)}
+    if not last:
+        layers[out] = {**layers[out], "in_features": len(chosen)}
+        return case.map(change).but(layers=tuple(layers))
+    loss = _options_cut(case, -1, case.widths[-1], chosen)
+    ignored = loss.get("ignore_index", -100)
+    if case.loss["type"] == "CrossEntropyLoss" and 0 <= ignored < case.widths[-1]:
+        if ignored not in chosen:
+            return None
+        loss = {**loss, "ignore_index": chosen.index(ignored)}
+    return case.map(change).but(layers=tuple(layers), loss=loss)
+
+
+def without(case: Case, i: int, j: int) -> Case | None:
+    """Return the case without the layers i … j − 1; widths are cut so that the rest fits."""
+    before, after = case.widths[i], case.widths[j]
+    narrow: Case | None = case
+    if any(layer["type"] == "Linear" for layer in case.layers[i:j]):
+        # What comes after is narrowed first: the edges keep their numbers all the same.
+        for edge, width in ((j, after), (i, before)):
+            if narrow is not None and width > min(before, after):
+                segment = next(s for s in segments(narrow) if edge in s)
+                narrow = columns(narrow, segment, range(min(before, after)))
+    if narrow is None or len(case.layers) == j - i:
+        return None
+
+    def shifted(arrays: dict[str, Any] | None) -> dict[str, Any] | None:
+        if arrays is None:
+            return None
+        kept = {}
+        for key, value in arrays.items():
+            layer, _, name = key.partition(".")
+            if not i <= int(layer) < j:
+                kept[f"{int(layer) - (j - i) * (int(layer) >= j)}.{name}"] = value
+        return kept
+
+    state = narrow.state and {
+        name: group if name == "step" else shifted(group) for name, group in narrow.state.items()
+    }
+    return narrow.but(
+        layers=(*narrow.layers[:i], *narrow.layers[j:]),
+        params=shifted(narrow.params),
+        noise=shifted(narrow.noise) or None,
+        state=state,
+    )
+
+
+def valid(case: Case) -> bool:
+    """Whether the loss, the targets and the state go together, so that there is a truth."""
+    return _targets_fit(case) and _state_fits(case)
+
+
+def _targets_fit(case: Case) -> bool:
+    if case.loss["type"] == "BCELoss":
+        inner = [layer["type"] for layer in case.layers if layer["type"] != "Identity"]
+        if not inner or inner[-1] not in {"Sigmoid", "Softmax"}:
+            y = truth(case.but(optimizer=None, state=None, steps=1)).outputs.v
+            return bool(np.all((y >= 0) & (y <= 1)))
+    if case.loss["type"] != "CrossEntropyLoss" or case.t.ndim != 1 or case.n == 0:
+        return True
+    loss = described(case.loss)
+    counted = case.t[case.t != loss.ignore_index]
+    if np.any((counted < 0) | (counted >= case.widths[-1])):
+        return False
+    weight = np.ones(case.widths[-1]) if loss.weight is None else np.asarray(loss.weight)
+    return loss.reduction != "mean" or bool(weight[counted].sum() > 0)
+
+
+def _state_fits(case: Case) -> bool:
+    state = {name: group for name, group in (case.state or {}).items() if name != "step"}
+    for name in ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"):
+        if any(np.any(array < 0) for array in state.get(name, {}).values()):
+            return False
+    return all(
+        np.all(state["square_avg"][key] >= np.square(mean))
+        for key, mean in state.get("grad_avg", {}).items()
+    )
+
+
+def _options_cut(case: Case, axis: int, size: int, keep: list[int]) -> Spec:
+    """Return the loss with its weights cut along the axis of samples (0) or of columns (−1)."""
+    loss = dict(case.loss)
+    for name in ("weight", "pos_weight"):
+        array = np.asarray(loss[name]) if loss.get(name) is not None else np.zeros(())
+        if array.ndim > (1 if axis == 0 else 0) and array.shape[axis] == size:
+            loss[name] = np.take(array, keep, axis).tolist()
+    return loss
+
+
+def _targets_cut(case: Case, t: Array, keep: list[int]) -> Array:
+    """Return targets of fewer columns: what belonged to a class that is gone goes to the first."""
+    if case.loss["type"] != "CrossEntropyLoss":
+        return t[:, keep]
+    if t.ndim == 2:
+        cut = t[:, keep]
+        cut[:, 0] += t.sum(axis=1) - cut.sum(axis=1)
+        return cut
+    number = dict.fromkeys(range(case.widths[-1]), 0) | {k: i for i, k in enumerate(keep)}
+    return np.array([number.get(int(k), int(k)) for k in t], t.dtype)

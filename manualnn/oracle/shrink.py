@@ -1,0 +1,242 @@
+"""The smallest case that still fails: the fewest layers, samples and columns, the simplest numbers.
+
+    shrink(case, fails, seconds=2.0)      fails(case) says whether a smaller case still shows it
+
+Greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a generator: it
+proposes smaller cases one after another, is told of each whether it still fails, and goes on from
+there. Moves that save most come first, and all are repeated until none succeeds: no single one of
+them makes what is returned any smaller, unless time ran out. Only valid cases are asked about, and
+none twice.
+"""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.cuts import columns, rows, segments, valid, without
+from manualnn.oracle.options import TABLES
+from manualnn.oracle.simpler import simplified, simplified_whole
+
+Move = Generator[Case | None, bool, None]
+
+
+def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -> Case:
+    """Return the smallest case found that fails, and is valid; `case` itself if there is none."""
+    deadline = time.monotonic() + seconds
+    asked = {_key(case)}
+    best = case
+
+    def judged(candidate: Case | None) -> bool:
+        if candidate is None or (key := _key(candidate)) in asked:
+            return False
+        asked.add(key)
+        return valid(candidate) and fails(candidate)
+
+    moved = True
+    while moved:
+        moved = False
+        for move in MOVES:
+            proposals, still = move(best), None
+            while time.monotonic() < deadline:
+                try:
+                    candidate = next(proposals) if still is None else proposals.send(still)
+                except StopIteration:
+                    break
+                still = judged(candidate)
+                if still and candidate is not None:
+                    best, moved = candidate, True
+    return best
+
+
+def _steps(case: Case) -> Move:
+    for steps in (1, 2, case.steps // 2, case.steps - 1):
+        if 0 < steps < case.steps:
+            smaller = case.but(steps=steps)
+            if (yield smaller):
+                case = smaller
+
+
+def _samples(case: Case) -> Move:
+    for keep in _fewer(case.n):
+        if keep[-1] < case.n and len(keep) < case.n:
+            smaller = rows(case, keep)
+            if (yield smaller):
+                case = smaller
+
+
+def _layers(case: Case) -> Move:
+    """Remove half of the layers, a quarter …, one; a Linear's neighbours are made to fit."""
+    length = len(case.layers)
+    while length := length // 2:
+        i = 0
+        while i + length <= len(case.layers):
+            smaller = without(case, i, i + length)
+            if _is_network(smaller, case) and (yield smaller) and smaller is not None:
+                case = smaller
+            else:
+                i += 1
+
+
+def _is_network(smaller: Case | None, case: Case) -> bool:
+    """Whether there are parameters left, where there were any."""
+    return smaller is not None and (bool(smaller.params) or not case.params)
+
+
+def _everything_equal(case: Case) -> Move:
+    """Cut the samples and all segments of one width together: a mistake may need them equal."""
+    for size in sorted({case.n, *case.widths}):
+        for smaller_size in _sizes_below(size):
+            smaller: Case | None = case
+            if case.n == size:
+                smaller = rows(case, range(smaller_size))
+            for segment in segments(case):
+                if case.widths[segment[0]] == size and smaller is not None:
+                    smaller = columns(smaller, segment, range(smaller_size))
+            if (yield smaller) and smaller is not None:
+                case = smaller
+                break
+
+
+def _columns(case: Case) -> Move:
+    for number in range(len(segments(case))):
+        segment = segments(case)[number]
+        for keep in _fewer(case.widths[segment[0]]):
+            width = case.widths[segment[0]]
+            if keep[-1] < width and len(keep) < width:
+                smaller = columns(case, segment, keep)
+                if (yield smaller) and smaller is not None:
+                    case = smaller
+
+
+def _parts(case: Case) -> Move:
+    """No optimizer, no state, no dropout; or a state of fewer steps."""
+    for smaller in (
+        case.but(optimizer=None, state=None, steps=1) if case.optimizer else None,
+        case.but(state=None) if case.state else None,
+        case.but(noise=None) if case.noise else None,
+    ):
+        if smaller is not None and (yield smaller):
+            case = smaller
+    if case.state:
+        for step in (1, 2, 10, case.state["step"] // 2, case.state["step"] - 1):
+            smaller = case.but(state={**case.state, "step": step})
+            if 0 < step < case.state["step"] and (yield smaller):
+                case = smaller
+
+
+def _options(case: Case) -> Move:
+    """Options as they are by default, or simple numbers."""
+    for place in [*range(len(case.layers)), "loss", "optimizer"]:
+        for option in list(_spec(case, place)):
+            for value in _simpler_options(_spec(case, place), option):
+                simple = {k: v for k, v in _spec(case, place).items() if k != option}
+                if value is not None:
+                    simple[option] = value
+                smaller = _with(case, place, simple)
+                if smaller is not None and (yield smaller):
+                    case = smaller
+                    break
+
+
+def _dtype(case: Case) -> Move:
+    if case.dtype == "float32":
+        wide = case.map(lambda _, a: a.astype(np.float64) if a.dtype.kind == "f" else a)
+        yield wide.but(dtype="float64")
+
+
+def _numbers(case: Case) -> Move:
+    """Round everything, then whole arrays, then entry by entry from the smallest array on."""
+    for how in simplified_whole(case, case.arrays()):
+        smaller = _changed(case, how)
+        if (yield smaller):
+            case = smaller
+    names = sorted(case.arrays(), key=lambda name: case.arrays()[name].size)
+    for name in names:
+        for how in simplified_whole(case, {name: case.arrays()[name]}):
+            smaller = _changed(case, how)
+            if (yield smaller):
+                case = smaller
+    for name in names:
+        for index in np.ndindex(case.arrays()[name].shape):
+            for value in simplified(case, name, case.arrays()[name][index]):
+                array = case.arrays()[name].copy()
+                array[index] = value
+                smaller = _changed(case, {name: array})
+                if (yield smaller):
+                    case = smaller
+                    break
+
+
+MOVES = (_steps, _samples, _layers, _everything_equal, _columns, _parts, _options, _dtype, _numbers)
+
+
+def _fewer(size: int) -> Iterator[list[int]]:
+    """Yield what may be kept of so many: the fewest first, then all without a part.
+
+    Of many, parts are taken off at the ends alone. After a success what is meant are the indices of
+    what is left; the caller passes over those that are no longer there.
+    """
+    yield from ([i] for i in dict.fromkeys((0, size - 1)) if size > 1)
+    part = size // 2
+    while part:
+        starts = range(0, size, part) if size <= 16 else (0, size - part)
+        for start in reversed(starts):
+            keep = [i for i in range(size) if not start <= i < start + part]
+            if keep:
+                yield keep
+        part //= 2
+
+
+def _sizes_below(size: int) -> list[int]:
+    halves = [size - (size >> k) for k in range(1, size.bit_length())]
+    return sorted({k for k in (1, 2, 3, *halves, size - 1) if 0 < k < size})
+
+
+def _spec(case: Case, place: int | str) -> dict[str, Any]:
+    spec = case.layers[place] if isinstance(place, int) else getattr(case, place)
+    return dict(spec or {})
+
+
+def _with(case: Case, place: int | str, spec: dict[str, Any]) -> Case | None:
+    if isinstance(place, str):
+        return case.but(**{place: spec})
+    layers = list(case.layers)
+    if spec.get("bias", True) != layers[place].get("bias", True):
+        return None  # parameters come and go with it
+    layers[place] = spec
+    return case.but(layers=tuple(layers))
+
+
+def _simpler_options(spec: dict[str, Any], option: str) -> list[Any]:
+    """Return simpler values of an option, None for its default."""
+    value = spec[option]
+    if option in {"type", "in_features", "out_features"}:
+        return []
+    if option == "lr":
+        return [simple for simple in (1.0, 0.5, 0.1) if simple != value][: _simplicity(value)]
+    kinds = [t for t in TABLES.values() if spec["type"] in t]
+    default = kinds[0][spec["type"]].get(option)
+    values: list[Any] = [] if value == default else [None]
+    if isinstance(value, float) and not isinstance(value, bool):
+        values += [0.5, 0.1][: _simplicity(value)]
+    return values
+
+
+def _simplicity(value: Any) -> int:
+    """Return how many of the simple values are simpler than this one."""
+    simple = [1.0, 0.5, 0.1]
+    return simple.index(value) if value in simple else len(simple)
+
+
+def _changed(case: Case, arrays: dict[str, Array]) -> Case:
+    return case.map(arrays.get)
+
+
+def _key(case: Case) -> int:
+    arrays = tuple((name, a.shape, a.tobytes()) for name, a in case.arrays().items())
+    step = case.state and case.state["step"]
+    specs = repr((case.layers, case.loss, case.optimizer, case.dtype, case.steps, step))
+    return hash((specs, arrays, case.noise is None))
