@@ -1,0 +1,153 @@
+"""JAX and optax as an engine: jax.value_and_grad and optax's rules, compiled as a whole step.
+
+    manualnn check tests/engines/jax_engine.py:Engine
+
+Each rule is claimed with those of torch's options that optax has, under the option of optax that
+comes nearest (`eps_in_sqrt=False` for RMSprop). XLA on a CPU flushes subnormal numbers, and the
+slope of jax.nn.leaky_relu at 0 is 1: both are said in the claims.
+"""
+
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import optax
+
+jax.config.update("jax_enable_x64", val=True)
+
+LAYERS = {
+    "Identity": lambda z: z,
+    "Sigmoid": jax.nn.sigmoid,
+    "Tanh": jnp.tanh,
+    "ReLU": jax.nn.relu,
+    "LeakyReLU": jax.nn.leaky_relu,
+    "Softplus": jax.nn.softplus,
+    "Softmax": jax.nn.softmax,
+    "LogSoftmax": jax.nn.log_softmax,
+}
+
+
+def cross_entropy(y, t):
+    hard = jnp.issubdtype(t.dtype, jnp.integer)
+    loss = (
+        optax.losses.softmax_cross_entropy_with_integer_labels
+        if hard
+        else optax.losses.softmax_cross_entropy
+    )
+    return loss(y, t)
+
+
+LOSSES = {
+    "MSELoss": optax.losses.squared_error,
+    "L1Loss": lambda y, t: jnp.abs(y - t),
+    "HuberLoss": lambda y, t, delta=1.0: optax.losses.huber_loss(y, t, delta=delta),
+    "BCEWithLogitsLoss": optax.losses.sigmoid_binary_cross_entropy,
+    "CrossEntropyLoss": cross_entropy,
+}
+
+
+def decayed(rule, weight_decay):
+    return optax.chain(optax.add_decayed_weights(weight_decay), rule) if weight_decay else rule
+
+
+def sgd(*, lr=1e-3, momentum=0.0, nesterov=False, weight_decay=0.0):
+    return decayed(optax.sgd(lr, momentum or None, nesterov), weight_decay)
+
+
+def rmsprop(*, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0):
+    options = {"eps_in_sqrt": False, "centered": centered, "momentum": momentum or None}
+    return decayed(optax.rmsprop(lr, alpha, eps, **options), weight_decay)
+
+
+def adagrad(*, lr=1e-2, eps=1e-10, initial_accumulator_value=0.0, weight_decay=0.0):
+    return decayed(optax.adagrad(lr, initial_accumulator_value, eps), weight_decay)
+
+
+def adam(*, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, amsgrad=False, weight_decay=0.0):
+    rule = optax.amsgrad if amsgrad else optax.adam
+    return decayed(rule(lr, *betas, eps), weight_decay)
+
+
+def adamw(*, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
+    return optax.adamw(lr, *betas, eps, weight_decay=weight_decay)
+
+
+RULES = {"SGD": sgd, "RMSprop": rmsprop, "Adagrad": adagrad, "Adam": adam, "AdamW": adamw}
+
+
+class Engine:
+    def capabilities(self):
+        reductions = {"reduction": ["mean", "sum"]}
+        return {
+            "name": "JAX + optax",
+            "version": f"{jax.__version__} + {optax.__version__}",
+            "dtypes": ["float32", "float64"],
+            "layers": {
+                **{name: {} for name in LAYERS},
+                "Linear": "any",
+                "LeakyReLU": "any",
+            },
+            "losses": {
+                **dict.fromkeys(LOSSES, reductions),
+                "HuberLoss": {**reductions, "delta": "any"},
+            },
+            "optimizers": {
+                "SGD": dict.fromkeys(("momentum", "nesterov", "weight_decay"), "any"),
+                "RMSprop": dict.fromkeys(
+                    ("alpha", "eps", "momentum", "centered", "weight_decay"), "any"
+                ),
+                "Adagrad": dict.fromkeys(
+                    ("eps", "initial_accumulator_value", "weight_decay"), "any"
+                ),
+                "Adam": dict.fromkeys(("betas", "eps", "amsgrad", "weight_decay"), "any"),
+                "AdamW": dict.fromkeys(("betas", "eps", "weight_decay"), "any"),
+            },
+            "returns": ["loss", "grads", "params", "outputs", "input_grad"],
+            "max_steps": 40,
+            "subnormals": "flushed",
+            "kink": {"LeakyReLU": 1.0},
+        }
+
+    def step(self, case):
+        description = json.dumps([case.layers, case.loss, case.optimizer])
+        step, rule = compiled(description)
+        params = dict(case.params)
+        state = rule.init(params) if rule else None
+        for _ in range(case.steps):
+            result, state = step(params, state, case.x, case.t)
+            params = result["params"]
+        if not rule:
+            del result["params"]
+        return result
+
+
+@functools.cache
+def compiled(description):
+    """Return a function that does a step, and the rule, for these layers, loss and rule."""
+    layers, loss, optimizer = json.loads(description)
+    rule = RULES[optimizer.pop("type")](**optimizer) if optimizer else None
+    terms, reduction = LOSSES[loss.pop("type")], loss.pop("reduction", "mean")
+    reduce = {"mean": jnp.mean, "sum": jnp.sum}[reduction]
+
+    def objective(params, x, t):
+        y = x
+        for i, layer in enumerate(layers):
+            options = {name: value for name, value in layer.items() if name != "type"}
+            if layer["type"] == "Linear":
+                y = y @ params[f"{i}.weight"].T + params.get(f"{i}.bias", 0)
+            else:
+                y = LAYERS[layer["type"]](y, **options)
+        return reduce(terms(y, t, **loss)), y
+
+    @jax.jit
+    def step(params, state, x, t):
+        both = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
+        (value, y), (grads, dx) = both(params, x, t)
+        if rule:
+            updates, state = rule.update(grads, state, params)
+            params = optax.apply_updates(params, updates)
+        result = {"loss": value, "outputs": y, "grads": grads, "input_grad": dx, "params": params}
+        return result, state
+
+    return step, rule
