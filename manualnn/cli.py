@@ -17,6 +17,7 @@ from manualnn.explain import MAX_DECIMALS
 from manualnn.files import require_writable, write_whole
 from manualnn.layers import activations
 from manualnn.optimizers import OPTIMIZERS
+from manualnn.oracle.command import check, vectors
 from manualnn.planning import prepare
 from manualnn.serialization import require_safetensors
 from manualnn.table import Table, counted, read_csv
@@ -47,6 +48,10 @@ class _Commands(click.Group):
 @click.version_option(manualnn.__version__)
 def cli() -> None:
     """Neural networks whose every derivative is written by hand on NumPy."""
+
+
+cli.add_command(check)
+cli.add_command(vectors)
 
 
 def _widths(ctx: Any, param: Any, value: str) -> tuple[int, ...]:  # noqa: ARG001

@@ -1,0 +1,95 @@
+"""An engine's checks as tests of an author's own pytest suite: one test a check.
+
+    from manualnn.oracle import parametrize_with_checks
+
+    @parametrize_with_checks(Engine, profile="quick")
+    def test_engine(check):
+        check()
+
+    checks(target, profile="quick", seed=0, only=())    [Check, …], for another way to collect them
+
+Collecting asks the engine for its capabilities and runs nothing. A check that fails raises
+`CheckFailedError` with the report's text; its case is kept in `.manualnn/` for
+`manualnn check … --replay`. What the engine does not claim, or takes no case of, is skipped with
+the reason.
+"""
+
+import atexit
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from manualnn.oracle import replay
+from manualnn.oracle.engines import Bench, connect
+from manualnn.oracle.findings import Report
+from manualnn.oracle.report import FAILING, Teller, engine_name
+from manualnn.oracle.runner import checks_for, run_check
+
+
+class CheckFailedError(AssertionError):
+    """A check failed; the message is what the report tells of it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of one engine; to call it is to run it."""
+
+    bench: Bench
+    id: str
+    sentence: str
+    """What it asserts."""
+    profile: str = "quick"
+    seed: int = 0
+
+    def __call__(self) -> None:
+        """Run the check: raises CheckFailedError, or skips the test if nothing was judged."""
+        __tracebackhide__ = True  # the author is shown the report, not this frame
+        import pytest
+
+        result = run_check(self.bench, self.id, self.profile, self.seed)
+        if result.status in {"not_claimed", "skipped"}:
+            pytest.skip(f"{result.status.replace('_', ' ')}: {result.reason}")
+        if result.status in FAILING:
+            claims = self.bench.capabilities
+            report = Report(self.bench.target, claims, self.profile, self.seed, "", [result])
+            replay.save(report)
+            teller = Teller(report.target, engine_name(report), replay.FOLDER)
+            raise CheckFailedError(f"\n{teller.tell(result)}")
+        if not result.cases:
+            raise CheckFailedError(f"{self.id}: no case was judged, so nothing is known.")
+
+    def __repr__(self) -> str:
+        return self.id
+
+
+def checks(
+    target: Any,
+    *,
+    profile: str = "quick",
+    seed: int = 0,
+    only: Sequence[str] = (),
+    time_limit: float = 10.0,
+) -> list[Check]:
+    """Return the checks of an engine, in the order in which they run; `only`: patterns of ids."""
+    bench = connect(target, time_limit=time_limit)
+    found = [
+        Check(bench, name, sentence, profile, seed)
+        for name, sentence in checks_for(bench.capabilities)
+        if not only or any(fnmatchcase(name, pattern) for pattern in only)
+    ]
+    if not found:
+        bench.close()
+        raise ValueError(f"no check of {bench.target} matches {list(only)}; see `--list`.")
+    atexit.register(bench.close)  # tests run long after they are collected
+    return found
+
+
+def parametrize_with_checks(target: Any, **options: Any) -> Any:
+    """Return a decorator that makes of a test with an argument `check` one test a check.
+
+    `target` is an engine as `check_engine` takes it, and the options are those of `checks`.
+    """
+    import pytest
+
+    return pytest.mark.parametrize("check", checks(target, **options), ids=repr)
