@@ -6,11 +6,16 @@ in every run; nightly draws others every time from a seed that the header prints
 
 Tests under tests/twin hold the engine against torch. Where torch is not installed they are not
 collected; with MANUALNN_REQUIRE_TORCH=1 that is an error.
+
+`pytest --engine module:attribute` (or path/to/file.py:attribute, or a command line in quotes) runs
+what is about an engine, tests/test_engine.py, on that engine, and nothing else; --engine-profile
+is quick, ci or nightly.
 """
 
 import os
 import secrets
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +37,22 @@ settings.load_profile(DEFAULT_PROFILE)
 HAS_TORCH = find_spec("torch") is not None
 collect_ignore = [] if HAS_TORCH else ["twin"]
 
+ENGINE_TESTS = "test_engine.py"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("manualnn")
+    group.addoption("--engine", metavar="TARGET", help="judge this engine, and run no other tests")
+    group.addoption(
+        "--engine-profile", choices=["quick", "ci", "nightly"], default="quick", help="how long"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests about this package where another engine is judged."""
+    others = config.getoption("--engine") and collection_path.name != ENGINE_TESTS
+    return True if others and collection_path.is_file() else None
+
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,6 +70,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines = [f"Hypothesis profile: {_profile(config)}"]
     if config.option.hypothesis_seed is not None:
         lines[0] += f", seed: {config.option.hypothesis_seed} (--hypothesis-seed draws them again)"
+    if engine := config.getoption("--engine"):
+        lines.append(f"engine: {engine}; of all tests only {ENGINE_TESTS}, which is about engines")
     if not HAS_TORCH:
         lines.append("torch is not installed: tests/twin is left out")
     return lines

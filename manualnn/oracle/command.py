@@ -163,10 +163,14 @@ def _judge(target: str, options: dict[str, Any]) -> int:
 
 
 def _judge_answers(options: dict[str, Any]) -> int:
-    from manualnn.oracle.answers import judge_answers
+    from manualnn.oracle.answers import AnswersError, judge_answers
     from manualnn.oracle.live import Watch
+    from manualnn.oracle.vectors import VectorsError
 
-    report = judge_answers(options["answers"], options["vectors"])
+    try:
+        report = judge_answers(options["answers"], options["vectors"])
+    except (AnswersError, VectorsError) as error:
+        raise _UnusableError(str(error)) from error
     Watch(report.target, None).tell(report)
     _conclude(report, options)
     return report.exit_code

@@ -123,7 +123,8 @@ class Teller:
             lines += wrapped(finding.case.note, "provokes")
         if finding.message:
             lines += wrapped(_tail(finding.message), "message")
-        lines += [f"  {entry_line(entry)}" for entry in finding.entries[:ENTRIES]]
+        for entry in finding.entries[:ENTRIES]:
+            lines += wrapped(entry_line(entry))
         if len(finding.entries) > ENTRIES:
             lines.append(f"  … and {len(finding.entries) - ENTRIES} more quantities")
         if finding.diagnosis is not None:

@@ -74,9 +74,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def wrapped(text: str, label: str = "", indent: int = 2) -> list[str]:
-    """Return the lines of a text; those of several lines are kept apart."""
-    start = " " * indent + label.ljust(LABEL)
-    hanging = " " * len(start)
+    """Return the lines of a text under its label, if any; lines of the text are kept apart."""
+    start = " " * indent + (label and label.ljust(LABEL))
+    hanging = " " * (len(start) if label else indent + 4)
     lines: list[str] = []
     for paragraph in text.splitlines() or [""]:
         lines += textwrap.wrap(

@@ -210,7 +210,7 @@ def test_causes_that_cannot_be_told_apart_are_all_named():
 def test_one_mistake_is_told_in_full_once():
     told = text(report(failing("a:grads"), failing("b:grads"), failing("c:x", diagnosis=UNKNOWN)))
     assert squeezed(told).count("right dW = dzᵀx / N ") == 1
-    assert "FAIL  b:grads  as a:grads: grads.0.weight[0,1]" in told
+    assert "\nFAIL  b:grads  as a:grads: grads.0.weight[0,1]" in told
     assert told.count("asserts") == 2
 
 
@@ -227,7 +227,10 @@ def test_a_command_has_the_folder_and_quotes_a_target_with_spaces():
 
 def test_no_line_is_wider_than_a_terminal():
     case = CASE.but(params={"0.weight": np.full((1, 12), 1 / 3)})
-    long = failing("a:grads", message="word " * 60, diagnosis=UNKNOWN, case=case)
+    name = "state.max_exp_avg_sq.10.weight"
+    entry = Entry(name, (10, 12), 1.2345678901234567e-300, 1.2345678901234566e-300, 0.0, 7, 120)
+    words = {"message": "word " * 60, "diagnosis": UNKNOWN}
+    long = failing("a:grads", case=case, entries=(entry,), **words)
     told = text(report(long, *EVERY_STATUS.results), "failures")
     assert max(map(len, told.splitlines())) <= WIDTH
 

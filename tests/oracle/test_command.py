@@ -1,0 +1,230 @@
+"""`manualnn check` and `manualnn vectors`: what they print, write and answer with."""
+
+import json
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+from oracle.toys import TOY
+
+from manualnn.cli import cli
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.options import TABLES
+
+ONLY = "--only", "layer.Tanh:*", "--only", "loss.MSELoss.mean:*"
+
+
+@pytest.fixture(autouse=True)
+def toy(tmp_path, monkeypatch):
+    """The file toy.py stands where the commands run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "toy.py").write_text(TOY, encoding="utf-8")
+
+
+def manualnn(*arguments):
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+def squeezed(words):
+    return " ".join(words.split())
+
+
+@pytest.fixture
+def failed(tmp_path):
+    """The answer to `manualnn check` of an engine whose bias gradient is wrong."""
+    files = [f"--{form}={tmp_path / f'report.{form}'}" for form in ("json", "junit", "markdown")]
+    result = manualnn("check", "toy.py:MeanBias", *ONLY, *files)
+    assert result.exit_code == 1, result.output
+    return result
+
+
+def test_an_engine_that_is_right_exits_with_0():
+    result = manualnn("check", "toy.py:Right", *ONLY)
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.output
+    assert "verdict     toy 1.0 is right in what it claims" in result.output
+
+
+def test_an_engine_that_is_wrong_exits_with_1_and_is_explained(failed):
+    told = squeezed(failed.output)
+    assert "grads.0.bias" in told
+    assert "toy 1.0 is wrong" in told
+    assert re.search(r"replay manualnn check toy\.py:MeanBias --replay R-[0-9a-f]{8}", told)
+
+
+def test_a_finding_is_told_before_the_summary_and_once(failed):
+    first = re.search(r"^FAIL  (\S+)", failed.output, re.MULTILINE)
+    assert first.start() < failed.output.index("\nchecks ")
+    assert len(re.findall(rf"^FAIL  {re.escape(first[1])} ", failed.output, re.MULTILINE)) == 1
+
+
+@pytest.mark.usefixtures("failed")
+def test_the_report_is_written_in_every_form(tmp_path):
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (report["schema"], report["exit_code"]) == (1, 1)
+    suite = ET.parse(tmp_path / "report.junit").getroot()[0]  # noqa: S314
+    assert int(suite.get("failures")) == report["counts"]["failed"] > 0
+    assert "| MSELoss.mean | ✗" in (tmp_path / "report.markdown").read_text(encoding="utf-8")
+
+
+def test_a_failure_is_kept_and_seen_again_by_its_id_and_by_its_file(failed):
+    name = re.search(r"--replay (R-\w+)", failed.output)[1]
+    for kept in (name, f".manualnn/{name}.json"):
+        again = manualnn("check", "toy.py:MeanBias", "--replay", kept)
+        assert again.exit_code == 1, again.output
+        assert "FAIL" in again.output
+        assert "grads.0.bias" in again.output
+        assert name in again.output
+
+
+def test_a_replay_needs_no_target_and_knows_the_engine_that_failed(failed):
+    name = re.search(r"--replay (R-\w+)", failed.output)[1]
+    assert manualnn("check", "--replay", name).exit_code == 1
+
+
+def test_a_failure_that_has_been_mended_passes_now(failed):
+    name = re.search(r"--replay (R-\w+)", failed.output)[1]
+    result = manualnn("check", "toy.py:Right", "--replay", name)
+    assert result.exit_code == 0
+    assert "passes now" in result.output
+    assert "MSELoss mean" in result.output
+
+
+def test_every_check_that_failed_on_a_case_is_judged_again(failed, tmp_path):
+    name = re.search(r"--replay (R-\w+)", failed.output)[1]
+    kept = json.loads((tmp_path / ".manualnn" / f"{name}.json").read_text(encoding="utf-8"))
+    again = manualnn("check", "--replay", name).output
+    assert re.findall(r"^FAIL  (\S+)", again, re.MULTILINE) == kept["checks"] != []
+
+
+def test_a_folder_can_be_chosen_for_failures():
+    result = manualnn("check", "toy.py:MeanBias", *ONLY, "--failures", "kept")
+    name = re.search(r"--replay (R-\w+) --failures kept", squeezed(result.output))[1]
+    assert manualnn("check", "--replay", name, "--failures", "kept").exit_code == 1
+
+
+def test_an_engine_that_is_right_leaves_no_folder(tmp_path):
+    manualnn("check", "toy.py:Right", *ONLY)
+    assert not (tmp_path / ".manualnn").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("*:* | all of it", 1), ("nothing:* | none", 1)],
+)
+def test_expected_failures_that_do_not_fit_fail_the_run(line, code, tmp_path):
+    (tmp_path / "expected.txt").write_text(line, encoding="utf-8")
+    result = manualnn("check", "toy.py:MeanBias", *ONLY, "--expected", "expected.txt")
+    assert result.exit_code == code, result.output
+
+
+@pytest.mark.usefixtures("failed")
+def test_expected_failures_make_a_run_well_and_are_not_told_in_full(tmp_path):
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    bad = [r["id"] for r in report["results"] if r["status"] in {"failed", "errored"}]
+    lines = [f"{name} | averages the bias gradient" for name in bad]
+    (tmp_path / "expected.txt").write_text("\n".join(lines), encoding="utf-8")
+    result = manualnn("check", "toy.py:MeanBias", *ONLY, "--expected", "expected.txt")
+    assert result.exit_code == 0, result.output
+    assert "FAIL" not in result.output
+    assert f"{len(bad)} expected" in result.output
+    assert "averages the bias gradient" in squeezed(result.output)
+
+
+def test_too_little_exits_with_3():
+    result = manualnn("check", "toy.py:Picky", *ONLY)
+    assert result.exit_code == 3, result.output
+    assert "problem" in result.output
+    assert "not in the mood" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "TARGET is missing"),
+        (("toy.py:Nobody",), "Nobody"),
+        (("nowhere:Engine",), "nowhere"),
+        (("nonesuch --serve",), "nonesuch"),
+        (("toy.py:Unclaimed",), "Conv2d"),
+        (("--replay", "R-00000000"), "there is no failure 'R-00000000'"),
+        (("toy.py:Right", "--profile", "slow"), "slow"),
+        (("toy.py:Right", "--json", "no/such/folder.json"), "make it first"),
+        (("--combine", "toy.py"), "toy.py: "),
+        (("--answers", "."), "no answers"),
+    ],
+)
+def test_what_cannot_be_used_exits_with_2_and_a_message(arguments, message):
+    result = manualnn("check", *arguments)
+    assert result.exit_code == 2, result.output
+    assert message in squeezed(result.output)
+    assert "Traceback" not in result.output
+
+
+def test_a_malformed_line_of_expected_failures_exits_with_2(tmp_path):
+    (tmp_path / "expected.txt").write_text("# fine\nlayer.Tanh:grads\n", encoding="utf-8")
+    result = manualnn("check", "toy.py:Right", "--expected", "expected.txt")
+    assert result.exit_code == 2
+    assert "line 2" in result.output
+
+
+def test_ctrl_c_prints_what_was_found_until_then():
+    result = manualnn("check", "toy.py:Interrupted")
+    assert result.exit_code == 130, result.output
+    assert "FAIL" in result.output
+    assert re.search(r"problem +interrupted after \d+ of \d+ checks", result.output)
+    assert re.search(r"--replay R-", result.output)
+
+
+def test_the_list_of_checks_has_an_id_and_a_sentence_each():
+    result = manualnn("check", "--list", "toy.py:Right")
+    lines = result.output.splitlines()
+    assert result.exit_code == 0
+    assert "layer.Tanh:grads" in lines[::2]
+    assert "layer.ReLU:grads" not in lines
+    assert all(line.startswith("    ") and line.endswith(".") for line in lines[1::2])
+    assert set(lines[::2]) < set(manualnn("check", "--list").output.splitlines())
+
+
+def test_the_protocol_is_printed():
+    result = manualnn("check", "--protocol")
+    assert result.exit_code == 0
+    assert '"hello"' in result.output
+
+
+def test_reports_are_combined_to_one_table(tmp_path):
+    for name in ("Right", "MeanBias"):
+        manualnn("check", f"toy.py:{name}", *ONLY, "--json", f"{name}.json")
+    combine = "check", "--combine", "Right.json", "--combine", "MeanBias.json"
+    printed = manualnn(*combine)
+    assert printed.exit_code == 0
+    assert re.search(r"^\| MSELoss\.mean \| ✓ \| ✗", printed.output, re.MULTILINE)
+    manualnn(*combine, "--markdown", "table.md")
+    assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed.output
+
+
+def test_the_same_seed_gives_the_same_findings():
+    first, second = (
+        re.findall(r"^FAIL.*", manualnn("check", "toy.py:MeanBias", *ONLY).output, re.MULTILINE)
+        for _ in range(2)
+    )
+    assert first == second
+
+
+def test_the_list_without_a_target_is_that_of_an_engine_which_claims_everything():
+    names = manualnn("check", "--list").output.splitlines()[::2]
+    claims = Capabilities.read({kind: dict.fromkeys(t, "any") for kind, t in TABLES.items()})
+    for layer in claims.layers:
+        assert any(layer in name for name in names), layer
+
+
+def test_help_does_not_wait_for_the_oracle():
+    code = (
+        "import sys, manualnn.cli;"
+        "print([m for m in sys.modules if m.startswith('manualnn.oracle')])"
+    )
+    run = [sys.executable, "-c", code]
+    loaded = subprocess.run(run, capture_output=True, text=True, check=True)  # noqa: S603
+    assert loaded.stdout.strip() == "['manualnn.oracle', 'manualnn.oracle.command']"

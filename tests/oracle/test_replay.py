@@ -1,0 +1,81 @@
+"""A failure that is kept is the failure that was found."""
+
+import json
+
+import numpy as np
+import pytest
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.findings import CheckResult, Finding, Report
+from manualnn.oracle.replay import ReplayError, load, save
+
+
+def case(dtype="float64", x=0.1):
+    return Case(
+        layers=(),
+        loss={"type": "CrossEntropyLoss", "weight": [0.5, 1.0]},
+        params={},
+        x=np.array([[x, np.nan], [-0.0, np.inf]], dtype),
+        t=np.array([1, 0]),
+        optimizer={"type": "Adam", "betas": (0.9, 0.99)},
+        dtype=dtype,
+        recipe="kinks",
+        note="infinite",
+    )
+
+
+def report(*findings):
+    claims = Capabilities.read({"layers": ["Tanh"], "losses": ["CrossEntropyLoss"]})
+    results = [
+        CheckResult(f"{i}:grads", "", "failed", 1, 0, [Finding(f"{i}:grads", made, (made,))])
+        for i, made in enumerate(findings)
+    ]
+    return Report("node engine.js", claims, "quick", 0, "longdouble", results)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_case_comes_back_bit_for_bit_by_its_id_and_by_its_path(dtype, tmp_path):
+    kept = case(dtype)
+    (path,) = save(report(kept), tmp_path / "new")
+    for name in (kept.id, str(path)):
+        found = load(name, tmp_path / "new")
+        assert (found.checks, found.target) == (("0:grads",), "node engine.js")
+        assert found.case.id == kept.id == path.stem
+        assert (found.case.recipe, found.case.note) == ("kinks", "infinite")
+        assert found.case.x.dtype == dtype
+        assert found.case.x.tobytes() == kept.x.tobytes()
+        assert found.case.t.dtype == np.int64
+
+
+def test_checks_that_fail_on_the_same_case_share_its_file(tmp_path):
+    paths = save(report(case(), case(), case(x=2.0)), tmp_path)
+    assert len(paths) == 2
+    assert load(case().id, tmp_path).checks == ("0:grads", "1:grads")
+
+
+def test_nothing_is_made_where_nothing_failed(tmp_path):
+    assert save(report(), tmp_path / "new") == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_unknown_id_tells_which_are_kept(tmp_path):
+    save(report(case()), tmp_path)
+    with pytest.raises(ReplayError, match=f"Kept in .*: {case().id}"):
+        load("R-00000000", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"checks": [], "target": ""}', '{"checks": [], "target": "", "case": {}}'],
+)
+def test_a_file_that_is_no_failure_is_named(content, tmp_path):
+    (tmp_path / "R-1.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ReplayError, match=r"R-1\.json is no failure"):
+        load("R-1", tmp_path)
+
+
+def test_a_kept_failure_is_plain_json(tmp_path):
+    (path,) = save(report(case()), tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert content.keys() == {"checks", "target", "case"}

@@ -1,0 +1,50 @@
+"""Small engines in a file, as an author has them: what the commands and pytest are tried on."""
+
+TOY = '''
+from manualnn.oracle.plain import Plain
+
+
+class Right(Plain):
+    """Little enough for a run of it to be short."""
+
+    def capabilities(self):
+        return {
+            "name": "toy",
+            "version": "1.0",
+            "layers": ["Linear", "Tanh"],
+            "losses": ["MSELoss"],
+            "returns": ["loss", "grads", "outputs"],
+        }
+
+    def result(self, value, dx):
+        return {"loss": value, "grads": self.grads, "outputs": self.ys[-1].copy()}
+
+
+class MeanBias(Right):
+    """The bias gradient is averaged over the batch a second time."""
+
+    def linear_db(self, o, dz):
+        return super().linear_db(o, dz) / len(dz)
+
+
+class Picky(Right):
+    def step(self, case):
+        return {"skipped": "not in the mood"}
+
+
+class Interrupted(MeanBias):
+    """Its user presses Ctrl-C after a while."""
+
+    calls = 0
+
+    def step(self, case):
+        Interrupted.calls += 1
+        if Interrupted.calls > 3000:
+            raise KeyboardInterrupt
+        return super().step(case)
+
+
+class Unclaimed(Right):
+    def capabilities(self):
+        return {"layers": ["Conv2d"], "losses": ["MSELoss"]}
+'''
