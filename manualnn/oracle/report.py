@@ -120,7 +120,7 @@ class Teller:
         for numbers in case_numbers(finding.case):
             lines += wrapped(numbers, " ")
         if finding.case.note:
-            lines += wrapped(finding.case.note, "provokes")
+            lines += wrapped(finding.case.note, "drawn for")
         if finding.message:
             lines += wrapped(_tail(finding.message), "message")
         for entry in finding.entries[:ENTRIES]:

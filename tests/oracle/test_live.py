@@ -1,0 +1,74 @@
+"""What a person sees while checks run: each finding once, and a bar on a terminal."""
+
+import io
+import sys
+
+import numpy as np
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.expected import read
+from manualnn.oracle.findings import CheckResult, Finding, Report
+from manualnn.oracle.live import Watch
+
+CASE = Case((), {"type": "MSELoss"}, {}, np.ones((1, 1)), np.ones((1, 1)))
+CLAIMS = Capabilities.read({"name": "toy", "layers": ["Tanh"], "losses": ["MSELoss"]})
+
+
+def result(name, status="failed"):
+    findings = [Finding(name, CASE, (CASE,), message="it is wrong")] if status == "failed" else []
+    return CheckResult(name, "It is right.", status, 1, 0, findings)
+
+
+def report(*results):
+    return Report("toy:Engine", CLAIMS, "quick", 0, "longdouble", list(results))
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_finding_is_told_when_it_comes_and_once(capsys):
+    growing = report(result("a:x"))
+    with Watch("toy:Engine", None) as watch:
+        watch.see(1, 3, growing)
+        assert "FAIL  a:x  toy (float64)" in capsys.readouterr().out
+        watch.see(2, 3, growing)
+        assert not capsys.readouterr().out
+        growing.results.append(result("b:x"))
+        watch.see(3, 3, growing)
+        assert "FAIL  b:x" in capsys.readouterr().out
+    watch.tell(growing)
+    assert not capsys.readouterr().out
+
+
+def test_what_passes_or_is_expected_is_not_told(capsys):
+    with Watch("toy:Engine", None, read("b:* | known")) as watch:
+        watch.see(2, 2, report(result("a:x", "passed"), result("b:x")))
+    assert not capsys.readouterr().out
+
+
+def test_there_is_no_bar_where_nobody_looks(capsys):
+    with Watch("toy:Engine", None) as watch:
+        watch.see(1, 2, report())
+    assert not capsys.readouterr().err
+
+
+def test_a_bar_counts_the_checks_on_a_terminal_and_goes_away(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with Watch("toy:Engine", None) as watch:
+        watch.see(1, 2, report())
+        watch.see(2, 2, report(result("a:x")))
+        shown = sys.stderr.getvalue()
+    assert "checking" in shown
+    assert "2/2" in shown
+    assert sys.stderr.getvalue().rstrip(" \r").endswith("]")  # cleared by blanks and a return
+
+
+def test_a_bar_is_done_without_where_its_package_is_missing(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with Watch("toy:Engine", None) as watch:
+        watch.see(1, 2, report())
+    assert not sys.stderr.getvalue()
