@@ -16,33 +16,31 @@ import optax
 
 jax.config.update("jax_enable_x64", val=True)
 
+# A case may name options that are not claimed, at torch's defaults: these are the `_`.
 LAYERS = {
-    "Identity": lambda z: z,
-    "Sigmoid": jax.nn.sigmoid,
-    "Tanh": jnp.tanh,
-    "ReLU": jax.nn.relu,
-    "LeakyReLU": jax.nn.leaky_relu,
-    "Softplus": jax.nn.softplus,
-    "Softmax": jax.nn.softmax,
-    "LogSoftmax": jax.nn.log_softmax,
+    "Linear": lambda x, weight, bias, **_: x @ weight.T + bias,
+    "Identity": lambda z, **_: z,
+    "Sigmoid": lambda z, **_: jax.nn.sigmoid(z),
+    "Tanh": lambda z, **_: jnp.tanh(z),
+    "ReLU": lambda z, **_: jax.nn.relu(z),
+    "LeakyReLU": lambda z, negative_slope=0.01, **_: jax.nn.leaky_relu(z, negative_slope),
+    "Softplus": lambda z, **_: jax.nn.softplus(z),
+    "Softmax": lambda z, **_: jax.nn.softmax(z),
+    "LogSoftmax": lambda z, **_: jax.nn.log_softmax(z),
 }
 
 
-def cross_entropy(y, t):
-    hard = jnp.issubdtype(t.dtype, jnp.integer)
-    loss = (
-        optax.losses.softmax_cross_entropy_with_integer_labels
-        if hard
-        else optax.losses.softmax_cross_entropy
-    )
-    return loss(y, t)
+def cross_entropy(y, t, **_):
+    if t.ndim == 1:
+        return optax.losses.softmax_cross_entropy_with_integer_labels(y, t)
+    return optax.losses.softmax_cross_entropy(y, t)
 
 
 LOSSES = {
-    "MSELoss": optax.losses.squared_error,
-    "L1Loss": lambda y, t: jnp.abs(y - t),
-    "HuberLoss": lambda y, t, delta=1.0: optax.losses.huber_loss(y, t, delta=delta),
-    "BCEWithLogitsLoss": optax.losses.sigmoid_binary_cross_entropy,
+    "MSELoss": lambda y, t, **_: optax.losses.squared_error(y, t),
+    "L1Loss": lambda y, t, **_: jnp.abs(y - t),
+    "HuberLoss": lambda y, t, delta=1.0, **_: optax.losses.huber_loss(y, t, delta=delta),
+    "BCEWithLogitsLoss": lambda y, t, **_: optax.losses.sigmoid_binary_cross_entropy(y, t),
     "CrossEntropyLoss": cross_entropy,
 }
 
@@ -51,25 +49,25 @@ def decayed(rule, weight_decay):
     return optax.chain(optax.add_decayed_weights(weight_decay), rule) if weight_decay else rule
 
 
-def sgd(*, lr=1e-3, momentum=0.0, nesterov=False, weight_decay=0.0):
+def sgd(*, lr=1e-3, momentum=0.0, nesterov=False, weight_decay=0.0, **_):
     return decayed(optax.sgd(lr, momentum or None, nesterov), weight_decay)
 
 
-def rmsprop(*, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0):
+def rmsprop(*, lr=1e-2, alpha=0.99, eps=1e-8, momentum=0.0, centered=False, weight_decay=0.0, **_):
     options = {"eps_in_sqrt": False, "centered": centered, "momentum": momentum or None}
     return decayed(optax.rmsprop(lr, alpha, eps, **options), weight_decay)
 
 
-def adagrad(*, lr=1e-2, eps=1e-10, initial_accumulator_value=0.0, weight_decay=0.0):
+def adagrad(*, lr=1e-2, eps=1e-10, initial_accumulator_value=0.0, weight_decay=0.0, **_):
     return decayed(optax.adagrad(lr, initial_accumulator_value, eps), weight_decay)
 
 
-def adam(*, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, amsgrad=False, weight_decay=0.0):
+def adam(*, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, amsgrad=False, weight_decay=0.0, **_):
     rule = optax.amsgrad if amsgrad else optax.adam
     return decayed(rule(lr, *betas, eps), weight_decay)
 
 
-def adamw(*, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2):
+def adamw(*, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, **_):
     return optax.adamw(lr, *betas, eps, weight_decay=weight_decay)
 
 
@@ -83,11 +81,7 @@ class Engine:
             "name": "JAX + optax",
             "version": f"{jax.__version__} + {optax.__version__}",
             "dtypes": ["float32", "float64"],
-            "layers": {
-                **{name: {} for name in LAYERS},
-                "Linear": "any",
-                "LeakyReLU": "any",
-            },
+            "layers": {name: {} for name in LAYERS} | {"Linear": "any", "LeakyReLU": "any"},
             "losses": {
                 **dict.fromkeys(LOSSES, reductions),
                 "HuberLoss": {**reductions, "delta": "any"},
@@ -133,11 +127,8 @@ def compiled(description):
     def objective(params, x, t):
         y = x
         for i, layer in enumerate(layers):
-            options = {name: value for name, value in layer.items() if name != "type"}
-            if layer["type"] == "Linear":
-                y = y @ params[f"{i}.weight"].T + params.get(f"{i}.bias", 0)
-            else:
-                y = LAYERS[layer["type"]](y, **options)
+            own = {key.partition(".")[2]: p for key, p in params.items() if key.startswith(f"{i}.")}
+            y = LAYERS[layer["type"]](y, **{**layer, "bias": 0, **own})
         return reduce(terms(y, t, **loss)), y
 
     @jax.jit
