@@ -51,6 +51,9 @@ class Transport(Protocol):
     def fresh(self) -> None:
         """Let the next case find an engine without history."""
 
+    def another(self) -> "Transport":
+        """Return a way to another engine of the same kind."""
+
     def close(self) -> None:
         """Let go of the engine."""
 
@@ -110,6 +113,10 @@ class Bench:
         An engine that was given as an instance stays the same.
         """
         self._transport.fresh()
+
+    def another(self) -> "Bench":
+        """Return the bench of a second engine, made in the same way as this one."""
+        return Bench(self._transport.another(), self.capabilities, self.time_limit)
 
     def close(self) -> None:
         """Let go of the engine; a process is ended."""

@@ -9,6 +9,7 @@ takes over: this needs the main thread of a POSIX system, and reaches an engine 
 its bytecodes. Elsewhere there is no limit.
 """
 
+import copy
 import importlib
 import importlib.util
 import re
@@ -81,6 +82,12 @@ class InProcess:
     def fresh(self) -> None:
         """Let the next case find a new instance."""
         self._engine = None
+
+    def another(self) -> "InProcess":
+        """Return another instance of the engine; the same one, if the target is an instance."""
+        other = copy.copy(self)
+        other.fresh()
+        return other
 
     def close(self) -> None:
         """Let go of the instance."""

@@ -82,6 +82,10 @@ class Process:
         """Let the next case find a new process."""
         self._end(GRACE)
 
+    def another(self) -> "Process":
+        """Return another process of the same command."""
+        return Process(self.name, self._time_limit)
+
     def close(self) -> None:
         """End the process."""
         self._end(GRACE)

@@ -85,7 +85,7 @@ def _state(value: Any, case: Case) -> dict[str, Any]:
         raise Malformed(f"state is {_shown(value)}; it has to be a mapping.")
     names = kept(described(case.optimizer or {}))
     if not case.params:  # then there is nothing to keep, under whichever names
-        value = dict.fromkeys(names, {}) | value
+        value = {**{n: {} for n in names}, **value}
     _same_names("state", [name for name in value if name != "step"], names)
     state: dict[str, Any] = {n: _grouped(f"state.{n}", value[n], case) for n in names}
     if "step" in value:

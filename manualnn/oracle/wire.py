@@ -2,6 +2,7 @@
 
     request(seq, case, form, directory)      the line that asks for a case, by `line`
     reply(line, seq)                         its answer as an `Outcome`; `Fault` where it is none
+    arrays_of(result, folder)                a result with arrays in place of their forms
     hello(line)                              what an engine claims
 
 A form is "list", "base64" or "safetensors"; for the last, the arrays are in a file in `directory`.
@@ -45,19 +46,29 @@ def reply(text: bytes, seq: int) -> Outcome:
     """Return the outcome that a line tells of, the result's arrays read but not judged."""
     message = _message(text)
     kind = message.get("type")
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise Fault("garbage", f"a reply has type {kind!r}; known are {', '.join(_KINDS)}.")
     if message.get("seq") != seq:
         raise Fault(
             "garbage", f"the reply has seq {message.get('seq')!r}; it has to be {seq}, as asked."
         )
     content = message.get(_KINDS[kind])
+    if kind == "ok" and not isinstance(content, Mapping):
+        raise Fault("malformed", f"the reply's result is {content!r}; it has to be an object.")
     if kind == "ok":
-        return Outcome(result=_arrays("result", content, {}))
+        return Outcome(result=arrays_of(content))
     text_of = content if isinstance(content, str) else json.dumps(content)
     if kind == "skipped":
         return Outcome(skipped=text_of)
     raise Fault("error", text_of)
+
+
+def arrays_of(result: Any, folder: Path = Path()) -> Any:
+    """Return a result with arrays in place of their forms; `Fault` where one is none.
+
+    Paths are counted from the folder.
+    """
+    return _arrays("result", result, _Files(folder))
 
 
 def hello(text: bytes) -> dict[str, Any]:
@@ -87,24 +98,28 @@ _WRITERS = {"list": lambda _, array: listed(array), "base64": lambda _, array: b
 def _message(text: bytes) -> dict[str, Any]:
     try:
         message = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise Fault(
-            "garbage", f"a line on stdout is no JSON ({error}): {shortened(text)}"
-        ) from error
+    except (ValueError, RecursionError):
+        message = None
     if not isinstance(message, dict):
-        raise Fault("garbage", f"a line on stdout is no JSON object: {shortened(text)}")
+        raise Fault(
+            "garbage",
+            f"a line on stdout is no JSON object: {shortened(text)}. "
+            "Only replies go there, each on one line; what is for people goes to stderr.",
+        )
     return message
 
 
-def _arrays(name: str, value: Any, files: dict[str, Any]) -> Any:
+def _arrays(name: str, value: Any, files: "_Files") -> Any:
     """Return a result with arrays in place of their forms, its mappings kept."""
     array = isinstance(value, Mapping) and not value.keys().isdisjoint({"base64", "data", "path"})
     if isinstance(value, Mapping) and not array:
         return {key: _arrays(f"{name}.{key}", entry, files) for key, entry in value.items()}
     try:
         if isinstance(value, Mapping) and "path" in value:
-            return _load(value["path"], files)[value["key"]]
-        return unlisted(value, None)
+            return files[value["path"]][value["key"]]
+        read = unlisted(value, None)
+        # JavaScript writes 1e20 without a point: an integer too long for NumPy's own.
+        return unlisted(value, np.float64) if read.dtype == object else read
     except Exception as error:
         slip = f"has no {error}" if isinstance(error, KeyError) else str(error)
         raise Fault("malformed", f"{name} is no array: {slip}") from error
@@ -115,7 +130,13 @@ def _save(path: Path, case: Case) -> None:
     safetensors().save_file(arrays, str(path))
 
 
-def _load(path: str, files: dict[str, Any]) -> Mapping[str, Array]:
-    if path not in files:
-        files[path] = safetensors().load_file(path)
-    return files[path]
+class _Files(dict[str, Mapping[str, Array]]):
+    """The arrays of files, each read once, by their paths as counted from a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, path: str) -> Mapping[str, Array]:
+        self[path] = safetensors().load_file(str(self._folder / path))
+        return self[path]
