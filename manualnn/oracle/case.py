@@ -182,9 +182,9 @@ def unlisted(value: Any, dtype: Any) -> Array:
     if isinstance(value, Mapping) and "base64" in value:
         kind = np.dtype(value["dtype"]).newbyteorder("<")
         array = np.frombuffer(base64.b64decode(value["base64"], validate=True), kind)
-        return array.reshape(value["shape"]).astype(kind.newbyteorder("="))
+        return array.reshape([int(size) for size in value["shape"]]).astype(kind.newbyteorder("="))
     if isinstance(value, Mapping) and "data" in value:
-        return np.array(_read(value["data"]), dtype).reshape(value["shape"])
+        return np.array(_read(value["data"]), dtype).reshape([int(size) for size in value["shape"]])
     return np.array(_read(value), dtype)
 
 

@@ -1,0 +1,281 @@
+"""Conformance vectors: cases with their truth, in files, for engines that Python cannot call.
+
+    write_vectors("vectors")             returns how many cases; VECTORS.md says what is written
+    read_vectors("vectors")              (seed, cases) of a folder; VectorsError if it was changed
+    vector_cases(seed=0)                 the same cases without files
+
+Version and seed determine every byte. The cases are drawn with `Steady` numbers and rounded to
+float32, which hides the last bits in which mathematical libraries differ, and lets one case stand
+for both dtypes. The truth is computed in mpmath's integer arithmetic and written as the sum of two
+float64, to 2⁻⁴⁰ of its bound; the bounds are rounded up to three digits.
+"""
+
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from decimal import ROUND_CEILING, Context
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from manualnn.oracle.canonical import json_bytes, safetensors_bytes
+from manualnn.oracle.case import PROTOCOL, Array, Case, listed
+from manualnn.oracle.claims import DTYPES, Capabilities
+from manualnn.oracle.draft import Size
+from manualnn.oracle.failures import EngineError
+from manualnn.oracle.near import Near, Precision
+from manualnn.oracle.options import ALWAYS, TABLES
+from manualnn.oracle.recipes import Recipe, recipes_for
+from manualnn.oracle.steady import Steady
+from manualnn.oracle.truth import truth
+from manualnn.oracle.wide import MissingMpmathError, mpmath_width
+from manualnn.oracle.wire import safetensors
+
+FORMAT = "manualnn conformance vectors"
+VERSION = 1
+"""Of the format and of the cases: whatever changes a byte that is written changes it."""
+EACH = 3
+"""Cases of every recipe."""
+INLINE = 3000
+"""The most numbers that stand in a case's JSON; beyond, its arrays are in a file of their own."""
+BITS_BELOW_BOUND = 40
+"""Bits of the truth, counted from its bound."""
+
+Write = Callable[[str, Array], Any]
+
+
+class VectorsError(EngineError):
+    """A folder holds no vectors, or not those that were written."""
+
+
+def vector_cases(seed: int = 0) -> list[Case]:
+    """Return the cases in the order of their recipes, each of float64 numbers that fit float32."""
+    cases: dict[str, Case] = {}
+    for recipe in recipes_for(_everything(accepts_state=True)):
+        for case in _drawn(recipe, seed):
+            cases.setdefault(case.id, case)
+    return list(cases.values())
+
+
+def write_vectors(out: str | Path, *, seed: int = 0) -> int:
+    """Write the vectors into a folder, which is made if need be, and return how many they are.
+
+    It takes mpmath; VectorsError where that is not installed.
+    """
+    try:
+        mpmath_width()
+    except MissingMpmathError as error:
+        raise VectorsError(
+            "vectors are computed in mpmath's numbers, which are the same on every machine, and "
+            "mpmath is not installed; run 'pip install mpmath'."
+        ) from error
+    out = Path(out)
+    cases = vector_cases(seed)
+    hashes: dict[str, str] = {}
+
+    def write(name: str, content: bytes) -> None:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
+        hashes[name] = hashlib.sha256(content).hexdigest()
+
+    for case in cases:
+        for name, content in vector(case).items():
+            write(name, content)
+    write("README.md", files("manualnn.oracle").joinpath("VECTORS.md").read_bytes())
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "protocol": PROTOCOL,
+        "seed": seed,
+        "count": len(cases),
+        "cases": [{"id": case.id, "file": _file(case), **_about(case)} for case in cases],
+        "sha256": dict(hashes),
+    }
+    write("manifest.json", json_bytes(manifest))
+    return len(cases)
+
+
+def read_vectors(folder: str | Path) -> tuple[int, list[Case]]:
+    """Return a folder's seed and cases; VectorsError where they are not what was written."""
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise VectorsError(
+            f"{folder} has no readable manifest.json ({error}); write the vectors there with "
+            f"`manualnn vectors {folder}`."
+        ) from error
+    if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
+        raise VectorsError(
+            f"{folder} holds {manifest.get('format')!r} of version {manifest.get('version')!r}; "
+            f"this program reads {FORMAT!r} of version {VERSION}. Write them anew."
+        )
+    for name, digest in manifest["sha256"].items():
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            raise VectorsError(f"{path} is not what was written; write the vectors anew.")
+    return manifest["seed"], [_read(folder, entry["file"]) for entry in manifest["cases"]]
+
+
+def of_dtype(case: Case, dtype: str) -> Case:
+    """Return a case in another dtype; classes stay integers."""
+    return case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)).but(dtype=dtype)
+
+
+def vector(case: Case) -> dict[str, bytes]:
+    """Return the files of one case, by their names in the folder."""
+    expected = recorded(case)
+    numbers = sum(a.size for a in case.arrays().values())
+    numbers += sum(np.size(near["hi"]) for near in expected.values())
+    stored: dict[str, Array] = {}
+    path = f"arrays/{case.id}.safetensors"
+
+    def inline(_: str, array: Array) -> Any:
+        return listed(array)
+
+    def aside(name: str, array: Array) -> Any:
+        stored[name] = array
+        return {"path": path, "key": name}
+
+    write: Write = inline if numbers <= INLINE else aside
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "id": case.id,
+        **_about(case),
+        "case": case.to_json(write),
+        "expected": {
+            name: _mapped(near, f"expected.{name}", write) for name, near in expected.items()
+        },
+    }
+    written = {_file(case): json_bytes(content)}
+    return {**written, path: safetensors_bytes(stored)} if stored else written
+
+
+def flags(case: Case) -> list[str]:
+    """Return what an engine needs for a case: "Linear", "Adam.amsgrad", "state" and so on."""
+    found = set()
+    for kind, spec in case.parts():
+        found.add(spec["type"])
+        for option, default in TABLES[kind][spec["type"]].items():
+            value = spec.get(option, default)
+            if option == "reduction":
+                found.add(f"{spec['type']}.{value}")
+            elif option not in ALWAYS and not _same(value, default):
+                found.add(f"{spec['type']}.{option}")
+    extra = {
+        "probabilities": case.loss["type"] == "CrossEntropyLoss" and case.t.ndim == 2,
+        "state": case.state is not None,
+        "steps": case.steps > 1,
+        "masks": case.noise is not None,
+        "empty batch": case.n == 0,
+    }
+    return sorted(found | {name for name, present in extra.items() if present})
+
+
+def recorded(case: Case) -> dict[str, dict[str, Any]]:
+    """Return hi, lo and the bound per dtype of every quantity, as float64 arrays.
+
+    Parameters and state are left out where there is no update.
+    """
+    near = {
+        dtype: truth(of_dtype(case, dtype), Precision(dtype, numbers="mpmath")).quantities()
+        for dtype in DTYPES
+    }
+    result: dict[str, dict[str, Any]] = {}
+    for name, wide in near["float64"].items():
+        if case.optimizer is None and name.startswith(("params.", "state.")):
+            continue
+        bound = {dtype: _rounded_up(near[dtype][name]) for dtype in DTYPES}
+        hi, lo = np.vectorize(_split, otypes=[float, float])(wide.v, bound["float64"])
+        result[name] = {"hi": np.asarray(hi), "lo": np.asarray(lo), "bound": bound}
+    return result
+
+
+def _split(v: Any, bound: float) -> tuple[float, float]:
+    """Return v as the sum of two float64, the bits far below its bound left out.
+
+    Where the bound is infinite, v may be too large for float64, and nothing depends on it.
+    """
+    hi = float(v)
+    if not math.isfinite(bound) or not math.isfinite(hi):
+        return hi, 0.0
+    lo = v - hi
+    if bound > 0:
+        quantum = 2.0 ** max(math.frexp(bound)[1] - BITS_BELOW_BOUND, -1074)
+        lo = round(lo / quantum) * quantum
+    return hi, float(lo)
+
+
+def _rounded_up(near: Near) -> Array:
+    """Return how far a result may be from the truth as it is written here."""
+    three = Context(prec=3, rounding=ROUND_CEILING)
+
+    def up(bounded: Any, e: Any) -> float:
+        return float(three.create_decimal_from_float(float(e))) if bounded else math.inf
+
+    return np.asarray(np.vectorize(up, otypes=[float])(near.bounded, near.allowed))
+
+
+def _everything(*, accepts_state: bool) -> Capabilities:
+    """Return the claims of an engine that can do all that there is."""
+    return Capabilities.read(
+        {
+            **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
+            "dtypes": DTYPES,
+            "accepts_state": accepts_state,
+            "max_steps": 10,
+            "empty_batch": True,
+        }
+    )
+
+
+def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
+    """Yield a recipe's cases: some after many updates, some with several."""
+    for i in range(EACH):
+        rng = Steady(seed, zlib.crc32(recipe.name.encode()), i)
+        claims = _everything(accepts_state=i % 2 == 0)
+        case = recipe.draw(cast("np.random.Generator", rng), claims, Size())
+        if case is not None:
+            with np.errstate(over="ignore"):
+                case = of_dtype(of_dtype(case, "float32"), "float64")
+            if all(np.isfinite(array).all() for array in case.arrays().values()):
+                yield case
+
+
+def _about(case: Case) -> dict[str, Any]:
+    return {"recipe": case.recipe, "note": case.note, "flags": flags(case)}
+
+
+def _file(case: Case) -> str:
+    return f"cases/{case.id}.json"
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(np.array_equal(np.asarray(a), np.asarray(b)))
+
+
+def _mapped(tree: Any, name: str, write: Write) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _mapped(entry, f"{name}.{key}", write) for key, entry in tree.items()}
+    return write(name, tree)
+
+
+def _read(folder: Path, file: str) -> Case:
+    stored: dict[str, Any] = {}
+
+    def plain(value: Any) -> Any:
+        """Return JSON's content with arrays in place of their names in a file."""
+        if not isinstance(value, Mapping):
+            return value
+        if "path" not in value:
+            return {key: plain(entry) for key, entry in value.items()}
+        if value["path"] not in stored:
+            stored[value["path"]] = safetensors().load_file(str(folder / value["path"]))
+        return stored[value["path"]][value["key"]]
+
+    return Case.from_json(plain(json.loads((folder / file).read_bytes())["case"]))
