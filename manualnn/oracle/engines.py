@@ -23,11 +23,12 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from manualnn.oracle.case import Case
+from manualnn.oracle.case import Case, Spec
 from manualnn.oracle.claims import Capabilities, ClaimError
 from manualnn.oracle.failures import EngineError
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.inprocess import InProcess
+from manualnn.oracle.options import described
 from manualnn.oracle.process import Process
 from manualnn.oracle.results import Malformed, map_result, normalized
 
@@ -156,10 +157,14 @@ class Bench:
 
 
 def _own(case: Case) -> Case:
-    """Return the case in mappings of its own: an engine may take a description apart."""
+    """Return the case with every option, in mappings that an engine may take apart."""
     return replace(
         case.map(lambda _, array: array),
-        layers=copy.deepcopy(case.layers),
-        loss=copy.deepcopy(case.loss),
-        optimizer=copy.deepcopy(case.optimizer),
+        layers=tuple(_whole(spec) for spec in case.layers),
+        loss=_whole(case.loss),
+        optimizer=case.optimizer and _whole(case.optimizer),
     )
+
+
+def _whole(spec: Spec) -> Spec:
+    return copy.deepcopy(vars(described(spec)))

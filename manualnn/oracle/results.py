@@ -120,5 +120,8 @@ def _same_names(what: str, got: Collection[Any], expected: Collection[str]) -> N
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # noqa: BLE001 - it is the engine's own object
+        text = f"a {type(value).__qualname__}"
     return text if len(text) <= 80 else text[:79] + "…"

@@ -21,8 +21,8 @@ ENGINE = Path(__file__).with_name("misbehaving.py")
 PYTHON = [sys.executable, "-S", "-E"]
 
 
-def command(**claims):
-    return shlex.join([*PYTHON, str(ENGINE), json.dumps(claims)])
+def command(engine=ENGINE, **claims):
+    return shlex.join([*PYTHON, str(engine), json.dumps(claims)])
 
 
 def case(note="", x=((1.0, 2.0),), dtype="float64"):
@@ -191,7 +191,7 @@ def test_a_fresh_process_has_no_history(bench):
 def test_an_engine_that_cannot_start_again_crashes_every_case(tmp_path):
     engine = tmp_path / "engine.py"
     engine.write_text(ENGINE.read_text())
-    with connect(shlex.join([*PYTHON, str(engine)])) as bench:
+    with connect(command(engine)) as bench:
         engine.unlink()
         assert runs_on(bench)
         bench.fresh()
