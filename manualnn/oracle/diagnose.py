@@ -1,0 +1,177 @@
+"""What a finding looks like and what it may come from, by asking the engine more.
+
+    diagnose(bench, finding, seconds=2.0)      a Diagnosis; never raises for what the engine does
+
+In this order, as far as time goes: which quantity diverges first and which of its entries
+(`scopes`), whether by a constant (`ratios`), which known mistakes reproduce the engine's own
+numbers (`hypotheses`), and under which condition it fails (`conditions`). The case of a finding is
+often too small to tell: of one sample and one column every mistake looks alike. So the case is
+grown again (`variations`), and what the engine answers to the grown ones decides. A cause is named
+if it reproduces all answers; where more than one does and no case tells them apart, each is named;
+where none does, none is. The same engine gets the same diagnosis, unless time runs out.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from manualnn.oracle.bugs import BUGS
+from manualnn.oracle.bugs.catalogue import Bug
+from manualnn.oracle.case import Case
+from manualnn.oracle.checks import rejudge
+from manualnn.oracle.conditions import after_what, condition
+from manualnn.oracle.cuts import valid
+from manualnn.oracle.engines import Bench, EngineError, connect
+from manualnn.oracle.findings import Cause, Diagnosis, Finding
+from manualnn.oracle.hypotheses import surviving
+from manualnn.oracle.ratios import precision, related, told
+from manualnn.oracle.scopes import scope_of
+from manualnn.oracle.trials import Trial, observed
+from manualnn.oracle.variations import admitted, far, near, sequences
+
+MOST = 3
+"""So many causes are named at most."""
+LONGEST = 8
+"""Of a finding of more calls, the last ones are enough."""
+
+
+def diagnose(bench: Bench, finding: Finding, *, seconds: float = 2.0) -> Diagnosis:
+    """Return what can be said of a finding within about that time."""
+    deadline = time.monotonic() + seconds
+    try:
+        own = None if finding.kind != "wrong" else _own(bench, finding)
+        if own is None:
+            return _of_behaviour(bench, finding, deadline)
+        return _of_numbers(bench, own, deadline)
+    except EngineError as error:
+        return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
+
+
+def _of_numbers(bench: Bench, own: Trial, deadline: float) -> Diagnosis:
+    trials = [own, *_trials(bench, own, deadline)]
+    failing = [trial for trial in trials if trial.fails]
+    telling = next((t for t in failing[1:] if len(t.calls) == len(own.calls)), own)
+    first, scope = scope_of(telling)
+    if telling is not own:
+        scope += f" (seen with N = {telling.case.n}, widths {_arrow(telling.case)})"
+    same = [trial for trial in failing if first in trial.bad]
+    ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
+    likely = _likely(bench, own, trials, time.monotonic() + (deadline - time.monotonic()) / 2)
+    return Diagnosis(first, scope, ratio, _when(bench, own, deadline), likely)
+
+
+def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
+    """Return the diagnosis of an engine that gives no numbers, or does wrong with right ones."""
+
+    def asks(case: Case) -> bool | None:
+        if time.monotonic() > deadline or bench.capabilities.refuses(case) or not valid(case):
+            return None
+        if finding.kind == "wrong":
+            return rejudge(bench, finding.check, case) is not None
+        bench.fresh()
+        return bench.run(case).fault == finding.kind
+
+    first = finding.entries[0].quantity if finding.entries else ""
+    scope = finding.message.strip().splitlines()[-1] if finding.message.strip() else finding.kind
+    half = time.monotonic() + (deadline - time.monotonic()) / 2
+    likely = _behaving_alike(finding, half)
+    when = condition(asks, finding.case, bench.capabilities) if finding.kind != "hang" else ""
+    return Diagnosis(first, scope, when=when, likely=likely)
+
+
+def _own(bench: Bench, finding: Finding) -> Trial | None:
+    """Return the finding once more: the first wrong call, with no more before it than needed.
+
+    None where no number is wrong.
+    """
+    calls = finding.calls or (finding.case,)
+    trial = observed(bench, calls)
+    if trial is None:
+        return None
+    for i, case in enumerate(calls):
+        part = Trial(calls[: i + 1], trial.outcomes[: i + 1], trial.truths[: i + 1])
+        if part.fails:
+            alone = observed(bench, [case])
+            if alone is not None and alone.fails:
+                return alone
+            short = observed(bench, part.calls[-LONGEST:])
+            return short if short is not None and short.fails else part
+    return None
+
+
+def _trials(bench: Bench, own: Trial, deadline: float) -> Iterator[Trial]:
+    """Yield what the engine answers to cases near its own."""
+    claims = bench.capabilities
+    if len(own.calls) > 1:
+        rows = [c for c in sequences(own.calls) if len(list(admitted(c, claims))) == len(c)]
+    else:
+        rows = [(case,) for case in admitted(near(own.case), claims)]
+    for calls in rows:
+        if time.monotonic() > deadline:
+            return
+        trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
+        if trial is not None:
+            yield trial
+
+
+def _likely(
+    bench: Bench, own: Trial, trials: Sequence[Trial], deadline: float
+) -> tuple[Cause, ...]:
+    """Return the known mistakes that give all answers of these trials, and of more if need be."""
+    # What is wrong everywhere contradicts most hypotheses at once.
+    hardest = sorted(trials, key=lambda trial: -len(trial.bad))
+    bugs: Sequence[Bug] = list(BUGS.values())
+    for trial in [*hardest[:1], own, *hardest[1:]]:
+        bugs = surviving(bugs, [trial], deadline)
+    if len(bugs) > 1 and len(own.calls) == 1:
+        for case in admitted(far(own.case, bench.capabilities), bench.capabilities):
+            more = observed(bench, [case], fresh=bench.in_process)
+            # A case that none of them explains tells of another mistake.
+            if more is not None:
+                bugs = surviving(bugs, [more], deadline) or bugs
+            if len(bugs) == 1 or time.monotonic() > deadline:
+                break
+    return tuple(_cause(bug) for bug in bugs[:MOST])
+
+
+def _behaving_alike(finding: Finding, deadline: float) -> tuple[Cause, ...]:
+    """Return the known mistakes of which the same check finds the same."""
+    alike = []
+    for bug in BUGS.values():
+        for factory in bug.engines:
+            if time.monotonic() > deadline:
+                return ()
+            with connect(factory) as hypothesis:
+                other = rejudge(hypothesis, finding.check, finding.case)
+            if other is not None and _look(other) == _look(finding):
+                alike.append(bug)
+                break
+    return tuple(_cause(bug) for bug in alike) if len(alike) <= MOST else ()
+
+
+def _look(finding: Finding) -> tuple[object, ...]:
+    """Return what two findings of the same mistake have in common."""
+    lines = finding.message.strip().splitlines()
+    entries = tuple((entry.quantity, entry.index) for entry in finding.entries)
+    return finding.kind, lines[-1] if lines else "", entries
+
+
+def _when(bench: Bench, own: Trial, deadline: float) -> str:
+    def asks_all(calls: Sequence[Case]) -> bool | None:
+        refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
+        if refused or time.monotonic() > deadline:
+            return None
+        trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
+        return None if trial is None else trial.fails
+
+    if len(own.calls) > 1:
+        return after_what(asks_all, own.case)
+    return condition(lambda case: asks_all([case]), own.case, bench.capabilities)
+
+
+def _cause(bug: Bug) -> Cause:
+    return Cause(bug.id, bug.title, bug.wrong, bug.right)
+
+
+def _arrow(case: Case) -> str:
+    linear = [layer["out_features"] for layer in case.layers if layer["type"] == "Linear"]
+    return "→".join(map(str, [case.widths[0], *linear]))

@@ -1,0 +1,133 @@
+"""Known mistakes, each run as a hypothesis: which of them computes what the engine computed.
+
+    reproduces(factory, trial)      whether that wrong engine gives every number of the trial
+    resembles(factory, trial)       the same for a mistake of precision: the sizes of its errors
+    surviving(bugs, trials, …)      the bugs that reproduce every trial
+
+A hypothesis runs in longdouble, so that its numbers are what the mistake amounts to without
+rounding. It has to give every number that the engine returned, in every call: the right ones, and
+the wrong ones to three digits of what is wrong about them. The engine rounds in another formula
+than the right one, of which the bounds are: they are taken relative to the hypothesis' own numbers
+and FACTOR times as wide. A trial that the engine passes, a hypothesis has to pass.
+
+Where a result is not finite, longdouble may well be: the hypothesis then runs in the case's dtype.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.bugs.catalogue import Bug
+from manualnn.oracle.case import Array
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.near import Near
+from manualnn.oracle.trials import Trial, bounds, ordered, values
+
+FACTOR = 4
+"""For a wrong formula may take a few roundings more than the right one: twice the number, and
+twice for terms that the right one has not."""
+EXPLAINED = 1e-3
+"""The share of an error that may be left unexplained."""
+BITS = 3
+"""By how many powers of two the errors of two engines of the same precision may differ."""
+
+
+def surviving(bugs: Iterable[Bug], trials: Sequence[Trial], deadline: float) -> list[Bug]:
+    """Return the bugs that reproduce all trials; none if there was no time to ask them all."""
+    kept = []
+    for bug in bugs:
+        if time.monotonic() > deadline:
+            return []
+        alike = reproduces if bug.exact else resembles
+        if any(all(alike(factory, trial) for trial in trials) for factory in bug.engines):
+            kept.append(bug)
+    return kept
+
+
+def reproduces(factory: Any, trial: Trial) -> bool:
+    """Return whether a hypothesis gives all numbers of all calls of a trial."""
+    finite = all(
+        np.isfinite(array).all()
+        for outcome in trial.outcomes
+        for array in outcome.quantities().values()
+    )
+    answers = _answers(factory, np.longdouble if finite else None, trial)
+    if answers is None:
+        return False
+    for outcome, truth, answer in zip(trial.outcomes, trial.truths, answers, strict=True):
+        expected = truth.quantities()
+        got = ordered(outcome.quantities(), expected)
+        if not got.keys() <= answer.keys():
+            return False
+        if not all(_agrees(got[name], answer[name], expected[name]) for name in got):
+            return False
+    return True
+
+
+def resembles(factory: Any, trial: Trial) -> bool:
+    """Return whether a hypothesis, in the case's dtype, errs where the engine does, and as far."""
+    answers = _answers(factory, None, trial)
+    if answers is None:
+        return False
+    for outcome, truth, answer in zip(trial.outcomes, trial.truths, answers, strict=True):
+        expected = truth.quantities()
+        for name, array in ordered(outcome.quantities(), expected).items():
+            near = expected[name]
+            if name not in answer or answer[name].shape != array.shape:
+                return False
+            mine, theirs = _excess(array, near), _excess(answer[name], near)
+            if (mine > 1) != (theirs > 1):
+                return False
+            if mine > 1 and mine != theirs and not abs(np.log2(mine / theirs)) <= BITS:
+                return False
+    return True
+
+
+def _answers(factory: Any, dtype: Any, trial: Trial) -> list[dict[str, Array]] | None:
+    """Return what a new engine makes of the calls; None where it makes nothing of them."""
+    answers = []
+    try:
+        engine = factory(dtype=dtype)
+        for case, truth in zip(trial.calls, trial.truths, strict=True):
+            result = engine.step(case.copy())
+            answers.append(ordered(Outcome(result=result).quantities(), truth.quantities()))
+    except Exception:  # noqa: BLE001 - a wrong engine may go wrong in any way
+        return None
+    return answers
+
+
+def _agrees(got: Array, hypothesis: Array, near: Near) -> bool:
+    if np.shape(got) != np.shape(hypothesis):
+        return False
+    got, h = np.asarray(got, np.longdouble), np.asarray(hypothesis, np.longdouble)
+    v, e = values(near), bounds(near)
+    with np.errstate(all="ignore"):
+        if not _same_where_not_finite(got, h):
+            return False
+        usable = np.isfinite(e) & np.isfinite(got)
+        if not usable.any():
+            return True
+        got, h, v, e = got[usable], h[usable], v[usable], e[usable]
+        size, unit = np.abs(h), 8 * near.kind.u
+        ordinary = e.max() / max(np.abs(v).max(), near.kind.tiny) + unit
+        relative = np.where(v != 0, np.minimum(e / np.abs(v), ordinary), ordinary)
+        tight = FACTOR * (np.maximum(e, relative * size) + unit * size)
+        loose = FACTOR * ordinary * size.max()
+        explained = np.minimum(EXPLAINED * np.abs(got - v), loose)
+        allowed = np.where(np.abs(got - v) > e, np.maximum(tight, explained), tight)
+        return bool(np.all(np.abs(got - h) <= allowed))
+
+
+def _same_where_not_finite(got: Array, h: Array) -> bool:
+    odd = ~np.isfinite(got)
+    same = (np.isnan(got) & np.isnan(h)) | (got == h)
+    return bool(np.all(same[odd]))
+
+
+def _excess(got: Array, near: Near) -> Any:
+    """Return the largest error of an array, in units of its bound."""
+    with np.errstate(all="ignore"):
+        error = np.abs(np.asarray(got, np.longdouble) - values(near)) / bounds(near)
+        return np.nanmax(error, initial=0) if np.isfinite(got).all() else np.inf

@@ -1,0 +1,207 @@
+"""In words: what diverges first, which of its entries, and what is right.
+
+    first, scope = scope_of(trial)      "grads.0.weight", "only the last row of grads.0.weight; …"
+
+The order is that of a step: outputs, loss, gradients from the last layer to the first, the input
+gradient, state, parameters. What comes after a wrong quantity may be wrong for no reason of its
+own, so only the first is described closely.
+"""
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.options import described
+from manualnn.oracle.trials import Trial, values
+from manualnn.oracle.truth import truth
+
+CURVED = {"Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Softplus"}
+"""Layers that take every entry by itself."""
+
+
+def scope_of(trial: Trial) -> tuple[str, str]:
+    """Return the first wrong quantity, and what can be said of where the mistake is."""
+    bad = trial.bad
+    if not bad:
+        return "", "the numbers of a call by itself are right"
+    first = bad[0]
+    whole = entries_of(trial, first)
+    if not np.isfinite(np.asarray(trial.got[first], float)[trial.wrong[first]]).any():
+        whole += f" of {first} is not finite" if first != "loss" else "the loss is not finite"
+    elif first != "loss":
+        whole += f" of {first}"
+    else:
+        whole = "the loss is wrong"
+    others = [name for name in bad[1:] if not _follows(name, first)]
+    if others:
+        whole += f", and {_listed(others)}"
+    return first, f"{whole}; {_where(trial, first, bad)}"
+
+
+def entries_of(trial: Trial, name: str) -> str:
+    """Return which entries of a quantity are wrong, such as "only the last row"."""
+    mask, near = trial.wrong[name], trial.expected[name]
+    compared = np.asarray(near.bounded)
+    if mask.ndim == 0:
+        return ""
+    if mask.size == 1:
+        return "the one entry"
+    for alike, words in (
+        (compared, "every entry"),
+        (compared & (values(near) != 0), "every entry that is not 0"),
+    ):
+        if np.array_equal(mask, alike):
+            return words
+    if mask.sum() == 1:
+        return _position(mask)
+    return (
+        _by_input(trial, name, mask, compared)
+        or _by_line(mask, compared, ("sample" if name in {"outputs", "input_grad"} else "row"))
+        or f"{int(mask.sum())} of {mask.size} entries"
+    )
+
+
+def _by_line(mask: Array, compared: Array, row: str) -> str:
+    """Return the rows or columns that are wrong as a whole; empty where that does not tell."""
+    for axis, what in enumerate((row, "column")[: mask.ndim]):
+        others = tuple(k for k in range(mask.ndim) if k != axis)
+        lines = np.asarray(mask.any(axis=others))
+        whole = np.moveaxis(compared, axis, 0)[lines].sum()
+        if mask.sum() == whole and not lines.all():
+            return _lines(lines, "entry" if mask.ndim == 1 else what)
+    return ""
+
+
+def _position(mask: Array) -> str:
+    index = tuple(int(k) for k in np.argwhere(mask)[0])
+    if all(k == n - 1 for k, n in zip(index, mask.shape, strict=True)):
+        return f"only the last entry, {list(index)},"
+    if not any(index):
+        return f"only the first entry, {list(index)},"
+    return f"only the entry {list(index)}"
+
+
+def _lines(lines: Array, what: str) -> str:
+    """Return which rows, columns or samples: lines is a mask of them."""
+    plural = {"entry": "entries"}.get(what, what + "s")
+    chosen = [int(i) for i in np.flatnonzero(lines)]
+    left = [int(i) for i in np.flatnonzero(~lines)]
+    last = len(lines) - 1
+    if len(chosen) == 1:
+        which = "last" if chosen == [last] else "first" if chosen == [0] else None
+        return f"only the {which} {what}" if which else f"only {what} {chosen[0]}"
+    if len(left) == 1:
+        which = "last" if left == [last] else "first" if left == [0] else None
+        return f"all {plural} but the {which}" if which else f"all {plural} but {left[0]}"
+    if chosen == list(range(chosen[0], last + 1)):
+        return f"all {plural} from {chosen[0]} on"
+    if chosen == list(range(chosen[-1] + 1)):
+        return f"all {plural} up to {chosen[-1]}"
+    return f"{plural} {', '.join(map(str, chosen))}"
+
+
+def _by_input(trial: Trial, name: str, mask: Array, compared: Array) -> str:
+    """Return the sign of z, where it decides what is wrong; empty where it does not."""
+    layers = trial.case.layers
+    if name == "input_grad" and layers and layers[0]["type"] in CURVED:
+        z, called = np.asarray(trial.case.x), "the input"
+    elif name == "outputs" and layers and layers[-1]["type"] in CURVED:
+        z, called = before(trial.case, len(layers) - 1), "what goes into the last layer"
+    else:
+        return ""
+    for where, words in (
+        (z == 0, "0"),
+        (z < 0, "negative"),
+        (z <= 0, "0 or negative"),
+        (z > 0, "positive"),
+        (z >= 0, "0 or positive"),
+    ):
+        if where.any() and np.array_equal(mask, where & compared):
+            return f"every entry for which {called} is {words}, and no other,"
+    return ""
+
+
+def before(case: Case, i: int) -> Array:
+    """Return what goes into layer i, as long as it is the parameters' first step."""
+    width = case.widths[i]
+    kept = {key: a for key, a in case.params.items() if int(key.partition(".")[0]) < i}
+    noise = {k: a for k, a in (case.noise or {}).items() if int(k.partition(".")[0]) < i}
+    loss, t = {"type": "MSELoss", "reduction": "sum"}, np.zeros((case.n, width), case.dtype)
+    part = case.but(layers=case.layers[:i], params=kept, noise=noise or None, loss=loss, t=t)
+    return values(truth(part.but(optimizer=None, state=None, steps=1)).outputs)
+
+
+def _follows(name: str, first: str) -> bool:
+    """Whether a quantity is computed from the first wrong one, or with it."""
+    stage = ("outputs", "loss", "grads", "input_grad", "state", "params")
+    at, of = stage.index(name.partition(".")[0]), stage.index(first.partition(".")[0])
+    return at > of and first != "loss"
+
+
+def _where(trial: Trial, first: str, bad: list[str]) -> str:
+    """Return what the right quantities say of where the mistake is."""
+    good = [name for name in trial.got if name not in bad]
+    kind = first.partition(".")[0]
+    if kind == "outputs":
+        return "the forward pass is wrong already"
+    grads = [name for name in trial.got if name.startswith(("grads.", "input_grad"))]
+    if kind == "loss":
+        forward = "the outputs are right, so the forward pass is; " if "outputs" in good else ""
+        wrong = [name for name in grads if name in bad]
+        if grads and not wrong:
+            return f"{forward}every gradient is right: only the value of the loss is wrong"
+        return f"{forward}the mistake is in the loss" + (" and its gradient" if wrong else "")
+    forward = (
+        "the outputs and the loss are right, so the forward pass is; "
+        if {"outputs", "loss"} <= set(good)
+        else "the loss is right; "
+        if "loss" in good
+        else ""
+    )
+    if kind in {"grads", "input_grad"}:
+        return forward + _backward(trial, first, bad, good)
+    rule = (trial.case.optimizer or {}).get("type", "the update")
+    right = "every gradient is right: " if any(name in good for name in grads) else ""
+    if kind == "params" and any(name.startswith("state.") for name in good):
+        right += "the state is right: "
+    return f"{forward}{right}the mistake is in the update of {rule}"
+
+
+def _backward(trial: Trial, first: str, bad: list[str], good: list[str]) -> str:
+    """Return between which layers the backward pass goes wrong."""
+    if first == "input_grad":
+        if any(name.startswith("grads.") for name in good):
+            return "every gradient of a parameter is right: only the input gradient is wrong"
+        return f"the mistake is in the backward pass of {_kinds(trial.case, 0, None)}"
+    _, layer, name = first.split(".")
+    here = [n for n in trial.got if n.startswith(f"grads.{layer}.")]
+    later = [n for n in good if n.startswith("grads.") and int(n.split(".")[1]) > int(layer)]
+    earlier = [n for n in bad if n != first and not n.startswith(f"grads.{layer}.")]
+    if len(here) > 1 and not set(here) <= set(bad):
+        right = next(n for n in here if n not in bad)
+        return f"{right} is right, so ∂L/∂z of layer {layer} is: the mistake is in the {name} alone"
+    passed_on = [n for n in earlier if n == "input_grad" or n.startswith("grads.")]
+    upstream = [n for n in trial.got if n == "input_grad" or _layer_of(n) < int(layer)]
+    if upstream and not passed_on:
+        return f"what is passed on from layer {layer} is right: its own gradients are wrong"
+    if not later:
+        after = _kinds(trial.case, int(layer) + 1, None)
+        return f"the mistake is in the gradient of the loss{after and f' or of {after}'}, or here"
+    nearest = min(_layer_of(n) for n in later)
+    between = _kinds(trial.case, int(layer) + 1, nearest)
+    return (
+        f"the gradients of layer {nearest} are right, those of layer {layer} are not: the mistake "
+        f"is between, in what layer {nearest} passes back{between and f' or in {between}'}"
+    )
+
+
+def _layer_of(name: str) -> int:
+    return int(name.split(".")[1]) if name.startswith("grads.") else 10**6
+
+
+def _kinds(case: Case, start: int, stop: int | None) -> str:
+    return ", ".join(described(layer).type for layer in case.layers[start:stop])
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

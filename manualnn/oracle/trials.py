@@ -1,0 +1,95 @@
+"""What an engine answers to some calls, beside what is true of each.
+
+    trial = observed(bench, calls)      asked of a fresh engine; None where one has no answer
+    trial.wrong                         {quantity: mask of wrong entries}, of the last call
+    fails(bench, case)                  whether its answer to one case is wrong
+
+An entry is wrong where it is farther from the truth than its bound, or not finite where the bound
+is. Where there is no bound, nothing is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.engines import Bench
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.near import Near, Precision
+from manualnn.oracle.truth import Expected, truth
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Calls in order, the answers to them, and the truth of each."""
+
+    calls: tuple[Case, ...]
+    outcomes: tuple[Outcome, ...]
+    truths: tuple[Expected, ...]
+
+    @property
+    def case(self) -> Case:
+        """The last call."""
+        return self.calls[-1]
+
+    @cached_property
+    def got(self) -> dict[str, Array]:
+        """The last answer, in the order in which a step computes it."""
+        return ordered(self.outcomes[-1].quantities(), self.expected)
+
+    @cached_property
+    def expected(self) -> dict[str, Near]:
+        """What is true of the last call."""
+        return self.truths[-1].quantities()
+
+    @cached_property
+    def wrong(self) -> dict[str, Array]:
+        """For each quantity of the last answer, which entries are wrong."""
+        return {name: self.expected[name].refutes(array) for name, array in self.got.items()}
+
+    @cached_property
+    def bad(self) -> list[str]:
+        """The quantities of the last answer that are wrong somewhere."""
+        return [name for name, mask in self.wrong.items() if mask.any()]
+
+    @property
+    def fails(self) -> bool:
+        """Whether anything of the last answer is wrong."""
+        return bool(self.bad)
+
+
+def observed(bench: Bench, calls: Sequence[Case], *, fresh: bool = True) -> Trial | None:
+    """Return a trial of these calls; None where one of them has no answer."""
+    if fresh:
+        bench.fresh()
+    outcomes, truths = [], []
+    for case in calls:
+        outcomes.append(bench.run(case))
+        if outcomes[-1].result is None:
+            return None
+        truths.append(truth(case, Precision.of(case.dtype, bench.capabilities)))
+    return Trial(tuple(calls), tuple(outcomes), tuple(truths))
+
+
+def fails(bench: Bench, case: Case, *, fresh: bool = False) -> bool | None:
+    """Return whether the engine's answer to a case is wrong; None where there is no answer."""
+    trial = observed(bench, [case], fresh=fresh)
+    return None if trial is None else trial.fails
+
+
+def ordered(named: dict[str, Any], expected: dict[str, Near]) -> dict[str, Array]:
+    """Return arrays in the order of a step; those that there is no truth of are left out."""
+    return {name: np.asarray(named[name]) for name in expected if name in named}
+
+
+def values(near: Near) -> Array:
+    """Return what is true, in the widest plain numbers of this machine."""
+    return np.asarray(near.v).astype(np.longdouble)
+
+
+def bounds(near: Near) -> Array:
+    """Return how far from it a result may be; infinite where there is no bound."""
+    return np.where(near.bounded, np.asarray(near.allowed).astype(np.longdouble), np.inf)
