@@ -1,0 +1,28 @@
+"""The catalogue of known mistakes, each one a wrong engine that runs.
+
+    BUGS["bias-mean-for-sum"]              a `Bug`: title, the wrong line and the right one
+    BUGS[…].engines[0](dtype)              an engine that makes it; dtype None: that of each case
+
+They have two uses. As planted mistakes they show that the oracle notices them; as hypotheses they
+are run on a failing case, and the one that reproduces an engine's own numbers is named.
+"""
+
+from manualnn.oracle.bugs import (
+    activations,
+    backward,
+    classes,
+    cross_entropy,
+    losses,
+    memory,
+    precision,
+    rules,
+    updates,
+)
+from manualnn.oracle.bugs.catalogue import Bug
+
+TABLES = (losses, classes, cross_entropy, activations, backward, updates, rules, memory, precision)
+"""In this order a cause is looked for: the plain mistakes first."""
+
+BUGS: dict[str, Bug] = {name: bug for table in TABLES for name, bug in table.BUGS.items()}
+
+__all__ = ["BUGS", "Bug"]
