@@ -13,190 +13,296 @@ nu/(1−nu) (Higham, Accuracy and Stability of Numerical Algorithms, 2002, secti
 The errors that the operands bring along are added to that, to all orders:
 
     a + b       eₐ + e_b
-    a b         |a| e_b + |b| eₐ + eₐ e_b
+    a b         |a| e_b + eₐ (|b| + e_b)
     a / b       (eₐ + |a/b| e_b) / (|b| − e_b)
-    f(a)        sup |f(a′) − f(a)| over |a′ − a| ≤ eₐ: at the ends, for a monotone f
+    √a          max(√a − √(a − eₐ), √(a + eₐ) − √a)
+    f(a)        eₐ sup |f′| over [a − eₐ, a + eₐ], for the functions in `curves`
 
-Elementary functions (exp, log, log1p, tanh) are not correctly rounded. NumPy tests its own to 4
-units in the last place, and the vector library of torch (SLEEF) states 1: 4 units are 8u. Where
-their result is subnormal, they may return 0: an absolute error up to the smallest normal number.
-
-v is computed in longdouble. Where that has 64 bits or more of mantissa, v's own error is below
-2⁻¹¹ e; where it is only a float64 (ask EXTENDED), v is no better than what it judges, and a result
-is judged to 2e.
+v is kept in the numbers of `wide`, whose own errors are below 2⁻¹⁰ e: `allowed` adds that much. e
+is a float64, or a wide number as well (`numbers="mpmath"`: the same bits on every machine). That e
+is rounded, and may underflow, is covered by counting 4η for each operation in place of η.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.wide import FLOAT64, LONGDOUBLE_BITS, mpmath_width, width
+
 Array = NDArray[Any]
 
-EXTENDED = np.finfo(np.longdouble).nmant >= 63
-ULPS = 8
-"""Error of an elementary function in units of u: 4 units in the last place."""
+HUGE = 1e300
+"""Whatever is not 0 becomes larger than any dtype's smallest numbers by it."""
+SLACK = 1 + 2**-10
+"""1, and the share of e by which v itself may be wrong."""
 
 
-@dataclass(frozen=True)
 class Precision:
-    """The dtype of the programs that are judged."""
+    """The arithmetic of the programs that are judged, and of the judge.
 
-    dtype: np.dtype[Any]
-    jumps: list[tuple[int, int]] = field(default_factory=list)
-    """For each array that a function with jumps was applied to: entries undecided, entries."""
+    Everything but dtype is an engine's claim (see claims.RELAXATIONS), or how the truth is kept:
+    `numbers` "native", or "mpmath" for v and e; `longdouble_bits`, what longdouble has to offer.
+    """
 
-    @property
-    def u(self) -> Any:
-        return np.longdouble(np.finfo(self.dtype).eps) / 2
+    def __init__(
+        self,
+        dtype: Any,
+        *,
+        accumulate_dtype: Any = None,
+        elementary_ulps: float = 4,
+        subnormals: str = "kept",
+        kink: Mapping[str, float] | None = None,
+        numbers: Literal["native", "mpmath"] = "native",
+        longdouble_bits: int = LONGDOUBLE_BITS,
+    ) -> None:
+        self.dtype = np.dtype(dtype)
+        info = np.finfo(self.dtype)
+        self.u = float(info.eps) / 2
+        self.tiny = float(info.tiny)
+        self.max = float(info.max) * (1 - 2**-10)
+        """A number beyond may overflow, once its rounding errors are added."""
+        flushed = subnormals == "flushed"
+        self.eta = self.tiny if flushed else float(info.smallest_subnormal)
+        self.least = self.tiny if flushed else 0.0
+        """Smaller numbers may be read as 0."""
+        self.ulps = 2 * elementary_ulps
+        """Error of an elementary function in units of u: half a unit in the last place."""
+        self.kink = dict(kink or {})
+        self.sums: Precision | None = None
+        """In which sums are formed, where that is not the dtype itself."""
+        widest = self.dtype
+        if accumulate_dtype is not None and np.dtype(accumulate_dtype) != self.dtype:
+            self.sums = Precision(accumulate_dtype, subnormals=subnormals, numbers=numbers)
+            widest = max(self.dtype, self.sums.dtype, key=lambda kind: kind.itemsize)
+        if numbers == "mpmath":
+            self.wide = self.rough = mpmath_width()
+        else:
+            self.wide, self.rough = width(widest, longdouble_bits), FLOAT64
+        # Multiplied by this, what is beyond the dtype's range is beyond float64's.
+        self.to_the_edge = 1.0 if self.dtype == np.float64 else float(2.0**1023) / self.max
+        self.jumps: list[tuple[int, int]] = []
+        """For each array that a function with jumps was applied to: entries undecided, entries."""
 
-    @property
-    def eta(self) -> Any:
-        return np.longdouble(np.finfo(self.dtype).smallest_subnormal)
-
-    @property
-    def tiny(self) -> Any:
-        return np.longdouble(np.finfo(self.dtype).tiny)
+    @classmethod
+    def of(cls, dtype: Any, claims: Capabilities | None = None) -> "Precision":
+        """Return the arithmetic of an engine that makes these claims, for cases of that dtype."""
+        if claims is None:
+            return cls(dtype)
+        return cls(
+            dtype,
+            accumulate_dtype=claims.accumulate_dtype,
+            elementary_ulps=claims.elementary_ulps,
+            subnormals=claims.subnormals,
+            kink=claims.kink,
+        )
 
     @property
     def slack(self) -> float:
-        """The share of e by which v itself may be wrong, on top of 1."""
-        return 1 + 2**-10 if EXTENDED or self.dtype.itemsize < 8 else 2
+        """What e is multiplied by in a comparison."""
+        return SLACK
 
-    @property
-    def max(self) -> Any:
-        return np.longdouble(np.finfo(self.dtype).max)
-
-    def gamma(self, n: int) -> Any:
+    def gamma(self, n: float) -> float:
+        """Return γₙ."""
         return n * self.u / (1 - n * self.u)
 
-    def rounding(self, operations: int, size: Array) -> Array:
-        """Return the error of so many operations on numbers of that size.
+    def rounding(self, operations: float, size: Array, product: Any = None) -> Array:
+        """Return the error of so many operations on numbers of that size, their errors included.
 
-        What is exactly zero stays so, and what may overflow may be anything.
+        What is exactly zero stays so, and what may overflow may be anything. A product of numbers
+        that are not zero may be too small for its size to show it, so `product` is its value.
         """
-        e = self.gamma(operations) * size + operations * self.eta * (size > 0)
-        return np.where(size < self.max, e, np.inf)
+        gamma = self.gamma(operations)
+        if self.rough is not FLOAT64:
+            relative = np.where(size < self.max, size * gamma, np.inf)
+        elif self.to_the_edge == 1:
+            relative = size * gamma
+        else:
+            relative = size * self.to_the_edge * (gamma / self.to_the_edge)
+        lost = 4 * operations * self.eta
+        if product is None:
+            return relative + np.minimum(size * HUGE, lost)
+        if product.dtype == object:
+            product, size = np.not_equal(product, 0), np.not_equal(size, 0)
+        return relative + np.logical_or(product, size) * lost
+
+    def summing(self, terms: int, size: Array, v: Array) -> Array:
+        """Return the error of a sum v with so many roundings in any order; size is Σ|terms|.
+
+        Where sums have a dtype of their own, terms are rounded to that, and sums from it.
+        """
+        if self.sums is None:
+            return self.rounding(terms, size, v)
+        inside = self.sums.rounding(terms + 2, size, v)
+        return inside + self.rounding(1, self.size(v) + inside, v)
 
     def exact(self, value: Any) -> "Near":
         """Return numbers that every program holds exactly: inputs."""
-        v = np.asarray(value, np.longdouble)
-        return Near(v, np.zeros_like(v), self)
+        v = self.wide.array(value)
+        if self.least:
+            size = self.size(v)
+            return Near(v, np.where(size < self.least, size, 0.0), self)
+        return Near(v, np.zeros(v.shape), self, known=True)
 
     def number(self, value: Any) -> "Near":
         """Return an option, which a program rounds to its dtype; exact where it fits."""
-        v = np.asarray(value, np.longdouble)
-        return Near(v, np.abs(v - np.asarray(value, self.dtype)), self)
+        return _number(self, value) if isinstance(value, float | int) else self._option(value)
+
+    def _option(self, value: Any) -> "Near":
+        plain = np.asarray(value, np.float64)
+        e = np.abs(plain - plain.astype(self.dtype).astype(np.float64))
+        e = np.where(np.abs(plain) < self.least, np.abs(plain), e)
+        return Near(self.wide.array(plain), e, self, known=not e.any())
+
+    def size(self, v: Any) -> Array:
+        """Return |v| in the numbers that e is kept in."""
+        return np.asarray(np.abs(v)).astype(self.rough.dtype)
 
 
-@dataclass(frozen=True)
+@lru_cache(maxsize=1024)
+def _number(kind: Precision, value: float) -> "Near":
+    return kind._option(value)  # noqa: SLF001 - the cache is its own
+
+
 class Near:
-    """v, and how far from it a computed value may be; arrays of longdouble of one shape."""
+    """v, and how far from it a computed value may be; arrays of one shape."""
 
-    v: Array
-    e: Array
-    kind: Precision
-
+    __slots__ = ("_size", "e", "kind", "known", "v")
     __array_ufunc__ = None  # NumPy leaves operators to this class
 
+    def __init__(self, v: Any, e: Array, kind: Precision, *, known: bool = False) -> None:
+        self.v = np.asarray(v)
+        self.e = e
+        self.kind = kind
+        self.known = known
+        """e is 0, which saves much arithmetic."""
+        self._size: Array | None = None
+
+    @property
+    def size(self) -> Array:
+        """|v|, in the numbers that e is kept in."""
+        if self._size is None:
+            self._size = self.kind.size(self.v)
+        return self._size
+
+    @property
+    def most(self) -> Array:
+        """How large a computed value may be."""
+        return self.size if self.known else self.size + self.e
+
+    @property
+    def bounded(self) -> Array:
+        """Where there is a bound: nothing has overflowed on the way, nor been divided by zero."""
+        return np.asarray(self.size + self.e < self.kind.max)
+
+    @property
+    def allowed(self) -> Array:
+        """How far a result may be from v as it is kept."""
+        return self.e * SLACK
+
+    def error(self, result: Any) -> Array:
+        """Return how far a result is from v."""
+        return np.asarray(np.abs(np.asarray(result) - self.v)).astype(np.float64)
+
+    def refutes(self, result: Any) -> Array:
+        """Return where a result is wrong: farther away than allowed, or NaN, where bounded."""
+        with np.errstate(all="ignore"):
+            return np.asarray(self.bounded & ~(self.error(result) <= self.allowed))
+
     def __neg__(self) -> "Near":
-        return Near(-self.v, self.e, self.kind)
+        return Near(-self.v, self.e, self.kind, known=self.known)
 
     def __abs__(self) -> "Near":
-        return Near(np.abs(self.v), self.e, self.kind)
+        return Near(np.abs(self.v), self.e, self.kind, known=self.known)
 
     def __add__(self, other: Any) -> "Near":
-        other = self._near(other)
-        return Near(self.v + other.v, self.e + other.e, self.kind).rounded()
+        return self.plus(self._near(other)).rounded()
 
     def __sub__(self, other: Any) -> "Near":
-        return self + -self._near(other)
+        return self.plus(-self._near(other)).rounded()
 
     def __rsub__(self, other: Any) -> "Near":
-        return -self + other
+        return (-self).plus(self._near(other)).rounded()
 
     def __mul__(self, other: Any) -> "Near":
-        other = self._near(other)
-        e = np.abs(self.v) * other.e + self.e * np.abs(other.v) + self.e * other.e
-        return Near(self.v * other.v, e, self.kind).rounded()
+        return self.times(self._near(other)).product_rounded()
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> "Near":
         other = self._near(other)
-        quotient = self.v / other.v
-        room = np.abs(other.v) - other.e
-        e = np.where(room > 0, (self.e + np.abs(quotient) * other.e) / room, np.inf)
-        return Near(quotient, e, self.kind).rounded()
+        quotient = self.kind.wide.divide(self.v, other.v)
+        room = other.size - other.e
+        e = self.e + self.kind.size(quotient) * other.e
+        # Where the divisor may be 0 or of the other sign, there is no bound.
+        e = np.where(room > 0, self.kind.rough.divide(e, room), np.inf)
+        return Near(quotient, e, self.kind).product_rounded()
 
     def __matmul__(self, other: "Near") -> "Near":
-        a, b = np.abs(self.v), np.abs(other.v)
-        brought = self.e @ b + a @ other.e + self.e @ other.e
-        size = a @ b + brought
-        e = brought + self.kind.rounding(self.v.shape[1], size)
-        return Near(self.v @ other.v, e, self.kind)
+        v, size = np.dot(self.v, other.v), np.dot(self.size, other.most)
+        brought = 0.0 if other.known else np.dot(self.size, other.e)
+        if not self.known:
+            own = np.dot(self.e, other.most)
+            brought, size = brought + own, size + own
+        return Near(v, brought + self.kind.summing(self.v.shape[1], size, v), self.kind)
 
     @property
     def T(self) -> "Near":  # noqa: N802 - as NumPy has it
-        return Near(self.v.T, self.e.T, self.kind)
+        """The transpose."""
+        return Near(self.v.T, self.e.T, self.kind, known=self.known)
 
     def __getitem__(self, index: Any) -> "Near":
-        return Near(self.v[index], self.e[index], self.kind)
+        return Near(self.v[index], self.e[index], self.kind, known=self.known)
+
+    def plus(self, other: "Near") -> "Near":
+        """Return the sum, before it is rounded."""
+        return Near(self.v + other.v, self.e + other.e, self.kind, known=self.known and other.known)
+
+    def times(self, other: "Near") -> "Near":
+        """Return the product, before it is rounded."""
+        v = self.v * other.v
+        if other.known:
+            return Near(v, self.e * other.size, self.kind, known=self.known)
+        e = self.size * other.e
+        return Near(v, e if self.known else e + self.e * other.most, self.kind)
 
     def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "Near":
-        def total(a: Array) -> Array:
-            return np.asarray(a.sum(axis=axis, keepdims=keepdims))
-
-        brought = total(self.e)
+        """Return the sum along an axis, or of all."""
+        v, size, e = (
+            np.asarray(a.sum(axis=axis, keepdims=keepdims)) for a in (self.v, self.size, self.e)
+        )
         terms = self.v.size if axis is None else self.v.shape[axis]
-        size = total(np.abs(self.v)) + brought
-        return Near(total(self.v), brought + self.kind.rounding(max(terms - 1, 0), size), self.kind)
+        if terms > 1:
+            e = e + self.kind.summing(terms - 1, size + e, v)
+        return Near(v, e, self.kind, known=self.known and terms < 2)
 
-    def rounded(self, operations: int = 1, size: Any = None) -> "Near":
+    def rounded(self, operations: float = 1, size: Any = None) -> "Near":
         """Return it after that many roundings of numbers as large as size (itself, if None)."""
-        size = np.abs(self.v) + self.e if size is None else size
-        return self.plus_error(self.kind.rounding(operations, size))
+        size = self.most if size is None else size
+        near = Near(self.v, self.e + self.kind.rounding(operations, size), self.kind)
+        near._size = self._size
+        return near
+
+    def product_rounded(self, operations: float = 1) -> "Near":
+        """Return it after that many roundings of itself, which was made by multiplying."""
+        near = Near(self.v, self.e + self.kind.rounding(operations, self.most, self.v), self.kind)
+        near._size = self._size
+        return near
 
     def plus_error(self, error: Any) -> "Near":
+        """Return it with a larger bound."""
         return Near(self.v, self.e + error, self.kind)
 
-    def through(
-        self,
-        f: Callable[[Array], Array],
-        operations: int = 0,
-        turns: Iterable[float] = (),
-        *,
-        underflows: bool = False,
-    ) -> "Near":
-        """Return f of it, computed with a relative error of so many u.
-
-        f is monotone between the points in `turns`, where it may also jump.
-        """
-        low, high = self.v - self.e, self.v + self.e
-        v = f(self.v)
-        e = np.zeros_like(v)
-        for point in [low, high, *(np.clip(turn, low, high) for turn in turns)]:
-            e = np.maximum(e, np.abs(f(point) - v))
-        result = Near(v, e, self.kind).rounded(operations)
-        return result.plus_error(self.kind.tiny) if underflows else result
-
-    def step(self, f: Callable[[Array], Array]) -> "Near":
-        """Return f of it, a monotone function that only jumps, and count what is undecided.
-
-        Where rounding may decide to which side of a jump a number falls, nothing but the height of
-        the jump can be said of what follows: the share of such entries has to stay small.
-        """
-        result = self.through(f)
-        self.kind.jumps.append((int(np.count_nonzero(result.e)), result.e.size))
-        return result
-
-    def within(self, low: Any, high: Any) -> "Near":
-        """Return it for programs whose results cannot leave [low, high] by more than rounding."""
-        bound = np.maximum(high - self.v, self.v - low) + self.kind.u * np.abs(high)
-        return Near(self.v, np.minimum(self.e, bound), self.kind)
+    def within(self, furthest: Any) -> "Near":
+        """Return it for programs whose finite results are no farther off than that."""
+        # Where e is infinite, operands may have overflowed, and a result may be NaN.
+        return Near(
+            self.v, np.where(self.e < np.inf, np.minimum(self.e, furthest), np.inf), self.kind
+        )
 
     def _near(self, other: Any) -> "Near":
         return other if isinstance(other, Near) else self.kind.number(other)

@@ -1,7 +1,10 @@
 """What an update computes, and how far from it rounding may lead: bounds.py for the optimizers.
 
-rule(options, p, g, state, t) returns the new p and state of step t = 1, 2, …; vectors all of them.
-Factors such as 1 − β₁ᵗ are computed in Python's float64 by every program, whatever the dtype.
+    RULES[name]     rule(options, p, g, state, t) → p, state, after step t = 1, 2, …; vectors all
+
+Factors such as 1 − β₁ᵗ are computed in Python's float64 by torch, and in float32 by a program that
+has nothing else: a bound allows the latter, with β rounded to the dtype, and βᵗ by a power or by t
+products. That is no more than rounding in float64, and relative to 1 − β in float32.
 
 √v is ill-conditioned at 0 and g/(√v + ε) is as steep as 1/ε there: the bounds say so, for they are
 those of the numbers at hand and not of a general case. An entry whose gradient is nothing but
@@ -12,52 +15,49 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
+from manualnn.oracle.curves import larger, root
 from manualnn.oracle.near import Near, Precision
 
 State = dict[str, Near]
-FLOAT64_U = np.longdouble(2) ** -53
-
-
-def _in_float64(kind: Precision, value: Any, terms: Any) -> Near:
-    """Return a factor that a program computes in float64 from terms that large, then rounds."""
-    near = kind.exact(value).plus_error(4 * FLOAT64_U * np.abs(np.longdouble(terms)))
-    return near.rounded()
 
 
 def _complement(kind: Precision, beta: float) -> Near:
-    """Return 1 − β."""
-    return _in_float64(kind, 1 - np.longdouble(beta), 1 - np.longdouble(beta))
+    """Return 1 − β, which loses what β loses by being rounded."""
+    return Near(1 - kind.wide.array(beta), np.asarray(kind.u if beta else 0.0), kind)
 
 
 def _correction(kind: Precision, beta: float, t: int) -> Near:
     """Return 1 − βᵗ, which loses what βᵗ and 1 have in common."""
-    power = np.longdouble(beta) ** t
-    return _in_float64(kind, 1 - power, 1 + power)
+    power = kind.wide.array(kind.wide.number(beta) ** t)
+    lost = kind.u * (1 + float(power) * (t + kind.ulps))
+    return Near(1 - power, np.asarray(lost), kind)
 
 
 def _blend(old: Near, new: Near, share: Near) -> Near:
-    """Return (1 − share) old + share new, or old + share (new − old), after 4 roundings."""
+    """Return (1 − share) old + share new, or old + share (new − old), after 4 roundings.
+
+    The latter is written from the end that is nearer: a share above ½ may start from new.
+    """
+    kind = old.kind
     v = old.v + share.v * (new.v - old.v)
-    e = np.abs(1 - share.v) * old.e + np.abs(share.v) * new.e + share.e * np.abs(new.v - old.v)
-    return Near(v, e, old.kind).rounded(4, np.abs(old.v) + old.e + np.abs(new.v) + new.e)
+    lost = kind.size(1 - share.v) * old.e + share.size * new.e + share.e * (old.most + new.most)
+    size = old.most + (new.most if share.v > 0.5 else share.size * new.most)
+    return Near(v, lost + kind.rounding(4, size, v), kind)
 
 
-def _root(v: Near) -> Near:
-    return v.through(lambda a: np.sqrt(np.maximum(a, 0)), 1)
-
-
-def _step(lr: Near, g: Near, root: Near, eps: float) -> Near:
+def _step(lr: Near, g: Near, over: Near, eps: float) -> Near:
     """Return lr g / (root + ε), in whichever order; nobody divides by less than ε.
 
     A program that begins with lr g may lose η by underflow, before it divides.
     """
-    denominator = root + eps
-    least = g.kind.number(eps)
-    room = np.maximum(denominator.v - denominator.e, least.v * (1 - 2 * g.kind.u))
-    quotient = g.v / denominator.v
-    e = (g.e + np.abs(quotient) * denominator.e) / room
-    lost = np.where(g.v == 0, 0, g.kind.eta / room)
-    return (Near(quotient, e, g.kind).rounded(3) * lr).plus_error(lost)
+    kind, least = g.kind, g.kind.number(eps)
+    denominator = over + least
+    room = np.maximum(denominator.size - denominator.e, (least.size - least.e) * (1 - 2 * kind.u))
+    quotient = kind.wide.divide(g.v, denominator.v)
+    e = kind.rough.divide(g.e + kind.size(quotient) * denominator.e, room)
+    lost = kind.rough.divide(np.where(g.most == 0, 0.0, 4 * kind.eta), room)
+    return Near(quotient, e, kind).product_rounded(3).times(lr).product_rounded().plus_error(lost)
 
 
 def _gradient(o: Any, p: Near, g: Near) -> Near:
@@ -78,41 +78,42 @@ def _sgd(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
 def _rmsprop(o: Any, p: Near, g: Near, state: State, _: int) -> tuple[Near, State]:
     g = _gradient(o, p, g)
     share = _complement(g.kind, o.alpha)
-    v = state["square_avg"] * o.alpha + (g * g * share)
+    v = _blend(state["square_avg"], g * g, share)
     after = {"square_avg": v}
     if o.centered:
         m = _blend(state["grad_avg"], g, share)
         after["grad_avg"] = m
         v = v - m * m
         # Where rounding may make v − m² negative, torch's root of it is NaN.
-        v = v.plus_error(np.where(v.v < v.e, np.inf, 0))
+        v = v.plus_error(np.where(v.v < v.e, np.inf, 0.0))
     lr = g.kind.number(o.lr)
     if not o.momentum:
-        return p - _step(lr, g, _root(v), o.eps), after
-    b = state["momentum_buffer"] * o.momentum + _step(g.kind.exact(1), g, _root(v), o.eps)
+        return p - _step(lr, g, root(v), o.eps), after
+    b = state["momentum_buffer"] * o.momentum + _step(g.kind.exact(1), g, root(v), o.eps)
     return p - b * lr, {**after, "momentum_buffer": b}
 
 
 def _adagrad(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
     g = _gradient(o, p, g)
     s = state["sum"] + g * g
-    lr = np.longdouble(o.lr) / (1 + (t - 1) * np.longdouble(o.lr_decay))
-    return p - _step(_in_float64(g.kind, lr, lr), g, _root(s), o.eps), {"sum": s}
+    number = g.kind.wide.number
+    rate = number(o.lr) / (1 + (t - 1) * number(o.lr_decay))
+    # Both options are rounded, and so is what is done with them.
+    lr = Near(rate, np.asarray(0.0), g.kind).rounded(5 if o.lr_decay else 1)
+    return p - _step(lr, g, root(s), o.eps), {"sum": s}
 
 
 def _adam_step(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
     kind, (beta1, beta2) = g.kind, o.betas
     m = _blend(state["exp_avg"], g, _complement(kind, beta1))
-    v = state["exp_avg_sq"] * beta2 + g * g * _complement(kind, beta2)
+    v = _blend(state["exp_avg_sq"], g * g, _complement(kind, beta2))
     after = {"exp_avg": m, "exp_avg_sq": v}
     if o.amsgrad:
-        old = state["max_exp_avg_sq"]
-        v = Near(np.maximum(old.v, v.v), np.maximum(old.e, v.e), kind)
-        after["max_exp_avg_sq"] = v
+        v = after["max_exp_avg_sq"] = larger(state["max_exp_avg_sq"], v)
     # torch divides the root by √(1 − β₂ᵗ): two roundings more than the root of the quotient.
-    root = _root(v / _correction(kind, beta2, t)).rounded(2)
+    over = root(v / _correction(kind, beta2, t)).rounded(2)
     lr = kind.number(o.lr) / _correction(kind, beta1, t)
-    return p - _step(lr, m, root, o.eps), after
+    return p - _step(lr, m, over, o.eps), after
 
 
 def _adam(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
@@ -120,8 +121,13 @@ def _adam(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
 
 
 def _adamw(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
-    decay = np.longdouble(o.lr) * np.longdouble(o.weight_decay)
-    p = p * _in_float64(g.kind, 1 - decay, 1 + decay)
+    kind = p.kind
+    decay = kind.wide.array(kind.wide.number(o.lr) * kind.wide.number(o.weight_decay))
+    kept = kind.size(1 - decay)
+    # A program may multiply by 1 − lr λ, or subtract lr λ θ, or λ θ before it multiplies by lr.
+    size = p.most * (kept + 2 * kind.size(decay))
+    v = p.v * (1 - decay)
+    p = Near(v, p.e * kept + kind.rounding(4, size, v), kind)
     return _adam_step(o, p, -g if o.maximize else g, state, t)
 
 

@@ -2,19 +2,23 @@
 
     expected = truth(case)                      from the case's own numbers, which are exact
     expected.grads["0.weight"].v, .e            the value, and how far a correct engine may be off
+    expected.quantities()                       all of it, by name
+    update_truth(case, grads)                   one update from given gradients, which are exact
 
-A case of several steps is followed from the first to the last, and so are the bounds.
+A case of several steps is followed from the first to the last, and so are the bounds. An engine's
+claims widen them, and how (`Precision.of(case.dtype, claims)`) is the second argument.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from manualnn.oracle.bounds import LAYERS, LOSSES
-from manualnn.oracle.case import Case
-from manualnn.oracle.near import Array, Near, Precision
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.options import Options, described, kept
 from manualnn.oracle.rule_bounds import RULES
 
@@ -25,6 +29,13 @@ class Point(NamedTuple):
     params: dict[str, Near]
     state: dict[str, dict[str, Near]]
     steps: int
+
+    def quantities(self) -> dict[str, Near]:
+        """Return every array under its full name, "state.exp_avg.0.weight", …, "params.0.bias"."""
+        named: dict[str, Near] = {}
+        for name, arrays in self.state.items():
+            named |= {f"state.{name}.{key}": near for key, near in arrays.items()}
+        return named | {f"params.{key}": near for key, near in self.params.items()}
 
 
 @dataclass(frozen=True)
@@ -39,31 +50,48 @@ class Expected:
     state: dict[str, dict[str, Near]]
     steps: int
     kind: Precision
+    undecided: tuple[int, int] = (0, 0)
+    """At how many entries rounding decides the side of a jump, as in ReLU's slope; of how many."""
 
     def quantities(self) -> dict[str, Near]:
         """Return every array under its full name, in the order in which a step computes them.
 
-        "outputs", "loss", "grads.2.weight", …, "grads.0.bias", "input_grad", "params.0.weight",
-        …, "state.exp_avg.0.weight", …
+        "outputs", "loss", "grads.2.weight", …, "grads.0.bias", "input_grad",
+        "state.exp_avg.0.weight", …, "params.0.weight", …
         """
         named = {"outputs": self.outputs, "loss": self.loss}
         named |= {f"grads.{key}": near for key, near in self.grads.items()}
         named["input_grad"] = self.input_grad
-        for name, arrays in self.state.items():
-            named |= {f"state.{name}.{key}": near for key, near in arrays.items()}
-        return named | {f"params.{key}": near for key, near in self.params.items()}
+        return named | Point(self.params, self.state, self.steps).quantities()
 
 
 def truth(case: Case, precision: Precision | None = None) -> Expected:
     """Return what the last of the case's steps computes, from its parameters and state on."""
-    kind = precision or Precision(np.dtype(case.dtype))
+    kind = precision or _precision(case.dtype)
+    kind.jumps.clear()
     optimizer = described(case.optimizer) if case.optimizer else None
-    point = start(kind, case, optimizer)
-    for _ in range(case.steps):
-        loss, outputs, grads, input_grad = derivatives(kind, case, point.params)
-        if optimizer is not None:
-            point = update(optimizer, point, grads)
-    return Expected(loss, outputs, grads, input_grad, *point, kind)
+    with np.errstate(all="ignore"):
+        point = start(kind, case, optimizer)
+        for _ in range(case.steps):
+            loss, outputs, grads, input_grad = derivatives(kind, case, point.params)
+            if optimizer is not None:
+                point = update(optimizer, point, grads)
+    undecided = sum(torn for torn, _ in kind.jumps), sum(size for _, size in kind.jumps)
+    return Expected(loss, outputs, grads, input_grad, *point, kind, undecided)
+
+
+def update_truth(
+    case: Case, grads: Mapping[str, Array], precision: Precision | None = None
+) -> dict[str, Near]:
+    """Return the parameters and the state after one update by these gradients, by full names."""
+    if case.optimizer is None:
+        raise ValueError(f"case {case.id} has no optimizer, so it has no update; give it one.")
+    kind = precision or _precision(case.dtype)
+    optimizer = described(case.optimizer)
+    with np.errstate(all="ignore"):
+        point = start(kind, case, optimizer)
+        exact = {key: kind.exact(grads[key]) for key in point.params}
+        return update(optimizer, point, exact).quantities()
 
 
 def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
@@ -76,10 +104,11 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
             if name != "step"
         }
         return Point(params, state, int(case.state["step"]))
-    state = {}
-    for name in kept(optimizer) if optimizer else ():
-        first = getattr(optimizer, "initial_accumulator_value", 0)
-        state[name] = {k: kind.number(np.full(np.shape(a), first)) for k, a in case.params.items()}
+    first = kind.number(float(getattr(optimizer, "initial_accumulator_value", 0)))
+    state = {
+        name: {key: _filled(near.v.shape, first) for key, near in params.items()}
+        for name in (kept(optimizer) if optimizer else ())
+    }
     return Point(params, state, 0)
 
 
@@ -91,20 +120,19 @@ def derivatives(
     own: list[dict[str, Near]] = [{} for _ in layers]
     noise = {key: kind.exact(array) for key, array in (case.noise or {}).items()}
     for key, near in {**params, **noise}.items():
-        i, _, name = key.partition(".")
-        own[int(i)][name] = near
-    with np.errstate(all="ignore"):
-        ys = [kind.exact(case.x)]
-        for layer, arrays in zip(layers, own, strict=True):
-            forward, _ = LAYERS[layer.type]
-            ys.append(forward(layer, arrays, ys[-1]))
-        loss = described(case.loss)
-        value, dy = LOSSES[loss.type](loss, ys[-1], case.t)
-        grads: dict[str, Near] = {}
-        for i in reversed(range(len(layers))):
-            _, backward = LAYERS[layers[i].type]
-            dy, own_grads = backward(layers[i], own[i], ys[i], ys[i + 1], dy)
-            grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
+        place, _, name = key.partition(".")
+        own[int(place)][name] = near
+    ys = [kind.exact(case.x)]
+    for layer, arrays in zip(layers, own, strict=True):
+        forward, _ = LAYERS[layer.type]
+        ys.append(forward(layer, arrays, ys[-1]))
+    loss = described(case.loss)
+    value, dy = LOSSES[loss.type](loss, ys[-1], np.asarray(case.t))
+    grads: dict[str, Near] = {}
+    for i in reversed(range(len(layers))):
+        _, backward = LAYERS[layers[i].type]
+        dy, own_grads = backward(layers[i], own[i], ys[i], ys[i + 1], dy)
+        grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
     return value, ys[-1], grads, dy
 
 
@@ -112,25 +140,34 @@ def update(rule: Options, point: Point, grads: Mapping[str, Near]) -> Point:
     """Return the point that the rule goes on to."""
     if not point.params:
         return point._replace(steps=point.steps + 1)
-    shapes = {key: near.v.shape for key, near in point.params.items()}
-    state = {name: _flat(arrays, shapes) for name, arrays in point.state.items()}
-    p, g = _flat(point.params, shapes), _flat(grads, shapes)
-    with np.errstate(all="ignore"):
-        p, state = RULES[rule.type](rule, p, g, state, point.steps + 1)
-    after = {name: _apart(near, shapes) for name, near in state.items()}
-    return Point(_apart(p, shapes), after, point.steps + 1)
+    state = {name: _flat(arrays, point.params) for name, arrays in point.state.items()}
+    p, g = _flat(point.params, point.params), _flat(grads, point.params)
+    p, state = RULES[rule.type](rule, p, g, state, point.steps + 1)
+    after = {name: _apart(near, point.params) for name, near in state.items()}
+    return Point(_apart(p, point.params), after, point.steps + 1)
 
 
-def _flat(arrays: Mapping[str, Near], shapes: Mapping[str, tuple[int, ...]]) -> Near:
-    parts = [arrays[key] for key in shapes]
+@lru_cache
+def _precision(dtype: str) -> Precision:
+    return Precision(dtype)
+
+
+def _filled(shape: tuple[int, ...], number: Near) -> Near:
+    v, e = np.full(shape, number.v), np.full(shape, number.e)
+    return Near(v, e, number.kind, known=number.known)
+
+
+def _flat(arrays: Mapping[str, Near], keys: Iterable[str]) -> Near:
+    parts = [arrays[key] for key in keys]
     v: Array = np.concatenate([near.v.ravel() for near in parts])
-    return Near(v, np.concatenate([near.e.ravel() for near in parts]), parts[0].kind)
+    e: Array = np.concatenate([near.e.ravel() for near in parts])
+    return Near(v, e, parts[0].kind, known=all(near.known for near in parts))
 
 
-def _apart(flat: Near, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Near]:
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
-    parts = zip(np.split(flat.v, ends[:-1]), np.split(flat.e, ends[:-1]), strict=True)
-    return {
-        key: Near(v.reshape(shape), e.reshape(shape), flat.kind)
-        for (key, shape), (v, e) in zip(shapes.items(), parts, strict=True)
-    }
+def _apart(flat: Near, like: Mapping[str, Near]) -> dict[str, Near]:
+    parts, begin = {}, 0
+    for key, near in like.items():
+        shape, end = near.v.shape, begin + near.v.size
+        v, e = flat.v[begin:end].reshape(shape), flat.e[begin:end].reshape(shape)
+        parts[key], begin = Near(v, e, flat.kind), end
+    return parts

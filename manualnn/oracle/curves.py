@@ -1,0 +1,142 @@
+"""The functions that are not arithmetic, of bounded numbers.
+
+    exp_of_log(a)  log_softmax(z)                     rows of logits
+    sigmoid(z)  tanh(z)  softplus(z)  root(v)         entrywise
+    choose(z, below, at, above)                       a jump at 0
+    larger(a, b)  clipped(z, most)                    without jumps, but not smooth
+
+Elementary functions (exp, log, log1p, tanh) are not correctly rounded. NumPy tests its own to 4
+units in the last place, and the vector library of torch (SLEEF) states 1: `ulps` is 4 units, 8u.
+Where their result is subnormal, they may return 0: an absolute error up to the smallest normal
+number. An error e of the argument is multiplied by the steepest slope within e of it:
+
+    exp         exp(a + e)
+    sigmoid     q / (1 + q)²,   q = exp(−p),      p = max(|z| − e, 0) the point nearest to 0
+    tanh        4q / (1 + q)²,  q = exp(−2p)
+    softplus    σ(z + e)
+
+Formulas that are stable differ by a few roundings, relative to the result or to what it is a part
+of; a bound is the largest of them, and says which. 1 / (1 + exp(−z)) has a small relative error,
+(1 + tanh(z/2)) / 2 only a small absolute one.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.near import Array, Near
+
+
+def sigmoid(z: Near) -> Near:
+    """Return σ(z), by exp or by tanh."""
+    kind, wide, rough = z.kind, z.kind.wide, z.kind.rough
+    v = wide.divide(1, 1 + wide.exp(-z.v))
+    q = rough.exp(-_nearest_to_0(z))
+    a = kind.size(v)
+    by_tanh = (kind.ulps + 2) * kind.u / 2
+    e = z.e * (q / (1 + q) ** 2) + kind.gamma(kind.ulps + 2) * a + (by_tanh + 2 * kind.tiny)
+    return Near(v, e, kind)
+
+
+def tanh(z: Near) -> Near:
+    """Return tanh(z)."""
+    kind = z.kind
+    v = kind.wide.tanh(z.v)
+    q = kind.rough.exp(-2 * _nearest_to_0(z))
+    e = z.e * (4 * q / (1 + q) ** 2) + kind.gamma(kind.ulps) * kind.size(v) + 2 * kind.tiny
+    return Near(v, np.where(z.most == 0, 0.0, e), kind)
+
+
+def softplus(z: Near) -> Near:
+    """Return log(1 + exp(z)) = max(z, 0) + log1p(exp(−|z|)).
+
+    It is at least σ(z), so the error of exp, ulps u σ(z), is relative to the result as well.
+    """
+    kind, wide, rough = z.kind, z.kind.wide, z.kind.rough
+    v = np.maximum(z.v, 0) + wide.log1p(wide.exp(-np.abs(z.v)))
+    steepest = rough.divide(1, 1 + rough.exp(-(z.v.astype(rough.dtype) + z.e)))
+    relative = kind.gamma(2 * kind.ulps + 1)
+    return Near(v, z.e * steepest + relative * kind.size(v) + 2 * kind.tiny, kind)
+
+
+def log_softmax(z: Near) -> Near:
+    """Return a = (z − m) − log Σ exp(z − m), m the row's largest.
+
+    m cancels, whichever entry a program takes for it: what matters is the rounding of z − m, and
+    each error εⱼ in an exponent, which moves the logarithm by at most log Σ aⱼ exp(εⱼ) =
+    log1p(Σ aⱼ (exp(εⱼ) − 1)). A program may as well take z − (m + log Σ), or the logarithm of
+    softmax: those round m + log Σ, and the logarithm a to its ulps.
+    """
+    kind, wide, rough = z.kind, z.kind.wide, z.kind.rough
+    highest = z.v.max(axis=1, keepdims=True)
+    shifted = z.v - highest
+    log_sum = wide.log(wide.exp(shifted).sum(axis=1, keepdims=True))
+    v = shifted - log_sum
+    into = z.e + kind.u * (kind.size(shifted) + z.e)
+    logarithm = kind.size(log_sum)
+    # exp(a) (exp(ε) − 1), written so that neither factor overflows.
+    moved = rough.exp(v.astype(rough.dtype) + into) * -rough.expm1(-into)
+    e = into + rough.log1p(moved.sum(axis=1, keepdims=True))
+    counted = 2 * (z.v.shape[1] - 1 + kind.ulps)  # relative to Σ, so absolute to its logarithm
+    e = e + kind.u * (counted + kind.ulps * logarithm + 2 * (kind.size(highest) + logarithm))
+    return Near(v, e, kind).rounded(kind.ulps + 1)
+
+
+def exp_of_log(a: Near) -> Near:
+    """Return exp(a) for a ≤ 0: no program comes out above 1 by more than rounding."""
+    kind = a.kind
+    v = kind.wide.exp(np.minimum(a.v, 0))
+    steepest = kind.rough.exp(np.minimum(a.v.astype(kind.rough.dtype) + a.e, 0))
+    e = a.e * steepest + kind.gamma(kind.ulps + 1) * kind.size(v) + 2 * kind.tiny
+    return Near(v, e, kind).within(1 + kind.u)
+
+
+def root(v: Near) -> Near:
+    """Return √v."""
+    kind, rough = v.kind, v.kind.rough
+    square = np.maximum(v.v, 0)
+    middle = kind.wide.sqrt(square)
+    size = kind.size(middle)
+    low = rough.divide(v.e, size + rough.sqrt(np.maximum(kind.size(square) - v.e, 0)))
+    high = rough.divide(v.e, size + rough.sqrt(v.most))
+    # Below 0 the root ends: √v is all that can be lost.
+    e = np.where(v.e == 0, 0.0, np.maximum(np.minimum(low, size), high))
+    return Near(middle, e, kind).rounded()
+
+
+def choose(z: Near, below: float, at: float, above: float) -> Near:
+    """Return a function of z that jumps at 0, rounded as an option is, and count what is undecided.
+
+    Where rounding may decide to which side of 0 a number falls, nothing but the height of the jump
+    can be said of what follows: the share of such entries has to stay small.
+    """
+    kind = z.kind
+    values = np.array([below, at, above])
+    options = kind.number(values)
+
+    def chosen(of_options: Any) -> Array:
+        return np.where(z.v > 0, of_options[2], np.where(z.v < 0, of_options[0], of_options[1]))
+
+    torn = ~(z.size > z.e) & ~(z.e == 0)  # NaN as well
+    undecided = int(np.count_nonzero(torn))
+    kind.jumps.append((undecided, torn.size))
+    v, e = chosen(options.v), chosen(options.e)
+    if not undecided:
+        return Near(v, e, kind, known=options.known)
+    height = chosen(np.abs(values[:, None] - values).max(axis=1))
+    return Near(v, e + np.where(torn, np.where(z.e < np.inf, height, np.inf), 0.0), kind)
+
+
+def clipped(z: Near, most: Any) -> Near:
+    """Return z within ±most; an error that cannot reach the inside is none."""
+    e = np.where(z.size - z.e > most, 0.0, z.e)
+    return Near(np.clip(z.v, -most, most), e, z.kind).rounded()
+
+
+def larger(a: Near, b: Near) -> Near:
+    """Return the larger of the two, entry by entry."""
+    return Near(np.maximum(a.v, b.v), np.maximum(a.e, b.e), a.kind)
+
+
+def _nearest_to_0(z: Near) -> Array:
+    return np.maximum(z.size - z.e, 0.0)

@@ -1,0 +1,123 @@
+"""The numbers that truth is computed in: wider than those of the programs that it judges.
+
+    wide = width(dtype)          the narrowest width that is wide enough on this machine
+    wide.array(values)           an array of such numbers, exact for what a float64 holds
+    wide.exp(a), .log(a), …      elementary functions of such arrays
+    truth_statement()            which widths are used here, in a sentence
+
+float32 is judged in float64, whose unit roundoff is 2⁻²⁹ of float32's. float64 is judged in
+longdouble where that has a mantissa of 64 bits (x87: 2⁻¹¹ of float64's u) or more. Where it is
+nothing but a float64, as in Microsoft's C and on many ARM processors, mpmath's numbers take its
+place, in arrays of objects: a hundred times slower, and just as true.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+LONGDOUBLE_BITS = np.finfo(np.longdouble).nmant + 1
+ENOUGH_BITS = 64
+MPMATH_BITS = 120
+
+
+class MissingMpmathError(ValueError):
+    """float64 is to be judged on a machine that has no wider numbers of its own."""
+
+
+@dataclass(frozen=True)
+class Width:
+    """One kind of number, and its functions of arrays."""
+
+    name: str
+    dtype: np.dtype[Any]
+    bits: int
+    """Of the mantissa."""
+    number: Callable[[Any], Any]
+    """A single number, exact for what a float64 holds."""
+    exp: Callable[[Array], Array]
+    log: Callable[[Array], Array]
+    log1p: Callable[[Array], Array]
+    expm1: Callable[[Array], Array]
+    tanh: Callable[[Array], Array]
+    sqrt: Callable[[Array], Array]
+    divide: Callable[[Any, Any], Array]
+
+    def array(self, values: Any) -> Array:
+        """Return an array of these numbers."""
+        if self.dtype != object:
+            return np.asarray(values, self.dtype)
+        plain = np.asarray(values)
+        return _objects(self.number)(plain.astype(np.float64) if plain.dtype != object else plain)
+
+
+def width(dtype: Any, bits: int = LONGDOUBLE_BITS) -> Width:
+    """Return what judges programs that compute in that dtype, if longdouble has so many bits."""
+    if np.dtype(dtype).itemsize < 8:
+        return FLOAT64
+    return LONGDOUBLE if bits >= ENOUGH_BITS else mpmath_width()
+
+
+def truth_statement(bits: int = LONGDOUBLE_BITS) -> str:
+    """Return which numbers hold the truth, if longdouble has so many bits."""
+    if bits >= ENOUGH_BITS:
+        wide = f"in longdouble ({bits}-bit mantissa)"
+    else:
+        wide = f"in mpmath's numbers ({MPMATH_BITS} bits), for longdouble has only {bits} here"
+    return f"truth: float64 is judged {wide}, float32 in float64 (53-bit mantissa)"
+
+
+@cache
+def mpmath_width() -> Width:
+    """Return mpmath's numbers; MissingMpmathError where it is not installed."""
+    try:
+        import mpmath  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise MissingMpmathError(
+            f"to judge float64, numbers wider than float64 are needed: longdouble has only "
+            f"{LONGDOUBLE_BITS} bits on this machine and mpmath is not installed; run "
+            "'pip install mpmath', or have the engine claim float32 alone."
+        ) from error
+    context = mpmath.MPContext()
+    context.prec = MPMATH_BITS
+
+    def divide(a: Any, b: Any) -> Any:
+        return a / b if b else (a * context.inf if a else context.nan)
+
+    return Width(
+        "mpmath",
+        np.dtype(object),
+        MPMATH_BITS,
+        lambda value: context.mpf(float(value)) if not isinstance(value, context.mpf) else value,
+        _objects(context.exp),
+        _objects(context.log),
+        _objects(context.log1p),
+        _objects(context.expm1),
+        _objects(context.tanh),
+        _objects(context.sqrt),
+        _objects(divide, 2),
+    )
+
+
+def _objects(f: Callable[..., Any], arguments: int = 1) -> Callable[..., Array]:
+    """Return f for arrays of objects; of a 0-d array it makes a 0-d array, as NumPy would not."""
+    entrywise = np.frompyfunc(f, arguments, 1)
+
+    def of_arrays(*arrays: Any) -> Array:
+        return np.asarray(entrywise(*arrays), object)
+
+    return of_arrays
+
+
+def _native(name: str, kind: type[np.floating[Any]]) -> Width:
+    functions = (np.exp, np.log, np.log1p, np.expm1, np.tanh, np.sqrt, np.divide)
+    return Width(name, np.dtype(kind), np.finfo(kind).nmant + 1, kind, *functions)
+
+
+FLOAT64 = _native("float64", np.float64)
+LONGDOUBLE = _native("longdouble", np.longdouble)
