@@ -1,11 +1,21 @@
-"""Holds results against bounded numbers, and keeps account of what that is worth."""
+"""Holds results against the oracle's bounded numbers, and keeps account of what that is worth.
+
+as_oracles(case)      what the tests draw, as a case of the oracle
+Judge()               compares, and remembers how sharply
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import cases
 import numpy as np
-from near import Near, Precision
+
+from manualnn import Parameters
+from manualnn.oracle.case import Case
+from manualnn.oracle.near import Near
+from manualnn.oracle.truth import Expected
+from manualnn.spec import to_spec
 
 BLUNT = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
 """A median bound that large, relative to the value, would let mistakes in a formula through."""
@@ -16,6 +26,38 @@ MOST_UNDECIDED = 1 / 3
 
 It is about one in a hundred in general; one in five where nothing but hard options are drawn.
 """
+
+
+def as_oracles(
+    case: cases.Case,
+    *,
+    params: Parameters | None = None,
+    state: Mapping[str, Any] | None = None,
+    noise: Mapping[str, Any] | None = None,
+    steps: int = 1,
+) -> Case:
+    """Return the case as the oracle has it, from these parameters and this state on."""
+    spec, params = case.spec(), case.params if params is None else params
+    return Case(
+        layers=tuple(spec["layers"]),
+        loss=spec["loss"],
+        params=dict(params),
+        x=case.x,
+        t=case.t,
+        optimizer=to_spec(case.rule),
+        dtype=str(case.dtype),
+        state=None if state is None else apart(params, state),
+        noise=None if noise is None else dict(noise),
+        steps=steps,
+    )
+
+
+def apart(params: Parameters, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's vectors as arrays by the parameters' names."""
+    return {
+        name: kept if name == "step" else dict(Parameters(params.shapes, np.asarray(kept)))
+        for name, kept in state.items()
+    }
 
 
 @dataclass
@@ -33,7 +75,7 @@ class Judge:
 
     def agree(self, what: str, expected: Near, **results: Any) -> None:
         """Every entry of every result lies within the bound, and so does every other program's."""
-        has_bound = np.abs(expected.v) + expected.e < expected.kind.max
+        has_bound = expected.bounded
         self.entries += has_bound.size
         self.without_bound += int(np.count_nonzero(~has_bound))
         telling = has_bound & (expected.v != 0)
@@ -41,18 +83,16 @@ class Judge:
             with np.errstate(over="ignore"):
                 ratio = np.median(expected.e[telling] / np.abs(expected.v[telling]))
             self.sharpness[expected.kind.dtype].append(float(ratio))
-        allowed = expected.e * expected.kind.slack
         for who, result in results.items():
             assert np.shape(result) == expected.v.shape, f"{what}: {who} {np.shape(result)}"
-            error = np.abs(result - expected.v)
-            wrong = np.argwhere(has_bound & ~(error <= allowed))  # NaN is wrong as well
+            wrong = np.argwhere(expected.refutes(result))
             if len(wrong):
                 at = tuple(wrong[0])
                 found = ", ".join(f"{name} {float(r[at])!r}" for name, r in results.items())
                 message = (
                     f"{what}{[int(i) for i in at]}: {who} is wrong, as are {len(wrong) - 1} others "
                     f"of {has_bound.size}; {found}, expected {float(expected.v[at])!r} "
-                    f"± {float(allowed[at]):.3g}"
+                    f"± {float(expected.allowed[at]):.3g}"
                 )
                 raise AssertionError(message)
 
@@ -61,9 +101,10 @@ class Judge:
         for name, near in expected.items():
             self.agree(name, near, **{who: result[name] for who, result in results.items()})
 
-    def note_jumps(self, kind: Precision) -> None:
-        self.undecided += sum(torn for torn, _ in kind.jumps)
-        self.slopes += sum(size for _, size in kind.jumps)
+    def note_jumps(self, expected: Expected) -> None:
+        undecided, slopes = expected.undecided
+        self.undecided += undecided
+        self.slopes += slopes
 
     def require_worth(self, blunt: Mapping[np.dtype[Any], float]) -> None:
         """The comparisons so far would have found a mistake: their median is sharper than blunt."""

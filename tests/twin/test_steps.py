@@ -3,21 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import bounds
 import numpy as np
 import pytest
-import rule_bounds
 from cases import KEEPS_WIDTH, Case, cases
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from near import Precision
-from step_bounds import derivatives, exact_point, update
-from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge
+from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge, apart, as_oracles
 
 import reference.layers
 import reference.losses
 import reference.optimizers
-from manualnn import LAYERS, LOSSES, OPTIMIZERS, Trainer
+from manualnn import LAYERS, LOSSES, OPTIMIZERS, Parameters, Trainer
+from manualnn.oracle import bounds, options, rule_bounds
+from manualnn.oracle.truth import Expected, truth
 from reference import Twin
 
 SMALL = {
@@ -34,10 +32,8 @@ def agree_in_every_step(case: Case, judge: Judge) -> None:
     state = case.rule.init(params)
     for i in range(case.steps):
         noise = case.noise(i)
-        kind = Precision(case.dtype)
-        point = exact_point(kind, params, state)
-        expected = derivatives(case.net, case.loss, point, kind.exact(case.x), case.t, noise=noise)
-        judge.note_jumps(kind)
+        expected = truth(as_oracles(case, params=params, state=state, noise=noise))
+        judge.note_jumps(expected)
         if not np.isfinite(expected.outputs.e).all():  # something overflows
             return
 
@@ -55,30 +51,35 @@ def agree_in_every_step(case: Case, judge: Judge) -> None:
         if not len(params):
             return
         case.rule.update(params, grads, state)
-        after = update(case.rule, point, expected.grads)
-        judge.agree_all(after.state, engine=state, torch=twin.optimizer_state())
-        judge.agree_all(after.params, engine=params, torch=twin.state_dict())
-        assert state["step"] == twin.optimizer_state()["step"] == after.steps
+        agree_after(judge, expected, params, state, twin)
         if not np.isfinite(params.vector).all():
             return
 
 
 def agree_at_the_end(case: Case, judge: Judge) -> None:
     """Both sides go their own way from the first step to the last, and so do the bounds."""
-    kind = Precision(case.dtype)
+    expected = truth(as_oracles(case, steps=case.steps))
+    # Without a bound the sides may part, torch to NaN: its centered RMSprop has such roots.
+    assume(all(near.bounded.all() for near in (expected.loss, *expected.params.values())))
     trainer = Trainer.from_spec(case.spec(), params=case.params)
     twin = Twin(case.spec(), case.params.state_dict())
-    point = exact_point(kind, case.params, trainer.state)
     for _ in range(case.steps):
-        expected = derivatives(case.net, case.loss, point, kind.exact(case.x), case.t, noise=None)
-        point = update(case.rule, point, expected.grads)
-        # Without a bound the sides may part, torch to NaN: its centered RMSprop has such roots.
-        assume(all(np.isfinite(near.e).all() for near in (expected.loss, *point.params.values())))
         trainer.step(case.x, case.t)
         twin.step(case.x, case.t)
-    judge.note_jumps(kind)
-    judge.agree_all(point.state, engine=trainer.state, torch=twin.optimizer_state())
-    judge.agree_all(point.params, engine=trainer.params, torch=twin.state_dict())
+    judge.note_jumps(expected)
+    agree_after(judge, expected, trainer.params, trainer.state, twin)
+
+
+def agree_after(
+    judge: Judge, expected: Expected, params: Parameters, state: dict[str, Any], twin: Twin
+) -> None:
+    """Both sides come to the parameters and the state that are expected."""
+    theirs = twin.optimizer_state()
+    assert state["step"] == theirs["step"] == expected.steps
+    ours, theirs = apart(params, state), apart(params, theirs)
+    for name, arrays in expected.state.items():
+        judge.agree_all(arrays, engine=ours[name], torch=theirs[name])
+    judge.agree_all(expected.params, engine=params, torch=twin.state_dict())
 
 
 def hold(
@@ -134,7 +135,10 @@ def test_whole_trajectories_agree_with_torch() -> None:
     hold(agree_at_the_end, drawn, blunt=BLUNT_AT_THE_END)
 
 
-def test_the_twin_and_the_bounds_know_every_layer_loss_and_rule() -> None:
-    assert LAYERS.keys() == reference.layers.LAYERS.keys() == bounds.LAYERS.keys()
-    assert LOSSES.keys() == reference.losses.LOSSES.keys() == bounds.LOSSES.keys()
-    assert OPTIMIZERS.keys() == reference.optimizers.OPTIMIZERS.keys() == rule_bounds.RULES.keys()
+def test_the_twin_and_the_oracle_know_every_layer_loss_and_rule() -> None:
+    for tables in (
+        (LAYERS, reference.layers.LAYERS, bounds.LAYERS, options.LAYERS),
+        (LOSSES, reference.losses.LOSSES, bounds.LOSSES, options.LOSSES),
+        (OPTIMIZERS, reference.optimizers.OPTIMIZERS, rule_bounds.RULES, options.OPTIMIZERS),
+    ):
+        assert all(table.keys() == tables[0].keys() for table in tables)
