@@ -45,7 +45,7 @@ def judge_answers(folder: str | Path, vectors: str | Path | None = None) -> Repo
     started, folder = time.perf_counter(), Path(folder)
     seed, cases = (0, vector_cases()) if vectors is None else read_vectors(vectors)
     answers = dict(_answers(folder, {case.id for case in cases}))
-    claims = _claims(folder, answers)
+    claims = _claims(folder, answers, {case.id for case in cases if case.optimizer})
     report = Report(f"answers in {folder}", claims, "vectors", seed, truth_statement())
     tally = _Tally(report)
     with connect(Recorded(claims, answers)) as bench:
@@ -133,20 +133,28 @@ def _parsed(place: str, text: bytes, integer: Callable[[str], float] = float) ->
         raise AnswersError(f"{place} is no JSON: {error}") from error
 
 
-def _claims(folder: Path, answers: Mapping[Key, Mapping[str, Any]]) -> Capabilities:
-    """Return what capabilities.json says; else everything, and of results what all of them hold."""
+def _claims(
+    folder: Path, answers: Mapping[Key, Mapping[str, Any]], updated: set[str]
+) -> Capabilities:
+    """Return what capabilities.json says; else everything, and of results what all of them hold.
+
+    `updated` are the ids of the vectors that have parameters and state to return.
+    """
     path = folder / CLAIMS
     if path.is_file():
         try:
             return Capabilities.read(_parsed(str(path), path.read_bytes(), int))
         except ClaimError as error:
             raise AnswersError(f"{path} cannot be understood: {error}") from error
-    results = [answer for answer in answers.values() if "skipped" not in answer]
-    held = [
-        name
-        for name in RETURNS
-        if name in {"loss", "grads"} or (results and all(name in answer for answer in results))
-    ]
+    held = ["loss", "grads"]
+    for name in RETURNS:
+        asked = [
+            answer
+            for (vector, _), answer in answers.items()
+            if "skipped" not in answer and (name not in {"params", "state"} or vector in updated)
+        ]
+        if name not in held and asked and all(name in answer for answer in asked):
+            held.append(name)
     return Capabilities.read(
         {
             **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},

@@ -28,7 +28,7 @@ from manualnn.oracle.claims import DTYPES, Capabilities
 from manualnn.oracle.draft import Size
 from manualnn.oracle.failures import EngineError
 from manualnn.oracle.near import Near, Precision
-from manualnn.oracle.options import ALWAYS, TABLES
+from manualnn.oracle.options import ALWAYS, TABLES, described
 from manualnn.oracle.recipes import Recipe, recipes_for
 from manualnn.oracle.steady import Steady
 from manualnn.oracle.truth import truth
@@ -242,9 +242,18 @@ def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
         case = recipe.draw(cast("np.random.Generator", rng), claims, Size())
         if case is not None:
             with np.errstate(over="ignore"):
-                case = of_dtype(of_dtype(case, "float32"), "float64")
+                case = of_dtype(of_dtype(_complete(case), "float32"), "float64")
             if all(np.isfinite(array).all() for array in case.arrays().values()):
                 yield case
+
+
+def _complete(case: Case) -> Case:
+    """Return a case with every option, as engines are sent it: its id then is the same."""
+    return case.but(
+        layers=tuple(vars(described(spec)) for spec in case.layers),
+        loss=vars(described(case.loss)),
+        optimizer=case.optimizer and vars(described(case.optimizer)),
+    )
 
 
 def _about(case: Case) -> dict[str, Any]:

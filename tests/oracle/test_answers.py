@@ -1,0 +1,214 @@
+"""Answers to the vectors: right ones pass, wrong ones are found, and slips are told.
+
+Right answers are made of the vectors' own hi, which no engine computed.
+"""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from manualnn.oracle import vectors
+from manualnn.oracle.answers import AnswersError, judge_answers
+from manualnn.oracle.case import based, listed, unlisted
+from manualnn.oracle.report import text
+from manualnn.oracle.vectors import flags, vector_cases
+
+CASES = [case for case in vector_cases() if sum(a.size for a in case.arrays().values()) < 200]
+TANH = next(case for case in CASES if case.recipe == "layer.Tanh")
+ADAM = next(c for c in CASES if "Adam" in flags(c) and c.loss["type"] == "MSELoss")
+FEW = [TANH, ADAM]
+RECORDED = {case.id: vectors.recorded(case) for case in FEW}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder for answers to two vectors."""
+    monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: FEW)
+    return tmp_path
+
+
+def answer(case, dtype="float64", form=listed, moved=None, by=0.0):
+    """The truth, rounded to the dtype; the first entry of `moved` off by so many bounds."""
+    arrays = {}
+    for name, near in RECORDED[case.id].items():
+        arrays[name] = np.array(near["hi"])
+        if name == moved:
+            arrays[name].flat[0] += by * near["bound"][dtype].flat[0]
+        arrays[name] = arrays[name].astype(dtype)
+    result = {}
+    for name, array in arrays.items():
+        group, _, key = name.partition(".")
+        inner = result.setdefault(group, {}) if key else result
+        if group == "state":
+            group, _, key = key.partition(".")
+            inner = inner.setdefault(group, {})
+        inner[key or name] = form(array)
+    return {"id": case.id, "dtype": dtype, "result": result}
+
+
+def write(folder, *answers, name="all.jsonl"):
+    (folder / name).write_text("".join(json.dumps(a) + "\n" for a in answers))
+
+
+def statuses(report):
+    return {result.id: result.status for result in report.results}
+
+
+def test_the_truth_itself_is_right_in_both_dtypes(folder):
+    write(folder, *(answer(case, dtype) for case in FEW for dtype in ("float32", "float64")))
+    report = judge_answers(folder)
+    assert set(statuses(report).values()) == {"passed"}
+    assert (report.exit_code, report.cases, report.problems) == (0, 4, [])
+    assert report.sharpness["float64"] < 1e-12
+    assert report.sharpness["float32"] < 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("quantity", ["outputs", "loss", "input_grad", "grads.{key}"])
+def test_an_entry_beyond_its_bound_is_found(folder, quantity, dtype):
+    """Four bounds off: rounding the answer to its dtype takes away at most one of them."""
+    name = quantity.format(key=next(iter(TANH.params)))
+    write(folder, answer(TANH, dtype, moved=name, by=4), answer(ADAM, dtype))
+    report = judge_answers(folder)
+    failed = [r for r in report.results if r.status == "failed"]
+    assert [r.id for r in failed] == [f"layer.Tanh:{quantity.partition('.')[0]}"]
+    (finding,) = failed[0].findings
+    assert finding.entries[0].quantity == name
+    assert finding.entries[0].index == (0,) * RECORDED[TANH.id][name]["hi"].ndim
+    assert finding.case.dtype == dtype
+    assert report.exit_code == 1
+    assert name in text(report)
+
+
+@pytest.mark.parametrize("quantity", ["params.{key}", "state.exp_avg_sq.{key}"])
+def test_an_update_beyond_its_bound_is_found(folder, quantity):
+    name = quantity.format(key=next(iter(ADAM.params)))
+    write(folder, answer(TANH), answer(ADAM, moved=name, by=4))
+    failed = [r.id for r in judge_answers(folder).results if r.status == "failed"]
+    assert failed == [f"{ADAM.recipe}:{quantity.partition('.')[0]}"]
+
+
+@pytest.mark.parametrize("by", [0.5, -0.5])
+def test_half_a_bound_is_allowed(folder, by):
+    name = f"grads.{next(iter(TANH.params))}"
+    write(folder, answer(TANH, "float32", moved=name, by=by), answer(ADAM, "float32"))
+    assert judge_answers(folder).exit_code == 0
+
+
+def test_nan_is_wrong(folder):
+    content = answer(TANH)
+    content["result"]["loss"] = "NaN"
+    write(folder, content, answer(ADAM))
+    assert statuses(judge_answers(folder))["layer.Tanh:loss"] == "failed"
+
+
+def test_answers_may_be_files_in_any_form(folder):
+    write(folder, answer(TANH, form=based), name="tanh.json")
+    stored = {}
+
+    def aside(array):
+        stored[str(len(stored))] = array
+        return {"path": "adam.safetensors", "key": str(len(stored) - 1)}
+
+    write(folder, answer(ADAM, form=aside), name="adam.json")
+    save_file(stored, folder / "adam.safetensors")
+    report = judge_answers(folder)
+    assert set(statuses(report).values()) == {"passed"}
+    assert report.cases == 2
+
+
+def test_weights_may_be_laid_out_the_other_way(folder):
+    turned = answer(TANH)
+    turned["result"]["grads"] = {
+        key: np.transpose(a).tolist() for key, a in turned["result"]["grads"].items()
+    }
+    claims = {"layers": {f: "any" for f in flags(TANH) if "." not in f and "Loss" not in f}}
+    claims["losses"] = {TANH.loss["type"]: "any"}
+    (folder / "capabilities.json").write_text(json.dumps({**claims, "weight_layout": "in,out"}))
+    write(folder, turned)
+    assert judge_answers(folder).exit_code == 0
+
+
+def test_what_is_claimed_has_to_be_answered(folder):
+    claims = {"layers": {"Linear": "any", "Tanh": "any"}, "losses": {TANH.loss["type"]: "any"}}
+    claims |= {"returns": ["loss", "grads", "outputs"], "accepts_state": True}
+    (folder / "capabilities.json").write_text(json.dumps(claims))
+    lacking = answer(TANH)
+    del lacking["result"]["outputs"]
+    write(folder, lacking)
+    report = judge_answers(folder)
+    assert [r.status for r in report.results] == ["errored"]
+    assert "outputs" in report.results[0].findings[0].message
+
+
+def test_a_wrong_shape_is_told_of_its_case_and_the_others_are_judged(folder):
+    slip = answer(TANH)
+    slip["result"]["outputs"] = [1.0]
+    write(folder, slip, answer(ADAM))
+    found = statuses(judge_answers(folder))
+    assert found["layer.Tanh:outputs"] == "errored"
+    assert found[f"{ADAM.recipe}:params"] == "passed"
+
+
+def test_vectors_without_an_answer_are_skipped_and_half_of_them_are_too_many(folder):
+    write(folder, answer(TANH))
+    report = judge_answers(folder)
+    assert statuses(report)[f"{ADAM.recipe}:outputs"] == "skipped"
+    assert report.problems == ["only 1 of 2 vectors are answered"]
+    assert report.exit_code == 3
+
+
+def test_an_answer_may_be_that_there_is_none(folder):
+    write(folder, answer(TANH), {"id": ADAM.id, "dtype": "float64", "skipped": "no Adam"})
+    assert statuses(judge_answers(folder))[f"{ADAM.recipe}:outputs"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"id": "R-00000000", "result": {}}', "all.jsonl:1 answers 'R-00000000', which is none"),
+        ("{", "all.jsonl:1 is no JSON"),
+        ("[1]", "all.jsonl:1 is no JSON object"),
+        (f'{{"id": "{TANH.id}"}}', "neither a 'result' nor 'skipped'"),
+        (f'{{"id": "{TANH.id}", "dtype": "half", "result": {{}}}}', "has dtype 'half'"),
+        (f'{{"id": "{TANH.id}", "result": {{"loss": "big"}}}}', "result.loss is no array"),
+        ("\n".join([f'{{"id": "{TANH.id}", "skipped": ""}}'] * 2), "all.jsonl:2 answers .* again"),
+        ("", "holds no answers"),
+    ],
+)
+def test_what_cannot_be_understood_is_told_with_its_place(folder, content, message):
+    (folder / "all.jsonl").write_text(content)
+    with pytest.raises(AnswersError, match=message):
+        judge_answers(folder)
+
+
+def test_claims_that_cannot_be_understood_are_told(folder):
+    write(folder, answer(TANH))
+    (folder / "capabilities.json").write_text('{"layers": []}')
+    with pytest.raises(AnswersError, match=r"capabilities\.json"):
+        judge_answers(folder)
+
+
+def test_answers_are_to_the_vectors_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "vector_cases", lambda seed: FEW if seed == 7 else [])
+    vectors.write_vectors(tmp_path / "vectors", seed=7)
+    (tmp_path / "answers").mkdir()
+    write(tmp_path / "answers", *map(answer, FEW))
+    report = judge_answers(tmp_path / "answers", tmp_path / "vectors")
+    assert (report.seed, report.exit_code, report.cases) == (7, 0, 2)
+
+
+def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch):
+    """The way of an author elsewhere: read a case's file, answer what `expected` says."""
+    monkeypatch.setattr(vectors, "vector_cases", lambda seed: [TANH] if seed == 0 else [])
+    vectors.write_vectors(tmp_path / "vectors")
+    content = json.loads((tmp_path / "vectors" / "cases" / f"{TANH.id}.json").read_bytes())
+    expected = {name: near["hi"] for name, near in content["expected"].items()}
+    grads = {n.removeprefix("grads."): a for n, a in expected.items() if n.startswith("grads.")}
+    result = {"loss": expected["loss"], "grads": grads}
+    (tmp_path / "answers").mkdir()
+    write(tmp_path / "answers", {"id": content["id"], "dtype": "float64", "result": result})
+    assert judge_answers(tmp_path / "answers", tmp_path / "vectors").exit_code == 0
+    assert unlisted(expected["outputs"], float).shape == (TANH.n, TANH.widths[-1])
