@@ -1,0 +1,340 @@
+"""The whole run: recipes draw cases, judgements judge them, a report tells what became of them.
+
+    check_engine(target, profile="quick", seed=0)      everything that the engine claims
+    checks_for(capabilities)                           [(check id, sentence), …] that would run
+    run_check(bench, check_id, profile, seed)          one of them
+
+The cases of a recipe, and of all recipes, are put to one engine in a row: what it remembers of one
+meets the next. A finding is seen again on a fresh engine before it is believed to be the case's
+own; if it is not, it is the history's. Then it is made smaller and explained, within a time that
+is shared out among all findings. A feature that fails in its own recipe is avoided in later ones,
+while the claims leave another. The same target, profile and seed give the same cases.
+"""
+
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle import expected as expectations
+from manualnn.oracle.case import Case
+from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.draft import Size
+from manualnn.oracle.engines import Bench, connect
+from manualnn.oracle.findings import CheckResult, Finding, Report
+from manualnn.oracle.recipes import Recipe, recipes_for, unclaimed
+from manualnn.oracle.shrink import shrink
+from manualnn.oracle.trial import Declined, Ledger, Skipped, Trial
+from manualnn.oracle.verdict import problems
+from manualnn.oracle.wide import truth_statement
+
+Progress = Callable[[int, int, Report], None]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is run."""
+
+    examples: int
+    """Cases of a recipe."""
+    size: Size
+    explaining: float
+    """Seconds for shrinking and explaining, all findings together."""
+
+
+PROFILES = {
+    "quick": Profile(25, Size(), 30),
+    "ci": Profile(200, Size(33, 257, 4, 13, (257, 300, 511, 1025)), 60),
+    "nightly": Profile(5000, Size(512, 4097, 5, 40, (257, 1023, 1024, 1025, 4097)), 600),
+}
+ATTEMPTS = 4
+"""Draws for a case that the engine takes."""
+BARREN = 40
+"""Draws without a case, after which a recipe has none."""
+FAULTS = 3
+"""Faults after which a recipe is left."""
+HANGS = 3
+"""Calls without an answer after which the run ends."""
+RESTARTS = 3
+"""Examples of a judgement that starts a process anew for each."""
+REMEMBERED = 30
+"""Cases before a finding that are tried again with it."""
+
+
+def check_engine(
+    target: Any,
+    *,
+    profile: str = "quick",
+    seed: int = 0,
+    only: Iterable[str] = (),
+    expected: Any = None,
+    time_limit: float = 10.0,
+    progress: Progress | None = None,
+) -> Report:
+    """Judge an engine and return the report; EngineError if it cannot be used.
+
+    `only` are patterns of check ids (`*` as in file names), `expected` a file of expected
+    failures, or its text. A call that takes longer than `time_limit` seconds is a hang.
+    `progress(done, total, report)` is called now and then with the report as far as it has come.
+    """
+    known = expectations.read(expected) if expected is not None else None
+    with connect(target, time_limit=time_limit) as bench:
+        run = _Run(bench, profile, seed, tuple(only), progress)
+        run.all()
+        if known is not None:
+            ids = [check for check, _ in checks_for(bench.capabilities)]
+            expectations.apply(run.report, known, datetime.now(UTC).date(), ids)
+        return run.report
+
+
+def checks_for(claims: Capabilities) -> list[tuple[str, str]]:
+    """Return the id and the sentence of every check that the claims admit, in order."""
+    return [
+        (f"{recipe.name}:{name}", _sentence(recipe, name))
+        for recipe in recipes_for(claims)
+        for name in recipe.judgements
+        if JUDGEMENTS[name].needs(claims)
+    ]
+
+
+def run_check(bench: Bench, check: str, profile: str = "quick", seed: int = 0) -> CheckResult:
+    """Return what becomes of one check; ValueError if there is none of that id."""
+    name = check.rpartition(":")[0]
+    recipe = next((r for r in recipes_for(bench.capabilities) if r.name == name), None)
+    if recipe is None or check.rpartition(":")[2] not in recipe.judgements:
+        raise ValueError(f"{bench.target} has no check {check!r}; `manualnn check --list` has all.")
+    run = _Run(bench, profile, seed, (_literally(check),), None)
+    run.recipe(recipe)
+    return next(result for result in run.report.results if result.id == check)
+
+
+def _literally(check: str) -> str:
+    return check.replace("[", "[[]")
+
+
+def _sentence(recipe: Recipe, judgement: str) -> str:
+    return f"{recipe.sentence}: {JUDGEMENTS[judgement].sentence}"
+
+
+@dataclass
+class _Run:
+    """A run in progress."""
+
+    bench: Bench
+    name: str
+    seed: int
+    only: tuple[str, ...]
+    progress: Progress | None
+    ledger: Ledger = field(default_factory=Ledger)
+    avoid: set[str] = field(default_factory=set)
+    recent: list[Case] = field(default_factory=list)
+    explained: float = 0.0
+    """Seconds spent on explaining."""
+    hangs: int = 0
+    total: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in PROFILES:
+            raise ValueError(f"there is no profile {self.name!r}; there are {', '.join(PROFILES)}.")
+        self.profile = PROFILES[self.name]
+        self.claims = self.bench.capabilities
+        self.began = time.perf_counter()
+        self.report = Report(
+            self.bench.target, self.claims, self.name, self.seed, truth_statement()
+        )
+
+    def all(self) -> None:
+        """Run every recipe, and see whether it was enough."""
+        recipes = recipes_for(self.claims)
+        self.total = sum(len(self._results(recipe)) for recipe in recipes)
+        for recipe in recipes:
+            self.recipe(recipe)
+        for recipe in unclaimed(self.claims):
+            check = f"{recipe.name}:*"
+            if self._wanted(check):
+                reason = "not claimed"
+                self._done(CheckResult(check, recipe.sentence, "not_claimed", reason=reason))
+        self._tell()
+        self.report.problems += problems(self.report, self.ledger, narrowed=bool(self.only))
+
+    def recipe(self, recipe: Recipe) -> None:
+        """Put the cases of one recipe to all of its judgements."""
+        results = self._results(recipe)
+        waiting = {name: result for name, result in results.items() if self._admits(name, result)}
+        if self.hangs >= HANGS:
+            for result in waiting.values():
+                result.reason = f"not run, after {HANGS} calls without an answer"
+            waiting = {}
+        size = replace(self.profile.size, avoid=frozenset(self.avoid))
+        examples = max(1, round(self.profile.examples * recipe.share))
+        faults = barren = 0
+        for i in range(examples):
+            for name in [n for n in waiting if self._enough(n, results[n])]:
+                del waiting[name]
+            if not waiting or faults >= FAULTS or self.hangs >= HANGS:
+                break
+            drawn, fault = self._example(recipe, size, i, waiting)
+            faults += fault
+            barren = 0 if drawn else barren + 1
+            if barren == BARREN:
+                break
+        for result in results.values():
+            if not result.findings:
+                self._done(result)
+            elif recipe.name.startswith(("loss.", "layer.", "optimizer.")):
+                self.avoid.add(recipe.name)
+        self._tell()
+
+    def _example(
+        self, recipe: Recipe, size: Size, i: int, waiting: dict[str, CheckResult]
+    ) -> tuple[bool, bool]:
+        """Judge one case; return whether there was one, and whether it ended in a fault."""
+        rng = np.random.default_rng([self.seed, zlib.crc32(recipe.name.encode()), i])
+        dtype = self.claims.dtypes[i % len(self.claims.dtypes)]
+        claims = replace(self.claims, dtypes=(dtype,))
+        drawn = False
+        for _ in range(ATTEMPTS):
+            case = recipe.draw(rng, claims, size)
+            if case is None:
+                continue
+            drawn, judged = True, False
+            trial = Trial(self.bench, "", case, self.ledger)
+            for name, result in list(waiting.items()):
+                trial.check = result.id
+                finding = self._judged(trial, result)
+                judged = judged or finding is not None
+                if isinstance(finding, Finding):
+                    del waiting[name]
+                    if finding.kind != "wrong":
+                        return True, True
+            self.recent = [*self.recent[-REMEMBERED:], case]
+            if judged:
+                break
+        return drawn, False
+
+    def _judged(self, trial: Trial, result: CheckResult) -> Finding | bool | None:
+        """Return a finding, or True for none, or None if nothing could be judged."""
+        try:
+            finding = judge(trial)
+        except Skipped as reason:
+            result.skipped += 1
+            result.reason = str(reason)
+            return None
+        except Declined as reason:
+            result.reason = result.reason or str(reason)
+            return None
+        result.cases += 1
+        if finding is None:
+            return True
+        self.hangs += finding.kind == "hang"
+        result.findings.append(self._explained(self._confirmed(finding)))
+        self._done(result)
+        self._tell()
+        return finding
+
+    def _confirmed(self, finding: Finding) -> Finding:
+        """Return it as a fresh engine shows it, or as it takes the calls before it to show it."""
+        if finding.kind == "hang":
+            return finding
+        again = rejudge(self.bench, finding.check, finding.case)
+        if again is not None:
+            return again
+        for before in (self.recent[-1:], self.recent):
+            self.bench.fresh()
+            for case in before:
+                self.bench.run(case)
+            try:
+                again = judge(Trial(self.bench, finding.check, finding.case))
+            except Declined:
+                continue
+            if again is not None:
+                calls = (*before, *again.calls)
+                said = f"only after {len(before)} other calls: {again.message}"
+                return replace(again, calls=calls, message=said)
+        said = f"seen once and not again: {finding.message}"
+        return replace(finding, message=said)
+
+    def _explained(self, finding: Finding) -> Finding:
+        """Return it smaller, and with its diagnosis, if there is time left."""
+        left = self.profile.explaining - self.explained
+        if left <= 0 or finding.kind == "hang" or self.hangs:
+            return finding
+        began = time.perf_counter()
+        seconds = max(0.2, min(2.0, left / 10))
+        alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
+        if alone:
+            small = shrink(finding.case, _still(self.bench, finding), seconds=seconds)
+            smaller = rejudge(self.bench, finding.check, small)
+            finding = replace(smaller, minimal=True) if smaller else finding
+        if finding.kind == "wrong":
+            finding = replace(finding, diagnosis=diagnose(self.bench, finding, seconds=seconds))
+        self.explained += time.perf_counter() - began
+        return finding
+
+    def _results(self, recipe: Recipe) -> dict[str, CheckResult]:
+        return {
+            name: CheckResult(f"{recipe.name}:{name}", _sentence(recipe, name), "skipped")
+            for name in recipe.judgements
+            if self._wanted(f"{recipe.name}:{name}")
+        }
+
+    def _wanted(self, check: str) -> bool:
+        return not self.only or any(fnmatchcase(check, pattern) for pattern in self.only)
+
+    def _admits(self, name: str, result: CheckResult) -> bool:
+        """Return whether the engine can be put to a judgement; say in the result why not."""
+        if not JUDGEMENTS[name].needs(self.claims):
+            result.status, result.reason = "not_claimed", "the claims do not admit it"
+        elif JUDGEMENTS[name].shares_memory and not self.bench.in_process:
+            result.status, result.reason = "not_claimed", "another process shares no memory"
+        return result.status != "not_claimed"
+
+    def _enough(self, name: str, result: CheckResult) -> bool:
+        slow = JUDGEMENTS[name].restarts and not self.bench.in_process
+        return slow and result.cases >= RESTARTS
+
+    def _done(self, result: CheckResult) -> None:
+        """Settle what became of a check, and add it to the report."""
+        if result.findings:
+            result.status = "failed" if result.findings[0].kind == "wrong" else "errored"
+            result.reason = ""
+        elif result.cases:
+            result.status, result.reason = "passed", ""
+        elif result.status == "skipped" and not result.reason:
+            result.status, result.reason = "not_claimed", "the claims admit no such case"
+        self.report.results.append(result)
+
+    def _tell(self) -> None:
+        """Bring the report's figures up to date, and pass it on."""
+        report, ledger = self.report, self.ledger
+        report.cases, report.entries = ledger.calls, ledger.entries
+        report.sharpness = ledger.sharpness()
+        report.undecided = ledger.undecided / ledger.jumps if ledger.jumps else 0.0
+        report.seconds = time.perf_counter() - self.began
+        if self.progress:
+            self.progress(min(len(report.results), self.total), self.total, report)
+
+
+def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:
+    """Return whether a case shows the same kind of finding, on a fresh engine if that is cheap."""
+    restarts = bench.in_process or JUDGEMENTS[finding.check.rpartition(":")[2]].restarts
+
+    def fails(case: Case) -> bool:
+        if bench.capabilities.refuses(case):
+            return False
+        if restarts:
+            bench.fresh()
+        try:
+            found = judge(Trial(bench, finding.check, case))
+        except Declined:
+            return False
+        return found is not None and found.kind == finding.kind
+
+    return fails
