@@ -1,0 +1,376 @@
+"""Right engines of unusual build, which must never be accused.
+
+    CONTROLS["sums-reversed"]              a `Control`: its title and an engine
+    CONTROLS[…].engine()                   `Plain` with some lines computed in another right way
+
+Where a build differs by more than the usual bounds allow, its engine says so in its capabilities,
+as any engine has to.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.case import Array, Case
+from manualnn.oracle.options import Options
+from manualnn.oracle.plain import Plain
+
+
+@dataclass(frozen=True)
+class Control:
+    """A right engine."""
+
+    id: str
+    title: str
+    engine: Callable[..., Plain]
+
+
+CONTROLS: dict[str, Control] = {}
+
+
+def control(
+    name: str, title: str, *, base: type[Plain] = Plain, claims: Any = (), **lines: Any
+) -> None:
+    """Enter a right engine, `Plain` with these lines and these further claims."""
+    if claims:
+        lines["capabilities"] = lambda e: {**base.capabilities(e), **dict(claims)}
+    title_case = "".join(word.capitalize() for word in name.split("-"))
+    CONTROLS[name] = Control(name, title, type(title_case, (base,), lines))
+
+
+def _one_by_one(terms: Array) -> Any:
+    """Add rows one after another."""
+    total = np.zeros_like(terms[0]) if len(terms) else np.zeros(terms.shape[1:], terms.dtype)
+    for term in terms:
+        total = total + term
+    return total
+
+
+def _kahan(terms: Array) -> Any:
+    total = lost = np.zeros(terms.shape[1:], terms.dtype)
+    for term in terms:
+        corrected = term - lost
+        after = total + corrected
+        lost = np.where(np.isfinite(after), (after - total) - corrected, 0)
+        total = after
+    return total
+
+
+def _pairwise(terms: Array) -> Any:
+    if len(terms) < 2:
+        return _one_by_one(terms)
+    middle = len(terms) // 2
+    return _pairwise(terms[:middle]) + _pairwise(terms[middle:])
+
+
+def _shuffled(terms: Array) -> Any:
+    return _one_by_one(terms[np.random.default_rng(len(terms)).permutation(len(terms))])
+
+
+def _exactly(terms: Array) -> Any:
+    columns = terms.reshape(len(terms), math.prod(terms.shape[1:])).T
+    return np.array([_fsum(c) for c in columns], terms.dtype).reshape(terms.shape[1:])
+
+
+def _fsum(numbers: Array) -> float:
+    try:
+        return math.fsum(numbers)
+    except (OverflowError, ValueError):  # beyond the largest number, or inf − inf
+        return float(np.sum(numbers))
+
+
+class SumsTerms(Plain):
+    """Every sum, of products or otherwise, is one of explicit terms by `add`."""
+
+    add: Callable[[Array], Any]
+
+    def matmul(self, a: Array, b: Array) -> Array:
+        terms = a.T[:, :, None] * b[:, None, :]
+        return np.asarray(self.add(terms), self.kind)
+
+    def total(self, a: Array, axis: int | None = None, *, keepdims: bool = False) -> Any:
+        terms = a.ravel() if axis is None else np.moveaxis(a, axis, 0)
+        total = np.asarray(self.add(terms), self.kind)
+        if keepdims and axis is not None:
+            return np.expand_dims(total, axis)
+        return total if total.ndim else total[()]
+
+
+for name, title, add in (
+    ("sums-reversed", "Sums run from the last term to the first.", lambda v: _one_by_one(v[::-1])),
+    ("sums-one-by-one", "Sums run from the first term to the last.", _one_by_one),
+    ("sums-shuffled", "Sums run in an order drawn at random.", _shuffled),
+    ("sums-pairwise", "Sums halve their terms recursively.", _pairwise),
+    ("sums-kahan", "Sums carry the error of every addition along (Kahan 1965).", _kahan),
+    ("sums-exact", "Sums of products are rounded once (math.fsum).", _exactly),
+):
+    control(name, title, base=SumsTerms, add=staticmethod(add))
+
+control(
+    "einsum",
+    "Products are written with einsum.",
+    matmul=lambda e, a, b: np.einsum("ij,jk->ik", a, b),
+)
+control(
+    "fortran-weights",
+    "Arrays are stored column by column.",
+    matmul=lambda e, a, b: np.asfortranarray(a) @ np.asfortranarray(b),
+)
+
+
+class InputsFirst(Plain):
+    """Weights are (in, out), as Keras and JAX have them."""
+
+    def weight(self, o: Options) -> Array:
+        return super().weight(o).T
+
+    def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
+        return self.matmul(x.T, dz)
+
+
+control(
+    "weights-in-out",
+    "Weights are stored as (in, out), and the engine says so.",
+    base=InputsFirst,
+    claims={"weight_layout": "in,out"},
+)
+
+
+class OneSampleAtATime(Plain):
+    """Loops over samples, and adds up what each contributes."""
+
+    def linear(self, o: Options, x: Array) -> Array:
+        rows = [super(OneSampleAtATime, self).linear(o, row[None]) for row in x]
+        return np.concatenate(rows) if rows else super().linear(o, x)
+
+    def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
+        total = np.zeros_like(self.weight(o))
+        for row, drow in zip(x, dz, strict=True):
+            total += np.outer(drow, row)
+        return total
+
+    def linear_db(self, o: Options, dz: Array) -> Array:
+        total = np.zeros(o.out_features, self.kind)
+        for row in dz:
+            total += row
+        return total
+
+
+control("samples-one-by-one", "A loop over samples adds up gradients.", base=OneSampleAtATime)
+
+
+class ShardsOfTwo(Plain):
+    """Gradients of shards of two samples are added, as over several devices."""
+
+    def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
+        total = np.zeros_like(self.weight(o))
+        for n in range(0, len(x), 2):
+            total += self.matmul(dz[n : n + 2].T, x[n : n + 2])
+        return total
+
+
+control("shards", "Gradients of shards of the batch are added.", base=ShardsOfTwo)
+
+
+def _wide(dtype: Any) -> Any:
+    return np.longdouble if dtype == np.float64 else np.float64
+
+
+control(
+    "fused-products",
+    "Products are accumulated in more digits and rounded once, as fused operations do.",
+    matmul=lambda e, a, b: (a.astype(_wide(e.kind)) @ b.astype(_wide(e.kind))).astype(e.kind),
+)
+
+
+class WideInside(Plain):
+    """Computes in a wider dtype throughout, and rounds what it returns."""
+
+    wide: Any
+
+    def load(self, case: Case) -> None:
+        self.dtype = np.dtype(self.wide)
+        super().load(case)
+
+    def result(self, value: Any, dx: Array) -> dict[str, Any]:
+        dtype = np.dtype(self.case.dtype)
+
+        def rounded(v: Any) -> Any:
+            if isinstance(v, dict):
+                return {k: a if k == "step" else rounded(a) for k, a in v.items()}
+            return np.asarray(v).astype(dtype)
+
+        return {name: rounded(v) for name, v in super().result(value, dx).items()}
+
+
+control(
+    "float64-inside",
+    "An engine of float32 computes in float64 and rounds its results.",
+    base=WideInside,
+    wide=np.float64,
+)
+control(
+    "longdouble-inside",
+    "Everything is computed in extended precision and rounded once.",
+    base=WideInside,
+    wide=np.longdouble,
+)
+
+
+def _narrow(e: Plain, a: Array, b: Array) -> Array:
+    """Multiply in the engine's dtype, and add in float32."""
+    if e.kind != np.float64:
+        return np.asarray(a @ b)
+    with np.errstate(all="ignore"):
+        terms = (a.T[:, :, None] * b[:, None, :]).astype(np.float32)
+    return np.asarray(_one_by_one(terms).astype(e.kind))
+
+
+control(
+    "float32-accumulation",
+    "An engine of float64 adds products in float32, and says so.",
+    claims={"accumulate_dtype": "float32"},
+    matmul=_narrow,
+    total=lambda e, a, axis=None, keepdims=False: (
+        a.astype(np.float32).sum(axis=axis, keepdims=keepdims).astype(e.kind)
+    ),
+)
+
+
+def _flushed(a: Array) -> Array:
+    return np.where(np.abs(a) < np.finfo(a.dtype).tiny, np.zeros_like(a), a)
+
+
+control(
+    "subnormals-flushed",
+    "Products and sums below the smallest normal number become 0, and the engine says so.",
+    claims={"subnormals": "flushed"},
+    matmul=lambda e, a, b: _flushed(_flushed(a) @ _flushed(b)),
+)
+control(
+    "sigmoid-by-tanh",
+    "The sigmoid is computed by tanh for positive numbers, by exp for negative ones.",
+    sigma=lambda e, v: np.where(
+        v >= 0, (1 + np.tanh(np.maximum(v, 0) / 2)) / 2, np.exp(np.minimum(v, 0)) / (1 + np.exp(v))
+    ),
+)
+control(
+    "sigmoid-plain",
+    "The sigmoid is 1 / (1 + exp(−z)), which overflows to the right limit.",
+    sigmoid=lambda e, o, z: 1 / (1 + np.exp(-z)),
+)
+control(
+    "softmax-by-logarithm",
+    "The softmax is the exponential of the log-softmax.",
+    softmax=lambda e, o, z: np.exp(e.log_shares(z)),
+)
+
+
+control(
+    "slopes-otherwise",
+    "Slopes are multiplied out: da a − da a², da − da a², a da − a Σ da a.",
+    tanh_backward=lambda e, o, z, a, da: da - da * (a * a),
+    softmax_backward=lambda e, o, z, a, da: a * da - a * e.total(da * a, axis=1, keepdims=True),
+)
+control(
+    "mean-by-reciprocal",
+    "The mean multiplies by 1/D, computed beforehand.",
+    value=lambda e, o, y, t: _by_reciprocal(e, o, y, t)[0],
+    slope=lambda e, o, y, t: _by_reciprocal(e, o, y, t)[1],
+)
+
+
+def _by_reciprocal(e: Plain, o: Options, y: Array, t: Array) -> tuple[Any, Array]:
+    D = e.divisor(o, y, t)
+    whole = Options(**{**vars(o), "reduction": "sum"})
+    share = 1 / np.asarray(D, e.kind)
+    return Plain.value(e, whole, y, t) * share, np.asarray(Plain.slope(e, whole, y, t) * share)
+
+
+def _mean_of_means(e: Plain, o: Options, y: Array, t: Array) -> Any:
+    if o.type == "CrossEntropyLoss" or o.reduction != "mean":
+        return Plain.value(e, o, y, t)
+    whole = Options(**{**vars(o), "reduction": "sum"})
+    rows = [Plain.value(e, whole, y[n : n + 1], t[n : n + 1]) for n in range(len(y))]
+    return np.sum(np.array(rows, e.kind) / y.shape[1]) / len(y)
+
+
+control(
+    "mean-of-means",
+    "The loss is the mean over samples of the mean over outputs.",
+    value=_mean_of_means,
+)
+control(
+    "moments-by-interpolation",
+    "Moving averages are written m + (1 − β) (g − m).",
+    adam_mean=lambda e, o, m, g, t: m + (1 - e.num(o.betas[0])) * (g - m),
+    rmsprop_mean=lambda e, o, m, g: m + (1 - e.num(o.alpha)) * (g - m),
+)
+control(
+    "updates-by-addition",
+    "The update is p + (−lr) d.",
+    moved=lambda e, o, p, d, lr: p + (-lr) * d,
+)
+
+
+def _rate_first(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
+    s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
+    s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], g, t)
+    if o.amsgrad:
+        s["max_exp_avg_sq"] = v = e.adam_maximum(o, s["max_exp_avg_sq"], v, t)
+    root = np.sqrt(v) / e.adam_correction2(o, t) ** 0.5 + e.num(o.eps)
+    return p - e.num(o.lr) / e.adam_correction1(o, t) * m / root
+
+
+control(
+    "rate-first",
+    "Adaptive steps multiply by the rate before they divide: p − lr m / (√v + ε).",
+    adam_step=_rate_first,
+)
+
+
+def _update_at_once(e: Plain, rule: Options) -> None:
+    keys = list(e.params)
+    if not keys:
+        return
+
+    def flat(arrays: dict[str, Array]) -> Array:
+        return np.concatenate([arrays[key].ravel() for key in keys])
+
+    def apart(vector: Array) -> dict[str, Array]:
+        ends = np.cumsum([e.params[key].size for key in keys])[:-1]
+        parts = zip(keys, np.split(vector, ends), strict=True)
+        return {key: part.reshape(e.params[key].shape) for key, part in parts}
+
+    s = {name: flat(group) for name, group in e.state.items()}
+    p = e.updated(rule, "", flat(e.params), flat(e.grads), s)
+    e.params, e.state = apart(p), {name: apart(a) for name, a in s.items()}
+
+
+control(
+    "one-vector",
+    "All parameters are updated as one vector.",
+    update=_update_at_once,
+)
+
+
+class AsksForLittle(Plain):
+    """A course's engine: few layers, no options, no state of its own to hand out."""
+
+    def capabilities(self) -> dict[str, Any]:
+        return {
+            "name": "course",
+            "layers": ["Linear", "Sigmoid", "Tanh", "ReLU"],
+            "losses": {"MSELoss": {"reduction": ["mean", "sum"]}},
+            "optimizers": ["SGD"],
+        }
+
+    def result(self, value: Any, dx: Array) -> dict[str, Any]:
+        whole = super().result(value, dx)
+        return {name: whole[name] for name in ("loss", "grads", "params")}
+
+
+control("few-claims", "An engine that claims little is judged by that.", base=AsksForLittle)
