@@ -9,19 +9,30 @@ are run on a failing case, and the one that reproduces an engine's own numbers i
 
 from manualnn.oracle.bugs import (
     activations,
+    adam,
     backward,
     classes,
     cross_entropy,
+    history,
+    loops,
     losses,
     memory,
     precision,
+    rectifiers,
+    regression,
     rules,
+    softmax,
+    state,
     updates,
 )
 from manualnn.oracle.bugs.catalogue import Bug
 
-TABLES = (losses, classes, cross_entropy, activations, backward, updates, rules, memory, precision)
-"""In this order a cause is looked for: the plain mistakes first."""
+TABLES = (
+    *(losses, regression, classes, cross_entropy),
+    *(activations, rectifiers, softmax, backward, loops),
+    *(updates, rules, adam, state),
+    *(memory, history, precision),
+)
 
 BUGS: dict[str, Bug] = {name: bug for table in TABLES for name, bug in table.BUGS.items()}
 

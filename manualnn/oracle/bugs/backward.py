@@ -1,4 +1,4 @@
-"""Mistakes in the passes: Linear layers, loops over samples and units, what meets what."""
+"""Mistakes in the backward pass: what meets what in a Linear layer, and where the error goes."""
 
 from functools import partial
 from typing import Any
@@ -18,13 +18,6 @@ def _square(W: Array) -> bool:
     return W.shape[0] == W.shape[1]
 
 
-def _with_zero(a: Array, index: Any) -> Array:
-    """Return a copy in which these entries are 0, as where a loop does not come to them."""
-    a = a.copy()
-    a[index] = 0
-    return a
-
-
 bug(
     "bias-mean-for-sum",
     "The gradient of the bias is a mean over samples, where it has to be a sum.",
@@ -33,6 +26,8 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
+
+
 bug(
     "bias-of-one-sample",
     "The gradient of the bias is that of one sample.",
@@ -43,6 +38,8 @@ bug(
     variants=[{"sample": slice(-1, None)}, {"sample": slice(1)}],
     linear_db=lambda e, o, dz: dz[e.sample].sum(axis=0),
 )
+
+
 bug(
     "bias-sum-over-units",
     "The gradient of the bias is summed over the wrong axis: it shows not where N ≠ width.",
@@ -51,6 +48,8 @@ bug(
     killed_by="*",
     linear_db=lambda e, o, dz: dz.sum(axis=1 if _square(dz) else 0),
 )
+
+
 bug(
     "bias-gradient-doubled",
     "The gradient of the bias is added twice.",
@@ -59,6 +58,8 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: 2 * dz.sum(axis=0),
 )
+
+
 bug(
     "bias-gradient-zero",
     "The bias gets no gradient.",
@@ -67,6 +68,8 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: 0 * dz.sum(axis=0),
 )
+
+
 bug(
     "bias-gradient-negated",
     "The gradient of the bias has the wrong sign, as where z = x Wᵀ − b is the textbook's neuron.",
@@ -75,6 +78,8 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: -dz.sum(axis=0),
 )
+
+
 bug(
     "bias-gradient-of-activation",
     "The gradient of the bias is weighted with the layer's own input.",
@@ -86,6 +91,8 @@ bug(
         for key, g in Plain.linear_grads(e, o, x, dz).items()
     },
 )
+
+
 bug(
     "bias-along-samples",
     "The bias is added to samples in place of units: it shows only where N equals the width.",
@@ -98,6 +105,8 @@ bug(
         else Plain.linear(e, o, x)
     ),
 )
+
+
 bug(
     "bias-subtracted",
     "The bias is subtracted in the forward pass, its gradient is that of an addend.",
@@ -106,6 +115,8 @@ bug(
     killed_by="*",
     linear=lambda e, o, x: 2 * Plain.linear(e, but(o, bias=False), x) - Plain.linear(e, o, x),
 )
+
+
 bug(
     "bias-ignored",
     "The bias is left out of the forward pass.",
@@ -114,6 +125,8 @@ bug(
     killed_by="*",
     linear=lambda e, o, x: x @ e.weight(o).T,
 )
+
+
 bug(
     "weight-gradient-mean",
     "The gradient of the weights is divided by N in the layer, the loss having done so already.",
@@ -122,6 +135,8 @@ bug(
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
 )
+
+
 bug(
     "gradients-mean-again",
     "Every gradient of parameters is divided by N in the layer, the loss having done so already.",
@@ -131,6 +146,8 @@ bug(
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
+
+
 bug(
     "weight-gradient-negated",
     "The gradient of the weights has the wrong sign.",
@@ -139,6 +156,8 @@ bug(
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: -(dz.T @ x),
 )
+
+
 bug(
     "weight-gradient-doubled",
     "The gradient of the weights is added twice.",
@@ -147,6 +166,8 @@ bug(
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: 2 * (dz.T @ x),
 )
+
+
 bug(
     "square-weight-transposed",
     "A square weight matrix is used as it is, where it has to be transposed.",
@@ -159,6 +180,8 @@ bug(
         else Plain.linear(e, o, x)
     ),
 )
+
+
 bug(
     "square-weight-transposed-backward",
     "The error goes back through the transpose of a square weight matrix.",
@@ -169,6 +192,8 @@ bug(
         dz @ (e.weight(o).T if _square(e.weight(o)) else e.weight(o))
     ),
 )
+
+
 bug(
     "square-weight-gradient-transposed",
     "The gradient of a square weight matrix is transposed.",
@@ -177,6 +202,8 @@ bug(
     killed_by="*",
     linear_dW=lambda e, o, x, dz: x.T @ dz if _square(e.weight(o)) else dz.T @ x,
 )
+
+
 bug(
     "weights-left-out-in-propagation",
     "Between layers of equal width the error goes back without the weights.",
@@ -210,6 +237,8 @@ bug(
     killed_by="*",
     base=UpdatesTooEarly,
 )
+
+
 bug(
     "only-last-layer-learns",
     "The error does not go back below the last Linear layer: the others get no gradient.",
@@ -218,6 +247,8 @@ bug(
     killed_by="*:grads",
     linear_backward=lambda e, o, x, z, dz: 0 * (dz @ e.weight(o)),
 )
+
+
 bug(
     "first-layer-gradient-zero",
     "The first Linear layer gets no gradient: the loop over layers ends one early.",
@@ -245,6 +276,8 @@ bug(
     killed_by="*",
     load=_skip_last_activation,
 )
+
+
 bug(
     "output-slope-missing",
     "The error starts at the last layer's pre-activation: its activation's slope is missing.",
@@ -269,6 +302,8 @@ bug(
     killed_by="*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.x if e.x.shape == x.shape else x),
 )
+
+
 bug(
     "weight-gradient-of-pre-activation",
     "The gradient of the weights takes what stood before the activation.",
@@ -279,6 +314,8 @@ bug(
         dz.T @ (e.ys[o.i - 1] if o.i > 1 and e.layers[o.i - 1].type != "Linear" else x)
     ),
 )
+
+
 bug(
     "weight-gradient-of-own-output",
     "Where a layer is square, the gradient of its weights takes its output for its input.",
@@ -287,6 +324,8 @@ bug(
     killed_by="*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.ys[o.i + 1] if _square(e.weight(o)) else x),
 )
+
+
 bug(
     "weight-gradient-without-input",
     "The gradient of the weights is that of the bias: the layer's input is missing.",
@@ -310,240 +349,4 @@ bug(
     right="dxₗ = dzₗ Wₗ",
     killed_by="*",
     linear_backward=lambda e, o, x, z, dz: dz @ _other_weights(e, o),
-)
-bug(
-    "unit-not-propagated",
-    "One unit's share of the error does not go back: a loop over outputs is off by one.",
-    wrong="dx[i] = Σⱼ₌₁ dz[j] W[j, i], or up to the last but one",
-    right="dx[i] = Σⱼ dz[j] W[j, i]",
-    killed_by="*",
-    variants=[{"units": slice(-1)}, {"units": slice(1, None)}],
-    linear_backward=lambda e, o, x, z, dz: dz[:, e.units] @ e.weight(o)[e.units],
-)
-bug(
-    "sample-not-summed",
-    "One sample is left out of the gradients: a loop over the batch is off by one.",
-    wrong="dW = Σₙ₌₁ …, or up to the last but one",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="*:grads",
-    variants=[{"samples": slice(-1)}, {"samples": slice(1, None)}],
-    linear_dW=lambda e, o, x, dz: dz[e.samples].T @ x[e.samples],
-    linear_db=lambda e, o, dz: dz[e.samples].sum(axis=0),
-)
-bug(
-    "gradient-of-one-sample",
-    "The gradients are those of one sample of the batch.",
-    wrong="dW = dz[0]ᵀ x[0], or of the last",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="*:grads",
-    variants=[{"samples": slice(-1, None)}, {"samples": slice(1)}],
-    linear_dW=lambda e, o, x, dz: dz[e.samples].T @ x[e.samples],
-    linear_db=lambda e, o, dz: dz[e.samples].sum(axis=0),
-)
-bug(
-    "weight-row-without-gradient",
-    "The weights of one output get no gradient: a loop is off by one.",
-    wrong="dW[−1, :] = 0, or dW[0, :] = 0",
-    right="dW = dzᵀ x",
-    killed_by="*:grads",
-    variants=[{"row": -1}, {"row": 0}],
-    linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, e.row),
-)
-bug(
-    "weight-column-without-gradient",
-    "The weights of one input get no gradient: a loop is off by one.",
-    wrong="dW[:, −1] = 0, or dW[:, 0] = 0",
-    right="dW = dzᵀ x",
-    killed_by="*:grads",
-    variants=[{"column": -1}, {"column": 0}],
-    linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, (slice(None), e.column)),
-)
-bug(
-    "corner-without-gradient",
-    "A single weight gets no gradient.",
-    wrong="dW[−1, −1] = 0, or dW[0, 0] = 0",
-    right="dW = dzᵀ x",
-    killed_by="*:grads",
-    variants=[{"corner": -1}, {"corner": 0}],
-    linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, (e.corner, e.corner)),
-)
-bug(
-    "bias-entry-without-gradient",
-    "A single bias gets no gradient.",
-    wrong="db[−1] = 0, or db[0] = 0",
-    right="db = Σₙ dz[n]",
-    killed_by="*:grads",
-    variants=[{"corner": -1}, {"corner": 0}],
-    linear_db=lambda e, o, dz: _with_zero(dz.sum(axis=0), e.corner),
-)
-bug(
-    "last-output-not-computed",
-    "The last output of a layer stays 0: a loop over outputs is off by one.",
-    wrong="z[:, −1] = 0",
-    right="z = x Wᵀ + b",
-    killed_by="*:outputs",
-    linear=lambda e, o, x: _with_zero(Plain.linear(e, o, x), (slice(None), -1)),
-)
-bug(
-    "last-input-not-read",
-    "The last input of a layer is left out: a loop over inputs is off by one.",
-    wrong="z[j] = Σᵢ x[i] W[j, i] up to the last but one",
-    right="z[j] = Σᵢ x[i] W[j, i]",
-    killed_by="*:outputs",
-    linear=lambda e, o, x: Plain.linear(e, o, _with_zero(x, (slice(None), -1))),
-)
-
-
-def _whole_blocks(length: int, block: int) -> slice:
-    return slice(length - length % block if length > block else length)
-
-
-bug(
-    "remainder-samples-lost",
-    "Samples beyond the last whole block are left out of the weights' gradient.",
-    wrong="dW sums N − N mod B samples",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="*",
-    variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
-    linear_dW=lambda e, o, x, dz: (
-        dz[_whole_blocks(len(x), e.block)].T @ x[_whole_blocks(len(x), e.block)]
-    ),
-)
-bug(
-    "remainder-inputs-lost",
-    "Inputs beyond the last whole block are left out of the products: an unrolled loop's tail.",
-    wrong="z[j] sums K − K mod B inputs",
-    right="z[j] = Σᵢ x[i] W[j, i]",
-    killed_by="*",
-    variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
-    linear=lambda e, o, x: Plain.linear(
-        e,
-        o,
-        np.where(np.arange(x.shape[1]) < _whole_blocks(x.shape[1], e.block).stop, x, 0),
-    ),
-)
-bug(
-    "single-sample-squeezed",
-    "A batch of one loses its first axis: the bias gets the sum over units.",
-    wrong="db = Σⱼ dz[j] for N = 1",
-    right="db = Σₙ dz[n]",
-    killed_by="*",
-    linear_db=lambda e, o, dz: dz.sum(axis=0) if len(dz) > 1 else dz.sum() + 0 * dz[0],
-)
-bug(
-    "single-sample-gradient-zero",
-    "A batch of one gets no gradient, as where a mean is taken over N − 1.",
-    wrong="dW = 0 for N = 1",
-    right="dW = dzᵀ x",
-    killed_by="*",
-    linear_grads=lambda e, o, x, dz: {
-        key: g * (0 if len(x) == 1 else 1) for key, g in Plain.linear_grads(e, o, x, dz).items()
-    },
-)
-bug(
-    "error-transposed-where-n-is-width",
-    "Where a batch is as large as a layer is wide, the error goes back transposed.",
-    wrong="dx = dzᵀ W where N = out",
-    right="dx = dz W",
-    killed_by="*",
-    linear_backward=lambda e, o, x, z, dz: (dz.T if _square(dz) else dz) @ e.weight(o),
-)
-bug(
-    "gradient-clipped",
-    "Gradients are clipped by value, though nobody asked for it.",
-    wrong="g ← clip(g, −c, c)",
-    right="g = ∂L/∂θ",
-    killed_by="*",
-    variants=[{"c": c} for c in (1, 5, 10)],
-    linear_grads=lambda e, o, x, dz: {
-        key: np.clip(g, e.array(-e.c), e.array(e.c))
-        for key, g in Plain.linear_grads(e, o, x, dz).items()
-    },
-)
-
-
-def _shrunk(g: Array, c: float) -> Array:
-    norm = np.sqrt((g * g).sum())
-    return np.asarray(g * (c / norm)) if norm > c else g
-
-
-bug(
-    "gradient-norm-clipped-by-tensor",
-    "The norm of every tensor's gradient is clipped, though nobody asked for it.",
-    wrong="g ← g min(1, c / ‖g‖)",
-    right="g = ∂L/∂θ",
-    source="transformers #581, numpy-ml",
-    killed_by="*",
-    variants=[{"c": c} for c in (1, 5)],
-    linear_grads=lambda e, o, x, dz: {
-        key: _shrunk(g, e.num(e.c)) for key, g in Plain.linear_grads(e, o, x, dz).items()
-    },
-)
-
-
-class ClipsTheNorm(Plain):
-    c: float
-
-    def backward(self, dy: Array) -> Array:
-        dx = super().backward(dy)
-        norm = np.sqrt(sum((g * g).sum() for g in self.grads.values()))
-        if norm > self.c:
-            self.grads = {key: g * (self.num(self.c) / norm) for key, g in self.grads.items()}
-        return dx
-
-
-bug(
-    "gradient-norm-clipped",
-    "The norm of all gradients together is clipped, though nobody asked for it.",
-    wrong="g ← g min(1, c / ‖all g‖)",
-    right="g = ∂L/∂θ",
-    killed_by="*",
-    base=ClipsTheNorm,
-    variants=[{"c": c} for c in (1, 5)],
-)
-bug(
-    "input-gradient-zero",
-    "The input gets no gradient.",
-    wrong="dx = 0",
-    right="dx = dz W",
-    killed_by="*:input_grad",
-    backward=lambda e, dy: 0 * Plain.backward(e, dy),
-)
-bug(
-    "input-gradient-mean",
-    "The gradient of the input is divided by N, the loss having done so already.",
-    wrong="dx = dz W / N",
-    right="dx = dz W",
-    killed_by="*:input_grad",
-    backward=lambda e, dy: Plain.backward(e, dy) / len(dy),
-)
-bug(
-    "error-mean-at-every-layer",
-    "The error is divided by N in every Linear layer that it goes through.",
-    wrong="dx = dz W / N",
-    right="dx = dz W",
-    killed_by="*:grads",
-    linear_backward=lambda e, o, x, z, dz: dz @ e.weight(o) / len(dz),
-)
-
-
-class BackpropagatesThroughOldWeights(Plain):
-    def weight(self, o: Options) -> Array:
-        old = hasattr(self, "going_back") and self.going_back
-        return self.array(self.case.params[f"{o.i}.weight"]) if old else super().weight(o)
-
-    def backward(self, dy: Array) -> Array:
-        self.going_back = True
-        dx = super().backward(dy)
-        self.going_back = False
-        return dx
-
-
-bug(
-    "error-through-first-weights",
-    "The error goes back through a copy of the weights from before the first update.",
-    wrong="dx = dz W₀",
-    right="dx = dz Wₜ",
-    killed_by="*",
-    base=BackpropagatesThroughOldWeights,
 )

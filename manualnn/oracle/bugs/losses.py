@@ -1,96 +1,14 @@
-"""Mistakes in losses of numbers, and in what all losses share: signs, divisors, reductions."""
+"""Mistakes that any loss may have: its sign, its divisor, its reduction."""
 
 from functools import partial
-from typing import Any
-
-import numpy as np
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
-from manualnn.oracle.case import Array
-from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
 
-bug(
-    "mse-slope-without-2",
-    "The gradient of the squared error lacks the 2.",
-    wrong="∂L/∂y = (y − t) / D",
-    right="∂L/∂y = 2 (y − t) / D",
-    source="dlib #1169",
-    killed_by="loss.MSELoss*:*",
-    mse_slopes=lambda e, o, y, t: y - t,
-)
-bug(
-    "mse-halved",
-    "The squared error is halved, loss and gradient alike.",
-    wrong="L = Σ ½ (y − t)² / D, ∂L/∂y = (y − t) / D",
-    right="L = Σ (y − t)² / D, ∂L/∂y = 2 (y − t) / D",
-    killed_by="loss.MSELoss*:*",
-    mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
-    mse_slopes=lambda e, o, y, t: y - t,
-)
-bug(
-    "mse-value-halved",
-    "The squared error is halved, its gradient is not.",
-    wrong="L = Σ ½ (y − t)² / D",
-    right="L = Σ (y − t)² / D",
-    killed_by="loss.MSELoss*:*",
-    mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
-)
-bug(
-    "mse-slope-absolute",
-    "The gradient of the squared error loses its sign.",
-    wrong="∂L/∂y = 2 |y − t| / D",
-    right="∂L/∂y = 2 (y − t) / D",
-    killed_by="loss.MSELoss*:*",
-    mse_slopes=lambda e, o, y, t: 2 * np.abs(y - t),
-)
 
-
-def _broadcast(o: Options, y: Array) -> bool:
-    return o.type in {"MSELoss", "L1Loss"} and y.shape[1] == 1 and len(y) > 1
-
-
-class ColumnAgainstRow(Plain):
-    def value(self, o: Options, y: Array, t: Array) -> Any:
-        if not _broadcast(o, y):
-            return super().value(o, y, t)
-        square = np.broadcast_to(y, (len(y), len(y)))
-        return super().value(o, square, t.T)
-
-    def slope(self, o: Options, y: Array, t: Array) -> Array:
-        if not _broadcast(o, y):
-            return super().slope(o, y, t)
-        square = np.broadcast_to(y, (len(y), len(y)))
-        return np.asarray(self.total(super().slope(o, square, t.T), axis=1, keepdims=True))
-
-
-bug(
-    "target-broadcast",
-    "A column of outputs meets a row of targets: all N × N differences instead of N.",
-    wrong="y of (N, 1) − t of (N,) = (N, N)",
-    right="y and t both of (N, 1)",
-    source="keras, scikit-learn users",
-    killed_by="*",
-    base=ColumnAgainstRow,
-)
-bug(
-    "root-of-mse",
-    "The root of the mean squared error stands in place of its mean.",
-    wrong="L = √(Σ (y − t)² / D)",
-    right="L = Σ (y − t)² / D",
-    killed_by="loss.MSELoss*:*",
-    value=lambda e, o, y, t: (
-        np.sqrt(Plain.value(e, o, y, t)) if o.type == "MSELoss" else Plain.value(e, o, y, t)
-    ),
-    slope=lambda e, o, y, t: (
-        Plain.slope(e, o, y, t) / (2 * np.sqrt(Plain.value(e, o, y, t)))
-        if o.type == "MSELoss"
-        else Plain.slope(e, o, y, t)
-    ),
-)
 bug(
     "gradient-negated",
     "The gradient of the loss has the wrong sign.",
@@ -99,6 +17,8 @@ bug(
     killed_by="loss.*:*",
     slope=lambda e, o, y, t: -Plain.slope(e, o, y, t),
 )
+
+
 bug(
     "mean-over-samples-only",
     '"mean" divides by the number of samples, not by that of all outputs.',
@@ -112,6 +32,8 @@ bug(
         else Plain.divisor(e, o, y, t)
     ),
 )
+
+
 bug(
     "slope-over-samples-only",
     "The loss is a mean over all outputs, its gradient one over samples: wrong by the factor K.",
@@ -125,6 +47,8 @@ bug(
         else Plain.divisor(e, o, y, t)
     ),
 )
+
+
 bug(
     "slope-of-the-sum",
     "The loss is a mean, its gradient that of the sum.",
@@ -134,6 +58,8 @@ bug(
     killed_by="loss.*.mean*:*",
     slope_divisor=lambda e, o, y, t: 1,
 )
+
+
 bug(
     "value-of-the-sum",
     "The gradient is that of the mean, the loss itself is the sum.",
@@ -142,6 +68,8 @@ bug(
     killed_by="loss.*.mean*:*",
     value_divisor=lambda e, o, y, t: 1,
 )
+
+
 bug(
     "mean-over-outputs-only",
     '"mean" divides by the number of outputs, and sums over samples.',
@@ -154,6 +82,8 @@ bug(
         else Plain.divisor(e, o, y, t)
     ),
 )
+
+
 bug(
     "divides-by-n-minus-1",
     "The mean divides by N − 1, as a sample variance does.",
@@ -166,6 +96,8 @@ bug(
         else Plain.divisor(e, o, y, t) / len(y) * (len(y) - 1)
     ),
 )
+
+
 bug(
     "mean-taken-twice",
     "The gradient is divided by N in the loss, and once more in the layers.",
@@ -174,6 +106,8 @@ bug(
     killed_by="loss.*:*",
     slope_divisor=lambda e, o, y, t: Plain.divisor(e, o, y, t) * len(y),
 )
+
+
 bug(
     "sum-is-mean",
     'Whatever the reduction, the loss is a mean: "sum" is ignored.',
@@ -184,6 +118,8 @@ bug(
         e, but(o, reduction="mean") if o.reduction == "sum" else o, y, t
     ),
 )
+
+
 bug(
     "batchmean-is-mean",
     '"batchmean" divides by all outputs, as "mean" does.',
@@ -192,6 +128,8 @@ bug(
     killed_by="loss.*.batchmean*:*",
     divisor=lambda e, o, y, t: y.size if o.reduction == "batchmean" else Plain.divisor(e, o, y, t),
 )
+
+
 bug(
     "integer-division",
     "1/D is computed of integers: the gradient vanishes as soon as D > 1.",
@@ -200,6 +138,8 @@ bug(
     killed_by="loss.*.mean*:*",
     slope=lambda e, o, y, t: Plain.slope(e, o, y, t) * (0 if Plain.divisor(e, o, y, t) > 1 else 1),
 )
+
+
 bug(
     "divisor-plus-eps",
     "A small number is added to the divisor of the mean, against division by zero.",
@@ -209,152 +149,4 @@ bug(
     killed_by="loss.*:*",
     variants=[{"guard": guard} for guard in (1e-8, 1e-7, 1e-12)],
     divisor=lambda e, o, y, t: Plain.divisor(e, o, y, t) + e.num(e.guard),
-)
-bug(
-    "first-output-only",
-    "Only the first output enters the loss.",
-    wrong="L = Σₙ term(yₙ₁) / D",
-    right="L = Σₙ Σₖ term(yₙₖ) / D",
-    killed_by="loss.*:*",
-    value=lambda e, o, y, t: (
-        Plain.value(e, o, y[:, :1], t[:, :1])
-        if o.type in {"MSELoss", "L1Loss", "HuberLoss"}
-        else Plain.value(e, o, y, t)
-    ),
-    slope=lambda e, o, y, t: (
-        np.pad(Plain.slope(e, o, y[:, :1], t[:, :1]), [(0, 0), (0, y.shape[1] - 1)])
-        if o.type in {"MSELoss", "L1Loss", "HuberLoss"}
-        else Plain.slope(e, o, y, t)
-    ),
-)
-bug(
-    "l1-slope-at-zero",
-    "The slope of |y − t| at 0 is not 0.",
-    wrong="∂|e|/∂e = ±1 at e = 0",
-    right="∂|e|/∂e = sign(e), 0 at e = 0",
-    killed_by="*",
-    variants=[{"at_zero": 1}, {"at_zero": -1}],
-    l1_slopes=lambda e, o, y, t: np.where(y == t, e.array(e.at_zero), np.sign(y - t)),
-)
-bug(
-    "l1-smoothed",
-    "The absolute error is rounded off at 0.",
-    wrong="L = Σ √(e² + ε) / D",
-    right="L = Σ |e| / D",
-    killed_by="*",
-    variants=[{"eps": 1e-12}, {"eps": 1e-8}],
-    l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
-    l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),
-)
-bug(
-    "l1-slope-of-square",
-    "The gradient of the absolute error is that of the squared one.",
-    wrong="∂L/∂y = 2 (y − t) / D",
-    right="∂L/∂y = sign(y − t) / D",
-    killed_by="loss.L1Loss*:*",
-    l1_slopes=lambda e, o, y, t: 2 * (y - t),
-)
-
-
-def _huber(e: Plain, o: Options, y: Array, t: Array, *, inside: Array) -> tuple[Array, Array]:
-    """Return terms and slopes of the Huber loss, quadratic where `inside` says so."""
-    error, delta = y - t, e.num(o.delta)
-    linear = delta * (np.abs(error) - delta / 2)
-    terms = np.where(inside, error**2 / 2, linear)
-    return terms, np.where(inside, error, delta * np.sign(error))
-
-
-bug(
-    "huber-signed-threshold",
-    "The threshold of the Huber loss is compared with the signed error.",
-    wrong="quadratic where y − t ≤ δ",
-    right="quadratic where |y − t| ≤ δ",
-    source="attorch #13",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: _huber(e, o, y, t, inside=y - t <= o.delta)[0],
-    huber_slopes=lambda e, o, y, t: _huber(e, o, y, t, inside=y - t <= o.delta)[1],
-)
-bug(
-    "huber-squared-threshold",
-    "The threshold of the Huber loss is compared with the squared error.",
-    wrong="quadratic where (y − t)² ≤ δ",
-    right="quadratic where |y − t| ≤ δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: _huber(e, o, y, t, inside=(y - t) ** 2 <= o.delta)[0],
-    huber_slopes=lambda e, o, y, t: _huber(e, o, y, t, inside=(y - t) ** 2 <= o.delta)[1],
-)
-bug(
-    "huber-slope-unclipped",
-    "The gradient of the Huber loss goes on growing beyond δ.",
-    wrong="∂L/∂y = (y − t) / D",
-    right="∂L/∂y = clip(y − t, −δ, δ) / D",
-    killed_by="loss.HuberLoss*:*",
-    huber_slopes=lambda e, o, y, t: y - t,
-)
-bug(
-    "huber-slope-without-delta",
-    "The gradient of the Huber loss beyond δ is ±1.",
-    wrong="∂L/∂y = sign(y − t) / D beyond δ",
-    right="∂L/∂y = δ sign(y − t) / D beyond δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_slopes=lambda e, o, y, t: np.where(np.abs(y - t) <= o.delta, y - t, np.sign(y - t)),
-)
-bug(
-    "huber-jumps",
-    "The Huber loss jumps at δ: its linear part lacks − δ²/2.",
-    wrong="term = δ |e| beyond δ",
-    right="term = δ (|e| − δ/2) beyond δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: np.where(
-        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * np.abs(y - t)
-    ),
-)
-bug(
-    "huber-half-for-half-delta",
-    "The linear part of the Huber loss subtracts ½, which is right for δ = 1 alone.",
-    wrong="term = δ (|e| − ½) beyond δ",
-    right="term = δ (|e| − δ/2) beyond δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: np.where(
-        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * (np.abs(y - t) - 0.5)
-    ),
-)
-bug(
-    "huber-is-smooth-l1",
-    "The smooth L1 loss, which is the Huber loss divided by δ, stands in its place.",
-    wrong="L = Σ huber(e) / (δ D)",
-    right="L = Σ huber(e) / D",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: Plain.huber_terms(e, o, y, t) / e.num(o.delta),
-    huber_slopes=lambda e, o, y, t: Plain.huber_slopes(e, o, y, t) / e.num(o.delta),
-)
-bug(
-    "huber-delta-ignored",
-    "The Huber loss takes δ = 1, whatever is asked for.",
-    wrong="δ = 1",
-    right="δ as given",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: Plain.huber_terms(e, but(o, delta=1.0), y, t),
-    huber_slopes=lambda e, o, y, t: Plain.huber_slopes(e, but(o, delta=1.0), y, t),
-)
-bug(
-    "huber-square-not-halved",
-    "The quadratic part of the Huber loss lacks its ½.",
-    wrong="term = e² within δ",
-    right="term = ½ e² within δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: (
-        Plain.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
-    ),
-)
-bug(
-    "huber-is-pseudo-huber",
-    "The smooth approximation of the Huber loss stands in its place.",
-    wrong="term = δ² (√(1 + (e/δ)²) − 1)",
-    right="term = ½ e² within δ, else δ (|e| − δ/2)",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: (
-        e.num(o.delta) ** 2 * (np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2) - 1)
-    ),
-    huber_slopes=lambda e, o, y, t: (y - t) / np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2),
 )

@@ -1,6 +1,5 @@
-"""Mistakes of one update rule: SGD, RMSprop, Adagrad, Adam, AdamW."""
+"""Mistakes in SGD, RMSprop and Adagrad."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -13,6 +12,7 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
 
+
 bug(
     "momentum-with-complement",
     "The gradient enters the momentum buffer with a factor 1 − μ.",
@@ -22,6 +22,8 @@ bug(
     killed_by="optimizer.SGD*:*",
     sgd_buffer=lambda e, o, b, g, t: e.num(o.momentum) * b + (1 - e.num(o.momentum)) * g,
 )
+
+
 bug(
     "momentum-ignored",
     "The option momentum is ignored.",
@@ -31,6 +33,8 @@ bug(
     sgd_direction=lambda e, o, g, b: g,
     rmsprop_buffer=lambda e, o, b, d: d,
 )
+
+
 bug(
     "momentum-buffer-not-kept",
     "The momentum buffer is not stored: it is that of the first step for ever.",
@@ -39,6 +43,8 @@ bug(
     killed_by="optimizer.SGD*:*",
     sgd_buffer=lambda e, o, b, g, t: g.copy(),
 )
+
+
 bug(
     "nesterov-ignored",
     '"Nesterov" is classical momentum.',
@@ -48,6 +54,8 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: b,
 )
+
+
 bug(
     "nesterov-always",
     "Momentum is always Nesterov's.",
@@ -56,6 +64,8 @@ bug(
     killed_by="optimizer.SGD*:*",
     sgd_direction=lambda e, o, g, b: g + e.num(o.momentum) * b,
 )
+
+
 bug(
     "nesterov-without-gradient",
     "Nesterov's step lacks the gradient.",
@@ -64,6 +74,8 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: e.num(o.momentum) * b if o.nesterov else b,
 )
+
+
 bug(
     "nesterov-of-two-gradients",
     "Nesterov's step adds the gradient to the whole buffer.",
@@ -72,6 +84,8 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: g + b if o.nesterov else b,
 )
+
+
 bug(
     "dampening-on-first-step",
     "The first gradient is dampened as well, for the buffer starts from 0.",
@@ -80,6 +94,8 @@ bug(
     killed_by="optimizer.SGD.dampening:*",
     sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(e, o, b, g, 2),
 )
+
+
 bug(
     "dampening-ignored",
     "The option dampening is ignored.",
@@ -88,6 +104,8 @@ bug(
     killed_by="optimizer.SGD.dampening:*",
     sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(e, but(o, dampening=0), b, g, t),
 )
+
+
 bug(
     "dampening-as-factor",
     "The gradient is multiplied by the dampening in place of its complement.",
@@ -138,6 +156,8 @@ bug(
     killed_by="optimizer.SGD*:*",
     base=DecayAfterMomentum,
 )
+
+
 bug(
     "alpha-swapped",
     "α and 1 − α are swapped.",
@@ -146,6 +166,8 @@ bug(
     killed_by="optimizer.RMSprop*:*",
     rmsprop_square=lambda e, o, v, g: (1 - e.num(o.alpha)) * v + e.num(o.alpha) * (g * g),
 )
+
+
 bug(
     "alpha-without-complement",
     "The squares are summed with the whole of each new one.",
@@ -154,6 +176,8 @@ bug(
     killed_by="optimizer.RMSprop*:*",
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + g * g,
 )
+
+
 bug(
     "centered-ignored",
     "The option centered is ignored.",
@@ -162,6 +186,8 @@ bug(
     killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v,
 )
+
+
 bug(
     "centered-without-square",
     "The mean is subtracted without its square.",
@@ -170,6 +196,8 @@ bug(
     killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v - m,
 )
+
+
 bug(
     "centered-added",
     "The square of the mean is added.",
@@ -178,6 +206,8 @@ bug(
     killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v + m * m,
 )
+
+
 bug(
     "rmsprop-bias-corrected",
     "RMSprop corrects its mean square for the start from 0, as Adam does.",
@@ -186,6 +216,8 @@ bug(
     killed_by="optimizer.RMSprop*:*",
     rmsprop_root=lambda e, o, v: Plain.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
 )
+
+
 bug(
     "rmsprop-momentum-of-gradient",
     "RMSprop's buffer holds gradients, which are divided by the root afterwards.",
@@ -219,6 +251,8 @@ bug(
         p - d if o.type == "RMSprop" and o.momentum else Plain.moved(e, o, p, d, lr)
     ),
 )
+
+
 bug(
     "lr-decay-off-by-one",
     "Adagrad's rate decays one step early.",
@@ -227,6 +261,8 @@ bug(
     killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: Plain.adagrad_rate(e, o, t + 1),
 )
+
+
 bug(
     "lr-decay-ignored",
     "The option lr_decay is ignored.",
@@ -235,6 +271,8 @@ bug(
     killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: e.num(o.lr),
 )
+
+
 bug(
     "lr-decay-exponential",
     "Adagrad's rate decays exponentially.",
@@ -243,6 +281,8 @@ bug(
     killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: e.num(o.lr) * (1 - e.num(o.lr_decay)) ** (t - 1),
 )
+
+
 bug(
     "initial-accumulator-ignored",
     "Adagrad's sum starts from 0, whatever is asked for.",
@@ -251,6 +291,8 @@ bug(
     killed_by="optimizer.Adagrad.initial_accumulator_value:*",
     first=lambda e, o, p: np.zeros_like(p),
 )
+
+
 bug(
     "adagrad-forgets",
     "Adagrad's sum fades, as RMSprop's does.",
@@ -259,258 +301,4 @@ bug(
     killed_by="optimizer.Adagrad*:*",
     variants=[{"share": 0.9}, {"share": 0.99}],
     adagrad_sum=lambda e, o, s, g: e.num(e.share) * s + g * g,
-)
-bug(
-    "adam-uncorrected",
-    "Adam's means are not corrected for their start from 0.",
-    wrong="m̂ = m, v̂ = v",
-    right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
-    source="mlx",
-    killed_by="optimizer.Adam*:*",
-    adam_correction1=lambda e, o, t: 1,
-    adam_correction2=lambda e, o, t: 1,
-)
-bug(
-    "adam-first-moment-uncorrected",
-    "Adam's mean of gradients is not corrected for its start from 0.",
-    wrong="m̂ = m",
-    right="m̂ = m / (1 − β₁ᵗ)",
-    killed_by="optimizer.Adam*:*",
-    adam_correction1=lambda e, o, t: 1,
-)
-bug(
-    "adam-second-moment-uncorrected",
-    "Adam's mean of squares is not corrected for its start from 0.",
-    wrong="v̂ = v",
-    right="v̂ = v / (1 − β₂ᵗ)",
-    killed_by="optimizer.Adam*:*",
-    adam_correction2=lambda e, o, t: 1,
-)
-bug(
-    "adam-correction-dropped-late",
-    "Adam's bias correction ends at a fixed step, where it is not yet 1.",
-    wrong="m̂ = m, v̂ = v from some step on",
-    right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
-    killed_by="*",
-    variants=[{"limit": limit} for limit in (10, 100, 1000)],
-    adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, t) if t <= e.limit else 1,
-    adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, t) if t <= e.limit else 1,
-)
-bug(
-    "adam-correction-product",
-    "Adam's power is a product: β t in place of βᵗ.",
-    wrong="1 − β t",
-    right="1 − βᵗ",
-    killed_by="*",
-    adam_correction1=lambda e, o, t: e.array(1 - e.num(o.betas[0]) * t),
-    adam_correction2=lambda e, o, t: e.array(1 - e.num(o.betas[1]) * t),
-)
-bug(
-    "adam-correction-multiplied",
-    "Adam's means are multiplied by their corrections.",
-    wrong="m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)",
-    right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
-    killed_by="optimizer.Adam*:*",
-    adam_correction1=lambda e, o, t: 1 / Plain.adam_correction1(e, o, t),
-    adam_correction2=lambda e, o, t: 1 / Plain.adam_correction2(e, o, t),
-)
-bug(
-    "adam-eps-before-correction",
-    "ε is added to the root before that is corrected: ε √(1 − β₂ᵗ)⁻¹ in effect.",
-    wrong="d = m̂ √(1 − β₂ᵗ) / (√v + ε)",
-    right="d = m̂ / (√v̂ + ε)",
-    source="scikit-learn",
-    killed_by="optimizer.Adam*.eps:*",
-    adam_root=lambda e, o, v, t: (np.sqrt(v) + e.num(o.eps)) / e.adam_correction2(o, t) ** 0.5,
-)
-bug(
-    "adam-root-uncorrected-correction",
-    "The correction of the mean square is taken out of the root without its root.",
-    wrong="d = m̂ / (√v / (1 − β₂ᵗ) + ε)",
-    right="d = m̂ / (√(v / (1 − β₂ᵗ)) + ε)",
-    killed_by="optimizer.Adam*:*",
-    adam_root=lambda e, o, v, t: np.sqrt(v) / e.adam_correction2(o, t) + e.num(o.eps),
-)
-bug(
-    "adam-betas-swapped",
-    "Adam's β₁ and β₂ are swapped.",
-    wrong="m ← β₂ m + …, v ← β₁ v + …",
-    right="m ← β₁ m + …, v ← β₂ v + …",
-    killed_by="optimizer.Adam*:*",
-    adam_step=lambda e, o, p, g, s, t: Plain.adam_step(e, but(o, betas=o.betas[::-1]), p, g, s, t),
-)
-bug(
-    "adam-complement-missing",
-    "Adam's means take the whole of every new gradient.",
-    wrong="m ← β₁ m + g, v ← β₂ v + g²",
-    right="m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²",
-    killed_by="optimizer.Adam*:*",
-    adam_mean=lambda e, o, m, g, t: e.num(o.betas[0]) * m + g,
-    adam_square=lambda e, o, v, g, t: e.num(o.betas[1]) * v + g * g,
-)
-bug(
-    "adam-complements-swapped",
-    "In Adam's means β and 1 − β are swapped.",
-    wrong="m ← (1 − β₁) m + β₁ g, v ← (1 − β₂) v + β₂ g²",
-    right="m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²",
-    killed_by="optimizer.Adam*:*",
-    adam_mean=lambda e, o, m, g, t: (1 - e.num(o.betas[0])) * m + e.num(o.betas[0]) * g,
-    adam_square=lambda e, o, v, g, t: (1 - e.num(o.betas[1])) * v + e.num(o.betas[1]) * (g * g),
-)
-
-
-def _squares_the_mean(
-    e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int
-) -> Array:
-    s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
-    s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], m, t)
-    if o.amsgrad:
-        s["max_exp_avg_sq"] = v = e.adam_maximum(o, s["max_exp_avg_sq"], v, t)
-    return p - e.num(o.lr) / e.adam_correction1(o, t) * (m / e.adam_root(o, v, t))
-
-
-bug(
-    "adam-square-of-mean",
-    "Adam's second moment averages the square of the mean, not of the gradient.",
-    wrong="v ← β₂ v + (1 − β₂) m²",
-    right="v ← β₂ v + (1 − β₂) g²",
-    killed_by="optimizer.Adam*:*",
-    adam_step=_squares_the_mean,
-)
-bug(
-    "adam-nesterov",
-    "Adam looks ahead as NAdam does.",
-    wrong="d = (β₁ m + (1 − β₁) g) / (1 − β₁ᵗ) / (√v̂ + ε)",
-    right="d = m / (1 − β₁ᵗ) / (√v̂ + ε)",
-    killed_by="optimizer.Adam*:*",
-    adam_step=lambda e, o, p, g, s, t: _along(
-        *(e, o, p, g, s, t),
-        lambda m: (e.num(o.betas[0]) * m + (1 - e.num(o.betas[0])) * g) / e.adam_correction1(o, t),
-    ),
-)
-bug(
-    "adam-without-mean",
-    "Adam's step takes the gradient in place of its mean.",
-    wrong="d = g / (√v̂ + ε)",
-    right="d = m̂ / (√v̂ + ε)",
-    killed_by="optimizer.Adam*:*",
-    adam_step=lambda e, o, p, g, s, t: _along(e, o, p, g, s, t, lambda _: g),
-)
-
-
-def _along(
-    e: Plain,
-    o: Options,
-    p: Array,
-    g: Array,
-    s: dict[str, Array],
-    t: int,
-    direction: Callable[[Array], Array],
-) -> Array:
-    """Take Adam's step with another direction than the corrected mean."""
-    Plain.adam_step(e, o, p, g, s, t)
-    v = s["max_exp_avg_sq" if o.amsgrad else "exp_avg_sq"]
-    return p - e.num(o.lr) * (direction(s["exp_avg"]) / e.adam_root(o, v, t))
-
-
-bug(
-    "amsgrad-ignored",
-    "The option amsgrad is ignored.",
-    wrong="√v̂",
-    right="√(max(v_max, v) / (1 − β₂ᵗ))",
-    killed_by="optimizer.Adam*.amsgrad:*",
-    adam_step=lambda e, o, p, g, s, t: Plain.adam_step(e, but(o, amsgrad=False), p, g, s, t),
-)
-
-
-class ForgetsTheMaximum(Plain):
-    def adam_step(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        old = s.get("max_exp_avg_sq")
-        p = super().adam_step(o, p, g, s, t)
-        if old is not None:
-            s["max_exp_avg_sq"] = old
-        return p
-
-
-bug(
-    "amsgrad-maximum-not-kept",
-    "AMSGrad's maximum is taken and not stored.",
-    wrong="v_max stays as it was",
-    right="v_max ← max(v_max, v)",
-    source="chainer",
-    killed_by="optimizer.Adam*.amsgrad:*",
-    base=ForgetsTheMaximum,
-)
-bug(
-    "amsgrad-of-corrected",
-    "AMSGrad's maximum is taken over the corrected means.",
-    wrong="v_max ← max(v_max, v̂)",
-    right="v_max ← max(v_max, v), corrected afterwards",
-    source="optax",
-    killed_by="optimizer.Adam*.amsgrad:*",
-    adam_maximum=lambda e, o, old, v, t: np.maximum(old, v / e.adam_correction2(o, t)),
-    adam_root=lambda e, o, v, t: (
-        np.sqrt(v) + e.num(o.eps) if o.amsgrad else Plain.adam_root(e, o, v, t)
-    ),
-)
-
-
-class KeepsTheMaximumAsMean(Plain):
-    def adam_step(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        p = super().adam_step(o, p, g, s, t)
-        if o.amsgrad:
-            s["exp_avg_sq"] = s["max_exp_avg_sq"].copy()
-        return p
-
-
-bug(
-    "amsgrad-overwrites-mean",
-    "AMSGrad's maximum is stored in place of the mean of squares.",
-    wrong="v ← max(v_max, v)",
-    right="v_max ← max(v_max, v), v as it is",
-    killed_by="optimizer.Adam*.amsgrad:*",
-    base=KeepsTheMaximumAsMean,
-)
-bug(
-    "amsgrad-minimum",
-    "AMSGrad takes the minimum.",
-    wrong="v_max ← min(v_max, v)",
-    right="v_max ← max(v_max, v)",
-    killed_by="optimizer.Adam*.amsgrad:*",
-    adam_maximum=lambda e, o, old, v, t: np.minimum(old, v),
-)
-bug(
-    "adamw-decay-without-lr",
-    "AdamW's decay lacks the learning rate.",
-    wrong="p ← (1 − λ) p",
-    right="p ← (1 − lr λ) p",
-    source="chainer, Flux",
-    killed_by="optimizer.AdamW*:*",
-    adamw_decayed=lambda e, o, p: p * (1 - e.num(o.weight_decay)),
-)
-bug(
-    "adamw-is-adam",
-    "AdamW's decay goes through the means, as Adam's does.",
-    wrong="g ← g + λ p",
-    right="p ← (1 − lr λ) p",
-    killed_by="optimizer.AdamW*:*",
-    adamw=lambda e, o, p, g, s, t: e.adam(o, p, g, s, t),
-)
-bug(
-    "adamw-decay-after-update",
-    "AdamW decays what the update has made.",
-    wrong="p ← (1 − lr λ) (p − lr d)",
-    right="p ← (1 − lr λ) p − lr d",
-    killed_by="optimizer.AdamW*:*",
-    adamw=lambda e, o, p, g, s, t: e.adamw_decayed(o, e.adam_step(o, p, e.uphill(o, g), s, t)),
-)
-bug(
-    "adamw-decay-corrected",
-    "AdamW's decay takes the rate after the bias correction.",
-    wrong="p ← (1 − lr λ / (1 − β₁ᵗ)) p",
-    right="p ← (1 − lr λ) p",
-    killed_by="optimizer.AdamW*:*",
-    adamw_decayed=lambda e, o, p: Plain.adamw_decayed(
-        e, but(o, lr=e.num(o.lr) / e.adam_correction1(o, e.now)), p
-    ),
 )

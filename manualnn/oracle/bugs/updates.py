@@ -1,4 +1,4 @@
-"""Mistakes that any update rule may have: its sign, its rate, its decay, its state."""
+"""Mistakes that any update rule may have: its sign, its rate, its decay, its ε."""
 
 from functools import partial
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
-from manualnn.oracle.case import Array, Case
+from manualnn.oracle.case import Array
 from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
+
 
 bug(
     "update-uphill",
@@ -21,6 +22,8 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p + lr * d,
 )
+
+
 bug(
     "lr-applied-twice",
     "The learning rate is applied twice.",
@@ -30,6 +33,8 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p - e.num(o.lr) * lr * d,
 )
+
+
 bug(
     "lr-over-n",
     "The learning rate is divided by the number of samples.",
@@ -38,6 +43,8 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p - lr / len(e.x) * d,
 )
+
+
 bug(
     "update-forgotten",
     "The parameters come back as they were.",
@@ -46,6 +53,8 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p,
 )
+
+
 bug(
     "bias-not-updated",
     "Biases are not updated.",
@@ -54,6 +63,8 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p if p.ndim == 1 else p - lr * d,
 )
+
+
 bug(
     "weights-not-updated-below-the-last",
     "Only the last layer's parameters are updated.",
@@ -66,6 +77,8 @@ bug(
         else p
     ),
 )
+
+
 bug(
     "maximize-ignored",
     "The option maximize is ignored.",
@@ -74,6 +87,8 @@ bug(
     killed_by="optimizer.*.maximize:*",
     uphill=lambda e, o, g: g,
 )
+
+
 bug(
     "maximize-flips-decay",
     "With maximize, the weight decay changes its sign as well: weights grow.",
@@ -82,6 +97,8 @@ bug(
     killed_by="optimizer.*:*",
     gradient=lambda e, o, p, g: e.uphill(o, Plain.gradient(e, but(o, maximize=False), p, g)),
 )
+
+
 bug(
     "decay-ignored",
     "The option weight_decay is ignored.",
@@ -112,6 +129,8 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     **_decayed(2),
 )
+
+
 bug(
     "decay-halved",
     "The weight decay is halved.",
@@ -120,6 +139,8 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     **_decayed(0.5),
 )
+
+
 bug(
     "decay-negated",
     "The weight decay has the wrong sign: weights grow.",
@@ -128,6 +149,8 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     **_decayed(-1),
 )
+
+
 bug(
     "decay-over-n",
     "The weight decay is divided by the number of samples.",
@@ -141,6 +164,8 @@ bug(
         e, but(o, weight_decay=e.num(o.weight_decay) / len(e.x)), p
     ),
 )
+
+
 bug(
     "decay-skips-bias",
     "Biases do not decay.",
@@ -150,6 +175,8 @@ bug(
     gradient=lambda e, o, p, g: e.uphill(o, g) if p.ndim == 1 else Plain.gradient(e, o, p, g),
     adamw_decayed=lambda e, o, p: p if p.ndim == 1 else Plain.adamw_decayed(e, o, p),
 )
+
+
 bug(
     "decay-of-signs",
     "The decay is that of Σ |p|: every weight loses the same.",
@@ -180,6 +207,8 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     base=Decoupled,
 )
+
+
 bug(
     "gradient-returned-with-decay",
     "The gradients that are returned contain the weight decay.",
@@ -196,6 +225,8 @@ bug(
         },
     },
 )
+
+
 bug(
     "loss-after-update",
     "The loss that is returned is that of the parameters after the update.",
@@ -207,6 +238,8 @@ bug(
         "loss": e.value(e.loss, e.forward(e.x)[-1], e.t),
     },
 )
+
+
 bug(
     "outputs-after-update",
     "The outputs that are returned are those of the parameters after the update.",
@@ -235,6 +268,8 @@ bug(
     killed_by="*",
     forward=_forward_from_the_start,
 )
+
+
 bug(
     "eps-inside-root",
     "ε stands inside the root.",
@@ -246,6 +281,8 @@ bug(
     adagrad_root=lambda e, o, s: np.sqrt(s + e.num(o.eps)),
     adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t) + e.num(o.eps)),
 )
+
+
 bug(
     "eps-missing",
     "ε is missing.",
@@ -256,6 +293,8 @@ bug(
     adagrad_root=lambda e, o, s: np.sqrt(s),
     adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)),
 )
+
+
 bug(
     "eps-as-minimum",
     "ε is a lower bound of the root, and not added to it.",
@@ -266,6 +305,8 @@ bug(
     adagrad_root=lambda e, o, s: np.maximum(np.sqrt(s), e.num(o.eps)),
     adam_root=lambda e, o, v, t: np.maximum(np.sqrt(v / e.adam_correction2(o, t)), e.num(o.eps)),
 )
+
+
 bug(
     "eps-fixed",
     "ε is 1e-8, whatever is asked for.",
@@ -276,6 +317,8 @@ bug(
     adagrad_root=lambda e, o, s: np.sqrt(s) + e.num(1e-8),
     adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)) + e.num(1e-8),
 )
+
+
 bug(
     "root-missing",
     "The root is missing: the step is divided by the mean square.",
@@ -286,6 +329,8 @@ bug(
     adagrad_root=lambda e, o, s: s + e.num(o.eps),
     adam_root=lambda e, o, v, t: v / e.adam_correction2(o, t) + e.num(o.eps),
 )
+
+
 bug(
     "squares-not-squared",
     "The gradient is not squared before it is averaged.",
@@ -323,166 +368,4 @@ bug(
     right="d = g / (√vₜ + ε)",
     killed_by="optimizer.*:*",
     base=UsesOldSquares,
-)
-bug(
-    "state-not-kept",
-    "The optimizer's state is used and thrown away: the next update starts from zero.",
-    wrong="m, v = 0 at every step",
-    right="m, v as the last update left them",
-    source="mlx",
-    killed_by="optimizer.*:*",
-    updated=lambda e, o, key, p, g, s: Plain.updated(
-        e, o, key, p, g, {name: e.first(o, a) for name, a in s.items()}
-    ),
-)
-bug(
-    "state-lost-on-reload",
-    "The state that is handed in is ignored: the optimizer starts anew.",
-    wrong="m, v = 0, t = 0",
-    right="m, v, t as handed in",
-    source="mlx",
-    killed_by="*",
-    load=lambda e, case: Plain.load(e, case.but(state=None)),
-)
-
-
-def _load_without_count(e: Plain, case: Case) -> None:
-    Plain.load(e, case)
-    e.now = 0
-
-
-bug(
-    "step-lost-on-reload",
-    "The step count that is handed in with the state is ignored.",
-    wrong="t = 1, 2, …",
-    right="t = state's step + 1, …",
-    source="mlx",
-    killed_by="*",
-    load=_load_without_count,
-)
-
-
-class CountsSteps(Plain):
-    """Counts updates in its own way for Adam's bias corrections."""
-
-    at = 0
-    """Which of the parameters is updated."""
-
-    def count(self, t: int) -> int:
-        raise NotImplementedError
-
-    def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
-        self.at = list(self.params).index(key)
-        return super().updated(o, key, p, g, s)
-
-    def adam_correction1(self, o: Options, t: int) -> Any:
-        return self.array(super().adam_correction1(o, self.count(t)))
-
-    def adam_correction2(self, o: Options, t: int) -> Any:
-        return self.array(super().adam_correction2(o, self.count(t)))
-
-
-bug(
-    "step-stays-1",
-    "The step count is not incremented: Adam's bias correction lacks the power t.",
-    wrong="m̂ = m / (1 − β₁), v̂ = v / (1 − β₂)",
-    right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
-    source="ML-From-Scratch",
-    killed_by="*",
-    base=CountsSteps,
-    count=lambda e, t: 1,
-)
-bug(
-    "step-per-parameter",
-    "The step count is incremented for every parameter in place of every update.",
-    wrong="t ← t + 1 for every tensor",
-    right="t ← t + 1 for every update",
-    source="Torchy",
-    killed_by="*",
-    base=CountsSteps,
-    count=lambda e, t: (t - 1) * len(e.params) + e.at + 1,
-)
-bug(
-    "step-from-0",
-    "Steps are counted from 0: the first bias correction divides by 0.",
-    wrong="t = 0, 1, 2, …",
-    right="t = 1, 2, 3, …",
-    killed_by="*",
-    base=CountsSteps,
-    count=lambda e, t: t - 1,
-)
-bug(
-    "step-from-2",
-    "The step count is incremented twice before the first update.",
-    wrong="t = 2, 3, 4, …",
-    right="t = 1, 2, 3, …",
-    killed_by="*",
-    base=CountsSteps,
-    count=lambda e, t: t + 1,
-)
-bug(
-    "step-wraps",
-    "The step count is kept in 8 or 16 bits and starts again.",
-    wrong="t mod 128, or 256, or 32768",
-    right="t",
-    killed_by="*",
-    base=CountsSteps,
-    variants=[{"limit": limit} for limit in (128, 256, 32768, 65536)],
-    count=lambda e, t: t % e.limit,
-)
-bug(
-    "step-stops-counting",
-    "The step count has an upper end.",
-    wrong="t = min(t, 100), or 1000",
-    right="t",
-    killed_by="*",
-    base=CountsSteps,
-    variants=[{"limit": limit} for limit in (10, 100, 1000)],
-    count=lambda e, t: min(t, e.limit),
-)
-
-
-class SharesState(Plain):
-    """Its state is kept by the part of a key after the dot, and by shape."""
-
-    def update(self, rule: Options) -> None:
-        owners: dict[Any, str] = {}
-        for key, p in self.params.items():
-            owner = owners.setdefault((key.partition(".")[2], p.shape), key)
-            s = {name: group[owner] for name, group in self.state.items()}
-            self.params[key] = self.updated(rule, key, p, self.grads[key], s)
-            for name, a in s.items():
-                self.state[name][owner] = a
-        for key, p in self.params.items():
-            owner = owners[key.partition(".")[2], p.shape]
-            for group in self.state.values():
-                group[key] = group[owner].copy()
-
-
-bug(
-    "state-shared-by-name",
-    'The state is kept by short names: every "weight" of the same shape has the same.',
-    wrong='state["weight"]',
-    right='state["0.weight"], state["2.weight"]',
-    source="numpy-ml #78",
-    killed_by="*",
-    base=SharesState,
-)
-
-
-class SkipsDecay(Plain):
-    def load(self, case: Case) -> None:
-        super().load(case)
-        if self.rule is not None and not getattr(self.rule, "momentum", 1):
-            self.rule.weight_decay = 0.0
-
-
-bug(
-    "decay-skipped-without-momentum",
-    "Without momentum there is no weight decay, either.",
-    wrong="g ← g where μ = 0",
-    right="g ← g + λ p",
-    source="mlx",
-    killed_by="optimizer.*.weight_decay:*",
-    base=SkipsDecay,
 )
