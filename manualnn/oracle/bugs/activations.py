@@ -10,7 +10,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
 
-
 bug(
     "slope-missing",
     "The slope of the activation is missing in the backward pass.",
@@ -25,8 +24,6 @@ bug(
     softmax_backward=lambda e, o, z, a, da: da,
     log_softmax_backward=lambda e, o, z, a, da: da,
 )
-
-
 bug(
     "slope-squared",
     "The slope of the activation is applied twice.",
@@ -44,8 +41,6 @@ bug(
         e, o, z, a, Plain.log_softmax_backward(e, o, z, a, da)
     ),
 )
-
-
 bug(
     "slope-at-activation",
     "The slope is taken at the activation, as if it were the pre-activation.",
@@ -56,8 +51,6 @@ bug(
     tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
     softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, o, a, a),
 )
-
-
 bug(
     "slope-formula-at-pre-activation",
     "The slope's formula in terms of a is given z: a (1 − a) or 1 − a² of the wrong variable.",
@@ -67,8 +60,6 @@ bug(
     sigmoid_slope=lambda e, o, z, a: z * (1 - z),
     tanh_slope=lambda e, o, z, a: 1 - z * z,
 )
-
-
 bug(
     "slope-of-the-gradient",
     "The slope is taken at the incoming gradient.",
@@ -80,8 +71,6 @@ bug(
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0),
     leaky_relu_backward=lambda e, o, z, a, da: da * e.leaky_relu_slope(o, da, a),
 )
-
-
 bug(
     "sigmoid-slope-one-minus",
     "The slope of the sigmoid has lost a factor or a sign.",
@@ -95,8 +84,6 @@ bug(
         {"sigmoid_slope": lambda e, o, z, a: a * (a - 1)},
     ],
 )
-
-
 bug(
     "sigmoid-with-tanh-slope",
     "The sigmoid has the slope of tanh.",
@@ -105,8 +92,6 @@ bug(
     killed_by="layer.Sigmoid*:*",
     sigmoid_slope=lambda e, o, z, a: 1 - a * a,
 )
-
-
 bug(
     "sigmoid-clipped",
     "The sigmoid's input is clipped so early that it shows.",
@@ -116,8 +101,6 @@ bug(
     variants=[{"c": c} for c in (10, 15, 20, 30, 50)],
     sigma=lambda e, v: Plain.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
 )
-
-
 bug(
     "sigmoid-overflows",
     "exp(z) overflows where z is large and positive: inf / inf.",
@@ -127,8 +110,6 @@ bug(
     exact=False,
     sigmoid=lambda e, o, z: np.exp(z) / (1 + np.exp(z)),
 )
-
-
 bug(
     "sigmoid-hard",
     "A piecewise linear function stands for the sigmoid.",
@@ -139,8 +120,6 @@ bug(
     sigmoid=lambda e, o, z: np.clip(e.num(e.rise) * z + 0.5, 0, 1),
     sigmoid_slope=lambda e, o, z, a: np.where((a > 0) & (a < 1), e.array(e.rise), 0),
 )
-
-
 bug(
     "sigmoid-without-minus",
     "The exponent of the sigmoid lacks its minus.",
@@ -149,8 +128,6 @@ bug(
     killed_by="layer.Sigmoid*:*",
     sigmoid=lambda e, o, z: e.sigma(-z),
 )
-
-
 bug(
     "tanh-slope-without-square",
     "The slope of tanh lacks the square.",
@@ -159,8 +136,6 @@ bug(
     killed_by="layer.Tanh*:*",
     tanh_slope=lambda e, o, z, a: 1 - a,
 )
-
-
 bug(
     "tanh-with-sigmoid-slope",
     "tanh has the slope of the sigmoid.",
@@ -169,8 +144,6 @@ bug(
     killed_by="layer.Tanh*:*",
     tanh_slope=lambda e, o, z, a: a * (1 - a),
 )
-
-
 bug(
     "tanh-overflows",
     "exp(±z) overflows where |z| is large: inf / inf.",
@@ -180,8 +153,6 @@ bug(
     exact=False,
     tanh=lambda e, o, z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
 )
-
-
 bug(
     "tanh-cancels",
     "tanh by way of the sigmoid loses its digits near 0.",
@@ -191,8 +162,6 @@ bug(
     exact=False,
     tanh=lambda e, o, z: 2 * e.sigma(2 * z) - 1,
 )
-
-
 bug(
     "tanh-by-fraction",
     "A rational function stands for tanh.",
@@ -201,8 +170,6 @@ bug(
     killed_by="layer.Tanh*:*",
     tanh=lambda e, o, z: np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1),
 )
-
-
 bug(
     "tanh-scaled",
     "The scaled tanh of LeCun (1998) stands for tanh.",
@@ -212,8 +179,6 @@ bug(
     tanh=lambda e, o, z: e.num(1.7159) * np.tanh(2 * z / 3),
     tanh_slope=lambda e, o, z, a: 2 * e.num(1.7159) / 3 * (1 - (a / e.num(1.7159)) ** 2),
 )
-
-
 bug(
     "softplus-beta-ignored",
     "Softplus takes β = 1, whatever is asked for.",
@@ -223,8 +188,6 @@ bug(
     softplus=lambda e, o, z: Plain.softplus(e, but(o, beta=1), z),
     softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, beta=1), z, a),
 )
-
-
 bug(
     "softplus-beta-not-in-slope",
     "The slope of softplus is that for β = 1.",
@@ -233,8 +196,6 @@ bug(
     killed_by="layer.Softplus*beta*:*",
     softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, beta=1), z, a),
 )
-
-
 bug(
     "softplus-not-divided",
     "Softplus is not divided by β.",
@@ -245,8 +206,6 @@ bug(
         z * e.num(o.beta) > o.threshold, z, e.softplus_of(z * e.num(o.beta))
     ),
 )
-
-
 bug(
     "softplus-slope-times-beta",
     "The slope of softplus has the factor β, which 1/β takes away.",
@@ -255,8 +214,6 @@ bug(
     killed_by="layer.Softplus*beta*:*",
     softplus_slope=lambda e, o, z, a: e.num(o.beta) * Plain.softplus_slope(e, o, z, a),
 )
-
-
 bug(
     "softplus-threshold-ignored",
     "Softplus is curved beyond its threshold, too.",
@@ -266,8 +223,6 @@ bug(
     softplus=lambda e, o, z: Plain.softplus(e, but(o, threshold=np.inf), z),
     softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, threshold=np.inf), z, a),
 )
-
-
 bug(
     "softplus-threshold-of-z",
     "The threshold of softplus is compared with z.",
@@ -277,8 +232,6 @@ bug(
     softplus=lambda e, o, z: np.where(z > o.threshold, z, Plain.softplus(e, o, z)),
     softplus_slope=lambda e, o, z, a: np.where(z > o.threshold, 1, e.sigma(z * e.num(o.beta))),
 )
-
-
 bug(
     "softplus-cancels",
     "log(1 + exp(z)) is 0 where exp(z) is below the last digit of 1.",
@@ -288,8 +241,6 @@ bug(
     exact=False,
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log(1 + np.exp(-np.abs(v))),
 )
-
-
 bug(
     "softplus-overflows",
     "exp(z) overflows where z is large and there is no threshold in time.",

@@ -13,7 +13,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
 
-
 bug(
     "adam-uncorrected",
     "Adam's means are not corrected for their start from 0.",
@@ -24,8 +23,6 @@ bug(
     adam_correction1=lambda e, o, t: 1,
     adam_correction2=lambda e, o, t: 1,
 )
-
-
 bug(
     "adam-first-moment-uncorrected",
     "Adam's mean of gradients is not corrected for its start from 0.",
@@ -34,8 +31,6 @@ bug(
     killed_by="optimizer.Adam*:*",
     adam_correction1=lambda e, o, t: 1,
 )
-
-
 bug(
     "adam-second-moment-uncorrected",
     "Adam's mean of squares is not corrected for its start from 0.",
@@ -44,8 +39,6 @@ bug(
     killed_by="optimizer.Adam*:*",
     adam_correction2=lambda e, o, t: 1,
 )
-
-
 bug(
     "adam-correction-dropped-late",
     "Adam's bias correction ends at a fixed step, where it is not yet 1.",
@@ -56,8 +49,6 @@ bug(
     adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, t) if t <= e.limit else 1,
     adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, t) if t <= e.limit else 1,
 )
-
-
 bug(
     "adam-correction-product",
     "Adam's power is a product: β t in place of βᵗ.",
@@ -67,8 +58,6 @@ bug(
     adam_correction1=lambda e, o, t: e.array(1 - e.num(o.betas[0]) * t),
     adam_correction2=lambda e, o, t: e.array(1 - e.num(o.betas[1]) * t),
 )
-
-
 bug(
     "adam-correction-multiplied",
     "Adam's means are multiplied by their corrections.",
@@ -78,8 +67,6 @@ bug(
     adam_correction1=lambda e, o, t: 1 / Plain.adam_correction1(e, o, t),
     adam_correction2=lambda e, o, t: 1 / Plain.adam_correction2(e, o, t),
 )
-
-
 bug(
     "adam-eps-before-correction",
     "ε is added to the root before that is corrected: ε √(1 − β₂ᵗ)⁻¹ in effect.",
@@ -89,8 +76,6 @@ bug(
     killed_by="optimizer.Adam*.eps:*",
     adam_root=lambda e, o, v, t: (np.sqrt(v) + e.num(o.eps)) / e.adam_correction2(o, t) ** 0.5,
 )
-
-
 bug(
     "adam-root-uncorrected-correction",
     "The correction of the mean square is taken out of the root without its root.",
@@ -99,8 +84,6 @@ bug(
     killed_by="optimizer.Adam*:*",
     adam_root=lambda e, o, v, t: np.sqrt(v) / e.adam_correction2(o, t) + e.num(o.eps),
 )
-
-
 bug(
     "adam-betas-swapped",
     "Adam's β₁ and β₂ are swapped.",
@@ -109,8 +92,6 @@ bug(
     killed_by="optimizer.Adam*:*",
     adam_step=lambda e, o, p, g, s, t: Plain.adam_step(e, but(o, betas=o.betas[::-1]), p, g, s, t),
 )
-
-
 bug(
     "adam-complement-missing",
     "Adam's means take the whole of every new gradient.",
@@ -120,8 +101,6 @@ bug(
     adam_mean=lambda e, o, m, g, t: e.num(o.betas[0]) * m + g,
     adam_square=lambda e, o, v, g, t: e.num(o.betas[1]) * v + g * g,
 )
-
-
 bug(
     "adam-complements-swapped",
     "In Adam's means β and 1 − β are swapped.",
@@ -151,8 +130,6 @@ bug(
     killed_by="optimizer.Adam*:*",
     adam_step=_squares_the_mean,
 )
-
-
 bug(
     "adam-nesterov",
     "Adam looks ahead as NAdam does.",
@@ -164,8 +141,6 @@ bug(
         lambda m: (e.num(o.betas[0]) * m + (1 - e.num(o.betas[0])) * g) / e.adam_correction1(o, t),
     ),
 )
-
-
 bug(
     "adam-without-mean",
     "Adam's step takes the gradient in place of its mean.",
@@ -219,8 +194,6 @@ bug(
     killed_by="optimizer.Adam*.amsgrad:*",
     base=ForgetsTheMaximum,
 )
-
-
 bug(
     "amsgrad-of-corrected",
     "AMSGrad's maximum is taken over the corrected means.",
@@ -251,8 +224,6 @@ bug(
     killed_by="optimizer.Adam*.amsgrad:*",
     base=KeepsTheMaximumAsMean,
 )
-
-
 bug(
     "amsgrad-minimum",
     "AMSGrad takes the minimum.",
@@ -261,8 +232,6 @@ bug(
     killed_by="optimizer.Adam*.amsgrad:*",
     adam_maximum=lambda e, o, old, v, t: np.minimum(old, v),
 )
-
-
 bug(
     "adamw-decay-without-lr",
     "AdamW's decay lacks the learning rate.",
@@ -272,8 +241,6 @@ bug(
     killed_by="optimizer.AdamW*:*",
     adamw_decayed=lambda e, o, p: p * (1 - e.num(o.weight_decay)),
 )
-
-
 bug(
     "adamw-is-adam",
     "AdamW's decay goes through the means, as Adam's does.",
@@ -282,8 +249,6 @@ bug(
     killed_by="optimizer.AdamW*:*",
     adamw=lambda e, o, p, g, s, t: e.adam(o, p, g, s, t),
 )
-
-
 bug(
     "adamw-decay-after-update",
     "AdamW decays what the update has made.",
@@ -292,8 +257,6 @@ bug(
     killed_by="optimizer.AdamW*:*",
     adamw=lambda e, o, p, g, s, t: e.adamw_decayed(o, e.adam_step(o, p, e.uphill(o, g), s, t)),
 )
-
-
 bug(
     "adamw-decay-corrected",
     "AdamW's decay takes the rate after the bias correction.",

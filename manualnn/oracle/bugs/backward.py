@@ -26,8 +26,6 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
-
-
 bug(
     "bias-of-one-sample",
     "The gradient of the bias is that of one sample.",
@@ -38,8 +36,6 @@ bug(
     variants=[{"sample": slice(-1, None)}, {"sample": slice(1)}],
     linear_db=lambda e, o, dz: dz[e.sample].sum(axis=0),
 )
-
-
 bug(
     "bias-sum-over-units",
     "The gradient of the bias is summed over the wrong axis: it shows not where N ≠ width.",
@@ -48,8 +44,6 @@ bug(
     killed_by="*",
     linear_db=lambda e, o, dz: dz.sum(axis=1 if _square(dz) else 0),
 )
-
-
 bug(
     "bias-gradient-doubled",
     "The gradient of the bias is added twice.",
@@ -58,8 +52,6 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: 2 * dz.sum(axis=0),
 )
-
-
 bug(
     "bias-gradient-zero",
     "The bias gets no gradient.",
@@ -68,8 +60,6 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: 0 * dz.sum(axis=0),
 )
-
-
 bug(
     "bias-gradient-negated",
     "The gradient of the bias has the wrong sign, as where z = x Wᵀ − b is the textbook's neuron.",
@@ -78,8 +68,6 @@ bug(
     killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: -dz.sum(axis=0),
 )
-
-
 bug(
     "bias-gradient-of-activation",
     "The gradient of the bias is weighted with the layer's own input.",
@@ -91,8 +79,6 @@ bug(
         for key, g in Plain.linear_grads(e, o, x, dz).items()
     },
 )
-
-
 bug(
     "bias-along-samples",
     "The bias is added to samples in place of units: it shows only where N equals the width.",
@@ -105,8 +91,6 @@ bug(
         else Plain.linear(e, o, x)
     ),
 )
-
-
 bug(
     "bias-subtracted",
     "The bias is subtracted in the forward pass, its gradient is that of an addend.",
@@ -115,8 +99,6 @@ bug(
     killed_by="*",
     linear=lambda e, o, x: 2 * Plain.linear(e, but(o, bias=False), x) - Plain.linear(e, o, x),
 )
-
-
 bug(
     "bias-ignored",
     "The bias is left out of the forward pass.",
@@ -125,8 +107,6 @@ bug(
     killed_by="*",
     linear=lambda e, o, x: x @ e.weight(o).T,
 )
-
-
 bug(
     "weight-gradient-mean",
     "The gradient of the weights is divided by N in the layer, the loss having done so already.",
@@ -135,8 +115,6 @@ bug(
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
 )
-
-
 bug(
     "gradients-mean-again",
     "Every gradient of parameters is divided by N in the layer, the loss having done so already.",
@@ -146,8 +124,6 @@ bug(
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
-
-
 bug(
     "weight-gradient-negated",
     "The gradient of the weights has the wrong sign.",
@@ -156,8 +132,6 @@ bug(
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: -(dz.T @ x),
 )
-
-
 bug(
     "weight-gradient-doubled",
     "The gradient of the weights is added twice.",
@@ -166,8 +140,6 @@ bug(
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: 2 * (dz.T @ x),
 )
-
-
 bug(
     "square-weight-transposed",
     "A square weight matrix is used as it is, where it has to be transposed.",
@@ -180,8 +152,6 @@ bug(
         else Plain.linear(e, o, x)
     ),
 )
-
-
 bug(
     "square-weight-transposed-backward",
     "The error goes back through the transpose of a square weight matrix.",
@@ -192,8 +162,6 @@ bug(
         dz @ (e.weight(o).T if _square(e.weight(o)) else e.weight(o))
     ),
 )
-
-
 bug(
     "square-weight-gradient-transposed",
     "The gradient of a square weight matrix is transposed.",
@@ -202,8 +170,6 @@ bug(
     killed_by="*",
     linear_dW=lambda e, o, x, dz: x.T @ dz if _square(e.weight(o)) else dz.T @ x,
 )
-
-
 bug(
     "weights-left-out-in-propagation",
     "Between layers of equal width the error goes back without the weights.",
@@ -237,8 +203,6 @@ bug(
     killed_by="*",
     base=UpdatesTooEarly,
 )
-
-
 bug(
     "only-last-layer-learns",
     "The error does not go back below the last Linear layer: the others get no gradient.",
@@ -247,8 +211,6 @@ bug(
     killed_by="*:grads",
     linear_backward=lambda e, o, x, z, dz: 0 * (dz @ e.weight(o)),
 )
-
-
 bug(
     "first-layer-gradient-zero",
     "The first Linear layer gets no gradient: the loop over layers ends one early.",
@@ -276,8 +238,6 @@ bug(
     killed_by="*",
     load=_skip_last_activation,
 )
-
-
 bug(
     "output-slope-missing",
     "The error starts at the last layer's pre-activation: its activation's slope is missing.",
@@ -302,8 +262,6 @@ bug(
     killed_by="*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.x if e.x.shape == x.shape else x),
 )
-
-
 bug(
     "weight-gradient-of-pre-activation",
     "The gradient of the weights takes what stood before the activation.",
@@ -314,8 +272,6 @@ bug(
         dz.T @ (e.ys[o.i - 1] if o.i > 1 and e.layers[o.i - 1].type != "Linear" else x)
     ),
 )
-
-
 bug(
     "weight-gradient-of-own-output",
     "Where a layer is square, the gradient of its weights takes its output for its input.",
@@ -324,8 +280,6 @@ bug(
     killed_by="*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.ys[o.i + 1] if _square(e.weight(o)) else x),
 )
-
-
 bug(
     "weight-gradient-without-input",
     "The gradient of the weights is that of the bias: the layer's input is missing.",

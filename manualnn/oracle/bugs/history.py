@@ -148,8 +148,6 @@ bug(
         dz @ e.recalled(o.i, e.weight(o).shape, value=e.weight(o).copy())
     ),
 )
-
-
 bug(
     "weight-gradient-of-last-batch",
     "The gradient of the weights takes the layer's input of the call before.",

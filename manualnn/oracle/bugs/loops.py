@@ -1,6 +1,7 @@
 """Mistakes of loops and shapes: entries left out, batches of one, widths that are equal."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -33,8 +34,6 @@ bug(
     variants=[{"units": slice(-1)}, {"units": slice(1, None)}],
     linear_backward=lambda e, o, x, z, dz: dz[:, e.units] @ e.weight(o)[e.units],
 )
-
-
 bug(
     "sample-not-summed",
     "One sample is left out of the gradients: a loop over the batch is off by one.",
@@ -45,8 +44,6 @@ bug(
     linear_dW=lambda e, o, x, dz: dz[e.samples].T @ x[e.samples],
     linear_db=lambda e, o, dz: dz[e.samples].sum(axis=0),
 )
-
-
 bug(
     "gradient-of-one-sample",
     "The gradients are those of one sample of the batch.",
@@ -57,8 +54,6 @@ bug(
     linear_dW=lambda e, o, x, dz: dz[e.samples].T @ x[e.samples],
     linear_db=lambda e, o, dz: dz[e.samples].sum(axis=0),
 )
-
-
 bug(
     "weight-row-without-gradient",
     "The weights of one output get no gradient: a loop is off by one.",
@@ -68,8 +63,6 @@ bug(
     variants=[{"row": -1}, {"row": 0}],
     linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, e.row),
 )
-
-
 bug(
     "weight-column-without-gradient",
     "The weights of one input get no gradient: a loop is off by one.",
@@ -79,8 +72,6 @@ bug(
     variants=[{"column": -1}, {"column": 0}],
     linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, (slice(None), e.column)),
 )
-
-
 bug(
     "corner-without-gradient",
     "A single weight gets no gradient.",
@@ -90,8 +81,6 @@ bug(
     variants=[{"corner": -1}, {"corner": 0}],
     linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, (e.corner, e.corner)),
 )
-
-
 bug(
     "bias-entry-without-gradient",
     "A single bias gets no gradient.",
@@ -101,8 +90,6 @@ bug(
     variants=[{"corner": -1}, {"corner": 0}],
     linear_db=lambda e, o, dz: _with_zero(dz.sum(axis=0), e.corner),
 )
-
-
 bug(
     "last-output-not-computed",
     "The last output of a layer stays 0: a loop over outputs is off by one.",
@@ -111,8 +98,6 @@ bug(
     killed_by="*:outputs",
     linear=lambda e, o, x: _with_zero(Plain.linear(e, o, x), (slice(None), -1)),
 )
-
-
 bug(
     "last-input-not-read",
     "The last input of a layer is left out: a loop over inputs is off by one.",
@@ -138,8 +123,6 @@ bug(
         dz[_whole_blocks(len(x), e.block)].T @ x[_whole_blocks(len(x), e.block)]
     ),
 )
-
-
 bug(
     "remainder-inputs-lost",
     "Inputs beyond the last whole block are left out of the products: an unrolled loop's tail.",
@@ -153,8 +136,6 @@ bug(
         np.where(np.arange(x.shape[1]) < _whole_blocks(x.shape[1], e.block).stop, x, 0),
     ),
 )
-
-
 bug(
     "single-sample-squeezed",
     "A batch of one loses its first axis: the bias gets the sum over units.",
@@ -163,8 +144,6 @@ bug(
     killed_by="*",
     linear_db=lambda e, o, dz: dz.sum(axis=0) if len(dz) > 1 else dz.sum() + 0 * dz[0],
 )
-
-
 bug(
     "single-sample-gradient-zero",
     "A batch of one gets no gradient, as where a mean is taken over N − 1.",
@@ -175,8 +154,6 @@ bug(
         key: g * (0 if len(x) == 1 else 1) for key, g in Plain.linear_grads(e, o, x, dz).items()
     },
 )
-
-
 bug(
     "error-transposed-where-n-is-width",
     "Where a batch is as large as a layer is wide, the error goes back transposed.",
@@ -185,8 +162,6 @@ bug(
     killed_by="*",
     linear_backward=lambda e, o, x, z, dz: (dz.T if _square(dz) else dz) @ e.weight(o),
 )
-
-
 bug(
     "gradient-clipped",
     "Gradients are clipped by value, though nobody asked for it.",
@@ -240,8 +215,6 @@ bug(
     base=ClipsTheNorm,
     variants=[{"c": c} for c in (1, 5)],
 )
-
-
 bug(
     "input-gradient-zero",
     "The input gets no gradient.",
@@ -250,8 +223,6 @@ bug(
     killed_by="*:input_grad",
     backward=lambda e, dy: 0 * Plain.backward(e, dy),
 )
-
-
 bug(
     "input-gradient-mean",
     "The gradient of the input is divided by N, the loss having done so already.",
@@ -260,8 +231,6 @@ bug(
     killed_by="*:input_grad",
     backward=lambda e, dy: Plain.backward(e, dy) / len(dy),
 )
-
-
 bug(
     "error-mean-at-every-layer",
     "The error is divided by N in every Linear layer that it goes through.",

@@ -8,7 +8,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
 
-
 bug(
     "gradient-negated",
     "The gradient of the loss has the wrong sign.",
@@ -17,8 +16,6 @@ bug(
     killed_by="loss.*:*",
     slope=lambda e, o, y, t: -Plain.slope(e, o, y, t),
 )
-
-
 bug(
     "mean-over-samples-only",
     '"mean" divides by the number of samples, not by that of all outputs.',
@@ -32,8 +29,6 @@ bug(
         else Plain.divisor(e, o, y, t)
     ),
 )
-
-
 bug(
     "slope-over-samples-only",
     "The loss is a mean over all outputs, its gradient one over samples: wrong by the factor K.",
@@ -47,8 +42,6 @@ bug(
         else Plain.divisor(e, o, y, t)
     ),
 )
-
-
 bug(
     "slope-of-the-sum",
     "The loss is a mean, its gradient that of the sum.",
@@ -58,8 +51,6 @@ bug(
     killed_by="loss.*.mean*:*",
     slope_divisor=lambda e, o, y, t: 1,
 )
-
-
 bug(
     "value-of-the-sum",
     "The gradient is that of the mean, the loss itself is the sum.",
@@ -68,8 +59,6 @@ bug(
     killed_by="loss.*.mean*:*",
     value_divisor=lambda e, o, y, t: 1,
 )
-
-
 bug(
     "mean-over-outputs-only",
     '"mean" divides by the number of outputs, and sums over samples.',
@@ -82,8 +71,6 @@ bug(
         else Plain.divisor(e, o, y, t)
     ),
 )
-
-
 bug(
     "divides-by-n-minus-1",
     "The mean divides by N − 1, as a sample variance does.",
@@ -96,8 +83,6 @@ bug(
         else Plain.divisor(e, o, y, t) / len(y) * (len(y) - 1)
     ),
 )
-
-
 bug(
     "mean-taken-twice",
     "The gradient is divided by N in the loss, and once more in the layers.",
@@ -106,8 +91,6 @@ bug(
     killed_by="loss.*:*",
     slope_divisor=lambda e, o, y, t: Plain.divisor(e, o, y, t) * len(y),
 )
-
-
 bug(
     "sum-is-mean",
     'Whatever the reduction, the loss is a mean: "sum" is ignored.',
@@ -118,8 +101,6 @@ bug(
         e, but(o, reduction="mean") if o.reduction == "sum" else o, y, t
     ),
 )
-
-
 bug(
     "batchmean-is-mean",
     '"batchmean" divides by all outputs, as "mean" does.',
@@ -128,8 +109,6 @@ bug(
     killed_by="loss.*.batchmean*:*",
     divisor=lambda e, o, y, t: y.size if o.reduction == "batchmean" else Plain.divisor(e, o, y, t),
 )
-
-
 bug(
     "integer-division",
     "1/D is computed of integers: the gradient vanishes as soon as D > 1.",
@@ -138,8 +117,6 @@ bug(
     killed_by="loss.*.mean*:*",
     slope=lambda e, o, y, t: Plain.slope(e, o, y, t) * (0 if Plain.divisor(e, o, y, t) > 1 else 1),
 )
-
-
 bug(
     "divisor-plus-eps",
     "A small number is added to the divisor of the mean, against division by zero.",

@@ -57,8 +57,6 @@ bug(
     killed_by="*:memory.*",
     base=UpdatesInPlace,
 )
-
-
 bug(
     "input-clobbered",
     "The input array is overwritten, as by an activation that works in place.",
@@ -67,8 +65,6 @@ bug(
     killed_by="*:memory.*",
     step=_writes(lambda case: {"x": case.x}, 0),
 )
-
-
 bug(
     "targets-clobbered",
     "The array of targets is overwritten, as by t −= y.",
@@ -97,8 +93,6 @@ bug(
     killed_by="*:memory.*",
     base=WritesState,
 )
-
-
 bug(
     "results-share-memory",
     "Two results are one array: the gradient, and the momentum buffer that starts as it.",
@@ -108,8 +102,6 @@ bug(
     killed_by="*:memory.*",
     sgd_buffer=lambda e, o, b, g, t: g if t == 1 else Plain.sgd_buffer(e, o, b, g, t),
 )
-
-
 bug(
     "results-are-inputs",
     "The outputs of a network that starts with an identity are the input array itself.",
@@ -119,8 +111,6 @@ bug(
     load=_loads_and(lambda e, case: setattr(e, "x", np.asarray(case.x, e.kind))),
     result=lambda e, value, dx: {**Plain.result(e, value, dx), "outputs": e.ys[-1]},
 )
-
-
 bug(
     "untouched-params-are-inputs",
     "Parameters come back as the arrays that were handed in where there is nothing to update.",

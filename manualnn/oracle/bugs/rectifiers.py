@@ -10,7 +10,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
 
-
 bug(
     "relu-slope-at-zero",
     "The slope of ReLU at 0 is not 0.",
@@ -21,8 +20,6 @@ bug(
     variants=[{"at_zero": 1}, {"at_zero": 0.5}],
     relu_slope=lambda e, o, z, a: np.where(z == 0, e.array(e.at_zero), e.array(z > 0)),
 )
-
-
 bug(
     "relu-slope-is-activation",
     "The slope of ReLU is its value.",
@@ -31,8 +28,6 @@ bug(
     killed_by="layer.ReLU*:*",
     relu_slope=lambda e, o, z, a: a,
 )
-
-
 bug(
     "relu-slope-inverted",
     "The slope of ReLU is 1 where it has to be 0.",
@@ -41,8 +36,6 @@ bug(
     killed_by="layer.ReLU*:*",
     relu_slope=lambda e, o, z, a: e.array(z <= 0),
 )
-
-
 bug(
     "relu-gates-by-gradient",
     "ReLU lets through only gradients that are positive themselves.",
@@ -51,8 +44,6 @@ bug(
     killed_by="layer.ReLU*:*",
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0) * (z > 0),
 )
-
-
 bug(
     "relu-capped",
     "ReLU stops at 6.",
@@ -62,8 +53,6 @@ bug(
     relu=lambda e, o, z: np.clip(z, 0, 6),
     relu_slope=lambda e, o, z, a: e.array((z > 0) & (z < 6)),
 )
-
-
 bug(
     "relu-threshold-above-zero",
     "The slope of ReLU starts a little above 0.",
@@ -73,8 +62,6 @@ bug(
     variants=[{"eps": 1e-3}, {"eps": 1e-6}, {"eps": 1e-8}],
     relu_slope=lambda e, o, z, a: e.array(z > e.eps),
 )
-
-
 bug(
     "leaky-relu-wrong-side",
     "The small slope of LeakyReLU is on the positive side.",
@@ -84,8 +71,6 @@ bug(
     leaky_relu=lambda e, o, z: -Plain.leaky_relu(e, o, -z),
     leaky_relu_slope=lambda e, o, z, a: np.where(z < 0, 1, e.array(o.negative_slope)),
 )
-
-
 bug(
     "leaky-relu-min",
     "LeakyReLU takes a minimum: both sides have the small slope.",
@@ -95,8 +80,6 @@ bug(
     killed_by="layer.LeakyReLU*:*",
     leaky_relu=lambda e, o, z: np.minimum(np.maximum(z, 0), e.num(o.negative_slope) * z),
 )
-
-
 bug(
     "leaky-relu-max",
     "LeakyReLU takes a maximum, which is another function where α > 1.",
@@ -105,8 +88,6 @@ bug(
     killed_by="layer.LeakyReLU*negative_slope*:*",
     leaky_relu=lambda e, o, z: np.maximum(z, e.num(o.negative_slope) * z),
 )
-
-
 bug(
     "leaky-relu-slope-ignored",
     "LeakyReLU takes α = 0.01, whatever is asked for.",
@@ -118,8 +99,6 @@ bug(
         e, but(o, negative_slope=0.01), z, a
     ),
 )
-
-
 bug(
     "leaky-relu-with-relu-slope",
     "LeakyReLU is differentiated as ReLU: nothing comes back where z < 0.",
@@ -128,8 +107,6 @@ bug(
     killed_by="layer.LeakyReLU*:*",
     leaky_relu_slope=lambda e, o, z, a: e.array(z > 0),
 )
-
-
 bug(
     "leaky-relu-slope-at-zero",
     "The slope of LeakyReLU at 0 is 1.",

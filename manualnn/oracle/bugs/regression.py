@@ -13,7 +13,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
 
-
 bug(
     "mse-slope-without-2",
     "The gradient of the squared error lacks the 2.",
@@ -23,8 +22,6 @@ bug(
     killed_by="loss.MSELoss*:*",
     mse_slopes=lambda e, o, y, t: y - t,
 )
-
-
 bug(
     "mse-halved",
     "The squared error is halved, loss and gradient alike.",
@@ -34,8 +31,6 @@ bug(
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
     mse_slopes=lambda e, o, y, t: y - t,
 )
-
-
 bug(
     "mse-value-halved",
     "The squared error is halved, its gradient is not.",
@@ -44,8 +39,6 @@ bug(
     killed_by="loss.MSELoss*:*",
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
 )
-
-
 bug(
     "mse-slope-absolute",
     "The gradient of the squared error loses its sign.",
@@ -83,8 +76,6 @@ bug(
     killed_by="*",
     base=ColumnAgainstRow,
 )
-
-
 bug(
     "root-of-mse",
     "The root of the mean squared error stands in place of its mean.",
@@ -100,8 +91,6 @@ bug(
         else Plain.slope(e, o, y, t)
     ),
 )
-
-
 bug(
     "first-output-only",
     "Only the first output enters the loss.",
@@ -119,8 +108,6 @@ bug(
         else Plain.slope(e, o, y, t)
     ),
 )
-
-
 bug(
     "l1-slope-at-zero",
     "The slope of |y − t| at 0 is not 0.",
@@ -130,8 +117,6 @@ bug(
     variants=[{"at_zero": 1}, {"at_zero": -1}],
     l1_slopes=lambda e, o, y, t: np.where(y == t, e.array(e.at_zero), np.sign(y - t)),
 )
-
-
 bug(
     "l1-smoothed",
     "The absolute error is rounded off at 0.",
@@ -142,8 +127,6 @@ bug(
     l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
     l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),
 )
-
-
 bug(
     "l1-slope-of-square",
     "The gradient of the absolute error is that of the squared one.",
@@ -172,8 +155,6 @@ bug(
     huber_terms=lambda e, o, y, t: _huber(e, o, y, t, inside=y - t <= o.delta)[0],
     huber_slopes=lambda e, o, y, t: _huber(e, o, y, t, inside=y - t <= o.delta)[1],
 )
-
-
 bug(
     "huber-squared-threshold",
     "The threshold of the Huber loss is compared with the squared error.",
@@ -183,8 +164,6 @@ bug(
     huber_terms=lambda e, o, y, t: _huber(e, o, y, t, inside=(y - t) ** 2 <= o.delta)[0],
     huber_slopes=lambda e, o, y, t: _huber(e, o, y, t, inside=(y - t) ** 2 <= o.delta)[1],
 )
-
-
 bug(
     "huber-slope-unclipped",
     "The gradient of the Huber loss goes on growing beyond δ.",
@@ -193,8 +172,6 @@ bug(
     killed_by="loss.HuberLoss*:*",
     huber_slopes=lambda e, o, y, t: y - t,
 )
-
-
 bug(
     "huber-slope-without-delta",
     "The gradient of the Huber loss beyond δ is ±1.",
@@ -203,8 +180,6 @@ bug(
     killed_by="loss.HuberLoss*:*",
     huber_slopes=lambda e, o, y, t: np.where(np.abs(y - t) <= o.delta, y - t, np.sign(y - t)),
 )
-
-
 bug(
     "huber-jumps",
     "The Huber loss jumps at δ: its linear part lacks − δ²/2.",
@@ -215,8 +190,6 @@ bug(
         np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * np.abs(y - t)
     ),
 )
-
-
 bug(
     "huber-half-for-half-delta",
     "The linear part of the Huber loss subtracts ½, which is right for δ = 1 alone.",
@@ -227,8 +200,6 @@ bug(
         np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * (np.abs(y - t) - 0.5)
     ),
 )
-
-
 bug(
     "huber-is-smooth-l1",
     "The smooth L1 loss, which is the Huber loss divided by δ, stands in its place.",
@@ -238,8 +209,6 @@ bug(
     huber_terms=lambda e, o, y, t: Plain.huber_terms(e, o, y, t) / e.num(o.delta),
     huber_slopes=lambda e, o, y, t: Plain.huber_slopes(e, o, y, t) / e.num(o.delta),
 )
-
-
 bug(
     "huber-delta-ignored",
     "The Huber loss takes δ = 1, whatever is asked for.",
@@ -249,8 +218,6 @@ bug(
     huber_terms=lambda e, o, y, t: Plain.huber_terms(e, but(o, delta=1.0), y, t),
     huber_slopes=lambda e, o, y, t: Plain.huber_slopes(e, but(o, delta=1.0), y, t),
 )
-
-
 bug(
     "huber-square-not-halved",
     "The quadratic part of the Huber loss lacks its ½.",
@@ -261,8 +228,6 @@ bug(
         Plain.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
     ),
 )
-
-
 bug(
     "huber-is-pseudo-huber",
     "The smooth approximation of the Huber loss stands in its place.",

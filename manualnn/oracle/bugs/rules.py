@@ -12,7 +12,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
 
-
 bug(
     "momentum-with-complement",
     "The gradient enters the momentum buffer with a factor 1 − μ.",
@@ -22,8 +21,6 @@ bug(
     killed_by="optimizer.SGD*:*",
     sgd_buffer=lambda e, o, b, g, t: e.num(o.momentum) * b + (1 - e.num(o.momentum)) * g,
 )
-
-
 bug(
     "momentum-ignored",
     "The option momentum is ignored.",
@@ -33,8 +30,6 @@ bug(
     sgd_direction=lambda e, o, g, b: g,
     rmsprop_buffer=lambda e, o, b, d: d,
 )
-
-
 bug(
     "momentum-buffer-not-kept",
     "The momentum buffer is not stored: it is that of the first step for ever.",
@@ -43,8 +38,6 @@ bug(
     killed_by="optimizer.SGD*:*",
     sgd_buffer=lambda e, o, b, g, t: g.copy(),
 )
-
-
 bug(
     "nesterov-ignored",
     '"Nesterov" is classical momentum.',
@@ -54,8 +47,6 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: b,
 )
-
-
 bug(
     "nesterov-always",
     "Momentum is always Nesterov's.",
@@ -64,8 +55,6 @@ bug(
     killed_by="optimizer.SGD*:*",
     sgd_direction=lambda e, o, g, b: g + e.num(o.momentum) * b,
 )
-
-
 bug(
     "nesterov-without-gradient",
     "Nesterov's step lacks the gradient.",
@@ -74,8 +63,6 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: e.num(o.momentum) * b if o.nesterov else b,
 )
-
-
 bug(
     "nesterov-of-two-gradients",
     "Nesterov's step adds the gradient to the whole buffer.",
@@ -84,8 +71,6 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: g + b if o.nesterov else b,
 )
-
-
 bug(
     "dampening-on-first-step",
     "The first gradient is dampened as well, for the buffer starts from 0.",
@@ -94,8 +79,6 @@ bug(
     killed_by="optimizer.SGD.dampening:*",
     sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(e, o, b, g, 2),
 )
-
-
 bug(
     "dampening-ignored",
     "The option dampening is ignored.",
@@ -104,8 +87,6 @@ bug(
     killed_by="optimizer.SGD.dampening:*",
     sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(e, but(o, dampening=0), b, g, t),
 )
-
-
 bug(
     "dampening-as-factor",
     "The gradient is multiplied by the dampening in place of its complement.",
@@ -156,8 +137,6 @@ bug(
     killed_by="optimizer.SGD*:*",
     base=DecayAfterMomentum,
 )
-
-
 bug(
     "alpha-swapped",
     "α and 1 − α are swapped.",
@@ -166,8 +145,6 @@ bug(
     killed_by="optimizer.RMSprop*:*",
     rmsprop_square=lambda e, o, v, g: (1 - e.num(o.alpha)) * v + e.num(o.alpha) * (g * g),
 )
-
-
 bug(
     "alpha-without-complement",
     "The squares are summed with the whole of each new one.",
@@ -176,8 +153,6 @@ bug(
     killed_by="optimizer.RMSprop*:*",
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + g * g,
 )
-
-
 bug(
     "centered-ignored",
     "The option centered is ignored.",
@@ -186,8 +161,6 @@ bug(
     killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v,
 )
-
-
 bug(
     "centered-without-square",
     "The mean is subtracted without its square.",
@@ -196,8 +169,6 @@ bug(
     killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v - m,
 )
-
-
 bug(
     "centered-added",
     "The square of the mean is added.",
@@ -206,8 +177,6 @@ bug(
     killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v + m * m,
 )
-
-
 bug(
     "rmsprop-bias-corrected",
     "RMSprop corrects its mean square for the start from 0, as Adam does.",
@@ -216,8 +185,6 @@ bug(
     killed_by="optimizer.RMSprop*:*",
     rmsprop_root=lambda e, o, v: Plain.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
 )
-
-
 bug(
     "rmsprop-momentum-of-gradient",
     "RMSprop's buffer holds gradients, which are divided by the root afterwards.",
@@ -251,8 +218,6 @@ bug(
         p - d if o.type == "RMSprop" and o.momentum else Plain.moved(e, o, p, d, lr)
     ),
 )
-
-
 bug(
     "lr-decay-off-by-one",
     "Adagrad's rate decays one step early.",
@@ -261,8 +226,6 @@ bug(
     killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: Plain.adagrad_rate(e, o, t + 1),
 )
-
-
 bug(
     "lr-decay-ignored",
     "The option lr_decay is ignored.",
@@ -271,8 +234,6 @@ bug(
     killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: e.num(o.lr),
 )
-
-
 bug(
     "lr-decay-exponential",
     "Adagrad's rate decays exponentially.",
@@ -281,8 +242,6 @@ bug(
     killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: e.num(o.lr) * (1 - e.num(o.lr_decay)) ** (t - 1),
 )
-
-
 bug(
     "initial-accumulator-ignored",
     "Adagrad's sum starts from 0, whatever is asked for.",
@@ -291,8 +250,6 @@ bug(
     killed_by="optimizer.Adagrad.initial_accumulator_value:*",
     first=lambda e, o, p: np.zeros_like(p),
 )
-
-
 bug(
     "adagrad-forgets",
     "Adagrad's sum fades, as RMSprop's does.",

@@ -12,7 +12,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
 
-
 bug(
     "softmax-slope-diagonal",
     "The softmax is differentiated as if every output depended on its own input alone.",
@@ -22,8 +21,6 @@ bug(
     killed_by="layer.Softmax*:*",
     softmax_backward=lambda e, o, z, a, da: da * (a * (1 - a)),
 )
-
-
 bug(
     "softmax-slope-sign",
     "The off-diagonal terms of the softmax's slope have the wrong sign.",
@@ -32,8 +29,6 @@ bug(
     killed_by="layer.Softmax*:*",
     softmax_backward=lambda e, o, z, a, da: a * (da + (da * a).sum(axis=1, keepdims=True)),
 )
-
-
 bug(
     "softmax-slope-plain-sum",
     "The sum in the softmax's slope lacks the weights a.",
@@ -58,8 +53,6 @@ bug(
     softmax=lambda e, o, z: _softmax(z, 0),
     softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).sum(axis=0)),
 )
-
-
 bug(
     "softmax-shared-shift",
     "One maximum, of the whole batch, is subtracted from every row: rows far below become 0 / 0.",
@@ -70,8 +63,6 @@ bug(
     exact=False,
     softmax=lambda e, o, z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(axis=1, keepdims=True),
 )
-
-
 bug(
     "softmax-no-shift",
     "exp overflows: the maximum is not subtracted first.",
@@ -81,8 +72,6 @@ bug(
     exact=False,
     softmax=lambda e, o, z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
 )
-
-
 bug(
     "softmax-plus-eps",
     "A small number is added to the softmax's denominator.",
@@ -94,8 +83,6 @@ bug(
         _softmax(z, 1) / (1 + e.num(e.eps) * _softmax(z, 1).max(axis=1, keepdims=True))
     ),
 )
-
-
 bug(
     "log-softmax-slope-without-sum",
     "The gradient of log-softmax lacks the sum over the outputs.",
@@ -104,8 +91,6 @@ bug(
     killed_by="layer.LogSoftmax*:*",
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da,
 )
-
-
 bug(
     "log-softmax-slope-of-log",
     "The gradient of log-softmax takes log-probabilities for probabilities.",
@@ -114,8 +99,6 @@ bug(
     killed_by="layer.LogSoftmax*:*",
     log_softmax_backward=lambda e, o, z, a, da: da - a * da.sum(axis=1, keepdims=True),
 )
-
-
 bug(
     "log-softmax-of-softmax",
     "The logarithm of a softmax that has underflowed to 0 is infinite.",
@@ -125,8 +108,6 @@ bug(
     exact=False,
     log_softmax=lambda e, o, z: np.log(_softmax(z, 1)),
 )
-
-
 bug(
     "log-softmax-axis-0",
     "Log-softmax runs over samples in place of outputs.",
@@ -136,8 +117,6 @@ bug(
     log_softmax=lambda e, o, z: e.log_shares(z.T).T,
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da.sum(axis=0),
 )
-
-
 bug(
     "dropout-not-in-backward",
     "The mask of dropout is not applied to the gradient.",
@@ -146,8 +125,6 @@ bug(
     killed_by="layer.Dropout*:*",
     dropout_backward=lambda e, o, z, a, da: da,
 )
-
-
 bug(
     "dropout-mask-twice",
     "The mask of dropout is applied to the gradient twice: its scale is squared.",
@@ -172,8 +149,6 @@ bug(
     killed_by="layer.Dropout*:*",
     mask=_binary,
 )
-
-
 bug(
     "dropout-unscaled-backward",
     "The gradient of what dropout keeps is not scaled by 1 / (1 − p).",
@@ -182,8 +157,6 @@ bug(
     killed_by="layer.Dropout*:*",
     dropout_backward=lambda e, o, z, a, da: da if e.mask(o) is None else da * _binary(e, o),
 )
-
-
 bug(
     "dropout-mask-from-zeros",
     "The mask of dropout is inferred from its zeros: inputs that were 0 count as dropped.",
@@ -195,8 +168,6 @@ bug(
         da if e.mask(o) is None else da * np.where(a != 0, e.mask(o), 0)
     ),
 )
-
-
 bug(
     "dropout-scaled-by-p",
     "What dropout keeps is scaled by 1 / p, as if p were the share that is kept.",
@@ -207,8 +178,6 @@ bug(
         None if _binary(e, o) is None else _binary(e, o) / e.num(o.p) if o.p else _binary(e, o)
     ),
 )
-
-
 bug(
     "dropout-skipped",
     "Dropout does nothing, as if the engine were not in training.",

@@ -11,7 +11,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
 
-
 bug(
     "state-not-kept",
     "The optimizer's state is used and thrown away: the next update starts from zero.",
@@ -23,8 +22,6 @@ bug(
         e, o, key, p, g, {name: e.first(o, a) for name, a in s.items()}
     ),
 )
-
-
 bug(
     "state-lost-on-reload",
     "The state that is handed in is ignored: the optimizer starts anew.",
@@ -82,8 +79,6 @@ bug(
     base=CountsSteps,
     count=lambda e, t: 1,
 )
-
-
 bug(
     "step-per-parameter",
     "The step count is incremented for every parameter in place of every update.",
@@ -94,8 +89,6 @@ bug(
     base=CountsSteps,
     count=lambda e, t: (t - 1) * len(e.params) + e.at + 1,
 )
-
-
 bug(
     "step-from-0",
     "Steps are counted from 0: the first bias correction divides by 0.",
@@ -105,8 +98,6 @@ bug(
     base=CountsSteps,
     count=lambda e, t: t - 1,
 )
-
-
 bug(
     "step-from-2",
     "The step count is incremented twice before the first update.",
@@ -116,8 +107,6 @@ bug(
     base=CountsSteps,
     count=lambda e, t: t + 1,
 )
-
-
 bug(
     "step-wraps",
     "The step count is kept in 8 or 16 bits and starts again.",
@@ -128,8 +117,6 @@ bug(
     variants=[{"limit": limit} for limit in (128, 256, 32768, 65536)],
     count=lambda e, t: t % e.limit,
 )
-
-
 bug(
     "step-stops-counting",
     "The step count has an upper end.",

@@ -13,7 +13,6 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
 
-
 bug(
     "update-uphill",
     "The update goes up the gradient.",
@@ -22,8 +21,6 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p + lr * d,
 )
-
-
 bug(
     "lr-applied-twice",
     "The learning rate is applied twice.",
@@ -33,8 +30,6 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p - e.num(o.lr) * lr * d,
 )
-
-
 bug(
     "lr-over-n",
     "The learning rate is divided by the number of samples.",
@@ -43,8 +38,6 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p - lr / len(e.x) * d,
 )
-
-
 bug(
     "update-forgotten",
     "The parameters come back as they were.",
@@ -53,8 +46,6 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p,
 )
-
-
 bug(
     "bias-not-updated",
     "Biases are not updated.",
@@ -63,8 +54,6 @@ bug(
     killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p if p.ndim == 1 else p - lr * d,
 )
-
-
 bug(
     "weights-not-updated-below-the-last",
     "Only the last layer's parameters are updated.",
@@ -77,8 +66,6 @@ bug(
         else p
     ),
 )
-
-
 bug(
     "maximize-ignored",
     "The option maximize is ignored.",
@@ -87,8 +74,6 @@ bug(
     killed_by="optimizer.*.maximize:*",
     uphill=lambda e, o, g: g,
 )
-
-
 bug(
     "maximize-flips-decay",
     "With maximize, the weight decay changes its sign as well: weights grow.",
@@ -97,8 +82,6 @@ bug(
     killed_by="optimizer.*:*",
     gradient=lambda e, o, p, g: e.uphill(o, Plain.gradient(e, but(o, maximize=False), p, g)),
 )
-
-
 bug(
     "decay-ignored",
     "The option weight_decay is ignored.",
@@ -129,8 +112,6 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     **_decayed(2),
 )
-
-
 bug(
     "decay-halved",
     "The weight decay is halved.",
@@ -139,8 +120,6 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     **_decayed(0.5),
 )
-
-
 bug(
     "decay-negated",
     "The weight decay has the wrong sign: weights grow.",
@@ -149,8 +128,6 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     **_decayed(-1),
 )
-
-
 bug(
     "decay-over-n",
     "The weight decay is divided by the number of samples.",
@@ -164,8 +141,6 @@ bug(
         e, but(o, weight_decay=e.num(o.weight_decay) / len(e.x)), p
     ),
 )
-
-
 bug(
     "decay-skips-bias",
     "Biases do not decay.",
@@ -175,8 +150,6 @@ bug(
     gradient=lambda e, o, p, g: e.uphill(o, g) if p.ndim == 1 else Plain.gradient(e, o, p, g),
     adamw_decayed=lambda e, o, p: p if p.ndim == 1 else Plain.adamw_decayed(e, o, p),
 )
-
-
 bug(
     "decay-of-signs",
     "The decay is that of Σ |p|: every weight loses the same.",
@@ -207,8 +180,6 @@ bug(
     killed_by="optimizer.*.weight_decay:*",
     base=Decoupled,
 )
-
-
 bug(
     "gradient-returned-with-decay",
     "The gradients that are returned contain the weight decay.",
@@ -225,8 +196,6 @@ bug(
         },
     },
 )
-
-
 bug(
     "loss-after-update",
     "The loss that is returned is that of the parameters after the update.",
@@ -238,8 +207,6 @@ bug(
         "loss": e.value(e.loss, e.forward(e.x)[-1], e.t),
     },
 )
-
-
 bug(
     "outputs-after-update",
     "The outputs that are returned are those of the parameters after the update.",
@@ -268,8 +235,6 @@ bug(
     killed_by="*",
     forward=_forward_from_the_start,
 )
-
-
 bug(
     "eps-inside-root",
     "ε stands inside the root.",
@@ -281,8 +246,6 @@ bug(
     adagrad_root=lambda e, o, s: np.sqrt(s + e.num(o.eps)),
     adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t) + e.num(o.eps)),
 )
-
-
 bug(
     "eps-missing",
     "ε is missing.",
@@ -293,8 +256,6 @@ bug(
     adagrad_root=lambda e, o, s: np.sqrt(s),
     adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)),
 )
-
-
 bug(
     "eps-as-minimum",
     "ε is a lower bound of the root, and not added to it.",
@@ -305,8 +266,6 @@ bug(
     adagrad_root=lambda e, o, s: np.maximum(np.sqrt(s), e.num(o.eps)),
     adam_root=lambda e, o, v, t: np.maximum(np.sqrt(v / e.adam_correction2(o, t)), e.num(o.eps)),
 )
-
-
 bug(
     "eps-fixed",
     "ε is 1e-8, whatever is asked for.",
@@ -317,8 +276,6 @@ bug(
     adagrad_root=lambda e, o, s: np.sqrt(s) + e.num(1e-8),
     adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)) + e.num(1e-8),
 )
-
-
 bug(
     "root-missing",
     "The root is missing: the step is divided by the mean square.",
@@ -329,8 +286,6 @@ bug(
     adagrad_root=lambda e, o, s: s + e.num(o.eps),
     adam_root=lambda e, o, v, t: v / e.adam_correction2(o, t) + e.num(o.eps),
 )
-
-
 bug(
     "squares-not-squared",
     "The gradient is not squared before it is averaged.",
