@@ -61,34 +61,26 @@ class Engine:
         if case.optimizer is None:
             derivatives(case.params)
         else:
-            options = {
-                NAMES[option]: value for option, value in flat(case.optimizer) if option in NAMES
-            }
-            rule = RULES[case.optimizer["type"]]
+            rule, names = RULES[case.optimizer["type"]]
+            options = {name: case.optimizer[option] for option, name in names.items()}
+            if "betas" in case.optimizer:
+                options["b1"], options["b2"] = case.optimizer["betas"]
             result["params"] = rule(derivatives, case.params, num_iters=case.steps, **options)
         return result
 
 
-RULES = {"SGD": optimizers.sgd, "RMSprop": optimizers.rmsprop, "Adam": optimizers.adam}
-DEFAULTS = {"SGD": {"lr": 0.001, "momentum": 0.0}, "RMSprop": {"lr": 0.01, "alpha": 0.99}}
-NAMES = {"lr": "step_size", "momentum": "mass", "alpha": "gamma", "eps": "eps"}
-NAMES |= {"beta1": "b1", "beta2": "b2"}
-
-
-def flat(optimizer):
-    """The options as autograd takes them: torch's defaults, and two betas instead of a pair."""
-    options = {**DEFAULTS.get(optimizer["type"], {}), **optimizer}
-    beta1, beta2 = options.pop("betas", (0.9, 0.999))
-    if optimizer["type"] == "Adam":
-        options |= {"beta1": beta1, "beta2": beta2}
-    return options.items()
+RULES = {
+    "SGD": (optimizers.sgd, {"lr": "step_size", "momentum": "mass"}),
+    "RMSprop": (optimizers.rmsprop, {"lr": "step_size", "alpha": "gamma", "eps": "eps"}),
+    "Adam": (optimizers.adam, {"lr": "step_size", "eps": "eps"}),
+}
 
 
 def forward(case, params, y):
     for i, layer in enumerate(case.layers):
         if layer["type"] == "Linear":
             y = np.dot(y, params[f"{i}.weight"].T)
-            y = y + params[f"{i}.bias"] if layer.get("bias", True) else y
+            y = y + params[f"{i}.bias"] if layer["bias"] else y
         elif layer["type"] == "Dropout":
             y = y * case.noise[f"{i}.mask"] if case.noise else y
         else:
@@ -97,7 +89,7 @@ def forward(case, params, y):
 
 
 def softplus(layer, z):
-    beta, threshold = layer.get("beta", 1.0), layer.get("threshold", 20.0)
+    beta, threshold = layer["beta"], layer["threshold"]
     return np.where(beta * z > threshold, z, np.logaddexp(0, beta * z) / beta)
 
 
@@ -110,7 +102,7 @@ ACTIVATIONS = {
     "Sigmoid": lambda _, z: expit(z),
     "Tanh": lambda _, z: np.tanh(z),
     "ReLU": lambda _, z: np.maximum(z, 0),
-    "LeakyReLU": lambda layer, z: np.where(z > 0, z, layer.get("negative_slope", 0.01) * z),
+    "LeakyReLU": lambda layer, z: np.where(z > 0, z, layer["negative_slope"] * z),
     "Softplus": softplus,
     "LogSoftmax": lambda _, z: log_softmax(z),
 }
@@ -118,17 +110,17 @@ ACTIVATIONS = {
 
 def reduced(loss, terms):
     divisor = {"mean": terms.size, "batchmean": len(terms), "sum": 1}
-    return np.sum(terms) / divisor[loss.get("reduction", "mean")]
+    return np.sum(terms) / divisor[loss["reduction"]]
 
 
 def huber(loss, y, t):
-    error, delta = np.abs(y - t), loss.get("delta", 1.0)
+    error, delta = np.abs(y - t), loss["delta"]
     terms = np.where(error < delta, error**2 / 2, delta * (error - delta / 2))
     return reduced(loss, terms)
 
 
 def bce_with_logits(loss, y, t):
-    weight, pos_weight = (np.asarray(loss.get(name) or 1.0, y.dtype) for name in WEIGHTS)
+    weight, pos_weight = (np.asarray(loss[name] or 1.0, y.dtype) for name in WEIGHTS)
     terms = (1 - t) * np.logaddexp(0, y) + pos_weight * t * np.logaddexp(0, -y)
     return reduced(loss, weight * terms)
 
@@ -136,7 +128,7 @@ def bce_with_logits(loss, y, t):
 def cross_entropy(loss, y, t):
     t = t if t.ndim == 2 else np.eye(y.shape[1], dtype=y.dtype)[t]
     total = -np.sum(t * log_softmax(y))
-    return total if loss.get("reduction") == "sum" else total / len(y)
+    return total if loss["reduction"] == "sum" else total / len(y)
 
 
 WEIGHTS = ("weight", "pos_weight")

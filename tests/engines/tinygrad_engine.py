@@ -84,10 +84,17 @@ class Engine:
 def optimizer(spec, params):
     if spec is None or not params:
         return None
-    options = {name: value for name, value in spec.items() if name not in {"type", "betas"}}
+    options = {name: spec[name] for name in OPTIONS[spec["type"]]}
     if "betas" in spec:
         options["b1"], options["b2"] = spec["betas"]
     return getattr(nn.optim, spec["type"])(params, **options)
+
+
+OPTIONS = {
+    "SGD": ("lr", "momentum", "weight_decay", "nesterov"),
+    "Adam": ("lr", "eps"),
+    "AdamW": ("lr", "eps", "weight_decay"),
+}
 
 
 def state(rule):
@@ -111,35 +118,33 @@ ACTIVATIONS = {
     "Sigmoid": lambda _, z: z.sigmoid(),
     "Tanh": lambda _, z: z.tanh(),
     "ReLU": lambda _, z: z.relu(),
-    "LeakyReLU": lambda layer, z: z.leaky_relu(layer.get("negative_slope", 0.01)),
-    "Softplus": lambda layer, z: z.softplus(layer.get("beta", 1.0)),
+    "LeakyReLU": lambda layer, z: z.leaky_relu(layer["negative_slope"]),
+    "Softplus": lambda layer, z: z.softplus(layer["beta"]),
     "Softmax": lambda _, z: z.softmax(),
     "LogSoftmax": lambda _, z: z.log_softmax(),
 }
 
 
 def reduced(loss, terms):
-    return terms.sum() if loss.get("reduction") == "sum" else terms.mean()
+    return terms.sum() if loss["reduction"] == "sum" else terms.mean()
 
 
 def bce_with_logits(loss, y, t):
-    pos_weight = loss.get("pos_weight")
-    pos_weight = pos_weight if pos_weight is None else Tensor(pos_weight)
-    return y.binary_crossentropy_logits(t, loss.get("reduction", "mean"), pos_weight)
+    pos_weight = None if loss["pos_weight"] is None else Tensor(loss["pos_weight"])
+    return y.binary_crossentropy_logits(t, loss["reduction"], pos_weight)
 
 
 def cross_entropy(loss, y, t):
-    smoothing, reduction = loss.get("label_smoothing", 0.0), loss.get("reduction", "mean")
+    smoothing, reduction = loss["label_smoothing"], loss["reduction"]
     if t.ndim == 2:
         return y.cross_entropy(t, reduction, smoothing)
-    ignored = loss.get("ignore_index", -100)
-    return y.sparse_categorical_crossentropy(t, ignored, smoothing, reduction)
+    return y.sparse_categorical_crossentropy(t, loss["ignore_index"], smoothing, reduction)
 
 
 LOSSES = {
     "MSELoss": lambda loss, y, t: reduced(loss, (y - t).square()),
     "L1Loss": lambda loss, y, t: reduced(loss, (y - t).abs()),
-    "BCELoss": lambda loss, y, t: y.binary_crossentropy(t, loss.get("reduction", "mean")),
+    "BCELoss": lambda loss, y, t: y.binary_crossentropy(t, loss["reduction"]),
     "BCEWithLogitsLoss": bce_with_logits,
     "CrossEntropyLoss": cross_entropy,
 }
