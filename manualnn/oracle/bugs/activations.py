@@ -97,7 +97,7 @@ bug(
     "The sigmoid's input is clipped so early that it shows.",
     wrong="σ(clip(z, −c, c))",
     right="σ(z)",
-    killed_by="*",
+    killed_by="saturation:*",
     variants=[{"c": c} for c in (10, 15, 20, 30, 50)],
     sigma=lambda e, v: Plain.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
 )
@@ -106,7 +106,7 @@ bug(
     "exp(z) overflows where z is large and positive: inf / inf.",
     wrong="σ(z) = exp(z) / (1 + exp(z))",
     right="σ(z) = 1 / (1 + exp(−z)) for z ≥ 0",
-    killed_by="*",
+    killed_by="ladder:*",
     exact=False,
     sigmoid=lambda e, o, z: np.exp(z) / (1 + np.exp(z)),
 )
@@ -149,7 +149,7 @@ bug(
     "exp(±z) overflows where |z| is large: inf / inf.",
     wrong="a = (exp(z) − exp(−z)) / (exp(z) + exp(−z))",
     right="a = tanh(z)",
-    killed_by="*",
+    killed_by="saturation:*",
     exact=False,
     tanh=lambda e, o, z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
 )
@@ -158,7 +158,7 @@ bug(
     "tanh by way of the sigmoid loses its digits near 0.",
     wrong="a = 2 σ(2z) − 1",
     right="a = tanh(z)",
-    killed_by="*",
+    killed_by="layer.Tanh:*",
     exact=False,
     tanh=lambda e, o, z: 2 * e.sigma(2 * z) - 1,
 )
@@ -219,7 +219,7 @@ bug(
     "Softplus is curved beyond its threshold, too.",
     wrong="a = log(1 + exp(β z)) / β everywhere",
     right="a = z where β z > threshold",
-    killed_by="*",
+    killed_by="layer.Softplus.threshold:*",
     softplus=lambda e, o, z: Plain.softplus(e, but(o, threshold=np.inf), z),
     softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, threshold=np.inf), z, a),
 )
@@ -228,7 +228,7 @@ bug(
     "The threshold of softplus is compared with z.",
     wrong="a = z where z > threshold",
     right="a = z where β z > threshold",
-    killed_by="*",
+    killed_by="layer.Softplus.beta:*",
     softplus=lambda e, o, z: np.where(z > o.threshold, z, Plain.softplus(e, o, z)),
     softplus_slope=lambda e, o, z, a: np.where(z > o.threshold, 1, e.sigma(z * e.num(o.beta))),
 )
@@ -237,7 +237,7 @@ bug(
     "log(1 + exp(z)) is 0 where exp(z) is below the last digit of 1.",
     wrong="a = log(1 + exp(β z)) / β",
     right="a = log1p(exp(β z)) / β",
-    killed_by="*",
+    killed_by="layer.Softplus*:*",
     exact=False,
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log(1 + np.exp(-np.abs(v))),
 )
@@ -247,7 +247,7 @@ bug(
     wrong="a = log(1 + exp(β z)) / β everywhere",
     right="a = z where β z > threshold",
     source="numpy-ml",
-    killed_by="*",
+    killed_by="layer.Softplus*:*",
     exact=False,
     softplus=lambda e, o, z: np.log1p(np.exp(z * e.num(o.beta))) / e.num(o.beta),
 )

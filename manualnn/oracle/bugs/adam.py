@@ -44,7 +44,7 @@ bug(
     "Adam's bias correction ends at a fixed step, where it is not yet 1.",
     wrong="m̂ = m, v̂ = v from some step on",
     right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     variants=[{"limit": limit} for limit in (10, 100, 1000)],
     adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, t) if t <= e.limit else 1,
     adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, t) if t <= e.limit else 1,
@@ -54,7 +54,7 @@ bug(
     "Adam's power is a product: β t in place of βᵗ.",
     wrong="1 − β t",
     right="1 − βᵗ",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     adam_correction1=lambda e, o, t: e.array(1 - e.num(o.betas[0]) * t),
     adam_correction2=lambda e, o, t: e.array(1 - e.num(o.betas[1]) * t),
 )

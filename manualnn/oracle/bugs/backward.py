@@ -41,7 +41,7 @@ bug(
     "The gradient of the bias is summed over the wrong axis: it shows not where N ≠ width.",
     wrong="db = Σⱼ dz[:, j]",
     right="db = Σₙ dz[n, :]",
-    killed_by="*",
+    killed_by="square:*",
     linear_db=lambda e, o, dz: dz.sum(axis=1 if _square(dz) else 0),
 )
 bug(
@@ -84,7 +84,7 @@ bug(
     "The bias is added to samples in place of units: it shows only where N equals the width.",
     wrong="z[n, j] = … + b[n]",
     right="z[n, j] = … + b[j]",
-    killed_by="*",
+    killed_by="square:*",
     linear=lambda e, o, x: (
         x @ e.weight(o).T + e.params[f"{o.i}.bias"][:, None]
         if o.bias and len(x) == o.out_features
@@ -96,7 +96,7 @@ bug(
     "The bias is subtracted in the forward pass, its gradient is that of an addend.",
     wrong="z = x Wᵀ − b",
     right="z = x Wᵀ + b",
-    killed_by="*",
+    killed_by="layer.Linear*:*",
     linear=lambda e, o, x: 2 * Plain.linear(e, but(o, bias=False), x) - Plain.linear(e, o, x),
 )
 bug(
@@ -104,7 +104,7 @@ bug(
     "The bias is left out of the forward pass.",
     wrong="z = x Wᵀ",
     right="z = x Wᵀ + b",
-    killed_by="*",
+    killed_by="layer.Linear*:*",
     linear=lambda e, o, x: x @ e.weight(o).T,
 )
 bug(
@@ -145,7 +145,7 @@ bug(
     "A square weight matrix is used as it is, where it has to be transposed.",
     wrong="z = x W + b",
     right="z = x Wᵀ + b",
-    killed_by="*",
+    killed_by="square:*",
     linear=lambda e, o, x: (
         Plain.linear(e, o, x) - x @ e.weight(o).T + x @ e.weight(o)
         if _square(e.weight(o))
@@ -157,7 +157,7 @@ bug(
     "The error goes back through the transpose of a square weight matrix.",
     wrong="dx = dz Wᵀ",
     right="dx = dz W",
-    killed_by="*",
+    killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: (
         dz @ (e.weight(o).T if _square(e.weight(o)) else e.weight(o))
     ),
@@ -167,7 +167,7 @@ bug(
     "The gradient of a square weight matrix is transposed.",
     wrong="dW = xᵀ dz",
     right="dW = dzᵀ x",
-    killed_by="*",
+    killed_by="square:*",
     linear_dW=lambda e, o, x, dz: x.T @ dz if _square(e.weight(o)) else dz.T @ x,
 )
 bug(
@@ -175,7 +175,7 @@ bug(
     "Between layers of equal width the error goes back without the weights.",
     wrong="dx = dz",
     right="dx = dz W",
-    killed_by="*",
+    killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: dz if _square(e.weight(o)) else dz @ e.weight(o),
 )
 
@@ -200,7 +200,7 @@ bug(
     wrong="dx = dz W, W already updated",
     right="dx = dz W, W as in the forward pass",
     source="zero_to_gpt #12",
-    killed_by="*",
+    killed_by="optimizer.*:*",
     base=UpdatesTooEarly,
 )
 bug(
@@ -235,7 +235,7 @@ bug(
     "The activation of the last layer is left out, forward and backward.",
     wrong="y = z",
     right="y = f(z)",
-    killed_by="*",
+    killed_by="loss.BCELoss.*:*",
     load=_skip_last_activation,
 )
 bug(
@@ -259,7 +259,7 @@ bug(
     "The gradient of the weights takes the network's input wherever it fits.",
     wrong="dW = dzᵀ x₀",
     right="dW = dzᵀ x, x the layer's own input",
-    killed_by="*",
+    killed_by="square:*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.x if e.x.shape == x.shape else x),
 )
 bug(
@@ -277,7 +277,7 @@ bug(
     "Where a layer is square, the gradient of its weights takes its output for its input.",
     wrong="dW = dzᵀ z",
     right="dW = dzᵀ x",
-    killed_by="*",
+    killed_by="square:*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.ys[o.i + 1] if _square(e.weight(o)) else x),
 )
 bug(
@@ -301,6 +301,6 @@ bug(
     "The error goes back through the weights of the next layer of the same shape.",
     wrong="dxₗ = dzₗ Wₗ₊₁",
     right="dxₗ = dzₗ Wₗ",
-    killed_by="*",
+    killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: dz @ _other_weights(e, o),
 )

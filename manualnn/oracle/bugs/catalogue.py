@@ -18,6 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from manualnn.oracle.case import Array
 from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
 
@@ -71,3 +74,9 @@ def plant(
 def but(o: Options, **changes: Any) -> Options:
     """Return other options."""
     return Options(**{**vars(o), **changes})
+
+
+def clipped(e: Plain, p: Array, eps: float | None) -> Array:
+    """Return probabilities at least ε away from 0 and 1; None: the case's dtype's own ε."""
+    eps = float(np.finfo(e.case.dtype).eps) if eps is None else eps
+    return np.clip(p, e.array(eps), e.array(1 - eps))

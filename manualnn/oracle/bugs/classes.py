@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.catalogue import Bug, but, plant
+from manualnn.oracle.bugs.catalogue import Bug, but, clipped, plant
 from manualnn.oracle.plain import Plain
 
 BUGS: dict[str, Bug] = {}
@@ -15,10 +15,19 @@ bug(
     "Probabilities are clipped away from 0 and 1 before their logarithm.",
     wrong="y ← clip(y, ε, 1 − ε)",
     right="log y ≥ −100, y itself as it is",
-    killed_by="*BCELoss*:*",
-    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15)],
-    bce_terms=lambda e, o, y, t: Plain.bce_terms(e, o, np.clip(y, e.array(e.eps), 1 - e.eps), t),
-    bce_slopes=lambda e, o, y, t: Plain.bce_slopes(e, o, np.clip(y, e.array(e.eps), 1 - e.eps), t),
+    killed_by="certain:*",
+    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)],
+    bce_terms=lambda e, o, y, t: Plain.bce_terms(e, o, clipped(e, y, e.eps), t),
+    bce_slopes=lambda e, o, y, t: Plain.bce_slopes(e, o, clipped(e, y, e.eps), t),
+)
+bug(
+    "bce-value-clipped",
+    "Probabilities are clipped for the logarithm, and not for the gradient.",
+    wrong="log clip(y, ε, 1 − ε)",
+    right="log y ≥ −100",
+    killed_by="certain:*",
+    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)],
+    bce_terms=lambda e, o, y, t: Plain.bce_terms(e, o, clipped(e, y, e.eps), t),
 )
 bug(
     "bce-log-plus-eps",
@@ -38,7 +47,7 @@ bug(
     wrong="log y",
     right="max(log y, −100)",
     source="burn, mlx #1280",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
     bce_terms=lambda e, o, y, t: -e.sample_weight(o) * (t * np.log(y) + (1 - t) * np.log1p(-y)),
 )
@@ -56,7 +65,7 @@ bug(
     "Where a probability is 0 or 1, the gradient divides by zero.",
     wrong="∂L/∂y = (y − t) / (y (1 − y))",
     right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y)),
 )
@@ -179,7 +188,7 @@ bug(
     "The logarithm of a sigmoid that has underflowed to 0 is infinite.",
     wrong="−t log σ(y) − (1 − t) log(1 − σ(y))",
     right="t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
     logits_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
@@ -191,14 +200,14 @@ bug(
     "The probabilities of logits are clipped away from 0 and 1.",
     wrong="−t log clip(σ(y), ε, 1 − ε) − …",
     right="t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
-    variants=[{"eps": eps} for eps in (1e-7, 1e-12)],
+    variants=[{"eps": eps} for eps in (1e-7, 1e-12, None)],
     logits_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (
-            e.pos_weight(o) * t * np.log(np.clip(e.sigma(y), e.array(e.eps), 1 - e.eps))
-            + (1 - t) * np.log(np.clip(1 - e.sigma(y), e.array(e.eps), 1 - e.eps))
+            e.pos_weight(o) * t * np.log(clipped(e, e.sigma(y), e.eps))
+            + (1 - t) * np.log(clipped(e, e.sigma(-y), e.eps))
         )
     ),
 )
@@ -217,7 +226,7 @@ bug(
     wrong="∂L/∂y = −t / D at y = 0",
     right="∂L/∂y = (½ − t) / D at y = 0",
     source="pytorch #2298",
-    killed_by="*",
+    killed_by="kinks:*",
     logits_slopes=lambda e, o, y, t: np.where(
         y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Plain.logits_slopes(e, o, y, t)
     ),
@@ -241,7 +250,7 @@ bug(
     wrong="term = (1 + (p − 1) t) (t softplus(−y) + (1 − t) softplus(y))",
     right="term = p t softplus(−y) + (1 − t) softplus(y)",
     source="aprender #2204",
-    killed_by="*",
+    killed_by="loss.BCEWithLogitsLoss.pos_weight:*",
     logits_terms=lambda e, o, y, t: (
         (1 + (e.pos_weight(o) - 1) * t) * Plain.logits_terms(e, but(o, pos_weight=None), y, t)
     ),
@@ -279,7 +288,7 @@ bug(
     "Targets are taken for labels −1 and 1: right for 0 and 1, wrong for anything between.",
     wrong="term = log(1 + exp(−(2t − 1) y))",
     right="term = t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="*",
+    killed_by="loss.BCEWithLogitsLoss*:*",
     logits_terms=lambda e, o, y, t: (
         e.sample_weight(o) * e.pos_weight(o) ** t * e.softplus_of(-(2 * t - 1) * y)
     ),

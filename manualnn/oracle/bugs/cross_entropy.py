@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.catalogue import Bug, but, plant
+from manualnn.oracle.bugs.catalogue import Bug, but, clipped, plant
 from manualnn.oracle.case import Array
 from manualnn.oracle.plain import Plain
 
@@ -35,7 +35,7 @@ bug(
     "exp overflows: the maximum is not subtracted first.",
     wrong="log Σ exp(y)",
     right="m + log Σ exp(y − m), m = max y",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
     cross_entropy_terms=lambda e, o, y, t: (
         -e.shares(o, y, t) * (y - np.log(np.exp(y).sum(axis=1, keepdims=True)))
@@ -53,7 +53,7 @@ bug(
     wrong="m = max over the array",
     right="m = max over the row",
     source="crysx_nn #7",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
     log_shares=lambda e, v: v - v.max() - np.log(np.exp(v - v.max()).sum(axis=1, keepdims=True)),
 )
@@ -62,7 +62,7 @@ bug(
     "The logarithm of a probability that has underflowed to 0 is infinite.",
     wrong="log(softmax(y))",
     right="y − m − log Σ exp(y − m)",
-    killed_by="*",
+    killed_by="certain:*",
     exact=False,
     cross_entropy_terms=lambda e, o, y, t: np.where(
         e.shares(o, y, t) == 0, 0, -e.shares(o, y, t) * np.log(_shares_of(e, y))
@@ -84,10 +84,11 @@ bug(
     "Probabilities are clipped away from 0 and 1 before their logarithm.",
     wrong="−log clip(p, ε, 1 − ε)",
     right="−log p",
-    killed_by="*",
-    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-12, 1e-15)],
+    source="scikit-learn",
+    killed_by="certain:*",
+    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-12, 1e-15, None)],
     cross_entropy_terms=lambda e, o, y, t: (
-        -e.shares(o, y, t) * np.log(np.clip(_shares_of(e, y), e.array(e.eps), 1 - e.eps))
+        -e.shares(o, y, t) * np.log(clipped(e, _shares_of(e, y), e.eps))
     ),
 )
 bug(
@@ -178,7 +179,7 @@ bug(
     "Samples with ignore_index count in the mean's divisor.",
     wrong="D = N",
     right="D = number of samples not ignored",
-    killed_by="*",
+    killed_by="loss.CrossEntropyLoss.ignore_index:*",
     cross_entropy_divisor=lambda e, o, y, t: (
         Plain.cross_entropy_divisor(e, o, y, t)
         if t.ndim == 2 or o.reduction != "mean"
@@ -190,7 +191,7 @@ bug(
     "Samples with ignore_index add nothing to the loss, but still get a gradient.",
     wrong="∂L/∂y = p / D where t is ignored",
     right="∂L/∂y = 0 where t is ignored",
-    killed_by="*",
+    killed_by="loss.CrossEntropyLoss.ignore_index:*",
     cross_entropy_slopes=lambda e, o, y, t: (
         Plain.cross_entropy_slopes(e, o, y, t)
         if t.ndim == 2
@@ -268,7 +269,7 @@ bug(
     "The smooth part of the targets goes without the classes' weights.",
     wrong="−Σ ((1 − ε) w onehot + ε / K) log p",
     right="−Σ w ((1 − ε) onehot + ε / K) log p",
-    killed_by="*",
+    killed_by="loss.CrossEntropyLoss.*:*",
     shares=lambda e, o, y, t: (
         (1 - e.num(o.label_smoothing)) * Plain.shares(e, but(o, label_smoothing=0), y, t)
         + e.array(e.counts(o, t)[:, None] if t.ndim == 1 else 1)
@@ -280,7 +281,7 @@ bug(
     "Ignored samples get the smooth part of the targets all the same.",
     wrong="q = ε / K where t is ignored",
     right="q = 0 where t is ignored",
-    killed_by="*",
+    killed_by="loss.CrossEntropyLoss.*:*",
     shares=lambda e, o, y, t: (
         Plain.shares(e, o, y, t)
         if t.ndim == 2 or not o.label_smoothing
@@ -292,7 +293,7 @@ bug(
     "Targets that are probabilities are taken for the class of the highest.",
     wrong="q = onehot(argmax t)",
     right="q = t",
-    killed_by="*",
+    killed_by="loss.CrossEntropyLoss.probabilities:*",
     shares=lambda e, o, y, t: Plain.shares(
         e, o, y, t if t.ndim == 1 else np.eye(t.shape[1], dtype=t.dtype)[t.argmax(axis=1)]
     ),

@@ -31,7 +31,7 @@ bug(
     "Layers of the same shape write their gradients into one buffer: the first layer's remain.",
     wrong="one buffer per shape",
     right="one buffer per parameter",
-    killed_by="*",
+    killed_by="square:*",
     base=BuffersByShape,
 )
 
@@ -51,7 +51,7 @@ bug(
     wrong="g ← g_before + ∂L/∂θ",
     right="g = ∂L/∂θ",
     source="micrograd #53",
-    killed_by="*",
+    killed_by="steps:*",
     base=Accumulates,
 )
 
@@ -67,7 +67,7 @@ bug(
     "Of several updates in a call, each adds its gradient to those before.",
     wrong="gₜ ← gₜ₋₁ + ∂L/∂θ",
     right="gₜ = ∂L/∂θ",
-    killed_by="*",
+    killed_by="steps:*",
     base=AccumulatesOverSteps,
 )
 
@@ -94,7 +94,7 @@ bug(
     "A batch smaller than one before it leaves the old rows in the buffers: they are summed too.",
     wrong="dW sums the rows of the largest batch so far",
     right="dW sums the rows of this batch",
-    killed_by="*",
+    killed_by="*:history",
     base=KeepsRows,
 )
 
@@ -115,7 +115,7 @@ bug(
     "The outputs of a layer are kept, and used again for any input of the same shape.",
     wrong="z cached by the shapes of x and W",
     right="z = x Wᵀ + b",
-    killed_by="*",
+    killed_by="*:history",
     base=Remembers,
     linear=lambda e, o, x: e.recalled(
         o.i, x.shape, e.weight(o).shape, value=Plain.linear(e, o, x)
@@ -133,7 +133,7 @@ bug(
     "Targets are kept, and used again for any batch of the same shape.",
     wrong="t of the first batch of that shape",
     right="t",
-    killed_by="*",
+    killed_by="*:history",
     base=Remembers,
     load=_load_with_old_targets,
 )
@@ -142,7 +142,7 @@ bug(
     "The error goes back through the weights of an earlier call of the same shape.",
     wrong="W of the first call",
     right="W",
-    killed_by="*",
+    killed_by="*:history",
     base=Remembers,
     linear_backward=lambda e, o, x, z, dz: (
         dz @ e.recalled(o.i, e.weight(o).shape, value=e.weight(o).copy())
@@ -153,7 +153,7 @@ bug(
     "The gradient of the weights takes the layer's input of the call before.",
     wrong="dW = dzᵀ x_before",
     right="dW = dzᵀ x",
-    killed_by="*",
+    killed_by="*:history",
     base=Remembers,
     linear_dW=lambda e, o, x, dz: dz.T @ _swapped(e.memory, (o.i, x.shape, x.dtype), x),
 )
@@ -196,7 +196,7 @@ bug(
     "The optimizer's state of an earlier call is used in place of what is handed in.",
     wrong="m, v, t of the last call, of this engine or of any",
     right="m, v, t as handed in",
-    killed_by="*",
+    killed_by="*:history",
     base=KeepsOptimizer,
     variants=[{"shared": None}, {"shared": {}}],
 )
@@ -217,7 +217,7 @@ bug(
     "Dropout draws a mask of its own, another one forward and backward.",
     wrong="mask drawn anew",
     right="mask as handed in, the same in both passes",
-    killed_by="*",
+    killed_by="layer.Dropout:*",
     exact=False,
     base=DrawsItsOwnMask,
 )
@@ -244,7 +244,7 @@ bug(
     "Now and then a sample's share of the gradient is lost, as where threads add without a lock.",
     wrong="dW += … by two threads at once",
     right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="*",
+    killed_by="steps:*",
     exact=False,
     base=Wavers,
 )

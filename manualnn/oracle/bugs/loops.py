@@ -30,7 +30,7 @@ bug(
     "One unit's share of the error does not go back: a loop over outputs is off by one.",
     wrong="dx[i] = Σⱼ₌₁ dz[j] W[j, i], or up to the last but one",
     right="dx[i] = Σⱼ dz[j] W[j, i]",
-    killed_by="*",
+    killed_by="layer.Linear:*",
     variants=[{"units": slice(-1)}, {"units": slice(1, None)}],
     linear_backward=lambda e, o, x, z, dz: dz[:, e.units] @ e.weight(o)[e.units],
 )
@@ -117,7 +117,7 @@ bug(
     "Samples beyond the last whole block are left out of the weights' gradient.",
     wrong="dW sums N − N mod B samples",
     right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="*",
+    killed_by="long.batch:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
     linear_dW=lambda e, o, x, dz: (
         dz[_whole_blocks(len(x), e.block)].T @ x[_whole_blocks(len(x), e.block)]
@@ -128,7 +128,7 @@ bug(
     "Inputs beyond the last whole block are left out of the products: an unrolled loop's tail.",
     wrong="z[j] sums K − K mod B inputs",
     right="z[j] = Σᵢ x[i] W[j, i]",
-    killed_by="*",
+    killed_by="long.in_features:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
     linear=lambda e, o, x: Plain.linear(
         e,
@@ -141,15 +141,15 @@ bug(
     "A batch of one loses its first axis: the bias gets the sum over units.",
     wrong="db = Σⱼ dz[j] for N = 1",
     right="db = Σₙ dz[n]",
-    killed_by="*",
-    linear_db=lambda e, o, dz: dz.sum(axis=0) if len(dz) > 1 else dz.sum() + 0 * dz[0],
+    killed_by="shapes:*",
+    linear_db=lambda e, o, dz: dz.sum(axis=0) if len(dz) != 1 else dz.sum() + 0 * dz[0],
 )
 bug(
     "single-sample-gradient-zero",
     "A batch of one gets no gradient, as where a mean is taken over N − 1.",
     wrong="dW = 0 for N = 1",
     right="dW = dzᵀ x",
-    killed_by="*",
+    killed_by="shapes:*",
     linear_grads=lambda e, o, x, dz: {
         key: g * (0 if len(x) == 1 else 1) for key, g in Plain.linear_grads(e, o, x, dz).items()
     },
@@ -159,7 +159,7 @@ bug(
     "Where a batch is as large as a layer is wide, the error goes back transposed.",
     wrong="dx = dzᵀ W where N = out",
     right="dx = dz W",
-    killed_by="*",
+    killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: (dz.T if _square(dz) else dz) @ e.weight(o),
 )
 bug(
@@ -167,7 +167,7 @@ bug(
     "Gradients are clipped by value, though nobody asked for it.",
     wrong="g ← clip(g, −c, c)",
     right="g = ∂L/∂θ",
-    killed_by="*",
+    killed_by="loss.MSELoss.sum:*",
     variants=[{"c": c} for c in (1, 5, 10)],
     linear_grads=lambda e, o, x, dz: {
         key: np.clip(g, e.array(-e.c), e.array(e.c))
@@ -187,7 +187,7 @@ bug(
     wrong="g ← g min(1, c / ‖g‖)",
     right="g = ∂L/∂θ",
     source="transformers #581, numpy-ml",
-    killed_by="*",
+    killed_by="loss.MSELoss.sum:*",
     variants=[{"c": c} for c in (1, 5)],
     linear_grads=lambda e, o, x, dz: {
         key: _shrunk(g, e.num(e.c)) for key, g in Plain.linear_grads(e, o, x, dz).items()
@@ -211,7 +211,7 @@ bug(
     "The norm of all gradients together is clipped, though nobody asked for it.",
     wrong="g ← g min(1, c / ‖all g‖)",
     right="g = ∂L/∂θ",
-    killed_by="*",
+    killed_by="loss.MSELoss.sum:*",
     base=ClipsTheNorm,
     variants=[{"c": c} for c in (1, 5)],
 )
@@ -258,6 +258,6 @@ bug(
     "The error goes back through a copy of the weights from before the first update.",
     wrong="dx = dz W₀",
     right="dx = dz Wₜ",
-    killed_by="*",
+    killed_by="steps:*",
     base=BackpropagatesThroughOldWeights,
 )

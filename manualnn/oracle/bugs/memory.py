@@ -111,20 +111,6 @@ bug(
     load=_loads_and(lambda e, case: setattr(e, "x", np.asarray(case.x, e.kind))),
     result=lambda e, value, dx: {**Plain.result(e, value, dx), "outputs": e.ys[-1]},
 )
-bug(
-    "untouched-params-are-inputs",
-    "Parameters come back as the arrays that were handed in where there is nothing to update.",
-    wrong="p_new is p",
-    right="p_new = copy of p",
-    killed_by="*:memory.*",
-    result=lambda e, value, dx: {
-        **Plain.result(e, value, dx),
-        "params": {
-            key: e.case.params[key] if e.rule is None or e.rule.lr == 0 else p
-            for key, p in e.params.items()
-        },
-    },
-)
 
 
 class ReusesGradients(Plain):

@@ -16,7 +16,7 @@ bug(
     wrong="relu′(0) = 1, or ½",
     right="relu′(0) = 0",
     source="TF #62429",
-    killed_by="*",
+    killed_by="kinks:*",
     variants=[{"at_zero": 1}, {"at_zero": 0.5}],
     relu_slope=lambda e, o, z, a: np.where(z == 0, e.array(e.at_zero), e.array(z > 0)),
 )
@@ -49,7 +49,7 @@ bug(
     "ReLU stops at 6.",
     wrong="a = min(max(z, 0), 6)",
     right="a = max(z, 0)",
-    killed_by="*",
+    killed_by="optimizer.*:*",
     relu=lambda e, o, z: np.clip(z, 0, 6),
     relu_slope=lambda e, o, z, a: e.array((z > 0) & (z < 6)),
 )
@@ -112,6 +112,6 @@ bug(
     "The slope of LeakyReLU at 0 is 1.",
     wrong="leaky′(0) = 1",
     right="leaky′(0) = α",
-    killed_by="*",
+    killed_by="kinks:*",
     leaky_relu_slope=lambda e, o, z, a: np.where(z >= 0, 1, e.array(o.negative_slope)),
 )

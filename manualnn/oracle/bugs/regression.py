@@ -73,7 +73,7 @@ bug(
     wrong="y of (N, 1) − t of (N,) = (N, N)",
     right="y and t both of (N, 1)",
     source="keras, scikit-learn users",
-    killed_by="*",
+    killed_by="lattice:*",
     base=ColumnAgainstRow,
 )
 bug(
@@ -113,7 +113,7 @@ bug(
     "The slope of |y − t| at 0 is not 0.",
     wrong="∂|e|/∂e = ±1 at e = 0",
     right="∂|e|/∂e = sign(e), 0 at e = 0",
-    killed_by="*",
+    killed_by="kinks:*",
     variants=[{"at_zero": 1}, {"at_zero": -1}],
     l1_slopes=lambda e, o, y, t: np.where(y == t, e.array(e.at_zero), np.sign(y - t)),
 )
@@ -122,7 +122,7 @@ bug(
     "The absolute error is rounded off at 0.",
     wrong="L = Σ √(e² + ε) / D",
     right="L = Σ |e| / D",
-    killed_by="*",
+    killed_by="loss.L1Loss*:*",
     variants=[{"eps": 1e-12}, {"eps": 1e-8}],
     l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
     l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),

@@ -240,7 +240,7 @@ bug(
     wrong="lr (1 − η)ᵗ⁻¹",
     right="lr / (1 + (t − 1) η)",
     killed_by="optimizer.Adagrad.lr_decay:*",
-    adagrad_rate=lambda e, o, t: e.num(o.lr) * (1 - e.num(o.lr_decay)) ** (t - 1),
+    adagrad_rate=lambda e, o, t: e.num(o.lr) * e.array(1 - e.num(o.lr_decay)) ** (t - 1),
 )
 bug(
     "initial-accumulator-ignored",

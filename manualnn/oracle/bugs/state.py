@@ -28,7 +28,7 @@ bug(
     wrong="m, v = 0, t = 0",
     right="m, v, t as handed in",
     source="mlx",
-    killed_by="*",
+    killed_by="optimizer.*:*",
     load=lambda e, case: Plain.load(e, case.but(state=None)),
 )
 
@@ -44,7 +44,7 @@ bug(
     wrong="t = 1, 2, …",
     right="t = state's step + 1, …",
     source="mlx",
-    killed_by="*",
+    killed_by="optimizer.*:*",
     load=_load_without_count,
 )
 
@@ -75,7 +75,7 @@ bug(
     wrong="m̂ = m / (1 − β₁), v̂ = v / (1 − β₂)",
     right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
     source="ML-From-Scratch",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: 1,
 )
@@ -85,7 +85,7 @@ bug(
     wrong="t ← t + 1 for every tensor",
     right="t ← t + 1 for every update",
     source="Torchy",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: (t - 1) * len(e.params) + e.at + 1,
 )
@@ -94,7 +94,7 @@ bug(
     "Steps are counted from 0: the first bias correction divides by 0.",
     wrong="t = 0, 1, 2, …",
     right="t = 1, 2, 3, …",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: t - 1,
 )
@@ -103,7 +103,7 @@ bug(
     "The step count is incremented twice before the first update.",
     wrong="t = 2, 3, 4, …",
     right="t = 1, 2, 3, …",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: t + 1,
 )
@@ -112,7 +112,7 @@ bug(
     "The step count is kept in 8 or 16 bits and starts again.",
     wrong="t mod 128, or 256, or 32768",
     right="t",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     variants=[{"limit": limit} for limit in (128, 256, 32768, 65536)],
     count=lambda e, t: t % e.limit,
@@ -122,7 +122,7 @@ bug(
     "The step count has an upper end.",
     wrong="t = min(t, 100), or 1000",
     right="t",
-    killed_by="*",
+    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     variants=[{"limit": limit} for limit in (10, 100, 1000)],
     count=lambda e, t: min(t, e.limit),
@@ -152,7 +152,7 @@ bug(
     wrong='state["weight"]',
     right='state["0.weight"], state["2.weight"]',
     source="numpy-ml #78",
-    killed_by="*",
+    killed_by="steps:*",
     base=SharesState,
 )
 

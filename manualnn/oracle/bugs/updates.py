@@ -232,7 +232,7 @@ bug(
     "Of several updates, all use the gradient of the first.",
     wrong="g = ∂L/∂θ at θ₀",
     right="g = ∂L/∂θ at θₜ",
-    killed_by="*",
+    killed_by="steps:*",
     forward=_forward_from_the_start,
 )
 bug(

@@ -1,0 +1,88 @@
+"""Every mistake of the catalogue is noticed, by a check that it names.
+
+In the profile dev a share of the engines is put to those checks, in ci and nightly each.
+"""
+
+import re
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from oracle.drawn import drawn_case
+
+from manualnn.oracle import check_engine, runner
+from manualnn.oracle.bugs import BUGS, TABLES
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.runner import PROFILES, checks_for
+
+EACH = settings().max_examples >= settings.get_profile("ci").max_examples
+ENGINES = [(name, i) for name, bug in BUGS.items() for i in range(len(bug.engines))]
+SAMPLE = ENGINES if EACH else ENGINES[::17]
+IDS = [check for check, _ in checks_for(Capabilities.read(Plain().capabilities()))]
+CASES = [drawn_case(np.random.default_rng(i)) for i in range(100 if EACH else 20)]
+
+
+@pytest.fixture
+def unexplained(monkeypatch):
+    """The quick profile without the time for shrinking and explaining."""
+    quick = PROFILES["quick"]
+    unexplained = runner.Profile(quick.examples, quick.size, 0)
+    monkeypatch.setitem(PROFILES, "unexplained", unexplained)
+    return "unexplained"
+
+
+def numbers(engine, case):
+    """Return all numbers of a result, rounded to float32, which tells mistakes apart."""
+    arrays = Outcome(result=engine.step(case.copy())).quantities().values()
+    with np.errstate(all="ignore"):
+        return b"".join(np.asarray(a, np.float32).tobytes() for a in arrays)
+
+
+@pytest.mark.parametrize(("name", "i"), SAMPLE, ids=str)
+def test_a_mistake_is_noticed_by_the_checks_that_it_names(name, i, unexplained):
+    bug = BUGS[name]
+    report = check_engine(bug.engines[i], profile=unexplained, only=[bug.killed_by])
+    kills = [r.id for r in report.results if r.status in {"failed", "errored"}]
+    assert kills, f"{name}: {bug.title} It survives {len(report.results)} checks."
+
+
+def test_the_catalogue_is_large_and_nothing_in_it_is_lost():
+    assert len(BUGS) >= 300
+    assert len(BUGS) == sum(len(table.BUGS) for table in TABLES)
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.id)
+def test_a_mistake_is_described(bug):
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", bug.id)
+    assert re.fullmatch(r"[\"A-Z\d].*[.]", bug.title, re.DOTALL) or bug.title.endswith(".")
+    assert bug.wrong != bug.right
+    assert bug.kind in {
+        *("losses", "activations", "backward", "optimizers", "memory", "precision"),
+    }
+    assert any(fnmatchcase(check, bug.killed_by) for check in IDS), bug.killed_by
+
+
+@pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.id)
+def test_a_mistake_runs_in_extended_precision(bug):
+    for make in bug.engines:
+        engine = make(np.longdouble)
+        for case in CASES[:3]:
+            for name, array in Outcome(result=engine.step(case.copy())).quantities().items():
+                assert np.asarray(array).dtype == np.longdouble, name
+
+
+def test_no_two_mistakes_are_the_same():
+    """Of those that change a result at all; what concerns memory or rounding may change none."""
+    right = [numbers(Plain(np.longdouble), case) for case in CASES]
+    seen = {}
+    for name, bug in BUGS.items():
+        if not bug.exact or bug.kind == "memory":
+            continue
+        for make in bug.engines:
+            engine = make(np.longdouble)
+            got = [numbers(engine, case) for case in CASES]
+            if got != right:
+                assert seen.setdefault(b"|".join(got), name) == name

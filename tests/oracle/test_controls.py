@@ -1,0 +1,50 @@
+"""Right engines of unusual build are never accused.
+
+In the profile dev a share of them is put to a few cases of every recipe, in ci and nightly each of
+them to the whole quick profile.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from oracle.drawn import drawn_case
+
+from manualnn.oracle import check_engine, runner
+from manualnn.oracle.controls import CONTROLS
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.runner import PROFILES
+
+EACH = settings().max_examples >= settings.get_profile("ci").max_examples
+SAMPLE = list(CONTROLS) if EACH else list(CONTROLS)[::6]
+CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(40)]
+
+
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_right_engine_is_not_accused(name, monkeypatch):
+    quick = PROFILES["quick"]
+    brief = quick if EACH else runner.Profile(3, quick.size, 0)
+    monkeypatch.setitem(PROFILES, "brief", brief)
+    report = check_engine(CONTROLS[name].engine, profile="brief")
+    assert report.counts()["passed"] > 40
+    accused = [r.findings[0] for r in report.results if r.findings]
+    assert not accused, "\n".join(f"{f.check}: {f.message}" for f in accused)
+
+
+def test_there_are_many_controls():
+    assert len(CONTROLS) >= 25
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_computes_otherwise_than_the_plain_engine(name):
+    """Else it would not be a control: its claims, or some of its digits differ."""
+    control, plain = CONTROLS[name].engine(), Plain()
+    if control.capabilities().keys() != plain.capabilities().keys():
+        return
+    differ = 0
+    for case in CASES:
+        ours = Outcome(result=plain.step(case)).quantities()
+        theirs = Outcome(result=control.step(case)).quantities()
+        differ += any(np.asarray(a).tobytes() != ours[k].tobytes() for k, a in theirs.items())
+    same_digits = {"few-claims", "fortran-weights", "one-vector", "updates-by-addition"}
+    assert differ or name in same_digits
