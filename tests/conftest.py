@@ -50,8 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the tests about this package where another engine is judged."""
-    others = config.getoption("--engine") and collection_path.name != ENGINE_TESTS
-    return True if others and collection_path.is_file() else None
+    ours = Path(__file__).parent in collection_path.parents
+    others = ours and collection_path.name != ENGINE_TESTS
+    return True if others and config.getoption("--engine") else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option

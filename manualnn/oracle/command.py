@@ -186,7 +186,8 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
     from manualnn.oracle.report_json import to_json
 
     replay.save(report, options["failures"])
-    click.echo(summary(report, paint))
+    counts = report.counts()
+    click.echo(("\n" if counts["failed"] or counts["errored"] else "") + summary(report, paint))
     writers: dict[str, Callable[[], str]] = {
         "json": lambda: json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n",
         "junit": lambda: to_junit(report, options["failures"]),
@@ -198,15 +199,17 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
 
 
 def _list(target: str | None, time_limit: float) -> None:
-    from manualnn.oracle.claims import Capabilities
+    from manualnn.oracle.claims import DTYPES, RETURNS, Capabilities
     from manualnn.oracle.engines import connect
     from manualnn.oracle.options import TABLES
     from manualnn.oracle.runner import checks_for
 
     if target is None:
-        claims = Capabilities.read(
-            {kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()}
-        )
+        everything: dict[str, Any] = {
+            kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()
+        }
+        everything |= {"dtypes": DTYPES, "returns": RETURNS, "max_steps": 1_000_000}
+        claims = Capabilities.read({**everything, "accepts_state": True, "empty_batch": True})
     else:
         with connect(target, time_limit=time_limit) as bench:
             claims = bench.capabilities
@@ -235,11 +238,10 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
     """Judge a kept failure again; return 1 if it still fails, and 0 if it passes now."""
     from dataclasses import replace
 
-    from manualnn.oracle.checks import rejudge
     from manualnn.oracle.diagnose import diagnose
     from manualnn.oracle.engines import connect
     from manualnn.oracle.live import paint
-    from manualnn.oracle.replay import load
+    from manualnn.oracle.replay import again, load
     from manualnn.oracle.report import Teller
     from manualnn.oracle.runner import checks_for
     from manualnn.oracle.wording import case_line, case_numbers, wrapped
@@ -256,7 +258,7 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
         sentences = dict(checks_for(bench.capabilities))
         teller = Teller(target, bench.capabilities.name, options["failures"], paint)
         for check_id in failure.checks:
-            finding = rejudge(bench, check_id, failure.case)
+            finding = again(bench, check_id, failure)
             if finding is not None:
                 code = 1
                 finding = replace(finding, diagnosis=diagnose(bench, finding))

@@ -17,7 +17,18 @@ from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.report import engine_name
 from manualnn.oracle.wording import entry_line
 
-NUMBERS = ("outputs", "loss", "grads", "input_grad", "params", "state", "numerical", "exact", "*")
+NUMBERS = (
+    "outputs",
+    "loss",
+    "grads",
+    "input_grad",
+    "params",
+    "state",
+    "numerical",
+    "exact",
+    "finite",
+    "*",
+)
 """Judgements of the numbers themselves; "*" stands for all of them."""
 GROUPS = {
     "layer": "Layers",

@@ -50,7 +50,7 @@ class Watch:
             expected = any(failure.matches(result.id) for failure in self.known)
             if result.status in FAILING and not expected and result.id not in self._told:
                 self._told.add(result.id)
-                self._print(self.teller.tell(result) + "\n")
+                self._print(self.teller.tell(result))
 
     def _print(self, text: str) -> None:
         if self._bar is not None:

@@ -30,8 +30,8 @@ Paint = Callable[[str, str], str]
 def text(report: Report, failures: str | None = None) -> str:
     """Return the whole report; with `failures`, each finding has the command that replays it."""
     teller = Teller(report.target, engine_name(report), failures)
-    blocks = [teller.tell(result) for result in report.results if result.status in FAILING]
-    return "\n\n".join([*blocks, summary(report)]) + "\n"
+    told = [teller.tell(result) for result in report.results if result.status in FAILING]
+    return "\n".join([*told, *([""] if told else []), summary(report)]) + "\n"
 
 
 def summary(report: Report, paint: Paint = lambda text, _: text) -> str:
@@ -39,7 +39,8 @@ def summary(report: Report, paint: Paint = lambda text, _: text) -> str:
     lines: list[str] = []
     for status in ("unexpected", "expected", "skipped", "not_claimed"):
         for reason, ids in _by_reason(report, status).items():
-            told = ", ".join(ids) + (f": {reason}" if reason else "")
+            names = ids if status in {"unexpected", "expected"} else _shortened(report, ids)
+            told = ", ".join(names) + (f": {reason}" if reason else "")
             lines += wrapped(told, status.replace("_", " "), indent=0)
     if lines:
         lines.append("")
@@ -49,22 +50,19 @@ def summary(report: Report, paint: Paint = lambda text, _: text) -> str:
         lines += wrapped(problem, "problem", indent=0)
     first, *rest = wrapped(verdict(report), "verdict", indent=0)
     kind = "bad" if report.exit_code else "good"
-    return "\n".join([*lines, *(paint(line, kind) for line in (first, *rest))])
+    lines += [paint(line, kind) for line in (first, *rest)]
+    for cause, checks in _causes(report).most_common():
+        lines += wrapped(f"{cause} ({counted(checks, 'check')})", "likely", indent=0)
+    return "\n".join(lines)
 
 
 def verdict(report: Report) -> str:
-    """Return in a sentence or two whether the engine is right, as far as it was judged."""
+    """Return in a sentence whether the engine is right, as far as it was judged."""
     name, counts = engine_name(report), report.counts()
     bad = counts["failed"] + counts["errored"]
     judged = bad + counts["passed"] + counts["expected"] + counts["unexpected"]
     if bad:
-        causes = Counter(
-            _cause(r.findings[0].diagnosis) if r.findings else "unknown"
-            for r in report.results
-            if r.status in FAILING
-        )
-        listing = "; ".join(f"{cause} ({counted(n, 'check')})" for cause, n in causes.most_common())
-        return f"{name} is wrong: {bad} of {counted(judged, 'check')} failed. Likely: {listing}."
+        return f"{name} is wrong: {bad} of {counted(judged, 'check')} failed."
     if counts["unexpected"]:
         return (
             f"{name} is better than expected: {counted(counts['unexpected'], 'expected failure')} "
@@ -103,13 +101,15 @@ class Teller:
             return "\n".join(wrapped(f"{self._head(result.id)}  {result.reason}", indent=0))
         finding = result.findings[0]
         family = _family(finding)
-        if family in self.told:
-            what = _briefly(finding)
-            like = "not diagnosed" if family == _UNDIAGNOSED else f"as {self.told[family]}"
-            line = f"{self._head(result.id)}  {like}: {what}"
+        if family in self.told and family != _UNDIAGNOSED:
+            line = f"{self._head(result.id)}  as {self.told[family]}"
             return "\n".join(wrapped(line, indent=0))
+        if family in self.told:
+            line = f"{self._head(result.id)}  not diagnosed: {_briefly(finding)}"
+            return "\n".join(wrapped(line, indent=0))
+        apart = "\n" if self.told else ""
         self.told[family] = result.id
-        return self.in_full(finding, result.sentence)
+        return apart + self.in_full(finding, result.sentence)
 
     def in_full(self, finding: Finding, sentence: str) -> str:
         """Return everything that is known of a finding."""
@@ -119,9 +119,9 @@ class Teller:
         lines += wrapped(case_line(finding.case), "minimal" if finding.minimal else "case")
         for numbers in case_numbers(finding.case):
             lines += wrapped(numbers, " ")
-        if finding.case.note:
+        if finding.case.note not in sentence:
             lines += wrapped(finding.case.note, "drawn for")
-        if finding.message:
+        if finding.message and not _repeats_an_entry(finding):
             lines += wrapped(_tail(finding.message), "message")
         for entry in finding.entries[:ENTRIES]:
             lines += wrapped(entry_line(entry))
@@ -175,6 +175,10 @@ def _family(finding: Finding) -> tuple[str, ...]:
     return ("unknown", diagnosis.first, diagnosis.ratio, diagnosis.when)
 
 
+def _repeats_an_entry(finding: Finding) -> bool:
+    return bool(finding.entries) and finding.message.startswith(finding.entries[0].quantity)
+
+
 def _briefly(finding: Finding) -> str:
     if finding.kind != "wrong" or not finding.entries:
         return _tail(finding.message, 1)
@@ -185,18 +189,50 @@ def _tail(message: str, lines: int = TRACE) -> str:
     return printable("\n".join(message.strip().splitlines()[-lines:]))
 
 
-def _cause(diagnosis: Diagnosis | None) -> str:
-    if diagnosis is None or not diagnosis.likely:
-        return "unknown"
-    return " or ".join(cause.title for cause in diagnosis.likely)
+def _causes(report: Report) -> Counter[str]:
+    """Return how many checks failed for each likely cause."""
+    found = (r.findings[0] if r.findings else None for r in report.results if r.status in FAILING)
+    return Counter(map(_cause, found))
+
+
+def _cause(finding: Finding | None) -> str:
+    if finding is not None and finding.kind != "wrong":
+        return f"not known, {finding.kind}"
+    diagnosis = finding and finding.diagnosis
+    if not diagnosis or not diagnosis.likely:
+        return "not known" if diagnosis else "not diagnosed"
+    return " Or: ".join(cause.title for cause in diagnosis.likely)
 
 
 def _by_reason(report: Report, status: str) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for result in report.results:
         if result.status == status:
-            reasons.setdefault(result.reason, []).append(result.id.removesuffix(":*"))
+            reasons.setdefault(result.reason, []).append(result.id)
     return reasons
+
+
+def _shortened(report: Report, ids: list[str]) -> list[str]:
+    """Return ids in fewer words: features not claimed at all by their name, others by judgement."""
+    claims = report.capabilities
+    claimed = {*claims.layers, *claims.losses, *claims.optimizers}
+    features: dict[str, None] = {}
+    judgements: dict[str, list[str]] = {}
+    for check in ids:
+        recipe, _, judgement = check.partition(":")
+        kind, _, feature = recipe.partition(".")
+        name = feature.partition(".")[0]
+        if judgement != "*":
+            judgements.setdefault(judgement, []).append(check)
+        elif kind in {"layer", "loss", "optimizer"}:
+            features[feature if name in claimed else name] = None
+        else:
+            features[recipe] = None
+    grouped = (
+        found[0] if len(found) == 1 else f"{name} in {counted(len(found), 'recipe')}"
+        for name, found in judgements.items()
+    )
+    return [*features, *grouped]
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str]]:
@@ -208,6 +244,6 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
     sharpness = ", ".join(f"{value:.1g} ({dtype})" for dtype, value in report.sharpness.items())
     yield "sharpness", f"median of bound/|value|: {sharpness or 'nothing was compared'}"
     yield " ", f"{report.undecided:.2%} of slopes at kinks undecided by rounding"
-    yield "truth", report.truth
+    yield "truth", report.truth.removeprefix("truth: ")
     for relaxation in report.capabilities.relaxations():
         yield "relaxed", relaxation

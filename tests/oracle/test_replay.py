@@ -1,14 +1,17 @@
 """A failure that is kept is the failure that was found."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from manualnn.oracle.case import Case
 from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import CheckResult, Finding, Report
-from manualnn.oracle.replay import ReplayError, load, save
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.replay import ReplayError, again, load, save
 
 
 def case(dtype="float64", x=0.1):
@@ -25,10 +28,12 @@ def case(dtype="float64", x=0.1):
     )
 
 
-def report(*findings):
+def report(*findings, calls=()):
     claims = Capabilities.read({"layers": ["Tanh"], "losses": ["CrossEntropyLoss"]})
     results = [
-        CheckResult(f"{i}:grads", "", "failed", 1, 0, [Finding(f"{i}:grads", made, (made,))])
+        CheckResult(
+            f"{i}:grads", "", "failed", 1, 0, [Finding(f"{i}:grads", made, calls or (made,))]
+        )
         for i, made in enumerate(findings)
     ]
     return Report("node engine.js", claims, "quick", 0, "longdouble", results)
@@ -52,6 +57,49 @@ def test_checks_that_fail_on_the_same_case_share_its_file(tmp_path):
     paths = save(report(case(), case(), case(x=2.0)), tmp_path)
     assert len(paths) == 2
     assert load(case().id, tmp_path).checks == ("0:grads", "1:grads")
+
+
+class Remembering(Plain):
+    """Its gradients are those of the case before."""
+
+    last = None
+
+    def step(self, case):
+        result = super().step(case)
+        self.last, grads = result["grads"], self.last or result["grads"]
+        return {**result, "grads": grads}
+
+
+def linear(weight):
+    return Case(
+        layers=({"type": "Linear", "in_features": 1, "out_features": 1, "bias": False},),
+        loss={"type": "MSELoss"},
+        params={"0.weight": np.array([[weight]])},
+        x=np.ones((2, 1)),
+        t=np.zeros((2, 1)),
+    )
+
+
+def test_a_failure_that_needs_the_calls_before_it_is_seen_again(tmp_path):
+    first, second = linear(3.0), linear(5.0)
+    made = report(second, calls=(first, second))
+    made.results[0].findings[0] = replace(made.results[0].findings[0], check="plain:grads")
+    save(made, tmp_path)
+    failure = load(second.id, tmp_path)
+    with connect(Remembering) as bench:
+        (entry,) = again(bench, "plain:grads", failure).entries
+        assert (entry.got, entry.expected) == (6.0, 10.0)
+        assert again(bench, "plain:grads", replace(failure, before=())) is None
+
+
+def test_a_case_that_the_engine_no_longer_takes_is_not_said_to_pass(tmp_path):
+    class Declining(Plain):
+        def step(self, case):  # noqa: ARG002
+            return {"skipped": "too small for me"}
+
+    save(report(linear(3.0)), tmp_path)
+    with connect(Declining) as bench, pytest.raises(ReplayError, match="too small for me"):
+        again(bench, "plain:grads", load(linear(3.0).id, tmp_path))
 
 
 def test_nothing_is_made_where_nothing_failed(tmp_path):
@@ -78,4 +126,4 @@ def test_a_file_that_is_no_failure_is_named(content, tmp_path):
 def test_a_kept_failure_is_plain_json(tmp_path):
     (path,) = save(report(case()), tmp_path)
     content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert content.keys() == {"checks", "target", "case"}
+    assert content.keys() == {"checks", "target", "case", "before"}

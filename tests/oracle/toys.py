@@ -33,13 +33,10 @@ class Picky(Right):
 
 
 class Interrupted(MeanBias):
-    """Its user presses Ctrl-C after a while."""
-
-    calls = 0
+    """Its user presses Ctrl-C when the losses are done."""
 
     def step(self, case):
-        Interrupted.calls += 1
-        if Interrupted.calls > 3000:
+        if case.recipe.startswith("layer."):
             raise KeyboardInterrupt
         return super().step(case)
 
