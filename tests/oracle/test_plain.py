@@ -1,0 +1,119 @@
+"""The plain engine is right: within the truth's bounds, in each dtype and in extended precision."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from oracle.drawn import drawn_case
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.options import LOSSES, OPTIMIZERS, TABLES
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.plain_lines import METHODS
+from manualnn.oracle.truth import truth
+
+SEEDS = range(settings().max_examples)
+
+
+def quantities(engine, case):
+    return Outcome(result=engine.step(case)).quantities()
+
+
+def errors(engine, case):
+    """Yield, of every quantity, |computed − truth| and its bound, where there is a finite one."""
+    got = quantities(engine, case)
+    expected = truth(case).quantities()
+    assert got.keys() == expected.keys()
+    for name, near in expected.items():
+        array = np.asarray(got[name])
+        assert array.shape == np.shape(near.v), name
+        judged = np.isfinite(near.e) & np.isfinite(near.v)
+        with np.errstate(all="ignore"):
+            error = np.abs(array.astype(np.longdouble) - near.v)
+        yield name, error[judged], (near.e * near.kind.slack)[judged]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_within_the_bounds(loss, dtype):
+    for seed in SEEDS:
+        case = drawn_case(np.random.default_rng(seed), loss=loss, dtype=dtype)
+        for name, error, bound in errors(Plain(), case):
+            assert (error <= bound).all(), (seed, name)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_is_within_the_bounds(optimizer, dtype):
+    for seed in SEEDS:
+        case = drawn_case(np.random.default_rng(seed), optimizer=optimizer, dtype=dtype)
+        for name, error, bound in errors(Plain(), case):
+            assert (error <= bound).all(), (seed, name)
+
+
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant < 63, reason="longdouble is no wider than float64 here"
+)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_extended_precision_is_500_times_nearer(loss):
+    """Its unit roundoff is 2⁻¹¹ of float64's, and so are its errors but for the truth's own."""
+    for seed in SEEDS:
+        case = drawn_case(np.random.default_rng(seed), loss=loss, dtype="float64")
+        for name, error, bound in errors(Plain(np.longdouble), case):
+            assert (error <= bound / 500).all(), (seed, name)
+
+
+def test_results_have_the_dtype_of_the_case_or_the_one_asked_for():
+    case = drawn_case(np.random.default_rng(0), dtype="float32")
+    for engine, dtype in ((Plain(), np.float32), (Plain(np.longdouble), np.longdouble)):
+        for name, array in quantities(engine, case).items():
+            assert np.asarray(array).dtype == dtype, name
+
+
+def test_nothing_is_remembered():
+    rng = np.random.default_rng(0)
+    one, other = drawn_case(rng, loss="MSELoss"), drawn_case(rng, loss="MSELoss")
+    engine = Plain()
+    before = quantities(engine, one)
+    engine.step(other)
+    for name, array in quantities(engine, one).items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name, strict=True)
+
+
+def test_inputs_are_not_written_to_and_not_handed_out():
+    for seed in range(20):
+        case = drawn_case(np.random.default_rng(seed))
+        kept = case.copy()
+        results = quantities(Plain(), case).values()
+        for (name, array), old in zip(case.arrays().items(), kept.arrays().values(), strict=True):
+            np.testing.assert_array_equal(array, old, err_msg=name, strict=True)
+            assert not any(np.shares_memory(array, r) for r in results), name
+
+
+def test_a_step_by_hand():
+    """z = 3·2 + 1 = 7, L = (7 − 5)² = 4, dz = 4, dW = 12, db = 4, dx = 8; lr ¼."""
+    case = Case(
+        layers=({"type": "Linear", "in_features": 1, "out_features": 1},),
+        loss={"type": "MSELoss"},
+        params={"0.weight": np.array([[2.0]]), "0.bias": np.array([1.0])},
+        x=np.array([[3.0]]),
+        t=np.array([[5.0]]),
+        optimizer={"type": "SGD", "lr": 0.25},
+    )
+    assert {k: np.asarray(v).item() for k, v in quantities(Plain(), case).items()} == {
+        "outputs": 7.0,
+        "loss": 4.0,
+        "grads.0.weight": 12.0,
+        "grads.0.bias": 4.0,
+        "input_grad": 8.0,
+        "params.0.weight": -1.0,
+        "params.0.bias": 0.0,
+    }
+
+
+def test_it_claims_everything_and_has_a_method_for_it():
+    claims = Capabilities.read(Plain().capabilities())
+    for kind, table in TABLES.items():
+        assert getattr(claims, kind).keys() == table.keys()
+        assert table.keys() <= METHODS.keys()
