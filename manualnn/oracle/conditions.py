@@ -174,6 +174,7 @@ def _of_steps(asks: Asks, case: Case, claims: Capabilities, sizes: Sequence[int]
         single = case.but(steps=1)
         after = {s: stated(single, s) for s in STEPS}
         told = {s: _ever(asks, changed, sizes, SEEDS[:1]) for s, changed in after.items()}
+        _refine(told, lambda s: _ever(asks, stated(single, s), sizes, SEEDS[:1]))
         return _in_words("state['step']", told, {})
     counts = range(1, min(claims.max_steps, 12) + 1)
     told = {s: _ever(asks, case.but(steps=s), sizes, SEEDS[:1]) for s in counts}

@@ -23,30 +23,35 @@ from manualnn.oracle.cuts import valid
 from manualnn.oracle.engines import Bench, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.hypotheses import surviving
+from manualnn.oracle.observations import Observation, observed
 from manualnn.oracle.ratios import precision, related, told
 from manualnn.oracle.scopes import scope_of
-from manualnn.oracle.trials import Trial, observed
-from manualnn.oracle.variations import admitted, far, near, sequences
+from manualnn.oracle.variations import admitted, far, near
 
+UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
+AGAIN = 3
+"""So often a case is asked again, to see that it has one answer."""
 MOST = 3
 """So many causes are named at most."""
-LONGEST = 8
-"""Of a finding of more calls, the last ones are enough."""
 
 
 def diagnose(bench: Bench, finding: Finding, *, seconds: float = 2.0) -> Diagnosis:
     """Return what can be said of a finding within about that time."""
     deadline = time.monotonic() + seconds
     try:
-        own = None if finding.kind != "wrong" else _own(bench, finding)
+        own = None if finding.kind != "wrong" else _own(bench, finding, deadline)
+        if own is None and finding.kind == "wrong" and _is_about_numbers(finding):
+            return Diagnosis(finding.entries[0].quantity, UNSTEADY)
         if own is None:
             return _of_behaviour(bench, finding, deadline)
+        if not _steady(bench, own):
+            return Diagnosis(scope_of(own)[0], UNSTEADY)
         return _of_numbers(bench, own, deadline)
     except EngineError as error:
         return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
 
 
-def _of_numbers(bench: Bench, own: Trial, deadline: float) -> Diagnosis:
+def _of_numbers(bench: Bench, own: Observation, deadline: float) -> Diagnosis:
     trials = [own, *_trials(bench, own, deadline)]
     failing = [trial for trial in trials if trial.fails]
     telling = next((t for t in failing[1:] if len(t.calls) == len(own.calls)), own)
@@ -78,7 +83,7 @@ def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
     return Diagnosis(first, scope, when=when, likely=likely)
 
 
-def _own(bench: Bench, finding: Finding) -> Trial | None:
+def _own(bench: Bench, finding: Finding, deadline: float) -> Observation | None:
     """Return the finding once more: the first wrong call, with no more before it than needed.
 
     None where no number is wrong.
@@ -88,24 +93,50 @@ def _own(bench: Bench, finding: Finding) -> Trial | None:
     if trial is None:
         return None
     for i, case in enumerate(calls):
-        part = Trial(calls[: i + 1], trial.outcomes[: i + 1], trial.truths[: i + 1])
+        part = Observation(calls[: i + 1], trial.outcomes[: i + 1], trial.truths[: i + 1])
         if part.fails:
             alone = observed(bench, [case])
             if alone is not None and alone.fails:
                 return alone
-            short = observed(bench, part.calls[-LONGEST:])
-            return short if short is not None and short.fails else part
+            return _shortest(bench, part, deadline)
     return None
 
 
-def _trials(bench: Bench, own: Trial, deadline: float) -> Iterator[Trial]:
+def _is_about_numbers(finding: Finding) -> bool:
+    """Whether it says that the answer to a case is not the truth."""
+    judgement = finding.check.rpartition(":")[2]
+    return judgement in {entry.quantity.partition(".")[0] for entry in finding.entries}
+
+
+def _steady(bench: Bench, seen: Observation) -> bool:
+    """Whether the same calls have the same answers, a few times more."""
+    for _ in range(AGAIN):
+        again = observed(bench, seen.calls)
+        if again is None or again.got.keys() != seen.got.keys():
+            return False
+        if any(a.tobytes() != again.got[name].tobytes() for name, a in seen.got.items()):
+            return False
+    return True
+
+
+def _shortest(bench: Bench, seen: Observation, deadline: float) -> Observation:
+    """Return the same failure after one call, if that is enough: the last of the same dtype first.
+
+    Hypotheses run in longdouble, where calls in several dtypes are not kept apart.
+    """
+    *earlier, case = seen.calls
+    for before in sorted(earlier[::-1], key=lambda other: other.dtype != case.dtype):
+        pair = observed(bench, [before, case])
+        if pair is not None and pair.fails:
+            return pair
+        if time.monotonic() > deadline:
+            break
+    return seen
+
+
+def _trials(bench: Bench, own: Observation, deadline: float) -> Iterator[Observation]:
     """Yield what the engine answers to cases near its own."""
-    claims = bench.capabilities
-    if len(own.calls) > 1:
-        rows = [c for c in sequences(own.calls) if len(list(admitted(c, claims))) == len(c)]
-    else:
-        rows = [(case,) for case in admitted(near(own.case), claims)]
-    for calls in rows:
+    for calls in admitted(near(own.calls), bench.capabilities):
         if time.monotonic() > deadline:
             return
         trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
@@ -114,7 +145,7 @@ def _trials(bench: Bench, own: Trial, deadline: float) -> Iterator[Trial]:
 
 
 def _likely(
-    bench: Bench, own: Trial, trials: Sequence[Trial], deadline: float
+    bench: Bench, own: Observation, trials: Sequence[Observation], deadline: float
 ) -> tuple[Cause, ...]:
     """Return the known mistakes that give all answers of these trials, and of more if need be."""
     # What is wrong everywhere contradicts most hypotheses at once.
@@ -122,14 +153,13 @@ def _likely(
     bugs: Sequence[Bug] = list(BUGS.values())
     for trial in [*hardest[:1], own, *hardest[1:]]:
         bugs = surviving(bugs, [trial], deadline)
-    if len(bugs) > 1 and len(own.calls) == 1:
-        for case in admitted(far(own.case, bench.capabilities), bench.capabilities):
-            more = observed(bench, [case], fresh=bench.in_process)
-            # A case that none of them explains tells of another mistake.
-            if more is not None:
-                bugs = surviving(bugs, [more], deadline) or bugs
-            if len(bugs) == 1 or time.monotonic() > deadline:
-                break
+    for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
+        if len(bugs) < 2 or time.monotonic() > deadline:
+            break
+        more = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
+        # A trial that none of them explains tells of another mistake.
+        if more is not None:
+            bugs = surviving(bugs, [more], deadline) or bugs
     return tuple(_cause(bug) for bug in bugs[:MOST])
 
 
@@ -155,7 +185,7 @@ def _look(finding: Finding) -> tuple[object, ...]:
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _when(bench: Bench, own: Trial, deadline: float) -> str:
+def _when(bench: Bench, own: Observation, deadline: float) -> str:
     def asks_all(calls: Sequence[Case]) -> bool | None:
         refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
         if refused or time.monotonic() > deadline:

@@ -8,7 +8,8 @@ A hypothesis runs in longdouble, so that its numbers are what the mistake amount
 rounding. It has to give every number that the engine returned, in every call: the right ones, and
 the wrong ones to three digits of what is wrong about them. The engine rounds in another formula
 than the right one, of which the bounds are: they are taken relative to the hypothesis' own numbers
-and FACTOR times as wide. A trial that the engine passes, a hypothesis has to pass.
+and FACTOR times as wide; or FACTOR times what the hypothesis itself loses in the case's dtype. A
+trial that the engine passes, a hypothesis has to pass.
 
 Where a result is not finite, longdouble may well be: the hypothesis then runs in the case's dtype.
 """
@@ -23,7 +24,7 @@ from manualnn.oracle.bugs.catalogue import Bug
 from manualnn.oracle.case import Array
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.near import Near
-from manualnn.oracle.trials import Trial, bounds, ordered, values
+from manualnn.oracle.observations import Observation, bounds, ordered, values
 
 FACTOR = 4
 """For a wrong formula may take a few roundings more than the right one: twice the number, and
@@ -34,7 +35,7 @@ BITS = 3
 """By how many powers of two the errors of two engines of the same precision may differ."""
 
 
-def surviving(bugs: Iterable[Bug], trials: Sequence[Trial], deadline: float) -> list[Bug]:
+def surviving(bugs: Iterable[Bug], trials: Sequence[Observation], deadline: float) -> list[Bug]:
     """Return the bugs that reproduce all trials; none if there was no time to ask them all."""
     kept = []
     for bug in bugs:
@@ -46,7 +47,7 @@ def surviving(bugs: Iterable[Bug], trials: Sequence[Trial], deadline: float) -> 
     return kept
 
 
-def reproduces(factory: Any, trial: Trial) -> bool:
+def reproduces(factory: Any, trial: Observation) -> bool:
     """Return whether a hypothesis gives all numbers of all calls of a trial."""
     finite = all(
         np.isfinite(array).all()
@@ -56,17 +57,24 @@ def reproduces(factory: Any, trial: Trial) -> bool:
     answers = _answers(factory, np.longdouble if finite else None, trial)
     if answers is None:
         return False
-    for outcome, truth, answer in zip(trial.outcomes, trial.truths, answers, strict=True):
+    rounded: list[dict[str, Array]] | None = None
+    for i, (outcome, truth) in enumerate(zip(trial.outcomes, trial.truths, strict=True)):
         expected = truth.quantities()
-        got = ordered(outcome.quantities(), expected)
-        if not got.keys() <= answer.keys():
-            return False
-        if not all(_agrees(got[name], answer[name], expected[name]) for name in got):
-            return False
+        for name, got in ordered(outcome.quantities(), expected).items():
+            h = answers[i].get(name)
+            if h is None or h.shape != got.shape:
+                return False
+            if _agrees(got, h, expected[name]):
+                continue
+            if not _alike(got, h, expected[name].kind.u):
+                return False
+            rounded = rounded or _answers(factory, None, trial) or answers
+            if not _agrees(got, h, expected[name], rounded[i].get(name, h)):
+                return False
     return True
 
 
-def resembles(factory: Any, trial: Trial) -> bool:
+def resembles(factory: Any, trial: Observation) -> bool:
     """Return whether a hypothesis, in the case's dtype, errs where the engine does, and as far."""
     answers = _answers(factory, None, trial)
     if answers is None:
@@ -85,7 +93,7 @@ def resembles(factory: Any, trial: Trial) -> bool:
     return True
 
 
-def _answers(factory: Any, dtype: Any, trial: Trial) -> list[dict[str, Array]] | None:
+def _answers(factory: Any, dtype: Any, trial: Observation) -> list[dict[str, Array]] | None:
     """Return what a new engine makes of the calls; None where it makes nothing of them."""
     answers = []
     try:
@@ -98,10 +106,12 @@ def _answers(factory: Any, dtype: Any, trial: Trial) -> list[dict[str, Array]] |
     return answers
 
 
-def _agrees(got: Array, hypothesis: Array, near: Near) -> bool:
-    if np.shape(got) != np.shape(hypothesis):
-        return False
-    got, h = np.asarray(got, np.longdouble), np.asarray(hypothesis, np.longdouble)
+def _agrees(got: Array, h: Array, near: Near, rounded: Array | None = None) -> bool:
+    """Return whether the engine got what the hypothesis gives.
+
+    `rounded` is the same in the case's dtype, to see how much this hypothesis rounds.
+    """
+    got, h = np.asarray(got, np.longdouble), np.asarray(h, np.longdouble)
     v, e = values(near), bounds(near)
     with np.errstate(all="ignore"):
         if not _same_where_not_finite(got, h):
@@ -109,15 +119,23 @@ def _agrees(got: Array, hypothesis: Array, near: Near) -> bool:
         usable = np.isfinite(e) & np.isfinite(got)
         if not usable.any():
             return True
+        own = 0 if rounded is None else np.abs(rounded - h)[usable].max()
         got, h, v, e = got[usable], h[usable], v[usable], e[usable]
         size, unit = np.abs(h), 8 * near.kind.u
         ordinary = e.max() / max(np.abs(v).max(), near.kind.tiny) + unit
         relative = np.where(v != 0, np.minimum(e / np.abs(v), ordinary), ordinary)
-        tight = FACTOR * (np.maximum(e, relative * size) + unit * size)
-        loose = FACTOR * ordinary * size.max()
+        tight = FACTOR * np.maximum(np.maximum(e, relative * size) + unit * size, own)
+        loose = FACTOR * max(ordinary * size.max(), own)
         explained = np.minimum(EXPLAINED * np.abs(got - v), loose)
         allowed = np.where(np.abs(got - v) > e, np.maximum(tight, explained), tight)
         return bool(np.all(np.abs(got - h) <= allowed))
+
+
+def _alike(got: Array, h: Array, u: float) -> bool:
+    """Whether the largest difference may still be one of rounding."""
+    with np.errstate(all="ignore"):
+        distance = np.abs(np.asarray(got, np.longdouble) - h)
+        return bool(np.nanmax(distance, initial=0) <= u**0.5 * np.nanmax(np.abs(h), initial=0))
 
 
 def _same_where_not_finite(got: Array, h: Array) -> bool:

@@ -18,8 +18,8 @@ import numpy as np
 
 from manualnn.oracle.case import Array, Case
 from manualnn.oracle.near import Precision
+from manualnn.oracle.observations import Observation, bounds, values
 from manualnn.oracle.options import described
-from manualnn.oracle.trials import Trial, bounds, values
 from manualnn.oracle.truth import truth
 
 MOST_NAMES = 3
@@ -36,7 +36,7 @@ class Relation:
     """Of the update of a parameter, in place of the parameter."""
 
 
-def related(trial: Trial, name: str) -> Relation | None:
+def related(trial: Observation, name: str) -> Relation | None:
     """Return the constant that makes the truth, or something else, into what the engine got."""
     near = trial.expected[name]
     got, v, e = np.asarray(trial.got[name], np.longdouble), values(near), bounds(near)
@@ -74,7 +74,7 @@ def told(relations: Sequence[Relation | None]) -> str:
     return f"{what} = {c} × {right}" + (f"; {c} is {called}" if called and called != c else "")
 
 
-def precision(trial: Trial) -> str:
+def precision(trial: Observation) -> str:
     """Return that a float64 engine's numbers are as good as float32's; empty if they are not."""
     case = trial.case
     if case.dtype != "float64":
@@ -173,7 +173,9 @@ def _is(constant: float, factor: np.longdouble, v: Array, e: Array) -> bool:
     return abs(constant - float(factor)) <= 4 * (sharp + 2**-52) * size
 
 
-def _summand(trial: Trial, name: str, rest: Array, e: Array, usable: Array) -> Relation | None:
+def _summand(
+    trial: Observation, name: str, rest: Array, e: Array, usable: Array
+) -> Relation | None:
     """Return what the difference is a multiple of: parameters, state, an earlier answer."""
     kind, _, key = name.partition(".")
     key = key if kind != "state" else key.partition(".")[2]

@@ -10,15 +10,15 @@ own, so only the first is described closely.
 import numpy as np
 
 from manualnn.oracle.case import Array, Case
+from manualnn.oracle.observations import Observation, values
 from manualnn.oracle.options import described
-from manualnn.oracle.trials import Trial, values
 from manualnn.oracle.truth import truth
 
 CURVED = {"Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Softplus"}
 """Layers that take every entry by itself."""
 
 
-def scope_of(trial: Trial) -> tuple[str, str]:
+def scope_of(trial: Observation) -> tuple[str, str]:
     """Return the first wrong quantity, and what can be said of where the mistake is."""
     bad = trial.bad
     if not bad:
@@ -37,7 +37,7 @@ def scope_of(trial: Trial) -> tuple[str, str]:
     return first, f"{whole}; {_where(trial, first, bad)}"
 
 
-def entries_of(trial: Trial, name: str) -> str:
+def entries_of(trial: Observation, name: str) -> str:
     """Return which entries of a quantity are wrong, such as "only the last row"."""
     mask, near = trial.wrong[name], trial.expected[name]
     compared = np.asarray(near.bounded)
@@ -99,7 +99,7 @@ def _lines(lines: Array, what: str) -> str:
     return f"{plural} {', '.join(map(str, chosen))}"
 
 
-def _by_input(trial: Trial, name: str, mask: Array, compared: Array) -> str:
+def _by_input(trial: Observation, name: str, mask: Array, compared: Array) -> str:
     """Return the sign of z, where it decides what is wrong; empty where it does not."""
     layers = trial.case.layers
     if name == "input_grad" and layers and layers[0]["type"] in CURVED:
@@ -137,7 +137,7 @@ def _follows(name: str, first: str) -> bool:
     return at > of and first != "loss"
 
 
-def _where(trial: Trial, first: str, bad: list[str]) -> str:
+def _where(trial: Observation, first: str, bad: list[str]) -> str:
     """Return what the right quantities say of where the mistake is."""
     good = [name for name in trial.got if name not in bad]
     kind = first.partition(".")[0]
@@ -166,12 +166,13 @@ def _where(trial: Trial, first: str, bad: list[str]) -> str:
     return f"{forward}{right}the mistake is in the update of {rule}"
 
 
-def _backward(trial: Trial, first: str, bad: list[str], good: list[str]) -> str:
+def _backward(trial: Observation, first: str, bad: list[str], good: list[str]) -> str:
     """Return between which layers the backward pass goes wrong."""
     if first == "input_grad":
         if any(name.startswith("grads.") for name in good):
             return "every gradient of a parameter is right: only the input gradient is wrong"
-        return f"the mistake is in the backward pass of {_kinds(trial.case, 0, None)}"
+        kinds = _kinds(trial.case, 0, None)
+        return f"the mistake is in the backward pass{kinds and f' of {kinds}, or of the loss'}"
     _, layer, name = first.split(".")
     here = [n for n in trial.got if n.startswith(f"grads.{layer}.")]
     later = [n for n in good if n.startswith("grads.") and int(n.split(".")[1]) > int(layer)]

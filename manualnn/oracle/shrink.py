@@ -1,6 +1,7 @@
 """The smallest case that still fails: the fewest layers, samples and columns, the simplest numbers.
 
     shrink(case, fails, seconds=2.0)      fails(case) says whether a smaller case still shows it
+    same_failure(found, finding)          whether two findings are of one failure, for `fails`
 
 Greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a generator: it
 proposes smaller cases one after another, is told of each whether it still fails, and goes on from
@@ -17,8 +18,12 @@ import numpy as np
 
 from manualnn.oracle.case import Array, Case
 from manualnn.oracle.cuts import columns, rows, segments, valid, without
+from manualnn.oracle.findings import Finding
 from manualnn.oracle.options import TABLES
 from manualnn.oracle.simpler import simplified, simplified_whole
+
+MATERIAL = 2**10
+"""In units of eps: what has accumulated in ordinary small cases is below."""
 
 Move = Generator[Case | None, bool, None]
 
@@ -49,6 +54,23 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -
                 if still and candidate is not None:
                     best, moved = candidate, True
     return best
+
+
+def same_failure(found: Finding | None, finding: Finding) -> bool:
+    """Return whether what is found in a smaller case is the failure that was looked for.
+
+    It is of the same kind; and an error that rounding cannot explain has not become one that it
+    can, as where everything cancels and 10⁻¹⁶ stands in place of an exact 0.
+    """
+    if found is None or found.kind != finding.kind:
+        return False
+    return _is_material(found) or not _is_material(finding)
+
+
+def _is_material(finding: Finding) -> bool:
+    """Whether there is an error far larger than the rounding of numbers around 1."""
+    least = MATERIAL * float(np.finfo(finding.case.dtype).eps)
+    return any(not abs(entry.got - entry.expected) <= least for entry in finding.entries)
 
 
 def _steps(case: Case) -> Move:

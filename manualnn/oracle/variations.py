@@ -1,7 +1,7 @@
 """Cases like a given one, with other numbers, sizes and options: what a diagnosis asks for.
 
     generic(case, seed, n=…, widths=…)     the same network, loss and rule with ordinary numbers
-    near(case)                             other numbers and sizes, the parts as they are
+    near(calls)                            other numbers and sizes, the parts as they are
     sequences(calls)                       the same for calls in a row
     stated(case, step)                     after so many updates
     far(case, claims)                      deeper, other options, more steps, hard numbers
@@ -22,14 +22,22 @@ from manualnn.oracle.cuts import segments, valid
 from manualnn.oracle.options import TABLES, described, kept
 
 
-def admitted(cases: Iterable[Case | None], claims: Capabilities) -> Iterator[Case]:
-    """Yield the cases that the engine claims, and that have a truth."""
-    for case in cases:
-        if case is not None and claims.refuses(case) is None and valid(case):
-            yield case
+def admitted(rows: Iterable[tuple[Case, ...]], claims: Capabilities) -> Iterator[tuple[Case, ...]]:
+    """Yield the calls of which the engine claims every case, and each has a truth."""
+    for calls in rows:
+        if all(claims.refuses(case) is None and valid(case) for case in calls):
+            yield calls
 
 
-def near(case: Case) -> Iterator[Case]:
+def near(calls: Sequence[Case]) -> Iterator[tuple[Case, ...]]:
+    """Yield calls of the same parts, with other numbers and sizes."""
+    if len(calls) > 1:
+        yield from sequences(calls)
+    else:
+        yield from ((case,) for case in _near(calls[0]))
+
+
+def _near(case: Case) -> Iterator[Case]:
     """Yield cases of the same parts: generic sizes first, then the case's own, then equal ones."""
     wide, own = apart(case), [case.widths[run[0]] for run in segments(case)]
     yield generic(case, 1, n=5, widths=wide)
@@ -41,20 +49,31 @@ def near(case: Case) -> Iterator[Case]:
         yield _other_rate(generic(case, 6, n=6, widths=wide))
 
 
-def far(case: Case, claims: Capabilities) -> Iterator[Case]:
-    """Yield cases that share only what is at issue: they tell apart what `near` does not."""
+def far(case: Case, claims: Capabilities) -> Iterator[tuple[Case, ...]]:
+    """Yield calls that share only what is at issue: they tell apart what `near` does not."""
     base = generic(case, 11, n=5, widths=apart(case))
+    for other in _variants(base, claims):
+        if other is not None:
+            yield (other,)
+    yield from sequences((base,))
+
+
+def _variants(base: Case, claims: Capabilities) -> Iterator[Case | None]:
     for scale in (6.0, 60.0, 600.0, 1e-4):
         yield base.map(lambda name, a, scale=scale: a * scale if name == "x" else a)
+    yield base.map(lambda name, a: (a.T * 200.0 ** np.arange(-1, 4)).T if name == "x" else a)
     yield base.map(_on_the_lattice)
-    deeper = _deeper(base, claims)
-    if deeper is not None:
-        yield deeper
+    yield _deeper(base, claims)
     yield from _other_losses(base)
     if base.optimizer is not None:
         yield from _other_rules(base)
-    yield generic(case, 12, n=70, widths=apart(case))
-    yield generic(case, 13, n=4, widths=[300, *apart(case)[1:]])
+        for rule in claims.optimizers:
+            shared = {k: v for k, v in base.optimizer.items() if k in TABLES["optimizers"][rule]}
+            other = base.but(optimizer={**shared, "type": rule, "lr": 0.01}, state=None)
+            yield from (other, other.but(steps=3))
+    yield generic(base, 12, n=70, widths=apart(base))
+    yield generic(base, 13, n=4, widths=[300, *apart(base)[1:]])
+    yield generic(base, 15, n=6, widths=[4] * len(segments(base)))
 
 
 def apart(case: Case) -> list[int]:

@@ -23,7 +23,7 @@ from manualnn.oracle.truth import Expected, truth
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class Observation:
     """Calls in order, the answers to them, and the truth of each."""
 
     calls: tuple[Case, ...]
@@ -61,7 +61,7 @@ class Trial:
         return bool(self.bad)
 
 
-def observed(bench: Bench, calls: Sequence[Case], *, fresh: bool = True) -> Trial | None:
+def observed(bench: Bench, calls: Sequence[Case], *, fresh: bool = True) -> Observation | None:
     """Return a trial of these calls; None where one of them has no answer."""
     if fresh:
         bench.fresh()
@@ -71,7 +71,7 @@ def observed(bench: Bench, calls: Sequence[Case], *, fresh: bool = True) -> Tria
         if outcomes[-1].result is None:
             return None
         truths.append(truth(case, Precision.of(case.dtype, bench.capabilities)))
-    return Trial(tuple(calls), tuple(outcomes), tuple(truths))
+    return Observation(tuple(calls), tuple(outcomes), tuple(truths))
 
 
 def fails(bench: Bench, case: Case, *, fresh: bool = False) -> bool | None:
