@@ -24,14 +24,19 @@ State = dict[str, Near]
 
 def _complement(kind: Precision, beta: float) -> Near:
     """Return 1 − β, which loses what β loses by being rounded."""
-    return Near(1 - kind.wide.array(beta), np.asarray(kind.u if beta else 0.0), kind)
+    return kind.number(1) - kind.number(beta)
 
 
 def _correction(kind: Precision, beta: float, t: int) -> Near:
-    """Return 1 − βᵗ, which loses what βᵗ and 1 have in common."""
+    """Return 1 − βᵗ, which loses what βᵗ and 1 have in common.
+
+    βᵗ is β, a power (wrong by a unit in the last place, 2u) or the product of t − 1 roundings.
+    """
+    base = kind.number(beta)
     power = kind.wide.array(kind.wide.number(beta) ** t)
-    lost = kind.u * (1 + float(power) * (t + kind.ulps))
-    return Near(1 - power, np.asarray(lost), kind)
+    share = t * float(base.e) / beta if beta else 0.0
+    lost = kind.size(power) * (share + (kind.gamma(max(t - 1, 2)) if t > 1 else 0.0))
+    return kind.number(1) - Near(power, lost, kind)
 
 
 def _blend(old: Near, new: Near, share: Near) -> Near:
