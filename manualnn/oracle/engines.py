@@ -70,13 +70,10 @@ def connect(target: Any, *, time_limit: float = 10.0) -> "Bench":
     else:
         transport = InProcess(target, time_limit)
     try:
-        claims = Capabilities.read(transport.capabilities())
-    except (ClaimError, TypeError, ValueError) as error:
+        return Bench(transport, _read(transport), time_limit)
+    except BaseException:
         transport.close()
-        if isinstance(error, EngineError):
-            raise
-        raise EngineError(f"{transport.name} claims what cannot be understood: {error}") from error
-    return Bench(transport, claims, time_limit)
+        raise
 
 
 class Bench:
@@ -154,6 +151,14 @@ class Bench:
         if copied:
             result = map_result(result, lambda _, a: np.array(a, order="C"))
         return Outcome(result=result)
+
+
+def _read(transport: Transport) -> Capabilities:
+    content = transport.capabilities()
+    try:
+        return Capabilities.read(content)
+    except (ClaimError, TypeError, ValueError) as error:
+        raise EngineError(f"{transport.name} claims what cannot be understood: {error}") from error
 
 
 def _own(case: Case) -> Case:

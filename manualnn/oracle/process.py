@@ -71,7 +71,7 @@ class Process:
             child = self._child or self._start()[0]
             return self._ask(child, case, claims.arrays)
         except Fault as fault:
-            if fault.kind not in {"error", "malformed"}:
+            if fault.kind not in {"error", "malformed"}:  # then it did answer
                 self._end(0)
             return Outcome(fault=fault.kind, message=str(fault))
         except BaseException:
@@ -80,7 +80,7 @@ class Process:
 
     def fresh(self) -> None:
         """Let the next case find a new process."""
-        self._end(GRACE)
+        self.close()
 
     def another(self) -> "Process":
         """Return another process of the same command."""
@@ -97,11 +97,7 @@ class Process:
 
     def _start(self) -> tuple["_Child", dict[str, Any]]:
         self._child = child = _Child(self._arguments)
-        try:
-            return child, child.asked(wire.line(wire.HELLO), START_LIMIT, wire.hello)
-        except BaseException:
-            self._end(0)
-            raise
+        return child, child.asked(wire.line(wire.HELLO), START_LIMIT, wire.hello)
 
     def _ask(self, child: "_Child", case: Case, form: str) -> Outcome:
         self._seq += 1

@@ -386,6 +386,31 @@ def test_without_an_optimizer_neither_parameters_nor_state_are_asked_for():
     assert "params" not in outcome.result
 
 
+@pytest.mark.parametrize("state", [{}, {"momentum_buffer": {}}])
+def test_a_network_without_parameters_has_no_state_under_whichever_name(state):
+    class Bare(Toy):
+        def step(self, given):
+            zero = np.zeros_like(given.x)
+            result = {"loss": 0.0, "outputs": zero, "grads": {}, "input_grad": zero}
+            return {**result, "params": {}, "state": state}
+
+    with connect(Bare) as bench:
+        outcome = bench.run(case(layers=(), params={}, state=None))
+    assert outcome.fault is None, outcome.message
+
+
+def test_an_empty_array_may_have_lost_its_shape():
+    class Empty(Toy):
+        def step(self, given):
+            return {**super().step(given), "outputs": [], "input_grad": []}
+
+    with connect(Empty) as bench:
+        outcome = bench.run(case(x=np.zeros((0, 3)), t=np.zeros((0, 2))))
+        assert outcome.result["outputs"].shape == (0, 2)
+        assert outcome.result["input_grad"].shape == (0, 3)
+        assert bench.run(case()).fault == "malformed"
+
+
 def test_a_module_of_the_current_directory_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # restores sys.path afterwards

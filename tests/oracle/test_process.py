@@ -167,6 +167,40 @@ def test_who_does_not_read_hangs_and_nobody_waits_for_it():
     assert re.search(r"it has not read \d+ bytes of the case", outcome.message)
 
 
+REPLY_TO_THE_FIRST = "reply({'type': 'ok', 'seq': 1, 'result': {'outputs': [[0] * 300] * 300}})"
+
+
+def test_an_answer_before_the_case_was_read_does_not_cut_the_case_off():
+    large = case("if message['seq'] > 1: reply(right)", np.ones((300, 300)))
+    after = REPLY_TO_THE_FIRST + "; time.sleep(0.1)"
+    with connect(command(after=after), time_limit=5) as bench:
+        assert bench.run(large).result["outputs"].sum() == 0
+        outcome = bench.run(large)
+        assert outcome.fault is None, outcome.message
+        assert outcome.result["outputs"].sum() == 300 * 300
+
+
+def test_who_closed_stdin_may_still_answer():
+    large = case("", np.ones((300, 300)))
+    after = "os.close(0); time.sleep(0.1); " + REPLY_TO_THE_FIRST + "; time.sleep(60)"
+    with connect(command(after=after), time_limit=0.5) as bench:
+        assert bench.run(large).fault is None
+        assert bench.run(large).fault == "hang"
+
+
+def test_waiting_takes_no_processor_time(bench):
+    """Not even where the engine has closed what would be waited for."""
+    before = time.process_time()
+    assert bench.run(case("os.close(0), os.close(2), time.sleep(60)")).fault == "hang"
+    assert time.process_time() - before < 0.25
+
+
+def test_an_exit_is_no_hang_though_a_child_holds_stdout(bench):
+    outcome = bench.run(case("os.fork() or time.sleep(60); os._exit(3)"))
+    assert outcome.fault == "crash"
+    assert "exited with code 3" in outcome.message
+
+
 def test_complaints_before_a_large_case_is_read_do_not_block():
     with connect(command(after="os.write(2, b'note ' * 10**5)"), time_limit=5) as bench:
         assert bench.run(case("", np.ones((300, 300)))).fault is None
