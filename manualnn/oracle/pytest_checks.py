@@ -16,15 +16,15 @@ the reason.
 
 import atexit
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
 from manualnn.oracle import replay
 from manualnn.oracle.engines import Bench, connect
-from manualnn.oracle.findings import Report
+from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.report import FAILING, Teller, engine_name
-from manualnn.oracle.runner import checks_for, run_check
+from manualnn.oracle.runner import checks_for, run_recipe
 
 
 class CheckFailedError(AssertionError):
@@ -35,27 +35,21 @@ class CheckFailedError(AssertionError):
 class Check:
     """One check of one engine; to call it is to run it."""
 
-    bench: Bench
     id: str
     sentence: str
     """What it asserts."""
-    profile: str = "quick"
-    seed: int = 0
+    engine: "_Engine"
 
     def __call__(self) -> None:
         """Run the check: raises CheckFailedError, or skips the test if nothing was judged."""
         __tracebackhide__ = True  # the author is shown the report, not this frame
         import pytest
 
-        result = run_check(self.bench, self.id, self.profile, self.seed)
+        result = self.engine.result(self.id)
         if result.status in {"not_claimed", "skipped"}:
             pytest.skip(f"{result.status.replace('_', ' ')}: {result.reason}")
         if result.status in FAILING:
-            claims = self.bench.capabilities
-            report = Report(self.bench.target, claims, self.profile, self.seed, "", [result])
-            replay.save(report)
-            teller = Teller(report.target, engine_name(report), replay.FOLDER)
-            raise CheckFailedError(f"\n{teller.tell(result)}")
+            raise CheckFailedError(f"\n{self.engine.told(result)}")
         if not result.cases:
             raise CheckFailedError(f"{self.id}: no case was judged, so nothing is known.")
 
@@ -73,8 +67,9 @@ def checks(
 ) -> list[Check]:
     """Return the checks of an engine, in the order in which they run; `only`: patterns of ids."""
     bench = connect(target, time_limit=time_limit)
+    engine = _Engine(bench, profile, seed)
     found = [
-        Check(bench, name, sentence, profile, seed)
+        Check(name, sentence, engine)
         for name, sentence in checks_for(bench.capabilities)
         if not only or any(fnmatchcase(name, pattern) for pattern in only)
     ]
@@ -93,3 +88,29 @@ def parametrize_with_checks(target: Any, **options: Any) -> Any:
     import pytest
 
     return pytest.mark.parametrize("check", checks(target, **options), ids=repr)
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What the checks of one engine share: the cases of a recipe are run once for all of them."""
+
+    bench: Bench
+    profile: str
+    seed: int
+    results: dict[str, dict[str, CheckResult]] = field(default_factory=dict)
+    """By recipe and by check."""
+
+    def result(self, check: str) -> CheckResult:
+        """Return what became of a check."""
+        recipe = check.rpartition(":")[0]
+        if recipe not in self.results:
+            found = run_recipe(self.bench, recipe, self.profile, self.seed)
+            self.results[recipe] = {result.id: result for result in found}
+        return self.results[recipe][check]
+
+    def told(self, result: CheckResult) -> str:
+        """Return the report's text of a failure, and keep its case."""
+        claims = self.bench.capabilities
+        report = Report(self.bench.target, claims, self.profile, self.seed, "", [result])
+        replay.save(report)
+        return Teller(report.target, engine_name(report), replay.FOLDER).tell(result)

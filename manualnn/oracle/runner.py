@@ -3,6 +3,7 @@
     check_engine(target, profile="quick", seed=0)      everything that the engine claims
     checks_for(capabilities)                           [(check id, sentence), …] that would run
     run_check(bench, check_id, profile, seed)          one of them
+    run_recipe(bench, name, profile, seed)             all of one recipe, which share its cases
 
 The cases of a recipe, and of all recipes, are put to one engine in a row: what it remembers of one
 meets the next. A finding is seen again on a fresh engine before it is believed to be the case's
@@ -23,14 +24,13 @@ import numpy as np
 
 from manualnn.oracle import expected as expectations
 from manualnn.oracle.case import Case
-from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.checks import JUDGEMENTS, judge
 from manualnn.oracle.claims import Capabilities
-from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.draft import Size
 from manualnn.oracle.engines import Bench, connect
+from manualnn.oracle.explaining import Explainer
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.recipes import Recipe, recipes_for, unclaimed
-from manualnn.oracle.shrink import shrink
 from manualnn.oracle.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.verdict import problems
 from manualnn.oracle.wide import truth_statement
@@ -104,19 +104,23 @@ def checks_for(claims: Capabilities) -> list[tuple[str, str]]:
     ]
 
 
+def run_recipe(bench: Bench, name: str, profile: str = "quick", seed: int = 0) -> list[CheckResult]:
+    """Return what becomes of a recipe's checks, which share its cases; ValueError if unknown."""
+    recipe = next((r for r in recipes_for(bench.capabilities) if r.name == name), None)
+    if recipe is None:
+        raise ValueError(f"{bench.target} has no recipe {name!r}; `manualnn check --list` has all.")
+    run = _Run(bench, profile, seed, (), None)
+    run.recipe(recipe)
+    return run.report.results
+
+
 def run_check(bench: Bench, check: str, profile: str = "quick", seed: int = 0) -> CheckResult:
     """Return what becomes of one check; ValueError if there is none of that id."""
-    name = check.rpartition(":")[0]
-    recipe = next((r for r in recipes_for(bench.capabilities) if r.name == name), None)
-    if recipe is None or check.rpartition(":")[2] not in recipe.judgements:
+    results = run_recipe(bench, check.rpartition(":")[0], profile, seed)
+    found = next((result for result in results if result.id == check), None)
+    if found is None:
         raise ValueError(f"{bench.target} has no check {check!r}; `manualnn check --list` has all.")
-    run = _Run(bench, profile, seed, (_literally(check),), None)
-    run.recipe(recipe)
-    return next(result for result in run.report.results if result.id == check)
-
-
-def _literally(check: str) -> str:
-    return check.replace("[", "[[]")
+    return found
 
 
 def _sentence(recipe: Recipe, judgement: str) -> str:
@@ -135,8 +139,6 @@ class _Run:
     ledger: Ledger = field(default_factory=Ledger)
     avoid: set[str] = field(default_factory=set)
     recent: list[Case] = field(default_factory=list)
-    explained: float = 0.0
-    """Seconds spent on explaining."""
     hangs: int = 0
     total: int = 0
 
@@ -145,6 +147,7 @@ class _Run:
             raise ValueError(f"there is no profile {self.name!r}; there are {', '.join(PROFILES)}.")
         self.profile = PROFILES[self.name]
         self.claims = self.bench.capabilities
+        self.explainer = Explainer(self.bench, self.profile.explaining)
         self.began = time.perf_counter()
         self.report = Report(
             self.bench.target, self.claims, self.name, self.seed, truth_statement()
@@ -234,48 +237,9 @@ class _Run:
         if finding is None:
             return True
         self.hangs += finding.kind == "hang"
-        result.findings.append(self._explained(self._confirmed(finding)))
+        result.findings.append(self.explainer.explained(finding, self.recent))
         self._done(result)
         self._tell()
-        return finding
-
-    def _confirmed(self, finding: Finding) -> Finding:
-        """Return it as a fresh engine shows it, or as it takes the calls before it to show it."""
-        if finding.kind == "hang":
-            return finding
-        again = rejudge(self.bench, finding.check, finding.case)
-        if again is not None:
-            return again
-        for before in (self.recent[-1:], self.recent):
-            self.bench.fresh()
-            for case in before:
-                self.bench.run(case)
-            try:
-                again = judge(Trial(self.bench, finding.check, finding.case))
-            except Declined:
-                continue
-            if again is not None:
-                calls = (*before, *again.calls)
-                said = f"only after {len(before)} other calls: {again.message}"
-                return replace(again, calls=calls, message=said)
-        said = f"seen once and not again: {finding.message}"
-        return replace(finding, message=said)
-
-    def _explained(self, finding: Finding) -> Finding:
-        """Return it smaller, and with its diagnosis, if there is time left."""
-        left = self.profile.explaining - self.explained
-        if left <= 0 or finding.kind == "hang" or self.hangs:
-            return finding
-        began = time.perf_counter()
-        seconds = max(0.2, min(2.0, left / 10))
-        alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
-        if alone:
-            small = shrink(finding.case, _still(self.bench, finding), seconds=seconds)
-            smaller = rejudge(self.bench, finding.check, small)
-            finding = replace(smaller, minimal=True) if smaller else finding
-        if finding.kind == "wrong":
-            finding = replace(finding, diagnosis=diagnose(self.bench, finding, seconds=seconds))
-        self.explained += time.perf_counter() - began
         return finding
 
     def _results(self, recipe: Recipe) -> dict[str, CheckResult]:
@@ -320,21 +284,3 @@ class _Run:
         report.seconds = time.perf_counter() - self.began
         if self.progress:
             self.progress(min(len(report.results), self.total), self.total, report)
-
-
-def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:
-    """Return whether a case shows the same kind of finding, on a fresh engine if that is cheap."""
-    restarts = bench.in_process or JUDGEMENTS[finding.check.rpartition(":")[2]].restarts
-
-    def fails(case: Case) -> bool:
-        if bench.capabilities.refuses(case):
-            return False
-        if restarts:
-            bench.fresh()
-        try:
-            found = judge(Trial(bench, finding.check, case))
-        except Declined:
-            return False
-        return found is not None and found.kind == finding.kind
-
-    return fails

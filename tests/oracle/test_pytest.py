@@ -88,7 +88,7 @@ def test_an_authors_suite_has_a_test_for_every_check(tmp_path):
     assert "PASSED test_mine.py::test_engine[layer.Tanh:outputs]" in told
     assert "FAILED test_mine.py::test_engine[loss.MSELoss.mean:grads]" in told
     assert "toy 1.0 (float64)" in told
-    assert "run_check(" not in told  # the author sees the report, not how it came about
+    assert "engine.result(" not in told  # the author sees the report, not how it came about
 
 
 @pytest.mark.usefixtures("toy")
