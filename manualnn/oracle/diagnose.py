@@ -29,6 +29,8 @@ from manualnn.oracle.scopes import scope_of
 from manualnn.oracle.variations import admitted, far, near
 
 UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
+LEFT_FOR_CONDITIONS = 0.5
+"""So many seconds there are for them, even if all others are spent."""
 AGAIN = 3
 """So often a case is asked again, to see that it has one answer."""
 MOST = 3
@@ -60,8 +62,9 @@ def _of_numbers(bench: Bench, own: Observation, deadline: float) -> Diagnosis:
         scope += f" (seen with N = {telling.case.n}, widths {_arrow(telling.case)})"
     same = [trial for trial in failing if first in trial.bad]
     ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
-    likely = _likely(bench, own, trials, time.monotonic() + (deadline - time.monotonic()) / 2)
-    return Diagnosis(first, scope, ratio, _when(bench, own, deadline), likely)
+    likely = _likely(bench, own, trials, deadline)
+    when = _when(bench, own, max(deadline, time.monotonic() + LEFT_FOR_CONDITIONS))
+    return Diagnosis(first, scope, ratio, when, likely)
 
 
 def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
@@ -77,8 +80,8 @@ def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
 
     first = finding.entries[0].quantity if finding.entries else ""
     scope = finding.message.strip().splitlines()[-1] if finding.message.strip() else finding.kind
-    half = time.monotonic() + (deadline - time.monotonic()) / 2
-    likely = _behaving_alike(finding, half)
+    likely = _behaving_alike(finding, deadline)
+    deadline = max(deadline, time.monotonic() + LEFT_FOR_CONDITIONS)
     when = condition(asks, finding.case, bench.capabilities) if finding.kind != "hang" else ""
     return Diagnosis(first, scope, when=when, likely=likely)
 
@@ -120,12 +123,12 @@ def _steady(bench: Bench, seen: Observation) -> bool:
 
 
 def _shortest(bench: Bench, seen: Observation, deadline: float) -> Observation:
-    """Return the same failure after one call, if that is enough: the last of the same dtype first.
+    """Return the same failure after one call, if that is enough: one of the same dtype first.
 
     Hypotheses run in longdouble, where calls in several dtypes are not kept apart.
     """
     *earlier, case = seen.calls
-    for before in sorted(earlier[::-1], key=lambda other: other.dtype != case.dtype):
+    for before in sorted(earlier, key=lambda other: other.dtype != case.dtype):
         pair = observed(bench, [before, case])
         if pair is not None and pair.fails:
             return pair
@@ -150,7 +153,7 @@ def _likely(
     """Return the known mistakes that give all answers of these trials, and of more if need be."""
     # What is wrong everywhere contradicts most hypotheses at once.
     hardest = sorted(trials, key=lambda trial: -len(trial.bad))
-    bugs: Sequence[Bug] = list(BUGS.values())
+    bugs = _possible(own)
     for trial in [*hardest[:1], own, *hardest[1:]]:
         bugs = surviving(bugs, [trial], deadline)
     for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
@@ -163,10 +166,31 @@ def _likely(
     return tuple(_cause(bug) for bug in bugs[:MOST])
 
 
+def _possible(own: Observation) -> list[Bug]:
+    """Return the bugs that can lead to what is seen: not those of what comes later in a step."""
+    if len(own.calls) > 1:
+        excluded = {kind for bug in BUGS.values() if (kind := bug.kind) != "memory"}
+    elif own.case.steps > 1:
+        excluded = set()
+    elif "outputs" in own.bad:
+        excluded = {"optimizers", "losses"}
+    elif {name.partition(".")[0] for name in own.bad} <= {"state", "params"}:
+        # Where no gradient is returned, its mistakes show in what follows from it.
+        gradients = any(name.startswith("grads.") for name in own.got)
+        excluded = {"losses", "activations"} if gradients else set()
+    else:
+        excluded = {"optimizers"}
+    return [bug for bug in BUGS.values() if bug.kind not in excluded]
+
+
 def _behaving_alike(finding: Finding, deadline: float) -> tuple[Cause, ...]:
     """Return the known mistakes of which the same check finds the same."""
     alike = []
+    judgement = finding.check.rpartition(":")[2]
+    of_memory = judgement.startswith("memory.") or judgement in {"repeat", "interleaved", "history"}
     for bug in BUGS.values():
+        if of_memory and bug.kind != "memory":
+            continue
         for factory in bug.engines:
             if time.monotonic() > deadline:
                 return ()
