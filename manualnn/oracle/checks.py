@@ -7,8 +7,8 @@
 A check is a recipe and a judgement, "loss.MSELoss.mean:grads". Six judgements hold the engine
 against the truth, quantity by quantity in the order of a step; a case that goes wrong fails under
 the first of them that it violates, and what follows from a wrong number is not held against the
-engine twice. The others are in `relations`, `repetition`, `sharing` and `paths`. Whatever a
-judgement does beyond the case is deterministic.
+engine twice. The others are in `relations`, `slopes`, `paths`, `repetition` and `sharing`. Whatever
+a judgement does beyond the case is deterministic.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from manualnn.oracle import paths, relations, repetition, sharing
+from manualnn.oracle import paths, relations, repetition, sharing, slopes
 from manualnn.oracle.case import Case
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.engines import Bench
@@ -107,8 +107,8 @@ def _finite(trial: Trial) -> Finding | None:
             bad = ~np.isfinite(got[name]) & np.isfinite(np.asarray(near.e + abs(near.v), float))
             if bad.any():
                 i = tuple(int(j) for j in np.argwhere(bad)[0])
-                numbers = (float(a[i]) for a in (got[name], near.v, near.e))
-                entries.append(Entry(name, i, *numbers, int(bad.sum()), bad.size))
+                entry = Entry(name, i, float(got[name][i]), float(near.v[i]), float(near.e[i]))
+                entries.append(replace(entry, wrong=int(bad.sum()), size=bad.size))
     return trial.finding(described_entry(entries[0]), entries) if entries else None
 
 
@@ -135,6 +135,7 @@ JUDGEMENTS: dict[str, Judgement] = {
         *(Judgement(*row, restarts=True) for row in repetition.RESTARTING),
         *(Judgement(*row) for row in repetition.TABLE),
         *(Judgement(*row, shares_memory=True) for row in sharing.TABLE),
+        *(Judgement(*row) for row in slopes.TABLE),
         *(Judgement(*row) for row in paths.TABLE),
     )
 }

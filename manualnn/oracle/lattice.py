@@ -3,19 +3,20 @@
     lattice(draft)       a case with integers throughout
     on_kinks(draft)      the same with pre-activations of exactly 0, and targets that are met
 
-Every sum and product in such a case is a multiple of one power of two and less than 2²⁴ of it: exact
-in float32, in whatever order. Weights and biases are up to 1, inputs and targets up to 2, layers up
-to 4 wide, so that outputs are at most 4 (4 · 2 + 1) + 1 = 37 and errors at most 39; two slopes of ¼
-leave multiples of 2⁻⁴, whose squares sum to less than 2²⁴ · 2⁻⁸ over 32 outputs. Gradients are
-multiples of 2⁻¹² up to 156, updates by lr ≥ ¼ of 2⁻¹⁴ up to 256.
+Every sum and product in such a case is a multiple of one power of two and less than 2²⁴ of it:
+exact in float32, in whatever order. Weights and biases are up to 1, inputs and targets up to 2,
+layers up to 4 wide, so that outputs are at most 4 (4 · 2 + 1) + 1 = 37 and errors at most 39; two
+slopes of ¼ leave multiples of 2⁻⁴, whose squares sum to less than 2²⁴ · 2⁻⁸ over 32 outputs.
+Gradients are multiples of 2⁻¹² up to 156, updates by lr ≥ ¼ of 2⁻¹⁴ up to 256.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.case import Array, Case
-from manualnn.oracle.draft import Draft, Impossible
+from manualnn.oracle.draft import Draft
 
 DYADIC = {"LeakyReLU": (0.5, 0.25, 0.0), "HuberLoss": (1.0, 2.0, 0.5)}
 SIZES = (1, 2, 4)
@@ -60,7 +61,9 @@ def _met(draft: Draft, case: Case) -> Array:
         if layer["type"] == "Linear":
             y = y @ case.params[f"{i}.weight"].T + case.params.get(f"{i}.bias", 0)
         elif layer["type"] != "Identity":
-            y = np.where(y > 0, y, layer.get("negative_slope", 0.01) * y if "Leaky" in layer["type"] else 0)
+            y = np.where(
+                y > 0, y, layer.get("negative_slope", 0.01) * y if "Leaky" in layer["type"] else 0
+            )
     by = case.loss.get("delta", 1.0) * draft.rng.integers(-1, 2, y.shape)
     met = draft.rng.random(y.shape) < 0.7
     return np.where(met, y - by, case.t).astype(case.dtype)
@@ -69,7 +72,7 @@ def _met(draft: Draft, case: Case) -> Array:
 def _layers(draft: Draft, widths: list[int]) -> list[Any]:
     names = [n for n in ("ReLU", "LeakyReLU", "Identity") if n in draft.claims.layers]
     layers: list[Any] = []
-    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(widths)):
         if i and names:
             layers.append(_exact(draft, draft.among("layers", names)))
         layers.append(draft.layer("Linear", in_features=a, out_features=b))
@@ -111,4 +114,3 @@ def _sgd(draft: Draft) -> dict[str, Any] | None:
     if spec.get("nesterov") and not spec.get("momentum"):
         del spec["nesterov"]
     return spec
-

@@ -7,7 +7,7 @@ form of the truth than the truth's own, which lends it its bounds.
 """
 
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def _require(case: Case) -> None:
 
 def _gradient(case: Case, key: str) -> Array:
     layer, kind = int(key.partition(".")[0]), key.rpartition(".")[2]
-    total = np.zeros(case.params[key].shape, np.longdouble)
+    total: Any = np.zeros(case.params[key].shape, np.longdouble)
     for n in range(case.n):
         signals = _signals(case, n)
         for j, path in product(range(len(total)), _paths_from(case, layer + 1)):
@@ -118,7 +118,7 @@ def _paths_from(case: Case, layer: int) -> Iterator[tuple[int, ...]]:
 def _along(case: Case, signals: list[list[Any]], start: int, path: tuple[int, ...]) -> Any:
     """Return the product of the weights and slopes on a path; 0 if it crosses between units."""
     factor = np.longdouble(1)
-    for i, (a, b) in enumerate(zip(path, path[1:], strict=False), start):
+    for i, (a, b) in enumerate(pairwise(path), start):
         o = described(case.layers[i])
         if o.type == "Linear":
             factor *= case.params[f"{i}.weight"][b, a]
@@ -142,8 +142,10 @@ TABLE = (
         "paths",
         "every gradient is the sum over all paths from its weight to the outputs",
         _paths,
-        lambda claims: {"Linear"} <= claims.layers.keys()
-        and "MSELoss" in claims.losses
-        and "grads" in claims.returns,
+        lambda claims: (
+            {"Linear"} <= claims.layers.keys()
+            and "MSELoss" in claims.losses
+            and "grads" in claims.returns
+        ),
     ),
 )

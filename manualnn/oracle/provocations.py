@@ -5,20 +5,21 @@ tame cases for judgements that ask the engine more than once.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.case import Array, Case
+from manualnn.oracle.choices import PROBABILITIES
 from manualnn.oracle.draft import Draft, Impossible
+from manualnn.oracle.extents import depth, empty, long, shapes, square
 from manualnn.oracle.lattice import lattice, on_kinks
 from manualnn.oracle.recipes import DIFFERENTIAL, Recipe
 
 SATURATED = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
 """|z| where a sigmoid's slope leaves float32's and float64's digits, and where exp overflows."""
 CERTAIN = (30.0, 88.8, 104.0, 710.0, 745.0, 1e4)
-CRITICAL = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
-"""Sizes at and beside those of blocks."""
 RATES = (0.0, 1e-30, 1e-9, 1 / 3, 0.1, 7.3, 1e3)
 
 
@@ -39,6 +40,11 @@ def _scaled(case: Case, factors: dict[str, Any]) -> Case:
     return case.map(change)
 
 
+def _layer_scaled(case: Case, key: str, factor: float) -> Case:
+    """Return the case with the layer of that weight times a factor, its bias too."""
+    return _scaled(case, {f"params.{key}": factor, f"params.{key[:-6]}bias": factor})
+
+
 def _first(case: Case) -> str:
     """Return the key of the first weight; Impossible if there is none."""
     for key in case.params:
@@ -52,68 +58,10 @@ def _last(case: Case) -> str:
     return [key for key in case.params if key.endswith("weight")][-1]
 
 
-def _square(draft: Draft) -> Case:
-    """N equals a width, or misses it by one; or all widths are one."""
-    widths = list(draft.widths())
-    if draft.chance(0.3):
-        widths = [draft.pick(widths)] * len(widths)
-    n = int(draft.pick(widths)) + draft.pick((0, 0, 0, 1, -1))
-    loss = draft.loss()
-    if loss["type"] == "CrossEntropyLoss":
-        widths[-1] = max(2, widths[-1])
-    return draft.case(widths=widths, loss=loss, n=min(max(n, 1), draft.max_batch), optimizer=draft.optimizer())
-
-
-def _shapes(draft: Draft) -> Case:
-    """One size is critical, the others are small."""
-    loss = draft.loss()
-    widths = list(draft.widths(least_out=2 if loss["type"] == "CrossEntropyLoss" else 1))
-    n = draft.samples(widths)
-    place = int(draft.rng.integers(-1, len(widths)))
-    limit = draft.claims.max_batch if place < 0 else draft.claims.max_width
-    size = draft.pick([s for s in CRITICAL if s <= (limit or s)])
-    if place < 0:
-        n = size
-    elif place < len(widths) - 1 or size > 1:
-        widths[place] = size
-    return draft.case(widths=widths, loss=loss, n=n, optimizer=draft.optimizer())
-
-
-def _long(place: str) -> Callable[[Draft], Case]:
-    def make(draft: Draft) -> Case:
-        if draft.max_depth < (2 if place == "hidden" else 1):
-            raise Impossible
-        limit = draft.claims.max_batch if place == "batch" else draft.claims.max_width
-        long = draft.pick([s for s in draft.size.long if s <= (limit or s)])
-        widths, n = [draft.count(4) for _ in range(3)], draft.count(4)
-        loss = draft.loss()
-        widths[-1] = max(2, widths[-1])
-        if place == "batch":
-            n = long
-        else:
-            widths[("in_features", "hidden", "out_features").index(place)] = long
-        if place != "hidden" and (draft.max_depth < 2 or draft.chance(0.5)):
-            widths = [widths[0], widths[-1]]
-        case = draft.case(widths=widths, loss=loss, n=n, optimizer=draft.optimizer())
-        # Sums of like signs, whose errors show: each partial sum is as large as the total.
-        alike = draft.chance(0.5)
-        return case.map(lambda k, a: abs(a) if alike and k in ("x", "params.0.weight") else a)
-
-    return make
-
-
-def _depth(draft: Draft) -> Case:
-    """No Linear layer, one, or as many as are claimed."""
-    most = 5 if draft.claims.max_depth is None else min(5, draft.claims.max_depth)
-    depth = int(draft.rng.integers(0, (most if draft.max_depth else 0) + 1))
-    loss = draft.loss()
-    widths = draft.widths(depth, least_out=2 if loss["type"] == "CrossEntropyLoss" else 1)
-    return draft.case(widths=widths, loss=loss, optimizer=draft.optimizer())
-
-
 def _saturation(draft: Draft) -> Case:
-    """Some |z| is exactly as large as where functions leave their digits, or overflow."""
-    case = draft.case(optimizer=draft.optimizer())
+    """Reach |z| where functions leave their digits, or overflow."""
+    names = [name for name in draft.claims.layers if name != "Linear"]
+    case = _around(draft, draft.among("layers", names), last=draft.chance(0.5))
     if not case.params:
         return _scaled(case, {"x": draft.pick(SATURATED)})
     key = draft.pick([k for k in case.params if k.endswith("weight")])
@@ -128,8 +76,34 @@ def _saturation(draft: Draft) -> Case:
     return _scaled(case, {f"params.{key}": size / largest, f"params.{bias}": size / largest})
 
 
+def _around(draft: Draft, name: str, *, last: bool) -> Case:
+    """Put a layer after a Linear one, and before another unless it is to be the last."""
+    loss = draft.loss()
+    least = 2 if loss["type"] == "CrossEntropyLoss" else 1
+    widths = draft.widths(min(1 if last else 2, draft.max_depth), least_out=least)
+    layers: list[Any] = []
+    for a, b in pairwise(widths):
+        layers += [draft.layer("Linear", in_features=a, out_features=b), draft.layer(name)]
+    if not last:
+        layers = layers[:-1]
+    layers = layers or [draft.layer(name)]
+    if layers[-1]["type"] not in PROBABILITIES:
+        layers += draft.closing(loss)
+    return draft.case(layers=layers, loss=loss, widths=widths, optimizer=draft.optimizer())
+
+
+def _nearly(draft: Draft) -> Case:
+    """Bring pre-activations next to 0, on both sides."""
+    kinked = [n for n in ("ReLU", "LeakyReLU") if n in draft.claims.layers]
+    names = kinked if kinked and draft.chance(0.6) else draft.activations()
+    case = _around(draft, draft.among("layers", names), last=False)
+    key = _first(case)
+    down = 2.0 ** -int(draft.rng.integers(4, 40))
+    return _layer_scaled(case, key, down)
+
+
 def _certain(draft: Draft) -> Case:
-    """The outputs before a loss of probabilities are huge, and wrong as often as right."""
+    """Make the outputs before a loss of probabilities huge, and wrong as often as right."""
     names = [n for n in draft.claims.losses if n not in ("MSELoss", "L1Loss", "HuberLoss")]
     case = draft.case(loss=draft.loss(draft.among("losses", names)), optimizer=draft.optimizer())
     size = draft.pick(CERTAIN)
@@ -140,7 +114,7 @@ def _certain(draft: Draft) -> Case:
 
 
 def _cancellation(draft: Draft) -> Case:
-    """Columns of x far from 0 against weights that sum to nearly 0; or outputs next to targets."""
+    """Put x far from 0 against weights that sum to nearly 0; or outputs next to targets."""
     case = draft.case(optimizer=draft.optimizer())
     if draft.chance(0.5) and not case.loss["type"].startswith(("BCE", "Cross")):
         from manualnn.oracle.truth import truth
@@ -156,30 +130,32 @@ def _cancellation(draft: Draft) -> Case:
 
 
 def _ladder(draft: Draft) -> Case:
-    """Everything in powers of two beyond the usual: inputs and targets, or weights against them."""
+    """Scale inputs and targets, or weights against inputs, by powers of two."""
     case = draft.case(optimizer=draft.optimizer())
     most = 30 if case.dtype == "float32" else 200
     up = 2.0 ** int(draft.rng.integers(-most, most + 1))
     key = _first(case)
     tame = case.loss["type"] in ("MSELoss", "L1Loss", "HuberLoss")
-    if draft.chance(0.5):
+    if draft.chance(0.3):
         return _scaled(case, {"x": up, f"params.{key}": 1 / up})
+    if draft.chance(0.5):  # signals of that size in what follows: the bias too
+        return _layer_scaled(case, key, min(up, 1 / up))
     return _scaled(case, {"x": up, **({"t": up} if tame else {})})
 
 
 def _columns(draft: Draft) -> Case:
-    """Columns of very different size, and weights that make up for it, or not."""
+    """Scale columns differently, with weights that make up for it, or not."""
     case = draft.case(optimizer=draft.optimizer())
     key = _first(case)
     most = 12 if case.dtype == "float32" else 60
     factors = 2.0 ** draft.rng.integers(-most, most + 1, case.x.shape[1])
-    if "Linear" != case.layers[0]["type"] or draft.chance(0.3):
+    if case.layers[0]["type"] != "Linear" or draft.chance(0.3):
         return _scaled(case, {"x": factors})
     return _scaled(case, {"x": factors, f"params.{key}": 1 / factors})
 
 
 def _subnormals(draft: Draft) -> Case:
-    """Numbers that are subnormal, or become so in a product."""
+    """Make numbers subnormal, or so small that a product is."""
     case = draft.case(optimizer=draft.optimizer())
     low = -126 if case.dtype == "float32" else -1022
     exponent = low // draft.pick((1, 2)) + int(draft.rng.integers(-12, 4))
@@ -189,7 +165,7 @@ def _subnormals(draft: Draft) -> Case:
 
 
 def _rows(draft: Draft) -> Case:
-    """Samples that repeat, targets that are all alike, classes of which some are missing."""
+    """Repeat samples, make targets alike, leave out classes."""
     case = draft.case(optimizer=draft.optimizer(), n=draft.count(draft.max_batch))
     index = draft.rng.integers(0, max(1, case.n // 2), case.n)
     same = np.zeros(case.n, int)
@@ -198,31 +174,22 @@ def _rows(draft: Draft) -> Case:
 
 
 def _zeros(draft: Draft) -> Case:
-    """An array of a case is nothing but zeros."""
+    """Make an array of a case nothing but zeros."""
     case = draft.case(optimizer=draft.optimizer())
     arrays = [n for n, a in case.arrays().items() if a.dtype.kind == "f" and n[0] in "xtp"]
     name = draft.pick(arrays)
     return case.map(lambda n, a: np.zeros_like(a) if n == name else a)
 
 
-def _empty(draft: Draft) -> Case:
-    """A batch of no samples, whose sum is 0."""
-    sums = [n for n in draft.claims.losses if "sum" in draft.values("losses", n, "reduction")]
-    if not draft.claims.empty_batch:
-        raise Impossible
-    loss = draft.loss(draft.pick(sums), reduction="sum")
-    return draft.case(loss=loss, n=0, optimizer=draft.optimizer())
-
-
 def _rates(draft: Draft) -> Case:
-    """Learning rates of 0, tiny, huge, and not dyadic."""
+    """Take learning rates of 0, tiny, huge, and not dyadic."""
     optimizer = draft.optimizer(lr=draft.pick(RATES))
     case = draft.case(optimizer=optimizer)
     return case.but(steps=1)
 
 
 def _mixed(draft: Draft) -> Case:
-    """Options of the optimizer and of the loss, all at once."""
+    """Give the optimizer and the loss options, all at once."""
     loss = draft.loss()
     extra = draft.options("losses", loss["type"])
     names = list(draft.claims.optimizers)
@@ -231,11 +198,13 @@ def _mixed(draft: Draft) -> Case:
         name = draft.among("optimizers", names)
         options = draft.options("optimizers", name)
         optimizer = draft.optimizer(name, draft.pick(options) if options else None)
-    return draft.case(loss=loss, loss_option=draft.pick(extra) if extra else None, optimizer=optimizer)
+    return draft.case(
+        loss=loss, loss_option=draft.pick(extra) if extra else None, optimizer=optimizer
+    )
 
 
 def _steps(draft: Draft) -> Case:
-    """An optimizer early, late and in between."""
+    """Ask an optimizer early, late and in between."""
     names = list(draft.claims.optimizers)
     name = draft.among("optimizers", names)
     options = draft.options("optimizers", name)
@@ -259,17 +228,26 @@ def _small(loss_name: str | None = None) -> Callable[[Draft], Case]:
 
 
 def _relu(draft: Draft) -> Case:
-    """A net of Linear, Identity, ReLU and LeakyReLU, which scales as its inputs do."""
+    """Build a net that scales as its inputs do."""
     names = [n for n in ("ReLU", "LeakyReLU", "Identity") if n in draft.claims.layers]
     if not draft.max_depth or "MSELoss" not in draft.claims.losses:
         raise Impossible
     widths = draft.widths()
     layers: list[Any] = []
-    for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False)):
+    for i, (a, b) in enumerate(pairwise(widths)):
         if i and names:
             layers.append(draft.layer(draft.pick(names)))
         layers.append(draft.layer("Linear", in_features=a, out_features=b))
     return draft.case(layers=layers, loss=draft.loss("MSELoss"))
+
+
+def _shared(draft: Draft) -> Case:
+    """Start from nothing, or from no parameters: what is empty at first may be shared."""
+    if draft.chance(0.3):
+        first = ["Identity"] if "Identity" in draft.claims.layers else draft.activations()
+        return draft.case(layers=[draft.layer(draft.pick(first))], widths=draft.widths(0))
+    case = _mixed(draft)
+    return case.but(state=None, steps=1) if draft.chance(0.5) else case
 
 
 ONCE = ("batch.permutation", "units.permutation", "batch.shards", "batch.duplicated")
@@ -285,33 +263,46 @@ def _all(
 PROVOCATIONS = _all(
     ("plain", "tame cases of everything that is claimed", _any, DIFFERENTIAL, 1),
     ("options", "several options at once", _mixed, DIFFERENTIAL, 2),
-    ("square", "as many samples as a width, or one more or less", _square, DIFFERENTIAL, 2),
+    ("square", "as many samples as a width, or one more or less", square, DIFFERENTIAL, 2),
     ("lattice", "small integers and powers of two, where nothing rounds", lattice, ("exact",), 2),
     ("kinks", "zeros, ties and targets that are met, on the lattice", on_kinks, ("exact",), 2),
     ("relations", "tame cases, asked in other words", _any, (*ONCE, "bias.ones_column"), 1),
     ("scale", "nets that scale with their inputs", _relu, ("scale.power_of_two", "units.dead"), 1),
     ("logits", "logits and their classes", _small("CrossEntropyLoss"), ("logits.sum_zero",), 1),
-    ("updates", "updates by the engine's own gradient", _any, ("update.own_gradient", "lr.zero"), 1),
+    (
+        "updates",
+        "updates by the engine's own gradient",
+        _any,
+        ("update.own_gradient", "lr.zero"),
+        1,
+    ),
     ("steps", "an optimizer early, late and in between", _steps, DIFFERENTIAL, 3),
     ("trajectory", "many steps, one after another", _steps, ("trajectory",), 0.4),
-    ("memory", "arrays that are shared and laid out in every way", _any, MEMORY, 1),
+    ("memory", "arrays that are shared and laid out in every way", _shared, MEMORY, 1),
     ("history", "batches after other batches", _any, ("repeat", "history", "interleaved"), 1),
-    ("shapes", "one size at or beside a power of two", _shapes, DIFFERENTIAL, 2),
-    ("depth", "no Linear layer, one, or many", _depth, DIFFERENTIAL, 1),
+    ("shapes", "one size at or beside a power of two", shapes, DIFFERENTIAL, 2),
+    ("depth", "no Linear layer, one, or many", depth, DIFFERENTIAL, 1),
     ("rows", "repeated samples, equal targets, missing classes", _rows, DIFFERENTIAL, 1),
     ("zeros", "an array of nothing but zeros", _zeros, (*DIFFERENTIAL, "finite"), 1),
     ("rates", "learning rates of 0, tiny, huge and not dyadic", _rates, DIFFERENTIAL, 1),
+    ("nearly", "pre-activations next to 0", _nearly, DIFFERENTIAL, 1),
     ("saturation", "|z| from 12 to 745", _saturation, (*DIFFERENTIAL, "finite"), 2),
-    ("certain", "logits up to 10,000, wrong as often as right", _certain, (*DIFFERENTIAL, "finite"), 2),
+    (
+        "certain",
+        "logits up to 10,000, wrong as often as right",
+        _certain,
+        (*DIFFERENTIAL, "finite"),
+        2,
+    ),
     ("cancellation", "large numbers whose differences count", _cancellation, DIFFERENTIAL, 1),
-    ("ladder", "powers of two, up and down", _ladder, DIFFERENTIAL, 1),
+    ("ladder", "powers of two, up and down", _ladder, DIFFERENTIAL, 2),
     ("columns", "columns of very different size", _columns, DIFFERENTIAL, 1),
     ("subnormals", "numbers next to the smallest ones", _subnormals, (*DIFFERENTIAL, "finite"), 1),
-    ("empty", "a batch of no samples", _empty, DIFFERENTIAL, 0.4),
-    ("long.batch", "hundreds of samples", _long("batch"), DIFFERENTIAL, 0.25),
-    ("long.in_features", "hundreds of inputs", _long("in_features"), DIFFERENTIAL, 0.25),
-    ("long.hidden", "hundreds of hidden units", _long("hidden"), DIFFERENTIAL, 0.25),
-    ("long.out_features", "hundreds of outputs", _long("out_features"), DIFFERENTIAL, 0.25),
+    ("empty", "a batch of no samples", empty, DIFFERENTIAL, 0.4),
+    ("long.batch", "hundreds of samples", long("batch"), DIFFERENTIAL, 0.25),
+    ("long.in_features", "hundreds of inputs", long("in_features"), DIFFERENTIAL, 0.25),
+    ("long.hidden", "hundreds of hidden units", long("hidden"), DIFFERENTIAL, 0.25),
+    ("long.out_features", "hundreds of outputs", long("out_features"), DIFFERENTIAL, 0.25),
     ("numerical", "small nets, every entry of a gradient", _small(), ("numerical",), 0.3),
     ("paths", "small nets, every path through them", _small("MSELoss"), ("paths",), 1),
 )

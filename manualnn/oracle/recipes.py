@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import Case
+from manualnn.oracle.choices import PROBABILITIES, REDUCTIONS, Impossible, Size
 from manualnn.oracle.claims import Capabilities
-from manualnn.oracle.draft import PROBABILITIES, REDUCTIONS, Draft, Impossible, Size
+from manualnn.oracle.draft import Draft
 from manualnn.oracle.options import ALWAYS, TABLES
 
 FORWARD = ("outputs", "loss", "grads", "input_grad")
@@ -122,7 +123,9 @@ def _layers() -> list[Recipe]:
         for option in options:
             if option not in ALWAYS:
                 make = _with_layer(name, option)
-                recipes.append(Recipe(f"layer.{name}.{option}", f"{name} with {option}", make, FORWARD))
+                recipes.append(
+                    Recipe(f"layer.{name}.{option}", f"{name} with {option}", make, FORWARD)
+                )
     return recipes
 
 
@@ -158,7 +161,9 @@ def _with_layer(name: str, option: str | None = None) -> Callable[[Draft], Case]
                 layers.append(draft.layer(draft.among("layers", others)))
         if layers[-1]["type"] not in PROBABILITIES:
             layers += draft.closing(loss)
-        return draft.case(layers=layers, loss=loss, widths=None if "L" in place or linear else widths)
+        return draft.case(
+            layers=layers, loss=loss, widths=None if "L" in place or linear else widths
+        )
 
     return make
 

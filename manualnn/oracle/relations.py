@@ -5,7 +5,7 @@ order, the batch in two parts …) and compares the answers. Both may be off by 
 |a − b| ≤ eₐ + e_b; where rounding cannot differ, they have to be the same bit for bit.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from manualnn.oracle.case import Array, Case
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.options import described
-from manualnn.oracle.trial import Declined, Trial, differing, same, unlike
+from manualnn.oracle.trial import Declined, Trial, differing, unlike
 from manualnn.oracle.truth import update_truth
 
 ALIKE = ("Linear", "Identity", "ReLU", "LeakyReLU")
@@ -212,7 +212,7 @@ def _power_of_two(trial: Trial) -> Finding | None:
     if any(np.any((abs(a) < least) & (a != 0)) for a in got.values()):
         raise Declined("a result next to the subnormal numbers")
     entries = unlike(answer, wanted)
-    if not entries or not _repeats(trial, base, got):
+    if not entries or trial.varies(base, got):
         return None
     return trial.finding("numbers 8 times as large give other digits", entries)
 
@@ -222,14 +222,8 @@ def _is_once(name: str) -> bool:
     return name in ("outputs", "input_grad") or name.endswith("bias")
 
 
-def _repeats(trial: Trial, case: Case, got: Mapping[str, Any]) -> bool:
-    """Return whether an engine gives the same bits when asked again."""
-    again = trial.ask(case)
-    return all(same(again[name], got[name]) for name in got)
-
-
 def _dead(trial: Trial) -> Finding | None:
-    """A ReLU that is off for every sample passes nothing back, and nothing on."""
+    """Switch a ReLU off for every sample: it passes nothing back, and nothing on."""
     base = bare(trial.case)
     linear = [i for i, layer in enumerate(base.layers) if layer["type"] == "Linear"]
     i = next((i for i in linear[:-1] if base.layers[i + 1]["type"] == "ReLU"), None)
@@ -247,41 +241,6 @@ def _dead(trial: Trial) -> Finding | None:
     entries = unlike(silent, {name: np.zeros_like(a) for name, a in silent.items()})
     message = "a unit that is off for every sample has a gradient"
     return trial.finding(message, entries) if entries else None
-
-
-def _numerical(trial: Trial) -> Finding | None:
-    """(L(θ + h) − L(θ − h)) / 2h of the engine's own loss, against its own gradient.
-
-    The loss is off by e at both ends, so the quotient by (e₊ + e₋)/2h, and it differs from the
-    slope by what the truth's own quotient does.
-    """
-    base = bare(trial.case)
-    got, near = trial.ask(base), trial.truth(base)
-    dtype = np.dtype(base.dtype).type
-    step = 2.0 ** (-9 if base.dtype == "float32" else -17)
-    entries = []
-    for key, param in base.params.items():
-        for index in np.ndindex(param.shape):
-            ends = []
-            for sign in (1, -1):
-                moved = param.copy()
-                moved[index] = dtype(param[index] + sign * step)
-                case = base.but(params={**base.params, key: moved})
-                loss = trial.truth(case).loss
-                ends.append((np.longdouble(trial.ask(case)["loss"]), loss, moved[index]))
-            (up, up_near, right), (down, down_near, left) = ends
-            h = np.longdouble(right) - np.longdouble(left)
-            true_slope = near.grads[key].v[index]
-            e = near.grads[key].e[index] + (up_near.e + down_near.e) / h
-            e = e * near.kind.slack + abs((up_near.v - down_near.v) / h - true_slope)
-            slope, gradient = (up - down) / h, got[f"grads.{key}"][index]
-            if np.isfinite(e) and not abs(gradient - slope) <= e:
-                numbers = (float(gradient), float(slope), float(e))
-                entries.append(Entry(f"grads.{key}", index, *numbers, 1, param.size))
-                break
-    if not entries:
-        return None
-    return trial.finding("the gradient is not the slope of the engine's own loss", entries)
 
 
 def _with_grads(claims: Capabilities) -> bool:
@@ -345,11 +304,5 @@ TABLE = (
         "a ReLU that is off for every sample has a gradient of exactly 0",
         _dead,
         _with_hidden_relu,
-    ),
-    (
-        "numerical",
-        "every gradient is the slope of the engine's own loss",
-        _numerical,
-        lambda claims: _with_grads(claims) and "loss" in claims.returns,
     ),
 )

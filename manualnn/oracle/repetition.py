@@ -1,16 +1,17 @@
 """Judgements of engines that are asked more than once: what they may not remember, and must.
 
 `repeat`, `history` and `interleaved` demand the same bits from an engine that has been asked other
-things as from a fresh one. An engine that does not even repeat itself when fresh is held to the
-bounds instead: only `repeat` blames it for that. `trajectory` follows many steps, each judged by
-itself.
+things as from a fresh one. An engine that varies even when it is fresh (it sums in the order of
+a set, or of its threads) is held to the bounds instead. `trajectory` follows many steps, each of
+them judged by itself.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
+from manualnn.oracle.case import Case
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.draft import Draft, Impossible, Size
 from manualnn.oracle.findings import Finding
@@ -28,8 +29,9 @@ def _repeat(trial: Trial) -> Finding | None:
     trial.fresh()
     first = trial.ask(trial.case)
     for _ in range(2):
-        entries = unlike(trial.ask(trial.case), first)
-        if entries:
+        got = trial.ask(trial.case)
+        entries = unlike(got, first)
+        if entries and not _unsteady(trial, trial.case, got, first):
             return trial.finding("the same case, asked again, gives other numbers", entries)
     return None
 
@@ -65,24 +67,22 @@ def _shortest(trial: Trial, calls: list[Case], alone: dict[str, Any]) -> Finding
     return None
 
 
-def _unsteady(trial: Trial, case: Case, got: dict[str, Any], alone: dict[str, Any]) -> bool:
+def _unsteady(trial: Trial, case: Case, got: Mapping[str, Any], alone: Mapping[str, Any]) -> bool:
     """Return whether a fresh engine varies by itself, and by no more than rounding explains."""
-    varies = False
-    calls = list(trial.calls)
-    for _ in range(4):
-        trial.fresh()
-        varies = varies or bool(unlike(trial.ask(case), alone))
-    trial.fresh()
-    for call in calls:  # back to where it was
-        trial.ask(call)
+    if not trial.varies(case, alone):
+        return False
+    trial.bench.fresh()
+    for call in trial.calls:  # back to where it was
+        trial.bench.run(call)
     expected = trial.truth(case)
-    wrong, _ = trial.compare(got, expected.quantities(), expected)
-    return varies and not wrong
+    return not trial.compare(got, expected.quantities(), expected)[0]
 
 
 def _sequence(case: Case, claims: Capabilities) -> list[Case]:
     batches = [_resized(case, n) for n in ROWS if n <= (claims.max_batch or n)]
-    other = case.map(lambda name, a: (a[::-1] if name.startswith("params") else a) * a.dtype.type(1))
+    other = case.map(
+        lambda name, a: (a[::-1] if name.startswith("params") else a) * a.dtype.type(1)
+    )
     cases = [*batches, case, other, case]
     stranger = _stranger(case, claims)
     return [*cases, stranger, case] if stranger else cases
@@ -97,7 +97,7 @@ def _resized(case: Case, n: int) -> Case:
 
 def _stranger(case: Case, claims: Capabilities) -> Case | None:
     """Return a case of another net, always the same for the same case."""
-    rng = np.random.default_rng(int(case.id[2:], 16))
+    rng = np.random.default_rng(int(f"0x{case.id[2:]}", 0))
     try:
         draft = Draft(rng, claims, Size())
         drawn = draft.case(optimizer=draft.optimizer())
@@ -115,8 +115,9 @@ def _interleaved(trial: Trial) -> Finding | None:
     trial.fresh()
     with trial.bench.another() as second:
         for _ in range(2):
-            entries = unlike(trial.ask(case), alone)
-            if entries:
+            got = trial.ask(case)
+            entries = unlike(got, alone)
+            if entries and not _unsteady(trial, case, got, alone):
                 return trial.finding("another engine beside it changes its numbers", entries)
             second.run(other)
     return None
@@ -138,7 +139,9 @@ def _fed(trial: Trial) -> Finding | None:
         entries, right = trial.compare(got, expected.quantities(), expected)
         if entries:
             step = expected.steps
-            return trial.finding(f"step {step} is wrong, from the step before it on", entries, right)
+            return trial.finding(
+                f"step {step} is wrong, from the step before it on", entries, right
+            )
         case = _after(case, got, expected.steps)
         if not all(np.all(np.isfinite(a)) for a in case.arrays().values()):
             return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
+from manualnn.oracle.case import Array
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.trial import Trial, unlike
 

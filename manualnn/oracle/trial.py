@@ -7,14 +7,14 @@
     trial.compare(got, near)     what is wrong of it
     trial.finding(…)             the finding, with every call that led to it
 
-`Declined` says that a case cannot be judged (the engine does not take it, or it is not of the kind),
-`Faulty` that a call ended as something other than a result. NaN is not equal to anything: it is
-wrong wherever the truth has a finite bound. Where it has none (the truth may overflow) a number is
-not compared; `Ledger` counts those.
+`Declined` says that a case cannot be judged (the engine does not take it, or it is not of the
+kind), `Faulty` that a call ended as something other than a result. NaN is not equal to anything: it
+is wrong wherever the truth has a finite bound. Where it has none (the truth may overflow) a number
+is not compared; `Ledger` counts those.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -122,6 +122,16 @@ class Trial:
         self.bench.fresh()
         self.calls.clear()
 
+    def varies(self, case: Case, answer: Mapping[str, Any]) -> bool:
+        """Return whether fresh engines differ among themselves in a case: no history's fault."""
+        calls = list(self.calls)
+        varied = False
+        for _ in range(12 if self.bench.in_process else 4):
+            self.bench.fresh()
+            varied = varied or bool(unlike(self.ask(case), answer))
+        self.calls[:] = calls
+        return varied
+
     def _answer(self, outcome: Outcome) -> dict[str, Any]:
         self.ledger.calls += 1
         if outcome.skipped is not None:
@@ -175,7 +185,12 @@ class Trial:
         """Return the finding that follows from the calls so far."""
         calls = tuple(self.calls)
         return Finding(
-            self.check, self.case, calls, message=message, entries=tuple(entries), right=tuple(right)
+            self.check,
+            self.case,
+            calls,
+            message=message,
+            entries=tuple(entries),
+            right=tuple(right),
         )
 
 
@@ -200,8 +215,9 @@ def differing(
         if len(wrong):
             i = int(wrong[0])
             index = tuple(int(j) for j in np.unravel_index(i, values[name].shape))
-            numbers = (float(a[start + i]) for a in (g, v, e))
-            entries.append(Entry(name, index, *numbers, len(wrong), end - start))
+            at = start + i
+            entry = Entry(name, index, float(g[at]), float(v[at]), float(e[at]))
+            entries.append(replace(entry, wrong=len(wrong), size=end - start))
         else:
             right.append(name)
         start = end

@@ -1,0 +1,90 @@
+"""A finding seen again, made smaller and explained, while there is time.
+
+    explainer = Explainer(bench, seconds)            seconds for all findings together
+    explainer.explained(finding, recent)             recent: the cases that came before it
+
+A finding that a fresh engine does not show is the history's: then it is looked for after the case
+before it, and after all recent ones. The more time is spent, the less is left for each.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.engines import Bench
+from manualnn.oracle.findings import Finding
+from manualnn.oracle.shrink import shrink
+from manualnn.oracle.trial import Declined, Trial
+
+
+@dataclass
+class Explainer:
+    """Explains an engine's findings: see the module."""
+
+    bench: Bench
+    seconds: float
+    """Left for all findings together."""
+
+    def explained(self, finding: Finding, recent: list[Case]) -> Finding:
+        """Return the finding confirmed, minimal and with its diagnosis, as far as time allows."""
+        return self._smaller(self._confirmed(finding, recent))
+
+    def _confirmed(self, finding: Finding, recent: list[Case]) -> Finding:
+        """Return it as a fresh engine shows it, or as it takes the calls before it to show it."""
+        if finding.kind == "hang":
+            return finding
+        again = rejudge(self.bench, finding.check, finding.case)
+        if again is not None:
+            return again
+        for before in (recent[-1:], recent):
+            self.bench.fresh()
+            for case in before:
+                self.bench.run(case)
+            try:
+                again = judge(Trial(self.bench, finding.check, finding.case))
+            except Declined:
+                continue
+            if again is not None:
+                calls = (*before, *again.calls)
+                said = f"only after {len(before)} other calls: {again.message}"
+                return replace(again, calls=calls, message=said)
+        said = f"seen once and not again: {finding.message}"
+        return replace(finding, message=said)
+
+    def _smaller(self, finding: Finding) -> Finding:
+        """Return it smaller, and with its diagnosis, if there is time left."""
+        left = self.seconds
+        if left <= 0 or finding.kind == "hang":
+            return finding
+        began = time.perf_counter()
+        seconds = max(0.2, min(2.0, left / 10))
+        alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
+        if alone:
+            small = shrink(finding.case, _still(self.bench, finding), seconds=seconds)
+            smaller = rejudge(self.bench, finding.check, small)
+            finding = replace(smaller, minimal=True) if smaller else finding
+        if finding.kind == "wrong":
+            finding = replace(finding, diagnosis=diagnose(self.bench, finding, seconds=seconds))
+        self.seconds -= time.perf_counter() - began
+        return finding
+
+
+def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:
+    """Return whether a case shows the same kind of finding, on a fresh engine if that is cheap."""
+    restarts = bench.in_process or JUDGEMENTS[finding.check.rpartition(":")[2]].restarts
+
+    def fails(case: Case) -> bool:
+        if bench.capabilities.refuses(case):
+            return False
+        if restarts:
+            bench.fresh()
+        try:
+            found = judge(Trial(bench, finding.check, case))
+        except Declined:
+            return False
+        return found is not None and found.kind == finding.kind
+
+    return fails
