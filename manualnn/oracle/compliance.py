@@ -4,7 +4,8 @@
 
 A layer, loss, optimizer or provocation is judged by the numbers of its own recipe: loss, outputs,
 gradients, updates. Every other judgement (a metamorphic relation, memory, determinism) is a row of
-its own, over all recipes. A cell is the worst that happened; its footnote tells why.
+its own, over all recipes. A cell is the worst that happened; its footnote tells why. What no engine
+claims is no row, but named below.
 
     ✓   passed                        ✗   wrong numbers, or a promise broken
     –   not claimed                   e   an error, a crash, a hang or garbage
@@ -14,6 +15,7 @@ its own, over all recipes. A cell is the worst that happened; its footnote tells
 from collections.abc import Callable, Iterable, Sequence
 
 from manualnn.oracle.findings import CheckResult, Report
+from manualnn.oracle.options import TABLES
 from manualnn.oracle.report import engine_name
 from manualnn.oracle.wording import entry_line
 
@@ -52,16 +54,20 @@ def to_markdown(reports: Sequence[Report]) -> str:
     """Return the table of one report or several."""
     tables = [_cells(report) for report in reports]
     rows = sorted({row for table in tables for row in table}, key=_place(tables))
+    claimed = [row for row in rows if any(_claimed(table.get(row, [])) for table in tables)]
     notes: dict[str, int] = {}
     lines = [_line(["", *map(engine_name, reports)]), _line(["---", *[":-:"] * len(reports)])]
     group = ""
-    for row in rows:
+    for row in claimed:
         if row[0] != group:
             group = row[0]
             lines.append(_line([f"**{GROUPS[group]}**", *[""] * len(reports)]))
         cells = [_cell(table.get(row, []), notes) for table in tables]
         lines.append(_line([row[1], *cells]))
     lines += ["", LEGEND + "."]
+    if len(claimed) < len(rows):
+        absent = ", ".join(row[1] for row in rows if row not in claimed)
+        lines += ["", f"Claimed by none: {absent}."]
     for note, number in notes.items():
         lines += ["", f"{number}. {note}"]
     return "\n".join(lines) + "\n"
@@ -83,9 +89,21 @@ def _cells(report: Report) -> dict[Row, list[CheckResult]]:
     return cells
 
 
-def _place(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int]]:
-    order = list(dict.fromkeys(row for table in tables for row in table))
-    return lambda row: (list(GROUPS).index(row[0]), order.index(row))
+def _place(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int, int]]:
+    """Return a key that sorts rows by group, features as in the oracle's tables, then as run."""
+    order = {row: i for i, row in enumerate(dict.fromkeys(r for table in tables for r in table))}
+    features = [name for table in TABLES.values() for name in table]
+
+    def place(row: Row) -> tuple[int, int, int]:
+        name = row[1].partition(".")[0]
+        known = features.index(name) if name in features else len(features)
+        return list(GROUPS).index(row[0]), known, order[row]
+
+    return place
+
+
+def _claimed(results: Iterable[CheckResult]) -> bool:
+    return any(result.status != "not_claimed" for result in results)
 
 
 def _cell(results: Sequence[CheckResult], notes: dict[str, int]) -> str:

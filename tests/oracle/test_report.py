@@ -415,7 +415,6 @@ def test_a_cell_is_the_worst_of_a_features_checks():
         "---": [":-:"],
         "**Layers**": [""],
         "Tanh": ["✓"],
-        "ReLU": ["–"],
         "**Losses**": [""],
         "MSELoss.mean": ["✗ <sup>1</sup>"],
         "MSELoss.sum": ["✗ <sup>2</sup>"],
@@ -429,6 +428,19 @@ def test_a_cell_is_the_worst_of_a_features_checks():
     assert notes[0] == "1. divides by N − 1: `dW = dzᵀx / (N − 1)` in place of `dW = dzᵀx / N`"
     assert notes[1] == "2. only the loss only when N equals a width"
     assert len(notes) == 4
+
+
+def test_what_no_engine_claims_is_named_below_the_table():
+    assert "\nClaimed by none: ReLU.\n" in to_markdown([EVERY_STATUS])
+    assert "none" not in to_markdown([report(PASSED)])
+
+
+def test_rows_are_in_the_order_of_the_oracles_tables():
+    ran = ["layer.Softmax:loss", "layer.Linear:loss", "loss.MSELoss.sum:loss", "layer.Tanh:loss"]
+    ran += ["loss.L1Loss.mean:loss", "loss.MSELoss.mean:loss"]
+    made = report(*(CheckResult(name, "", "passed", 1) for name in ran))
+    names = [name for name in table(made)[0] if name[:1].isalnum()]
+    assert names == ["Linear", "Tanh", "Softmax", "MSELoss.sum", "MSELoss.mean", "L1Loss.mean"]
 
 
 def test_engines_stand_side_by_side_and_share_footnotes():
