@@ -197,6 +197,7 @@ def _log_at_least_100(y: Near) -> Near:
     inside = np.minimum(-rough.log1p(-np.minimum(share, 1.0)), down)
     # Where the error is as large as y, or the logarithm stopped, the ends are what can be reached.
     e = np.where((share < 1) & (down > 0), inside, np.maximum(down, up))
+    e = np.where(y.e < np.inf, e, np.inf)  # what overflowed may be NaN
     return Near(v, np.where(y.e == 0, 0.0, e), kind).rounded(kind.ulps)
 
 

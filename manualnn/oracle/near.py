@@ -196,7 +196,8 @@ class Near:
     @property
     def bounded(self) -> Array:
         """Where there is a bound: nothing has overflowed on the way, nor been divided by zero."""
-        return np.asarray(self.size + self.e < self.kind.max)
+        with np.errstate(all="ignore"):
+            return np.asarray(self.size + self.e < self.kind.max)
 
     @property
     def allowed(self) -> Array:
@@ -205,12 +206,12 @@ class Near:
 
     def error(self, result: Any) -> Array:
         """Return how far a result is from v."""
-        return np.asarray(np.abs(np.asarray(result) - self.v)).astype(np.float64)
+        with np.errstate(all="ignore"):
+            return np.asarray(np.abs(np.asarray(result) - self.v)).astype(np.float64)
 
     def refutes(self, result: Any) -> Array:
         """Return where a result is wrong: farther away than allowed, or NaN, where bounded."""
-        with np.errstate(all="ignore"):
-            return np.asarray(self.bounded & ~(self.error(result) <= self.allowed))
+        return np.asarray(self.bounded & ~(self.error(result) <= self.allowed))
 
     def __neg__(self) -> "Near":
         return Near(-self.v, self.e, self.kind, known=self.known)

@@ -15,7 +15,7 @@ from manualnn.oracle import wide
 from manualnn.oracle.case import Case
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.near import SLACK, Precision
-from manualnn.oracle.options import LOSSES, OPTIMIZERS
+from manualnn.oracle.options import LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.plain import Plain
 from manualnn.oracle.truth import truth, update_truth
 
@@ -134,6 +134,19 @@ def test_where_something_overflows_there_is_no_bound():
     case = linear([[1e308, 1e308, -1e308]], [[1.0, 1.0, 1.0]])
     assert not truth(case).outputs.bounded.any()
     assert not truth(case).outputs.refutes([[np.nan]]).any()
+
+
+@pytest.mark.parametrize("layer", [name for name in LAYERS if name != "Linear"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_an_overflow_reaches_whatever_is_computed_from_it(layer, loss):
+    """inf − inf is NaN, which no later function need bring back into its range."""
+    case = linear([[1e308, 1e308, -1e308], [1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]], [[0.5, 0.5]])
+    case = case.but(layers=(*case.layers, {"type": layer}), loss={"type": loss})
+    expected = truth(case).quantities()
+    for name in ("loss", "input_grad"):
+        assert not expected[name].bounded.any(), name
+    assert not expected["outputs"].bounded[0, 0]
+    assert not expected["grads.0.weight"].bounded[0].any()
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf, 1 + 1e-14, -1, 0])
