@@ -143,6 +143,10 @@ def test_a_network_without_layers_is_told_as_one():
     assert case_line(case) == "no layers, 2 columns, MSELoss mean, N=3, float64"
 
 
+def test_a_learning_rate_is_told_even_where_it_is_the_default():
+    assert "SGD lr=0.001" in case_line(CASE.but(optimizer={"type": "SGD", "lr": 0.001}))
+
+
 def test_the_numbers_of_a_small_case_are_shown_so_that_they_can_be_typed_in():
     lines = dict(line.split(" = ") for line in case_numbers(CASE))
     assert lines.keys() == {"x", "t", "0.weight", "0.bias"}
@@ -303,6 +307,18 @@ def test_the_summary_counts_every_status_and_says_what_it_is_worth():
 )
 def test_the_verdict_is_a_sentence(made, verdict):
     assert verdict in squeezed(summary(made))
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (report(PASSED), "good"),
+        (report(failing("a:b")), "bad"),
+        (report(PASSED, problems=["too few"]), "bad"),
+    ],
+)
+def test_the_verdicts_colour_is_that_of_the_exit_code(made, kind):
+    assert f"<{kind}>verdict" in summary(made, lambda words, kind: f"<{kind}>{words}")
 
 
 # JSON
