@@ -278,6 +278,11 @@ def test_sums_in_float32_are_right_where_that_is_claimed_and_only_there():
     assert truth(case).outputs.refutes(y).any()
     narrow = Precision.of("float64", claims(accumulate_dtype="float32"))
     assert not truth(case, narrow).outputs.refutes(y).any()
+    lost = np.full(4000, 2.0**-24)
+    lost[0] = 1  # added in order to which, in float32, every other is lost
+    near = truth(linear(np.ones((1, 4000)), lost), narrow).outputs
+    assert not near.refutes([[1.0]]).any()
+    assert near.refutes([[0.9]]).all()
 
 
 def test_sums_in_float64_hold_a_float32_engine_to_them():
