@@ -116,9 +116,9 @@ class Engine:
         return result
 
 
-@functools.cache
+@functools.lru_cache(maxsize=16)
 def compiled(description):
-    """Return a function that does a step, and the rule, for these layers, loss and rule."""
+    """Return a function that does a step, and the rule; compiling takes some tenths of a second."""
     layers, loss, optimizer = json.loads(description)
     rule = RULES[optimizer.pop("type")](**optimizer) if optimizer else None
     terms, reduction = LOSSES[loss.pop("type")], loss.pop("reduction", "mean")
