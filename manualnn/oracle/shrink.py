@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
+from manualnn.oracle.case import Case
 from manualnn.oracle.cuts import columns, rows, segments, valid, without
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.options import TABLES
@@ -171,22 +171,19 @@ def _dtype(case: Case) -> Move:
 
 def _numbers(case: Case) -> Move:
     """Round everything, then whole arrays, then entry by entry from the smallest array on."""
-    for how in simplified_whole(case, case.arrays()):
-        smaller = _changed(case, how)
-        if (yield smaller):
-            case = smaller
     names = sorted(case.arrays(), key=lambda name: case.arrays()[name].size)
-    for name in names:
-        for how in simplified_whole(case, {name: case.arrays()[name]}):
-            smaller = _changed(case, how)
+    for some in (names, *([name] for name in names)):
+        for how in simplified_whole(case, {name: case.arrays()[name] for name in some}):
+            smaller = case.map(how.get)
             if (yield smaller):
                 case = smaller
+                break
     for name in names:
         for index in np.ndindex(case.arrays()[name].shape):
             for value in simplified(case, name, case.arrays()[name][index]):
                 array = case.arrays()[name].copy()
                 array[index] = value
-                smaller = _changed(case, {name: array})
+                smaller = case.map({name: array}.get)
                 if (yield smaller):
                     case = smaller
                     break
@@ -253,12 +250,8 @@ def _simplicity(value: Any) -> int:
     return simple.index(value) if value in simple else len(simple)
 
 
-def _changed(case: Case, arrays: dict[str, Array]) -> Case:
-    return case.map(arrays.get)
-
-
 def _key(case: Case) -> int:
     arrays = tuple((name, a.shape, a.tobytes()) for name, a in case.arrays().items())
+    specs = tuple(repr((kind, sorted(spec.items()))) for kind, spec in case.parts())
     step = case.state and case.state["step"]
-    specs = repr((case.layers, case.loss, case.optimizer, case.dtype, case.steps, step))
-    return hash((specs, arrays, case.noise is None))
+    return hash((specs, case.dtype, case.steps, step, case.noise is None, arrays))

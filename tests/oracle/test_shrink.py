@@ -1,0 +1,168 @@
+"""Shrinking ends at a valid case that fails, of which nothing can be taken away."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle.drawn import drawn_case
+
+from manualnn.oracle.case import Case
+from manualnn.oracle.cuts import columns, rows, segments, valid, without
+from manualnn.oracle.findings import Entry, Finding
+from manualnn.oracle.shrink import same_failure, shrink
+from manualnn.oracle.truth import truth
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def deep(n=6, widths=(5, 4, 7, 3), dtype="float64", **changes):
+    rng = np.random.default_rng(1)
+    layers, params = [], {}
+    for i, (a, b) in enumerate(pairwise(widths)):
+        layers += [{"type": "Linear", "in_features": a, "out_features": b}, {"type": "Tanh"}]
+        params[f"{2 * i}.weight"] = rng.normal(size=(b, a))
+        params[f"{2 * i}.bias"] = rng.normal(size=b)
+    x, t = rng.normal(size=(n, widths[0])), rng.normal(size=(n, widths[-1]))
+    optimizer = {"type": "Adam", "lr": 0.013, "betas": (0.8, 0.99), "weight_decay": 0.2}
+    case = Case(tuple(layers), {"type": "MSELoss"}, params, x, t, optimizer, steps=5)
+    return case.map(lambda _, a: a.astype(dtype)).but(dtype=dtype, **changes)
+
+
+def shapes_fit(case):
+    """The truth of a case needs every shape to be the right one."""
+    expected = truth(case).quantities()
+    return all(expected[f"grads.{key}"].v.shape == a.shape for key, a in case.params.items())
+
+
+def test_what_always_fails_ends_as_one_layer_of_one_column_and_one_sample():
+    small = shrink(deep(), lambda _: True)
+    assert [layer["type"] for layer in small.layers] == ["Linear"]
+    assert (small.n, small.widths, small.steps, small.optimizer) == (1, (1, 1), 1, None)
+    assert (small.x, small.params["0.weight"]) == ([[1]], [[1]])
+    assert (small.t, small.params["0.bias"]) == ([[0]], [0])
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_it_keeps_as_many_samples_and_columns_as_it_needs(n, width):
+    small = shrink(deep(), lambda case: case.n >= n and case.widths[-1] >= width)
+    assert small.n == n
+    assert small.widths == (1, width)
+
+
+def test_sizes_that_have_to_be_equal_shrink_together():
+    case = deep(n=7, widths=(5, 7, 7, 3))
+    small = shrink(case, lambda c: c.n >= 2 and c.widths.count(c.n) >= 2)
+    assert small.n == 2
+    assert set(small.widths) <= {1, 2}
+
+
+def test_a_batch_that_has_to_be_long_is_cut_to_the_very_length():
+    small = shrink(deep(n=300, widths=(3, 2)), lambda case: case.n > 256)
+    assert (small.n, small.widths) == (257, (1, 1))
+
+
+def test_options_stay_where_they_are_needed_and_go_where_not():
+    def fails(case):
+        return bool(case.optimizer) and case.optimizer.get("weight_decay", 0) > 0
+
+    assert shrink(deep(), fails).optimizer == {"type": "Adam", "lr": 1.0, "weight_decay": 0.5}
+    assert shrink(deep(), lambda case: case.optimizer is not None).optimizer["lr"] == 1
+
+
+def test_steps_shrink_to_the_fewest_that_fail():
+    assert shrink(deep(), lambda case: case.steps >= 3).steps == 3
+
+
+def test_numbers_keep_no_more_digits_than_needed():
+    small = shrink(deep(), lambda case: np.abs(case.x).max() > 1.02)
+    assert np.abs(small.x).max() == 2
+    uneven = shrink(deep(), lambda case: np.any(case.x != np.rint(case.x)))
+    assert sorted({*np.abs(uneven.x).ravel()} - {1, 0}) == [0.5]
+
+
+def test_only_where_it_still_fails_float64_takes_the_place_of_float32():
+    assert shrink(deep(dtype="float32"), lambda _: True).dtype == "float64"
+    stays = shrink(deep(dtype="float32"), lambda case: case.dtype == "float32")
+    assert stays.dtype == "float32"
+    assert stays.x.dtype == np.float32
+
+
+def test_without_time_or_success_the_case_is_returned_as_it_is():
+    case = deep()
+    assert shrink(case, lambda _: True, seconds=0) is case
+    assert shrink(case, lambda _: False) is case
+
+
+@given(SEEDS, st.integers(1, 4), st.integers(0, 9))
+def test_only_valid_cases_that_fit_are_asked_about_and_none_twice(seed, n, salt):
+    """Whatever fails: here what a hash of the case says, and more than so many samples."""
+    asked = []
+
+    def fails(case):
+        asked.append(case.id)
+        assert valid(case)
+        assert shapes_fit(case)
+        assert (case.t.dtype.kind == "i") == (
+            case.loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1
+        )
+        return case.n >= n and sum(case.id.encode()) % 10 >= salt
+
+    case = drawn_case(np.random.default_rng(seed))
+    small = shrink(case, fails, seconds=0.3)
+    assert len(asked) == len(set(asked))
+    assert small is case or (valid(small) and small.n >= n)
+
+
+@given(SEEDS)
+def test_no_single_cut_of_a_shrunk_case_fails_any_more(seed):
+    def fails(case):
+        return case.n * case.x.shape[1] >= 3 or len(case.layers) >= 3
+
+    case = drawn_case(np.random.default_rng(seed))
+    if not fails(case):
+        return
+    small = shrink(case, fails, seconds=20)
+    cuts = [rows(small, [j for j in range(small.n) if j != i]) for i in range(small.n)]
+    cuts += [without(small, i, i + 1) for i in range(len(small.layers))]
+    for run in segments(small):
+        width = small.widths[run[0]]
+        cuts += [columns(small, run, [j for j in range(width) if j != i]) for i in range(width)]
+    for cut in cuts:
+        if cut is None or min(cut.x.shape) == 0 or min(cut.widths) == 0 or not valid(cut):
+            continue
+        assert not fails(cut) or (small.params and not cut.params)
+
+
+def test_classes_follow_the_columns_that_are_left():
+    loss = {"type": "CrossEntropyLoss", "weight": [1.0, 2.0, 3.0], "ignore_index": 2}
+    case = deep(n=4, loss=loss, t=np.array([0, 1, 2, 1]))
+    cut = columns(case, segments(case)[-1], [1, 2])
+    assert cut.t.tolist() == [0, 0, 1, 0]
+    assert cut.loss == {"type": "CrossEntropyLoss", "weight": [2.0, 3.0], "ignore_index": 1}
+    assert columns(case, segments(case)[-1], [0, 1]) is None
+
+
+def test_a_layer_goes_with_its_arrays_and_those_after_it_are_counted_anew():
+    case = deep()
+    cut = without(case, 2, 3)
+    assert cut.widths == (5, 4, 4, 4, 3, 3)
+    np.testing.assert_array_equal(cut.params["3.weight"], case.params["4.weight"][:, :4])
+    assert shapes_fit(cut)
+
+
+def found(error, kind="wrong"):
+    case = deep()
+    entries = (Entry("loss", (), error, 0.0, 0.0),)
+    return Finding("a:loss", case, (case,), kind=kind, entries=entries)
+
+
+def test_a_failure_stays_of_its_kind_and_material():
+    assert same_failure(found(0.5), found(2.0))
+    assert same_failure(found(np.nan), found(2.0))
+    assert not same_failure(found(1e-16), found(2.0))
+    assert same_failure(found(1e-16), found(3e-16))
+    assert not same_failure(found(2.0, "crash"), found(2.0))
+    assert not same_failure(None, found(2.0))
