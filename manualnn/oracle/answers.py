@@ -22,10 +22,10 @@ from manualnn.oracle.engines import Bench, connect
 from manualnn.oracle.failures import EngineError, Fault
 from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Report
 from manualnn.oracle.near import Near, Precision
+from manualnn.oracle.observations import Observation
 from manualnn.oracle.options import TABLES
 from manualnn.oracle.recipes import DIFFERENTIAL
 from manualnn.oracle.results import map_result
-from manualnn.oracle.trials import Trial
 from manualnn.oracle.truth import truth
 from manualnn.oracle.vectors import of_dtype, read_vectors, vector_cases
 from manualnn.oracle.wide import truth_statement
@@ -211,7 +211,7 @@ class _Tally:
             )
 
     def _compare(self, case: Case, outcome: Outcome, kind: Precision) -> None:
-        trial = Trial((case,), (outcome,), (truth(case, kind),))
+        trial = Observation((case,), (outcome,), (truth(case, kind),))
         self.report.cases += 1
         self.report.entries += sum(array.size for array in trial.got.values())
         self.jumps += kind.jumps
@@ -249,7 +249,7 @@ class _Tally:
             self.sharpness.setdefault(dtype, []).append(share)
 
 
-def _entry(name: str, trial: Trial) -> Entry:
+def _entry(name: str, trial: Observation) -> Entry:
     wrong, near = trial.wrong[name], trial.expected[name]
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
     got, v, bound = (float(array[index]) for array in (trial.got[name], near.v, near.allowed))
