@@ -65,7 +65,7 @@ class Plain(Activations, Losses, Rules):
                 dx = self.backward(self.slope(self.loss, self.ys[-1], self.t))
                 if self.rule is not None:
                     self.update(self.rule)
-        return self.result(value, dx)
+            return self.result(value, dx)
 
     def result(self, value: Any, dx: Array) -> dict[str, Any]:
         return {

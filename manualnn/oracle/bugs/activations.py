@@ -106,7 +106,7 @@ bug(
     "exp(z) overflows where z is large and positive: inf / inf.",
     wrong="σ(z) = exp(z) / (1 + exp(z))",
     right="σ(z) = 1 / (1 + exp(−z)) for z ≥ 0",
-    killed_by="ladder:*",
+    killed_by="saturation:*",
     exact=False,
     sigmoid=lambda e, o, z: np.exp(z) / (1 + np.exp(z)),
 )

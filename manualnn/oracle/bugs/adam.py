@@ -59,6 +59,15 @@ bug(
     adam_correction2=lambda e, o, t: e.array(1 - e.num(o.betas[1]) * t),
 )
 bug(
+    "adam-power-in-float32",
+    "The powers of Adam's β are kept in float32: 1 − βᵗ is off by up to t roundings.",
+    wrong="float32(β)ᵗ",
+    right="βᵗ in float64",
+    killed_by="optimizer.Adam*:*",
+    adam_correction1=lambda e, o, t: 1 - e.num(np.float32(o.betas[0]) ** np.float32(t)),
+    adam_correction2=lambda e, o, t: 1 - e.num(np.float32(o.betas[1]) ** np.float32(t)),
+)
+bug(
     "adam-correction-multiplied",
     "Adam's means are multiplied by their corrections.",
     wrong="m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)",

@@ -226,7 +226,7 @@ bug(
     wrong="∂L/∂y = −t / D at y = 0",
     right="∂L/∂y = (½ − t) / D at y = 0",
     source="pytorch #2298",
-    killed_by="kinks:*",
+    killed_by="loss.BCEWithLogitsLoss*:*",
     logits_slopes=lambda e, o, y, t: np.where(
         y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Plain.logits_slopes(e, o, y, t)
     ),

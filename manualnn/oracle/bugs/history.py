@@ -133,7 +133,7 @@ bug(
     "Targets are kept, and used again for any batch of the same shape.",
     wrong="t of the first batch of that shape",
     right="t",
-    killed_by="*:history",
+    killed_by="loss.MSELoss*:*",
     base=Remembers,
     load=_load_with_old_targets,
 )

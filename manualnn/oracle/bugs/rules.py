@@ -71,6 +71,36 @@ bug(
     killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: g + b if o.nesterov else b,
 )
+
+
+class LooksAhead(Plain):
+    """Takes the gradient where the momentum alone would lead."""
+
+    def weight(self, o: Options) -> Array:
+        return self.ahead(f"{o.i}.weight")
+
+    def ahead(self, key: str) -> Array:
+        p, o = self.params[key], self.rule
+        if o is None or o.type != "SGD" or not o.nesterov or self.now == 1:
+            return p
+        return p - self.num(o.lr) * self.num(o.momentum) * self.state["momentum_buffer"][key]
+
+    def linear(self, o: Options, x: Array) -> Array:
+        z = self.matmul(x, self.weight(o).T)
+        return z + self.ahead(f"{o.i}.bias") if o.bias else z
+
+    def sgd_direction(self, o: Options, g: Array, b: Array) -> Array:
+        return b
+
+
+bug(
+    "nesterov-by-lookahead",
+    "Nesterov's gradient is taken ahead of the parameters, where torch takes it at them.",
+    wrong="g = ∂L/∂p at p − lr μ b, d = μ b + g",
+    right="g = ∂L/∂p at p, d = g + μ (μ b + g)",
+    killed_by="optimizer.SGD.nesterov:*",
+    base=LooksAhead,
+)
 bug(
     "dampening-on-first-step",
     "The first gradient is dampened as well, for the buffer starts from 0.",

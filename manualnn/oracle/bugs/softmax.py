@@ -59,7 +59,7 @@ bug(
     wrong="m = max over the array",
     right="m = max over the row",
     source="crysx_nn #7",
-    killed_by="ladder:*",
+    killed_by="certain:*",
     exact=False,
     softmax=lambda e, o, z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(axis=1, keepdims=True),
 )
@@ -68,7 +68,7 @@ bug(
     "exp overflows: the maximum is not subtracted first.",
     wrong="a = exp(z) / Σ exp(z)",
     right="a = exp(z − m) / Σ exp(z − m), m = max z",
-    killed_by="ladder:*",
+    killed_by="certain:*",
     exact=False,
     softmax=lambda e, o, z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
 )
@@ -163,7 +163,7 @@ bug(
     wrong="dz = da / (1 − p) where a ≠ 0",
     right="dz = da / (1 − p) where kept",
     source="kaldi",
-    killed_by="layer.Dropout*:*",
+    killed_by="*:grads",
     dropout_backward=lambda e, o, z, a, da: (
         da if e.mask(o) is None else da * np.where(a != 0, e.mask(o), 0)
     ),
