@@ -1,9 +1,12 @@
 """micrograd behind the oracle's protocol: scalars, of which it can add, multiply and rectify some.
 
     manualnn check tests/engines/micrograd_engine.py:Engine
+    manualnn check tests/engines/micrograd_engine.py:Large
 
-The sizes are limited because every number is an object, and because its topological sort is
-recursive. It has no optimizer.
+Its topological sort goes through sets of objects, in the order of their addresses in memory, and
+so does the sum that makes a gradient. Two terms have the same sum in either order; with more, two
+runs of the same step differ in their last bits. `Engine` claims no more than two of everything, and
+is right; `Large` shows the difference: its history:repeat fails. It has no optimizer.
 """
 
 from importlib.metadata import version
@@ -20,8 +23,8 @@ class Engine:
             "layers": {"Linear": {"bias": "any"}, "ReLU": {}, "Identity": {}},
             "losses": {"MSELoss": {"reduction": ["mean", "sum", "batchmean"]}},
             "returns": ["loss", "outputs", "grads", "input_grad"],
-            "max_width": 4,
-            "max_batch": 3,
+            "max_width": 2,
+            "max_batch": 2,
             "max_depth": 3,
         }
 
@@ -42,6 +45,11 @@ class Engine:
             "grads": {key: numbers("grad", array) for key, array in params.items()},
             "input_grad": numbers("grad", x),
         }
+
+
+class Large(Engine):
+    def capabilities(self):
+        return {**super().capabilities(), "max_width": 8, "max_batch": 9}
 
 
 def forward(case, params, y):

@@ -46,9 +46,10 @@ class Engine:
                 "AdamW": {"betas": "any", "eps": "any", "weight_decay": "any"},
             },
             "returns": ["loss", "outputs", "grads", "input_grad", "params", "state"],
-            "max_steps": 5,
-            "max_width": 16,
-            "max_batch": 16,
+            "max_steps": 2,
+            "max_width": 2,
+            "max_batch": 2,
+            "max_depth": 1,
             # leaky_relu takes z itself where z is not below 0.
             "kink": {"LeakyReLU": 1.0},
         }
