@@ -106,10 +106,13 @@ def vectors(out: str, seed: int) -> None:
     For an engine that cannot run beside Python: it reads them, writes its answers, and
     `manualnn check --answers DIR` judges those. OUT/README.md states the formats.
     """
-    from manualnn.oracle.vectors import write_vectors
+    from manualnn.oracle.vectors import VectorsError, write_vectors
 
     with _errors_told():
-        click.echo(f"{write_vectors(out, seed=seed):,} cases written to {out}")
+        try:
+            click.echo(f"{write_vectors(out, seed=seed):,} cases written to {out}")
+        except VectorsError as error:
+            raise _UnusableError(str(error)) from error
 
 
 @contextmanager

@@ -195,6 +195,22 @@ def test_the_protocol_is_printed():
     assert '"hello"' in result.output
 
 
+def test_vectors_are_written_with_the_seed_and_counted(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "manualnn.oracle.vectors.write_vectors", lambda out, seed: asked.append((out, seed)) or 1234
+    )
+    assert manualnn("vectors", "out", "--seed", 5).output == "1,234 cases written to out\n"
+    assert asked == [("out", 5)]
+
+
+def test_vectors_that_cannot_be_written_are_told_with_exit_code_2(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpmath", None)
+    result = manualnn("vectors", "out")
+    assert result.exit_code == 2, result.output
+    assert "pip install mpmath" in squeezed(result.output)
+
+
 def test_reports_are_combined_to_one_table(tmp_path):
     for name in ("Right", "MeanBias"):
         manualnn("check", f"toy.py:{name}", *ONLY, "--json", f"{name}.json")
