@@ -2,10 +2,10 @@
 
     manualnn check tests/engines/sklearn_engine.py:Engine
 
-Its networks are Linear layers with one and the same activation between them. The regressor's loss
-is half of MSELoss: the adapter multiplies loss and gradient alike by 2, and changes nothing else.
-The classifier ends in a softmax (3 classes and more) or in sigmoids, with the logarithmic loss; it
-averages over samples and sums over outputs.
+Its networks are Linear layers with one and the same activation between them; the classifier ends in
+a softmax (3 classes and more) or in sigmoids, inside of the loss. Its losses differ from torch's by
+a factor: ½ in the squared loss, the number of outputs K in the binary one, which it sums over them.
+The adapter multiplies loss and gradient alike by that factor, and changes nothing else.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ class Engine:
         mlp.coefs_ = [np.array(case.params[f"{i}.weight"]) for i in linear]
         mlp.intercepts_ = [np.array(case.params[f"{i}.bias"]) for i in linear]
         mlp.n_layers_ = len(linear) + 1
-        t, scale = case.t, 2 if case.loss["type"] == "MSELoss" else 1
+        t, scale = case.t, factor(case)
         if t.ndim == 1:
             t = np.eye(case.widths[-1], dtype=case.x.dtype)[t]
         params = [*mlp.coefs_, *mlp.intercepts_]
@@ -63,24 +63,29 @@ class Engine:
 
 def refusal(case):
     """Return why scikit-learn has no such network or loss; None where it has."""
-    types = [layer["type"] for layer in case.layers]
-    between = types[1::2] if "Linear" not in types[1::2] else []
-    stacked = ["Linear", *(name for act in between for name in (act, "Linear"))]
-    if set(types) == {"Linear"}:
-        between = ["Identity"]
-    elif types != stacked or len(set(between)) != 1:
+    types = [layer["type"] for layer in case.layers if layer["type"] != "Identity"]
+    between = set(types) - {"Linear"}
+    stacked = ["Linear", *(name for act in types[1::2] for name in (act, "Linear"))]
+    if len(between) > 1 or types != (stacked if between else ["Linear"] * max(1, len(types))):
         return "its layers are Linear with one and the same activation between them"
-    outputs, loss = case.widths[-1], case.loss["type"]
-    if loss == "CrossEntropyLoss" and (outputs < 3 or case.t.ndim == 2 or (case.t < 0).any()):
+    classes = case.t.ndim == 1 and case.widths[-1] >= 3 and (case.t >= 0).all()
+    if case.loss["type"] == "CrossEntropyLoss" and not classes:
         return "its softmax is for class indices, of at least 3 classes"
-    if loss == "BCEWithLogitsLoss" and outputs > 1 and case.loss.get("reduction") != "batchmean":
-        return "its binary losses of several outputs are summed, not averaged"
     return None
+
+
+def factor(case):
+    """Return by what scikit-learn's loss and gradient have to be multiplied to mean torch's."""
+    if case.loss["type"] == "MSELoss":
+        return 2
+    mean = case.loss["type"] == "BCEWithLogitsLoss" and case.loss["reduction"] == "mean"
+    return 1 / case.widths[-1] if mean else 1
 
 
 def network(case):
     """Return the estimator as `fit` would have made it, without parameters."""
-    activation = next((s["type"] for s in case.layers if s["type"] != "Linear"), "Identity")
+    types = (layer["type"] for layer in case.layers)
+    activation = next((name for name in types if name not in {"Linear", "Identity"}), "Identity")
     options = {"activation": ACTIVATIONS[activation], "alpha": 0}
     ends = {"BCEWithLogitsLoss": "logistic", "CrossEntropyLoss": "softmax"}
     end = ends.get(case.loss["type"])
