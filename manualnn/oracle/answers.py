@@ -9,7 +9,7 @@ vector without an answer is skipped, and more skipped than answered is too littl
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,9 @@ def _objects(folder: Path) -> Iterator[tuple[str, Any]]:
                 yield f"{path}:{number}", _parsed(f"{path}:{number}", line)
 
 
-def _parsed(place: str, text: bytes, integer: Callable[[str], float] = float) -> Any:
-    """Return JSON's content; integers are floats, for JavaScript writes 1e20 as one."""
+def _parsed(place: str, text: bytes) -> Any:
     try:
-        return json.loads(text, parse_int=integer)
+        return json.loads(text)
     except ValueError as error:
         raise AnswersError(f"{place} is no JSON: {error}") from error
 
@@ -143,7 +142,7 @@ def _claims(
     path = folder / CLAIMS
     if path.is_file():
         try:
-            return Capabilities.read(_parsed(str(path), path.read_bytes(), int))
+            return Capabilities.read(_parsed(str(path), path.read_bytes()))
         except ClaimError as error:
             raise AnswersError(f"{path} cannot be understood: {error}") from error
     held = ["loss", "grads"]

@@ -54,7 +54,7 @@ class Engine:
             loss, (grads, input_grad) = autograd.value_and_grad(lambda both: objective(*both))(
                 (params, case.x)
             )
-            outputs = forward(case, params, case.x)
+            outputs = np.array(forward(case, params, case.x))  # not x itself, if nothing is done
             result.update(loss=loss, outputs=outputs, grads=grads, input_grad=input_grad)
             return grads
 

@@ -24,7 +24,7 @@ CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)
 SOME = CASES[::EVERY]
 """As many as there is time for; all of them in a long search."""
-PINNED = "2e94727d6bc87acce61c2b02c45ac3962946476bc6042497d4d607226fc6f296"
+PINNED = "89ddb8b41a243be62f6173d774062b5eab5a28a3bcd3dc45cb2311fe0cfa2747"
 """sha256 of the 16th part of the vectors of seed 0. Changes with VERSION, and never otherwise."""
 
 
