@@ -201,6 +201,8 @@ class Choices:
         if name == "SGD":
             if option in ("nesterov", "dampening") and not spec.get("momentum"):
                 spec["momentum"] = self.pick(self.values("optimizers", name, "momentum")[1:])
+            if option == "dampening":
+                spec.pop("nesterov", None)
             if spec.get("nesterov"):
                 spec.pop("dampening", None)
                 spec["nesterov"] = bool(spec.get("momentum"))

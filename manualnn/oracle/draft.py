@@ -35,7 +35,7 @@ class Draft(Choices):
     def normals(self, shape: Any, scale: Any = 1.0) -> Array:
         """Return normal numbers, now and then with up to three special ones among them."""
         array = (self.rng.standard_normal(shape) * scale).astype(self.dtype)
-        if self.chance(0.15) and array.size:
+        if self.chance(0.2) and array.size:
             for _ in range(int(self.rng.integers(1, 4))):
                 array.flat[int(self.rng.integers(array.size))] = self.pick(SPECIAL)
         return array

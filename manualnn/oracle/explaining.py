@@ -1,10 +1,12 @@
 """A finding seen again, made smaller and explained, while there is time.
 
     explainer = Explainer(bench, seconds)            seconds for all findings together
-    explainer.explained(finding, recent)             recent: the cases that came before it
+    explainer.alone(finding)                         as a fresh engine shows it, or None
+    explainer.after(finding, recent)                 as it is after the cases that came before
+    explainer.smaller(finding)                       minimal, and with its diagnosis
 
-A finding that a fresh engine does not show is the history's: then it is looked for after the case
-before it, and after all recent ones. The more time is spent, the less is left for each.
+A finding that a fresh engine does not show is the history's: it is looked for after the case before
+it, and after all recent ones. The more time is spent, the less is left for each.
 """
 
 import time
@@ -28,17 +30,14 @@ class Explainer:
     seconds: float
     """Left for all findings together."""
 
-    def explained(self, finding: Finding, recent: list[Case]) -> Finding:
-        """Return the finding confirmed, minimal and with its diagnosis, as far as time allows."""
-        return self._smaller(self._confirmed(finding, recent))
-
-    def _confirmed(self, finding: Finding, recent: list[Case]) -> Finding:
-        """Return it as a fresh engine shows it, or as it takes the calls before it to show it."""
+    def alone(self, finding: Finding) -> Finding | None:
+        """Return it as a fresh engine shows it; None if it does not."""
         if finding.kind == "hang":
             return finding
-        again = rejudge(self.bench, finding.check, finding.case)
-        if again is not None:
-            return again
+        return rejudge(self.bench, finding.check, finding.case)
+
+    def after(self, finding: Finding, recent: list[Case]) -> Finding:
+        """Return it with the calls that a fresh engine needs to show it, as far as known."""
         for before in (recent[-1:], recent):
             self.bench.fresh()
             for case in before:
@@ -51,10 +50,9 @@ class Explainer:
                 calls = (*before, *again.calls)
                 said = f"only after {len(before)} other calls: {again.message}"
                 return replace(again, calls=calls, message=said)
-        said = f"seen once and not again: {finding.message}"
-        return replace(finding, message=said)
+        return replace(finding, message=f"seen once and not again: {finding.message}")
 
-    def _smaller(self, finding: Finding) -> Finding:
+    def smaller(self, finding: Finding) -> Finding:
         """Return it smaller, and with its diagnosis, if there is time left."""
         left = self.seconds
         if left <= 0 or finding.kind == "hang":

@@ -19,6 +19,7 @@ from manualnn.oracle.case import Array, Case
 from manualnn.oracle.draft import Draft
 
 DYADIC = {"LeakyReLU": (0.5, 0.25, 0.0), "HuberLoss": (1.0, 2.0, 0.5)}
+DYADIC_LAYERS = ("ReLU", "LeakyReLU", "Identity", "Dropout")
 SIZES = (1, 2, 4)
 
 
@@ -37,6 +38,8 @@ def lattice(draft: Draft) -> Case:
     drawn = drawn.but(steps=1)
 
     def integers(name: str, a: Array) -> Array:
+        if name.startswith("noise"):
+            return draft.rng.integers(0, 2, a.shape).astype(a.dtype)
         most = 2 if name in ("x", "t") else 1
         return draft.rng.integers(-most, most + 1, a.shape).astype(a.dtype)
 
@@ -60,6 +63,8 @@ def _met(draft: Draft, case: Case) -> Array:
     for i, layer in enumerate(case.layers):
         if layer["type"] == "Linear":
             y = y @ case.params[f"{i}.weight"].T + case.params.get(f"{i}.bias", 0)
+        elif layer["type"] == "Dropout":
+            y = y * (case.noise or {}).get(f"{i}.mask", 1)
         elif layer["type"] != "Identity":
             y = np.where(
                 y > 0, y, layer.get("negative_slope", 0.01) * y if "Leaky" in layer["type"] else 0
@@ -70,7 +75,7 @@ def _met(draft: Draft, case: Case) -> Array:
 
 
 def _layers(draft: Draft, widths: list[int]) -> list[Any]:
-    names = [n for n in ("ReLU", "LeakyReLU", "Identity") if n in draft.claims.layers]
+    names = [n for n in DYADIC_LAYERS if n in draft.claims.layers]
     layers: list[Any] = []
     for i, (a, b) in enumerate(pairwise(widths)):
         if i and names:
@@ -84,7 +89,7 @@ def _layers(draft: Draft, widths: list[int]) -> list[Any]:
 def _exact(draft: Draft, name: str) -> dict[str, Any]:
     """Return a layer whose slope is dyadic; Impossible if none is claimed."""
     if name != "LeakyReLU":
-        return {"type": name}
+        return draft.layer(name)
     return {"type": name, "negative_slope": _dyadic(draft, "layers", name, "negative_slope")}
 
 

@@ -176,6 +176,8 @@ def _rows(draft: Draft) -> Case:
 def _zeros(draft: Draft) -> Case:
     """Make an array of a case nothing but zeros."""
     case = draft.case(optimizer=draft.optimizer())
+    if case.params and draft.chance(0.3):  # outputs of 0, where Linear is last
+        return _layer_scaled(case, _last(case), 0.0)
     arrays = [n for n, a in case.arrays().items() if a.dtype.kind == "f" and n[0] in "xtp"]
     name = draft.pick(arrays)
     return case.map(lambda n, a: np.zeros_like(a) if n == name else a)
@@ -285,8 +287,8 @@ PROVOCATIONS = _all(
     ("rows", "repeated samples, equal targets, missing classes", _rows, DIFFERENTIAL, 1),
     ("zeros", "an array of nothing but zeros", _zeros, (*DIFFERENTIAL, "finite"), 1),
     ("rates", "learning rates of 0, tiny, huge and not dyadic", _rates, DIFFERENTIAL, 1),
-    ("nearly", "pre-activations next to 0", _nearly, DIFFERENTIAL, 1),
-    ("saturation", "|z| from 12 to 745", _saturation, (*DIFFERENTIAL, "finite"), 2),
+    ("nearly", "pre-activations next to 0", _nearly, DIFFERENTIAL, 2),
+    ("saturation", "|z| from 12 to 745", _saturation, (*DIFFERENTIAL, "finite"), 3),
     (
         "certain",
         "logits up to 10,000, wrong as often as right",

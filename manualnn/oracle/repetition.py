@@ -83,7 +83,8 @@ def _sequence(case: Case, claims: Capabilities) -> list[Case]:
     other = case.map(
         lambda name, a: (a[::-1] if name.startswith("params") else a) * a.dtype.type(1)
     )
-    cases = [*batches, case, other, case]
+    turned = case.map(lambda name, a: a[::-1] if name == "t" else a)  # the same shapes, and inputs
+    cases = [*batches, case, other, turned, case]
     stranger = _stranger(case, claims)
     return [*cases, stranger, case] if stranger else cases
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from manualnn.oracle import expected as expectations
 from manualnn.oracle.case import Case
-from manualnn.oracle.checks import JUDGEMENTS, judge
+from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.draft import Size
 from manualnn.oracle.engines import Bench, connect
@@ -139,6 +139,8 @@ class _Run:
     ledger: Ledger = field(default_factory=Ledger)
     avoid: set[str] = field(default_factory=set)
     recent: list[Case] = field(default_factory=list)
+    remembers: bool = False
+    """Whether the engine has been found to remember; from then on it is fresh for every case."""
     hangs: int = 0
     total: int = 0
 
@@ -202,51 +204,73 @@ class _Run:
         rng = np.random.default_rng([self.seed, zlib.crc32(recipe.name.encode()), i])
         dtype = self.claims.dtypes[i % len(self.claims.dtypes)]
         claims = replace(self.claims, dtypes=(dtype,))
-        drawn = False
+        drawn = refused = False
         for _ in range(ATTEMPTS):
             case = recipe.draw(rng, claims, size)
             if case is None:
                 continue
-            drawn, judged = True, False
+            drawn, judged, refused = True, False, False
+            if self.remembers and self.bench.in_process:
+                self.bench.fresh()
             trial = Trial(self.bench, "", case, self.ledger)
             for name, result in list(waiting.items()):
                 trial.check = result.id
-                finding = self._judged(trial, result)
-                judged = judged or finding is not None
+                try:
+                    finding = self._judged(trial, result)
+                except Declined as reason:
+                    refused = refused or isinstance(reason, Skipped)
+                    result.reason = str(reason)
+                    continue
+                judged = True
                 if isinstance(finding, Finding):
                     del waiting[name]
                     if finding.kind != "wrong":
                         return True, True
             self.recent = [*self.recent[-REMEMBERED:], case]
             if judged:
-                break
+                return True, False
+        for result in waiting.values():
+            result.skipped += refused
         return drawn, False
 
-    def _judged(self, trial: Trial, result: CheckResult) -> Finding | bool | None:
-        """Return a finding, or True for none, or None if nothing could be judged."""
-        try:
-            finding = judge(trial)
-        except Skipped as reason:
-            result.skipped += 1
-            result.reason = str(reason)
-            return None
-        except Declined as reason:
-            result.reason = result.reason or str(reason)
-            return None
+    def _judged(self, trial: Trial, result: CheckResult) -> Finding | None:
+        """Return what a judgement finds, and settle it; Declined if it has nothing to say."""
+        finding = judge(trial)
         result.cases += 1
         if finding is None:
-            return True
+            return None
         self.hangs += finding.kind == "hang"
-        result.findings.append(self.explainer.explained(finding, self.recent))
+        confirmed = self.explainer.alone(finding)
+        if confirmed is None and self._historical(finding.case):
+            return None
+        confirmed = confirmed or self.explainer.after(finding, self.recent)
+        result.findings.append(self.explainer.smaller(confirmed))
         self._done(result)
         self._tell()
-        return finding
+        return confirmed
+
+    def _historical(self, case: Case) -> bool:
+        """Report the engine's memory, if a case shows it; return whether that has been done."""
+        check, known = "history:history", self.remembers
+        self.remembers = True
+        if known or not self._wanted(check):
+            return known
+        finding = rejudge(self.bench, check, case)
+        if finding is None:
+            return False
+        recipe = next(r for r in recipes_for(self.claims) if r.name == "history")
+        result = CheckResult(check, _sentence(recipe, "history"), "failed", cases=1)
+        result.findings.append(self.explainer.smaller(finding))
+        self._done(result)
+        self._tell()
+        return True
 
     def _results(self, recipe: Recipe) -> dict[str, CheckResult]:
+        settled = {result.id for result in self.report.results}
         return {
-            name: CheckResult(f"{recipe.name}:{name}", _sentence(recipe, name), "skipped")
+            name: CheckResult(check, _sentence(recipe, name), "skipped")
             for name in recipe.judgements
-            if self._wanted(f"{recipe.name}:{name}")
+            if self._wanted(check := f"{recipe.name}:{name}") and check not in settled
         }
 
     def _wanted(self, check: str) -> bool:

@@ -59,7 +59,8 @@ def _unclaimed(report: Report) -> list[str]:
     recipes.pop("loss.CrossEntropyLoss.probabilities", None)
     missed = [feature for feature, cases in recipes.items() if not cases]
     if missed:
-        found.append(f"claimed, but without a case: {', '.join(missed)}")
+        more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
+        found.append(f"claimed, but without a case: {', '.join(missed[:5])}{more}")
     return found
 
 

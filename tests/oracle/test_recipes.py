@@ -1,0 +1,149 @@
+"""Recipes draw valid cases, within the claims, the same for the same seed, as they promise."""
+
+import time
+
+import numpy as np
+import pytest
+
+from manualnn.oracle.choices import REDUCTIONS, Size
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.cuts import valid
+from manualnn.oracle.options import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.recipes import recipes_for, unclaimed
+
+ALL = Capabilities.read(Plain().capabilities())
+FEW = Capabilities.read(
+    {
+        "layers": ["Linear", "Tanh"],
+        "losses": {"MSELoss": {"reduction": ["sum"]}},
+        "optimizers": {"SGD": {"momentum": [0.9]}},
+        "dtypes": ["float32"],
+        "max_width": 4,
+        "max_batch": 3,
+        "max_depth": 2,
+        "max_steps": 3,
+    }
+)
+TINY = Capabilities.read({"layers": ["Tanh"], "losses": ["L1Loss"]})
+RECIPES = {recipe.name: recipe for recipe in recipes_for(ALL)}
+
+
+def drawn(recipe, claims=ALL, size=None, number=40):
+    size = size or Size()
+    cases = (recipe.draw(np.random.default_rng([i, 7]), claims, size) for i in range(number))
+    return [case for case in cases if case is not None]
+
+
+@pytest.mark.parametrize("claims", [ALL, FEW, TINY], ids=["all", "few", "tiny"])
+def test_whatever_is_drawn_is_valid_and_claimed(claims):
+    for recipe in recipes_for(claims):
+        for case in drawn(recipe, claims, number=12):
+            assert claims.refuses(case) is None
+            assert valid(case), (recipe.name, case.to_json())
+            assert all(a.dtype == case.dtype for a in case.arrays().values() if a.dtype.kind == "f")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_draws_for_an_engine_that_claims_everything(name):
+    assert len(drawn(RECIPES[name], number=10)) >= 3
+
+
+def test_every_option_of_every_part_has_its_recipe():
+    expected = {f"loss.{n}.{r}" for n in LOSSES for r in REDUCTIONS}
+    expected |= {f"loss.{n}.{o}" for n, os in LOSSES.items() for o in os if o != "reduction"}
+    for kind, table in (("layer", LAYERS), ("optimizer", OPTIMIZERS)):
+        expected |= {f"{kind}.{n}" for n in table}
+        expected |= {f"{kind}.{n}.{o}" for n, os in table.items() for o in os if o not in ALWAYS}
+    assert expected <= RECIPES.keys()
+    assert not unclaimed(ALL)
+
+
+def test_what_is_not_claimed_is_listed_and_has_no_recipe():
+    names = {recipe.name for recipe in unclaimed(FEW)}
+    assert {"loss.MSELoss.batchmean", "layer.ReLU", "optimizer.SGD.nesterov"} <= names
+    assert not names & {recipe.name for recipe in recipes_for(FEW)}
+    assert "optimizer.SGD.momentum" in {recipe.name for recipe in recipes_for(FEW)}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_of_a_feature_uses_it(name):
+    kind, *rest = name.split(".")
+    if kind not in ("loss", "layer", "optimizer"):
+        return
+    for case in drawn(RECIPES[name], number=8):
+        parts = [spec for _, spec in case.parts() if spec["type"] == rest[0]]
+        assert parts
+        if len(rest) > 1 and rest[1] in REDUCTIONS:
+            assert parts[0]["reduction"] == rest[1]
+        elif len(rest) > 1 and rest[1] != "probabilities":
+            assert any(rest[1] in part for part in parts), parts
+
+
+def test_the_same_seed_gives_the_same_case_and_another_seed_another():
+    for recipe in RECIPES.values():
+        first, again = drawn(recipe, number=3), drawn(recipe, number=3)
+        assert [case.id for case in first] == [case.id for case in again]
+    assert len({case.id for case in drawn(RECIPES["plain"])}) == 40
+
+
+def test_what_is_to_be_avoided_is_avoided_while_there_is_another():
+    avoid = frozenset({"loss.MSELoss.mean", "layer.Tanh", "optimizer.SGD"})
+    for case in drawn(RECIPES["plain"], size=Size(avoid=avoid), number=60):
+        assert (case.loss["type"], case.loss.get("reduction", "mean")) != ("MSELoss", "mean")
+        assert "Tanh" not in [layer["type"] for layer in case.layers]
+        assert case.optimizer is None or case.optimizer["type"] != "SGD"
+    only = drawn({r.name: r for r in recipes_for(FEW)}["plain"], FEW, Size(avoid=avoid))
+    assert only, "what the claims leave no other for is drawn all the same"
+
+
+def test_sizes_meet_their_traps():
+    square = drawn(RECIPES["square"], number=60)
+    for place in (0, -1):
+        assert any(case.n == case.widths[place] for case in square)
+    assert any(abs(case.n - case.widths[0]) == 1 for case in square)
+    assert any(len(set(case.widths)) == 1 and len(case.widths) > 3 for case in square)
+    shapes = drawn(RECIPES["shapes"], number=150)
+    assert {1, 8, 63, 64, 65} <= {case.n for case in shapes} | {w for c in shapes for w in c.widths}
+    assert any(case.n > 256 for case in drawn(RECIPES["long.batch"]))
+    for place, index in (("in_features", 0), ("out_features", -1)):
+        assert all(case.widths[index] > 256 for case in drawn(RECIPES[f"long.{place}"], number=9))
+    assert all(max(case.widths[1:-1]) > 256 for case in drawn(RECIPES["long.hidden"], number=9))
+    assert {0, 1, 5} <= {
+        sum(layer["type"] == "Linear" for layer in case.layers)
+        for case in drawn(RECIPES["depth"], number=60)
+    }
+    assert all(case.n == 0 for case in drawn(RECIPES["empty"], number=5))
+
+
+def test_optimizers_are_asked_early_late_and_in_between():
+    steps = {(case.state or {}).get("step", 0) for case in drawn(RECIPES["steps"], number=200)}
+    assert {0, 1, 30, 100, 316, 1000, 1_000_000} <= steps
+
+
+def test_states_are_plausible():
+    for case in drawn(RECIPES["optimizer.Adam"], number=60):
+        if case.state:
+            beta1, beta2 = case.optimizer.get("betas", (0.9, 0.999))
+            t = case.state["step"]
+            for key, m in case.state["exp_avg"].items():
+                v = case.state["exp_avg_sq"][key] / (1 - beta2**t) if beta2 else 1
+                mean = m.astype(float) / (1 - beta1**t)
+                assert np.all(v >= mean**2 * (1 - 1e-5)), "a mean of squares is no less"
+
+
+def test_every_size_of_a_lattice_case_is_a_small_integer_or_a_power_of_two():
+    for name in ("lattice", "kinks"):
+        for case in drawn(RECIPES[name], number=30):
+            assert case.n & (case.n - 1) == 0
+            assert all(w & (w - 1) == 0 for w in case.widths)
+            for array in (*case.params.values(), case.x):
+                assert np.array_equal(array, array.round())
+
+
+def test_drawing_takes_less_than_a_millisecond():
+    cases, began = 0, time.process_time()
+    for recipe in RECIPES.values():
+        if not recipe.name.startswith(("long", "cancellation")):
+            cases += len(drawn(recipe, number=10))
+    assert (time.process_time() - began) / cases < 1e-3
