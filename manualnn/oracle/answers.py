@@ -18,6 +18,7 @@ import numpy as np
 
 from manualnn.oracle.case import Case
 from manualnn.oracle.claims import DTYPES, RETURNS, Capabilities, ClaimError
+from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import Bench, connect
 from manualnn.oracle.failures import EngineError, Fault
 from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Report
@@ -32,6 +33,8 @@ from manualnn.oracle.wide import truth_statement
 from manualnn.oracle.wire import arrays_of
 
 CLAIMS = "capabilities.json"
+DIAGNOSED = 6
+"""Findings that are explained: it takes up to two seconds each."""
 Key = tuple[str, str]
 """A vector's id, and a dtype."""
 
@@ -52,6 +55,7 @@ def judge_answers(folder: str | Path, vectors: str | Path | None = None) -> Repo
         for case in cases:
             for dtype in claims.dtypes:
                 tally.judge(bench, of_dtype(case, dtype))
+        tally.diagnose(bench)
     tally.conclude()
     report.seconds = time.perf_counter() - started
     return report
@@ -193,6 +197,13 @@ class _Tally:
             self._add(f"{case.recipe}:outputs", "skipped")
         else:
             self._compare(case, outcome, Precision.of(case.dtype, claims))
+
+    def diagnose(self, bench: Bench) -> None:
+        """Explain the first finding of the first checks that failed, by the recorded answers."""
+        failed = [result for result in self.results.values() if result.findings]
+        for result in failed[:DIAGNOSED]:
+            finding = result.findings[0]
+            result.findings[0] = replace(finding, diagnosis=diagnose(bench, finding))
 
     def conclude(self) -> None:
         """Complete the report."""

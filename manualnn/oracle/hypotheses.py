@@ -134,8 +134,10 @@ def _agrees(got: Array, h: Array, near: Near, rounded: Array | None = None) -> b
 def _alike(got: Array, h: Array, u: float) -> bool:
     """Whether the largest difference may still be one of rounding."""
     with np.errstate(all="ignore"):
-        distance = np.abs(np.asarray(got, np.longdouble) - h)
-        return bool(np.nanmax(distance, initial=0) <= u**0.5 * np.nanmax(np.abs(h), initial=0))
+        distance, size = np.abs(np.asarray(got, np.longdouble) - h), np.abs(h)
+        # np.nanmax warns where all is NaN.
+        farthest, largest = (a.max(initial=0, where=~np.isnan(a)) for a in (distance, size))
+        return bool(farthest <= u**0.5 * largest)
 
 
 def _same_where_not_finite(got: Array, h: Array) -> bool:

@@ -18,8 +18,9 @@ from manualnn.oracle.vectors import flags, vector_cases
 CASES = [case for case in vector_cases() if sum(a.size for a in case.arrays().values()) < 200]
 TANH = next(case for case in CASES if case.recipe == "layer.Tanh")
 ADAM = next(c for c in CASES if "Adam" in flags(c) and c.loss["type"] == "MSELoss")
+SQUARED = next(c for c in CASES if c.recipe == "loss.MSELoss.sum" and c.n > 1)
 FEW = [TANH, ADAM]
-RECORDED = {case.id: vectors.recorded(case) for case in FEW}
+RECORDED = {case.id: vectors.recorded(case) for case in [*FEW, SQUARED]}
 
 
 @pytest.fixture
@@ -88,6 +89,21 @@ def test_an_update_beyond_its_bound_is_found(folder, quantity):
     write(folder, answer(TANH), answer(ADAM, moved=name, by=4))
     failed = [r.id for r in judge_answers(folder).results if r.status == "failed"]
     assert failed == [f"{ADAM.recipe}:{quantity.partition('.')[0]}"]
+
+
+def test_a_constant_factor_is_named_from_the_answers_alone(folder, monkeypatch):
+    """∂L/∂y without its factor 2: every gradient of the squared error is half as large."""
+    slip = answer(SQUARED)
+    slip["result"]["grads"] = {
+        key: (np.array(a) / 2).tolist() for key, a in slip["result"]["grads"].items()
+    }
+    slip["result"]["input_grad"] = (np.array(slip["result"]["input_grad"]) / 2).tolist()
+    write(folder, slip)
+    monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: [SQUARED])
+    report = judge_answers(folder)
+    (finding,) = next(r.findings for r in report.results if r.id.endswith(":grads"))
+    assert finding.diagnosis.first.startswith("grads.")
+    assert "½" in finding.diagnosis.ratio or "0.5" in finding.diagnosis.ratio
 
 
 @pytest.mark.parametrize("by", [0.5, -0.5])
