@@ -249,10 +249,8 @@ control(
 )
 control(
     "sigmoid-by-tanh",
-    "The sigmoid is computed by tanh for positive numbers, by exp for negative ones.",
-    sigma=lambda e, v: np.where(
-        v >= 0, (1 + np.tanh(np.maximum(v, 0) / 2)) / 2, np.exp(np.minimum(v, 0)) / (1 + np.exp(v))
-    ),
+    "The sigmoid is ½ (1 + tanh(z/2)): right to the last digit of 1.",
+    sigmoid=lambda e, o, z: (1 + np.tanh(z / 2)) / 2,
 )
 control(
     "sigmoid-plain",

@@ -20,9 +20,10 @@ from manualnn.oracle.runner import PROFILES, checks_for
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
 ENGINES = [(name, i) for name, bug in BUGS.items() for i in range(len(bug.engines))]
-SAMPLE = ENGINES if EACH else ENGINES[::17]
+SAMPLE = ENGINES if EACH else ENGINES[::29]
 IDS = [check for check, _ in checks_for(Capabilities.read(Plain().capabilities()))]
-CASES = [drawn_case(np.random.default_rng(i)) for i in range(100 if EACH else 20)]
+KINDS = ("losses", "activations", "backward", "optimizers", "memory", "precision")
+CASES = [drawn_case(np.random.default_rng(i)) for i in range(200 if EACH else 60)]
 
 
 @pytest.fixture
@@ -57,11 +58,9 @@ def test_the_catalogue_is_large_and_nothing_in_it_is_lost():
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.id)
 def test_a_mistake_is_described(bug):
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", bug.id)
-    assert re.fullmatch(r"[\"A-Z\d].*[.]", bug.title, re.DOTALL) or bug.title.endswith(".")
+    assert bug.title.endswith(".")
     assert bug.wrong != bug.right
-    assert bug.kind in {
-        *("losses", "activations", "backward", "optimizers", "memory", "precision"),
-    }
+    assert bug.kind in KINDS
     assert any(fnmatchcase(check, bug.killed_by) for check in IDS), bug.killed_by
 
 
@@ -74,12 +73,13 @@ def test_a_mistake_runs_in_extended_precision(bug):
                 assert np.asarray(array).dtype == np.longdouble, name
 
 
-def test_no_two_mistakes_are_the_same():
+@pytest.mark.parametrize("kinds", [KINDS] if EACH else [("losses",)], ids=str)
+def test_no_two_mistakes_are_the_same(kinds):
     """Of those that change a result at all; what concerns memory or rounding may change none."""
     right = [numbers(Plain(np.longdouble), case) for case in CASES]
     seen = {}
     for name, bug in BUGS.items():
-        if not bug.exact or bug.kind == "memory":
+        if not bug.exact or bug.kind == "memory" or bug.kind not in kinds:
             continue
         for make in bug.engines:
             engine = make(np.longdouble)
