@@ -275,19 +275,18 @@ def _indivisible(least: int, m: int, size: int) -> bool:
 
 
 def _refine(told: dict[int, bool | None], ask: Callable[[int], bool | None]) -> None:
-    """Close in on where passing turns into failing, if it does so once: find the very size."""
+    """Close in on where passing turns into failing, or back, if it does so once: the very size."""
     known = sorted(size for size, failed in told.items() if failed is not None)
     turns = [(a, b) for a, b in pairwise(known) if told[a] != told[b]]
-    if len(turns) != 1:
-        return
-    a, b = turns[0]
-    while b - a > 1:
-        middle = (a + b) // 2
-        failed = ask(middle)
-        if failed is None:
-            return
-        told[middle] = failed
-        a, b = (middle, b) if failed == told[a] else (a, middle)
+    for a, b in turns if len(turns) < 3 else ():
+        low, high = a, b
+        while high - low > 1:
+            middle = (low + high) // 2
+            failed = ask(middle)
+            if failed is None:
+                return
+            told[middle] = failed
+            low, high = (middle, high) if failed == told[a] else (low, middle)
 
 
 def _beyond(sizes: Sequence[int], claims: Capabilities) -> bool:

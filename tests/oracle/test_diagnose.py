@@ -1,0 +1,245 @@
+"""A diagnosis names the mistake, says where and when it shows, and does not guess."""
+
+import time
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from oracle.drawn import drawn_case
+from oracle.toy import Toy
+
+from manualnn.oracle.bugs import BUGS
+from manualnn.oracle.case import Case
+from manualnn.oracle.cuts import valid
+from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.engines import connect
+from manualnn.oracle.findings import Finding
+from manualnn.oracle.observations import fails, observed
+from manualnn.oracle.shrink import shrink
+from manualnn.oracle.variations import admitted, far, generic, near
+
+ALL = settings.default.max_examples >= settings.get_profile("ci").max_examples
+MSE = {"type": "MSELoss"}
+
+
+def case(n=5, widths=(4, 3), curve=None, loss=MSE, optimizer=None, **changes):
+    """Return a case of ordinary numbers, every Linear layer but the last followed by the curve."""
+    layers, params = [], {}
+    for into, out in pairwise(widths):
+        if layers and curve:
+            layers.append({"type": curve})
+        params[f"{len(layers)}.weight"] = np.zeros((out, into))
+        params[f"{len(layers)}.bias"] = np.zeros(out)
+        layers.append({"type": "Linear", "in_features": into, "out_features": out})
+    t = np.zeros(n, int) if loss["type"] == "CrossEntropyLoss" else np.zeros((n, widths[-1]))
+    blank = Case(tuple(layers), loss, params, np.zeros((n, widths[0])), t, optimizer, **changes)
+    return generic(blank, 7, n=n, widths=widths)
+
+
+def explained(engine, first, *, small=True, seconds=20):
+    """Return the diagnosis of an engine from one case, made small as a finding's is."""
+    with connect(engine) as bench:
+        assert fails(bench, first, fresh=True)
+        if small:
+            first = shrink(first, lambda c: bool(fails(bench, c, fresh=True)), seconds=5)
+        finding = Finding("shapes:grads", first, (first,), minimal=small)
+        return diagnose(bench, finding, seconds=seconds)
+
+
+ADAM, MOMENTUM = {"type": "Adam", "lr": 0.1}, {"type": "SGD", "lr": 0.1, "momentum": 0.9}
+LOGITS, CLASSES = {"type": "BCEWithLogitsLoss"}, {"type": "CrossEntropyLoss"}
+KNOWN = [
+    ("bias over N", case(), "bias-mean-for-sum"),
+    ("accumulates", case(steps=3, optimizer=ADAM), "gradients-accumulate"),
+    ("transposed when square", case(widths=(4, 4, 3)), "square-weight-transposed-backward"),
+    ("slope of z", case(widths=(4, 6, 3), curve="Sigmoid"), "slope-formula-at-pre-activation"),
+    ("tanh 1 - a", case(widths=(4, 6, 3), curve="Tanh"), "tanh-slope-without-square"),
+    ("no 2", case(), "mse-slope-without-2"),
+    ("slope by N", case(), "slope-over-samples-only"),
+    ("logits by N", case(loss=LOGITS), "slope-over-samples-only"),
+    ("bits", case(loss=CLASSES), "log-base-2"),
+    ("softmax slope too", case(loss=CLASSES), "cross-entropy-slope-times-softmax-slope"),
+    ("no power", case(optimizer=ADAM, steps=3), "step-stays-1"),
+    ("eps in the root", case(optimizer={**ADAM, "eps": 0.01}), "eps-inside-root"),
+    ("decay twice", case(optimizer={**MOMENTUM, "weight_decay": 0.3}), "decay-doubled"),
+    ("momentum blends", case(optimizer=MOMENTUM, steps=2), "momentum-with-complement"),
+    ("uphill", case(optimizer={"type": "SGD", "lr": 0.1}), "update-uphill"),
+]
+UNKNOWN = [
+    ("0.97 at a corner", case(widths=(4, 6, 3), curve="Tanh")),
+    ("a cube in the bias", case()),
+    ("cubes outputs", case()),
+    ("1.01 where wide", case(widths=(20, 3))),
+    ("wrong when N is a multiple of 4", case(n=8)),
+]
+
+
+def test_mistakes_of_the_catalogue_are_named_in_an_engine_of_another_hand(capsys):
+    """A cause is never another one; and most are told from all others."""
+    named = [
+        [cause.bug for cause in explained(Toy(mistake), first).likely]
+        for mistake, first, _ in KNOWN
+    ]
+    for (mistake, _, bug), causes in zip(KNOWN, named, strict=True):
+        assert bug in causes, (mistake, causes)
+    alone = sum(len(causes) == 1 for causes in named)
+    with capsys.disabled():
+        print(f" {alone} of {len(KNOWN)} mistakes of another hand named alone", end=" ")  # noqa: T201 - a figure to be quoted
+    assert alone >= 0.9 * len(KNOWN)
+
+
+@pytest.mark.parametrize(("mistake", "first"), UNKNOWN, ids=lambda value: str(value)[:30])
+def test_a_mistake_that_is_in_no_catalogue_is_unknown(mistake, first):
+    assert explained(Toy(mistake), first).likely == ()
+
+
+def test_a_right_engine_that_was_accused_is_not_explained_by_a_bug():
+    with connect(Toy()) as bench:
+        finding = Finding("memory:memory.inputs", case(), (case(),), message="said so")
+        assert diagnose(bench, finding).likely == ()
+
+
+def test_a_mistake_of_the_bias_alone_is_said_to_be_there_and_to_be_by_1_over_n():
+    diagnosis = explained(Toy("bias over N"), case())
+    assert diagnosis.first == "grads.0.bias"
+    assert "grads.0.weight is right" in diagnosis.scope
+    assert "the mistake is in the bias alone" in diagnosis.scope
+    assert diagnosis.ratio.endswith("is 1/N")
+    assert diagnosis.when == ""
+
+
+def test_one_wrong_entry_is_found_again_in_a_grown_case():
+    diagnosis = explained(Toy("0.97 at a corner"), case(widths=(4, 3)))
+    assert "only the last entry, [2, 3], of grads.0.weight" in diagnosis.scope
+
+
+def test_the_layers_between_which_the_backward_pass_goes_wrong_are_named():
+    first = case(widths=(4, 6, 3), curve="Tanh")
+    diagnosis = explained(Toy("tanh 1 - a"), first, small=False)
+    assert diagnosis.first == "grads.0.weight"
+    assert "the outputs and the loss are right, so the forward pass is" in diagnosis.scope
+    assert "the gradients of layer 2 are right, those of layer 0 are not" in diagnosis.scope
+    assert "Tanh" in diagnosis.scope
+
+
+@pytest.mark.parametrize(
+    ("mistake", "first", "when"),
+    [
+        ("1.01 where wide", case(widths=(20, 3)), "the input width is greater than 12"),
+        ("wrong when N is a multiple of 4", case(n=8), "N is a multiple of 4"),
+        ("transposed when square", case(widths=(4, 4, 3)), "a weight is square"),
+        (
+            "no correction beyond 20",
+            case(optimizer={**ADAM, "betas": (0.9, 0.99)}, state={"step": 30}),
+            "state['step'] is from 20 to ",
+        ),
+        ("momentum blends", case(optimizer=MOMENTUM), "momentum="),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_condition_of_a_failure_is_found(mistake, first, when):
+    assert when in explained(Toy(mistake), first).when
+
+
+def test_what_needs_a_history_is_said_to_come_after_a_call():
+    first, second = case(), generic(case(), 8, n=5, widths=(4, 3))
+    with connect(Toy("accumulates")) as bench:
+        assert not fails(bench, second, fresh=True)
+        finding = Finding("history:grads", second, (case(widths=(3, 2)), first, second))
+        diagnosis = diagnose(bench, finding, seconds=20)
+    assert diagnosis.when.startswith("only after a call with the same")
+    assert [cause.bug for cause in diagnosis.likely] == ["gradients-accumulate"]
+
+
+def test_numbers_that_change_from_call_to_call_are_not_explained():
+    class Unsteady(type(Toy()())):
+        def step(self, case):
+            return {**super().step(case), "loss": time.perf_counter()}
+
+    with connect(Unsteady) as bench:
+        diagnosis = diagnose(bench, Finding("shapes:loss", case(), (case(),)))
+    assert diagnosis.likely == ()
+    assert "has not one answer" in diagnosis.scope
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, MemoryError])
+def test_an_engine_that_fails_while_it_is_diagnosed_does_not_end_the_run(error):
+    class Fails(type(Toy()())):
+        def step(self, case):
+            if len(case.x) != 5:
+                raise error
+            return {**super().step(case), "loss": 0.0}
+
+    assert explained(Fails, case(), small=False).first == "loss"
+
+
+def test_an_error_that_is_raised_for_one_sample_has_its_condition():
+    class Squeezes(type(Toy()())):
+        def step(self, case):
+            if len(case.x) > 8:
+                raise IndexError("too many")
+            return super().step(case)
+
+    with connect(Squeezes) as bench:
+        finding = Finding("shapes:outputs", case(n=9), (case(n=9),), kind="error", message="x")
+        assert "N is greater than 8" in diagnose(bench, finding, seconds=20).when
+
+
+def test_a_diagnosis_keeps_to_its_time():
+    with connect(Toy("bias over N")) as bench:
+        began = time.monotonic()
+        diagnosis = diagnose(bench, Finding("shapes:grads", case(), (case(),)), seconds=0)
+        assert time.monotonic() - began < 2.5
+    assert diagnosis.first == "grads.0.bias"
+
+
+def test_cases_that_tell_apart_are_valid_and_differ_from_the_first():
+    rng = np.random.default_rng(0)
+    with connect(Toy()) as bench:
+        for _ in range(20):
+            first = drawn_case(rng)
+            every = [*near((first,)), *far(first, bench.capabilities)]
+            for calls in admitted(every, bench.capabilities):
+                for other in calls:
+                    assert valid(other)
+                    assert other.id != first.id
+                    assert {a.dtype.name for a in other.params.values()} <= {first.dtype}
+
+
+def pool():
+    """Return drawn cases, some of them made of small integers, so that kinks are met."""
+    rng = np.random.default_rng(0)
+    cases = [drawn_case(rng) for _ in range(500)]
+    whole = [
+        c.map(lambda name, a: np.rint(a) if name.partition(".")[0] in {"x", "params"} else a)
+        for c in cases[::5]
+    ]
+    return [*cases, *(c for c in whole if valid(c))]
+
+
+def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
+    """What no drawn case shows (memory, history, rare sizes) is for the checks that provoke it."""
+    cases, bugs = pool(), [bug for bug in BUGS.values() if bug.kind != "memory"]
+    named, alone, asked = 0, 0, 0
+    for bug in bugs if ALL else bugs[::24]:
+        with connect(bug.engines[0]) as bench:
+            first = next((c for c in cases if fails(bench, c, fresh=True)), None)
+        if first is None:
+            continue
+        asked += 1
+        likely = [cause.bug for cause in explained(bug.engines[0], first).likely]
+        assert not likely or bug.id in likely, (bug.id, likely)
+        named, alone = named + bool(likely), alone + (len(likely) == 1)
+    with capsys.disabled():
+        print(f" {alone} of {asked} bugs named alone, {named} among up to three", end=" ")  # noqa: T201 - a figure to be quoted
+    assert asked >= (250 if ALL else 8)
+    assert named >= 0.97 * asked
+    assert alone >= 0.9 * asked
+
+
+def test_an_observation_compares_with_the_truth_by_its_bounds():
+    with connect(Toy("0.97 at a corner")) as bench:
+        seen = observed(bench, [case()])
+    assert seen.bad == ["grads.0.weight"]
+    assert np.argwhere(seen.wrong["grads.0.weight"]).tolist() == [[2, 3]]
