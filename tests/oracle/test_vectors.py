@@ -24,7 +24,7 @@ CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)
 SOME = CASES[::EVERY]
 """As many as there is time for; all of them in a long search."""
-PINNED = "89ddb8b41a243be62f6173d774062b5eab5a28a3bcd3dc45cb2311fe0cfa2747"
+PINNED = "65a58046867d49330fbea0f6c42990ccb0aade68226e367b04f50038d457e6c2"
 """sha256 of the 16th part of the vectors of seed 0. Changes with VERSION, and never otherwise."""
 
 
