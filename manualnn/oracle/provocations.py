@@ -92,6 +92,13 @@ def _around(draft: Draft, name: str, *, last: bool) -> Case:
     return draft.case(layers=layers, loss=loss, widths=widths, optimizer=draft.optimizer())
 
 
+def _off(draft: Draft) -> Case:
+    """Put ReLU between two Linear layers."""
+    if "ReLU" not in draft.claims.layers or draft.max_depth < 2:
+        raise Impossible
+    return _around(draft, "ReLU", last=False)
+
+
 def _nearly(draft: Draft) -> Case:
     """Bring pre-activations next to 0, on both sides."""
     kinked = [n for n in ("ReLU", "LeakyReLU") if n in draft.claims.layers]
@@ -269,7 +276,8 @@ PROVOCATIONS = _all(
     ("lattice", "small integers and powers of two, where nothing rounds", lattice, ("exact",), 2),
     ("kinks", "zeros, ties and targets that are met, on the lattice", on_kinks, ("exact",), 2),
     ("relations", "tame cases, asked in other words", _any, (*ONCE, "bias.ones_column"), 1),
-    ("scale", "nets that scale with their inputs", _relu, ("scale.power_of_two", "units.dead"), 1),
+    ("scale", "nets that scale with their inputs", _relu, ("scale.power_of_two",), 1),
+    ("dead", "a hidden unit that is off", _off, ("units.dead",), 0.5),
     ("logits", "logits and their classes", _small("CrossEntropyLoss"), ("logits.sum_zero",), 1),
     (
         "updates",

@@ -1,0 +1,286 @@
+"""Judgements find the mistake that they are about, and nothing in an engine without one."""
+# ruff: noqa: ARG001, ARG005 - what changes a result is told of the case, whether it needs it or not
+
+import numpy as np
+import pytest
+
+from manualnn.oracle import sharing
+from manualnn.oracle.case import Case
+from manualnn.oracle.checks import JUDGEMENTS, rejudge
+from manualnn.oracle.choices import Size
+from manualnn.oracle.engines import connect
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.recipes import recipes_for
+from manualnn.oracle.trial import Ledger, differing
+from manualnn.oracle.truth import truth
+
+
+def changed(change, **claims):
+    """Return an engine whose results are Plain's, changed."""
+
+    class Changed(Plain):
+        def capabilities(self):
+            return {**super().capabilities(), **claims}
+
+        def step(self, case):
+            return change(case, dict(super().step(case)))
+
+    return Changed
+
+
+def grads(change):
+    return changed(
+        lambda case, r: {**r, "grads": {k: change(case, k, g) for k, g in r["grads"].items()}}
+    )
+
+
+def findings(engine, judgement, examples=40):
+    """Return the findings of the recipes that put engines to this judgement."""
+    found = []
+    with connect(engine) as bench:
+        for recipe in recipes_for(bench.capabilities):
+            if judgement in recipe.judgements and recipe.name.count(".") < 2:
+                for i in range(examples):
+                    rng = np.random.default_rng([i, 3])
+                    case = recipe.draw(rng, bench.capabilities, Size())
+                    if case is not None:
+                        found.append(rejudge(bench, f"{recipe.name}:{judgement}", case))
+    return [finding for finding in found if finding is not None]
+
+
+class Counts(Plain):
+    """Its second answer differs from its first."""
+
+    calls = 0
+
+    def step(self, case):
+        self.calls += 1
+        result = dict(super().step(case))
+        return {**result, "loss": result["loss"] * self.calls}
+
+
+class Remembers(Plain):
+    """A batch that is smaller than the one before it is divided by the size of that."""
+
+    last = 0
+
+    def step(self, case):
+        result = dict(super().step(case))
+        share = case.n / max(case.n, self.last)
+        self.last = case.n
+        return {**result, "grads": {k: g * share for k, g in result["grads"].items()}}
+
+
+class Shares(Plain):
+    """Two engines share what they know."""
+
+    seen: list = []  # noqa: RUF012 - that is the mistake
+
+    def step(self, case):
+        result = dict(super().step(case))
+        strange = bool(self.seen) and self.seen[0] is not self
+        self.seen[:] = [self]
+        return {**result, "loss": result["loss"] + strange}
+
+
+class Writes(Plain):
+    def step(self, case):
+        result = super().step(case)
+        case.x[...] = 0
+        return result
+
+
+class Reuses(Plain):
+    buffers: dict
+
+    def step(self, case):
+        result = dict(super().step(case))
+        self.__dict__.setdefault("kept", {})
+        out = self.kept.setdefault(result["outputs"].shape, result["outputs"])
+        out[...] = result["outputs"]
+        return {**result, "outputs": out}
+
+
+class NeedsC(Plain):
+    def step(self, case):
+        if not case.x.flags.c_contiguous:
+            raise ValueError("not contiguous")
+        return super().step(case)
+
+
+def last_sample_only(case, key, g):
+    return g * 1.5 if case.n > 3 else g
+
+
+def first_unit(case, key, g):
+    g = np.array(g)
+    g[:1] *= 1.001
+    return g
+
+
+MISTAKES = {
+    "outputs": changed(lambda case, r: {**r, "outputs": r["outputs"] + 1}),
+    "loss": changed(lambda case, r: {**r, "loss": r["loss"] * 2}),
+    "grads": grads(first_unit),
+    "input_grad": changed(lambda case, r: {**r, "input_grad": -r["input_grad"]}),
+    "state": changed(
+        lambda case, r: {**r, "state": {**r["state"], "step": 0}} if "state" in r else r
+    ),
+    "params": changed(lambda case, r: {**r, "params": case.params} if case.optimizer else r),
+    "exact": grads(lambda case, key, g: g * (1 + np.finfo(g.dtype).eps)),
+    "finite": changed(lambda case, r: {**r, "loss": np.float64("nan")}),
+    "batch.permutation": changed(lambda case, r: {**r, "loss": r["loss"] + case.x[0, 0]}),
+    "units.permutation": grads(first_unit),
+    "batch.shards": grads(last_sample_only),
+    "batch.duplicated": grads(last_sample_only),
+    "bias.ones_column": grads(lambda case, key, g: g / 2 if key.endswith("bias") else g),
+    "lr.zero": changed(
+        lambda case, r: (
+            {**r, "params": {k: p * 0.99 for k, p in r["params"].items()}} if case.optimizer else r
+        )
+    ),
+    "update.own_gradient": changed(
+        lambda case, r: (
+            {**r, "params": {k: p * 0.99 for k, p in r["params"].items()}} if case.optimizer else r
+        )
+    ),
+    "logits.sum_zero": grads(first_unit),
+    "scale.power_of_two": grads(lambda case, key, g: g + g.dtype.type(1e-3)),
+    "units.dead": grads(lambda case, key, g: g + g.dtype.type(1e-9)),
+    "numerical": grads(lambda case, key, g: g * 2),
+    "paths": grads(first_unit),
+    "repeat": Counts,
+    "history": Remembers,
+    "interleaved": Shares,
+    "trajectory": changed(
+        lambda case, r: (
+            {**r, "params": {k: p * 1.0001 for k, p in r["params"].items()}}
+            if case.optimizer and (case.state or {}).get("step", 0) + case.steps > 4
+            else r
+        )
+    ),
+    "memory.inputs": Writes,
+    "memory.aliasing": Reuses,
+    "memory.layouts": NeedsC,
+}
+
+
+def test_every_judgement_has_a_mistake_to_find():
+    assert MISTAKES.keys() == JUDGEMENTS.keys()
+
+
+@pytest.mark.parametrize("judgement", MISTAKES)
+def test_a_judgement_finds_the_mistake_that_it_is_about(judgement):
+    found = findings(MISTAKES[judgement], judgement, 12)
+    assert found
+    assert all(finding.calls and finding.message for finding in found)
+
+
+@pytest.mark.parametrize("judgement", JUDGEMENTS)
+def test_a_judgement_finds_nothing_in_a_right_engine(judgement):
+    assert not findings(Plain, judgement, 4)
+
+
+def small(**changes):
+    rng = np.random.default_rng(3)
+    case = Case(
+        layers=({"type": "Linear", "in_features": 2, "out_features": 3},),
+        loss={"type": "MSELoss"},
+        optimizer={"type": "SGD", "lr": 0.5},
+        params={"0.weight": rng.normal(size=(3, 2)), "0.bias": rng.normal(size=3)},
+        x=rng.normal(size=(4, 2)),
+        t=rng.normal(size=(4, 3)),
+    )
+    return case.but(**changes)
+
+
+def test_a_case_fails_under_the_first_quantity_that_is_wrong():
+    wrong = changed(
+        lambda case, r: {
+            **r,
+            "loss": r["loss"] * 2,
+            "grads": {k: g * 2 for k, g in r["grads"].items()},
+        }
+    )
+    with connect(wrong) as bench:
+        loss = rejudge(bench, "plain:loss", small())
+        assert [entry.quantity for entry in loss.entries][:2] == ["loss", "grads.0.weight"]
+        assert "outputs" in loss.right
+        assert rejudge(bench, "plain:grads", small()) is None
+        assert rejudge(bench, "plain:outputs", small()) is None
+
+
+def test_entries_count_what_is_wrong():
+    def corner(case, key, g):
+        g = np.array(g)
+        g[-1] *= 1 + 1e-9
+        return g
+
+    with connect(grads(corner)) as bench:
+        (weight, bias) = rejudge(bench, "plain:grads", small()).entries
+    assert (weight.quantity, weight.index, weight.wrong, weight.size) == (
+        "grads.0.weight",
+        (2, 0),
+        2,
+        6,
+    )
+    assert (bias.index, bias.wrong, bias.size) == ((2,), 1, 3)
+    assert abs(weight.got / weight.expected - 1) == pytest.approx(1e-9, rel=1e-3)
+    assert 0 < weight.bound < 1e-13
+
+
+def test_nan_is_not_equal_to_anything():
+    v, e = {"loss": np.zeros(())}, {"loss": np.ones(())}
+    entries, right = differing({"loss": np.float64("nan")}, v, e)
+    assert entries
+    assert not right
+    assert differing({"loss": np.float64("inf")}, v, e)[0]
+    assert differing({"loss": np.float64(1)}, v, e) == ((), ("loss",))
+
+
+def test_what_has_no_bound_is_not_compared_but_counted():
+    x = np.full((4, 2), 1e200)
+    with connect(Plain) as bench:
+        assert rejudge(bench, "plain:loss", small(x=x)) is None
+    expected = truth(small(x=x))
+    assert not np.isfinite(expected.loss.e)
+
+
+def test_the_median_of_the_sharpness_is_that_of_the_numbers():
+    ledger = Ledger()
+    v = np.ones(101)
+    e = np.logspace(-14, -4, 101)
+    ledger.note("float64", v, e)
+    assert ledger.sharpness()["float64"] == pytest.approx(np.median(e), rel=2 ** (1 / 8) - 1)
+    assert ledger.entries == 101
+
+
+@pytest.mark.parametrize("fault", ["error", "malformed"])
+def test_a_fault_is_a_finding_of_its_kind(fault):
+    def fails(case, r):
+        if fault == "error":
+            raise RuntimeError("no such thing")
+        return {**r, "loss": np.zeros(3)}
+
+    with connect(changed(fails)) as bench:
+        finding = rejudge(bench, "plain:outputs", small())
+    assert finding.kind == fault
+    assert finding.message
+
+
+@pytest.mark.parametrize("layout", sharing.LAYOUTS)
+def test_a_layout_keeps_the_numbers_and_is_what_it_says(layout):
+    a = np.arange(12.0).reshape(4, 3)
+    laid = sharing.LAYOUTS[layout]("x", a)
+    expected = np.broadcast_to(a[:1], a.shape) if layout == "broadcast" else a
+    np.testing.assert_array_equal(laid, expected)
+    flags = laid.flags
+    seen = {
+        "in Fortran order": flags.f_contiguous and not flags.c_contiguous,
+        "strided": laid.strides[-1] == 16,
+        "of negative strides": laid.strides[0] < 0,
+        "read-only": not flags.writeable,
+        "unaligned": not flags.aligned,
+        "broadcast": laid.strides[0] == 0,
+    }
+    assert seen[layout]

@@ -1,0 +1,282 @@
+"""A run says of every check what became of it, is the same again, and calls nothing well."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from manualnn.oracle import check_engine, runner, trial
+from manualnn.oracle.checks import rejudge
+from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.engines import connect
+from manualnn.oracle.findings import STATUSES
+from manualnn.oracle.near import Precision
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.runner import checks_for, run_check
+
+CLAIMS = {
+    "layers": ["Linear", "Tanh", "ReLU"],
+    "losses": {"MSELoss": {"reduction": "any"}, "HuberLoss": {}},
+    "optimizers": {"SGD": {"momentum": "any"}, "Adam": {}},
+}
+
+
+class Modest(Plain):
+    """Claims little."""
+
+    def capabilities(self):
+        usual = super().capabilities()
+        return {**usual, **CLAIMS, "dtypes": ["float64"]}
+
+
+class HalvesMean(Modest):
+    """MSELoss is halved where it is a mean."""
+
+    def step(self, case):
+        result = dict(super().step(case))
+        halved = case.loss["type"] == "MSELoss" and case.loss.get("reduction", "mean") == "mean"
+        return {**result, "loss": result["loss"] / 2} if halved else result
+
+
+class Remembers(Modest):
+    """Adds a little of the last loss."""
+
+    last = 0.0
+
+    def step(self, case):
+        result = dict(super().step(case))
+        loss, self.last = result["loss"] + self.last / 8, float(result["loss"])
+        return {**result, "loss": loss}
+
+
+class Skips(Modest):
+    def step(self, case):
+        return {"skipped": f"no {case.loss['type']} today"}
+
+
+class Raises(Modest):
+    def step(self, _):
+        raise RuntimeError("no such thing")
+
+
+class NoTanh(Modest):
+    """Claims Tanh and does not take it."""
+
+    def step(self, case):
+        if any(layer["type"] == "Tanh" for layer in case.layers):
+            return {"skipped": "no Tanh"}
+        return super().step(case)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quicker():
+    """Run a third of the examples: what is asserted here holds for any number of them."""
+    quick = replace(runner.PROFILES["quick"], examples=8, explaining=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(runner.PROFILES, "quick", quick)
+        yield
+
+
+@pytest.fixture(scope="module")
+def modest():
+    return check_engine(Modest)
+
+
+@pytest.fixture(scope="module")
+def halved():
+    return check_engine(HalvesMean)
+
+
+def statuses(report):
+    return {result.id: result.status for result in report.results}
+
+
+def test_a_right_engine_passes_everything_that_it_claims(modest):
+    ids = [check for check, _ in checks_for(modest.capabilities)]
+    unclaimed = {check for check in ids if statuses(modest)[check] != "passed"}
+    assert {check.rpartition(":")[0] for check in unclaimed} == {"certain"}, "no classes claimed"
+    assert modest.exit_code == 0, (modest.problems, modest.counts())
+    assert not any(modest.counts()[s] for s in STATUSES if s not in {"passed", "not_claimed"})
+
+
+def test_every_check_is_reported_once(modest):
+    ids = [result.id for result in modest.results]
+    assert len(ids) == len(set(ids))
+    assert {check for check, _ in checks_for(modest.capabilities)} <= set(ids)
+    assert all(result.sentence for result in modest.results)
+
+
+def test_what_is_not_claimed_is_reported_so(modest):
+    assert statuses(modest)["optimizer.Adagrad:*"] == "not_claimed"
+    assert statuses(modest)["loss.HuberLoss.sum:*"] == "not_claimed"
+
+
+def test_the_same_seed_judges_the_same_and_another_seed_others():
+    again, other = (check_engine(Modest, seed=seed, only=["plain:*"]) for seed in (0, 1))
+    first = check_engine(Modest, only=["plain:*"])
+    assert (first.cases, first.entries) == (again.cases, again.entries)
+    assert first.entries != other.entries
+
+
+def test_bounds_are_sharp_and_little_is_undecided(modest):
+    assert modest.sharpness["float64"] < 1e-12
+    assert modest.undecided < 0.05
+    assert modest.cases > 300
+    assert modest.entries > modest.cases
+
+
+def test_a_mistake_fails_its_own_recipe_and_is_avoided_in_later_ones(halved):
+    failed = [check for check, status in statuses(halved).items() if status == "failed"]
+    assert "loss.MSELoss.mean:loss" in failed
+    assert halved.exit_code == 1
+    later = [check for check in failed if check.startswith(("layer.", "optimizer."))]
+    assert not later
+
+
+def test_a_finding_is_small_and_can_be_judged_again(halved):
+    finding = next(r for r in halved.results if r.id == "loss.MSELoss.mean:loss").findings[0]
+    assert finding.minimal
+    assert finding.calls == (finding.case,)
+    assert finding.diagnosis is not None
+    assert finding.case.n == 1
+    with connect(HalvesMean) as bench:
+        assert rejudge(bench, finding.check, finding.case).entries == finding.entries
+    with connect(Modest) as bench:
+        assert rejudge(bench, finding.check, finding.case) is None
+
+
+def test_what_an_engine_remembers_is_reported_as_its_history():
+    report = check_engine(Remembers, only=["loss.*", "layer.*", "history:*"])
+    failed = [check for check, status in statuses(report).items() if status == "failed"]
+    assert "history:history" in failed
+    assert not [check for check in failed if check.startswith(("loss.", "layer."))]
+    finding = next(r for r in report.results if r.id == "history:history").findings[0]
+    assert len(finding.calls) >= 2
+
+
+def test_a_check_that_is_asked_for_alone_tells_of_the_calls_that_it_takes():
+    report = check_engine(Remembers, only=["loss.MSELoss.sum:loss"])
+    (result,) = [r for r in report.results if r.id == "loss.MSELoss.sum:loss"]
+    assert result.status == "failed"
+    assert len(result.findings[0].calls) >= 2
+    assert "other calls" in result.findings[0].message
+
+
+def test_only_what_is_asked_for_runs():
+    report = check_engine(Modest, only=["loss.MSELoss.sum:grads", "paths:*"])
+    assert list(statuses(report)) == ["loss.MSELoss.sum:grads", "paths:paths"]
+    assert report.exit_code == 0
+
+
+def test_an_engine_that_skips_everything_is_not_green():
+    report = check_engine(Skips)
+    assert report.exit_code == 3
+    assert report.counts()["passed"] == 0
+    assert any("no case was judged" in problem for problem in report.problems)
+
+
+def test_an_engine_that_skips_what_it_claims_is_told_so():
+    report = check_engine(NoTanh, only=())
+    assert statuses(report)["layer.Tanh:grads"] == "skipped"
+    assert any("layer.Tanh" in problem for problem in report.problems)
+    assert report.exit_code == 3
+
+
+def test_an_engine_that_claims_next_to_nothing_is_not_green():
+    class Linear(Modest):
+        def capabilities(self):
+            return {"layers": ["Linear"], "losses": ["MSELoss"]}
+
+    assert check_engine(Linear).exit_code == 3
+
+
+def test_an_engine_that_returns_no_gradient_is_not_green():
+    class Forward(Modest):
+        def capabilities(self):
+            return {**super().capabilities(), "optimizers": {}, "returns": ["loss"]}
+
+    report = check_engine(Forward)
+    assert any("no gradient" in problem for problem in report.problems)
+    assert report.exit_code == 3
+
+
+def test_an_engine_that_raises_errs_and_the_run_goes_on():
+    report = check_engine(Raises, only=["loss.*"])
+    errored = [r for r in report.results if r.status == "errored"]
+    assert len({r.id.rpartition(":")[0] for r in errored}) == 4
+    assert "no such thing" in errored[0].findings[0].message
+    assert report.exit_code == 1
+
+
+def test_progress_is_told_findings_as_they_come():
+    seen = []
+    check_engine(
+        HalvesMean,
+        only=["loss.MSELoss.*"],
+        progress=lambda done, total, report: seen.append((done, total, report.counts()["failed"])),
+    )
+    assert seen[0][2] == 1, "the first call tells the first finding"
+    assert seen[-1][0] == seen[-1][1]
+    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
+
+
+def test_an_expected_failure_is_expected():
+    known = "loss.MSELoss.mean:loss | halved, as in the book\n"
+    report = check_engine(HalvesMean, only=["loss.MSELoss.mean:*"], expected=known)
+    assert report.counts()["expected"] == 1
+    assert report.exit_code == 0
+
+
+def test_one_check_can_be_run_by_itself():
+    with connect(HalvesMean) as bench:
+        assert run_check(bench, "loss.MSELoss.mean:loss").status == "failed"
+        assert run_check(bench, "loss.MSELoss.mean:grads").status == "passed"
+        with pytest.raises(ValueError, match="no check"):
+            run_check(bench, "loss.MSELoss.mean:nothing")
+
+
+# Mistakes in the oracle itself
+
+
+def test_bounds_a_million_times_too_wide_are_noticed(monkeypatch):
+    monkeypatch.setattr(Precision, "slack", property(lambda _: 1e6))
+    report = check_engine(Modest, only=())
+    assert any("too wide" in problem for problem in report.problems)
+    assert report.exit_code == 3
+
+
+def test_truths_without_bounds_are_noticed(monkeypatch):
+    def boundless(case, precision=None):
+        expected = truth(case, precision)
+        grads = {key: near.plus_error(np.inf) for key, near in expected.grads.items()}
+        return replace(expected, grads=grads, outputs=expected.outputs.plus_error(np.inf))
+
+    truth = trial.truth
+    monkeypatch.setattr(trial, "truth", boundless)
+    assert any("without a bound" in problem for problem in check_engine(Modest).problems)
+
+
+def test_a_run_without_cases_is_noticed(monkeypatch):
+    monkeypatch.setitem(runner.PROFILES, "quick", replace(runner.PROFILES["quick"], examples=0))
+    monkeypatch.setattr(runner.Recipe, "draw", lambda *_: None)
+    assert check_engine(Modest).exit_code == 3
+
+
+def test_few_cases_are_noticed(monkeypatch):
+    monkeypatch.setitem(runner.PROFILES, "quick", replace(runner.PROFILES["quick"], examples=1))
+    report = check_engine(Capable)
+    assert any("cases ran" in problem for problem in report.problems)
+
+
+class Capable(Modest):
+    """Claims so little that one example of each makes a short run."""
+
+    def capabilities(self):
+        return {"layers": ["Linear", "Tanh"], "losses": ["MSELoss"]}
+
+
+def test_checks_are_listed_without_running_any():
+    claims = Capabilities.read(Modest().capabilities())
+    ids = [check for check, _ in checks_for(claims)]
+    assert ids[0] == "loss.MSELoss.mean:outputs"
+    assert len(ids) == len(set(ids)) > 100
