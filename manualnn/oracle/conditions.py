@@ -1,7 +1,6 @@
 """Under which condition an engine fails: nearby cases are tried, and what tells them apart.
 
     condition(asks, case, claims)     "only when N is not a multiple of 8", or ""
-    after_what(asks, case)            "only after a call with more samples", of a list of calls
 
 `asks(case)` says whether a case fails, None where it cannot be said (not claimed, no answer, no
 time). One thing at a time is varied: sizes, steps, options, the dtype, the magnitude of the numbers
@@ -33,17 +32,6 @@ MORE_SEEDS = tuple(range(34, 42))
 """Of ordinary numbers: it fails at a size if it does so with any of them."""
 CLOSE = 4
 """At so many sizes more numbers are tried."""
-AFTER = {
-    ("more samples",): "more samples",
-    ("fewer samples",): "fewer samples",
-    ("more samples", "fewer samples"): "another number of samples",
-    ("the same",): "the same numbers",
-    ("the same", "same shapes"): "the same shapes",
-    ("the same", "same shapes", "more samples", "fewer samples"): "the same widths",
-    ("other widths",): "other widths",
-    ("more samples", "fewer samples", "other widths"): "other shapes",
-}
-"""What the call before has to be like: the narrowest words that cover all that fail."""
 MOST = 2
 """So many conditions are named, the surest first."""
 
@@ -76,29 +64,6 @@ def _ever(
         if answers[-1] is not False:
             break
     return answers[-1]
-
-
-def after_what(asks: Callable[[Sequence[Case]], bool | None], case: Case) -> str:
-    """Return after which calls the engine fails a case that it passes by itself."""
-    widths = apart(case)
-    few, many = (generic(case, seed, n=n, widths=widths) for seed, n in ((1, 3), (1, 6)))
-    other = generic(case, 2, n=6, widths=widths)
-    wider = generic(case, 3, n=6, widths=[w + 2 for w in widths])
-    calls = {
-        "the same": [many, many],
-        "same shapes": [other, many],
-        "more samples": [many, few],
-        "fewer samples": [few, many],
-        "other widths": [wider, many],
-    }
-    told = {name: asks(pair) for name, pair in calls.items()}
-    failing = {name for name, failed in told.items() if failed}
-    if failing and not any(failed is False for failed in told.values()):
-        return "only when the engine has been called before"
-    for names, words in AFTER.items():
-        if failing and failing <= set(names):
-            return f"only after a call with {words}"
-    return "only after other calls of the same engine"
 
 
 def _of_options(asks: Asks, case: Case, sizes: Sequence[int]) -> list[str]:

@@ -4,7 +4,7 @@
 
 In this order, as far as time goes: which quantity diverges first and which of its entries
 (`scopes`), whether by a constant (`ratios`), which known mistakes reproduce the engine's own
-numbers (`hypotheses`), and under which condition it fails (`conditions`). The case of a finding is
+numbers (`hypotheses`), and when it fails (`conditions`, `histories`). The case of a finding is
 often too small to tell: of one sample and one column every mistake looks alike. So the case is
 grown again (`variations`), and what the engine answers to the grown ones decides. A cause is named
 if it reproduces all answers; where more than one does and no case tells them apart, each is named;
@@ -14,14 +14,17 @@ where none does, none is. The same engine gets the same diagnosis, unless time r
 import time
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.catalogue import Bug
 from manualnn.oracle.case import Case
 from manualnn.oracle.checks import rejudge
-from manualnn.oracle.conditions import after_what, condition
+from manualnn.oracle.conditions import condition
 from manualnn.oracle.cuts import valid
 from manualnn.oracle.engines import Bench, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
+from manualnn.oracle.histories import after_what
 from manualnn.oracle.hypotheses import surviving
 from manualnn.oracle.observations import Observation, observed
 from manualnn.oracle.ratios import precision, related, told
@@ -39,18 +42,23 @@ MOST = 3
 
 def diagnose(bench: Bench, finding: Finding, *, seconds: float = 2.0) -> Diagnosis:
     """Return what can be said of a finding within about that time."""
-    deadline = time.monotonic() + seconds
     try:
-        own = None if finding.kind != "wrong" else _own(bench, finding, deadline)
-        if own is None and finding.kind == "wrong" and _is_about_numbers(finding):
-            return Diagnosis(finding.entries[0].quantity, UNSTEADY)
-        if own is None:
-            return _of_behaviour(bench, finding, deadline)
-        if not _steady(bench, own):
-            return Diagnosis(scope_of(own)[0], UNSTEADY)
-        return _of_numbers(bench, own, deadline)
+        # Wrong engines give numbers of all kinds; what is NaN or infinite is told as such.
+        with np.errstate(all="ignore"):
+            return _diagnosed(bench, finding, time.monotonic() + seconds)
     except EngineError as error:
         return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
+
+
+def _diagnosed(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
+    own = None if finding.kind != "wrong" else _own(bench, finding, deadline)
+    if own is None and finding.kind == "wrong" and _is_about_numbers(finding):
+        return Diagnosis(finding.entries[0].quantity, UNSTEADY)
+    if own is None:
+        return _of_behaviour(bench, finding, deadline)
+    if not _steady(bench, own):
+        return Diagnosis(scope_of(own)[0], UNSTEADY)
+    return _of_numbers(bench, own, deadline)
 
 
 def _of_numbers(bench: Bench, own: Observation, deadline: float) -> Diagnosis:

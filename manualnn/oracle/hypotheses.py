@@ -88,7 +88,7 @@ def resembles(factory: Any, trial: Observation) -> bool:
             mine, theirs = _excess(array, near), _excess(answer[name], near)
             if (mine > 1) != (theirs > 1):
                 return False
-            if mine > 1 and mine != theirs and not abs(np.log2(mine / theirs)) <= BITS:
+            if mine > 1 and mine != theirs and not 2**-BITS <= mine / theirs <= 2**BITS:
                 return False
     return True
 
