@@ -163,7 +163,7 @@ bug(
     wrong="dz = da / (1 − p) where a ≠ 0",
     right="dz = da / (1 − p) where kept",
     source="kaldi",
-    killed_by="*:grads",
+    killed_by="kinks:*",
     dropout_backward=lambda e, o, z, a, da: (
         da if e.mask(o) is None else da * np.where(a != 0, e.mask(o), 0)
     ),
