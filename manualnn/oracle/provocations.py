@@ -19,6 +19,7 @@ from manualnn.oracle.recipes import DIFFERENTIAL, Recipe
 
 SATURATED = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
 """|z| where a sigmoid's slope leaves float32's and float64's digits, and where exp overflows."""
+EXPONENTIAL = ("Sigmoid", "Tanh", "Softplus", "Softmax", "LogSoftmax")
 CERTAIN = (30.0, 88.8, 104.0, 710.0, 745.0, 1e4)
 RATES = (0.0, 1e-30, 1e-9, 1 / 3, 0.1, 7.3, 1e3)
 
@@ -60,7 +61,9 @@ def _last(case: Case) -> str:
 
 def _saturation(draft: Draft) -> Case:
     """Reach |z| where functions leave their digits, or overflow."""
-    names = [name for name in draft.claims.layers if name != "Linear"]
+    curved = [name for name in EXPONENTIAL if name in draft.claims.layers]
+    others = [name for name in draft.claims.layers if name != "Linear"]
+    names = curved if curved and draft.chance(0.8) else others
     case = _around(draft, draft.among("layers", names), last=draft.chance(0.5))
     if not case.params:
         return _scaled(case, {"x": draft.pick(SATURATED)})
@@ -296,7 +299,7 @@ PROVOCATIONS = _all(
     ("zeros", "an array of nothing but zeros", _zeros, (*DIFFERENTIAL, "finite"), 1),
     ("rates", "learning rates of 0, tiny, huge and not dyadic", _rates, DIFFERENTIAL, 1),
     ("nearly", "pre-activations next to 0", _nearly, DIFFERENTIAL, 2),
-    ("saturation", "|z| from 12 to 745", _saturation, (*DIFFERENTIAL, "finite"), 3),
+    ("saturation", "|z| from 12 to 745", _saturation, (*DIFFERENTIAL, "finite"), 4),
     (
         "certain",
         "logits up to 10,000, wrong as often as right",

@@ -161,9 +161,13 @@ def _with_layer(name: str, option: str | None = None) -> Callable[[Draft], Case]
                 layers.append(draft.layer(draft.among("layers", others)))
         if layers[-1]["type"] not in PROBABILITIES:
             layers += draft.closing(loss)
-        return draft.case(
+        case = draft.case(
             layers=layers, loss=loss, widths=None if "L" in place or linear else widths
         )
+        if draft.chance(0.2):  # exact zeros are where a layer may take itself for another
+            off = draft.rng.random(case.x.shape) < 0.3
+            return case.but(x=np.where(off, 0, case.x).astype(case.dtype))
+        return case
 
     return make
 
