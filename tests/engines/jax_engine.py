@@ -4,7 +4,7 @@
 
 Each rule is claimed with those of torch's options that optax has, under the option of optax that
 comes nearest (`eps_in_sqrt=False` for RMSprop). XLA on a CPU flushes subnormal numbers, and the
-slope of jax.nn.leaky_relu at 0 is 1: both are said in the claims.
+slopes of jax.nn.leaky_relu and of jnp.abs at 0 are 1: the claims say so.
 """
 
 import functools
@@ -100,7 +100,7 @@ class Engine:
             "returns": ["loss", "grads", "params", "outputs", "input_grad"],
             "max_steps": 40,
             "subnormals": "flushed",
-            "kink": {"LeakyReLU": 1.0},
+            "kink": {"LeakyReLU": 1.0, "L1Loss": 1.0},
         }
 
     def step(self, case):
