@@ -134,10 +134,8 @@ def _agrees(got: Array, h: Array, near: Near, rounded: Array | None = None) -> b
 def _alike(got: Array, h: Array, u: float) -> bool:
     """Whether the largest difference may still be one of rounding."""
     with np.errstate(all="ignore"):
-        distance, size = np.abs(np.asarray(got, np.longdouble) - h), np.abs(h)
-        # np.nanmax warns where all is NaN.
-        farthest, largest = (a.max(initial=0, where=~np.isnan(a)) for a in (distance, size))
-        return bool(farthest <= u**0.5 * largest)
+        distance = np.abs(np.asarray(got, np.longdouble) - h)
+        return bool(_largest(distance) <= u**0.5 * _largest(np.abs(h)))
 
 
 def _same_where_not_finite(got: Array, h: Array) -> bool:
@@ -150,4 +148,9 @@ def _excess(got: Array, near: Near) -> Any:
     """Return the largest error of an array, in units of its bound."""
     with np.errstate(all="ignore"):
         error = np.abs(np.asarray(got, np.longdouble) - values(near)) / bounds(near)
-        return np.nanmax(error, initial=0) if np.isfinite(got).all() else np.inf
+        return _largest(error) if np.isfinite(got).all() else np.inf
+
+
+def _largest(array: Array) -> Any:
+    """Return the largest number of an array; np.nanmax warns where all is NaN."""
+    return np.fmax.reduce(array.ravel(), initial=0)
