@@ -26,8 +26,8 @@ from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.truth import Expected, truth
 
-TAME = ("plain", "loss.", "layer.", "optimizer.")
-"""Recipes that do not look for kinks: where rounding decides a slope there, that is a loss."""
+TAME = ("loss.", "layer.")
+"""Recipes of one step that do not look for kinks: a slope that rounding decides is a loss there."""
 FINEST, COARSEST, BINS = -80, 48, 16
 """The histogram of log₂ e/|v|: from, to, bins to an octave."""
 
@@ -168,11 +168,11 @@ class Trial:
         names = [name for name in near if name in got]
         slack = expected.kind.slack
         values = {n: np.asarray(near[n].v, np.longdouble) for n in names}
-        # What is beyond the dtype's range may as well be infinite.
+        # What is beyond the dtype's range, or so near its edge that what it is made of may have been
+        # beyond it, may as well be infinite.
+        edge = expected.kind.max / 2**8
         bounds = {
-            n: np.where(
-                np.abs(v) < expected.kind.max, np.asarray(near[n].e, np.longdouble) * slack, np.inf
-            )
+            n: np.where(np.abs(v) < edge, np.asarray(near[n].e, np.longdouble) * slack, np.inf)
             for n, v in values.items()
         }
         entries, right = differing(got, values, bounds)
