@@ -127,6 +127,8 @@ class Capabilities:
                 values = claim.get(option, [])
                 if values != "any" and not any(_same(value, v) for v in values):
                     return f"{spec['type']}({option}={value!r})"
+        if self.optimizers and case.optimizer is None:
+            return "a case without an optimizer"
         return self._refuses_sizes(case)
 
     def _refuses_sizes(self, case: Case) -> str | None:

@@ -175,7 +175,9 @@ class Draft(Choices):
         t = self.targets(loss, n, every[-1], soft=soft)
         noise = self.noise(layers, every, n) if self.chance(0.9) else {}
         case = Case(tuple(layers), loss, params, x, t, dtype=self.dtype, noise=noise or None)
-        return self.stepping(case, optimizer) if optimizer and params else case
+        if optimizer and params:
+            return self.stepping(case, optimizer)
+        return case.but(optimizer=self.optimizer())  # whoever claims one is always given one
 
     def closing(self, loss: Any) -> list[Any]:
         """Return the layers that a loss needs after the last Linear one."""

@@ -186,7 +186,7 @@ def _optimizers() -> list[Recipe]:
 def _with_optimizer(name: str, option: str | None = None) -> Callable[[Draft], Case]:
     def make(draft: Draft) -> Case:
         case = draft.case(optimizer=draft.optimizer(name, option))
-        if case.optimizer is None:  # a net without parameters
+        if not case.params:
             raise Impossible
         return case
 

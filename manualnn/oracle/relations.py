@@ -22,8 +22,8 @@ ALIKE = ("Linear", "Identity", "ReLU", "LeakyReLU")
 
 
 def bare(case: Case) -> Case:
-    """Return the case without an update."""
-    return case.but(optimizer=None, state=None, steps=1)
+    """Return the case at its first step."""
+    return case.but(state=None, steps=1)
 
 
 def related(
@@ -205,7 +205,8 @@ def _power_of_two(trial: Trial) -> Finding | None:
     def up(name: str, a: Array) -> Array:
         return a * a.dtype.type(8) if name in ("x", "t") or name.endswith("bias") else a
 
-    got, answer = trial.ask(base), trial.ask(base.map(up))
+    got = {name: a for name, a in trial.ask(base).items() if _scales(name)}
+    answer = trial.ask(base.map(up))
     powers = {name: 8 if _is_once(name) else 64 for name in got}
     wanted = {name: array * array.dtype.type(powers[name]) for name, array in got.items()}
     least = np.finfo(base.dtype).tiny * 2**10
@@ -215,6 +216,10 @@ def _power_of_two(trial: Trial) -> Finding | None:
     if not entries or trial.varies(base, got):
         return None
     return trial.finding("numbers 8 times as large give other digits", entries)
+
+
+def _scales(name: str) -> bool:
+    return name.partition(".")[0] in ("outputs", "loss", "grads", "input_grad")
 
 
 def _is_once(name: str) -> bool:

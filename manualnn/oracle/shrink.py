@@ -134,9 +134,13 @@ def _columns(case: Case) -> Move:
 
 
 def _parts(case: Case) -> Move:
-    """No optimizer, no state, no dropout; or a state of fewer steps."""
+    """No optimizer or the plainest, no state, no dropout; or a state of fewer steps."""
+    plain = {"type": "SGD", "lr": 1.0}
     for smaller in (
         case.but(optimizer=None, state=None, steps=1) if case.optimizer else None,
+        case.but(optimizer=plain, state=None, steps=1)
+        if case.optimizer not in (None, plain)
+        else None,
         case.but(state=None) if case.state else None,
         case.but(noise=None) if case.noise else None,
     ):
