@@ -168,8 +168,8 @@ class Trial:
         names = [name for name in near if name in got]
         slack = expected.kind.slack
         values = {n: np.asarray(near[n].v, np.longdouble) for n in names}
-        # What is beyond the dtype's range, or so near its edge that what it is made of may have been
-        # beyond it, may as well be infinite.
+        # What is beyond the dtype's range may as well be infinite, and so may what is near its
+        # edge: something that it is made of may have been beyond.
         edge = expected.kind.max / 2**8
         bounds = {
             n: np.where(np.abs(v) < edge, np.asarray(near[n].e, np.longdouble) * slack, np.inf)
