@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -151,27 +152,33 @@ def test_examples_in_docstrings_are_true(name):
     assert runner.summarize(verbose=False).failed == 0
 
 
-def test_example_in_readme_runs(tmp_path):
-    examples = re.findall(r"```python\n(.*?)```", read("README.md"), re.DOTALL)
+def test_examples_in_readme_run(tmp_path):
+    examples = re.findall(r"^ *```python\n(.*?)```", read("README.md"), re.DOTALL | re.MULTILINE)
     assert examples
-    for code in examples:
+    for code in map(textwrap.dedent, examples):
+        if "class Engine" in code:
+            (tmp_path / "mytoy.py").write_text(code, encoding="utf-8")
         result = run_python(code, "-W", "error", folder=tmp_path)
         assert result.returncode == 0, result.stderr
 
 
-def test_session_in_readme_is_what_the_command_prints():
-    (session,) = re.findall(
-        r"```console\n\$ manualnn (.*?)\n…\n(.*?)```", read("README.md"), re.DOTALL
-    )
-    command, shown = session
+def test_sessions_in_readme_are_what_the_command_prints(tmp_path):
+    sessions = re.findall(r"```console\n\$ manualnn (.*?)\n(.*?)```", read("README.md"), re.DOTALL)
+    assert len(sessions) == 2
+    (engine,) = re.findall(r"```python\n([^`]*class Engine.*?)```", read("README.md"), re.DOTALL)
+    (tmp_path / "mytoy.py").write_text(engine, encoding="utf-8")
     code = "import sys; from manualnn.__main__ import main; sys.argv[0] = 'manualnn'; main()"
-    done = subprocess.run(  # noqa: S603  # our own interpreter and code
-        [sys.executable, "-c", code, *shlex.split(command)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert shown in done.stdout
+    for command, shown in sessions:
+        done = subprocess.run(  # noqa: S603  # our own interpreter and code
+            [sys.executable, "-c", code, *shlex.split(command)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert done.returncode == command.startswith("check"), done.stderr
+        for part in shown.split("…\n"):
+            assert part in done.stdout
 
 
 def test_readme_has_no_gap_left_to_fill():
