@@ -175,7 +175,11 @@ def _l1(loss: Any, y: Near, t: Array) -> tuple[Near, Near]:
 
 
 def _huber(loss: Any, y: Near, t: Array) -> tuple[Near, Near]:
-    """Follow Huber: rounding δ to the dtype moves the term, and dy, by a relative u at most."""
+    """Follow Huber: rounding δ to the dtype moves the term, and dy, by a relative u at most.
+
+    A program that writes the term as ½q² + δ(|e| − q), q = min(|e|, δ), and differentiates that
+    comes to dy = δ + (q − δ), whose error is relative to δ, however small e may be.
+    """
     kind, divisor, delta = y.kind, _divisor(loss, y), y.kind.wide.number(loss.delta)
     error = y - kind.exact(t)
     size = np.abs(error.v)
@@ -184,7 +188,8 @@ def _huber(loss: Any, y: Near, t: Array) -> tuple[Near, Near]:
     terms = Near(c * (size - c / 2), error.e * slope, kind).product_rounded(5)
     # δ(|e| − δ/2) subtracts, and so may ½e² + a correction.
     terms = terms.rounded(2, kind.size(c) * error.most)
-    return _over(terms.sum(), divisor), _over(clipped(error, delta), divisor)
+    dy = clipped(error, delta).rounded(2, np.maximum(error.size, float(loss.delta)))
+    return _over(terms.sum(), divisor), _over(dy, divisor)
 
 
 def _log_at_least_100(y: Near) -> Near:

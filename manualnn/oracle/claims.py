@@ -129,7 +129,7 @@ class Capabilities:
                     return f"{spec['type']}({option}={value!r})"
         if self.optimizers and case.optimizer is None:
             return "a case without an optimizer"
-        return self._refuses_sizes(case)
+        return self._refuses_sizes(case) or _undefined(case)
 
     def _refuses_sizes(self, case: Case) -> str | None:
         depth = sum(layer["type"] == "Linear" for layer in case.layers)
@@ -162,6 +162,17 @@ _DEFAULTS: dict[str, Any] = {
     "subnormals": "kept",
     "kink": {},
 }
+
+
+def _undefined(case: Case) -> str | None:
+    """Return in what respect a case asks for what is not defined, 0/0; None where it does not."""
+    loss, reduction = case.loss, case.loss.get("reduction", "mean")
+    counted: Any = case.n
+    if reduction == "mean" and loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1:
+        weight = loss.get("weight")
+        weights = np.ones(case.widths[-1]) if weight is None else np.asarray(weight)
+        counted = weights[case.t[case.t != loss.get("ignore_index", -100)]].any()
+    return None if counted or reduction == "sum" else "a mean over nothing"
 
 
 def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:

@@ -77,8 +77,10 @@ def log_softmax(z: Near) -> Near:
     # exp(a) (exp(ε) − 1), written so that neither factor overflows.
     moved = rough.exp(v.astype(rough.dtype) + into) * -rough.expm1(-into)
     e = into + rough.log1p(moved.sum(axis=1, keepdims=True))
-    counted = 2 * (z.v.shape[1] - 1 + kind.ulps)  # relative to Σ, so absolute to its logarithm
-    e = e + kind.u * (counted + kind.ulps * logarithm + 2 * (kind.size(highest) + logarithm))
+    # Errors relative to Σ are absolute to its logarithm.
+    summed = kind.size(kind.summing(z.v.shape[1] - 1, np.ones(1), np.ones(1)))
+    e = e + 2 * (summed + kind.u * kind.ulps)
+    e = e + kind.u * (kind.ulps * logarithm + 2 * (kind.size(highest) + logarithm))
     return Near(v, e, kind).rounded(kind.ulps + 1)
 
 

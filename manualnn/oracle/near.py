@@ -83,7 +83,9 @@ class Precision:
         else:
             self.wide, self.rough = width(widest, longdouble_bits), FLOAT64
         # Multiplied by this, what is beyond the dtype's range is beyond float64's.
-        self.to_the_edge = 1.0 if self.dtype == np.float64 else float(2.0**1023) / self.max
+        self.to_the_edge = (
+            1.0 if self.dtype == np.float64 else float(np.finfo(float).max) / self.max
+        )
         self.jumps: list[tuple[int, int]] = []
         """For each array that a function with jumps was applied to: entries undecided, entries."""
 
@@ -146,6 +148,13 @@ class Precision:
             size = self.size(v)
             return Near(v, np.where(size < self.least, size, 0.0), self)
         return Near(v, np.zeros(v.shape), self, known=True)
+
+    def returned(self, value: Any) -> "Near":
+        """Return the numbers that an engine goes on with, of which it has returned these.
+
+        One that computes in more digits than it returns has rounded them to return them.
+        """
+        return self.exact(value).rounded()
 
     def number(self, value: Any) -> "Near":
         """Return an option, which a program rounds to its dtype; exact where it fits."""
@@ -277,9 +286,10 @@ class Near:
             np.asarray(a.sum(axis=axis, keepdims=keepdims)) for a in (self.v, self.size, self.e)
         )
         terms = self.v.size if axis is None else self.v.shape[axis]
-        if terms > 1:
+        if terms > 1 or self.kind.sums:  # an accumulator of its own rounds a single term too
             e = e + self.kind.summing(terms - 1, size + e, v)
-        return Near(v, e, self.kind, known=self.known and terms < 2)
+        known = self.known and terms < 2 and not self.kind.sums
+        return Near(v, e, self.kind, known=known)
 
     def rounded(self, operations: float = 1, size: Any = None) -> "Near":
         """Return it after that many roundings of numbers as large as size (itself, if None)."""

@@ -168,8 +168,8 @@ def _own_gradient(trial: Trial) -> Finding | None:
         raise Declined("no optimizer")
     case = trial.case.but(steps=1)
     got = trial.ask(case)
-    grads = {key: got[f"grads.{key}"] for key in case.params}
     kind = trial.truth(case).kind
+    grads = {key: kind.returned(got[f"grads.{key}"]) for key in case.params}
     entries, right = trial.compare(got, update_truth(case, grads, kind), trial.truth(case))
     if not entries:
         return None

@@ -174,7 +174,8 @@ def _followed(trial: Trial) -> Finding | None:
         got = trial.ask(first.but(steps=steps))
         expected = trial.truth(here.but(optimizer=None))
         with np.errstate(all="ignore"):
-            point = update(rule, point, {k: kind.exact(got[f"grads.{k}"]) for k in first.params})
+            grads = {key: kind.returned(got[f"grads.{key}"]) for key in first.params}
+            point = update(rule, point, grads)
         near = {n: q for n, q in expected.quantities().items() if not n.startswith("params")}
         alone = {name: array for name, array in got.items() if name != "state.step"}
         entries, right = trial.compare(alone, near | point.quantities(), expected)

@@ -73,11 +73,24 @@ def _gradient(o: Any, p: Near, g: Near) -> Near:
 def _sgd(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
     g = _gradient(o, p, g)
     if not o.momentum:
-        return p - g * o.lr, {}
+        return (p - g * o.lr).plus_error(_shrunk(o, p, g)), {}
     b = state["momentum_buffer"]
     b = g if t == 1 else b * o.momentum + g * _complement(g.kind, o.dampening)
     direction = g + b * o.momentum if o.nesterov else b
     return p - direction * o.lr, {"momentum_buffer": b}
+
+
+def _shrunk(o: Any, p: Near, g: Near) -> Any:
+    """Return the error of (1 − lr λ) p − lr g, as textbooks have it, in place of p − lr (g + λ p).
+
+    Both options are rounded, and so are their product, 1 − lr λ, and its product with p.
+    """
+    if not o.weight_decay:
+        return 0.0
+    decay = abs(o.lr * o.weight_decay)
+    own = g.most + abs(o.weight_decay) * p.most
+    size = (abs(1 - o.lr * o.weight_decay) + decay) * p.most + abs(o.lr) * own
+    return p.kind.rounding(3, size)
 
 
 def _rmsprop(o: Any, p: Near, g: Near, state: State, _: int) -> tuple[Near, State]:

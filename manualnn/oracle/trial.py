@@ -114,6 +114,8 @@ class Trial:
 
     def ask_raw(self, case: Case) -> Mapping[str, Any]:
         """Return what the engine makes of the case's own arrays, as it returns it."""
+        if reason := self.bench.capabilities.refuses(case):
+            raise Declined(reason)
         self.calls.append(case)
         outcome = self.bench.run_raw(case)
         self._answer(outcome)

@@ -3,7 +3,7 @@
     expected = truth(case)                      from the case's own numbers, which are exact
     expected.grads["0.weight"].v, .e            the value, and how far a correct engine may be off
     expected.quantities()                       all of it, by name
-    update_truth(case, grads)                   one update from given gradients, which are exact
+    update_truth(case, grads)                   one update from given gradients
 
 A case of several steps is followed from the first to the last, and so are the bounds. An engine's
 claims widen them, and how (`Precision.of(case.dtype, claims)`) is the second argument.
@@ -81,17 +81,22 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
 
 
 def update_truth(
-    case: Case, grads: Mapping[str, Array], precision: Precision | None = None
+    case: Case, grads: Mapping[str, Array | Near], precision: Precision | None = None
 ) -> dict[str, Near]:
-    """Return the parameters and the state after one update by these gradients, by full names."""
+    """Return the parameters and the state after one update by these gradients, by full names.
+
+    A gradient that is an array is exact.
+    """
     if case.optimizer is None:
         raise ValueError(f"case {case.id} has no optimizer, so it has no update; give it one.")
     kind = precision or _precision(case.dtype)
     optimizer = described(case.optimizer)
     with np.errstate(all="ignore"):
         point = start(kind, case, optimizer)
-        exact = {key: kind.exact(grads[key]) for key in point.params}
-        return update(optimizer, point, exact).quantities()
+        known = {
+            key: g if isinstance(g := grads[key], Near) else kind.exact(g) for key in point.params
+        }
+        return update(optimizer, point, known).quantities()
 
 
 def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
