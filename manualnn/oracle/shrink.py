@@ -134,18 +134,25 @@ def _columns(case: Case) -> Move:
 
 
 def _parts(case: Case) -> Move:
-    """No optimizer or the plainest, no state, no dropout; or a state of fewer steps."""
+    """No optimizer or the plainest, no state, no dropout."""
     plain = {"type": "SGD", "lr": 1.0}
-    for smaller in (
-        case.but(optimizer=None, state=None, steps=1) if case.optimizer else None,
-        case.but(optimizer=plain, state=None, steps=1)
-        if case.optimizer not in (None, plain)
-        else None,
-        case.but(state=None) if case.state else None,
-        case.but(noise=None) if case.noise else None,
-    ):
-        if smaller is not None and (yield smaller):
-            case = smaller
+    if case.optimizer:
+        bare = case.but(optimizer=None, state=None, steps=1)
+        if (yield bare):
+            case = bare
+    if case.optimizer not in (None, plain):
+        plainer = case.but(optimizer=plain, state=None, steps=1)
+        if (yield plainer):
+            case = plainer
+    for part in ("state", "noise"):
+        if getattr(case, part):
+            smaller = case.but(**{part: None})
+            if (yield smaller):
+                case = smaller
+
+
+def _updates(case: Case) -> Move:
+    """A state of fewer steps."""
     if case.state:
         for step in (1, 2, 10, case.state["step"] // 2, case.state["step"] - 1):
             smaller = case.but(state={**case.state, "step": step})
@@ -193,7 +200,18 @@ def _numbers(case: Case) -> Move:
                     break
 
 
-MOVES = (_steps, _samples, _layers, _everything_equal, _columns, _parts, _options, _dtype, _numbers)
+MOVES = (
+    _steps,
+    _samples,
+    _layers,
+    _everything_equal,
+    _columns,
+    _parts,
+    _updates,
+    _options,
+    _dtype,
+    _numbers,
+)
 
 
 def _fewer(size: int) -> Iterator[list[int]]:
@@ -240,10 +258,9 @@ def _simpler_options(spec: dict[str, Any], option: str) -> list[Any]:
         return []
     if option == "lr":
         return [simple for simple in (1.0, 0.5, 0.1) if simple != value][: _simplicity(value)]
-    kinds = [t for t in TABLES.values() if spec["type"] in t]
-    default = kinds[0][spec["type"]].get(option)
+    default = next(t[spec["type"]] for t in TABLES.values() if spec["type"] in t).get(option)
     values: list[Any] = [] if value == default else [None]
-    if isinstance(value, float) and not isinstance(value, bool):
+    if isinstance(value, float):
         values += [0.5, 0.1][: _simplicity(value)]
     return values
 

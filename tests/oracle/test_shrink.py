@@ -72,6 +72,15 @@ def test_options_stay_where_they_are_needed_and_go_where_not():
     assert shrink(deep(), lambda case: case.optimizer is not None).optimizer["lr"] == 1
 
 
+def test_what_is_gone_does_not_come_back_with_a_later_cut():
+    """Each cut starts from what the cuts before it have left."""
+    dropped = deep(noise={"1.mask": np.full((6, 4), 2.0)})
+    dropped = dropped.but(layers=(dropped.layers[0], {"type": "Dropout"}, *dropped.layers[2:]))
+    named = lambda case: any(layer["type"] == "Dropout" for layer in case.layers)  # noqa: E731
+    small = shrink(dropped, named)
+    assert (small.optimizer, small.state, small.noise) == (None, None, None)
+
+
 def test_steps_shrink_to_the_fewest_that_fail():
     assert shrink(deep(), lambda case: case.steps >= 3).steps == 3
 
