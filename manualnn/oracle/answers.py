@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import Case
-from manualnn.oracle.claims import DTYPES, RETURNS, Capabilities, ClaimError
+from manualnn.oracle.claims import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import Bench, connect
 from manualnn.oracle.failures import EngineError, Fault
@@ -69,8 +69,15 @@ class Recorded:
         self._answers = answers
 
     def capabilities(self) -> Capabilities:
-        """Return what is claimed, weights as torch lays them out: `step` turns them."""
-        return replace(self._claims, weight_layout="out,in")
+        """Return what is claimed, weights as torch lays them out: `step` turns them.
+
+        The gradients of a first step owe nothing to optimizer or state, so an engine without
+        optimizers answers the vectors of one step too.
+        """
+        claims = replace(self._claims, weight_layout="out,in")
+        if claims.optimizers:
+            return claims
+        return replace(claims, optimizers=_all("optimizers"), accepts_state=True)
 
     def step(self, case: Case) -> Mapping[str, Any]:
         """Return the recorded answer to a case."""
@@ -160,7 +167,7 @@ def _claims(
             held.append(name)
     return Capabilities.read(
         {
-            **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
+            **{kind: _all(kind) for kind in TABLES},
             "name": folder.name,
             "dtypes": [dtype for dtype in DTYPES if any(key[1] == dtype for key in answers)],
             "returns": held,
@@ -169,6 +176,11 @@ def _claims(
             "empty_batch": True,
         }
     )
+
+
+def _all(kind: str) -> dict[str, Claim]:
+    """Return a claim of all layers, losses or optimizers with every option."""
+    return {name: dict.fromkeys(options, "any") for name, options in TABLES[kind].items()}
 
 
 @dataclass
@@ -183,8 +195,7 @@ class _Tally:
 
     def judge(self, bench: Bench, case: Case) -> None:
         """Judge the answer to one vector."""
-        claims = self.report.capabilities
-        if claims.refuses(case):
+        if bench.capabilities.refuses(case):
             return
         outcome = bench.run(case)
         if outcome.fault is not None:
@@ -196,7 +207,7 @@ class _Tally:
             self.skipped += 1
             self._add(f"{case.recipe}:outputs", "skipped")
         else:
-            self._compare(case, outcome, Precision.of(case.dtype, claims))
+            self._compare(case, outcome, Precision.of(case.dtype, bench.capabilities))
 
     def diagnose(self, bench: Bench) -> None:
         """Explain the first finding of the first checks that failed, by the recorded answers."""

@@ -4,7 +4,7 @@
     CONTROLS[…].engine()                   `Plain` with some lines computed in another right way
 
 Where a build differs by more than the usual bounds allow, its engine says so in its capabilities,
-as any engine has to.
+as any engine has to. Sums, products and dtypes are here, single lines in `controls_lines`.
 """
 
 import math
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import Array, Case
+from manualnn.oracle.controls_lines import LINES
 from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
 
@@ -109,6 +110,11 @@ for name, title, add in (
 ):
     control(name, title, base=SumsTerms, add=staticmethod(add))
 
+control(
+    "transposed",
+    "Products are the transposes of the transposes' products.",
+    matmul=lambda e, a, b: np.ascontiguousarray((b.T @ a.T).T),
+)
 control(
     "einsum",
     "Products are written with einsum.",
@@ -213,6 +219,13 @@ control(
     wide=np.float64,
 )
 control(
+    "float64-inside-whole-runs",
+    "The same of an engine that takes no state, and so keeps all digits from step to step.",
+    base=WideInside,
+    wide=np.float64,
+    claims={"accepts_state": False, "max_steps": 200},
+)
+control(
     "longdouble-inside",
     "Everything is computed in extended precision and rounded once.",
     base=WideInside,
@@ -247,109 +260,31 @@ control(
     claims={"subnormals": "flushed"},
     matmul=lambda e, a, b: _flushed(_flushed(a) @ _flushed(b)),
 )
-control(
-    "sigmoid-by-tanh",
-    "The sigmoid is ½ (1 + tanh(z/2)): right to the last digit of 1.",
-    sigmoid=lambda e, o, z: (1 + np.tanh(z / 2)) / 2,
-)
-control(
-    "sigmoid-plain",
-    "The sigmoid is 1 / (1 + exp(−z)), which overflows to the right limit.",
-    sigmoid=lambda e, o, z: 1 / (1 + np.exp(-z)),
-)
-control(
-    "softmax-by-logarithm",
-    "The softmax is the exponential of the log-softmax.",
-    softmax=lambda e, o, z: np.exp(e.log_shares(z)),
-)
+for name, (title, lines) in LINES.items():
+    control(name, title, **lines)
 
 
-control(
-    "slopes-otherwise",
-    "Slopes are multiplied out: da a − da a², da − da a², a da − a Σ da a.",
-    tanh_backward=lambda e, o, z, a, da: da - da * (a * a),
-    softmax_backward=lambda e, o, z, a, da: a * da - a * e.total(da * a, axis=1, keepdims=True),
-)
-control(
-    "mean-by-reciprocal",
-    "The mean multiplies by 1/D, computed beforehand.",
-    value=lambda e, o, y, t: _by_reciprocal(e, o, y, t)[0],
-    slope=lambda e, o, y, t: _by_reciprocal(e, o, y, t)[1],
-)
+class OnesColumn(Plain):
+    """A bias is the weight of an input that is always 1."""
+
+    def linear(self, o: Options, x: Array) -> Array:
+        if not o.bias:
+            return super().linear(o, x)
+        whole = np.column_stack([self.weight(o), self.params[f"{o.i}.bias"]])
+        return self.matmul(_with_ones(x), whole.T)
+
+    def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
+        if not o.bias:
+            return super().linear_grads(o, x, dz)
+        whole = self.linear_dW(o, _with_ones(x), dz)
+        return {f"{o.i}.weight": whole[:, :-1].copy(), f"{o.i}.bias": whole[:, -1].copy()}
 
 
-def _by_reciprocal(e: Plain, o: Options, y: Array, t: Array) -> tuple[Any, Array]:
-    D = e.divisor(o, y, t)
-    whole = Options(**{**vars(o), "reduction": "sum"})
-    share = 1 / np.asarray(D, e.kind)
-    return Plain.value(e, whole, y, t) * share, np.asarray(Plain.slope(e, whole, y, t) * share)
+def _with_ones(x: Array) -> Array:
+    return np.column_stack([x, np.ones(len(x), x.dtype)])
 
 
-def _mean_of_means(e: Plain, o: Options, y: Array, t: Array) -> Any:
-    if o.type == "CrossEntropyLoss" or o.reduction != "mean":
-        return Plain.value(e, o, y, t)
-    whole = Options(**{**vars(o), "reduction": "sum"})
-    rows = [Plain.value(e, whole, y[n : n + 1], t[n : n + 1]) for n in range(len(y))]
-    return np.sum(np.array(rows, e.kind) / y.shape[1]) / len(y)
-
-
-control(
-    "mean-of-means",
-    "The loss is the mean over samples of the mean over outputs.",
-    value=_mean_of_means,
-)
-control(
-    "moments-by-interpolation",
-    "Moving averages are written m + (1 − β) (g − m).",
-    adam_mean=lambda e, o, m, g, t: m + (1 - e.num(o.betas[0])) * (g - m),
-    rmsprop_mean=lambda e, o, m, g: m + (1 - e.num(o.alpha)) * (g - m),
-)
-control(
-    "updates-by-addition",
-    "The update is p + (−lr) d.",
-    moved=lambda e, o, p, d, lr: p + (-lr) * d,
-)
-
-
-def _rate_first(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-    s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
-    s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], g, t)
-    if o.amsgrad:
-        s["max_exp_avg_sq"] = v = e.adam_maximum(o, s["max_exp_avg_sq"], v, t)
-    root = np.sqrt(v) / e.adam_correction2(o, t) ** 0.5 + e.num(o.eps)
-    return p - e.num(o.lr) / e.adam_correction1(o, t) * m / root
-
-
-control(
-    "rate-first",
-    "Adaptive steps multiply by the rate before they divide: p − lr m / (√v + ε).",
-    adam_step=_rate_first,
-)
-
-
-def _update_at_once(e: Plain, rule: Options) -> None:
-    keys = list(e.params)
-    if not keys:
-        return
-
-    def flat(arrays: dict[str, Array]) -> Array:
-        return np.concatenate([arrays[key].ravel() for key in keys])
-
-    def apart(vector: Array) -> dict[str, Array]:
-        ends = np.cumsum([e.params[key].size for key in keys])[:-1]
-        parts = zip(keys, np.split(vector, ends), strict=True)
-        return {key: part.reshape(e.params[key].shape) for key, part in parts}
-
-    s = {name: flat(group) for name, group in e.state.items()}
-    p = e.updated(rule, "", flat(e.params), flat(e.grads), s)
-    e.params, e.state = apart(p), {name: apart(a) for name, a in s.items()}
-
-
-control(
-    "one-vector",
-    "All parameters are updated as one vector.",
-    update=_update_at_once,
-)
+control("bias-as-weight", "Inputs have a column of ones, weights the bias.", base=OnesColumn)
 
 
 class AsksForLittle(Plain):

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from manualnn.oracle import vectors
 from manualnn.oracle.answers import AnswersError, judge_answers
 from manualnn.oracle.case import based, listed, unlisted
+from manualnn.oracle.options import TABLES
 from manualnn.oracle.report import text
 from manualnn.oracle.vectors import flags, vector_cases
 
@@ -140,11 +141,23 @@ def test_weights_may_be_laid_out_the_other_way(folder):
     turned["result"]["grads"] = {
         key: np.transpose(a).tolist() for key, a in turned["result"]["grads"].items()
     }
-    claims = {"layers": {f: "any" for f in flags(TANH) if "." not in f and "Loss" not in f}}
+    claims = {"layers": {layer["type"]: "any" for layer in TANH.layers}}
     claims["losses"] = {TANH.loss["type"]: "any"}
     (folder / "capabilities.json").write_text(json.dumps({**claims, "weight_layout": "in,out"}))
     write(folder, turned)
     assert judge_answers(folder).exit_code == 0
+
+
+def test_gradients_of_one_step_are_judged_without_a_claim_of_an_optimizer(folder):
+    assert ADAM.optimizer
+    assert ADAM.steps == 1
+    claims = {"layers": dict.fromkeys(TABLES["layers"], "any"), "losses": {"MSELoss": "any"}}
+    (folder / "capabilities.json").write_text(json.dumps(claims))
+    write(folder, answer(ADAM))
+    assert set(statuses(judge_answers(folder)).values()) == {"passed"}
+    write(folder, answer(ADAM, moved=f"grads.{next(iter(ADAM.params))}", by=4))
+    failed = [r.id for r in judge_answers(folder).results if r.status == "failed"]
+    assert failed == [f"{ADAM.recipe}:grads"]
 
 
 def test_what_is_claimed_has_to_be_answered(folder):

@@ -13,6 +13,7 @@ from oracle.toys import TOY
 from manualnn.cli import cli
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.options import TABLES
+from manualnn.oracle.wide import mpmath_width
 
 ONLY = "--only", "layer.Tanh:*", "--only", "loss.MSELoss.mean:*"
 
@@ -206,6 +207,7 @@ def test_vectors_are_written_with_the_seed_and_counted(monkeypatch):
 
 def test_vectors_that_cannot_be_written_are_told_with_exit_code_2(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpmath", None)
+    mpmath_width.cache_clear()  # it may have been found before
     result = manualnn("vectors", "out")
     assert result.exit_code == 2, result.output
     assert "pip install mpmath" in squeezed(result.output)
