@@ -146,7 +146,7 @@ def _options(case: Case) -> dict[str, float]:
         for i, beta in enumerate(options.get("betas", ()), 1):
             t = (case.state["step"] if case.state else 0) + case.steps
             named |= {f"β{i}": beta, f"1 − β{i}": 1 - beta, f"1 − β{i}ᵗ": 1 - beta**t}
-    if "lr" in named:
+    if named.get("lr", 1) != 1:
         named |= {"lr N": named["lr"] * case.n, "lr²": named["lr"] ** 2}
     return named
 

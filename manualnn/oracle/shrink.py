@@ -152,7 +152,7 @@ def _parts(case: Case) -> Move:
 
 
 def _updates(case: Case) -> Move:
-    """A state of fewer steps."""
+    """Yield states of fewer steps."""
     if case.state:
         for step in (1, 2, 10, case.state["step"] // 2, case.state["step"] - 1):
             smaller = case.but(state={**case.state, "step": step})

@@ -24,7 +24,7 @@ CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)
 SOME = CASES[::EVERY]
 """As many as there is time for; all of them in a long search."""
-PINNED = "65a58046867d49330fbea0f6c42990ccb0aade68226e367b04f50038d457e6c2"
+PINNED = "4fbbe018c650917375f180f633997949afbe22f97c8e3cc25a6f355e8fcf380d"
 """sha256 of the 16th part of the vectors of seed 0. Changes with VERSION, and never otherwise."""
 
 
