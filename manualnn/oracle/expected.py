@@ -10,8 +10,10 @@ a link and the last day on which it holds.
     read(path_or_text)                      the lines; ExpectedFileError where one is malformed
     apply(report, failures, today, known)   changes statuses, and adds to the report's problems
 
-A check that fails as expected is "expected"; one that passes all the same is "unexpected", and
-fails the run. So do a line that matches no check that ran, and a line that has expired.
+A check that fails as expected is "expected". A line with `*` is a family: which of its members show
+a deviation is up to the draws, so some may pass, but one at least has to fail. Where none does, those
+that pass are "unexpected", which fails the run: an exact id is therefore strict. So do a line that
+matches no check that ran, and a line that has expired.
 """
 
 from collections.abc import Iterable, Sequence
@@ -84,22 +86,25 @@ def apply(
     `known` are the ids of all checks of the engine, where only some ran: a line about one of the
     others is none of the report's business. None: those of the report.
     """
+    judged = {result.id for result in report.results}
+    elsewhere = set(known or ()) - judged
+    wrong = {result.id for result in report.results if result.status in {"failed", "errored"}}
     valid = [failure for failure in failures if not failure.expired(today)]
+    stale = [failure for failure in valid if not any(map(failure.matches, wrong | elsewhere))]
     for result in report.results:
-        failure = next((f for f in valid if f.matches(result.id)), None)
+        lines = valid if result.id in wrong else stale
+        failure = next((f for f in lines if f.matches(result.id)), None)
         if failure is None:
             continue
-        if result.status in {"failed", "errored"}:
+        if result.id in wrong:
             result.status, result.reason = "expected", str(failure)
         elif result.status == "passed":
             result.status = "unexpected"
             result.reason = (
-                f"line {failure.line} of the expected failures names it ({failure}); if it is "
-                "right now, remove the line"
+                f"line {failure.line} of the expected failures names it ({failure}), and nothing "
+                "that the line names fails; if it is right now, remove the line"
             )
     ran = {r.id for r in report.results if r.status not in {"not_claimed", "skipped"}}
-    judged = {result.id for result in report.results}
-    elsewhere = set(known or ()) - judged
     for failure in failures:
         what = f"expected failures, line {failure.line}: {failure.pattern!r}"
         if failure.expired(today):

@@ -41,8 +41,25 @@ def test_a_check_that_passes_against_expectation_fails_the_run():
     assert applied("a:* | known", a="passed") == (["unexpected"], [], 1)
 
 
-def test_every_check_under_a_pattern_has_to_fail():
-    assert applied("*:grads | known", a="failed", b="passed")[0] == ["expected", "unexpected"]
+def test_of_a_family_one_member_has_to_fail_and_others_may_pass():
+    statuses, problems, code = applied("a* | known", a_x="passed", a_y="failed", a_z="errored")
+    assert (statuses, problems, code) == (["passed", "expected", "expected"], [], 0)
+
+
+def test_a_family_of_which_no_member_fails_fails_the_run():
+    statuses, problems, code = applied("a* | known", a_x="passed", a_y="skipped", b="failed")
+    assert (statuses, problems, code) == (["unexpected", "skipped", "failed"], [], 1)
+
+
+def test_an_exact_id_is_strict_beside_a_family_that_holds():
+    text = "a* | known\na.x:grads | known"
+    assert applied(text, a_x="passed", a_y="failed")[0] == ["unexpected", "expected"]
+
+
+def test_a_family_is_not_stale_while_members_were_left_out():
+    known = ["a.x:grads", "a.y:grads"]
+    assert applied("a* | known", known, a_x="passed") == (["passed"], [], 0)
+    assert applied("a.x* | known", known, a_x="passed")[0] == ["unexpected"]
 
 
 def test_a_pattern_that_matches_nothing_fails_the_run():
