@@ -10,10 +10,10 @@ a link and the last day on which it holds.
     read(path_or_text)                      the lines; ExpectedFileError where one is malformed
     apply(report, failures, today, known)   changes statuses, and adds to the report's problems
 
-A check that fails as expected is "expected". A line with `*` is a family: which of its members show
-a deviation is up to the draws, so some may pass, but one at least has to fail. Where none does, those
-that pass are "unexpected", which fails the run: an exact id is therefore strict. So do a line that
-matches no check that ran, and a line that has expired.
+A check that fails as expected is "expected". A line with `*` is a family: which of its members
+show a deviation is up to the draws, so some may pass, but one at least has to fail. Where none
+does, those that pass are "unexpected", which fails the run: an exact id is therefore strict. So do
+a line that matches no check that ran, and a line that has expired.
 """
 
 from collections.abc import Iterable, Sequence
