@@ -27,6 +27,7 @@ from manualnn.oracle.observations import Observation
 from manualnn.oracle.options import TABLES
 from manualnn.oracle.recipes import DIFFERENTIAL
 from manualnn.oracle.results import map_result
+from manualnn.oracle.trial import PLAIN, Ledger
 from manualnn.oracle.truth import truth
 from manualnn.oracle.vectors import of_dtype, read_vectors, vector_cases
 from manualnn.oracle.wide import truth_statement
@@ -189,7 +190,7 @@ class _Tally:
 
     report: Report
     results: dict[str, CheckResult] = field(default_factory=dict)
-    sharpness: dict[str, list[Any]] = field(default_factory=dict)
+    ledger: Ledger = field(default_factory=Ledger)
     jumps: list[tuple[int, int]] = field(default_factory=list)
     skipped: int = 0
 
@@ -220,10 +221,8 @@ class _Tally:
         """Complete the report."""
         report = self.report
         report.results = list(self.results.values())
-        report.sharpness = {
-            dtype: float(np.median(np.concatenate(shares)))
-            for dtype, shares in self.sharpness.items()
-        }
+        report.sharpness = self.ledger.sharpness(plain=True)
+        report.sharpness_overall = self.ledger.sharpness()
         undecided, entries = (sum(column) for column in zip(*self.jumps, (0, 0), strict=True))
         report.undecided = undecided / max(entries, 1)
         if report.cases <= self.skipped:
@@ -237,7 +236,7 @@ class _Tally:
         self.report.entries += sum(array.size for array in trial.got.values())
         self.jumps += kind.jumps
         for name in trial.got:
-            self._note_sharpness(case.dtype, trial.expected[name])
+            self._note(case, trial.expected[name])
         right = tuple(name for name, wrong in trial.wrong.items() if not wrong.any())
         for judgement in DIFFERENTIAL:
             named = [name for name in trial.got if name.partition(".")[0] == judgement]
@@ -262,12 +261,10 @@ class _Tally:
         if finding is not None:
             result.findings.append(finding)
 
-    def _note_sharpness(self, dtype: str, near: Near) -> None:
-        sizes = np.abs(near.v).astype(np.float64).ravel()
-        told = near.bounded.ravel() & (sizes > 0)
-        if told.any():
-            share = near.e.astype(np.float64).ravel()[told] / sizes[told]
-            self.sharpness.setdefault(dtype, []).append(share)
+    def _note(self, case: Case, near: Near) -> None:
+        """Note how sharp a comparison is."""
+        v, e = (np.asarray(a, np.longdouble)[near.bounded] for a in (near.v, near.allowed))
+        self.ledger.note(case.dtype, v, e, plain=case.recipe.startswith(PLAIN))
 
 
 def _entry(name: str, trial: Observation) -> Entry:

@@ -150,7 +150,9 @@ class Report:
     entries: int = 0
     """Numbers that were compared."""
     sharpness: dict[str, float] = field(default_factory=dict)
-    """The median of bound / |value|, for each dtype."""
+    """The median of bound / |value|, for each dtype, in the plain recipes."""
+    sharpness_overall: dict[str, float] = field(default_factory=dict)
+    """The same in all of them, those that provoke rounding among them."""
     undecided: float = 0.0
     """The share of slopes at kinks that rounding decides."""
     seconds: float = 0.0

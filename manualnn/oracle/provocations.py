@@ -20,7 +20,12 @@ from manualnn.oracle.recipes import DIFFERENTIAL, Recipe
 SATURATED = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
 """|z| where a sigmoid's slope leaves float32's and float64's digits, and where exp overflows."""
 EXPONENTIAL = ("Sigmoid", "Tanh", "Softplus", "Softmax", "LogSoftmax")
+NORMALIZING = ("Softmax", "LogSoftmax")
+APART = 800.0
+"""Between rows: e^−745 is the least number that float64 has."""
 CERTAIN = (30.0, 88.8, 104.0, 710.0, 745.0, 1e4)
+MIDDLING = 2000
+"""Up to here every number of steps is drawn, small ones more often; beyond, some."""
 RATES = (0.0, 1e-30, 1e-9, 1 / 3, 0.1, 7.3, 1e3)
 
 
@@ -64,12 +69,14 @@ def _saturation(draft: Draft) -> Case:
     curved = [name for name in EXPONENTIAL if name in draft.claims.layers]
     others = [name for name in draft.claims.layers if name != "Linear"]
     names = curved if curved and draft.chance(0.8) else others
-    case = _around(draft, draft.among("layers", names), last=draft.chance(0.5))
+    name = draft.among("layers", names)
+    if name in NORMALIZING and draft.chance(0.4):
+        return _apart(draft, _around(draft, name, last=True))
+    case = _around(draft, name, last=draft.chance(0.5))
     if not case.params:
         return _scaled(case, {"x": draft.pick(SATURATED)})
     key = draft.pick([k for k in case.params if k.endswith("weight")])
     bias = key.replace("weight", "bias")
-    _first(case)
     size = draft.pick(SATURATED) * draft.rng.uniform(0.97, 1.03)
     if key == "0.weight":
         z = case.x @ case.params[key].T + case.params.get(bias, 0)
@@ -115,12 +122,30 @@ def _nearly(draft: Draft) -> Case:
 def _certain(draft: Draft) -> Case:
     """Make the outputs before a loss of probabilities huge, and wrong as often as right."""
     names = [n for n in draft.claims.losses if n not in ("MSELoss", "L1Loss", "HuberLoss")]
-    case = draft.case(loss=draft.loss(draft.among("losses", names)), optimizer=draft.optimizer())
+    loss = draft.loss(draft.among("losses", names))
+    if loss["type"] == "CrossEntropyLoss" and draft.chance(0.4):
+        widths = draft.widths(min(1, draft.max_depth), least_out=2)
+        layers = draft.net(widths, ending=0.0) if len(widths) > 1 else None
+        case = draft.case(layers=layers, widths=widths, loss=loss, optimizer=draft.optimizer())
+        return _apart(draft, case)
+    case = draft.case(loss=loss, optimizer=draft.optimizer())
     size = draft.pick(CERTAIN)
     if not case.params:
         return _scaled(case, {"x": size})
     key = _last(case)
     return _scaled(case, {f"params.{key}": size})
+
+
+def _apart(draft: Draft, case: Case) -> Case:
+    """Move every row of what the first layer gives as a whole, farther than exp can reach."""
+    far = (APART * draft.rng.permutation(case.n)).astype(case.dtype)
+    x = case.x.copy()
+    if case.layers[0]["type"] != "Linear":
+        return case.but(x=x + far[:, None])
+    key = _first(case)
+    weight = case.params[key].copy()
+    x[:, 0], weight[:, 0] = far, 1
+    return case.but(x=x, params={**case.params, key: weight})
 
 
 def _cancellation(draft: Draft) -> Case:
@@ -221,9 +246,11 @@ def _steps(draft: Draft) -> Case:
     name = draft.among("optimizers", names)
     options = draft.options("optimizers", name)
     option = draft.pick(options) if options and draft.chance(0.7) else None
-    return draft.case(
-        widths=draft.widths(min(2, draft.max_depth)), optimizer=draft.optimizer(name, option)
-    )
+    optimizer = draft.optimizer(name, option)
+    case = draft.case(widths=draft.widths(min(2, draft.max_depth)), optimizer=optimizer)
+    if optimizer and case.state and draft.chance(0.5):
+        return draft.stepping(case, optimizer, draft.count(MIDDLING))
+    return case
 
 
 def _small(loss_name: str | None = None) -> Callable[[Draft], Case]:

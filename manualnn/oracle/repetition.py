@@ -20,7 +20,9 @@ from manualnn.oracle.trial import Declined, Trial, unlike
 from manualnn.oracle.truth import start, update
 
 LENGTH = 30
-"""Steps of a trajectory."""
+"""Steps of a trajectory, each of them judged …"""
+END = 100
+"""… and all of them, judged by where they end."""
 ROWS = (7, 3, 7, 5)
 """Samples of batches in a row: a smaller one after a larger one."""
 
@@ -187,7 +189,7 @@ def _followed(trial: Trial) -> Finding | None:
 
 def _end(trial: Trial) -> Finding | None:
     """Ask for all steps at once, from the beginning to the end."""
-    steps = min(LENGTH, trial.bench.capabilities.max_steps)
+    steps = min(END, trial.bench.capabilities.max_steps)
     case = trial.case.but(steps=steps)
     got, expected = trial.ask(case), trial.truth(case)
     entries, right = trial.compare(got, expected.quantities(), expected)

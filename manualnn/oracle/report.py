@@ -241,8 +241,16 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
     rate = f" ({report.cases / report.seconds:,.0f} a second)" if report.seconds else ""
     yield "cases", f"{report.cases:,} in {report.seconds:.1f} s{rate}"
     yield " ", f"{report.entries:,} numbers compared; profile {report.profile}, seed {report.seed}"
-    sharpness = ", ".join(f"{value:.1g} ({dtype})" for dtype, value in report.sharpness.items())
-    yield "sharpness", f"median of bound/|value|: {sharpness or 'nothing was compared'}"
+    medians = {"plain": report.sharpness, "all": report.sharpness_overall}
+    told = [
+        ", ".join(f"{value:.1g} ({dtype})" for dtype, value in of.items()) + f" in {which} recipes"
+        for which, of in medians.items()
+        if of
+    ]
+    first, *others = told or ["nothing was compared"]
+    yield "sharpness", f"median of bound/|value|: {first}"
+    for other in others:
+        yield " ", other
     yield " ", f"{report.undecided:.2%} of slopes at kinks undecided by rounding"
     yield "truth", report.truth.removeprefix("truth: ")
     for relaxation in report.capabilities.relaxations():

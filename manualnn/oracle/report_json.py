@@ -8,7 +8,8 @@ Schema 1:
     schema, target, profile, seed, truth, cases, entries, undecided, seconds, problems
     capabilities      what the engine claims, as it is read
     relaxations       a sentence for every bound that a claim widens
-    sharpness         {"float64": median of bound / |value|, …}
+    sharpness         {"float64": median of bound / |value|, …}, in the plain recipes
+    sharpness_overall the same in all recipes
     counts            {"passed": 400, "failed": 2, …}: checks of each status
     exit_code         0 well, 1 failed, 3 worth little
     results           [{id, sentence, status, cases, skipped, reason, findings}]
@@ -63,7 +64,8 @@ def from_json(content: Any) -> Report:
         values["results"] = [_read_result(result) for result in values["results"]]
         for name in ("undecided", "seconds"):
             values[name] = float(values[name])
-        values["sharpness"] = {k: float(v) for k, v in values["sharpness"].items()}
+        for name in ("sharpness", "sharpness_overall"):
+            values[name] = {dtype: float(v) for dtype, v in values[name].items()}
         return Report(**values)
     except (AttributeError, KeyError, TypeError, ClaimError) as error:
         raise ReportError(f"this is no complete report of schema {SCHEMA}: {error!r}.") from error

@@ -303,7 +303,8 @@ class _Run:
         """Bring the report's figures up to date, and pass it on."""
         report, ledger = self.report, self.ledger
         report.cases, report.entries = ledger.calls, ledger.entries
-        report.sharpness = ledger.sharpness()
+        report.sharpness = ledger.sharpness(plain=True)
+        report.sharpness_overall = ledger.sharpness()
         report.undecided = ledger.undecided / ledger.jumps if ledger.jumps else 0.0
         report.seconds = time.perf_counter() - self.began
         if self.progress:

@@ -28,6 +28,8 @@ from manualnn.oracle.truth import Expected, truth
 
 TAME = ("loss.", "layer.")
 """Recipes of one step that do not look for kinks: a slope that rounding decides is a loss there."""
+PLAIN = ("loss.", "layer.", "optimizer.", "plain")
+"""Recipes that provoke nothing: how sharp comparisons are is told by them first."""
 FINEST, COARSEST, BINS = -80, 48, 16
 """The histogram of log₂ e/|v|: from, to, bins to an octave."""
 
@@ -61,21 +63,27 @@ class Ledger:
     """Slopes at kinks that rounding decides, of so many."""
     sharp: dict[str, Array] = field(default_factory=dict)
     """A histogram of log₂ e/|v| for each dtype."""
+    plain: dict[str, Array] = field(default_factory=dict)
+    """The same of the plain recipes alone."""
 
-    def note(self, dtype: str, v: Array, e: Array) -> None:
-        """Count numbers that were compared."""
+    def note(self, dtype: str, v: Array, e: Array, *, plain: bool = False) -> None:
+        """Count numbers that were compared, in a plain recipe or another."""
         self.entries += len(v)
         with np.errstate(all="ignore"):
             ratio = np.log2((e / np.abs(v)).astype(np.float64))
             ratio = ratio[(v != 0) & (e > 0) & ~np.isnan(ratio)]
             place = ((np.clip(ratio, FINEST, COARSEST) - FINEST) * BINS).astype(int)
         counts = np.bincount(place, minlength=(COARSEST - FINEST) * BINS + 1)
-        self.sharp[dtype] = self.sharp.get(dtype, 0) + counts
+        for noted in (self.sharp, self.plain) if plain else (self.sharp,):
+            noted[dtype] = noted.get(dtype, 0) + counts
 
-    def sharpness(self) -> dict[str, float]:
-        """Return the median of bound / |value|, for each dtype, to a 16th of an octave."""
+    def sharpness(self, *, plain: bool = False) -> dict[str, float]:
+        """Return the median of bound / |value|, for each dtype, to a 16th of an octave.
+
+        Of all recipes, or of the plain ones.
+        """
         medians = {}
-        for dtype, counts in self.sharp.items():
+        for dtype, counts in (self.plain if plain else self.sharp).items():
             total = np.cumsum(counts)
             if total[-1]:
                 place = int(np.searchsorted(total, total[-1] / 2))
@@ -183,7 +191,8 @@ class Trial:
             e = np.concatenate([bounds[n].ravel() for n in names])
             bounded = np.isfinite(e) & np.isfinite(v)
             self.ledger.unbounded += int(np.count_nonzero(~bounded))
-            self.ledger.note(expected.kind.dtype.name, v[bounded], e[bounded])
+            plain = self.case.recipe.startswith(PLAIN)
+            self.ledger.note(expected.kind.dtype.name, v[bounded], e[bounded], plain=plain)
         if got.get("state.step", expected.steps) != expected.steps:
             slip = Entry("state.step", (), got["state.step"], expected.steps, 0)
             at = next((i for i, e in enumerate(entries) if e.quantity.startswith("params")), None)

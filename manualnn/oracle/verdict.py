@@ -66,7 +66,7 @@ def _unclaimed(report: Report) -> list[str]:
 
 def _blunt(report: Report, ledger: Ledger) -> list[str]:
     claims, found = report.capabilities, []
-    for dtype, sharpness in report.sharpness.items():
+    for dtype, sharpness in (*report.sharpness.items(), *report.sharpness_overall.items()):
         widened = dtype == "float64" and claims.accumulate_dtype == "float32"
         limit = SHARP["float32" if widened else dtype]
         if sharpness > limit:

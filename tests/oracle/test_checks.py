@@ -255,6 +255,14 @@ def test_the_median_of_the_sharpness_is_that_of_the_numbers():
     assert ledger.entries == 101
 
 
+def test_plain_recipes_have_a_median_of_their_own():
+    ledger = Ledger()
+    ledger.note("float32", np.ones(3), np.full(3, 1e-6), plain=True)
+    ledger.note("float32", np.ones(9), np.full(9, 1e-2))
+    assert ledger.sharpness(plain=True)["float32"] == pytest.approx(1e-6, rel=0.1)
+    assert ledger.sharpness()["float32"] == pytest.approx(1e-2, rel=0.1)
+
+
 @pytest.mark.parametrize("fault", ["error", "malformed"])
 def test_a_fault_is_a_finding_of_its_kind(fault):
     def fails(case, r):

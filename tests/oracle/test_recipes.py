@@ -8,6 +8,7 @@ import pytest
 from manualnn.oracle.choices import REDUCTIONS, Size
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.cuts import valid
+from manualnn.oracle.draft import STEPS
 from manualnn.oracle.options import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.plain import Plain
 from manualnn.oracle.recipes import recipes_for, unclaimed
@@ -119,6 +120,39 @@ def test_sizes_meet_their_traps():
 def test_optimizers_are_asked_early_late_and_in_between():
     steps = {(case.state or {}).get("step", 0) for case in drawn(RECIPES["steps"], number=200)}
     assert {0, 1, 30, 100, 316, 1000, 1_000_000} <= steps
+
+
+def test_no_stretch_of_middling_steps_is_left_out():
+    steps = {(c.state or {}).get("step", 0) for c in drawn(RECIPES["steps"], number=600)}
+    for low in (4, 11, 31, 101, 317, 1001):
+        assert any(low <= step < 2 * low for step in steps - set(STEPS))
+
+
+class OneMaximum(Plain):
+    """Subtracts the maximum of the whole batch, so that a row far below it underflows."""
+
+    def softmax(self, _, z):
+        e = self.exp(z - z.max())
+        return e / self.total(e, axis=1, keepdims=True)
+
+    def log_shares(self, v):
+        shifted = v - v.max()
+        return shifted - self.log(self.total(self.exp(shifted), axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "part"),
+    [("saturation", "Softmax"), ("saturation", "LogSoftmax"), ("certain", "CrossEntropyLoss")],
+)
+def test_rows_of_a_softmax_are_farther_apart_than_exp_reaches(recipe, part):
+    caught = set()
+    for case in drawn(RECIPES[recipe], number=80):
+        if part in [spec["type"] for _, spec in case.parts()]:
+            with np.errstate(all="ignore"):
+                right, wrong = Plain().step(case), OneMaximum().step(case)
+            if np.isfinite(right["loss"]) and not np.isfinite(wrong["loss"]):
+                caught.add(case.dtype)
+    assert caught == {"float32", "float64"}
 
 
 def test_states_are_plausible():

@@ -71,6 +71,7 @@ def report(*results, problems=(), **changes):
         "cases": 1234,
         "entries": 56789,
         "sharpness": {"float64": 3e-15, "float32": math.inf},
+        "sharpness_overall": {"float64": 4e-14, "float32": math.inf},
         "seconds": 2.0,
     } | changes
     return Report(
@@ -195,6 +196,16 @@ def test_a_finding_tells_case_entries_cause_and_command():
         f"replay manualnn check mytoy:Engine --replay {CASE.id}",
     ):
         assert squeezed(line) in squeezed(told)
+
+
+def test_the_sharpness_of_plain_recipes_comes_first_and_says_of_what_it_is():
+    told = squeezed(summary(report(PASSED)))
+    plain = "sharpness median of bound/|value|: 3e-15 (float64), inf (float32) in plain recipes"
+    assert f"{plain} 4e-14 (float64), inf (float32) in all recipes" in told
+    narrowed = squeezed(summary(report(PASSED, sharpness={})))
+    assert "|value|: 4e-14 (float64), inf (float32) in all recipes" in narrowed
+    neither = squeezed(summary(report(PASSED, sharpness={}, sharpness_overall={})))
+    assert "|value|: nothing was compared" in neither
 
 
 def test_a_message_that_only_repeats_an_entry_is_left_out():

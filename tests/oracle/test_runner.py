@@ -120,6 +120,7 @@ def test_the_same_seed_judges_the_same_and_another_seed_others():
 
 def test_bounds_are_sharp_and_little_is_undecided(modest):
     assert modest.sharpness["float64"] < 1e-12
+    assert modest.sharpness_overall["float64"] < 1e-10
     assert modest.undecided < 0.05
     assert modest.cases > 300
     assert modest.entries > modest.cases
