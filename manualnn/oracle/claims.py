@@ -12,8 +12,9 @@ engine that is made otherwise than usual says how, and the bounds follow by a pu
 (`RELAXATIONS`), which the report prints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ Claim = dict[str, Any]
 LAYOUTS = ("out,in", "in,out")
 RETURNS = ("loss", "grads", "params", "outputs", "input_grad", "state")
 DTYPES = ("float32", "float64")
+REDUCTIONS = ("mean", "batchmean", "sum")
 
 RELAXATIONS = {
     "accumulate_dtype": (
@@ -110,6 +112,10 @@ class Capabilities:
         _require("subnormals", [claims.subnormals], ("kept", "flushed"))
         _require("accumulate_dtype", [claims.accumulate_dtype], (None, *DTYPES))
         _require("kink", claims.kink, ("ReLU", "LeakyReLU", "L1Loss"))
+        _require_size("max_steps", claims.max_steps)
+        for name in ("max_width", "max_batch", "max_depth"):
+            if getattr(claims, name) is not None:
+                _require_size(name, getattr(claims, name))
         return claims
 
     def refuses(self, case: Case) -> str | None:
@@ -176,6 +182,11 @@ def _undefined(case: Case) -> str | None:
 
 
 def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
+    if isinstance(content, str) or not isinstance(content, Iterable):
+        raise ClaimError(
+            f"capabilities() has {kind} {content!r}; it has to be a list of names, or a mapping of "
+            "names to options."
+        )
     if not isinstance(content, Mapping):
         content = {name: {} for name in content}
     claims: dict[str, Claim] = {}
@@ -190,6 +201,15 @@ def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> 
                 raise ClaimError(
                     f"capabilities() claims {name}'s {option!r}; it has {', '.join(table[name])}."
                 )
+        for option, given in options.items():
+            listed = isinstance(given, Iterable) and not isinstance(given, str)
+            if not listed and given != "any":
+                raise ClaimError(
+                    f"capabilities() has {name}'s {option} {given!r}; it has to be a list of "
+                    'values, or "any".'
+                )
+        if options.get("reduction", "any") != "any":
+            _require(f"{name}'s reduction", options["reduction"], REDUCTIONS)
         claims[name] = options
     return claims
 
@@ -199,6 +219,11 @@ def _require(what: str, values: Any, known: tuple[Any, ...]) -> None:
         if value not in known:
             listing = ", ".join(repr(v) for v in known)
             raise ClaimError(f"capabilities() has {what} {value!r}; it has to be among {listing}.")
+
+
+def _require_size(what: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
+        raise ClaimError(f"capabilities() has {what} {value!r}; it has to be an integer from 1 on.")
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -160,6 +160,12 @@ def _judge(target: str, options: dict[str, Any]) -> int:
                 return code
             report = watch.report
             report.problems.append(f"interrupted after {watch.done} of {watch.total} checks.")
+    if options["only"] and code != 130 and not report.results:
+        raise click.UsageError(
+            f"no check of {target} matches --only {' '.join(map(repr, options['only']))}. An id is "
+            "that of the cases, a colon and what is asserted: 'layer.Tanh:grads', 'layer.Tanh:*'; "
+            "--list shows all."
+        )
     watch.tell(report)
     _conclude(report, options)
     return code
@@ -180,7 +186,7 @@ def _judge_answers(options: dict[str, Any]) -> int:
 
 
 def _conclude(report: "Report", options: dict[str, Any]) -> None:
-    """Keep the failures, write the files that are wanted, and print the summary."""
+    """Print the summary, keep the failures, and write the files that are wanted."""
     from manualnn.oracle import replay
     from manualnn.oracle.compliance import to_markdown
     from manualnn.oracle.junit import to_junit
@@ -188,9 +194,10 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
     from manualnn.oracle.report import summary
     from manualnn.oracle.report_json import to_json
 
-    replay.save(report, options["failures"])
     counts = report.counts()
     click.echo(("\n" if counts["failed"] or counts["errored"] else "") + summary(report, paint))
+    with _naming(options["failures"]):
+        replay.save(report, options["failures"])
     writers: dict[str, Callable[[], str]] = {
         "json": lambda: json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n",
         "junit": lambda: to_junit(report, options["failures"]),
@@ -198,7 +205,17 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
     }
     for name, write in writers.items():
         if options[name] is not None:
-            Path(options[name]).write_text(write(), encoding="utf-8")
+            with _naming(options[name]):
+                Path(options[name]).write_text(write(), encoding="utf-8")
+
+
+@contextmanager
+def _naming(file: str) -> Iterator[None]:
+    """Say what could not be written: a full disk's error does not."""
+    try:
+        yield
+    except OSError as error:
+        raise _UnusableError(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _list(target: str | None, time_limit: float) -> None:
@@ -229,7 +246,8 @@ def _combine(files: tuple[str, ...], markdown: str | None) -> None:
         try:
             reports.append(from_json(json.loads(Path(file).read_text(encoding="utf-8"))))
         except ValueError as error:
-            raise ReportError(f"{file}: {error}") from error
+            message = f"{file}: it is no report that --json wrote: {error}"
+            raise ReportError(message) from error
     table = to_markdown(reports)
     if markdown is None:
         click.echo(table, nl=False)

@@ -1,5 +1,7 @@
 """What an engine claims is read strictly, and decides which cases it is asked."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,24 @@ def test_every_bound_that_a_claim_widens_is_told():
 def test_a_wrong_description_is_refused(spec, message):
     with pytest.raises(ValueError, match=message):
         described(spec)
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"layers": "Linear"}, "layers 'Linear'; it has to be a list of names"),
+        ({"layers": 3}, "layers 3; it has to be a list of names"),
+        ({"losses": {"MSELoss": {"reduction": ["average"]}}}, "MSELoss's reduction 'average'"),
+        ({"max_steps": "3"}, "max_steps '3'; it has to be an integer from 1 on"),
+        ({"losses": {"MSELoss": {"reduction": "sum"}}}, "reduction 'sum'; it has to be a list"),
+        ({"optimizers": {"SGD": {"momentum": 0.9}}}, "momentum 0.9; it has to be a list"),
+        ({"max_steps": None}, "max_steps None;"),
+        ({"max_steps": 0}, "max_steps 0;"),
+        ({"max_batch": 2.5}, "max_batch 2.5;"),
+        ({"max_depth": True}, "max_depth True;"),
+        ({"max_width": -1}, "max_width -1;"),
+    ],
+)
+def test_a_claim_that_no_case_could_meet_is_named_before_the_run(claims, said):
+    with pytest.raises(ClaimError, match=re.escape(said)):
+        Capabilities.read({**LEAST, **claims})

@@ -114,7 +114,7 @@ def test_an_engine_that_is_right_leaves_no_folder(tmp_path):
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [("*:* | all of it", 1), ("nothing:* | none", 1)],
+    [("*:loss | what is right", 1), ("nothing:* | none", 1)],
 )
 def test_expected_failures_that_do_not_fit_fail_the_run(line, code, tmp_path):
     (tmp_path / "expected.txt").write_text(line, encoding="utf-8")
@@ -247,3 +247,19 @@ def test_help_does_not_wait_for_the_oracle():
     run = [sys.executable, "-c", code]
     loaded = subprocess.run(run, capture_output=True, text=True, check=True)  # noqa: S603
     assert loaded.stdout.strip() == "['manualnn.oracle', 'manualnn.oracle.command']"
+
+
+def test_a_pattern_that_matches_no_check_is_a_wrong_command_line():
+    result = manualnn("check", "toy.py:Right", "--only", "layer.Tanh")
+    assert result.exit_code == 2, result.output
+    told = squeezed(result.output)
+    assert "no check of toy.py:Right matches --only 'layer.Tanh'" in told
+    assert "'layer.Tanh:*'" in told
+
+
+def test_a_verdict_is_told_though_the_failures_cannot_be_kept(tmp_path):
+    (tmp_path / "file").touch()
+    result = manualnn("check", "toy.py:MeanBias", *ONLY, "--failures", "file/kept")
+    assert result.exit_code == 2, result.output
+    assert "toy 1.0 is wrong" in squeezed(result.output)
+    assert "file/kept cannot be written: Not a directory" in result.output
