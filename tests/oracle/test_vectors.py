@@ -24,7 +24,7 @@ CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)
 SOME = CASES[::EVERY]
 """As many as there is time for; all of them in a long search."""
-PINNED = "4fbbe018c650917375f180f633997949afbe22f97c8e3cc25a6f355e8fcf380d"
+PINNED = "6c67667a7e8c2cdcc055a467bd61f4c5e38d43040670e7af7890bea3bc31a9f0"
 """sha256 of the 16th part of the vectors of seed 0. Changes with VERSION, and never otherwise."""
 
 
