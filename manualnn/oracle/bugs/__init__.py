@@ -13,14 +13,17 @@ from manualnn.oracle.bugs import (
     backward,
     classes,
     cross_entropy,
+    defaults,
     history,
     loops,
     losses,
     memory,
     precision,
+    products,
     rectifiers,
     regression,
     rules,
+    slopes,
     softmax,
     state,
     updates,
@@ -29,9 +32,9 @@ from manualnn.oracle.bugs.catalogue import Bug
 
 TABLES = (
     *(losses, regression, classes, cross_entropy),
-    *(activations, rectifiers, softmax, backward, loops),
+    *(activations, rectifiers, softmax, slopes, backward, loops, products),
     *(updates, rules, adam, state),
-    *(memory, history, precision),
+    *(memory, history, precision, defaults),
 )
 
 BUGS: dict[str, Bug] = {name: bug for table in TABLES for name, bug in table.BUGS.items()}

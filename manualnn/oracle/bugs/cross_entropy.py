@@ -220,6 +220,16 @@ bug(
     ),
 )
 bug(
+    "smoothing-divided-by-k-minus-1",
+    "Label smoothing divides by K − 1 and gives the target its share, too.",
+    wrong="q = (1 − ε) onehot + ε / (K − 1)",
+    right="q = (1 − ε) onehot + ε / K",
+    killed_by="loss.CrossEntropyLoss*label_smoothing*:*",
+    smoothed=lambda e, o, q: (
+        q * (1 - e.num(o.label_smoothing)) + e.num(o.label_smoothing) / max(q.shape[1] - 1, 1)
+    ),
+)
+bug(
     "smoothing-target-not-reduced",
     "Label smoothing adds ε / K and takes nothing from the target: the targets sum to 1 + ε.",
     wrong="q = onehot + ε / K",

@@ -84,6 +84,18 @@ bug(
     ),
 )
 bug(
+    "divides-by-d-minus-1",
+    "The mean divides by one less than the number of its terms, as a sample variance does.",
+    wrong="D = N K − 1",
+    right="D = N K",
+    killed_by="loss.*.mean*:*",
+    divisor=lambda e, o, y, t: (
+        Plain.divisor(e, o, y, t) - 1
+        if o.reduction != "sum" and Plain.divisor(e, o, y, t) > 1
+        else Plain.divisor(e, o, y, t)
+    ),
+)
+bug(
     "mean-taken-twice",
     "The gradient is divided by N in the loss, and once more in the layers.",
     wrong="∂L/∂y = … / (D N)",

@@ -137,3 +137,31 @@ bug(
     killed_by="*:memory.*",
     base=ReusesGradients,
 )
+
+
+class ReusesOneResult(Plain):
+    """Returns one of its results in the array of the last call of the same shapes."""
+
+    reused = ""
+
+    def __init__(self, dtype: Any = None) -> None:
+        super().__init__(dtype)
+        self.buffers: dict[Any, Array] = {}
+
+    def result(self, value: Any, dx: Array) -> dict[str, Any]:
+        result = super().result(value, dx)
+        new = result[self.reused]
+        result[self.reused] = buffer = self.buffers.setdefault((new.shape, new.dtype), new)
+        buffer[...] = new
+        return result
+
+
+bug(
+    "one-result-reused",
+    "Every call returns the outputs, or the input gradient, in the same array.",
+    wrong="outputs are the engine's own buffer",
+    right="outputs are a copy",
+    killed_by="*:memory.*",
+    base=ReusesOneResult,
+    variants=[{"reused": "outputs"}, {"reused": "input_grad"}],
+)

@@ -149,6 +149,17 @@ bug(
     base=RateInBuffer,
     variants=[{"sign": 1}, {"sign": -1}],
 )
+bug(
+    "lr-in-buffer-and-step",
+    "The rate enters the momentum buffer with the gradient, and the step once more.",
+    wrong="b ← μ b + lr g, p ← p − lr b",
+    right="b ← μ b + g, p ← p − lr b",
+    killed_by="optimizer.SGD*:*",
+    variants=[{"starts": 1}, {"starts": 0}],
+    sgd_buffer=lambda e, o, b, g, t: (
+        g.copy() if t == e.starts else e.num(o.momentum) * b + e.num(o.lr) * g
+    ),
+)
 
 
 class DecayAfterMomentum(Plain):

@@ -1,0 +1,82 @@
+"""Options that are not heeded where they should be: the default stands in their place.
+
+For each option of the tables that a layer, loss or rule can ignore, one mistake, as far as no other
+table has it: in the forward pass or the loss alone, in the backward pass alone, or in both.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from manualnn.oracle.bugs.catalogue import Bug, but, plant
+from manualnn.oracle.options import TABLES, Options
+from manualnn.oracle.plain import Plain
+from manualnn.oracle.plain_lines import METHODS
+
+BUGS: dict[str, Bug] = {}
+
+WHERE: dict[str, dict[str, tuple[str, ...]]] = {
+    "layers": {"forward": ("",), "backward": ("_slope",), "everywhere": ("", "_slope")},
+    "losses": {"loss": ("value",), "slope": ("slope",), "everywhere": ("value", "slope")},
+    "optimizers": {"everywhere": ("",)},
+}
+"""The methods that do not see the option; those of losses are common to all."""
+KINDS = {"layers": "activations", "losses": "losses", "optimizers": "optimizers"}
+CHECKS = {"layers": "layer", "losses": "loss", "optimizers": "optimizer"}
+SAID = {
+    "forward": "in the forward pass",
+    "backward": "in the backward pass",
+    "loss": "in the value of the loss",
+    "slope": "in the gradient of the loss",
+    "everywhere": "whatever is asked for",
+}
+IGNORED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    ("layers", "LeakyReLU", "negative_slope", ("forward", "backward")),
+    ("layers", "Softplus", "beta", ("forward",)),
+    ("layers", "Softplus", "threshold", ("forward", "backward")),
+    ("losses", "HuberLoss", "delta", ("loss", "slope")),
+    ("losses", "BCELoss", "weight", ("loss",)),
+    ("losses", "BCEWithLogitsLoss", "weight", ("loss",)),
+    ("losses", "BCEWithLogitsLoss", "pos_weight", ("loss",)),
+    ("losses", "CrossEntropyLoss", "weight", ("loss",)),
+    ("losses", "CrossEntropyLoss", "label_smoothing", ("loss",)),
+    ("losses", "CrossEntropyLoss", "ignore_index", ("loss", "slope")),
+    ("optimizers", "RMSprop", "alpha", ("everywhere",)),
+    ("optimizers", "Adagrad", "eps", ("everywhere",)),
+    ("optimizers", "Adam", "betas", ("everywhere",)),
+    ("optimizers", "AdamW", "betas", ("everywhere",)),
+    ("optimizers", "AdamW", "weight_decay", ("everywhere",)),
+)
+"""Of which part, which option, and where: what other tables have is not among them."""
+
+
+def _deaf(method: str, part: str, option: str, default: Any) -> Callable[..., Any]:
+    """Return that method of Plain, which for this part does not see that option."""
+    right = getattr(Plain, method)
+
+    def line(e: Plain, o: Options, *rest: Any) -> Any:
+        return right(e, but(o, **{option: default}) if o.type == part else o, *rest)
+
+    return line
+
+
+def _plant_all() -> None:
+    for kind, part, option, places in IGNORED:
+        default = TABLES[kind][part][option]
+        prefix = "" if kind == "losses" else METHODS[part]
+        for place in places:
+            names = [prefix + suffix for suffix in WHERE[kind][place]]
+            shown = "no such thing" if default is None else default
+            lines: dict[str, Any] = {name: _deaf(name, part, option, default) for name in names}
+            plant(
+                BUGS,
+                KINDS[kind],
+                f"{part}-{option}-default-{place}".lower().replace("_", "-"),
+                f"{part} takes the default {option}, {shown}, {SAID[place]}.",
+                wrong=f"{option} = {shown} {SAID[place]}",
+                right=f"{option} as given",
+                killed_by=f"{CHECKS[kind]}.{part}*:*",
+                **lines,
+            )
+
+
+_plant_all()
