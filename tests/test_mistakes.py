@@ -1,4 +1,4 @@
-"""The suite notices mistakes: each of many, planted in a copy of the engine, makes tests fail.
+"""The suite notices mistakes: each of many, planted in a copy of the package, makes tests fail.
 
 The tables in tests/mistakes say what to plant, in a file below manualnn:
 
@@ -28,11 +28,13 @@ SAMPLE = 1 if settings().max_examples >= settings.get_profile("ci").max_examples
 """Every how many-th mistake is planted."""
 
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
+ORACLE = ("oracle/test_truth", "oracle/test_checks", "oracle/test_runner", "oracle/test_expected")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": (*KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
+    "oracle": ORACLE,
     "training": (*LOOP, *KERNELS, "test_initializers", "test_divergence", "test_interruption"),
 }
 
@@ -69,12 +71,13 @@ MISTAKES = [mistake for table in CAUGHT_BY for mistake in read(table)]
 
 
 def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[int, str]:
-    """Run a table's tests on a copy of the engine with that mistake; return pytest's exit code."""
+    """Run a table's tests on a copy of the package with that mistake; return pytest's exit code."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, room / "manualnn", ignore=ignored)
-    (room / "tests").mkdir()
-    for helper in ("conftest", "toys", *CAUGHT_BY[table]):
-        shutil.copy(TESTS / f"{helper}.py", room / "tests")
+    (room / "tests" / "oracle").mkdir(parents=True)
+    helpers = (f"oracle/{helper}" for helper in ("drawn", "exactly", "toy", "toys"))
+    for helper in ("conftest", "toys", *helpers, *CAUGHT_BY[table]):
+        shutil.copy(TESTS / f"{helper}.py", room / "tests" / f"{helper}.py")
     shutil.copy(TESTS.parent / "pyproject.toml", room)
     if mistake:
         path = room / "manualnn" / mistake.file
@@ -99,7 +102,7 @@ def test_there_are_many_mistakes_and_each_is_another() -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.file}: {m.what}")
-def test_the_table_fits_the_engine(mistake: Mistake) -> None:
+def test_the_table_fits_the_package(mistake: Mistake) -> None:
     """The text to be replaced stands there once, and the result is still Python."""
     source = (PACKAGE / mistake.file).read_text("utf-8")
     assert source.count(mistake.old) == 1

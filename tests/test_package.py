@@ -44,12 +44,14 @@ def tracked_files() -> list[Path]:
 def run_python(
     code: str, *options: str, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
+    paths = [str(folder or ""), os.environ.get("PYTHONPATH", "")]
     return subprocess.run(  # noqa: S603  # our own interpreter and code
         [sys.executable, *options, "-c", code],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import Array, Case, Spec
-from manualnn.oracle.options import described
+from manualnn.oracle.options import described, kept
 from manualnn.oracle.truth import truth
 
 Keep = Sequence[int]
@@ -130,6 +130,8 @@ def _targets_fit(case: Case) -> bool:
 
 def _state_fits(case: Case) -> bool:
     state = {name: group for name, group in (case.state or {}).items() if name != "step"}
+    if case.state and case.optimizer and not state.keys() >= set(kept(described(case.optimizer))):
+        return False
     for name in ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"):
         if any(np.any(array < 0) for array in state.get(name, {}).values()):
             return False

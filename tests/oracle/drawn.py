@@ -16,6 +16,8 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
     layers, params, noise = drawn_layers(rng, n, width, largest, loss["type"] == "BCELoss")
     outputs = [s["out_features"] for s in layers if s["type"] == "Linear"]
     columns = outputs[-1] if outputs else width
+    if columns == 1 and loss.get("ignore_index") == 0:
+        loss["ignore_index"] = -100  # else no target is left
     case = Case(
         layers=layers,
         loss=loss,
@@ -74,7 +76,8 @@ def drawn_layers(rng, n, width, largest, ends_in_probabilities):
             noise[f"{i}.mask"] = 2.0 * rng.integers(0, 2, (n, width))
     if ends_in_probabilities:
         layers.append({"type": str(rng.choice(["Sigmoid", "Softmax"]))})
-    return tuple(layers), params, noise or None
+    dropouts = sum(layer["type"] == "Dropout" for layer in layers)
+    return tuple(layers), params, noise if noise and len(noise) == dropouts else None
 
 
 def drawn_targets(rng, loss, n, columns):

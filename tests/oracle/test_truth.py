@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from oracle.drawn import drawn_case
 from oracle.exactly import exactly, step
@@ -74,13 +74,20 @@ def refuted(case, found, precision=None):
 # ---------------------------------------------------------------------- the values
 
 
+def smooth(case, steps):
+    """Return whether BCELoss is nowhere cut off: the slope that it has there is not the loss's."""
+    y = truth(case.but(steps=steps)).outputs.v
+    return np.all(y * (1 - y) > 1e-11)
+
+
 @pytest.mark.parametrize("how", KINDS)
 @settings(max_examples=settings.default.max_examples // 2)  # differences take their time
 @given(seed=SEEDS, dtype=st.sampled_from(DTYPES))
 def test_the_truth_is_that_of_200_digits_and_differences_of_the_loss(how, seed, dtype):
-    """To a thousandth of its own bound, whatever numbers it is kept in."""
+    """To a thousandth of its own bound, whatever numbers it is kept in; x is clipped off kinks."""
     case = drawn_case(np.random.default_rng(seed), dtype=dtype, largest=3)
-    case = case.but(x=np.clip(case.x, -2, 2), steps=min(case.steps, 2))
+    case = case.but(x=np.clip(case.x, -1.7, 1.7), steps=min(case.steps, 2))
+    assume(case.loss["type"] != "BCELoss" or all(smooth(case, s) for s in (1, case.steps)))
     expected, exact = truth(case, Precision(dtype, **KINDS[how])), step(case)
     for name, near in expected.quantities().items():
         v = near.v if near.v.dtype == object else exactly(near.v)
