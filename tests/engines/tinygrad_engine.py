@@ -73,17 +73,16 @@ class Engine:
             if rule:
                 with Context(TRAINING=1):
                     rule.step()
-        if rule:
-            result["params"] = {key: tensor.numpy() for key, tensor in params.items()}
-            result["state"] = {"step": case.steps} | {
-                name: {key: tensor.numpy() for key, tensor in zip(params, kept, strict=True)}
-                for name, kept in state(rule).items()
-            }
-        return result
+        kept = {"step": case.steps}
+        for name, tensors in state(rule).items():
+            kept[name] = {key: t.numpy() for key, t in zip(params, tensors, strict=True)}
+        result["params"] = {key: tensor.numpy() for key, tensor in params.items()}
+        return result | {"state": kept}
 
 
 def optimizer(spec, params):
-    if spec is None or not params:
+    """Return the rule; None where there is nothing to update, which tinygrad does not take."""
+    if not params:
         return None
     options = {name: spec[name] for name in OPTIONS[spec["type"]]}
     if "betas" in spec:
@@ -100,6 +99,8 @@ OPTIONS = {
 
 def state(rule):
     """SGD is its LARS without the adaption of the rate, Adam and AdamW its LAMB without it."""
+    if rule is None:
+        return {}
     if isinstance(rule, nn.optim.LARS):
         return {"momentum_buffer": rule.b} if rule.momentum else {}
     return {"exp_avg": rule.m, "exp_avg_sq": rule.v}
