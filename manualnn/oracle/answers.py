@@ -4,7 +4,8 @@
     judge_answers("answers", "vectors")      about the vectors of a folder; else those of seed 0
 
 VECTORS.md says what a folder of answers holds. `AnswersError` says what of it cannot be read. A
-vector without an answer is skipped, and more skipped than answered is too little to say anything.
+vector without an answer is skipped. More skipped than answered, or nearly all beyond what is
+claimed, is too little to say anything.
 """
 
 import json
@@ -36,6 +37,8 @@ from manualnn.oracle.wire import arrays_of
 CLAIMS = "capabilities.json"
 DIAGNOSED = 6
 """Findings that are explained: it takes up to two seconds each."""
+FEWEST = 0.05
+"""The share of the vectors that has to be judged to say anything."""
 Key = tuple[str, str]
 """A vector's id, and a dtype."""
 
@@ -193,10 +196,12 @@ class _Tally:
     ledger: Ledger = field(default_factory=Ledger)
     jumps: list[tuple[int, int]] = field(default_factory=list)
     skipped: int = 0
+    refused: int = 0
 
     def judge(self, bench: Bench, case: Case) -> None:
         """Judge the answer to one vector."""
         if bench.capabilities.refuses(case):
+            self.refused += 1
             return
         outcome = bench.run(case)
         if outcome.fault is not None:
@@ -228,6 +233,11 @@ class _Tally:
         if report.cases <= self.skipped:
             report.problems.append(
                 f"only {report.cases} of {report.cases + self.skipped} vectors are answered"
+            )
+        elif report.cases < FEWEST * (every := report.cases + self.skipped + self.refused):
+            report.problems.append(
+                f"only {report.cases} of {every} vectors are within the claims; claims without "
+                "optimizers admit those of every optimizer, for the loss and the gradients"
             )
 
     def _compare(self, case: Case, outcome: Outcome, kind: Precision) -> None:

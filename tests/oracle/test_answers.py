@@ -241,3 +241,15 @@ def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch
     write(tmp_path / "answers", {"id": content["id"], "dtype": "float64", "result": result})
     assert judge_answers(tmp_path / "answers", tmp_path / "vectors").exit_code == 0
     assert unlisted(expected["outputs"], float).shape == (TANH.n, TANH.widths[-1])
+
+
+def test_claims_that_admit_hardly_a_vector_are_no_verdict(folder, monkeypatch):
+    others = [TANH.but(x=TANH.x + i) for i in range(1, 21)]
+    monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: [SQUARED, *others])
+    write(folder, answer(SQUARED))
+    claims = {"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": {"SGD": "any"}}
+    (folder / "capabilities.json").write_text(json.dumps(claims))
+    report = judge_answers(folder)
+    assert report.cases == 1
+    assert report.exit_code == 3
+    assert "only 1 of 21 vectors are within the claims" in report.problems[0]
