@@ -244,11 +244,12 @@ def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch
 
 
 def test_claims_that_admit_hardly_a_vector_are_no_verdict(folder, monkeypatch):
-    others = [TANH.but(x=TANH.x + i) for i in range(1, 21)]
+    assert SQUARED.steps == 1
+    others = [TANH.but(x=TANH.x + i, steps=2) for i in range(1, 21)]
     monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: [SQUARED, *others])
     write(folder, answer(SQUARED))
-    claims = {"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": {"SGD": "any"}}
-    (folder / "capabilities.json").write_text(json.dumps(claims))
+    claims = {kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()}
+    (folder / "capabilities.json").write_text(json.dumps({**claims, "accepts_state": True}))
     report = judge_answers(folder)
     assert report.cases == 1
     assert report.exit_code == 3
