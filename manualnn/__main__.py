@@ -15,7 +15,9 @@ def _run() -> None:
     try:
         import click  # noqa: F401
     except ImportError:
-        sys.exit("manualnn: the command line needs an extra; pip install 'manualnn[cli]'.")
+        told = "manualnn: the command line needs an extra; pip install 'manualnn[cli]'.\n"
+        sys.stderr.write(told)
+        sys.exit(2)  # a wrong command line, or none; 1 would say that something was found
     from manualnn.cli import cli
 
     cli(prog_name="manualnn")

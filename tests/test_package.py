@@ -133,7 +133,7 @@ def test_import_leaves_the_random_part_of_numpy_for_later():
 def test_command_without_its_extra_says_what_to_install():
     code = "import sys; sys.modules['click'] = None; from manualnn.__main__ import main; main()"
     result = run_python(code)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert result.stderr == (
         "manualnn: the command line needs an extra; pip install 'manualnn[cli]'.\n"
     )

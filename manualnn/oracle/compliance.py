@@ -1,6 +1,7 @@
 """What engines comply with, as a table in Markdown: features are rows, engines are columns.
 
-    to_markdown([report, …])        the table, with footnotes
+    to_markdown([report, …])                    the table, with footnotes
+    to_markdown([report, …], brief=True)        a row for each group of rows
 
 A layer, loss, optimizer or provocation is judged by the numbers of its own recipe: loss, outputs,
 gradients, updates. Every other judgement (a metamorphic relation, memory, determinism) is a row of
@@ -50,19 +51,19 @@ Row = tuple[str, str]
 _WORST = ("e", "✗", "✓", "s", "–")
 
 
-def to_markdown(reports: Sequence[Report]) -> str:
-    """Return the table of one report or several."""
-    tables = [_cells(report) for report in reports]
+def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
+    """Return the table of one report or several; brief: of groups, with counts of what is wrong."""
+    tables = [_grouped(_cells(report)) if brief else _cells(report) for report in reports]
     rows = sorted({row for table in tables for row in table}, key=_place(tables))
     claimed = [row for row in rows if any(_claimed(table.get(row, [])) for table in tables)]
     notes: dict[str, int] = {}
     lines = [_line(["", *map(engine_name, reports)]), _line(["---", *[":-:"] * len(reports)])]
     group = ""
     for row in claimed:
-        if row[0] != group:
+        if row[0] != group and not brief:
             group = row[0]
             lines.append(_line([f"**{GROUPS[group]}**", *[""] * len(reports)]))
-        cells = [_cell(table.get(row, []), notes) for table in tables]
+        cells = [_cell(table.get(row, []), notes, counted=brief) for table in tables]
         lines.append(_line([row[1], *cells]))
     lines += ["", LEGEND + "."]
     if len(claimed) < len(rows):
@@ -89,6 +90,14 @@ def _cells(report: Report) -> dict[Row, list[CheckResult]]:
     return cells
 
 
+def _grouped(cells: dict[Row, list[CheckResult]]) -> dict[Row, list[CheckResult]]:
+    """Return the same with all rows of a group in one."""
+    groups: dict[Row, list[CheckResult]] = {}
+    for (group, _), results in cells.items():
+        groups.setdefault((group, GROUPS[group]), []).extend(results)
+    return groups
+
+
 def _place(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int, int]]:
     """Return a key that sorts rows by group, features as in the oracle's tables, then as run."""
     order = {row: i for i, row in enumerate(dict.fromkeys(r for table in tables for r in table))}
@@ -106,14 +115,16 @@ def _claimed(results: Iterable[CheckResult]) -> bool:
     return any(result.status != "not_claimed" for result in results)
 
 
-def _cell(results: Sequence[CheckResult], notes: dict[str, int]) -> str:
+def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: bool) -> str:
     marks = [_mark(result) for result in results] or ["–"]
     worst = min(marks, key=_WORST.index)
     if worst not in {"✗", "e"}:
         return worst
     told = dict.fromkeys(_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst)
     numbers = [notes.setdefault(note, len(notes) + 1) for note in told]
-    return f"{worst} <sup>{', '.join(map(str, sorted(numbers)))}</sup>"
+    judged = sum(mark not in {"–", "s"} for mark in marks)
+    count = f" {marks.count(worst)} of {judged}" if counted else ""
+    return f"{worst}{count} <sup>{', '.join(map(str, sorted(numbers)))}</sup>"
 
 
 def _mark(result: CheckResult) -> str:

@@ -9,7 +9,9 @@ rounding. It has to give every number that the engine returned, in every call: t
 the wrong ones to three digits of what is wrong about them. The engine rounds in another formula
 than the right one, of which the bounds are: they are taken relative to the hypothesis' own numbers
 and FACTOR times as wide; or FACTOR times what the hypothesis itself loses in the case's dtype. A
-trial that the engine passes, a hypothesis has to pass.
+trial that the engine passes, a hypothesis has to pass; where the engine is wrong, it has to be
+nearer to the engine's number than the truth is, else any mistake that the case does not show would
+do for an error that is hardly beyond the bound.
 
 Where a result is not finite, longdouble may well be: the hypothesis then runs in the case's dtype.
 """
@@ -127,8 +129,11 @@ def _agrees(got: Array, h: Array, near: Near, rounded: Array | None = None) -> b
         tight = FACTOR * np.maximum(np.maximum(e, relative * size) + unit * size, own)
         loose = FACTOR * max(ordinary * size.max(), own)
         explained = np.minimum(EXPLAINED * np.abs(got - v), loose)
-        allowed = np.where(np.abs(got - v) > e, np.maximum(tight, explained), tight)
-        return bool(np.all(np.abs(got - h) <= allowed))
+        off = np.abs(got - v) > e
+        allowed = np.where(off, np.maximum(tight, explained), tight)
+        left = np.abs(got - h)
+        nearer = _largest(left[off]) <= max(_largest(np.abs(got - v)[off]) / 2, FACTOR * own)
+        return bool(nearer and np.all(left <= allowed))
 
 
 def _alike(got: Array, h: Array, u: float) -> bool:

@@ -1,6 +1,7 @@
-"""Judges every engine here, and writes what each complies with as one table.
+"""Judges the engines here, and writes what each complies with as one table.
 
-    python tests/engines/table.py                                all of them, profile quick
+    python tests/engines/table.py --brief                        the README's table
+    python tests/engines/table.py                                every feature, profile quick
     python tests/engines/table.py ci --engine torch --engine jax
     python tests/engines/table.py --markdown TABLE.md --reports DIR
 
@@ -25,6 +26,8 @@ from manualnn.oracle.report_json import from_json
 HERE = Path(__file__).parent
 IN_PYTHON = ("torch", "jax", "sklearn", "autograd", "mygrad", "micrograd", "tinygrad")
 ENGINES = ("manualnn", *IN_PYTHON, "c", "javascript")
+SLOW = {"jax", "tinygrad"}
+"""They compile or interpret every new shape, 0.1 to 1 s each: judged where they are asked for."""
 AT_ONCE = 2
 """Engines that are judged at the same time, each with one thread."""
 
@@ -33,14 +36,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("profile", nargs="?", default="quick", choices=["quick", "ci", "nightly"])
     parser.add_argument(
-        "--engine", action="append", choices=ENGINES, help="repeatable; all if none"
+        "--engine", action="append", choices=ENGINES, help="repeatable; all but the slow if none"
     )
     parser.add_argument(
         "--markdown", type=Path, help="write the table there, in place of printing it"
     )
+    parser.add_argument("--brief", action="store_true", help="groups of features alone")
     parser.add_argument("--reports", type=Path, help="keep every engine's report as JSON there")
     options = parser.parse_args()
-    names = options.engine or ENGINES
+    names = options.engine or [name for name in ENGINES if name not in SLOW]
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         reports = options.reports or scratch
@@ -53,7 +57,8 @@ def main() -> int:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             codes = dict(zip(names, pool.map(judge, names), strict=True))
         files = [file for name in names if (file := reports / f"{name}.json").exists()]
-        table = to_markdown([from_json(json.loads(f.read_text(encoding="utf-8"))) for f in files])
+        found = [from_json(json.loads(f.read_text(encoding="utf-8"))) for f in files]
+        table = to_markdown(found, brief=options.brief)
     if options.markdown:
         options.markdown.write_text(table, encoding="utf-8")
     else:

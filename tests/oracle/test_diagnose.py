@@ -15,8 +15,11 @@ from manualnn.oracle.cuts import valid
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import Finding
+from manualnn.oracle.hypotheses import reproduces
 from manualnn.oracle.observations import fails, observed
+from manualnn.oracle.plain import Plain
 from manualnn.oracle.shrink import shrink
+from manualnn.oracle.truth import truth
 from manualnn.oracle.variations import admitted, far, generic, near
 
 ALL = settings.default.max_examples >= settings.get_profile("ci").max_examples
@@ -185,6 +188,24 @@ def test_an_error_that_is_raised_for_one_sample_has_its_condition():
     with connect(Squeezes) as bench:
         finding = Finding("shapes:outputs", case(n=9), (case(n=9),), kind="error", message="x")
         assert "N is greater than 8" in diagnose(bench, finding, seconds=20).when
+
+
+def test_what_gives_the_truth_explains_no_wrong_number():
+    """Not even one hardly beyond its bound: most mistakes do not show in most cases."""
+    first = case(n=1, widths=(2, 1), loss=LOGITS)
+
+    class Slips(type(Toy()())):
+        def step(self, case):
+            beyond = 1.5 * float(truth(case).quantities()["loss"].allowed)
+            result = super().step(case)
+            return result | {"loss": result["loss"] + beyond}
+
+    with connect(Slips) as bench:
+        seen = observed(bench, [first])
+    assert seen.bad == ["loss"]
+    assert not reproduces(Plain, seen)
+    with connect(Toy()) as bench:
+        assert reproduces(Plain, observed(bench, [first]))
 
 
 def test_a_diagnosis_keeps_to_its_time():

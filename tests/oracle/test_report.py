@@ -457,6 +457,17 @@ def test_a_cell_is_the_worst_of_a_features_checks():
     assert len(notes) == 4
 
 
+def test_a_brief_table_has_a_row_for_each_group_and_counts_what_is_wrong():
+    lines = to_markdown([EVERY_STATUS], brief=True).splitlines()
+    rows = dict(line.strip("| ").split(" | ") for line in lines[2:] if line.startswith("|"))
+    assert rows == {
+        "Layers": "✓",
+        "Losses": "✗ 2 of 2 <sup>1, 2</sup>",
+        "Provocations": "✗ 1 of 2 <sup>3</sup>",
+        "Relations, memory, determinism": "e 1 of 1 <sup>4</sup>",
+    }
+
+
 def test_what_no_engine_claims_is_named_below_the_table():
     assert "\nClaimed by none: ReLU.\n" in to_markdown([EVERY_STATUS])
     assert "none" not in to_markdown([report(PASSED)])
