@@ -118,8 +118,10 @@ def _targets_fit(case: Case) -> bool:
         if not inner or inner[-1] not in {"Sigmoid", "Softmax"}:
             y = truth(case.but(optimizer=None, state=None, steps=1)).outputs.v
             return bool(np.all((y >= 0) & (y <= 1)))
-    if case.loss["type"] != "CrossEntropyLoss" or case.t.ndim != 1 or case.n == 0:
+    if case.loss["type"] != "CrossEntropyLoss" or case.n == 0:
         return True
+    if case.t.ndim == 2:  # distributions
+        return bool(np.all(case.t >= 0) and np.all(np.abs(case.t.sum(axis=1) - 1) < 1e-3))
     loss = described(case.loss)
     counted = case.t[case.t != loss.ignore_index]
     if np.any((counted < 0) | (counted >= case.widths[-1])):

@@ -292,3 +292,8 @@ def test_a_layout_keeps_the_numbers_and_is_what_it_says(layout):
         "broadcast": laid.strides[0] == 0,
     }
     assert seen[layout]
+
+
+def test_what_is_infinite_is_not_finite():
+    infinite = changed(lambda case, r: {**r, "loss": np.float64("inf")})
+    assert findings(infinite, "finite", examples=3)

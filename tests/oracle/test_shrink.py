@@ -149,6 +149,15 @@ def test_no_single_cut_of_a_shrunk_case_fails_any_more(seed):
         assert not fails(cut) or (small.params and not cut.params)
 
 
+def test_targets_that_are_probabilities_stay_so():
+    """Of others a right engine may make what it likes: p − t is the slope where t sums to 1."""
+    t = np.random.default_rng(0).dirichlet(np.ones(3), 6)
+    case = deep(loss={"type": "CrossEntropyLoss"}, t=t)
+    assert not valid(case.but(t=np.zeros_like(t)))
+    small = shrink(case, lambda c: c.widths[-1] > 1)
+    np.testing.assert_allclose(small.t.sum(axis=1), 1)
+
+
 def test_classes_follow_the_columns_that_are_left():
     loss = {"type": "CrossEntropyLoss", "weight": [1.0, 2.0, 3.0], "ignore_index": 2}
     case = deep(n=4, loss=loss, t=np.array([0, 1, 2, 1]))
