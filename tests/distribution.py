@@ -105,5 +105,5 @@ def test_version_is_the_installed_one(bin_folder, metadata, tmp_path):
 
 def test_command_says_which_extra_is_missing(bin_folder, tmp_path):
     result = run(bin_folder / "manualnn", cwd=tmp_path)
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "pip install 'manualnn[cli]'" in result.stderr
