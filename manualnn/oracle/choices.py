@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.claims import Capabilities
-from manualnn.oracle.options import ALWAYS, TABLES
+from manualnn.oracle.options import ALWAYS, REDUCTIONS, TABLES
 
-REDUCTIONS = ("mean", "sum", "batchmean")
 PROBABILITIES = ("Sigmoid", "Softmax")
 """Layers whose outputs BCELoss takes."""
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import PROTOCOL, Case
-from manualnn.oracle.options import ALWAYS, TABLES
+from manualnn.oracle.options import ALWAYS, REDUCTIONS, TABLES
 
 Claim = dict[str, Any]
 """{option: list of values, or "any"} for the options that are claimed beyond their defaults."""
@@ -28,7 +28,6 @@ Claim = dict[str, Any]
 LAYOUTS = ("out,in", "in,out")
 RETURNS = ("loss", "grads", "params", "outputs", "input_grad", "state")
 DTYPES = ("float32", "float64")
-REDUCTIONS = ("mean", "batchmean", "sum")
 
 RELAXATIONS = {
     "accumulate_dtype": (
@@ -135,7 +134,7 @@ class Capabilities:
                     return f"{spec['type']}({option}={value!r})"
         if self.optimizers and case.optimizer is None:
             return "a case without an optimizer"
-        return self._refuses_sizes(case) or _undefined(case)
+        return self._refuses_sizes(case) or undefined(case)
 
     def _refuses_sizes(self, case: Case) -> str | None:
         depth = sum(layer["type"] == "Linear" for layer in case.layers)
@@ -170,7 +169,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _undefined(case: Case) -> str | None:
+def undefined(case: Case) -> str | None:
     """Return in what respect a case asks for what is not defined, 0/0; None where it does not."""
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     counted: Any = case.n

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import Array, Case, Spec
+from manualnn.oracle.claims import undefined
 from manualnn.oracle.options import described, kept
 from manualnn.oracle.truth import truth
 
@@ -122,12 +123,10 @@ def _targets_fit(case: Case) -> bool:
         return True
     if case.t.ndim == 2:  # distributions
         return bool(np.all(case.t >= 0) and np.all(np.abs(case.t.sum(axis=1) - 1) < 1e-3))
-    loss = described(case.loss)
-    counted = case.t[case.t != loss.ignore_index]
+    counted = case.t[case.t != described(case.loss).ignore_index]
     if np.any((counted < 0) | (counted >= case.widths[-1])):
         return False
-    weight = np.ones(case.widths[-1]) if loss.weight is None else np.asarray(loss.weight)
-    return loss.reduction != "mean" or bool(weight[counted].sum() > 0)
+    return undefined(case) is None
 
 
 def _state_fits(case: Case) -> bool:

@@ -67,6 +67,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "Adam": {"lr": 0.001, **_ADAM, "weight_decay": 0.0},
     "AdamW": {"lr": 0.001, **_ADAM, "weight_decay": 0.01},
 }
+REDUCTIONS = ("mean", "sum", "batchmean")
 TABLES = {"layers": LAYERS, "losses": LOSSES, "optimizers": OPTIMIZERS}
 ALWAYS = {"in_features", "out_features", "lr"}
 """Options of which an engine that claims the part at all takes every value."""

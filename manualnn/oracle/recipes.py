@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.case import Case
-from manualnn.oracle.choices import PROBABILITIES, REDUCTIONS, Impossible, Size
+from manualnn.oracle.choices import PROBABILITIES, Impossible, Size
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.draft import Draft
-from manualnn.oracle.options import ALWAYS, TABLES
+from manualnn.oracle.options import ALWAYS, REDUCTIONS, TABLES
 
 FORWARD = ("outputs", "loss", "grads", "input_grad")
 DIFFERENTIAL = (*FORWARD, "state", "params")

@@ -47,4 +47,5 @@ def test_a_control_computes_otherwise_than_the_plain_engine(name):
         theirs = Outcome(result=control.step(case)).quantities()
         differ += any(np.asarray(a).tobytes() != ours[k].tobytes() for k, a in theirs.items())
     same_digits = {"few-claims", "fortran-weights", "one-vector", "updates-by-addition"}
-    assert differ or name in {*same_digits, "transposed"}  # as the BLAS has it
+    same_digits |= {"transposed"}  # with some BLAS
+    assert differ or name in same_digits

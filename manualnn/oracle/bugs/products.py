@@ -12,6 +12,12 @@ from manualnn.oracle.plain import Plain
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "backward")
 rounding = partial(plant, BUGS, "precision", exact=False)
+ONE_LESS = [
+    {"samples": samples, "least": least}
+    for samples in (slice(-1), slice(1, None))
+    for least in (0, 1)
+]
+"""Which samples are left, of more than how many."""
 
 
 def _square(a: Array) -> bool:
@@ -75,11 +81,7 @@ bug(
     wrong="dW = Σₙ₌₁ …, or up to the last but one",
     right="dW = Σₙ dz[n]ᵀ x[n]",
     killed_by="*:grads",
-    variants=[
-        {"samples": samples, "least": least}
-        for samples in (slice(-1), slice(1, None))
-        for least in (0, 1)
-    ],
+    variants=ONE_LESS,
     linear_dW=lambda e, o, x, dz: (
         dz[e.samples].T @ x[e.samples] if len(x) > e.least else Plain.linear_dW(e, o, x, dz)
     ),
@@ -90,11 +92,7 @@ bug(
     wrong="db = Σₙ₌₁ …, or up to the last but one",
     right="db = Σₙ dz[n]",
     killed_by="*:grads",
-    variants=[
-        {"samples": samples, "least": least}
-        for samples in (slice(-1), slice(1, None))
-        for least in (0, 1)
-    ],
+    variants=ONE_LESS,
     linear_db=lambda e, o, dz: (
         dz[e.samples].sum(axis=0) if len(dz) > e.least else Plain.linear_db(e, o, dz)
     ),

@@ -1,7 +1,6 @@
 """Mistakes in the formulas of slopes: wrong powers and signs, bounds and constants added."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -51,10 +50,6 @@ bug(
         {"softplus_slope": lambda e, o, z, a: e.sigma(a * e.num(o.beta))},
     ],
 )
-BOUNDED: dict[str, Any] = {
-    "sigmoid_slope": lambda e, o, z, a: np.maximum(Plain.sigmoid_slope(e, o, z, a), e.array(e.c)),
-    "tanh_slope": lambda e, o, z, a: np.maximum(Plain.tanh_slope(e, o, z, a), e.array(e.c)),
-}
 bug(
     "slope-bounded-below",
     "A slope is kept from vanishing: it has a smallest value.",
@@ -62,7 +57,8 @@ bug(
     right="dz = da ⊙ f′(z)",
     killed_by="layer.*:*",
     variants=[{"c": c} for c in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
-    **BOUNDED,
+    sigmoid_slope=lambda e, o, z, a: np.maximum(Plain.sigmoid_slope(e, o, z, a), e.array(e.c)),
+    tanh_slope=lambda e, o, z, a: np.maximum(Plain.tanh_slope(e, o, z, a), e.array(e.c)),
 )
 bug(
     "slope-plus-constant",
