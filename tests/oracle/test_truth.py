@@ -304,6 +304,38 @@ def test_sums_in_float64_hold_a_float32_engine_to_them():
     assert not truth(case).outputs.refutes(plain).any()
 
 
+def test_a_sum_of_one_term_is_rounded_to_the_accumulator_too():
+    case = Case((), {"type": "MSELoss"}, {}, np.array([[1 / 3]]), np.zeros((1, 1)))
+    stored = np.float32(1 / 9)
+    assert truth(case).loss.refutes(stored)
+    narrow = Precision.of("float64", claims(accumulate_dtype="float32"))
+    assert not truth(case, narrow).loss.refutes(stored)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_decay_as_textbooks_have_it_is_right(dtype):
+    """(1 − lr λ) p − lr g, every option and operation rounded to the dtype."""
+    rng, kind = np.random.default_rng(0), np.dtype(dtype).type
+    p, g = rng.normal(size=(2, 1, 4000)).astype(dtype)
+    rule = {"type": "SGD", "lr": 0.02, "weight_decay": 0.1}
+    case = linear(p, np.zeros((1, 4000)), optimizer=rule, dtype=dtype)
+    near = update_truth(case, {"0.weight": g})["params.0.weight"]
+    lr, decay = kind(0.02), kind(0.1)
+    assert not near.refutes(p * (1 - lr * decay) - lr * g).any()
+    assert near.refutes(p * (1 - lr * decay) - lr * g * kind(1 + 1e-4)).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_hubers_slope_differentiated_by_parts_is_right(dtype):
+    """½q² + δ(|e| − q), q = min(|e|, δ), has the slope δ + (q − δ), however small e may be."""
+    y = np.random.default_rng(0).uniform(1e-6, 2, (50, 40)).astype(dtype)
+    loss = {"type": "HuberLoss", "delta": 2.5, "reduction": "sum"}
+    near = truth(Case((), loss, {}, y, np.zeros_like(y), dtype=dtype)).input_grad
+    delta = np.dtype(dtype).type(2.5)
+    assert not near.refutes(delta + (y - delta)).any()
+    assert near.refutes(y * delta.dtype.type(1 + 1e-4)).any()
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_subnormal_number_may_be_0_where_that_is_claimed(dtype):
     tiny = float(np.finfo(dtype).tiny)
