@@ -214,6 +214,8 @@ def _rules(
 ) -> Iterator[tuple[str, Callable[[int], bool]]]:
     low, high = min(fails), max(fails)
     if len(fails) == 1:
+        if low == 1:  # as all sizes of a small case may be
+            yield f"{name} is 1", low.__eq__
         for other, size in others.items():
             yield f"{name} equals {other}", size.__eq__
         yield f"{name} is {low}", low.__eq__

@@ -188,7 +188,13 @@ def _possible(own: Observation) -> list[Bug]:
         excluded = {"losses", "activations"} if gradients else set()
     else:
         excluded = {"optimizers"}
-    return [bug for bug in BUGS.values() if bug.kind not in excluded]
+    # What shows in whatever is asked, as outputs that are taken too late, is of no one place.
+    anywhere = len(own.calls) == 1
+    return [
+        bug
+        for bug in BUGS.values()
+        if bug.kind not in excluded or (anywhere and bug.killed_by.startswith("*:"))
+    ]
 
 
 def _behaving_alike(finding: Finding, deadline: float) -> tuple[Cause, ...]:

@@ -69,6 +69,8 @@ KNOWN = [
     ("decay twice", case(optimizer={**MOMENTUM, "weight_decay": 0.3}), "decay-doubled"),
     ("momentum blends", case(optimizer=MOMENTUM, steps=2), "momentum-with-complement"),
     ("uphill", case(optimizer={"type": "SGD", "lr": 0.1}), "update-uphill"),
+    ("outputs of the new weights", case(), "outputs-after-update"),
+    ("loss of the new weights", case(), "loss-after-update"),
 ]
 UNKNOWN = [
     ("0.97 at a corner", case(widths=(4, 6, 3), curve="Tanh")),
@@ -133,6 +135,7 @@ def test_the_layers_between_which_the_backward_pass_goes_wrong_are_named():
         ("1.01 where wide", case(widths=(20, 3)), "the input width is greater than 12"),
         ("wrong when N is a multiple of 4", case(n=8), "N is a multiple of 4"),
         ("transposed when square", case(widths=(4, 4, 3)), "a weight is square"),
+        ("no bias gradient from one sample", case(n=1, widths=(1, 1)), "N is 1"),
         (
             "no correction beyond 20",
             case(optimizer={**ADAM, "betas": (0.9, 0.99)}, state={"step": 30}),

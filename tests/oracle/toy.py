@@ -23,6 +23,7 @@ def cornered(bias, g, _):
 SPOILT = {
     "bias over N": lambda bias, g, n: g / n if bias else g,
     "a cube in the bias": lambda bias, g, _: g + g**3 if bias else g,
+    "no bias gradient from one sample": lambda bias, g, n: 0 * g if bias and n == 1 else g,
     "1.01 where wide": lambda _, g, __: g * (1.01 if g.shape[-1] > 12 else 1),
     "0.97 at a corner": cornered,
     "wrong when N is a multiple of 4": lambda _, g, n: g if n % 4 else 1.3 * g,
@@ -70,6 +71,10 @@ class Engine:
             loss, outputs, grads, dx = self.passes(case, theta)
             if case.optimizer:
                 theta, state = self.moved(case.optimizer, theta, grads, state, now)
+        if self.has("outputs of the new weights"):
+            outputs = self.passes(case, theta)[1]
+        if self.has("loss of the new weights"):
+            loss = self.passes(case, theta)[0]
         return {
             "loss": loss,
             "outputs": outputs,
