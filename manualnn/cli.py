@@ -12,6 +12,8 @@ import click
 
 import manualnn
 from manualnn import explain as explanations
+from manualnn.benchmark.command import bench
+from manualnn.doctor.command import doctor
 from manualnn.errors import DivergedError, ManualNNError, TableError
 from manualnn.explain import MAX_DECIMALS
 from manualnn.files import require_writable, write_whole
@@ -50,8 +52,8 @@ def cli() -> None:
     """Neural networks whose every derivative is written by hand on NumPy."""
 
 
-cli.add_command(check)
-cli.add_command(vectors)
+for command in (check, vectors, doctor, bench):
+    cli.add_command(command)
 
 
 def _widths(ctx: Any, param: Any, value: str) -> tuple[int, ...]:  # noqa: ARG001

@@ -1,0 +1,102 @@
+"""What is timed: a network, a batch, a precision, a rule; and the data that every peer gets.
+
+GRID                the networks and batches
+grid(dtypes=…)      the cases of the grid with these precisions, activations, rules, threads
+draw(case)          the same random batch for every peer
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise, product
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from manualnn.elementary import Array
+
+GRID: dict[str, tuple[tuple[int, ...], int]] = {
+    "3-2-2": ((3, 2, 2), 1),
+    "4-16-3": ((4, 16, 3), 32),
+    "64-128-64-10": ((64, 128, 64, 10), 64),
+    "784-128-10": ((784, 128, 10), 64),
+    "784-512-256-10": ((784, 512, 256, 10), 128),
+    "1024-1024-1024-1024": ((1024, 1024, 1024, 1024), 256),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a peer builds. The last layer is linear; the loss is the mean squared error."""
+
+    widths: tuple[int, ...]
+    batch: int
+    dtype: str = "float32"
+    activation: str = "Sigmoid"
+    optimizer: str = "SGD"
+    threads: int = 1
+
+    @property
+    def network(self) -> str:
+        """Return widths and batch, as in 784-128-10 (64)."""
+        return f"{'-'.join(map(str, self.widths))} ({self.batch})"
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
+        return f"{self.network} {self.dtype} {self.activation} {self.optimizer}, {threads}"
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """Return inputs and outputs of every linear layer."""
+        return list(pairwise(self.widths))
+
+    @property
+    def parameters(self) -> int:
+        """Return how many weights and biases there are."""
+        return sum((n_in + 1) * n_out for n_in, n_out in self.layers)
+
+    @property
+    def multiply_adds(self) -> int:
+        """Return those of a step's matrix products: three for each layer, two for the first."""
+        products = [3 * n_in * n_out for n_in, n_out in self.layers]
+        return self.batch * (sum(products) - self.widths[0] * self.widths[1])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, for `from_json`."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Case":
+        """Return the case that has these fields."""
+        return cls(**fields | {"widths": tuple(fields["widths"])})
+
+
+class Batch(NamedTuple):
+    """x (N, in), t (N, out)."""
+
+    x: Array
+    t: Array
+
+
+def grid(
+    *,
+    networks: Iterable[str] = tuple(GRID),
+    dtypes: Sequence[str] = ("float32",),
+    activations: Sequence[str] = ("Sigmoid",),
+    optimizers: Sequence[str] = ("SGD", "Adam"),
+    threads: Sequence[int] = (1,),
+) -> list[Case]:
+    """Return every combination; the number of threads changes last, for it takes new processes."""
+    return [
+        Case(*GRID[network], dtype, activation, optimizer, count)
+        for count, dtype, activation, network, optimizer in product(
+            threads, dtypes, activations, tuple(networks), optimizers
+        )
+    ]
+
+
+def draw(case: Case) -> Batch:
+    """Return the same random batch for every peer."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((case.batch, case.widths[0])).astype(case.dtype)
+    t = rng.standard_normal((case.batch, case.widths[-1])).astype(case.dtype)
+    return Batch(x, t)

@@ -1,0 +1,230 @@
+"""Who is timed. A peer has a method for every task that it can do, which returns what to call.
+
+    step(case, batch)         one training step: forward, loss, backward, update
+    predict(case, batch)      the outputs for a batch
+    update(case, batch)       the update alone, of as many parameters as the network has
+
+Each peer runs in a process of its own, and imports what it needs inside its methods. It may raise
+`Unsupported` with the reason. To add one, write its class with its name and what to install.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import numpy as np
+
+from manualnn.benchmark.cases import Batch, Case
+from manualnn.elementary import Array
+
+Call = Callable[[], object]
+
+LR = 1e-4
+"""Small, so that no run of thousands of steps leaves the range where nothing underflows."""
+
+
+class Unsupported(Exception):  # noqa: N818  # a reason, no fault
+    """The peer cannot do this case, or not in a time that anyone would wait for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is called, and how the peer was set for it."""
+
+    call: Call
+    note: str = ""
+
+
+class Peer:
+    """Base of every peer."""
+
+    name: ClassVar[str]
+    needs: ClassVar[dict[str, str]] = {}
+    """Module to import → what `pip install` takes for it."""
+    environment: ClassVar[dict[str, str]] = {}
+    """Of its process, before anything is imported."""
+
+    @classmethod
+    def missing(cls) -> list[str]:
+        """Return what to install."""
+        return [package for module, package in cls.needs.items() if find_spec(module) is None]
+
+    @classmethod
+    def address(cls) -> str:
+        """Return where a worker finds it: module:class."""
+        return f"{cls.__module__}:{cls.__qualname__}"
+
+    @classmethod
+    def can(cls, task: str) -> bool:
+        """Whether it has that task at all."""
+        return hasattr(cls, "step" if task == "memory" else task)
+
+
+class Products(Peer):
+    """The matrix products of a step and nothing else, as NumPy's BLAS does them: the lower bound.
+
+    One forward and two backward for each layer; none for the gradient of the network's input.
+    """
+
+    name = "products"
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        """Multiply into arrays that are there."""
+        rng = np.random.default_rng(0)
+        calls = []
+        x = batch.x
+        for i, (n_in, n_out) in enumerate(case.layers):
+            weight = (rng.standard_normal((n_out, n_in)) / n_in).astype(case.dtype)
+            z = x @ weight.T
+            calls.append((x, weight.T, z))
+            calls.append((z.T, x, np.empty_like(weight)))
+            if i:
+                calls.append((z, weight, np.empty_like(x)))
+            x = z
+        return Run(lambda: _multiply(calls))
+
+    def predict(self, case: Case, batch: Batch) -> Run:
+        """Multiply forward alone."""
+        rng = np.random.default_rng(0)
+        calls = []
+        x = batch.x
+        for n_in, n_out in case.layers:
+            weight = (rng.standard_normal((n_out, n_in)) / n_in).astype(case.dtype)
+            z = x @ weight.T
+            calls.append((x, weight.T, z))
+            x = z
+        return Run(lambda: _multiply(calls))
+
+
+class ManualNN(Peer):
+    """The engine of this package."""
+
+    name = "manualnn"
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        """`Trainer.step`, with its checks."""
+        trainer = _trainer(case)
+        return Run(lambda: trainer.step(batch.x, batch.t))
+
+    def predict(self, case: Case, batch: Batch) -> Run:
+        """`Trainer.predict`, with its checks."""
+        trainer = _trainer(case)
+        return Run(lambda: trainer.predict(batch.x))
+
+    def update(self, case: Case, batch: Batch) -> Run:
+        """`Optimizer.update` of the whole vector."""
+        del batch
+        trainer = _trainer(case)
+        grads = trainer.params.copy()
+        grads.vector = _gradient(case)
+        rule, params, state = trainer.rule, trainer.params, trainer.state
+        return Run(lambda: rule.update(params, grads, state))
+
+
+class Torch(Peer):
+    """PyTorch, eager; the quickest of its optimizers' implementations for the case."""
+
+    name = "torch"
+    needs: ClassVar = {"torch": "torch"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        """Compare the implementations for a moment, and take the best."""
+        runs = [
+            Run(self._step(case, batch, options), note) for note, options in IMPLEMENTATIONS.items()
+        ]
+        return quickest(runs)
+
+    def predict(self, case: Case, batch: Batch) -> Run:
+        """Forward in inference mode."""
+        import torch
+
+        net, x = torch_net(case).eval(), torch.from_numpy(batch.x)
+
+        def call() -> object:
+            with torch.inference_mode():
+                return net(x)
+
+        return Run(call)
+
+    def update(self, case: Case, batch: Batch) -> Run:
+        """Time `step` of the fused optimizer on gradients that are there."""
+        del batch
+        import torch
+
+        net = torch_net(case)
+        gradient, start = torch.from_numpy(_gradient(case)), 0
+        for p in net.parameters():
+            p.grad = gradient[start : start + p.numel()].reshape(p.shape).clone()
+            start += p.numel()
+        rule = getattr(torch.optim, case.optimizer)(net.parameters(), lr=LR, fused=True)
+        return Run(rule.step, "fused")
+
+    def _step(self, case: Case, batch: Batch, options: dict[str, bool]) -> Call:
+        import torch
+
+        net = torch_net(case)
+        loss = torch.nn.MSELoss()
+        rule = getattr(torch.optim, case.optimizer)(net.parameters(), lr=LR, **options)
+        x, t = torch.from_numpy(batch.x), torch.from_numpy(batch.t)
+
+        def call() -> None:
+            rule.zero_grad(set_to_none=True)
+            loss(net(x), t).backward()
+            rule.step()
+
+        return call
+
+
+IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
+    "single": {"foreach": False},
+    "foreach": {"foreach": True},
+    "fused": {"fused": True},
+}
+PEERS: tuple[type[Peer], ...] = (Products, ManualNN, Torch)
+
+
+def torch_net(case: Case) -> Any:
+    """Return the case's network as a torch.nn.Sequential."""
+    import torch
+
+    layers: list[torch.nn.Module] = []
+    for n_in, n_out in case.layers:
+        layers += [torch.nn.Linear(n_in, n_out), getattr(torch.nn, case.activation)()]
+    return torch.nn.Sequential(*layers[:-1]).to(getattr(torch, case.dtype))
+
+
+def quickest(runs: Iterable[Run], rounds: int = 5, seconds: float = 0.01) -> Run:
+    """Return the run whose fastest turn of some calls is the fastest, after a warm-up of each."""
+    runs = list(runs)
+    best = dict.fromkeys(range(len(runs)), float("inf"))
+    for _ in range(rounds):
+        for i, run in enumerate(runs):
+            run.call()
+            calls, started = 0, time.perf_counter()
+            while (taken := time.perf_counter() - started) < seconds or not calls:
+                run.call()
+                calls += 1
+            best[i] = min(best[i], taken / calls)
+    return runs[min(best, key=best.__getitem__)]
+
+
+def _multiply(calls: list[tuple[Array, Array, Array]]) -> None:
+    for left, right, out in calls:
+        np.dot(left, right, out)
+
+
+def _trainer(case: Case) -> Any:
+    import manualnn as mnn
+
+    layers = []
+    for n_in, n_out in case.layers:
+        layers += [mnn.Linear(n_in, n_out), mnn.LAYERS[case.activation]()]
+    net = mnn.Sequential(*layers[:-1])
+    rule = mnn.OPTIMIZERS[case.optimizer](lr=LR)
+    return mnn.Trainer(net, mnn.MSELoss(), rule, seed=0, dtype=case.dtype)
+
+
+def _gradient(case: Case) -> Array:
+    return np.random.default_rng(0).standard_normal(case.parameters).astype(case.dtype)

@@ -1,0 +1,108 @@
+"""A peer's process: builds each case once, and measures it as often as it is asked to.
+
+    python -m manualnn.benchmark.worker module:Class
+
+One JSON object a line on standard input, {"task", "case", "seconds"}, and one a line in answer:
+{"value": seconds of a call, or bytes for the task "memory", "note"}, {"skipped": reason} or
+{"error": traceback}. What a library prints goes to standard error.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+import tracemalloc
+from statistics import median
+from typing import Any
+
+from manualnn.benchmark.cases import Case, draw
+from manualnn.benchmark.peers import Call, Peer, Run, Unsupported
+
+WARM_UP = 3
+"""Calls before the first measurement, if they take no longer than WARM_UP_SECONDS."""
+WARM_UP_SECONDS = 0.5
+BLOCK_SECONDS = 1e-3
+"""Calls are timed in blocks of about so long; the clock itself takes 50 ns."""
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    module, _, name = sys.argv[1].partition(":")
+    peer: Peer = getattr(importlib.import_module(module), name)()
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    built: tuple[Any, Run] | None = None
+    for line in sys.stdin:
+        order = json.loads(line)
+        key = order["task"], order["case"]
+        try:
+            if built is None or built[0] != key:
+                built = None  # the arrays of the last case are free before the next one's are made
+                built = key, build(peer, *key)
+            answer = {"value": measure(built[1].call, order), "note": built[1].note}
+        except Unsupported as reason:
+            answer = {"skipped": str(reason)}
+        except Exception:  # noqa: BLE001  # it is told to the process that asked
+            answer = {"error": traceback.format_exc()}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+def build(peer: Peer, task: str, fields: dict[str, Any]) -> Run:
+    """Return what to call, warm."""
+    case = Case.from_json(fields)
+    run: Run = getattr(peer, "step" if task == "memory" else task)(case, draw(case))
+    started = time.perf_counter()
+    for _ in range(WARM_UP):
+        run.call()
+        if time.perf_counter() - started > WARM_UP_SECONDS:
+            break
+    return run
+
+
+def measure(call: Call, order: dict[str, Any]) -> float:
+    """Return what was asked for."""
+    return traced_peak(call) if order["task"] == "memory" else turn(call, order["seconds"])
+
+
+def turn(call: Call, seconds: float) -> float:
+    """Call for about so long, at least once; return the seconds of a call: the median of blocks.
+
+    A first block, which finds what another process left in the caches, only sets the length.
+    """
+    calls = 1
+    while (taken := _block(call, calls)) < BLOCK_SECONDS:
+        calls = max(2 * calls, min(100 * calls, int(calls * BLOCK_SECONDS / max(taken, 1e-9))))
+    if taken >= seconds:
+        return taken / calls
+    blocks, spent = [], 0.0
+    while spent < seconds:
+        blocks.append(_block(call, calls))
+        spent += blocks[-1]
+    return median(blocks) / calls
+
+
+def traced_peak(call: Call) -> int:
+    """Return the most bytes that were there in a call beyond those before it."""
+    tracemalloc.start()
+    try:
+        call()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        call()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def _block(call: Call, calls: int) -> float:
+    started = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main()
