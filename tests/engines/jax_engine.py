@@ -1,17 +1,29 @@
-"""JAX and optax as an engine: jax.value_and_grad and optax's rules, compiled as a whole step.
+"""JAX and optax as an engine: jax.value_and_grad and optax's rules, both compiled.
 
     manualnn check tests/engines/jax_engine.py:Engine
 
 Each rule is claimed with those of torch's options that optax has, under the option of optax that
 comes nearest (`eps_in_sqrt=False` for RMSprop). XLA on a CPU flushes subnormal numbers, and the
 slopes of jax.nn.leaky_relu and of jnp.abs at 0 are 1: the claims say so.
+
+XLA compiles for every shape anew, some tenths of a second where it optimizes: it is told not to.
+A rule treats every number by itself, so all parameters go to it as one vector, filled up with zeros
+to a power of two: a few lengths serve all networks. No size is limited, only the updates of a case.
 """
 
 import functools
 import json
+import os
+
+if "XLA_FLAGS" not in os.environ:
+    os.environ["XLA_FLAGS"] = (
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+        "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+    )
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 jax.config.update("jax_enable_x64", val=True)
@@ -104,23 +116,25 @@ class Engine:
         }
 
     def step(self, case):
-        description = json.dumps([case.layers, case.loss, case.optimizer])
-        step, rule = compiled(description)
-        params = dict(case.params)
-        state = rule.init(params) if rule else None
+        gradient = compiled_gradient(json.dumps([case.layers, case.loss]))
+        params = dict(sorted(case.params.items()))  # the order in which jax returns gradients
+        if case.optimizer:
+            rule, update = compiled_update(json.dumps(case.optimizer))
+            state = rule.init(flat(params, case.dtype))
         for _ in range(case.steps):
-            result, state = step(params, state, case.x, case.t)
-            params = result["params"]
-        if not rule:
-            del result["params"]
+            (loss, outputs), (grads, dx) = gradient(params, case.x, case.t)
+            result = {"loss": loss, "outputs": outputs, "grads": grads, "input_grad": dx}
+            if case.optimizer:
+                vector = flat(params, case.dtype)
+                vector, state = update(flat(grads, case.dtype), state, vector)
+                result["params"] = params = like(params, np.asarray(vector))
         return result
 
 
 @functools.lru_cache(maxsize=16)
-def compiled(description):
-    """Return a function that does a step, and the rule; compiling takes some tenths of a second."""
-    layers, loss, optimizer = json.loads(description)
-    rule = RULES[optimizer.pop("type")](**optimizer) if optimizer else None
+def compiled_gradient(description):
+    """Return what computes the loss and the outputs, and the gradients of the loss."""
+    layers, loss = json.loads(description)
     terms, reduction = LOSSES[loss.pop("type")], loss.pop("reduction", "mean")
     reduce = {"mean": jnp.mean, "sum": jnp.sum}[reduction]
 
@@ -131,14 +145,35 @@ def compiled(description):
             y = LAYERS[layer["type"]](y, **{**layer, "bias": 0, **own})
         return reduce(terms(y, t, **loss)), y
 
-    @jax.jit
-    def step(params, state, x, t):
-        both = jax.value_and_grad(objective, argnums=(0, 1), has_aux=True)
-        (value, y), (grads, dx) = both(params, x, t)
-        if rule:
-            updates, state = rule.update(grads, state, params)
-            params = optax.apply_updates(params, updates)
-        result = {"loss": value, "outputs": y, "grads": grads, "input_grad": dx, "params": params}
-        return result, state
+    return jax.jit(jax.value_and_grad(objective, argnums=(0, 1), has_aux=True))
 
-    return step, rule
+
+@functools.lru_cache(maxsize=256)
+def compiled_update(description):
+    """Return a rule, and what updates a vector by it."""
+    options = json.loads(description)
+    rule = RULES[options.pop("type")](**options)
+
+    @jax.jit
+    def update(grad, state, vector):
+        change, state = rule.update(grad, state, vector)
+        return optax.apply_updates(vector, change), state
+
+    return rule, update
+
+
+def flat(arrays, dtype):
+    """Return all numbers as one vector, with zeros after them."""
+    count = sum(array.size for array in arrays.values())
+    length = max(64, 1 << (count - 1).bit_length())
+    parts = [np.ravel(array) for array in arrays.values()]
+    return np.concatenate([*parts, np.zeros(length - count, dtype)])
+
+
+def like(arrays, vector):
+    """Return a vector's numbers under the names and in the shapes of these arrays."""
+    shaped, start = {}, 0
+    for key, array in arrays.items():
+        shaped[key] = vector[start : start + array.size].reshape(array.shape)
+        start += array.size
+    return shaped
