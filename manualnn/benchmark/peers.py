@@ -43,13 +43,17 @@ class Peer:
     name: ClassVar[str]
     needs: ClassVar[dict[str, str]] = {}
     """Module to import → what `pip install` takes for it."""
-    environment: ClassVar[dict[str, str]] = {}
-    """Of its process, before anything is imported."""
 
     @classmethod
     def missing(cls) -> list[str]:
         """Return what to install."""
         return [package for module, package in cls.needs.items() if find_spec(module) is None]
+
+    @classmethod
+    def environment(cls, threads: int) -> dict[str, str]:
+        """Return what its process needs beyond the usual variables for so many threads."""
+        del threads
+        return {}
 
     @classmethod
     def address(cls) -> str:
@@ -131,10 +135,11 @@ class Torch(Peer):
 
     def step(self, case: Case, batch: Batch) -> Run:
         """Compare the implementations for a moment, and take the best."""
-        runs = [
-            Run(self._step(case, batch, options), note) for note, options in IMPLEMENTATIONS.items()
-        ]
-        return quickest(runs)
+        import torch
+
+        net, loss = torch_net(case), torch.nn.MSELoss()
+        x, t = torch.from_numpy(batch.x), torch.from_numpy(batch.t)
+        return quickest(torch_steps(case, net, lambda: loss(net(x), t)))
 
     def predict(self, case: Case, batch: Batch) -> Run:
         """Forward in inference mode."""
@@ -161,21 +166,6 @@ class Torch(Peer):
         rule = getattr(torch.optim, case.optimizer)(net.parameters(), lr=LR, fused=True)
         return Run(rule.step, "fused")
 
-    def _step(self, case: Case, batch: Batch, options: dict[str, bool]) -> Call:
-        import torch
-
-        net = torch_net(case)
-        loss = torch.nn.MSELoss()
-        rule = getattr(torch.optim, case.optimizer)(net.parameters(), lr=LR, **options)
-        x, t = torch.from_numpy(batch.x), torch.from_numpy(batch.t)
-
-        def call() -> None:
-            rule.zero_grad(set_to_none=True)
-            loss(net(x), t).backward()
-            rule.step()
-
-        return call
-
 
 IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
     "single": {"foreach": False},
@@ -193,6 +183,25 @@ def torch_net(case: Case) -> Any:
     for n_in, n_out in case.layers:
         layers += [torch.nn.Linear(n_in, n_out), getattr(torch.nn, case.activation)()]
     return torch.nn.Sequential(*layers[:-1]).to(getattr(torch, case.dtype))
+
+
+def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
+    """Return a step of that loss with each implementation of the optimizer."""
+    import torch
+
+    def step(rule: Any) -> Call:
+        def call() -> None:
+            rule.zero_grad(set_to_none=True)
+            loss().backward()
+            rule.step()
+
+        return call
+
+    make = getattr(torch.optim, case.optimizer)
+    return [
+        Run(step(make(net.parameters(), lr=LR, **options)), note)
+        for note, options in IMPLEMENTATIONS.items()
+    ]
 
 
 def quickest(runs: Iterable[Run], rounds: int = 5, seconds: float = 0.01) -> Run:

@@ -1,13 +1,12 @@
 """Ratios as tables: Markdown whose columns are aligned, so that it reads well as it is.
 
-step_tables(rows)              for each precision, activation and number of threads, a table
+step_tables(rows)              for each rule, precision, activation and number of threads
 value_table(rows, …)           one value and its ratios, for a task of another kind
 reasons(rows)                  who was left out where, and why
 write_markdown(path, text)     a new file, or the marked part of one
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
 from pathlib import Path
 
 from manualnn.benchmark.timing import Row
@@ -20,23 +19,17 @@ BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 def step_tables(rows: Sequence[Row]) -> list[str]:
     """Return the lines of all tables: ours in µs, ours ÷ products, every other peer ÷ ours."""
     lines: list[str] = []
-    optimizers = list(dict.fromkeys(row.case.optimizer for row in rows))
-    others = _others(rows)
-    measures = [
-        ("manualnn {}, µs", _microseconds),
-        ("÷ products, {}", _over(OURS, LIMIT)),
-        *((f"{peer} ÷ ours, {{}}", _over(peer, OURS)) for peer in others),
-    ]
-    columns = [(head.format(rule), rule, told) for head, told in measures for rule in optimizers]
-    for (threads, dtype, activation), group in groupby(rows, key=_kind):
-        members = list(group)
-        title = f"{dtype}, {activation}, {threads} thread{'s' * (threads > 1)}"
-        body = []
-        for network, found in groupby(members, key=lambda row: row.case.network):
-            by_rule = {row.case.optimizer: row for row in found}
-            cells = [told(by_rule[rule]) if rule in by_rule else "–" for _, rule, told in columns]
-            body.append([network, *cells])
-        heads = ["network (batch)", *(head for head, _, _ in columns)]
+    for kind in dict.fromkeys(map(_kind, rows)):
+        members = [row for row in rows if _kind(row) == kind]
+        threads, dtype, activation, optimizer = kind
+        columns = [
+            ("ours, µs", _microseconds),
+            ("ours ÷ products", _over(OURS, LIMIT)),
+            *((f"{peer} ÷ ours", _over(peer, OURS)) for peer in _others(members)),
+        ]
+        heads = ["network (batch)", *(head for head, _ in columns)]
+        body = [[row.case.network, *(told(row) for _, told in columns)] for row in members]
+        title = f"{optimizer}, {dtype}, {activation}, {threads} thread{'s' * (threads > 1)}"
         lines += [f"**{title}**", "", *markdown(heads, body), ""]
     return lines
 
@@ -65,6 +58,8 @@ def value_table(
 
 def reasons(rows: Iterable[Row]) -> list[str]:
     """Return a line for every peer that was left out somewhere: where, and why."""
+    rows = list(rows)
+    everywhere = {row.case.network for row in rows}
     where: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for peer, reason in row.skipped.items():
@@ -72,7 +67,7 @@ def reasons(rows: Iterable[Row]) -> list[str]:
     lines = []
     for (peer, reason), networks in where.items():
         names = list(dict.fromkeys(networks))
-        places = "" if reason.startswith("not installed") else f" ({', '.join(names)})"
+        places = "" if set(names) == everywhere else f" of {', '.join(names)}"
         lines.append(f"{peer} is left out{places}: {reason}")
     return lines
 
@@ -118,8 +113,9 @@ def microseconds(seconds: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
-def _kind(row: Row) -> tuple[int, str, str]:
-    return row.case.threads, row.case.dtype, row.case.activation
+def _kind(row: Row) -> tuple[int, str, str, str]:
+    case = row.case
+    return case.threads, case.dtype, case.activation, case.optimizer
 
 
 def _others(rows: Iterable[Row]) -> list[str]:

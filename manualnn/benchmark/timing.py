@@ -64,7 +64,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment(threads, peer.environment),
+            env=environment(threads, peer.environment(threads)),
             encoding="utf-8",
         )
 

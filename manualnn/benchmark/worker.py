@@ -23,6 +23,8 @@ from manualnn.benchmark.peers import Call, Peer, Run, Unsupported
 WARM_UP = 3
 """Calls before the first measurement, if they take no longer than WARM_UP_SECONDS."""
 WARM_UP_SECONDS = 0.5
+LONG = 10
+"""A single call of so many turns is the turn; a shorter one might be slow by an accident."""
 BLOCK_SECONDS = 1e-3
 """Calls are timed in blocks of about so long; the clock itself takes 50 ns."""
 
@@ -75,7 +77,7 @@ def turn(call: Call, seconds: float) -> float:
     calls = 1
     while (taken := _block(call, calls)) < BLOCK_SECONDS:
         calls = max(2 * calls, min(100 * calls, int(calls * BLOCK_SECONDS / max(taken, 1e-9))))
-    if taken >= seconds:
+    if taken >= LONG * seconds:
         return taken / calls
     blocks, spent = [], 0.0
     while spent < seconds:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
@@ -71,19 +71,21 @@ def measure_blas(
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
         return lines[-1]
-    return Blas(**json.loads(done.stdout) | {"threads": threads})
+    found = Blas(**json.loads(done.stdout))
+    return found if found.threads else replace(found, threads=threads)
 
 
-def describe_blas() -> dict[str, str]:
-    """Return name, version and kernels of the BLAS that this process has loaded with NumPy."""
+def describe_blas() -> dict[str, Any]:
+    """Return name, version, kernels and threads of the BLAS that NumPy has loaded here."""
     import numpy as np
 
     built: Any = np.show_config(mode="dicts")
     found = built.get("Build Dependencies", {}).get("blas", {})
-    about = {
+    about: dict[str, Any] = {
         "name": found.get("name", "not known"),
         "version": found.get("version", "not known"),
         "kernels": "",
+        "threads": 0,
     }
     try:
         from threadpoolctl import threadpool_info
@@ -93,6 +95,7 @@ def describe_blas() -> dict[str, str]:
         if library["user_api"] == "blas":
             about |= {"name": library["internal_api"], "version": library["version"] or "not known"}
             about["kernels"] = library.get("architecture") or ""
+            about["threads"] = library["num_threads"]
             break
     return about
 
@@ -124,7 +127,7 @@ def main() -> None:
     size, *known = sys.argv[1:]
     about = describe_blas()
     gflops = {} if about["kernels"] in known else measure_products(int(size))
-    sys.stdout.write(json.dumps(asdict(Blas(**about, threads=0, gflops=gflops))))
+    sys.stdout.write(json.dumps(asdict(Blas(**about, gflops=gflops))))
 
 
 if __name__ == "__main__":

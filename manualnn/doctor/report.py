@@ -9,6 +9,7 @@ The fastest kernels are those whose products on one thread are the fastest, in t
 over float32 and float64; worth a word where they are more than WORTH times as fast as the present.
 """
 
+import math
 import os
 import platform
 from collections.abc import Iterable
@@ -18,12 +19,14 @@ from typing import Any
 import numpy as np
 
 import manualnn
-from manualnn.doctor.blas import DTYPES, SIZE, Blas, measure_blas
+from manualnn.doctor.blas import DTYPES, SIZE, Blas, describe_blas, measure_blas
 from manualnn.doctor.extras import Package, advice, find_extras
 from manualnn.doctor.processor import Processor, core_types, read_processor
 from manualnn.oracle.wide import LONGDOUBLE_BITS, truth_statement
 
 WORTH = 1.10
+BUSY_LOAD = 0.5
+BUSY = "; other processes are running, which slows what is measured on all threads most"
 COLUMNS = ("float32, 1 thread", "float64, 1 thread", "float32, all", "float64, all")
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
 NO_THREADPOOLCTL = "not known, for threadpoolctl is not installed: pip install 'manualnn[cli]'"
@@ -52,6 +55,10 @@ class Report:
     """Choices that could not be measured, and why."""
     extras: dict[str, list[Package]]
     size: int
+    threads: int
+    """That the BLAS takes in this process; 0 where it is not known."""
+    load: float
+    """Processes that were running, the mean over the minute before; NaN where it is not told."""
 
     def advised(self) -> str:
         """Return what to set for products that are more than WORTH faster; "" if nothing."""
@@ -72,9 +79,7 @@ class Report:
                 f"set {setting} before Python starts"
             )
         if gain < 1:
-            return (
-                f"the present choice is the fastest; {name} reaches {gain:.0%} of it on one thread"
-            )
+            return f"the present choice is the fastest; on one thread {name} reaches {gain:.0%}"
         return f"the present choice is as fast as {name}, within {gain - 1:.0%}"
 
     def _best(self) -> tuple[Measured | None, float]:
@@ -90,7 +95,7 @@ class Report:
         python = platform.python_version()
         lines = [
             f"manualnn {manualnn.__version__}, Python {python}, NumPy {np.__version__}",
-            f"{self.processor.name}, {cores}, {self.processor.vectors}",
+            f"{self.processor.name}, {cores}, {self.processor.vectors}; load {self.load} before",
         ]
         if isinstance(self.present, str):
             return [*lines, self.verdict()]
@@ -112,6 +117,7 @@ class Report:
             "NumPy": np.__version__,
             "processor": self.processor.name,
             "cores": f"{self.processor.cores} usable by this process",
+            "load": f"{self.load} before" + BUSY * (self.load > BUSY_LOAD),
             "vectors": self.processor.vectors,
             "longdouble": f"{LONGDOUBLE_BITS}-bit mantissa",
             "": truth_statement(),
@@ -121,7 +127,7 @@ class Report:
             blas = self.present.one
             facts["BLAS"] = f"{blas.name} {blas.version}"
             facts["kernels"] = blas.kernels or NO_THREADPOOLCTL
-            facts["threads"] = f"one and {self.present.all.threads} measured"
+            facts["threads"] = str(self.threads or NO_THREADPOOLCTL)
         lines = _aligned(facts)
         lines += [
             "",
@@ -145,6 +151,8 @@ class Report:
             "processor": processor,
             "longdouble_bits": LONGDOUBLE_BITS,
             "truth": truth_statement(),
+            "threads": self.threads,
+            "load": None if math.isnan(self.load) else self.load,
             "product_size": self.size,
             "present": self.present if isinstance(self.present, str) else asdict(self.present),
             "others": [asdict(other) for other in self.others],
@@ -160,16 +168,11 @@ class Report:
         names = {self.present.one.kernels or "as it is": self.present}
         names |= {f"OPENBLAS_CORETYPE={other.core_type}": other for other in self.others}
         width = max(map(len, [*names, *self.failed]))
-        lines = [
-            f"  {'':{width}}  float32, 1 thread  float64, 1 thread  float32, all  float64, all"
-        ]
+        lines = [f"  {'':{width}}  {'  '.join(COLUMNS)}"]
         for name, measured in names.items():
-            one, every = ([blas.gflops[d] for d in DTYPES] for blas in (measured.one, measured.all))
-            cells = "  ".join(
-                f"{number:{len(head)}.0f}"
-                for number, head in zip(one + every, COLUMNS, strict=True)
-            )
-            lines.append(f"  {name:{width}}  {cells}")
+            numbers = [b.gflops[dtype] for b in (measured.one, measured.all) for dtype in DTYPES]
+            cells = [f"{n:{len(head)}.0f}" for n, head in zip(numbers, COLUMNS, strict=True)]
+            lines.append(f"  {name:{width}}  {'  '.join(cells)}")
         lines += [f"  {name:{width}}  {reason}" for name, reason in self.failed.items()]
         return [*lines, f"  {self.verdict()}"]
 
@@ -177,6 +180,8 @@ class Report:
 def examine(size: int = SIZE) -> Report:
     """Measure products of that size with every choice of kernels that the processor can run."""
     processor = read_processor()
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else math.nan
+    threads = describe_blas()["threads"]
     others: list[Measured] = []
     failed: dict[str, str] = {}
     present = _measure("", processor.cores, size)
@@ -189,7 +194,7 @@ def examine(size: int = SIZE) -> Report:
             elif found.one.gflops:
                 others.append(found)
                 known.add(found.one.kernels)
-    report = Report(processor, present, others, failed, find_extras(), size)
+    report = Report(processor, present, others, failed, find_extras(), size, threads, load)
     if isinstance(present, str) or not report.advised():
         return report
     again = _measure("", processor.cores, size)  # for another process may have been in its way

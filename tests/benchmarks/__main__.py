@@ -1,86 +1,215 @@
-"""How long a training step takes, beside its bare matrix products and beside other libraries.
+"""How fast manualnn is, beside its bare matrix products and beside other libraries.
 
-tox -e bench                                    the whole grid, in a few minutes
-tox -e bench -- --rounds 15 --json bench.json   steadier medians, kept as JSON
+    tox -e bench                                      a few minutes; numbers into build/bench
+    tox -e bench -- --full --out DIR                  the whole grid: half an hour or more
+    tox -e bench -- --only steps --network 3-2-2 --peer manualnn --peer torch
+    tox -e bench -- --only steps --threads one --markdown README.md
+
+Sections: steps, predict, fit, update, memory, scaling, import, size. Every peer runs in a process
+of its own, taken turn about; ratios are medians over the turns. A peer that is not installed is
+left out, with a line that says what to install.
 """
 
 import argparse
 import json
-import os
-import platform
 import sys
-from dataclasses import asdict
-from importlib.metadata import version
+import time
+from importlib.util import find_spec
 from pathlib import Path
 
-from cases import CASES, Case
-from peers import PEERS
-from timing import compare, import_seconds
+from costs import import_seconds, installed_bytes
+from fitting import ACCURACY, CASE, FITTERS
+from peers import ALL, LIBRARIES, NUMPY_BASED
+
+from manualnn.benchmark.cases import GRID, Case, grid
+from manualnn.benchmark.command import quoted
+from manualnn.benchmark.peers import ManualNN, Torch
+from manualnn.benchmark.processes import usable_cores
+from manualnn.benchmark.tables import (
+    markdown,
+    microseconds,
+    reasons,
+    step_tables,
+    value_table,
+    write_markdown,
+)
+from manualnn.benchmark.timing import compare
+from manualnn.doctor.report import examine
+
+SECTIONS = ("steps", "predict", "fit", "update", "memory", "scaling", "import", "size")
 
 
-def main() -> None:
-    """Measure, and print the Markdown table."""
+def main():
+    """Measure section by section; print each as soon as it is there, and write all at the end."""
     options = read_options()
-    about = describe_machine()
-    results = compare(options.peers, CASES, rounds=options.rounds, seconds=options.seconds)
-    imported = import_seconds(options.rounds)
-    lines = [
-        ", ".join(f"{key} {value}" for key, value in about.items()),
-        "",
-        *table(options.peers, results),
-        "",
-        f"`import manualnn` takes {imported * 1e3:.0f} ms beyond `import numpy`.",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    if options.json:
-        kept = {
-            "machine": about,
-            "import_seconds": imported,
-            "steps": [{**asdict(case), "seconds": times} for case, times in results.items()],
-        }
-        options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-
-
-def read_options() -> argparse.Namespace:
-    """Return the command's options."""
-    parser = argparse.ArgumentParser(prog="tox -e bench --", description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each peer")
-    parser.add_argument("--seconds", type=float, default=0.05, help="length of a turn")
-    parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), metavar="PEER")
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    return parser.parse_args()
-
-
-def describe_machine() -> dict[str, str]:
-    """Return what the numbers depend on."""
-    libraries = {name: version(name) for name in ("manualnn", "numpy", "torch", "scikit-learn")}
-    return {
-        "Python": platform.python_version(),
-        **libraries,
-        "cores": str(os.cpu_count()),
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
-        "load before": f"{os.getloadavg()[0]:.1f}",
+    about = examine()
+    head = about.brief()
+    sys.stdout.write("\n".join(head) + "\n")
+    results, lines = {}, []
+    for name in options.only:
+        started = time.monotonic()
+        results[name] = measure(name, options)
+        new = [f"### {TITLES[name]}", "", *show(name, results[name])]
+        sys.stdout.write("\n" + "\n".join(new).rstrip() + "\n")
+        sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
+        lines += [*new, ""]
+    report = [*quoted(head), "", *lines[:-1]]
+    if options.markdown:
+        write_markdown(options.markdown, report)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "bench.md").write_text("\n".join(report) + "\n", encoding="utf-8")
+    kept = {"machine": about.to_json()} | {
+        name: [row.to_json() for row in found] if isinstance(found, list) else found
+        for name, found in results.items()
     }
+    (options.out / "bench.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    if find_spec("matplotlib"):
+        from plots import draw_all
+
+        draw_all({n: found for n, found in results.items() if isinstance(found, list)}, options.out)
+    else:
+        sys.stdout.write("no plots, for matplotlib is not installed: pip install matplotlib\n")
+    sys.stdout.write(f"\nwritten to {options.out}\n")
 
 
-def table(peers: list[str], results: dict[Case, dict[str, float]]) -> list[str]:
-    """Return a Markdown table: microseconds a step, and manualnn's in units of its peers'."""
-    ours = [peer for peer in peers if peer.startswith("manualnn")]
-    pairs = [
-        (mine, other)
-        for mine in ours
-        for other in peers
-        if other == "products" or (other not in ours and other.split()[-1] == mine.split()[-1])
+def read_options():
+    """Return the command's options."""
+    parser = argparse.ArgumentParser(
+        prog="tox -e bench --",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--full", action="store_true", help="both precisions and activations, more turns")
+    add("--only", action="append", choices=SECTIONS, help="a section; repeatable")
+    add("--network", action="append", choices=GRID, help="of the steps; repeatable")
+    add("--peer", action="append", choices=ALL, help="repeatable")
+    add("--threads", action="append", choices=["one", "all"], help="repeatable; both if none")
+    add("--rounds", type=int, help="turns of each peer: 5, or 15 with --full")
+    add("--seconds", type=float, default=0.05, help="length of a turn")
+    add("--out", type=Path, default=Path("build/bench"), help="folder for the results")
+    add("--markdown", type=Path, help="also write the tables between the marks of this file")
+    options = parser.parse_args()
+    options.only = options.only or SECTIONS
+    options.rounds = options.rounds or (15 if options.full else 5)
+    options.peer = options.peer or list(ALL)
+    words = options.threads or ["one", "all"]
+    options.threads = list(dict.fromkeys({"one": 1, "all": usable_cores()}[w] for w in words))
+    return options
+
+
+# ------------------------------------------------------------------ sections
+
+
+def measure(name, options):
+    """Return a section's rows, or its numbers."""
+    if name == "import":
+        return import_seconds(options.rounds)
+    if name == "size":
+        return installed_bytes()
+    cases, peers, task = {
+        "steps": (steps(options), ALL.values(), "step"),
+        "predict": (predictions(), ALL.values(), "predict"),
+        "fit": ([CASE], FITTERS, "fit"),
+        "update": (updates(options), (ManualNN, Torch), "update"),
+        "memory": (grid(networks=options.network or GRID), NUMPY_BASED, "memory"),
+        "scaling": (scaling(), LIBRARIES, "step"),
+    }[name]
+    peers = [peer for peer in peers if peer.name in options.peer]
+    rounds = 1 if name == "memory" else options.rounds
+    rows = []
+    for row in compare(peers, cases, task=task, rounds=rounds, seconds=options.seconds):
+        sys.stderr.write(f"{name} {len(rows) + 1}/{len(cases)}: {row.case}\n")
+        rows.append(row)
+    return rows
+
+
+def steps(options):
+    """Return the grid; the quick one has float32 and Sigmoid, and ReLU for the two smallest."""
+    chosen = {"networks": options.network or GRID, "threads": options.threads}
+    if options.full:
+        return grid(dtypes=("float32", "float64"), activations=("Sigmoid", "ReLU"), **chosen)
+    small = [network for network in chosen["networks"] if network in {"3-2-2", "4-16-3"}]
+    quick = [count for count in options.threads if count == 1]
+    return [
+        *grid(**chosen),
+        *grid(networks=small, activations=("ReLU",), threads=quick),
     ]
-    heads = ["network", "N", "dtype", "hidden"]
-    heads += [f"{peer} µs" for peer in peers]
-    heads += [f"{mine} / {other.removesuffix(mine.split()[-1]).strip()}" for mine, other in pairs]
-    lines = ["| " + " | ".join(heads) + " |", "|---|--:|---|---|" + "--:|" * (len(heads) - 4)]
-    for case, times in results.items():
-        cells = [f"{times[peer] * 1e6:.1f}" for peer in peers]
-        cells += [f"{times[mine] / times[other]:.2f}" for mine, other in pairs]
-        lines.append(f"| {case} | " + " | ".join(cells) + " |")
-    return lines
+
+
+def predictions():
+    """Return one sample, and a thousand."""
+    return [Case((784, 128, 10), n) for n in (1, 1000)]
+
+
+def updates(options):
+    """Return networks of 812 and of 2,998,092 parameters."""
+    return [
+        Case((width, width), 1, optimizer="Adam", threads=threads)
+        for threads in options.threads
+        for width in (28, 1731)
+    ]
+
+
+def scaling():
+    """Return networks whose steps take from 20 thousand to 300 million multiply-adds."""
+    return [Case((2**power,) * 3, 64) for power in range(3, 11)]
+
+
+# ------------------------------------------------------------------ tables
+
+TITLES = {
+    "steps": "A training step",
+    "predict": "Prediction: 784-128-10, float32, Sigmoid, 1 thread",
+    "fit": f"A whole training: the digits, until {ACCURACY:.0%} of those held out are right",
+    "update": "Adam's update alone, float32; torch's is fused=True",
+    "memory": "Traced peak memory of a step",
+    "scaling": "Cost beside arithmetic: w-w-w, batch 64, float32, Sigmoid, SGD, 1 thread",
+    "import": "Import, beyond NumPy's",
+    "size": "Installed size",
+}
+
+
+def show(name, found):
+    """Return a section's table."""
+    if name == "import":
+        body = [[library, f"{seconds * 1e3:.1f}"] for library, seconds in found.items()]
+        return markdown(["library", "ms"], body)
+    if name == "size":
+        heads = ["library", "alone, MB", "with what it needs, MB"]
+        body = [
+            [library, *(f"{size / 1e6:.1f}" for size in sizes.values())]
+            for library, sizes in found.items()
+        ]
+        return markdown(heads, body)
+    if name == "steps":
+        return [*step_tables(found), *left_out(found)]
+    first, label, value, unit = SHOWN[name]
+    return [*value_table(found, first, label, value, unit), "", *left_out(found)]
+
+
+SHOWN = {
+    "predict": ("samples", lambda row: f"{row.case.batch:,}", microseconds, "µs"),
+    "fit": ("network (batch)", lambda row: row.case.network, lambda s: f"{s:.2f}", "s"),
+    "update": (
+        "parameters, threads",
+        lambda row: f"{row.case.parameters:,}, {row.case.threads}",
+        microseconds,
+        "µs",
+    ),
+    "memory": (
+        "network (batch), rule",
+        lambda row: f"{row.case.network}, {row.case.optimizer}",
+        "{:,.0f}".format,
+        "bytes",
+    ),
+    "scaling": ("multiply-adds", lambda row: f"{row.case.multiply_adds:,}", microseconds, "µs"),
+}
+
+
+def left_out(rows):
+    """Return the reasons as a list."""
+    return [f"- {line}" for line in reasons(rows)]
 
 
 if __name__ == "__main__":

@@ -1,103 +1,304 @@
-"""Who is timed: each peer is one function that returns one training step, ready to be called.
+"""Other libraries beside those of `manualnn bench`: each peer at its best setting.
 
-A peer imports what it needs inside its function, for each runs in a process of its own. To add one,
-write its function and name it in PEERS.
+A peer imports what it needs inside its methods, for each runs in a process of its own. To add one,
+write its class, as `manualnn.benchmark.peers` says, and name it in OTHERS.
 """
 
+import os
+import shutil
 import warnings
-from collections.abc import Callable
-from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
-from cases import Batch, Case
 
-Step = Callable[[], object]
+from manualnn.benchmark.cases import Batch, Case
+from manualnn.benchmark.peers import (
+    LR,
+    PEERS,
+    ManualNN,
+    Peer,
+    Products,
+    Run,
+    Torch,
+    Unsupported,
+    quickest,
+    torch_net,
+    torch_steps,
+)
 
-LR = 1e-4  # small, so that no run of thousands of steps leaves the range where nothing underflows
+
+class TorchCompile(Peer):
+    """torch.compile of forward and loss, whose backward it compiles, too; quickest optimizer."""
+
+    name = "torch.compile"
+    needs: ClassVar = {"torch": "torch"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        if not any(map(shutil.which, (os.environ.get("CXX") or "g++", "clang++"))):
+            message = "needs a C++ compiler; install g++, or name one in CXX"
+            raise Unsupported(message)
+        import torch
+
+        net, loss = torch_net(case), torch.nn.MSELoss()
+        x, t = torch.from_numpy(batch.x), torch.from_numpy(batch.t)
+        compiled = torch.compile(lambda: loss(net(x), t))
+        return quickest(torch_steps(case, net, compiled))
 
 
-def products(case: Case, batch: Batch) -> Step:
-    """The matrix products of a step and nothing else, as NumPy's BLAS does them: the lower bound.
+class Jax(Peer):
+    """JAX: the whole step compiled by jax.jit, with donated parameters and state; optax's rules."""
 
-    One forward and two backward for each layer; none for the gradient of the network's input.
-    """
+    name = "JAX"
+    needs: ClassVar = {"jax": "jax", "optax": "optax"}
+
+    @classmethod
+    def environment(cls, threads):
+        flags = "--xla_cpu_multi_thread_eigen=false" if threads == 1 else ""
+        # NPROC is the size of its thread pool.
+        return {"JAX_PLATFORMS": "cpu", "NPROC": str(threads), "XLA_FLAGS": flags}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        jax, params, forward = self._net(case)
+        import optax
+
+        rule = {"SGD": optax.sgd, "Adam": optax.adam}[case.optimizer](LR)
+        x, t = jax.device_put(batch.x), jax.device_put(batch.t)
+
+        def objective(params):
+            return jax.numpy.mean((forward(params, x) - t) ** 2)
+
+        def step(params, state):
+            value, grads = jax.value_and_grad(objective)(params)
+            updates, state = rule.update(grads, state, params)
+            return optax.apply_updates(params, updates), state, value
+
+        compiled = jax.jit(step, donate_argnums=(0, 1))
+        kept = [params, rule.init(params)]
+
+        def call():
+            *kept[:], value = compiled(*kept)
+            jax.block_until_ready((kept, value))
+
+        return Run(call, "jit, donated")
+
+    def predict(self, case: Case, batch: Batch) -> Run:
+        jax, params, forward = self._net(case)
+        compiled = jax.jit(forward)
+        return Run(lambda: np.asarray(compiled(params, batch.x)), "jit")
+
+    def _net(self, case):
+        import jax
+
+        jax.config.update("jax_enable_x64", val=True)
+        activation = {"Sigmoid": jax.nn.sigmoid, "ReLU": jax.nn.relu}[case.activation]
+        params = [(jax.device_put(w), jax.device_put(b)) for w, b in initial(case)]
+
+        def forward(params, a):
+            *hidden, (weight, bias) = params
+            for w, b in hidden:
+                a = activation(a @ w + b)
+            return a @ weight + bias
+
+        return jax, params, forward
+
+
+class ScikitLearn(Peer):
+    """MLPRegressor: `partial_fit` of one batch is one step."""
+
+    name = "scikit-learn"
+    needs: ClassVar = {"sklearn": "scikit-learn"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        regressor, t = self._fitted(case, batch)
+        return Run(lambda: regressor.partial_fit(batch.x, t))
+
+    def predict(self, case: Case, batch: Batch) -> Run:
+        regressor, _ = self._fitted(case, batch)
+        return Run(lambda: regressor.predict(batch.x))
+
+    def _fitted(self, case, batch):
+        from sklearn.neural_network import MLPRegressor
+
+        regressor = MLPRegressor(
+            hidden_layer_sizes=case.widths[1:-1],
+            activation={"Sigmoid": "logistic", "ReLU": "relu"}[case.activation],
+            solver=case.optimizer.lower(),
+            alpha=0.0,
+            batch_size=case.batch,
+            learning_rate_init=LR,
+            momentum=0.0,
+            nesterovs_momentum=False,
+            shuffle=False,
+        )
+        t = batch.t if batch.t.shape[1] > 1 else batch.t[:, 0]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return regressor.partial_fit(batch.x, t), t
+
+
+class MyGrad(Peer):
+    """MyGrad's tensors and nnet; the update as its tutorials write it."""
+
+    name = "MyGrad"
+    needs: ClassVar = {"mygrad": "mygrad"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        require_sgd(case)
+        import mygrad as mg
+        from mygrad import nnet
+
+        activation = {"Sigmoid": nnet.sigmoid, "ReLU": nnet.relu}[case.activation]
+        params = [(mg.tensor(w), mg.tensor(b)) for w, b in initial(case)]
+
+        def call():
+            a = batch.x
+            for i, (w, b) in enumerate(params):
+                a = mg.matmul(a, w) + b
+                a = activation(a) if i < len(params) - 1 else a
+            mg.mean((a - batch.t) ** 2).backward()
+            for p in sum(params, ()):
+                p.data -= LR * p.grad
+
+        return Run(call)
+
+
+class Autograd(Peer):
+    """HIPS autograd; SGD written out, Adam its own for one iteration."""
+
+    name = "autograd"
+    needs: ClassVar = {"autograd": "autograd"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        import autograd
+        import autograd.numpy as anp
+        from autograd.misc import optimizers
+        from autograd.scipy.special import expit
+
+        activation = {"Sigmoid": expit, "ReLU": lambda z: anp.maximum(z, 0)}[case.activation]
+
+        def objective(params, _=0):
+            a = batch.x
+            for i, (w, b) in enumerate(params):
+                a = anp.dot(a, w) + b
+                a = activation(a) if i < len(params) - 1 else a
+            return anp.mean((a - batch.t) ** 2)
+
+        gradient = autograd.grad(objective)
+        kept = initial(case)
+
+        def descend():
+            for arrays, slopes in zip(kept, gradient(kept), strict=True):
+                for p, g in zip(arrays, slopes, strict=True):
+                    np.subtract(p, LR * g, out=p)
+
+        def adam():
+            kept[:] = optimizers.adam(gradient, kept, num_iters=1, step_size=LR)
+
+        return Run({"SGD": descend, "Adam": adam}[case.optimizer])
+
+
+class Micrograd(Peer):
+    """micrograd: a Python object for every number, in its own MLP."""
+
+    name = "micrograd"
+    needs: ClassVar = {"micrograd": "micrograd"}
+    most = 20_000
+    """Multiply-adds of a step; so many take about 50 ms."""
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        require_sgd(case)
+        if case.activation != "ReLU":
+            message = "has no exponential function, hence no sigmoid"
+            raise Unsupported(message)
+        refuse_large(case, self.most)
+        from micrograd.nn import MLP
+
+        net = MLP(case.widths[0], list(case.widths[1:]))
+        x, t = batch.x.tolist(), batch.t.tolist()
+
+        def call():
+            total = 0
+            for row, targets in zip(x, t, strict=True):
+                y = net(row)
+                outputs = y if isinstance(y, list) else [y]
+                total += sum((o - k) ** 2 for o, k in zip(outputs, targets, strict=True))
+            net.zero_grad()
+            (total / batch.t.size).backward()
+            for p in net.parameters():
+                p.data -= LR * p.grad
+
+        return Run(call)
+
+
+class TinyGrad(Peer):
+    """tinygrad: the whole step under TinyJit, with its optimizers."""
+
+    name = "tinygrad"
+    needs: ClassVar = {"tinygrad": "tinygrad"}
+    most = 1_000
+    """Multiply-adds of a step where Python interprets it."""
+
+    @classmethod
+    def environment(cls, threads):
+        del threads
+        device = "CPU" if shutil.which("clang") else "PYTHON"
+        return {"DEV": os.environ.get("DEV", device), "TRAINING": "1"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        if case.dtype != "float32" or case.threads > 1:
+            message = "is measured in float32 on one thread, its default"
+            raise Unsupported(message)
+        if os.environ["DEV"] == "PYTHON":
+            refuse_large(case, self.most, "; with clang it would be compiled")
+        from tinygrad import Tensor, TinyJit, nn
+
+        layers = [nn.Linear(n_in, n_out) for n_in, n_out in case.layers]
+        params = [p.is_param_() for p in nn.state.get_parameters(layers)]
+        rule = getattr(nn.optim, case.optimizer)(params, lr=LR)
+        x, t = Tensor(batch.x).realize(), Tensor(batch.t).realize()
+
+        @TinyJit
+        def step():
+            rule.zero_grad()
+            a = x
+            for layer in layers[:-1]:
+                a = getattr(layer(a), case.activation.lower())()
+            loss = ((layers[-1](a) - t) ** 2).mean().backward()
+            return loss.realize(*rule.schedule_step())
+
+        def call():
+            step().item()
+
+        return Run(call, os.environ["DEV"])
+
+
+OTHERS = (TorchCompile, Jax, ScikitLearn, MyGrad, Autograd, Micrograd, TinyGrad)
+ALL: dict[str, type[Peer]] = {peer.name: peer for peer in (*PEERS, *OTHERS)}
+NUMPY_BASED = (ManualNN, ScikitLearn, MyGrad, Autograd)
+"""Whose arrays tracemalloc sees."""
+LIBRARIES = (Products, ManualNN, Torch, Jax, ScikitLearn)
+"""Those that one would train a larger network with."""
+
+
+def initial(case):
+    """Return weights (in, out) and biases, drawn alike for every peer."""
     rng = np.random.default_rng(0)
-    calls = []
-    x = batch.x
-    for i, (n_in, n_out) in enumerate(pairwise(case.widths)):
-        weight = (rng.standard_normal((n_out, n_in)) / n_in).astype(case.dtype)
-        z = x @ weight.T
-        calls.append((x, weight.T, z))
-        calls.append((z.T, x, np.empty_like(weight)))
-        if i:
-            calls.append((z, weight, np.empty_like(x)))
-        x = z
-
-    def step() -> None:
-        for left, right, out in calls:
-            np.dot(left, right, out)
-
-    return step
+    return [
+        (
+            (rng.standard_normal((n_in, n_out)) / n_in**0.5).astype(case.dtype),
+            np.zeros(n_out, case.dtype),
+        )
+        for n_in, n_out in case.layers
+    ]
 
 
-def _manualnn(case: Case, batch: Batch, optimizer: str) -> Step:
-    import manualnn as mnn
-
-    layers = []
-    for n_in, n_out in pairwise(case.widths):
-        layers += [mnn.Linear(n_in, n_out), mnn.LAYERS[case.activation]()]
-    net = mnn.Sequential(*layers[:-1])
-    rule = mnn.OPTIMIZERS[optimizer](lr=LR)
-    trainer = mnn.Trainer(net, mnn.MSELoss(), rule, seed=0, dtype=case.dtype)
-    return lambda: trainer.step(batch.x, batch.t)
+def require_sgd(case):
+    if case.optimizer != "SGD":
+        message = f"has no optimizers, hence no {case.optimizer}"
+        raise Unsupported(message)
 
 
-def _torch(case: Case, batch: Batch, optimizer: str) -> Step:
-    import torch
-
-    layers: list[torch.nn.Module] = []
-    for n_in, n_out in pairwise(case.widths):
-        layers += [torch.nn.Linear(n_in, n_out), getattr(torch.nn, case.activation)()]
-    net = torch.nn.Sequential(*layers[:-1]).to(getattr(torch, case.dtype))
-    loss = torch.nn.MSELoss()
-    rule = getattr(torch.optim, optimizer)(net.parameters(), lr=LR)
-    x, t = torch.from_numpy(batch.x), torch.from_numpy(batch.t)
-
-    def step() -> None:
-        rule.zero_grad()
-        loss(net(x), t).backward()
-        rule.step()
-
-    return step
-
-
-def _sklearn(case: Case, batch: Batch, solver: str) -> Step:
-    from sklearn.neural_network import MLPRegressor
-
-    regressor = MLPRegressor(
-        hidden_layer_sizes=case.widths[1:-1],
-        activation={"Sigmoid": "logistic", "ReLU": "relu"}[case.activation],
-        solver=solver,
-        alpha=0.0,
-        batch_size=case.batch,
-        learning_rate_init=LR,
-        momentum=0.0,
-        nesterovs_momentum=False,
-        shuffle=False,
-    )
-    t = batch.t if batch.t.shape[1] > 1 else batch.t[:, 0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        regressor.partial_fit(batch.x, t)
-    return lambda: regressor.partial_fit(batch.x, t)
-
-
-PEERS: dict[str, Callable[[Case, Batch], Step]] = {
-    "products": products,
-    "manualnn SGD": lambda case, batch: _manualnn(case, batch, "SGD"),
-    "manualnn Adam": lambda case, batch: _manualnn(case, batch, "Adam"),
-    "torch SGD": lambda case, batch: _torch(case, batch, "SGD"),
-    "torch Adam": lambda case, batch: _torch(case, batch, "Adam"),
-    "scikit-learn SGD": lambda case, batch: _sklearn(case, batch, "sgd"),
-    "scikit-learn Adam": lambda case, batch: _sklearn(case, batch, "adam"),
-}
+def refuse_large(case, most, more=""):
+    if case.multiply_adds > most:
+        message = f"takes too long for more than {most:,} multiply-adds a step{more}"
+        raise Unsupported(message)
