@@ -3,7 +3,9 @@
     manualnn check tests/engines/tinygrad_engine.py:Engine
 
 Its CPU device compiles with clang; where there is none, its PYTHON device interprets, slowly.
-Another one is chosen by the environment's DEV, as with all of tinygrad.
+Another one is chosen by the environment's DEV, as with all of tinygrad. Every new shape takes it
+tenths of a second, so nothing is optimized or checked on the way (`QUICKLY`), and the sizes of a
+case are limited. Nothing else is left out of what tinygrad can express.
 """
 
 import os
@@ -14,6 +16,9 @@ if "DEV" not in os.environ:
     os.environ["DEV"] = "CPU" if shutil.which("clang") else "PYTHON"
 
 from tinygrad import Context, Tensor, nn
+
+QUICKLY = Context(TRAINING=1, NOOPT=1, PARALLEL=0, SPEC=0)
+"""TRAINING is what its optimizers ask for; the others concern how it compiles."""
 
 
 class Engine:
@@ -54,6 +59,7 @@ class Engine:
             "kink": {"LeakyReLU": 1.0},
         }
 
+    @QUICKLY
     def step(self, case):
         x = Tensor(case.x)
         params = {key: Tensor(array).is_param_() for key, array in case.params.items()}
@@ -64,6 +70,8 @@ class Engine:
             outputs = forward(case, params, x)
             loss = LOSSES[case.loss["type"]](case.loss, outputs, Tensor(case.t))
             loss.backward()
+            # One graph for all of them: alone, each would be computed and compiled from x on.
+            Tensor.realize(loss, outputs, x.grad, *(p.grad for p in params.values()))
             result = {
                 "loss": loss.item(),
                 "outputs": outputs.numpy(),
@@ -71,8 +79,7 @@ class Engine:
                 "input_grad": x.grad.numpy(),
             }
             if rule:
-                with Context(TRAINING=1):
-                    rule.step()
+                rule.step()
         kept = {"step": case.steps}
         for name, tensors in state(rule).items():
             kept[name] = {key: t.numpy() for key, t in zip(params, tensors, strict=True)}
