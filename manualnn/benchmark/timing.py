@@ -87,7 +87,7 @@ class Worker:
             result: dict[str, Any] = json.loads(answer)
             return result
         self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines() or [f"no answer in {LIMIT:.0f} s"]
+        lines = self._errors.read().strip().splitlines() or [f"no answer in {LIMIT:g} s"]
         return {"ended": True, "error": f"the process of {self._name} ended: {lines[-1]}"}
 
     def stop(self) -> None:

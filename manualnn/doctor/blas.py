@@ -67,7 +67,7 @@ def measure_blas(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"no answer in {LIMIT:.0f} s"
+        return f"no answer in {LIMIT:g} s"
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"ended with {done.returncode}"]
         return lines[-1]
