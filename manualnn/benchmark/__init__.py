@@ -9,3 +9,5 @@
 
 Nothing here is imported by the rest of manualnn. `tox -e bench` adds more peers and measurements.
 """
+
+__all__: list[str] = []  # its modules have the names

@@ -6,3 +6,5 @@ extras        which optional packages are installed
 report        all of it, as text and as JSON
 command       `manualnn doctor`
 """
+
+__all__: list[str] = []  # its modules have the names
