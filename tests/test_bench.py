@@ -189,7 +189,11 @@ def test_columns_are_aligned():
 
 def test_values_of_another_task_stand_beside_their_ratios():
     lines = tables.value_table(
-        [row(manualnn=[2.0], torch=[3.0])], "net", lambda r: r.case.network, "{:.1f}".format, "s"
+        [row(manualnn=[2.0], torch=[3.0])],
+        "net",
+        lambda r: r.case.network,
+        show="{:.1f}".format,
+        unit="s",
     )
     assert [c.strip() for c in lines[0].strip("|").split("|")] == [
         *("net", "manualnn, s", "torch, s", "torch ÷ ours")

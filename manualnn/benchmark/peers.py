@@ -20,6 +20,7 @@ from manualnn.benchmark.cases import Batch, Case
 from manualnn.elementary import Array
 
 Call = Callable[[], object]
+Product = tuple[Array, Array, Array]
 
 LR = 1e-4
 """Small, so that no run of thousands of steps leaves the range where nothing underflows."""
@@ -76,29 +77,12 @@ class Products(Peer):
 
     def step(self, case: Case, batch: Batch) -> Run:
         """Multiply into arrays that are there."""
-        rng = np.random.default_rng(0)
-        calls = []
-        x = batch.x
-        for i, (n_in, n_out) in enumerate(case.layers):
-            weight = (rng.standard_normal((n_out, n_in)) / n_in).astype(case.dtype)
-            z = x @ weight.T
-            calls.append((x, weight.T, z))
-            calls.append((z.T, x, np.empty_like(weight)))
-            if i:
-                calls.append((z, weight, np.empty_like(x)))
-            x = z
+        calls = products(case, batch)
         return Run(lambda: _multiply(calls))
 
     def predict(self, case: Case, batch: Batch) -> Run:
         """Multiply forward alone."""
-        rng = np.random.default_rng(0)
-        calls = []
-        x = batch.x
-        for n_in, n_out in case.layers:
-            weight = (rng.standard_normal((n_out, n_in)) / n_in).astype(case.dtype)
-            z = x @ weight.T
-            calls.append((x, weight.T, z))
-            x = z
+        calls = products(case, batch, backward=False)
         return Run(lambda: _multiply(calls))
 
 
@@ -175,6 +159,23 @@ IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
 PEERS: tuple[type[Peer], ...] = (Products, ManualNN, Torch)
 
 
+def products(case: Case, batch: Batch, *, backward: bool = True) -> list[Product]:
+    """Return the factors of a step's matrix products, in their order, and where each goes."""
+    rng = np.random.default_rng(0)
+    found = []
+    x = batch.x
+    for i, (n_in, n_out) in enumerate(case.layers):
+        weight = (rng.standard_normal((n_out, n_in)) / n_in).astype(case.dtype)
+        z = x @ weight.T
+        found.append((x, weight.T, z))
+        if backward:
+            found.append((z.T, x, np.empty_like(weight)))
+            if i:
+                found.append((z, weight, np.empty_like(x)))
+        x = z
+    return found
+
+
 def torch_net(case: Case) -> Any:
     """Return the case's network as a torch.nn.Sequential."""
     import torch
@@ -219,7 +220,7 @@ def quickest(runs: Iterable[Run], rounds: int = 5, seconds: float = 0.01) -> Run
     return runs[min(best, key=best.__getitem__)]
 
 
-def _multiply(calls: list[tuple[Array, Array, Array]]) -> None:
+def _multiply(calls: list[Product]) -> None:
     for left, right, out in calls:
         np.dot(left, right, out)
 

@@ -38,20 +38,23 @@ def value_table(
     rows: Iterable[Row],
     first: str,
     label: Callable[[Row], str],
+    *,
     show: Callable[[float], str],
     unit: str,
+    base: str = OURS,
 ) -> list[str]:
-    """Return a table of every peer's value, and of its ratio to ours."""
+    """Return a table of every peer's value, and of its ratio to the base's."""
     rows = list(rows)
     peers = [OURS, LIMIT, *_others(rows)]
     peers = [peer for peer in peers if any(peer in row.turns for row in rows)]
     heads = [first, *(f"{peer}, {unit}" for peer in peers)]
-    heads += [f"{peer} ÷ ours" for peer in peers if peer != OURS]
+    named = "ours" if base == OURS else base
+    heads += [f"{peer} ÷ {named}" for peer in peers if peer != base]
     body = []
     for row in rows:
         values = [row.value(peer) for peer in peers]
         shown = ["–" if value is None else show(value) for value in values]
-        ratios = [_over(peer, OURS)(row) for peer in peers if peer != OURS]
+        ratios = [_over(peer, base)(row) for peer in peers if peer != base]
         body.append([label(row), *shown, *ratios])
     return markdown(heads, body)
 

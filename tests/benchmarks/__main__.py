@@ -5,9 +5,9 @@
     tox -e bench -- --only steps --network 3-2-2 --peer manualnn --peer torch
     tox -e bench -- --only steps --threads one --activation Sigmoid --markdown README.md
 
-Sections: steps, predict, fit, update, memory, scaling, import, size. Every peer runs in a process
-of its own, taken turn about; ratios are medians over the turns. A peer that is not installed is
-left out, with a line that says what to install.
+Sections: steps, products, predict, fit, update, memory, scaling, import, size. Every peer runs in a
+process of its own, taken turn about; ratios are medians over the turns. A peer that is not
+installed is left out, with a line that says what to install.
 """
 
 import argparse
@@ -19,13 +19,15 @@ from pathlib import Path
 
 from costs import import_seconds, installed_bytes
 from fitting import ACCURACY, CASE, FITTERS
-from peers import ALL, LIBRARIES, NUMPY_BASED
+from peers import ALL, LIBRARIES, MULTIPLIERS, NUMPY_BASED
 
 from manualnn.benchmark.cases import GRID, Case, grid
 from manualnn.benchmark.command import quoted
 from manualnn.benchmark.peers import ManualNN, Torch
 from manualnn.benchmark.processes import usable_cores
 from manualnn.benchmark.tables import (
+    LIMIT,
+    OURS,
     markdown,
     microseconds,
     reasons,
@@ -36,7 +38,7 @@ from manualnn.benchmark.tables import (
 from manualnn.benchmark.timing import compare
 from manualnn.doctor.report import examine
 
-SECTIONS = ("steps", "predict", "fit", "update", "memory", "scaling", "import", "size")
+SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")
 
 
 def main():
@@ -110,6 +112,7 @@ def measure(name, options):
         return installed_bytes()
     cases, peers, task = {
         "steps": (steps(options), ALL.values(), "step"),
+        "products": (bare(options), MULTIPLIERS, "products"),
         "predict": (predictions(), ALL.values(), "predict"),
         "fit": ([CASE], FITTERS, "fit"),
         "update": (updates(options), (ManualNN, Torch), "update"),
@@ -144,6 +147,17 @@ def steps(options):
     ]
 
 
+def bare(options):
+    """Return the grid with one rule, for none is used."""
+    dtypes = ("float32", "float64") if options.full else ("float32",)
+    return grid(
+        networks=options.network or GRID,
+        threads=options.threads,
+        dtypes=dtypes,
+        optimizers=("SGD",),
+    )
+
+
 def predictions():
     """Return one sample, and a thousand."""
     return [Case((784, 128, 10), n) for n in (1, 1000)]
@@ -167,6 +181,7 @@ def scaling():
 
 TITLES = {
     "steps": "A training step",
+    "products": "The bare matrix products of a step, by whose library",
     "predict": "Prediction: 784-128-10, float32, Sigmoid, 1 thread",
     "fit": f"A whole training: the digits, until {ACCURACY:.0%} of those held out are right",
     "update": "Adam's update alone, float32; torch's is fused=True",
@@ -191,11 +206,22 @@ def show(name, found):
         return markdown(heads, body)
     if name == "steps":
         return [*step_tables(found), *left_out(found)]
-    first, label, value, unit = SHOWN[name]
-    return [*value_table(found, first, label, value, unit), "", *left_out(found)]
+    first, label, form, unit = SHOWN[name]
+    base = LIMIT if name == "products" else OURS
+    return [
+        *value_table(found, first, label, show=form, unit=unit, base=base),
+        "",
+        *left_out(found),
+    ]
 
 
 SHOWN = {
+    "products": (
+        "network (batch), precision, threads",
+        lambda row: f"{row.case.network}, {row.case.dtype}, {row.case.threads}",
+        microseconds,
+        "µs",
+    ),
     "predict": ("samples", lambda row: f"{row.case.batch:,}", microseconds, "µs"),
     "fit": ("network (batch)", lambda row: row.case.network, lambda s: f"{s:.2f}", "s"),
     "update": (

@@ -21,6 +21,7 @@ from manualnn.benchmark.peers import (
     Run,
     Torch,
     Unsupported,
+    products,
     quickest,
     torch_net,
     torch_steps,
@@ -272,6 +273,56 @@ class TinyGrad(Peer):
         return Run(call, os.environ["DEV"])
 
 
+class NumPyProducts(Products):
+    """The same as a task of its own, to stand beside those of other libraries."""
+
+    products = Products.step
+
+
+class TorchProducts(Peer):
+    """The bare products, multiplied by torch."""
+
+    name = "torch"
+    needs: ClassVar = {"torch": "torch"}
+
+    def products(self, case: Case, batch: Batch) -> Run:
+        import torch
+
+        calls = [tuple(map(torch.from_numpy, call)) for call in products(case, batch)]
+
+        def call():
+            for left, right, out in calls:
+                torch.mm(left, right, out=out)
+
+        return Run(call)
+
+
+class JaxProducts(Jax):
+    """The bare products, multiplied by JAX in one compiled function."""
+
+    def products(self, case: Case, batch: Batch) -> Run:
+        import jax
+
+        jax.config.update("jax_enable_x64", val=True)
+        # A factor that is stored transposed is handed over as it is stored.
+        stored = [
+            [(f.T if turned else f, turned) for f in call[:2] for turned in [f.flags.f_contiguous]]
+            for call in products(case, batch)
+        ]
+        turned = [[flag for _, flag in call] for call in stored]
+        factors = [[jax.device_put(f) for f, _ in call] for call in stored]
+
+        @jax.jit
+        def multiply(factors):
+            return [
+                (a.T if left else a) @ (b.T if right else b)
+                for (a, b), (left, right) in zip(factors, turned, strict=True)
+            ]
+
+        return Run(lambda: jax.block_until_ready(multiply(factors)), "jit")
+
+
+MULTIPLIERS = (NumPyProducts, TorchProducts, JaxProducts)
 OTHERS = (TorchCompile, Jax, ScikitLearn, MyGrad, Autograd, Micrograd, TinyGrad)
 ALL: dict[str, type[Peer]] = {peer.name: peer for peer in (*PEERS, *OTHERS)}
 NUMPY_BASED = (ManualNN, ScikitLearn, MyGrad, Autograd)
