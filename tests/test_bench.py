@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import odd_peers
@@ -14,7 +16,7 @@ from click.testing import CliRunner
 import manualnn as mnn
 from manualnn.benchmark import command, tables, worker
 from manualnn.benchmark.cases import GRID, Case, draw, grid
-from manualnn.benchmark.peers import PEERS, ManualNN, Products, Run, quickest
+from manualnn.benchmark.peers import PEERS, ManualNN, Products, Run, quickest, versions
 from manualnn.benchmark.tables import BEGIN, END
 from manualnn.benchmark.timing import Row, compare
 from manualnn.cli import cli
@@ -188,22 +190,12 @@ def test_columns_are_aligned():
 
 
 def test_values_of_another_task_stand_beside_their_ratios():
+    found = row(manualnn=[2.0], torch=[3.0])
     lines = tables.value_table(
-        [row(manualnn=[2.0], torch=[3.0])],
-        "net",
-        lambda r: r.case.network,
-        show="{:.1f}".format,
-        unit="s",
+        [found], "net", lambda row: row.case.network, show="{:.1f}".format, unit="s"
     )
-    assert [c.strip() for c in lines[0].strip("|").split("|")] == [
-        *("net", "manualnn, s", "torch, s", "torch ÷ ours")
-    ]
-    assert [c.strip() for c in lines[2].strip("|").split("|")] == [
-        "3-2-2 (1)",
-        "2.0",
-        "3.0",
-        "1.50",
-    ]
+    assert cells(lines[0]) == ["net", "manualnn, s", "torch, s", "torch ÷ ours"]
+    assert cells(lines[2]) == ["3-2-2 (1)", "2.0", "3.0", "1.50"]
 
 
 def test_markdown_is_written_between_the_marks_of_a_file(tmp_path):
@@ -293,6 +285,14 @@ def test_fault_of_a_peer_is_told_and_ends_nothing():
         "dying": "the process of dying ended: Illegal instruction",
     }
     assert len(found.turns["threads"]) == 2
+
+
+def test_head_names_the_versions_of_what_is_installed():
+    class Here(odd_peers.Absent):
+        needs: ClassVar = {"click": "click", "no_such_module": "no-such-package"}
+
+    assert versions([Here]) == [f"click {metadata.version('click')}"]
+    assert versions([odd_peers.Absent]) == []
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)

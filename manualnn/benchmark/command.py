@@ -82,7 +82,7 @@ def bench(
         threads = ("one", "all")
     counts = list(dict.fromkeys({"one": 1, "all": usable_cores()}[word] for word in threads))
     about = examine()
-    head = about.brief()
+    head = [*about.brief(), *peers.versions(peers.PEERS)]
     click.echo("\n".join(head) + "\n")
     rows: list[timing.Row] = []
     chosen = cases.grid(threads=counts, **options)

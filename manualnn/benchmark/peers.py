@@ -10,7 +10,9 @@ Each peer runs in a process of its own, and imports what it needs inside its met
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import metadata
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
@@ -159,6 +161,16 @@ IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
 PEERS: tuple[type[Peer], ...] = (Products, ManualNN, Torch)
 
 
+def versions(peers: Iterable[type[Peer]]) -> list[str]:
+    """Return a line with the version of every package that installed peers need; none, no line."""
+    packages = dict.fromkeys(package for peer in peers for package in peer.needs.values())
+    found = []
+    for package in packages:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{package} {metadata.version(package)}")
+    return [", ".join(found)] if found else []
+
+
 def products(case: Case, batch: Batch, *, backward: bool = True) -> list[Product]:
     """Return the factors of a step's matrix products, in their order, and where each goes."""
     rng = np.random.default_rng(0)
@@ -205,19 +217,27 @@ def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
     ]
 
 
-def quickest(runs: Iterable[Run], rounds: int = 5, seconds: float = 0.01) -> Run:
-    """Return the run whose fastest turn of some calls is the fastest, after a warm-up of each."""
+def quickest(runs: Iterable[Run], rounds: int = 20, seconds: float = 0.003) -> Run:
+    """Return the run whose best turn is the best, in so many rounds of short turns.
+
+    Short ones, so that each run has some in which nothing was in its way; fewer where a call is so
+    long that the rounds would take more than a second.
+    """
     runs = list(runs)
-    best = dict.fromkeys(range(len(runs)), float("inf"))
+    best = [float("inf")] * len(runs)
+    began = time.perf_counter()
     for _ in range(rounds):
         for i, run in enumerate(runs):
             run.call()
-            calls, started = 0, time.perf_counter()
-            while (taken := time.perf_counter() - started) < seconds or not calls:
+            calls, taken, started = 0, 0.0, time.perf_counter()
+            while taken < seconds:
                 run.call()
                 calls += 1
+                taken = time.perf_counter() - started
             best[i] = min(best[i], taken / calls)
-    return runs[min(best, key=best.__getitem__)]
+        if time.perf_counter() - began > 1:
+            break
+    return runs[best.index(min(best))]
 
 
 def _multiply(calls: list[Product]) -> None:

@@ -23,7 +23,7 @@ from peers import ALL, LIBRARIES, MULTIPLIERS, NUMPY_BASED
 
 from manualnn.benchmark.cases import GRID, Case, grid
 from manualnn.benchmark.command import quoted
-from manualnn.benchmark.peers import ManualNN, Torch
+from manualnn.benchmark.peers import ManualNN, Torch, versions
 from manualnn.benchmark.processes import usable_cores
 from manualnn.benchmark.tables import (
     LIMIT,
@@ -39,13 +39,14 @@ from manualnn.benchmark.timing import compare
 from manualnn.doctor.report import examine
 
 SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")
+SMALL = ("3-2-2", "4-16-3")
 
 
 def main():
     """Measure section by section; print each as soon as it is there, and write all at the end."""
     options = read_options()
     about = examine()
-    head = about.brief()
+    head = [*about.brief(), *versions(ALL[name] for name in options.peer)]
     sys.stdout.write("\n".join(head) + "\n")
     results, lines = {}, []
     for name in options.only:
@@ -129,22 +130,25 @@ def measure(name, options):
 
 
 def steps(options):
-    """Return the grid; the quick one has float32 and Sigmoid, and ReLU for the two smallest.
+    """Return the grid; the quick one has float32 and Sigmoid.
 
-    (Of which micrograd, that has no sigmoid, can do a step in a time that one would wait for.)
+    Of the two smallest it has ReLU too, for micrograd, which has no sigmoid; and one thread alone,
+    for there is nothing in them to share.
     """
-    chosen = {"networks": options.network or GRID, "threads": options.threads}
+    networks = options.network or list(GRID)
+    full = ("Sigmoid", "ReLU") if options.full else ("Sigmoid",)
+    kinds = {"activations": options.activation or full}
     if options.full:
-        activations = options.activation or ("Sigmoid", "ReLU")
-        return grid(dtypes=("float32", "float64"), activations=activations, **chosen)
-    if options.activation:
-        return grid(activations=options.activation, **chosen)
-    small = [network for network in chosen["networks"] if network in {"3-2-2", "4-16-3"}]
-    quick = [count for count in options.threads if count == 1]
-    return [
-        *grid(**chosen),
-        *grid(networks=small, activations=("ReLU",), threads=quick),
-    ]
+        kinds["dtypes"] = ("float32", "float64")
+        return grid(networks=networks, threads=options.threads, **kinds)
+    large = [network for network in networks if network not in SMALL]
+    cases = []
+    for count in options.threads:
+        cases += grid(networks=networks if count == 1 else large, threads=[count], **kinds)
+        if count == 1 and not options.activation:
+            small = [network for network in networks if network in SMALL]
+            cases += grid(networks=small, activations=["ReLU"])
+    return cases
 
 
 def bare(options):

@@ -40,7 +40,8 @@ def ratios(rows, kind):
         axes.containers[-1].set_label("bare products" if peer == LIMIT else peer)
     axes.axhline(1, color="black", linewidth=1)
     axes.set(yscale="log", ylabel="time of a step ÷ ours")
-    axes.set_xticks(range(len(rows)), [row.case.network.replace(" ", "\n") for row in rows])
+    names = [row.case.network.replace(" ", "\n") for row in rows]
+    axes.set_xticks(range(len(rows)), names, fontsize="small")
     dtype, activation, optimizer, threads = kind
     axes.set_title(f"{dtype}, {activation}, {optimizer}, {threads} thread{'s' * (threads > 1)}")
     axes.legend(ncols=4, fontsize="small")
