@@ -21,7 +21,9 @@ class Batches:
         # The order means nothing to a step on all samples.
         self._rng = rng if self._size < len(x) else None
         if self._rng:
-            self._room = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
+            room = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
+            # The very same arrays each time: a step that is planned for them is soonest made.
+            self._rooms = {n: [a[:n] for a in room] for n in (self._size, len(x) % self._size) if n}
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         n, size = len(self._x), self._size
@@ -32,7 +34,7 @@ class Batches:
                 yield self._x[part], self._t[part]
             else:
                 chosen = order[part]
-                x, t = (room[: len(chosen)] for room in self._room)
+                x, t = self._rooms[len(chosen)]
                 # mode="clip" lets take write straight into out; the indices are in range.
                 np.take(self._x, chosen, axis=0, out=x, mode="clip")
                 np.take(self._t, chosen, axis=0, out=t, mode="clip")

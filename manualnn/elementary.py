@@ -7,20 +7,49 @@ class with methods called `exp`, `log`, `tanh`, ... as NumPy's object arrays hav
 formula is used as the textbook writes it, for nothing can overflow.
 """
 
+import contextvars
 import math
 import sys
+import threading
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Function = Callable[[Any], Any]
+Result = TypeVar("Result")
 
 OBJECT = np.dtype(object)
 """The dtype of arrays of symbols."""
+
+
+class _Quiet(threading.local):
+    """A context of each thread in which NumPy does not warn of what floating-point numbers do."""
+
+    def __init__(self) -> None:
+        self.context = contextvars.copy_context()
+        self.context.run(partial(np.seterr, all="ignore"))
+        self.entered = False
+
+
+_QUIET = _Quiet()
+
+
+def quietly(function: Callable[..., Result], *args: Any) -> Result:
+    """Return function(*args), called with NumPy's warnings off, as np.errstate would, but sooner.
+
+    To enter a context that is there costs a tenth of what an errstate does.
+    """
+    if _QUIET.entered:
+        return function(*args)
+    _QUIET.entered = True
+    try:
+        return _QUIET.context.run(function, *args)
+    finally:
+        _QUIET.entered = False
 
 
 def is_symbolic(x: Array) -> bool:

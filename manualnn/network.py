@@ -6,7 +6,7 @@ the end to the beginning:
     δ = ∂L/∂y_last;    for each layer from the last:    ∂L/∂θᵢ from δ,    then δ ← ∂L/∂yᵢ
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -17,6 +17,7 @@ from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
 from manualnn.parameters import Parameters
+from manualnn.plan import Call
 from manualnn.spec import from_spec, to_spec
 from manualnn.workspace import Buffers, Workspace
 
@@ -212,8 +213,12 @@ class Sequential:
         x = as_batch(x, x.dtype, self.in_features, self)
         rng = np.random.default_rng(seed)
         buffers = Workspace(self, as_dtype(dtype or x.dtype), *x.shape).first(len(x))
-        drawn = self.draw(rng, ({},) * len(self.layers), buffers)
-        return {f"{i}.{name}": array for i, own in enumerate(drawn) for name, array in own.items()}
+        self.draw(rng, buffers.drawn)
+        return {
+            f"{i}.{name}": array
+            for i, drawn in enumerate(buffers.drawn)
+            for name, array in drawn.items()
+        }
 
     # ------------------------------------------------------------------ backwards
 
@@ -286,28 +291,30 @@ class Sequential:
         grads = params.zeros_like()
         buffers = Workspace(self, params.dtype, *x.shape).first(len(x))
         with np.errstate(all="ignore"):
-            y = self.run_forward(arrays, x, buffers)
+            for call in self.forward_calls(arrays, x, buffers):
+                call()
+            y = buffers.y[-1] if self.layers else x
             loss.require_outputs(y)
-            value, _ = loss.forward_and_backward(y, loss.targets(t, y), out=buffers.dy[-1])
-            dx = self.run_backward(arrays, x, buffers, grads, input_grad=input_grad)
-        return (value, grads, dx) if input_grad else (value, grads)
+            value, dy = loss.forward_and_backward(y, loss.targets(t, y), out=buffers.dy[-1])
+            if dy is not buffers.dy[-1]:
+                buffers.dy[-1][...] = dy
+            for call in self.backward_calls(arrays, x, buffers, grads, input_grad=input_grad):
+                call()
+        return (value, grads, buffers.dy[0]) if input_grad else (value, grads)
 
-    def draw(
-        self, rng: "np.random.Generator", arrays: LayersArrays, buffers: Buffers
-    ) -> LayersArrays:
-        """Draw what is random in a step into the buffers; return it beside each layer's arrays."""
-        for layer, drawn in zip(self.layers, buffers.drawn, strict=True):
-            layer.sample(drawn, rng)
-        return tuple({**own, **drawn} for own, drawn in zip(arrays, buffers.drawn, strict=True))
+    def draw(self, rng: "np.random.Generator", drawn: Sequence[Mapping[str, Array]]) -> None:
+        """Draw what is random in a step into each layer's arrays."""
+        for layer, arrays in zip(self.layers, drawn, strict=True):
+            layer.sample(arrays, rng)
 
-    def run_forward(self, arrays: LayersArrays, x: Array, buffers: Buffers) -> Array:
-        """Write every layer's output into the buffers and return the last. Checks nothing."""
+    def forward_calls(self, arrays: LayersArrays, x: Array, buffers: Buffers) -> Iterator[Call]:
+        """Yield the calls of kernels that write every layer's output into the buffers."""
         y = x
         for layer, params, out in zip(self.layers, arrays, buffers.y, strict=True):
-            y = layer.forward(params, y, out=out)
-        return y
+            yield Call(layer.forward, (params, y), {"out": out})
+            y = out
 
-    def run_backward(
+    def backward_calls(
         self,
         arrays: LayersArrays,
         x: Array,
@@ -315,19 +322,19 @@ class Sequential:
         grads: Parameters,
         *,
         input_grad: bool = False,
-    ) -> Array:
-        """From ∂L/∂y in the last buffer, write ∂L/∂θ into grads; return ∂L/∂x if it is asked for.
+    ) -> Iterator[Call]:
+        """Yield the calls of kernels that, from ∂L/∂y in the last buffer, write ∂L/∂θ into grads.
 
-        Checks nothing. Without input_grad what it returns has no meaning.
+        With input_grad, ∂L/∂x into the first buffer as well.
         """
         dy = buffers.dy[-1]
         for i in reversed(range(0 if input_grad else self._first, len(self.layers))):
             layer, y_in, y_out = self.layers[i], buffers.y[i - 1] if i else x, buffers.y[i]
             if i < len(grads.layers) and grads.layers[i]:
-                layer.backward_params(arrays[i], y_in, y_out, dy, grads.layers[i])
+                yield Call(layer.backward_params, (arrays[i], y_in, y_out, dy, grads.layers[i]))
             if input_grad or i > self._first:
-                dy = layer.backward(arrays[i], y_in, y_out, dy, out=buffers.dy[i])
-        return dy
+                yield Call(layer.backward, (arrays[i], y_in, y_out, dy), {"out": buffers.dy[i]})
+                dy = buffers.dy[i]
 
     # ------------------------------------------------------------------ helpers
 

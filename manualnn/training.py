@@ -11,15 +11,16 @@ import numpy as np
 
 from manualnn.batches import Batches
 from manualnn.checks import as_batch, as_dtype, require_count, require_finite
-from manualnn.elementary import Array
+from manualnn.elementary import Array, quietly
 from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
+from manualnn.plan import Plan
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.terminal import interrupt_noted, progress_bar
-from manualnn.workspace import Workspace
+from manualnn.workspace import MAX_SIZES, Workspace
 
 __all__ = ["History", "Trainer"]
 
@@ -42,6 +43,11 @@ class History:
 
 
 Callback = Callable[["Trainer", History], bool | None]
+
+
+_NOT_FINITE = "a parameter is not finite"
+_PREPARED = {*("_arrays", "_grads", "_last_finite", "_workspace", "_plans", "_ready", "_outputs")}
+"""What `Trainer._forget` makes anew."""
 
 
 class _NotFiniteError(Exception):
@@ -111,27 +117,33 @@ class Trainer:
         root = np.random.default_rng(seed)
         self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
         self.rng = root.spawn(1)[0]
-        self._arrays = net.layer_arrays(self.params)
         self.state = rule.init(self.params)
         self.steps = 0
         self.last_loss = math.nan
-        self._grads = self.params.zeros_like()
-        self._last_finite = self.params.vector.copy()
-        self._workspace: Workspace | None = None
-        self._outputs = np.zeros((1, 1), self.params.dtype)
+        self._forget()
 
     def __repr__(self) -> str:
         """Return what is trained, and for how long it has been."""
         return f"Trainer({self.net!r}, {self.loss!r}, {self.rule!r}) after {self.steps} steps"
 
+    def _forget(self) -> None:
+        """Begin without anything that a step prepares for the next ones."""
+        self._arrays = self.net.layer_arrays(self.params)
+        self._grads = self.params.zeros_like()
+        self._last_finite: Array | None = None
+        self._workspace: Workspace | None = None
+        self._plans: dict[int, Plan] = {}
+        self._ready: tuple[Any, Any, Plan | None] = (None, None, None)
+        self._outputs = np.zeros((1, 1), self.params.dtype)
+
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle and copy what lasts; the views belong to the vector of the original."""
-        return vars(self) | {"_arrays": (), "_workspace": None, "_outputs": self._outputs[:1, :1]}
+        """Pickle and copy what lasts."""
+        return {name: value for name, value in vars(self).items() if name not in _PREPARED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Make the views of the copy's own vector."""
+        """Prepare the copy's own steps."""
         vars(self).update(state)
-        self._arrays = self.net.layer_arrays(self.params)
+        self._forget()
 
     @property
     def params(self) -> Parameters:
@@ -196,10 +208,16 @@ class Trainer:
         Raises ShapeError or DTypeError where x or t does not fit, and DivergedError where the loss
         or a parameter would no longer be finite; then the parameters stay as they were.
         """
-        x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
-        t = self._targets(t, x)
+        known_x, known_t, plan = self._ready
+        if plan is None or x is not known_x or t is not known_t or plan.loss is not self.loss:
+            batch = as_batch(x, self.params.dtype, self.net.in_features, self.net)
+            targets = self._targets(t, batch)
+            plan = self._planned(batch, targets)
+            # Of arrays that are used as they are nothing but numbers changes before the next step.
+            if batch is x and targets is t and type(self.loss).targets is Loss.targets:
+                self._ready = x, t, plan
         try:
-            return self._step(x, t)[0]
+            return self._step(plan)
         except _NotFiniteError as reason:
             raise self._diverged(reason, None, History()) from None
 
@@ -291,56 +309,97 @@ class Trainer:
             if interrupted():
                 raise KeyboardInterrupt
             try:
-                loss, share = self._step(x, t)
+                plan = self._planned(x, t)
+                loss = self._step(plan)
             except _NotFiniteError as reason:
                 history.stopped = "diverged"
                 raise self._diverged(reason, history.epochs + 1, history) from None
+            share = float(self.loss.divisor(plan.y, t))
             total += loss * share
             weight += share
         return total if self.loss.reduction == "sum" else total / (weight or 1)
 
-    def _step(self, x: Array, t: Array) -> tuple[float, float]:
-        """Forward, loss, backward, update; checks nothing but that the numbers stay finite.
-
-        Returns the loss before the step and its weight in the epoch's.
-        """
+    def _planned(self, x: Array, t: Array) -> Plan:
+        """Return what a step on this batch is."""
         n, features = x.shape
         work = self._workspace
         if work is None or n > work.capacity or features != work.in_features:
             work = self._workspace = Workspace(self.net, self.params.dtype, n, features)
-        buffers = work.first(n)
-        arrays = self._arrays
-        with np.errstate(all="ignore"):
-            if work.random:
-                arrays = self.net.draw(self.rng, arrays, buffers)
-            y = self.net.run_forward(arrays, x, buffers)
-            self.loss.require_outputs(y)
-            value, _ = self.loss.forward_and_backward(y, t, out=buffers.dy[-1])
-            loss = float(value)
-            if not math.isfinite(loss):
-                message = f"the loss is {loss}"
-                raise _NotFiniteError(message)
-            self.last_loss = loss
-            self.net.run_backward(arrays, x, buffers, self._grads)
+            self._plans.clear()
+        plan = self._plans.get(n)
+        if plan is None or plan.loss is not self.loss or plan.t.ndim != t.ndim:
+            if len(self._plans) >= MAX_SIZES:
+                self._plans.clear()
+            buffers = work.first(n)
+            arrays = tuple(
+                {**own, **drawn} for own, drawn in zip(self._arrays, buffers.drawn, strict=True)
+            )
+            with np.errstate(all="ignore"):
+                plan = Plan(
+                    self.net, self.loss, x, t, arrays=arrays, grads=self._grads, buffers=buffers
+                )
+            self._plans[n] = plan
+        elif x is not plan.x or t is not plan.t:
+            plan.bind(x, t)
+        self._ready = None, None, None
+        return plan
+
+    def _step(self, plan: Plan) -> float:
+        """Forward, loss, backward, update; checks nothing but that the numbers stay finite.
+
+        Returns the loss before the step.
+        """
+        return quietly(self._quiet_step, plan)
+
+    def _quiet_step(self, plan: Plan) -> float:
+        factor = self.rule.factor
+        plan.scale(1.0 if factor is None else factor)
+        if plan.drawn:
+            self.net.draw(self.rng, plan.drawn)
+        loss = plan.run()
+        if not math.isfinite(loss):
+            message = f"the loss is {loss}"
+            raise _NotFiniteError(message)
+        self.last_loss = loss
+        if factor is None:
             self._update()
+        else:
+            self._descend()
         self.steps += 1
-        return loss, float(self.loss.divisor(y, t))
+        return loss
+
+    def _descend(self) -> None:
+        """Let θ ← θ + g, where g is the gradient times the rule's factor."""
+        theta, g = self._params.vector, self._grads.vector
+        # If the dot product is finite, no entry is above the root of the dtype's largest number:
+        # added to a finite number it rounds to a finite one.
+        if math.isfinite(g.dot(g)):
+            np.add(theta, g, theta)
+        else:
+            moved = theta + g
+            if not np.isfinite(moved).all():
+                raise _NotFiniteError(_NOT_FINITE)
+            np.copyto(theta, moved)
+        self.state["step"] += 1
 
     def _update(self) -> None:
         """Change the parameters by the rule, or leave them as they were."""
-        np.copyto(self._last_finite, self.params.vector)
+        theta = self._params.vector
+        if self._last_finite is None:
+            self._last_finite = np.empty_like(theta)
+        np.copyto(self._last_finite, theta)
         try:
-            self.rule.update(self.params, self._grads, self.state)
+            self.rule.update(self._params, self._grads, self.state)
         except KeyboardInterrupt:
             self._undo_update()
             raise
-        if not _all_finite(self.params.vector):
+        # The dot product is finite only if every entry is, and costs a tenth of looking at each.
+        if not math.isfinite(theta.dot(theta)) and not np.isfinite(theta).all():
             self._undo_update()
-            message = "a parameter is not finite"
-            raise _NotFiniteError(message)
+            raise _NotFiniteError(_NOT_FINITE)
 
     def _undo_update(self) -> None:
-        np.copyto(self.params.vector, self._last_finite)
+        self.params.vector = self._last_finite
         # It is half changed, or not finite either: the rule starts afresh.
         self.state = self.rule.init(self.params)
 
@@ -365,8 +424,3 @@ class Trainer:
             f"weights."
         )
         return DivergedError(message, epoch=epoch, last_loss=last, history=history)
-
-
-def _all_finite(vector: Array) -> bool:
-    # The dot product is finite only if every entry is, and costs a tenth of looking at each.
-    return math.isfinite(np.dot(vector, vector)) or bool(np.isfinite(vector).all())

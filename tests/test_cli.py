@@ -202,7 +202,7 @@ def test_one_is_told_in_the_singular(tmp_path: Path) -> None:
 
 def test_the_help_says_what_each_command_does_in_a_whole_sentence() -> None:
     commands = run("--help").stdout.partition("Commands:")[2].strip().splitlines()
-    assert len(commands) == 5
+    assert len(commands) == 7
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 

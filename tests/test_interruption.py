@@ -47,11 +47,11 @@ class InterruptedLoss(MSELoss):
 class InterruptedRule(SGD):
     """Somebody presses Ctrl-C twice when half of the third update is done."""
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: Array, /) -> None:
-        SGD.rule(self, p[:5], g[:5], [v[:5] for v in kept], t, free[:, :5])
+    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: Any) -> None:
+        SGD.rule(self, p[:5], g[:5], [v[:5] for v in kept], t, [f[:5] for f in free])
         if t == 3:
             press_ctrl_c(2)
-        SGD.rule(self, p[5:], g[5:], [v[5:] for v in kept], t, free[:, 5:])
+        SGD.rule(self, p[5:], g[5:], [v[5:] for v in kept], t, [f[5:] for f in free])
 
 
 CALLS: list[int] = []

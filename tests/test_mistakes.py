@@ -29,7 +29,7 @@ SAMPLE = 1 if settings().max_examples >= settings.get_profile("ci").max_examples
 
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
 ORACLE = ("oracle/test_truth", "oracle/test_checks", "oracle/test_runner", "oracle/test_expected")
-LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory")
+LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory", "test_plan")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": (*KERNELS, "test_epochs"),

@@ -38,7 +38,7 @@ from manualnn import (
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "longdouble"])
-@pytest.mark.parametrize("rule", [SGD(lr=0.1), MOMENTUM, Adam(lr=0.1)], ids=repr)
+@pytest.mark.parametrize("rule", [SGD(lr=2**-3), MOMENTUM, Adam(lr=0.1)], ids=repr)
 def test_a_step_is_forward_backward_update(rule: Optimizer, dtype: str) -> None:
     ours = trainer(rule=rule, dtype=dtype)
     hand = ByHand(ours)
@@ -66,7 +66,7 @@ def test_batches_of_changing_size_leave_nothing_behind() -> None:
 
 
 def test_many_batch_sizes_in_turn_are_all_right() -> None:
-    ours = trainer(rule=SGD(lr=0.01))
+    ours = trainer(rule=SGD(lr=2**-7))
     hand = ByHand(ours)
     for n in (*range(1, N), *range(N, 0, -1)):
         ours.step(X[:n], T[:n])

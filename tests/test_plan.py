@@ -1,0 +1,225 @@
+"""What a step is planned to be: NumPy's calls, for whatever batch, loss and rate comes next."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from toys import CLASSES, MOMENTUM, NET, ByHand, T, X, trainer
+
+from manualnn import (
+    LAYERS,
+    SGD,
+    BCELoss,
+    CrossEntropyLoss,
+    DivergedError,
+    DomainError,
+    HuberLoss,
+    L1Loss,
+    Linear,
+    MSELoss,
+    Parameters,
+    Sequential,
+    Sigmoid,
+    Trainer,
+)
+from manualnn.engine import Engine
+from manualnn.layers import Layer
+from manualnn.oracle import check_engine
+from manualnn.plan import Plan
+from manualnn.workspace import Workspace
+
+Array = np.ndarray[Any, Any]
+
+
+def planned(net: Sequential, loss: Any, x: Array, t: Array) -> Plan:
+    params = net.init(0, x.dtype)
+    buffers = Workspace(net, x.dtype, *x.shape).first(len(x))
+    arrays, grads = net.layer_arrays(params), params.zeros_like()
+    return Plan(net, loss, x, t, arrays=arrays, grads=grads, buffers=buffers)
+
+
+@pytest.mark.parametrize("kind", ["Identity", "Sigmoid", "Tanh", "ReLU", "Softmax", "LogSoftmax"])
+def test_the_kernels_are_nothing_but_calls_of_numpy(kind: str) -> None:
+    """Else a step costs more than its calls, and no other test would see it."""
+    plan = planned(Sequential(Linear(3, 4), LAYERS[kind](), Linear(4, 2)), MSELoss(), X, T)
+    functions = {call.function for call in plan.calls}
+    assert all(isinstance(f, np.ufunc) or f in {np.dot, np.add.reduce, np.maximum.reduce}
+               for f in functions)  # fmt: skip
+
+
+def test_the_article_s_step_takes_no_more_calls_than_its_formulas() -> None:
+    """5 products, 2 sums; 2 biases, σ in 4 and its slope in 3; y − t, its square, 2/D."""
+    net = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2))
+    assert len(planned(net, MSELoss("sum"), X[:1], T[:1]).calls) <= 5 + 2 + 2 + 4 + 3 + 3 + 1
+
+
+class Trained(Engine):
+    """Planned steps as an engine: what a Trainer makes of parameters and state."""
+
+    def capabilities(self) -> dict[str, Any]:
+        claims = super().capabilities()
+        layers = {name: options for name, options in claims["layers"].items() if name != "Dropout"}
+        says = {"layers": layers, "returns": ["loss", "params", "state"], "empty_batch": False}
+        return claims | says | {"max_steps": 50}
+
+    def step(self, case: Any) -> dict[str, Any]:
+        spec = {"layers": case.layers, "loss": case.loss, "dtype": case.dtype}
+        if not case.optimizer or not len(case.x):
+            return {"skipped": "a Trainer trains, and on samples"}
+        spec["optimizer"] = case.optimizer
+        params = Sequential.from_spec(spec).load_state_dict(case.params, case.dtype)
+        ours = Trainer.from_spec(spec, params=params)
+        for name, arrays in (case.state or {}).items():
+            if name == "step":
+                ours.state[name] = arrays
+            else:
+                ours.state[name][...] = np.concatenate([arrays[key].ravel() for key in params])
+        try:
+            losses = [ours.step(case.x, case.t) for _ in range(case.steps)]
+        except DivergedError:
+            return {"skipped": "a Trainer refuses what is not finite"}
+        state = {
+            name: value if name == "step" else dict(Parameters(params.shapes, value))
+            for name, value in ours.state.items()
+        }
+        return {
+            "loss": np.array(losses[-1], case.dtype),
+            "params": dict(ours.params),
+            "state": state,
+        }
+
+
+def test_planned_steps_are_right() -> None:
+    """Judged as anybody's engine is: by a truth of more digits and a bound of roundings."""
+    report = check_engine(Trained, profile="quick")
+    assert not report.counts()["failed"], report
+    assert report.counts()["passed"] > 200
+
+
+def test_another_loss_is_what_the_next_step_makes_small() -> None:
+    ours = trainer()
+    hand = ByHand(ours)
+    for loss in (MSELoss(), L1Loss(), MSELoss("sum"), HuberLoss()):
+        ours.loss = hand.loss = loss
+        for _ in range(2):
+            assert ours.step(X, T) == hand.step(X, T)
+            assert ours.params == hand.params
+
+
+def test_another_rate_is_what_the_next_step_goes_by() -> None:
+    ours = trainer(rule=SGD(lr=0.5))
+    hand = ByHand(ours)
+    for power in (1, 5, 5, 2, 9):
+        ours.lr = 2.0**-power
+        hand.rule = ours.rule
+        assert ours.step(X, T) == hand.step(X, T)
+        assert ours.params == hand.params
+        assert ours.state == hand.state
+
+
+def test_numbers_that_change_in_the_same_arrays_are_seen() -> None:
+    ours = trainer()
+    hand = ByHand(ours)
+    x, t = X.copy(), T.copy()
+    for _ in range(4):
+        assert ours.step(x, t) == hand.step(x, t)
+        x += 1
+        t *= 2
+
+
+def test_classes_that_change_in_the_same_array_are_checked_again() -> None:
+    ours = trainer(CrossEntropyLoss())
+    classes = CLASSES.copy()
+    ours.step(X, classes)
+    classes[5] = 2
+    with pytest.raises(DomainError, match=r"t\[5\] = 2"):
+        ours.step(X, classes)
+
+
+def test_inputs_may_be_the_targets() -> None:
+    net = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 3))
+    ours = Trainer(net, MSELoss(), MOMENTUM)
+    hand = ByHand(ours)
+    for x, t in ((X, X), (X + 1, X), (X, X + 2), (X, X)):
+        assert ours.step(x, t) == hand.step(x, t)
+        assert ours.params == hand.params
+
+
+def test_an_output_outside_of_the_domain_is_refused_in_every_step() -> None:
+    ours = Trainer(Sequential(Linear(1, 1, bias=False)), BCELoss(), SGD(lr=0.0))
+    ours.params["0.weight"][...] = 0.5
+    ours.step([[1.0]], [[1.0]])
+    ours.params["0.weight"][...] = 1.5
+    with pytest.raises(DomainError):
+        ours.step([[1.0]], [[1.0]])
+
+
+@dataclass(frozen=True, slots=True)
+class Looks(Layer):
+    """A layer of somebody else's: it looks at the numbers, and returns an array of its own."""
+
+    def forward(self, _params: Any, x: Array, /, *, out: Array | None = None) -> Array:  # noqa: ARG002
+        return x * 2 if x.sum() > 0 else x * 3
+
+    def backward(
+        self,
+        _params: Any,
+        x: Array,
+        _y: Array,
+        dy: Array,
+        /,
+        *,
+        out: Array | None = None,  # noqa: ARG002
+    ) -> Array:
+        return dy * 2 if x.sum() > 0 else dy * 3
+
+
+@dataclass(frozen=True)
+class Own(MSELoss):
+    """A loss of somebody else's, which is not what it looks like either."""
+
+    def forward_and_backward(
+        self,
+        y: Array,
+        t: Array,
+        /,
+        *,
+        out: Array | None = None,  # noqa: ARG002
+    ) -> tuple[Any, Array]:
+        factor = 3 if y.max() > 1 else 1
+        return factor * self.forward(y, t), factor * self.backward(y, t)
+
+
+@pytest.mark.parametrize("rule", [SGD(lr=2**-4), MOMENTUM], ids=repr)
+def test_kernels_of_others_are_called_in_every_step(rule: SGD) -> None:
+    net = Sequential(Linear(3, 4), Looks(), *NET.layers[1:])
+    ours = Trainer(net, Own(), rule)
+    hand = ByHand(ours)
+    for sign in (1, -1, 1):
+        for _ in range(3):
+            assert ours.step(sign * X, T) == hand.step(sign * X, T)
+            assert ours.params == hand.params
+
+
+@dataclass(frozen=True)
+class Half(SGD):
+    """A rule of somebody else's: half a step."""
+
+    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:  # noqa: ARG002
+        p -= self.lr / 2 * g
+
+
+def test_a_rule_of_others_is_followed() -> None:
+    ours = trainer(rule=Half(lr=0.1))
+    hand = ByHand(ours)
+    for _ in range(3):
+        ours.step(X, T)
+        hand.step(X, T)
+    assert ours.params == hand.params
+
+
+def test_warnings_are_as_they_were_after_a_step() -> None:
+    before = np.geterr()
+    trainer().step(X, T)
+    assert np.geterr() == before
