@@ -1,7 +1,7 @@
 """How fast manualnn is, beside its bare matrix products and beside other libraries.
 
     tox -e bench                                      a few minutes; numbers into build/bench
-    tox -e bench -- --full --out DIR                  the whole grid: half an hour or more
+    tox -e bench -- --full --out DIR                  the whole grid, with more turns
     tox -e bench -- --only steps --network 3-2-2 --peer manualnn --peer torch
     tox -e bench -- --only steps --threads one --activation Sigmoid --markdown README.md
 
