@@ -21,8 +21,8 @@ from manualnn.benchmark.processes import environment, python
 
 SIZE = 1024
 """Rows and columns of the matrices."""
-REPEATS = 5
-SECONDS = 0.15
+REPEATS = 10
+SECONDS = 0.3
 """Repeats stop after so long, at least one being done."""
 LIMIT = 60.0
 """Seconds for a process."""
