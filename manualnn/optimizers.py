@@ -39,7 +39,7 @@ State = dict[str, Any]
 """{"step": updates done, name: vector of shape (P,), …}; the names are torch's."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Optimizer(Description):
     """Base of every rule.
 
@@ -188,7 +188,7 @@ def _scratch(vectors: int, size: int, like: Array) -> list[Array]:
     return room
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class SGD(Optimizer):
     """Gradient descent, with momentum or without.
 
@@ -254,7 +254,7 @@ def _average_square(average: Array, g: Array, beta: Any, free: Array, number: Nu
     np.add(average, free, average)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class RMSprop(Optimizer):
     """Gradient descent with each entry divided by a running root mean square (Hinton 2012).
 
@@ -312,7 +312,7 @@ class RMSprop(Optimizer):
         np.subtract(p, np.multiply(step, number(self.lr), free[1]), p)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Adagrad(Optimizer):
     """Gradient descent with each entry divided by the root of its squares so far (Duchi 2011).
 
@@ -357,7 +357,7 @@ class Adagrad(Optimizer):
         np.subtract(p, root, p)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, Algorithm 1).
 
@@ -402,7 +402,7 @@ class Adam(Optimizer):
         np.subtract(p, root, p)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
 

@@ -15,12 +15,14 @@ from manualnn import (
     CrossEntropyLoss,
     Dropout,
     DTypeError,
+    Layer,
     LeakyReLU,
     Linear,
     MSELoss,
     Sequential,
     Sigmoid,
     SpecError,
+    Tanh,
     Trainer,
 )
 from manualnn.spec import from_spec, to_spec
@@ -206,3 +208,24 @@ def test_a_numpy_scalar_as_an_option_is_the_python_number(number: Any) -> None:
 def test_a_misspelt_dtype_is_noticed() -> None:
     with pytest.raises(SpecError, match="no part 'dtpye'"):
         Trainer.from_spec({**RUN, "dtpye": "float32"})
+
+
+def test_descriptions_are_the_same_if_type_and_options_are() -> None:
+    assert SGD(lr=0.5) == SGD(lr=0.5)
+    assert hash(SGD(lr=0.5)) == hash(SGD(lr=0.5))
+    assert SGD(lr=0.5) != SGD(lr=0.25)
+    assert Tanh() != Sigmoid()
+    assert Tanh() != "Tanh()"
+    assert repr(Tanh()) == "Tanh()"
+    assert repr(SGD(lr=0.5)).startswith("SGD(lr=0.5, momentum=0.0, ")
+
+
+def test_a_layer_that_is_no_dataclass_is_like_no_other() -> None:
+    class Own(Layer):
+        pass
+
+    one, other = Own(), Own()
+    assert one == one  # noqa: PLR0124 - that is the question
+    assert one != other
+    assert len({one, other}) == 2
+    assert repr(one).startswith("Own(")

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Identity(Layer):
     """The input, unchanged.
 
@@ -64,7 +64,7 @@ class Identity(Layer):
         return np.positive(da, out=out)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Sigmoid(Layer):
     """Logistic function, from 0 to 1.
 
@@ -92,7 +92,7 @@ class Sigmoid(Layer):
         return np.multiply(dz, da, out=dz)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Tanh(Layer):
     """Hyperbolic tangent, from −1 to 1.
 
@@ -120,7 +120,7 @@ class Tanh(Layer):
         return np.multiply(dz, da, out=dz)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class ReLU(Layer):
     """Rectifier.
 
@@ -145,7 +145,7 @@ class ReLU(Layer):
         return np.multiply(dz, da, out=dz)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class LeakyReLU(Layer):
     """Rectifier that lets a small part of what is negative through.
 
@@ -173,7 +173,7 @@ class LeakyReLU(Layer):
         return np.positive(where(greater(z, 0), da, da * self.negative_slope), out=out)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Softplus(Layer):
     """Smooth rectifier.
 
@@ -219,7 +219,7 @@ def _require_features(layer: "Softmax | LogSoftmax") -> None:
         raise SpecError(message)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Softmax(Layer):
     """Probabilities from scores: positive, and every row adds up to 1.
 
@@ -253,7 +253,7 @@ class Softmax(Layer):
         return np.multiply(dz, a, out=dz)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class LogSoftmax(Layer):
     """Logarithms of probabilities, from scores.
 

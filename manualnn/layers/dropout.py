@@ -13,7 +13,7 @@ from manualnn.spec import require
 __all__ = ["Dropout"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Dropout(Layer):
     """In training, zeroes each entry with probability p and scales the others up by 1/(1−p).
 

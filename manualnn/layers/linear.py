@@ -15,7 +15,7 @@ from manualnn.spec import require_positive_integer
 __all__ = ["Linear"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Linear(Layer):
     """Affine map of every row.
 

@@ -26,7 +26,7 @@ from manualnn.spec import Description, require
 REDUCTIONS = ("mean", "sum", "batchmean")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class Loss(Description):
     """Base of every loss: y and t of the same shape (N, K)."""
 

@@ -38,7 +38,7 @@ def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array |
     return factors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class BCELoss(Loss):
     """Binary cross-entropy of probabilities, each output a class of its own.
 
@@ -90,7 +90,7 @@ class BCELoss(Loss):
         return np.positive(y)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class BCEWithLogitsLoss(Loss):
     """Binary cross-entropy of σ(y), each output a class of its own, accurate for any y.
 
@@ -130,7 +130,7 @@ class BCEWithLogitsLoss(Loss):
         return sigmoid(y)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class CrossEntropyLoss(Loss):
     """Cross-entropy of softmax(y): one class of K for each sample.
 

@@ -12,7 +12,7 @@ from manualnn.spec import require
 __all__ = ["HuberLoss", "L1Loss", "MSELoss"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class MSELoss(Loss):
     """Squared error.
 
@@ -40,7 +40,7 @@ class MSELoss(Loss):
         return value, np.multiply(dy, self.share(y, t, 2), out=dy)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class L1Loss(Loss):
     """Absolute error.
 
@@ -62,7 +62,7 @@ class L1Loss(Loss):
         return np.multiply(dy, self.share(y, t), out=dy)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class HuberLoss(Loss):
     """Squared error for small errors, absolute error for large ones.
 
