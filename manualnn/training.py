@@ -11,7 +11,7 @@ import numpy as np
 
 from manualnn.batches import Batches
 from manualnn.checks import as_batch, as_dtype, require_count, require_finite
-from manualnn.elementary import Array, quietly
+from manualnn.elementary import Array, quiet_context
 from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
@@ -46,7 +46,19 @@ Callback = Callable[["Trainer", History], bool | None]
 
 
 _NOT_FINITE = "a parameter is not finite"
-_PREPARED = {*("_arrays", "_grads", "_last_finite", "_workspace", "_plans", "_ready", "_outputs")}
+_PREPARED = {
+    *(
+        "_arrays",
+        "_grads",
+        "_last_finite",
+        "_workspace",
+        "_plans",
+        "_ready",
+        "_outputs",
+        "_quiet",
+        "_descent",
+    )
+}
 """What `Trainer._forget` makes anew."""
 
 
@@ -135,6 +147,8 @@ class Trainer:
         self._plans: dict[int, Plan] = {}
         self._ready: tuple[Any, Any, Plan | None] = (None, None, None)
         self._outputs = np.zeros((1, 1), self.params.dtype)
+        self._quiet = quiet_context()
+        self._descent = self._params.vector, self._grads.vector
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy what lasts."""
@@ -349,7 +363,7 @@ class Trainer:
 
         Returns the loss before the step.
         """
-        return quietly(self._quiet_step, plan)
+        return self._quiet.run(self._quiet_step, plan)
 
     def _quiet_step(self, plan: Plan) -> float:
         factor = self.rule.factor
@@ -370,7 +384,7 @@ class Trainer:
 
     def _descend(self) -> None:
         """Let θ ← θ + g, where g is the gradient times the rule's factor."""
-        theta, g = self._params.vector, self._grads.vector
+        theta, g = self._descent
         # If the dot product is finite, no entry is above the root of the dtype's largest number:
         # added to a finite number it rounds to a finite one.
         if math.isfinite(g.dot(g)):
