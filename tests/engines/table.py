@@ -26,8 +26,6 @@ from manualnn.oracle.report_json import from_json
 HERE = Path(__file__).parent
 IN_PYTHON = ("torch", "jax", "sklearn", "autograd", "mygrad", "micrograd", "tinygrad")
 ENGINES = ("manualnn", *IN_PYTHON, "c", "javascript")
-SLOW = {"jax", "tinygrad"}
-"""They compile or interpret every new shape, 0.1 to 1 s each: judged where they are asked for."""
 AT_ONCE = 2
 """Engines that are judged at the same time, each with one thread."""
 
@@ -36,7 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("profile", nargs="?", default="quick", choices=["quick", "ci", "nightly"])
     parser.add_argument(
-        "--engine", action="append", choices=ENGINES, help="repeatable; all but the slow if none"
+        "--engine", action="append", choices=ENGINES, help="repeatable; all of them if none"
     )
     parser.add_argument(
         "--markdown", type=Path, help="write the table there, in place of printing it"
@@ -44,7 +42,7 @@ def main() -> int:
     parser.add_argument("--brief", action="store_true", help="groups of features alone")
     parser.add_argument("--reports", type=Path, help="keep every engine's report as JSON there")
     options = parser.parse_args()
-    names = options.engine or [name for name in ENGINES if name not in SLOW]
+    names = options.engine or ENGINES
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         reports = options.reports or scratch
