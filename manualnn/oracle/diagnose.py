@@ -29,6 +29,7 @@ from manualnn.oracle.hypotheses import surviving
 from manualnn.oracle.observations import Observation, observed
 from manualnn.oracle.ratios import precision, related, told
 from manualnn.oracle.scopes import scope_of
+from manualnn.oracle.trial import same
 from manualnn.oracle.variations import admitted, far, near
 
 UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
@@ -125,7 +126,7 @@ def _steady(bench: Bench, seen: Observation) -> bool:
         again = observed(bench, seen.calls)
         if again is None or again.got.keys() != seen.got.keys():
             return False
-        if any(a.tobytes() != again.got[name].tobytes() for name, a in seen.got.items()):
+        if not all(same(a, again.got[name]) for name, a in seen.got.items()):
             return False
     return True
 

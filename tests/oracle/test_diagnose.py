@@ -170,6 +170,21 @@ def test_numbers_that_change_from_call_to_call_are_not_explained():
     assert "has not one answer" in diagnosis.scope
 
 
+def test_not_a_number_is_the_same_answer_whatever_its_bits():
+    class Undecided(type(Toy()())):
+        calls = 0
+
+        def step(self, case):
+            Undecided.calls += 1
+            sign = 1 if Undecided.calls % 2 else -1
+            return {**super().step(case), "loss": np.copysign(np.nan, sign)}
+
+    with connect(Undecided) as bench:
+        diagnosis = diagnose(bench, Finding("shapes:loss", case(), (case(),)))
+    assert diagnosis.first == "loss"
+    assert "has not one answer" not in diagnosis.scope
+
+
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, MemoryError])
 def test_an_engine_that_fails_while_it_is_diagnosed_does_not_end_the_run(error):
     class Fails(type(Toy()())):
