@@ -57,7 +57,6 @@ class Workspace:
             }
             for layer, width in zip(net.layers, self._widths, strict=False)
         ]
-        self.random = any(self._drawn)
         self._views: dict[int, Buffers] = {}
 
     def first(self, n: int) -> Buffers:

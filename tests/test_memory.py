@@ -31,9 +31,9 @@ from manualnn import (
 )
 
 IN, WIDTH, OUT = 16, 64, 8
-SMALL = 8192 * 8 + 4096
-"""Bytes, for a step in float64: nothing of a size that a network or a batch gives, and objects of
-Python's."""
+SMALL = 8192 * (8 + 1) + 4096
+"""Bytes, for a step in float64: nothing of a size that a network or a batch gives, but the buffers
+in which NumPy turns truth values into numbers (older releases keep both), and Python's objects."""
 
 ELEMENTWISE = [kind for name, kind in LAYERS.items() if name != "Linear"]
 

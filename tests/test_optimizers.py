@@ -24,7 +24,9 @@ from manualnn import (
     RMSprop,
     ShapeError,
     SpecError,
+    optimizers,
 )
+from manualnn.optimizers import BLOCK, THREADED, usable_threads
 
 SHAPES = {"0.weight": (3, 2), "0.bias": (3,)}
 RNG = np.random.default_rng(11)
@@ -180,7 +182,7 @@ def test_the_gradient_is_not_changed(rule: Optimizer) -> None:
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_blocks_do_not_show(rule: Optimizer) -> None:
     """A vector of many blocks, the last of them smaller, moves as its entries do alone."""
-    size = 3 * 8192 + 17
+    size = 3 * BLOCK + 17
     many = {"0.bias": (size,)}
     tiled = Parameters(many, np.resize(START, size))
     state = rule.init(tiled)
@@ -188,6 +190,36 @@ def test_blocks_do_not_show(rule: Optimizer) -> None:
         rule.update(tiled, Parameters(many, np.resize(g, size)), state)
     params, _ = run(rule, GRADIENTS[:3])
     assert np.array_equal(tiled.vector, np.resize(params.vector, size))
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_threads_do_not_show(
+    rule: Optimizer, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a share of the vector, and the entries of all move once in a step."""
+    many = {"0.bias": (THREADED + 17,)}
+    g = Parameters(many, np.resize(GRADIENTS[0], THREADED + 17))
+    found = []
+    for count in (1, threads):
+        monkeypatch.setattr(optimizers, "usable_threads", lambda count=count: count)
+        params = Parameters(many, np.resize(START, THREADED + 17))
+        state = rule.init(params)
+        rule.update(params, g, state)
+        found.append((params.vector, *(state[name] for name in rule.vectors())))
+    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
+    assert not np.array_equal(found[1][0], np.resize(START, THREADED + 17))
+
+
+@pytest.mark.parametrize(("wanted", "threads"), [("1", 1), ("", 2), ("0", 2), ("9", 2), ("no", 2)])
+def test_there_are_as_many_threads_as_the_blas_may_use(
+    wanted: str, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3}, raising=False)
+    assert usable_threads.__wrapped__() == threads
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
