@@ -285,8 +285,9 @@ def sum_of_squares(x: Array, /) -> Any:
         return np.dot(x, x)
     blocks = x[:whole].reshape(-1, 1, BLOCK)
     total = np.add.reduce(np.matmul(blocks, blocks.transpose(0, 2, 1)), axis=None)
-    rest = x[whole:]
-    return total + np.dot(rest, rest)
+    if whole < len(x):
+        total = total + np.dot(x[whole:], x[whole:])
+    return total
 
 
 @lru_cache(maxsize=8)

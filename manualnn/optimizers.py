@@ -12,12 +12,11 @@ The learning rate may change between steps: take `dataclasses.replace(rule, lr=0
 state.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -30,18 +29,22 @@ __all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSpro
 
 BLOCK = 32_768
 """Entries that a rule works on at a time: few enough to stay in the cache from one of its lines to
-the next, and many enough for what a call costs to vanish."""
-THREADED = 8 * BLOCK
-"""Parameters from which on more than one thread is worth its start."""
+the next, and many enough for what a call costs to vanish.
+
+Always in one thread: the BLAS's own threads go on spinning for a while after each matrix product,
+and with one of ours on the same core an update takes no less time, or more."""
 
 Number = Callable[[Any], Any]
+Arrays = list[Array]
+Rates = tuple[Any, ...]
+"""Numbers, or arrays of one without dimensions."""
 State = dict[str, Any]
 """{"step": updates done, name: vector of shape (P,), …}; the names are torch's."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Optimizer(Description):
-    """Base of every rule.
+    """Base of every rule; one of your own has `rates`, `rule` and, if it remembers any, `vectors`.
 
     Before the rule, in this order: g ← −g if maximize; g ← g + weight_decay θ.
     """
@@ -59,7 +62,7 @@ class Optimizer(Description):
 
     @property
     def factor(self) -> float | None:
-        """The number c if the rule is θ ← θ + c g and remembers nothing, else None."""
+        """The number c if the rule is θ ← θ − c g and remembers nothing, else None."""
         return None
 
     def vectors(self) -> tuple[str, ...]:
@@ -70,11 +73,20 @@ class Optimizer(Description):
         """Return the state before the first step: every vector zero."""
         return {"step": 0} | {name: np.zeros_like(params.vector) for name in self.vectors()}
 
+    @final
     def update(self, params: Parameters, grads: Parameters, state: State) -> None:
         """Do one step: θ and the state change in place, the gradient does not.
 
         Raises ShapeError if the three do not belong together.
         """
+        self._go(params, grads, state, moves=True)
+
+    @final
+    def change(self, params: Parameters, grads: Parameters, state: State) -> None:
+        """Do one step of the state; what it takes from θ takes the gradient's place, θ stays."""
+        self._go(params, grads, state, moves=False)
+
+    def _go(self, params: Parameters, grads: Parameters, state: State, *, moves: bool) -> None:
         theta = params.vector
         vectors: list[Any] = [theta, grads.vector, *map(state.get, self.vectors())]
         for v in vectors:
@@ -82,41 +94,47 @@ class Optimizer(Description):
                 raise ShapeError(self._misfit(theta, grads.vector, state))
         state["step"] += 1
         rule = self._in_longdouble() if theta.dtype.char == "g" else self
-        threads = usable_threads() if theta.size >= THREADED else 1
+
+        def go() -> None:
+            rates = rule.rates(state["step"])
+            if not is_symbolic(theta):
+                rates = tuple(np.array(rate, theta.dtype) for rate in rates)
+            free = _scratch(rule.scratch, min(theta.size, BLOCK), theta)
+            rule.pass_over(vectors, rates, free, moves=moves)
+
         if is_symbolic(theta):  # which may have contexts of their own
             with np.errstate(all="ignore"):
-                rule.pass_over(vectors, state["step"])
-            return
-        if threads == 1:
-            quietly(rule.pass_over, vectors, state["step"])
-            return
-        from concurrent.futures import ThreadPoolExecutor
+                go()
+        else:
+            quietly(go)
 
-        share = -(-theta.size // threads)
-        parts = [slice(start, start + share) for start in range(0, theta.size, share)]
-        with ThreadPoolExecutor(threads) as pool:  # which waits for all, whatever happens
-            done = [
-                pool.submit(quietly, rule.pass_over, [v[part] for v in vectors], state["step"])
-                for part in parts
-            ]
-        for part_done in done:
-            part_done.result()
+    def pass_over(self, vectors: Arrays, rates: Rates, free: Arrays, *, moves: bool) -> None:
+        """Go through θ, the gradient and what is kept, block by block.
 
-    def pass_over(self, vectors: list[Array], t: int) -> None:
-        """Go through θ, the gradient and what is kept, block by block, in step t."""
+        What is taken from θ is taken, or takes the gradient's place.
+        """
         size = vectors[0].size
-        free = _scratch(self.scratch, min(size, BLOCK), vectors[0])
         for start in range(0, size, BLOCK):
             if size > BLOCK:
                 p, g, *kept = [v[start : start + BLOCK] for v in vectors]
             else:
                 p, g, *kept = vectors
-            temporary = free if p.size == free[0].size else [f[: p.size] for f in free]
-            g = self.gradient(p, g, temporary)
-            self.rule(p, g, kept, t, temporary)
+            own = free if p.size == free[0].size else [f[: p.size] for f in free]
+            if not moves:
+                own = [g, *own[1:]]
+            self.rule(p, self.gradient(p, g, own), kept, rates, own)
+            if moves:
+                np.subtract(p, own[0], p)
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:
-        """Change p and what is kept, in step t = 1, 2, …; free[0] may hold g, the rest is free."""
+    def rates(self, t: Any) -> Rates:
+        """Return what depends on lr or on the step, t = 1, 2, …, as numbers that `rule` takes."""
+        raise NotImplementedError
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        """Write to free[0], which may be g, what is taken from p; change what is kept.
+
+        The others of `free` are for anything.
+        """
         raise NotImplementedError
 
     def _misfit(self, theta: Array, g: Array, state: State) -> str:
@@ -135,7 +153,7 @@ class Optimizer(Description):
         } | {n: np.longdouble(v) for n, v in options.items() if isinstance(v, float)}
         return replace(self, **wide)
 
-    def gradient(self, p: Array, g: Array, free: list[Array]) -> Array:
+    def gradient(self, p: Array, g: Array, free: Arrays) -> Array:
         """Return the gradient that the rule goes by, which may stand in free[0]."""
         if getattr(self, "maximize", False):
             g = np.negative(g, free[0])
@@ -163,24 +181,14 @@ def numbers_of(dtype: str) -> Number:
     return number
 
 
-@cache
-def usable_threads() -> int:
-    """Return how many threads an update may use: as many as NumPy's BLAS does."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        if (wanted := os.environ.get(variable, "")).isdecimal() and int(wanted):
-            return min(int(wanted), cores or 1)
-    return cores or 1
-
-
 _kept = threading.local()
 
 
-def _scratch(vectors: int, size: int, like: Array) -> list[Array]:
+def _scratch(vectors: int, size: int, like: Array) -> Arrays:
     """Return so many vectors to write to, which this thread keeps for its next update."""
     if is_symbolic(like):
         return list(np.empty((vectors, size), object))
-    rooms: dict[Any, list[Array]] = vars(_kept).setdefault("rooms", {})
+    rooms: dict[Any, Arrays] = vars(_kept).setdefault("rooms", {})
     room = rooms.get((vectors, size, like.dtype))
     if room is None:
         rooms.clear()
@@ -218,25 +226,28 @@ class SGD(Optimizer):
     def factor(self) -> float | None:
         if self.momentum or self.weight_decay or type(self) is not SGD:
             return None
-        return self.lr if self.maximize else -self.lr
+        return -self.lr if self.maximize else self.lr
 
     def vectors(self) -> tuple[str, ...]:
         return ("momentum_buffer",) if self.momentum else ()
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:
-        number = numbers_of(p.dtype.char)
+    def rates(self, t: Any) -> Rates:
+        if not self.momentum:
+            return (self.lr,)
+        return self.lr, *((0, 1) if t == 1 else (self.momentum, 1 - self.dampening))
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        rate, *of_buffer = rates
         if self.momentum:
-            (b,) = kept
-            if t == 1:
-                b[...] = g
-            else:
-                np.multiply(b, number(self.momentum), b)
-                np.add(b, np.multiply(g, number(1 - self.dampening), free[1]), b)
+            (b,), (memory, share) = kept, of_buffer
+            np.multiply(b, memory, b)
+            np.add(b, np.multiply(g, share, free[1]), b)
             if self.nesterov:
-                g = np.add(g, np.multiply(b, number(self.momentum), free[1]), free[1])
+                momentum = numbers_of(p.dtype.char)(self.momentum)
+                g = np.add(g, np.multiply(b, momentum, free[1]), free[1])
             else:
                 g = b
-        np.subtract(p, np.multiply(g, number(self.lr), free[1]), p)
+        np.multiply(g, rate, free[0])
 
 
 def _average(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
@@ -291,7 +302,11 @@ class RMSprop(Optimizer):
             names.append("momentum_buffer")
         return tuple(names)
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:
+    def rates(self, t: Any) -> Rates:
+        return (self.lr,)
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        (rate,) = rates
         number = numbers_of(p.dtype.char)
         average = dict(zip(self.vectors(), kept, strict=True))
         v = average["square_avg"]
@@ -309,7 +324,7 @@ class RMSprop(Optimizer):
             b = average["momentum_buffer"]
             np.multiply(b, number(self.momentum), b)
             step = np.add(b, step, b)
-        np.subtract(p, np.multiply(step, number(self.lr), free[1]), p)
+        np.multiply(step, rate, free[0])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -344,17 +359,18 @@ class Adagrad(Optimizer):
         state["sum"][...] = self.initial_accumulator_value
         return state
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:
-        (s,) = kept
+    def rates(self, t: Any) -> Rates:
+        return (self.lr / (1 + (t - 1) * self.lr_decay),)
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        (s,), (rate,) = kept, rates
         number = numbers_of(p.dtype.char)
         root = free[1]
         np.add(s, np.multiply(g, g, root), s)
         sqrt(s, out=root)
         np.add(root, number(self.eps), root)
         np.divide(g, root, root)
-        rate = self.lr / (1 + (t - 1) * self.lr_decay)
-        np.multiply(root, np.asarray(rate, p.dtype), root)
-        np.subtract(p, root, p)
+        np.multiply(root, rate, free[0])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -364,7 +380,7 @@ class Adam(Optimizer):
     m ← β₁ m + (1 − β₁) g               m̂ = m / (1 − β₁ᵗ)
     v ← β₂ v + (1 − β₂) g²              v̂ = v / (1 − β₂ᵗ)
     u ← max(u, v);  v̂ = u / (1 − β₂ᵗ)   amsgrad (Reddi et al. 2018), corrected after the maximum
-    θ ← θ − lr m̂ / (√v̂ + ε)
+    θ ← θ − lr m̂ / (√v̂ + ε)             computed as (lr √c₂ / c₁) m / (√v + ε √c₂), cᵢ = 1 − βᵢᵗ
 
     β₁, β₂ are betas, ε is eps. ε stands outside the root, as in torch.optim.Adam; Keras and optax
     offer it inside.
@@ -386,8 +402,15 @@ class Adam(Optimizer):
         names = ("exp_avg", "exp_avg_sq")
         return (*names, "max_exp_avg_sq") if self.amsgrad else names
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:
+    def rates(self, t: Any) -> Rates:
+        """Return lr √c₂ / c₁ and ε √c₂, where cᵢ = 1 − βᵢᵗ."""
+        beta1, beta2 = self.betas
+        root = sqrt_of_number(1 - beta2**t)
+        return self.lr * root / (1 - beta1**t), self.eps * root
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
         m, v = kept[:2]
+        rate, eps = rates[:2]
         number = numbers_of(p.dtype.char)
         beta1, beta2 = self.betas
         _average(m, g, beta1, free[1], number)
@@ -395,18 +418,16 @@ class Adam(Optimizer):
         if self.amsgrad:
             v = maximum(kept[2], v, out=kept[2])
         root = sqrt(v, out=free[1])
-        np.divide(root, np.asarray(sqrt_of_number(1 - beta2**t), p.dtype), root)
-        np.add(root, number(self.eps), root)
+        np.add(root, eps, root)
         np.divide(m, root, root)
-        np.multiply(root, np.asarray(self.lr / (1 - beta1**t), p.dtype), root)
-        np.subtract(p, root, p)
+        np.multiply(root, rate, free[0])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
 
-    θ ← θ − lr λ θ                      λ = weight_decay, before the step of Adam
+    θ ← θ − lr λ θ                      λ = weight_decay, with the θ before the step of Adam
 
     The decay is multiplied by lr, as in torch.optim.AdamW; the paper's own factor η is not there.
     State: as Adam.
@@ -414,13 +435,15 @@ class AdamW(Adam):
 
     weight_decay: float = 1e-2
 
-    def gradient(self, p: Array, g: Array, free: list[Array]) -> Array:
+    def gradient(self, p: Array, g: Array, free: Arrays) -> Array:
         return np.negative(g, free[0]) if self.maximize else g
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:
-        number = numbers_of(p.dtype.char)
-        np.multiply(p, number(1 - self.lr * self.weight_decay), p)
-        Adam.rule(self, p, g, kept, t, free)
+    def rates(self, t: Any) -> Rates:
+        return *Adam.rates(self, t), self.lr * self.weight_decay
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        Adam.rule(self, p, g, kept, rates, free)
+        np.add(free[0], np.multiply(p, rates[2], free[1]), free[0])
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

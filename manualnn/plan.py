@@ -2,7 +2,11 @@
 
     plan = Plan(net, loss, x, t, arrays=…, grads=…, buffers=…)
     plan.bind(x, t)         another batch of the same size
-    value = plan.run()      the loss; ∂L/∂θ, times `factor`, stands in grads
+    plan.follow(rule)       another rule, or learning rate
+    value = plan.run()      the loss; ∂L/∂θ, times the rule's factor, stands in grads
+
+    plan = ChangePlan(rule, params, grads, state)
+    plan.run()              what the rule takes from θ stands in grads
 
 Below some fifty units a layer a step costs what its calls cost, and more than half of that is
 Python: which layer is next, has it a bias, is this 1 a number. The answers are the same in every
@@ -16,14 +20,16 @@ entries), and a kernel from outside of this package, is kept as what it is: one 
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from manualnn.elementary import Array
+from manualnn.layers import Linear
 from manualnn.losses import Loss
+from manualnn.optimizers import BLOCK, Optimizer, State
 from manualnn.workspace import Buffers
 
 if TYPE_CHECKING:
@@ -67,6 +73,10 @@ class Plan:
         The outputs.
     calls : list of Call
         What it consists of.
+    rule : Optimizer, or None
+        What it follows.
+    descends : bool
+        Whether the gradient, as it stands, is what the rule takes from θ.
     drawn : tuple of mapping, or ()
         The arrays to draw anew before each run, for each layer; () if there are none.
 
@@ -85,9 +95,12 @@ class Plan:
     ) -> None:
         self.loss = loss
         self.drawn = buffers.drawn if any(buffers.drawn) else ()
+        self.rule: Optimizer | None = None
         self.x, self.t = x, t
         # A view each, for one array may be both.
         self._x, self._t = x, t = x.view(), t.view()
+        if len(x) == 1:
+            buffers = buffers._replace(dy=_dy_of_one(net, buffers.dy, grads))
         self.y, dy = buffers.y[-1] if buffers.y else x, buffers.dy[-1]
         self._value = np.zeros((), dy.dtype)
         calls: list[Call] = []
@@ -97,23 +110,23 @@ class Plan:
             calls.append(Call(loss.require_outputs, (self.y,)))
         calls += self._noted(Call(loss.forward_and_backward, (self.y, t), {"out": dy}))
         self._scale, self._share = _scale(calls, dy)
-        self._factor = 1.0
+        self.descends = False
         for call in net.backward_calls(arrays, x, buffers, grads):
             calls += self._noted(call)
-        self.calls = calls
+        self.calls = calls = [call for call in calls if not _is_there(call)]
         self._ready = [call.ready() for call in calls]
         self._reading = [
             i for i, call in enumerate(calls) if any(a is x or a is t for a in call.args)
         ]
 
-    def scale(self, factor: float) -> None:
-        """Have every gradient multiplied by that, 1 at first.
+    def follow(self, rule: Optimizer) -> None:
+        """Have every gradient multiplied by the rule's factor, if it has one.
 
         The backward pass is linear in ∂L/∂y, so that it is done there: for K numbers a sample.
         """
-        if factor != self._factor:
-            self._factor = factor
-            self._scale[()] = self._share * factor
+        self.rule = rule
+        self.descends = rule.factor is not None
+        self._scale[()] = self._share * rule.factor if self.descends else self._share
 
     def bind(self, x: Array, t: Array) -> None:
         """Take another batch of the same size."""
@@ -137,9 +150,9 @@ class Plan:
 
         They are done on the way.
         """
-        owner = type(call.function.__self__)  # type: ignore[attr-defined]
-        loss = issubclass(owner, Loss)
-        if owner.__module__.partition(".")[0] == __package__:
+        owner = call.function.__self__  # type: ignore[attr-defined]
+        loss = isinstance(owner, Loss)
+        if ours(owner):
             notes = _Notes(self._x, self._t)
             try:
                 result = call.function(
@@ -161,6 +174,82 @@ class Plan:
         self._value[...], dy = forward_and_backward(y, t, out=out)
         if dy is not out:
             out[...] = dy
+
+
+class ChangePlan:
+    """What a rule makes of the gradient, for vectors that stay the same.
+
+    The rule has to be ours; that the vectors belong together has been seen before.
+    """
+
+    def __init__(
+        self, rule: Optimizer, params: "Parameters", grads: "Parameters", state: State
+    ) -> None:
+        self._rule = rule
+        self._state = state
+        self._names = rule.vectors()
+        self._vectors = [params.vector, grads.vector, *(state[name] for name in self._names)]
+        size = min(params.vector.size, BLOCK)
+        self._free = list(np.empty((rule.scratch, size), params.dtype))
+        self._rates = [np.zeros((), params.dtype) for _ in rule.rates(1)]
+        self._ready: list[Callable[[], Any]] = []
+
+    def fits(self, rule: Optimizer, state: State) -> bool:
+        """Whether this is still what the rule does; its learning rate may be another."""
+        if state is not self._state:
+            return False
+        for name, vector in zip(self._names, self._vectors[2:], strict=True):
+            if state.get(name) is not vector:
+                return False
+        if rule is not self._rule:
+            if replace(rule, lr=self._rule.lr) != self._rule:
+                return False
+            self._rule = rule
+        return True
+
+    def run(self) -> None:
+        """Do one step of the state, and turn the gradient into what is taken from θ."""
+        self._state["step"] += 1
+        for array, rate in zip(self._rates, self._rule.rates(self._state["step"]), strict=True):
+            array[()] = rate
+        if not self._ready:
+            self._ready = [call.ready() for call in self._noted()]
+            return
+        for call in self._ready:
+            call()
+
+    def _noted(self) -> list[Call]:
+        """Do it, and return the calls to NumPy that it took."""
+        notes = _Notes()
+        vectors, rates, free = (
+            [notes.watch(array) for array in arrays]
+            for arrays in (self._vectors, self._rates, self._free)
+        )
+        self._rule.pass_over(vectors, tuple(rates), free, moves=False)
+        return notes.calls
+
+
+def ours(thing: object) -> bool:
+    """Whether the kernels of a layer, loss or rule are this package's own."""
+    return type(thing).__module__.partition(".")[0] == __package__
+
+
+def _dy_of_one(net: "Sequential", dy: list[Array], grads: "Parameters") -> list[Array]:
+    """Return the buffers for one sample: ∂L/∂b is ∂L/∂z itself, and they share their memory."""
+    biases = {
+        i + 1: grads.layers[i]["bias"][None]
+        for i, layer in enumerate(net.layers)
+        if type(layer) is Linear and layer.bias
+    }
+    return [biases.get(i, array) for i, array in enumerate(dy)]
+
+
+def _is_there(call: Call) -> bool:
+    """Whether a product is with 1, and writes the other factor over itself."""
+    if call.function is not np.dot:
+        return False
+    factor, out = call.args[1:]
+    return factor.size == out.size and factor.ctypes.data == out.ctypes.data
 
 
 def _scale(calls: list[Call], dy: Array) -> tuple[Array, Any]:
@@ -221,6 +310,7 @@ class _Notes:
         plain = value.view(np.ndarray)
         if any(np.may_share_memory(plain, own) for own in self._batch):
             raise _NotOnlyNumPyError  # a part of one batch: it would not be one of the next
+        value.plain = plain
         return plain
 
 
@@ -229,7 +319,7 @@ class _Watched(np.ndarray[Any, Any]):
 
     notes: _Notes
     plain: Array | None = None
-    """The array that is watched, if it is not a part of it."""
+    """What is watched, as far as that is known."""
 
     def __array_finalize__(self, whole: Any) -> None:
         self.notes = getattr(whole, "notes", None)  # type: ignore[assignment]

@@ -17,7 +17,7 @@ from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
-from manualnn.plan import Plan
+from manualnn.plan import ChangePlan, Plan, ours
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.terminal import interrupt_noted, progress_bar
 from manualnn.workspace import MAX_SIZES, Workspace
@@ -50,9 +50,9 @@ _PREPARED = {
     *(
         "_arrays",
         "_grads",
-        "_last_finite",
         "_workspace",
         "_plans",
+        "_change_plan",
         "_ready",
         "_outputs",
         "_quiet",
@@ -142,9 +142,9 @@ class Trainer:
         """Begin without anything that a step prepares for the next ones."""
         self._arrays = self.net.layer_arrays(self.params)
         self._grads = self.params.zeros_like()
-        self._last_finite: Array | None = None
         self._workspace: Workspace | None = None
         self._plans: dict[int, Plan] = {}
+        self._change_plan: ChangePlan | None = None
         self._ready: tuple[Any, Any, Plan | None] = (None, None, None)
         self._outputs = np.zeros((1, 1), self.params.dtype)
         self._quiet = quiet_context()
@@ -366,8 +366,8 @@ class Trainer:
         return self._quiet.run(self._quiet_step, plan)
 
     def _quiet_step(self, plan: Plan) -> float:
-        factor = self.rule.factor
-        plan.scale(1.0 if factor is None else factor)
+        if plan.rule is not self.rule:
+            plan.follow(self.rule)
         if plan.drawn:
             self.net.draw(self.rng, plan.drawn)
         loss = plan.run()
@@ -375,47 +375,50 @@ class Trainer:
             message = f"the loss is {loss}"
             raise _NotFiniteError(message)
         self.last_loss = loss
-        if factor is None:
-            self._update()
-        else:
+        if plan.descends:
             self._descend()
+            self.state["step"] += 1
+        else:
+            self._update()
         self.steps += 1
         return loss
 
     def _descend(self) -> None:
-        """Let θ ← θ + g, where g is the gradient times the rule's factor."""
+        """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's change."""
         theta, g = self._descent
         # If the dot product is finite, no entry is above the root of the dtype's largest number:
         # added to a finite number it rounds to a finite one.
         if math.isfinite(g.dot(g)):
-            np.add(theta, g, theta)
+            np.subtract(theta, g, theta)
         else:
-            moved = theta + g
+            moved = theta - g
             if not np.isfinite(moved).all():
                 raise _NotFiniteError(_NOT_FINITE)
             np.copyto(theta, moved)
-        self.state["step"] += 1
 
     def _update(self) -> None:
         """Change the parameters by the rule, or leave them as they were."""
-        theta = self._params.vector
-        if self._last_finite is None:
-            self._last_finite = np.empty_like(theta)
-        np.copyto(self._last_finite, theta)
         try:
-            self.rule.update(self._params, self._grads, self.state)
-        except KeyboardInterrupt:
-            self._undo_update()
+            self._change()
+        except KeyboardInterrupt:  # the state is half changed: the rule starts afresh
+            self.state = self.rule.init(self.params)
             raise
-        # The dot product is finite only if every entry is, and costs a tenth of looking at each.
-        if not math.isfinite(theta.dot(theta)) and not np.isfinite(theta).all():
-            self._undo_update()
-            raise _NotFiniteError(_NOT_FINITE)
+        try:
+            self._descend()
+        except _NotFiniteError:  # nor is the state
+            self.state = self.rule.init(self.params)
+            raise
 
-    def _undo_update(self) -> None:
-        self.params.vector = self._last_finite
-        # It is half changed, or not finite either: the rule starts afresh.
-        self.state = self.rule.init(self.params)
+    def _change(self) -> None:
+        """Turn the gradient into what the rule takes from the parameters."""
+        rule, state, plan = self.rule, self.state, self._change_plan
+        if plan is not None and plan.fits(rule, state):
+            plan.run()
+            return
+        rule.change(self._params, self._grads, state)
+        self._change_plan = None
+        if ours(rule) and self._params.dtype.char in "fd":
+            self._change_plan = ChangePlan(rule, self._params, self._grads, state)
 
     def _targets(self, t: Any, x: Array) -> Array:
         """Return t, checked against outputs of the shape that x will give."""

@@ -64,10 +64,14 @@ class Workspace:
         if n not in self._views:
             if len(self._views) >= MAX_SIZES:
                 self._views.clear()
-            out = self._widths[1:]
+            # One view of each array: to write an array over itself is quicker than over another.
+            views = {
+                id(a): a[: n * w].reshape(n, w)
+                for a, w in zip(self._y + self._dy, self._widths[1:] + self._widths, strict=True)
+            }
             self._views[n] = Buffers(
-                [a[: n * w].reshape(n, w) for a, w in zip(self._y, out, strict=True)],
-                [a[: n * w].reshape(n, w) for a, w in zip(self._dy, self._widths, strict=True)],
+                [views[id(a)] for a in self._y],
+                [views[id(a)] for a in self._dy],
                 [{name: a[:n] for name, a in drawn.items()} for drawn in self._drawn],
             )
         return self._views[n]

@@ -445,7 +445,7 @@ def test_adam_shows_what_it_remembers_and_names_its_numbers() -> None:
     assert v.value == pytest.approx(0.001 * g * g, rel=1e-12)
     text = e.to_text()
     assert "exp_avg = ∂L/∂0.bias[1]·(1 - β₁)" in text
-    assert "(√(exp_avg_sq) / √(1 - β₂) + eps)·(lr / (1 - β₁))" in text
+    assert "- exp_avg / (√(exp_avg_sq) + eps·√(1 - β₂))·(lr·√(1 - β₂) / (1 - β₁))" in text
     assert "only the new parameter is rounded" in " ".join(text.split())
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from toys import RULES
 
 from manualnn import (
     OPTIMIZERS,
@@ -24,9 +25,8 @@ from manualnn import (
     RMSprop,
     ShapeError,
     SpecError,
-    optimizers,
 )
-from manualnn.optimizers import BLOCK, THREADED, usable_threads
+from manualnn.optimizers import BLOCK
 
 SHAPES = {"0.weight": (3, 2), "0.bias": (3,)}
 RNG = np.random.default_rng(11)
@@ -108,28 +108,6 @@ RECURRENCES: dict[type[Optimizer], Callable[[Any], Rule]] = {
     Adam: adam,
     AdamW: adam,
 }
-RULES: list[Optimizer] = [
-    SGD(lr=0.02),
-    SGD(lr=0.1, weight_decay=0.3, maximize=True),
-    SGD(lr=0.1, momentum=0.9),
-    SGD(lr=0.1, momentum=0.7, dampening=0.4),
-    SGD(lr=0.1, momentum=0.7, dampening=1.0, weight_decay=0.1),
-    SGD(lr=0.1, momentum=0.7, nesterov=True, weight_decay=0.1),
-    RMSprop(),
-    RMSprop(lr=0.1, alpha=0.6, eps=0.1, weight_decay=0.2, maximize=True),
-    RMSprop(lr=0.1, alpha=0.6, eps=0.1, momentum=0.8),
-    RMSprop(lr=0.1, alpha=0.6, eps=0.1, momentum=0.8, centered=True),
-    Adagrad(),
-    Adagrad(lr=0.5, lr_decay=0.3, initial_accumulator_value=0.2, eps=0.1),
-    Adagrad(lr=0.5, weight_decay=0.3, maximize=True),
-    Adam(),
-    Adam(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.2),
-    Adam(lr=0.1, betas=(0.5, 0.2), eps=0.1, amsgrad=True, maximize=True),
-    Adam(lr=0.1, betas=(0.0, 0.9)),
-    AdamW(),
-    AdamW(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.5, maximize=True),
-    AdamW(lr=0.1, betas=(0.5, 0.2), eps=0.1, weight_decay=0.5, amsgrad=True),
-]
 
 
 def parameters(vector: Any, dtype: str = "float64") -> Parameters:
@@ -190,36 +168,6 @@ def test_blocks_do_not_show(rule: Optimizer) -> None:
         rule.update(tiled, Parameters(many, np.resize(g, size)), state)
     params, _ = run(rule, GRADIENTS[:3])
     assert np.array_equal(tiled.vector, np.resize(params.vector, size))
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("rule", RULES, ids=repr)
-def test_threads_do_not_show(
-    rule: Optimizer, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each has a share of the vector, and the entries of all move once in a step."""
-    many = {"0.bias": (THREADED + 17,)}
-    g = Parameters(many, np.resize(GRADIENTS[0], THREADED + 17))
-    found = []
-    for count in (1, threads):
-        monkeypatch.setattr(optimizers, "usable_threads", lambda count=count: count)
-        params = Parameters(many, np.resize(START, THREADED + 17))
-        state = rule.init(params)
-        rule.update(params, g, state)
-        found.append((params.vector, *(state[name] for name in rule.vectors())))
-    assert all(np.array_equal(one, other) for one, other in zip(*found, strict=True))
-    assert not np.array_equal(found[1][0], np.resize(START, THREADED + 17))
-
-
-@pytest.mark.parametrize(("wanted", "threads"), [("1", 1), ("", 2), ("0", 2), ("9", 2), ("no", 2)])
-def test_there_are_as_many_threads_as_the_blas_may_use(
-    wanted: str, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 3}, raising=False)
-    assert usable_threads.__wrapped__() == threads
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)

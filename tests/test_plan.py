@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import CLASSES, MOMENTUM, NET, ByHand, T, X, trainer
+from toys import CLASSES, MOMENTUM, NET, RULES, ByHand, T, X, trainer
 
 from manualnn import (
     LAYERS,
     SGD,
+    Adam,
+    AdamW,
     BCELoss,
     CrossEntropyLoss,
     DivergedError,
@@ -18,15 +20,18 @@ from manualnn import (
     L1Loss,
     Linear,
     MSELoss,
+    Optimizer,
     Parameters,
+    RMSprop,
     Sequential,
+    ShapeError,
     Sigmoid,
     Trainer,
 )
 from manualnn.engine import Engine
 from manualnn.layers import Layer
 from manualnn.oracle import check_engine
-from manualnn.plan import Plan
+from manualnn.plan import ChangePlan, Plan
 from manualnn.workspace import Workspace
 
 Array = np.ndarray[Any, Any]
@@ -206,17 +211,102 @@ def test_kernels_of_others_are_called_in_every_step(rule: SGD) -> None:
 class Half(SGD):
     """A rule of somebody else's: half a step."""
 
-    def rule(self, p: Array, g: Array, kept: list[Array], t: int, free: list[Array], /) -> None:  # noqa: ARG002
-        p -= self.lr / 2 * g
+    def rule(self, p: Array, g: Array, kept: Any, rates: Any, free: Any, /) -> None:
+        assert not kept
+        assert p.shape == free[1].shape
+        free[0][...] = rates[0] / 2 * g
 
 
-def test_a_rule_of_others_is_followed() -> None:
-    ours = trainer(rule=Half(lr=0.1))
+@dataclass(frozen=True)
+class Signs(Optimizer):
+    """A rule of one's own: by the sign of an average, the slower the later."""
+
+    weight_decay: float = 0.25
+
+    def vectors(self) -> tuple[str, ...]:
+        return ("average",)
+
+    def rates(self, t: int) -> tuple[float, ...]:
+        return (self.lr / t,)
+
+    def rule(self, p: Array, g: Array, kept: Any, rates: Any, free: Any, /) -> None:
+        assert p.shape == free[1].shape
+        kept[0] += g
+        free[0][...] = rates[0] * np.sign(kept[0])
+
+
+@pytest.mark.parametrize("rule", [Half(lr=0.1), Signs(lr=0.125)])
+def test_a_rule_of_others_is_followed(rule: Optimizer) -> None:
+    ours = trainer(rule=rule)
     hand = ByHand(ours)
     for _ in range(3):
         ours.step(X, T)
         hand.step(X, T)
     assert ours.params == hand.params
+
+
+def test_a_rule_of_ones_own_is_told_the_gradient_with_its_decay_and_the_step() -> None:
+    params, grads = Parameters({"0.bias": (2,)}, np.array([4.0, -4.0])), np.array([-0.5, 3.0])
+    rule = Signs(lr=1.0)
+    state = rule.init(params)
+    for _ in range(2):
+        rule.update(params, Parameters(params.shapes, grads), state)
+    # g + θ/4 = ½, 2, and then less than that of the first step: ¼, 1 ⅞ in size
+    assert params.vector.tolist() == [4 - 1 - 0.5, -4 - 1 - 0.5]
+    assert state["average"].tolist() == [0.5 + 0.25, 2 + 1.75]
+    assert state["step"] == 2
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_a_rule_is_nothing_but_calls_of_numpy(rule: Optimizer) -> None:
+    """The averages in 3 and 4, the square root, ε, the division and the rate."""
+    params = NET.init(0)
+    plan = ChangePlan(rule, params, params.copy(), rule.init(params))
+    with np.errstate(all="ignore"):
+        calls = plan._noted()  # noqa: SLF001 - what it is for
+    assert all(isinstance(call.function, np.ufunc) for call in calls)
+    assert rule != Adam() or len(calls) == 3 + 4 + 4
+
+
+def test_whatever_a_rule_goes_by_may_change_between_steps() -> None:
+    ours = trainer(rule=Adam(lr=0.1))
+    hand = ByHand(ours)
+
+    def steps() -> None:
+        for _ in range(4):
+            assert ours.step(X, T) == hand.step(X, T)
+            assert ours.params == hand.params
+
+    steps()
+    ours.lr = 0.01
+    hand.rule = ours.rule
+    steps()
+    ours.rule = hand.rule = Adam(lr=0.1, betas=(0.5, 0.9))
+    steps()
+    ours.rule = hand.rule = AdamW(lr=0.1, betas=(0.5, 0.9), weight_decay=0.0)
+    steps()
+    ours.rule = hand.rule = AdamW(lr=0.2, betas=(0.5, 0.9), weight_decay=0.5)
+    steps()
+    for one in (ours, hand):
+        one.state["exp_avg"] = one.state["exp_avg"] * 2
+    steps()
+    for one in (ours, hand):
+        one.state["step"] = 1
+    steps()
+    for one in (ours, hand):
+        one.state = dict(one.state)
+    steps()
+    assert ours.state["step"] == hand.state["step"]
+    for one in (ours, hand):
+        one.state = {name: value * 4 for name, value in one.state.items()}
+    steps()
+    ours.rule = hand.rule = RMSprop()
+    for one in (ours, hand):
+        one.state = one.rule.init(one.params)
+    steps()
+    ours.rule = Adam()
+    with pytest.raises(ShapeError, match="make the state with init"):
+        ours.step(X, T)
 
 
 def test_warnings_are_as_they_were_after_a_step() -> None:

@@ -1,4 +1,4 @@
-"""A small network, its data, and training by hand, for the tests of training.
+"""A small network, its data, update rules, and training by hand, for the tests of training.
 
 The hand goes through the samples by itself: forward, loss and gradient come from the network
 (judged elsewhere), the order of statements and the batches from here.
@@ -8,7 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from manualnn import SGD, Linear, Loss, MSELoss, Optimizer, Sequential, Tanh, Trainer
+from manualnn import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Linear,
+    Loss,
+    MSELoss,
+    Optimizer,
+    RMSprop,
+    Sequential,
+    Tanh,
+    Trainer,
+)
 
 Array = np.ndarray[Any, Any]
 N = 23
@@ -18,6 +31,28 @@ T = RNG.standard_normal((N, 2))
 CLASSES = RNG.integers(0, 2, N)
 NET = Sequential(Linear(3, 4), Tanh(), Linear(4, 2))
 MOMENTUM = SGD(lr=0.1, momentum=0.9)
+RULES: list[Optimizer] = [
+    SGD(lr=0.02),
+    SGD(lr=0.1, weight_decay=0.3, maximize=True),
+    SGD(lr=0.1, momentum=0.9),
+    SGD(lr=0.1, momentum=0.7, dampening=0.4),
+    SGD(lr=0.1, momentum=0.7, dampening=1.0, weight_decay=0.1),
+    SGD(lr=0.1, momentum=0.7, nesterov=True, weight_decay=0.1),
+    RMSprop(),
+    RMSprop(lr=0.1, alpha=0.6, eps=0.1, weight_decay=0.2, maximize=True),
+    RMSprop(lr=0.1, alpha=0.6, eps=0.1, momentum=0.8),
+    RMSprop(lr=0.1, alpha=0.6, eps=0.1, momentum=0.8, centered=True),
+    Adagrad(),
+    Adagrad(lr=0.5, lr_decay=0.3, initial_accumulator_value=0.2, eps=0.1),
+    Adagrad(lr=0.5, weight_decay=0.3, maximize=True),
+    Adam(),
+    Adam(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.2),
+    Adam(lr=0.1, betas=(0.5, 0.2), eps=0.1, amsgrad=True, maximize=True),
+    Adam(lr=0.1, betas=(0.0, 0.9)),
+    AdamW(),
+    AdamW(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.5, maximize=True),
+    AdamW(lr=0.1, betas=(0.5, 0.2), eps=0.1, weight_decay=0.5, amsgrad=True),
+]
 
 
 def trainer(loss: Loss | None = None, rule: Optimizer = MOMENTUM, **options: Any) -> Trainer:

@@ -133,9 +133,9 @@ class CheckResult:
     """Of not claiming or skipping it, or of expecting the failure."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
-    """What became of all of them."""
+    """What became of all of them; `print` shows what the command does."""
 
     target: str
     capabilities: Any
@@ -170,3 +170,14 @@ class Report:
         if counts["failed"] or counts["errored"] or counts["unexpected"]:
             return 1
         return 3 if self.problems else 0
+
+    def __repr__(self) -> str:
+        """Return what was judged, and how many checks have each status."""
+        counts = ", ".join(f"{count} {status}" for status, count in self.counts().items() if count)
+        return f"Report({self.target!r}, {self.profile}: {counts}; exit code {self.exit_code})"
+
+    def __str__(self) -> str:
+        """Return the report that a person reads."""
+        from manualnn.oracle.report import text
+
+        return text(self)

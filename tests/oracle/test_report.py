@@ -320,6 +320,15 @@ def test_the_verdict_is_a_sentence(made, verdict):
     assert verdict in squeezed(summary(made))
 
 
+def test_a_report_prints_as_what_the_command_tells_and_shows_itself_in_a_line():
+    assert str(EVERY_STATUS) == text(EVERY_STATUS)
+    assert f"{EVERY_STATUS!r}".startswith(f"Report({EVERY_STATUS.target!r}, ")
+    assert f"{EVERY_STATUS!r}".endswith("exit code 1)")
+    assert "\n" not in f"{EVERY_STATUS!r}"
+    for status, count in EVERY_STATUS.counts().items():
+        assert f" {count} {status}" in f"{EVERY_STATUS!r}"
+
+
 @pytest.mark.parametrize(
     ("made", "kind"),
     [
