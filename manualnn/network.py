@@ -11,13 +11,13 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
+from manualnn.calls import Call
 from manualnn.checks import as_batch, as_dtype, as_floats
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
 from manualnn.parameters import Parameters
-from manualnn.plan import Call
 from manualnn.spec import from_spec, to_spec
 from manualnn.workspace import Buffers, Workspace
 

@@ -13,6 +13,7 @@ state.
 """
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cache, lru_cache
@@ -20,6 +21,7 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
+from manualnn.calls import Call, Notes, ours
 from manualnn.elementary import Array, is_symbolic, maximum, quietly, sqrt, sqrt_of_number
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
@@ -38,8 +40,23 @@ Number = Callable[[Any], Any]
 Arrays = list[Array]
 Rates = tuple[Any, ...]
 """Numbers, or arrays of one without dimensions."""
-State = dict[str, Any]
-"""{"step": updates done, name: vector of shape (P,), …}; the names are torch's."""
+
+
+class State(dict[str, Any]):
+    """{"step": updates done, name: vector of shape (P,), …}; the names are torch's.
+
+    It also knows how the last update was done, to do the next one like it.
+    """
+
+    __slots__ = ("planned",)
+
+    def __init__(self, *items: Any) -> None:
+        dict.__init__(self, *items)
+        self.planned: dict[bool, _Planned] = {}
+
+    def __reduce__(self) -> tuple[type["State"], tuple[dict[str, Any]]]:
+        """Pickle and copy what is in it."""
+        return State, (dict(self),)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -71,42 +88,50 @@ class Optimizer(Description):
 
     def init(self, params: Parameters) -> State:
         """Return the state before the first step: every vector zero."""
-        return {"step": 0} | {name: np.zeros_like(params.vector) for name in self.vectors()}
+        zeros = {name: np.zeros_like(params.vector) for name in self.vectors()}
+        return State({"step": 0} | zeros)
 
     @final
-    def update(self, params: Parameters, grads: Parameters, state: State) -> None:
+    def update(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
         """Do one step: θ and the state change in place, the gradient does not.
 
         Raises ShapeError if the three do not belong together.
         """
-        self._go(params, grads, state, moves=True)
+        if is_symbolic(params.vector):  # whose numbers may have contexts of their own
+            with np.errstate(all="ignore"):
+                self._go(params.vector, grads.vector, state, moves=True)
+        else:
+            quietly(self._update, params.vector, grads.vector, state)
 
     @final
-    def change(self, params: Parameters, grads: Parameters, state: State) -> None:
-        """Do one step of the state; what it takes from θ takes the gradient's place, θ stays."""
-        self._go(params, grads, state, moves=False)
+    def change(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
+        """Do one step of the state; what it takes from θ takes the gradient's place, θ stays.
 
-    def _go(self, params: Parameters, grads: Parameters, state: State, *, moves: bool) -> None:
-        theta = params.vector
-        vectors: list[Any] = [theta, grads.vector, *map(state.get, self.vectors())]
+        To be called where NumPy does not warn.
+        """
+        self._go(params.vector, grads.vector, state, moves=False)
+
+    def _update(self, theta: Array, g: Array, state: dict[str, Any]) -> None:
+        self._go(theta, g, state, moves=True)
+
+    def _go(self, theta: Array, g: Array, state: dict[str, Any], *, moves: bool) -> None:
+        planned = state.planned.get(moves) if type(state) is State else None
+        if planned is not None and planned.fits(self, theta, g, state):
+            planned.run(state)
+            return
+        vectors: list[Any] = [theta, g, *map(state.get, self.vectors())]
         for v in vectors:
             if v is None or v.shape != theta.shape or v.dtype != theta.dtype or "step" not in state:
-                raise ShapeError(self._misfit(theta, grads.vector, state))
+                raise ShapeError(self._misfit(theta, g, state))
         state["step"] += 1
         rule = self._in_longdouble() if theta.dtype.char == "g" else self
-
-        def go() -> None:
-            rates = rule.rates(state["step"])
-            if not is_symbolic(theta):
-                rates = tuple(np.array(rate, theta.dtype) for rate in rates)
-            free = _scratch(rule.scratch, min(theta.size, BLOCK), theta)
-            rule.pass_over(vectors, rates, free, moves=moves)
-
-        if is_symbolic(theta):  # which may have contexts of their own
-            with np.errstate(all="ignore"):
-                go()
-        else:
-            quietly(go)
+        rates = rule.rates(state["step"])
+        if not is_symbolic(theta):
+            rates = tuple(np.array(rate, theta.dtype) for rate in rates)
+        free = _scratch(rule.scratch, min(theta.size, BLOCK), theta)
+        rule.pass_over(vectors, rates, free, moves=moves)
+        if type(state) is State and theta.dtype.char in "fd" and ours(self):
+            state.planned[moves] = _Planned(self, vectors, moves=moves)
 
     def pass_over(self, vectors: Arrays, rates: Rates, free: Arrays, *, moves: bool) -> None:
         """Go through θ, the gradient and what is kept, block by block.
@@ -137,7 +162,7 @@ class Optimizer(Description):
         """
         raise NotImplementedError
 
-    def _misfit(self, theta: Array, g: Array, state: State) -> str:
+    def _misfit(self, theta: Array, g: Array, state: dict[str, Any]) -> str:
         return (
             f"{type(self).__name__} expects gradients of shape {theta.shape} and {theta.dtype} "
             f"and a state with step and {self.vectors()} of the same, got {g.shape} and "
@@ -161,6 +186,61 @@ class Optimizer(Description):
             decay = numbers_of(p.dtype.char)(decay)
             g = np.add(g, np.multiply(p, decay, free[1]), free[0])
         return g
+
+
+class _Planned:
+    """An update between arrays that stay the same: its calls to NumPy, noted once (see calls)."""
+
+    def __init__(self, rule: Optimizer, vectors: Arrays, *, moves: bool) -> None:
+        self._rule = rule
+        self._moves = moves
+        self._names = rule.vectors()
+        self._last = [weakref.ref(v) for v in vectors]  # which may well be gone by the next step
+        self._vectors: list[Any] = []
+        self._rates: Arrays = []
+        self._ready: list[Callable[[], Any]] = []
+
+    def fits(self, rule: Optimizer, theta: Array, g: Array, state: dict[str, Any]) -> bool:
+        """Whether the rule is the same, but for its learning rate, and so is every array."""
+        known = self._vectors or [last() for last in self._last]
+        if known[0] is not theta or known[1] is not g:
+            return False
+        i = 2
+        for name in self._names:
+            if state.get(name) is not known[i]:
+                return False
+            i += 1
+        if rule is not self._rule:
+            if replace(rule, lr=self._rule.lr) != self._rule:
+                return False
+            self._rule = rule
+        return True
+
+    def run(self, state: dict[str, Any]) -> None:
+        """Do one step."""
+        state["step"] += 1
+        rates = self._rule.rates(state["step"])
+        if not self._ready:
+            self._ready = [call.ready() for call in self.noted(rates)]
+            return
+        for array, rate in zip(self._rates, rates):  # noqa: B905 - strict takes time
+            array[()] = rate
+        for call in self._ready:
+            call()
+
+    def noted(self, rates: Rates) -> list[Call]:
+        """Do it with these rates, and return the calls to NumPy that it took."""
+        notes = Notes()
+        self._vectors = [last() for last in self._last]
+        theta = self._vectors[0]
+        self._rates = [np.array(rate, theta.dtype) for rate in rates]
+        free = np.empty((self._rule.scratch, min(theta.size, BLOCK)), theta.dtype)
+        vectors, watched, own = (
+            [notes.watch(array) for array in arrays]
+            for arrays in (self._vectors, self._rates, free)
+        )
+        self._rule.pass_over(vectors, tuple(watched), own, moves=self._moves)
+        return notes.calls
 
 
 @cache

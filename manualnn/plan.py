@@ -5,59 +5,25 @@
     plan.follow(rule)       another rule, or learning rate
     value = plan.run()      the loss; ∂L/∂θ, times the rule's factor, stands in grads
 
-    plan = ChangePlan(rule, params, grads, state)
-    plan.run()              what the rule takes from θ stands in grads
-
-Below some fifty units a layer a step costs what its calls cost, and more than half of that is
-Python: which layer is next, has it a bias, is this 1 a number. The answers are the same in every
-step. So each kernel is called once with arrays that note what NumPy is asked for, and what was
-noted is asked for again in every step, with the very arrays to read and to write. The kernels stay
-the only place that has a formula. Numbers become arrays without dimensions, and a row that meets a
-single row takes its shape: NumPy does with those in a third of the time.
-
-A kernel that does more than to call NumPy on whole arrays (one that looks at numbers, or picks
-entries), and a kernel from outside of this package, is kept as what it is: one call.
+It consists of the calls to NumPy that its kernels make (see calls). A kernel that does more than
+that (one that looks at numbers, or picks entries), and a kernel from outside of this package, is
+kept as what it is: one call.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from manualnn.calls import Call, Notes, NotOnlyNumPyError, ours
 from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.losses import Loss
-from manualnn.optimizers import BLOCK, Optimizer, State
+from manualnn.optimizers import Optimizer
 from manualnn.workspace import Buffers
 
 if TYPE_CHECKING:
     from manualnn.network import LayersArrays, Sequential
     from manualnn.parameters import Parameters
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function, and the arrays that it reads and writes."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __call__(self) -> None:
-        """Do it; what is returned in place of `out` goes there."""
-        result, out = self.function(*self.args, **self.options), self.options.get("out")
-        if out is not None and result is not out:
-            out[...] = result
-
-    def ready(self) -> Callable[[], Any]:
-        """Return what does it soonest; an array's method is found before NumPy's function is."""
-        if self.function is np.dot:
-            return partial(self.args[0].dot, *self.args[1:])
-        if isinstance(self.function, np.ufunc):
-            return partial(self.function, *self.args, **self.options)
-        return self
 
 
 class Plan:
@@ -153,13 +119,13 @@ class Plan:
         owner = call.function.__self__  # type: ignore[attr-defined]
         loss = isinstance(owner, Loss)
         if ours(owner):
-            notes = _Notes(self._x, self._t)
+            notes = Notes(self._x, self._t)
             try:
                 result = call.function(
                     *map(notes.watch, call.args),
                     **{name: notes.watch(a) for name, a in call.options.items()},
                 )
-            except _NotOnlyNumPyError:
+            except NotOnlyNumPyError:
                 pass
             else:
                 if loss:
@@ -174,64 +140,6 @@ class Plan:
         self._value[...], dy = forward_and_backward(y, t, out=out)
         if dy is not out:
             out[...] = dy
-
-
-class ChangePlan:
-    """What a rule makes of the gradient, for vectors that stay the same.
-
-    The rule has to be ours; that the vectors belong together has been seen before.
-    """
-
-    def __init__(
-        self, rule: Optimizer, params: "Parameters", grads: "Parameters", state: State
-    ) -> None:
-        self._rule = rule
-        self._state = state
-        self._names = rule.vectors()
-        self._vectors = [params.vector, grads.vector, *(state[name] for name in self._names)]
-        size = min(params.vector.size, BLOCK)
-        self._free = list(np.empty((rule.scratch, size), params.dtype))
-        self._rates = [np.zeros((), params.dtype) for _ in rule.rates(1)]
-        self._ready: list[Callable[[], Any]] = []
-
-    def fits(self, rule: Optimizer, state: State) -> bool:
-        """Whether this is still what the rule does; its learning rate may be another."""
-        if state is not self._state:
-            return False
-        for name, vector in zip(self._names, self._vectors[2:], strict=True):
-            if state.get(name) is not vector:
-                return False
-        if rule is not self._rule:
-            if replace(rule, lr=self._rule.lr) != self._rule:
-                return False
-            self._rule = rule
-        return True
-
-    def run(self) -> None:
-        """Do one step of the state, and turn the gradient into what is taken from θ."""
-        self._state["step"] += 1
-        for array, rate in zip(self._rates, self._rule.rates(self._state["step"]), strict=True):
-            array[()] = rate
-        if not self._ready:
-            self._ready = [call.ready() for call in self._noted()]
-            return
-        for call in self._ready:
-            call()
-
-    def _noted(self) -> list[Call]:
-        """Do it, and return the calls to NumPy that it took."""
-        notes = _Notes()
-        vectors, rates, free = (
-            [notes.watch(array) for array in arrays]
-            for arrays in (self._vectors, self._rates, self._free)
-        )
-        self._rule.pass_over(vectors, tuple(rates), free, moves=False)
-        return notes.calls
-
-
-def ours(thing: object) -> bool:
-    """Whether the kernels of a layer, loss or rule are this package's own."""
-    return type(thing).__module__.partition(".")[0] == __package__
 
 
 def _dy_of_one(net: "Sequential", dy: list[Array], grads: "Parameters") -> list[Array]:
@@ -263,104 +171,3 @@ def _scale(calls: list[Call], dy: Array) -> tuple[Array, Any]:
     one = np.ones((), dy.dtype)
     calls.append(Call(np.multiply, (dy, one, dy)))
     return one, one[()]
-
-
-class _NotOnlyNumPyError(Exception):
-    """A kernel looks at its numbers, or does what cannot be done again into the same arrays."""
-
-
-class _Notes:
-    """What a kernel asks of NumPy, in the order in which it asks."""
-
-    def __init__(self, *batch: Array) -> None:
-        self.calls: list[Call] = []
-        self._batch = batch
-
-    def watch(self, value: Any) -> Any:
-        """Return an array that notes here what is done with it; several, where a mapping is."""
-        if isinstance(value, Mapping):
-            return {name: self.watch(array) for name, array in value.items()}
-        watched = value.view(_Watched)
-        watched.notes, watched.plain = self, value
-        return watched
-
-    def add(self, function: Any, args: Iterable[Any], out: Any, options: dict[str, Any]) -> Any:
-        """Do a call, which writes to out or to an array that is kept for it, and note it."""
-        inputs = [self._plain(a) for a in args]
-        if out is None:
-            out = np.asarray(function(*inputs, **options))
-            result = self.watch(out)
-        else:
-            result, out = out, self._plain(out)
-            function(*inputs, out=out, **options)
-        if isinstance(function, np.ufunc) and function.signature is None:
-            dtype = next(a.dtype for a in inputs if isinstance(a, np.ndarray))
-            inputs = [_quick(a, dtype, out) for a in inputs]
-        if function is np.dot or (isinstance(function, np.ufunc) and function not in _BY_NAME):
-            self.calls.append(Call(function, (*inputs, out), options))
-        else:
-            self.calls.append(Call(function, tuple(inputs), {**options, "out": out}))
-        return result
-
-    def _plain(self, value: Any) -> Any:
-        if not isinstance(value, _Watched):
-            return value
-        if value.plain is not None:
-            return value.plain
-        plain = value.view(np.ndarray)
-        if any(np.may_share_memory(plain, own) for own in self._batch):
-            raise _NotOnlyNumPyError  # a part of one batch: it would not be one of the next
-        value.plain = plain
-        return plain
-
-
-class _Watched(np.ndarray[Any, Any]):
-    """An array that notes what it is asked for, and refuses what could not be asked for again."""
-
-    notes: _Notes
-    plain: Array | None = None
-    """What is watched, as far as that is known."""
-
-    def __array_finalize__(self, whole: Any) -> None:
-        self.notes = getattr(whole, "notes", None)  # type: ignore[assignment]
-
-    def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (None,), **options: Any
-    ) -> Any:
-        if method not in {"__call__", "reduce"}:
-            raise _NotOnlyNumPyError
-        function = ufunc if method == "__call__" else ufunc.reduce
-        return self.notes.add(function, inputs, out[0], options)
-
-    def __array_function__(
-        self, function: Any, types: Any, args: Iterable[Any], options: Mapping[str, Any]
-    ) -> Any:
-        if function is not np.dot:
-            raise _NotOnlyNumPyError
-        a, b, *out = args
-        return self.notes.add(np.dot, (a, b), out[0] if out else options.get("out"), {})
-
-    def __getitem__(self, index: Any) -> Any:
-        parts = index if isinstance(index, tuple) else (index,)
-        if not all(part is None or isinstance(part, slice) for part in parts):
-            raise _NotOnlyNumPyError
-        return super().__getitem__(index)
-
-    def _refuse(self, *_: Any) -> Any:
-        raise _NotOnlyNumPyError
-
-    __setitem__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = _refuse
-    copy = astype = fill = take = item = tolist = dot = _refuse  # type: ignore[assignment]
-
-
-_BY_NAME = (np.maximum, np.minimum)
-"""Functions that take `out` by its name only; to read a name takes NumPy a while."""
-
-
-def _quick(value: Any, dtype: "np.dtype[Any]", out: Array) -> Any:
-    """Return an input as NumPy takes it soonest."""
-    if isinstance(value, int | float | np.generic):
-        return np.array(value, dtype)
-    if value.size == out.size and value.shape != out.shape and value.flags.c_contiguous:
-        return value.reshape(out.shape)
-    return value

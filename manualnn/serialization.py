@@ -215,9 +215,9 @@ def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str,
     trainer.steps, step = counts
     last_loss = training["last_loss"]
     trainer.last_loss = math.nan if last_loss is None else float(last_loss)
-    trainer.state = {"step": step} | {
-        key.removeprefix(OPTIMIZER): vector for key, vector in vectors.items()
-    }
+    trainer.state["step"] = step
+    for key, vector in vectors.items():
+        trainer.state[key.removeprefix(OPTIMIZER)] = vector
     bits = getattr(np.random, random["bit_generator"])()
     bits.state = random
     trainer.rng = np.random.Generator(bits)

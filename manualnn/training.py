@@ -17,7 +17,7 @@ from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
-from manualnn.plan import ChangePlan, Plan, ours
+from manualnn.plan import Plan
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.terminal import interrupt_noted, progress_bar
 from manualnn.workspace import MAX_SIZES, Workspace
@@ -52,7 +52,6 @@ _PREPARED = {
         "_grads",
         "_workspace",
         "_plans",
-        "_change_plan",
         "_ready",
         "_outputs",
         "_quiet",
@@ -144,7 +143,6 @@ class Trainer:
         self._grads = self.params.zeros_like()
         self._workspace: Workspace | None = None
         self._plans: dict[int, Plan] = {}
-        self._change_plan: ChangePlan | None = None
         self._ready: tuple[Any, Any, Plan | None] = (None, None, None)
         self._outputs = np.zeros((1, 1), self.params.dtype)
         self._quiet = quiet_context()
@@ -399,7 +397,7 @@ class Trainer:
     def _update(self) -> None:
         """Change the parameters by the rule, or leave them as they were."""
         try:
-            self._change()
+            self.rule.change(self._params, self._grads, self.state)
         except KeyboardInterrupt:  # the state is half changed: the rule starts afresh
             self.state = self.rule.init(self.params)
             raise
@@ -408,17 +406,6 @@ class Trainer:
         except _NotFiniteError:  # nor is the state
             self.state = self.rule.init(self.params)
             raise
-
-    def _change(self) -> None:
-        """Turn the gradient into what the rule takes from the parameters."""
-        rule, state, plan = self.rule, self.state, self._change_plan
-        if plan is not None and plan.fits(rule, state):
-            plan.run()
-            return
-        rule.change(self._params, self._grads, state)
-        self._change_plan = None
-        if ours(rule) and self._params.dtype.char in "fd":
-            self._change_plan = ChangePlan(rule, self._params, self._grads, state)
 
     def _targets(self, t: Any, x: Array) -> Array:
         """Return t, checked against outputs of the shape that x will give."""

@@ -313,6 +313,7 @@ def test_spec_goes_through_json_and_back(description: Any, table: Any) -> None:
 
 ORDER = [
     ("elementary", "errors", "oracle"),
+    ("calls",),
     ("checks", "spec", "initializers", "files", "table"),
     ("layers", "losses"),
     ("parameters", "workspace", "batches", "terminal"),

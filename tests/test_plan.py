@@ -1,5 +1,7 @@
 """What a step is planned to be: NumPy's calls, for whatever batch, loss and rate comes next."""
 
+import copy
+import pickle
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +33,7 @@ from manualnn import (
 from manualnn.engine import Engine
 from manualnn.layers import Layer
 from manualnn.oracle import check_engine
-from manualnn.plan import ChangePlan, Plan
+from manualnn.plan import Plan
 from manualnn.workspace import Workspace
 
 Array = np.ndarray[Any, Any]
@@ -259,13 +261,56 @@ def test_a_rule_of_ones_own_is_told_the_gradient_with_its_decay_and_the_step() -
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_a_rule_is_nothing_but_calls_of_numpy(rule: Optimizer) -> None:
-    """The averages in 3 and 4, the square root, ε, the division and the rate."""
-    params = NET.init(0)
-    plan = ChangePlan(rule, params, params.copy(), rule.init(params))
+    """The averages in 3 and 4, the square root, ε, the division, the rate and the difference."""
+    params, grads = NET.init(0), NET.init(1)
+    state = rule.init(params)
+    rule.update(params, grads, state)
     with np.errstate(all="ignore"):
-        calls = plan._noted()  # noqa: SLF001 - what it is for
+        calls = state.planned[True].noted(rule.rates(2))
     assert all(isinstance(call.function, np.ufunc) for call in calls)
-    assert rule != Adam() or len(calls) == 3 + 4 + 4
+    assert rule != Adam() or len(calls) == 3 + 4 + 4 + 1
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_updates_of_the_same_arrays_are_those_of_new_ones(rule: Optimizer) -> None:
+    """They are planned from the second on; in arrays that come and go there is nothing to plan."""
+    params, grads = NET.init(0), NET.init(1)
+    state = rule.init(params)
+    new, plain = params.copy(), dict(rule.init(params))
+    for i in range(5):
+        grads.vector *= 1 - i
+        rule.update(params, grads, state)
+        new = new.copy()
+        rule.update(new, grads.copy(), plain)
+        assert params == new
+        assert all(np.array_equal(state[name], plain[name]) for name in plain)
+    other = NET.init(2)
+    for _ in range(4):
+        rule.update(params, other, state)
+        rule.update(new, other.copy(), plain)
+    assert params == new
+    moved = params.copy()
+    rule.update(moved, other, state)
+    assert params == new
+    rule.update(new, other.copy(), plain)
+    assert moved == new
+
+
+COPIES = [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))]  # noqa: S301 - its own bytes
+
+
+@pytest.mark.parametrize("again", COPIES)
+def test_a_state_is_copied_without_what_it_knows_of_the_last_update(again: Any) -> None:
+    params, grads = NET.init(0), NET.init(1)
+    rule = Adam()
+    state = rule.init(params)
+    for _ in range(3):
+        rule.update(params, grads, state)
+    other = again(state)
+    assert type(other) is type(state)
+    assert other.keys() == state.keys()
+    assert all(np.array_equal(other[name], state[name]) for name in state)
+    assert not other.planned
 
 
 def test_whatever_a_rule_goes_by_may_change_between_steps() -> None:
