@@ -58,6 +58,14 @@ def quietly(function: Callable[..., Result], *args: Any) -> Result:
         _QUIET.entered = False
 
 
+def without_warnings(like: Array, function: Callable[..., Result], *args: Any) -> Result:
+    """Return function(*args), where NumPy does not warn; symbols keep the context they are in."""
+    if is_symbolic(like):  # mpmath and decimal may have set their precision there
+        with np.errstate(all="ignore"):
+            return function(*args)
+    return quietly(function, *args)
+
+
 def is_symbolic(x: Array) -> bool:
     """Whether the elements of x are objects with mathematics of their own."""
     return x.dtype is OBJECT
@@ -199,8 +207,7 @@ def sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
     if is_symbolic(x):
         return _store(1 / (1 + exp(-x)), out)
     out = np.negative(x, out=out)
-    with np.errstate(over="ignore"):  # 1 / (1 + ∞) = 0 is meant
-        np.exp(out, out=out)
+    quietly(np.exp, out, out)  # 1 / (1 + ∞) = 0 is meant
     np.add(out, 1, out=out)
     return np.reciprocal(out, out=out)
 

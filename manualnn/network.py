@@ -13,7 +13,7 @@ import numpy as np
 
 from manualnn.calls import Call
 from manualnn.checks import as_batch, as_dtype, as_floats
-from manualnn.elementary import Array
+from manualnn.elementary import Array, without_warnings
 from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
@@ -197,11 +197,14 @@ class Sequential:
         it the prediction. Raises ShapeError or DTypeError where x does not fit.
         """
         views = self.layer_arrays(params)
-        x = y = as_batch(x, params.dtype, self.in_features, self)
-        with np.errstate(all="ignore"):
-            for layer, arrays in zip(self.layers, self._with_noise(views, x, noise), strict=True):
-                y = layer.forward(arrays, y)
+        x = as_batch(x, params.dtype, self.in_features, self)
+        y = without_warnings(x, self._outputs, self._with_noise(views, x, noise), x)
         return y if self.layers else x.copy()
+
+    def _outputs(self, arrays: LayersArrays, y: Array) -> Array:
+        for layer, params in zip(self.layers, arrays, strict=True):
+            y = layer.forward(params, y)
+        return y
 
     def sample(self, seed: "int | np.random.Generator | None", x: Any, dtype: Any = None) -> Noise:
         """Draw what is random in one training step over the inputs x (dropout masks).

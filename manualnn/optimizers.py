@@ -22,7 +22,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from manualnn.calls import Call, Notes, ours
-from manualnn.elementary import Array, is_symbolic, maximum, quietly, sqrt, sqrt_of_number
+from manualnn.elementary import Array, is_symbolic, maximum, sqrt, sqrt_of_number, without_warnings
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
@@ -97,11 +97,8 @@ class Optimizer(Description):
 
         Raises ShapeError if the three do not belong together.
         """
-        if is_symbolic(params.vector):  # whose numbers may have contexts of their own
-            with np.errstate(all="ignore"):
-                self._go(params.vector, grads.vector, state, moves=True)
-        else:
-            quietly(self._update, params.vector, grads.vector, state)
+        theta = params.vector
+        without_warnings(theta, self._update, theta, grads.vector, state)
 
     @final
     def change(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""How fast manualnn is, beside its bare matrix products and beside other libraries.
+r"""How fast manualnn is, beside its bare matrix products and beside other libraries.
 
     tox -e bench                                      a few minutes; numbers into build/bench
     tox -e bench -- --full --out DIR                  the whole grid, with more turns
     tox -e bench -- --only steps --network 3-2-2 --peer manualnn --peer torch
-    tox -e bench -- --only steps --threads one --activation Sigmoid --markdown README.md
+    tox -e bench -- --only steps --only products --only scaling --threads one --activation Sigmoid \
+        --markdown README.md --plots tests/benchmarks
 
 Sections: steps, products, predict, fit, update, memory, scaling, import, size. Every peer runs in a
 process of its own, taken turn about; ratios are medians over the turns. A peer that is not
@@ -69,7 +70,9 @@ def main():
     if find_spec("matplotlib"):
         from plots import draw_all
 
-        draw_all({n: found for n, found in results.items() if isinstance(found, list)}, options.out)
+        folder = options.plots or options.out
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_all({n: found for n, found in results.items() if isinstance(found, list)}, folder)
     else:
         sys.stdout.write("no plots, for matplotlib is not installed: pip install matplotlib\n")
     sys.stdout.write(f"\nwritten to {options.out}\n")
@@ -92,6 +95,7 @@ def read_options():
     add("--rounds", type=int, help="turns of each peer: 5, or 15 with --full")
     add("--seconds", type=float, default=0.05, help="length of a turn")
     add("--out", type=Path, default=Path("build/bench"), help="folder for the results")
+    add("--plots", type=Path, help="folder for the plots, if not that for the results")
     add("--markdown", type=Path, help="also write the tables between the marks of this file")
     options = parser.parse_args()
     options.only = options.only or SECTIONS

@@ -69,5 +69,6 @@ def scaling(rows):
 
 
 def save(figure, path):
-    figure.savefig(path, metadata={"Date": None})
+    with mpl.rc_context({"svg.hashsalt": "manualnn"}):  # the same picture is the same file
+        figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
