@@ -113,9 +113,12 @@ sqrt = _lift(np.sqrt, "sqrt")
 tanh = _lift(np.tanh, "tanh")
 
 
+_PLAIN = (float, int)
+
+
 def sqrt_of_number(x: Any) -> Any:
     """Return the square root of one number or symbol."""
-    if isinstance(x, float | int):
+    if isinstance(x, _PLAIN):
         return math.sqrt(x)
     return np.sqrt(x) if isinstance(x, np.longdouble) else sqrt(np.array([x], object))[0]
 

@@ -98,7 +98,7 @@ class Optimizer(Description):
         Raises ShapeError if the three do not belong together.
         """
         theta = params.vector
-        without_warnings(theta, self._update, theta, grads.vector, state)
+        without_warnings(theta, self._go, theta, grads.vector, state, True)  # noqa: FBT003
 
     @final
     def change(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
@@ -106,12 +106,9 @@ class Optimizer(Description):
 
         To be called where NumPy does not warn.
         """
-        self._go(params.vector, grads.vector, state, moves=False)
+        self._go(params.vector, grads.vector, state, False)  # noqa: FBT003
 
-    def _update(self, theta: Array, g: Array, state: dict[str, Any]) -> None:
-        self._go(theta, g, state, moves=True)
-
-    def _go(self, theta: Array, g: Array, state: dict[str, Any], *, moves: bool) -> None:
+    def _go(self, theta: Array, g: Array, state: dict[str, Any], moves: bool) -> None:  # noqa: FBT001
         planned = state.planned.get(moves) if type(state) is State else None
         if planned is not None and planned.fits(self, theta, g, state):
             planned.run(state)

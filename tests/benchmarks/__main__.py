@@ -53,10 +53,10 @@ def main():
     for name in options.only:
         started = time.monotonic()
         results[name] = measure(name, options)
-        new = [f"### {TITLES[name]}", "", *show(name, results[name])]
-        sys.stdout.write("\n" + "\n".join(new).rstrip() + "\n")
+        new = "\n".join([f"### {TITLES[name]}", "", *show(name, results[name])]).rstrip()
+        sys.stdout.write(f"\n{new}\n")
         sys.stderr.write(f"{name}: {time.monotonic() - started:.0f} s\n")
-        lines += [*new, ""]
+        lines += [new, ""]
     report = [*quoted(head), "", *lines[:-1]]
     if options.markdown:
         write_markdown(options.markdown, report)
