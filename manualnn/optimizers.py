@@ -205,7 +205,9 @@ class _Planned:
                 return False
             i += 1
         if rule is not self._rule:
-            if replace(rule, lr=self._rule.lr) != self._rule:
+            if type(rule) is not type(self._rule):
+                return False
+            if vars(rule) | {"lr": 0} != vars(self._rule) | {"lr": 0}:
                 return False
             self._rule = rule
         return True

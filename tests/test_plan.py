@@ -332,6 +332,8 @@ def test_whatever_a_rule_goes_by_may_change_between_steps() -> None:
     steps()
     ours.rule = hand.rule = AdamW(lr=0.2, betas=(0.5, 0.9), weight_decay=0.5)
     steps()
+    ours.rule = hand.rule = Adam(lr=0.2, betas=(0.5, 0.9), weight_decay=0.5)
+    steps()
     for one in (ours, hand):
         one.state["exp_avg"] = one.state["exp_avg"] * 2
     steps()
