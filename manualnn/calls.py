@@ -2,7 +2,7 @@
 
     notes = Notes()
     kernel(notes.watch(a), notes.watch(b), …)       done, and noted
-    ready = [call.ready() for call in notes.calls]
+    ready = [call.ready() for call in notes.done()]
     for call in ready:                              done again, between the same arrays
         call()
 
@@ -62,6 +62,18 @@ class Notes:
     def __init__(self, *batch: Array) -> None:
         self.calls: list[Call] = []
         self._batch = batch
+        self._parts: list[_Watched] = []
+
+    def done(self) -> list[Call]:
+        """Return the calls, and let go of them.
+
+        An array that is watched is the base of its parts, which the calls have; the garbage
+        collector cannot look into arrays, so that nothing may lead back.
+        """
+        for part in self._parts:
+            part.plain = None
+        calls, self.calls, self._batch, self._parts = self.calls, [], (), []
+        return calls
 
     def watch(self, value: Any) -> Any:
         """Return an array that notes here what is done with it; several, where a mapping is."""
@@ -98,6 +110,7 @@ class Notes:
         if any(np.may_share_memory(plain, own) for own in self._batch):
             raise NotOnlyNumPyError  # a part of one batch: it would not be one of the next
         value.plain = plain
+        self._parts.append(value)
         return plain
 
 

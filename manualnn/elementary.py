@@ -60,10 +60,14 @@ def quietly(function: Callable[..., Result], *args: Any) -> Result:
 
 def without_warnings(like: Array, function: Callable[..., Result], *args: Any) -> Result:
     """Return function(*args), where NumPy does not warn; symbols keep the context they are in."""
-    if is_symbolic(like):  # mpmath and decimal may have set their precision there
-        with np.errstate(all="ignore"):
-            return function(*args)
-    return quietly(function, *args)
+    # mpmath and decimal may have set their precision there
+    return with_errstate(like, function, *args) if is_symbolic(like) else quietly(function, *args)
+
+
+def with_errstate(like: Array, function: Callable[..., Result], *args: Any) -> Result:  # noqa: ARG001
+    """Return function(*args), where NumPy does not warn, in the caller's own context."""
+    with np.errstate(all="ignore"):
+        return function(*args)
 
 
 def is_symbolic(x: Array) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from manualnn.calls import Call
+from manualnn.calls import Call, ours
 from manualnn.checks import as_batch, as_dtype, as_floats
-from manualnn.elementary import Array, without_warnings
+from manualnn.elementary import Array, with_errstate, without_warnings
 from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
@@ -45,7 +45,7 @@ class Sequential:
 
     """
 
-    __slots__ = ("_first", "in_features", "layers", "out_features", "shapes")
+    __slots__ = ("_first", "_ours", "in_features", "layers", "out_features", "shapes")
 
     layers: tuple[Layer, ...]
     """The layers, first to last."""
@@ -77,6 +77,7 @@ class Sequential:
         self.out_features = None
         if self.in_features is not None:
             self.out_features = self.widths(self.in_features)[-1]
+        self._ours = all(map(ours, layers))
         # Below the first layer with parameters no derivative is needed, unless it is asked for.
         self._first = next((i for i, layer in enumerate(layers) if layer.shapes()), len(layers))
 
@@ -198,7 +199,8 @@ class Sequential:
         """
         views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
-        y = without_warnings(x, self._outputs, self._with_noise(views, x, noise), x)
+        quiet = without_warnings if self._ours else with_errstate
+        y = quiet(x, self._outputs, self._with_noise(views, x, noise), x)
         return y if self.layers else x.copy()
 
     def _outputs(self, arrays: LayersArrays, y: Array) -> Array:

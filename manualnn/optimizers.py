@@ -22,7 +22,15 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from manualnn.calls import Call, Notes, ours
-from manualnn.elementary import Array, is_symbolic, maximum, sqrt, sqrt_of_number, without_warnings
+from manualnn.elementary import (
+    Array,
+    is_symbolic,
+    maximum,
+    sqrt,
+    sqrt_of_number,
+    with_errstate,
+    without_warnings,
+)
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
@@ -98,7 +106,8 @@ class Optimizer(Description):
         Raises ShapeError if the three do not belong together.
         """
         theta = params.vector
-        without_warnings(theta, self._go, theta, grads.vector, state, True)  # noqa: FBT003
+        quiet = without_warnings if ours(self) else with_errstate
+        quiet(theta, self._go, theta, grads.vector, state, True)  # noqa: FBT003
 
     @final
     def change(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
@@ -122,8 +131,9 @@ class Optimizer(Description):
         rates = rule.rates(state["step"])
         if not is_symbolic(theta):
             rates = tuple(np.array(rate, theta.dtype) for rate in rates)
-        free = _scratch(rule.scratch, min(theta.size, BLOCK), theta)
+        free = _take_scratch(rule.scratch, min(theta.size, BLOCK), theta)
         rule.pass_over(vectors, rates, free, moves=moves)
+        _kept.free = free
         if type(state) is State and theta.dtype.char in "fd" and ours(self):
             state.planned[moves] = _Planned(self, vectors, moves=moves)
 
@@ -150,9 +160,17 @@ class Optimizer(Description):
         raise NotImplementedError
 
     def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        """Write to free[0], which may be g, what is taken from p; change what is kept.
+        """Write to all of free[0], which may be g, what is taken from p; change what is kept.
 
-        The others of `free` are for anything.
+        The others of `free` are for anything. A rule of your own:
+
+            @dataclass(frozen=True)
+            class SignSGD(Optimizer):
+                def rates(self, t):
+                    return (self.lr,)
+
+                def rule(self, p, g, kept, rates, free):
+                    free[0][...] = rates[0] * np.sign(g)
         """
         raise NotImplementedError
 
@@ -201,7 +219,7 @@ class _Planned:
             return False
         i = 2
         for name in self._names:
-            if state.get(name) is not known[i]:
+            if known[i] is None or state.get(name) is not known[i]:
                 return False
             i += 1
         if rule is not self._rule:
@@ -236,7 +254,7 @@ class _Planned:
             for arrays in (self._vectors, self._rates, free)
         )
         self._rule.pass_over(vectors, tuple(watched), own, moves=self._moves)
-        return notes.calls
+        return notes.done()
 
 
 @cache
@@ -260,16 +278,15 @@ def numbers_of(dtype: str) -> Number:
 _kept = threading.local()
 
 
-def _scratch(vectors: int, size: int, like: Array) -> Arrays:
-    """Return so many vectors to write to, which this thread keeps for its next update."""
-    if is_symbolic(like):
-        return list(np.empty((vectors, size), object))
-    rooms: dict[Any, Arrays] = vars(_kept).setdefault("rooms", {})
-    room = rooms.get((vectors, size, like.dtype))
-    if room is None:
-        rooms.clear()
-        room = rooms[vectors, size, like.dtype] = list(np.empty((vectors, size), like.dtype))
-    return room
+def _take_scratch(vectors: int, size: int, like: Array) -> Arrays:
+    """Return so many vectors to write to: those of this thread's last update, or new ones.
+
+    Until they are put back they are nobody else's: a rule may ask another one for an update.
+    """
+    last: Arrays = vars(_kept).pop("free", [])
+    if len(last) == vectors and last[0].size == size and last[0].dtype == like.dtype:
+        return last
+    return list(np.empty((vectors, size), like.dtype))
 
 
 @dataclass(frozen=True, repr=False, eq=False)

@@ -33,14 +33,18 @@ class Plan:
     ----------
     loss : Loss
         What it computes.
-    x, t : array
-        The batch that it computes it for.
+    x, t : array or None
+        The batch that it computes it for; None while that changes.
+    targets_ndim : int
+        How many dimensions t has, whichever it is.
     y : array (N, out)
         The outputs.
     calls : list of Call
         What it consists of.
     rule : Optimizer, or None
         What it follows.
+    quiet : bool
+        Whether nobody else's code is called, so that it may be in a context of its own.
     descends : bool
         Whether the gradient, as it stands, is what the rule takes from θ.
     drawn : tuple of mapping, or ()
@@ -62,7 +66,10 @@ class Plan:
         self.loss = loss
         self.drawn = buffers.drawn if any(buffers.drawn) else ()
         self.rule: Optimizer | None = None
-        self.x, self.t = x, t
+        self.quiet = False
+        self.x: Array | None = x
+        self.t: Array | None = t
+        self.targets_ndim = t.ndim
         # A view each, for one array may be both.
         self._x, self._t = x, t = x.view(), t.view()
         if len(x) == 1:
@@ -82,28 +89,35 @@ class Plan:
         self.calls = calls = [call for call in calls if not _is_there(call)]
         self._ready = [call.ready() for call in calls]
         self._reading = [
-            i for i, call in enumerate(calls) if any(a is x or a is t for a in call.args)
+            (i, places)
+            for i, call in enumerate(calls)
+            if (places := [(k, int(a is t)) for k, a in enumerate(call.args) if a is x or a is t])
         ]
+        self._ours = all(map(ours, (*net.layers, loss)))
 
     def follow(self, rule: Optimizer) -> None:
         """Have every gradient multiplied by the rule's factor, if it has one.
 
         The backward pass is linear in ∂L/∂y, so that it is done there: for K numbers a sample.
         """
-        self.rule = rule
+        self.rule = None  # until all is done: Ctrl-C may come in between
         self.descends = rule.factor is not None
         self._scale[()] = self._share * rule.factor if self.descends else self._share
+        self.quiet = self._ours and ours(rule)
+        self.rule = rule
 
     def bind(self, x: Array, t: Array) -> None:
         """Take another batch of the same size."""
-        self.x, self.t = x, t
-        x, t = x.view(), t.view()
-        for i in self._reading:
+        self.x = self.t = None  # until all is done: Ctrl-C may come in between
+        batch = x.view(), t.view()
+        for i, places in self._reading:
             call = self.calls[i]
-            args = tuple(x if a is self._x else t if a is self._t else a for a in call.args)
-            self.calls[i] = call = Call(call.function, args, call.options)
+            args = list(call.args)
+            for place, which in places:
+                args[place] = batch[which]
+            self.calls[i] = call = Call(call.function, tuple(args), call.options)
             self._ready[i] = call.ready()
-        self._x, self._t = x, t
+        self.x, self.t = x, t
 
     def run(self) -> float:
         """Do the step's forward and backward pass; return the loss."""
@@ -126,11 +140,11 @@ class Plan:
                     **{name: notes.watch(a) for name, a in call.options.items()},
                 )
             except NotOnlyNumPyError:
-                pass
+                notes.done()
             else:
                 if loss:
                     self._value = np.asarray(result[0])
-                return notes.calls
+                return notes.done()
         if loss:
             return [Call(self._judge, (call.function, *call.args, call.options["out"]))]
         return [call]

@@ -333,13 +333,14 @@ class Trainer:
 
     def _planned(self, x: Array, t: Array) -> Plan:
         """Return what a step on this batch is."""
+        self._ready = None, None, None
         n, features = x.shape
         work = self._workspace
         if work is None or n > work.capacity or features != work.in_features:
             work = self._workspace = Workspace(self.net, self.params.dtype, n, features)
             self._plans.clear()
         plan = self._plans.get(n)
-        if plan is None or plan.loss is not self.loss or plan.t.ndim != t.ndim:
+        if plan is None or plan.loss is not self.loss or plan.targets_ndim != t.ndim:
             if len(self._plans) >= MAX_SIZES:
                 self._plans.clear()
             buffers = work.first(n)
@@ -353,7 +354,6 @@ class Trainer:
             self._plans[n] = plan
         elif x is not plan.x or t is not plan.t:
             plan.bind(x, t)
-        self._ready = None, None, None
         return plan
 
     def _step(self, plan: Plan) -> float:
@@ -361,11 +361,15 @@ class Trainer:
 
         Returns the loss before the step.
         """
-        return self._quiet.run(self._quiet_step, plan)
+        if plan.rule is not self.rule:
+            with np.errstate(all="ignore"):
+                plan.follow(self.rule)
+        if plan.quiet:
+            return self._quiet.run(self._quiet_step, plan)
+        with np.errstate(all="ignore"):  # others' code may read a context of the caller's
+            return self._quiet_step(plan)
 
     def _quiet_step(self, plan: Plan) -> float:
-        if plan.rule is not self.rule:
-            plan.follow(self.rule)
         if plan.drawn:
             self.net.draw(self.rng, plan.drawn)
         loss = plan.run()

@@ -1,7 +1,11 @@
 """What a step is planned to be: NumPy's calls, for whatever batch, loss and rate comes next."""
 
 import copy
+import gc
 import pickle
+import weakref
+from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +34,7 @@ from manualnn import (
     Sigmoid,
     Trainer,
 )
+from manualnn.calls import Call
 from manualnn.engine import Engine
 from manualnn.layers import Layer
 from manualnn.oracle import check_engine
@@ -360,3 +365,130 @@ def test_warnings_are_as_they_were_after_a_step() -> None:
     before = np.geterr()
     trainer().step(X, T)
     assert np.geterr() == before
+
+
+@pytest.mark.parametrize("rule", [SGD(lr=0.1), Adam()], ids=repr)
+def test_nothing_outlives_its_trainer(rule: Optimizer) -> None:
+    """What was noted refers to arrays, and arrays to what they are views of: no circle remains."""
+    net = Sequential(Linear(3, 4), Sigmoid(), Linear(4, 2))
+    ours, x = Trainer(net, CrossEntropyLoss(), rule), X.copy()
+    for n in (5, 5, 7, 1, 1):
+        ours.step(x[:n], CLASSES[:n])
+    for _ in range(3):
+        ours.step(x, CLASSES)
+    params, grads = net.init(0), net.init(1)
+    state = rule.init(params)
+    for _ in range(3):
+        rule.update(params, grads, state)
+    alive = [weakref.ref(a) for a in (x, ours.params.vector, params.vector, grads.vector)]
+    del ours, x, params, grads, state
+    gc.collect()
+    assert not any(ref() is not None for ref in alive)
+
+
+@pytest.mark.parametrize("at", range(4))
+def test_a_batch_whose_change_is_interrupted_is_changed_again(
+    at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = trainer(rule=SGD(lr=0.125))
+    hand = ByHand(ours)
+    other = X[::-1].copy(), T[::-1].copy()
+    for batch in ((X, T), other):
+        assert ours.step(*batch) == hand.step(*batch)
+    calls, ready = [], Call.ready
+
+    def interrupted(call: Call) -> Any:
+        calls.append(call)
+        if len(calls) == at + 1:
+            raise KeyboardInterrupt
+        return ready(call)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Call, "ready", interrupted)
+        with suppress(KeyboardInterrupt):
+            ours.step(X, T)
+            hand.step(X, T)
+    assert len(calls) > min(at, 1)
+    for batch in ((X, T), other, (X, T), other):
+        assert ours.step(*batch) == hand.step(*batch)
+        assert ours.params == hand.params
+
+
+def test_a_rule_whose_following_is_interrupted_is_followed_anew() -> None:
+    class Pressed(SGD):
+        times = 0
+
+        @property
+        def factor(self) -> float | None:
+            Pressed.times += 1
+            if Pressed.times == 1:
+                raise KeyboardInterrupt
+            return None
+
+    ours = trainer(rule=SGD(lr=0.125))
+    hand = ByHand(ours)
+    assert ours.step(X, T) == hand.step(X, T)
+    ours.rule = hand.rule = Pressed(lr=0.5)
+    with pytest.raises(KeyboardInterrupt):
+        ours.step(X, T)
+    for _ in range(2):
+        assert ours.step(X, T) == hand.step(X, T)
+        assert ours.params == hand.params
+
+
+@dataclass(frozen=True)
+class Asks(SGD):
+    """A rule that asks another one, for arrays of its own, in the middle."""
+
+    def rule(self, p: Array, g: Array, kept: Any, rates: Any, free: Any, /) -> None:
+        assert not kept
+        free[0][...] = rates[0] * g
+        other = Parameters({"0.bias": p.shape}, p.copy())
+        SGD(lr=1.0, momentum=0.5).update(
+            other, Parameters(other.shapes, 100 * g), SGD(momentum=0.5).init(other)
+        )
+
+
+def test_a_rule_may_ask_another_one() -> None:
+    params, grads = NET.init(0), NET.init(1)
+    expected = params.vector - 0.125 * grads.vector
+    for _ in range(2):
+        moved = params.copy()
+        Asks(lr=0.125).update(moved, grads, {"step": 0})
+        assert np.array_equal(moved.vector, expected)
+
+
+SEEN: ContextVar[str] = ContextVar("SEEN", default="nothing")
+
+
+@dataclass(frozen=True)
+class Reads(MSELoss):
+    """A loss of somebody else's, which reads the caller's context."""
+
+    def forward_and_backward(
+        self, y: Array, t: Array, /, *, out: Array | None = None
+    ) -> tuple[Any, Array]:
+        NOTED.append(SEEN.get())
+        return MSELoss.forward_and_backward(self, y, t, out=out)
+
+
+NOTED: list[str] = []
+
+
+def test_kernels_of_others_are_called_in_the_callers_context() -> None:
+    ours = trainer(Reads(), SGD(lr=0.1))
+    ours.step(X, T)
+    token = SEEN.set("the caller's")
+    ours.step(X, T)
+    SEEN.reset(token)
+    assert NOTED[-1] == "the caller's"
+
+
+def test_a_vector_that_is_missing_is_missed_also_by_a_plan() -> None:
+    params, grads = NET.init(0), NET.init(1)
+    state = Adam().init(params)
+    Adam().update(params, grads, state)
+    del state["exp_avg"]
+    with pytest.raises(ShapeError, match="make the state with init"):
+        Adam().update(params, grads, state)
+    assert state["step"] == 1

@@ -53,7 +53,7 @@ def diagnose(bench: Bench, finding: Finding, *, seconds: float = 2.0) -> Diagnos
 
 def _diagnosed(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
     own = None if finding.kind != "wrong" else _own(bench, finding, deadline)
-    if own is None and finding.kind == "wrong" and _is_about_numbers(finding):
+    if own is None and finding.kind == "wrong" and is_about_numbers(finding):
         return Diagnosis(finding.entries[0].quantity, UNSTEADY)
     if own is None:
         return _of_behaviour(bench, finding, deadline)
@@ -72,8 +72,9 @@ def _of_numbers(bench: Bench, own: Observation, deadline: float) -> Diagnosis:
     same = [trial for trial in failing if first in trial.bad]
     ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
     likely = _likely(bench, own, trials, deadline)
+    hurried = not likely and time.monotonic() > deadline
     when = _when(bench, own, max(deadline, time.monotonic() + LEFT_FOR_CONDITIONS))
-    return Diagnosis(first, scope, ratio, when, likely)
+    return Diagnosis(first, scope, ratio, when, likely, hurried)
 
 
 def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
@@ -114,7 +115,7 @@ def _own(bench: Bench, finding: Finding, deadline: float) -> Observation | None:
     return None
 
 
-def _is_about_numbers(finding: Finding) -> bool:
+def is_about_numbers(finding: Finding) -> bool:
     """Whether it says that the answer to a case is not the truth."""
     judgement = finding.check.rpartition(":")[2]
     return judgement in {entry.quantity.partition(".")[0] for entry in finding.entries}

@@ -11,13 +11,13 @@ it, and after all recent ones. The more time is spent, the less is left for each
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from manualnn.oracle.case import Case
 from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
-from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.diagnose import diagnose, is_about_numbers
 from manualnn.oracle.engines import Bench
-from manualnn.oracle.findings import Finding
+from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.shrink import shrink
 from manualnn.oracle.trial import Declined, Trial
 
@@ -29,6 +29,8 @@ class Explainer:
     bench: Bench
     seconds: float
     """Left for all findings together."""
+    named: dict[str, Diagnosis] = field(default_factory=dict)
+    """The diagnoses that name a cause, by the calls that show it."""
 
     def alone(self, finding: Finding) -> Finding | None:
         """Return it as a fresh engine shows it; None if it does not."""
@@ -65,9 +67,20 @@ class Explainer:
             smaller = rejudge(self.bench, finding.check, small)
             finding = replace(smaller, minimal=True) if smaller else finding
         if finding.kind == "wrong":
-            finding = replace(finding, diagnosis=diagnose(self.bench, finding, seconds=seconds))
+            finding = replace(finding, diagnosis=self._diagnosed(finding, seconds))
         self.seconds -= time.perf_counter() - began
         return finding
+
+    def _diagnosed(self, finding: Finding, seconds: float) -> Diagnosis:
+        """Return what it comes from; wrong numbers for the same calls come from the same."""
+        calls = ",".join(case.id for case in finding.calls or (finding.case,))
+        known = self.named.get(calls)
+        if known is not None and is_about_numbers(finding):
+            return known
+        diagnosis = diagnose(self.bench, finding, seconds=seconds)
+        if diagnosis.likely and is_about_numbers(finding):
+            self.named[calls] = diagnosis
+        return diagnosis
 
 
 def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:

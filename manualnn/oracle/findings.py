@@ -109,6 +109,8 @@ class Diagnosis:
     likely: tuple[Cause, ...] = ()
     """Causes that reproduce the engine's own numbers; none: unknown. More than one: the cases at
     hand do not tell them apart."""
+    hurried: bool = False
+    """Whether none is named, and time ran out before all had been tried."""
 
 
 STATUSES = ("passed", "failed", "errored", "expected", "unexpected", "not_claimed", "skipped")

@@ -159,7 +159,10 @@ def _explained(diagnosis: Diagnosis, kind: str) -> Iterator[str]:
         yield from wrapped(cause.right, "  right")
     if len(diagnosis.likely) > 1:
         yield from wrapped("these cases do not tell the causes apart", " ")
-    if not diagnosis.likely and kind == "wrong":
+    if diagnosis.hurried:
+        told = "not known: time ran out before every mistake of the catalogue was tried"
+        yield from wrapped(told, "likely")
+    elif not diagnosis.likely and kind == "wrong":
         yield from wrapped("unknown: no mistake of the catalogue gives these numbers", "likely")
 
 
@@ -200,7 +203,7 @@ def _cause(finding: Finding | None) -> str:
         return f"not known, {finding.kind}"
     diagnosis = finding and finding.diagnosis
     if not diagnosis or not diagnosis.likely:
-        return "not known" if diagnosis else "not diagnosed"
+        return "not known" if diagnosis and not diagnosis.hurried else "not diagnosed"
     return " Or: ".join(cause.title for cause in diagnosis.likely)
 
 

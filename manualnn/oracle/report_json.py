@@ -15,7 +15,8 @@ Schema 1:
     results           [{id, sentence, status, cases, skipped, reason, findings}]
       findings        [{check, kind, message, entries, right, minimal, case_id, case, diagnosis}]
         entries       [{quantity, index, got, expected, bound, wrong, size}]
-        diagnosis     null or {first, scope, ratio, when, likely: [{bug, title, wrong, right}]}
+        diagnosis     null or {first, scope, ratio, when, hurried,
+                        likely: [{bug, title, wrong, right}]}
 
 Numbers that JSON does not have are the strings "NaN", "Infinity" and "-Infinity". A finding's calls
 are left out: its check and its case tell them.

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -318,6 +319,21 @@ def test_the_summary_counts_every_status_and_says_what_it_is_worth():
 )
 def test_the_verdict_is_a_sentence(made, verdict):
     assert verdict in squeezed(summary(made))
+
+
+def test_causes_that_time_ran_out_for_are_not_called_unknown():
+    hurried = replace(UNKNOWN, hurried=True)
+    late = squeezed(text(report(failing("layer.Tanh:grads", diagnosis=hurried))))
+    assert "time ran out before every mistake of the catalogue was tried" in late
+    assert "no mistake of the catalogue gives these numbers" not in late
+    assert "not diagnosed (1 check)" in late
+    assert (
+        from_json(to_json(report(failing("a:b", diagnosis=hurried))))
+        .results[0]
+        .findings[0]
+        .diagnosis
+        == hurried
+    )
 
 
 def test_a_report_prints_as_what_the_command_tells_and_shows_itself_in_a_line():

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from manualnn.oracle import check_engine, runner, trial
+from manualnn.oracle import check_engine, explaining, runner, trial
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import STATUSES
 from manualnn.oracle.near import Precision
@@ -281,3 +282,33 @@ def test_checks_are_listed_without_running_any():
     ids = [check for check, _ in checks_for(claims)]
     assert ids[0] == "loss.MSELoss.mean:outputs"
     assert len(ids) == len(set(ids)) > 100
+
+
+def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(monkeypatch):
+    report = check_engine(HalvesMean, only=["plain:loss"])
+    (finding,) = (f for result in report.results for f in result.findings)
+    asked = []
+
+    def noted(*args, **options):
+        asked.append(args)
+        return diagnose(*args, **options)
+
+    monkeypatch.setattr(explaining, "diagnose", noted)
+    with connect(HalvesMean) as bench:
+        explainer = explaining.Explainer(bench, 60.0)
+        first = explainer.smaller(finding)
+        again = explainer.smaller(replace(first, check="loss.MSELoss.mean:loss", diagnosis=None))
+    assert first.case.id == again.case.id
+    assert first.diagnosis.likely
+    assert again.diagnosis is first.diagnosis
+    assert len(asked) == 1
+
+
+def test_what_there_was_no_time_to_try_is_not_called_unknown():
+    report = check_engine(HalvesMean, only=["plain:loss"])
+    (finding,) = (f for result in report.results for f in result.findings)
+    with connect(HalvesMean) as bench:
+        late = diagnose(bench, finding, seconds=0)
+        assert late.hurried
+        assert not late.likely
+        assert not diagnose(bench, finding, seconds=20).hurried
