@@ -142,18 +142,22 @@ class Optimizer(Description):
 
         What is taken from θ is taken, or takes the gradient's place.
         """
-        size = vectors[0].size
+        size, known = vectors[0].size, ours(self)
         for start in range(0, size, BLOCK):
             if size > BLOCK:
                 p, g, *kept = [v[start : start + BLOCK] for v in vectors]
             else:
                 p, g, *kept = vectors
             own = free if p.size == free[0].size else [f[: p.size] for f in free]
-            if not moves:
+            if not known:  # what it leaves out, and what it reads of g to the end, shall be seen
+                own[0].fill(np.nan)
+            elif not moves:
                 own = [g, *own[1:]]
             self.rule(p, self.gradient(p, g, own), kept, rates, own)
             if moves:
                 np.subtract(p, own[0], p)
+            elif own[0] is not g:
+                np.copyto(g, own[0])
 
     def rates(self, t: Any) -> Rates:
         """Return what depends on lr or on the step, t = 1, 2, …, as numbers that `rule` takes."""

@@ -7,6 +7,7 @@ options.
 """
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from numbers import Integral, Real
@@ -88,7 +89,10 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
     name = spec["type"]
     if not isinstance(name, str) or name not in table:
         known = ", ".join(table)
-        message = f"{kind}: there is no type {name!r}{_did_you_mean(name, table)}. Known: {known}."
+        message = (
+            f"{kind}: there is no type {name!r}{_did_you_mean(name, table)}. Known: {known}; "
+            "one of your own is first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS."
+        )
         raise SpecError(message)
     given = {key: value for key, value in spec.items() if key != "type"}
     options: dict[str, Field[Any]] = {f.name: f for f in fields(table[name])}  # type: ignore[arg-type]
@@ -130,8 +134,12 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind is float:
         # What is neither Python's nor NumPy's has mathematics of its own: a symbol, say.
         foreign = type(value).__module__.partition(".")[0] not in {"builtins", "numpy"}
-        return foreign or isinstance(value, Real)
+        return foreign or (isinstance(value, Real) and not _beyond_floats(value))
     return isinstance(value, Integral if kind is int else kind)
+
+
+def _beyond_floats(value: Any) -> bool:
+    return isinstance(value, int) and abs(value) > sys.float_info.max
 
 
 def _plain(value: Any) -> Any:

@@ -402,12 +402,8 @@ class Trainer:
         """Change the parameters by the rule, or leave them as they were."""
         try:
             self.rule.change(self._params, self._grads, self.state)
-        except KeyboardInterrupt:  # the state is half changed: the rule starts afresh
-            self.state = self.rule.init(self.params)
-            raise
-        try:
             self._descend()
-        except _NotFiniteError:  # nor is the state
+        except (KeyboardInterrupt, _NotFiniteError):  # what is remembered is another step's
             self.state = self.rule.init(self.params)
             raise
 

@@ -7,12 +7,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from toys import Array, ByHand, N, T, X, trainer
+from toys import MOMENTUM, Array, ByHand, N, T, X, trainer
 
-from manualnn import SGD, History, MSELoss, Trainer
+import manualnn
+from manualnn import SGD, Adam, History, MSELoss, Optimizer, Trainer
+
+PACKAGE = str(Path(manualnn.__file__).parent)
 
 
 @pytest.fixture(autouse=True)
@@ -94,6 +99,59 @@ def test_a_half_done_update_is_taken_back_and_training_can_go_on() -> None:
     hand.state = hand.rule.init(hand.params)
     assert ours.step(X, T) == hand.step(X, T)
     assert ours.params == hand.params
+
+
+def cut_short(trained: Trainer, line: int) -> bool:
+    """Do a step in which Ctrl-C comes before so many lines have run; return whether it came."""
+    seen = 0
+
+    def watch(frame: Any, event: str, _: Any) -> Any:
+        nonlocal seen
+        if not frame.f_code.co_filename.startswith(PACKAGE):
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return watch
+
+    sys.settrace(watch)
+    try:
+        trained.step(X, T)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(None)
+    return False
+
+
+@pytest.mark.parametrize("earlier", range(4))  # an update is planned by and by
+@pytest.mark.parametrize("rule", [MOMENTUM, Adam(lr=0.1)], ids=["SGD", "Adam"])
+def test_wherever_a_step_is_cut_short_the_state_fits_the_parameters(
+    rule: Optimizer, earlier: int
+) -> None:
+    """It is that of before the step, or of after it, or one that remembers nothing."""
+
+    def trained(steps: int) -> Trainer:
+        made = trainer(rule=rule)
+        for _ in range(steps):
+            made.step(X, T)
+        return made
+
+    before, after = trained(earlier), trained(earlier + 1)
+    fresh = rule.init(before.params)
+    allowed = [(a.params, state) for a in (before, after) for state in (a.state, fresh)]
+    line, came = 0, True
+    while came:
+        line += 1
+        ours = trained(earlier)
+        came = cut_short(ours, line)
+        assert any(
+            ours.params == params and all(np.array_equal(ours.state[k], state[k]) for k in state)
+            for params, state in allowed
+        ), line
+    assert line > 20
 
 
 def press(_: Trainer, history: History) -> bool:

@@ -252,6 +252,25 @@ def test_a_rule_of_others_is_followed(rule: Optimizer) -> None:
     assert ours.params == hand.params
 
 
+@dataclass(frozen=True)
+class Forgets(SGD):
+    """A rule of somebody else's that leaves out an entry."""
+
+    def rule(self, p: Array, g: Array, kept: Any, rates: Any, free: Any, /) -> None:
+        assert not kept
+        assert p.shape == g.shape
+        free[0][:-1] = rates[0]
+
+
+def test_what_a_rule_of_others_leaves_out_is_not_passed_over() -> None:
+    rule = Forgets(lr=0.1)
+    params, grads = NET.init(0), NET.init(1)
+    rule.update(params, grads, rule.init(params))
+    assert np.isnan(params.vector).tolist() == [False] * (params.vector.size - 1) + [True]
+    with pytest.raises(DivergedError, match="a parameter is not finite"):
+        trainer(rule=rule).step(X, T)
+
+
 def test_a_rule_of_ones_own_is_told_the_gradient_with_its_decay_and_the_step() -> None:
     params, grads = Parameters({"0.bias": (2,)}, np.array([4.0, -4.0])), np.array([-0.5, 3.0])
     rule = Signs(lr=1.0)

@@ -7,6 +7,7 @@ loaded when a command runs, for `manualnn --help` shall not wait.
 """
 
 import json
+import math
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -257,10 +258,9 @@ def _combine(files: tuple[str, ...], markdown: str | None) -> None:
 
 def _replay(target: str | None, options: dict[str, Any]) -> int:
     """Judge a kept failure again; return 1 if it still fails, and 0 if it passes now."""
-    from dataclasses import replace
-
-    from manualnn.oracle.diagnose import diagnose
     from manualnn.oracle.engines import connect
+    from manualnn.oracle.explaining import Explainer
+    from manualnn.oracle.findings import CheckResult
     from manualnn.oracle.live import paint
     from manualnn.oracle.replay import again, load
     from manualnn.oracle.report import Teller
@@ -278,12 +278,14 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
             )
         sentences = dict(checks_for(bench.capabilities))
         teller = Teller(target, bench.capabilities.name, options["failures"], paint)
+        explainer = Explainer(bench, math.inf)
         for check_id in failure.checks:
             finding = again(bench, check_id, failure)
             if finding is not None:
                 code = 1
-                finding = replace(finding, diagnosis=diagnose(bench, finding))
-                click.echo(teller.in_full(finding, sentences.get(check_id, check_id)))
+                sentence = sentences.get(check_id, check_id)
+                found = [explainer.diagnosed(finding)]
+                click.echo(teller.tell(CheckResult(check_id, sentence, "failed", findings=found)))
                 continue
             click.echo(f"{paint('passes now', 'good')}  {check_id}")
             for line in [case_line(failure.case), *case_numbers(failure.case)]:

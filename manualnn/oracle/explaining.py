@@ -4,6 +4,7 @@
     explainer.alone(finding)                         as a fresh engine shows it, or None
     explainer.after(finding, recent)                 as it is after the cases that came before
     explainer.smaller(finding)                       minimal, and with its diagnosis
+    explainer.diagnosed(finding)                     with its diagnosis
 
 A finding that a fresh engine does not show is the history's: it is looked for after the case before
 it, and after all recent ones. The more time is spent, the less is left for each.
@@ -29,8 +30,8 @@ class Explainer:
     bench: Bench
     seconds: float
     """Left for all findings together."""
-    named: dict[str, Diagnosis] = field(default_factory=dict)
-    """The diagnoses that name a cause, by the calls that show it."""
+    known: dict[str, Diagnosis] = field(default_factory=dict)
+    """The diagnoses of wrong numbers that there was time for, by the calls that show them."""
 
     def alone(self, finding: Finding) -> Finding | None:
         """Return it as a fresh engine shows it; None if it does not."""
@@ -67,20 +68,19 @@ class Explainer:
             smaller = rejudge(self.bench, finding.check, small)
             finding = replace(smaller, minimal=True) if smaller else finding
         if finding.kind == "wrong":
-            finding = replace(finding, diagnosis=self._diagnosed(finding, seconds))
+            finding = self.diagnosed(finding, seconds)
         self.seconds -= time.perf_counter() - began
         return finding
 
-    def _diagnosed(self, finding: Finding, seconds: float) -> Diagnosis:
-        """Return what it comes from; wrong numbers for the same calls come from the same."""
+    def diagnosed(self, finding: Finding, seconds: float = 2.0) -> Finding:
+        """Return it with its diagnosis; wrong numbers for the same calls have the same."""
         calls = ",".join(case.id for case in finding.calls or (finding.case,))
-        known = self.named.get(calls)
-        if known is not None and is_about_numbers(finding):
-            return known
-        diagnosis = diagnose(self.bench, finding, seconds=seconds)
-        if diagnosis.likely and is_about_numbers(finding):
-            self.named[calls] = diagnosis
-        return diagnosis
+        diagnosis = self.known.get(calls) if is_about_numbers(finding) else None
+        if diagnosis is None:
+            diagnosis = diagnose(self.bench, finding, seconds=seconds)
+            if is_about_numbers(finding) and not diagnosis.hurried:
+                self.known[calls] = diagnosis
+        return replace(finding, diagnosis=diagnosis)
 
 
 def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:

@@ -2,11 +2,12 @@
 
     relation = related(trial, "grads.0.weight")      None where there is no such constant
     relation.names                                   what the constant may be: {"N", "2"}
-    told(relations)                                  "got = 1.5 × truth; 1.5 is N/(N − 1)"
+    told(relations)                                  "got = 0.2 × truth; 0.2 is 1/N with N = 5"
     precision(trial)                                 whether a float64 engine is a float32 one
 
 A constant c holds if |got − c truth| is within the bounds at every entry, c times as large where c
-is. One entry has a ratio to anything, so that of one or two entries counts only if it has a name.
+is; or at least at every entry that is wrong. One entry has a ratio to anything, so that of one or
+two entries, in all cases together, counts only if it has a name.
 For parameters it is the update, p_new − p, that is compared. Asked on cases of several sizes, what
 a constant is called in all of them is its name.
 """
@@ -31,9 +32,15 @@ class Relation:
 
     factor: float
     names: frozenset[str]
+    entries: int
+    """So many entries, not 0, say so."""
+    sizes: dict[str, int]
+    """N and K of the case."""
     of: str = ""
     update: bool = False
     """Of the update of a parameter, in place of the parameter."""
+    where_wrong: bool = False
+    """Not of the other entries, which are right."""
 
 
 def related(trial: Observation, name: str) -> Relation | None:
@@ -47,13 +54,24 @@ def related(trial: Observation, name: str) -> Relation | None:
     usable = np.isfinite(e) & np.isfinite(got)
     if not usable.any() or not np.isfinite(got).all():
         return None
-    got, v, e = got[usable], v[usable], e[usable]
-    factor = _factor(got, v, e)
-    if factor is not None:
-        names = frozenset(n for n, c in constants(trial.case) if _is(c, factor, v, e))
-        enough = np.count_nonzero(v) > 2
-        return Relation(float(factor), names, update=update) if names or enough else None
-    return _summand(trial, name, got - v, e, usable)
+    wrong = trial.wrong[name] & usable
+    for mask in (usable, wrong):
+        if mask is wrong:
+            summand = _summand(trial, name, (got - v)[usable], e[usable], usable)
+            if summand is not None:
+                return summand
+        factor = _factor(got[mask], v[mask], e[mask])
+        if factor is not None:
+            known = constants(trial.case)
+            return Relation(
+                float(factor),
+                frozenset(n for n, c in known if _is(c, factor, v[mask], e[mask])),
+                int(np.count_nonzero(v[mask])),
+                _sizes(trial.case),
+                update=update,
+                where_wrong=mask is wrong,
+            )
+    return None
 
 
 def told(relations: Sequence[Relation | None]) -> str:
@@ -63,24 +81,25 @@ def told(relations: Sequence[Relation | None]) -> str:
         return ""
     first = found[0]
     names = sorted(frozenset.intersection(*(r.names for r in found)), key=lambda n: (len(n), n))
-    if not names and len({_shown(relation.factor) for relation in found}) > 1:
+    agree = len({_shown(relation.factor) for relation in found}) == 1
+    if not names and not (agree and sum(relation.entries for relation in found) > 2):
         return ""
     what = "the update" if first.update else "got"
     right = "the right one" if first.update else "truth"
-    called = " or ".join(names[:MOST_NAMES])
     c = _shown(first.factor)
-    if first.of:
-        return f"{what} = {right} + {c} × {first.of}" + (f"; {c} is {called}" if called else "")
-    return f"{what} = {c} × {right}" + (f"; {c} is {called}" if called and called != c else "")
+    said = f"{right} + {c} × {first.of}" if first.of else f"{c} × {right}"
+    where = "where it is wrong, " if any(relation.where_wrong for relation in found) else ""
+    said = f"{where}{what} = {said}"
+    called = " or ".join(names[:MOST_NAMES])
+    if not called or called == c:
+        return said
+    sizes = " and ".join(f"{name} = {n}" for name, n in first.sizes.items() if name in called)
+    return f"{said}; {c} is {called}" + (f" with {sizes}" if sizes else "")
 
 
 def precision(trial: Observation) -> str:
     """Return that a float64 engine's numbers are as good as float32's; empty if they are not."""
-    case = trial.case
-    if case.dtype != "float64":
-        return ""
-    coarse = truth(case, Precision("float32")).quantities()
-    if any(coarse[name].refutes(array).any() for name, array in trial.got.items()):
+    if trial.case.dtype != "float64" or not passes_as_float32(trial):
         return ""
     sizes: list[float] = []
     for name, mask in trial.wrong.items():
@@ -94,6 +113,12 @@ def precision(trial: Observation) -> str:
     if not 2**-40 < max(sizes) < 2**-13:
         return ""
     return f"errors of {max(sizes):.0e} of the largest number, within the bounds of float32"
+
+
+def passes_as_float32(trial: Observation) -> bool:
+    """Whether all of the last answer is within the bounds of float32."""
+    coarse = truth(trial.case, Precision("float32")).quantities()
+    return not any(coarse[name].refutes(array).any() for name, array in trial.got.items())
 
 
 def constants(case: Case) -> Iterator[tuple[str, float]]:
@@ -201,9 +226,15 @@ def _summand(
             sharp = e[best] / abs(base[best]) + abs(factor) * 2**-52
             known = [("1", 1.0), *constants(trial.case)]
             names = frozenset(n for n, c in known if abs(c - factor) <= 4 * sharp)
-            return Relation(float(factor), names, of)
+            return Relation(float(factor), names, np.count_nonzero(base), _sizes(trial.case), of)
     return None
 
 
+def _sizes(case: Case) -> dict[str, int]:
+    return {"N": case.n, "K": case.widths[-1]}
+
+
 def _shown(factor: float) -> str:
-    return f"{factor:.6g}".replace("-", "−")
+    if 0 < abs(factor - 1) < 1e-3:
+        return f"(1 {'+' if factor > 1 else '−'} {abs(factor - 1):.3g})"
+    return f"{factor:.6g}".replace("-", "−", 1) if factor < 0 else f"{factor:.6g}"

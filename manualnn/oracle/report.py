@@ -109,9 +109,9 @@ class Teller:
             return "\n".join(wrapped(line, indent=0))
         apart = "\n" if self.told else ""
         self.told[family] = result.id
-        return apart + self.in_full(finding, result.sentence)
+        return apart + self._in_full(finding, result.sentence)
 
-    def in_full(self, finding: Finding, sentence: str) -> str:
+    def _in_full(self, finding: Finding, sentence: str) -> str:
         """Return everything that is known of a finding."""
         word = "FAIL" if finding.kind == "wrong" else finding.kind.upper()
         lines = [f"{self._head(finding.check, word)}  {self.engine} ({finding.case.dtype})"]

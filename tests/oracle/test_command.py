@@ -98,7 +98,8 @@ def test_every_check_that_failed_on_a_case_is_judged_again(failed, tmp_path):
     name = re.search(r"--replay (R-\w+)", failed.output)[1]
     kept = json.loads((tmp_path / ".manualnn" / f"{name}.json").read_text(encoding="utf-8"))
     again = manualnn("check", "--replay", name).output
-    assert re.findall(r"^FAIL  (\S+)", again, re.MULTILINE) == kept["checks"] != []
+    assert re.findall(r"^FAIL  (\S+)", again, re.MULTILINE) == kept["checks"]
+    assert again.count("asserts") == 1 < len(kept["checks"])
 
 
 def test_a_folder_can_be_chosen_for_failures():

@@ -18,6 +18,7 @@ from manualnn.oracle.findings import Finding
 from manualnn.oracle.hypotheses import reproduces
 from manualnn.oracle.observations import fails, observed
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.ratios import related, told
 from manualnn.oracle.shrink import shrink
 from manualnn.oracle.truth import truth
 from manualnn.oracle.variations import admitted, far, generic, near
@@ -111,13 +112,37 @@ def test_a_mistake_of_the_bias_alone_is_said_to_be_there_and_to_be_by_1_over_n()
     assert diagnosis.first == "grads.0.bias"
     assert "grads.0.weight is right" in diagnosis.scope
     assert "the mistake is in the bias alone" in diagnosis.scope
-    assert diagnosis.ratio.endswith("is 1/N")
+    assert diagnosis.ratio == "got = 0.2 × truth; 0.2 is 1/N with N = 5"
     assert diagnosis.when == ""
 
 
 def test_one_wrong_entry_is_found_again_in_a_grown_case():
     diagnosis = explained(Toy("0.97 at a corner"), case(widths=(4, 3)))
     assert "only the last entry, [2, 3], of grads.0.weight" in diagnosis.scope
+    assert diagnosis.ratio == "where it is wrong, got = 0.97 × truth"
+
+
+@pytest.mark.parametrize("share", [1e-5, -1e-7])
+def test_a_small_share_is_told_as_one_and_that_float32_hides_it_is_no_condition(share):
+    class Corner(type(Toy()())):
+        def step(self, case):
+            result = super().step(case)
+            result["grads"]["0.weight"][-1, -1] *= 1 + share
+            return result
+
+    diagnosis = explained(Corner, case(n=40), small=False)
+    sign = "+" if share > 0 else "−"
+    assert diagnosis.ratio == f"where it is wrong, got = (1 {sign} {abs(share):.3g}) × truth"
+    assert diagnosis.when == ""
+    assert diagnosis.likely == ()
+
+
+def test_one_entry_in_one_case_has_no_ratio_without_a_name():
+    with connect(Toy("0.97 at a corner")) as bench:
+        once = related(observed(bench, [case()]), "grads.0.weight")
+        again = related(observed(bench, [generic(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight")
+    assert told([once]) == told([once, again]) == ""
+    assert "0.97" in told([once, again, once])
 
 
 def test_the_layers_between_which_the_backward_pass_goes_wrong_are_named():
