@@ -217,7 +217,8 @@ def _summand(
     for of, other in others.items():
         base = np.asarray(other, np.longdouble)[usable]
         # A multiple of what has one or two entries is no evidence.
-        if np.count_nonzero(base) < 3:
+        entries = int(np.count_nonzero(base))
+        if entries < 3:
             continue
         best = int(np.argmax(np.abs(base)))
         factor = rest[best] / base[best]
@@ -226,7 +227,7 @@ def _summand(
             sharp = e[best] / abs(base[best]) + abs(factor) * 2**-52
             known = [("1", 1.0), *constants(trial.case)]
             names = frozenset(n for n, c in known if abs(c - factor) <= 4 * sharp)
-            return Relation(float(factor), names, np.count_nonzero(base), _sizes(trial.case), of)
+            return Relation(float(factor), names, entries, _sizes(trial.case), of)
     return None
 
 
