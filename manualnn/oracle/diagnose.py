@@ -11,11 +11,11 @@ if it reproduces all answers; where more than one does and no case tells them ap
 where none does, none is. The same engine gets the same diagnosis, unless time runs out.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.catalogue import Bug
 from manualnn.oracle.case import Case
@@ -46,24 +46,24 @@ def diagnose(bench: Bench, finding: Finding, *, seconds: float = 2.0) -> Diagnos
     try:
         # Wrong engines give numbers of all kinds; what is NaN or infinite is told as such.
         with np.errstate(all="ignore"):
-            return _diagnosed(bench, finding, time.monotonic() + seconds)
+            return _diagnosed(bench, finding, Budget(seconds))
     except EngineError as error:
         return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
 
 
-def _diagnosed(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
-    own = None if finding.kind != "wrong" else _own(bench, finding, deadline)
+def _diagnosed(bench: Bench, finding: Finding, budget: Budget) -> Diagnosis:
+    own = None if finding.kind != "wrong" else _own(bench, finding, budget)
     if own is None and finding.kind == "wrong" and is_about_numbers(finding):
         return Diagnosis(finding.entries[0].quantity, UNSTEADY)
     if own is None:
-        return _of_behaviour(bench, finding, deadline)
+        return _of_behaviour(bench, finding, budget)
     if not _steady(bench, own):
         return Diagnosis(scope_of(own)[0], UNSTEADY)
-    return _of_numbers(bench, own, deadline)
+    return _of_numbers(bench, own, budget)
 
 
-def _of_numbers(bench: Bench, own: Observation, deadline: float) -> Diagnosis:
-    trials = [own, *_trials(bench, own, deadline)]
+def _of_numbers(bench: Bench, own: Observation, budget: Budget) -> Diagnosis:
+    trials = [own, *_trials(bench, own, budget)]
     failing = [trial for trial in trials if trial.fails]
     telling = next((t for t in failing[1:] if len(t.calls) == len(own.calls)), own)
     first, scope = scope_of(telling)
@@ -71,17 +71,17 @@ def _of_numbers(bench: Bench, own: Observation, deadline: float) -> Diagnosis:
         scope += f" (seen with N = {telling.case.n}, widths {_arrow(telling.case)})"
     same = [trial for trial in failing if first in trial.bad]
     ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
-    likely = _likely(bench, own, trials, deadline)
-    hurried = not likely and time.monotonic() > deadline
-    when = _when(bench, own, max(deadline, time.monotonic() + LEFT_FOR_CONDITIONS))
+    likely = _likely(bench, own, trials, budget)
+    hurried = not likely and budget.over
+    when = _when(bench, own, budget.with_at_least(LEFT_FOR_CONDITIONS))
     return Diagnosis(first, scope, ratio, when, likely, hurried)
 
 
-def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
+def _of_behaviour(bench: Bench, finding: Finding, budget: Budget) -> Diagnosis:
     """Return the diagnosis of an engine that gives no numbers, or does wrong with right ones."""
 
     def asks(case: Case) -> bool | None:
-        if time.monotonic() > deadline or bench.capabilities.refuses(case) or not valid(case):
+        if budget.over or bench.capabilities.refuses(case) or not valid(case):
             return None
         if finding.kind == "wrong":
             return rejudge(bench, finding.check, case) is not None
@@ -90,13 +90,13 @@ def _of_behaviour(bench: Bench, finding: Finding, deadline: float) -> Diagnosis:
 
     first = finding.entries[0].quantity if finding.entries else ""
     scope = finding.message.strip().splitlines()[-1] if finding.message.strip() else finding.kind
-    likely = _behaving_alike(finding, deadline)
-    deadline = max(deadline, time.monotonic() + LEFT_FOR_CONDITIONS)
+    likely = _behaving_alike(finding, budget)
+    budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when = condition(asks, finding.case, bench.capabilities) if finding.kind != "hang" else ""
     return Diagnosis(first, scope, when=when, likely=likely)
 
 
-def _own(bench: Bench, finding: Finding, deadline: float) -> Observation | None:
+def _own(bench: Bench, finding: Finding, budget: Budget) -> Observation | None:
     """Return the finding once more: the first wrong call, with no more before it than needed.
 
     None where no number is wrong.
@@ -111,7 +111,7 @@ def _own(bench: Bench, finding: Finding, deadline: float) -> Observation | None:
             alone = observed(bench, [case])
             if alone is not None and alone.fails:
                 return alone
-            return _shortest(bench, part, deadline)
+            return _shortest(bench, part, budget)
     return None
 
 
@@ -132,7 +132,7 @@ def _steady(bench: Bench, seen: Observation) -> bool:
     return True
 
 
-def _shortest(bench: Bench, seen: Observation, deadline: float) -> Observation:
+def _shortest(bench: Bench, seen: Observation, budget: Budget) -> Observation:
     """Return the same failure after one call, if that is enough: one of the same dtype first.
 
     Hypotheses run in longdouble, where calls in several dtypes are not kept apart.
@@ -142,15 +142,15 @@ def _shortest(bench: Bench, seen: Observation, deadline: float) -> Observation:
         pair = observed(bench, [before, case])
         if pair is not None and pair.fails:
             return pair
-        if time.monotonic() > deadline:
+        if budget.over:
             break
     return seen
 
 
-def _trials(bench: Bench, own: Observation, deadline: float) -> Iterator[Observation]:
+def _trials(bench: Bench, own: Observation, budget: Budget) -> Iterator[Observation]:
     """Yield what the engine answers to cases near its own."""
     for calls in admitted(near(own.calls), bench.capabilities):
-        if time.monotonic() > deadline:
+        if budget.over:
             return
         trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
         if trial is not None:
@@ -158,21 +158,21 @@ def _trials(bench: Bench, own: Observation, deadline: float) -> Iterator[Observa
 
 
 def _likely(
-    bench: Bench, own: Observation, trials: Sequence[Observation], deadline: float
+    bench: Bench, own: Observation, trials: Sequence[Observation], budget: Budget
 ) -> tuple[Cause, ...]:
     """Return the known mistakes that give all answers of these trials, and of more if need be."""
     # What is wrong everywhere contradicts most hypotheses at once.
     hardest = sorted(trials, key=lambda trial: -len(trial.bad))
     bugs = _possible(own)
     for trial in [*hardest[:1], own, *hardest[1:]]:
-        bugs = surviving(bugs, [trial], deadline)
+        bugs = surviving(bugs, [trial], budget)
     for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
-        if len(bugs) < 2 or time.monotonic() > deadline:
+        if len(bugs) < 2 or budget.over:
             break
         more = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
         # A trial that none of them explains tells of another mistake.
         if more is not None:
-            bugs = surviving(bugs, [more], deadline) or bugs
+            bugs = surviving(bugs, [more], budget) or bugs
     return tuple(_cause(bug) for bug in bugs[:MOST])
 
 
@@ -199,7 +199,7 @@ def _possible(own: Observation) -> list[Bug]:
     ]
 
 
-def _behaving_alike(finding: Finding, deadline: float) -> tuple[Cause, ...]:
+def _behaving_alike(finding: Finding, budget: Budget) -> tuple[Cause, ...]:
     """Return the known mistakes of which the same check finds the same."""
     alike = []
     judgement = finding.check.rpartition(":")[2]
@@ -208,7 +208,7 @@ def _behaving_alike(finding: Finding, deadline: float) -> tuple[Cause, ...]:
         if of_memory and bug.kind != "memory":
             continue
         for factory in bug.engines:
-            if time.monotonic() > deadline:
+            if budget.over:
                 return ()
             with connect(factory) as hypothesis:
                 other = rejudge(hypothesis, finding.check, finding.case)
@@ -225,7 +225,7 @@ def _look(finding: Finding) -> tuple[object, ...]:
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _when(bench: Bench, own: Observation, deadline: float) -> str:
+def _when(bench: Bench, own: Observation, budget: Budget) -> str:
     # That float32's wider bounds do not show it is no condition of the mistake.
     hidden = "float32" if own.case.dtype == "float64" and passes_as_float32(own) else None
 
@@ -233,7 +233,7 @@ def _when(bench: Bench, own: Observation, deadline: float) -> str:
         if calls[-1].dtype == hidden:
             return None
         refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
-        if refused or time.monotonic() > deadline:
+        if refused or budget.over:
             return None
         trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
         return None if trial is None else trial.fails

@@ -10,16 +10,16 @@ A finding that a fresh engine does not show is the history's: it is looked for a
 it, and after all recent ones. The more time is spent, the less is left for each.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from manualnn.oracle.budget import Budget
 from manualnn.oracle.case import Case
 from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.diagnose import diagnose, is_about_numbers
 from manualnn.oracle.engines import Bench
 from manualnn.oracle.findings import Diagnosis, Finding
-from manualnn.oracle.shrink import shrink
+from manualnn.oracle.shrink import same_failure, shrink
 from manualnn.oracle.trial import Declined, Trial
 
 
@@ -60,7 +60,7 @@ class Explainer:
         left = self.seconds
         if left <= 0 or finding.kind == "hang":
             return finding
-        began = time.perf_counter()
+        budget = Budget(left)
         seconds = max(0.2, min(2.0, left / 10))
         alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
         if alone:
@@ -69,7 +69,7 @@ class Explainer:
             finding = replace(smaller, minimal=True) if smaller else finding
         if finding.kind == "wrong":
             finding = self.diagnosed(finding, seconds)
-        self.seconds -= time.perf_counter() - began
+        self.seconds -= budget.spent
         return finding
 
     def diagnosed(self, finding: Finding, seconds: float = 2.0) -> Finding:
@@ -96,6 +96,6 @@ def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:
             found = judge(Trial(bench, finding.check, case))
         except Declined:
             return False
-        return found is not None and found.kind == finding.kind
+        return same_failure(found, finding)
 
     return fails

@@ -16,12 +16,12 @@ do for an error that is hardly beyond the bound.
 Where a result is not finite, longdouble may well be: the hypothesis then runs in the case's dtype.
 """
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs.catalogue import Bug
 from manualnn.oracle.case import Array
 from manualnn.oracle.findings import Outcome
@@ -37,11 +37,11 @@ BITS = 3
 """By how many powers of two the errors of two engines of the same precision may differ."""
 
 
-def surviving(bugs: Iterable[Bug], trials: Sequence[Observation], deadline: float) -> list[Bug]:
+def surviving(bugs: Iterable[Bug], trials: Sequence[Observation], budget: Budget) -> list[Bug]:
     """Return the bugs that reproduce all trials; none if there was no time to ask them all."""
     kept = []
     for bug in bugs:
-        if time.monotonic() > deadline:
+        if budget.over:
             return []
         alike = reproduces if bug.exact else resembles
         if any(all(alike(factory, trial) for trial in trials) for factory in bug.engines):

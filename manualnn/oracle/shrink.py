@@ -10,12 +10,12 @@ them makes what is returned any smaller, unless time ran out. Only valid cases a
 none twice.
 """
 
-import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.budget import Budget
 from manualnn.oracle.case import Case
 from manualnn.oracle.cuts import columns, rows, segments, valid, without
 from manualnn.oracle.findings import Finding
@@ -30,7 +30,7 @@ Move = Generator[Case | None, bool, None]
 
 def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -> Case:
     """Return the smallest case found that fails, and is valid; `case` itself if there is none."""
-    deadline = time.monotonic() + seconds
+    budget = Budget(seconds)
     asked = {_key(case)}
     best = case
 
@@ -45,7 +45,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -
         moved = False
         for move in MOVES:
             proposals, still = move(best), None
-            while time.monotonic() < deadline:
+            while not budget.over:
                 try:
                     candidate = next(proposals) if still is None else proposals.send(still)
                 except StopIteration:

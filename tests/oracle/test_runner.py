@@ -39,6 +39,15 @@ class HalvesMean(Modest):
         return {**result, "loss": result["loss"] / 2} if halved else result
 
 
+class HalfMore(Modest):
+    """Adds half of the loss where there is a target other than 0, and next to nothing to none."""
+
+    def step(self, case):
+        result = dict(super().step(case))
+        loss = result["loss"] * (1.5 if np.any(case.t) else 1)
+        return {**result, "loss": loss or 1e-16}
+
+
 class Remembers(Modest):
     """Adds a little of the last loss."""
 
@@ -321,3 +330,10 @@ def test_what_there_was_no_time_to_try_is_not_called_unknown():
         assert late.hurried
         assert not late.likely
         assert not diagnose(bench, finding, seconds=20).hurried
+
+
+def test_a_large_error_does_not_shrink_to_one_that_rounding_may_explain():
+    report = check_engine(HalfMore, only=["plain:loss"])
+    (finding,) = (f for result in report.results for f in result.findings)
+    assert finding.minimal
+    assert finding.entries[0].got == 1.5 * finding.entries[0].expected
