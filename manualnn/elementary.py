@@ -297,8 +297,8 @@ def sum_of_squares(x: Array, /) -> Any:
     whole = len(x) // BLOCK * BLOCK
     if is_symbolic(x) or not whole:
         return np.dot(x, x)
-    blocks = x[:whole].reshape(-1, 1, BLOCK)
-    total = np.add.reduce(np.matmul(blocks, blocks.transpose(0, 2, 1)), axis=None)
+    blocks = x[:whole].reshape(-1, BLOCK)
+    total = np.add.reduce(np.vecdot(blocks, blocks))
     if whole < len(x):
         total = total + np.dot(x[whole:], x[whole:])
     return total

@@ -21,8 +21,10 @@ from manualnn.oracle.case import Case
 from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.engines import Bench
 from manualnn.oracle.findings import Entry, Finding
+from manualnn.oracle.near import Precision
 from manualnn.oracle.recipes import DIFFERENTIAL
-from manualnn.oracle.trial import Declined, Faulty, Trial, differing
+from manualnn.oracle.trial import Declined, Faulty, Trial
+from manualnn.oracle.truth import truth
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,21 @@ def described_entry(entry: Entry) -> str:
 
 
 def _exact(trial: Trial) -> Finding | None:
-    got, expected = trial.asked(), trial.truth(trial.case)
-    values = {name: np.asarray(near.v) for name, near in expected.quantities().items()}
-    dtype = expected.kind.dtype
-    if any(np.any(v.astype(dtype) != v) for v in values.values()):
-        raise Declined("not every result is a number of the dtype")
-    bounds = {name: np.zeros_like(v) for name, v in values.items()}
-    entries, right = differing(got, values, bounds)
+    """Judge a case in which the forward pass need not round: of its jumps none is undecided.
+
+    The outputs are exact, for sums are in any order. Of what follows a right program may round
+    something: a square of a root, a third of a batch.
+    """
+    got = trial.asked()
+    kind = Precision.of(trial.case.dtype, trial.bench.capabilities)
+    kind.decided = True
+    expected = truth(trial.case, kind)
+    near = expected.quantities()
+    outputs = near["outputs"]
+    if np.any(np.asarray(outputs.v).astype(kind.dtype) != outputs.v):
+        raise Declined("not every output is a number of the dtype")
+    near["outputs"] = kind.exact(outputs.v)
+    entries, right = trial.compare(got, near, expected)
     if not entries:
         return None
     return trial.finding(described_entry(entries[0]), entries, right)
@@ -129,7 +139,12 @@ JUDGEMENTS: dict[str, Judgement] = {
     entry.name: entry
     for entry in (
         *(Judgement(n, _SENTENCES[n], _differential(n), _returned(n)) for n in DIFFERENTIAL),
-        Judgement("exact", "where no operation rounds, every number is exact", _exact),
+        Judgement(
+            "exact",
+            "where nothing rounds on the way to the outputs, they are exact, every slope at a kink "
+            "is decided, and all other numbers are the truth's, within the bound",
+            _exact,
+        ),
         Judgement("finite", "no result is NaN or infinite where the truth is finite", _finite),
         *(Judgement(*row) for row in relations.TABLE),
         *(Judgement(*row, restarts=True) for row in repetition.RESTARTING),

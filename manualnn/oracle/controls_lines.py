@@ -28,6 +28,30 @@ def _mean_of_means(e: Plain, o: Options, y: Array, t: Array) -> Any:
     return np.sum(np.array(rows, e.kind) / y.shape[1]) / len(y)
 
 
+def _norm_squared(e: Plain, o: Options, y: Array, t: Array) -> Any:
+    if o.type != "MSELoss":
+        return Plain.value(e, o, y, t)
+    return np.sqrt(e.total((y - t) * (y - t))) ** 2 / e.value_divisor(o, y, t)
+
+
+def _running_mean(e: Plain, o: Options, y: Array, t: Array) -> Any:
+    if o.type != "MSELoss" or o.reduction != "mean" or not y.size:
+        return Plain.value(e, o, y, t)
+    mean = e.num(0)
+    for n, term in enumerate(np.square(y - t).ravel(), 1):
+        mean = mean + (term - mean) / e.kind.type(n)
+    return mean
+
+
+def _by_threes(e: Plain, o: Options, y: Array, t: Array) -> list[tuple[Array, Array, Any]]:
+    """Return micro-batches, each with its share of all samples."""
+    weighted = getattr(o, "weight", None) is not None  # maybe sample by sample
+    if weighted or o.type == "CrossEntropyLoss" or o.reduction != "mean" or not y.size:
+        return [(y, t, e.kind.type(1))]
+    parts = [slice(n, n + 3) for n in range(0, len(y), 3)]
+    return [(y[p], t[p], e.kind.type(len(y[p])) / e.kind.type(len(y))) for p in parts]
+
+
 def _float64_softmax(e: Plain, o: Options, z: Array) -> Array:
     return Plain.softmax(e, o, z.astype(np.float64)).astype(e.kind)
 
@@ -139,6 +163,25 @@ LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "mean-of-means": (
         "The loss is the mean over samples of the mean over outputs.",
         {"value": _mean_of_means},
+    ),
+    "loss-by-norm": (
+        "The squared error is the square of a norm: ‖y − t‖² / D.",
+        {"value": _norm_squared},
+    ),
+    "loss-running-mean": (
+        "The mean is carried along, m + (q − m) / n (Welford 1962).",
+        {"value": _running_mean},
+    ),
+    "micro-batches": (
+        "A batch is taken three samples at a time, each mean with its share of the samples.",
+        {
+            "value": lambda e, o, y, t: sum(
+                share * Plain.value(e, o, *part) for *part, share in _by_threes(e, o, y, t)
+            ),
+            "slope": lambda e, o, y, t: np.concatenate(
+                [share * Plain.slope(e, o, *part) for *part, share in _by_threes(e, o, y, t)]
+            ),
+        },
     ),
     "moments-by-interpolation": (
         "Moving averages are written m + (1 − β) (g − m).",

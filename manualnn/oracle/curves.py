@@ -119,7 +119,7 @@ def choose(z: Near, below: float, at: float, above: float) -> Near:
     def chosen(of_options: Any) -> Array:
         return np.where(z.v > 0, of_options[2], np.where(z.v < 0, of_options[0], of_options[1]))
 
-    torn = ~(z.size > z.e) & ~(z.e == 0)  # NaN as well
+    torn = ~(z.size > z.e) & ~(z.e == 0) & (not kind.decided)  # NaN as well
     undecided = int(np.count_nonzero(torn))
     kind.jumps.append((undecided, torn.size))
     v, e = chosen(options.v), chosen(options.e)

@@ -3,8 +3,8 @@
 import re
 import traceback
 
-TAIL = 2000
-"""How many characters of a traceback, or of what stood on stderr, are shown."""
+TAIL, HEAD = 2000, 400
+"""How many characters of a traceback, or of what stood on stderr, are shown; of its beginning."""
 
 
 SHOWN = 120
@@ -44,9 +44,9 @@ def shortened(line: bytes | bytearray) -> str:
 
 
 def tail(text: str) -> str:
-    """Return the end of a long text."""
+    """Return the end of a long text, and its beginning, where some languages say what is wrong."""
     text = text.strip()
-    return text if len(text) <= TAIL else "… " + text[-TAIL:]
+    return text if len(text) <= TAIL else f"{text[:HEAD]} …\n… {text[HEAD - TAIL :]}"
 
 
 _MACHINERY = re.compile(r"importlib|oracle.inprocess\.py$")

@@ -73,7 +73,7 @@ def reproduces(factory: Any, trial: Observation) -> bool:
             rounded = rounded or _answers(factory, None, trial) or answers
             if not _agrees(got, h, expected[name], rounded[i].get(name, h)):
                 return False
-    return True
+    return all(factory.admits(outcome.quantities()) for outcome in trial.outcomes)
 
 
 def resembles(factory: Any, trial: Observation) -> bool:

@@ -86,6 +86,8 @@ class Precision:
         self.to_the_edge = (
             1.0 if self.dtype == np.float64 else float(np.finfo(float).max) / self.max
         )
+        self.decided = False
+        """Whether arguments of functions with jumps are known to be exact."""
         self.jumps: list[tuple[int, int]] = []
         """For each array that a function with jumps was applied to: entries undecided, entries."""
 

@@ -54,6 +54,11 @@ class Plain(Activations, Losses, Rules):
             "empty_batch": True,
         }
 
+    @classmethod
+    def admits(cls, named: Mapping[str, Array]) -> bool:
+        """Return whether such an engine can have given these numbers; a mistake may mark each."""
+        return True
+
     def step(self, case: Case) -> Mapping[str, Any]:
         """Return what the case's steps compute."""
         with np.errstate(all="ignore"):

@@ -56,10 +56,16 @@ class Process:
         try:
             claims = self._start()[1]
         except Fault as fault:
+            file = self._arguments[0]
+            here = (
+                f"\n{file} is a file in this folder: write ./{file}, or before it what runs it."
+                if "/" not in file and Path(file).is_file()
+                else ""
+            )
             raise EngineError(
                 f"{self.name} gave no answer to {wire.line(wire.HELLO).decode().strip()}: {fault}\n"
                 "Its first line has to say what it claims: `manualnn check --protocol` shows one. "
-                "(For an engine in Python, write module:attribute or file.py:attribute.)"
+                f"(For an engine in Python, write module:attribute or file.py:attribute.){here}"
             ) from fault
         if claims.get("arrays") == "safetensors":
             wire.safetensors()
@@ -218,7 +224,8 @@ class _Child:
             return self._ended()
         half = f" after the half line {shortened(self._read)}" if self._read else ""
         rest = f"; it has not read {unread} bytes of the case" if unread else ""
-        return Fault("hang", f"no reply within {seconds:g} s{half}{rest}.")
+        ending = "end every line with a newline, and flush stdout after it"
+        return Fault("hang", f"no reply within {seconds:g} s{half}{rest} ({ending}).")
 
     def _ended(self) -> Fault:
         try:

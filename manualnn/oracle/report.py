@@ -18,8 +18,8 @@ from manualnn.oracle.wording import case_line, case_numbers, counted, entry_line
 FAILING = ("failed", "errored")
 ENTRIES = 6
 """Quantities told of a finding; the rest are counted."""
-TRACE = 12
-"""Lines told of an engine's own message: the last ones."""
+TRACE, FIRST = 12, 3
+"""Lines told of an engine's own message: the first ones and the last."""
 
 _UNDIAGNOSED = ("undiagnosed",)
 
@@ -122,7 +122,7 @@ class Teller:
         if finding.case.note not in sentence:
             lines += wrapped(finding.case.note, "drawn for")
         if finding.message and not _repeats_an_entry(finding):
-            lines += wrapped(_tail(finding.message), "message")
+            lines += wrapped(_trace(finding.message), "message")
         for entry in finding.entries[:ENTRIES]:
             lines += wrapped(entry_line(entry))
         if len(finding.entries) > ENTRIES:
@@ -172,7 +172,7 @@ def _family(finding: Finding) -> tuple[str, ...]:
     if diagnosis is not None and diagnosis.likely:
         return ("cause", *(cause.bug for cause in diagnosis.likely))
     if finding.kind != "wrong":
-        return (finding.kind, _tail(finding.message, 1))
+        return (finding.kind, _last_line(finding.message))
     if diagnosis is None:
         return _UNDIAGNOSED
     return ("unknown", diagnosis.first, diagnosis.ratio, diagnosis.when)
@@ -184,12 +184,19 @@ def _repeats_an_entry(finding: Finding) -> bool:
 
 def _briefly(finding: Finding) -> str:
     if finding.kind != "wrong" or not finding.entries:
-        return _tail(finding.message, 1)
+        return _last_line(finding.message)
     return entry_line(finding.entries[0])
 
 
-def _tail(message: str, lines: int = TRACE) -> str:
-    return printable("\n".join(message.strip().splitlines()[-lines:]))
+def _trace(message: str) -> str:
+    lines = message.strip().splitlines()
+    if len(lines) > TRACE:
+        lines[FIRST : FIRST - TRACE] = ["…"]
+    return printable("\n".join(lines))
+
+
+def _last_line(message: str) -> str:
+    return printable((message.strip().splitlines() or [""])[-1])
 
 
 def _causes(report: Report) -> Counter[str]:

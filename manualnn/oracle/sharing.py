@@ -98,7 +98,7 @@ def _broadcast(name: str, a: Array) -> Array:
 
 
 LAYOUTS: dict[str, Callable[[str, Array], Array]] = {
-    "in Fortran order": lambda _, a: np.asfortranarray(a),
+    "in Fortran order": lambda _, a: np.array(a, order="F"),
     "strided": _strided,
     "of negative strides": _reversed,
     "read-only": _read_only,

@@ -127,7 +127,9 @@ MISTAKES = {
         lambda case, r: {**r, "state": {**r["state"], "step": 0}} if "state" in r else r
     ),
     "params": changed(lambda case, r: {**r, "params": case.params} if case.optimizer else r),
-    "exact": grads(lambda case, key, g: g * (1 + np.finfo(g.dtype).eps)),
+    "exact": changed(
+        lambda case, r: {**r, "outputs": r["outputs"] * (1 + np.finfo(case.dtype).eps)}
+    ),
     "finite": changed(lambda case, r: {**r, "loss": np.float64("nan")}),
     "batch.permutation": changed(lambda case, r: {**r, "loss": r["loss"] + case.x[0, 0]}),
     "units.permutation": grads(first_unit),
@@ -282,6 +284,9 @@ def test_a_layout_keeps_the_numbers_and_is_what_it_says(layout):
     laid = sharing.LAYOUTS[layout]("x", a)
     expected = np.broadcast_to(a[:1], a.shape) if layout == "broadcast" else a
     np.testing.assert_array_equal(laid, expected)
+    for other in (a, a[0], a[:, :1].copy(), np.asfortranarray(a)):
+        if layout != "broadcast":
+            assert not np.shares_memory(sharing.LAYOUTS[layout]("x", other), other)
     flags = laid.flags
     seen = {
         "in Fortran order": flags.f_contiguous and not flags.c_contiguous,
@@ -292,6 +297,18 @@ def test_a_layout_keeps_the_numbers_and_is_what_it_says(layout):
         "broadcast": laid.strides[0] == 0,
     }
     assert seen[layout]
+
+
+class SteepAtZero(Plain):
+    """ReLU has the slope 1 at 0, which ordinary numbers never meet."""
+
+    def relu_slope(self, _, z, __):
+        return np.asarray(z >= 0, self.kind)
+
+
+def test_a_slope_at_a_kink_is_decided_where_nothing_rounds():
+    assert not findings(SteepAtZero, "grads", 12)
+    assert findings(SteepAtZero, "exact", 60)
 
 
 def test_what_is_infinite_is_not_finite():

@@ -195,6 +195,23 @@ def test_numbers_that_change_from_call_to_call_are_not_explained():
     assert "has not one answer" in diagnosis.scope
 
 
+def test_few_digits_are_named_only_where_every_number_has_few():
+    """That one ends after 15 digits is no sign that the others were printed so."""
+    printed = BUGS["printed-with-few-digits"].engines
+    (of_15,) = (engine for engine in printed if engine.form == ".15g")
+
+    class RoundsOutputs(Plain):
+        def result(self, value, dx):
+            result = super().result(value, dx)
+            return {**result, "outputs": of_15.printed(result["outputs"])}
+
+    for engine, named in ((of_15, True), (RoundsOutputs, False)):
+        with connect(engine) as bench:
+            trial = observed(bench, [case(curve="Tanh", widths=(3, 4, 2))])
+        assert trial.fails
+        assert any(reproduces(factory, trial) for factory in printed) == named
+
+
 def test_not_a_number_is_the_same_answer_whatever_its_bits():
     class Undecided(type(Toy()())):
         calls = 0

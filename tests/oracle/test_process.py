@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manualnn.oracle import process
+from manualnn.oracle import failures, process
 from manualnn.oracle.case import Case
 from manualnn.oracle.engines import EngineError, connect
 
@@ -58,8 +58,8 @@ FAULTS = {
         r"exited with code 0, after the half line '{\"type\": \"ok\"'",
     ),
     "closes stdout": ("os.close(1), time.sleep(60)", "crash", "closed its stdout, and runs on"),
-    "hangs": ("time.sleep(60)", "hang", r"no reply within 0\.5 s\."),
-    "hangs in a loop": ("while True: pass", "hang", r"no reply within 0\.5 s\."),
+    "hangs": ("time.sleep(60)", "hang", r"no reply within 0\.5 s .*flush stdout"),
+    "hangs in a loop": ("while True: pass", "hang", r"no reply within 0\.5 s .*flush stdout"),
     "hangs within a line": ("os.write(1, b'{'), time.sleep(60)", "hang", "half line '{'"),
     "hangs and closed stdin and stderr": (
         "os.close(0), os.close(2), time.sleep(60)",
@@ -343,6 +343,20 @@ def test_what_is_no_engine_is_refused_with_a_reason(target, message, monkeypatch
         connect(target)
     assert re.search(message, str(caught.value), re.DOTALL), str(caught.value)
     assert open_files() == before
+
+
+def test_a_file_that_is_no_command_is_told_how_to_run(tmp_path, monkeypatch):
+    (tmp_path / "engine.rs").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(EngineError, match=r"engine\.rs is a file in this folder: write \./engine"):
+        connect("engine.rs --fast")
+
+
+def test_a_long_complaint_keeps_its_beginning():
+    text = failures.tail("panicked: no such key\n" + "  at a frame\n" * 1000 + "exit")
+    assert text.startswith("panicked: no such key")
+    assert text.endswith("exit")
+    assert len(text) < failures.TAIL + 20
 
 
 def test_run_raw_is_for_engines_in_process(bench):

@@ -267,12 +267,15 @@ def test_no_line_is_wider_than_a_terminal():
     assert max(map(len, told.splitlines())) <= WIDTH
 
 
-def test_an_engines_long_message_is_told_by_its_end():
+def test_an_engines_long_message_is_told_by_its_beginning_and_its_end():
+    """Python says at the end what is wrong, Rust and Java do at the beginning."""
     trace = "\n".join(f"line {i}" for i in range(100)) + "\nValueError: no"
     told = text(report(failing("a:grads", "errored", kind="error", message=trace)))
     assert told.startswith("ERROR  a:grads")
     assert "ValueError: no" in told
+    assert "line 0\n" in told
     assert "line 10\n" not in told
+    assert sum("line" in line for line in told.splitlines()) < 12
 
 
 def test_an_engines_message_cannot_steer_the_terminal():

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
+from manualnn.oracle.case import Array
 from manualnn.oracle.plain import Plain
 
 BUGS: dict[str, Bug] = {}
@@ -153,14 +154,24 @@ bug(
     exact=False,
     tanh=lambda e, o, z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
 )
+
+
+def _by_exp(z: Array) -> Array:
+    q = np.exp(-2 * np.abs(z))
+    return np.asarray(np.copysign((1 - q) / (1 + q), z))
+
+
 bug(
     "tanh-cancels",
-    "tanh by way of the sigmoid loses its digits near 0.",
-    wrong="a = 2 σ(2z) − 1",
+    "tanh by way of exp or of the sigmoid loses its digits near 0.",
+    wrong="a = 2 σ(2z) − 1, or (1 − q) / (1 + q) with q = exp(−2z)",
     right="a = tanh(z)",
     killed_by="layer.Tanh:*",
     exact=False,
-    tanh=lambda e, o, z: 2 * e.sigma(2 * z) - 1,
+    variants=[
+        {"tanh": lambda e, o, z: 2 * e.sigma(2 * z) - 1},
+        {"tanh": lambda e, o, z: _by_exp(z)},
+    ],
 )
 bug(
     "tanh-by-fraction",

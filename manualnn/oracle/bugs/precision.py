@@ -1,5 +1,6 @@
 """Mistakes of precision: dtypes too small, approximations, digits lost on the way."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -184,27 +185,41 @@ bug(
 )
 
 
-def _printed(result: dict[str, Any], form: str) -> dict[str, Any]:
-    """Return numbers as they are after having been written in that form, and read."""
+class PrintsFewDigits(Plain):
+    """Writes its results in a form that rounds them."""
 
-    def read(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: v if k == "step" else read(v) for k, v in value.items()}
-        a = np.asarray(value)
-        texts = [float(format(float(v), form)) for v in a.flat]
+    form: str
+
+    @classmethod
+    def printed(cls, a: Array) -> Array:
+        """Return numbers as they are after having been written, and read."""
+        texts = [float(format(float(v), cls.form)) for v in a.flat]
         return np.array(texts, a.dtype).reshape(a.shape)
 
-    return {name: read(value) for name, value in result.items()}
+    @classmethod
+    def admits(cls, named: Mapping[str, Array]) -> bool:
+        return all(
+            np.array_equal(cls.printed(a), a, equal_nan=True)
+            for a in map(np.asarray, named.values())
+        )
+
+    def result(self, value: Any, dx: Array) -> dict[str, Any]:
+        def read(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {k: v if k == "step" else read(v) for k, v in value.items()}
+            return self.printed(np.asarray(value))
+
+        return {name: read(value) for name, value in super().result(value, dx).items()}
 
 
 bug(
-    "printed-with-6-digits",
-    "Results are written with as many digits as printf's %g or %f has.",
-    wrong="6 digits",
+    "printed-with-few-digits",
+    "Results are written with too few digits, such as the 6 of printf's %g and %f.",
+    wrong="so many digits that reading them gives other numbers",
     right="17 digits for float64, 9 for float32",
     killed_by="loss.*:*",
+    base=PrintsFewDigits,
     variants=[{"form": form} for form in (".6g", ".6f", ".8f", ".7g", ".15g", ".4f")],
-    result=lambda e, value, dx: _printed(Plain.result(e, value, dx), e.form),
 )
 bug(
     "gradient-slightly-off",

@@ -115,3 +115,15 @@ bug(
     killed_by="kinks:*",
     leaky_relu_slope=lambda e, o, z, a: np.where(z >= 0, 1, e.array(o.negative_slope)),
 )
+bug(
+    "leaky-relu-by-absolute-value",
+    "LeakyReLU as a sum of z and |z| loses the digits of α z where z < 0.",
+    wrong="a = ½ (1 + α) z + ½ (1 − α) |z|",
+    right="a = z for z > 0, else α z",
+    source="Theano",
+    killed_by="layer.LeakyReLU*:*",
+    exact=False,
+    leaky_relu=lambda e, o, z: (
+        (1 + e.num(o.negative_slope)) / 2 * z + (1 - e.num(o.negative_slope)) / 2 * np.abs(z)
+    ),
+)

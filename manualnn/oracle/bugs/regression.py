@@ -229,6 +229,17 @@ bug(
     ),
 )
 bug(
+    "huber-by-squares",
+    "The Huber loss as a difference of squares loses its digits where |e| is large.",
+    wrong="term = ½ (e² − max(|e| − δ, 0)²)",
+    right="term = ½ e² within δ, else δ (|e| − δ/2)",
+    killed_by="*:loss",
+    exact=False,
+    huber_terms=lambda e, o, y, t: (
+        ((y - t) ** 2 - np.maximum(np.abs(y - t) - e.num(o.delta), 0) ** 2) / 2
+    ),
+)
+bug(
     "huber-is-pseudo-huber",
     "The smooth approximation of the Huber loss stands in its place.",
     wrong="term = δ² (√(1 + (e/δ)²) − 1)",
