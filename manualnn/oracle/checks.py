@@ -141,8 +141,8 @@ JUDGEMENTS: dict[str, Judgement] = {
         *(Judgement(n, _SENTENCES[n], _differential(n), _returned(n)) for n in DIFFERENTIAL),
         Judgement(
             "exact",
-            "where nothing rounds on the way to the outputs, they are exact, every slope at a kink "
-            "is decided, and all other numbers are the truth's, within the bound",
+            "where no sum has to round, the outputs are exact, every slope at a kink is decided, "
+            "and all other numbers are the truth's, within the bound",
             _exact,
         ),
         Judgement("finite", "no result is NaN or infinite where the truth is finite", _finite),

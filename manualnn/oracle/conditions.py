@@ -225,6 +225,9 @@ def _rules(
         yield f"{name} is a multiple of {m}", partial(_divisible, m)
         yield f"{name} is not a multiple of {m}", partial(_indivisible, 0, m)
         yield f"{name} is greater than {m} and not a multiple of it", partial(_indivisible, m, m)
+    for m in MULTIPLES:
+        words = f"{name} is at least {low} and not a multiple of {m}"
+        yield words, partial(_indivisible, low - 1, m)
     if len(passes) == 1:
         yield f"{name} is not {min(passes)}", min(passes).__ne__
     for other, size in others.items():

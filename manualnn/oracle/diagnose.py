@@ -1,6 +1,7 @@
 """What a finding looks like and what it may come from, by asking the engine more.
 
     diagnose(bench, finding, seconds=2.0)      a Diagnosis; never raises for what the engine does
+    diagnose(bench, finding, suspects=ids)     the same; these mistakes are tried before all others
 
 In this order, as far as time goes: which quantity diverges first and which of its entries
 (`scopes`), whether by a constant (`ratios`), which known mistakes reproduce the engine's own
@@ -8,10 +9,11 @@ numbers (`hypotheses`), and when it fails (`conditions`, `histories`). The case 
 often too small to tell: of one sample and one column every mistake looks alike. So the case is
 grown again (`variations`), and what the engine answers to the grown ones decides. A cause is named
 if it reproduces all answers; where more than one does and no case tells them apart, each is named;
-where none does, none is. The same engine gets the same diagnosis, unless time runs out.
+where none does, none is. A mistake that was named before, and gives all these answers as well, is
+named again. The same engine gets the same diagnosis, unless time runs out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -41,17 +43,21 @@ MOST = 3
 """So many causes are named at most."""
 
 
-def diagnose(bench: Bench, finding: Finding, *, seconds: float = 2.0) -> Diagnosis:
+def diagnose(
+    bench: Bench, finding: Finding, *, seconds: float = 2.0, suspects: Iterable[str] = ()
+) -> Diagnosis:
     """Return what can be said of a finding within about that time."""
     try:
         # Wrong engines give numbers of all kinds; what is NaN or infinite is told as such.
         with np.errstate(all="ignore"):
-            return _diagnosed(bench, finding, Budget(seconds))
+            return _diagnosed(bench, finding, Budget(seconds), [BUGS[name] for name in suspects])
     except EngineError as error:
         return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
 
 
-def _diagnosed(bench: Bench, finding: Finding, budget: Budget) -> Diagnosis:
+def _diagnosed(
+    bench: Bench, finding: Finding, budget: Budget, suspects: Sequence[Bug]
+) -> Diagnosis:
     own = None if finding.kind != "wrong" else _own(bench, finding, budget)
     if own is None and finding.kind == "wrong" and is_about_numbers(finding):
         return Diagnosis(finding.entries[0].quantity, UNSTEADY)
@@ -59,10 +65,12 @@ def _diagnosed(bench: Bench, finding: Finding, budget: Budget) -> Diagnosis:
         return _of_behaviour(bench, finding, budget)
     if not _steady(bench, own):
         return Diagnosis(scope_of(own)[0], UNSTEADY)
-    return _of_numbers(bench, own, budget)
+    return _of_numbers(bench, own, budget, suspects)
 
 
-def _of_numbers(bench: Bench, own: Observation, budget: Budget) -> Diagnosis:
+def _of_numbers(
+    bench: Bench, own: Observation, budget: Budget, suspects: Sequence[Bug]
+) -> Diagnosis:
     trials = [own, *_trials(bench, own, budget)]
     failing = [trial for trial in trials if trial.fails]
     telling = next((t for t in failing[1:] if len(t.calls) == len(own.calls)), own)
@@ -71,7 +79,7 @@ def _of_numbers(bench: Bench, own: Observation, budget: Budget) -> Diagnosis:
         scope += f" (seen with N = {telling.case.n}, widths {_arrow(telling.case)})"
     same = [trial for trial in failing if first in trial.bad]
     ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
-    likely = _likely(bench, own, trials, budget)
+    likely = _likely(bench, own, trials, budget, suspects)
     hurried = not likely and budget.over
     when = _when(bench, own, budget.with_at_least(LEFT_FOR_CONDITIONS))
     return Diagnosis(first, scope, ratio, when, likely, hurried)
@@ -116,9 +124,10 @@ def _own(bench: Bench, finding: Finding, budget: Budget) -> Observation | None:
 
 
 def is_about_numbers(finding: Finding) -> bool:
-    """Whether it says that the answer to a case is not the truth."""
+    """Whether it says that the answer to a case is not the truth; a count of steps is no number."""
     judgement = finding.check.rpartition(":")[2]
-    return judgement in {entry.quantity.partition(".")[0] for entry in finding.entries}
+    numbers = {entry.quantity for entry in finding.entries} - {"state.step"}
+    return judgement in {quantity.partition(".")[0] for quantity in numbers}
 
 
 def _steady(bench: Bench, seen: Observation) -> bool:
@@ -158,14 +167,23 @@ def _trials(bench: Bench, own: Observation, budget: Budget) -> Iterator[Observat
 
 
 def _likely(
-    bench: Bench, own: Observation, trials: Sequence[Observation], budget: Budget
+    bench: Bench,
+    own: Observation,
+    trials: Sequence[Observation],
+    budget: Budget,
+    suspects: Sequence[Bug],
 ) -> tuple[Cause, ...]:
     """Return the known mistakes that give all answers of these trials, and of more if need be."""
     # What is wrong everywhere contradicts most hypotheses at once.
     hardest = sorted(trials, key=lambda trial: -len(trial.bad))
-    bugs = _possible(own)
-    for trial in [*hardest[:1], own, *hardest[1:]]:
+    ordered = [*hardest[:1], own, *hardest[1:]]
+    bugs = list(suspects)
+    for trial in ordered:
         bugs = surviving(bugs, [trial], budget)
+    if not bugs:
+        bugs = _possible(own)
+        for trial in ordered:
+            bugs = surviving(bugs, [trial], budget)
     for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
         if len(bugs) < 2 or budget.over:
             break

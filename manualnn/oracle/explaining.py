@@ -77,10 +77,15 @@ class Explainer:
         calls = ",".join(case.id for case in finding.calls or (finding.case,))
         diagnosis = self.known.get(calls) if is_about_numbers(finding) else None
         if diagnosis is None:
-            diagnosis = diagnose(self.bench, finding, seconds=seconds)
+            diagnosis = diagnose(self.bench, finding, seconds=seconds, suspects=self._suspects())
             if is_about_numbers(finding) and not diagnosis.hurried:
                 self.known[calls] = diagnosis
         return replace(finding, diagnosis=diagnosis)
+
+    def _suspects(self) -> dict[str, None]:
+        """Return the mistakes that have been named alone, in order, each once."""
+        named = (diagnosis.likely for diagnosis in self.known.values())
+        return dict.fromkeys(likely[0].bug for likely in named if len(likely) == 1)
 
 
 def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:

@@ -28,7 +28,7 @@ AFTER = {
 def after_what(asks: Callable[[Sequence[Case]], bool | None], case: Case) -> str:
     """Return after which calls the engine fails a case that it passes by itself."""
     widths = apart(case)
-    few, many = (generic(case, seed, n=n, widths=widths) for seed, n in ((1, 3), (1, 6)))
+    few, many = (generic(case, seed, n=n, widths=widths) for seed, n in ((4, 3), (1, 6)))
     other = generic(case, 2, n=6, widths=widths)
     wider = generic(case, 3, n=6, widths=[w + 2 for w in widths])
     calls = {

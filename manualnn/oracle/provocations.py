@@ -303,7 +303,7 @@ PROVOCATIONS = _all(
     ("plain", "tame cases of everything that is claimed", _any, DIFFERENTIAL, 1),
     ("options", "several options at once", _mixed, DIFFERENTIAL, 2),
     ("square", "as many samples as a width, or one more or less", square, DIFFERENTIAL, 2),
-    ("lattice", "small integers and powers of two, where nothing rounds", lattice, ("exact",), 2),
+    ("lattice", "small integers and powers of two", lattice, ("exact",), 2),
     ("kinks", "zeros, ties and targets that are met, on the lattice", on_kinks, ("exact",), 2),
     ("relations", "tame cases, asked in other words", _any, (*ONCE, "bias.ones_column"), 1),
     ("scale", "nets that scale with their inputs", _relu, ("scale.power_of_two",), 1),

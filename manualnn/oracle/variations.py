@@ -58,7 +58,18 @@ def far(case: Case, claims: Capabilities) -> Iterator[tuple[Case, ...]]:
     yield from sequences((base,))
 
 
+def _other_layers(case: Case) -> Iterator[Case]:
+    others = {"beta": 0.7, "negative_slope": 0.2, "p": 0.2}
+    for i, layer in enumerate(case.layers):
+        for option, value in others.items():
+            if vars(described(layer)).get(option, value) != value:
+                layers = list(case.layers)
+                layers[i] = {**layer, option: value}
+                yield generic(case.but(layers=tuple(layers)), 16, n=5, widths=apart(case))
+
+
 def _variants(base: Case, claims: Capabilities) -> Iterator[Case | None]:
+    yield from _other_layers(base)
     for scale in (6.0, 60.0, 600.0, 1e-4):
         yield base.map(lambda name, a, scale=scale: a * scale if name == "x" else a)
     yield base.map(lambda name, a: (a.T * 200.0 ** np.arange(-1, 4)).T if name == "x" else a)
@@ -137,7 +148,7 @@ def sequences(calls: Sequence[Case]) -> Iterator[tuple[Case, ...]]:
     yield tuple(ordinary(case) for case in calls)
     last = calls[-1]
     widths = apart(last)
-    few, many = (generic(last, 60, n=n, widths=widths) for n in (3, 5))
+    few, many = (generic(last, 57 + n, n=n, widths=widths) for n in (3, 5))
     other = generic(last, 61, n=5, widths=widths)
     wider = generic(last, 62, n=5, widths=[w + 2 for w in widths])
     yield from ((many, many), (many, other), (many, few), (few, many))

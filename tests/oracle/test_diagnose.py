@@ -11,6 +11,7 @@ from oracle.toy import Toy
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.case import Case
+from manualnn.oracle.checks import rejudge
 from manualnn.oracle.cuts import valid
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import connect
@@ -193,6 +194,32 @@ def test_numbers_that_change_from_call_to_call_are_not_explained():
         diagnosis = diagnose(bench, Finding("shapes:loss", case(), (case(),)))
     assert diagnosis.likely == ()
     assert "has not one answer" in diagnosis.scope
+
+
+@pytest.mark.parametrize("suspect", ["bias-mean-for-sum", "mse-slope-without-2"])
+def test_a_suspect_is_named_only_where_it_gives_these_answers(suspect):
+    with connect(Toy("bias over N")) as bench:
+        finding = Finding("plain:grads", case(), (case(),))
+        diagnosis = diagnose(bench, finding, seconds=20, suspects=[suspect])
+    assert [cause.bug for cause in diagnosis.likely] == ["bias-mean-for-sum"]
+
+
+def test_a_lost_count_of_steps_is_no_answer_that_varies():
+    """The count is no number that a truth is worked out for; all the numbers are right."""
+
+    class CountsAnew(Plain):
+        def result(self, value, dx):
+            result = super().result(value, dx)
+            return {**result, "state": {**result["state"], "step": self.case.steps}}
+
+    later = case(optimizer=MOMENTUM)
+    zeros = {key: np.zeros_like(a) for key, a in later.params.items()}
+    later = later.but(state={"step": 3, "momentum_buffer": zeros})
+    with connect(CountsAnew) as bench:
+        finding = rejudge(bench, "optimizer.SGD:state", later)
+        diagnosis = diagnose(bench, finding)
+    assert "has not one answer" not in diagnosis.scope
+    assert "state['step'] is greater than 0" in diagnosis.when
 
 
 def test_few_digits_are_named_only_where_every_number_has_few():

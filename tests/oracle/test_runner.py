@@ -322,6 +322,24 @@ def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(wrong, k
     assert len(asked) == 1
 
 
+def test_a_mistake_that_was_named_is_suspected_of_the_next_finding(monkeypatch):
+    report = check_engine(HalvesMean, only=["plain:loss", "shapes:loss"])
+    findings = [f for result in report.results for f in result.findings]
+    suspected = []
+
+    def noted(*args, suspects, **options):
+        suspected.append(list(suspects))
+        return diagnose(*args, suspects=suspects, **options)
+
+    monkeypatch.setattr(explaining, "diagnose", noted)
+    with connect(HalvesMean) as bench:
+        explainer = explaining.Explainer(bench, 60.0)
+        for finding in findings:
+            explainer.diagnosed(finding)
+    assert suspected[0] == []
+    assert suspected[1] == [findings[0].diagnosis.likely[0].bug]
+
+
 def test_what_there_was_no_time_to_try_is_not_called_unknown():
     report = check_engine(HalvesMean, only=["plain:loss"])
     (finding,) = (f for result in report.results for f in result.findings)

@@ -18,11 +18,13 @@ from manualnn.oracle.bugs import (
     loops,
     losses,
     memory,
+    moments,
     precision,
     products,
     rectifiers,
     regression,
     rules,
+    sizes,
     slopes,
     softmax,
     state,
@@ -32,8 +34,8 @@ from manualnn.oracle.bugs.catalogue import Bug
 
 TABLES = (
     *(losses, regression, classes, cross_entropy),
-    *(activations, rectifiers, softmax, slopes, backward, loops, products),
-    *(updates, rules, adam, state),
+    *(activations, rectifiers, softmax, slopes, backward, loops, products, sizes),
+    *(updates, rules, adam, moments, state),
     *(memory, history, precision, defaults),
 )
 

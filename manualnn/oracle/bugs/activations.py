@@ -174,6 +174,15 @@ bug(
     ],
 )
 bug(
+    "tanh-saturates-early",
+    "tanh is cut off at ±1 where |z| is far from large.",
+    wrong="a = ±1 where |z| > c",
+    right="a = tanh(z)",
+    killed_by="saturation:*",
+    variants=[{"c": c} for c in (2.0, 3.0, 4.0, 5.0, 8.0, 10.0)],
+    tanh=lambda e, o, z: np.where(np.abs(z) > e.c, np.sign(z), np.tanh(z)),
+)
+bug(
     "tanh-by-fraction",
     "A rational function stands for tanh.",
     wrong="a = z (27 + z²) / (27 + 9 z²), clipped to ±1",
@@ -240,7 +249,9 @@ bug(
     wrong="a = z where z > threshold",
     right="a = z where β z > threshold",
     killed_by="layer.Softplus.beta:*",
-    softplus=lambda e, o, z: np.where(z > o.threshold, z, Plain.softplus(e, o, z)),
+    softplus=lambda e, o, z: np.where(
+        z > o.threshold, z, Plain.softplus(e, but(o, threshold=np.inf), z)
+    ),
     softplus_slope=lambda e, o, z, a: np.where(z > o.threshold, 1, e.sigma(z * e.num(o.beta))),
 )
 bug(

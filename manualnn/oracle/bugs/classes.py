@@ -70,6 +70,17 @@ bug(
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y)),
 )
 bug(
+    "bce-slope-bounded-early",
+    "The denominator of the gradient has too large a lower bound.",
+    wrong="∂L/∂y = (y − t) / max(y (1 − y), ε), ε above 1e-12",
+    right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
+    killed_by="certain:*",
+    variants=[{"least": least} for least in (1e-6, 1e-7, 1e-8, 1e-10)],
+    bce_slopes=lambda e, o, y, t: (
+        e.sample_weight(o) * (y - t) / np.maximum(y * (1 - y), e.array(e.least))
+    ),
+)
+bug(
     "bce-ones-only",
     "The term of the zeros is missing.",
     wrong="term = −t log y",
@@ -282,6 +293,14 @@ bug(
     right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D",
     killed_by="loss.*pos_weight*:*",
     logits_slopes=lambda e, o, y, t: Plain.logits_slopes(e, but(o, pos_weight=None), y, t),
+)
+bug(
+    "pos-weight-on-target-only",
+    "pos_weight multiplies the target in the gradient, not the sigmoid beside it.",
+    wrong="∂L/∂y = (σ(y) − p t) / D",
+    right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D",
+    killed_by="loss.*pos_weight*:*",
+    logits_slopes=lambda e, o, y, t: e.sample_weight(o) * (e.sigma(y) - e.pos_weight(o) * t),
 )
 bug(
     "labels-plus-minus-1",

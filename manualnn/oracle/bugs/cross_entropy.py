@@ -287,6 +287,32 @@ bug(
     ),
 )
 bug(
+    "smoothing-weighted-by-target",
+    "The smooth part of the targets takes the weight of the sample's class, not of its own.",
+    wrong="−w[t] Σ ((1 − ε) onehot + ε / K) log p",
+    right="−Σ w ((1 − ε) onehot + ε / K) log p",
+    killed_by="loss.CrossEntropyLoss.*:*",
+    shares=lambda e, o, y, t: (
+        Plain.shares(e, o, y, t)
+        if t.ndim == 2
+        else Plain.shares(e, but(o, weight=None), y, t)
+        * e.class_weight(o, y)[np.where(e.counts(o, t), t, 0)][:, None]
+    ),
+)
+bug(
+    "weight-of-likeliest-class",
+    "Of targets that are probabilities the gradient takes the weight of the likeliest class.",
+    wrong="∂L/∂y = (w[argmax t] p − w t) / D",
+    right="∂L/∂y = (Σ w t · p − w t) / D",
+    killed_by="loss.CrossEntropyLoss.*:*",
+    cross_entropy_slopes=lambda e, o, y, t: (
+        Plain.cross_entropy_slopes(e, o, y, t)
+        if t.ndim == 1
+        else e.exp(e.log_shares(y)) * e.class_weight(o, y)[t.argmax(axis=1)][:, None]
+        - e.shares(o, y, t)
+    ),
+)
+bug(
     "smoothing-of-ignored",
     "Ignored samples get the smooth part of the targets all the same.",
     wrong="q = ε / K where t is ignored",

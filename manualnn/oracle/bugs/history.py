@@ -99,6 +99,30 @@ bug(
 )
 
 
+class KeepsInputs(Plain):
+    """Its inputs of before are replaced where the batch is no smaller than the last."""
+
+    def __init__(self, dtype: Any = None) -> None:
+        super().__init__(dtype)
+        self.rows: dict[Any, Array] = {}
+
+    def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
+        label = (o.i, x.shape[1], x.dtype)
+        if label not in self.rows or len(self.rows[label]) <= len(x):
+            self.rows[label] = x.copy()
+        return super().linear_dW(o, self.rows[label][: len(x)], dz)
+
+
+bug(
+    "stale-inputs",
+    "A batch smaller than one before it is not stored: the weights' gradient takes the old inputs.",
+    wrong="dW = dzᵀ x, x of a larger batch before",
+    right="dW = dzᵀ x, x of this batch",
+    killed_by="*:history",
+    base=KeepsInputs,
+)
+
+
 class Remembers(Plain):
     """Computes something once for every label, and takes it for the same ever after."""
 

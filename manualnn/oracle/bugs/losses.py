@@ -52,6 +52,15 @@ bug(
     slope_divisor=lambda e, o, y, t: 1,
 )
 bug(
+    "slope-of-the-mean",
+    'The loss heeds its reduction, its gradient is always that of "mean".',
+    wrong='∂L/∂y = … / (N K) for "sum"',
+    right='∂L/∂y = … for "sum"',
+    source="RECHE23",
+    killed_by="loss.*.sum*:*",
+    slope_divisor=lambda e, o, y, t: Plain.divisor(e, but(o, reduction="mean"), y, t),
+)
+bug(
     "value-of-the-sum",
     "The gradient is that of the mean, the loss itself is the sum.",
     wrong="L = Σ …, ∂L/∂y = … / D",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.catalogue import Bug, plant
-from manualnn.oracle.case import Array
+from manualnn.oracle.case import Array, Case
 from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
 
@@ -122,14 +122,28 @@ bug(
         e, _through(a, np.float16, e.kind), _through(b, np.float16, e.kind)
     ),
 )
+
+
+def _load_with_float32(e: Any, case: Case) -> None:
+    Plain.load(e, case)
+    parts = {"layers": e.layers, "loss": [e.loss], "optimizer": [e.rule] if e.rule else []}
+    for o in (o for part in e.parts for o in parts[part]):
+        for name, value in vars(o).items():
+            if isinstance(value, float | tuple):
+                setattr(o, name, np.asarray(value, np.float32).astype(float).tolist())
+
+
 bug(
     "options-in-float32",
-    "The optimizer's options are stored in float32: 1 − β₂ᵗ and lr are 1e-8 off.",
-    wrong="lr, β, ε as float32",
-    right="lr, β, ε as float64",
-    killed_by="optimizer.*:*",
-    exact=True,
-    num=lambda e, value: Plain.num(e, np.float32(value)),
+    "Options are stored in float32: lr, 1 − β₂ᵗ or a slope are 1e-8 off.",
+    wrong="lr, β, ε, δ, … as float32",
+    right="lr, β, ε, δ, … as float64",
+    killed_by="o*:*",
+    load=_load_with_float32,
+    variants=[
+        {"parts": parts}
+        for parts in (("optimizer",), ("layers", "loss"), ("layers", "loss", "optimizer"))
+    ],
 )
 bug(
     "subnormals-flushed",

@@ -201,6 +201,16 @@ bug(
     ),
 )
 bug(
+    "huber-minus-half",
+    "The linear part of the Huber loss subtracts ½ at last, which is right for δ = 1 alone.",
+    wrong="term = δ |e| − ½ beyond δ",
+    right="term = δ (|e| − δ/2) beyond δ",
+    killed_by="loss.HuberLoss*:*",
+    huber_terms=lambda e, o, y, t: np.where(
+        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * np.abs(y - t) - 0.5
+    ),
+)
+bug(
     "huber-is-smooth-l1",
     "The smooth L1 loss, which is the Huber loss divided by δ, stands in its place.",
     wrong="L = Σ huber(e) / (δ D)",

@@ -54,6 +54,14 @@ bug(
     softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).sum(axis=0)),
 )
 bug(
+    "softmax-axis-0-where-n-is-width",
+    "The softmax runs over samples where there are as many as outputs.",
+    wrong="a = exp(z) / Σₙ exp(z) for N = K",
+    right="a = exp(z) / Σₖ exp(z)",
+    killed_by="l*.*:*",
+    softmax=lambda e, o, z: _softmax(z, 0 if z.shape[0] == z.shape[1] else 1),
+)
+bug(
     "softmax-shared-shift",
     "One maximum, of the whole batch, is subtracted from every row: rows far below become 0 / 0.",
     wrong="m = max over the array",
@@ -138,6 +146,37 @@ bug(
 def _binary(e: Plain, o: Options) -> Array | None:
     mask = Plain.mask(e, o)
     return None if mask is None else np.sign(mask)
+
+
+bug(
+    "dropout-mask-of-one-sample",
+    "The gradient takes the mask of one sample for all.",
+    wrong="dz[n] = mask[0] ⊙ da[n], or mask[−1]",
+    right="dz[n] = mask[n] ⊙ da[n]",
+    killed_by="layer.Dropout*:*",
+    variants=[{"sample": 0}, {"sample": -1}],
+    dropout_backward=lambda e, o, z, a, da: (
+        da if e.mask(o) is None or not len(da) else e.mask(o)[e.sample] * da
+    ),
+)
+bug(
+    "dropout-scaled-again",
+    "Masks hold the scale 1 / (1 − p) already, and it is applied once more.",
+    wrong="a = mask ⊙ z / (1 − p), dz = mask ⊙ da / (1 − p)",
+    right="a = mask ⊙ z, dz = mask ⊙ da",
+    killed_by="layer.Dropout*:*",
+    variants=[{"backward_too": True}, {"backward_too": False}],
+    dropout=lambda e, o, z: _rescaled(e, o, Plain.dropout(e, o, z)),
+    dropout_backward=lambda e, o, z, a, da: (
+        _rescaled(e, o, Plain.dropout_backward(e, o, z, a, da))
+        if e.backward_too
+        else Plain.dropout_backward(e, o, z, a, da)
+    ),
+)
+
+
+def _rescaled(e: Plain, o: Options, a: Array) -> Array:
+    return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
 
 
 bug(

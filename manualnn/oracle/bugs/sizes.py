@@ -1,0 +1,175 @@
+"""Mistakes that only some sizes, depths or values show: right wherever one happens to look."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.bugs.catalogue import Bug, plant
+from manualnn.oracle.case import Array
+from manualnn.oracle.options import Options
+from manualnn.oracle.plain import Plain
+
+BUGS: dict[str, Bug] = {}
+bug = partial(plant, BUGS, "backward")
+
+
+def _deep(e: Any, o: Options) -> bool:
+    """Whether a layer is beyond the position, or the number of Linear layers, that is known."""
+    linear = sum(p.type == "Linear" for p in e.layers[: o.i])
+    return bool((o.i if e.counted == "layers" else linear) >= e.known)
+
+
+def _scaled(grads: dict[str, Array], name: str, factor: Any) -> dict[str, Array]:
+    return {key: g * (factor if key.endswith(name) else 1) for key, g in grads.items()}
+
+
+POSITIONS = [{"counted": "layers", "known": k} for k in (2, 3, 4)] + [
+    {"counted": "Linear", "known": k} for k in (2, 3, 4)
+]
+
+bug(
+    "deep-bias-gradient-zero",
+    "Biases get no gradient from some layer on, as where so many layers are written out.",
+    wrong="db = 0 for later layers",
+    right="db = Σₙ dz[n]",
+    killed_by="depth:*",
+    variants=POSITIONS,
+    linear_grads=lambda e, o, x, dz: _scaled(
+        Plain.linear_grads(e, o, x, dz), "bias", 0 if _deep(e, o) else 1
+    ),
+)
+bug(
+    "deep-weight-gradient-zero",
+    "Weights get no gradient from some layer on, as where so many layers are written out.",
+    wrong="dW = 0 for later layers",
+    right="dW = dzᵀ x",
+    killed_by="depth:*",
+    variants=POSITIONS,
+    linear_grads=lambda e, o, x, dz: _scaled(
+        Plain.linear_grads(e, o, x, dz), "weight", 0 if _deep(e, o) else 1
+    ),
+)
+
+
+def _kept(length: int, block: int, least: int) -> int:
+    return length - length % block if length > least else length
+
+
+REMAINDERS = [
+    {"block": b, "least": least} for b in (2, 4, 8, 16, 32, 64) for least in sorted({b, 2 * b, 8})
+]
+
+bug(
+    "bias-remainder-lost",
+    "Samples beyond the last whole block are left out of the biases' gradient.",
+    wrong="db sums N − N mod B samples",
+    right="db = Σₙ dz[n]",
+    killed_by="long.batch:*",
+    variants=REMAINDERS,
+    linear_db=lambda e, o, dz: Plain.linear_db(e, o, dz[: _kept(len(dz), e.block, e.least)]),
+)
+bug(
+    "error-remainder-lost",
+    "Outputs beyond the last whole block do not send the error back: an unrolled loop's tail.",
+    wrong="dx[i] sums K − K mod B outputs",
+    right="dx[i] = Σⱼ dz[j] W[j, i]",
+    killed_by="long.out_features:*",
+    variants=REMAINDERS,
+    linear_backward=lambda e, o, x, z, dz: e.matmul(
+        dz[:, : _kept(dz.shape[1], e.block, e.least)],
+        e.weight(o)[: _kept(dz.shape[1], e.block, e.least)],
+    ),
+)
+
+
+def _without_tail(g: Array, width: int) -> Array:
+    """Return a gradient whose last column is 0 where columns do not fill a vector register."""
+    g = g.copy()
+    if g.shape[1] > width and g.shape[1] % width:
+        g[:, -1] = 0
+    return g
+
+
+bug(
+    "weight-gradient-tail-zero",
+    "The last column gets no gradient where the columns are no multiple of a vector's width.",
+    wrong="dW[:, −1] = 0 where in mod B ≠ 0",
+    right="dW = dzᵀ x",
+    killed_by="long.in_features:*",
+    variants=[{"width": width} for width in (4, 8, 16)],
+    linear_dW=lambda e, o, x, dz: _without_tail(Plain.linear_dW(e, o, x, dz), e.width),
+)
+bug(
+    "batch-cut-off",
+    "Samples beyond a fixed number are left out of the weights' gradient: a buffer of fixed size.",
+    wrong="dW sums the first B samples",
+    right="dW = Σₙ dz[n]ᵀ x[n]",
+    killed_by="long.batch:*",
+    variants=[{"most": most} for most in (16, 32, 64, 128, 256)],
+    linear_dW=lambda e, o, x, dz: Plain.linear_dW(e, o, x[: e.most], dz[: e.most]),
+)
+bug(
+    "gradient-of-means",
+    "The gradient of the weights is made of means over the batch: right for one sample.",
+    wrong="dW = N mean(dz)ᵀ mean(x)",
+    right="dW = Σₙ dz[n]ᵀ x[n]",
+    killed_by="*:grads",
+    linear_dW=lambda e, o, x, dz: np.outer(
+        e.total(dz, axis=0), e.total(x, axis=0) / max(len(x), 1)
+    ),
+)
+bug(
+    "bias-of-zeros-untrained",
+    "A bias that is all zeros is taken for none, and gets no gradient.",
+    wrong="db = 0 where b = 0",
+    right="db = Σₙ dz[n]",
+    killed_by="zeros:*",
+    linear_db=lambda e, o, dz: (
+        Plain.linear_db(e, o, dz) * (1 if e.params[f"{o.i}.bias"].any() else 0)
+    ),
+)
+bug(
+    "gradient-scaled-by-lr",
+    "The gradients are multiplied by the learning rate in place, and returned like that.",
+    wrong="∂L/∂θ ← α ∂L/∂θ",
+    right="θ ← θ − α ∂L/∂θ; ∂L/∂θ stays",
+    killed_by="optimizer.*:*",
+    result=lambda e, value, dx: {
+        **(found := Plain.result(e, value, dx)),
+        "grads": {k: g * (e.num(e.rule.lr) if e.rule else 1) for k, g in found["grads"].items()},
+    },
+)
+bug(
+    "small-errors-flushed",
+    "Small errors are set to 0 on their way back.",
+    wrong="dz = 0 where |dz| < ε",
+    right="dz as it is",
+    killed_by="*:*grad*",
+    variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12)],
+    linear_backward=lambda e, o, x, z, dz: Plain.linear_backward(
+        e, o, x, z, np.where(np.abs(dz) < e.least, 0, dz)
+    ),
+)
+bug(
+    "small-gradients-flushed",
+    "Small entries of gradients are set to 0.",
+    wrong="dW = 0 where |dW| < ε",
+    right="dW as it is",
+    killed_by="*:grads",
+    variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)],
+    linear_grads=lambda e, o, x, dz: {
+        key: np.where(np.abs(g) < e.least, 0, g)
+        for key, g in Plain.linear_grads(e, o, x, dz).items()
+    },
+)
+bug(
+    "input-gradient-plus-bias",
+    "The bias goes into the error that is sent back.",
+    wrong="dx = dz W + mean(b)",
+    right="dx = dz W",
+    killed_by="*:input_grad",
+    linear_backward=lambda e, o, x, z, dz: (
+        Plain.linear_backward(e, o, x, z, dz) + (e.params[f"{o.i}.bias"].mean() if o.bias else 0)
+    ),
+)
