@@ -1,7 +1,6 @@
 """What a person at the terminal sees of a training, and how they end it."""
 
 import importlib
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from manualnn.errors import MissingExtraError
 @contextmanager
 def interrupt_noted() -> Iterator[Callable[[], bool]]:
     """Note a first Ctrl-C instead of raising it in the middle of a step; the second one raises."""
+    import signal
+
     noted = threading.Event()
 
     def note(number: int, frame: Any) -> None:  # noqa: ARG001

@@ -26,6 +26,8 @@ Asks = Callable[[Case], bool | None]
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 128, 255, 256, 257, 300)
 STEPS = (0, 1, 2, 3, 5, 10, 30, 100, 300, 1000, 3000, 10_000, 1_000_000)
+FADES = 2000
+"""What ends at larger sizes has not ended, but become smaller than its bound."""
 MULTIPLES = (2, 4, 8, 16, 32, 64)
 SEEDS = (31, 32, 33)
 MORE_SEEDS = tuple(range(34, 42))
@@ -95,28 +97,29 @@ def _of_dtype(asks: Asks, case: Case, claims: Capabilities, sizes: Sequence[int]
 
 def _of_values(asks: Asks, case: Case) -> str:
     """Say which numbers it takes, where ordinary ones pass."""
-    nudged = case.map(lambda name, a: a if name == "t" else _nudged(a))
-    if asks(nudged) is False:
+    reaches = f"x reaches {np.abs(case.x).max(initial=0):.3g} here"
+    if asks(case.map(partial(_nudged, absolutely=False))):
+        for power in (4, 10, 20, 60, 120):
+            if asks(case.map(partial(_x_times, 2.0**power))) is False:
+                return f"only with small numbers: {reaches}, 2^{power} times more passes"
+    if asks(case.map(partial(_nudged, absolutely=True))) is False:
         return _exact_point(case)
     for divisor in (2, 4, 16, 64, 1024):
-        smaller = case.map(partial(_x_divided, divisor))
-        if asks(smaller) is False:
-            largest = np.abs(case.x).max(initial=0)
-            reach = f"x reaches {largest:.3g} here, {divisor} times less passes"
-            return f"only with large numbers: {reach}"
+        if asks(case.map(partial(_x_times, 1 / divisor))) is False:
+            return f"only with large numbers: {reaches}, {divisor} times less passes"
     return "only with unusual numbers: ordinary ones of the same sizes pass"
 
 
-def _x_divided(by: int, name: str, array: Array) -> Array:
-    return (array / by).astype(array.dtype) if name == "x" else array
+def _x_times(factor: float, name: str, array: Array) -> Array:
+    return (array * factor).astype(array.dtype) if name == "x" else array
 
 
-def _nudged(array: Array) -> Array:
-    """Return floats a little off, each by another amount."""
-    if array.dtype.kind != "f":
+def _nudged(name: str, array: Array, *, absolutely: bool) -> Array:
+    """Return floats a little off, each by another amount, or by another share of its own."""
+    if array.dtype.kind != "f" or name == "t":
         return array
     by = np.random.default_rng(0).uniform(1e-3, 2e-3, array.shape)
-    return (array * (1 + by) + by).astype(array.dtype)
+    return (array * (1 + by) + (by if absolutely else 0)).astype(array.dtype)
 
 
 def _exact_point(case: Case) -> str:
@@ -140,10 +143,12 @@ def _of_steps(asks: Asks, case: Case, claims: Capabilities, sizes: Sequence[int]
         after = {s: stated(single, s) for s in STEPS}
         told = {s: _ever(asks, changed, sizes, SEEDS[:1]) for s, changed in after.items()}
         _refine(told, lambda s: _ever(asks, stated(single, s), sizes, SEEDS[:1]))
-        return _in_words("state['step']", told, {})
+        found = _in_words("state['step']", told, {}, telling=0)
+        if found or case.steps == 1:
+            return found
     counts = range(1, min(claims.max_steps, 12) + 1)
     told = {s: _ever(asks, case.but(steps=s), sizes, SEEDS[:1]) for s in counts}
-    return _in_words("the number of steps", told, {})
+    return _in_words("the number of steps", told, {}, telling=1)
 
 
 def _of_sizes(asks: Asks, case: Case, claims: Capabilities, base: Sequence[int]) -> list[str]:
@@ -194,14 +199,17 @@ def _only_equal(
     return ""
 
 
-def _in_words(name: str, told: dict[int, bool | None], others: dict[str, int]) -> list[str]:
+def _in_words(
+    name: str, told: dict[int, bool | None], others: dict[str, int], *, telling: int = 2
+) -> list[str]:
     """Return the simplest rule that tells all failing sizes from all passing ones, if any does.
 
-    That one sample or one column passes is no condition: most formulas coincide there.
+    That one sample or one column passes is no condition: most formulas coincide there. `telling`
+    is the least size of which it is one.
     """
     fails = {size for size, failed in told.items() if failed}
     passes = {size for size, failed in told.items() if failed is False}
-    if not fails or not passes - {1}:
+    if not fails or max(passes, default=-1) < telling:
         return []
     for words, rule in _rules(name, fails, passes, others):
         if all(rule(size) for size in fails) and not any(rule(size) for size in passes):
@@ -220,7 +228,8 @@ def _rules(
             yield f"{name} equals {other}", size.__eq__
         yield f"{name} is {low}", low.__eq__
     yield f"{name} is greater than {low - 1}", low.__le__
-    yield f"{name} is less than {high + 1}", high.__ge__
+    if high < FADES:
+        yield f"{name} is less than {high + 1}", high.__ge__
     for m in MULTIPLES:
         yield f"{name} is a multiple of {m}", partial(_divisible, m)
         yield f"{name} is not a multiple of {m}", partial(_indivisible, 0, m)
@@ -233,7 +242,10 @@ def _rules(
     for other, size in others.items():
         yield f"{name} is greater than {other}", size.__lt__
         yield f"{name} is less than {other}", size.__gt__
-    yield f"{name} is from {low} to {high}", range(low, high + 1).__contains__
+    if high < FADES:
+        yield f"{name} is from {low} to {high}", range(low, high + 1).__contains__
+    words = f"{name} is greater than {low - 1}, less and less so the larger it is"
+    yield words, range(low, high + 1).__contains__
 
 
 def _divisible(m: int, size: int) -> bool:

@@ -79,9 +79,13 @@ def _of_numbers(
         scope += f" (seen with N = {telling.case.n}, widths {_arrow(telling.case)})"
     same = [trial for trial in failing if first in trial.bad]
     ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
-    likely = _likely(bench, own, trials, budget, suspects)
-    hurried = not likely and budget.over
-    when = _when(bench, own, budget.with_at_least(LEFT_FOR_CONDITIONS))
+    bugs = _likely(bench, own, trials, budget, suspects)
+    hurried = not bugs and budget.over
+    budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
+    when, neighbours = _when(bench, own, budget)
+    for trial in neighbours if len(bugs) > 1 else ():
+        bugs = surviving(bugs, [trial], budget) or bugs
+    likely = tuple(_cause(bug) for bug in bugs[:MOST])
     return Diagnosis(first, scope, ratio, when, likely, hurried)
 
 
@@ -172,7 +176,7 @@ def _likely(
     trials: Sequence[Observation],
     budget: Budget,
     suspects: Sequence[Bug],
-) -> tuple[Cause, ...]:
+) -> list[Bug]:
     """Return the known mistakes that give all answers of these trials, and of more if need be."""
     # What is wrong everywhere contradicts most hypotheses at once.
     hardest = sorted(trials, key=lambda trial: -len(trial.bad))
@@ -191,7 +195,7 @@ def _likely(
         # A trial that none of them explains tells of another mistake.
         if more is not None:
             bugs = surviving(bugs, [more], budget) or bugs
-    return tuple(_cause(bug) for bug in bugs[:MOST])
+    return bugs
 
 
 def _possible(own: Observation) -> list[Bug]:
@@ -243,7 +247,9 @@ def _look(finding: Finding) -> tuple[object, ...]:
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _when(bench: Bench, own: Observation, budget: Budget) -> str:
+def _when(bench: Bench, own: Observation, budget: Budget) -> tuple[str, list[Observation]]:
+    """Return under which condition it fails, and what the engine answered to find that out."""
+    seen: list[Observation] = []
     # That float32's wider bounds do not show it is no condition of the mistake.
     hidden = "float32" if own.case.dtype == "float64" and passes_as_float32(own) else None
 
@@ -254,11 +260,14 @@ def _when(bench: Bench, own: Observation, budget: Budget) -> str:
         if refused or budget.over:
             return None
         trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
-        return None if trial is None else trial.fails
+        if trial is None:
+            return None
+        seen.append(trial)
+        return trial.fails
 
     if len(own.calls) > 1:
-        return after_what(asks_all, own.case)
-    return condition(lambda case: asks_all([case]), own.case, bench.capabilities)
+        return after_what(asks_all, own.case), seen
+    return condition(lambda case: asks_all([case]), own.case, bench.capabilities), seen
 
 
 def _cause(bug: Bug) -> Cause:

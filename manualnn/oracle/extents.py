@@ -10,6 +10,8 @@ from manualnn.oracle.draft import Draft, Impossible
 
 CRITICAL = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
 """Sizes at and beside those of blocks."""
+DEEP = 11
+"""Linear layers of which the last is at place 10 or beyond: as a string it comes before 2."""
 
 
 def square(draft: Draft) -> Case:
@@ -67,11 +69,14 @@ def long(place: str) -> Callable[[Draft], Case]:
 
 
 def depth(draft: Draft) -> Case:
-    """Take no Linear layer, one, or as many as are claimed."""
-    most = 5 if draft.claims.max_depth is None else min(5, draft.claims.max_depth)
+    """Take no Linear layer, one, as many as are claimed, or so many that places have two digits."""
+    claimed = draft.claims.max_depth
+    most = 5 if claimed is None else min(5, claimed)
     depth = int(draft.rng.integers(0, (most if draft.max_depth else 0) + 1))
     loss = draft.loss()
     widths = draft.widths(depth, least_out=2 if loss["type"] == "CrossEntropyLoss" else 1)
+    if draft.max_depth and (claimed is None or claimed >= DEEP) and draft.chance(0.2):
+        widths = (min(draft.pick((2, 3)), draft.max_width),) * (DEEP + 1)
     return draft.case(widths=widths, loss=loss, optimizer=draft.optimizer())
 
 

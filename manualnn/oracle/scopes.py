@@ -141,6 +141,8 @@ def _where(trial: Observation, first: str, bad: list[str]) -> str:
     """Return what the right quantities say of where the mistake is."""
     good = [name for name in trial.got if name not in bad]
     kind = first.partition(".")[0]
+    if kind == "outputs" and trial.case.steps > 1:
+        return f"in the last of {trial.case.steps} steps: an update before it may be wrong"
     if kind == "outputs":
         return "the forward pass is wrong already"
     grads = [name for name in trial.got if name.startswith(("grads.", "input_grad"))]

@@ -41,6 +41,7 @@ from manualnn.doctor.report import examine
 
 SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")
 SMALL = ("3-2-2", "4-16-3")
+UNSHARED = (*SMALL, "64-128-64-10")
 
 
 def main():
@@ -93,7 +94,7 @@ def read_options():
     add("--peer", action="append", choices=ALL, help="repeatable")
     add("--threads", action="append", choices=["one", "all"], help="repeatable; both if none")
     add("--rounds", type=int, help="turns of each peer: 5, or 15 with --full")
-    add("--seconds", type=float, default=0.05, help="length of a turn")
+    add("--seconds", type=float, default=0.04, help="length of a turn")
     add("--out", type=Path, default=Path("build/bench"), help="folder for the results")
     add("--plots", type=Path, help="folder for the plots, if not that for the results")
     add("--markdown", type=Path, help="also write the tables between the marks of this file")
@@ -136,8 +137,8 @@ def measure(name, options):
 def steps(options):
     """Return the grid; the quick one has float32 and Sigmoid.
 
-    Of the two smallest it has ReLU too, for micrograd, which has no sigmoid; and one thread alone,
-    for there is nothing in them to share.
+    Of the two smallest it has ReLU with SGD too, for micrograd, which has no sigmoid and no Adam.
+    Of those with nothing to share it has one thread alone.
     """
     networks = options.network or list(GRID)
     full = ("Sigmoid", "ReLU") if options.full else ("Sigmoid",)
@@ -145,13 +146,13 @@ def steps(options):
     if options.full:
         kinds["dtypes"] = ("float32", "float64")
         return grid(networks=networks, threads=options.threads, **kinds)
-    large = [network for network in networks if network not in SMALL]
+    large = [network for network in networks if network not in UNSHARED]
     cases = []
     for count in options.threads:
         cases += grid(networks=networks if count == 1 else large, threads=[count], **kinds)
         if count == 1 and not options.activation:
             small = [network for network in networks if network in SMALL]
-            cases += grid(networks=small, activations=["ReLU"])
+            cases += grid(networks=small, activations=["ReLU"], optimizers=("SGD",))
     return cases
 
 

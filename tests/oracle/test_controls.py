@@ -12,6 +12,7 @@ from oracle.drawn import drawn_case
 from manualnn.oracle import check_engine, runner
 from manualnn.oracle.controls import CONTROLS
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.options import OPTIMIZERS
 from manualnn.oracle.plain import Plain
 from manualnn.oracle.runner import PROFILES
 
@@ -29,6 +30,19 @@ def test_a_right_engine_is_not_accused(name, monkeypatch):
     assert report.counts()["passed"] > 40
     accused = [r.findings[0] for r in report.results if r.findings]
     assert not accused, "\n".join(f"{f.check}: {f.message}" for f in accused)
+
+
+@pytest.mark.parametrize("rule", OPTIMIZERS)
+def test_an_engine_of_one_rule_is_not_accused(rule):
+    """Recipes that prefer one rule have to do with any."""
+
+    class OneRule(Plain):
+        def capabilities(self):
+            return {**super().capabilities(), "optimizers": {rule: "any"}}
+
+    for seed in range(4):
+        report = check_engine(OneRule, seed=seed, only=["lattice:*", "kinks:*", "updates:*"])
+        assert not [r.id for r in report.results if r.findings]
 
 
 def test_there_are_many_controls():

@@ -1,5 +1,6 @@
 """Recipes draw valid cases, within the claims, the same for the same seed, as they promise."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -173,6 +174,17 @@ def test_every_size_of_a_lattice_case_is_a_small_integer_or_a_power_of_two():
             assert all(w & (w - 1) == 0 for w in case.widths)
             for array in (*case.params.values(), case.x):
                 assert np.array_equal(array, array.round())
+
+
+def test_places_have_two_digits_where_so_many_layers_are_claimed():
+    """Sorted as strings, "10.weight" stands before "2.weight", of the same shape here."""
+
+    def longest(claims):
+        return max(len(case.layers) for case in drawn(RECIPES["depth"], claims))
+
+    assert longest(ALL) > 10
+    shallow = dataclasses.replace(ALL, max_depth=10)
+    assert longest(shallow) <= 10
 
 
 def test_drawing_takes_less_than_a_millisecond():

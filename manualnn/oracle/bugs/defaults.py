@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
-from manualnn.oracle.options import TABLES, Options
+from manualnn.oracle.case import Case
+from manualnn.oracle.options import TABLES, Options, described
 from manualnn.oracle.plain import Plain
 from manualnn.oracle.plain_lines import METHODS
 
@@ -80,3 +81,28 @@ def _plant_all() -> None:
 
 
 _plant_all()
+
+
+def _load_without_zeros(e: Plain, case: Case) -> None:
+    Plain.load(e, case)
+    for o in (*e.layers, e.loss, *([e.rule] if e.rule else [])):
+        defaults = vars(described({"type": o.type})) if o.type != "Linear" else {}
+        for name, default in defaults.items():
+            value = getattr(o, name)
+            if isinstance(value, tuple) and isinstance(default, tuple):
+                both = zip(value, default, strict=True)
+                setattr(o, name, tuple(v or usual for v, usual in both))
+            elif isinstance(value, float | int) and not isinstance(value, bool) and value == 0:
+                setattr(o, name, default)
+
+
+plant(
+    BUGS,
+    "optimizers",
+    "zero-is-taken-for-absent",
+    "An option of 0 is taken for one that is absent, as by JavaScript's ||.",
+    wrong="option || default",
+    right="option ?? default",
+    killed_by="o*:*",
+    load=_load_without_zeros,
+)

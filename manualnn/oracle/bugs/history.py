@@ -99,6 +99,29 @@ bug(
 )
 
 
+class CountsOn(Plain):
+    """Counts the updates of all calls, for Adam's corrections and Adagrad's rate."""
+
+    count = 0
+
+    def update(self, rule: Options) -> None:
+        self.count += 1
+        super().update(rule)
+
+
+bug(
+    "steps-counted-over-calls",
+    "The step count is never set back: what the optimizer did before counts on in the next run.",
+    wrong="t = all updates so far, of whatever parameters",
+    right="t = updates of these parameters",
+    killed_by="*:history",
+    base=CountsOn,
+    adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, e.count),
+    adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, e.count),
+    adagrad_rate=lambda e, o, t: Plain.adagrad_rate(e, o, e.count),
+)
+
+
 class KeepsInputs(Plain):
     """Its inputs of before are replaced where the batch is no smaller than the last."""
 

@@ -232,7 +232,7 @@ bug(
     "A state that is handed in is given to other parameters of the same shape.",
     wrong="mᵢ goes on with gⱼ",
     right="mᵢ goes on with gᵢ",
-    killed_by="*:*",
+    killed_by="o*:*",
     load=_load_swapped,
 )
 
@@ -290,7 +290,7 @@ bug(
     "Where there are many steps, the last one is not done.",
     wrong="T − 1 steps",
     right="T steps",
-    killed_by="*:*",
+    killed_by="trajectory:*",
     base=OneStepLess,
     variants=[{"most": most} for most in (1, 2, 10)],
 )

@@ -226,6 +226,8 @@ class PrintsFewDigits(Plain):
         return {name: read(value) for name, value in super().result(value, dx).items()}
 
 
+FORMS = (".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f", ".15g")
+
 bug(
     "printed-with-few-digits",
     "Results are written with too few digits, such as the 6 of printf's %g and %f.",
@@ -233,7 +235,7 @@ bug(
     right="17 digits for float64, 9 for float32",
     killed_by="loss.*:*",
     base=PrintsFewDigits,
-    variants=[{"form": form} for form in (".6g", ".6f", ".8f", ".7g", ".15g", ".4f")],
+    variants=[{"form": form} for form in FORMS],
 )
 bug(
     "gradient-slightly-off",

@@ -52,6 +52,27 @@ bug(
 )
 
 
+def _string_order(e: Plain, grads: dict[str, Array]) -> dict[str, Array]:
+    """Return gradients in the order of the layers, named in the order of their keys as strings."""
+    keys = sorted(grads, key=lambda key: (int(key.split(".")[0]), key))
+    paired = {name: grads[key] for name, key in zip(sorted(keys), keys, strict=True)}
+    fits = all(g.shape == grads[name].shape for name, g in paired.items())
+    return {name: paired[name] for name in grads} if fits else grads
+
+
+bug(
+    "keys-sorted-as-strings",
+    'Keys are sorted as strings, "10.weight" before "2.weight", and paired with layers in order.',
+    wrong="∂L/∂W₂ under the key of W₁₀",
+    right="every gradient under its own key",
+    killed_by="depth:*",
+    result=lambda e, value, dx: {
+        **(found := Plain.result(e, value, dx)),
+        "grads": _string_order(e, found["grads"]),
+    },
+)
+
+
 def _kept(length: int, block: int, least: int) -> int:
     return length - length % block if length > least else length
 
