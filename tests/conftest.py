@@ -1,8 +1,8 @@
-"""How the tests run: three Hypothesis profiles, and torch only where it is installed.
+"""How the tests run: four Hypothesis profiles, and torch only where it is installed.
 
 Choose a profile by --hypothesis-profile or by the environment variable HYPOTHESIS_PROFILE: `dev`
-by default, `ci` where CI is set, `nightly` for a long search. The first two draw the same examples
-in every run; nightly draws others every time from a seed that the header prints.
+by default, `ci` where CI is set, `nightly` for a long search, `brief` where the same tests run in
+yet another environment. All but nightly draw the same examples in every run; nightly draws others every time from a seed that the header prints.
 
 Tests under tests/twin hold the engine against torch. Where torch is not installed they are not
 collected; with MANUALNN_REQUIRE_TORCH=1 that is an error.
@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, settings
 
 SLOW_MACHINES_ARE_ALLOWED = [HealthCheck.too_slow]
 
-for name, examples in {"dev": 25, "ci": 200, "nightly": 5000}.items():
+for name, examples in {"brief": 8, "dev": 25, "ci": 200, "nightly": 5000}.items():
     settings.register_profile(
         name,
         max_examples=examples,

@@ -52,7 +52,7 @@ bug(
 )
 
 
-def _string_order(e: Plain, grads: dict[str, Array]) -> dict[str, Array]:
+def _string_order(grads: dict[str, Array]) -> dict[str, Array]:
     """Return gradients in the order of the layers, named in the order of their keys as strings."""
     keys = sorted(grads, key=lambda key: (int(key.split(".")[0]), key))
     paired = {name: grads[key] for name, key in zip(sorted(keys), keys, strict=True)}
@@ -68,7 +68,7 @@ bug(
     killed_by="depth:*",
     result=lambda e, value, dx: {
         **(found := Plain.result(e, value, dx)),
-        "grads": _string_order(e, found["grads"]),
+        "grads": _string_order(found["grads"]),
     },
 )
 
