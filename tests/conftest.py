@@ -2,7 +2,8 @@
 
 Choose a profile by --hypothesis-profile or by the environment variable HYPOTHESIS_PROFILE: `dev`
 by default, `ci` where CI is set, `nightly` for a long search, `brief` where the same tests run in
-yet another environment. All but nightly draw the same examples in every run; nightly draws others every time from a seed that the header prints.
+yet another environment. All but nightly draw the same examples in every run; nightly draws others
+every time, from a seed that the header prints.
 
 Tests under tests/twin hold the engine against torch. Where torch is not installed they are not
 collected; with MANUALNN_REQUIRE_TORCH=1 that is an error.
