@@ -10,7 +10,7 @@ first: what waits for an engine in another process, or for one that sleeps, come
 
 import time
 
-PATIENCE = 4
+PATIENCE = 2
 
 
 class Budget:

@@ -24,7 +24,7 @@ def clocks(monkeypatch):
 
 def test_work_spends_it_and_others_work_does_not(clocks):
     budget = Budget(2.0)
-    clocks.clock += 3.0
+    clocks.clock += 2.0
     clocks.work += 1.0
     assert budget.spent == 1
     assert not budget.over
