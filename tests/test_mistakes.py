@@ -8,7 +8,7 @@ The tables in tests/mistakes say what to plant, in a file below manualnn:
     + text gone wrong
 
 Only tests that need neither torch nor much time run on the copy. In the profile dev a sample of the
-mistakes is planted, in ci and nightly each.
+mistakes is planted, in ci every third, in nightly each.
 """
 
 import os
@@ -24,7 +24,14 @@ from hypothesis import settings
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
-SAMPLE = 1 if settings().max_examples >= settings.get_profile("ci").max_examples else 15
+SAMPLE = next(
+    (
+        every
+        for profile, every in (("nightly", 1), ("ci", 3))
+        if settings().max_examples >= settings.get_profile(profile).max_examples
+    ),
+    15,
+)
 """Every how many-th mistake is planted."""
 
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
