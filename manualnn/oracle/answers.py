@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import Bench, connect
 from manualnn.oracle.failures import EngineError, Fault
 from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Report
 from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.observations import Observation
-from manualnn.oracle.options import TABLES
+from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.recipes import DIFFERENTIAL
 from manualnn.oracle.results import map_result
 from manualnn.oracle.trial import PLAIN, Ledger

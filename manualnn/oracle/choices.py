@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.claims import Capabilities
-from manualnn.oracle.options import ALWAYS, REDUCTIONS, TABLES
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
 
 PROBABILITIES = ("Sigmoid", "Softmax")
 """Layers whose outputs BCELoss takes."""

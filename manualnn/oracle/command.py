@@ -220,9 +220,9 @@ def _naming(file: str) -> Iterator[None]:
 
 
 def _list(target: str | None, time_limit: float) -> None:
-    from manualnn.oracle.claims import DTYPES, RETURNS, Capabilities
     from manualnn.oracle.engines import connect
-    from manualnn.oracle.options import TABLES
+    from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities
+    from manualnn.oracle.protocol.features import TABLES
     from manualnn.oracle.runner import checks_for
 
     if target is None:

@@ -16,7 +16,7 @@ claims is no row, but named below.
 from collections.abc import Callable, Iterable, Sequence
 
 from manualnn.oracle.findings import CheckResult, Report
-from manualnn.oracle.options import TABLES
+from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report import engine_name
 from manualnn.oracle.wording import entry_line
 

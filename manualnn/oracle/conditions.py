@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.cuts import segments
-from manualnn.oracle.options import TABLES
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.scopes import before
 from manualnn.oracle.variations import apart, generic, stated
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.controls_lines import LINES
-from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import Options
 
 
 @dataclass(frozen=True)

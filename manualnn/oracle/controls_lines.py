@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array
-from manualnn.oracle.options import Options
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import Options
 
 
 def _by_reciprocal(e: Plain, o: Options, y: Array, t: Array) -> tuple[Any, Array]:

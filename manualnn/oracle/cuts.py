@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case, Spec
-from manualnn.oracle.claims import undefined
-from manualnn.oracle.options import described, kept
+from manualnn.oracle.protocol.capabilities import undefined
+from manualnn.oracle.protocol.case import Array, Case, Spec
+from manualnn.oracle.protocol.features import described, kept
 from manualnn.oracle.truth import truth
 
 Keep = Sequence[int]

@@ -20,7 +20,6 @@ import numpy as np
 from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.catalogue import Bug
-from manualnn.oracle.case import Case
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.conditions import condition
 from manualnn.oracle.cuts import valid
@@ -29,6 +28,7 @@ from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.histories import after_what
 from manualnn.oracle.hypotheses import surviving
 from manualnn.oracle.observations import Observation, observed
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.ratios import passes_as_float32, precision, related, told
 from manualnn.oracle.scopes import scope_of
 from manualnn.oracle.trial import same

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.choices import PROBABILITIES, Choices, Impossible, Size
-from manualnn.oracle.options import TABLES, described, kept
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import TABLES, described, kept
 
 __all__ = ["Draft", "Impossible", "Size"]
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from manualnn.oracle.case import Case
+from manualnn.oracle.protocol.case import Case
 
 FAULTS = ("error", "crash", "hang", "garbage", "malformed")
 """How a call can go wrong: an exception or an `errored` reply; the process ended; no reply within

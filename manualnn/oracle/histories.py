@@ -9,7 +9,7 @@ or fewer, or other widths.
 
 from collections.abc import Callable, Sequence
 
-from manualnn.oracle.case import Case
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.variations import apart, generic
 
 AFTER = {

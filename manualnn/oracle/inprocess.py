@@ -24,10 +24,10 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.failures import EngineError, stood, traced
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 
 
 class InProcess:

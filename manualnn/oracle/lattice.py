@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.draft import Draft
+from manualnn.oracle.protocol.case import Array, Case
 
 DYADIC = {"LeakyReLU": (0.5, 0.25, 0.0), "HuberLoss": (1.0, 2.0, 0.5)}
 DYADIC_LAYERS = ("ReLU", "LeakyReLU", "Identity", "Dropout")

@@ -30,7 +30,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from manualnn.oracle.claims import Capabilities
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.wide import FLOAT64, LONGDOUBLE_BITS, mpmath_width, width
 
 Array = NDArray[Any]

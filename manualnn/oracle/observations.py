@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.engines import Bench
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.near import Near, Precision
+from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.truth import Expected, truth
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.options import described
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import described
 from manualnn.oracle.relations import bare
 from manualnn.oracle.trial import Declined, Trial, differing
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
-from manualnn.oracle.options import TABLES, Options, described, kept
 from manualnn.oracle.plain_lines import METHODS, Activations, Losses, Rules
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import TABLES, Options, described, kept
 
 
 class Plain(Activations, Losses, Rules):

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array
-from manualnn.oracle.options import Options
+from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import Options
 
 METHODS = {
     "Linear": "linear",

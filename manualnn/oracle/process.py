@@ -24,10 +24,10 @@ from selectors import DefaultSelector
 from typing import Any, TypeVar
 
 from manualnn.oracle import wire
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.failures import EngineError, Fault, shortened, tail
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.choices import PROBABILITIES
 from manualnn.oracle.draft import Draft, Impossible
 from manualnn.oracle.extents import depth, empty, long, shapes, square
 from manualnn.oracle.lattice import lattice, on_kinks
+from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.recipes import DIFFERENTIAL, Recipe
 
 SATURATED = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)

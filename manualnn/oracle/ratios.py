@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.near import Precision
 from manualnn.oracle.observations import Observation, bounds, values
-from manualnn.oracle.options import described
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import described
 from manualnn.oracle.truth import truth
 
 MOST_NAMES = 3

@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Case
 from manualnn.oracle.choices import PROBABILITIES, Impossible, Size
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.draft import Draft
-from manualnn.oracle.options import ALWAYS, REDUCTIONS, TABLES
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
 
 FORWARD = ("outputs", "loss", "grads", "input_grad")
 DIFFERENTIAL = (*FORWARD, "state", "params")

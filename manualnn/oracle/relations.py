@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.findings import Entry, Finding
-from manualnn.oracle.options import described
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import described
 from manualnn.oracle.trial import Declined, Trial, differing, unlike
 from manualnn.oracle.truth import update_truth
 

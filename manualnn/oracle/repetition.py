@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.draft import Draft, Impossible, Size
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.options import described
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import described
 from manualnn.oracle.trial import Declined, Trial, unlike
 from manualnn.oracle.truth import start, update
 

@@ -28,9 +28,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities, ClaimError
 from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Finding, Report
+from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
+from manualnn.oracle.protocol.case import Case
 
 SCHEMA = 1
 

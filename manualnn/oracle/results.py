@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
-from manualnn.oracle.claims import RETURNS, Capabilities
-from manualnn.oracle.options import described, kept
+from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import described, kept
 
 
 class Malformed(ValueError):  # noqa: N818 - the fault's name

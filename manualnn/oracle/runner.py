@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle import expected as expectations
-from manualnn.oracle.case import Case
 from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.draft import Size
 from manualnn.oracle.engines import Bench, connect
 from manualnn.oracle.explaining import Explainer
 from manualnn.oracle.findings import CheckResult, Finding, Report
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import Recipe, recipes_for, unclaimed
 from manualnn.oracle.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.verdict import problems

@@ -9,9 +9,9 @@ own, so only the first is described closely.
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.observations import Observation, values
-from manualnn.oracle.options import described
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import described
 from manualnn.oracle.truth import truth
 
 CURVED = {"Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Softplus"}

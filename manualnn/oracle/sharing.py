@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array
 from manualnn.oracle.findings import Finding
+from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.trial import Trial, unlike
 
 

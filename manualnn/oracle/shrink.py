@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.budget import Budget
-from manualnn.oracle.case import Case
 from manualnn.oracle.cuts import columns, rows, segments, valid, without
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.options import TABLES
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.simpler import simplified, simplified_whole
 
 MATERIAL = 2**10

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
+from manualnn.oracle.protocol.case import Array, Case
 
 FACTORS = (1.0, 0.0, -1.0, 2.0, 0.5, -2.0, 3.0)
 SUMMANDS = (0.0, 1.0, -1.0, 2.0, 0.5, -2.0, 3.0)

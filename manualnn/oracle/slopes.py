@@ -5,8 +5,8 @@ An engine that is wrong in both may be consistent all the same; it is the truth 
 
 import numpy as np
 
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.findings import Entry, Finding
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.relations import bare
 from manualnn.oracle.trial import Trial
 

@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from manualnn.oracle.bounds import LAYERS, LOSSES
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.near import Near, Precision
-from manualnn.oracle.options import Options, described, kept
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import Options, described, kept
 from manualnn.oracle.rule_bounds import RULES
 
 

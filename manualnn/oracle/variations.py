@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.cuts import segments, valid
-from manualnn.oracle.options import TABLES, described, kept
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import TABLES, described, kept
 
 
 def admitted(rows: Iterable[tuple[Case, ...]], claims: Capabilities) -> Iterator[tuple[Case, ...]]:

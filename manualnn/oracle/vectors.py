@@ -23,12 +23,12 @@ from typing import Any, cast
 import numpy as np
 
 from manualnn.oracle.canonical import json_bytes, safetensors_bytes
-from manualnn.oracle.case import PROTOCOL, Array, Case, listed
-from manualnn.oracle.claims import DTYPES, Capabilities
 from manualnn.oracle.draft import Size
 from manualnn.oracle.failures import EngineError
 from manualnn.oracle.near import Near, Precision
-from manualnn.oracle.options import ALWAYS, TABLES, described
+from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
+from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
+from manualnn.oracle.protocol.features import ALWAYS, TABLES, described
 from manualnn.oracle.recipes import Recipe, recipes_for
 from manualnn.oracle.steady import Steady
 from manualnn.oracle.truth import truth

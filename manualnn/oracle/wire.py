@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import PROTOCOL, Array, Case, based, listed, unlisted
 from manualnn.oracle.failures import EngineError, Fault, shortened
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, based, listed, unlisted
 
 HELLO = {"type": "hello", "protocol": PROTOCOL}
 STOP = {"type": "stop"}

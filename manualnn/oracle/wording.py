@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import Array, Case
 from manualnn.oracle.findings import Entry
-from manualnn.oracle.options import LOSSES, TABLES
+from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import LOSSES, TABLES
 
 WIDTH = 100
 """Columns of a report."""

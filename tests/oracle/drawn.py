@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.options import LAYERS, LOSSES, OPTIMIZERS, described, kept
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, described, kept
 
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 

@@ -8,7 +8,7 @@ Gradients are central differences of the loss with h = 1e-60, wrong by h² L‴/
 import mpmath
 import numpy as np
 
-from manualnn.oracle.options import described, kept
+from manualnn.oracle.protocol.features import described, kept
 
 EXACT = mpmath.MPContext()
 EXACT.dps = 200

@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from manualnn.oracle import vectors
 from manualnn.oracle.answers import AnswersError, judge_answers
-from manualnn.oracle.case import based, listed, unlisted
-from manualnn.oracle.options import TABLES
+from manualnn.oracle.protocol.case import based, listed, unlisted
+from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report import text
 from manualnn.oracle.vectors import flags, vector_cases
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from manualnn.oracle.case import Case, based, listed, unlisted
+from manualnn.oracle.protocol.case import Case, based, listed, unlisted
 
 FLOATS = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
 ANY = FLOATS.flatmap(lambda dtype: arrays(dtype, array_shapes(min_dims=0, min_side=0)))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import manualnn
-from manualnn.oracle import options
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities, ClaimError
-from manualnn.oracle.options import described, kept
+from manualnn.oracle.protocol import features as options
+from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import described, kept
 from manualnn.spec import from_spec, to_spec
 
 LEAST = {"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": ["SGD"]}

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from oracle.toys import TOY
 
 from manualnn.cli import cli
-from manualnn.oracle.claims import Capabilities
-from manualnn.oracle.options import TABLES
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.wide import mpmath_width
 
 ONLY = "--only", "layer.Tanh:*", "--only", "loss.MSELoss.mean:*"

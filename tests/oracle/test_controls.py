@@ -12,8 +12,8 @@ from oracle.drawn import drawn_case
 from manualnn.oracle import check_engine, runner
 from manualnn.oracle.controls import CONTROLS
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.options import OPTIMIZERS
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.runner import PROFILES
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples

@@ -10,7 +10,6 @@ from oracle.drawn import drawn_case
 from oracle.toy import Toy
 
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.case import Case
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.cuts import valid
 from manualnn.oracle.diagnose import diagnose
@@ -19,6 +18,7 @@ from manualnn.oracle.findings import Finding
 from manualnn.oracle.hypotheses import reproduces
 from manualnn.oracle.observations import fails, observed
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.ratios import related, told
 from manualnn.oracle.scopes import scope_of
 from manualnn.oracle.shrink import shrink

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import settings
 from oracle.drawn import drawn_case
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.options import LOSSES, OPTIMIZERS, TABLES
 from manualnn.oracle.plain import Plain
 from manualnn.oracle.plain_lines import METHODS
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS, TABLES
 from manualnn.oracle.truth import truth
 
 SEEDS = range(settings().max_examples)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from manualnn.oracle import failures, process
-from manualnn.oracle.case import Case
 from manualnn.oracle.engines import EngineError, connect
+from manualnn.oracle.protocol.case import Case
 
 ENGINE = Path(__file__).with_name("misbehaving.py")
 PYTHON = [sys.executable, "-S", "-E"]

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import manualnn.oracle
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import RETURNS, Capabilities
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import FAULTS
-from manualnn.oracle.options import STATE
+from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import STATE
 from manualnn.oracle.truth import truth
 
 PAGE = Path(manualnn.oracle.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")

@@ -8,11 +8,11 @@ import pytest
 import sklearn
 from hypothesis import settings
 
-from manualnn.oracle.case import Case
 from manualnn.oracle.draft import Size
 from manualnn.oracle.engines import connect
 from manualnn.oracle.expected import read
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import recipes_for
 from manualnn.oracle.truth import truth
 

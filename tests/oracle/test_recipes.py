@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from manualnn.oracle.choices import Size
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.cuts import valid
 from manualnn.oracle.draft import STEPS
-from manualnn.oracle.options import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
 from manualnn.oracle.recipes import recipes_for, unclaimed
 
 ALL = Capabilities.read(Plain().capabilities())

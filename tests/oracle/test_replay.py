@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.plain import Plain
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.replay import ReplayError, again, load, save
 
 

@@ -9,8 +9,6 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from manualnn.oracle.case import Case
-from manualnn.oracle.claims import Capabilities
 from manualnn.oracle.compliance import to_markdown
 from manualnn.oracle.findings import (
     STATUSES,
@@ -22,6 +20,8 @@ from manualnn.oracle.findings import (
     Report,
 )
 from manualnn.oracle.junit import WHOLE, to_junit
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report import summary, text
 from manualnn.oracle.report_json import ReportError, from_json, to_json
 from manualnn.oracle.wording import WIDTH, case_line, case_numbers, entry_line

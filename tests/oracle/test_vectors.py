@@ -14,8 +14,8 @@ from safetensors.numpy import load as load_tensors
 
 from manualnn.oracle import vectors
 from manualnn.oracle.canonical import json_bytes, safetensors_bytes
-from manualnn.oracle.case import Case, unlisted
-from manualnn.oracle.options import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
+from manualnn.oracle.protocol.case import Case, unlisted
+from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.steady import Steady
 from manualnn.oracle.vectors import VectorsError, flags, read_vectors, vector, vector_cases
 from manualnn.oracle.wide import MissingMpmathError

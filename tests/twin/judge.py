@@ -12,8 +12,8 @@ import cases
 import numpy as np
 
 from manualnn import Parameters
-from manualnn.oracle.case import Case
 from manualnn.oracle.near import Near
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth import Expected
 from manualnn.spec import to_spec
 

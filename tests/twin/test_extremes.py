@@ -20,7 +20,7 @@ from manualnn import (
     Sequential,
     Sigmoid,
 )
-from manualnn.oracle.case import Case
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth import truth
 from manualnn.spec import to_spec
 from reference import Twin

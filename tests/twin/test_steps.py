@@ -14,7 +14,8 @@ import reference.layers
 import reference.losses
 import reference.optimizers
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Parameters, Trainer
-from manualnn.oracle import bounds, options, rule_bounds
+from manualnn.oracle import bounds, rule_bounds
+from manualnn.oracle.protocol import features as options
 from manualnn.oracle.truth import Expected, truth
 from reference import Twin
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.case import PROTOCOL, Case
-from manualnn.oracle.options import ALWAYS, REDUCTIONS, TABLES
+from manualnn.oracle.protocol.case import PROTOCOL, Case
+from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
 
 Claim = dict[str, Any]
 """{option: list of values, or "any"} for the options that are claimed beyond their defaults."""
