@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.controls_lines import LINES
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.textbook.engine import Plain
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from oracle.drawn import drawn_case
 from manualnn.oracle import check_engine, runner
 from manualnn.oracle.bugs import BUGS, TABLES
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import PROFILES, checks_for
+from manualnn.oracle.textbook.engine import Plain
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
 ALL = settings().max_examples >= settings.get_profile("nightly").max_examples

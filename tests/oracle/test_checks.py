@@ -8,9 +8,9 @@ from manualnn.oracle import sharing
 from manualnn.oracle.checks import JUDGEMENTS, rejudge
 from manualnn.oracle.choices import Size
 from manualnn.oracle.engines import connect
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import recipes_for
+from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.trial import Ledger, differing
 from manualnn.oracle.truth import truth
 

@@ -12,9 +12,9 @@ from oracle.drawn import drawn_case
 from manualnn.oracle import check_engine, runner
 from manualnn.oracle.controls import CONTROLS
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.runner import PROFILES
+from manualnn.oracle.textbook.engine import Plain
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
 SAMPLE = list(CONTROLS) if EACH else list(CONTROLS)[::6]

@@ -17,11 +17,11 @@ from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.hypotheses import reproduces
 from manualnn.oracle.observations import fails, observed
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.ratios import related, told
 from manualnn.oracle.scopes import scope_of
 from manualnn.oracle.shrink import shrink
+from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.truth import truth
 from manualnn.oracle.variations import admitted, far, generic, near
 

@@ -6,11 +6,11 @@ from hypothesis import settings
 from oracle.drawn import drawn_case
 
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.plain import Plain
-from manualnn.oracle.plain_lines import METHODS
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS, TABLES
+from manualnn.oracle.textbook.arithmetic import METHODS
+from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.truth import truth
 
 SEEDS = range(settings().max_examples)

@@ -9,10 +9,10 @@ import pytest
 from manualnn.oracle.choices import Size
 from manualnn.oracle.cuts import valid
 from manualnn.oracle.draft import STEPS
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
 from manualnn.oracle.recipes import recipes_for, unclaimed
+from manualnn.oracle.textbook.engine import Plain
 
 ALL = Capabilities.read(Plain().capabilities())
 FEW = Capabilities.read(

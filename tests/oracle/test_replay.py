@@ -8,10 +8,10 @@ import pytest
 
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import CheckResult, Finding, Report
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.replay import ReplayError, again, load, save
+from manualnn.oracle.textbook.engine import Plain
 
 
 def case(dtype="float64", x=0.1):

@@ -11,9 +11,9 @@ from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import STATUSES
 from manualnn.oracle.near import Precision
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import checks_for, run_check
+from manualnn.oracle.textbook.engine import Plain
 
 CLAIMS = {
     "layers": ["Linear", "Tanh", "ReLU"],

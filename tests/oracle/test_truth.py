@@ -13,10 +13,10 @@ from oracle.exactly import exactly, step
 from manualnn.engine import Engine
 from manualnn.oracle import wide
 from manualnn.oracle.near import SLACK, Precision
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS
+from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.truth import truth, update_truth
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -1,7 +1,7 @@
 """Small engines in a file, as an author has them: what the commands and pytest are tried on."""
 
 TOY = '''
-from manualnn.oracle.plain import Plain
+from manualnn.oracle.textbook.engine import Plain
 
 
 class Right(Plain):

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.textbook.engine import Plain
 
 
 @dataclass(frozen=True)

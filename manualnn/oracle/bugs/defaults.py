@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
-from manualnn.oracle.plain import Plain
-from manualnn.oracle.plain_lines import METHODS
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES, Options, described
+from manualnn.oracle.textbook.arithmetic import METHODS
+from manualnn.oracle.textbook.engine import Plain
 
 BUGS: dict[str, Bug] = {}
 

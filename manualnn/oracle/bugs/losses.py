@@ -3,7 +3,7 @@
 from functools import partial
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
-from manualnn.oracle.plain import Plain
+from manualnn.oracle.textbook.engine import Plain
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")

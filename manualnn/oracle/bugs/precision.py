@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.catalogue import Bug, plant
-from manualnn.oracle.plain import Plain
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.textbook.engine import Plain
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "precision")

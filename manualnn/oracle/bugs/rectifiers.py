@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.catalogue import Bug, but, plant
-from manualnn.oracle.plain import Plain
+from manualnn.oracle.textbook.engine import Plain
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.plain_lines import METHODS, Activations, Losses, Rules
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES, Options, described, kept
+from manualnn.oracle.textbook.arithmetic import METHODS, Activations, Losses, Rules
 
 
 class Plain(Activations, Losses, Rules):
