@@ -379,7 +379,7 @@ def test_the_oracle_and_what_it_judges_share_no_code(path: Path) -> None:
     elif place.name == "cli.py":
         assert all(m.startswith("manualnn.oracle.command") for m in oracles)
     elif place.parts[0] == "doctor":
-        assert all(m.startswith("manualnn.oracle.wide") for m in oracles)
+        assert all(m.startswith("manualnn.oracle.truth.extended") for m in oracles)
     else:
         assert not oracles
 

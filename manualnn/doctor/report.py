@@ -22,7 +22,7 @@ import manualnn
 from manualnn.doctor.blas import DTYPES, SIZE, Blas, describe_blas, measure_blas
 from manualnn.doctor.extras import Package, advice, find_extras
 from manualnn.doctor.processor import Processor, core_types, read_processor
-from manualnn.oracle.wide import LONGDOUBLE_BITS, truth_statement
+from manualnn.oracle.truth.extended import LONGDOUBLE_BITS, truth_statement
 
 WORTH = 1.10
 BUSY_LOAD = 0.5

@@ -19,12 +19,12 @@ import numpy as np
 from manualnn.oracle import paths, relations, repetition, sharing, slopes
 from manualnn.oracle.engines import Bench
 from manualnn.oracle.findings import Entry, Finding
-from manualnn.oracle.near import Precision
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import DIFFERENTIAL
 from manualnn.oracle.trial import Declined, Faulty, Trial
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.bounded import Precision
+from manualnn.oracle.truth.step import truth
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from manualnn.oracle.protocol.capabilities import undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
 from manualnn.oracle.protocol.features import described, kept
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
 

@@ -24,9 +24,9 @@ import numpy as np
 from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs.catalogue import Bug
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.near import Near
 from manualnn.oracle.observations import Observation, bounds, ordered, values
 from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.truth.bounded import Near
 
 FACTOR = 4
 """For a wrong formula may take a few roundings more than the right one: twice the number, and

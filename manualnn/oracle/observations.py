@@ -17,9 +17,9 @@ import numpy as np
 
 from manualnn.oracle.engines import Bench
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.truth import Expected, truth
+from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.step import Expected, truth
 
 
 @dataclass(frozen=True, eq=False)

@@ -152,7 +152,7 @@ def _cancellation(draft: Draft) -> Case:
     """Put x far from 0 against weights that sum to nearly 0; or outputs next to targets."""
     case = draft.case(optimizer=draft.optimizer())
     if draft.chance(0.5) and not case.loss["type"].startswith(("BCE", "Cross")):
-        from manualnn.oracle.truth import truth
+        from manualnn.oracle.truth.step import truth
 
         y = truth(case.but(optimizer=None, steps=1, state=None)).outputs.v
         near = y * (1 + 1e-4 * draft.rng.standard_normal(y.shape))

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manualnn.oracle.near import Precision
 from manualnn.oracle.observations import Observation, bounds, values
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.bounded import Precision
+from manualnn.oracle.truth.step import truth
 
 MOST_NAMES = 3
 

@@ -15,7 +15,7 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
 from manualnn.oracle.trial import Declined, Trial, differing, unlike
-from manualnn.oracle.truth import update_truth
+from manualnn.oracle.truth.step import update_truth
 
 ALIKE = ("Linear", "Identity", "ReLU", "LeakyReLU")
 """Layers f with f(c z) = c f(z) for c > 0."""

@@ -17,7 +17,7 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import described
 from manualnn.oracle.trial import Declined, Trial, unlike
-from manualnn.oracle.truth import start, update
+from manualnn.oracle.truth.step import start, update
 
 LENGTH = 30
 """Steps of a trajectory, each of them judged …"""

@@ -32,8 +32,8 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import Recipe, recipes_for, unclaimed
 from manualnn.oracle.trial import Declined, Ledger, Skipped, Trial
+from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.verdict import problems
-from manualnn.oracle.wide import truth_statement
 
 Progress = Callable[[int, int, Report], None]
 

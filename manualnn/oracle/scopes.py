@@ -12,7 +12,7 @@ import numpy as np
 from manualnn.oracle.observations import Observation, values
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 CURVED = {"Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Softplus"}
 """Layers that take every entry by itself."""

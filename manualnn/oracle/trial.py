@@ -22,9 +22,9 @@ import numpy as np
 
 from manualnn.oracle.engines import Bench
 from manualnn.oracle.findings import Entry, Finding, Outcome
-from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.truth import Expected, truth
+from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.step import Expected, truth
 
 TAME = ("loss.", "layer.")
 """Recipes of one step that do not look for kinks: a slope that rounding decides is a loss there."""

@@ -25,14 +25,14 @@ import numpy as np
 from manualnn.oracle.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.draft import Size
 from manualnn.oracle.failures import EngineError
-from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
 from manualnn.oracle.protocol.features import ALWAYS, TABLES, described
 from manualnn.oracle.recipes import Recipe, recipes_for
 from manualnn.oracle.steady import Steady
-from manualnn.oracle.truth import truth
-from manualnn.oracle.wide import MissingMpmathError, mpmath_width
+from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
+from manualnn.oracle.truth.step import truth
 from manualnn.oracle.wire import safetensors
 
 FORMAT = "manualnn conformance vectors"

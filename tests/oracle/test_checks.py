@@ -12,7 +12,7 @@ from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import recipes_for
 from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.trial import Ledger, differing
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 
 def changed(change, **claims):

@@ -13,7 +13,7 @@ from oracle.toys import TOY
 from manualnn.cli import cli
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.wide import mpmath_width
+from manualnn.oracle.truth.extended import mpmath_width
 
 ONLY = "--only", "layer.Tanh:*", "--only", "loss.MSELoss.mean:*"
 

@@ -22,7 +22,7 @@ from manualnn.oracle.ratios import related, told
 from manualnn.oracle.scopes import scope_of
 from manualnn.oracle.shrink import shrink
 from manualnn.oracle.textbook.engine import Plain
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 from manualnn.oracle.variations import admitted, far, generic, near
 
 ALL = settings.default.max_examples >= settings.get_profile("ci").max_examples

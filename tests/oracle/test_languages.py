@@ -14,7 +14,7 @@ from hypothesis import settings
 from oracle.drawn import drawn_case
 
 from manualnn.oracle.engines import connect
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 ENGINES = Path(__file__).parents[1] / "engines"
 COMPILER = shutil.which("cc")

@@ -11,7 +11,7 @@ from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS, TABLES
 from manualnn.oracle.textbook.arithmetic import METHODS
 from manualnn.oracle.textbook.engine import Plain
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 SEEDS = range(settings().max_examples)
 

@@ -17,7 +17,7 @@ from manualnn.oracle.findings import FAULTS
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import STATE
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 PAGE = Path(manualnn.oracle.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
 CONVERSATION = re.findall(r"^([→←]) (.*)$", PAGE.split("## A whole engine")[0], re.MULTILINE)

@@ -14,7 +14,7 @@ from manualnn.oracle.expected import read
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import recipes_for
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 ENGINES = Path(__file__).parents[1] / "engines"
 RIGHT = ["manualnn.engine:Engine"]

@@ -10,10 +10,10 @@ from manualnn.oracle.checks import rejudge
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines import connect
 from manualnn.oracle.findings import STATUSES
-from manualnn.oracle.near import Precision
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import checks_for, run_check
 from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.truth.bounded import Precision
 
 CLAIMS = {
     "layers": ["Linear", "Tanh", "ReLU"],

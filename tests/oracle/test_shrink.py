@@ -12,7 +12,7 @@ from manualnn.oracle.cuts import columns, rows, segments, valid, without
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.shrink import same_failure, shrink
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 
 SEEDS = st.integers(0, 2**32 - 1)
 

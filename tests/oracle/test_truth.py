@@ -11,13 +11,13 @@ from oracle.drawn import drawn_case
 from oracle.exactly import exactly, step
 
 from manualnn.engine import Engine
-from manualnn.oracle import wide
-from manualnn.oracle.near import SLACK, Precision
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.textbook.engine import Plain
-from manualnn.oracle.truth import truth, update_truth
+from manualnn.oracle.truth import extended as wide
+from manualnn.oracle.truth.bounded import SLACK, Precision
+from manualnn.oracle.truth.step import truth, update_truth
 
 SEEDS = st.integers(0, 2**32 - 1)
 DTYPES = ["float32", "float64"]

@@ -17,8 +17,8 @@ from manualnn.oracle.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.protocol.case import Case, unlisted
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.steady import Steady
+from manualnn.oracle.truth.extended import MissingMpmathError
 from manualnn.oracle.vectors import VectorsError, flags, read_vectors, vector, vector_cases
-from manualnn.oracle.wide import MissingMpmathError
 
 CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)

@@ -12,9 +12,9 @@ import cases
 import numpy as np
 
 from manualnn import Parameters
-from manualnn.oracle.near import Near
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.truth import Expected
+from manualnn.oracle.truth.bounded import Near
+from manualnn.oracle.truth.step import Expected
 from manualnn.spec import to_spec
 
 BLUNT = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}

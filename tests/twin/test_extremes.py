@@ -21,7 +21,7 @@ from manualnn import (
     Sigmoid,
 )
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.truth import truth
+from manualnn.oracle.truth.step import truth
 from manualnn.spec import to_spec
 from reference import Twin
 

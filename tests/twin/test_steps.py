@@ -14,9 +14,10 @@ import reference.layers
 import reference.losses
 import reference.optimizers
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Parameters, Trainer
-from manualnn.oracle import bounds, rule_bounds
 from manualnn.oracle.protocol import features as options
-from manualnn.oracle.truth import Expected, truth
+from manualnn.oracle.truth import layers as bounds
+from manualnn.oracle.truth import optimizers as rule_bounds
+from manualnn.oracle.truth.step import Expected, truth
 from reference import Twin
 
 SMALL = {

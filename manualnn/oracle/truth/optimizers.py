@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.curves import larger, root
-from manualnn.oracle.near import Near, Precision
+from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.functions import larger, root
 
 State = dict[str, Near]
 

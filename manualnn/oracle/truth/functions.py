@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.near import Array, Near
+from manualnn.oracle.truth.bounded import Array, Near
 
 
 def sigmoid(z: Near) -> Near:

@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.curves import (
+from manualnn.oracle.truth.bounded import Array, Near
+from manualnn.oracle.truth.functions import (
     choose,
     clipped,
     exp_of_log,
@@ -27,7 +28,6 @@ from manualnn.oracle.curves import (
     softplus,
     tanh,
 )
-from manualnn.oracle.near import Array, Near
 
 Arrays = Mapping[str, Near]
 

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from manualnn.oracle.bounds import LAYERS, LOSSES
-from manualnn.oracle.near import Near, Precision
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options, described, kept
-from manualnn.oracle.rule_bounds import RULES
+from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.layers import LAYERS, LOSSES
+from manualnn.oracle.truth.optimizers import RULES
 
 
 class Point(NamedTuple):

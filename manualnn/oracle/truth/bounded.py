@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.wide import FLOAT64, LONGDOUBLE_BITS, mpmath_width, width
+from manualnn.oracle.truth.extended import FLOAT64, LONGDOUBLE_BITS, mpmath_width, width
 
 Array = NDArray[Any]
 
