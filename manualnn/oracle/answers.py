@@ -18,21 +18,21 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.diagnose import diagnose
-from manualnn.oracle.engines import Bench, connect
-from manualnn.oracle.failures import EngineError, Fault
+from manualnn.oracle.engines.client import Bench, connect
+from manualnn.oracle.engines.faults import EngineError, Fault
+from manualnn.oracle.engines.messages import arrays_of
+from manualnn.oracle.engines.validation import map_result
 from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Report
 from manualnn.oracle.observations import Observation
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.recipes import DIFFERENTIAL
-from manualnn.oracle.results import map_result
 from manualnn.oracle.trial import PLAIN, Ledger
 from manualnn.oracle.truth.bounded import Near, Precision
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth
 from manualnn.oracle.vectors import of_dtype, read_vectors, vector_cases
-from manualnn.oracle.wire import arrays_of
 
 CLAIMS = "capabilities.json"
 DIAGNOSED = 6

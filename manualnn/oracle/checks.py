@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from manualnn.oracle import paths, relations, repetition, sharing, slopes
-from manualnn.oracle.engines import Bench
+from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case

@@ -119,7 +119,7 @@ def vectors(out: str, seed: int) -> None:
 @contextmanager
 def _errors_told() -> Iterator[None]:
     """Tell the oracle's own errors without a traceback."""
-    from manualnn.oracle.engines import EngineError
+    from manualnn.oracle.engines.client import EngineError
     from manualnn.oracle.expected import ExpectedFileError
     from manualnn.oracle.replay import ReplayError
     from manualnn.oracle.report_json import ReportError
@@ -220,7 +220,7 @@ def _naming(file: str) -> Iterator[None]:
 
 
 def _list(target: str | None, time_limit: float) -> None:
-    from manualnn.oracle.engines import connect
+    from manualnn.oracle.engines.client import connect
     from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities
     from manualnn.oracle.protocol.features import TABLES
     from manualnn.oracle.runner import checks_for
@@ -258,7 +258,7 @@ def _combine(files: tuple[str, ...], markdown: str | None) -> None:
 
 def _replay(target: str | None, options: dict[str, Any]) -> int:
     """Judge a kept failure again; return 1 if it still fails, and 0 if it passes now."""
-    from manualnn.oracle.engines import connect
+    from manualnn.oracle.engines.client import connect
     from manualnn.oracle.explaining import Explainer
     from manualnn.oracle.findings import CheckResult
     from manualnn.oracle.live import paint

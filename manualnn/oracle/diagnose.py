@@ -23,7 +23,7 @@ from manualnn.oracle.bugs.catalogue import Bug
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.conditions import condition
 from manualnn.oracle.cuts import valid
-from manualnn.oracle.engines import Bench, EngineError, connect
+from manualnn.oracle.engines.client import Bench, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.histories import after_what
 from manualnn.oracle.hypotheses import surviving

@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from manualnn.oracle import replay
-from manualnn.oracle.engines import Bench, connect
+from manualnn.oracle.engines.client import Bench, connect
 from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.report import FAILING, Teller, engine_name
 from manualnn.oracle.runner import checks_for, run_recipe

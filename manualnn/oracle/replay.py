@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manualnn.oracle.checks import judge
-from manualnn.oracle.engines import Bench
+from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Finding, Report
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.trial import Declined, Trial

@@ -25,7 +25,7 @@ import numpy as np
 from manualnn.oracle import expected as expectations
 from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.draft import Size
-from manualnn.oracle.engines import Bench, connect
+from manualnn.oracle.engines.client import Bench, connect
 from manualnn.oracle.explaining import Explainer
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.engines import Bench
+from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.truth.bounded import Near, Precision

@@ -24,7 +24,8 @@ import numpy as np
 
 from manualnn.oracle.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.draft import Size
-from manualnn.oracle.failures import EngineError
+from manualnn.oracle.engines.faults import EngineError
+from manualnn.oracle.engines.messages import safetensors
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
 from manualnn.oracle.protocol.features import ALWAYS, TABLES, described
@@ -33,7 +34,6 @@ from manualnn.oracle.steady import Steady
 from manualnn.oracle.truth.bounded import Near, Precision
 from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
 from manualnn.oracle.truth.step import truth
-from manualnn.oracle.wire import safetensors
 
 FORMAT = "manualnn conformance vectors"
 VERSION = 1

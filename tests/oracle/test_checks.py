@@ -7,7 +7,7 @@ import pytest
 from manualnn.oracle import sharing
 from manualnn.oracle.checks import JUDGEMENTS, rejudge
 from manualnn.oracle.choices import Size
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import recipes_for
 from manualnn.oracle.textbook.engine import Plain

@@ -13,7 +13,7 @@ from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.cuts import valid
 from manualnn.oracle.diagnose import diagnose
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.hypotheses import reproduces
 from manualnn.oracle.observations import fails, observed

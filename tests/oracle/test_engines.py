@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
-from manualnn.oracle.engines import EngineError, connect
+from manualnn.oracle.engines.client import EngineError, connect
 from manualnn.oracle.protocol.case import Case
 
 X = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from oracle.drawn import drawn_case
 
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.truth.step import truth
 
 ENGINES = Path(__file__).parents[1] / "engines"

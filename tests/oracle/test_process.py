@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manualnn.oracle import failures, process
-from manualnn.oracle.engines import EngineError, connect
+from manualnn.oracle.engines import faults as failures
+from manualnn.oracle.engines import process
+from manualnn.oracle.engines.client import EngineError, connect
 from manualnn.oracle.protocol.case import Case
 
 ENGINE = Path(__file__).with_name("misbehaving.py")

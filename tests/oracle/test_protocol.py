@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import manualnn.oracle
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import FAULTS
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Case

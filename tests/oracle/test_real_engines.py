@@ -9,7 +9,7 @@ import sklearn
 from hypothesis import settings
 
 from manualnn.oracle.draft import Size
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.expected import read
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case

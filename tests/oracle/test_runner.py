@@ -8,7 +8,7 @@ import pytest
 from manualnn.oracle import check_engine, explaining, runner, trial
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.diagnose import diagnose
-from manualnn.oracle.engines import connect
+from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import STATUSES
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import checks_for, run_check

@@ -23,8 +23,8 @@ from selectors import EVENT_WRITE as WRITE
 from selectors import DefaultSelector
 from typing import Any, TypeVar
 
-from manualnn.oracle import wire
-from manualnn.oracle.failures import EngineError, Fault, shortened, tail
+from manualnn.oracle.engines import messages as wire
+from manualnn.oracle.engines.faults import EngineError, Fault, shortened, tail
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case

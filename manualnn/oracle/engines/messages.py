@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.failures import EngineError, Fault, shortened
+from manualnn.oracle.engines.faults import EngineError, Fault, shortened
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, based, listed, unlisted
 

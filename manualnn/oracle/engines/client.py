@@ -23,14 +23,14 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from manualnn.oracle.failures import EngineError
+from manualnn.oracle.engines.faults import EngineError
+from manualnn.oracle.engines.in_process import InProcess
+from manualnn.oracle.engines.process import Process
+from manualnn.oracle.engines.validation import Malformed, map_result, normalized
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.inprocess import InProcess
-from manualnn.oracle.process import Process
 from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
 from manualnn.oracle.protocol.case import Case, Spec
 from manualnn.oracle.protocol.features import described
-from manualnn.oracle.results import Malformed, map_result, normalized
 
 __all__ = ["Bench", "EngineError", "connect"]
 
