@@ -120,9 +120,9 @@ def vectors(out: str, seed: int) -> None:
 def _errors_told() -> Iterator[None]:
     """Tell the oracle's own errors without a traceback."""
     from manualnn.oracle.engines.client import EngineError
-    from manualnn.oracle.expected import ExpectedFileError
     from manualnn.oracle.replay import ReplayError
-    from manualnn.oracle.report_json import ReportError
+    from manualnn.oracle.report.as_json import ReportError
+    from manualnn.oracle.report.expected_failures import ExpectedFileError
 
     try:
         yield
@@ -134,8 +134,8 @@ def _errors_told() -> Iterator[None]:
 
 def _judge(target: str, options: dict[str, Any]) -> int:
     """Run the checks, telling what is found as it comes; return the exit code."""
-    from manualnn.oracle.expected import read
-    from manualnn.oracle.live import Watch
+    from manualnn.oracle.report.expected_failures import read
+    from manualnn.oracle.report.progress import Watch
     from manualnn.oracle.runner import check_engine
 
     seed = options["seed"]
@@ -174,7 +174,7 @@ def _judge(target: str, options: dict[str, Any]) -> int:
 
 def _judge_answers(options: dict[str, Any]) -> int:
     from manualnn.oracle.answers import AnswersError, judge_answers
-    from manualnn.oracle.live import Watch
+    from manualnn.oracle.report.progress import Watch
     from manualnn.oracle.vectors import VectorsError
 
     try:
@@ -189,11 +189,11 @@ def _judge_answers(options: dict[str, Any]) -> int:
 def _conclude(report: "Report", options: dict[str, Any]) -> None:
     """Print the summary, keep the failures, and write the files that are wanted."""
     from manualnn.oracle import replay
-    from manualnn.oracle.compliance import to_markdown
-    from manualnn.oracle.junit import to_junit
-    from manualnn.oracle.live import paint
-    from manualnn.oracle.report import summary
-    from manualnn.oracle.report_json import to_json
+    from manualnn.oracle.report.as_json import to_json
+    from manualnn.oracle.report.as_junit import to_junit
+    from manualnn.oracle.report.compliance import to_markdown
+    from manualnn.oracle.report.progress import paint
+    from manualnn.oracle.report.report import summary
 
     counts = report.counts()
     click.echo(("\n" if counts["failed"] or counts["errored"] else "") + summary(report, paint))
@@ -239,8 +239,8 @@ def _list(target: str | None, time_limit: float) -> None:
 
 
 def _combine(files: tuple[str, ...], markdown: str | None) -> None:
-    from manualnn.oracle.compliance import to_markdown
-    from manualnn.oracle.report_json import ReportError, from_json
+    from manualnn.oracle.report.as_json import ReportError, from_json
+    from manualnn.oracle.report.compliance import to_markdown
 
     reports = []
     for file in files:
@@ -261,11 +261,11 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
     from manualnn.oracle.engines.client import connect
     from manualnn.oracle.explaining import Explainer
     from manualnn.oracle.findings import CheckResult
-    from manualnn.oracle.live import paint
     from manualnn.oracle.replay import again, load
-    from manualnn.oracle.report import Teller
+    from manualnn.oracle.report.progress import paint
+    from manualnn.oracle.report.report import Teller
+    from manualnn.oracle.report.wording import case_line, case_numbers, wrapped
     from manualnn.oracle.runner import checks_for
-    from manualnn.oracle.wording import case_line, case_numbers, wrapped
 
     failure = load(options["replay"], options["failures"])
     target = target or failure.target

@@ -180,6 +180,6 @@ class Report:
 
     def __str__(self) -> str:
         """Return the report that a person reads."""
-        from manualnn.oracle.report import text
+        from manualnn.oracle.report.report import text
 
         return text(self)

@@ -23,7 +23,7 @@ from typing import Any
 from manualnn.oracle import replay
 from manualnn.oracle.engines.client import Bench, connect
 from manualnn.oracle.findings import CheckResult, Report
-from manualnn.oracle.report import FAILING, Teller, engine_name
+from manualnn.oracle.report.report import FAILING, Teller, engine_name
 from manualnn.oracle.runner import checks_for, run_recipe
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle import expected as expectations
+from manualnn.oracle.adequacy import problems
 from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.draft import Size
 from manualnn.oracle.engines.client import Bench, connect
@@ -31,9 +31,9 @@ from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import Recipe, recipes_for, unclaimed
+from manualnn.oracle.report import expected_failures as expectations
 from manualnn.oracle.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.truth.extended import truth_statement
-from manualnn.oracle.verdict import problems
 
 Progress = Callable[[int, int, Report], None]
 

@@ -13,7 +13,7 @@ from manualnn.oracle import vectors
 from manualnn.oracle.answers import AnswersError, judge_answers
 from manualnn.oracle.protocol.case import based, listed, unlisted
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.report import text
+from manualnn.oracle.report.report import text
 from manualnn.oracle.vectors import flags, vector_cases
 
 CASES = [case for case in vector_cases() if sum(a.size for a in case.arrays().values()) < 200]

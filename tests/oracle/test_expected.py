@@ -4,9 +4,9 @@ from datetime import date
 
 import pytest
 
-from manualnn.oracle.expected import ExpectedFileError, apply, read
 from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.report.expected_failures import ExpectedFileError, apply, read
 
 TODAY = date(2030, 6, 1)
 

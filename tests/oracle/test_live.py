@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 
-from manualnn.oracle.expected import read
 from manualnn.oracle.findings import CheckResult, Finding, Report
-from manualnn.oracle.live import Watch
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.report.expected_failures import read
+from manualnn.oracle.report.progress import Watch
 
 CASE = Case((), {"type": "MSELoss"}, {}, np.ones((1, 1)), np.ones((1, 1)))
 CLAIMS = Capabilities.read({"name": "toy", "layers": ["Tanh"], "losses": ["MSELoss"]})

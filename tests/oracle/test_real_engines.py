@@ -10,10 +10,10 @@ from hypothesis import settings
 
 from manualnn.oracle.draft import Size
 from manualnn.oracle.engines.client import connect
-from manualnn.oracle.expected import read
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.recipes import recipes_for
+from manualnn.oracle.report.expected_failures import read
 from manualnn.oracle.truth.step import truth
 
 ENGINES = Path(__file__).parents[1] / "engines"

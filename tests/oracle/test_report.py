@@ -9,7 +9,6 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from manualnn.oracle.compliance import to_markdown
 from manualnn.oracle.findings import (
     STATUSES,
     Cause,
@@ -19,12 +18,13 @@ from manualnn.oracle.findings import (
     Finding,
     Report,
 )
-from manualnn.oracle.junit import WHOLE, to_junit
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.report import summary, text
-from manualnn.oracle.report_json import ReportError, from_json, to_json
-from manualnn.oracle.wording import WIDTH, case_line, case_numbers, entry_line
+from manualnn.oracle.report.as_json import ReportError, from_json, to_json
+from manualnn.oracle.report.as_junit import WHOLE, to_junit
+from manualnn.oracle.report.compliance import to_markdown
+from manualnn.oracle.report.report import summary, text
+from manualnn.oracle.report.wording import WIDTH, case_line, case_numbers, entry_line
 
 CASE = Case(
     layers=({"type": "Linear", "in_features": 2, "out_features": 1}, {"type": "Tanh"}),

@@ -11,8 +11,8 @@ written as Python escapes.
 from xml.etree import ElementTree as ET
 
 from manualnn.oracle.findings import CheckResult, Report
-from manualnn.oracle.report import FAILING, Teller, engine_name
-from manualnn.oracle.wording import printable
+from manualnn.oracle.report.report import FAILING, Teller, engine_name
+from manualnn.oracle.report.wording import printable
 
 WHOLE = "the run as a whole"
 """Name of the last testcase."""

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.report import engine_name
-from manualnn.oracle.wording import entry_line
+from manualnn.oracle.report.report import engine_name
+from manualnn.oracle.report.wording import entry_line
 
 NUMBERS = (
     "outputs",

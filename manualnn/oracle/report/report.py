@@ -13,7 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from manualnn.oracle.findings import CheckResult, Diagnosis, Finding, Report
-from manualnn.oracle.wording import case_line, case_numbers, counted, entry_line, printable, wrapped
+from manualnn.oracle.report.wording import (
+    case_line,
+    case_numbers,
+    counted,
+    entry_line,
+    printable,
+    wrapped,
+)
 
 FAILING = ("failed", "errored")
 ENTRIES = 6

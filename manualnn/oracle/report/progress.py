@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import click
 
-from manualnn.oracle.expected import ExpectedFailure
 from manualnn.oracle.findings import Report
-from manualnn.oracle.report import FAILING, Teller, engine_name
+from manualnn.oracle.report.expected_failures import ExpectedFailure
+from manualnn.oracle.report.report import FAILING, Teller, engine_name
 
 
 class Watch:
