@@ -19,7 +19,7 @@ import numpy as np
 
 from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.bugs.catalogue import Bug
+from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.checks import rejudge
 from manualnn.oracle.conditions import condition
 from manualnn.oracle.cuts import valid

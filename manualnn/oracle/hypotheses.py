@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.budget import Budget
-from manualnn.oracle.bugs.catalogue import Bug
+from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.observations import Observation, bounds, ordered, values
 from manualnn.oracle.protocol.case import Array

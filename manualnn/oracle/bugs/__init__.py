@@ -30,7 +30,7 @@ from manualnn.oracle.bugs import (
     state,
     updates,
 )
-from manualnn.oracle.bugs.catalogue import Bug
+from manualnn.oracle.bugs.bug import Bug
 
 TABLES = (
     *(losses, regression, classes, cross_entropy),

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from manualnn.oracle.bugs.catalogue import Bug, plant
+from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Plain

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from manualnn.oracle.bugs.catalogue import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.textbook.engine import Plain
 
 BUGS: dict[str, Bug] = {}

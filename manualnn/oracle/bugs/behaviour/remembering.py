@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.catalogue import Bug, plant
-from manualnn.oracle.bugs.memory import ReusesGradients
+from manualnn.oracle.bugs.behaviour.aliasing import ReusesGradients
+from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Plain

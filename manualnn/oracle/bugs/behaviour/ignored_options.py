@@ -7,7 +7,7 @@ table has it: in the forward pass or the loss alone, in the backward pass alone,
 from collections.abc import Callable
 from typing import Any
 
-from manualnn.oracle.bugs.catalogue import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES, Options, described
 from manualnn.oracle.textbook.arithmetic import METHODS

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.catalogue import Bug, but, clipped, plant
+from manualnn.oracle.bugs.bug import Bug, but, clipped, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Plain
 
