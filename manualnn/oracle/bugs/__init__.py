@@ -7,36 +7,18 @@ They have two uses. As planted mistakes they show that the oracle notices them; 
 are run on a failing case, and the one that reproduces an engine's own numbers is named.
 """
 
-from manualnn.oracle.bugs import (
-    activations,
-    adam,
-    backward,
-    classes,
-    cross_entropy,
-    defaults,
-    history,
-    loops,
-    losses,
-    memory,
-    moments,
-    precision,
-    products,
-    rectifiers,
-    regression,
-    rules,
-    sizes,
-    slopes,
-    softmax,
-    state,
-    updates,
-)
+from manualnn.oracle.bugs.activations import rectifiers, slopes, smooth, softmax
+from manualnn.oracle.bugs.backward import linear, loops, products, sizes
+from manualnn.oracle.bugs.behaviour import aliasing, ignored_options, precision, remembering
 from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.bugs.losses import any_loss, cross_entropy, probabilities, regression
+from manualnn.oracle.bugs.optimizers import adam, any_rule, sgd_rmsprop_adagrad, state, steps
 
 TABLES = (
-    *(losses, regression, classes, cross_entropy),
-    *(activations, rectifiers, softmax, slopes, backward, loops, products, sizes),
-    *(updates, rules, adam, moments, state),
-    *(memory, history, precision, defaults),
+    *(any_loss, regression, probabilities, cross_entropy),
+    *(smooth, rectifiers, softmax, slopes, linear, loops, products, sizes),
+    *(any_rule, sgd_rmsprop_adagrad, adam, steps, state),
+    *(aliasing, remembering, precision, ignored_options),
 )
 
 BUGS: dict[str, Bug] = {name: bug for table in TABLES for name, bug in table.BUGS.items()}

@@ -49,5 +49,5 @@ def tail(text: str) -> str:
     return text if len(text) <= TAIL else f"{text[:HEAD]} …\n… {text[HEAD - TAIL :]}"
 
 
-_MACHINERY = re.compile(r"importlib|oracle.inprocess\.py$")
+_MACHINERY = re.compile(r"importlib|engines.in_process\.py$")
 """Files whose lines lead to the engine's code, but are not its own."""

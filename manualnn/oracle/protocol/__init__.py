@@ -1,1 +1,1 @@
-"""protocol"""
+"""What engines and the oracle exchange: cases, capabilities and the table of features."""

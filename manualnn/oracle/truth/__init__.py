@@ -1,1 +1,1 @@
-"""truth"""
+"""The correct values, their error bounds, and the decision what is wrong."""

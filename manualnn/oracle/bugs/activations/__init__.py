@@ -1,1 +1,1 @@
-"""activations"""
+"""Known bugs of activations and of their derivatives."""

@@ -1,1 +1,1 @@
-"""backward"""
+"""Known bugs of the Linear layer and of the backward pass."""

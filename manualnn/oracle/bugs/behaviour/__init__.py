@@ -1,1 +1,1 @@
-"""behaviour"""
+"""Known bugs of memory, history, precision and ignored options."""

@@ -1,1 +1,1 @@
-"""losses"""
+"""Known bugs of losses and of their gradients."""

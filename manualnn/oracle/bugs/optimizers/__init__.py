@@ -1,1 +1,1 @@
-"""optimizers"""
+"""Known bugs of update rules and of their state."""

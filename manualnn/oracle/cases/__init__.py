@@ -1,0 +1,1 @@
+"""Making cases: drawing, resizing and simplifying them."""

@@ -1,0 +1,1 @@
+"""The checks: what each of them asserts about an engine's results."""

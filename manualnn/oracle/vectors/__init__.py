@@ -1,0 +1,1 @@
+"""Cases as files for engines elsewhere, and the judgement of their answers."""
