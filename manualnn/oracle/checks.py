@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from manualnn.oracle import paths, relations, repetition, sharing, slopes
+from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.recipes import DIFFERENTIAL
 from manualnn.oracle.trial import Declined, Faulty, Trial
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.step import truth

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cuts import segments
+from manualnn.oracle.cases.neighbours import apart, generic, stated
+from manualnn.oracle.cases.resize import segments
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.scopes import before
-from manualnn.oracle.variations import apart, generic, stated
 
 Asks = Callable[[Case], bool | None]
 

@@ -9,8 +9,8 @@ or fewer, or other widths.
 
 from collections.abc import Callable, Sequence
 
+from manualnn.oracle.cases.neighbours import apart, generic
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.variations import apart, generic
 
 AFTER = {
     ("more samples",): "more samples",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.draft import Draft, Impossible, Size
+from manualnn.oracle.cases.draft import Draft, Impossible, Size
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.budget import Budget
-from manualnn.oracle.cuts import columns, rows, segments, valid, without
+from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
+from manualnn.oracle.cases.simplify import simplified, simplified_whole
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.simpler import simplified, simplified_whole
 
 MATERIAL = 2**10
 """In units of eps: what has accumulated in ordinary small cases is below."""

@@ -10,8 +10,9 @@ from oracle.drawn import drawn_case
 from oracle.toy import Toy
 
 from manualnn.oracle.bugs import BUGS
+from manualnn.oracle.cases.neighbours import admitted, far, generic, near
+from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks import rejudge
-from manualnn.oracle.cuts import valid
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding
@@ -23,7 +24,6 @@ from manualnn.oracle.scopes import scope_of
 from manualnn.oracle.shrink import shrink
 from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.truth.step import truth
-from manualnn.oracle.variations import admitted, far, generic, near
 
 ALL = settings.default.max_examples >= settings.get_profile("ci").max_examples
 MSE, SGD = {"type": "MSELoss"}, {"type": "SGD", "lr": 1.0}

@@ -8,11 +8,11 @@ import pytest
 import sklearn
 from hypothesis import settings
 
-from manualnn.oracle.draft import Size
+from manualnn.oracle.cases.draft import Size
+from manualnn.oracle.cases.recipe import recipes_for
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.recipes import recipes_for
 from manualnn.oracle.report.expected_failures import read
 from manualnn.oracle.truth.step import truth
 

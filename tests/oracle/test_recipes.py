@@ -6,12 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from manualnn.oracle.choices import Size
-from manualnn.oracle.cuts import valid
-from manualnn.oracle.draft import STEPS
+from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.draft import STEPS
+from manualnn.oracle.cases.recipe import recipes_for, unclaimed
+from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
-from manualnn.oracle.recipes import recipes_for, unclaimed
 from manualnn.oracle.textbook.engine import Plain
 
 ALL = Capabilities.read(Plain().capabilities())

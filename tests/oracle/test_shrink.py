@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle.drawn import drawn_case
 
-from manualnn.oracle.cuts import columns, rows, segments, valid, without
+from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.shrink import same_failure, shrink

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.choices import PROBABILITIES
-from manualnn.oracle.draft import Draft, Impossible
-from manualnn.oracle.extents import depth, empty, long, shapes, square
-from manualnn.oracle.lattice import lattice, on_kinks
+from manualnn.oracle.cases.choices import PROBABILITIES
+from manualnn.oracle.cases.draft import Draft, Impossible
+from manualnn.oracle.cases.lattice import lattice, on_kinks
+from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
+from manualnn.oracle.cases.sizes import depth, empty, long, shapes, square
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.recipes import DIFFERENTIAL, Recipe
 
 SATURATED = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
 """|z| where a sigmoid's slope leaves float32's and float64's digits, and where exp overflows."""

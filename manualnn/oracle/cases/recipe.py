@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.choices import PROBABILITIES, Impossible, Size
-from manualnn.oracle.draft import Draft
+from manualnn.oracle.cases.choices import PROBABILITIES, Impossible, Size
+from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
@@ -51,7 +51,7 @@ class Recipe:
 
 def recipes_for(claims: Capabilities) -> list[Recipe]:
     """Return every recipe that the claims may admit, the cheap and telling ones first."""
-    from manualnn.oracle.provocations import PROVOCATIONS
+    from manualnn.oracle.cases.stress import PROVOCATIONS
 
     claimed = [r for name, r in _features().items() if _claims(claims, name)]
     return [*claimed, *PROVOCATIONS]

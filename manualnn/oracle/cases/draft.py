@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.choices import PROBABILITIES, Choices, Impossible, Size
+from manualnn.oracle.cases.choices import PROBABILITIES, Choices, Impossible, Size
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES, described, kept
 

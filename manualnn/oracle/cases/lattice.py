@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.draft import Draft
+from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.protocol.case import Array, Case
 
 DYADIC = {"LeakyReLU": (0.5, 0.25, 0.0), "HuberLoss": (1.0, 2.0, 0.5)}

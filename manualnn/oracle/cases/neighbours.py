@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cuts import segments, valid
+from manualnn.oracle.cases.resize import segments, valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES, described, kept
