@@ -5,8 +5,8 @@
 `narrowed`: only some checks were asked for, so only these have to have run.
 """
 
+from manualnn.oracle.checks.trial import Ledger
 from manualnn.oracle.findings import Report
-from manualnn.oracle.trial import Ledger
 
 FEWEST = 200
 """Cases without which a run says little."""

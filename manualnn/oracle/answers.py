@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
+from manualnn.oracle.checks.trial import PLAIN, Ledger
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines.client import Bench, connect
 from manualnn.oracle.engines.faults import EngineError, Fault
@@ -28,7 +29,6 @@ from manualnn.oracle.observations import Observation
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.trial import PLAIN, Ledger
 from manualnn.oracle.truth.bounded import Near, Precision
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth

@@ -22,7 +22,8 @@ from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.cases.neighbours import admitted, far, near
 from manualnn.oracle.cases.resize import valid
-from manualnn.oracle.checks import rejudge
+from manualnn.oracle.checks.table import rejudge
+from manualnn.oracle.checks.trial import same
 from manualnn.oracle.conditions import condition
 from manualnn.oracle.engines.client import Bench, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
@@ -32,7 +33,6 @@ from manualnn.oracle.observations import Observation, observed
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.ratios import passes_as_float32, precision, related, told
 from manualnn.oracle.scopes import scope_of
-from manualnn.oracle.trial import same
 
 UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
 LEFT_FOR_CONDITIONS = 0.5

@@ -12,11 +12,11 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from manualnn.oracle.checks import judge
+from manualnn.oracle.checks.table import judge
+from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Finding, Report
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.trial import Declined, Trial
 
 FOLDER = ".manualnn"
 """Where failures are kept if nothing else is said."""

@@ -25,14 +25,14 @@ import numpy as np
 from manualnn.oracle.adequacy import problems
 from manualnn.oracle.cases.draft import Size
 from manualnn.oracle.cases.recipe import Recipe, recipes_for, unclaimed
-from manualnn.oracle.checks import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.checks.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.engines.client import Bench, connect
 from manualnn.oracle.explaining import Explainer
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report import expected_failures as expectations
-from manualnn.oracle.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.truth.extended import truth_statement
 
 Progress = Callable[[int, int, Report], None]

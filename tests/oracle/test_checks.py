@@ -4,14 +4,14 @@
 import numpy as np
 import pytest
 
-from manualnn.oracle import sharing
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.recipe import recipes_for
-from manualnn.oracle.checks import JUDGEMENTS, rejudge
+from manualnn.oracle.checks import memory as sharing
+from manualnn.oracle.checks.table import JUDGEMENTS, rejudge
+from manualnn.oracle.checks.trial import Ledger, differing
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.textbook.engine import Plain
-from manualnn.oracle.trial import Ledger, differing
 from manualnn.oracle.truth.step import truth
 
 

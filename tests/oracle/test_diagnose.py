@@ -12,7 +12,7 @@ from oracle.toy import Toy
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.cases.neighbours import admitted, far, generic, near
 from manualnn.oracle.cases.resize import valid
-from manualnn.oracle.checks import rejudge
+from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding

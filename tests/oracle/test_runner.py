@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from manualnn.oracle import check_engine, explaining, runner, trial
-from manualnn.oracle.checks import rejudge
+from manualnn.oracle import check_engine, explaining, runner
+from manualnn.oracle.checks import trial
+from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnose import diagnose
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import STATUSES

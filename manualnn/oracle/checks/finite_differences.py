@@ -5,10 +5,10 @@ An engine that is wrong in both may be consistent all the same; it is the truth 
 
 import numpy as np
 
+from manualnn.oracle.checks.metamorphic import bare
+from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.relations import bare
-from manualnn.oracle.trial import Trial
 
 
 def _numerical(trial: Trial) -> Finding | None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.draft import Draft, Impossible, Size
+from manualnn.oracle.checks.trial import Declined, Trial, unlike
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import described
-from manualnn.oracle.trial import Declined, Trial, unlike
 from manualnn.oracle.truth.step import start, update
 
 LENGTH = 30

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.checks.metamorphic import bare
+from manualnn.oracle.checks.trial import Declined, Trial, differing
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
-from manualnn.oracle.relations import bare
-from manualnn.oracle.trial import Declined, Trial, differing
 
 MOST = 3000
 """Paths times samples: more are not worth the time."""

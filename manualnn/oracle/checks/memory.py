@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.checks.trial import Trial, unlike
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.trial import Trial, unlike
 
 
 def _arrays(got: Mapping[str, Any]) -> dict[str, Array]:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.checks.trial import Declined, Trial, differing, unlike
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
-from manualnn.oracle.trial import Declined, Trial, differing, unlike
 from manualnn.oracle.truth.step import update_truth
 
 ALIKE = ("Linear", "Identity", "ReLU", "LeakyReLU")

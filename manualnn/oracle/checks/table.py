@@ -16,13 +16,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from manualnn.oracle import paths, relations, repetition, sharing, slopes
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
+from manualnn.oracle.checks import finite_differences as slopes
+from manualnn.oracle.checks import memory as sharing
+from manualnn.oracle.checks import metamorphic as relations
+from manualnn.oracle.checks import path_sums as paths
+from manualnn.oracle.checks import repeatability as repetition
+from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.trial import Declined, Faulty, Trial
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.step import truth
 
