@@ -19,13 +19,13 @@ import numpy as np
 
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.trial import PLAIN, Ledger
-from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.diagnosis.diagnose import diagnose
+from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.engines.client import Bench, connect
 from manualnn.oracle.engines.faults import EngineError, Fault
 from manualnn.oracle.engines.messages import arrays_of
 from manualnn.oracle.engines.validation import map_result
 from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Report
-from manualnn.oracle.observations import Observation
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES

@@ -258,8 +258,8 @@ def _combine(files: tuple[str, ...], markdown: str | None) -> None:
 
 def _replay(target: str | None, options: dict[str, Any]) -> int:
     """Judge a kept failure again; return 1 if it still fails, and 0 if it passes now."""
+    from manualnn.oracle.diagnosis.explainer import Explainer
     from manualnn.oracle.engines.client import connect
-    from manualnn.oracle.explaining import Explainer
     from manualnn.oracle.findings import CheckResult
     from manualnn.oracle.replay import again, load
     from manualnn.oracle.report.progress import paint

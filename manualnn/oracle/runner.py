@@ -27,8 +27,8 @@ from manualnn.oracle.cases.draft import Size
 from manualnn.oracle.cases.recipe import Recipe, recipes_for, unclaimed
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Ledger, Skipped, Trial
+from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.engines.client import Bench, connect
-from manualnn.oracle.explaining import Explainer
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manualnn.oracle.budget import PATIENCE, Budget
+from manualnn.oracle.diagnosis.budget import PATIENCE, Budget
 
 
 class Clocks:
@@ -18,7 +18,7 @@ class Clocks:
 @pytest.fixture
 def clocks(monkeypatch):
     clocks = Clocks()
-    monkeypatch.setattr("manualnn.oracle.budget.time", clocks)
+    monkeypatch.setattr("manualnn.oracle.diagnosis.budget.time", clocks)
     return clocks
 
 

@@ -13,15 +13,15 @@ from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.cases.neighbours import admitted, far, generic, near
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks.table import rejudge
-from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.diagnosis.diagnose import diagnose
+from manualnn.oracle.diagnosis.factors import related, told
+from manualnn.oracle.diagnosis.hypotheses import reproduces
+from manualnn.oracle.diagnosis.location import scope_of
+from manualnn.oracle.diagnosis.observation import fails, observed
+from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.hypotheses import reproduces
-from manualnn.oracle.observations import fails, observed
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.ratios import related, told
-from manualnn.oracle.scopes import scope_of
-from manualnn.oracle.shrink import shrink
 from manualnn.oracle.textbook.engine import Plain
 from manualnn.oracle.truth.step import truth
 

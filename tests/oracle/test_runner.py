@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from manualnn.oracle import check_engine, explaining, runner
+from manualnn.oracle import check_engine, runner
 from manualnn.oracle.checks import trial
 from manualnn.oracle.checks.table import rejudge
-from manualnn.oracle.diagnose import diagnose
+from manualnn.oracle.diagnosis import explainer as explaining
+from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import STATUSES
 from manualnn.oracle.protocol.capabilities import Capabilities

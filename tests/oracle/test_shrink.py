@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from oracle.drawn import drawn_case
 
 from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
+from manualnn.oracle.diagnosis.shrink import same_failure, shrink
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.shrink import same_failure, shrink
 from manualnn.oracle.truth.step import truth
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -9,7 +9,7 @@ own, so only the first is described closely.
 
 import numpy as np
 
-from manualnn.oracle.observations import Observation, values
+from manualnn.oracle.diagnosis.observation import Observation, values
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
 from manualnn.oracle.truth.step import truth

@@ -13,14 +13,14 @@ it, and after all recent ones. The more time is spent, the less is left for each
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from manualnn.oracle.budget import Budget
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Trial
-from manualnn.oracle.diagnose import diagnose, is_about_numbers
+from manualnn.oracle.diagnosis.budget import Budget
+from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
+from manualnn.oracle.diagnosis.shrink import same_failure, shrink
 from manualnn.oracle.engines.client import Bench
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.shrink import same_failure, shrink
 
 
 @dataclass

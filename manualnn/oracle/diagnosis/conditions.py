@@ -17,10 +17,10 @@ import numpy as np
 
 from manualnn.oracle.cases.neighbours import apart, generic, stated
 from manualnn.oracle.cases.resize import segments
+from manualnn.oracle.diagnosis.location import before
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.scopes import before
 
 Asks = Callable[[Case], bool | None]
 

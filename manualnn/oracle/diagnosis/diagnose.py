@@ -17,22 +17,22 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.cases.neighbours import admitted, far, near
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.checks.trial import same
-from manualnn.oracle.conditions import condition
+from manualnn.oracle.diagnosis.budget import Budget
+from manualnn.oracle.diagnosis.conditions import condition
+from manualnn.oracle.diagnosis.factors import passes_as_float32, precision, related, told
+from manualnn.oracle.diagnosis.histories import after_what
+from manualnn.oracle.diagnosis.hypotheses import surviving
+from manualnn.oracle.diagnosis.location import scope_of
+from manualnn.oracle.diagnosis.observation import Observation, observed
 from manualnn.oracle.engines.client import Bench, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
-from manualnn.oracle.histories import after_what
-from manualnn.oracle.hypotheses import surviving
-from manualnn.oracle.observations import Observation, observed
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.ratios import passes_as_float32, precision, related, told
-from manualnn.oracle.scopes import scope_of
 
 UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
 LEFT_FOR_CONDITIONS = 0.5

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.budget import Budget
 from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
 from manualnn.oracle.cases.simplify import simplified, simplified_whole
+from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES

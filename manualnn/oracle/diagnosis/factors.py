@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manualnn.oracle.observations import Observation, bounds, values
+from manualnn.oracle.diagnosis.observation import Observation, bounds, values
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import described
 from manualnn.oracle.truth.bounded import Precision

@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.budget import Budget
 from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.diagnosis.budget import Budget
+from manualnn.oracle.diagnosis.observation import Observation, bounds, ordered, values
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.observations import Observation, bounds, ordered, values
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.truth.bounded import Near
 
