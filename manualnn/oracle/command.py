@@ -107,7 +107,7 @@ def vectors(out: str, seed: int) -> None:
     For an engine that cannot run beside Python: it reads them, writes its answers, and
     `manualnn check --answers DIR` judges those. OUT/README.md states the formats.
     """
-    from manualnn.oracle.vectors import VectorsError, write_vectors
+    from manualnn.oracle.vectors.files import VectorsError, write_vectors
 
     with _errors_told():
         try:
@@ -173,9 +173,9 @@ def _judge(target: str, options: dict[str, Any]) -> int:
 
 
 def _judge_answers(options: dict[str, Any]) -> int:
-    from manualnn.oracle.answers import AnswersError, judge_answers
     from manualnn.oracle.report.progress import Watch
-    from manualnn.oracle.vectors import VectorsError
+    from manualnn.oracle.vectors.answers import AnswersError, judge_answers
+    from manualnn.oracle.vectors.files import VectorsError
 
     try:
         report = judge_answers(options["answers"], options["vectors"])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from manualnn.oracle import vectors
-from manualnn.oracle.answers import AnswersError, judge_answers
 from manualnn.oracle.protocol.case import based, listed, unlisted
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import text
-from manualnn.oracle.vectors import flags, vector_cases
+from manualnn.oracle.vectors import files as vectors
+from manualnn.oracle.vectors.answers import AnswersError, judge_answers
+from manualnn.oracle.vectors.files import flags, vector_cases
 
 CASES = [case for case in vector_cases() if sum(a.size for a in case.arrays().values()) < 200]
 TANH = next(case for case in CASES if case.recipe == "layer.Tanh")
@@ -27,7 +27,7 @@ RECORDED = {case.id: vectors.recorded(case) for case in [*FEW, SQUARED]}
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A folder for answers to two vectors."""
-    monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: FEW)
+    monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: FEW)
     return tmp_path
 
 
@@ -100,7 +100,7 @@ def test_a_constant_factor_is_named_from_the_answers_alone(folder, monkeypatch):
     }
     slip["result"]["input_grad"] = (np.array(slip["result"]["input_grad"]) / 2).tolist()
     write(folder, slip)
-    monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: [SQUARED])
+    monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: [SQUARED])
     report = judge_answers(folder)
     (finding,) = next(r.findings for r in report.results if r.id.endswith(":grads"))
     assert finding.diagnosis.first.startswith("grads.")
@@ -246,7 +246,7 @@ def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch
 def test_claims_that_admit_hardly_a_vector_are_no_verdict(folder, monkeypatch):
     assert SQUARED.steps == 1
     others = [TANH.but(x=TANH.x + i, steps=2) for i in range(1, 21)]
-    monkeypatch.setattr("manualnn.oracle.answers.vector_cases", lambda: [SQUARED, *others])
+    monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: [SQUARED, *others])
     write(folder, answer(SQUARED))
     claims = {kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()}
     (folder / "capabilities.json").write_text(json.dumps({**claims, "accepts_state": True}))

@@ -200,7 +200,8 @@ def test_the_protocol_is_printed():
 def test_vectors_are_written_with_the_seed_and_counted(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "manualnn.oracle.vectors.write_vectors", lambda out, seed: asked.append((out, seed)) or 1234
+        "manualnn.oracle.vectors.files.write_vectors",
+        lambda out, seed: asked.append((out, seed)) or 1234,
     )
     assert manualnn("vectors", "out", "--seed", 5).output == "1,234 cases written to out\n"
     assert asked == [("out", 5)]

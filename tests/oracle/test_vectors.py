@@ -12,13 +12,13 @@ import pytest
 from hypothesis import settings
 from safetensors.numpy import load as load_tensors
 
-from manualnn.oracle import vectors
-from manualnn.oracle.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.protocol.case import Case, unlisted
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
-from manualnn.oracle.steady import Steady
 from manualnn.oracle.truth.extended import MissingMpmathError
-from manualnn.oracle.vectors import VectorsError, flags, read_vectors, vector, vector_cases
+from manualnn.oracle.vectors import files as vectors
+from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
+from manualnn.oracle.vectors.files import VectorsError, flags, read_vectors, vector, vector_cases
+from manualnn.oracle.vectors.portable_random import Steady
 
 CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)

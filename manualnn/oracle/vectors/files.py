@@ -22,7 +22,6 @@ from typing import Any, cast
 
 import numpy as np
 
-from manualnn.oracle.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.cases.draft import Size
 from manualnn.oracle.cases.recipe import Recipe, recipes_for
 from manualnn.oracle.engines.faults import EngineError
@@ -30,10 +29,11 @@ from manualnn.oracle.engines.messages import safetensors
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
 from manualnn.oracle.protocol.features import ALWAYS, TABLES, described
-from manualnn.oracle.steady import Steady
 from manualnn.oracle.truth.bounded import Near, Precision
 from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
 from manualnn.oracle.truth.step import truth
+from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
+from manualnn.oracle.vectors.portable_random import Steady
 
 FORMAT = "manualnn conformance vectors"
 VERSION = 1

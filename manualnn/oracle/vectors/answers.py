@@ -32,7 +32,7 @@ from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.truth.bounded import Near, Precision
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth
-from manualnn.oracle.vectors import of_dtype, read_vectors, vector_cases
+from manualnn.oracle.vectors.files import of_dtype, read_vectors, vector_cases
 
 CLAIMS = "capabilities.json"
 DIAGNOSED = 6
