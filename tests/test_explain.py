@@ -34,10 +34,10 @@ from manualnn import (
 )
 from manualnn.cli import cli
 from manualnn.explain import EXAMPLE, Explanation, explain
-from manualnn.explain.arithmetic import Arithmetic
-from manualnn.explain.case import make_case
 from manualnn.explain.computation import Computation, letter
 from manualnn.explain.descent import descend
+from manualnn.explain.numbers import Arithmetic
+from manualnn.explain.run import make_case
 
 HALF = settings(max_examples=max(10, settings().max_examples // 2))
 small_cases = cases(

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import SpecError
-from manualnn.explain.arithmetic import CONTEXT
-from manualnn.explain.case import EXAMPLE, make_case, read_case, read_file
+from manualnn.explain.build import narrate
 from manualnn.explain.model import Explanation, Gradient, LayerStep, LossStep, PathStep, Quantity
-from manualnn.explain.narrate import narrate
+from manualnn.explain.numbers import CONTEXT
+from manualnn.explain.run import EXAMPLE, make_case, read_case, read_file
 from manualnn.losses import Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import SGD, Optimizer

@@ -11,14 +11,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.explain.arithmetic import (
-    Arithmetic,
-    Number,
-    objects,
-)
-from manualnn.explain.case import Case, Key
 from manualnn.explain.formula import LOSS, Formula, Symbol, derivative
-from manualnn.explain.paths import (
+from manualnn.explain.graph import (
     Edges,
     Entry,
     Graph,
@@ -27,6 +21,12 @@ from manualnn.explain.paths import (
     edges_by_formulas,
     loss_slopes_by_duals,
 )
+from manualnn.explain.numbers import (
+    Arithmetic,
+    Number,
+    objects,
+)
+from manualnn.explain.run import Case, Key
 from manualnn.layers import ReLU
 from manualnn.optimizers import Optimizer
 

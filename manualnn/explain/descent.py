@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.explain.arithmetic import (
+from manualnn.explain.computation import Computation
+from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
+from manualnn.explain.numbers import (
     PRECISION,
     Arithmetic,
     Bounded,
@@ -17,9 +19,7 @@ from manualnn.explain.arithmetic import (
     Number,
     objects,
 )
-from manualnn.explain.case import Case, Key
-from manualnn.explain.computation import Computation
-from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
+from manualnn.explain.run import Case, Key
 from manualnn.optimizers import SGD, Optimizer, State
 from manualnn.parameters import Parameters
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Self
 
-from manualnn.explain.arithmetic import Arithmetic, Number
+from manualnn.explain.numbers import Arithmetic, Number
 
 MAX_TERMS = 8
 """A longer sum is shown with its first and last terms only."""

@@ -151,13 +151,13 @@ class Explanation:
 
     def to_text(self) -> str:
         """Return the explanation in plain text."""
-        from manualnn.explain.text import render
+        from manualnn.explain.render.text import render
 
         return render(self)
 
     def to_markdown(self) -> str:
         """Return the explanation in Markdown with LaTeX formulas, as GitHub renders it."""
-        from manualnn.explain.markdown import render
+        from manualnn.explain.render.markdown import render
 
         return render(self)
 

@@ -3,10 +3,19 @@
 import textwrap
 from functools import singledispatch
 
-from manualnn.explain.blocks import Block, Chain, Code, Heading, Naming, Paragraph, Table, Worked
-from manualnn.explain.document import document, number, off
 from manualnn.explain.formula import short, to_text
 from manualnn.explain.model import Explanation, Quantity
+from manualnn.explain.render.blocks import (
+    Block,
+    Chain,
+    Code,
+    Heading,
+    Naming,
+    Paragraph,
+    Table,
+    Worked,
+)
+from manualnn.explain.render.document import document, number, off
 
 ONE_LINE = 60
 """A quantity whose formulas take no more characters stands in one line."""

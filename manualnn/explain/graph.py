@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.explain.arithmetic import ONE, ZERO, Arithmetic, Dual, objects
+from manualnn.explain.numbers import ONE, ZERO, Arithmetic, Dual, objects
 from manualnn.layers import Layer
 from manualnn.losses import Loss
 

@@ -11,8 +11,6 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
-from manualnn.explain.arithmetic import ONE, ZERO, Arithmetic, objects
-from manualnn.explain.case import Case, Key, parse_weight
 from manualnn.explain.computation import (
     MAX_DERIVATIVES,
     Computation,
@@ -21,6 +19,7 @@ from manualnn.explain.computation import (
 )
 from manualnn.explain.descent import descend, rounding_bounds, rounds, updates
 from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
+from manualnn.explain.graph import Entry, Path
 from manualnn.explain.model import (
     Explanation,
     Gradient,
@@ -30,7 +29,8 @@ from manualnn.explain.model import (
     PlacedParameter,
     Quantity,
 )
-from manualnn.explain.paths import Entry, Path
+from manualnn.explain.numbers import ONE, ZERO, Arithmetic, objects
+from manualnn.explain.run import Case, Key, parse_weight
 from manualnn.parameters import Parameters
 
 MAX_PARAMETERS = 32

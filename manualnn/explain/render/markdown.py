@@ -7,10 +7,19 @@ underscore or backslash is read as Markdown. Names stand in code spans.
 from collections.abc import Iterator
 from functools import singledispatch
 
-from manualnn.explain.blocks import Block, Chain, Code, Heading, Naming, Paragraph, Table, Worked
-from manualnn.explain.document import document, number, off
 from manualnn.explain.formula import latex_number, short, to_latex
 from manualnn.explain.model import Explanation, Quantity
+from manualnn.explain.render.blocks import (
+    Block,
+    Chain,
+    Code,
+    Heading,
+    Naming,
+    Paragraph,
+    Table,
+    Worked,
+)
+from manualnn.explain.render.document import document, number, off
 
 AT_ONCE = 8
 """Quantities in one block of formulas."""

@@ -7,9 +7,18 @@ backticks are names.
 import math
 from collections.abc import Iterable, Iterator
 
-from manualnn.explain.blocks import Block, Chain, Code, Heading, Naming, Paragraph, Table, Worked
 from manualnn.explain.formula import short
 from manualnn.explain.model import Explanation, Gradient, Quantity
+from manualnn.explain.render.blocks import (
+    Block,
+    Chain,
+    Code,
+    Heading,
+    Naming,
+    Paragraph,
+    Table,
+    Worked,
+)
 
 HEAD, TAIL = 12, 4
 """Of a long list of errors the first and the last."""
