@@ -25,7 +25,7 @@ from manualnn.losses import *
 from manualnn.network import Sequential
 from manualnn.optimizers import *
 from manualnn.parameters import Parameters
-from manualnn.training import History, Trainer
+from manualnn.training.trainer import History, Trainer
 
 if TYPE_CHECKING:
     from manualnn.serialization import load, save

@@ -11,14 +11,14 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from manualnn.calls import Call, ours
-from manualnn.checks import as_batch, as_dtype, as_floats
 from manualnn.elementary import Array, with_errstate, without_warnings
 from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
+from manualnn.tracing import Call, ours
+from manualnn.validation import as_batch, as_dtype, as_floats
 from manualnn.workspace import Buffers, Workspace
 
 __all__ = ["Sequential"]

@@ -21,7 +21,6 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from manualnn.calls import Call, Notes, ours
 from manualnn.elementary import (
     Array,
     is_symbolic,
@@ -34,6 +33,7 @@ from manualnn.elementary import (
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
+from manualnn.tracing import Call, Notes, ours
 
 __all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.checks import as_dtype
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError
+from manualnn.validation import as_dtype
 
 __all__ = ["Parameters"]
 

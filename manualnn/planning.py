@@ -20,7 +20,7 @@ from manualnn.network import Sequential
 from manualnn.optimizers import AdamW, Optimizer
 from manualnn.table import Table, find_column
 from manualnn.tabular import Columns, TableModel
-from manualnn.training import Trainer
+from manualnn.training.trainer import Trainer
 
 __all__ = ["Plan", "prepare"]
 

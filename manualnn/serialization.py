@@ -29,7 +29,7 @@ from manualnn.errors import MissingExtraError, ModelFileError, ShapeError, SpecE
 from manualnn.files import write_whole
 from manualnn.network import Sequential
 from manualnn.parameters import Parameters
-from manualnn.training import Trainer
+from manualnn.training.trainer import Trainer
 
 __all__ = ["load", "load_with_notes", "require_safetensors", "save"]
 

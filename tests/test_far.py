@@ -33,8 +33,8 @@ from manualnn import (
     Softplus,
     Trainer,
 )
-from manualnn.batches import Batches
 from manualnn.spec import from_spec
+from manualnn.training.batches import Batches
 
 FLOATS = [np.float32, np.float64, np.longdouble]
 

@@ -34,11 +34,11 @@ from manualnn import (
     Sigmoid,
     Trainer,
 )
-from manualnn.calls import Call
 from manualnn.engine import Engine
 from manualnn.layers import Layer
 from manualnn.oracle import check_engine
-from manualnn.plan import Plan
+from manualnn.tracing import Call
+from manualnn.training.step_plan import Plan
 from manualnn.workspace import Workspace
 
 Array = np.ndarray[Any, Any]

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.checks import as_batch
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
@@ -24,6 +23,7 @@ from manualnn.network import Noise, Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
+from manualnn.validation import as_batch
 
 EXAMPLE: dict[str, Any] = {
     "layers": [

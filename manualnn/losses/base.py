@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.checks import as_dtype, as_floats
 from manualnn.elementary import Array, ratio
 from manualnn.errors import ShapeError, SpecError
 from manualnn.spec import Description, require
+from manualnn.validation import as_dtype, as_floats
 
 REDUCTIONS = ("mean", "sum", "batchmean")
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from manualnn.checks import require_count
 from manualnn.elementary import Array
+from manualnn.validation import require_count
 
 
 class Batches:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from manualnn.calls import Call, Notes, NotOnlyNumPyError, ours
 from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.losses import Loss
 from manualnn.optimizers import Optimizer
+from manualnn.tracing import Call, Notes, NotOnlyNumPyError, ours
 from manualnn.workspace import Buffers
 
 if TYPE_CHECKING:

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.batches import Batches
-from manualnn.checks import as_batch, as_dtype, require_count, require_finite
 from manualnn.elementary import Array, quiet_context
 from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
-from manualnn.plan import Plan
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
-from manualnn.terminal import interrupt_noted, progress_bar
+from manualnn.training.batches import Batches
+from manualnn.training.step_plan import Plan
+from manualnn.training.terminal import interrupt_noted, progress_bar
+from manualnn.validation import as_batch, as_dtype, require_count, require_finite
 from manualnn.workspace import MAX_SIZES, Workspace
 
 __all__ = ["History", "Trainer"]
