@@ -20,11 +20,11 @@ from manualnn.files import require_writable, write_whole
 from manualnn.layers import activations
 from manualnn.optimizers import OPTIMIZERS
 from manualnn.oracle.command import check, vectors
-from manualnn.planning import prepare
 from manualnn.serialization import require_safetensors
-from manualnn.table import Table, counted, read_csv
-from manualnn.tabular import TableModel
-from manualnn.tabular_report import describe, listing, results, scores
+from manualnn.tabular.csv_table import Table, counted, read_csv
+from manualnn.tabular.model import TableModel
+from manualnn.tabular.prepare import prepare
+from manualnn.tabular.report import describe, listing, results, scores
 
 
 class _Commands(click.Group):

@@ -18,9 +18,9 @@ from sklearn import datasets
 
 from manualnn import Trainer
 from manualnn.cli import cli
-from manualnn.planning import prepare
-from manualnn.table import read_csv
-from manualnn.tabular import TableModel
+from manualnn.tabular.csv_table import read_csv
+from manualnn.tabular.model import TableModel
+from manualnn.tabular.prepare import prepare
 
 
 def write(path: Path, data: Any) -> Path:

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from manualnn.errors import SpecError, TableError
-from manualnn.planning import prepare
-from manualnn.table import Table, read_csv
+from manualnn.tabular.csv_table import Table, read_csv
+from manualnn.tabular.prepare import prepare
 
 CELLS = st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda cell: cell == cell.strip())
 NAMES = CELLS.filter(lambda name: name and not name.replace("_", "").isnumeric())

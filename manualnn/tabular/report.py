@@ -7,9 +7,9 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.layers import Linear
-from manualnn.planning import Plan
-from manualnn.table import Table, counted
-from manualnn.tabular import TableModel
+from manualnn.tabular.csv_table import Table, counted
+from manualnn.tabular.model import TableModel
+from manualnn.tabular.prepare import Plan
 
 __all__ = ["by_class", "describe", "grid", "listing", "results", "scores", "trivial_outputs"]
 

@@ -16,7 +16,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ModelFileError, TableError
 from manualnn.losses import CrossEntropyLoss, MSELoss
 from manualnn.serialization import load_with_notes, save
-from manualnn.table import Table
+from manualnn.tabular.csv_table import Table
 from manualnn.training.trainer import Trainer
 
 __all__ = ["Columns", "TableModel"]
