@@ -74,7 +74,7 @@ def bench(
     Adam, on one thread, take half a minute.
     """
     from manualnn.benchmark import cases, peers, tables, timing
-    from manualnn.benchmark.processes import usable_cores
+    from manualnn.doctor.processes import usable_cores
     from manualnn.doctor.report import examine
 
     if full:

@@ -20,7 +20,7 @@ from typing import Any
 
 from manualnn.benchmark.cases import Case
 from manualnn.benchmark.peers import Peer
-from manualnn.benchmark.processes import environment, python
+from manualnn.doctor.processes import environment, python
 
 SETTLE = 0.05
 """Seconds after a turn of several threads: they go on spinning for a while, on others' cores."""

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
-from manualnn.benchmark.processes import environment, python
+from manualnn.doctor.processes import environment, python
 
 SIZE = 1024
 """Rows and columns of the matrices."""

@@ -9,7 +9,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from manualnn.benchmark.processes import usable_cores
+from manualnn.doctor.processes import usable_cores
 
 NOT_KNOWN = "not known"
 CPUINFO = Path("/proc/cpuinfo")

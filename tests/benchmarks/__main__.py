@@ -25,7 +25,6 @@ from peers import ALL, LIBRARIES, MULTIPLIERS, NUMPY_BASED
 from manualnn.benchmark.cases import GRID, Case, grid
 from manualnn.benchmark.command import quoted
 from manualnn.benchmark.peers import ManualNN, Torch, versions
-from manualnn.benchmark.processes import usable_cores
 from manualnn.benchmark.tables import (
     LIMIT,
     OURS,
@@ -37,6 +36,7 @@ from manualnn.benchmark.tables import (
     write_markdown,
 )
 from manualnn.benchmark.timing import compare
+from manualnn.doctor.processes import usable_cores
 from manualnn.doctor.report import examine
 
 SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 import manualnn
-from manualnn.benchmark.processes import environment
+from manualnn.doctor.processes import environment
 
 IMPORTS = {"manualnn": "manualnn", "torch": "torch", "scikit-learn": "sklearn.neural_network"}
 IMPORTS |= {"JAX": "jax"}
