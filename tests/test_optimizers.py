@@ -26,7 +26,7 @@ from manualnn import (
     ShapeError,
     SpecError,
 )
-from manualnn.optimizers import BLOCK
+from manualnn.optimizers.base import BLOCK
 
 SHAPES = {"0.weight": (3, 2), "0.bias": (3,)}
 RNG = np.random.default_rng(11)

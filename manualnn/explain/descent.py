@@ -20,7 +20,7 @@ from manualnn.explain.numbers import (
     objects,
 )
 from manualnn.explain.run import Case, Key
-from manualnn.optimizers import SGD, Optimizer, State
+from manualnn.optimizers.base import SGD, Optimizer, State
 from manualnn.parameters import Parameters
 
 
