@@ -10,7 +10,7 @@ Names, options and conventions are torch's.
 
 from typing import TYPE_CHECKING, Any
 
-from manualnn import errors, layers, losses
+from manualnn import errors, layers, losses, optimizers
 from manualnn import initializers as initializers  # a name of the package, like the others
 from manualnn.errors import *
 from manualnn.initializers import (
@@ -23,8 +23,7 @@ from manualnn.initializers import (
 from manualnn.layers import *
 from manualnn.losses import *
 from manualnn.network import Sequential
-from manualnn.optimizers import base as optimizers
-from manualnn.optimizers.base import *
+from manualnn.optimizers import *
 from manualnn.parameters import Parameters
 from manualnn.training.trainer import History, Trainer
 

@@ -18,7 +18,7 @@ from manualnn.errors import DivergedError, ManualNNError, TableError
 from manualnn.explain import MAX_DECIMALS
 from manualnn.files import require_writable, write_whole
 from manualnn.layers import activations
-from manualnn.optimizers.base import OPTIMIZERS
+from manualnn.optimizers import OPTIMIZERS
 from manualnn.oracle.command import check, vectors
 from manualnn.serialization import require_safetensors
 from manualnn.tabular.csv_table import Table, counted, read_csv

@@ -14,7 +14,7 @@ import manualnn
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.network import Sequential
-from manualnn.optimizers.base import OPTIMIZERS, Optimizer
+from manualnn.optimizers import OPTIMIZERS, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec
 

@@ -1,10 +1,10 @@
 """The suite notices mistakes: each of many, planted in a copy of the package, makes tests fail.
 
-The tables in tests/mistakes say what to plant, in a file below manualnn:
+The tables in tests/mistakes say what to plant, in a file or folder below manualnn:
 
-    @ layers/linear.py
+    @ layers
     # what the mistake is
-    - text as it stands, exactly once
+    - text as it stands there, exactly once
     + text gone wrong
 
 Only tests that need neither torch nor much time run on the copy. In the profile dev a sample of the
@@ -53,6 +53,12 @@ class Mistake(NamedTuple):
     old: str
     new: str
 
+    def places(self, package: Path) -> list[Path]:
+        """Return the file that holds the text, once for each time that it does."""
+        place = package / self.file
+        files = [place] if place.is_file() else sorted(place.rglob("*.py"))
+        return [path for path in files for _ in range(path.read_text("utf-8").count(self.old))]
+
 
 def read(table: str) -> Iterator[Mistake]:
     """Read the mistakes of a table."""
@@ -87,7 +93,7 @@ def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[i
         shutil.copy(TESTS / f"{helper}.py", room / "tests" / f"{helper}.py")
     shutil.copy(TESTS.parent / "pyproject.toml", room)
     if mistake:
-        path = room / "manualnn" / mistake.file
+        (path,) = mistake.places(room / "manualnn")
         path.write_text(path.read_text("utf-8").replace(mistake.old, mistake.new), "utf-8")
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     done = subprocess.run(
@@ -111,9 +117,9 @@ def test_there_are_many_mistakes_and_each_is_another() -> None:
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.file}: {m.what}")
 def test_the_table_fits_the_package(mistake: Mistake) -> None:
     """The text to be replaced stands there once, and the result is still Python."""
-    source = (PACKAGE / mistake.file).read_text("utf-8")
-    assert source.count(mistake.old) == 1
-    compile(source.replace(mistake.old, mistake.new), mistake.file, "exec")
+    (path,) = mistake.places(PACKAGE)
+    source = path.read_text("utf-8")
+    compile(source.replace(mistake.old, mistake.new), str(path), "exec")
 
 
 @pytest.mark.parametrize("table", CAUGHT_BY)

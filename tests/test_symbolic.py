@@ -45,7 +45,7 @@ from manualnn import (
 )
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
-from manualnn.optimizers.base import OPTIMIZERS
+from manualnn.optimizers import OPTIMIZERS
 
 N, WIDTH = 2, 3
 

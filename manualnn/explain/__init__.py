@@ -22,7 +22,7 @@ from manualnn.explain.numbers import CONTEXT
 from manualnn.explain.run import EXAMPLE, make_case, read_case, read_file
 from manualnn.losses import Loss, MSELoss
 from manualnn.network import Sequential
-from manualnn.optimizers.base import SGD, Optimizer
+from manualnn.optimizers import SGD, Optimizer
 from manualnn.parameters import Parameters
 
 __all__ = [

@@ -28,7 +28,7 @@ from manualnn.explain.numbers import (
 )
 from manualnn.explain.run import Case, Key
 from manualnn.layers import ReLU
-from manualnn.optimizers.base import Optimizer
+from manualnn.optimizers import Optimizer
 
 MAX_TRACED = 200_000
 """Largest samples × parameters for which every formula is kept."""

@@ -20,7 +20,8 @@ from manualnn.explain.numbers import (
     objects,
 )
 from manualnn.explain.run import Case, Key
-from manualnn.optimizers.base import SGD, Optimizer, State
+from manualnn.optimizers import SGD, Optimizer
+from manualnn.optimizers.base import State
 from manualnn.parameters import Parameters
 
 

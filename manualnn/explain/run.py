@@ -20,7 +20,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Noise, Sequential
-from manualnn.optimizers.base import OPTIMIZERS, SGD, Optimizer
+from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
 from manualnn.validation import as_batch

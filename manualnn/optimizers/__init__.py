@@ -1,1 +1,18 @@
-"""optimizers"""
+"""The update rules, and the one table through which everything else finds them."""
+
+from manualnn.optimizers import adagrad, adam, rmsprop, sgd
+from manualnn.optimizers.adagrad import *
+from manualnn.optimizers.adam import *
+from manualnn.optimizers.base import Optimizer
+from manualnn.optimizers.rmsprop import *
+from manualnn.optimizers.sgd import *
+
+__all__ = ["OPTIMIZERS", "Optimizer"]
+__all__ += adagrad.__all__
+__all__ += adam.__all__
+__all__ += rmsprop.__all__
+__all__ += sgd.__all__
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    name: vars(module)[name] for module in (sgd, rmsprop, adagrad, adam) for name in module.__all__
+}

@@ -24,9 +24,6 @@ import numpy as np
 from manualnn.elementary import (
     Array,
     is_symbolic,
-    maximum,
-    sqrt,
-    sqrt_of_number,
     with_errstate,
     without_warnings,
 )
@@ -34,8 +31,6 @@ from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
 from manualnn.tracing import Call, Notes, ours
-
-__all__ = ["OPTIMIZERS", "SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop"]
 
 BLOCK = 32_768
 """Entries that a rule works on at a time: few enough to stay in the cache from one of its lines to
@@ -293,256 +288,16 @@ def _take_scratch(vectors: int, size: int, like: Array) -> Arrays:
     return list(np.empty((vectors, size), like.dtype))
 
 
-@dataclass(frozen=True, repr=False, eq=False)
-class SGD(Optimizer):
-    """Gradient descent, with momentum or without.
-
-    θ ← θ − α g                                 without momentum: W′ = W − α ∂L/∂W
-
-    b ← g in the first step, then b ← μ b + (1 − τ) g
-    θ ← θ − α b                                 with momentum μ, dampening τ
-    θ ← θ − α (g + μ b)                         with nesterov
-
-    The learning rate α = lr stands outside b, and dampening is skipped in the first step, as in
-    torch.optim.SGD; Sutskever et al. 2013 have α inside. State: momentum_buffer, b.
-    """
-
-    momentum: float = 0.0
-    dampening: float = 0.0
-    weight_decay: float = 0.0
-    nesterov: bool = False
-    maximize: bool = False
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        require(self, "momentum", "at least 0", self.momentum >= 0)
-        plain = not self.nesterov or (self.momentum > 0 and self.dampening == 0)
-        require(self, "nesterov", "used with momentum above 0 and dampening 0", plain)
-
-    @property
-    def factor(self) -> float | None:
-        if self.momentum or self.weight_decay or type(self) is not SGD:
-            return None
-        return -self.lr if self.maximize else self.lr
-
-    def vectors(self) -> tuple[str, ...]:
-        return ("momentum_buffer",) if self.momentum else ()
-
-    def rates(self, t: Any) -> Rates:
-        if not self.momentum:
-            return (self.lr,)
-        return self.lr, *((0, 1) if t == 1 else (self.momentum, 1 - self.dampening))
-
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        rate, *of_buffer = rates
-        if self.momentum:
-            (b,), (memory, share) = kept, of_buffer
-            np.multiply(b, memory, b)
-            np.add(b, np.multiply(g, share, free[1]), b)
-            if self.nesterov:
-                momentum = numbers_of(p.dtype.char)(self.momentum)
-                g = np.add(g, np.multiply(b, momentum, free[1]), free[1])
-            else:
-                g = b
-        np.multiply(g, rate, free[0])
-
-
-def _average(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
+def average(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
     """Let average ← β average + (1 − β) g."""
     np.multiply(average, number(beta), average)
     np.multiply(g, number(1 - beta), free)
     np.add(average, free, average)
 
 
-def _average_square(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
+def average_square(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
     """Let average ← β average + (1 − β) g²."""
     np.multiply(average, number(beta), average)
     np.multiply(g, number(1 - beta), free)
     np.multiply(free, g, free)  # g² by itself would overflow earlier
     np.add(average, free, average)
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class RMSprop(Optimizer):
-    """Gradient descent with each entry divided by a running root mean square (Hinton 2012).
-
-    v ← α v + (1 − α) g²
-    m ← α m + (1 − α) g;  v̂ = max(v − m², 0)            centered; else v̂ = v
-    θ ← θ − lr g / (√v̂ + ε)                             without momentum
-    b ← μ b + g / (√v̂ + ε);  θ ← θ − lr b               with momentum μ
-
-    α is alpha, ε eps, μ momentum. ε stands outside the root, as in torch.optim.RMSprop; TensorFlow
-    has it inside. Where rounding makes v − m² negative, torch gives NaN; here it counts as 0.
-    State: square_avg v, grad_avg m, momentum_buffer b.
-    """
-
-    lr: float = 1e-2
-    alpha: float = 0.99
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    momentum: float = 0.0
-    centered: bool = False
-    maximize: bool = False
-
-    scratch: ClassVar[int] = 3
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        require(self, "momentum", "at least 0", self.momentum >= 0)
-        require(self, "alpha", "at least 0", self.alpha >= 0)
-
-    def vectors(self) -> tuple[str, ...]:
-        names = ["square_avg"]
-        if self.centered:
-            names.append("grad_avg")
-        if self.momentum:
-            names.append("momentum_buffer")
-        return tuple(names)
-
-    def rates(self, t: Any) -> Rates:
-        return (self.lr,)
-
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        (rate,) = rates
-        number = numbers_of(p.dtype.char)
-        average = dict(zip(self.vectors(), kept, strict=True))
-        v = average["square_avg"]
-        _average_square(v, g, self.alpha, free[1], number)
-        root = free[2]
-        if self.centered:
-            m = average["grad_avg"]
-            _average(m, g, self.alpha, free[1], number)
-            np.subtract(v, np.multiply(m, m, root), root)
-            v = maximum(root, 0, out=root)
-        sqrt(v, out=root)
-        np.add(root, number(self.eps), root)
-        step = np.divide(g, root, root)
-        if self.momentum:
-            b = average["momentum_buffer"]
-            np.multiply(b, number(self.momentum), b)
-            step = np.add(b, step, b)
-        np.multiply(step, rate, free[0])
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Adagrad(Optimizer):
-    """Gradient descent with each entry divided by the root of its squares so far (Duchi 2011).
-
-    s ← s + g²
-    θ ← θ − lr / (1 + (t − 1) lr_decay) · g / (√s + ε)
-
-    t = 1 in the first step; s starts at initial_accumulator_value; ε stands outside the root, as
-    in torch.optim.Adagrad. State: sum, s.
-    """
-
-    lr: float = 1e-2
-    lr_decay: float = 0.0
-    weight_decay: float = 0.0
-    initial_accumulator_value: float = 0.0
-    eps: float = 1e-10
-    maximize: bool = False
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        require(self, "lr_decay", "at least 0", self.lr_decay >= 0)
-        start = self.initial_accumulator_value
-        require(self, "initial_accumulator_value", "at least 0", start >= 0)
-
-    def vectors(self) -> tuple[str, ...]:
-        return ("sum",)
-
-    def init(self, params: Parameters) -> State:
-        state = Optimizer.init(self, params)
-        state["sum"][...] = self.initial_accumulator_value
-        return state
-
-    def rates(self, t: Any) -> Rates:
-        return (self.lr / (1 + (t - 1) * self.lr_decay),)
-
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        (s,), (rate,) = kept, rates
-        number = numbers_of(p.dtype.char)
-        root = free[1]
-        np.add(s, np.multiply(g, g, root), s)
-        sqrt(s, out=root)
-        np.add(root, number(self.eps), root)
-        np.divide(g, root, root)
-        np.multiply(root, rate, free[0])
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015, Algorithm 1).
-
-    m ← β₁ m + (1 − β₁) g               m̂ = m / (1 − β₁ᵗ)
-    v ← β₂ v + (1 − β₂) g²              v̂ = v / (1 − β₂ᵗ)
-    u ← max(u, v);  v̂ = u / (1 − β₂ᵗ)   amsgrad (Reddi et al. 2018), corrected after the maximum
-    θ ← θ − lr m̂ / (√v̂ + ε)             computed as (lr √c₂ / c₁) m / (√v + ε √c₂), cᵢ = 1 − βᵢᵗ
-
-    β₁, β₂ are betas, ε is eps. ε stands outside the root, as in torch.optim.Adam; Keras and optax
-    offer it inside.
-    State: exp_avg m, exp_avg_sq v, max_exp_avg_sq u.
-    """
-
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
-    amsgrad: bool = False
-    maximize: bool = False
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        inside = all(0 <= beta < 1 for beta in self.betas)
-        require(self, "betas", "two numbers from 0 to below 1", inside)
-
-    def vectors(self) -> tuple[str, ...]:
-        names = ("exp_avg", "exp_avg_sq")
-        return (*names, "max_exp_avg_sq") if self.amsgrad else names
-
-    def rates(self, t: Any) -> Rates:
-        """Return lr √c₂ / c₁ and ε √c₂, where cᵢ = 1 − βᵢᵗ."""
-        beta1, beta2 = self.betas
-        root = sqrt_of_number(1 - beta2**t)
-        return self.lr * root / (1 - beta1**t), self.eps * root
-
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        m, v = kept[:2]
-        rate, eps = rates[:2]
-        number = numbers_of(p.dtype.char)
-        beta1, beta2 = self.betas
-        _average(m, g, beta1, free[1], number)
-        _average_square(v, g, beta2, free[1], number)
-        if self.amsgrad:
-            v = maximum(kept[2], v, out=kept[2])
-        root = sqrt(v, out=free[1])
-        np.add(root, eps, root)
-        np.divide(m, root, root)
-        np.multiply(root, rate, free[0])
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
-
-    θ ← θ − lr λ θ                      λ = weight_decay, with the θ before the step of Adam
-
-    The decay is multiplied by lr, as in torch.optim.AdamW; the paper's own factor η is not there.
-    State: as Adam.
-    """
-
-    weight_decay: float = 1e-2
-
-    def gradient(self, p: Array, g: Array, free: Arrays) -> Array:
-        return np.negative(g, free[0]) if self.maximize else g
-
-    def rates(self, t: Any) -> Rates:
-        return *Adam.rates(self, t), self.lr * self.weight_decay
-
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        Adam.rule(self, p, g, kept, rates, free)
-        np.add(free[0], np.multiply(p, rates[2], free[1]), free[0])
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {
-    rule.__name__: rule for rule in (SGD, RMSprop, Adagrad, Adam, AdamW)
-}

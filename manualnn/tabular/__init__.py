@@ -1,1 +1,1 @@
-"""tabular"""
+"""Networks for tables: reading a file, preparing columns, training, predicting and reporting."""

@@ -17,7 +17,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.losses import Loss
-from manualnn.optimizers.base import Optimizer
+from manualnn.optimizers import Optimizer
 from manualnn.tracing import Call, Notes, NotOnlyNumPyError, ours
 from manualnn.workspace import Buffers
 

@@ -13,7 +13,7 @@ from manualnn.elementary import Array, quiet_context
 from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
-from manualnn.optimizers.base import OPTIMIZERS, SGD, Optimizer
+from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.training.batches import Batches

@@ -7,10 +7,10 @@ them to the whole quick profile.
 import numpy as np
 import pytest
 from hypothesis import settings
+from oracle.controls import CONTROLS
 from oracle.drawn import drawn_case
 
 from manualnn.oracle import check_engine, runner
-from manualnn.oracle.controls import CONTROLS
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.runner import PROFILES

@@ -1,1 +1,1 @@
-"""render"""
+"""Writing an explanation as text and as Markdown."""

@@ -1,0 +1,65 @@
+"""Adagrad."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array, sqrt
+from manualnn.optimizers.base import (
+    Arrays,
+    Optimizer,
+    Rates,
+    State,
+    numbers_of,
+)
+from manualnn.parameters import Parameters
+from manualnn.spec import require
+
+__all__ = ["Adagrad"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Adagrad(Optimizer):
+    """Gradient descent with each entry divided by the root of its squares so far (Duchi 2011).
+
+    s ← s + g²
+    θ ← θ − lr / (1 + (t − 1) lr_decay) · g / (√s + ε)
+
+    t = 1 in the first step; s starts at initial_accumulator_value; ε stands outside the root, as
+    in torch.optim.Adagrad. State: sum, s.
+    """
+
+    lr: float = 1e-2
+    lr_decay: float = 0.0
+    weight_decay: float = 0.0
+    initial_accumulator_value: float = 0.0
+    eps: float = 1e-10
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        Optimizer.__post_init__(self)
+        require(self, "lr_decay", "at least 0", self.lr_decay >= 0)
+        start = self.initial_accumulator_value
+        require(self, "initial_accumulator_value", "at least 0", start >= 0)
+
+    def vectors(self) -> tuple[str, ...]:
+        return ("sum",)
+
+    def init(self, params: Parameters) -> State:
+        state = Optimizer.init(self, params)
+        state["sum"][...] = self.initial_accumulator_value
+        return state
+
+    def rates(self, t: Any) -> Rates:
+        return (self.lr / (1 + (t - 1) * self.lr_decay),)
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        (s,), (rate,) = kept, rates
+        number = numbers_of(p.dtype.char)
+        root = free[1]
+        np.add(s, np.multiply(g, g, root), s)
+        sqrt(s, out=root)
+        np.add(root, number(self.eps), root)
+        np.divide(g, root, root)
+        np.multiply(root, rate, free[0])

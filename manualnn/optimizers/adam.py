@@ -1,0 +1,92 @@
+"""Adam, and AdamW with decoupled weight decay."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array, maximum, sqrt, sqrt_of_number
+from manualnn.optimizers.base import (
+    Arrays,
+    Optimizer,
+    Rates,
+    average,
+    average_square,
+    numbers_of,
+)
+from manualnn.spec import require
+
+__all__ = ["Adam", "AdamW"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, Algorithm 1).
+
+    m ← β₁ m + (1 − β₁) g               m̂ = m / (1 − β₁ᵗ)
+    v ← β₂ v + (1 − β₂) g²              v̂ = v / (1 − β₂ᵗ)
+    u ← max(u, v);  v̂ = u / (1 − β₂ᵗ)   amsgrad (Reddi et al. 2018), corrected after the maximum
+    θ ← θ − lr m̂ / (√v̂ + ε)             computed as (lr √c₂ / c₁) m / (√v + ε √c₂), cᵢ = 1 − βᵢᵗ
+
+    β₁, β₂ are betas, ε is eps. ε stands outside the root, as in torch.optim.Adam; Keras and optax
+    offer it inside.
+    State: exp_avg m, exp_avg_sq v, max_exp_avg_sq u.
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        Optimizer.__post_init__(self)
+        inside = all(0 <= beta < 1 for beta in self.betas)
+        require(self, "betas", "two numbers from 0 to below 1", inside)
+
+    def vectors(self) -> tuple[str, ...]:
+        names = ("exp_avg", "exp_avg_sq")
+        return (*names, "max_exp_avg_sq") if self.amsgrad else names
+
+    def rates(self, t: Any) -> Rates:
+        """Return lr √c₂ / c₁ and ε √c₂, where cᵢ = 1 − βᵢᵗ."""
+        beta1, beta2 = self.betas
+        root = sqrt_of_number(1 - beta2**t)
+        return self.lr * root / (1 - beta1**t), self.eps * root
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        m, v = kept[:2]
+        rate, eps = rates[:2]
+        number = numbers_of(p.dtype.char)
+        beta1, beta2 = self.betas
+        average(m, g, beta1, free[1], number)
+        average_square(v, g, beta2, free[1], number)
+        if self.amsgrad:
+            v = maximum(kept[2], v, out=kept[2])
+        root = sqrt(v, out=free[1])
+        np.add(root, eps, root)
+        np.divide(m, root, root)
+        np.multiply(root, rate, free[0])
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019, Algorithm 2).
+
+    θ ← θ − lr λ θ                      λ = weight_decay, with the θ before the step of Adam
+
+    The decay is multiplied by lr, as in torch.optim.AdamW; the paper's own factor η is not there.
+    State: as Adam.
+    """
+
+    weight_decay: float = 1e-2
+
+    def gradient(self, p: Array, g: Array, free: Arrays) -> Array:
+        return np.negative(g, free[0]) if self.maximize else g
+
+    def rates(self, t: Any) -> Rates:
+        return *Adam.rates(self, t), self.lr * self.weight_decay
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        Adam.rule(self, p, g, kept, rates, free)
+        np.add(free[0], np.multiply(p, rates[2], free[1]), free[0])

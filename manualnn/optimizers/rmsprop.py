@@ -1,0 +1,80 @@
+"""RMSprop."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from manualnn.elementary import Array, maximum, sqrt
+from manualnn.optimizers.base import (
+    Arrays,
+    Optimizer,
+    Rates,
+    average_square,
+    numbers_of,
+)
+from manualnn.spec import require
+
+__all__ = ["RMSprop"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class RMSprop(Optimizer):
+    """Gradient descent with each entry divided by a running root mean square (Hinton 2012).
+
+    v ← α v + (1 − α) g²
+    m ← α m + (1 − α) g;  v̂ = max(v − m², 0)            centered; else v̂ = v
+    θ ← θ − lr g / (√v̂ + ε)                             without momentum
+    b ← μ b + g / (√v̂ + ε);  θ ← θ − lr b               with momentum μ
+
+    α is alpha, ε eps, μ momentum. ε stands outside the root, as in torch.optim.RMSprop; TensorFlow
+    has it inside. Where rounding makes v − m² negative, torch gives NaN; here it counts as 0.
+    State: square_avg v, grad_avg m, momentum_buffer b.
+    """
+
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+    maximize: bool = False
+
+    scratch: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        Optimizer.__post_init__(self)
+        require(self, "momentum", "at least 0", self.momentum >= 0)
+        require(self, "alpha", "at least 0", self.alpha >= 0)
+
+    def vectors(self) -> tuple[str, ...]:
+        names = ["square_avg"]
+        if self.centered:
+            names.append("grad_avg")
+        if self.momentum:
+            names.append("momentum_buffer")
+        return tuple(names)
+
+    def rates(self, t: Any) -> Rates:
+        return (self.lr,)
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        (rate,) = rates
+        number = numbers_of(p.dtype.char)
+        average = dict(zip(self.vectors(), kept, strict=True))
+        v = average["square_avg"]
+        average_square(v, g, self.alpha, free[1], number)
+        root = free[2]
+        if self.centered:
+            m = average["grad_avg"]
+            average(m, g, self.alpha, free[1], number)
+            np.subtract(v, np.multiply(m, m, root), root)
+            v = maximum(root, 0, out=root)
+        sqrt(v, out=root)
+        np.add(root, number(self.eps), root)
+        step = np.divide(g, root, root)
+        if self.momentum:
+            b = average["momentum_buffer"]
+            np.multiply(b, number(self.momentum), b)
+            step = np.add(b, step, b)
+        np.multiply(step, rate, free[0])

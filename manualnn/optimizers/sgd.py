@@ -1,0 +1,71 @@
+"""Gradient descent, with and without momentum."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.optimizers.base import (
+    Arrays,
+    Optimizer,
+    Rates,
+    numbers_of,
+)
+from manualnn.spec import require
+
+__all__ = ["SGD"]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SGD(Optimizer):
+    """Gradient descent, with momentum or without.
+
+    θ ← θ − α g                                 without momentum: W′ = W − α ∂L/∂W
+
+    b ← g in the first step, then b ← μ b + (1 − τ) g
+    θ ← θ − α b                                 with momentum μ, dampening τ
+    θ ← θ − α (g + μ b)                         with nesterov
+
+    The learning rate α = lr stands outside b, and dampening is skipped in the first step, as in
+    torch.optim.SGD; Sutskever et al. 2013 have α inside. State: momentum_buffer, b.
+    """
+
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        Optimizer.__post_init__(self)
+        require(self, "momentum", "at least 0", self.momentum >= 0)
+        plain = not self.nesterov or (self.momentum > 0 and self.dampening == 0)
+        require(self, "nesterov", "used with momentum above 0 and dampening 0", plain)
+
+    @property
+    def factor(self) -> float | None:
+        if self.momentum or self.weight_decay or type(self) is not SGD:
+            return None
+        return -self.lr if self.maximize else self.lr
+
+    def vectors(self) -> tuple[str, ...]:
+        return ("momentum_buffer",) if self.momentum else ()
+
+    def rates(self, t: Any) -> Rates:
+        if not self.momentum:
+            return (self.lr,)
+        return self.lr, *((0, 1) if t == 1 else (self.momentum, 1 - self.dampening))
+
+    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+        rate, *of_buffer = rates
+        if self.momentum:
+            (b,), (memory, share) = kept, of_buffer
+            np.multiply(b, memory, b)
+            np.add(b, np.multiply(g, share, free[1]), b)
+            if self.nesterov:
+                momentum = numbers_of(p.dtype.char)(self.momentum)
+                g = np.add(g, np.multiply(b, momentum, free[1]), free[1])
+            else:
+                g = b
+        np.multiply(g, rate, free[0])
