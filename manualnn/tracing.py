@@ -1,6 +1,6 @@
 """What a kernel asks of NumPy, noted once and then asked for again, call by call.
 
-    notes = Notes()
+    notes = Trace()
     kernel(notes.watch(a), notes.watch(b), …)       done, and noted
     ready = [call.ready() for call in notes.done()]
     for call in ready:                              done again, between the same arrays
@@ -56,7 +56,7 @@ class NotOnlyNumPyError(Exception):
     """A kernel looks at its numbers, or does what cannot be done again into the same arrays."""
 
 
-class Notes:
+class Trace:
     """What a kernel asks of NumPy, in the order in which it asks."""
 
     def __init__(self, *batch: Array) -> None:
@@ -117,7 +117,7 @@ class Notes:
 class _Watched(np.ndarray[Any, Any]):
     """An array that notes what it is asked for, and refuses what could not be asked for again."""
 
-    notes: Notes
+    notes: Trace
     plain: Array | None = None
     """What is watched, as far as that is known."""
 

@@ -99,7 +99,7 @@ def _option(kind: str, field: Field[Any]) -> Strategy:
 
 
 @st.composite
-def described(draw: st.DrawFn, kind: type[Any], known: dict[str, Any]) -> Any:
+def options_of(draw: st.DrawFn, kind: type[Any], known: dict[str, Any]) -> Any:
     """Draw a layer, loss or rule of a kind; `known` are values for its options, where it has them.
 
     A value may itself be a strategy.
@@ -126,7 +126,7 @@ def layers(
         "num_features": in_features,
         **(options or {}),
     }
-    return st.sampled_from(names).flatmap(lambda name: described(LAYERS[name], known))
+    return st.sampled_from(names).flatmap(lambda name: options_of(LAYERS[name], known))
 
 
 @st.composite
@@ -170,14 +170,14 @@ def losses_for(
     factors = st.lists(factor, min_size=width, max_size=width).map(tuple)
     weights = st.one_of(st.none(), factors.filter(any))
     known = {"weight": weights, "pos_weight": weights, **(options or {})}
-    return st.sampled_from(names).flatmap(lambda name: described(LOSSES[name], known))
+    return st.sampled_from(names).flatmap(lambda name: options_of(LOSSES[name], known))
 
 
 def rules(
     names: tuple[str, ...] = tuple(OPTIMIZERS), options: dict[str, Any] | None = None
 ) -> Strategy:
     """Draw an update rule."""
-    return st.sampled_from(names).flatmap(lambda name: described(OPTIMIZERS[name], options or {}))
+    return st.sampled_from(names).flatmap(lambda name: options_of(OPTIMIZERS[name], options or {}))
 
 
 @st.composite

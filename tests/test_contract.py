@@ -4,7 +4,6 @@ Kernels are pure and honour `out=`; a docstring states every equation; any memor
 same answer; no finite input warns or makes NaN; imports point one way.
 """
 
-import ast
 import inspect
 import json
 import re
@@ -307,85 +306,6 @@ def test_spec_goes_through_json_and_back(description: Any, table: Any) -> None:
     spec = json.loads(json.dumps(to_spec(description)))
     assert spec.keys() == {"type"} | {f.name for f in fields(description)}
     assert from_spec(spec, table, "layer") == description
-
-
-# ---------------------------------------------------------------------- imports
-
-ORDER = [
-    ("elementary", "errors", "oracle"),
-    ("calls",),
-    ("checks", "spec", "initializers", "files", "table"),
-    ("layers", "losses"),
-    ("parameters", "workspace", "batches", "terminal"),
-    ("optimizers",),
-    ("plan",),
-    ("network",),
-    ("training", "engine"),
-    ("serialization",),
-    ("tabular",),
-    ("planning",),
-    ("tabular_report", "explain", "doctor", "benchmark"),
-    ("cli",),
-    ("__init__", "__main__"),
-]
-RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
-FORBIDDEN = {"torch", "reference", "sympy", "mpmath"}
-
-
-def imported(path: Path) -> set[str]:
-    """Return the modules that a file imports when it runs, not those named for types alone."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_types = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
-        for inner in ast.walk(node)
-    }
-    found = set()
-    for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
-
-
-SOURCES = list(PACKAGE.rglob("*.py"))
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    modules = imported(path)
-    # Truth may be kept in mpmath's numbers; a benchmark's peers run in processes of their own.
-    allowed = {"wide.py": {"mpmath"}, "peers.py": {"torch"}}.get(path.name, set())
-    forbidden = FORBIDDEN - allowed
-    assert not {m.partition(".")[0] for m in modules} & forbidden
-    own = RANK[path.relative_to(PACKAGE).parts[0].removesuffix(".py")]
-    used = {m.split(".")[1] for m in modules if m.startswith("manualnn.")} & RANK.keys()
-    assert all(RANK[name] <= own for name in used)
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_the_oracle_and_what_it_judges_share_no_code(path: Path) -> None:
-    """Only the command line knows both, and of the oracle only its commands."""
-    place = path.relative_to(PACKAGE)
-    own = {m for m in imported(path) if m.split(".")[0] == "manualnn"}
-    oracles = {m for m in own if m.split(".")[:2] == ["manualnn", "oracle"]}
-    if place.parts[0] == "oracle":
-        assert own == oracles
-    elif place.name == "cli.py":
-        assert all(m.startswith("manualnn.oracle.command") for m in oracles)
-    elif place.parts[0] == "doctor":
-        assert all(m.startswith("manualnn.oracle.truth.extended") for m in oracles)
-    else:
-        assert not oracles
-
-
-def test_every_module_has_its_place_in_the_order() -> None:
-    assert RANK.keys() == {p.relative_to(PACKAGE).parts[0].removesuffix(".py") for p in SOURCES}
 
 
 def test_parameters_of_a_network_without_any_are_empty() -> None:

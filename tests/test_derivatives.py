@@ -44,13 +44,13 @@ class Problem:
         rng = np.random.default_rng(zlib.crc32(f"{layer}{loss}".encode()))
         self.layer = LAYERS[layer]
         self.loss, target = LOSSES[loss]
-        net, _ = self.described(float)
+        net, _ = self.options_of(float)
         self.x = self._numbers(rng, (2, 2))
         self.vector = self._numbers(rng, Parameters(net.shapes).vector.shape)
         self.noise = dict(net.sample(rng, self.x))
         self.t = rng.random((2, 3)).astype(np.float32) if target == "values" else np.array([2, 0])
 
-    def described(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
+    def options_of(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
         """Return the network and the loss, their options as that kind of number."""
         layer: Any = with_numbers(self.layer, number)
         width = getattr(layer, "in_features", 2)
@@ -67,7 +67,7 @@ class Problem:
     def arguments(self, convert: Callable[[Array], Array]) -> tuple[Any, ...]:
         """Return net, loss, params, x, t and noise with their numbers converted."""
         number = float if convert(self.x).dtype.kind == "f" else lambda v: convert(v)  # noqa: PLW0108
-        net, loss = self.described(number)
+        net, loss = self.options_of(number)
         t = self.t if self.t.ndim == 1 else convert(self.t)
         noise = {key: convert(array) for key, array in self.noise.items()}
         return net, loss, Parameters(net.shapes, convert(self.vector)), convert(self.x), t, noise

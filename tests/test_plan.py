@@ -38,17 +38,17 @@ from manualnn.engine import Engine
 from manualnn.layers import Layer
 from manualnn.oracle import check_engine
 from manualnn.tracing import Call
-from manualnn.training.step_plan import Plan
+from manualnn.training.step_plan import StepPlan
 from manualnn.workspace import Workspace
 
 Array = np.ndarray[Any, Any]
 
 
-def planned(net: Sequential, loss: Any, x: Array, t: Array) -> Plan:
+def planned(net: Sequential, loss: Any, x: Array, t: Array) -> StepPlan:
     params = net.init(0, x.dtype)
     buffers = Workspace(net, x.dtype, *x.shape).first(len(x))
     arrays, grads = net.layer_arrays(params), params.zeros_like()
-    return Plan(net, loss, x, t, arrays=arrays, grads=grads, buffers=buffers)
+    return StepPlan(net, loss, x, t, arrays=arrays, grads=grads, buffers=buffers)
 
 
 @pytest.mark.parametrize("kind", ["Identity", "Sigmoid", "Tanh", "ReLU", "Softmax", "LogSoftmax"])

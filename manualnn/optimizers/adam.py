@@ -10,9 +10,9 @@ from manualnn.optimizers.base import (
     Arrays,
     Optimizer,
     Rates,
-    average,
-    average_square,
     numbers_of,
+    update_average,
+    update_average_square,
 )
 from manualnn.spec import require
 
@@ -59,8 +59,8 @@ class Adam(Optimizer):
         rate, eps = rates[:2]
         number = numbers_of(p.dtype.char)
         beta1, beta2 = self.betas
-        average(m, g, beta1, free[1], number)
-        average_square(v, g, beta2, free[1], number)
+        update_average(m, g, beta1, free[1], number)
+        update_average_square(v, g, beta2, free[1], number)
         if self.amsgrad:
             v = maximum(kept[2], v, out=kept[2])
         root = sqrt(v, out=free[1])

@@ -30,7 +30,7 @@ from manualnn.elementary import (
 from manualnn.errors import ShapeError
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
-from manualnn.tracing import Call, Notes, ours
+from manualnn.tracing import Call, Trace, ours
 
 BLOCK = 32_768
 """Entries that a rule works on at a time: few enough to stay in the cache from one of its lines to
@@ -243,7 +243,7 @@ class _Planned:
 
     def noted(self, rates: Rates) -> list[Call]:
         """Do it with these rates, and return the calls to NumPy that it took."""
-        notes = Notes()
+        notes = Trace()
         self._vectors = [last() for last in self._last]
         theta = self._vectors[0]
         self._rates = [np.array(rate, theta.dtype) for rate in rates]
@@ -288,14 +288,14 @@ def _take_scratch(vectors: int, size: int, like: Array) -> Arrays:
     return list(np.empty((vectors, size), like.dtype))
 
 
-def average(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
+def update_average(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
     """Let average ← β average + (1 − β) g."""
     np.multiply(average, number(beta), average)
     np.multiply(g, number(1 - beta), free)
     np.add(average, free, average)
 
 
-def average_square(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
+def update_average_square(average: Array, g: Array, beta: Any, free: Array, number: Number) -> None:
     """Let average ← β average + (1 − β) g²."""
     np.multiply(average, number(beta), average)
     np.multiply(g, number(1 - beta), free)

@@ -10,8 +10,9 @@ from manualnn.optimizers.base import (
     Arrays,
     Optimizer,
     Rates,
-    average_square,
     numbers_of,
+    update_average,
+    update_average_square,
 )
 from manualnn.spec import require
 
@@ -61,20 +62,20 @@ class RMSprop(Optimizer):
     def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
         (rate,) = rates
         number = numbers_of(p.dtype.char)
-        average = dict(zip(self.vectors(), kept, strict=True))
-        v = average["square_avg"]
-        average_square(v, g, self.alpha, free[1], number)
+        averages = dict(zip(self.vectors(), kept, strict=True))
+        v = averages["square_avg"]
+        update_average_square(v, g, self.alpha, free[1], number)
         root = free[2]
         if self.centered:
-            m = average["grad_avg"]
-            average(m, g, self.alpha, free[1], number)
+            m = averages["grad_avg"]
+            update_average(m, g, self.alpha, free[1], number)
             np.subtract(v, np.multiply(m, m, root), root)
             v = maximum(root, 0, out=root)
         sqrt(v, out=root)
         np.add(root, number(self.eps), root)
         step = np.divide(g, root, root)
         if self.momentum:
-            b = average["momentum_buffer"]
+            b = averages["momentum_buffer"]
             np.multiply(b, number(self.momentum), b)
             step = np.add(b, step, b)
         np.multiply(step, rate, free[0])

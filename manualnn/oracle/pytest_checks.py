@@ -21,7 +21,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from manualnn.oracle import replay
-from manualnn.oracle.engines.client import Bench, connect
+from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.report.report import FAILING, Teller, engine_name
 from manualnn.oracle.runner import checks_for, run_recipe
@@ -94,7 +94,7 @@ def parametrize_with_checks(target: Any, **options: Any) -> Any:
 class _Engine:
     """What the checks of one engine share: the cases of a recipe are run once for all of them."""
 
-    bench: Bench
+    bench: EngineClient
     profile: str
     seed: int
     results: dict[str, dict[str, CheckResult]] = field(default_factory=dict)

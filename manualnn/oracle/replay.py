@@ -14,7 +14,7 @@ from pathlib import Path
 
 from manualnn.oracle.checks.table import judge
 from manualnn.oracle.checks.trial import Declined, Trial
-from manualnn.oracle.engines.client import Bench
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding, Report
 from manualnn.oracle.protocol.case import Case
 
@@ -82,7 +82,7 @@ def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
         ) from error
 
 
-def again(bench: Bench, check: str, failure: Failure) -> Finding | None:
+def again(bench: EngineClient, check: str, failure: Failure) -> Finding | None:
     """Return what a check finds on a fresh engine, or else after what it was asked before."""
     for before in dict.fromkeys(((), failure.before)):
         bench.fresh()

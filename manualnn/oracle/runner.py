@@ -28,7 +28,7 @@ from manualnn.oracle.cases.recipe import Recipe, recipes_for, unclaimed
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.diagnosis.explainer import Explainer
-from manualnn.oracle.engines.client import Bench, connect
+from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -104,7 +104,9 @@ def checks_for(claims: Capabilities) -> list[tuple[str, str]]:
     ]
 
 
-def run_recipe(bench: Bench, name: str, profile: str = "quick", seed: int = 0) -> list[CheckResult]:
+def run_recipe(
+    bench: EngineClient, name: str, profile: str = "quick", seed: int = 0
+) -> list[CheckResult]:
     """Return what becomes of a recipe's checks, which share its cases; ValueError if unknown."""
     recipe = next((r for r in recipes_for(bench.capabilities) if r.name == name), None)
     if recipe is None:
@@ -114,7 +116,9 @@ def run_recipe(bench: Bench, name: str, profile: str = "quick", seed: int = 0) -
     return run.report.results
 
 
-def run_check(bench: Bench, check: str, profile: str = "quick", seed: int = 0) -> CheckResult:
+def run_check(
+    bench: EngineClient, check: str, profile: str = "quick", seed: int = 0
+) -> CheckResult:
     """Return what becomes of one check; ValueError if there is none of that id."""
     results = run_recipe(bench, check.rpartition(":")[0], profile, seed)
     found = next((result for result in results if result.id == check), None)
@@ -131,7 +135,7 @@ def _sentence(recipe: Recipe, judgement: str) -> str:
 class _Run:
     """A run in progress."""
 
-    bench: Bench
+    bench: EngineClient
     name: str
     seed: int
     only: tuple[str, ...]

@@ -22,7 +22,7 @@ from manualnn.tabular.csv_table import Table, find_column
 from manualnn.tabular.model import Columns, TableModel
 from manualnn.training.trainer import Trainer
 
-__all__ = ["Plan", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 MOST_CLASSES = 20
 """More different whole numbers than these are quantities, where nothing else is said."""
@@ -31,7 +31,7 @@ FEWEST_ROWS = 10
 
 
 @dataclass(frozen=True)
-class Plan:
+class Prepared:
     """A model that is ready to be trained, and its data."""
 
     model: TableModel
@@ -59,7 +59,7 @@ def prepare(
     test_fraction: float = 0.2,
     seed: int = 0,
     dtype: Any = np.float64,
-) -> Plan:
+) -> Prepared:
     """Return a model for the table, with the rows split into those to train on and those held out.
 
     Parameters
@@ -130,7 +130,7 @@ def prepare(
     loss = CrossEntropyLoss() if classes else MSELoss()
     trainer = Trainer(net, loss, rule or AdamW(lr=0.005), seed=rest, dtype=dtype)
     x, t = columns.scaled(table, numbers, dtype), columns.targets(table, dtype)
-    return Plan(TableModel(trainer, columns), reason, x, t, train, test)
+    return Prepared(TableModel(trainer, columns), reason, x, t, train, test)
 
 
 def _task(table: Table, target: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.tabular.csv_table import Table, counted
 from manualnn.tabular.model import TableModel
-from manualnn.tabular.prepare import Plan
+from manualnn.tabular.prepare import Prepared
 
 __all__ = ["by_class", "describe", "grid", "listing", "results", "scores", "trivial_outputs"]
 
@@ -17,7 +17,7 @@ MOST_LISTED = 20
 """Classes beyond which no line is given to each."""
 
 
-def describe(plan: Plan, table: Table) -> str:
+def describe(plan: Prepared, table: Table) -> str:
     """Return what was found in the table and what will be trained, a line for each."""
     columns, trainer = plan.model.columns, plan.model.trainer
     used = {columns.target, *columns.features}
@@ -43,7 +43,7 @@ def describe(plan: Plan, table: Table) -> str:
     return f"{head}\n{listing({name: text for name, text in lines.items() if text})}"
 
 
-def results(plan: Plan) -> str:
+def results(plan: Prepared) -> str:
     """Return the scores on the rows trained on and on those held out, beside a trivial guess."""
     model, columns = plan.model, plan.model.columns
     y = model.trainer.predict(plan.x)

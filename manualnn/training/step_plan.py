@@ -1,6 +1,6 @@
 """A training step, planned once and then made again: the NumPy calls of its kernels, one by one.
 
-    plan = Plan(net, loss, x, t, arrays=…, grads=…, buffers=…)
+    plan = StepPlan(net, loss, x, t, arrays=…, grads=…, buffers=…)
     plan.bind(x, t)         another batch of the same size
     plan.follow(rule)       another rule, or learning rate
     value = plan.run()      the loss; ∂L/∂θ, times the rule's factor, stands in grads
@@ -18,7 +18,7 @@ from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.losses import Loss
 from manualnn.optimizers import Optimizer
-from manualnn.tracing import Call, Notes, NotOnlyNumPyError, ours
+from manualnn.tracing import Call, NotOnlyNumPyError, Trace, ours
 from manualnn.workspace import Buffers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from manualnn.parameters import Parameters
 
 
-class Plan:
+class StepPlan:
     """One training step, for batches of one size, between arrays that stay the same.
 
     Attributes
@@ -133,7 +133,7 @@ class Plan:
         owner = call.function.__self__  # type: ignore[attr-defined]
         loss = isinstance(owner, Loss)
         if ours(owner):
-            notes = Notes(self._x, self._t)
+            notes = Trace(self._x, self._t)
             try:
                 result = call.function(
                     *map(notes.watch, call.args),

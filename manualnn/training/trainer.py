@@ -17,7 +17,7 @@ from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.training.batches import Batches
-from manualnn.training.step_plan import Plan
+from manualnn.training.step_plan import StepPlan
 from manualnn.training.terminal import interrupt_noted, progress_bar
 from manualnn.validation import as_batch, as_dtype, require_count, require_finite
 from manualnn.workspace import MAX_SIZES, Workspace
@@ -142,8 +142,8 @@ class Trainer:
         self._arrays = self.net.layer_arrays(self.params)
         self._grads = self.params.zeros_like()
         self._workspace: Workspace | None = None
-        self._plans: dict[int, Plan] = {}
-        self._ready: tuple[Any, Any, Plan | None] = (None, None, None)
+        self._plans: dict[int, StepPlan] = {}
+        self._ready: tuple[Any, Any, StepPlan | None] = (None, None, None)
         self._outputs = np.zeros((1, 1), self.params.dtype)
         self._quiet = quiet_context()
         self._descent = self._params.vector, self._grads.vector
@@ -331,7 +331,7 @@ class Trainer:
             weight += share
         return total if self.loss.reduction == "sum" else total / (weight or 1)
 
-    def _planned(self, x: Array, t: Array) -> Plan:
+    def _planned(self, x: Array, t: Array) -> StepPlan:
         """Return what a step on this batch is."""
         self._ready = None, None, None
         n, features = x.shape
@@ -348,7 +348,7 @@ class Trainer:
                 {**own, **drawn} for own, drawn in zip(self._arrays, buffers.drawn, strict=True)
             )
             with np.errstate(all="ignore"):
-                plan = Plan(
+                plan = StepPlan(
                     self.net, self.loss, x, t, arrays=arrays, grads=self._grads, buffers=buffers
                 )
             self._plans[n] = plan
@@ -356,7 +356,7 @@ class Trainer:
             plan.bind(x, t)
         return plan
 
-    def _step(self, plan: Plan) -> float:
+    def _step(self, plan: StepPlan) -> float:
         """Forward, loss, backward, update; checks nothing but that the numbers stay finite.
 
         Returns the loss before the step.
@@ -369,7 +369,7 @@ class Trainer:
         with np.errstate(all="ignore"):  # others' code may read a context of the caller's
             return self._quiet_step(plan)
 
-    def _quiet_step(self, plan: Plan) -> float:
+    def _quiet_step(self, plan: StepPlan) -> float:
         if plan.drawn:
             self.net.draw(self.rng, plan.drawn)
         loss = plan.run()

@@ -1,7 +1,7 @@
 """Right engines of unusual build, which must never be accused.
 
     CONTROLS["sums-reversed"]              a `Control`: its title and an engine
-    CONTROLS[…].engine()                   `Plain` with some lines computed in another right way
+    CONTROLS[…].engine()                   `Textbook` with some lines computed in another right way
 
 Where a build differs by more than the usual bounds allow, its engine says so in its capabilities,
 as any engine has to.
@@ -16,40 +16,42 @@ import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 
-def _by_reciprocal(e: Plain, o: Options, y: Array, t: Array) -> tuple[Any, Array]:
+def _by_reciprocal(e: Textbook, o: Options, y: Array, t: Array) -> tuple[Any, Array]:
     D = e.divisor(o, y, t)
     whole = Options(**{**vars(o), "reduction": "sum"})
     share = 1 / np.asarray(D, e.kind)
-    return Plain.value(e, whole, y, t) * share, np.asarray(Plain.slope(e, whole, y, t) * share)
+    return Textbook.value(e, whole, y, t) * share, np.asarray(
+        Textbook.slope(e, whole, y, t) * share
+    )
 
 
-def _mean_of_means(e: Plain, o: Options, y: Array, t: Array) -> Any:
+def _mean_of_means(e: Textbook, o: Options, y: Array, t: Array) -> Any:
     if o.type == "CrossEntropyLoss" or o.reduction != "mean":
-        return Plain.value(e, o, y, t)
+        return Textbook.value(e, o, y, t)
     whole = Options(**{**vars(o), "reduction": "sum"})
-    rows = [Plain.value(e, whole, y[n : n + 1], t[n : n + 1]) for n in range(len(y))]
+    rows = [Textbook.value(e, whole, y[n : n + 1], t[n : n + 1]) for n in range(len(y))]
     return np.sum(np.array(rows, e.kind) / y.shape[1]) / len(y)
 
 
-def _norm_squared(e: Plain, o: Options, y: Array, t: Array) -> Any:
+def _norm_squared(e: Textbook, o: Options, y: Array, t: Array) -> Any:
     if o.type != "MSELoss":
-        return Plain.value(e, o, y, t)
+        return Textbook.value(e, o, y, t)
     return np.sqrt(e.total((y - t) * (y - t))) ** 2 / e.value_divisor(o, y, t)
 
 
-def _running_mean(e: Plain, o: Options, y: Array, t: Array) -> Any:
+def _running_mean(e: Textbook, o: Options, y: Array, t: Array) -> Any:
     if o.type != "MSELoss" or o.reduction != "mean" or not y.size:
-        return Plain.value(e, o, y, t)
+        return Textbook.value(e, o, y, t)
     mean = e.num(0)
     for n, term in enumerate(np.square(y - t).ravel(), 1):
         mean = mean + (term - mean) / e.kind.type(n)
     return mean
 
 
-def _by_threes(e: Plain, o: Options, y: Array, t: Array) -> list[tuple[Array, Array, Any]]:
+def _by_threes(e: Textbook, o: Options, y: Array, t: Array) -> list[tuple[Array, Array, Any]]:
     """Return micro-batches, each with its share of all samples."""
     weighted = getattr(o, "weight", None) is not None  # maybe sample by sample
     if weighted or o.type == "CrossEntropyLoss" or o.reduction != "mean" or not y.size:
@@ -58,29 +60,29 @@ def _by_threes(e: Plain, o: Options, y: Array, t: Array) -> list[tuple[Array, Ar
     return [(y[p], t[p], e.kind.type(len(y[p])) / e.kind.type(len(y))) for p in parts]
 
 
-def _float64_softmax(e: Plain, o: Options, z: Array) -> Array:
-    return Plain.softmax(e, o, z.astype(np.float64)).astype(e.kind)
+def _float64_softmax(e: Textbook, o: Options, z: Array) -> Array:
+    return Textbook.softmax(e, o, z.astype(np.float64)).astype(e.kind)
 
 
-def _huber_slopes(e: Plain, o: Options, y: Array, t: Array) -> Array:
+def _huber_slopes(e: Textbook, o: Options, y: Array, t: Array) -> Array:
     delta = e.array(o.delta)
     return np.sign(y - t) * (delta + (np.minimum(np.abs(y - t), delta) - delta))
 
 
-def _huber_terms(e: Plain, o: Options, y: Array, t: Array) -> Array:
+def _huber_terms(e: Textbook, o: Options, y: Array, t: Array) -> Array:
     error, delta = np.abs(y - t), e.array(o.delta)
     q = np.minimum(error, delta)
     return q * q / 2 + delta * (error - q)
 
 
-def _textbook(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
+def _textbook(e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
     if o.momentum or not o.weight_decay:
-        return Plain.sgd(e, o, p, g, s, t)
+        return Textbook.sgd(e, o, p, g, s, t)
     lr = e.num(o.lr)
     return p * (1 - lr * e.num(o.weight_decay)) - lr * e.uphill(o, g)
 
 
-def _rate_first(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
+def _rate_first(e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
     s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
     s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], g, t)
     if o.amsgrad:
@@ -89,7 +91,7 @@ def _rate_first(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t
     return p - e.num(o.lr) / e.adam_correction1(o, t) * m / root
 
 
-def _one_rate(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
+def _one_rate(e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
     s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
     s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], g, t)
     if o.amsgrad:
@@ -99,7 +101,7 @@ def _one_rate(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: 
     return p - rate * m / (np.sqrt(v) + e.num(o.eps) * root)
 
 
-def _update_at_once(e: Plain, rule: Options) -> None:
+def _update_at_once(e: Textbook, rule: Options) -> None:
     keys = list(e.params)
     if not keys:
         return
@@ -182,10 +184,10 @@ LINES: dict[str, tuple[str, dict[str, Any]]] = {
         "A batch is taken three samples at a time, each mean with its share of the samples.",
         {
             "value": lambda e, o, y, t: sum(
-                share * Plain.value(e, o, *part) for *part, share in _by_threes(e, o, y, t)
+                share * Textbook.value(e, o, *part) for *part, share in _by_threes(e, o, y, t)
             ),
             "slope": lambda e, o, y, t: np.concatenate(
-                [share * Plain.slope(e, o, *part) for *part, share in _by_threes(e, o, y, t)]
+                [share * Textbook.slope(e, o, *part) for *part, share in _by_threes(e, o, y, t)]
             ),
         },
     ),
@@ -225,16 +227,16 @@ class Control:
 
     id: str
     title: str
-    engine: Callable[..., Plain]
+    engine: Callable[..., Textbook]
 
 
 CONTROLS: dict[str, Control] = {}
 
 
 def control(
-    name: str, title: str, *, base: type[Plain] = Plain, claims: Any = (), **lines: Any
+    name: str, title: str, *, base: type[Textbook] = Textbook, claims: Any = (), **lines: Any
 ) -> None:
-    """Enter a right engine, `Plain` with these lines and these further claims."""
+    """Enter a right engine, `Textbook` with these lines and these further claims."""
     if claims:
         lines["capabilities"] = lambda e: {**base.capabilities(e), **dict(claims)}
     title_case = "".join(word.capitalize() for word in name.split("-"))
@@ -282,7 +284,7 @@ def _fsum(numbers: Array) -> float:
         return float(np.sum(numbers))
 
 
-class SumsTerms(Plain):
+class SumsTerms(Textbook):
     """Every sum, of products or otherwise, is one of explicit terms by `add`."""
 
     add: Callable[[Array], Any]
@@ -326,7 +328,7 @@ control(
 )
 
 
-class InputsFirst(Plain):
+class InputsFirst(Textbook):
     """Weights are (in, out), as Keras and JAX have them."""
 
     def weight(self, o: Options) -> Array:
@@ -344,7 +346,7 @@ control(
 )
 
 
-class OneSampleAtATime(Plain):
+class OneSampleAtATime(Textbook):
     """Loops over samples, and adds up what each contributes."""
 
     def linear(self, o: Options, x: Array) -> Array:
@@ -367,7 +369,7 @@ class OneSampleAtATime(Plain):
 control("samples-one-by-one", "A loop over samples adds up gradients.", base=OneSampleAtATime)
 
 
-class ShardsOfTwo(Plain):
+class ShardsOfTwo(Textbook):
     """Gradients of shards of two samples are added, as over several devices."""
 
     def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
@@ -391,7 +393,7 @@ control(
 )
 
 
-class WideInside(Plain):
+class WideInside(Textbook):
     """Computes in a wider dtype throughout, and rounds what it returns."""
 
     wide: Any
@@ -432,7 +434,7 @@ control(
 )
 
 
-def _narrow(e: Plain, a: Array, b: Array) -> Array:
+def _narrow(e: Textbook, a: Array, b: Array) -> Array:
     """Multiply in the engine's dtype, and add in float32."""
     if e.kind != np.float64:
         return np.asarray(a @ b)
@@ -463,7 +465,7 @@ for name, (title, lines) in LINES.items():
     control(name, title, **lines)
 
 
-class OnesColumn(Plain):
+class OnesColumn(Textbook):
     """A bias is the weight of an input that is always 1."""
 
     def linear(self, o: Options, x: Array) -> Array:
@@ -486,7 +488,7 @@ def _with_ones(x: Array) -> Array:
 control("bias-as-weight", "Inputs have a column of ones, weights the bias.", base=OnesColumn)
 
 
-class AsksForLittle(Plain):
+class AsksForLittle(Textbook):
     """A course's engine: few layers, no options, no state of its own to hand out."""
 
     def capabilities(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, described, kept
+from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, options_of, state_names
 
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
@@ -111,7 +111,7 @@ def drawn_optimizer(rng, name):
 def drawn_state(rng, case):
     """Return what an optimizer may hold after some updates: squares above the means' squares."""
     state = {"step": int(rng.choice([1, 2, 5, 30, 300, 3000]))}
-    for name in kept(described(case.optimizer)):
+    for name in state_names(options_of(case.optimizer)):
         squares = name in {"square_avg", "exp_avg_sq", "max_exp_avg_sq", "sum"}
         state[name] = {
             key: rng.uniform(1, 2, a.shape) if squares else rng.normal(size=a.shape) / 4

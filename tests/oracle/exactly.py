@@ -8,7 +8,7 @@ Gradients are central differences of the loss with h = 1e-60, wrong by h² L‴/
 import mpmath
 import numpy as np
 
-from manualnn.oracle.protocol.features import described, kept
+from manualnn.oracle.protocol.features import options_of, state_names
 
 EXACT = mpmath.MPContext()
 EXACT.dps = 200
@@ -28,11 +28,11 @@ def exactly(values):
 
 def step(case):
     params = {key: exactly(array) for key, array in case.params.items()}
-    optimizer = case.optimizer and described(case.optimizer)
+    optimizer = case.optimizer and options_of(case.optimizer)
     state = {"step": 0}
     if optimizer is not None:
         first = getattr(optimizer, "initial_accumulator_value", 0)
-        for name in kept(optimizer):
+        for name in state_names(optimizer):
             state[name] = {k: number(np.full(np.shape(a), first)) for k, a in params.items()}
     if case.state is not None:
         state = {
@@ -78,7 +78,7 @@ def derivative(case, params, x, array):
 
 def evaluate(case, params, x):
     for i, spec in enumerate(case.layers):
-        layer = described(spec)
+        layer = options_of(spec)
         if layer.type == "Linear":
             x = x @ params[f"{i}.weight"].T
             x = x + params[f"{i}.bias"] if layer.bias else x
@@ -90,7 +90,7 @@ def evaluate(case, params, x):
         else:
             curve = CURVES[layer.type]
             x = np.frompyfunc(lambda z, layer=layer, curve=curve: curve(layer, z), 1, 1)(x)
-    loss = described(case.loss)
+    loss = options_of(case.loss)
     return x, LOSSES[loss.type](loss, x, np.asarray(case.t))
 
 

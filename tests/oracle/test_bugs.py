@@ -16,13 +16,13 @@ from manualnn.oracle.bugs import BUGS, TABLES
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import PROFILES, checks_for
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
 ALL = settings().max_examples >= settings.get_profile("nightly").max_examples
 ENGINES = [(n, i) for n, bug in BUGS.items() for i in range(len(bug.engines) if ALL else 1)]
 SAMPLE = ENGINES if EACH else ENGINES[::20]
-IDS = [check for check, _ in checks_for(Capabilities.read(Plain().capabilities()))]
+IDS = [check for check, _ in checks_for(Capabilities.read(Textbook().capabilities()))]
 KINDS = ("losses", "activations", "backward", "optimizers", "memory", "precision")
 CASES = [drawn_case(np.random.default_rng(i)) for i in range(200 if EACH else 60)]
 
@@ -77,7 +77,7 @@ def test_a_mistake_runs_in_extended_precision(bug):
 @pytest.mark.parametrize("kinds", [KINDS] if EACH else [("losses",)], ids=str)
 def test_no_two_mistakes_are_the_same(kinds):
     """Of those that change a result at all; what concerns memory or rounding may change none."""
-    right = [numbers(Plain(np.longdouble), case) for case in CASES]
+    right = [numbers(Textbook(np.longdouble), case) for case in CASES]
     seen = {}
     for name, bug in BUGS.items():
         if not bug.exact or bug.kind == "memory" or bug.kind not in kinds:

@@ -11,14 +11,14 @@ from manualnn.oracle.checks.table import JUDGEMENTS, rejudge
 from manualnn.oracle.checks.trial import Ledger, differing
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.step import truth
 
 
 def changed(change, **claims):
-    """Return an engine whose results are Plain's, changed."""
+    """Return an engine whose results are Textbook's, changed."""
 
-    class Changed(Plain):
+    class Changed(Textbook):
         def capabilities(self):
             return {**super().capabilities(), **claims}
 
@@ -48,7 +48,7 @@ def findings(engine, judgement, examples=40):
     return [finding for finding in found if finding is not None]
 
 
-class Counts(Plain):
+class Counts(Textbook):
     """Its second answer differs from its first."""
 
     calls = 0
@@ -59,7 +59,7 @@ class Counts(Plain):
         return {**result, "loss": result["loss"] * self.calls}
 
 
-class Remembers(Plain):
+class Remembers(Textbook):
     """A batch that is smaller than the one before it is divided by the size of that."""
 
     last = 0
@@ -71,7 +71,7 @@ class Remembers(Plain):
         return {**result, "grads": {k: g * share for k, g in result["grads"].items()}}
 
 
-class Shares(Plain):
+class Shares(Textbook):
     """Two engines share what they know."""
 
     seen: list = []  # noqa: RUF012 - that is the mistake
@@ -83,14 +83,14 @@ class Shares(Plain):
         return {**result, "loss": result["loss"] + strange}
 
 
-class Writes(Plain):
+class Writes(Textbook):
     def step(self, case):
         result = super().step(case)
         case.x[...] = 0
         return result
 
 
-class Reuses(Plain):
+class Reuses(Textbook):
     buffers: dict
 
     def step(self, case):
@@ -101,7 +101,7 @@ class Reuses(Plain):
         return {**result, "outputs": out}
 
 
-class NeedsC(Plain):
+class NeedsC(Textbook):
     def step(self, case):
         if not case.x.flags.c_contiguous:
             raise ValueError("not contiguous")
@@ -180,7 +180,7 @@ def test_a_judgement_finds_the_mistake_that_it_is_about(judgement):
 
 @pytest.mark.parametrize("judgement", JUDGEMENTS)
 def test_a_judgement_finds_nothing_in_a_right_engine(judgement):
-    assert not findings(Plain, judgement, 4)
+    assert not findings(Textbook, judgement, 4)
 
 
 def small(**changes):
@@ -242,7 +242,7 @@ def test_nan_is_not_equal_to_anything():
 
 def test_what_has_no_bound_is_not_compared_but_counted():
     x = np.full((4, 2), 1e200)
-    with connect(Plain) as bench:
+    with connect(Textbook) as bench:
         assert rejudge(bench, "plain:loss", small(x=x)) is None
     expected = truth(small(x=x))
     assert not np.isfinite(expected.loss.e)
@@ -299,7 +299,7 @@ def test_a_layout_keeps_the_numbers_and_is_what_it_says(layout):
     assert seen[layout]
 
 
-class SteepAtZero(Plain):
+class SteepAtZero(Textbook):
     """ReLU has the slope 1 at 0, which ordinary numbers never meet."""
 
     def relu_slope(self, _, z, __):

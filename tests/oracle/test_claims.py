@@ -9,7 +9,7 @@ import manualnn
 from manualnn.oracle.protocol import features as options
 from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import described, kept
+from manualnn.oracle.protocol.features import options_of, state_names
 from manualnn.spec import from_spec, to_spec
 
 LEAST = {"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": ["SGD"]}
@@ -52,7 +52,7 @@ def test_the_oracle_knows_what_the_engine_has_with_its_options_and_defaults(kind
 )
 def test_the_state_that_is_kept_is_the_engines(rule):
     state = rule.init(manualnn.Parameters({"0.weight": (2, 2)}))
-    assert state.keys() == {"step", *kept(described(to_spec(rule)))}
+    assert state.keys() == {"step", *state_names(options_of(to_spec(rule)))}
 
 
 def test_a_case_of_what_is_claimed_is_taken():
@@ -120,7 +120,7 @@ def test_every_bound_that_a_claim_widens_is_told():
 )
 def test_a_wrong_description_is_refused(spec, message):
     with pytest.raises(ValueError, match=message):
-        described(spec)
+        options_of(spec)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from manualnn.oracle import check_engine, runner
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.runner import PROFILES
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
 SAMPLE = list(CONTROLS) if EACH else list(CONTROLS)[::6]
@@ -36,7 +36,7 @@ def test_a_right_engine_is_not_accused(name, monkeypatch):
 def test_an_engine_of_one_rule_is_not_accused(rule):
     """Recipes that prefer one rule have to do with any."""
 
-    class OneRule(Plain):
+    class OneRule(Textbook):
         def capabilities(self):
             return {**super().capabilities(), "optimizers": {rule: "any"}}
 
@@ -52,7 +52,7 @@ def test_there_are_many_controls():
 @pytest.mark.parametrize("name", CONTROLS)
 def test_a_control_computes_otherwise_than_the_plain_engine(name):
     """Else it would not be a control: its claims, or some of its digits differ."""
-    control, plain = CONTROLS[name].engine(), Plain()
+    control, plain = CONTROLS[name].engine(), Textbook()
     if control.capabilities().keys() != plain.capabilities().keys():
         return
     differ = 0

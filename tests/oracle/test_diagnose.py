@@ -17,12 +17,12 @@ from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.factors import related, told
 from manualnn.oracle.diagnosis.hypotheses import reproduces
 from manualnn.oracle.diagnosis.location import scope_of
-from manualnn.oracle.diagnosis.observation import fails, observed
+from manualnn.oracle.diagnosis.observation import fails, observe
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.step import truth
 
 ALL = settings.default.max_examples >= settings.get_profile("ci").max_examples
@@ -106,14 +106,14 @@ def test_a_mistake_that_is_in_no_catalogue_is_unknown(mistake, first):
 def test_of_several_steps_the_forward_pass_is_not_blamed_alone():
     diagnosis = explained(Toy("momentum blends"), case(optimizer=MOMENTUM, steps=3), small=False)
     with connect(Toy("momentum blends")) as bench:
-        late = observed(bench, [case(optimizer=MOMENTUM, steps=3)])
+        late = observe(bench, [case(optimizer=MOMENTUM, steps=3)])
     assert late.bad[0] == "outputs"
     assert "an update before it may be wrong" in scope_of(late)[1]
     assert "the forward pass is wrong" not in diagnosis.scope
 
 
 def test_a_condition_may_be_that_numbers_are_small():
-    class Flushes(Plain):
+    class Flushes(Textbook):
         def linear_grads(self, o, x, dz):
             grads = super().linear_grads(o, x, dz)
             return {key: np.where(np.abs(g) < 1e-30, 0, g) for key, g in grads.items()}
@@ -123,7 +123,7 @@ def test_a_condition_may_be_that_numbers_are_small():
 
 
 def test_a_condition_may_be_the_number_of_steps_of_a_call():
-    class KeepsFirst(Plain):
+    class KeepsFirst(Textbook):
         def load(self, case):
             super().load(case)
             self.kept = {}
@@ -138,7 +138,7 @@ def test_a_condition_may_be_the_number_of_steps_of_a_call():
 def test_a_condition_does_not_end_where_the_error_fades():
     """1 − βᵗ counted from another step: the larger t, the smaller the error."""
 
-    class StepLate(Plain):
+    class StepLate(Textbook):
         def adam_correction1(self, o, t):
             return super().adam_correction1(o, t + 1)
 
@@ -187,8 +187,8 @@ def test_a_small_share_is_told_as_one_and_that_float32_hides_it_is_no_condition(
 
 def test_one_entry_in_one_case_has_no_ratio_without_a_name():
     with connect(Toy("0.97 at a corner")) as bench:
-        once = related(observed(bench, [case()]), "grads.0.weight")
-        again = related(observed(bench, [generic(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight")
+        once = related(observe(bench, [case()]), "grads.0.weight")
+        again = related(observe(bench, [generic(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight")
     assert told([once]) == told([once, again]) == ""
     assert "0.97" in told([once, again, once])
 
@@ -254,7 +254,7 @@ def test_a_suspect_is_named_only_where_it_gives_these_answers(suspect):
 def test_a_lost_count_of_steps_is_no_answer_that_varies():
     """The count is no number that a truth is worked out for; all the numbers are right."""
 
-    class CountsAnew(Plain):
+    class CountsAnew(Textbook):
         def result(self, value, dx):
             result = super().result(value, dx)
             return {**result, "state": {**result["state"], "step": self.case.steps}}
@@ -274,14 +274,14 @@ def test_few_digits_are_named_only_where_every_number_has_few():
     printed = BUGS["printed-with-few-digits"].engines
     (of_15,) = (engine for engine in printed if engine.form == ".15g")
 
-    class RoundsOutputs(Plain):
+    class RoundsOutputs(Textbook):
         def result(self, value, dx):
             result = super().result(value, dx)
             return {**result, "outputs": of_15.printed(result["outputs"])}
 
     for engine, named in ((of_15, True), (RoundsOutputs, False)):
         with connect(engine) as bench:
-            trial = observed(bench, [case(curve="Tanh", widths=(3, 4, 2))])
+            trial = observe(bench, [case(curve="Tanh", widths=(3, 4, 2))])
         assert trial.fails
         assert any(reproduces(factory, trial) for factory in printed) == named
 
@@ -335,11 +335,11 @@ def test_what_gives_the_truth_explains_no_wrong_number():
             return result | {"loss": result["loss"] + beyond}
 
     with connect(Slips) as bench:
-        seen = observed(bench, [first])
+        seen = observe(bench, [first])
     assert seen.bad == ["loss"]
-    assert not reproduces(Plain, seen)
+    assert not reproduces(Textbook, seen)
     with connect(Toy()) as bench:
-        assert reproduces(Plain, observed(bench, [first]))
+        assert reproduces(Textbook, observe(bench, [first]))
 
 
 def test_a_diagnosis_keeps_to_its_time():
@@ -396,6 +396,6 @@ def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
 
 def test_an_observation_compares_with_the_truth_by_its_bounds():
     with connect(Toy("0.97 at a corner")) as bench:
-        seen = observed(bench, [case()])
+        seen = observe(bench, [case()])
     assert seen.bad == ["grads.0.weight", "params.0.weight"]
     assert np.argwhere(seen.wrong["grads.0.weight"]).tolist() == [[2, 3]]

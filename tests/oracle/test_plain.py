@@ -10,7 +10,7 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS, TABLES
 from manualnn.oracle.textbook.arithmetic import METHODS
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.step import truth
 
 SEEDS = range(settings().max_examples)
@@ -39,7 +39,7 @@ def errors(engine, case):
 def test_every_loss_is_within_the_bounds(loss, dtype):
     for seed in SEEDS:
         case = drawn_case(np.random.default_rng(seed), loss=loss, dtype=dtype)
-        for name, error, bound in errors(Plain(), case):
+        for name, error, bound in errors(Textbook(), case):
             assert (error <= bound).all(), (seed, name)
 
 
@@ -48,7 +48,7 @@ def test_every_loss_is_within_the_bounds(loss, dtype):
 def test_every_optimizer_is_within_the_bounds(optimizer, dtype):
     for seed in SEEDS:
         case = drawn_case(np.random.default_rng(seed), optimizer=optimizer, dtype=dtype)
-        for name, error, bound in errors(Plain(), case):
+        for name, error, bound in errors(Textbook(), case):
             assert (error <= bound).all(), (seed, name)
 
 
@@ -60,13 +60,13 @@ def test_extended_precision_is_500_times_nearer(loss):
     """Its unit roundoff is 2⁻¹¹ of float64's, and so are its errors but for the truth's own."""
     for seed in SEEDS:
         case = drawn_case(np.random.default_rng(seed), loss=loss, dtype="float64")
-        for name, error, bound in errors(Plain(np.longdouble), case):
+        for name, error, bound in errors(Textbook(np.longdouble), case):
             assert (error <= bound / 500).all(), (seed, name)
 
 
 def test_results_have_the_dtype_of_the_case_or_the_one_asked_for():
     case = drawn_case(np.random.default_rng(0), dtype="float32")
-    for engine, dtype in ((Plain(), np.float32), (Plain(np.longdouble), np.longdouble)):
+    for engine, dtype in ((Textbook(), np.float32), (Textbook(np.longdouble), np.longdouble)):
         for name, array in quantities(engine, case).items():
             assert np.asarray(array).dtype == dtype, name
 
@@ -74,7 +74,7 @@ def test_results_have_the_dtype_of_the_case_or_the_one_asked_for():
 def test_nothing_is_remembered():
     rng = np.random.default_rng(0)
     one, other = drawn_case(rng, loss="MSELoss"), drawn_case(rng, loss="MSELoss")
-    engine = Plain()
+    engine = Textbook()
     before = quantities(engine, one)
     engine.step(other)
     for name, array in quantities(engine, one).items():
@@ -85,7 +85,7 @@ def test_inputs_are_not_written_to_and_not_handed_out():
     for seed in range(20):
         case = drawn_case(np.random.default_rng(seed))
         kept = case.copy()
-        results = quantities(Plain(), case).values()
+        results = quantities(Textbook(), case).values()
         for (name, array), old in zip(case.arrays().items(), kept.arrays().values(), strict=True):
             np.testing.assert_array_equal(array, old, err_msg=name, strict=True)
             assert not any(np.shares_memory(array, r) for r in results), name
@@ -101,7 +101,7 @@ def test_a_step_by_hand():
         t=np.array([[5.0]]),
         optimizer={"type": "SGD", "lr": 0.25},
     )
-    assert {k: np.asarray(v).item() for k, v in quantities(Plain(), case).items()} == {
+    assert {k: np.asarray(v).item() for k, v in quantities(Textbook(), case).items()} == {
         "outputs": 7.0,
         "loss": 4.0,
         "grads.0.weight": 12.0,
@@ -113,7 +113,7 @@ def test_a_step_by_hand():
 
 
 def test_it_claims_everything_and_has_a_method_for_it():
-    claims = Capabilities.read(Plain().capabilities())
+    claims = Capabilities.read(Textbook().capabilities())
     for kind, table in TABLES.items():
         assert getattr(claims, kind).keys() == table.keys()
         assert table.keys() <= METHODS.keys()

@@ -12,9 +12,9 @@ from manualnn.oracle.cases.recipe import recipes_for, unclaimed
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
-ALL = Capabilities.read(Plain().capabilities())
+ALL = Capabilities.read(Textbook().capabilities())
 FEW = Capabilities.read(
     {
         "layers": ["Linear", "Tanh"],
@@ -129,7 +129,7 @@ def test_no_stretch_of_middling_steps_is_left_out():
         assert any(low <= step < 2 * low for step in steps - set(STEPS))
 
 
-class OneMaximum(Plain):
+class OneMaximum(Textbook):
     """Subtracts the maximum of the whole batch, so that a row far below it underflows."""
 
     def softmax(self, _, z):
@@ -150,7 +150,7 @@ def test_rows_of_a_softmax_are_farther_apart_than_exp_reaches(recipe, part):
     for case in drawn(RECIPES[recipe], number=80):
         if part in [spec["type"] for _, spec in case.parts()]:
             with np.errstate(all="ignore"):
-                right, wrong = Plain().step(case), OneMaximum().step(case)
+                right, wrong = Textbook().step(case), OneMaximum().step(case)
             if np.isfinite(right["loss"]) and not np.isfinite(wrong["loss"]):
                 caught.add(case.dtype)
     assert caught == {"float32", "float64"}

@@ -11,7 +11,7 @@ from manualnn.oracle.findings import CheckResult, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.replay import ReplayError, again, load, save
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 
 def case(dtype="float64", x=0.1):
@@ -59,7 +59,7 @@ def test_checks_that_fail_on_the_same_case_share_its_file(tmp_path):
     assert load(case().id, tmp_path).checks == ("0:grads", "1:grads")
 
 
-class Remembering(Plain):
+class Remembering(Textbook):
     """Its gradients are those of the case before."""
 
     last = None
@@ -93,7 +93,7 @@ def test_a_failure_that_needs_the_calls_before_it_is_seen_again(tmp_path):
 
 
 def test_a_case_that_the_engine_no_longer_takes_is_not_said_to_pass(tmp_path):
-    class Declining(Plain):
+    class Declining(Textbook):
         def step(self, case):  # noqa: ARG002
             return {"skipped": "too small for me"}
 

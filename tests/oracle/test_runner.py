@@ -14,7 +14,7 @@ from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import STATUSES
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import checks_for, run_check
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision
 
 CLAIMS = {
@@ -24,7 +24,7 @@ CLAIMS = {
 }
 
 
-class Modest(Plain):
+class Modest(Textbook):
     """Claims little."""
 
     def capabilities(self):
@@ -295,7 +295,7 @@ def test_checks_are_listed_without_running_any():
     assert len(ids) == len(set(ids)) > 100
 
 
-class AddsAThird(Plain):
+class AddsAThird(Textbook):
     """A mistake of no catalogue."""
 
     def step(self, case):

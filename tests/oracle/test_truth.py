@@ -14,7 +14,7 @@ from manualnn.engine import Engine
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth import extended as wide
 from manualnn.oracle.truth.bounded import SLACK, Precision
 from manualnn.oracle.truth.step import truth, update_truth
@@ -164,7 +164,7 @@ def test_a_wrong_number_is_refuted(number):
 # ---------------------------------------------------------------------- right engines
 
 
-@pytest.mark.parametrize("engine", [Plain, Engine])
+@pytest.mark.parametrize("engine", [Textbook, Engine])
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(seed=SEEDS)
 def test_a_right_engine_is_never_refuted(engine, dtype, seed):
@@ -196,7 +196,7 @@ def test_a_root_near_0_has_a_bound_that_right_engines_keep(name, dtype, eps):
             dtype=dtype,
             optimizer={"type": name, "lr": 0.1, **options},
         )
-        assert not refuted(case, results(Plain(), case))
+        assert not refuted(case, results(Textbook(), case))
 
 
 @pytest.mark.parametrize("steps", [1, 30, 1000, 10**6])
@@ -216,8 +216,8 @@ def test_late_steps_of_adam(name, options, steps):
         state={"step": steps, **state},
     )
     assert truth(case).steps == steps + 1
-    assert not refuted(case, results(Plain(), case))
-    skewed = results(Plain(), case.but(state={"step": steps + 1, **state}))
+    assert not refuted(case, results(Textbook(), case))
+    skewed = results(Textbook(), case.but(state={"step": steps + 1, **state}))
     if steps < 1000 and options != {"betas": (0, 0.9)}:
         assert refuted(case, skewed)
 

@@ -1,10 +1,10 @@
 """Small engines in a file, as an author has them: what the commands and pytest are tried on."""
 
 TOY = '''
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 
-class Right(Plain):
+class Right(Textbook):
     """Little enough for a run of it to be short."""
 
     def capabilities(self):

@@ -13,7 +13,7 @@ import numpy as np
 
 from manualnn import Parameters
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.truth.bounded import Near
+from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.step import Expected
 from manualnn.spec import to_spec
 
@@ -73,7 +73,7 @@ class Judge:
     slopes: int = 0
     undecided: int = 0
 
-    def agree(self, what: str, expected: Near, **results: Any) -> None:
+    def agree(self, what: str, expected: Bounded, **results: Any) -> None:
         """Every entry of every result lies within the bound, and so does every other program's."""
         has_bound = expected.bounded
         self.entries += has_bound.size
@@ -96,7 +96,7 @@ class Judge:
                 )
                 raise AssertionError(message)
 
-    def agree_all(self, expected: Mapping[str, Near], **results: Mapping[str, Any]) -> None:
+    def agree_all(self, expected: Mapping[str, Bounded], **results: Mapping[str, Any]) -> None:
         """As `agree`, for every name."""
         for name, near in expected.items():
             self.agree(name, near, **{who: result[name] for who, result in results.items()})

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from twin.judge import BLUNT, Judge
 
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.bounded import Bounded, Precision
 
 FLOAT64 = Precision(np.dtype(np.float64))
 A, B = np.array([[1.0, 2.0, 3.0]]), np.array([[0.1], [0.2], [0.3]])
 
 
-def product() -> Near:
+def product() -> Bounded:
     return FLOAT64.exact(A) @ FLOAT64.exact(B)
 
 

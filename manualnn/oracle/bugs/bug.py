@@ -10,8 +10,8 @@
         mse_slopes=lambda e, o, y, t: y - t,                the lines of `plain` that it replaces
     )
 
-The engine is `Plain` with these lines; e is the engine itself. `variants` are attributes, such as
-the numbers that different authors choose, each of which makes an engine of its own.
+The engine is `Textbook` with these lines; e is the engine itself. `variants` are attributes, such
+as the numbers that different authors choose, each of which makes an engine of its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Bug:
     """"losses", "activations", "backward", "optimizers", "memory" or "precision"."""
     killed_by: str
     """A pattern of the ids of checks that notice it, each on its own."""
-    engines: tuple[Callable[..., Plain], ...]
+    engines: tuple[Callable[..., Textbook], ...]
     """Classes, or anything that makes an engine of an optional dtype."""
     source: str = ""
     """Where it was seen."""
@@ -59,7 +59,7 @@ def plant(
     killed_by: str,
     source: str = "",
     exact: bool = True,
-    base: type[Plain] = Plain,
+    base: type[Textbook] = Textbook,
     variants: Sequence[Mapping[str, Any]] = ({},),
     **lines: Any,
 ) -> None:
@@ -76,7 +76,7 @@ def but(o: Options, **changes: Any) -> Options:
     return Options(**{**vars(o), **changes})
 
 
-def clipped(e: Plain, p: Array, eps: float | None) -> Array:
+def clipped(e: Textbook, p: Array, eps: float | None) -> Array:
     """Return probabilities at least ε away from 0 and 1; None: the case's dtype's own ε."""
     eps = float(np.finfo(e.case.dtype).eps) if eps is None else eps
     return np.clip(p, e.array(eps), e.array(1 - eps))

@@ -20,7 +20,7 @@ import numpy as np
 
 from manualnn.oracle.cases.choices import PROBABILITIES, Choices, Impossible, Size
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, described, kept
+from manualnn.oracle.protocol.features import TABLES, options_of, state_names
 
 __all__ = ["Draft", "Impossible", "Size"]
 
@@ -74,20 +74,20 @@ class Draft(Choices):
         masks = {}
         for i, layer in enumerate(layers):
             if layer["type"] == "Dropout":
-                p = described(layer).p
+                p = options_of(layer).p
                 stays = self.rng.random((n, widths[i])) >= p
                 masks[f"{i}.mask"] = (stays / (1 - p)).astype(self.dtype)
         return masks
 
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:
         """Return what the optimizer may keep after so many steps with gradients of about ¼."""
-        o = described(optimizer)
-        named: dict[str, Any] = {"step": steps, **{name: {} for name in kept(o)}}
+        o = options_of(optimizer)
+        named: dict[str, Any] = {"step": steps, **{name: {} for name in state_names(o)}}
         for key, p in params.items():
             g = self.rng.standard_normal(p.shape) / 4
             g[self.rng.random(p.shape) < 0.05] = 0
             square = g * g + (self.rng.standard_normal(p.shape) / 8) ** 2 * (g != 0)
-            for name in kept(o):
+            for name in state_names(o):
                 named[name][key] = self._kept(name, o, g, square, steps).astype(self.dtype)
         return named
 

@@ -19,7 +19,7 @@ import numpy as np
 from manualnn.oracle.cases.resize import segments, valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, described, kept
+from manualnn.oracle.protocol.features import TABLES, options_of, state_names
 
 
 def admitted(rows: Iterable[tuple[Case, ...]], claims: Capabilities) -> Iterator[tuple[Case, ...]]:
@@ -62,7 +62,7 @@ def _other_layers(case: Case) -> Iterator[Case]:
     others = {"beta": 0.7, "negative_slope": 0.2, "p": 0.2}
     for i, layer in enumerate(case.layers):
         for option, value in others.items():
-            if vars(described(layer)).get(option, value) != value:
+            if vars(options_of(layer)).get(option, value) != value:
                 layers = list(case.layers)
                 layers[i] = {**layer, option: value}
                 yield generic(case.but(layers=tuple(layers)), 16, n=5, widths=apart(case))
@@ -109,7 +109,7 @@ def generic(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Case:
             if spec.get("bias", True):
                 params[f"{i}.bias"] = rng.normal(size=width[i + 1]) / 2
         if f"{i}.mask" in (case.noise or {}):
-            p = described(layer).p
+            p = options_of(layer).p
             noise[f"{i}.mask"] = (rng.random((n, width[i])) >= p) / (1 - p if p < 1 else 1)
         layers.append(spec)
     outputs = width[len(case.layers)]
@@ -169,7 +169,7 @@ def _between_0_and_1(case: Case) -> Case:
 
 
 def _targets(case: Case, rng: np.random.Generator, outputs: int) -> Array:
-    n, loss = len(case.x), described(case.loss)
+    n, loss = len(case.x), options_of(case.loss)
     if loss.type == "CrossEntropyLoss" and case.t.ndim == 2:
         t = rng.random((n, outputs)) + 0.1
         return np.asarray(t / t.sum(axis=1, keepdims=True))
@@ -204,7 +204,7 @@ def _loss_of_width(case: Case, rng: np.random.Generator, n: int, outputs: int) -
 
 def _state(case: Case, rng: np.random.Generator, step: int) -> dict[str, Any]:
     """Return a state such as there may be after so many steps."""
-    names = kept(described(case.optimizer)) if case.optimizer else ()
+    names = state_names(options_of(case.optimizer)) if case.optimizer else ()
     groups: dict[str, Any] = {name: {} for name in names}
     for key, p in case.params.items():
         mean = rng.normal(size=p.shape) / 10

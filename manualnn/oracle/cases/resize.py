@@ -17,7 +17,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.capabilities import undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
-from manualnn.oracle.protocol.features import described, kept
+from manualnn.oracle.protocol.features import options_of, state_names
 from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
@@ -123,7 +123,7 @@ def _targets_fit(case: Case) -> bool:
         return True
     if case.t.ndim == 2:  # distributions
         return bool(np.all(case.t >= 0) and np.all(np.abs(case.t.sum(axis=1) - 1) < 1e-3))
-    counted = case.t[case.t != described(case.loss).ignore_index]
+    counted = case.t[case.t != options_of(case.loss).ignore_index]
     if np.any((counted < 0) | (counted >= case.widths[-1])):
         return False
     return undefined(case) is None
@@ -131,7 +131,11 @@ def _targets_fit(case: Case) -> bool:
 
 def _state_fits(case: Case) -> bool:
     state = {name: group for name, group in (case.state or {}).items() if name != "step"}
-    if case.state and case.optimizer and not state.keys() >= set(kept(described(case.optimizer))):
+    if (
+        case.state
+        and case.optimizer
+        and not state.keys() >= set(state_names(options_of(case.optimizer)))
+    ):
         return False
     for name in ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"):
         if any(np.any(array < 0) for array in state.get(name, {}).values()):

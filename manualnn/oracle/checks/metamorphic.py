@@ -14,7 +14,7 @@ from manualnn.oracle.checks.trial import Declined, Trial, differing, unlike
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import described
+from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.truth.step import update_truth
 
 ALIKE = ("Linear", "Identity", "ReLU", "LeakyReLU")
@@ -88,7 +88,7 @@ def _units_permutation(trial: Trial) -> Finding | None:
 
 def _share(case: Case, part: Case) -> Any:
     """Return the part's share of the case's divisor; Declined where it has none."""
-    loss = described(case.loss)
+    loss = options_of(case.loss)
     if loss.reduction == "sum":
         return 1
     if loss.type != "CrossEntropyLoss" or loss.reduction != "mean" or case.t.ndim == 2:

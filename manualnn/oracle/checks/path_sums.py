@@ -16,7 +16,7 @@ from manualnn.oracle.checks.metamorphic import bare
 from manualnn.oracle.checks.trial import Declined, Trial, differing
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import described
+from manualnn.oracle.protocol.features import options_of
 
 MOST = 3000
 """Paths times samples: more are not worth the time."""
@@ -95,7 +95,7 @@ def _signals(case: Case, n: int) -> list[list[Any]]:
     """Return what goes into every layer, and comes out of the last, one number at a time."""
     signals = [[np.longdouble(x) for x in case.x[n]]]
     for i, spec in enumerate(case.layers):
-        o, a = described(spec), signals[-1]
+        o, a = options_of(spec), signals[-1]
         if o.type != "Linear":
             signals.append([VALUES[o.type](o, z) for z in a])
             continue
@@ -119,7 +119,7 @@ def _along(case: Case, signals: list[list[Any]], start: int, path: tuple[int, ..
     """Return the product of the weights and slopes on a path; 0 if it crosses between units."""
     factor = np.longdouble(1)
     for i, (a, b) in enumerate(pairwise(path), start):
-        o = described(case.layers[i])
+        o = options_of(case.layers[i])
         if o.type == "Linear":
             factor *= case.params[f"{i}.weight"][b, a]
         elif a == b:
@@ -132,7 +132,7 @@ def _along(case: Case, signals: list[list[Any]], start: int, path: tuple[int, ..
 def _slope(case: Case, n: int, y: list[Any], k: int) -> Any:
     """Return ∂L/∂y[n,k] of the squared error."""
     outputs = case.widths[-1]
-    reduction = described(case.loss).reduction
+    reduction = options_of(case.loss).reduction
     divisor = {"mean": case.n * outputs, "batchmean": case.n, "sum": 1}[reduction]
     return 2 * (y[k] - np.longdouble(case.t[n, k])) / divisor
 

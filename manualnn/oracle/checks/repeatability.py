@@ -16,7 +16,7 @@ from manualnn.oracle.checks.trial import Declined, Trial, unlike
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import described
+from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.truth.step import start, update
 
 LENGTH = 30
@@ -170,7 +170,7 @@ def _followed(trial: Trial) -> Finding | None:
     if not {"params", "grads"} <= set(trial.bench.capabilities.returns):
         raise Declined("neither state nor gradients to follow")
     first = trial.case.but(state=None, steps=1)
-    rule, kind = described(first.optimizer or {}), trial.truth(first).kind
+    rule, kind = options_of(first.optimizer or {}), trial.truth(first).kind
     point, here = start(kind, first, rule), first
     for steps in range(1, min(LENGTH, trial.bench.capabilities.max_steps) + 1):
         got = trial.ask(first.but(steps=steps))

@@ -23,7 +23,7 @@ from manualnn.oracle.checks import metamorphic as relations
 from manualnn.oracle.checks import path_sums as paths
 from manualnn.oracle.checks import repeatability as repetition
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
-from manualnn.oracle.engines.client import Bench
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -46,7 +46,7 @@ class Judgement:
     """It starts the engine anew, which takes long for a process."""
 
 
-def rejudge(bench: Bench, check: str, case: Case) -> Finding | None:
+def rejudge(bench: EngineClient, check: str, case: Case) -> Finding | None:
     """Run one check on one case, on a fresh engine; None also where it has nothing to say."""
     bench.fresh()
     try:

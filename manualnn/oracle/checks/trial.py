@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.engines.client import Bench
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.step import Expected, truth
 
 TAME = ("loss.", "layer.")
@@ -95,7 +95,7 @@ class Ledger:
 class Trial:
     """A case, and what was asked because of it."""
 
-    bench: Bench
+    bench: EngineClient
     check: str
     case: Case
     ledger: Ledger = field(default_factory=Ledger)
@@ -172,7 +172,7 @@ class Trial:
         return self.compare(self.base, expected.quantities(), expected)
 
     def compare(
-        self, got: Mapping[str, Any], near: Mapping[str, Near], expected: Expected
+        self, got: Mapping[str, Any], near: Mapping[str, Bounded], expected: Expected
     ) -> tuple[tuple[Entry, ...], tuple[str, ...]]:
         """Return the first wrong entry of every quantity that is wrong, and what is right."""
         names = [name for name in near if name in got]

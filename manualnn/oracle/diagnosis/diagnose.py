@@ -29,8 +29,8 @@ from manualnn.oracle.diagnosis.factors import passes_as_float32, precision, rela
 from manualnn.oracle.diagnosis.histories import after_what
 from manualnn.oracle.diagnosis.hypotheses import surviving
 from manualnn.oracle.diagnosis.location import scope_of
-from manualnn.oracle.diagnosis.observation import Observation, observed
-from manualnn.oracle.engines.client import Bench, EngineError, connect
+from manualnn.oracle.diagnosis.observation import Observation, observe
+from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 
@@ -44,7 +44,7 @@ MOST = 3
 
 
 def diagnose(
-    bench: Bench, finding: Finding, *, seconds: float = 2.0, suspects: Iterable[str] = ()
+    bench: EngineClient, finding: Finding, *, seconds: float = 2.0, suspects: Iterable[str] = ()
 ) -> Diagnosis:
     """Return what can be said of a finding within about that time."""
     try:
@@ -56,7 +56,7 @@ def diagnose(
 
 
 def _diagnosed(
-    bench: Bench, finding: Finding, budget: Budget, suspects: Sequence[Bug]
+    bench: EngineClient, finding: Finding, budget: Budget, suspects: Sequence[Bug]
 ) -> Diagnosis:
     own = None if finding.kind != "wrong" else _own(bench, finding, budget)
     if own is None and finding.kind == "wrong" and is_about_numbers(finding):
@@ -69,7 +69,7 @@ def _diagnosed(
 
 
 def _of_numbers(
-    bench: Bench, own: Observation, budget: Budget, suspects: Sequence[Bug]
+    bench: EngineClient, own: Observation, budget: Budget, suspects: Sequence[Bug]
 ) -> Diagnosis:
     trials = [own, *_trials(bench, own, budget)]
     failing = [trial for trial in trials if trial.fails]
@@ -89,7 +89,7 @@ def _of_numbers(
     return Diagnosis(first, scope, ratio, when, likely, hurried)
 
 
-def _of_behaviour(bench: Bench, finding: Finding, budget: Budget) -> Diagnosis:
+def _of_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
     """Return the diagnosis of an engine that gives no numbers, or does wrong with right ones."""
 
     def asks(case: Case) -> bool | None:
@@ -108,19 +108,19 @@ def _of_behaviour(bench: Bench, finding: Finding, budget: Budget) -> Diagnosis:
     return Diagnosis(first, scope, when=when, likely=likely)
 
 
-def _own(bench: Bench, finding: Finding, budget: Budget) -> Observation | None:
+def _own(bench: EngineClient, finding: Finding, budget: Budget) -> Observation | None:
     """Return the finding once more: the first wrong call, with no more before it than needed.
 
     None where no number is wrong.
     """
     calls = finding.calls or (finding.case,)
-    trial = observed(bench, calls)
+    trial = observe(bench, calls)
     if trial is None:
         return None
     for i, case in enumerate(calls):
         part = Observation(calls[: i + 1], trial.outcomes[: i + 1], trial.truths[: i + 1])
         if part.fails:
-            alone = observed(bench, [case])
+            alone = observe(bench, [case])
             if alone is not None and alone.fails:
                 return alone
             return _shortest(bench, part, budget)
@@ -134,10 +134,10 @@ def is_about_numbers(finding: Finding) -> bool:
     return judgement in {quantity.partition(".")[0] for quantity in numbers}
 
 
-def _steady(bench: Bench, seen: Observation) -> bool:
+def _steady(bench: EngineClient, seen: Observation) -> bool:
     """Whether the same calls have the same answers, a few times more."""
     for _ in range(AGAIN):
-        again = observed(bench, seen.calls)
+        again = observe(bench, seen.calls)
         if again is None or again.got.keys() != seen.got.keys():
             return False
         if not all(same(a, again.got[name]) for name, a in seen.got.items()):
@@ -145,14 +145,14 @@ def _steady(bench: Bench, seen: Observation) -> bool:
     return True
 
 
-def _shortest(bench: Bench, seen: Observation, budget: Budget) -> Observation:
+def _shortest(bench: EngineClient, seen: Observation, budget: Budget) -> Observation:
     """Return the same failure after one call, if that is enough: one of the same dtype first.
 
     Hypotheses run in longdouble, where calls in several dtypes are not kept apart.
     """
     *earlier, case = seen.calls
     for before in sorted(earlier, key=lambda other: other.dtype != case.dtype):
-        pair = observed(bench, [before, case])
+        pair = observe(bench, [before, case])
         if pair is not None and pair.fails:
             return pair
         if budget.over:
@@ -160,18 +160,18 @@ def _shortest(bench: Bench, seen: Observation, budget: Budget) -> Observation:
     return seen
 
 
-def _trials(bench: Bench, own: Observation, budget: Budget) -> Iterator[Observation]:
+def _trials(bench: EngineClient, own: Observation, budget: Budget) -> Iterator[Observation]:
     """Yield what the engine answers to cases near its own."""
     for calls in admitted(near(own.calls), bench.capabilities):
         if budget.over:
             return
-        trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
+        trial = observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
         if trial is not None:
             yield trial
 
 
 def _likely(
-    bench: Bench,
+    bench: EngineClient,
     own: Observation,
     trials: Sequence[Observation],
     budget: Budget,
@@ -191,7 +191,7 @@ def _likely(
     for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
         if len(bugs) < 2 or budget.over:
             break
-        more = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
+        more = observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
         # A trial that none of them explains tells of another mistake.
         if more is not None:
             bugs = surviving(bugs, [more], budget) or bugs
@@ -247,7 +247,7 @@ def _look(finding: Finding) -> tuple[object, ...]:
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _when(bench: Bench, own: Observation, budget: Budget) -> tuple[str, list[Observation]]:
+def _when(bench: EngineClient, own: Observation, budget: Budget) -> tuple[str, list[Observation]]:
     """Return under which condition it fails, and what the engine answered to find that out."""
     seen: list[Observation] = []
     # That float32's wider bounds do not show it is no condition of the mistake.
@@ -259,7 +259,7 @@ def _when(bench: Bench, own: Observation, budget: Budget) -> tuple[str, list[Obs
         refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
         if refused or budget.over:
             return None
-        trial = observed(bench, calls, fresh=bench.in_process or len(calls) > 1)
+        trial = observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
         if trial is None:
             return None
         seen.append(trial)

@@ -18,7 +18,7 @@ from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
 from manualnn.oracle.diagnosis.shrink import same_failure, shrink
-from manualnn.oracle.engines.client import Bench
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 
@@ -27,7 +27,7 @@ from manualnn.oracle.protocol.case import Case
 class Explainer:
     """Explains an engine's findings: see the module."""
 
-    bench: Bench
+    bench: EngineClient
     seconds: float
     """Left for all findings together."""
     known: dict[str, Diagnosis] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Explainer:
         return dict.fromkeys(likely[0].bug for likely in named if len(likely) == 1)
 
 
-def _still(bench: Bench, finding: Finding) -> Callable[[Case], bool]:
+def _still(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
     """Return whether a case shows the same kind of finding, on a fresh engine if that is cheap."""
     restarts = bench.in_process or JUDGEMENTS[finding.check.rpartition(":")[2]].restarts
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from manualnn.oracle.diagnosis.observation import Observation, bounds, values
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import described
+from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.step import truth
 
@@ -160,7 +160,7 @@ def constants(case: Case) -> Iterator[tuple[str, float]]:
 def _options(case: Case) -> dict[str, float]:
     named: dict[str, float] = {}
     for _, spec in case.parts():
-        options = vars(described(spec))
+        options = vars(options_of(spec))
         for option in ("lr", "weight_decay", "delta", "beta", "negative_slope", "eps"):
             if options.get(option):
                 named[option] = options[option]

@@ -26,7 +26,7 @@ from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.observation import Observation, bounds, ordered, values
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.truth.bounded import Near
+from manualnn.oracle.truth.bounded import Bounded
 
 FACTOR = 4
 """For a wrong formula may take a few roundings more than the right one: twice the number, and
@@ -108,7 +108,7 @@ def _answers(factory: Any, dtype: Any, trial: Observation) -> list[dict[str, Arr
     return answers
 
 
-def _agrees(got: Array, h: Array, near: Near, rounded: Array | None = None) -> bool:
+def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -> bool:
     """Return whether the engine got what the hypothesis gives.
 
     `rounded` is the same in the case's dtype, to see how much this hypothesis rounds.
@@ -149,7 +149,7 @@ def _same_where_not_finite(got: Array, h: Array) -> bool:
     return bool(np.all(same[odd]))
 
 
-def _excess(got: Array, near: Near) -> Any:
+def _excess(got: Array, near: Bounded) -> Any:
     """Return the largest error of an array, in units of its bound."""
     with np.errstate(all="ignore"):
         error = np.abs(np.asarray(got, np.longdouble) - values(near)) / bounds(near)

@@ -11,7 +11,7 @@ import numpy as np
 
 from manualnn.oracle.diagnosis.observation import Observation, values
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import described
+from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.truth.step import truth
 
 CURVED = {"Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Softplus"}
@@ -202,7 +202,7 @@ def _layer_of(name: str) -> int:
 
 
 def _kinds(case: Case, start: int, stop: int | None) -> str:
-    return ", ".join(described(layer).type for layer in case.layers[start:stop])
+    return ", ".join(options_of(layer).type for layer in case.layers[start:stop])
 
 
 def _listed(names: list[str]) -> str:

@@ -1,6 +1,6 @@
 """What an engine answers to some calls, beside what is true of each.
 
-    trial = observed(bench, calls)      asked of a fresh engine; None where one has no answer
+    trial = observe(bench, calls)      asked of a fresh engine; None where one has no answer
     trial.wrong                         {quantity: mask of wrong entries}, of the last call
     fails(bench, case)                  whether its answer to one case is wrong
 
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.engines.client import Bench
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.step import Expected, truth
 
 
@@ -41,7 +41,7 @@ class Observation:
         return ordered(self.outcomes[-1].quantities(), self.expected)
 
     @cached_property
-    def expected(self) -> dict[str, Near]:
+    def expected(self) -> dict[str, Bounded]:
         """What is true of the last call."""
         return self.truths[-1].quantities()
 
@@ -61,7 +61,9 @@ class Observation:
         return bool(self.bad)
 
 
-def observed(bench: Bench, calls: Sequence[Case], *, fresh: bool = True) -> Observation | None:
+def observe(
+    bench: EngineClient, calls: Sequence[Case], *, fresh: bool = True
+) -> Observation | None:
     """Return a trial of these calls; None where one of them has no answer."""
     if fresh:
         bench.fresh()
@@ -74,22 +76,22 @@ def observed(bench: Bench, calls: Sequence[Case], *, fresh: bool = True) -> Obse
     return Observation(tuple(calls), tuple(outcomes), tuple(truths))
 
 
-def fails(bench: Bench, case: Case, *, fresh: bool = False) -> bool | None:
+def fails(bench: EngineClient, case: Case, *, fresh: bool = False) -> bool | None:
     """Return whether the engine's answer to a case is wrong; None where there is no answer."""
-    trial = observed(bench, [case], fresh=fresh)
+    trial = observe(bench, [case], fresh=fresh)
     return None if trial is None else trial.fails
 
 
-def ordered(named: dict[str, Any], expected: dict[str, Near]) -> dict[str, Array]:
+def ordered(named: dict[str, Any], expected: dict[str, Bounded]) -> dict[str, Array]:
     """Return arrays in the order of a step; those that there is no truth of are left out."""
     return {name: np.asarray(named[name]) for name in expected if name in named}
 
 
-def values(near: Near) -> Array:
+def values(near: Bounded) -> Array:
     """Return what is true, in the widest plain numbers of this machine."""
     return np.asarray(near.v).astype(np.longdouble)
 
 
-def bounds(near: Near) -> Array:
+def bounds(near: Bounded) -> Array:
     """Return how far from it a result may be; infinite where there is no bound."""
     return np.where(near.bounded, np.asarray(near.allowed).astype(np.longdouble), np.inf)

@@ -26,13 +26,13 @@ import numpy as np
 from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.in_process import InProcess
 from manualnn.oracle.engines.process import Process
-from manualnn.oracle.engines.validation import Malformed, map_result, normalized
+from manualnn.oracle.engines.validation import Malformed, map_result, normalize_result
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
 from manualnn.oracle.protocol.case import Case, Spec
-from manualnn.oracle.protocol.features import described
+from manualnn.oracle.protocol.features import options_of
 
-__all__ = ["Bench", "EngineError", "connect"]
+__all__ = ["EngineClient", "EngineError", "connect"]
 
 ATTRIBUTE = re.compile(r"[\w./-]+:[\w.]+")
 """What "module:attribute" and "path/to/file.py:attribute" look like."""
@@ -59,7 +59,7 @@ class Transport(Protocol):
         """Let go of the engine."""
 
 
-def connect(target: Any, *, time_limit: float = 10.0) -> "Bench":
+def connect(target: Any, *, time_limit: float = 10.0) -> "EngineClient":
     """Return the bench of an engine; EngineError, with a next step, if there is none.
 
     A call that takes longer than `time_limit` seconds is a hang.
@@ -70,13 +70,13 @@ def connect(target: Any, *, time_limit: float = 10.0) -> "Bench":
     else:
         transport = InProcess(target, time_limit)
     try:
-        return Bench(transport, _read(transport), time_limit)
+        return EngineClient(transport, _read(transport), time_limit)
     except BaseException:
         transport.close()
         raise
 
 
-class Bench:
+class EngineClient:
     """An engine that can be asked; a context manager, which closes it."""
 
     def __init__(self, transport: Transport, capabilities: Capabilities, time_limit: float) -> None:
@@ -112,9 +112,9 @@ class Bench:
         """
         self._transport.fresh()
 
-    def another(self) -> "Bench":
+    def another(self) -> "EngineClient":
         """Return the bench of a second engine, made in the same way as this one."""
-        return Bench(self._transport.another(), self.capabilities, self.time_limit)
+        return EngineClient(self._transport.another(), self.capabilities, self.time_limit)
 
     def close(self) -> None:
         """Let go of the engine; a process is ended."""
@@ -142,7 +142,7 @@ class Bench:
         if outcome.result is None:
             return outcome
         try:
-            result = normalized(outcome.result, seen, self.capabilities)
+            result = normalize_result(outcome.result, seen, self.capabilities)
         except Malformed as error:
             return Outcome(fault="malformed", message=str(error))
         if self.capabilities.weight_layout == "in,out":
@@ -172,4 +172,4 @@ def _own(case: Case) -> Case:
 
 
 def _whole(spec: Spec) -> Spec:
-    return copy.deepcopy(vars(described(spec)))
+    return copy.deepcopy(vars(options_of(spec)))

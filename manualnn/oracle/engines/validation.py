@@ -1,7 +1,7 @@
 """What an engine answered, made plain or refused in a sentence.
 
-    normalized(raw, case, claims)      arrays of the case's dtype under the right names; Malformed
-    map_result(result, change)         change(name, array) of every array; names as in findings
+    normalize_result(raw, case, claims)    arrays of the case's dtype; raises Malformed
+    map_result(result, change)             change(name, array) of every array; names as in findings
 
 A result has to hold what its engine claims to return, and of that every array, in its shape, and
 none besides. What it holds beyond its claims is not looked at, but a name that nothing has is
@@ -15,14 +15,14 @@ import numpy as np
 
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import described, kept
+from manualnn.oracle.protocol.features import options_of, state_names
 
 
 class Malformed(ValueError):  # noqa: N818 - the fault's name
     """A result has a wrong shape, kind of number or name, or lacks something."""
 
 
-def normalized(raw: Any, case: Case, claims: Capabilities) -> dict[str, Any]:
+def normalize_result(raw: Any, case: Case, claims: Capabilities) -> dict[str, Any]:
     """Return a result as plain arrays; Malformed where it is none.
 
     Arrays that fit already are the engine's own, not copies.
@@ -83,7 +83,7 @@ def _grouped(name: str, value: Any, case: Case) -> dict[str, Array]:
 def _state(value: Any, case: Case) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise Malformed(f"state is {_shown(value)}; it has to be a mapping.")
-    names = kept(described(case.optimizer or {}))
+    names = state_names(options_of(case.optimizer or {}))
     if not case.params:  # then there is nothing to keep, under whichever names
         value = {**{n: {} for n in names}, **value}
     _same_names("state", [name for name in value if name != "step"], names)

@@ -2,7 +2,7 @@
 
 The oracle's own table, for it shares nothing with the engine; a test holds the two side by side.
 
-    described({"type": "Softplus", "beta": 3})     Options(type="Softplus", beta=3, threshold=20.0)
+    options_of({"type": "Softplus", "beta": 3})     Options(type="Softplus", beta=3, threshold=20.0)
 """
 
 from collections.abc import Mapping
@@ -88,7 +88,7 @@ class Options(SimpleNamespace):
     type: str
 
 
-def described(spec: Mapping[str, Any]) -> Options:
+def options_of(spec: Mapping[str, Any]) -> Options:
     """Return the options of a description, defaults filled in; ValueError where it is none."""
     name = spec.get("type")
     defaults = next((table[name] for table in TABLES.values() if name in table), None)
@@ -107,7 +107,7 @@ def described(spec: Mapping[str, Any]) -> Options:
     return Options(**options)
 
 
-def kept(optimizer: Options) -> tuple[str, ...]:
+def state_names(optimizer: Options) -> tuple[str, ...]:
     """Return the names of the state that an optimizer with these options keeps."""
     absent = {
         "momentum_buffer": not getattr(optimizer, "momentum", 0),

@@ -1,7 +1,7 @@
 """An engine as one writes it from the equations: every line of mathematics a small method.
 
-    Plain()                        an engine behind the protocol, in each case's own dtype
-    Plain(dtype=np.longdouble)     the same in extended precision, whatever the case's dtype
+    Textbook()                        an engine behind the protocol, in each case's own dtype
+    Textbook(dtype=np.longdouble)     the same in extended precision, whatever the case's dtype
 
 It claims everything that the oracle can judge. Its reason is its subclasses: a mistake (`bugs`) is
 one method overridden, and so is an unusual but right way of computing (`controls`). The passes are
@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, Options, described, kept
+from manualnn.oracle.protocol.features import TABLES, Options, options_of, state_names
 from manualnn.oracle.textbook.arithmetic import METHODS, Activations, Losses, Rules
 
 
-class Plain(Activations, Losses, Rules):
+class Textbook(Activations, Losses, Rules):
     """A plain engine; see the module."""
 
     case: Case
@@ -85,11 +85,11 @@ class Plain(Activations, Losses, Rules):
     def load(self, case: Case) -> None:
         """Take copies of what a case holds."""
         self.case, self.kind = case, self.dtype or np.dtype(case.dtype)
-        self.layers = [described(spec) for spec in case.layers]
+        self.layers = [options_of(spec) for spec in case.layers]
         for i, layer in enumerate(self.layers):
             layer.i = i
-        self.loss = described(case.loss)
-        self.rule = described(case.optimizer) if case.optimizer else None
+        self.loss = options_of(case.loss)
+        self.rule = options_of(case.optimizer) if case.optimizer else None
         self.x = np.array(case.x, self.kind)
         classes = self.loss.type == "CrossEntropyLoss" and np.ndim(case.t) == 1
         self.t = np.array(case.t, None if classes else self.kind)
@@ -102,7 +102,7 @@ class Plain(Activations, Losses, Rules):
             if name != "step"
         }
         if self.rule is not None and not case.state:
-            for name in kept(self.rule):
+            for name in state_names(self.rule):
                 self.state[name] = {k: self.first(self.rule, a) for k, a in self.params.items()}
 
     def forward(self, x: Array) -> list[Array]:

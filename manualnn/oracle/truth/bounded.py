@@ -1,8 +1,8 @@
 """Running error bounds: numbers that know how far from them a computed result may be.
 
-A `Near` is (v, e): v the true value, as exactly as this machine can say, and e ≥ |computed − v| for
-every program that computes v in the usual order or any other order of summation, in a dtype with
-unit roundoff u and smallest subnormal number η. Elementwise, with |·| elementwise, and γₙ =
+A `Bounded` is (v, e): v the true value, as exactly as this machine can say, and e ≥ |computed − v|
+for every program that computes v in the usual order or any other order of summation, in a dtype
+with unit roundoff u and smallest subnormal number η. Elementwise, and with γₙ =
 nu/(1−nu) (Higham, Accuracy and Stability of Numerical Algorithms, 2002, sections 2.2, 3.1 and 3.5):
 
     one operation           fl(a ∘ b) = (a ∘ b)(1 + δ) + η′,      |δ| ≤ u, |η′| ≤ η
@@ -143,30 +143,30 @@ class Precision:
         inside = self.sums.rounding(terms + 2, size, v)
         return inside + self.rounding(1, self.size(v) + inside, v)
 
-    def exact(self, value: Any) -> "Near":
+    def exact(self, value: Any) -> "Bounded":
         """Return numbers that every program holds exactly: inputs."""
         v = self.wide.array(value)
         if self.least:
             size = self.size(v)
-            return Near(v, np.where(size < self.least, size, 0.0), self)
-        return Near(v, np.zeros(v.shape), self, known=True)
+            return Bounded(v, np.where(size < self.least, size, 0.0), self)
+        return Bounded(v, np.zeros(v.shape), self, known=True)
 
-    def returned(self, value: Any) -> "Near":
+    def returned(self, value: Any) -> "Bounded":
         """Return the numbers that an engine goes on with, of which it has returned these.
 
         One that computes in more digits than it returns has rounded them to return them.
         """
         return self.exact(value).rounded()
 
-    def number(self, value: Any) -> "Near":
+    def number(self, value: Any) -> "Bounded":
         """Return an option, which a program rounds to its dtype; exact where it fits."""
         return _number(self, value) if isinstance(value, float | int) else self._option(value)
 
-    def _option(self, value: Any) -> "Near":
+    def _option(self, value: Any) -> "Bounded":
         plain = np.asarray(value, np.float64)
         e = np.abs(plain - plain.astype(self.dtype).astype(np.float64))
         e = np.where(np.abs(plain) < self.least, np.abs(plain), e)
-        return Near(self.wide.array(plain), e, self, known=not e.any())
+        return Bounded(self.wide.array(plain), e, self, known=not e.any())
 
     def size(self, v: Any) -> Array:
         """Return |v| in the numbers that e is kept in."""
@@ -174,11 +174,11 @@ class Precision:
 
 
 @lru_cache(maxsize=1024)
-def _number(kind: Precision, value: float) -> "Near":
+def _number(kind: Precision, value: float) -> "Bounded":
     return kind._option(value)  # noqa: SLF001 - the cache is its own
 
 
-class Near:
+class Bounded:
     """v, and how far from it a computed value may be; arrays of one shape."""
 
     __slots__ = ("_size", "e", "kind", "known", "v")
@@ -224,65 +224,67 @@ class Near:
         """Return where a result is wrong: farther away than allowed, or NaN, where bounded."""
         return np.asarray(self.bounded & ~(self.error(result) <= self.allowed))
 
-    def __neg__(self) -> "Near":
-        return Near(-self.v, self.e, self.kind, known=self.known)
+    def __neg__(self) -> "Bounded":
+        return Bounded(-self.v, self.e, self.kind, known=self.known)
 
-    def __abs__(self) -> "Near":
-        return Near(np.abs(self.v), self.e, self.kind, known=self.known)
+    def __abs__(self) -> "Bounded":
+        return Bounded(np.abs(self.v), self.e, self.kind, known=self.known)
 
-    def __add__(self, other: Any) -> "Near":
+    def __add__(self, other: Any) -> "Bounded":
         return self.plus(self._near(other)).rounded()
 
-    def __sub__(self, other: Any) -> "Near":
+    def __sub__(self, other: Any) -> "Bounded":
         return self.plus(-self._near(other)).rounded()
 
-    def __rsub__(self, other: Any) -> "Near":
+    def __rsub__(self, other: Any) -> "Bounded":
         return (-self).plus(self._near(other)).rounded()
 
-    def __mul__(self, other: Any) -> "Near":
+    def __mul__(self, other: Any) -> "Bounded":
         return self.times(self._near(other)).product_rounded()
 
     __radd__ = __add__
     __rmul__ = __mul__
 
-    def __truediv__(self, other: Any) -> "Near":
+    def __truediv__(self, other: Any) -> "Bounded":
         other = self._near(other)
         quotient = self.kind.wide.divide(self.v, other.v)
         room = other.size - other.e
         e = self.e + self.kind.size(quotient) * other.e
         # Where the divisor may be 0 or of the other sign, there is no bound.
         e = np.where(room > 0, self.kind.rough.divide(e, room), np.inf)
-        return Near(quotient, e, self.kind).product_rounded()
+        return Bounded(quotient, e, self.kind).product_rounded()
 
-    def __matmul__(self, other: "Near") -> "Near":
+    def __matmul__(self, other: "Bounded") -> "Bounded":
         v, size = np.dot(self.v, other.v), np.dot(self.size, other.most)
         brought = 0.0 if other.known else np.dot(self.size, other.e)
         if not self.known:
             own = np.dot(self.e, other.most)
             brought, size = brought + own, size + own
-        return Near(v, brought + self.kind.summing(self.v.shape[1], size, v), self.kind)
+        return Bounded(v, brought + self.kind.summing(self.v.shape[1], size, v), self.kind)
 
     @property
-    def T(self) -> "Near":  # noqa: N802 - as NumPy has it
+    def T(self) -> "Bounded":  # noqa: N802 - as NumPy has it
         """The transpose."""
-        return Near(self.v.T, self.e.T, self.kind, known=self.known)
+        return Bounded(self.v.T, self.e.T, self.kind, known=self.known)
 
-    def __getitem__(self, index: Any) -> "Near":
-        return Near(self.v[index], self.e[index], self.kind, known=self.known)
+    def __getitem__(self, index: Any) -> "Bounded":
+        return Bounded(self.v[index], self.e[index], self.kind, known=self.known)
 
-    def plus(self, other: "Near") -> "Near":
+    def plus(self, other: "Bounded") -> "Bounded":
         """Return the sum, before it is rounded."""
-        return Near(self.v + other.v, self.e + other.e, self.kind, known=self.known and other.known)
+        return Bounded(
+            self.v + other.v, self.e + other.e, self.kind, known=self.known and other.known
+        )
 
-    def times(self, other: "Near") -> "Near":
+    def times(self, other: "Bounded") -> "Bounded":
         """Return the product, before it is rounded."""
         v = self.v * other.v
         if other.known:
-            return Near(v, self.e * other.size, self.kind, known=self.known)
+            return Bounded(v, self.e * other.size, self.kind, known=self.known)
         e = self.size * other.e
-        return Near(v, e if self.known else e + self.e * other.most, self.kind)
+        return Bounded(v, e if self.known else e + self.e * other.most, self.kind)
 
-    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "Near":
+    def sum(self, axis: int | None = None, *, keepdims: bool = False) -> "Bounded":
         """Return the sum along an axis, or of all."""
         v, size, e = (
             np.asarray(a.sum(axis=axis, keepdims=keepdims)) for a in (self.v, self.size, self.e)
@@ -291,31 +293,33 @@ class Near:
         if terms > 1 or self.kind.sums:  # an accumulator of its own rounds a single term too
             e = e + self.kind.summing(terms - 1, size + e, v)
         known = self.known and terms < 2 and not self.kind.sums
-        return Near(v, e, self.kind, known=known)
+        return Bounded(v, e, self.kind, known=known)
 
-    def rounded(self, operations: float = 1, size: Any = None) -> "Near":
+    def rounded(self, operations: float = 1, size: Any = None) -> "Bounded":
         """Return it after that many roundings of numbers as large as size (itself, if None)."""
         size = self.most if size is None else size
-        near = Near(self.v, self.e + self.kind.rounding(operations, size), self.kind)
+        near = Bounded(self.v, self.e + self.kind.rounding(operations, size), self.kind)
         near._size = self._size
         return near
 
-    def product_rounded(self, operations: float = 1) -> "Near":
+    def product_rounded(self, operations: float = 1) -> "Bounded":
         """Return it after that many roundings of itself, which was made by multiplying."""
-        near = Near(self.v, self.e + self.kind.rounding(operations, self.most, self.v), self.kind)
+        near = Bounded(
+            self.v, self.e + self.kind.rounding(operations, self.most, self.v), self.kind
+        )
         near._size = self._size
         return near
 
-    def plus_error(self, error: Any) -> "Near":
+    def plus_error(self, error: Any) -> "Bounded":
         """Return it with a larger bound."""
-        return Near(self.v, self.e + error, self.kind)
+        return Bounded(self.v, self.e + error, self.kind)
 
-    def within(self, furthest: Any) -> "Near":
+    def within(self, furthest: Any) -> "Bounded":
         """Return it for programs whose finite results are no farther off than that."""
         # Where e is infinite, operands may have overflowed, and a result may be NaN.
-        return Near(
+        return Bounded(
             self.v, np.where(self.e < np.inf, np.minimum(self.e, furthest), np.inf), self.kind
         )
 
-    def _near(self, other: Any) -> "Near":
-        return other if isinstance(other, Near) else self.kind.number(other)
+    def _near(self, other: Any) -> "Bounded":
+        return other if isinstance(other, Bounded) else self.kind.number(other)

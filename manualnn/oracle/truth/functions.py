@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.truth.bounded import Array, Near
+from manualnn.oracle.truth.bounded import Array, Bounded
 
 
-def sigmoid(z: Near) -> Near:
+def sigmoid(z: Bounded) -> Bounded:
     """Return σ(z), by exp or by tanh."""
     kind, wide, rough = z.kind, z.kind.wide, z.kind.rough
     v = wide.divide(1, 1 + wide.exp(-z.v))
@@ -35,19 +35,19 @@ def sigmoid(z: Near) -> Near:
     a = kind.size(v)
     by_tanh = (kind.ulps + 2) * kind.u / 2
     e = z.e * (q / (1 + q) ** 2) + kind.gamma(kind.ulps + 2) * a + (by_tanh + 2 * kind.tiny)
-    return Near(v, e, kind)
+    return Bounded(v, e, kind)
 
 
-def tanh(z: Near) -> Near:
+def tanh(z: Bounded) -> Bounded:
     """Return tanh(z)."""
     kind = z.kind
     v = kind.wide.tanh(z.v)
     q = kind.rough.exp(-2 * _nearest_to_0(z))
     e = z.e * (4 * q / (1 + q) ** 2) + kind.gamma(kind.ulps) * kind.size(v) + 2 * kind.tiny
-    return Near(v, np.where(z.most == 0, 0.0, e), kind)
+    return Bounded(v, np.where(z.most == 0, 0.0, e), kind)
 
 
-def softplus(z: Near) -> Near:
+def softplus(z: Bounded) -> Bounded:
     """Return log(1 + exp(z)) = max(z, 0) + log1p(exp(−|z|)).
 
     It is at least σ(z), so the error of exp, ulps u σ(z), is relative to the result as well.
@@ -56,10 +56,10 @@ def softplus(z: Near) -> Near:
     v = np.maximum(z.v, 0) + wide.log1p(wide.exp(-np.abs(z.v)))
     steepest = rough.divide(1, 1 + rough.exp(-(z.v.astype(rough.dtype) + z.e)))
     relative = kind.gamma(2 * kind.ulps + 1)
-    return Near(v, z.e * steepest + relative * kind.size(v) + 2 * kind.tiny, kind)
+    return Bounded(v, z.e * steepest + relative * kind.size(v) + 2 * kind.tiny, kind)
 
 
-def log_softmax(z: Near) -> Near:
+def log_softmax(z: Bounded) -> Bounded:
     """Return a = (z − m) − log Σ exp(z − m), m the row's largest.
 
     m cancels, whichever entry a program takes for it: what matters is the rounding of z − m, and
@@ -81,19 +81,19 @@ def log_softmax(z: Near) -> Near:
     summed = kind.size(kind.summing(z.v.shape[1] - 1, np.ones(1), np.ones(1)))
     e = e + 2 * (summed + kind.u * kind.ulps)
     e = e + kind.u * (kind.ulps * logarithm + 2 * (kind.size(highest) + logarithm))
-    return Near(v, e, kind).rounded(kind.ulps + 1)
+    return Bounded(v, e, kind).rounded(kind.ulps + 1)
 
 
-def exp_of_log(a: Near) -> Near:
+def exp_of_log(a: Bounded) -> Bounded:
     """Return exp(a) for a ≤ 0: no program comes out above 1 by more than rounding."""
     kind = a.kind
     v = kind.wide.exp(np.minimum(a.v, 0))
     steepest = kind.rough.exp(np.minimum(a.v.astype(kind.rough.dtype) + a.e, 0))
     e = a.e * steepest + kind.gamma(kind.ulps + 1) * kind.size(v) + 2 * kind.tiny
-    return Near(v, e, kind).within(1 + kind.u)
+    return Bounded(v, e, kind).within(1 + kind.u)
 
 
-def root(v: Near) -> Near:
+def root(v: Bounded) -> Bounded:
     """Return √v."""
     kind, rough = v.kind, v.kind.rough
     square = np.maximum(v.v, 0)
@@ -103,10 +103,10 @@ def root(v: Near) -> Near:
     high = rough.divide(v.e, size + rough.sqrt(v.most))
     # Below 0 the root ends: √v is all that can be lost.
     e = np.where(v.e == 0, 0.0, np.maximum(np.minimum(low, size), high))
-    return Near(middle, e, kind).rounded()
+    return Bounded(middle, e, kind).rounded()
 
 
-def choose(z: Near, below: float, at: float, above: float) -> Near:
+def choose(z: Bounded, below: float, at: float, above: float) -> Bounded:
     """Return a function of z that jumps at 0, rounded as an option is, and count what is undecided.
 
     Where rounding may decide to which side of 0 a number falls, nothing but the height of the jump
@@ -124,21 +124,21 @@ def choose(z: Near, below: float, at: float, above: float) -> Near:
     kind.jumps.append((undecided, torn.size))
     v, e = chosen(options.v), chosen(options.e)
     if not undecided:
-        return Near(v, e, kind, known=options.known)
+        return Bounded(v, e, kind, known=options.known)
     height = chosen(np.abs(values[:, None] - values).max(axis=1))
-    return Near(v, e + np.where(torn, np.where(z.e < np.inf, height, np.inf), 0.0), kind)
+    return Bounded(v, e + np.where(torn, np.where(z.e < np.inf, height, np.inf), 0.0), kind)
 
 
-def clipped(z: Near, most: Any) -> Near:
+def clipped(z: Bounded, most: Any) -> Bounded:
     """Return z within ±most; an error that cannot reach the inside is none."""
     e = np.where(z.size - z.e > most, 0.0, z.e)
-    return Near(np.clip(z.v, -most, most), e, z.kind).rounded()
+    return Bounded(np.clip(z.v, -most, most), e, z.kind).rounded()
 
 
-def larger(a: Near, b: Near) -> Near:
+def larger(a: Bounded, b: Bounded) -> Bounded:
     """Return the larger of the two, entry by entry."""
-    return Near(np.maximum(a.v, b.v), np.maximum(a.e, b.e), a.kind)
+    return Bounded(np.maximum(a.v, b.v), np.maximum(a.e, b.e), a.kind)
 
 
-def _nearest_to_0(z: Near) -> Array:
+def _nearest_to_0(z: Bounded) -> Array:
     return np.maximum(z.size - z.e, 0.0)

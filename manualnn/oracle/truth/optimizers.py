@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.functions import larger, root
 
-State = dict[str, Near]
+State = dict[str, Bounded]
 
 
-def _complement(kind: Precision, beta: float) -> Near:
+def _complement(kind: Precision, beta: float) -> Bounded:
     """Return 1 − β, which loses what β loses by being rounded."""
     return kind.number(1) - kind.number(beta)
 
 
-def _correction(kind: Precision, beta: float, t: int) -> Near:
+def _correction(kind: Precision, beta: float, t: int) -> Bounded:
     """Return 1 − βᵗ, which loses what βᵗ and 1 have in common.
 
     βᵗ is β, a power (wrong by a unit in the last place, 2u) or the product of t − 1 roundings.
@@ -36,10 +36,10 @@ def _correction(kind: Precision, beta: float, t: int) -> Near:
     power = kind.wide.array(kind.wide.number(beta) ** t)
     share = t * float(base.e) / beta if beta else 0.0
     lost = kind.size(power) * (share + (kind.gamma(max(t - 1, 2)) if t > 1 else 0.0))
-    return kind.number(1) - Near(power, lost, kind)
+    return kind.number(1) - Bounded(power, lost, kind)
 
 
-def _blend(old: Near, new: Near, share: Near) -> Near:
+def _blend(old: Bounded, new: Bounded, share: Bounded) -> Bounded:
     """Return (1 − share) old + share new, or old + share (new − old), after 4 roundings.
 
     The latter is written from the end that is nearer: a share above ½ may start from new.
@@ -48,10 +48,10 @@ def _blend(old: Near, new: Near, share: Near) -> Near:
     v = old.v + share.v * (new.v - old.v)
     lost = kind.size(1 - share.v) * old.e + share.size * new.e + share.e * (old.most + new.most)
     size = old.most + (new.most if share.v > 0.5 else share.size * new.most)
-    return Near(v, lost + kind.rounding(4, size, v), kind)
+    return Bounded(v, lost + kind.rounding(4, size, v), kind)
 
 
-def _step(lr: Near, g: Near, over: Near, eps: float) -> Near:
+def _step(lr: Bounded, g: Bounded, over: Bounded, eps: float) -> Bounded:
     """Return lr g / (root + ε), in whichever order; nobody divides by less than ε.
 
     A program that begins with lr g may lose η by underflow, before it divides.
@@ -62,15 +62,17 @@ def _step(lr: Near, g: Near, over: Near, eps: float) -> Near:
     quotient = kind.wide.divide(g.v, denominator.v)
     e = kind.rough.divide(g.e + kind.size(quotient) * denominator.e, room)
     lost = kind.rough.divide(np.where(g.most == 0, 0.0, 4 * kind.eta), room)
-    return Near(quotient, e, kind).product_rounded(3).times(lr).product_rounded().plus_error(lost)
+    return (
+        Bounded(quotient, e, kind).product_rounded(3).times(lr).product_rounded().plus_error(lost)
+    )
 
 
-def _gradient(o: Any, p: Near, g: Near) -> Near:
+def _gradient(o: Any, p: Bounded, g: Bounded) -> Bounded:
     g = -g if o.maximize else g
     return g + p * o.weight_decay if o.weight_decay else g
 
 
-def _sgd(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
+def _sgd(o: Any, p: Bounded, g: Bounded, state: State, t: int) -> tuple[Bounded, State]:
     g = _gradient(o, p, g)
     if not o.momentum:
         return (p - g * o.lr).plus_error(_shrunk(o, p, g)), {}
@@ -80,7 +82,7 @@ def _sgd(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
     return p - direction * o.lr, {"momentum_buffer": b}
 
 
-def _shrunk(o: Any, p: Near, g: Near) -> Any:
+def _shrunk(o: Any, p: Bounded, g: Bounded) -> Any:
     """Return the error of (1 − lr λ) p − lr g, as textbooks have it, in place of p − lr (g + λ p).
 
     Both options are rounded, and so are their product, 1 − lr λ, and its product with p.
@@ -93,7 +95,7 @@ def _shrunk(o: Any, p: Near, g: Near) -> Any:
     return p.kind.rounding(3, size)
 
 
-def _rmsprop(o: Any, p: Near, g: Near, state: State, _: int) -> tuple[Near, State]:
+def _rmsprop(o: Any, p: Bounded, g: Bounded, state: State, _: int) -> tuple[Bounded, State]:
     g = _gradient(o, p, g)
     share = _complement(g.kind, o.alpha)
     v = _blend(state["square_avg"], g * g, share)
@@ -111,17 +113,17 @@ def _rmsprop(o: Any, p: Near, g: Near, state: State, _: int) -> tuple[Near, Stat
     return p - b * lr, {**after, "momentum_buffer": b}
 
 
-def _adagrad(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
+def _adagrad(o: Any, p: Bounded, g: Bounded, state: State, t: int) -> tuple[Bounded, State]:
     g = _gradient(o, p, g)
     s = state["sum"] + g * g
     number = g.kind.wide.number
     rate = number(o.lr) / (1 + (t - 1) * number(o.lr_decay))
     # Both options are rounded, and so is what is done with them.
-    lr = Near(rate, np.asarray(0.0), g.kind).rounded(5 if o.lr_decay else 1)
+    lr = Bounded(rate, np.asarray(0.0), g.kind).rounded(5 if o.lr_decay else 1)
     return p - _step(lr, g, root(s), o.eps), {"sum": s}
 
 
-def _adam_step(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
+def _adam_step(o: Any, p: Bounded, g: Bounded, state: State, t: int) -> tuple[Bounded, State]:
     kind, (beta1, beta2) = g.kind, o.betas
     m = _blend(state["exp_avg"], g, _complement(kind, beta1))
     v = _blend(state["exp_avg_sq"], g * g, _complement(kind, beta2))
@@ -134,22 +136,22 @@ def _adam_step(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, St
     return p - _step(lr, m, over, o.eps), after
 
 
-def _adam(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
+def _adam(o: Any, p: Bounded, g: Bounded, state: State, t: int) -> tuple[Bounded, State]:
     return _adam_step(o, p, _gradient(o, p, g), state, t)
 
 
-def _adamw(o: Any, p: Near, g: Near, state: State, t: int) -> tuple[Near, State]:
+def _adamw(o: Any, p: Bounded, g: Bounded, state: State, t: int) -> tuple[Bounded, State]:
     kind = p.kind
     decay = kind.wide.array(kind.wide.number(o.lr) * kind.wide.number(o.weight_decay))
     kept = kind.size(1 - decay)
     # A program may multiply by 1 − lr λ, or subtract lr λ θ, or λ θ before it multiplies by lr.
     size = p.most * (kept + 2 * kind.size(decay))
     v = p.v * (1 - decay)
-    p = Near(v, p.e * kept + kind.rounding(4, size, v), kind)
+    p = Bounded(v, p.e * kept + kind.rounding(4, size, v), kind)
     return _adam_step(o, p, -g if o.maximize else g, state, t)
 
 
-RULES: dict[str, Callable[[Any, Near, Near, State, int], tuple[Near, State]]] = {
+RULES: dict[str, Callable[[Any, Bounded, Bounded, State, int], tuple[Bounded, State]]] = {
     "SGD": _sgd,
     "RMSprop": _rmsprop,
     "Adagrad": _adagrad,

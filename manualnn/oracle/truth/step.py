@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import Options, described, kept
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.protocol.features import Options, options_of, state_names
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.layers import LAYERS, LOSSES
 from manualnn.oracle.truth.optimizers import RULES
 
@@ -26,13 +26,13 @@ from manualnn.oracle.truth.optimizers import RULES
 class Point(NamedTuple):
     """Parameters and optimizer state, between two steps."""
 
-    params: dict[str, Near]
-    state: dict[str, dict[str, Near]]
+    params: dict[str, Bounded]
+    state: dict[str, dict[str, Bounded]]
     steps: int
 
-    def quantities(self) -> dict[str, Near]:
+    def quantities(self) -> dict[str, Bounded]:
         """Return every array under its full name, "state.exp_avg.0.weight", …, "params.0.bias"."""
-        named: dict[str, Near] = {}
+        named: dict[str, Bounded] = {}
         for name, arrays in self.state.items():
             named |= {f"state.{name}.{key}": near for key, near in arrays.items()}
         return named | {f"params.{key}": near for key, near in self.params.items()}
@@ -42,18 +42,18 @@ class Point(NamedTuple):
 class Expected:
     """What the last step of a case computes, and the point that it leads to."""
 
-    loss: Near
-    outputs: Near
-    grads: dict[str, Near]
-    input_grad: Near
-    params: dict[str, Near]
-    state: dict[str, dict[str, Near]]
+    loss: Bounded
+    outputs: Bounded
+    grads: dict[str, Bounded]
+    input_grad: Bounded
+    params: dict[str, Bounded]
+    state: dict[str, dict[str, Bounded]]
     steps: int
     kind: Precision
     undecided: tuple[int, int] = (0, 0)
     """At how many entries rounding decides the side of a jump, as in ReLU's slope; of how many."""
 
-    def quantities(self) -> dict[str, Near]:
+    def quantities(self) -> dict[str, Bounded]:
         """Return every array under its full name, in the order in which a step computes them.
 
         "outputs", "loss", "grads.2.weight", …, "grads.0.bias", "input_grad",
@@ -69,7 +69,7 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
     """Return what the last of the case's steps computes, from its parameters and state on."""
     kind = precision or _precision(case.dtype)
     kind.jumps.clear()
-    optimizer = described(case.optimizer) if case.optimizer else None
+    optimizer = options_of(case.optimizer) if case.optimizer else None
     with np.errstate(all="ignore"):
         point = start(kind, case, optimizer)
         for _ in range(case.steps):
@@ -81,8 +81,8 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
 
 
 def update_truth(
-    case: Case, grads: Mapping[str, Array | Near], precision: Precision | None = None
-) -> dict[str, Near]:
+    case: Case, grads: Mapping[str, Array | Bounded], precision: Precision | None = None
+) -> dict[str, Bounded]:
     """Return the parameters and the state after one update by these gradients, by full names.
 
     A gradient that is an array is exact.
@@ -90,11 +90,12 @@ def update_truth(
     if case.optimizer is None:
         raise ValueError(f"case {case.id} has no optimizer, so it has no update; give it one.")
     kind = precision or _precision(case.dtype)
-    optimizer = described(case.optimizer)
+    optimizer = options_of(case.optimizer)
     with np.errstate(all="ignore"):
         point = start(kind, case, optimizer)
         known = {
-            key: g if isinstance(g := grads[key], Near) else kind.exact(g) for key in point.params
+            key: g if isinstance(g := grads[key], Bounded) else kind.exact(g)
+            for key in point.params
         }
         return update(optimizer, point, known).quantities()
 
@@ -112,17 +113,17 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
     first = kind.number(float(getattr(optimizer, "initial_accumulator_value", 0)))
     state = {
         name: {key: _filled(near.v.shape, first) for key, near in params.items()}
-        for name in (kept(optimizer) if optimizer else ())
+        for name in (state_names(optimizer) if optimizer else ())
     }
     return Point(params, state, 0)
 
 
 def derivatives(
-    kind: Precision, case: Case, params: Mapping[str, Near]
-) -> tuple[Near, Near, dict[str, Near], Near]:
+    kind: Precision, case: Case, params: Mapping[str, Bounded]
+) -> tuple[Bounded, Bounded, dict[str, Bounded], Bounded]:
     """Return the loss, the outputs, every gradient from the last layer to the first, and dx."""
-    layers = [described(spec) for spec in case.layers]
-    own: list[dict[str, Near]] = [{} for _ in layers]
+    layers = [options_of(spec) for spec in case.layers]
+    own: list[dict[str, Bounded]] = [{} for _ in layers]
     noise = {key: kind.exact(array) for key, array in (case.noise or {}).items()}
     for key, near in {**params, **noise}.items():
         place, _, name = key.partition(".")
@@ -131,9 +132,9 @@ def derivatives(
     for layer, arrays in zip(layers, own, strict=True):
         forward, _ = LAYERS[layer.type]
         ys.append(forward(layer, arrays, ys[-1]))
-    loss = described(case.loss)
+    loss = options_of(case.loss)
     value, dy = LOSSES[loss.type](loss, ys[-1], np.asarray(case.t))
-    grads: dict[str, Near] = {}
+    grads: dict[str, Bounded] = {}
     for i in reversed(range(len(layers))):
         _, backward = LAYERS[layers[i].type]
         dy, own_grads = backward(layers[i], own[i], ys[i], ys[i + 1], dy)
@@ -141,7 +142,7 @@ def derivatives(
     return value, ys[-1], grads, dy
 
 
-def update(rule: Options, point: Point, grads: Mapping[str, Near]) -> Point:
+def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     """Return the point that the rule goes on to."""
     if not point.params:
         return point._replace(steps=point.steps + 1)
@@ -157,22 +158,22 @@ def _precision(dtype: str) -> Precision:
     return Precision(dtype)
 
 
-def _filled(shape: tuple[int, ...], number: Near) -> Near:
+def _filled(shape: tuple[int, ...], number: Bounded) -> Bounded:
     v, e = np.full(shape, number.v), np.full(shape, number.e)
-    return Near(v, e, number.kind, known=number.known)
+    return Bounded(v, e, number.kind, known=number.known)
 
 
-def _flat(arrays: Mapping[str, Near], keys: Iterable[str]) -> Near:
+def _flat(arrays: Mapping[str, Bounded], keys: Iterable[str]) -> Bounded:
     parts = [arrays[key] for key in keys]
     v: Array = np.concatenate([near.v.ravel() for near in parts])
     e: Array = np.concatenate([near.e.ravel() for near in parts])
-    return Near(v, e, parts[0].kind, known=all(near.known for near in parts))
+    return Bounded(v, e, parts[0].kind, known=all(near.known for near in parts))
 
 
-def _apart(flat: Near, like: Mapping[str, Near]) -> dict[str, Near]:
+def _apart(flat: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
     parts, begin = {}, 0
     for key, near in like.items():
         shape, end = near.v.shape, begin + near.v.size
         v, e = flat.v[begin:end].reshape(shape), flat.e[begin:end].reshape(shape)
-        parts[key], begin = Near(v, e, flat.kind), end
+        parts[key], begin = Bounded(v, e, flat.kind), end
     return parts

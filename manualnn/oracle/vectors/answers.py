@@ -21,7 +21,7 @@ from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.trial import PLAIN, Ledger
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.observation import Observation
-from manualnn.oracle.engines.client import Bench, connect
+from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.engines.faults import EngineError, Fault
 from manualnn.oracle.engines.messages import arrays_of
 from manualnn.oracle.engines.validation import map_result
@@ -29,7 +29,7 @@ from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Repor
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth
 from manualnn.oracle.vectors.files import of_dtype, read_vectors, vector_cases
@@ -198,7 +198,7 @@ class _Tally:
     skipped: int = 0
     refused: int = 0
 
-    def judge(self, bench: Bench, case: Case) -> None:
+    def judge(self, bench: EngineClient, case: Case) -> None:
         """Judge the answer to one vector."""
         if bench.capabilities.refuses(case):
             self.refused += 1
@@ -215,7 +215,7 @@ class _Tally:
         else:
             self._compare(case, outcome, Precision.of(case.dtype, bench.capabilities))
 
-    def diagnose(self, bench: Bench) -> None:
+    def diagnose(self, bench: EngineClient) -> None:
         """Explain the first finding of the first checks that failed, by the recorded answers."""
         failed = [result for result in self.results.values() if result.findings]
         for result in failed[:DIAGNOSED]:
@@ -271,7 +271,7 @@ class _Tally:
         if finding is not None:
             result.findings.append(finding)
 
-    def _note(self, case: Case, near: Near) -> None:
+    def _note(self, case: Case, near: Bounded) -> None:
         """Note how sharp a comparison is."""
         v, e = (np.asarray(a, np.longdouble)[near.bounded] for a in (near.v, near.allowed))
         self.ledger.note(case.dtype, v, e, plain=case.recipe.startswith(PLAIN))

@@ -28,8 +28,8 @@ from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.messages import safetensors
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
-from manualnn.oracle.protocol.features import ALWAYS, TABLES, described
-from manualnn.oracle.truth.bounded import Near, Precision
+from manualnn.oracle.protocol.features import ALWAYS, TABLES, options_of
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
 from manualnn.oracle.truth.step import truth
 from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
@@ -211,7 +211,7 @@ def _split(v: Any, bound: float) -> tuple[float, float]:
     return hi, float(lo)
 
 
-def _rounded_up(near: Near) -> Array:
+def _rounded_up(near: Bounded) -> Array:
     """Return how far a result may be from the truth as it is written here."""
     three = Context(prec=3, rounding=ROUND_CEILING)
 
@@ -250,9 +250,9 @@ def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
 def _complete(case: Case) -> Case:
     """Return a case with every option, as engines are sent it: its id then is the same."""
     return case.but(
-        layers=tuple(vars(described(spec)) for spec in case.layers),
-        loss=vars(described(case.loss)),
-        optimizer=case.optimizer and vars(described(case.optimizer)),
+        layers=tuple(vars(options_of(spec)) for spec in case.layers),
+        loss=vars(options_of(case.loss)),
+        optimizer=case.optimizer and vars(options_of(case.optimizer)),
     )
 
 

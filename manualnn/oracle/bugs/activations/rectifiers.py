@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug, but, plant
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
@@ -68,7 +68,7 @@ bug(
     wrong="a = α z for z > 0, else z",
     right="a = z for z > 0, else α z",
     killed_by="layer.LeakyReLU*:*",
-    leaky_relu=lambda e, o, z: -Plain.leaky_relu(e, o, -z),
+    leaky_relu=lambda e, o, z: -Textbook.leaky_relu(e, o, -z),
     leaky_relu_slope=lambda e, o, z, a: np.where(z < 0, 1, e.array(o.negative_slope)),
 )
 bug(
@@ -94,8 +94,8 @@ bug(
     wrong="α = 0.01",
     right="α as given",
     killed_by="layer.LeakyReLU*negative_slope*:*",
-    leaky_relu=lambda e, o, z: Plain.leaky_relu(e, but(o, negative_slope=0.01), z),
-    leaky_relu_slope=lambda e, o, z, a: Plain.leaky_relu_slope(
+    leaky_relu=lambda e, o, z: Textbook.leaky_relu(e, but(o, negative_slope=0.01), z),
+    leaky_relu_slope=lambda e, o, z, a: Textbook.leaky_relu_slope(
         e, but(o, negative_slope=0.01), z, a
     ),
 )

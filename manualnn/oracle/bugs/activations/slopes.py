@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug, plant
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
@@ -57,8 +57,8 @@ bug(
     right="dz = da ⊙ f′(z)",
     killed_by="layer.*:*",
     variants=[{"c": c} for c in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
-    sigmoid_slope=lambda e, o, z, a: np.maximum(Plain.sigmoid_slope(e, o, z, a), e.array(e.c)),
-    tanh_slope=lambda e, o, z, a: np.maximum(Plain.tanh_slope(e, o, z, a), e.array(e.c)),
+    sigmoid_slope=lambda e, o, z, a: np.maximum(Textbook.sigmoid_slope(e, o, z, a), e.array(e.c)),
+    tanh_slope=lambda e, o, z, a: np.maximum(Textbook.tanh_slope(e, o, z, a), e.array(e.c)),
 )
 bug(
     "slope-plus-constant",
@@ -68,8 +68,8 @@ bug(
     source="Fahlman 1988",
     killed_by="layer.*:*",
     variants=[{"c": c} for c in (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
-    sigmoid_slope=lambda e, o, z, a: Plain.sigmoid_slope(e, o, z, a) + e.array(e.c),
-    tanh_slope=lambda e, o, z, a: Plain.tanh_slope(e, o, z, a) + e.array(e.c),
+    sigmoid_slope=lambda e, o, z, a: Textbook.sigmoid_slope(e, o, z, a) + e.array(e.c),
+    tanh_slope=lambda e, o, z, a: Textbook.tanh_slope(e, o, z, a) + e.array(e.c),
 )
 bug(
     "log-softmax-slope-sum-1",

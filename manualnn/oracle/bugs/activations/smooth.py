@@ -6,7 +6,7 @@ import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
@@ -31,15 +31,15 @@ bug(
     wrong="dz = da ⊙ f′(z)²",
     right="dz = da ⊙ f′(z)",
     killed_by="layer.*:*",
-    sigmoid_slope=lambda e, o, z, a: Plain.sigmoid_slope(e, o, z, a) ** 2,
-    tanh_slope=lambda e, o, z, a: Plain.tanh_slope(e, o, z, a) ** 2,
-    leaky_relu_slope=lambda e, o, z, a: Plain.leaky_relu_slope(e, o, z, a) ** 2,
-    softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, o, z, a) ** 2,
-    softmax_backward=lambda e, o, z, a, da: Plain.softmax_backward(
-        e, o, z, a, Plain.softmax_backward(e, o, z, a, da)
+    sigmoid_slope=lambda e, o, z, a: Textbook.sigmoid_slope(e, o, z, a) ** 2,
+    tanh_slope=lambda e, o, z, a: Textbook.tanh_slope(e, o, z, a) ** 2,
+    leaky_relu_slope=lambda e, o, z, a: Textbook.leaky_relu_slope(e, o, z, a) ** 2,
+    softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, o, z, a) ** 2,
+    softmax_backward=lambda e, o, z, a, da: Textbook.softmax_backward(
+        e, o, z, a, Textbook.softmax_backward(e, o, z, a, da)
     ),
-    log_softmax_backward=lambda e, o, z, a, da: Plain.log_softmax_backward(
-        e, o, z, a, Plain.log_softmax_backward(e, o, z, a, da)
+    log_softmax_backward=lambda e, o, z, a, da: Textbook.log_softmax_backward(
+        e, o, z, a, Textbook.log_softmax_backward(e, o, z, a, da)
     ),
 )
 bug(
@@ -50,7 +50,7 @@ bug(
     killed_by="layer.*:*",
     sigmoid_slope=lambda e, o, z, a: e.sigma(a) * (1 - e.sigma(a)),
     tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
-    softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, o, a, a),
+    softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, o, a, a),
 )
 bug(
     "slope-formula-at-pre-activation",
@@ -100,7 +100,7 @@ bug(
     right="σ(z)",
     killed_by="saturation:*",
     variants=[{"c": c} for c in (10, 15, 20, 30)],
-    sigma=lambda e, v: Plain.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
+    sigma=lambda e, v: Textbook.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
 )
 bug(
     "sigmoid-overflows",
@@ -205,8 +205,8 @@ bug(
     wrong="a = log(1 + exp(z))",
     right="a = log(1 + exp(β z)) / β",
     killed_by="layer.Softplus*beta*:*",
-    softplus=lambda e, o, z: Plain.softplus(e, but(o, beta=1), z),
-    softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, beta=1), z, a),
+    softplus=lambda e, o, z: Textbook.softplus(e, but(o, beta=1), z),
+    softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, but(o, beta=1), z, a),
 )
 bug(
     "softplus-beta-not-in-slope",
@@ -214,7 +214,7 @@ bug(
     wrong="softplus′ = σ(z)",
     right="softplus′ = σ(β z)",
     killed_by="layer.Softplus*beta*:*",
-    softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, beta=1), z, a),
+    softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, but(o, beta=1), z, a),
 )
 bug(
     "softplus-not-divided",
@@ -232,7 +232,7 @@ bug(
     wrong="softplus′ = β σ(β z)",
     right="softplus′ = σ(β z)",
     killed_by="layer.Softplus*beta*:*",
-    softplus_slope=lambda e, o, z, a: e.num(o.beta) * Plain.softplus_slope(e, o, z, a),
+    softplus_slope=lambda e, o, z, a: e.num(o.beta) * Textbook.softplus_slope(e, o, z, a),
 )
 bug(
     "softplus-threshold-ignored",
@@ -240,8 +240,8 @@ bug(
     wrong="a = log(1 + exp(β z)) / β everywhere",
     right="a = z where β z > threshold",
     killed_by="layer.Softplus.threshold:*",
-    softplus=lambda e, o, z: Plain.softplus(e, but(o, threshold=np.inf), z),
-    softplus_slope=lambda e, o, z, a: Plain.softplus_slope(e, but(o, threshold=np.inf), z, a),
+    softplus=lambda e, o, z: Textbook.softplus(e, but(o, threshold=np.inf), z),
+    softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, but(o, threshold=np.inf), z, a),
 )
 bug(
     "softplus-threshold-of-z",
@@ -250,7 +250,7 @@ bug(
     right="a = z where β z > threshold",
     killed_by="layer.Softplus.beta:*",
     softplus=lambda e, o, z: np.where(
-        z > o.threshold, z, Plain.softplus(e, but(o, threshold=np.inf), z)
+        z > o.threshold, z, Textbook.softplus(e, but(o, threshold=np.inf), z)
     ),
     softplus_slope=lambda e, o, z, a: np.where(z > o.threshold, 1, e.sigma(z * e.num(o.beta))),
 )

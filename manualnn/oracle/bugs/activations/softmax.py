@@ -7,7 +7,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "activations")
@@ -139,12 +139,12 @@ bug(
     wrong="dz = mask² ⊙ da",
     right="dz = mask ⊙ da",
     killed_by="layer.Dropout*:*",
-    dropout_backward=lambda e, o, z, a, da: Plain.dropout(e, o, Plain.dropout(e, o, da)),
+    dropout_backward=lambda e, o, z, a, da: Textbook.dropout(e, o, Textbook.dropout(e, o, da)),
 )
 
 
-def _binary(e: Plain, o: Options) -> Array | None:
-    mask = Plain.mask(e, o)
+def _binary(e: Textbook, o: Options) -> Array | None:
+    mask = Textbook.mask(e, o)
     return None if mask is None else np.sign(mask)
 
 
@@ -166,16 +166,16 @@ bug(
     right="a = mask ⊙ z, dz = mask ⊙ da",
     killed_by="layer.Dropout*:*",
     variants=[{"backward_too": True}, {"backward_too": False}],
-    dropout=lambda e, o, z: _rescaled(e, o, Plain.dropout(e, o, z)),
+    dropout=lambda e, o, z: _rescaled(e, o, Textbook.dropout(e, o, z)),
     dropout_backward=lambda e, o, z, a, da: (
-        _rescaled(e, o, Plain.dropout_backward(e, o, z, a, da))
+        _rescaled(e, o, Textbook.dropout_backward(e, o, z, a, da))
         if e.backward_too
-        else Plain.dropout_backward(e, o, z, a, da)
+        else Textbook.dropout_backward(e, o, z, a, da)
     ),
 )
 
 
-def _rescaled(e: Plain, o: Options, a: Array) -> Array:
+def _rescaled(e: Textbook, o: Options, a: Array) -> Array:
     return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "backward")
@@ -76,7 +76,7 @@ bug(
     killed_by="loss.*:grads",
     linear_grads=lambda e, o, x, dz: {
         key: g if key.endswith("weight") else (dz * x.sum(axis=1, keepdims=True)).sum(axis=0)
-        for key, g in Plain.linear_grads(e, o, x, dz).items()
+        for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 bug(
@@ -88,7 +88,7 @@ bug(
     linear=lambda e, o, x: (
         x @ e.weight(o).T + e.params[f"{o.i}.bias"][:, None]
         if o.bias and len(x) == o.out_features
-        else Plain.linear(e, o, x)
+        else Textbook.linear(e, o, x)
     ),
 )
 bug(
@@ -97,7 +97,7 @@ bug(
     wrong="z = x Wᵀ − b",
     right="z = x Wᵀ + b",
     killed_by="layer.Linear*:*",
-    linear=lambda e, o, x: 2 * Plain.linear(e, but(o, bias=False), x) - Plain.linear(e, o, x),
+    linear=lambda e, o, x: 2 * Textbook.linear(e, but(o, bias=False), x) - Textbook.linear(e, o, x),
 )
 bug(
     "bias-ignored",
@@ -147,9 +147,9 @@ bug(
     right="z = x Wᵀ + b",
     killed_by="square:*",
     linear=lambda e, o, x: (
-        Plain.linear(e, o, x) - x @ e.weight(o).T + x @ e.weight(o)
+        Textbook.linear(e, o, x) - x @ e.weight(o).T + x @ e.weight(o)
         if _square(e.weight(o))
-        else Plain.linear(e, o, x)
+        else Textbook.linear(e, o, x)
     ),
 )
 bug(
@@ -180,7 +180,7 @@ bug(
 )
 
 
-class UpdatesTooEarly(Plain):
+class UpdatesTooEarly(Textbook):
     def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
         self.own = super().linear_grads(o, x, dz)
         return self.own
@@ -219,13 +219,13 @@ bug(
     killed_by="*:grads",
     linear_grads=lambda e, o, x, dz: {
         key: g * (0 if o.i == min(p.i for p in e.layers if p.type == "Linear") else 1)
-        for key, g in Plain.linear_grads(e, o, x, dz).items()
+        for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 
 
-def _skip_last_activation(e: Plain, case: Any) -> None:
-    Plain.load(e, case)
+def _skip_last_activation(e: Textbook, case: Any) -> None:
+    Textbook.load(e, case)
     if e.layers and e.layers[-1].type not in {"Linear", "Dropout"}:
         e.layers[-1].type = "Identity"
 
@@ -244,11 +244,11 @@ bug(
     wrong="dz = dy",
     right="dz = dy ⊙ f′(z)",
     killed_by="*:grads",
-    slope=lambda e, o, y, t: _skip_last_slope(e, Plain.slope(e, o, y, t)),
+    slope=lambda e, o, y, t: _skip_last_slope(e, Textbook.slope(e, o, y, t)),
 )
 
 
-def _skip_last_slope(e: Plain, dy: Array) -> Array:
+def _skip_last_slope(e: Textbook, dy: Array) -> Array:
     if e.layers and e.layers[-1].type not in {"Linear", "Dropout"}:
         e.layers[-1].type = "Identity"
     return dy
@@ -290,7 +290,7 @@ bug(
 )
 
 
-def _other_weights(e: Plain, o: Options) -> Array:
+def _other_weights(e: Textbook, o: Options) -> Array:
     W = e.weight(o)
     later = [e.weight(p) for p in e.layers[o.i + 1 :] if p.type == "Linear"]
     return next((V for V in later if V.shape == W.shape), W)

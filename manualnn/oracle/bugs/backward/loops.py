@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "backward")
@@ -96,7 +96,7 @@ bug(
     wrong="z[:, −1] = 0",
     right="z = x Wᵀ + b",
     killed_by="*:outputs",
-    linear=lambda e, o, x: _with_zero(Plain.linear(e, o, x), (slice(None), -1)),
+    linear=lambda e, o, x: _with_zero(Textbook.linear(e, o, x), (slice(None), -1)),
 )
 bug(
     "last-input-not-read",
@@ -104,7 +104,7 @@ bug(
     wrong="z[j] = Σᵢ x[i] W[j, i] up to the last but one",
     right="z[j] = Σᵢ x[i] W[j, i]",
     killed_by="*:outputs",
-    linear=lambda e, o, x: Plain.linear(e, o, _with_zero(x, (slice(None), -1))),
+    linear=lambda e, o, x: Textbook.linear(e, o, _with_zero(x, (slice(None), -1))),
 )
 
 
@@ -130,7 +130,7 @@ bug(
     right="z[j] = Σᵢ x[i] W[j, i]",
     killed_by="long.in_features:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
-    linear=lambda e, o, x: Plain.linear(
+    linear=lambda e, o, x: Textbook.linear(
         e,
         o,
         np.where(np.arange(x.shape[1]) < _whole_blocks(x.shape[1], e.block).stop, x, 0),
@@ -151,7 +151,7 @@ bug(
     right="dW = dzᵀ x",
     killed_by="shapes:*",
     linear_grads=lambda e, o, x, dz: {
-        key: g * (0 if len(x) == 1 else 1) for key, g in Plain.linear_grads(e, o, x, dz).items()
+        key: g * (0 if len(x) == 1 else 1) for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 bug(
@@ -171,7 +171,7 @@ bug(
     variants=[{"c": c} for c in (1, 5, 10)],
     linear_grads=lambda e, o, x, dz: {
         key: np.clip(g, e.array(-e.c), e.array(e.c))
-        for key, g in Plain.linear_grads(e, o, x, dz).items()
+        for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 
@@ -190,12 +190,12 @@ bug(
     killed_by="loss.MSELoss.sum:*",
     variants=[{"c": c} for c in (1, 5)],
     linear_grads=lambda e, o, x, dz: {
-        key: _shrunk(g, e.num(e.c)) for key, g in Plain.linear_grads(e, o, x, dz).items()
+        key: _shrunk(g, e.num(e.c)) for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 
 
-class ClipsTheNorm(Plain):
+class ClipsTheNorm(Textbook):
     c: float
 
     def backward(self, dy: Array) -> Array:
@@ -221,7 +221,7 @@ bug(
     wrong="dx = 0",
     right="dx = dz W",
     killed_by="*:input_grad",
-    backward=lambda e, dy: 0 * Plain.backward(e, dy),
+    backward=lambda e, dy: 0 * Textbook.backward(e, dy),
 )
 bug(
     "input-gradient-mean",
@@ -229,7 +229,7 @@ bug(
     wrong="dx = dz W / N",
     right="dx = dz W",
     killed_by="*:input_grad",
-    backward=lambda e, dy: Plain.backward(e, dy) / len(dy),
+    backward=lambda e, dy: Textbook.backward(e, dy) / len(dy),
 )
 bug(
     "error-mean-at-every-layer",
@@ -241,7 +241,7 @@ bug(
 )
 
 
-class BackpropagatesThroughOldWeights(Plain):
+class BackpropagatesThroughOldWeights(Textbook):
     def weight(self, o: Options) -> Array:
         old = hasattr(self, "going_back") and self.going_back
         return self.array(self.case.params[f"{o.i}.weight"]) if old else super().weight(o)

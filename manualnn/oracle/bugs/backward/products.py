@@ -7,7 +7,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "backward")
@@ -24,7 +24,7 @@ def _square(a: Array) -> bool:
     return a.shape[0] == a.shape[1]
 
 
-def _in_float32(e: Plain, a: Array, b: Array) -> Array:
+def _in_float32(e: Textbook, a: Array, b: Array) -> Array:
     return e.array(a.astype(np.float32) @ b.astype(np.float32))
 
 
@@ -73,7 +73,7 @@ bug(
     wrong="z = xᵀ Wᵀ + b where N = in",
     right="z = x Wᵀ + b",
     killed_by="square:*",
-    linear=lambda e, o, x: Plain.linear(e, o, x.T if _square(x) else x),
+    linear=lambda e, o, x: Textbook.linear(e, o, x.T if _square(x) else x),
 )
 bug(
     "sample-not-in-weight-gradient",
@@ -83,7 +83,7 @@ bug(
     killed_by="*:grads",
     variants=ONE_LESS,
     linear_dW=lambda e, o, x, dz: (
-        dz[e.samples].T @ x[e.samples] if len(x) > e.least else Plain.linear_dW(e, o, x, dz)
+        dz[e.samples].T @ x[e.samples] if len(x) > e.least else Textbook.linear_dW(e, o, x, dz)
     ),
 )
 bug(
@@ -94,7 +94,7 @@ bug(
     killed_by="*:grads",
     variants=ONE_LESS,
     linear_db=lambda e, o, dz: (
-        dz[e.samples].sum(axis=0) if len(dz) > e.least else Plain.linear_db(e, o, dz)
+        dz[e.samples].sum(axis=0) if len(dz) > e.least else Textbook.linear_db(e, o, dz)
     ),
 )
 rounding(
@@ -133,7 +133,7 @@ rounding(
 )
 
 
-class NudgesOutput(Plain):
+class NudgesOutput(Textbook):
     """Gives one entry of every Linear layer's output a little too large or too small."""
 
     corner = -1

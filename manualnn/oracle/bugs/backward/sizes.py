@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "backward")
@@ -36,7 +36,7 @@ bug(
     killed_by="depth:*",
     variants=POSITIONS,
     linear_grads=lambda e, o, x, dz: _scaled(
-        Plain.linear_grads(e, o, x, dz), "bias", 0 if _deep(e, o) else 1
+        Textbook.linear_grads(e, o, x, dz), "bias", 0 if _deep(e, o) else 1
     ),
 )
 bug(
@@ -47,7 +47,7 @@ bug(
     killed_by="depth:*",
     variants=POSITIONS,
     linear_grads=lambda e, o, x, dz: _scaled(
-        Plain.linear_grads(e, o, x, dz), "weight", 0 if _deep(e, o) else 1
+        Textbook.linear_grads(e, o, x, dz), "weight", 0 if _deep(e, o) else 1
     ),
 )
 
@@ -61,7 +61,7 @@ def _string_order(grads: dict[str, Array], *, named: bool) -> dict[str, Array]:
     return {name: paired[name] for name in grads} if fits else grads
 
 
-class SortsKeys(Plain):
+class SortsKeys(Textbook):
     """Gives gradients other names before it goes on with them."""
 
     named = True
@@ -98,7 +98,7 @@ bug(
     right="db = Σₙ dz[n]",
     killed_by="long.batch:*",
     variants=REMAINDERS,
-    linear_db=lambda e, o, dz: Plain.linear_db(e, o, dz[: _kept(len(dz), e.block, e.least)]),
+    linear_db=lambda e, o, dz: Textbook.linear_db(e, o, dz[: _kept(len(dz), e.block, e.least)]),
 )
 bug(
     "error-remainder-lost",
@@ -129,7 +129,7 @@ bug(
     right="dW = dzᵀ x",
     killed_by="long.in_features:*",
     variants=[{"width": width} for width in (4, 8, 16)],
-    linear_dW=lambda e, o, x, dz: _without_tail(Plain.linear_dW(e, o, x, dz), e.width),
+    linear_dW=lambda e, o, x, dz: _without_tail(Textbook.linear_dW(e, o, x, dz), e.width),
 )
 bug(
     "batch-cut-off",
@@ -138,7 +138,7 @@ bug(
     right="dW = Σₙ dz[n]ᵀ x[n]",
     killed_by="long.batch:*",
     variants=[{"most": most} for most in (16, 32, 64, 128, 256)],
-    linear_dW=lambda e, o, x, dz: Plain.linear_dW(e, o, x[: e.most], dz[: e.most]),
+    linear_dW=lambda e, o, x, dz: Textbook.linear_dW(e, o, x[: e.most], dz[: e.most]),
 )
 bug(
     "gradient-of-means",
@@ -157,7 +157,7 @@ bug(
     right="db = Σₙ dz[n]",
     killed_by="zeros:*",
     linear_db=lambda e, o, dz: (
-        Plain.linear_db(e, o, dz) * (1 if e.params[f"{o.i}.bias"].any() else 0)
+        Textbook.linear_db(e, o, dz) * (1 if e.params[f"{o.i}.bias"].any() else 0)
     ),
 )
 bug(
@@ -167,7 +167,7 @@ bug(
     right="θ ← θ − α ∂L/∂θ; ∂L/∂θ stays",
     killed_by="optimizer.*:*",
     result=lambda e, value, dx: {
-        **(found := Plain.result(e, value, dx)),
+        **(found := Textbook.result(e, value, dx)),
         "grads": {k: g * (e.num(e.rule.lr) if e.rule else 1) for k, g in found["grads"].items()},
     },
 )
@@ -178,7 +178,7 @@ bug(
     right="dz as it is",
     killed_by="*:*grad*",
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12)],
-    linear_backward=lambda e, o, x, z, dz: Plain.linear_backward(
+    linear_backward=lambda e, o, x, z, dz: Textbook.linear_backward(
         e, o, x, z, np.where(np.abs(dz) < e.least, 0, dz)
     ),
 )
@@ -191,7 +191,7 @@ bug(
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)],
     linear_grads=lambda e, o, x, dz: {
         key: np.where(np.abs(g) < e.least, 0, g)
-        for key, g in Plain.linear_grads(e, o, x, dz).items()
+        for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 bug(
@@ -201,6 +201,6 @@ bug(
     right="dx = dz W",
     killed_by="*:input_grad",
     linear_backward=lambda e, o, x, z, dz: (
-        Plain.linear_backward(e, o, x, z, dz) + (e.params[f"{o.i}.bias"].mean() if o.bias else 0)
+        Textbook.linear_backward(e, o, x, z, dz) + (e.params[f"{o.i}.bias"].mean() if o.bias else 0)
     ),
 )

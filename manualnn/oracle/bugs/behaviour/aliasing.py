@@ -9,15 +9,15 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "memory")
 
 
-def _loads_and(change: Callable[[Any, Case], None]) -> Callable[[Plain, Case], None]:
-    def load(e: Plain, case: Case) -> None:
-        Plain.load(e, case)
+def _loads_and(change: Callable[[Any, Case], None]) -> Callable[[Textbook, Case], None]:
+    def load(e: Textbook, case: Case) -> None:
+        Textbook.load(e, case)
         change(e, case)
 
     return load
@@ -26,8 +26,8 @@ def _loads_and(change: Callable[[Any, Case], None]) -> Callable[[Plain, Case], N
 def _writes(take: Callable[[Case], Mapping[str, Array]], value: float) -> Any:
     """Return a step that leaves the first entry of arrays of the case changed."""
 
-    def step(e: Plain, case: Case) -> Mapping[str, Any]:
-        result = Plain.step(e, case)
+    def step(e: Textbook, case: Case) -> Mapping[str, Any]:
+        result = Textbook.step(e, case)
         for array in take(case).values():
             if array.size:
                 array.flat[0] = value
@@ -36,7 +36,7 @@ def _writes(take: Callable[[Case], Mapping[str, Array]], value: float) -> Any:
     return step
 
 
-class UpdatesInPlace(Plain):
+class UpdatesInPlace(Textbook):
     """Its parameters are the case's own arrays."""
 
     def load(self, case: Case) -> None:
@@ -75,7 +75,7 @@ bug(
 )
 
 
-class WritesState(Plain):
+class WritesState(Textbook):
     def step(self, case: Case) -> Mapping[str, Any]:
         result = super().step(case)
         for name, group in (case.state or {}).items():
@@ -100,7 +100,7 @@ bug(
     right="b = copy of g",
     source="MyGrad",
     killed_by="*:memory.*",
-    sgd_buffer=lambda e, o, b, g, t: g if t == 1 else Plain.sgd_buffer(e, o, b, g, t),
+    sgd_buffer=lambda e, o, b, g, t: g if t == 1 else Textbook.sgd_buffer(e, o, b, g, t),
 )
 bug(
     "results-are-inputs",
@@ -109,11 +109,11 @@ bug(
     right="y = copy of x",
     killed_by="*:memory.*",
     load=_loads_and(lambda e, case: setattr(e, "x", np.asarray(case.x, e.kind))),
-    result=lambda e, value, dx: {**Plain.result(e, value, dx), "outputs": e.ys[-1]},
+    result=lambda e, value, dx: {**Textbook.result(e, value, dx), "outputs": e.ys[-1]},
 )
 
 
-class ReusesGradients(Plain):
+class ReusesGradients(Textbook):
     """Its gradients are the same arrays in every call of the same shapes."""
 
     def __init__(self, dtype: Any = None) -> None:
@@ -139,7 +139,7 @@ bug(
 )
 
 
-class ReusesOneResult(Plain):
+class ReusesOneResult(Textbook):
     """Returns one of its results in the array of the last call of the same shapes."""
 
     reused = ""

@@ -9,9 +9,9 @@ from typing import Any
 
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import TABLES, Options, described
+from manualnn.oracle.protocol.features import TABLES, Options, options_of
 from manualnn.oracle.textbook.arithmetic import METHODS
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 
@@ -51,10 +51,10 @@ IGNORED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 
 
 def _deaf(method: str, part: str, option: str, default: Any) -> Callable[..., Any]:
-    """Return that method of Plain, which for this part does not see that option."""
-    right = getattr(Plain, method)
+    """Return that method of Textbook, which for this part does not see that option."""
+    right = getattr(Textbook, method)
 
-    def line(e: Plain, o: Options, *rest: Any) -> Any:
+    def line(e: Textbook, o: Options, *rest: Any) -> Any:
         return right(e, but(o, **{option: default}) if o.type == part else o, *rest)
 
     return line
@@ -83,10 +83,10 @@ def _plant_all() -> None:
 _plant_all()
 
 
-def _load_without_zeros(e: Plain, case: Case) -> None:
-    Plain.load(e, case)
+def _load_without_zeros(e: Textbook, case: Case) -> None:
+    Textbook.load(e, case)
     for o in (*e.layers, e.loss, *([e.rule] if e.rule else [])):
-        defaults = vars(described({"type": o.type})) if o.type != "Linear" else {}
+        defaults = vars(options_of({"type": o.type})) if o.type != "Linear" else {}
         for name, default in defaults.items():
             value = getattr(o, name)
             if isinstance(value, tuple) and isinstance(default, tuple):

@@ -9,7 +9,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "precision")
@@ -20,7 +20,7 @@ def _through(value: Any, dtype: Any, kind: Any) -> Any:
     return np.asarray(value).astype(dtype).astype(kind)
 
 
-def _product(e: Plain, a: Array, b: Array, dtype: Any) -> Array:
+def _product(e: Textbook, a: Array, b: Array, dtype: Any) -> Array:
     return np.asarray((a.astype(dtype) @ b.astype(dtype)).astype(e.kind))
 
 
@@ -31,7 +31,7 @@ bug(
     right="everything in the dtype of the case",
     killed_by="loss.*:*",
     exact=False,
-    load=lambda e, case: Plain.load(
+    load=lambda e, case: Textbook.load(
         e, case.map(lambda name, a: a if a.dtype.kind == "i" else a.astype(np.float32))
     ),
     matmul=lambda e, a, b: _product(e, a, b, np.float32),
@@ -57,7 +57,7 @@ bug(
     exact=False,
     variants=[{"k": k} for k in (64, 128, 256, 512)],
     matmul=lambda e, a, b: (
-        _product(e, a, b, np.float32) if a.shape[1] > e.k else Plain.matmul(e, a, b)
+        _product(e, a, b, np.float32) if a.shape[1] > e.k else Textbook.matmul(e, a, b)
     ),
 )
 bug(
@@ -78,7 +78,7 @@ bug(
     right="L in the dtype of the case",
     killed_by="*:loss",
     exact=False,
-    value=lambda e, o, y, t: _through(Plain.value(e, o, y, t), np.float32, e.kind),
+    value=lambda e, o, y, t: _through(Textbook.value(e, o, y, t), np.float32, e.kind),
 )
 bug(
     "float32-parameters",
@@ -97,7 +97,8 @@ bug(
     killed_by="*:grads",
     exact=False,
     linear_grads=lambda e, o, x, dz: {
-        key: _through(g, np.float32, e.kind) for key, g in Plain.linear_grads(e, o, x, dz).items()
+        key: _through(g, np.float32, e.kind)
+        for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 bug(
@@ -108,7 +109,8 @@ bug(
     killed_by="*:grads",
     exact=False,
     linear_grads=lambda e, o, x, dz: {
-        key: _through(g, np.float16, e.kind) for key, g in Plain.linear_grads(e, o, x, dz).items()
+        key: _through(g, np.float16, e.kind)
+        for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
 bug(
@@ -118,14 +120,14 @@ bug(
     right="x Wᵀ in the dtype of the case",
     killed_by="loss.*:*",
     exact=False,
-    matmul=lambda e, a, b: Plain.matmul(
+    matmul=lambda e, a, b: Textbook.matmul(
         e, _through(a, np.float16, e.kind), _through(b, np.float16, e.kind)
     ),
 )
 
 
 def _load_with_float32(e: Any, case: Case) -> None:
-    Plain.load(e, case)
+    Textbook.load(e, case)
     parts = {"layers": e.layers, "loss": [e.loss], "optimizer": [e.rule] if e.rule else []}
     for o in (o for part in e.parts for o in parts[part]):
         for name, value in vars(o).items():
@@ -152,7 +154,7 @@ bug(
     right="gradual underflow",
     killed_by="subnormals:*",
     exact=False,
-    matmul=lambda e, a, b: _flushed(Plain.matmul(e, _flushed(a), _flushed(b))),
+    matmul=lambda e, a, b: _flushed(Textbook.matmul(e, _flushed(a), _flushed(b))),
 )
 
 
@@ -179,7 +181,7 @@ bug(
 )
 
 
-class LooksUpSigmoids(Plain):
+class LooksUpSigmoids(Textbook):
     """Interpolates between 4096 values from −8 to 8."""
 
     def sigma(self, v: Array) -> Array:
@@ -199,7 +201,7 @@ bug(
 )
 
 
-class PrintsFewDigits(Plain):
+class PrintsFewDigits(Textbook):
     """Writes its results in a form that rounds them."""
 
     form: str
@@ -256,7 +258,7 @@ def _nudged(g: Array, corner: int, factor: Any) -> Array:
     return g
 
 
-class SumsInOneNumber(Plain):
+class SumsInOneNumber(Textbook):
     """Adds one product after another in float16 or float32, as a naive loop does."""
 
     dtype_of_sum: Any
@@ -280,7 +282,7 @@ bug(
 )
 
 
-class DividesByNearlyN(Plain):
+class DividesByNearlyN(Textbook):
     """Multiplies by 1/D rounded to few digits."""
 
     def slope(self, o: Options, y: Array, t: Array) -> Array:

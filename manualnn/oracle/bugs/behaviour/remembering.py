@@ -10,7 +10,7 @@ from manualnn.oracle.bugs.behaviour.aliasing import ReusesGradients
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "memory")
@@ -18,7 +18,7 @@ bug = partial(plant, BUGS, "memory")
 
 class BuffersByShape(ReusesGradients):
     def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        grads = Plain.linear_grads(self, o, x, dz)
+        grads = Textbook.linear_grads(self, o, x, dz)
         for key, g in grads.items():
             buffer = self.buffers.setdefault((g.shape, g.dtype), np.empty_like(g))
             buffer[...] = g
@@ -38,7 +38,7 @@ bug(
 
 class Accumulates(ReusesGradients):
     def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        grads = Plain.linear_grads(self, o, x, dz)
+        grads = Textbook.linear_grads(self, o, x, dz)
         for key, g in grads.items():
             before = self.buffers.get((key, g.shape, g.dtype))
             grads[key] = self.buffers[key, g.shape, g.dtype] = g if before is None else before + g
@@ -72,7 +72,7 @@ bug(
 )
 
 
-class KeepsRows(Plain):
+class KeepsRows(Textbook):
     """Its buffers have room for the largest batch so far, and are summed whole."""
 
     def __init__(self, dtype: Any = None) -> None:
@@ -99,7 +99,7 @@ bug(
 )
 
 
-class CountsOn(Plain):
+class CountsOn(Textbook):
     """Counts the updates of all calls, for Adam's corrections and Adagrad's rate."""
 
     count = 0
@@ -116,13 +116,13 @@ bug(
     right="t = updates of these parameters",
     killed_by="*:history",
     base=CountsOn,
-    adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, e.count),
-    adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, e.count),
-    adagrad_rate=lambda e, o, t: Plain.adagrad_rate(e, o, e.count),
+    adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, e.count),
+    adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, e.count),
+    adagrad_rate=lambda e, o, t: Textbook.adagrad_rate(e, o, e.count),
 )
 
 
-class KeepsInputs(Plain):
+class KeepsInputs(Textbook):
     """Its inputs of before are replaced where the batch is no smaller than the last."""
 
     def __init__(self, dtype: Any = None) -> None:
@@ -146,7 +146,7 @@ bug(
 )
 
 
-class Remembers(Plain):
+class Remembers(Textbook):
     """Computes something once for every label, and takes it for the same ever after."""
 
     def __init__(self, dtype: Any = None) -> None:
@@ -165,13 +165,13 @@ bug(
     killed_by="*:history",
     base=Remembers,
     linear=lambda e, o, x: e.recalled(
-        o.i, x.shape, e.weight(o).shape, value=Plain.linear(e, o, x)
+        o.i, x.shape, e.weight(o).shape, value=Textbook.linear(e, o, x)
     ).copy(),
 )
 
 
 def _load_with_old_targets(e: Remembers, case: Case) -> None:
-    Plain.load(e, case)
+    Textbook.load(e, case)
     e.t = e.recalled(e.loss.type, e.t.shape, case.widths[-1], value=e.t)
 
 
@@ -249,7 +249,7 @@ bug(
 )
 
 
-class DrawsItsOwnMask(Plain):
+class DrawsItsOwnMask(Textbook):
     def mask(self, o: Options) -> Array | None:
         mask = super().mask(o)
         if mask is None or not mask.size:
@@ -270,7 +270,7 @@ bug(
 )
 
 
-class Wavers(Plain):
+class Wavers(Textbook):
     """Adds last digits that differ from call to call, as races do."""
 
     def __init__(self, dtype: Any = None) -> None:

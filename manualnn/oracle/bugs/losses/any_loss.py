@@ -3,7 +3,7 @@
 from functools import partial
 
 from manualnn.oracle.bugs.bug import Bug, but, plant
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
@@ -14,7 +14,7 @@ bug(
     wrong="∂L/∂y = … (t − y)",
     right="∂L/∂y = … (y − t)",
     killed_by="loss.*:*",
-    slope=lambda e, o, y, t: -Plain.slope(e, o, y, t),
+    slope=lambda e, o, y, t: -Textbook.slope(e, o, y, t),
 )
 bug(
     "mean-over-samples-only",
@@ -26,7 +26,7 @@ bug(
     divisor=lambda e, o, y, t: (
         len(y)
         if o.reduction == "mean" and o.type != "CrossEntropyLoss"
-        else Plain.divisor(e, o, y, t)
+        else Textbook.divisor(e, o, y, t)
     ),
 )
 bug(
@@ -39,7 +39,7 @@ bug(
     slope_divisor=lambda e, o, y, t: (
         len(y)
         if o.reduction == "mean" and o.type != "CrossEntropyLoss"
-        else Plain.divisor(e, o, y, t)
+        else Textbook.divisor(e, o, y, t)
     ),
 )
 bug(
@@ -58,7 +58,7 @@ bug(
     right='∂L/∂y = … for "sum"',
     source="RECHE23",
     killed_by="loss.*.sum*:*",
-    slope_divisor=lambda e, o, y, t: Plain.divisor(e, but(o, reduction="mean"), y, t),
+    slope_divisor=lambda e, o, y, t: Textbook.divisor(e, but(o, reduction="mean"), y, t),
 )
 bug(
     "value-of-the-sum",
@@ -77,7 +77,7 @@ bug(
     divisor=lambda e, o, y, t: (
         y.shape[1]
         if o.reduction == "mean" and o.type != "CrossEntropyLoss"
-        else Plain.divisor(e, o, y, t)
+        else Textbook.divisor(e, o, y, t)
     ),
 )
 bug(
@@ -87,9 +87,9 @@ bug(
     right="D = N K",
     killed_by="loss.*.mean*:*",
     divisor=lambda e, o, y, t: (
-        Plain.divisor(e, o, y, t)
+        Textbook.divisor(e, o, y, t)
         if o.reduction == "sum" or len(y) < 2
-        else Plain.divisor(e, o, y, t) / len(y) * (len(y) - 1)
+        else Textbook.divisor(e, o, y, t) / len(y) * (len(y) - 1)
     ),
 )
 bug(
@@ -99,9 +99,9 @@ bug(
     right="D = N K",
     killed_by="loss.*.mean*:*",
     divisor=lambda e, o, y, t: (
-        Plain.divisor(e, o, y, t) - 1
-        if o.reduction != "sum" and Plain.divisor(e, o, y, t) > 1
-        else Plain.divisor(e, o, y, t)
+        Textbook.divisor(e, o, y, t) - 1
+        if o.reduction != "sum" and Textbook.divisor(e, o, y, t) > 1
+        else Textbook.divisor(e, o, y, t)
     ),
 )
 bug(
@@ -110,7 +110,7 @@ bug(
     wrong="∂L/∂y = … / (D N)",
     right="∂L/∂y = … / D",
     killed_by="loss.*:*",
-    slope_divisor=lambda e, o, y, t: Plain.divisor(e, o, y, t) * len(y),
+    slope_divisor=lambda e, o, y, t: Textbook.divisor(e, o, y, t) * len(y),
 )
 bug(
     "sum-is-mean",
@@ -118,7 +118,7 @@ bug(
     wrong='D = N K for "sum"',
     right='D = 1 for "sum"',
     killed_by="loss.*.sum*:*",
-    divisor=lambda e, o, y, t: Plain.divisor(
+    divisor=lambda e, o, y, t: Textbook.divisor(
         e, but(o, reduction="mean") if o.reduction == "sum" else o, y, t
     ),
 )
@@ -128,7 +128,9 @@ bug(
     wrong='D = N K for "batchmean"',
     right='D = N for "batchmean"',
     killed_by="loss.*.batchmean*:*",
-    divisor=lambda e, o, y, t: y.size if o.reduction == "batchmean" else Plain.divisor(e, o, y, t),
+    divisor=lambda e, o, y, t: (
+        y.size if o.reduction == "batchmean" else Textbook.divisor(e, o, y, t)
+    ),
 )
 bug(
     "integer-division",
@@ -136,7 +138,9 @@ bug(
     wrong="∂L/∂y = … · (1 // D)",
     right="∂L/∂y = … · (1 / D)",
     killed_by="loss.*.mean*:*",
-    slope=lambda e, o, y, t: Plain.slope(e, o, y, t) * (0 if Plain.divisor(e, o, y, t) > 1 else 1),
+    slope=lambda e, o, y, t: (
+        Textbook.slope(e, o, y, t) * (0 if Textbook.divisor(e, o, y, t) > 1 else 1)
+    ),
 )
 bug(
     "divisor-plus-eps",
@@ -146,5 +150,5 @@ bug(
     source="keras",
     killed_by="loss.*:*",
     variants=[{"guard": guard} for guard in (1e-8, 1e-7, 1e-12)],
-    divisor=lambda e, o, y, t: Plain.divisor(e, o, y, t) + e.num(e.guard),
+    divisor=lambda e, o, y, t: Textbook.divisor(e, o, y, t) + e.num(e.guard),
 )

@@ -6,13 +6,13 @@ import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug, but, clipped, plant
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
 
 
-def _shares_of(e: Plain, y: Array, *, axis: int = 1) -> Array:
+def _shares_of(e: Textbook, y: Array, *, axis: int = 1) -> Array:
     """Return softmax(y) along an axis."""
     exp = e.exp(y - y.max(axis=axis, keepdims=True))
     return exp / exp.sum(axis=axis, keepdims=True)
@@ -97,8 +97,10 @@ bug(
     wrong="L(softmax(y), t)",
     right="L(y, t)",
     killed_by="loss.CrossEntropyLoss*:*",
-    cross_entropy_terms=lambda e, o, y, t: Plain.cross_entropy_terms(e, o, _shares_of(e, y), t),
-    cross_entropy_slopes=lambda e, o, y, t: Plain.cross_entropy_slopes(e, o, _shares_of(e, y), t),
+    cross_entropy_terms=lambda e, o, y, t: Textbook.cross_entropy_terms(e, o, _shares_of(e, y), t),
+    cross_entropy_slopes=lambda e, o, y, t: Textbook.cross_entropy_slopes(
+        e, o, _shares_of(e, y), t
+    ),
 )
 bug(
     "cross-entropy-slope-times-softmax-slope",
@@ -107,7 +109,7 @@ bug(
     right="∂L/∂y = (p − q) / D",
     killed_by="loss.CrossEntropyLoss*:*",
     cross_entropy_slopes=lambda e, o, y, t: (
-        Plain.cross_entropy_slopes(e, o, y, t) * _shares_of(e, y) * (1 - _shares_of(e, y))
+        Textbook.cross_entropy_slopes(e, o, y, t) * _shares_of(e, y) * (1 - _shares_of(e, y))
     ),
 )
 bug(
@@ -117,7 +119,7 @@ bug(
     right="∂L/∂y = (p − q) / D",
     killed_by="loss.CrossEntropyLoss*:*",
     cross_entropy_slopes=lambda e, o, y, t: np.where(
-        e.shares(o, y, t) == 0, 0, Plain.cross_entropy_slopes(e, o, y, t)
+        e.shares(o, y, t) == 0, 0, Textbook.cross_entropy_slopes(e, o, y, t)
     ),
 )
 bug(
@@ -143,7 +145,7 @@ bug(
     wrong="L = Σ q log p / D",
     right="L = −Σ q log p / D",
     killed_by="loss.CrossEntropyLoss*:*",
-    cross_entropy_terms=lambda e, o, y, t: -Plain.cross_entropy_terms(e, o, y, t),
+    cross_entropy_terms=lambda e, o, y, t: -Textbook.cross_entropy_terms(e, o, y, t),
 )
 bug(
     "cross-entropy-mean-over-classes",
@@ -151,7 +153,9 @@ bug(
     wrong="D = N K",
     right="D = N",
     killed_by="loss.CrossEntropyLoss*mean*:*",
-    cross_entropy_divisor=lambda e, o, y, t: Plain.cross_entropy_divisor(e, o, y, t) * y.shape[1],
+    cross_entropy_divisor=lambda e, o, y, t: (
+        Textbook.cross_entropy_divisor(e, o, y, t) * y.shape[1]
+    ),
 )
 bug(
     "class-weight-not-in-divisor",
@@ -159,7 +163,7 @@ bug(
     wrong="D = N",
     right="D = Σₙ w[tₙ]",
     killed_by="loss.CrossEntropyLoss*weight*:*",
-    cross_entropy_divisor=lambda e, o, y, t: Plain.cross_entropy_divisor(
+    cross_entropy_divisor=lambda e, o, y, t: Textbook.cross_entropy_divisor(
         e, but(o, weight=None), y, t
     ),
 )
@@ -181,7 +185,7 @@ bug(
     right="D = number of samples not ignored",
     killed_by="loss.CrossEntropyLoss.ignore_index:*",
     cross_entropy_divisor=lambda e, o, y, t: (
-        Plain.cross_entropy_divisor(e, o, y, t)
+        Textbook.cross_entropy_divisor(e, o, y, t)
         if t.ndim == 2 or o.reduction != "mean"
         else e.total(e.class_weight(o, y)[np.where(e.counts(o, t), t, 0)])
     ),
@@ -193,10 +197,10 @@ bug(
     right="∂L/∂y = 0 where t is ignored",
     killed_by="loss.CrossEntropyLoss.ignore_index:*",
     cross_entropy_slopes=lambda e, o, y, t: (
-        Plain.cross_entropy_slopes(e, o, y, t)
+        Textbook.cross_entropy_slopes(e, o, y, t)
         if t.ndim == 2
         else np.where(
-            e.counts(o, t)[:, None], Plain.cross_entropy_slopes(e, o, y, t), _shares_of(e, y)
+            e.counts(o, t)[:, None], Textbook.cross_entropy_slopes(e, o, y, t), _shares_of(e, y)
         )
     ),
 )
@@ -270,7 +274,7 @@ bug(
     wrong="∂L/∂y = (p − onehot) / D",
     right="∂L/∂y = (p − q) / D, q smoothed",
     killed_by="loss.CrossEntropyLoss*label_smoothing*:*",
-    cross_entropy_slopes=lambda e, o, y, t: Plain.cross_entropy_slopes(
+    cross_entropy_slopes=lambda e, o, y, t: Textbook.cross_entropy_slopes(
         e, but(o, label_smoothing=0), y, t
     ),
 )
@@ -281,7 +285,7 @@ bug(
     right="−Σ w ((1 − ε) onehot + ε / K) log p",
     killed_by="loss.CrossEntropyLoss.*:*",
     shares=lambda e, o, y, t: (
-        (1 - e.num(o.label_smoothing)) * Plain.shares(e, but(o, label_smoothing=0), y, t)
+        (1 - e.num(o.label_smoothing)) * Textbook.shares(e, but(o, label_smoothing=0), y, t)
         + e.array(e.counts(o, t)[:, None] if t.ndim == 1 else 1)
         * (e.num(o.label_smoothing) / y.shape[1])
     ),
@@ -293,9 +297,9 @@ bug(
     right="−Σ w ((1 − ε) onehot + ε / K) log p",
     killed_by="loss.CrossEntropyLoss.*:*",
     shares=lambda e, o, y, t: (
-        Plain.shares(e, o, y, t)
+        Textbook.shares(e, o, y, t)
         if t.ndim == 2
-        else Plain.shares(e, but(o, weight=None), y, t)
+        else Textbook.shares(e, but(o, weight=None), y, t)
         * e.class_weight(o, y)[np.where(e.counts(o, t), t, 0)][:, None]
     ),
 )
@@ -306,7 +310,7 @@ bug(
     right="∂L/∂y = (Σ w t · p − w t) / D",
     killed_by="loss.CrossEntropyLoss.*:*",
     cross_entropy_slopes=lambda e, o, y, t: (
-        Plain.cross_entropy_slopes(e, o, y, t)
+        Textbook.cross_entropy_slopes(e, o, y, t)
         if t.ndim == 1
         else e.exp(e.log_shares(y)) * e.class_weight(o, y)[t.argmax(axis=1)][:, None]
         - e.shares(o, y, t)
@@ -319,7 +323,7 @@ bug(
     right="q = 0 where t is ignored",
     killed_by="loss.CrossEntropyLoss.*:*",
     shares=lambda e, o, y, t: (
-        Plain.shares(e, o, y, t)
+        Textbook.shares(e, o, y, t)
         if t.ndim == 2 or not o.label_smoothing
         else e.smoothed(o, e.one_hot(o, y, t)) * e.class_weight(o, y)
     ),
@@ -330,7 +334,7 @@ bug(
     wrong="q = onehot(argmax t)",
     right="q = t",
     killed_by="loss.CrossEntropyLoss.probabilities:*",
-    shares=lambda e, o, y, t: Plain.shares(
+    shares=lambda e, o, y, t: Textbook.shares(
         e, o, y, t if t.ndim == 1 else np.eye(t.shape[1], dtype=t.dtype)[t.argmax(axis=1)]
     ),
 )
@@ -340,5 +344,5 @@ bug(
     wrong="onehot at t − 1",
     right="onehot at t",
     killed_by="loss.CrossEntropyLoss*:*",
-    one_hot=lambda e, o, y, t: np.roll(Plain.one_hot(e, o, y, t), -1, axis=1),
+    one_hot=lambda e, o, y, t: np.roll(Textbook.one_hot(e, o, y, t), -1, axis=1),
 )

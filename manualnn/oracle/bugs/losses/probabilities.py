@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug, but, clipped, plant
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
@@ -17,8 +17,8 @@ bug(
     right="log y ≥ −100, y itself as it is",
     killed_by="certain:*",
     variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)],
-    bce_terms=lambda e, o, y, t: Plain.bce_terms(e, o, clipped(e, y, e.eps), t),
-    bce_slopes=lambda e, o, y, t: Plain.bce_slopes(e, o, clipped(e, y, e.eps), t),
+    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clipped(e, y, e.eps), t),
+    bce_slopes=lambda e, o, y, t: Textbook.bce_slopes(e, o, clipped(e, y, e.eps), t),
 )
 bug(
     "bce-value-clipped",
@@ -27,7 +27,7 @@ bug(
     right="log y ≥ −100",
     killed_by="certain:*",
     variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)],
-    bce_terms=lambda e, o, y, t: Plain.bce_terms(e, o, clipped(e, y, e.eps), t),
+    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clipped(e, y, e.eps), t),
 )
 bug(
     "bce-log-plus-eps",
@@ -96,7 +96,7 @@ bug(
     right="term = −t log y − (1 − t) log(1 − y)",
     source="smolgrad, Keras Tversky",
     killed_by="loss.BCELoss*:*",
-    bce_terms=lambda e, o, y, t: Plain.bce_terms(e, o, t, y),
+    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, t, y),
 )
 bug(
     "bce-slope-of-logits",
@@ -126,7 +126,7 @@ bug(
     killed_by="loss.*:*",
     variants=[{"base": 2}, {"base": 10}],
     value=lambda e, o, y, t: (
-        Plain.value(e, o, y, t)
+        Textbook.value(e, o, y, t)
         / (e.log(e.array(e.base)) if o.type in {"BCELoss", "CrossEntropyLoss"} else 1)
     ),
 )
@@ -145,9 +145,9 @@ bug(
     wrong="∂L/∂y = (…) / D",
     right="∂L/∂y = w (…) / D",
     killed_by="loss.*weight*:*",
-    bce_slopes=lambda e, o, y, t: Plain.bce_slopes(e, but(o, weight=None), y, t),
-    logits_slopes=lambda e, o, y, t: Plain.logits_slopes(e, but(o, weight=None), y, t),
-    cross_entropy_slopes=lambda e, o, y, t: Plain.cross_entropy_slopes(
+    bce_slopes=lambda e, o, y, t: Textbook.bce_slopes(e, but(o, weight=None), y, t),
+    logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, but(o, weight=None), y, t),
+    cross_entropy_slopes=lambda e, o, y, t: Textbook.cross_entropy_slopes(
         e, but(o, weight=None), y, t
     ),
 )
@@ -157,9 +157,9 @@ bug(
     wrong="∂L/∂y = w² (…) / D",
     right="∂L/∂y = w (…) / D",
     killed_by="loss.*weight*:*",
-    bce_slopes=lambda e, o, y, t: e.sample_weight(o) * Plain.bce_slopes(e, o, y, t),
-    logits_slopes=lambda e, o, y, t: e.sample_weight(o) * Plain.logits_slopes(e, o, y, t),
-    cross_entropy_slopes=lambda e, o, y, t: Plain.cross_entropy_slopes(
+    bce_slopes=lambda e, o, y, t: e.sample_weight(o) * Textbook.bce_slopes(e, o, y, t),
+    logits_slopes=lambda e, o, y, t: e.sample_weight(o) * Textbook.logits_slopes(e, o, y, t),
+    cross_entropy_slopes=lambda e, o, y, t: Textbook.cross_entropy_slopes(
         e, but(o, weight=None if o.weight is None else np.square(o.weight)), y, t
     ),
 )
@@ -172,7 +172,7 @@ bug(
     divisor=lambda e, o, y, t: (
         e.total(np.broadcast_to(e.sample_weight(o), y.shape))
         if o.type.startswith("BCE") and o.weight is not None and o.reduction == "mean"
-        else Plain.divisor(e, o, y, t)
+        else Textbook.divisor(e, o, y, t)
     ),
 )
 bug(
@@ -191,8 +191,8 @@ bug(
     wrong="L(σ(y), t)",
     right="L(y, t)",
     killed_by="loss.BCEWithLogitsLoss*:*",
-    logits_terms=lambda e, o, y, t: Plain.logits_terms(e, o, e.sigma(y), t),
-    logits_slopes=lambda e, o, y, t: Plain.logits_slopes(e, o, e.sigma(y), t),
+    logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, e.sigma(y), t),
+    logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, o, e.sigma(y), t),
 )
 bug(
     "logits-log-of-sigmoid",
@@ -239,7 +239,7 @@ bug(
     source="pytorch #2298",
     killed_by="loss.BCEWithLogitsLoss*:*",
     logits_slopes=lambda e, o, y, t: np.where(
-        y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Plain.logits_slopes(e, o, y, t)
+        y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Textbook.logits_slopes(e, o, y, t)
     ),
 )
 bug(
@@ -249,10 +249,10 @@ bug(
     right="term = p t softplus(−y) + (1 − t) softplus(y)",
     killed_by="loss.*pos_weight*:*",
     logits_terms=lambda e, o, y, t: (
-        e.pos_weight(o) * Plain.logits_terms(e, but(o, pos_weight=None), y, t)
+        e.pos_weight(o) * Textbook.logits_terms(e, but(o, pos_weight=None), y, t)
     ),
     logits_slopes=lambda e, o, y, t: (
-        e.pos_weight(o) * Plain.logits_slopes(e, but(o, pos_weight=None), y, t)
+        e.pos_weight(o) * Textbook.logits_slopes(e, but(o, pos_weight=None), y, t)
     ),
 )
 bug(
@@ -263,10 +263,10 @@ bug(
     source="aprender #2204",
     killed_by="loss.BCEWithLogitsLoss.pos_weight:*",
     logits_terms=lambda e, o, y, t: (
-        (1 + (e.pos_weight(o) - 1) * t) * Plain.logits_terms(e, but(o, pos_weight=None), y, t)
+        (1 + (e.pos_weight(o) - 1) * t) * Textbook.logits_terms(e, but(o, pos_weight=None), y, t)
     ),
     logits_slopes=lambda e, o, y, t: (
-        (1 + (e.pos_weight(o) - 1) * t) * Plain.logits_slopes(e, but(o, pos_weight=None), y, t)
+        (1 + (e.pos_weight(o) - 1) * t) * Textbook.logits_slopes(e, but(o, pos_weight=None), y, t)
     ),
 )
 bug(
@@ -275,8 +275,8 @@ bug(
     wrong="term = t softplus(−y) + p (1 − t) softplus(y)",
     right="term = p t softplus(−y) + (1 − t) softplus(y)",
     killed_by="loss.*pos_weight*:*",
-    logits_terms=lambda e, o, y, t: Plain.logits_terms(e, o, -y, 1 - t),
-    logits_slopes=lambda e, o, y, t: -Plain.logits_slopes(e, o, -y, 1 - t),
+    logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, -y, 1 - t),
+    logits_slopes=lambda e, o, y, t: -Textbook.logits_slopes(e, o, -y, 1 - t),
 )
 bug(
     "pos-weight-ignored",
@@ -292,7 +292,7 @@ bug(
     wrong="∂L/∂y = (σ(y) − t) / D",
     right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D",
     killed_by="loss.*pos_weight*:*",
-    logits_slopes=lambda e, o, y, t: Plain.logits_slopes(e, but(o, pos_weight=None), y, t),
+    logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, but(o, pos_weight=None), y, t),
 )
 bug(
     "pos-weight-on-target-only",

@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "losses")
@@ -53,7 +53,7 @@ def _broadcast(o: Options, y: Array) -> bool:
     return o.type in {"MSELoss", "L1Loss"} and y.shape[1] == 1 and len(y) > 1
 
 
-class ColumnAgainstRow(Plain):
+class ColumnAgainstRow(Textbook):
     def value(self, o: Options, y: Array, t: Array) -> Any:
         if not _broadcast(o, y):
             return super().value(o, y, t)
@@ -83,12 +83,12 @@ bug(
     right="L = Σ (y − t)² / D",
     killed_by="loss.MSELoss*:*",
     value=lambda e, o, y, t: (
-        np.sqrt(Plain.value(e, o, y, t)) if o.type == "MSELoss" else Plain.value(e, o, y, t)
+        np.sqrt(Textbook.value(e, o, y, t)) if o.type == "MSELoss" else Textbook.value(e, o, y, t)
     ),
     slope=lambda e, o, y, t: (
-        Plain.slope(e, o, y, t) / (2 * np.sqrt(Plain.value(e, o, y, t)))
+        Textbook.slope(e, o, y, t) / (2 * np.sqrt(Textbook.value(e, o, y, t)))
         if o.type == "MSELoss"
-        else Plain.slope(e, o, y, t)
+        else Textbook.slope(e, o, y, t)
     ),
 )
 bug(
@@ -98,14 +98,14 @@ bug(
     right="L = Σₙ Σₖ term(yₙₖ) / D",
     killed_by="loss.*:*",
     value=lambda e, o, y, t: (
-        Plain.value(e, o, y[:, :1], t[:, :1])
+        Textbook.value(e, o, y[:, :1], t[:, :1])
         if o.type in {"MSELoss", "L1Loss", "HuberLoss"}
-        else Plain.value(e, o, y, t)
+        else Textbook.value(e, o, y, t)
     ),
     slope=lambda e, o, y, t: (
-        np.pad(Plain.slope(e, o, y[:, :1], t[:, :1]), [(0, 0), (0, y.shape[1] - 1)])
+        np.pad(Textbook.slope(e, o, y[:, :1], t[:, :1]), [(0, 0), (0, y.shape[1] - 1)])
         if o.type in {"MSELoss", "L1Loss", "HuberLoss"}
-        else Plain.slope(e, o, y, t)
+        else Textbook.slope(e, o, y, t)
     ),
 )
 bug(
@@ -137,7 +137,7 @@ bug(
 )
 
 
-def _huber(e: Plain, o: Options, y: Array, t: Array, *, inside: Array) -> tuple[Array, Array]:
+def _huber(e: Textbook, o: Options, y: Array, t: Array, *, inside: Array) -> tuple[Array, Array]:
     """Return terms and slopes of the Huber loss, quadratic where `inside` says so."""
     error, delta = y - t, e.num(o.delta)
     linear = delta * (np.abs(error) - delta / 2)
@@ -216,8 +216,8 @@ bug(
     wrong="L = Σ huber(e) / (δ D)",
     right="L = Σ huber(e) / D",
     killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: Plain.huber_terms(e, o, y, t) / e.num(o.delta),
-    huber_slopes=lambda e, o, y, t: Plain.huber_slopes(e, o, y, t) / e.num(o.delta),
+    huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, o, y, t) / e.num(o.delta),
+    huber_slopes=lambda e, o, y, t: Textbook.huber_slopes(e, o, y, t) / e.num(o.delta),
 )
 bug(
     "huber-delta-ignored",
@@ -225,8 +225,8 @@ bug(
     wrong="δ = 1",
     right="δ as given",
     killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: Plain.huber_terms(e, but(o, delta=1.0), y, t),
-    huber_slopes=lambda e, o, y, t: Plain.huber_slopes(e, but(o, delta=1.0), y, t),
+    huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, but(o, delta=1.0), y, t),
+    huber_slopes=lambda e, o, y, t: Textbook.huber_slopes(e, but(o, delta=1.0), y, t),
 )
 bug(
     "huber-square-not-halved",
@@ -235,7 +235,7 @@ bug(
     right="term = ½ e² within δ",
     killed_by="loss.HuberLoss*:*",
     huber_terms=lambda e, o, y, t: (
-        Plain.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
+        Textbook.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
     ),
 )
 bug(

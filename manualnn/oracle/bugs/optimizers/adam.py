@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
@@ -46,8 +46,8 @@ bug(
     right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
     killed_by="optimizer.Adam*:*",
     variants=[{"limit": limit} for limit in (10, 100, 1000)],
-    adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, t) if t <= e.limit else 1,
-    adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, t) if t <= e.limit else 1,
+    adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, t) if t <= e.limit else 1,
+    adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, t) if t <= e.limit else 1,
 )
 bug(
     "adam-correction-product",
@@ -73,8 +73,8 @@ bug(
     wrong="m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)",
     right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
     killed_by="optimizer.Adam*:*",
-    adam_correction1=lambda e, o, t: 1 / Plain.adam_correction1(e, o, t),
-    adam_correction2=lambda e, o, t: 1 / Plain.adam_correction2(e, o, t),
+    adam_correction1=lambda e, o, t: 1 / Textbook.adam_correction1(e, o, t),
+    adam_correction2=lambda e, o, t: 1 / Textbook.adam_correction2(e, o, t),
 )
 bug(
     "adam-eps-before-correction",
@@ -99,7 +99,9 @@ bug(
     wrong="m ← β₂ m + …, v ← β₁ v + …",
     right="m ← β₁ m + …, v ← β₂ v + …",
     killed_by="optimizer.Adam*:*",
-    adam_step=lambda e, o, p, g, s, t: Plain.adam_step(e, but(o, betas=o.betas[::-1]), p, g, s, t),
+    adam_step=lambda e, o, p, g, s, t: Textbook.adam_step(
+        e, but(o, betas=o.betas[::-1]), p, g, s, t
+    ),
 )
 bug(
     "adam-complement-missing",
@@ -122,7 +124,7 @@ bug(
 
 
 def _squares_the_mean(
-    e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array], t: int
+    e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array], t: int
 ) -> Array:
     s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
     s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], m, t)
@@ -161,7 +163,7 @@ bug(
 
 
 def _along(
-    e: Plain,
+    e: Textbook,
     o: Options,
     p: Array,
     g: Array,
@@ -170,7 +172,7 @@ def _along(
     direction: Callable[[Array], Array],
 ) -> Array:
     """Take Adam's step with another direction than the corrected mean."""
-    Plain.adam_step(e, o, p, g, s, t)
+    Textbook.adam_step(e, o, p, g, s, t)
     v = s["max_exp_avg_sq" if o.amsgrad else "exp_avg_sq"]
     return p - e.num(o.lr) * (direction(s["exp_avg"]) / e.adam_root(o, v, t))
 
@@ -181,11 +183,11 @@ bug(
     wrong="√v̂",
     right="√(max(v_max, v) / (1 − β₂ᵗ))",
     killed_by="optimizer.Adam*.amsgrad:*",
-    adam_step=lambda e, o, p, g, s, t: Plain.adam_step(e, but(o, amsgrad=False), p, g, s, t),
+    adam_step=lambda e, o, p, g, s, t: Textbook.adam_step(e, but(o, amsgrad=False), p, g, s, t),
 )
 
 
-class ForgetsTheMaximum(Plain):
+class ForgetsTheMaximum(Textbook):
     def adam_step(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
         old = s.get("max_exp_avg_sq")
         p = super().adam_step(o, p, g, s, t)
@@ -212,12 +214,12 @@ bug(
     killed_by="optimizer.Adam*.amsgrad:*",
     adam_maximum=lambda e, o, old, v, t: np.maximum(old, v / e.adam_correction2(o, t)),
     adam_root=lambda e, o, v, t: (
-        np.sqrt(v) + e.num(o.eps) if o.amsgrad else Plain.adam_root(e, o, v, t)
+        np.sqrt(v) + e.num(o.eps) if o.amsgrad else Textbook.adam_root(e, o, v, t)
     ),
 )
 
 
-class KeepsTheMaximumAsMean(Plain):
+class KeepsTheMaximumAsMean(Textbook):
     def adam_step(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
         p = super().adam_step(o, p, g, s, t)
         if o.amsgrad:
@@ -272,7 +274,7 @@ bug(
     wrong="p ← (1 − lr λ / (1 − β₁ᵗ)) p",
     right="p ← (1 − lr λ) p",
     killed_by="optimizer.AdamW*:*",
-    adamw_decayed=lambda e, o, p: Plain.adamw_decayed(
+    adamw_decayed=lambda e, o, p: Textbook.adamw_decayed(
         e, but(o, lr=e.num(o.lr) / e.adam_correction1(o, e.now)), p
     ),
 )

@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
@@ -61,7 +61,7 @@ bug(
     right="θₗ ← θₗ − lr dₗ",
     killed_by="optimizer.*:*",
     updated=lambda e, o, key, p, g, s: (
-        Plain.updated(e, o, key, p, g, s)
+        Textbook.updated(e, o, key, p, g, s)
         if int(key.partition(".")[0]) == max(q.i for q in e.layers if q.type == "Linear")
         else p
     ),
@@ -80,7 +80,7 @@ bug(
     wrong="g ← −(g + λ p)",
     right="g ← −g + λ p",
     killed_by="optimizer.*:*",
-    gradient=lambda e, o, p, g: e.uphill(o, Plain.gradient(e, but(o, maximize=False), p, g)),
+    gradient=lambda e, o, p, g: e.uphill(o, Textbook.gradient(e, but(o, maximize=False), p, g)),
 )
 bug(
     "decay-ignored",
@@ -95,10 +95,10 @@ bug(
 
 def _decayed(factor: float) -> dict[str, Any]:
     return {
-        "gradient": lambda e, o, p, g: Plain.gradient(
+        "gradient": lambda e, o, p, g: Textbook.gradient(
             e, but(o, weight_decay=factor * e.num(o.weight_decay)), p, g
         ),
-        "adamw_decayed": lambda e, o, p: Plain.adamw_decayed(
+        "adamw_decayed": lambda e, o, p: Textbook.adamw_decayed(
             e, but(o, weight_decay=factor * e.num(o.weight_decay)), p
         ),
     }
@@ -134,10 +134,10 @@ bug(
     wrong="g ← g + λ / N p",
     right="g ← g + λ p",
     killed_by="optimizer.*.weight_decay:*",
-    gradient=lambda e, o, p, g: Plain.gradient(
+    gradient=lambda e, o, p, g: Textbook.gradient(
         e, but(o, weight_decay=e.num(o.weight_decay) / len(e.x)), p, g
     ),
-    adamw_decayed=lambda e, o, p: Plain.adamw_decayed(
+    adamw_decayed=lambda e, o, p: Textbook.adamw_decayed(
         e, but(o, weight_decay=e.num(o.weight_decay) / len(e.x)), p
     ),
 )
@@ -147,8 +147,8 @@ bug(
     wrong="g ← g for b",
     right="g ← g + λ p, for b as well",
     killed_by="optimizer.*.weight_decay:*",
-    gradient=lambda e, o, p, g: e.uphill(o, g) if p.ndim == 1 else Plain.gradient(e, o, p, g),
-    adamw_decayed=lambda e, o, p: p if p.ndim == 1 else Plain.adamw_decayed(e, o, p),
+    gradient=lambda e, o, p, g: e.uphill(o, g) if p.ndim == 1 else Textbook.gradient(e, o, p, g),
+    adamw_decayed=lambda e, o, p: p if p.ndim == 1 else Textbook.adamw_decayed(e, o, p),
 )
 bug(
     "decay-of-signs",
@@ -162,7 +162,7 @@ bug(
 )
 
 
-class Decoupled(Plain):
+class Decoupled(Textbook):
     def gradient(self, o: Options, p: Array, g: Array) -> Array:
         return self.uphill(o, g)
 
@@ -187,7 +187,7 @@ bug(
     right="∂L/∂p = g",
     killed_by="*:grads",
     result=lambda e, value, dx: {
-        **Plain.result(e, value, dx),
+        **Textbook.result(e, value, dx),
         "grads": {
             key: g
             if e.rule is None
@@ -203,7 +203,7 @@ bug(
     right="L(θ before)",
     killed_by="*:loss",
     result=lambda e, value, dx: {
-        **Plain.result(e, value, dx),
+        **Textbook.result(e, value, dx),
         "loss": e.value(e.loss, e.forward(e.x)[-1], e.t),
     },
 )
@@ -214,15 +214,15 @@ bug(
     right="y(x, θ before)",
     killed_by="*:outputs",
     result=lambda e, value, dx: {
-        **Plain.result(e, value, dx),
+        **Textbook.result(e, value, dx),
         "outputs": e.forward(e.x)[-1].copy(),
     },
 )
 
 
-def _forward_from_the_start(e: Plain, x: Array) -> list[Array]:
+def _forward_from_the_start(e: Textbook, x: Array) -> list[Array]:
     now, e.params = e.params, {k: e.array(a) for k, a in e.case.params.items()}
-    ys = Plain.forward(e, x)
+    ys = Textbook.forward(e, x)
     e.params = now
     return ys
 
@@ -298,7 +298,7 @@ bug(
 )
 
 
-class UsesOldSquares(Plain):
+class UsesOldSquares(Textbook):
     at = ""
 
     def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
@@ -73,7 +73,7 @@ bug(
 )
 
 
-class LooksAhead(Plain):
+class LooksAhead(Textbook):
     """Takes the gradient where the momentum alone would lead."""
 
     def weight(self, o: Options) -> Array:
@@ -107,7 +107,7 @@ bug(
     wrong="b₁ = (1 − τ) g",
     right="b₁ = g",
     killed_by="optimizer.SGD.dampening:*",
-    sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(e, o, b, g, 2),
+    sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(e, o, b, g, 2),
 )
 bug(
     "dampening-ignored",
@@ -115,7 +115,7 @@ bug(
     wrong="b ← μ b + g",
     right="b ← μ b + (1 − τ) g",
     killed_by="optimizer.SGD.dampening:*",
-    sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(e, but(o, dampening=0), b, g, t),
+    sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(e, but(o, dampening=0), b, g, t),
 )
 bug(
     "dampening-as-factor",
@@ -123,13 +123,13 @@ bug(
     wrong="b ← μ b + τ g",
     right="b ← μ b + (1 − τ) g",
     killed_by="optimizer.SGD*:*",
-    sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(
+    sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(
         e, but(o, dampening=1 - e.num(o.dampening)), b, g, t
     ),
 )
 
 
-class RateInBuffer(Plain):
+class RateInBuffer(Textbook):
     sign: int
 
     def sgd(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
@@ -162,7 +162,7 @@ bug(
 )
 
 
-class DecayAfterMomentum(Plain):
+class DecayAfterMomentum(Textbook):
     def gradient(self, o: Options, p: Array, g: Array) -> Array:
         return self.uphill(o, g) if o.type == "SGD" else super().gradient(o, p, g)
 
@@ -224,7 +224,7 @@ bug(
     wrong="d = g / (√(v / (1 − αᵗ)) + ε)",
     right="d = g / (√v + ε)",
     killed_by="optimizer.RMSprop*:*",
-    rmsprop_root=lambda e, o, v: Plain.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
+    rmsprop_root=lambda e, o, v: Textbook.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
 )
 bug(
     "rmsprop-momentum-of-gradient",
@@ -236,9 +236,9 @@ bug(
 )
 
 
-def _buffer_of_gradients(e: Plain, o: Options, p: Array, g: Array, s: dict[str, Array]) -> Array:
+def _buffer_of_gradients(e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array]) -> Array:
     if not o.momentum:
-        return Plain.rmsprop(e, o, p, g, s, e.now)
+        return Textbook.rmsprop(e, o, p, g, s, e.now)
     g = e.gradient(o, p, g)
     s["square_avg"] = v = e.rmsprop_square(o, s["square_avg"], g)
     if o.centered:
@@ -254,9 +254,9 @@ bug(
     wrong="b ← μ b + lr g / (√v + ε), p ← p − b",
     right="b ← μ b + g / (√v + ε), p ← p − lr b",
     killed_by="optimizer.RMSprop*:*",
-    rmsprop_buffer=lambda e, o, b, d: Plain.rmsprop_buffer(e, o, b, e.num(o.lr) * d),
+    rmsprop_buffer=lambda e, o, b, d: Textbook.rmsprop_buffer(e, o, b, e.num(o.lr) * d),
     moved=lambda e, o, p, d, lr: (
-        p - d if o.type == "RMSprop" and o.momentum else Plain.moved(e, o, p, d, lr)
+        p - d if o.type == "RMSprop" and o.momentum else Textbook.moved(e, o, p, d, lr)
     ),
 )
 bug(
@@ -265,7 +265,7 @@ bug(
     wrong="lr / (1 + t η)",
     right="lr / (1 + (t − 1) η)",
     killed_by="optimizer.Adagrad.lr_decay:*",
-    adagrad_rate=lambda e, o, t: Plain.adagrad_rate(e, o, t + 1),
+    adagrad_rate=lambda e, o, t: Textbook.adagrad_rate(e, o, t + 1),
 )
 bug(
     "lr-decay-ignored",

@@ -6,7 +6,7 @@ from typing import Any
 from manualnn.oracle.bugs.bug import Bug, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
@@ -18,7 +18,7 @@ bug(
     right="m, v as the last update left them",
     source="mlx",
     killed_by="optimizer.*:*",
-    updated=lambda e, o, key, p, g, s: Plain.updated(
+    updated=lambda e, o, key, p, g, s: Textbook.updated(
         e, o, key, p, g, {name: e.first(o, a) for name, a in s.items()}
     ),
 )
@@ -29,12 +29,12 @@ bug(
     right="m, v, t as handed in",
     source="mlx",
     killed_by="optimizer.*:*",
-    load=lambda e, case: Plain.load(e, case.but(state=None)),
+    load=lambda e, case: Textbook.load(e, case.but(state=None)),
 )
 
 
-def _load_without_count(e: Plain, case: Case) -> None:
-    Plain.load(e, case)
+def _load_without_count(e: Textbook, case: Case) -> None:
+    Textbook.load(e, case)
     e.now = 0
 
 
@@ -49,7 +49,7 @@ bug(
 )
 
 
-class CountsSteps(Plain):
+class CountsSteps(Textbook):
     """Counts updates in its own way for Adam's bias corrections."""
 
     at = 0
@@ -129,7 +129,7 @@ bug(
 )
 
 
-class SharesState(Plain):
+class SharesState(Textbook):
     """Its state is kept by the part of a key after the dot, and by shape."""
 
     def update(self, rule: Options) -> None:
@@ -157,7 +157,7 @@ bug(
 )
 
 
-class SkipsDecay(Plain):
+class SkipsDecay(Textbook):
     def load(self, case: Case) -> None:
         super().load(case)
         if self.rule is not None and not getattr(self.rule, "momentum", 1):

@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Plain
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(plant, BUGS, "optimizers")
@@ -19,8 +19,8 @@ bug(
     wrong="c = 1 − β^max(t − 1, 1)",
     right="c = 1 − βᵗ",
     killed_by="optimizer.Adam*:*",
-    adam_correction1=lambda e, o, t: Plain.adam_correction1(e, o, max(t - 1, 1)),
-    adam_correction2=lambda e, o, t: Plain.adam_correction2(e, o, max(t - 1, 1)),
+    adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, max(t - 1, 1)),
+    adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, max(t - 1, 1)),
 )
 bug(
     "adam-correction-default-beta",
@@ -32,10 +32,10 @@ bug(
         {"first_too": first, "second": second}
         for first, second in ((True, True), (True, False), (False, True))
     ],
-    adam_correction1=lambda e, o, t: Plain.adam_correction1(
+    adam_correction1=lambda e, o, t: Textbook.adam_correction1(
         e, but(o, betas=(0.9, 0.999)) if e.first_too else o, t
     ),
-    adam_correction2=lambda e, o, t: Plain.adam_correction2(
+    adam_correction2=lambda e, o, t: Textbook.adam_correction2(
         e, but(o, betas=(0.9, 0.999)) if e.second else o, t
     ),
 )
@@ -51,7 +51,7 @@ bug(
 )
 
 
-class KeepsOldBuffer(Plain):
+class KeepsOldBuffer(Textbook):
     """Remembers the momentum buffer of before."""
 
     old: Array
@@ -69,7 +69,7 @@ bug(
     right="θ ← θ − α (g + μ bₜ)",
     killed_by="optimizer.SGD.nesterov:*",
     base=KeepsOldBuffer,
-    sgd_direction=lambda e, o, g, b: Plain.sgd_direction(e, o, g, e.old if o.nesterov else b),
+    sgd_direction=lambda e, o, g, b: Textbook.sgd_direction(e, o, g, e.old if o.nesterov else b),
 )
 bug(
     "nesterov-not-in-first-step",
@@ -77,7 +77,7 @@ bug(
     wrong="θ₁ = θ₀ − α b",
     right="θ₁ = θ₀ − α (g + μ b)",
     killed_by="optimizer.SGD.nesterov:*",
-    sgd_direction=lambda e, o, g, b: Plain.sgd_direction(
+    sgd_direction=lambda e, o, g, b: Textbook.sgd_direction(
         e, but(o, nesterov=o.nesterov and e.now > 1), g, b
     ),
 )
@@ -98,7 +98,7 @@ bug(
     right="b ← μ b + g",
     killed_by="optimizer.SGD.momentum:*",
     variants=[{"power": lambda t: 2 if t > 2 else 1}, {"power": lambda t: t}],
-    sgd_buffer=lambda e, o, b, g, t: Plain.sgd_buffer(
+    sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(
         e, but(o, momentum=o.momentum ** type(e).power(t)), b, g, t
     ),
 )
@@ -108,13 +108,13 @@ bug(
     wrong="g ← g + λ θ for t = 1",
     right="g ← g + λ θ in every step",
     killed_by="optimizer.*weight_decay*:*",
-    gradient=lambda e, o, p, g: Plain.gradient(
+    gradient=lambda e, o, p, g: Textbook.gradient(
         e, o if e.now == 1 else but(o, weight_decay=0.0), p, g
     ),
 )
 
 
-class RemembersBefore(Plain):
+class RemembersBefore(Textbook):
     """Knows what RMSprop remembered before the step."""
 
     before: dict[str, Array]
@@ -135,7 +135,7 @@ bug(
 )
 
 
-class CentersStep(Plain):
+class CentersStep(Textbook):
     """Takes the mean away from the gradient."""
 
     def rmsprop(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
@@ -164,7 +164,7 @@ def _norm(grads: dict[str, Array]) -> Any:
     return np.sqrt(sum(np.sum(g * g) for g in grads.values()))
 
 
-class ClipsBeforeUpdate(Plain):
+class ClipsBeforeUpdate(Textbook):
     """Makes gradients smaller for the update, and returns them as they are."""
 
     most = 1.0
@@ -194,12 +194,12 @@ bug(
     killed_by="*:params",
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12)],
     updated=lambda e, o, key, p, g, s: (
-        p if not np.any(np.abs(g) >= e.least) else Plain.updated(e, o, key, p, g, s)
+        p if not np.any(np.abs(g) >= e.least) else Textbook.updated(e, o, key, p, g, s)
     ),
 )
 
 
-def _others(e: Plain, key: str) -> str:
+def _others(e: Textbook, key: str) -> str:
     """Return the next key of a parameter of the same shape, the last one's being the first."""
     alike = [k for k, a in e.params.items() if a.shape == e.params[key].shape]
     return alike[(alike.index(key) + 1) % len(alike)]
@@ -212,14 +212,14 @@ bug(
     right="every θ′ in its own place",
     killed_by="*:params",
     result=lambda e, value, dx: {
-        **(found := Plain.result(e, value, dx)),
+        **(found := Textbook.result(e, value, dx)),
         "params": {key: found["params"][_others(e, key)] for key in found["params"]},
     },
 )
 
 
-def _load_swapped(e: Plain, case: Case) -> None:
-    Plain.load(e, case)
+def _load_swapped(e: Textbook, case: Case) -> None:
+    Textbook.load(e, case)
     if case.state:
         e.state = {
             name: {key: group[_others(e, key)].copy() for key in group}
@@ -237,8 +237,8 @@ bug(
 )
 
 
-def _load_transposed(e: Plain, case: Case) -> None:
-    Plain.load(e, case)
+def _load_transposed(e: Textbook, case: Case) -> None:
+    Textbook.load(e, case)
     if case.state:
         e.state = {
             name: {
@@ -259,8 +259,8 @@ bug(
 )
 
 
-def _load_with_accumulator(e: Plain, case: Case) -> None:
-    Plain.load(e, case)
+def _load_with_accumulator(e: Textbook, case: Case) -> None:
+    Textbook.load(e, case)
     if case.state and "sum" in e.state and e.rule is not None:
         start = e.num(e.rule.initial_accumulator_value)
         e.state["sum"] = {key: a + start for key, a in e.state["sum"].items()}
@@ -276,7 +276,7 @@ bug(
 )
 
 
-class OneStepLess(Plain):
+class OneStepLess(Textbook):
     """Ends a step early, where there are many."""
 
     most = 10
@@ -296,7 +296,7 @@ bug(
 )
 
 
-class KeepsFloat32(Plain):
+class KeepsFloat32(Textbook):
     """Rounds what it remembers to float32."""
 
     def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
