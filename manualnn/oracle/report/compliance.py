@@ -19,6 +19,7 @@ from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import engine_name
 from manualnn.oracle.report.wording import entry_line
+from manualnn.tables import format_markdown
 
 NUMBERS = (
     "outputs",
@@ -57,14 +58,15 @@ def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
     rows = sorted({row for table in tables for row in table}, key=_place(tables))
     claimed = [row for row in rows if any(_claimed(table.get(row, [])) for table in tables)]
     notes: dict[str, int] = {}
-    lines = [_line(["", *map(engine_name, reports)]), _line(["---", *[":-:"] * len(reports)])]
+    body: list[list[str]] = []
     group = ""
     for row in claimed:
         if row[0] != group and not brief:
             group = row[0]
-            lines.append(_line([f"**{GROUPS[group]}**", *[""] * len(reports)]))
+            body.append([f"**{GROUPS[group]}**", *[""] * len(reports)])
         cells = [_cell(table.get(row, []), notes, counted=brief) for table in tables]
-        lines.append(_line([row[1], *cells]))
+        body.append([row[1], *cells])
+    lines = format_markdown(["", *map(engine_name, reports)], body, "lc", padded=False)
     lines += ["", LEGEND + "."]
     if len(claimed) < len(rows):
         absent = ", ".join(row[1] for row in rows if row not in claimed)
@@ -157,7 +159,3 @@ def _note(result: CheckResult) -> str:
 
 def _inline(text: str) -> str:
     return " ".join(text.split())
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
