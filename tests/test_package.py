@@ -183,5 +183,14 @@ def test_sessions_in_readme_are_what_the_command_prints(tmp_path):
             assert part in done.stdout
 
 
-def test_readme_has_no_gap_left_to_fill():
-    assert not re.findall(r"\b[A-Z]+_TABLE\b|TODO|XXX", read("README.md"))
+@pytest.mark.parametrize("page", ["README.md", "tests/benchmarks/README.md"])
+def test_page_has_no_gap_left_to_fill(page):
+    assert not re.findall(r"\b[A-Z]+_TABLE\b|TODO|XXX", read(page))
+
+
+def test_readme_shows_plots_that_are_there_and_leaves_the_tables_to_their_page():
+    targets = re.findall(r"\]\((tests/benchmarks/[^)]*)\)", read("README.md"))
+    assert len(targets) == 3
+    assert all((ROOT / target).is_file() for target in targets)
+    assert "<!-- benchmark: begin -->" in read("tests/benchmarks/README.md")
+    assert "<!-- benchmark:" not in read("README.md")

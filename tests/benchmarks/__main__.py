@@ -4,7 +4,7 @@ r"""How fast manualnn is, beside its bare matrix products and beside other libra
     tox -e bench -- --full --out DIR                  the whole grid, with more turns
     tox -e bench -- --only steps --network 3-2-2 --peer manualnn --peer torch
     tox -e bench -- --only steps --only products --only scaling --threads one --activation Sigmoid \
-        --markdown README.md --plots tests/benchmarks
+        --markdown tests/benchmarks/README.md --plots tests/benchmarks
 
 Sections: steps, products, predict, fit, update, memory, scaling, import, size. Every peer runs in a
 process of its own, taken turn about; ratios are medians over the turns. A peer that is not
