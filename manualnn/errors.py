@@ -13,6 +13,7 @@ __all__ = [
     "ManualNNError",
     "MissingExtraError",
     "ModelFileError",
+    "OracleError",
     "ShapeError",
     "SpecError",
     "TableError",
@@ -73,6 +74,10 @@ class TableError(ManualNNError, ValueError):
 
 class ModelFileError(ManualNNError, OSError):
     """A model file cannot be read or written."""
+
+
+class OracleError(ManualNNError):
+    """Base of every error of the oracle."""
 
 
 class MissingExtraError(ManualNNError, ImportError):

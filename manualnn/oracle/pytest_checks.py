@@ -20,14 +20,15 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from manualnn.errors import OracleError
 from manualnn.oracle import replay
 from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import CheckResult, Report
 from manualnn.oracle.report.report import FAILING, Teller, engine_name
-from manualnn.oracle.runner import checks_for, run_recipe
+from manualnn.oracle.runner import UnknownNameError, checks_for, run_recipe
 
 
-class CheckFailedError(AssertionError):
+class CheckFailedError(OracleError, AssertionError):
     """A check failed; the message is what the report tells of it."""
 
 
@@ -75,7 +76,7 @@ def checks(
     ]
     if not found:
         bench.close()
-        raise ValueError(f"no check of {bench.target} matches {list(only)}; see `--list`.")
+        raise UnknownNameError(f"no check of {bench.target} matches {list(only)}; see `--list`.")
     atexit.register(bench.close)  # tests run long after they are collected
     return found
 

@@ -12,6 +12,7 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from manualnn.errors import OracleError
 from manualnn.oracle.checks.table import judge
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import EngineClient
@@ -22,7 +23,7 @@ FOLDER = ".manualnn"
 """Where failures are kept if nothing else is said."""
 
 
-class ReplayError(ValueError):
+class ReplayError(OracleError, ValueError):
     """There is no such failure, or its file cannot be understood."""
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.adequacy import problems
 from manualnn.oracle.cases.draft import Size
 from manualnn.oracle.cases.recipe import Recipe, recipes_for, unclaimed
@@ -36,6 +37,10 @@ from manualnn.oracle.report import expected_failures as expectations
 from manualnn.oracle.truth.extended import truth_statement
 
 Progress = Callable[[int, int, Report], None]
+
+
+class UnknownNameError(OracleError, ValueError):
+    """There is no profile, recipe or check of the given name."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,12 @@ def checks_for(claims: Capabilities) -> list[tuple[str, str]]:
 def run_recipe(
     bench: EngineClient, name: str, profile: str = "quick", seed: int = 0
 ) -> list[CheckResult]:
-    """Return what becomes of a recipe's checks, which share its cases; ValueError if unknown."""
+    """Run the checks of one recipe, which share its cases; raises UnknownNameError."""
     recipe = next((r for r in recipes_for(bench.capabilities) if r.name == name), None)
     if recipe is None:
-        raise ValueError(f"{bench.target} has no recipe {name!r}; `manualnn check --list` has all.")
+        raise UnknownNameError(
+            f"{bench.target} has no recipe {name!r}; `manualnn check --list` has all."
+        )
     run = _Run(bench, profile, seed, (), None)
     run.recipe(recipe)
     return run.report.results
@@ -119,11 +126,13 @@ def run_recipe(
 def run_check(
     bench: EngineClient, check: str, profile: str = "quick", seed: int = 0
 ) -> CheckResult:
-    """Return what becomes of one check; ValueError if there is none of that id."""
+    """Return what becomes of one check; UnknownNameError if no check has that id."""
     results = run_recipe(bench, check.rpartition(":")[0], profile, seed)
     found = next((result for result in results if result.id == check), None)
     if found is None:
-        raise ValueError(f"{bench.target} has no check {check!r}; `manualnn check --list` has all.")
+        raise UnknownNameError(
+            f"{bench.target} has no check {check!r}; `manualnn check --list` has all."
+        )
     return found
 
 
@@ -150,7 +159,9 @@ class _Run:
 
     def __post_init__(self) -> None:
         if self.name not in PROFILES:
-            raise ValueError(f"there is no profile {self.name!r}; there are {', '.join(PROFILES)}.")
+            raise UnknownNameError(
+                f"there is no profile {self.name!r}; there are {', '.join(PROFILES)}."
+            )
         self.profile = PROFILES[self.name]
         self.claims = self.bench.capabilities
         self.explainer = Explainer(self.bench, self.profile.explaining)

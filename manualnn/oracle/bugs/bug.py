@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -65,7 +66,7 @@ def plant(
 ) -> None:
     """Enter a bug into a table; see the module."""
     if name in table:
-        raise ValueError(f"two bugs are called {name!r}; rename one.")
+        raise OracleError(f"two bugs are called {name!r}; rename one.")
     title_case = "".join(word.capitalize() for word in name.split("-"))
     engines = tuple(type(title_case, (base,), {**lines, **variant}) for variant in variants)
     table[name] = Bug(name, title, wrong, right, kind, killed_by, engines, source, exact)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
 
@@ -64,7 +65,7 @@ class Size:
     """Features, such as "loss.MSELoss.mean", that are drawn only if the claims leave no other."""
 
 
-class Impossible(Exception):  # noqa: N818 - no error: the claims leave nothing of the kind
+class Impossible(OracleError):  # noqa: N818 - no error: the claims leave nothing of the kind
     """The claims leave nothing of the kind that was to be drawn."""
 
 

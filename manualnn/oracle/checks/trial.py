@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.protocol.case import Array, Case
@@ -34,7 +35,7 @@ FINEST, COARSEST, BINS = -80, 48, 16
 """The histogram of log₂ e/|v|: from, to, bins to an octave."""
 
 
-class Declined(Exception):  # noqa: N818 - no error: there is nothing to judge
+class Declined(OracleError):  # noqa: N818 - no error: there is nothing to judge
     """The engine does not take a case, or a judgement has nothing to say of it."""
 
 
@@ -42,7 +43,7 @@ class Skipped(Declined):
     """The engine does not take a case that it claims."""
 
 
-class Faulty(Exception):  # noqa: N818 - the engine's error, not ours
+class Faulty(OracleError):  # noqa: N818 - the engine's error, not ours
     """A call ended as something other than a result."""
 
     def __init__(self, outcome: Outcome) -> None:

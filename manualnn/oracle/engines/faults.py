@@ -3,6 +3,8 @@
 import re
 import traceback
 
+from manualnn.errors import OracleError
+
 TAIL, HEAD = 2000, 400
 """How many characters of a traceback, or of what stood on stderr, are shown; of its beginning."""
 
@@ -11,11 +13,11 @@ SHOWN = 120
 """How many bytes of a line are shown."""
 
 
-class EngineError(ValueError):
+class EngineError(OracleError, ValueError):
     """There is no engine to ask: it cannot be loaded or started, or claims nothing sensible."""
 
 
-class Fault(Exception):  # noqa: N818 - no error of ours, but what an engine did
+class Fault(OracleError):  # noqa: N818 - the engine's error, not ours
     """One of `FAULTS`, which ends a call; the message is for the outcome."""
 
     def __init__(self, kind: str, message: str) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import options_of, state_names
 
 
-class Malformed(ValueError):  # noqa: N818 - the fault's name
+class Malformed(OracleError, ValueError):  # noqa: N818 - the fault's name
     """A result has a wrong shape, kind of number or name, or lacks something."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.protocol.case import PROTOCOL, Case
 from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
 
@@ -44,7 +45,7 @@ RELAXATIONS = {
 }
 
 
-class ClaimError(ValueError):
+class ClaimError(OracleError, ValueError):
     """What `capabilities()` returned cannot be understood."""
 
 

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from manualnn.errors import SpecError
+
 Array = NDArray[Any]
 Spec = Mapping[str, Any]
 State = dict[str, Any]
@@ -132,9 +134,9 @@ class Case:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Case":
-        """Return the case of a JSON form; ValueError where it is none."""
+        """Return the case of a JSON form; SpecError if the content is not a case."""
         if content.get("protocol") != PROTOCOL:
-            raise ValueError(
+            raise SpecError(
                 f"this is not a case of protocol {PROTOCOL}: its 'protocol' is "
                 f"{content.get('protocol')!r}."
             )

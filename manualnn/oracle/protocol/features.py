@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from manualnn.errors import SpecError
+
 REQUIRED = object()
 """In place of a default: the option has to be given."""
 
@@ -89,19 +91,19 @@ class Options(SimpleNamespace):
 
 
 def options_of(spec: Mapping[str, Any]) -> Options:
-    """Return the options of a description, defaults filled in; ValueError where it is none."""
+    """Return the options of a description, defaults filled in; SpecError where it is none."""
     name = spec.get("type")
     defaults = next((table[name] for table in TABLES.values() if name in table), None)
     if defaults is None:
         known = ", ".join(name for table in TABLES.values() for name in table)
-        raise ValueError(f"no layer, loss or optimizer is called {name!r}; there are {known}.")
+        raise SpecError(f"no layer, loss or optimizer is called {name!r}; there are {known}.")
     unknown = spec.keys() - defaults.keys() - {"type"}
     if unknown:
-        raise ValueError(f"{name} has no option {min(unknown)!r}; it has {', '.join(defaults)}.")
+        raise SpecError(f"{name} has no option {min(unknown)!r}; it has {', '.join(defaults)}.")
     options = {**defaults, **spec}
     missing = [option for option, value in options.items() if value is REQUIRED]
     if missing:
-        raise ValueError(f"{name} needs {missing[0]!r}; add it.")
+        raise SpecError(f"{name} needs {missing[0]!r}; add it.")
     if "betas" in options:
         options["betas"] = tuple(options["betas"])
     return Options(**options)

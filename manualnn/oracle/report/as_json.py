@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Finding, Report
 from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
 from manualnn.oracle.protocol.case import Case
@@ -35,7 +36,7 @@ from manualnn.oracle.protocol.case import Case
 SCHEMA = 1
 
 
-class ReportError(ValueError):
+class ReportError(OracleError, ValueError):
     """The content is no report of this schema."""
 
 

@@ -22,12 +22,13 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from manualnn.errors import OracleError
 from manualnn.oracle.findings import Report
 
 _FORM = "check-id pattern | reason | link | YYYY-MM-DD, the last two if wanted"
 
 
-class ExpectedFileError(ValueError):
+class ExpectedFileError(OracleError, ValueError):
     """A file of expected failures cannot be understood."""
 
 

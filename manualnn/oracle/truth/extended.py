@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from manualnn.errors import OracleError
+
 Array = NDArray[Any]
 
 LONGDOUBLE_BITS = np.finfo(np.longdouble).nmant + 1
@@ -26,7 +28,7 @@ ENOUGH_BITS = 64
 MPMATH_BITS = 120
 
 
-class MissingMpmathError(ValueError):
+class MissingMpmathError(OracleError, ValueError):
     """float64 is to be judged on a machine that has no wider numbers of its own."""
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options, options_of, state_names
 from manualnn.oracle.truth.bounded import Bounded, Precision
@@ -88,7 +89,7 @@ def update_truth(
     A gradient that is an array is exact.
     """
     if case.optimizer is None:
-        raise ValueError(f"case {case.id} has no optimizer, so it has no update; give it one.")
+        raise SpecError(f"case {case.id} has no optimizer, so it has no update; give it one.")
     kind = precision or _precision(case.dtype)
     optimizer = options_of(case.optimizer)
     with np.errstate(all="ignore"):
