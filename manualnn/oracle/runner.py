@@ -24,8 +24,9 @@ import numpy as np
 
 from manualnn.errors import OracleError
 from manualnn.oracle.adequacy import problems
-from manualnn.oracle.cases.draft import Size
-from manualnn.oracle.cases.recipe import Recipe, recipes_for, unclaimed
+from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
+from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Ledger, Skipped, Trial
 from manualnn.oracle.diagnosis.explainer import Explainer

@@ -14,7 +14,8 @@ from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import text
 from manualnn.oracle.vectors import files as vectors
 from manualnn.oracle.vectors.answers import AnswersError, judge_answers
-from manualnn.oracle.vectors.files import flags, vector_cases
+from manualnn.oracle.vectors.draw import vector_cases
+from manualnn.oracle.vectors.files import flags
 
 CASES = [case for case in vector_cases() if sum(a.size for a in case.arrays().values()) < 200]
 TANH = next(case for case in CASES if case.recipe == "layer.Tanh")

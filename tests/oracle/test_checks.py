@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
+from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
-from manualnn.oracle.cases.recipe import recipes_for
 from manualnn.oracle.checks import memory as sharing
 from manualnn.oracle.checks.table import JUDGEMENTS, rejudge
 from manualnn.oracle.checks.trial import Ledger, differing

@@ -8,8 +8,8 @@ import pytest
 import sklearn
 from hypothesis import settings
 
-from manualnn.oracle.cases.draft import Size
-from manualnn.oracle.cases.recipe import recipes_for
+from manualnn.oracle.cases.catalogue import recipes_for
+from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case

@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
+from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.draft import STEPS
-from manualnn.oracle.cases.recipe import recipes_for, unclaimed
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS

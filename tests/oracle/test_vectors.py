@@ -17,7 +17,8 @@ from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.truth.extended import MissingMpmathError
 from manualnn.oracle.vectors import files as vectors
 from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
-from manualnn.oracle.vectors.files import VectorsError, flags, read_vectors, vector, vector_cases
+from manualnn.oracle.vectors.draw import vector_cases
+from manualnn.oracle.vectors.files import VectorsError, flags, read_vectors, vector
 from manualnn.oracle.vectors.portable_random import Steady
 
 CASES = vector_cases()

@@ -18,11 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.choices import PROBABILITIES, Choices, Impossible, Size
+from manualnn.oracle.cases.choices import PROBABILITIES, Choices, Impossible
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES, options_of, state_names
-
-__all__ = ["Draft", "Impossible", "Size"]
 
 STEPS = (1, 2, 3, 5, 10, 17, 30, 100, 316, 1000, 3163, 10_000, 1_000_000)
 """After how many updates a case may start: early, late, and middling on purpose."""

@@ -5,7 +5,8 @@ square   shapes   long(place)   depth   empty       draft -> case
 
 from collections.abc import Callable
 
-from manualnn.oracle.cases.draft import Draft, Impossible
+from manualnn.oracle.cases.choices import Impossible
+from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.protocol.case import Case
 
 CRITICAL = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.choices import PROBABILITIES
-from manualnn.oracle.cases.draft import Draft, Impossible
+from manualnn.oracle.cases.choices import PROBABILITIES, Impossible
+from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.cases.lattice import lattice, on_kinks
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
 from manualnn.oracle.cases.sizes import depth, empty, long, shapes, square
@@ -299,7 +299,7 @@ def _all(
     return tuple(Recipe(n, s, make, tuple(j), share) for n, s, make, j, share in rows)
 
 
-PROVOCATIONS = _all(
+STRESS = _all(
     ("plain", "tame cases of everything that is claimed", _any, DIFFERENTIAL, 1),
     ("options", "several options at once", _mixed, DIFFERENTIAL, 2),
     ("square", "as many samples as a width, or one more or less", square, DIFFERENTIAL, 2),

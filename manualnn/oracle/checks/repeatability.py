@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.draft import Draft, Impossible, Size
+from manualnn.oracle.cases.choices import Impossible, Size
+from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.checks.trial import Declined, Trial, unlike
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities

@@ -32,7 +32,8 @@ from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth
-from manualnn.oracle.vectors.files import of_dtype, read_vectors, vector_cases
+from manualnn.oracle.vectors.draw import of_dtype, vector_cases
+from manualnn.oracle.vectors.files import read_vectors
 
 CLAIMS = "capabilities.json"
 DIAGNOSED = 6

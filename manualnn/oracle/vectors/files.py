@@ -2,7 +2,6 @@
 
     write_vectors("vectors")             returns how many cases; VECTORS.md says what is written
     read_vectors("vectors")              (seed, cases) of a folder; VectorsError if it was changed
-    vector_cases(seed=0)                 the same cases without files
 
 Version and seed determine every byte. The cases are drawn with `Steady` numbers and rounded to
 float32, which hides the last bits in which mathematical libraries differ, and lets one case stand
@@ -13,33 +12,28 @@ float64, to 2⁻⁴⁰ of its bound; the bounds are rounded up to three digits.
 import hashlib
 import json
 import math
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, Context
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.draft import Size
-from manualnn.oracle.cases.recipe import Recipe, recipes_for
 from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.messages import safetensors
-from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
+from manualnn.oracle.protocol.capabilities import DTYPES
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
-from manualnn.oracle.protocol.features import ALWAYS, TABLES, options_of
+from manualnn.oracle.protocol.features import ALWAYS, TABLES
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
 from manualnn.oracle.truth.step import truth
 from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
-from manualnn.oracle.vectors.portable_random import Steady
+from manualnn.oracle.vectors.draw import of_dtype, vector_cases
 
 FORMAT = "manualnn conformance vectors"
 VERSION = 1
 """Of the format and of the cases: whatever changes a byte that is written changes it."""
-EACH = 3
-"""Cases of every recipe."""
 INLINE = 3000
 """The most numbers that stand in a case's JSON; beyond, its arrays are in a file of their own."""
 BITS_BELOW_BOUND = 40
@@ -50,15 +44,6 @@ Write = Callable[[str, Array], Any]
 
 class VectorsError(EngineError):
     """A folder holds no vectors, or not those that were written."""
-
-
-def vector_cases(seed: int = 0) -> list[Case]:
-    """Return the cases in the order of their recipes, each of float64 numbers that fit float32."""
-    cases: dict[str, Case] = {}
-    for recipe in recipes_for(_everything(accepts_state=True)):
-        for case in _drawn(recipe, seed):
-            cases.setdefault(case.id, case)
-    return list(cases.values())
 
 
 def write_vectors(out: str | Path, *, seed: int = 0) -> int:
@@ -119,11 +104,6 @@ def read_vectors(folder: str | Path) -> tuple[int, list[Case]]:
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise VectorsError(f"{path} is not what was written; write the vectors anew.")
     return manifest["seed"], [_read(folder, entry["file"]) for entry in manifest["cases"]]
-
-
-def of_dtype(case: Case, dtype: str) -> Case:
-    """Return a case in another dtype; classes stay integers."""
-    return case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)).but(dtype=dtype)
 
 
 def vector(case: Case) -> dict[str, bytes]:
@@ -219,41 +199,6 @@ def _rounded_up(near: Bounded) -> Array:
         return float(three.create_decimal_from_float(float(e))) if bounded else math.inf
 
     return np.asarray(np.vectorize(up, otypes=[float])(near.bounded, near.allowed))
-
-
-def _everything(*, accepts_state: bool) -> Capabilities:
-    """Return the claims of an engine that can do all that there is."""
-    return Capabilities.read(
-        {
-            **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
-            "dtypes": DTYPES,
-            "accepts_state": accepts_state,
-            "max_steps": 10,
-            "empty_batch": True,
-        }
-    )
-
-
-def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
-    """Yield a recipe's cases: some after many updates, some with several."""
-    for i in range(EACH):
-        rng = Steady(seed, zlib.crc32(recipe.name.encode()), i)
-        claims = _everything(accepts_state=i % 2 == 0)
-        case = recipe.draw(cast("np.random.Generator", rng), claims, Size())
-        if case is not None:
-            with np.errstate(over="ignore"):
-                case = of_dtype(of_dtype(_complete(case), "float32"), "float64")
-            if all(np.isfinite(array).all() for array in case.arrays().values()):
-                yield case
-
-
-def _complete(case: Case) -> Case:
-    """Return a case with every option, as engines are sent it: its id then is the same."""
-    return case.but(
-        layers=tuple(vars(options_of(spec)) for spec in case.layers),
-        loss=vars(options_of(case.loss)),
-        optimizer=case.optimizer and vars(options_of(case.optimizer)),
-    )
 
 
 def _about(case: Case) -> dict[str, Any]:
