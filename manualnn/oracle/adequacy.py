@@ -7,6 +7,7 @@
 
 from manualnn.oracle.checks.trial import Ledger
 from manualnn.oracle.findings import Report
+from manualnn.oracle.protocol.features import names_with
 
 FEWEST = 200
 """Cases without which a run says little."""
@@ -16,7 +17,6 @@ UNBOUNDED = 0.1
 """The share of numbers without a bound that is still tolerable …"""
 UNDECIDED = 0.05
 """… and of slopes at kinks that rounding decides."""
-LINEAR = {"Linear", "Identity", "Dropout"}
 
 
 def problems(report: Report, ledger: Ledger, *, narrowed: bool = False) -> list[str]:
@@ -48,7 +48,7 @@ def _unclaimed(report: Report) -> list[str]:
     claims, found = report.capabilities, []
     if "grads" not in claims.returns:
         found.append('no gradient was judged: "returns" has to hold "grads"')
-    if claims.layers.keys() <= LINEAR:
+    if claims.layers.keys() <= set(names_with("layers", "is_linear")):
         found.append("no activation is claimed: only linear networks were judged")
     recipes: dict[str, int] = {}
     for result in report.results:

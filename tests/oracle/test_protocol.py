@@ -16,7 +16,7 @@ from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import FAULTS
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import STATE
+from manualnn.oracle.protocol.features import OPTIMIZER_ROWS
 from manualnn.oracle.truth.step import truth
 
 PAGE = Path(manualnn.oracle.__file__).with_name("PROTOCOL.md").read_text(encoding="utf-8")
@@ -99,11 +99,11 @@ def test_the_page_names_everything_that_can_be_claimed_returned_and_go_wrong():
     assert written(PAGE, "A case") == case
     result = PAGE.split("## A result")[1].split("\n## ")[0]
     assert set(RETURNS) <= set(quoted(result))
-    for optimizer, names in STATE.items():
+    for optimizer, feature in OPTIMIZER_ROWS.items():
         row = next(
             line for line in result.splitlines() if line.startswith("| ") and optimizer in line
         )
-        assert set(quoted(row)) - STATE.keys() == set(names)
+        assert set(quoted(row)) - OPTIMIZER_ROWS.keys() == {kept.name for kept in feature.state}
     faults = PAGE.split("## What goes wrong")[1].split("\n## ")[0]
     assert set(re.findall(r"^\| (\w+) \|", faults, re.MULTILINE)) == set(FAULTS)
 

@@ -14,11 +14,8 @@ from manualnn.oracle.checks.trial import Declined, Trial, differing, unlike
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.features import names_with, options_of
 from manualnn.oracle.truth.step import update_truth
-
-ALIKE = ("Linear", "Identity", "ReLU", "LeakyReLU")
-"""Layers f with f(c z) = c f(z) for c > 0."""
 
 
 def bare(case: Case) -> Case:
@@ -198,8 +195,10 @@ def _sum_zero(trial: Trial) -> Finding | None:
 
 def _power_of_two(trial: Trial) -> Finding | None:
     """In a net of Linear and ReLU, x, t and every bias times 8 is every output times 8."""
-    base = bare(trial.case)
-    if any(layer["type"] not in ALIKE for layer in base.layers) or base.loss["type"] != "MSELoss":
+    base, homogeneous = bare(trial.case), names_with("layers", "is_homogeneous")
+    if any(layer["type"] not in homogeneous for layer in base.layers) or (
+        base.loss["type"] != "MSELoss"
+    ):
         raise Declined("a net that does not scale")
 
     def up(name: str, a: Array) -> Array:

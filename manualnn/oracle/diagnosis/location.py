@@ -11,11 +11,10 @@ import numpy as np
 
 from manualnn.oracle.diagnosis.observation import Observation, values
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.features import names_with, options_of
 from manualnn.oracle.truth.step import truth
 
-CURVED = {"Sigmoid", "Tanh", "ReLU", "LeakyReLU", "Softplus"}
-"""Layers that take every entry by itself."""
+CURVED = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
 
 
 def scope_of(trial: Observation) -> tuple[str, str]:

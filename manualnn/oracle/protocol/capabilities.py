@@ -21,7 +21,7 @@ import numpy as np
 
 from manualnn.errors import OracleError
 from manualnn.oracle.protocol.case import PROTOCOL, Case
-from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
+from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES, names_with
 
 Claim = dict[str, Any]
 """{option: list of values, or "any"} for the options that are claimed beyond their defaults."""
@@ -111,7 +111,8 @@ class Capabilities:
         _require("arrays", [claims.arrays], ("list", "base64", "safetensors"))
         _require("subnormals", [claims.subnormals], ("kept", "flushed"))
         _require("accumulate_dtype", [claims.accumulate_dtype], (None, *DTYPES))
-        _require("kink", claims.kink, ("ReLU", "LeakyReLU", "L1Loss"))
+        kinks = (*names_with("layers", "has_kink"), *names_with("losses", "has_kink"))
+        _require("kink", claims.kink, kinks)
         _require_size("max_steps", claims.max_steps)
         for name in ("max_width", "max_batch", "max_depth"):
             if getattr(claims, name) is not None:

@@ -1,8 +1,10 @@
-"""Every layer, loss and optimizer that the oracle can judge, with torch's options and defaults.
-
-The oracle's own table, for it shares nothing with the engine; a test holds the two side by side.
+"""The table of features: every layer, loss and optimizer that the oracle can judge, one row each.
 
     options_of({"type": "Softplus", "beta": 3})     Options(type="Softplus", beta=3, threshold=20.0)
+    row_of("Softplus").options["beta"].values       (1.0, 0.3, 3.0, 20.0)
+    names_with("layers", "saturates")               ("Sigmoid", "Tanh", "Softplus", …)
+
+The oracle shares no table with the engine; a test compares the names, options and defaults of both.
 """
 
 from collections.abc import Mapping
@@ -10,78 +12,26 @@ from types import SimpleNamespace
 from typing import Any
 
 from manualnn.errors import SpecError
+from manualnn.oracle.protocol import layers, losses, optimizers
+from manualnn.oracle.protocol.rows import REDUCTIONS, REQUIRED, Feature, Layer, Loss, Optimizer
 
-REQUIRED = object()
-"""In place of a default: the option has to be given."""
+__all__ = ["REDUCTIONS", "REQUIRED"]
 
-LAYERS: dict[str, dict[str, Any]] = {
-    "Linear": {"in_features": REQUIRED, "out_features": REQUIRED, "bias": True},
-    "Identity": {},
-    "Sigmoid": {},
-    "Tanh": {},
-    "ReLU": {},
-    "LeakyReLU": {"negative_slope": 0.01},
-    "Softplus": {"beta": 1.0, "threshold": 20.0},
-    "Softmax": {"dim": -1},
-    "LogSoftmax": {"dim": -1},
-    "Dropout": {"p": 0.5},
+LAYER_ROWS: dict[str, Layer] = {row.name: row for row in layers.ROWS}
+LOSS_ROWS: dict[str, Loss] = {row.name: row for row in losses.ROWS}
+OPTIMIZER_ROWS: dict[str, Optimizer] = {row.name: row for row in optimizers.ROWS}
+ROWS: dict[str, Mapping[str, Feature]] = {
+    "layers": LAYER_ROWS,
+    "losses": LOSS_ROWS,
+    "optimizers": OPTIMIZER_ROWS,
 }
-LOSSES: dict[str, dict[str, Any]] = {
-    "MSELoss": {"reduction": "mean"},
-    "L1Loss": {"reduction": "mean"},
-    "HuberLoss": {"reduction": "mean", "delta": 1.0},
-    "BCELoss": {"reduction": "mean", "weight": None},
-    "BCEWithLogitsLoss": {"reduction": "mean", "weight": None, "pos_weight": None},
-    "CrossEntropyLoss": {
-        "reduction": "mean",
-        "weight": None,
-        "ignore_index": -100,
-        "label_smoothing": 0.0,
-    },
-}
-_ADAM = {"betas": (0.9, 0.999), "eps": 1e-8, "amsgrad": False, "maximize": False}
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "SGD": {
-        "lr": 0.001,
-        "momentum": 0.0,
-        "dampening": 0.0,
-        "weight_decay": 0.0,
-        "nesterov": False,
-        "maximize": False,
-    },
-    "RMSprop": {
-        "lr": 0.01,
-        "alpha": 0.99,
-        "eps": 1e-8,
-        "weight_decay": 0.0,
-        "momentum": 0.0,
-        "centered": False,
-        "maximize": False,
-    },
-    "Adagrad": {
-        "lr": 0.01,
-        "lr_decay": 0.0,
-        "weight_decay": 0.0,
-        "initial_accumulator_value": 0.0,
-        "eps": 1e-10,
-        "maximize": False,
-    },
-    "Adam": {"lr": 0.001, **_ADAM, "weight_decay": 0.0},
-    "AdamW": {"lr": 0.001, **_ADAM, "weight_decay": 0.01},
-}
-REDUCTIONS = ("mean", "sum", "batchmean")
+LAYERS, LOSSES, OPTIMIZERS = (
+    {name: row.defaults for name, row in rows.items()} for rows in ROWS.values()
+)
 TABLES = {"layers": LAYERS, "losses": LOSSES, "optimizers": OPTIMIZERS}
+"""The defaults of every option, by kind and by name."""
 ALWAYS = {"in_features", "out_features", "lr"}
-"""Options of which an engine that claims the part at all takes every value."""
-
-STATE: dict[str, tuple[str, ...]] = {
-    "SGD": ("momentum_buffer",),
-    "RMSprop": ("square_avg", "grad_avg", "momentum_buffer"),
-    "Adagrad": ("sum",),
-    "Adam": ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
-    "AdamW": ("exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
-}
-"""What an optimizer may keep for each parameter, in torch's names."""
+"""Options that an engine takes every value of, as soon as it claims the feature."""
 
 
 class Options(SimpleNamespace):
@@ -90,13 +40,26 @@ class Options(SimpleNamespace):
     type: str
 
 
+def row_of(name: Any) -> Feature:
+    """Return the row of a layer, loss or optimizer; SpecError if there is none of that name."""
+    for rows in ROWS.values():
+        if name in rows:
+            return rows[name]
+    known = ", ".join(known for rows in ROWS.values() for known in rows)
+    raise SpecError(f"no layer, loss or optimizer is called {name!r}; there are {known}.")
+
+
+def names_with(kind: str, *properties: str) -> tuple[str, ...]:
+    """Return the names of the layers, losses or optimizers that have all of these properties."""
+    return tuple(
+        name for name, row in ROWS[kind].items() if all(getattr(row, has) for has in properties)
+    )
+
+
 def options_of(spec: Mapping[str, Any]) -> Options:
     """Return the options of a description, defaults filled in; SpecError where it is none."""
-    name = spec.get("type")
-    defaults = next((table[name] for table in TABLES.values() if name in table), None)
-    if defaults is None:
-        known = ", ".join(name for table in TABLES.values() for name in table)
-        raise SpecError(f"no layer, loss or optimizer is called {name!r}; there are {known}.")
+    row = row_of(spec.get("type"))
+    name, defaults = row.name, row.defaults
     unknown = spec.keys() - defaults.keys() - {"type"}
     if unknown:
         raise SpecError(f"{name} has no option {min(unknown)!r}; it has {', '.join(defaults)}.")
@@ -111,9 +74,5 @@ def options_of(spec: Mapping[str, Any]) -> Options:
 
 def state_names(optimizer: Options) -> tuple[str, ...]:
     """Return the names of the state that an optimizer with these options keeps."""
-    absent = {
-        "momentum_buffer": not getattr(optimizer, "momentum", 0),
-        "grad_avg": not getattr(optimizer, "centered", False),
-        "max_exp_avg_sq": not getattr(optimizer, "amsgrad", False),
-    }
-    return tuple(name for name in STATE[optimizer.type] if not absent.get(name, False))
+    state = OPTIMIZER_ROWS[optimizer.type].state
+    return tuple(s.name for s in state if s.option is None or getattr(optimizer, s.option))

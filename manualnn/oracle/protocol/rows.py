@@ -1,0 +1,111 @@
+"""Rows of the table of features: what the oracle knows of one layer, loss or optimizer.
+
+    Option    an option: its default, the values that cases are drawn with
+    Layer     options and properties of a layer
+    Loss      options and properties of a loss
+    Optimizer options of an optimizer, and the arrays that it keeps between steps
+
+`features` puts the rows together. Every list of names in the oracle follows from a property here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+REQUIRED: Any = object()
+"""Stands in place of a default: the option has to be given."""
+REDUCTIONS = ("mean", "sum", "batchmean")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a feature."""
+
+    default: Any = REQUIRED
+    """torch's default."""
+    others: tuple[Any, ...] = ()
+    """Values that cases are drawn with, beside the default."""
+    exact: tuple[Any, ...] = ()
+    """Values with which no operation rounds on small integers: see `cases.lattice`."""
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values that cases are drawn with, the default first."""
+        return self.others if self.default is REQUIRED else (self.default, *self.others)
+
+
+Options = Mapping[str, Option]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """What layers, losses and optimizers have in common."""
+
+    name: str
+    """torch's name."""
+    method: str
+    """The first part of the names of its methods in the textbook engine, such as "leaky_relu"."""
+    options: Options = field(default_factory=dict)
+    is_partner: bool = False
+    """Cases that are about other features may contain it.
+
+    A new feature is no partner, so that the cases of other features stay the same.
+    """
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The default of every option; REQUIRED where there is none."""
+        return {name: option.default for name, option in self.options.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer(Feature):
+    """A layer y = f(x)."""
+
+    is_elementwise: bool = False
+    """Every entry of y depends on the same entry of x alone."""
+    is_linear: bool = False
+    """A network of nothing else is a linear function."""
+    is_homogeneous: bool = False
+    """f(c x) = c f(x) for c > 0, also if c scales the biases with x."""
+    has_kink: bool = False
+    """Its slope jumps at x = 0; an engine may claim another slope there than torch's."""
+    saturates: bool = False
+    """It computes exponentials, which overflow or leave the digits of a data type."""
+    mixes_features: bool = False
+    """Every entry of y depends on the whole row of x, and y does not change if x is shifted."""
+    has_parameters: bool = False
+    gives_probabilities: bool = False
+    """0 ≤ y ≤ 1."""
+    is_exact: bool = False
+    """It rounds nowhere on small integers, with the exact values of its options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(Feature):
+    """A loss L of outputs y and targets t."""
+
+    targets: Literal["numbers", "probabilities", "classes"] = "numbers"
+    """"numbers": any; "probabilities": from 0 to 1; "classes": indices, or rows that sum to 1."""
+    takes_probabilities: bool = False
+    """0 ≤ y ≤ 1 is required."""
+    has_kink: bool = False
+    """Its slope jumps at y = t; an engine may claim another slope there than torch's."""
+    is_exact: bool = False
+    """It rounds nowhere on small integers, with the exact values of its options."""
+
+
+@dataclass(frozen=True)
+class State:
+    """An array that an optimizer keeps for each parameter, under torch's name."""
+
+    name: str
+    option: str | None = None
+    """The option that it depends on: the array is kept if the option is not 0, None or False."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer(Feature):
+    """An update rule."""
+
+    state: tuple[State, ...] = ()
