@@ -22,7 +22,7 @@ TANH = next(case for case in CASES if case.recipe == "layer.Tanh")
 ADAM = next(c for c in CASES if "Adam" in flags(c) and c.loss["type"] == "MSELoss")
 SQUARED = next(c for c in CASES if c.recipe == "loss.MSELoss.sum" and c.n > 1)
 FEW = [TANH, ADAM]
-RECORDED = {case.id: vectors.recorded(case) for case in [*FEW, SQUARED]}
+RECORDED = {case.id: vectors.recorded_truth(case) for case in [*FEW, SQUARED]}
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from manualnn.oracle.truth.extended import MissingMpmathError
 from manualnn.oracle.vectors import files as vectors
 from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.vectors.draw import vector_cases
-from manualnn.oracle.vectors.files import VectorsError, flags, read_vectors, vector
-from manualnn.oracle.vectors.portable_random import Steady
+from manualnn.oracle.vectors.files import VectorsError, flags, read_vectors, vector_files
+from manualnn.oracle.vectors.portable_random import PortableRandom
 
 CASES = vector_cases()
 EVERY = max(1, 1000 // settings.default.max_examples)
@@ -33,13 +33,13 @@ def digest(cases):
     """Hash the files of cases, by their names."""
     whole = hashlib.sha256()
     for case in cases:
-        for name, content in sorted(vector(case).items()):
+        for name, content in sorted(vector_files(case).items()):
             whole.update(name.encode() + content)
     return whole.hexdigest()
 
 
 def content_of(case):
-    files = vector(case)
+    files = vector_files(case)
     assert len(files) == 1
     return json.loads(next(iter(files.values())))
 
@@ -143,7 +143,7 @@ def test_hi_and_lo_add_up_to_the_truth(case):
 @pytest.mark.parametrize("case", SOME, ids=lambda case: case.id)
 def test_what_is_written_is_well_formed(case):
     """hi is the float64 next to the truth; float32 is never judged more sharply than float64."""
-    for near in vectors.recorded(case).values():
+    for near in vectors.recorded_truth(case).values():
         hi, lo, bound = near["hi"], near["lo"], near["bound"]
         assert hi.shape == lo.shape == bound["float64"].shape == bound["float32"].shape
         assert all(abs(b) <= ulp(a) / 2 for a, b in zip(hi.flat, lo.flat, strict=True))
@@ -156,7 +156,7 @@ def test_what_is_written_is_well_formed(case):
 def test_most_bounds_are_sharp():
     shares = {"float64": [], "float32": []}
     for case in SOME:
-        for near in vectors.recorded(case).values():
+        for near in vectors.recorded_truth(case).values():
             for dtype, bound in near["bound"].items():
                 told = near["hi"] != 0
                 shares[dtype] += list((bound[told] / np.abs(near["hi"][told])).flat)
@@ -208,7 +208,7 @@ def test_safetensors_reads_what_is_written_without_it():
 
 def test_large_cases_say_where_their_arrays_are():
     case = next(c for c in CASES if sum(a.size for a in c.arrays().values()) > vectors.INLINE)
-    (json_name, text), (tensors_name, data) = vector(case).items()
+    (json_name, text), (tensors_name, data) = vector_files(case).items()
     content, read = json.loads(text), load_tensors(data)
     assert json_name == f"cases/{case.id}.json"
     assert content["case"]["x"] == {"path": tensors_name, "key": "x"}
@@ -228,7 +228,7 @@ def test_what_is_read_is_what_was_written(folder):
 
 
 def test_the_json_of_a_case_is_the_protocols(folder):
-    case = next(case for case in SOME if len(vector(case)) == 1)
+    case = next(case for case in SOME if len(vector_files(case)) == 1)
     content = json.loads((folder / "cases" / f"{case.id}.json").read_bytes())["case"]
     assert Case.from_json(content).id == case.id
     assert np.array_equal(unlisted(content["x"], float), case.x)
@@ -238,7 +238,7 @@ def test_a_changed_file_is_noticed(folder):
     path = folder / "cases" / f"{SOME[0].id}.json"
     before = path.read_bytes()
     path.write_bytes(before.replace(b'"steps": 1', b'"steps": 2'))
-    with pytest.raises(VectorsError, match=f"{SOME[0].id}.json is not what was written"):
+    with pytest.raises(VectorsError, match=f"{SOME[0].id}.json is missing or was changed"):
         read_vectors(folder)
     path.write_bytes(before)
 
@@ -260,30 +260,30 @@ def test_without_mpmath_there_is_a_next_step(monkeypatch, tmp_path):
         vectors.write_vectors(tmp_path)
 
 
-# Steady numbers
+# Portable random numbers
 
 
-def test_steady_numbers_are_made_of_the_bits_that_numpy_promises():
+def test_portable_numbers_are_made_of_the_bits_that_numpy_promises():
     raw = np.random.PCG64(np.random.SeedSequence((5, 6))).random_raw(12)
-    assert Steady(5, 6).random() == (int(raw[0]) >> 11) / 2**53
-    assert Steady(5, 6).integers(3, 10) == 3 + int(raw[0]) % 7
+    assert PortableRandom(5, 6).random() == (int(raw[0]) >> 11) / 2**53
+    assert PortableRandom(5, 6).integers(3, 10) == 3 + int(raw[0]) % 7
     total = sum(int(bits) >> 40 for bits in raw)
-    assert Steady(5, 6).standard_normal() == total / 2**24 - 6
+    assert PortableRandom(5, 6).standard_normal() == total / 2**24 - 6
 
 
-def test_steady_numbers_have_the_moments_they_should():
+def test_portable_numbers_have_the_moments_they_should():
     """Each mean of 4,000 within 5 standard errors, which a right one misses in 2 of 10⁶."""
-    z = Steady(1).normal(2.0, 3.0, (40, 100))
+    z = PortableRandom(1).normal(2.0, 3.0, (40, 100))
     assert abs(z.mean() - 2) < 5 * 3 / 4000**0.5
     assert abs(((z - 2) ** 2).mean() - 9) < 5 * 9 * 2**0.5 / 4000**0.5
-    u = Steady(2).uniform(-1, 1, 4000)
+    u = PortableRandom(2).uniform(-1, 1, 4000)
     assert abs(u.mean()) < 5 * 3**-0.5 / 4000**0.5
-    ones = Steady(3).choice([0, 1], 4000, p=[0.25, 0.75]).mean()
+    ones = PortableRandom(3).choice([0, 1], 4000, p=[0.25, 0.75]).mean()
     assert abs(ones - 0.75) < 5 * (0.75 * 0.25 / 4000) ** 0.5
 
 
-def test_steady_orders_are_permutations():
-    rng = Steady(4)
+def test_portable_orders_are_permutations():
+    rng = PortableRandom(4)
     order = rng.permutation(100)
     assert sorted(order.tolist()) == list(range(100)) != order.tolist()
     letters = list("abcdefgh")
@@ -293,6 +293,6 @@ def test_steady_orders_are_permutations():
     assert sorted(drawn.tolist()) == list(range(10))
 
 
-def test_steady_streams_of_different_keys_differ():
-    assert Steady(0, 1).integers(2**60) != Steady(0, 2).integers(2**60)
-    assert Steady(0, 1).integers(2**60) == Steady(0, 1).integers(2**60)
+def test_portable_streams_of_different_keys_differ():
+    assert PortableRandom(0, 1).integers(2**60) != PortableRandom(0, 2).integers(2**60)
+    assert PortableRandom(0, 1).integers(2**60) == PortableRandom(0, 1).integers(2**60)

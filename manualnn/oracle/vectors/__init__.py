@@ -1,1 +1,1 @@
-"""Cases as files for engines elsewhere, and the judgement of their answers."""
+"""Cases as files for engines in other languages, and the judgement of their answers."""

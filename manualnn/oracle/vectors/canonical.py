@@ -1,7 +1,7 @@
-"""Files that are the same byte by byte wherever the same content is written.
+"""JSON and safetensors files that are byte-identical on every machine for the same content.
 
-json_bytes(content)              JSON, keys sorted, a line for every key and every array
-safetensors_bytes(arrays)        the format of that name, tensors in the order of their names
+json_bytes(content)              JSON with sorted keys, one line for every key and array
+safetensors_bytes(arrays)        safetensors with the tensors in the order of their names
 """
 
 import json
@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS = 100
-"""An object that fits into them is on one line."""
+"""Longest line, in characters. A longer object gets one line for every key."""
 KINDS = {"f": ("F64", "<f8"), "i": ("I64", "<i8")}
 
 
 def json_bytes(content: Any) -> bytes:
-    """Return content as JSON, which has floats as `repr` has them: the shortest that are exact."""
+    """Return content as JSON; floats have the shortest digits that read back exactly."""
     return (_lines(content, "") + "\n").encode()
 
 
 def safetensors_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return arrays of float64 and integers: the header's length, the header, the numbers."""
+    """Return arrays of float64 or integers as safetensors: header length, header, numbers."""
     header: dict[str, Any] = {}
     parts: list[bytes] = []
     start = 0
@@ -34,7 +34,7 @@ def safetensors_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
         start = end
     text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the numbers are aligned
+    text += b" " * (-len(text) % 8)  # The numbers have to begin at a multiple of 8 bytes.
     return len(text).to_bytes(8, "little") + text + b"".join(parts)
 
 

@@ -19,7 +19,7 @@ from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES, options_of
-from manualnn.oracle.vectors.portable_random import Steady
+from manualnn.oracle.vectors.portable_random import PortableRandom
 
 EACH = 3
 """Number of cases of every recipe."""
@@ -55,7 +55,7 @@ def _everything(*, accepts_state: bool) -> Capabilities:
 def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
     """Yield a recipe's cases: some after many updates, some with several."""
     for i in range(EACH):
-        rng = Steady(seed, zlib.crc32(recipe.name.encode()), i)
+        rng = PortableRandom(seed, zlib.crc32(recipe.name.encode()), i)
         claims = _everything(accepts_state=i % 2 == 0)
         case = recipe.draw(cast("np.random.Generator", rng), claims, Size())
         if case is not None:

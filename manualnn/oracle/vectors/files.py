@@ -1,12 +1,12 @@
-"""Conformance vectors: cases with their truth, in files, for engines that Python cannot call.
+"""Conformance vectors: cases and their truth as files, for engines that Python cannot call.
 
-    write_vectors("vectors")             returns how many cases; VECTORS.md says what is written
-    read_vectors("vectors")              (seed, cases) of a folder; VectorsError if it was changed
+    write_vectors("vectors")             write a folder and return the number of cases
+    read_vectors("vectors")              (seed, cases) of a folder
+    vector_files(case)                   the files of one case
 
-Version and seed determine every byte. The cases are drawn with `Steady` numbers and rounded to
-float32, which hides the last bits in which mathematical libraries differ, and lets one case stand
-for both dtypes. The truth is computed in mpmath's integer arithmetic and written as the sum of two
-float64, to 2⁻⁴⁰ of its bound; the bounds are rounded up to three digits.
+VECTORS.md describes the folder. Version and seed determine every byte of a case's files. The truth
+is computed in mpmath's integer arithmetic. It is written as the sum of two float64 numbers, to
+2⁻⁴⁰ of its bound. Bounds are rounded up to three digits.
 """
 
 import hashlib
@@ -33,30 +33,33 @@ from manualnn.oracle.vectors.draw import of_dtype, vector_cases
 
 FORMAT = "manualnn conformance vectors"
 VERSION = 1
-"""Of the format and of the cases: whatever changes a byte that is written changes it."""
+"""Version of the format and of the cases. A change of any byte of an existing case needs a new one.
+
+New features add cases and leave the files of the others as they are. They need no new version.
+"""
 INLINE = 3000
-"""The most numbers that stand in a case's JSON; beyond, its arrays are in a file of their own."""
+"""Largest count of numbers in a case's JSON. A larger case has its arrays in a safetensors file."""
 BITS_BELOW_BOUND = 40
-"""Bits of the truth, counted from its bound."""
+"""Bits of the truth that are written below the leading bit of its bound."""
 
 Write = Callable[[str, Array], Any]
 
 
 class VectorsError(EngineError):
-    """A folder holds no vectors, or not those that were written."""
+    """A folder holds no vectors, or its files were changed after they were written."""
 
 
 def write_vectors(out: str | Path, *, seed: int = 0) -> int:
-    """Write the vectors into a folder, which is made if need be, and return how many they are.
+    """Write the vectors into a folder, create it if necessary, and return the number of cases.
 
-    It takes mpmath; VectorsError where that is not installed.
+    VectorsError if mpmath is not installed.
     """
     try:
         mpmath_width()
     except MissingMpmathError as error:
         raise VectorsError(
-            "vectors are computed in mpmath's numbers, which are the same on every machine, and "
-            "mpmath is not installed; run 'pip install mpmath'."
+            "the vectors cannot be computed because mpmath is not installed; its numbers are the "
+            "same on every machine. Run 'pip install mpmath'."
         ) from error
     out = Path(out)
     cases = vector_cases(seed)
@@ -68,7 +71,7 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
         hashes[name] = hashlib.sha256(content).hexdigest()
 
     for case in cases:
-        for name, content in vector(case).items():
+        for name, content in vector_files(case).items():
             write(name, content)
     write("README.md", files("manualnn.oracle").joinpath("VECTORS.md").read_bytes())
     manifest = {
@@ -85,30 +88,30 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
 
 
 def read_vectors(folder: str | Path) -> tuple[int, list[Case]]:
-    """Return a folder's seed and cases; VectorsError where they are not what was written."""
+    """Return the seed and the cases of a folder; VectorsError if a file is missing or changed."""
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
     except (OSError, ValueError) as error:
         raise VectorsError(
-            f"{folder} has no readable manifest.json ({error}); write the vectors there with "
+            f"{folder} has no readable manifest.json ({error}); write the vectors with "
             f"`manualnn vectors {folder}`."
         ) from error
     if manifest.get("format") != FORMAT or manifest.get("version") != VERSION:
         raise VectorsError(
             f"{folder} holds {manifest.get('format')!r} of version {manifest.get('version')!r}; "
-            f"this program reads {FORMAT!r} of version {VERSION}. Write them anew."
+            f"expected {FORMAT!r} of version {VERSION}. Write the vectors again."
         )
     for name, digest in manifest["sha256"].items():
         path = folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise VectorsError(f"{path} is not what was written; write the vectors anew.")
+            raise VectorsError(f"{path} is missing or was changed; write the vectors again.")
     return manifest["seed"], [_read(folder, entry["file"]) for entry in manifest["cases"]]
 
 
-def vector(case: Case) -> dict[str, bytes]:
-    """Return the files of one case, by their names in the folder."""
-    expected = recorded(case)
+def vector_files(case: Case) -> dict[str, bytes]:
+    """Return the files of one case: their contents by their names in the folder."""
+    expected = recorded_truth(case)
     numbers = sum(a.size for a in case.arrays().values())
     numbers += sum(np.size(near["hi"]) for near in expected.values())
     stored: dict[str, Array] = {}
@@ -117,11 +120,11 @@ def vector(case: Case) -> dict[str, bytes]:
     def inline(_: str, array: Array) -> Any:
         return listed(array)
 
-    def aside(name: str, array: Array) -> Any:
+    def store(name: str, array: Array) -> Any:
         stored[name] = array
         return {"path": path, "key": name}
 
-    write: Write = inline if numbers <= INLINE else aside
+    write: Write = inline if numbers <= INLINE else store
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -137,7 +140,7 @@ def vector(case: Case) -> dict[str, bytes]:
 
 
 def flags(case: Case) -> list[str]:
-    """Return what an engine needs for a case: "Linear", "Adam.amsgrad", "state" and so on."""
+    """Return the features that a case needs: "Linear", "Adam.amsgrad", "state" and others."""
     found = set()
     for kind, spec in case.parts():
         found.add(spec["type"])
@@ -157,10 +160,10 @@ def flags(case: Case) -> list[str]:
     return sorted(found | {name for name, present in extra.items() if present})
 
 
-def recorded(case: Case) -> dict[str, dict[str, Any]]:
-    """Return hi, lo and the bound per dtype of every quantity, as float64 arrays.
+def recorded_truth(case: Case) -> dict[str, dict[str, Any]]:
+    """Return hi, lo and the bound of each dtype for every quantity, as float64 arrays.
 
-    Parameters and state are left out where there is no update.
+    A case without an optimizer has no parameters and no state here.
     """
     near = {
         dtype: truth(of_dtype(case, dtype), Precision(dtype, numbers="mpmath")).quantities()
@@ -177,9 +180,9 @@ def recorded(case: Case) -> dict[str, dict[str, Any]]:
 
 
 def _split(v: Any, bound: float) -> tuple[float, float]:
-    """Return v as the sum of two float64, the bits far below its bound left out.
+    """Return v as the sum of two float64 numbers, without the bits far below its bound.
 
-    Where the bound is infinite, v may be too large for float64, and nothing depends on it.
+    If the bound is infinite, v may be too large for float64. Then lo is 0: no judgement uses it.
     """
     hi = float(v)
     if not math.isfinite(bound) or not math.isfinite(hi):
@@ -192,7 +195,7 @@ def _split(v: Any, bound: float) -> tuple[float, float]:
 
 
 def _rounded_up(near: Bounded) -> Array:
-    """Return how far a result may be from the truth as it is written here."""
+    """Return the allowed error of every entry, rounded up to three digits."""
     three = Context(prec=3, rounding=ROUND_CEILING)
 
     def up(bounded: Any, e: Any) -> float:
@@ -223,7 +226,7 @@ def _read(folder: Path, file: str) -> Case:
     stored: dict[str, Any] = {}
 
     def plain(value: Any) -> Any:
-        """Return JSON's content with arrays in place of their names in a file."""
+        """Return the content of a JSON file with arrays in place of references to them."""
         if not isinstance(value, Mapping):
             return value
         if "path" not in value:

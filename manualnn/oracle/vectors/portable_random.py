@@ -1,12 +1,12 @@
-"""Random numbers that are the same everywhere: for what is compared byte by byte.
+"""Portable random numbers: the same on every machine, with every version of NumPy.
 
-    rng = Steady(0, 7)                      a stream of its own for every key of integers
+    rng = PortableRandom(0, 7)              one stream for every key of integers
     rng.normal(size=(3, 2)), rng.integers(5), rng.choice(["a", "b"]), …
 
-NumPy promises the bits of its PCG64 for every version, but not what its `Generator` makes of them.
-Here that is integers and divisions by powers of two, which are exact, and single operations of
-IEEE arithmetic. The methods have `Generator`'s names and signatures; one that is not here has not
-been needed. `normal` adds twelve uniform numbers: its tails end at ±6.
+NumPy guarantees the bits of PCG64 for every version, but not the numbers that `Generator` makes of
+them. This class makes its numbers by exact operations (integers, division by powers of two) and by
+single operations of IEEE arithmetic. The methods have the names and signatures of `Generator`, as
+far as the recipes use them. `normal` adds twelve uniform numbers, so its tails end at ±6.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ Array = NDArray[Any]
 Size = int | Sequence[int] | None
 
 
-class Steady:
-    """A stand-in for `numpy.random.Generator`."""
+class PortableRandom:
+    """Portable replacement of `numpy.random.Generator`."""
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(key))
@@ -35,38 +35,38 @@ class Steady:
         return low + (high - low) * self.random(size)
 
     def standard_normal(self, size: Size = None) -> Any:
-        """Return numbers of mean 0 and variance 1, multiples of 2⁻²⁴."""
+        """Return nearly normal numbers of mean 0 and variance 1, multiples of 2⁻²⁴."""
         terms = (self._raw(12 * _count(size)) >> np.uint64(40)).astype(np.int64).reshape(-1, 12)
         return _shaped((terms.sum(axis=1) - 6 * 2**24) * 2.0**-24, size)
 
     def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Size = None) -> Any:
-        """Return numbers of that mean and standard deviation."""
+        """Return nearly normal numbers of mean `loc` and standard deviation `scale`."""
         return loc + scale * self.standard_normal(size)
 
     def integers(
         self, low: int, high: int | None = None, size: Size = None, *, endpoint: bool = False
     ) -> Any:
-        """Return integers of [low, high), of [0, low) without high."""
+        """Return integers of [low, high), or of [0, low) if high is not given."""
         first, last = (0, low) if high is None else (low, high)
         span = int(last) - int(first) + endpoint
         drawn = (self._raw(_count(size)) % np.uint64(span)).astype(np.int64) + int(first)
         return _shaped(drawn, size)
 
     def permutation(self, x: Any) -> Array:
-        """Return a sequence, or range(x), in another order."""
+        """Return a copy of a sequence, or of range(x), in random order."""
         entries = np.arange(x) if isinstance(x, (int, np.integer)) else np.array(x)
-        # Ties among 64 bits keep their order: argsort is stable.
+        # A stable sort, because two equal 64-bit numbers must keep their order everywhere.
         return entries[np.argsort(self._raw(len(entries)), kind="stable")]
 
     def shuffle(self, x: Any) -> None:
-        """Bring a sequence into another order."""
+        """Shuffle a sequence in place."""
         order = self.permutation(len(x)).tolist()
         x[:] = [x[i] for i in order]
 
     def choice(
         self, a: Any, size: Size = None, *, replace: bool = True, p: Sequence[float] | None = None
     ) -> Any:
-        """Return entries of a sequence, or of range(a)."""
+        """Return random entries of a sequence, or of range(a)."""
         entries = np.arange(a) if isinstance(a, (int, np.integer)) else np.asarray(a)
         if not replace:
             return _shaped(self.permutation(entries)[: _count(size)], size)
