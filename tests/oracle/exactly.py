@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 
 from manualnn.oracle.protocol.features import options_of, state_names
+from manualnn.oracle.textbook.optimizers import UpdateRules
 
 EXACT = mpmath.MPContext()
 EXACT.dps = 200
@@ -48,9 +49,7 @@ def step(case):
             state["step"] += 1
             for key, g in grads.items():
                 own = {name: state[name][key] for name in state if name != "step"}
-                params[key], own = RULES[optimizer.type](
-                    optimizer, params[key], g, own, state["step"]
-                )
+                params[key] = RULES.apply_rule(optimizer, params[key], g, own, state["step"])
                 for name, array in own.items():
                     state[name][key] = array
     found = {"outputs": outputs, "loss": loss, "input_grad": input_grad}
@@ -165,53 +164,17 @@ LOSSES = {
 }
 
 
-def seen(o, p, g):
-    g = -g if o.maximize else g
-    return g if o.type == "AdamW" else g + p * EXACT.mpf(getattr(o, "weight_decay", 0))
+class ExactRules(UpdateRules):
+    """The update rules in 200 digits."""
+
+    def num(self, value):
+        return EXACT.mpf(value)
+
+    def sqrt(self, v):
+        return np.frompyfunc(EXACT.sqrt, 1, 1)(v)
+
+    def larger(self, a, b):
+        return np.maximum(a, b)
 
 
-def root(v):
-    return np.frompyfunc(EXACT.sqrt, 1, 1)(v)
-
-
-def sgd(o, p, g, own, t):
-    g, lr = seen(o, p, g), EXACT.mpf(o.lr)
-    if not o.momentum:
-        return p - lr * g, {}
-    mu = EXACT.mpf(o.momentum)
-    b = g if t == 1 else mu * own["momentum_buffer"] + (1 - EXACT.mpf(o.dampening)) * g
-    return p - lr * (g + mu * b if o.nesterov else b), {"momentum_buffer": b}
-
-
-def rmsprop(o, p, g, own, _):
-    g, alpha, after = seen(o, p, g), EXACT.mpf(o.alpha), {}
-    v = after["square_avg"] = alpha * own["square_avg"] + (1 - alpha) * g * g
-    if o.centered:
-        m = after["grad_avg"] = alpha * own["grad_avg"] + (1 - alpha) * g
-        v = v - m * m
-    d = g / (root(v) + EXACT.mpf(o.eps))
-    if o.momentum:
-        d = after["momentum_buffer"] = EXACT.mpf(o.momentum) * own["momentum_buffer"] + d
-    return p - EXACT.mpf(o.lr) * d, after
-
-
-def adagrad(o, p, g, own, t):
-    g = seen(o, p, g)
-    s = own["sum"] + g * g
-    lr = EXACT.mpf(o.lr) / (1 + (t - 1) * EXACT.mpf(o.lr_decay))
-    return p - lr * g / (root(s) + EXACT.mpf(o.eps)), {"sum": s}
-
-
-def adam(o, p, g, own, t):
-    g, lr, (b1, b2), after = seen(o, p, g), EXACT.mpf(o.lr), map(EXACT.mpf, o.betas), {}
-    if o.type == "AdamW":
-        p = p - lr * EXACT.mpf(o.weight_decay) * p
-    m = after["exp_avg"] = b1 * own["exp_avg"] + (1 - b1) * g
-    v = after["exp_avg_sq"] = b2 * own["exp_avg_sq"] + (1 - b2) * g * g
-    if o.amsgrad:
-        v = after["max_exp_avg_sq"] = np.maximum(own["max_exp_avg_sq"], v)
-    direction = (m / (1 - b1**t)) / (root(v / (1 - b2**t)) + EXACT.mpf(o.eps))
-    return p - lr * direction, after
-
-
-RULES = {"SGD": sgd, "RMSprop": rmsprop, "Adagrad": adagrad, "Adam": adam, "AdamW": adam}
+RULES = ExactRules()

@@ -12,9 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from manualnn.errors import OracleError
+
 REQUIRED: Any = object()
 """Stands in place of a default: the option has to be given."""
 REDUCTIONS = ("mean", "sum", "batchmean")
+
+
+class MissingEntryError(OracleError, LookupError):
+    """A feature has no entry where it needs one; the message names the place and what to add."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
     Arithmetic     sums, products, elementary functions
     Activations    a = f(z) and da/dz           relu(o, z), relu_slope(o, z, a)
     Losses         Σ terms / D and its slopes   mse_terms(o, y, t), mse_slopes(o, y, t), divisor
-    Rules          p − lr d                     adam(o, p, g, s, t); s is written to
 
 A method takes the options o of its layer, loss or rule first, then arrays by the letters of the
 equations: z pre-activation, a activation, y outputs, t targets (or the number of an update), p a
@@ -34,13 +33,8 @@ METHODS = {
     "BCELoss": "bce",
     "BCEWithLogitsLoss": "logits",
     "CrossEntropyLoss": "cross_entropy",
-    "SGD": "sgd",
-    "RMSprop": "rmsprop",
-    "Adagrad": "adagrad",
-    "Adam": "adam",
-    "AdamW": "adamw",
 }
-"""What the methods of a layer, loss or rule begin with."""
+"""What the methods of a layer or loss begin with."""
 
 
 class Arithmetic:
@@ -73,6 +67,9 @@ class Arithmetic:
 
     def sqrt(self, v: Array) -> Array:
         return np.sqrt(v)
+
+    def larger(self, a: Array, b: Array) -> Array:
+        return np.maximum(a, b)
 
     def sigma(self, v: Array) -> Array:
         e = self.exp(-np.abs(v))
@@ -255,109 +252,3 @@ class Losses(Arithmetic):
         if o.reduction == "batchmean" or t.ndim == 2:
             return len(y)
         return self.total(self.class_weight(o, y)[t[self.counts(o, t)]])
-
-
-class Rules(Arithmetic):
-    """Update rules: the new p of step t = 1, 2, …; s, the state, is written to."""
-
-    def first(self, o: Options, p: Array) -> Array:
-        """Return what a state begins with."""
-        return np.full_like(p, getattr(o, "initial_accumulator_value", 0))
-
-    def moved(self, o: Options, p: Array, d: Array, lr: Any) -> Array:
-        return p - lr * d
-
-    def gradient(self, o: Options, p: Array, g: Array) -> Array:
-        g = self.uphill(o, g)
-        return g + self.num(o.weight_decay) * p if o.weight_decay else g
-
-    def uphill(self, o: Options, g: Array) -> Array:
-        return -g if o.maximize else g
-
-    def sgd(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        g = self.gradient(o, p, g)
-        if o.momentum:
-            s["momentum_buffer"] = b = self.sgd_buffer(o, s["momentum_buffer"], g, t)
-            g = self.sgd_direction(o, g, b)
-        return self.moved(o, p, g, self.num(o.lr))
-
-    def sgd_buffer(self, o: Options, b: Array, g: Array, t: int) -> Array:
-        return g.copy() if t == 1 else self.num(o.momentum) * b + (1 - self.num(o.dampening)) * g
-
-    def sgd_direction(self, o: Options, g: Array, b: Array) -> Array:
-        return g + self.num(o.momentum) * b if o.nesterov else b
-
-    def rmsprop(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        g = self.gradient(o, p, g)
-        s["square_avg"] = v = self.rmsprop_square(o, s["square_avg"], g)
-        if o.centered:
-            s["grad_avg"] = m = self.rmsprop_mean(o, s["grad_avg"], g)
-            v = self.rmsprop_variance(o, v, m)
-        d = g / self.rmsprop_root(o, v)
-        if o.momentum:
-            s["momentum_buffer"] = d = self.rmsprop_buffer(o, s["momentum_buffer"], d)
-        return self.moved(o, p, d, self.num(o.lr))
-
-    def rmsprop_square(self, o: Options, v: Array, g: Array) -> Array:
-        return self.num(o.alpha) * v + (1 - self.num(o.alpha)) * (g * g)
-
-    def rmsprop_mean(self, o: Options, m: Array, g: Array) -> Array:
-        return self.num(o.alpha) * m + (1 - self.num(o.alpha)) * g
-
-    def rmsprop_variance(self, o: Options, v: Array, m: Array) -> Array:
-        return v - m * m
-
-    def rmsprop_root(self, o: Options, v: Array) -> Array:
-        return self.sqrt(v) + self.num(o.eps)
-
-    def rmsprop_buffer(self, o: Options, b: Array, d: Array) -> Array:
-        return self.num(o.momentum) * b + d
-
-    def adagrad(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        g = self.gradient(o, p, g)
-        s["sum"] = self.adagrad_sum(o, s["sum"], g)
-        return self.moved(o, p, g / self.adagrad_root(o, s["sum"]), self.adagrad_rate(o, t))
-
-    def adagrad_sum(self, o: Options, s: Array, g: Array) -> Array:
-        return s + g * g
-
-    def adagrad_root(self, o: Options, s: Array) -> Array:
-        return self.sqrt(s) + self.num(o.eps)
-
-    def adagrad_rate(self, o: Options, t: int) -> Any:
-        return self.num(o.lr) / (1 + (t - 1) * self.num(o.lr_decay))
-
-    def adam(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        return self.adam_step(o, p, self.gradient(o, p, g), s, t)
-
-    def adamw(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        return self.adam_step(o, self.adamw_decayed(o, p), self.uphill(o, g), s, t)
-
-    def adamw_decayed(self, o: Options, p: Array) -> Array:
-        return p * (1 - self.num(o.lr) * self.num(o.weight_decay))
-
-    def adam_step(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        s["exp_avg"] = m = self.adam_mean(o, s["exp_avg"], g, t)
-        s["exp_avg_sq"] = v = self.adam_square(o, s["exp_avg_sq"], g, t)
-        if o.amsgrad:
-            s["max_exp_avg_sq"] = v = self.adam_maximum(o, s["max_exp_avg_sq"], v, t)
-        d = m / self.adam_root(o, v, t)
-        return self.moved(o, p, d, self.num(o.lr) / self.adam_correction1(o, t))
-
-    def adam_mean(self, o: Options, m: Array, g: Array, t: int) -> Array:
-        return self.num(o.betas[0]) * m + (1 - self.num(o.betas[0])) * g
-
-    def adam_square(self, o: Options, v: Array, g: Array, t: int) -> Array:
-        return self.num(o.betas[1]) * v + (1 - self.num(o.betas[1])) * (g * g)
-
-    def adam_maximum(self, o: Options, old: Array, v: Array, t: int) -> Array:
-        return np.maximum(old, v)
-
-    def adam_root(self, o: Options, v: Array, t: int) -> Array:
-        return self.sqrt(v / self.adam_correction2(o, t)) + self.num(o.eps)
-
-    def adam_correction1(self, o: Options, t: int) -> Any:
-        return 1 - self.num(o.betas[0]) ** t
-
-    def adam_correction2(self, o: Options, t: int) -> Any:
-        return 1 - self.num(o.betas[1]) ** t

@@ -18,10 +18,11 @@ import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES, Options, options_of, state_names
-from manualnn.oracle.textbook.arithmetic import METHODS, Activations, Losses, Rules
+from manualnn.oracle.textbook.arithmetic import METHODS, Activations, Losses
+from manualnn.oracle.textbook.optimizers import UpdateRules
 
 
-class Textbook(Activations, Losses, Rules):
+class Textbook(Activations, Losses, UpdateRules):
     """A plain engine; see the module."""
 
     case: Case
@@ -120,16 +121,21 @@ class Textbook(Activations, Losses, Rules):
             dy = getattr(self, METHODS[layer.type] + "_backward")(layer, x, y, dy)
         return dy
 
+    def first(self, o: Options, p: Array) -> Array:
+        """Return the array that a state begins with."""
+        return np.full_like(p, getattr(o, "initial_accumulator_value", 0))
+
     def update(self, rule: Options) -> None:
         for key, p in self.params.items():
             s = {name: group[key] for name, group in self.state.items()}
             self.params[key] = self.updated(rule, key, p, self.grads[key], s)
             for name, a in s.items():
-                self.state[name][key] = a
+                # A momentum buffer may be the gradient itself, which is returned as well.
+                self.state[name][key] = a.copy()
 
     def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
         """Return the parameter of that key after an update, and write its new state into s."""
-        return getattr(self, METHODS[o.type])(o, p, g, s, self.now)
+        return np.asarray(self.apply_rule(o, p, g, s, self.now))
 
     def weight(self, o: Options) -> Array:
         return self.params[f"{o.i}.weight"]

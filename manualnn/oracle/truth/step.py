@@ -21,7 +21,7 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options, options_of, state_names
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.layers import LAYERS, LOSSES
-from manualnn.oracle.truth.optimizers import RULES
+from manualnn.oracle.truth.optimizers import BoundedRules
 
 
 class Point(NamedTuple):
@@ -149,7 +149,7 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
         return point._replace(steps=point.steps + 1)
     state = {name: _flat(arrays, point.params) for name, arrays in point.state.items()}
     p, g = _flat(point.params, point.params), _flat(grads, point.params)
-    p, state = RULES[rule.type](rule, p, g, state, point.steps + 1)
+    p = BoundedRules(p.kind).apply_rule(rule, p, g, state, point.steps + 1)
     after = {name: _apart(near, point.params) for name, near in state.items()}
     return Point(_apart(p, point.params), after, point.steps + 1)
 

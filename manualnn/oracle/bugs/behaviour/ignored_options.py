@@ -9,8 +9,7 @@ from typing import Any
 
 from manualnn.oracle.bugs.bug import Bug, but, plant
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import TABLES, Options, options_of
-from manualnn.oracle.textbook.arithmetic import METHODS
+from manualnn.oracle.protocol.features import TABLES, Options, options_of, row_of
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
@@ -63,7 +62,7 @@ def _deaf(method: str, part: str, option: str, default: Any) -> Callable[..., An
 def _plant_all() -> None:
     for kind, part, option, places in IGNORED:
         default = TABLES[kind][part][option]
-        prefix = "" if kind == "losses" else METHODS[part]
+        prefix = "" if kind == "losses" else row_of(part).method
         for place in places:
             names = [prefix + suffix for suffix in WHERE[kind][place]]
             shown = "no such thing" if default is None else default
