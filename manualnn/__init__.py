@@ -8,55 +8,79 @@
 Names, options and conventions are torch's.
 """
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-from manualnn import errors, layers, losses, optimizers
-from manualnn import initializers as initializers  # a name of the package, like the others
-from manualnn.errors import *
-from manualnn.initializers import (
-    calculate_gain,
-    kaiming_normal,
-    kaiming_uniform,
-    xavier_normal,
-    xavier_uniform,
-)
-from manualnn.layers import *
-from manualnn.losses import *
-from manualnn.network import Sequential
-from manualnn.optimizers import *
-from manualnn.parameters import Parameters
-from manualnn.training.trainer import History, Trainer
-
-if TYPE_CHECKING:
-    from manualnn.serialization import load, save
-
-__all__ = [
-    "History",
-    "Parameters",
-    "Sequential",
-    "Trainer",
-    "calculate_gain",
-    "kaiming_normal",
-    "kaiming_uniform",
-    "load",
-    "save",
-    "xavier_normal",
-    "xavier_uniform",
-]
-__all__ += errors.__all__
-__all__ += layers.__all__
-__all__ += losses.__all__
-__all__ += optimizers.__all__
 
 __version__ = "0.1.0"
 
+_OWNERS = {
+    "History": "training.trainer",
+    "Parameters": "parameters",
+    "Sequential": "network",
+    "Trainer": "training.trainer",
+    "calculate_gain": "initializers",
+    "kaiming_normal": "initializers",
+    "kaiming_uniform": "initializers",
+    "load": "serialization",
+    "save": "serialization",
+    "xavier_normal": "initializers",
+    "xavier_uniform": "initializers",
+}
+"""The modules of single public names."""
+_OPEN = ("errors", "layers", "losses", "optimizers")
+"""The modules all of whose names are public."""
 
-def __getattr__(name: str) -> Any:
-    """Load the module of model files, which takes half as long as all others, where it is used."""
-    if name in {"load", "save"}:
-        from manualnn import serialization
+if TYPE_CHECKING:  # one by one: type checkers lose names behind two star imports
+    from manualnn.errors import *
+    from manualnn.initializers import calculate_gain as calculate_gain
+    from manualnn.initializers import kaiming_normal as kaiming_normal
+    from manualnn.initializers import kaiming_uniform as kaiming_uniform
+    from manualnn.initializers import xavier_normal as xavier_normal
+    from manualnn.initializers import xavier_uniform as xavier_uniform
+    from manualnn.layers import LAYERS as LAYERS
+    from manualnn.layers.activations import *
+    from manualnn.layers.base import Layer as Layer
+    from manualnn.layers.dropout import *
+    from manualnn.layers.linear import *
+    from manualnn.losses import LOSSES as LOSSES
+    from manualnn.losses.base import Loss as Loss
+    from manualnn.losses.classification import *
+    from manualnn.losses.regression import *
+    from manualnn.network import Sequential as Sequential
+    from manualnn.optimizers import OPTIMIZERS as OPTIMIZERS
+    from manualnn.optimizers.adagrad import *
+    from manualnn.optimizers.adam import *
+    from manualnn.optimizers.base import Optimizer as Optimizer
+    from manualnn.optimizers.rmsprop import *
+    from manualnn.optimizers.sgd import *
+    from manualnn.parameters import Parameters as Parameters
+    from manualnn.serialization import load as load
+    from manualnn.serialization import save as save
+    from manualnn.training.trainer import History as History
+    from manualnn.training.trainer import Trainer as Trainer
+else:
+    # Modules are loaded at the first use of a name, because loading NumPy takes longer than all
+    # else that `manualnn --help` does.
 
-        globals()[name] = function = getattr(serialization, name)
-        return function
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+    def __getattr__(name: str) -> Any:
+        if name == "__all__":
+            value = [*_OWNERS, *(name for names in map(_names, _OPEN) for name in names)]
+        elif name in _OWNERS:
+            value = getattr(import_module(f"manualnn.{_OWNERS[name]}"), name)
+        elif not name.startswith("_") and find_spec(f"manualnn.{name}"):
+            return import_module(f"manualnn.{name}")
+        else:
+            owner = next((module for module in _OPEN if name in _names(module)), None)
+            if name.startswith("_") or owner is None:
+                message = f"module {__name__!r} has no attribute {name!r}"
+                raise AttributeError(message)
+            value = getattr(import_module(f"manualnn.{owner}"), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})
+
+    def _names(module: str) -> list[str]:
+        return import_module(f"manualnn.{module}").__all__

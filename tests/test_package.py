@@ -1,7 +1,9 @@
 """What holds for the project as a whole: its layout, its examples, its imports."""
 
+import ast
 import doctest
 import importlib
+import inspect
 import os
 import pkgutil
 import re
@@ -110,6 +112,39 @@ def test_public_names_exist_once():
         assert hasattr(manualnn, name)
 
 
+def test_dir_has_the_public_names_before_the_first_use():
+    code = "import manualnn; names = dir(manualnn); print(set(manualnn.__all__) <= set(names))"
+    assert run_python(code).stdout == "True\n"
+    assert {"load", "save", "Sequential", "Trainer", "Sigmoid", "MSELoss"} <= set(dir(manualnn))
+
+
+def test_star_import_brings_the_public_names():
+    names = {}
+    exec("from manualnn import *", names)  # noqa: S102 - no other way to a star import
+    assert set(manualnn.__all__) <= names.keys()
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'manualnn' has no attribute 'Sequence'"):
+        _ = manualnn.Sequence
+    assert not hasattr(manualnn, "__wrapped__")
+
+
+def test_type_checkers_see_the_public_names():
+    """The imports for type checkers bring the names that are loaded at their first use."""
+    (block,) = (
+        node
+        for node in ast.parse(inspect.getsource(manualnn)).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    )
+    names = set()
+    for line in block.body:
+        module = importlib.import_module(line.module)
+        for alias in line.names:
+            names |= set(module.__all__) if alias.name == "*" else {alias.asname}
+    assert names == set(manualnn.__all__)
+
+
 # ------------------------------------------------------------------ imports
 
 
@@ -117,7 +152,7 @@ def test_import_brings_numpy_and_nothing_else():
     code = """
 import sys, numpy
 before = set(sys.modules)
-import manualnn
+from manualnn import *
 print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
 """
     imported = set(run_python(code).stdout.split())
@@ -125,8 +160,13 @@ print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
     assert imported - sys.stdlib_module_names <= {"manualnn", "numpy"}
 
 
+def test_import_waits_for_the_first_use_of_a_name():
+    code = "import sys, manualnn; print('numpy' in sys.modules)"
+    assert run_python(code).stdout == "False\n"
+
+
 def test_import_leaves_the_random_part_of_numpy_for_later():
-    code = "import sys, numpy, manualnn; print('numpy.random' in sys.modules)"
+    code = "import sys, numpy; from manualnn import *; print('numpy.random' in sys.modules)"
     assert run_python(code).stdout == "False\n"
 
 
