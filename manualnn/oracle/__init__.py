@@ -1,10 +1,10 @@
-"""The oracle tells whether an engine's backpropagation is right, and if not, what is wrong with it.
+"""Oracle: property-based checks of an engine's backpropagation, with a diagnosis of each error.
 
     check_engine(target, profile="quick")              a report on everything the engine claims
     parametrize_with_checks(target, profile="quick")   the same checks as tests of a pytest suite
 
 `target` is an engine's class, factory or instance, "module:attribute", "file.py:attribute", or a
-command line. PROTOCOL.md beside this file states on one page what an engine has to do.
+command line. PROTOCOL.md in this folder describes the protocol for engines on one page.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ __all__ = ["check_engine", "parametrize_with_checks"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what judges where it is used: the command line has to be quick without it."""
+    """Load a function on first use, because `manualnn --help` must not load the checks."""
     if name == "check_engine":
         from manualnn.oracle.runner import check_engine as found
     elif name == "parametrize_with_checks":

@@ -1,28 +1,30 @@
-"""Whether a run was enough to say anything: a green report of nothing is worth nothing.
+"""Adequacy of a run: reasons why a run without failures proves little.
 
-    problems(report, ledger, narrowed=False)      sentences; none if the run is worth its name
+    problems(report, ledger, narrowed=False)      sentences; none if the run is adequate
 
-`narrowed`: only some checks were asked for, so only these have to have run.
+`narrowed`: only some of the checks were requested, so the others need not have run.
 """
 
 from manualnn.oracle.checks.trial import Ledger
-from manualnn.oracle.findings import Report
 from manualnn.oracle.protocol.features import names_with
+from manualnn.oracle.report.report import Report
 
 FEWEST = 200
-"""Cases without which a run says little."""
+"""Smallest number of cases of an adequate run."""
 SHARP = {"float64": 1e-10, "float32": 1e-3}
-"""The median of bound / |value| has to be better."""
+"""Largest acceptable median of bound / |value|."""
 UNBOUNDED = 0.1
-"""The share of numbers without a bound that is still tolerable …"""
+"""Largest acceptable share of numbers without an error bound."""
 UNDECIDED = 0.05
-"""… and of slopes at kinks that rounding decides."""
+"""Largest acceptable share of slopes at kinks that rounding decides."""
+ENDED_EARLY = "the run ended early after repeated timeouts"
+"""The reason of checks that did not run because the engine did not answer."""
 
 
 def problems(report: Report, ledger: Ledger, *, narrowed: bool = False) -> list[str]:
-    """Return why a run is worth little."""
+    """Return the reasons why a run proves little."""
     found = _too_little(report, ledger, narrowed=narrowed)
-    found += [] if narrowed else [*_unclaimed(report), *_blunt(report, ledger)]
+    found += [] if narrowed else [*_missing_claims(report), *_wide_bounds(report, ledger)]
     return found
 
 
@@ -31,52 +33,58 @@ def _too_little(report: Report, ledger: Ledger, *, narrowed: bool) -> list[str]:
     skipped = sum(result.skipped for result in report.results)
     found = []
     if not judged:
-        found.append("no case was judged at all")
+        found.append("no case was judged")
     elif not narrowed and ledger.calls < FEWEST:
-        found.append(f"only {ledger.calls} cases ran; fewer than {FEWEST} say little")
+        found.append(f"only {ledger.calls} cases ran, expected at least {FEWEST}")
     if skipped > judged:
         found.append(
-            f"the engine skipped {skipped} cases and took {judged}: it should claim what it takes"
+            f"the engine skipped {skipped} of {skipped + judged} cases; "
+            "narrow its capabilities() to what it supports"
         )
-    if any("calls without an answer" in result.reason for result in report.results):
-        found.append("the run was ended early, for the engine did not answer")
+    if any(result.reason == ENDED_EARLY for result in report.results):
+        found.append(ENDED_EARLY)
     return found
 
 
-def _unclaimed(report: Report) -> list[str]:
-    """Return what an engine should claim to be judged, and what it claims and does not take."""
+def _missing_claims(report: Report) -> list[str]:
+    """Report capabilities that an adequate run needs, and claimed features without a case."""
     claims, found = report.capabilities, []
     if "grads" not in claims.returns:
-        found.append('no gradient was judged: "returns" has to hold "grads"')
+        found.append('no gradient was judged; add "grads" to "returns" in capabilities()')
     if claims.layers.keys() <= set(names_with("layers", "is_linear")):
-        found.append("no activation is claimed: only linear networks were judged")
+        found.append("no activation is claimed, so only linear networks were judged")
     recipes: dict[str, int] = {}
     for result in report.results:
         feature = result.id.rpartition(":")[0]
         if feature.startswith(("loss.", "layer.", "optimizer.")) and not result.id.endswith(":*"):
             recipes[feature] = recipes.get(feature, 0) + result.cases
-    # That targets may be probabilities is nothing that can be claimed.
+    # No capability says whether targets may be probabilities.
     recipes.pop("loss.CrossEntropyLoss.probabilities", None)
     missed = [feature for feature, cases in recipes.items() if not cases]
     if missed:
         more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
-        found.append(f"claimed, but without a case: {', '.join(missed[:5])}{more}")
+        found.append(f"claimed, but no case was judged: {', '.join(missed[:5])}{more}")
     return found
 
 
-def _blunt(report: Report, ledger: Ledger) -> list[str]:
+def _wide_bounds(report: Report, ledger: Ledger) -> list[str]:
     claims, found = report.capabilities, []
     for dtype, sharpness in (*report.sharpness.items(), *report.sharpness_overall.items()):
         widened = dtype == "float64" and claims.accumulate_dtype == "float32"
         limit = SHARP["float32" if widened else dtype]
         if sharpness > limit:
             found.append(
-                f"the bounds of {dtype} are too wide: their median is {sharpness:.1g} of a value, "
-                f"and has to be below {limit:g}"
+                f"the error bounds for {dtype} are too wide: the median of bound/|value| is "
+                f"{sharpness:.1g}, expected at most {limit:g}"
             )
     unbounded = ledger.unbounded / max(1, ledger.unbounded + ledger.entries)
     if unbounded > UNBOUNDED:
-        found.append(f"too much without a bound: {unbounded:.0%} of all numbers")
+        found.append(
+            f"{unbounded:.0%} of all numbers are without a bound, expected at most {UNBOUNDED:.0%}"
+        )
     if report.undecided > UNDECIDED:
-        found.append(f"rounding decides {report.undecided:.1%} of the slopes at kinks")
+        found.append(
+            f"rounding decides {report.undecided:.1%} of the slopes at kinks, expected at most "
+            f"{UNDECIDED:.0%}"
+        )
     return found

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from manualnn.oracle.findings import Report
+    from manualnn.oracle.report.report import Report
 
 __all__ = ["check", "vectors"]
 
@@ -135,7 +135,7 @@ def _errors_told() -> Iterator[None]:
 def _judge(target: str, options: dict[str, Any]) -> int:
     """Run the checks, telling what is found as it comes; return the exit code."""
     from manualnn.oracle.report.expected_failures import read
-    from manualnn.oracle.report.progress import Watch
+    from manualnn.oracle.report.progress import LiveReport
     from manualnn.oracle.runner import check_engine
 
     seed = options["seed"]
@@ -143,7 +143,8 @@ def _judge(target: str, options: dict[str, Any]) -> int:
         seed = secrets.randbelow(2**32) if options["profile"] == "nightly" else 0
     known = read(Path(options["expected"])) if options["expected"] else []
     today = datetime.now(UTC).date()
-    with Watch(target, options["failures"], [k for k in known if not k.expired(today)]) as watch:
+    valid = [failure for failure in known if not failure.expired(today)]
+    with LiveReport(target, options["failures"], valid) as live:
         try:
             report = check_engine(
                 target,
@@ -152,28 +153,28 @@ def _judge(target: str, options: dict[str, Any]) -> int:
                 only=options["only"],
                 expected=options["expected"],
                 time_limit=options["time_limit"],
-                progress=watch.see,
+                progress=live.update,
             )
             code = report.exit_code
         except KeyboardInterrupt:
             code = 130
-            if watch.report is None:
+            if live.report is None:
                 return code
-            report = watch.report
-            report.problems.append(f"interrupted after {watch.done} of {watch.total} checks.")
+            report = live.report
+            report.problems.append(f"interrupted after {live.done} of {live.total} checks.")
     if options["only"] and code != 130 and not report.results:
         raise click.UsageError(
             f"no check of {target} matches --only {' '.join(map(repr, options['only']))}. An id is "
             "that of the cases, a colon and what is asserted: 'layer.Tanh:grads', 'layer.Tanh:*'; "
             "--list shows all."
         )
-    watch.tell(report)
+    live.print_new(report)
     _conclude(report, options)
     return code
 
 
 def _judge_answers(options: dict[str, Any]) -> int:
-    from manualnn.oracle.report.progress import Watch
+    from manualnn.oracle.report.progress import LiveReport
     from manualnn.oracle.vectors.answers import AnswersError, judge_answers
     from manualnn.oracle.vectors.files import VectorsError
 
@@ -181,7 +182,7 @@ def _judge_answers(options: dict[str, Any]) -> int:
         report = judge_answers(options["answers"], options["vectors"])
     except (AnswersError, VectorsError) as error:
         raise _UnusableError(str(error)) from error
-    Watch(report.target, None).tell(report)
+    LiveReport(report.target, None).print_new(report)
     _conclude(report, options)
     return report.exit_code
 
@@ -262,8 +263,8 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
     from manualnn.oracle.engines.client import connect
     from manualnn.oracle.findings import CheckResult
     from manualnn.oracle.replay import again, load
+    from manualnn.oracle.report.finding_text import FindingText
     from manualnn.oracle.report.progress import paint
-    from manualnn.oracle.report.report import Teller
     from manualnn.oracle.report.wording import case_line, case_numbers, wrapped
     from manualnn.oracle.runner import checks_for
 
@@ -277,7 +278,7 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
                 f"{target} no longer claims what the case {failure.case.id} needs: {refused}."
             )
         sentences = dict(checks_for(bench.capabilities))
-        teller = Teller(target, bench.capabilities.name, options["failures"], paint)
+        text = FindingText(target, bench.capabilities.name, options["failures"], paint)
         explainer = Explainer(bench, math.inf)
         for check_id in failure.checks:
             finding = again(bench, check_id, failure)
@@ -285,7 +286,7 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
                 code = 1
                 sentence = sentences.get(check_id, check_id)
                 found = [explainer.diagnosed(finding)]
-                click.echo(teller.tell(CheckResult(check_id, sentence, "failed", findings=found)))
+                click.echo(text.describe(CheckResult(check_id, sentence, "failed", findings=found)))
                 continue
             click.echo(f"{paint('passes now', 'good')}  {check_id}")
             for line in [case_line(failure.case), *case_numbers(failure.case)]:

@@ -1,11 +1,12 @@
-"""Failures kept as files, so that each can be seen again.
+"""Failures saved as files, to judge them again later.
 
-    save(report, folder)         writes R-7f3a9c01.json, … for every finding; returns their paths
-    load(file_or_id, folder)     Failure(checks, target, case, before); ReplayError if there is none
-    again(bench, check, failure) the Finding as the engine shows it now, or None
+    save(report, folder)           writes R-7f3a9c01.json, … for every finding; returns their paths
+    load(file_or_id, folder)       Failure(checks, target, case, before); ReplayError if missing
+    again(client, check, failure)  the Finding that the engine gives now, or None if it passes
 
-A file is named after its case: {"checks": [ids], "target": …, "case": {…}, "before": [{…}, …]}.
-`before` is what the engine was asked first, for a failure may need that.
+A file is named after its case. It holds {"checks": [ids], "target": …, "case": {…},
+"before": [{…}, …]}. `before` are the cases that the engine had before this one, because a failure
+may depend on them.
 """
 
 import json
@@ -13,33 +14,35 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manualnn.errors import OracleError
+from manualnn.files import write_whole
 from manualnn.oracle.checks.table import judge
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import EngineClient
-from manualnn.oracle.findings import Finding, Report
+from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.report.report import Report
 
 FOLDER = ".manualnn"
-"""Where failures are kept if nothing else is said."""
+"""Default folder of saved failures."""
 
 
 class ReplayError(OracleError, ValueError):
-    """There is no such failure, or its file cannot be understood."""
+    """A saved failure is missing, or its file cannot be read."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A case, and the checks that failed on it."""
+    """A case with the checks that failed on it."""
 
     checks: tuple[str, ...]
     target: str
     case: Case
     before: tuple[Case, ...] = ()
-    """What the engine was asked first."""
+    """Cases that the engine had before this one."""
 
 
 def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
-    """Write every finding's case to a file of its own; makes the folder if there are any."""
+    """Write one file for each case of a finding; create the folder if there is a finding."""
     found: dict[str, Failure] = {}
     for finding in (finding for result in report.results for finding in result.findings):
         name = finding.case.id
@@ -56,20 +59,20 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
             "case": failure.case.to_json(),
             "before": [case.to_json() for case in failure.before],
         }
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
     return paths
 
 
 def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
-    """Return a failure from its file, or from its id among the files of a folder."""
+    """Return the failure in a file, or the one with that id in a folder."""
     path = Path(file_or_id)
     if not path.is_file():
         path = Path(folder, f"{file_or_id}.json")
     if not path.is_file():
-        kept = ", ".join(sorted(p.stem for p in Path(folder).glob("R-*.json"))) or "none"
+        saved = ", ".join(sorted(p.stem for p in Path(folder).glob("R-*.json"))) or "none"
         raise ReplayError(
-            f"there is no failure {file_or_id!r}: neither a file of that name nor {path}. "
-            f"Kept in {folder}: {kept}."
+            f"there is no failure {file_or_id!r}: neither a file with that name nor {path}. "
+            f"Saved in {folder}: {saved}."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -78,22 +81,22 @@ def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
         return Failure(tuple(content["checks"]), content["target"], case, before)
     except (KeyError, TypeError, ValueError) as error:
         raise ReplayError(
-            f"{path} is no failure that was saved by `manualnn check`: {error!r}. Expected "
+            f"{path} is not a failure saved by `manualnn check`: {error!r}. Expected "
             '{"checks": […], "target": …, "case": {…}, "before": […]}.'
         ) from error
 
 
-def again(bench: EngineClient, check: str, failure: Failure) -> Finding | None:
-    """Return what a check finds on a fresh engine, or else after what it was asked before."""
+def again(client: EngineClient, check: str, failure: Failure) -> Finding | None:
+    """Return the finding of a check on a fresh engine; if none, after the cases before it."""
     for before in dict.fromkeys(((), failure.before)):
-        bench.fresh()
+        client.fresh()
         for case in before:
-            bench.run(case)
+            client.run(case)
         try:
-            finding = judge(Trial(bench, check, failure.case))
+            finding = judge(Trial(client, check, failure.case))
         except Declined as reason:
             raise ReplayError(
-                f"{bench.target} is not judged on the case {failure.case.id}: {reason}"
+                f"{client.target} cannot be judged on the case {failure.case.id}: {reason}"
             ) from reason
         if finding is not None:
             return finding

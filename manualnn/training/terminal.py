@@ -1,13 +1,11 @@
 """What a person at the terminal sees of a training, and how they end it."""
 
-import importlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from manualnn.errors import MissingExtraError
+from manualnn.progress_bar import find_tqdm
 
 
 @contextmanager
@@ -38,7 +36,7 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def progress_bar(epochs: int, wanted: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
     """Show a progress bar where it is wanted; yields what to call after every epoch."""
-    make = _find_tqdm(wanted)
+    make = find_tqdm(wanted)
     if make is None:
         yield lambda _: None
         return
@@ -49,17 +47,3 @@ def progress_bar(epochs: int, wanted: bool | None) -> Iterator[Callable[[float],
             bar.update()
 
         yield advance
-
-
-def _find_tqdm(wanted: bool | None) -> Any:  # noqa: FBT001
-    """Return tqdm's progress bar if one is wanted, or if a person is looking and it is there."""
-    if wanted or (wanted is None and sys.stderr is not None and sys.stderr.isatty()):
-        try:
-            return importlib.import_module("tqdm").tqdm
-        except ImportError:
-            if wanted:
-                message = (
-                    "a progress bar needs tqdm; pip install 'manualnn[cli]', or progress=False."
-                )
-                raise MissingExtraError(message) from None
-    return None

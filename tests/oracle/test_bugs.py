@@ -11,11 +11,12 @@ import pytest
 from hypothesis import settings
 from oracle.drawn import drawn_case
 
-from manualnn.oracle import check_engine, runner
+from manualnn.oracle import check_engine, profiles
 from manualnn.oracle.bugs import BUGS, TABLES
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.runner import PROFILES, checks_for
+from manualnn.oracle.runner import checks_for
 from manualnn.oracle.textbook.engine import Textbook
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
@@ -31,7 +32,7 @@ CASES = [drawn_case(np.random.default_rng(i)) for i in range(200 if EACH else 60
 def unexplained(monkeypatch):
     """The quick profile without the time for shrinking and explaining."""
     quick = PROFILES["quick"]
-    unexplained = runner.Profile(quick.examples, quick.size, 0)
+    unexplained = profiles.Profile(quick.examples, quick.size, 0)
     monkeypatch.setitem(PROFILES, "unexplained", unexplained)
     return "unexplained"
 

@@ -46,7 +46,7 @@ def test_an_engine_that_is_right_exits_with_0():
     result = manualnn("check", "toy.py:Right", *ONLY)
     assert result.exit_code == 0, result.output
     assert "FAIL" not in result.output
-    assert "verdict     toy 1.0 is right in what it claims" in result.output
+    assert "verdict     toy 1.0 is correct in what it claims" in result.output
 
 
 def test_an_engine_that_is_wrong_exits_with_1_and_is_explained(failed):

@@ -10,10 +10,10 @@ from hypothesis import settings
 from oracle.controls import CONTROLS
 from oracle.drawn import drawn_case
 
-from manualnn.oracle import check_engine, runner
+from manualnn.oracle import check_engine, profiles
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.features import OPTIMIZERS
-from manualnn.oracle.runner import PROFILES
 from manualnn.oracle.textbook.engine import Textbook
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
@@ -24,7 +24,7 @@ CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(40
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_right_engine_is_not_accused(name, monkeypatch):
     quick = PROFILES["quick"]
-    brief = quick if EACH else runner.Profile(3, quick.size, 0)
+    brief = quick if EACH else profiles.Profile(3, quick.size, 0)
     monkeypatch.setitem(PROFILES, "brief", brief)
     report = check_engine(CONTROLS[name].engine, profile="brief")
     assert report.counts()["passed"] > 40

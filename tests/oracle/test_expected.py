@@ -4,9 +4,10 @@ from datetime import date
 
 import pytest
 
-from manualnn.oracle.findings import CheckResult, Report
+from manualnn.oracle.findings import CheckResult
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.report.expected_failures import ExpectedFileError, apply, read
+from manualnn.oracle.report.report import Report
 
 TODAY = date(2030, 6, 1)
 
@@ -121,9 +122,9 @@ def test_a_file_is_read_as_its_text_is(tmp_path):
         ("a | b | c | 2030-01-01 | e", "5 parts"),
         ("a:grads | ", "the reason is missing"),
         (" | why", "the check id is missing"),
-        ("a:grads | why | | soon", "'soon' is no day"),
-        ("a:grads | why | | 2030-02-30", "'2030-02-30' is no day"),
-        ("a:grads | why | 2030-01-01", "where the link does"),
+        ("a:grads | why | | soon", "'soon' is not a date"),
+        ("a:grads | why | | 2030-02-30", "'2030-02-30' is not a date"),
+        ("a:grads | why | 2030-01-01", "where the link belongs"),
     ],
 )
 def test_a_malformed_line_is_named(line, message):

@@ -5,11 +5,12 @@ import sys
 
 import numpy as np
 
-from manualnn.oracle.findings import CheckResult, Finding, Report
+from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report.expected_failures import read
-from manualnn.oracle.report.progress import Watch
+from manualnn.oracle.report.progress import LiveReport
+from manualnn.oracle.report.report import Report
 
 CASE = Case((), {"type": "MSELoss"}, {}, np.ones((1, 1)), np.ones((1, 1)))
 CLAIMS = Capabilities.read({"name": "toy", "layers": ["Tanh"], "losses": ["MSELoss"]})
@@ -31,35 +32,35 @@ class Terminal(io.StringIO):
 
 def test_a_finding_is_told_when_it_comes_and_once(capsys):
     growing = report(result("a:x"))
-    with Watch("toy:Engine", None) as watch:
-        watch.see(1, 3, growing)
+    with LiveReport("toy:Engine", None) as live:
+        live.update(1, 3, growing)
         assert "FAIL  a:x  toy (float64)" in capsys.readouterr().out
-        watch.see(2, 3, growing)
+        live.update(2, 3, growing)
         assert not capsys.readouterr().out
         growing.results.append(result("b:x"))
-        watch.see(3, 3, growing)
+        live.update(3, 3, growing)
         assert "FAIL  b:x" in capsys.readouterr().out
-    watch.tell(growing)
+    live.print_new(growing)
     assert not capsys.readouterr().out
 
 
 def test_what_passes_or_is_expected_is_not_told(capsys):
-    with Watch("toy:Engine", None, read("b:* | known")) as watch:
-        watch.see(2, 2, report(result("a:x", "passed"), result("b:x")))
+    with LiveReport("toy:Engine", None, read("b:* | known")) as live:
+        live.update(2, 2, report(result("a:x", "passed"), result("b:x")))
     assert not capsys.readouterr().out
 
 
 def test_there_is_no_bar_where_nobody_looks(capsys):
-    with Watch("toy:Engine", None) as watch:
-        watch.see(1, 2, report())
+    with LiveReport("toy:Engine", None) as live:
+        live.update(1, 2, report())
     assert not capsys.readouterr().err
 
 
 def test_a_bar_counts_the_checks_on_a_terminal_and_goes_away(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
-    with Watch("toy:Engine", None) as watch:
-        watch.see(1, 2, report())
-        watch.see(2, 2, report(result("a:x")))
+    with LiveReport("toy:Engine", None) as live:
+        live.update(1, 2, report())
+        live.update(2, 2, report(result("a:x")))
         shown = sys.stderr.getvalue()
     assert "checking" in shown
     assert "2/2" in shown
@@ -69,6 +70,6 @@ def test_a_bar_counts_the_checks_on_a_terminal_and_goes_away(monkeypatch):
 def test_a_bar_is_done_without_where_its_package_is_missing(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setitem(sys.modules, "tqdm", None)
-    with Watch("toy:Engine", None) as watch:
-        watch.see(1, 2, report())
+    with LiveReport("toy:Engine", None) as live:
+        live.update(1, 2, report())
     assert not sys.stderr.getvalue()

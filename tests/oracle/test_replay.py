@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from manualnn.oracle.engines.client import connect
-from manualnn.oracle.findings import CheckResult, Finding, Report
+from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.replay import ReplayError, again, load, save
+from manualnn.oracle.report.report import Report
 from manualnn.oracle.textbook.engine import Textbook
 
 
@@ -109,7 +110,7 @@ def test_nothing_is_made_where_nothing_failed(tmp_path):
 
 def test_an_unknown_id_tells_which_are_kept(tmp_path):
     save(report(case()), tmp_path)
-    with pytest.raises(ReplayError, match=f"Kept in .*: {case().id}"):
+    with pytest.raises(ReplayError, match=f"Saved in .*: {case().id}"):
         load("R-00000000", tmp_path)
 
 
@@ -119,7 +120,7 @@ def test_an_unknown_id_tells_which_are_kept(tmp_path):
 )
 def test_a_file_that_is_no_failure_is_named(content, tmp_path):
     (tmp_path / "R-1.json").write_text(content, encoding="utf-8")
-    with pytest.raises(ReplayError, match=r"R-1\.json is no failure"):
+    with pytest.raises(ReplayError, match=r"R-1\.json is not a failure"):
         load("R-1", tmp_path)
 
 

@@ -16,14 +16,13 @@ from manualnn.oracle.findings import (
     Diagnosis,
     Entry,
     Finding,
-    Report,
 )
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report.as_json import ReportError, from_json, to_json
 from manualnn.oracle.report.as_junit import WHOLE, to_junit
 from manualnn.oracle.report.compliance import to_markdown
-from manualnn.oracle.report.report import summary, text
+from manualnn.oracle.report.report import Report, summary, text
 from manualnn.oracle.report.wording import WIDTH, case_line, case_numbers, entry_line
 
 CASE = Case(
@@ -236,13 +235,13 @@ def test_causes_that_cannot_be_told_apart_are_all_named():
     told = text(report(failing("a:loss", diagnosis=Diagnosis("loss", "", likely=(CAUSE, other)))))
     assert "n-minus-one" in told
     assert "[other]" in told
-    assert "do not tell the causes apart" in told
+    assert "do not distinguish the causes" in told
 
 
 def test_one_mistake_is_told_in_full_once():
     told = text(report(failing("a:grads"), failing("b:grads"), failing("c:x", diagnosis=UNKNOWN)))
     assert squeezed(told).count("right dW = dzᵀx / N ") == 1
-    assert "\nFAIL  b:grads  as a:grads\n\nFAIL  c:x" in told
+    assert "\nFAIL  b:grads  same as a:grads\n\nFAIL  c:x" in told
     assert told.count("asserts") == 2
 
 
@@ -312,12 +311,18 @@ def test_the_summary_counts_every_status_and_says_what_it_is_worth():
 @pytest.mark.parametrize(
     ("made", "verdict"),
     [
-        (report(PASSED), "mytoy 0.2 is right in what it claims, as far as 1 check tell."),
+        (
+            report(PASSED),
+            "mytoy 0.2 is correct in what it claims, as far as tested: 1 of 1 check passed.",
+        ),
         (report(failing("a:b")), "wrong: 1 of 1 check failed. likely divides by N − 1 (1 check)"),
-        (report(failing("a:b", diagnosis=UNKNOWN)), "likely not known (1 check)"),
-        (report(PASSED, failing("a:b", "expected")), "2 checks tell, but for 1 known failure."),
+        (report(failing("a:b", diagnosis=UNKNOWN)), "likely unknown (1 check)"),
+        (
+            report(PASSED, failing("a:b", "expected")),
+            "1 of 2 checks passed, except for 1 known failure.",
+        ),
         (report(CheckResult("a:b", "", "unexpected", 1)), "better than expected"),
-        (report(PASSED, problems=["too few"]), "worth little"),
+        (report(PASSED, problems=["too few"]), "the run proves little"),
     ],
 )
 def test_the_verdict_is_a_sentence(made, verdict):
@@ -327,8 +332,8 @@ def test_the_verdict_is_a_sentence(made, verdict):
 def test_causes_that_time_ran_out_for_are_not_called_unknown():
     hurried = replace(UNKNOWN, hurried=True)
     late = squeezed(text(report(failing("layer.Tanh:grads", diagnosis=hurried))))
-    assert "time ran out before every mistake of the catalogue was tried" in late
-    assert "no mistake of the catalogue gives these numbers" not in late
+    assert "(time limit reached before all known bugs were tried; use a longer profile)" in late
+    assert "no known bug gives these numbers" not in late
     assert "not diagnosed (1 check)" in late
     assert (
         from_json(to_json(report(failing("a:b", diagnosis=hurried))))
@@ -395,7 +400,7 @@ def test_json_says_its_schema_and_the_counts():
 
 @pytest.mark.parametrize("content", [[], {}, {"schema": 2}, {"schema": 1}, {"schema": 1, "a": 2}])
 def test_what_is_no_report_is_refused(content):
-    with pytest.raises(ReportError, match=r"no (complete )?report of schema 1"):
+    with pytest.raises(ReportError, match=r"not a (complete )?report of schema 1"):
         from_json(content)
 
 
@@ -480,7 +485,7 @@ def test_a_cell_is_the_worst_of_a_features_checks():
         "**Relations, memory, determinism**": [""],
         "memory.inputs": ["e <sup>4</sup>"],
     }
-    assert notes[0] == "1. divides by N − 1: `dW = dzᵀx / (N − 1)` in place of `dW = dzᵀx / N`"
+    assert notes[0] == "1. divides by N − 1: `dW = dzᵀx / (N − 1)` instead of `dW = dzᵀx / N`"
     assert notes[1] == "2. only the loss only when N equals a width"
     assert len(notes) == 4
 

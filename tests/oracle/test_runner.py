@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from manualnn.oracle import check_engine, runner
+from manualnn.oracle import check_engine, profiles
+from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.checks import trial
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis import explainer as explaining
@@ -83,9 +84,9 @@ class NoTanh(Modest):
 @pytest.fixture(scope="module", autouse=True)
 def _quicker():
     """Run a third of the examples: what is asserted here holds for any number of them."""
-    quick = replace(runner.PROFILES["quick"], examples=8, explaining=3)
+    quick = replace(profiles.PROFILES["quick"], examples=8, explaining=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(runner.PROFILES, "quick", quick)
+        patch.setitem(profiles.PROFILES, "quick", quick)
         yield
 
 
@@ -270,13 +271,13 @@ def test_truths_without_bounds_are_noticed(monkeypatch):
 
 
 def test_a_run_without_cases_is_noticed(monkeypatch):
-    monkeypatch.setitem(runner.PROFILES, "quick", replace(runner.PROFILES["quick"], examples=0))
-    monkeypatch.setattr(runner.Recipe, "draw", lambda *_: None)
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], examples=0))
+    monkeypatch.setattr(Recipe, "draw", lambda *_: None)
     assert check_engine(Modest).exit_code == 3
 
 
 def test_few_cases_are_noticed(monkeypatch):
-    monkeypatch.setitem(runner.PROFILES, "quick", replace(runner.PROFILES["quick"], examples=1))
+    monkeypatch.setitem(profiles.PROFILES, "quick", replace(profiles.PROFILES["quick"], examples=1))
     report = check_engine(Capable)
     assert any("cases ran" in problem for problem in report.problems)
 

@@ -1,25 +1,25 @@
-"""A report as JSON, for other programs and for later.
+"""Report as JSON, for other programs.
 
-    to_json(report)       a mapping that `json.dumps` writes
-    from_json(content)    the report again; ReportError where it is none
+    to_json(report)       a mapping for `json.dumps`
+    from_json(content)    the report; ReportError where the content is not one
 
 Schema 1:
 
     schema, target, profile, seed, truth, cases, entries, undecided, seconds, problems
-    capabilities      what the engine claims, as it is read
-    relaxations       a sentence for every bound that a claim widens
+    capabilities      the engine's claims, after validation
+    relaxations       one sentence for each claim that widens error bounds
     sharpness         {"float64": median of bound / |value|, …}, in the plain recipes
     sharpness_overall the same in all recipes
-    counts            {"passed": 400, "failed": 2, …}: checks of each status
-    exit_code         0 well, 1 failed, 3 worth little
+    counts            {"passed": 400, "failed": 2, …}: number of checks of each status
+    exit_code         0 no failure, 1 a failure, 3 the run proves little
     results           [{id, sentence, status, cases, skipped, reason, findings}]
       findings        [{check, kind, message, entries, right, minimal, case_id, case, diagnosis}]
         entries       [{quantity, index, got, expected, bound, wrong, size}]
         diagnosis     null or {first, scope, ratio, when, hurried,
                         likely: [{bug, title, wrong, right}]}
 
-Numbers that JSON does not have are the strings "NaN", "Infinity" and "-Infinity". A finding's calls
-are left out: its check and its case tell them.
+NaN and infinities are the strings "NaN", "Infinity" and "-Infinity". The calls of a finding are not
+included: they follow from its check and its case.
 """
 
 from collections.abc import Mapping
@@ -29,19 +29,20 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import OracleError
-from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Finding, Report
+from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.report.report import Report
 
 SCHEMA = 1
 
 
 class ReportError(OracleError, ValueError):
-    """The content is no report of this schema."""
+    """The content is not a report of this schema."""
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Return a report as a mapping of plain values."""
+    """Return a report as a mapping of lists, strings and finite numbers."""
     plain = {entry.name: getattr(report, entry.name) for entry in fields(report)}
     plain |= {
         "schema": SCHEMA,
@@ -55,10 +56,10 @@ def to_json(report: Report) -> dict[str, Any]:
 
 
 def from_json(content: Any) -> Report:
-    """Return the report that `to_json` was given; findings have their case as their only call."""
+    """Return the report that `to_json` was called with; each finding has its case as only call."""
     if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
         got = content.get("schema") if isinstance(content, Mapping) else content
-        raise ReportError(f"this is no report of schema {SCHEMA}: its 'schema' is {got!r}.")
+        raise ReportError(f"not a report of schema {SCHEMA}: got 'schema' {got!r}.")
     derived = {"schema", "relaxations", "counts", "exit_code"}
     values = {name: value for name, value in content.items() if name not in derived}
     try:
@@ -70,7 +71,7 @@ def from_json(content: Any) -> Report:
             values[name] = {dtype: float(v) for dtype, v in values[name].items()}
         return Report(**values)
     except (AttributeError, KeyError, TypeError, ClaimError) as error:
-        raise ReportError(f"this is no complete report of schema {SCHEMA}: {error!r}.") from error
+        raise ReportError(f"not a complete report of schema {SCHEMA}: {error!r}.") from error
 
 
 def _result(result: CheckResult) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _read_entry(content: Mapping[str, Any]) -> Entry:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: lists, strings, finite numbers."""
+    """Return a value in terms of lists, strings and finite numbers."""
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,20 +1,21 @@
-"""A report as JUnit XML, which CI servers read.
+"""Report as JUnit XML, for CI servers.
 
     to_junit(report, failures)      the text of the file
 
-One testcase a check: failure where numbers are wrong or an expected failure passes, error where
-the engine fails, skipped where it is not claimed, not taken or expected to fail. The last testcase
-is the run as a whole, an error if it is worth little. XML has no control characters; they are
-written as Python escapes.
+Each check is one testcase. Its element is `failure` where numbers are wrong or an expected failure
+passes, `error` where a call failed, and `skipped` where the check did not run or was expected to
+fail. The last testcase stands for the whole run; it has an `error` if the run proves little. XML
+has no control characters, so they are written as Python escapes.
 """
 
 from xml.etree import ElementTree as ET
 
-from manualnn.oracle.findings import CheckResult, Report
-from manualnn.oracle.report.report import FAILING, Teller, engine_name
+from manualnn.oracle.findings import FAILING, CheckResult
+from manualnn.oracle.report.finding_text import FindingText
+from manualnn.oracle.report.report import Report
 from manualnn.oracle.report.wording import printable
 
-WHOLE = "the run as a whole"
+WHOLE = "the whole run"
 """Name of the last testcase."""
 
 _TAGS = {
@@ -28,8 +29,8 @@ _TAGS = {
 
 
 def to_junit(report: Report, failures: str | None = None) -> str:
-    """Return a report as XML; with `failures`, each finding has the command that replays it."""
-    teller = Teller(report.target, engine_name(report), failures)
+    """Return a report as XML; with `failures`, each finding has the command to replay it."""
+    findings = FindingText(report.target, report.engine_name, failures)
     tags = [_TAGS.get(result.status) for result in report.results]
     suite = ET.Element(
         "testsuite",
@@ -51,7 +52,7 @@ def to_junit(report: Report, failures: str | None = None) -> str:
             suite, "testcase", classname=f"manualnn.check.{recipe}", name=judgement, time="0"
         )
         if tag is not None:
-            _add(case, tag, result.status, *_told(result, teller))
+            _add(case, tag, result.status, *_texts(result, findings))
     whole = ET.SubElement(suite, "testcase", classname="manualnn.check", name=WHOLE, time="0")
     if report.problems:
         _add(whole, "error", "problem", report.problems[0], "\n".join(report.problems))
@@ -61,11 +62,11 @@ def to_junit(report: Report, failures: str | None = None) -> str:
     return f"<?xml version='1.0' encoding='utf-8'?>\n{ET.tostring(suites, encoding='unicode')}\n"
 
 
-def _told(result: CheckResult, teller: Teller) -> tuple[str, str]:
-    """Return a line, and the whole text, of a check that did not simply pass."""
+def _texts(result: CheckResult, findings: FindingText) -> tuple[str, str]:
+    """Return one line and the whole text of a check that did not pass."""
     if result.status in FAILING and result.findings:
         finding = result.findings[0]
-        return finding.message or result.sentence, teller.tell(result)
+        return finding.message or result.sentence, findings.describe(result)
     status = result.status.replace("_", " ")
     return f"{status}: {result.reason}" if result.reason else status, ""
 

@@ -1,56 +1,57 @@
-"""What is seen at the terminal while the checks run: a bar, and each finding as it comes.
+"""Live output of a run at the terminal: a progress bar, and each finding when it is found.
 
-    with Watch(target, failures, known) as watch:
-        check_engine(target, progress=watch.see)
-    watch.tell(report)                                  what has not been told yet
+    with LiveReport(target, failures, known) as live:
+        check_engine(target, progress=live.update)
+    live.print_new(report)                              findings that were not printed yet
 
-The bar stands on standard error, and only where that is a terminal and tqdm is installed.
+The bar is on standard error. It is shown only on a terminal, and only if tqdm is installed.
 """
 
-import importlib
-import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from contextlib import AbstractContextManager
+from typing import Any
 
 import click
 
-from manualnn.oracle.findings import Report
+from manualnn.oracle.findings import FAILING
 from manualnn.oracle.report.expected_failures import ExpectedFailure
-from manualnn.oracle.report.report import FAILING, Teller, engine_name
+from manualnn.oracle.report.finding_text import FindingText
+from manualnn.oracle.report.report import Report
+from manualnn.progress_bar import find_tqdm
 
 
-class Watch:
-    """Tells findings while they come; a context manager, which ends the bar."""
+class LiveReport(AbstractContextManager["LiveReport"]):
+    """Prints findings during a run; leaving the context removes the progress bar."""
 
     def __init__(
         self, target: str, failures: str | None, known: Sequence[ExpectedFailure] = ()
     ) -> None:
-        self.teller = Teller(target, "", failures, paint)
+        self.text = FindingText(target, "", failures, paint)
         self.known = known
         self.report: Report | None = None
-        """The report as far as it has come."""
+        """The latest report."""
         self.done = self.total = 0
-        self._told: set[str] = set()
+        """Numbers of finished checks and of all checks."""
+        self._printed: set[str] = set()
         self._bar: Any = None
 
-    def see(self, done: int, total: int, report: Report) -> None:
-        """Take note of so many checks done, and tell what is new."""
+    def update(self, done: int, total: int, report: Report) -> None:
+        """Move the bar and print new findings; the `progress` argument of `check_engine`."""
         self.done, self.total, self.report = done, total, report
-        if self._bar is None:
-            self._bar = _bar(total)
+        if self._bar is None and (tqdm := find_tqdm()) is not None:
+            self._bar = tqdm(total=total, unit="check", desc="checking", leave=False)
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
-        self.tell(report)
+        self.print_new(report)
 
-    def tell(self, report: Report) -> None:
-        """Print the findings that have not been told, but for those that are expected."""
-        self.teller.engine = engine_name(report)
+    def print_new(self, report: Report) -> None:
+        """Print the findings that were not printed yet, except expected ones."""
+        self.text.engine = report.engine_name
         for result in report.results:
             expected = any(failure.matches(result.id) for failure in self.known)
-            if result.status in FAILING and not expected and result.id not in self._told:
-                self._told.add(result.id)
-                self._print(self.teller.tell(result))
+            if result.status in FAILING and not expected and result.id not in self._printed:
+                self._printed.add(result.id)
+                self._print(self.text.describe(result))
 
     def _print(self, text: str) -> None:
         if self._bar is not None:
@@ -59,31 +60,12 @@ class Watch:
         if self._bar is not None:
             self._bar.refresh()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
 
 def paint(text: str, kind: str) -> str:
-    """Colour a text; click takes colours away again where no terminal reads it."""
+    """Colour a text; click removes the colours where the output is not a terminal."""
     return click.style(text, fg="green" if kind == "good" else "red", bold=True)
-
-
-def _bar(total: int) -> Any:
-    """Return a bar if a person is looking and tqdm is there."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        return None
-    try:
-        tqdm = importlib.import_module("tqdm").tqdm
-    except ImportError:
-        return None
-    return tqdm(total=total, unit="check", desc="checking", leave=False)

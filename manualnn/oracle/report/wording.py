@@ -1,13 +1,13 @@
-"""Cases, entries and numbers in words that a person reads.
+"""Text of cases, wrong entries and numbers.
 
     case_line(case)       "2→3 Tanh 3→1, MSELoss mean, N=3, SGD lr=0.5, float64"
-    case_numbers(case)    its arrays, a line each; none where they are many
+    case_numbers(case)    one line for each array; no lines for a large case
     entry_line(entry)     "grads.0.weight[1,0]  got 0.4500  truth 0.3000  |err| 0.15  bound 3e-17"
     counted(2, "case")    "2 cases"
-    wrapped(text, label)  lines of at most WIDTH columns, hanging under their label
-    printable(text)       what neither a terminal nor XML trips over
+    wrapped(text, label)  lines of at most WIDTH columns, indented under their label
+    printable(text)       a text that is safe for terminals and XML
 
-Numbers have the digits that tell them apart.
+Numbers are written with as many digits as distinguish them.
 """
 
 import re
@@ -24,15 +24,15 @@ from manualnn.oracle.protocol.features import LOSSES, TABLES
 WIDTH = 100
 """Columns of a report."""
 FEW = 40
-"""So many numbers of a case are shown, and no more."""
+"""Largest number of array entries of a case that are printed."""
 LABEL = 12
-"""Columns of the label in front of a text."""
+"""Columns of the label before a text."""
 
 _UNPRINTABLE = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def case_line(case: Case) -> str:
-    """Return a case in one line: network, loss, batch, optimizer, dtype."""
+    """Return a case on one line: network, loss, batch, optimizer, dtype."""
     parts = [
         " ".join(map(_layer, case.layers)) or f"no layers, {counted(case.widths[0], 'column')}"
     ]
@@ -50,7 +50,7 @@ def case_line(case: Case) -> str:
 
 
 def case_numbers(case: Case) -> list[str]:
-    """Return a line for every array of a small case, and none of a large one."""
+    """Return one line for each array of a small case, and no lines for a large case."""
     arrays = case.arrays()
     if sum(array.size for array in arrays.values()) > FEW:
         return []
@@ -58,9 +58,9 @@ def case_numbers(case: Case) -> list[str]:
 
 
 def entry_line(entry: Entry) -> str:
-    """Return what an entry is, what it has to be, and how far off it may be."""
+    """Return a wrong entry with its truth, error and error bound."""
     index = f"[{','.join(map(str, entry.index))}]" if entry.index else ""
-    got, truth = _told_apart(entry.got, entry.expected)
+    got, truth = _distinguish(entry.got, entry.expected)
     line = (
         f"{entry.quantity}{index}  got {got}  truth {truth}  "
         f"|err| {abs(entry.got - entry.expected):.2g}  bound {entry.bound:.1g}"
@@ -69,12 +69,12 @@ def entry_line(entry: Entry) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return how many there are, as in: 1 case, 2,000 cases."""
+    """Return a number with its noun: 1 case, 2,000 cases."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def wrapped(text: str, label: str = "", indent: int = 2) -> list[str]:
-    """Return the lines of a text under its label, if any; lines of the text are kept apart."""
+    """Return the lines of a text, wrapped and indented under its label; line breaks stay."""
     start = " " * indent + (label and label.ljust(LABEL))
     hanging = " " * (len(start) if label else indent + 4)
     lines: list[str] = []
@@ -90,7 +90,7 @@ def wrapped(text: str, label: str = "", indent: int = 2) -> list[str]:
 
 
 def printable(text: str) -> str:
-    """Return a text that neither a terminal nor XML trips over: other characters as escapes."""
+    """Replace characters that harm a terminal or XML by Python escapes."""
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
@@ -103,13 +103,13 @@ def _layer(layer: Mapping[str, Any]) -> str:
 
 
 def _options(kind: str, spec: Mapping[str, Any]) -> list[str]:
-    """Return the options that are not the default, but for those told elsewhere."""
+    """Return the options that differ from the default, except those printed elsewhere."""
     defaults = TABLES[kind][spec["type"]]
-    left_out = {"type", "in_features", "out_features", "reduction"}
+    excluded = {"type", "in_features", "out_features", "reduction"}
     return [
         f"{name}={_value(value)}"
         for name, value in spec.items()
-        if name not in left_out and (name == "lr" or _value(value) != _value(defaults[name]))
+        if name not in excluded and (name == "lr" or _value(value) != _value(defaults[name]))
     ]
 
 
@@ -117,15 +117,15 @@ def _value(value: Any) -> str:
     if isinstance(value, bool | str | None):
         return str(value)
     array = np.asarray(value)
-    return f"{array.item():g}" if array.ndim == 0 and _short(array.item()) else _array(array)
+    return f"{array.item():g}" if array.ndim == 0 and _is_short(array.item()) else _array(array)
 
 
-def _short(number: float) -> bool:
+def _is_short(number: float) -> bool:
     return float(f"{number:g}") == number
 
 
 def _array(array: Array) -> str:
-    """Return numbers with as many digits as tell them from their neighbours, in one line."""
+    """Return an array on one line, with the digits that identify each floating-point number."""
     if not np.size(array):
         return f"[] {np.shape(array)}"
     if np.ndim(array) == 0:
@@ -133,8 +133,8 @@ def _array(array: Array) -> str:
     return f"[{', '.join(map(_array, array))}]"
 
 
-def _told_apart(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers with the digits that show how they differ."""
+def _distinguish(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers with enough digits to show their difference."""
     for digits in range(4, 18):
         shown = f"{a:.{digits}g}", f"{b:.{digits}g}"
         if not np.isfinite(a - b) or abs(float(shown[0]) - float(shown[1])) > abs(a - b) / 2 > 0:

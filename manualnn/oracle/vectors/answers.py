@@ -25,10 +25,11 @@ from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.engines.faults import EngineError, Fault
 from manualnn.oracle.engines.messages import arrays_of
 from manualnn.oracle.engines.validation import map_result
-from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome, Report
+from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES
+from manualnn.oracle.report.report import Report
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth

@@ -1,0 +1,243 @@
+"""A run in progress: each recipe draws cases, and its checks judge them.
+
+One engine gets the cases of all recipes one after another. So its memory of one case can spoil the
+next one. Each finding is therefore repeated on a fresh engine. If it does not come back, the check
+of history reports it. Otherwise its case is shrunk and explained, within a time limit for all
+findings together. A feature that fails in its own recipe is avoided in later recipes, as long as
+the claims leave another one.
+"""
+
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from manualnn.oracle.adequacy import ENDED_EARLY, problems
+from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
+from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.recipe import Recipe
+from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.checks.trial import Declined, Ledger, Skipped, Trial
+from manualnn.oracle.diagnosis.explainer import Explainer
+from manualnn.oracle.engines.client import EngineClient
+from manualnn.oracle.findings import CheckResult, Finding
+from manualnn.oracle.profiles import PROFILES, UnknownNameError
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.report.report import Report
+from manualnn.oracle.truth.extended import truth_statement
+
+Progress = Callable[[int, int, Report], None]
+"""progress(done, total, report): numbers of finished checks and of all checks, and the report."""
+
+ATTEMPTS = 4
+"""Draws of one example, until the engine accepts a case."""
+MAX_EMPTY_DRAWS = 40
+"""Give up on a recipe after this many consecutive draws that produced no case."""
+MAX_FAULTS = 3
+"""Stop a recipe after this many faults."""
+MAX_HANGS = 3
+"""Stop the run after this many timeouts."""
+RESTARTS = 3
+"""Largest number of examples for a check that starts a new process for each."""
+REMEMBERED = 30
+"""Number of previous cases that are repeated to reproduce a finding."""
+
+
+def describe_check(recipe: Recipe, judgement: str) -> str:
+    """Return the assertion of a check as a sentence."""
+    return f"{recipe.sentence}: {JUDGEMENTS[judgement].sentence}"
+
+
+@dataclass
+class Run:
+    """State of a run in progress."""
+
+    client: EngineClient
+    profile_name: str
+    seed: int
+    only: tuple[str, ...]
+    progress: Progress | None
+    ledger: Ledger = field(default_factory=Ledger)
+    avoid: set[str] = field(default_factory=set)
+    """Recipes of features that failed."""
+    recent: list[Case] = field(default_factory=list)
+    has_memory: bool = False
+    """Whether the engine seems to remember earlier cases; then every case gets a fresh engine."""
+    hangs: int = 0
+    total: int = 0
+    """Number of checks of the run."""
+
+    def __post_init__(self) -> None:
+        if self.profile_name not in PROFILES:
+            raise UnknownNameError(
+                f"there is no profile {self.profile_name!r}; expected one of {', '.join(PROFILES)}."
+            )
+        self.profile = PROFILES[self.profile_name]
+        self.claims = self.client.capabilities
+        self.explainer = Explainer(self.client, self.profile.explaining)
+        self.began = time.perf_counter()
+        self.report = Report(
+            self.client.target, self.claims, self.profile_name, self.seed, truth_statement()
+        )
+
+    def run_all(self) -> None:
+        """Run every recipe, and report whether the run is adequate."""
+        recipes = recipes_for(self.claims)
+        self.total = sum(len(self._new_results(recipe)) for recipe in recipes)
+        for recipe in recipes:
+            self.run_recipe(recipe)
+        for recipe in unclaimed(self.claims):
+            check = f"{recipe.name}:*"
+            if self._is_wanted(check):
+                reason = "not claimed"
+                self._finish(CheckResult(check, recipe.sentence, "not_claimed", reason=reason))
+        self._publish()
+        self.report.problems += problems(self.report, self.ledger, narrowed=bool(self.only))
+
+    def run_recipe(self, recipe: Recipe) -> None:
+        """Draw the cases of a recipe, and judge each by all of its checks."""
+        results = self._new_results(recipe)
+        waiting = {name: result for name, result in results.items() if self._admits(name, result)}
+        if self.hangs >= MAX_HANGS:
+            for result in waiting.values():
+                result.reason = ENDED_EARLY
+            waiting = {}
+        size = replace(self.profile.size, avoid=frozenset(self.avoid))
+        examples = max(1, round(self.profile.examples * recipe.share))
+        faults = empty = 0
+        for i in range(examples):
+            for name in [n for n in waiting if self._has_enough(n, results[n])]:
+                del waiting[name]
+            if not waiting or faults >= MAX_FAULTS or self.hangs >= MAX_HANGS:
+                break
+            drawn, fault = self._judge_example(recipe, size, i, waiting)
+            faults += fault
+            empty = 0 if drawn else empty + 1
+            if empty == MAX_EMPTY_DRAWS:
+                break
+        for result in results.values():
+            if not result.findings:
+                self._finish(result)
+            elif recipe.name.startswith(("loss.", "layer.", "optimizer.")):
+                self.avoid.add(recipe.name)
+        self._publish()
+
+    def _judge_example(
+        self, recipe: Recipe, size: Size, i: int, waiting: dict[str, CheckResult]
+    ) -> tuple[bool, bool]:
+        """Draw and judge one case; return whether there was a case, and whether a call failed."""
+        rng = np.random.default_rng([self.seed, zlib.crc32(recipe.name.encode()), i])
+        dtype = self.claims.dtypes[i % len(self.claims.dtypes)]
+        claims = replace(self.claims, dtypes=(dtype,))
+        drawn = refused = False
+        for _ in range(ATTEMPTS):
+            case = recipe.draw(rng, claims, size)
+            if case is None:
+                continue
+            drawn, judged, refused = True, False, False
+            if self.has_memory and self.client.in_process:
+                self.client.fresh()
+            trial = Trial(self.client, "", case, self.ledger)
+            for name, result in list(waiting.items()):
+                trial.check = result.id
+                try:
+                    finding = self._judge(trial, result)
+                except Declined as reason:
+                    refused = refused or isinstance(reason, Skipped)
+                    result.reason = str(reason)
+                    continue
+                judged = True
+                if isinstance(finding, Finding):
+                    del waiting[name]
+                    if finding.kind != "wrong":
+                        return True, True
+            self.recent = [*self.recent[-REMEMBERED:], case]
+            if judged:
+                return True, False
+        for result in waiting.values():
+            result.skipped += refused
+        return drawn, False
+
+    def _judge(self, trial: Trial, result: CheckResult) -> Finding | None:
+        """Return the finding of a check, and report it; Declined if the check does not apply."""
+        finding = judge(trial)
+        result.cases += 1
+        if finding is None:
+            return None
+        self.hangs += finding.kind == "hang"
+        confirmed = self.explainer.alone(finding)
+        if confirmed is None and self._reports_memory(finding.case):
+            return None
+        confirmed = confirmed or self.explainer.after(finding, self.recent)
+        self._fail(result, confirmed)
+        return confirmed
+
+    def _reports_memory(self, case: Case) -> bool:
+        """Report the check of history if it fails on a case; return whether it has failed."""
+        check, known = "history:history", self.has_memory
+        self.has_memory = True
+        if known or not self._is_wanted(check):
+            return known
+        finding = rejudge(self.client, check, case)
+        if finding is None:
+            return False
+        recipe = next(r for r in recipes_for(self.claims) if r.name == "history")
+        self._fail(
+            CheckResult(check, describe_check(recipe, "history"), "failed", cases=1), finding
+        )
+        return True
+
+    def _new_results(self, recipe: Recipe) -> dict[str, CheckResult]:
+        """Return empty results of the wanted checks that are not finished."""
+        finished = {result.id for result in self.report.results}
+        return {
+            name: CheckResult(check, describe_check(recipe, name), "skipped")
+            for name in recipe.judgements
+            if self._is_wanted(check := f"{recipe.name}:{name}") and check not in finished
+        }
+
+    def _is_wanted(self, check: str) -> bool:
+        return not self.only or any(fnmatchcase(check, pattern) for pattern in self.only)
+
+    def _admits(self, name: str, result: CheckResult) -> bool:
+        """Return whether the engine allows a check; if not, set the reason in the result."""
+        if not JUDGEMENTS[name].needs(self.claims):
+            result.status, result.reason = "not_claimed", "the claims do not allow it"
+        elif JUDGEMENTS[name].shares_memory and not self.client.in_process:
+            result.status, result.reason = "not_claimed", "another process shares no memory"
+        return result.status != "not_claimed"
+
+    def _has_enough(self, name: str, result: CheckResult) -> bool:
+        is_slow = JUDGEMENTS[name].restarts and not self.client.in_process
+        return is_slow and result.cases >= RESTARTS
+
+    def _fail(self, result: CheckResult, finding: Finding) -> None:
+        """Shrink and explain a finding, and report it."""
+        result.findings.append(self.explainer.smaller(finding))
+        self._finish(result)
+        self._publish()
+
+    def _finish(self, result: CheckResult) -> None:
+        """Set the final status of a check, and add it to the report."""
+        if result.findings:
+            result.status = "failed" if result.findings[0].kind == "wrong" else "errored"
+            result.reason = ""
+        elif result.cases:
+            result.status, result.reason = "passed", ""
+        elif result.status == "skipped" and not result.reason:
+            result.status, result.reason = "not_claimed", "the claims allow no such case"
+        self.report.results.append(result)
+
+    def _publish(self) -> None:
+        """Update the report's figures, and call `progress`."""
+        report, ledger = self.report, self.ledger
+        report.cases, report.entries = ledger.calls, ledger.entries
+        report.sharpness = ledger.sharpness(plain=True)
+        report.sharpness_overall = ledger.sharpness()
+        report.undecided = ledger.undecided / ledger.jumps if ledger.jumps else 0.0
+        report.seconds = time.perf_counter() - self.began
+        if self.progress:
+            self.progress(min(len(report.results), self.total), self.total, report)
