@@ -62,7 +62,7 @@ def checks_for(claims: Capabilities) -> list[tuple[str, str]]:
 def run_recipe(
     client: EngineClient, name: str, profile: str = "quick", seed: int = 0
 ) -> list[CheckResult]:
-    """Return the results of a recipe's checks; ValueError if the recipe is unknown."""
+    """Return the results of a recipe's checks; raises UnknownNameError."""
     recipe = next((r for r in recipes_for(client.capabilities) if r.name == name), None)
     if recipe is None:
         raise UnknownNameError(
@@ -76,7 +76,7 @@ def run_recipe(
 def run_check(
     client: EngineClient, check: str, profile: str = "quick", seed: int = 0
 ) -> CheckResult:
-    """Return the result of one check; ValueError if the check is unknown."""
+    """Return the result of one check; raises UnknownNameError."""
     results = run_recipe(client, check.rpartition(":")[0], profile, seed)
     found = next((result for result in results if result.id == check), None)
     if found is None:
