@@ -1,88 +1,45 @@
-"""Elementary functions: the only place that knows about dtypes and symbols.
+"""Elementary functions of arrays of floating-point numbers or of symbols.
 
-Every function keeps NumPy's own contract: pure, unless it is handed `out=`. On floating-point
-arrays it is NumPy's, arranged so that no finite input overflows, warns or gives NaN. On arrays of
-dtype object every element brings its own mathematics: SymPy expressions, mpmath numbers, or any
-class with methods called `exp`, `log`, `tanh`, ... as NumPy's object arrays have it. There the
-formula is used as the textbook writes it, for nothing can overflow.
+No other module of the engine distinguishes the two. Every function keeps NumPy's own contract: it
+is pure, unless the caller passes `out=`.
+
+Floating-point numbers: the formula is arranged so that no finite input overflows, warns or gives
+NaN. Symbols (dtype object): every element has its own mathematics, as in NumPy. It may be a SymPy
+expression, an mpmath number, or of any class with methods `exp`, `log`, `tanh`, and so on. There
+the formula is the textbook's, because nothing can overflow.
 """
 
-import contextvars
 import math
 import sys
-import threading
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from manualnn.errstate import run_quietly
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[Any]
 else:
-    Array = np.ndarray  # numpy.typing takes as long to import as a tenth of this package
+    Array = np.ndarray  # importing numpy.typing would add a tenth to the package's import time
 Function = Callable[[Any], Any]
-Result = TypeVar("Result")
 
 OBJECT = np.dtype(object)
 """The dtype of arrays of symbols."""
 
 
-def quiet_context() -> contextvars.Context:
-    """Return a context in which NumPy does not warn of what floating-point numbers come to.
-
-    To run something in it costs a tenth of what np.errstate does.
-    """
-    context = contextvars.copy_context()
-    context.run(partial(np.seterr, all="ignore"))
-    return context
-
-
-class _Quiet(threading.local):
-    """Such a context of each thread."""
-
-    def __init__(self) -> None:
-        self.context = quiet_context()
-        self.entered = False
-
-
-_QUIET = _Quiet()
-
-
-def quietly(function: Callable[..., Result], *args: Any) -> Result:
-    """Return function(*args), called in the thread's quiet context."""
-    if _QUIET.entered:
-        return function(*args)
-    _QUIET.entered = True
-    try:
-        return _QUIET.context.run(function, *args)
-    finally:
-        _QUIET.entered = False
-
-
-def without_warnings(like: Array, function: Callable[..., Result], *args: Any) -> Result:
-    """Return function(*args), where NumPy does not warn; symbols keep the context they are in."""
-    # mpmath and decimal may have set their precision there
-    return with_errstate(like, function, *args) if is_symbolic(like) else quietly(function, *args)
-
-
-def with_errstate(like: Array, function: Callable[..., Result], *args: Any) -> Result:  # noqa: ARG001
-    """Return function(*args), where NumPy does not warn, in the caller's own context."""
-    with np.errstate(all="ignore"):
-        return function(*args)
-
-
 def is_symbolic(x: Array) -> bool:
-    """Whether the elements of x are objects with mathematics of their own."""
+    """Return True if the elements of x are objects with their own mathematics."""
     return x.dtype is OBJECT
 
 
 def _own_function(x: Array, name: str) -> Function:
-    """Return the function called name that belongs to the elements of x.
+    """Return the function called name of the library that the elements of x belong to.
 
-    A plain number among them is what a kernel's constant left there: ReLU's 0, say.
+    Plain numbers are skipped: a constant of a kernel, such as ReLU's 0, may be among the symbols.
     """
     plain: Function = getattr(math, name)
     for element in x.flat:
@@ -132,7 +89,7 @@ def sqrt_of_number(x: Any) -> Any:
 
 
 def _choose(condition: Any, yes: Any, no: Any) -> Any:
-    """Return yes or no; where the condition is itself symbolic, the expression with both cases."""
+    """Return yes or no; for a symbolic condition, the expression with both cases."""
     if isinstance(condition, bool | np.bool_):
         return yes if condition else no
     piecewise = sys.modules["sympy"].Piecewise
@@ -140,12 +97,12 @@ def _choose(condition: Any, yes: Any, no: Any) -> Any:
 
 
 def greater(x: Array, y: Any, /) -> Array:
-    """Return x > y; on symbols the relations, undecided."""
+    """Return x > y; for symbols, the undecided relations."""
     return np.greater(x, y, dtype=object) if is_symbolic(x) else np.greater(x, y)
 
 
 def where(condition: Array, yes: Any, no: Any, /) -> Array:
-    """Return yes where the condition holds, else no."""
+    """Return yes where the condition is true, otherwise no."""
     if is_symbolic(condition):
         result: Array = np.frompyfunc(_choose, 3, 1)(condition, yes, no)
         return result
@@ -153,10 +110,10 @@ def where(condition: Array, yes: Any, no: Any, /) -> Array:
 
 
 def _own_number(x: Array) -> Function:
-    """Return what makes a plain number one of the kind that x is made of.
+    """Return the function that converts a plain number to the number type of x's elements.
 
-    mpmath subtracts no Fraction and its functions would find a float among its numbers; SymPy would
-    no longer be exact. Other classes are left to mix with plain numbers themselves.
+    SymPy would lose exactness with a float. mpmath cannot subtract a Fraction, and `_own_function`
+    must find no float among mpmath's numbers. Other classes mix with plain numbers themselves.
     """
     for element in x.flat:
         module = sys.modules[type(element).__module__.partition(".")[0]]
@@ -185,7 +142,7 @@ def minimum(x: Array, y: Any, /, *, out: Array | None = None) -> Array:
 
 
 def step(x: Array, /, *, out: Array | None = None) -> Array:
-    """Return 1 where x > 0, else 0 (also at 0), in x's dtype."""
+    """Return 1 where x > 0 and 0 elsewhere (also at 0), in x's dtype."""
     if is_symbolic(x):
         own = _own_number(x)
         return _store(where(greater(x, 0), own(1), own(0)), out)
@@ -203,7 +160,7 @@ def sign(x: Array, /, *, out: Array | None = None) -> Array:
 
 
 def _store(result: Array, out: Array | None) -> Array:
-    """Put a result where the caller wants it."""
+    """Return the result, copied into out if the caller passed one."""
     if out is None:
         return result
     out[...] = result
@@ -213,12 +170,12 @@ def _store(result: Array, out: Array | None) -> Array:
 def sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
     """Return 1 / (1 + exp(-x)), accurate to a few units in the last place in both tails.
 
-    Where exp(-x) is more than the largest number, the result is 0, as torch's.
+    Where exp(-x) exceeds the largest number, the result is 0, as in torch.
     """
     if is_symbolic(x):
         return _store(1 / (1 + exp(-x)), out)
     out = np.negative(x, out=out)
-    quietly(np.exp, out, out)  # 1 / (1 + ∞) = 0 is meant
+    run_quietly(np.exp, out, out)  # exp may overflow: 1 / (1 + ∞) = 0 is correct
     np.add(out, 1, out=out)
     return np.reciprocal(out, out=out)
 
@@ -236,7 +193,7 @@ def softplus(x: Array, /) -> Array:
 
 
 def _below_row_maximum(x: Array, out: Array | None) -> Array:
-    """Return x less its row's maximum, which changes no softmax; symbols need no such shift."""
+    """Return x minus the maximum of its row, with the same softmax; symbols stay unshifted."""
     if is_symbolic(x):
         return _store(+x, out)
     return np.subtract(x, np.maximum.reduce(x, axis=-1, keepdims=True), out=out)
@@ -250,7 +207,7 @@ def softmax(x: Array, /, *, out: Array | None = None) -> Array:
 
 
 def log_softmax(x: Array, /, *, out: Array | None = None) -> Array:
-    """Return x[n,i] − log Σⱼ exp(x[n,j]), at the least the lowest finite number."""
+    """Return x[n,i] − log Σⱼ exp(x[n,j]), but not less than the lowest finite number."""
     out = _below_row_maximum(x, out)
     if not is_symbolic(x):
         np.maximum(out, np.finfo(x.dtype).min, out=out)
@@ -258,7 +215,7 @@ def log_softmax(x: Array, /, *, out: Array | None = None) -> Array:
 
 
 def softmax_and_log(x: Array, /, *, out: Array | None = None) -> tuple[Array, Array]:
-    """Return softmax(x), which out= is for, and log_softmax(x), with the work of one of them."""
+    """Return softmax(x), written to out, and log_softmax(x), for the cost of one of them."""
     log_a = _below_row_maximum(x, None)
     a = exp(log_a, out=out)
     total = np.add.reduce(a, axis=-1, keepdims=True)
@@ -269,7 +226,7 @@ def softmax_and_log(x: Array, /, *, out: Array | None = None) -> tuple[Array, Ar
 
 
 def ratio(numerator: int, denominator: int, like: Array) -> Any:
-    """Return numerator / denominator, rounded once to what like is made of; exact for symbols."""
+    """Return numerator / denominator in the dtype of like, rounded once; exact for symbols."""
     if is_symbolic(like):
         from fractions import Fraction
 
@@ -278,11 +235,11 @@ def ratio(numerator: int, denominator: int, like: Array) -> Any:
 
 
 BLOCK = 128
-"""Terms that are added one after another: the error of a sum grows with their number."""
+"""Terms that are added one after another; the rounding error grows with their number."""
 
 
 def sum_rows(x: Array, /, *, out: Array | None = None) -> Array:
-    """Return Σₙ x[n], block by block, each as a product with ones, the BLAS's fastest sum."""
+    """Return Σₙ x[n]. Each block is a product with ones, which is the fastest sum of the BLAS."""
     if is_symbolic(x):
         return np.add.reduce(x, axis=0, out=out)
     if len(x) <= BLOCK:

@@ -11,13 +11,14 @@ from typing import Any, Literal, overload
 
 import numpy as np
 
-from manualnn.elementary import Array, with_errstate, without_warnings
+from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError, SpecError
+from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
-from manualnn.tracing import Call, ours
+from manualnn.tracing import Call, is_from_manualnn
 from manualnn.validation import as_batch, as_dtype, as_floats
 from manualnn.workspace import Buffers, Workspace
 
@@ -77,7 +78,7 @@ class Sequential:
         self.out_features = None
         if self.in_features is not None:
             self.out_features = self.widths(self.in_features)[-1]
-        self._ours = all(map(ours, layers))
+        self._ours = all(map(is_from_manualnn, layers))
         # Below the first layer with parameters no derivative is needed, unless it is asked for.
         self._first = next((i for i, layer in enumerate(layers) if layer.shapes()), len(layers))
 
@@ -199,8 +200,8 @@ class Sequential:
         """
         views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
-        quiet = without_warnings if self._ours else with_errstate
-        y = quiet(x, self._outputs, self._with_noise(views, x, noise), x)
+        run = run_quietly if self._ours and not is_symbolic(x) else run_with_errstate
+        y = run(self._outputs, self._with_noise(views, x, noise), x)
         return y if self.layers else x.copy()
 
     def _outputs(self, arrays: LayersArrays, y: Array) -> Array:

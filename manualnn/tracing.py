@@ -1,17 +1,29 @@
-"""What a kernel asks of NumPy, noted once and then asked for again, call by call.
+"""Tracing: record the NumPy calls of a kernel once, and repeat them without the kernel.
 
-    notes = Trace()
-    kernel(notes.watch(a), notes.watch(b), …)       done, and noted
-    ready = [call.ready() for call in notes.done()]
-    for call in ready:                              done again, between the same arrays
+    trace = Trace()
+    kernel(trace.wrap(a), trace.wrap(b), …)       runs the kernel, and records its calls
+    calls = [call.prepare() for call in trace.finish()]
+    for call in calls:                              repeats it on the same arrays
         call()
 
-Below some fifty units a layer a step costs what its calls cost, and more than half of that is
-Python: which layer is next, has it a bias, is this 1 a number. The answers are the same in every
-step. So each kernel is called once with arrays that note what NumPy is asked for, and what was
-noted is asked for again in every step, with the very arrays to read and to write. The kernels stay
-the only place that has a formula. Numbers become arrays without dimensions, and a row that meets a
-single row takes its shape: NumPy does with those in a third of the time.
+Why. With fewer than about fifty units a layer, a step costs as much as its calls, and more than
+half of that is Python: which layer is next, does it have a bias, is this 1 a number. The answers
+are the same in every step. Tracing asks these questions once. The kernel stays the only place that
+has a formula.
+
+How. `Trace.wrap` returns a view of an array, of the class `_TracedArray`. NumPy hands every ufunc
+and every function on such a view to the hooks `__array_ufunc__` and `__array_function__`. A hook
+runs the call on the original arrays and records it with the arrays that it read and wrote. If the
+kernel gave no `out`, the new result becomes the array that every repetition writes. Recording also
+makes the calls cheaper: a number becomes an array without dimensions, and an array of one row takes
+the shape of its output. NumPy needs a third of the time for such operands.
+
+What cannot be recorded. A repetition must depend on the values in the arrays only. So a traced
+array refuses to be read as a number or a truth value, to be indexed by anything but slices, and to
+be copied. It also refuses NumPy functions other than ufuncs, their `reduce` and `np.dot`. A part of
+the batch is refused too, because the next batch is another array. In all these cases the kernel
+raises `UntraceableError`, and the caller records the kernel itself as one call. Kernels from
+outside this package are never traced (`is_from_manualnn`), because they may depend on other state.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,13 +45,16 @@ class Call:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        """Do it; what is returned in place of `out` goes there."""
+        """Call the function. Copy the result into `out` if the function returned another array."""
         result, out = self.function(*self.args, **self.options), self.options.get("out")
         if out is not None and result is not out:
             out[...] = result
 
-    def ready(self) -> Callable[[], Any]:
-        """Return what does it soonest; an array's method is found before NumPy's function is."""
+    def prepare(self) -> Callable[[], Any]:
+        """Return the cheapest callable that repeats this call.
+
+        Python finds the method of an array faster than the function of NumPy.
+        """
         if self.function is np.dot:
             return partial(self.args[0].dot, *self.args[1:])
         if isinstance(self.function, np.ufunc):
@@ -47,118 +62,126 @@ class Call:
         return self
 
 
-def ours(thing: object) -> bool:
-    """Whether the kernels of a layer, loss or rule are this package's own."""
+def is_from_manualnn(thing: object) -> bool:
+    """Return True if the class of a layer, loss or optimizer belongs to this package."""
     return type(thing).__module__.partition(".")[0] == __package__
 
 
-class NotOnlyNumPyError(Exception):
-    """A kernel looks at its numbers, or does what cannot be done again into the same arrays."""
+class UntraceableError(Exception):
+    """A kernel reads values, or does something that cannot be repeated into the same arrays."""
 
 
 class Trace:
-    """What a kernel asks of NumPy, in the order in which it asks."""
+    """The NumPy calls of a kernel, in the order in which it makes them.
+
+    Parameters
+    ----------
+    *batch : array
+        Arrays that the next batch replaces. A kernel that takes a part of one is untraceable.
+
+    """
 
     def __init__(self, *batch: Array) -> None:
         self.calls: list[Call] = []
         self._batch = batch
-        self._parts: list[_Watched] = []
+        self._parts: list[_TracedArray] = []
 
-    def done(self) -> list[Call]:
-        """Return the calls, and let go of them.
+    def finish(self) -> list[Call]:
+        """Return the calls, and forget all arrays.
 
-        An array that is watched is the base of its parts, which the calls have; the garbage
-        collector cannot look into arrays, so that nothing may lead back.
+        A traced array is the base of its parts, and the calls hold the parts. The garbage collector
+        does not traverse arrays, so reference cycles are broken here by hand.
         """
         for part in self._parts:
-            part.plain = None
+            part.original = None
         calls, self.calls, self._batch, self._parts = self.calls, [], (), []
         return calls
 
-    def watch(self, value: Any) -> Any:
-        """Return an array that notes here what is done with it; several, where a mapping is."""
+    def wrap(self, value: Any) -> Any:
+        """Return a view of an array that records here; of a mapping, a mapping of such views."""
         if isinstance(value, Mapping):
-            return {name: self.watch(array) for name, array in value.items()}
-        watched = value.view(_Watched)
-        watched.notes, watched.plain = self, value
-        return watched
+            return {name: self.wrap(array) for name, array in value.items()}
+        view = value.view(_TracedArray)
+        view.trace, view.original = self, value
+        return view
 
-    def add(self, function: Any, args: Iterable[Any], out: Any, options: dict[str, Any]) -> Any:
-        """Do a call, which writes to out or to an array that is kept for it, and note it."""
-        inputs = [self._plain(a) for a in args]
+    def record(self, function: Any, args: Iterable[Any], out: Any, options: dict[str, Any]) -> Any:
+        """Run a call and record it. Without out, its result becomes the array to write."""
+        inputs = [self._original(a) for a in args]
         if out is None:
             out = np.asarray(function(*inputs, **options))
-            result = self.watch(out)
+            result = self.wrap(out)
         else:
-            result, out = out, self._plain(out)
+            result, out = out, self._original(out)
             function(*inputs, out=out, **options)
         if isinstance(function, np.ufunc) and function.signature is None:
             dtype = next(a.dtype for a in inputs if isinstance(a, np.ndarray))
-            inputs = [_quick(a, dtype, out) for a in inputs]
-        if function is np.dot or (isinstance(function, np.ufunc) and function not in _BY_NAME):
+            inputs = [_cheapest_operand(a, dtype, out) for a in inputs]
+        if function is np.dot or (isinstance(function, np.ufunc) and function not in _OUT_BY_NAME):
             self.calls.append(Call(function, (*inputs, out), options))
         else:
             self.calls.append(Call(function, tuple(inputs), {**options, "out": out}))
         return result
 
-    def _plain(self, value: Any) -> Any:
-        if not isinstance(value, _Watched):
+    def _original(self, value: Any) -> Any:
+        """Return the plain array that a traced one is a view of."""
+        if not isinstance(value, _TracedArray):
             return value
-        if value.plain is not None:
-            return value.plain
-        plain = value.view(np.ndarray)
-        if any(np.may_share_memory(plain, own) for own in self._batch):
-            raise NotOnlyNumPyError  # a part of one batch: it would not be one of the next
-        value.plain = plain
+        if value.original is not None:
+            return value.original
+        original = value.view(np.ndarray)
+        if any(np.may_share_memory(original, array) for array in self._batch):
+            raise UntraceableError  # the part of this batch is no part of the next one
+        value.original = original
         self._parts.append(value)
-        return plain
+        return original
 
 
-class _Watched(np.ndarray[Any, Any]):
-    """An array that notes what it is asked for, and refuses what could not be asked for again."""
+class _TracedArray(np.ndarray[Any, Any]):
+    """A view that records what NumPy does with it, and refuses what cannot be repeated."""
 
-    notes: Trace
-    plain: Array | None = None
-    """What is watched, as far as that is known."""
+    trace: Trace
+    original: Array | None = None
+    """The plain array. None for a part, such as a transpose, until a call uses it."""
 
     def __array_finalize__(self, whole: Any) -> None:
-        self.notes = getattr(whole, "notes", None)  # type: ignore[assignment]
+        self.trace = getattr(whole, "trace", None)  # type: ignore[assignment]
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (None,), **options: Any
     ) -> Any:
         if method not in {"__call__", "reduce"}:
-            raise NotOnlyNumPyError
+            raise UntraceableError
         function = ufunc if method == "__call__" else ufunc.reduce
-        return self.notes.add(function, inputs, out[0], options)
+        return self.trace.record(function, inputs, out[0], options)
 
     def __array_function__(
         self, function: Any, types: Any, args: Iterable[Any], options: Mapping[str, Any]
     ) -> Any:
         if function is not np.dot:
-            raise NotOnlyNumPyError
+            raise UntraceableError
         a, b, *out = args
-        return self.notes.add(np.dot, (a, b), out[0] if out else options.get("out"), {})
+        return self.trace.record(np.dot, (a, b), out[0] if out else options.get("out"), {})
 
     def __getitem__(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)
         if not all(part is None or isinstance(part, slice) for part in parts):
-            raise NotOnlyNumPyError
+            raise UntraceableError
         return super().__getitem__(index)
 
     def _refuse(self, *_: Any) -> Any:
-        raise NotOnlyNumPyError
+        raise UntraceableError
 
     __setitem__ = __bool__ = __float__ = __int__ = __index__ = __iter__ = _refuse
     copy = astype = fill = take = item = tolist = dot = _refuse  # type: ignore[assignment]
 
 
-_BY_NAME = (np.maximum, np.minimum)
-"""Functions that take `out` by its name only; to read a name takes NumPy a while."""
+_OUT_BY_NAME = (np.maximum, np.minimum)
+"""Ufuncs that accept `out` as a keyword only. All others get it by position, which is cheaper."""
 
 
-def _quick(value: Any, dtype: "np.dtype[Any]", out: Array) -> Any:
-    """Return an input as NumPy takes it soonest."""
+def _cheapest_operand(value: Any, dtype: "np.dtype[Any]", out: Array) -> Any:
+    """Return an operand of the same values that NumPy reads with the least overhead."""
     if isinstance(value, int | float | np.generic):
         return np.array(value, dtype)
     if value.size == out.size and value.shape != out.shape and value.flags.c_contiguous:

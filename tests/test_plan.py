@@ -414,7 +414,7 @@ def test_a_batch_whose_change_is_interrupted_is_changed_again(
     other = X[::-1].copy(), T[::-1].copy()
     for batch in ((X, T), other):
         assert ours.step(*batch) == hand.step(*batch)
-    calls, ready = [], Call.ready
+    calls, ready = [], Call.prepare
 
     def interrupted(call: Call) -> Any:
         calls.append(call)
@@ -423,7 +423,7 @@ def test_a_batch_whose_change_is_interrupted_is_changed_again(
         return ready(call)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Call, "ready", interrupted)
+        patch.setattr(Call, "prepare", interrupted)
         with suppress(KeyboardInterrupt):
             ours.step(X, T)
             hand.step(X, T)

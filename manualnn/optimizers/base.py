@@ -21,16 +21,12 @@ from typing import Any, ClassVar, final
 
 import numpy as np
 
-from manualnn.elementary import (
-    Array,
-    is_symbolic,
-    with_errstate,
-    without_warnings,
-)
+from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError
+from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
-from manualnn.tracing import Call, Trace, ours
+from manualnn.tracing import Call, Trace, is_from_manualnn
 
 BLOCK = 32_768
 """Entries that a rule works on at a time: few enough to stay in the cache from one of its lines to
@@ -101,8 +97,9 @@ class Optimizer(Description):
         Raises ShapeError if the three do not belong together.
         """
         theta = params.vector
-        quiet = without_warnings if ours(self) else with_errstate
-        quiet(theta, self._go, theta, grads.vector, state, True)  # noqa: FBT003
+        quiet = is_from_manualnn(self) and not is_symbolic(theta)
+        run = run_quietly if quiet else run_with_errstate
+        run(self._go, theta, grads.vector, state, True)  # noqa: FBT003
 
     @final
     def change(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
@@ -129,7 +126,7 @@ class Optimizer(Description):
         free = _take_scratch(rule.scratch, min(theta.size, BLOCK), theta)
         rule.pass_over(vectors, rates, free, moves=moves)
         _kept.free = free
-        if type(state) is State and theta.dtype.char in "fd" and ours(self):
+        if type(state) is State and theta.dtype.char in "fd" and is_from_manualnn(self):
             state.planned[moves] = _Planned(self, vectors, moves=moves)
 
     def pass_over(self, vectors: Arrays, rates: Rates, free: Arrays, *, moves: bool) -> None:
@@ -137,7 +134,7 @@ class Optimizer(Description):
 
         What is taken from θ is taken, or takes the gradient's place.
         """
-        size, known = vectors[0].size, ours(self)
+        size, known = vectors[0].size, is_from_manualnn(self)
         for start in range(0, size, BLOCK):
             if size > BLOCK:
                 p, g, *kept = [v[start : start + BLOCK] for v in vectors]
@@ -200,7 +197,7 @@ class Optimizer(Description):
 
 
 class _Planned:
-    """An update between arrays that stay the same: its calls to NumPy, noted once (see calls)."""
+    """An update between arrays that stay the same: its calls to NumPy, recorded once."""
 
     def __init__(self, rule: Optimizer, vectors: Arrays, *, moves: bool) -> None:
         self._rule = rule
@@ -234,7 +231,7 @@ class _Planned:
         state["step"] += 1
         rates = self._rule.rates(state["step"])
         if not self._ready:
-            self._ready = [call.ready() for call in self.noted(rates)]
+            self._ready = [call.prepare() for call in self.noted(rates)]
             return
         for array, rate in zip(self._rates, rates):  # noqa: B905 - strict takes time
             array[()] = rate
@@ -243,17 +240,16 @@ class _Planned:
 
     def noted(self, rates: Rates) -> list[Call]:
         """Do it with these rates, and return the calls to NumPy that it took."""
-        notes = Trace()
+        trace = Trace()
         self._vectors = [last() for last in self._last]
         theta = self._vectors[0]
         self._rates = [np.array(rate, theta.dtype) for rate in rates]
         free = np.empty((self._rule.scratch, min(theta.size, BLOCK)), theta.dtype)
         vectors, watched, own = (
-            [notes.watch(array) for array in arrays]
-            for arrays in (self._vectors, self._rates, free)
+            [trace.wrap(array) for array in arrays] for arrays in (self._vectors, self._rates, free)
         )
         self._rule.pass_over(vectors, tuple(watched), own, moves=self._moves)
-        return notes.done()
+        return trace.finish()
 
 
 @cache

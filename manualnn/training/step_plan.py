@@ -18,7 +18,7 @@ from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.losses import Loss
 from manualnn.optimizers import Optimizer
-from manualnn.tracing import Call, NotOnlyNumPyError, Trace, ours
+from manualnn.tracing import Call, Trace, UntraceableError, is_from_manualnn
 from manualnn.workspace import Buffers
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ class StepPlan:
         for call in net.backward_calls(arrays, x, buffers, grads):
             calls += self._noted(call)
         self.calls = calls = [call for call in calls if not _is_there(call)]
-        self._ready = [call.ready() for call in calls]
+        self._ready = [call.prepare() for call in calls]
         self._reading = [
             (i, places)
             for i, call in enumerate(calls)
             if (places := [(k, int(a is t)) for k, a in enumerate(call.args) if a is x or a is t])
         ]
-        self._ours = all(map(ours, (*net.layers, loss)))
+        self._ours = all(map(is_from_manualnn, (*net.layers, loss)))
 
     def follow(self, rule: Optimizer) -> None:
         """Have every gradient multiplied by the rule's factor, if it has one.
@@ -103,7 +103,7 @@ class StepPlan:
         self.rule = None  # until all is done: Ctrl-C may come in between
         self.descends = rule.factor is not None
         self._scale[()] = self._share * rule.factor if self.descends else self._share
-        self.quiet = self._ours and ours(rule)
+        self.quiet = self._ours and is_from_manualnn(rule)
         self.rule = rule
 
     def bind(self, x: Array, t: Array) -> None:
@@ -116,7 +116,7 @@ class StepPlan:
             for place, which in places:
                 args[place] = batch[which]
             self.calls[i] = call = Call(call.function, tuple(args), call.options)
-            self._ready[i] = call.ready()
+            self._ready[i] = call.prepare()
         self.x, self.t = x, t
 
     def run(self) -> float:
@@ -132,19 +132,19 @@ class StepPlan:
         """
         owner = call.function.__self__  # type: ignore[attr-defined]
         loss = isinstance(owner, Loss)
-        if ours(owner):
-            notes = Trace(self._x, self._t)
+        if is_from_manualnn(owner):
+            trace = Trace(self._x, self._t)
             try:
                 result = call.function(
-                    *map(notes.watch, call.args),
-                    **{name: notes.watch(a) for name, a in call.options.items()},
+                    *map(trace.wrap, call.args),
+                    **{name: trace.wrap(a) for name, a in call.options.items()},
                 )
-            except NotOnlyNumPyError:
-                notes.done()
+            except UntraceableError:
+                trace.finish()
             else:
                 if loss:
                     self._value = np.asarray(result[0])
-                return notes.done()
+                return trace.finish()
         if loss:
             return [Call(self._judge, (call.function, *call.args, call.options["out"]))]
         return [call]

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.elementary import Array, quiet_context
+from manualnn.elementary import Array
 from manualnn.errors import DivergedError, ShapeError, SpecError
+from manualnn.errstate import quiet_context
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
