@@ -3,7 +3,7 @@
 import numpy as np
 
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, options_of, state_names
+from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, options_of, state_of
 
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
@@ -111,9 +111,9 @@ def drawn_optimizer(rng, name):
 def drawn_state(rng, case):
     """Return what an optimizer may hold after some updates: squares above the means' squares."""
     state = {"step": int(rng.choice([1, 2, 5, 30, 300, 3000]))}
-    for name in state_names(options_of(case.optimizer)):
-        squares = name in {"square_avg", "exp_avg_sq", "max_exp_avg_sq", "sum"}
-        state[name] = {
+    for array in state_of(options_of(case.optimizer)):
+        squares = array.is_nonnegative
+        state[array.name] = {
             key: rng.uniform(1, 2, a.shape) if squares else rng.normal(size=a.shape) / 4
             for key, a in case.params.items()
         }

@@ -8,8 +8,8 @@ Gradients are central differences of the loss with h = 1e-60, wrong by h² L‴/
 import mpmath
 import numpy as np
 
-from manualnn.oracle.protocol.features import options_of, state_names
-from manualnn.oracle.textbook.optimizers import UpdateRules
+from manualnn.oracle.protocol.features import options_of, state_of
+from manualnn.oracle.protocol.optimizers import UpdateRules
 
 EXACT = mpmath.MPContext()
 EXACT.dps = 200
@@ -32,9 +32,9 @@ def step(case):
     optimizer = case.optimizer and options_of(case.optimizer)
     state = {"step": 0}
     if optimizer is not None:
-        first = getattr(optimizer, "initial_accumulator_value", 0)
-        for name in state_names(optimizer):
-            state[name] = {k: number(np.full(np.shape(a), first)) for k, a in params.items()}
+        for array in state_of(optimizer):
+            first = array.initial_value(optimizer)
+            state[array.name] = {k: number(np.full(np.shape(a), first)) for k, a in params.items()}
     if case.state is not None:
         state = {
             name: group if name == "step" else {k: exactly(a) for k, a in group.items()}

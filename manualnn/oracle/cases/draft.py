@@ -20,7 +20,7 @@ import numpy as np
 
 from manualnn.oracle.cases.choices import PROBABILITIES, Choices, Impossible
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, options_of, state_names
+from manualnn.oracle.protocol.features import TABLES, options_of, state_of
 
 STEPS = (1, 2, 3, 5, 10, 17, 30, 100, 316, 1000, 3163, 10_000, 1_000_000)
 """After how many updates a case may start: early, late, and middling on purpose."""
@@ -80,26 +80,17 @@ class Draft(Choices):
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:
         """Return what the optimizer may keep after so many steps with gradients of about ¼."""
         o = options_of(optimizer)
-        named: dict[str, Any] = {"step": steps, **{name: {} for name in state_names(o)}}
+        named: dict[str, Any] = {"step": steps, **{state.name: {} for state in state_of(o)}}
         for key, p in params.items():
             g = self.rng.standard_normal(p.shape) / 4
             g[self.rng.random(p.shape) < 0.05] = 0
             square = g * g + (self.rng.standard_normal(p.shape) / 8) ** 2 * (g != 0)
-            for name in state_names(o):
-                named[name][key] = self._kept(name, o, g, square, steps).astype(self.dtype)
+            for state in state_of(o):
+                array = state.typical(o, g, square, steps)
+                if state.is_maximum:
+                    array = array * self.rng.choice([0.5, 4.0], array.shape)
+                named[state.name][key] = array.astype(self.dtype)
         return named
-
-    def _kept(self, name: str, o: Any, g: Array, square: Array, steps: int) -> Array:
-        if name == "momentum_buffer":
-            per_step = g / np.sqrt(square + o.eps) if o.type == "RMSprop" else g
-            return per_step * (1 - o.momentum**steps) / (1 - o.momentum)
-        if name == "sum":
-            return o.initial_accumulator_value + steps * square
-        beta1, beta2 = getattr(o, "betas", (o.alpha, o.alpha) if o.type == "RMSprop" else (0, 0))
-        if name in ("exp_avg", "grad_avg"):
-            return g * (1 - beta1**steps)
-        v = square * (1 - beta2**steps)
-        return v * self.rng.choice([0.5, 4.0], v.shape) if name.startswith("max") else v
 
     def widths(self, depth: int | None = None, *, least_out: int = 1) -> tuple[int, ...]:
         """Return the widths of the input and of every Linear layer, often but not always unlike."""

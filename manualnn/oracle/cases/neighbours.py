@@ -19,7 +19,7 @@ import numpy as np
 from manualnn.oracle.cases.resize import segments, valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, options_of, state_names
+from manualnn.oracle.protocol.features import TABLES, options_of, state_of
 
 
 def admitted(rows: Iterable[tuple[Case, ...]], claims: Capabilities) -> Iterator[tuple[Case, ...]]:
@@ -204,22 +204,15 @@ def _loss_of_width(case: Case, rng: np.random.Generator, n: int, outputs: int) -
 
 def _state(case: Case, rng: np.random.Generator, step: int) -> dict[str, Any]:
     """Return a state such as there may be after so many steps."""
-    names = state_names(options_of(case.optimizer)) if case.optimizer else ()
-    groups: dict[str, Any] = {name: {} for name in names}
+    o = options_of(case.optimizer) if case.optimizer else None
+    groups: dict[str, Any] = {state.name: {} for state in state_of(o)}
     for key, p in case.params.items():
         mean = rng.normal(size=p.shape) / 10
         square = np.square(mean) * rng.uniform(1.1, 3, p.shape)
-        values = {
-            "exp_avg": mean,
-            "grad_avg": mean,
-            "exp_avg_sq": square,
-            "square_avg": square,
-            "sum": square * max(step, 1),
-            "max_exp_avg_sq": square * rng.uniform(0.7, 1.5, p.shape),
-            "momentum_buffer": rng.normal(size=p.shape) / 3,
-        }
-        for name in names:
-            groups[name][key] = values[name]
+        for state in state_of(o):
+            array = state.typical(o, mean, square, step)
+            scale = rng.uniform(0.7, 1.5, p.shape) if state.is_maximum else 1
+            groups[state.name][key] = array * scale
     return {"step": step, **groups}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.capabilities import undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
-from manualnn.oracle.protocol.features import options_of, state_names
+from manualnn.oracle.protocol.features import options_of, state_of
 from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
@@ -130,20 +130,18 @@ def _targets_fit(case: Case) -> bool:
 
 
 def _state_fits(case: Case) -> bool:
-    state = {name: group for name, group in (case.state or {}).items() if name != "step"}
-    if (
-        case.state
-        and case.optimizer
-        and not state.keys() >= set(state_names(options_of(case.optimizer)))
-    ):
-        return False
-    for name in ("exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"):
-        if any(np.any(array < 0) for array in state.get(name, {}).values()):
+    if not case.state or not case.optimizer:
+        return True
+    for state in state_of(options_of(case.optimizer)):
+        if state.name not in case.state:
             return False
-    return all(
-        np.all(state["square_avg"][key] >= np.square(mean))
-        for key, mean in state.get("grad_avg", {}).items()
-    )
+        means = case.state.get(state.mean or "", {})
+        for key, array in case.state[state.name].items():
+            if state.is_nonnegative and np.any(array < 0):
+                return False
+            if key in means and not np.all(array >= np.square(means[key])):
+                return False
+    return True
 
 
 def _options_cut(case: Case, axis: int, size: int, keep: list[int]) -> Spec:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import options_of, state_of
 
 FACTORS = (1.0, 0.0, -1.0, 2.0, 0.5, -2.0, 3.0)
 SUMMANDS = (0.0, 1.0, -1.0, 2.0, 0.5, -2.0, 3.0)
@@ -72,7 +73,8 @@ def _all_simpler(new: Array, old: Array) -> bool:
 def _simple(case: Case, name: str) -> tuple[float, ...]:
     if name == "t" and case.loss["type"] in {"BCELoss", "BCEWithLogitsLoss"}:
         return PROBABILITIES
-    if any(square in name for square in ("_sq", "square_avg", "state.sum.")):
+    state = state_of(options_of(case.optimizer)) if case.optimizer else ()
+    if any(s.is_nonnegative and name.startswith(f"state.{s.name}.") for s in state):
         return tuple(value for value in SUMMANDS if value >= 0)
     return FACTORS if name == "x" or name.endswith(".weight") else SUMMANDS
 

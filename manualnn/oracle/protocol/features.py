@@ -13,7 +13,15 @@ from typing import Any
 
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol import layers, losses, optimizers
-from manualnn.oracle.protocol.rows import REDUCTIONS, REQUIRED, Feature, Layer, Loss, Optimizer
+from manualnn.oracle.protocol.rows import (
+    REDUCTIONS,
+    REQUIRED,
+    Feature,
+    Layer,
+    Loss,
+    Optimizer,
+    State,
+)
 
 __all__ = ["REDUCTIONS", "REQUIRED"]
 
@@ -72,7 +80,14 @@ def options_of(spec: Mapping[str, Any]) -> Options:
     return Options(**options)
 
 
-def state_names(optimizer: Options) -> tuple[str, ...]:
-    """Return the names of the state that an optimizer with these options keeps."""
+def state_of(optimizer: Options | None) -> tuple[State, ...]:
+    """Return the arrays that an optimizer with these options keeps for each parameter."""
+    if optimizer is None:
+        return ()
     state = OPTIMIZER_ROWS[optimizer.type].state
-    return tuple(s.name for s in state if s.option is None or getattr(optimizer, s.option))
+    return tuple(s for s in state if s.option is None or getattr(optimizer, s.option))
+
+
+def state_names(optimizer: Options | None) -> tuple[str, ...]:
+    """Return the names of these arrays."""
+    return tuple(state.name for state in state_of(optimizer))

@@ -1,6 +1,137 @@
-"""The row of every optimizer: its options and its state."""
+"""Optimizers: the row of each with options and state, and its update rule as the paper writes it.
 
-from manualnn.oracle.protocol.rows import Optimizer, Option, State
+    UpdateRules                     the update rules in any arithmetic, one method per optimizer
+    rules.adam(o, p, g, s, t)       return the new p, and write the new state into s
+    ROWS                            the rows; `method` names the optimizer's method of UpdateRules
+
+o holds the options, p a parameter, g its gradient, and s the arrays of the state for it. The update
+has the number t = 1, 2, ….
+
+This is the only statement of the rules in the oracle. A subclass adds the arithmetic of
+`rule_parts`. Four arithmetics follow from the one statement:
+
+    textbook/engine.py          NumPy's numbers: the textbook engine
+    truth/optimizers.py         bounded numbers: the truth
+    tests/proofs.py             SymPy's symbols, for the proofs, and plain floats
+    tests/oracle/exactly.py     mpmath's numbers with 200 digits
+
+Each line of a rule is a method of its own, because each bug of the catalogue overrides one line.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.protocol.rows import MissingEntryError, Optimizer, Option, State
+from manualnn.oracle.protocol.rule_parts import Array, RuleParts
+
+Arrays = dict[str, Array]
+
+
+class UpdateRules(RuleParts):
+    """The update rules; see the module."""
+
+    def apply_rule(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        """Return the new p by the method of the optimizer, and write the new state into s."""
+        name = next(row.method for row in ROWS if row.name == o.type)
+        if not hasattr(self, name):
+            raise MissingEntryError(
+                f"protocol/optimizers.py has no update rule for {o.type!r}; "
+                f"add a method {name!r} to UpdateRules."
+            )
+        return getattr(self, name)(o, p, g, s, t)
+
+    def sgd(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        if o.momentum:
+            s["momentum_buffer"] = b = self.sgd_buffer(o, s["momentum_buffer"], g, t)
+            g = self.sgd_direction(o, g, b)
+        return self.moved(o, p, g, self.num(o.lr))
+
+    def sgd_buffer(self, o: Any, b: Array, g: Array, t: int) -> Array:
+        return g if t == 1 else self.num(o.momentum) * b + (1 - self.num(o.dampening)) * g
+
+    def sgd_direction(self, o: Any, g: Array, b: Array) -> Array:
+        return g + self.num(o.momentum) * b if o.nesterov else b
+
+    def rmsprop(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        s["square_avg"] = v = self.rmsprop_square(o, s["square_avg"], g)
+        if o.centered:
+            s["grad_avg"] = m = self.rmsprop_mean(o, s["grad_avg"], g)
+            v = self.rmsprop_variance(o, v, m)
+        root, lr = self.rmsprop_root(o, v), self.num(o.lr)
+        if not o.momentum:
+            return self.moved_by_quotient(o, p, g, root, lr)
+        d = self.quotient(o, g, root)
+        s["momentum_buffer"] = d = self.rmsprop_buffer(o, s["momentum_buffer"], d)
+        return self.moved(o, p, d, lr)
+
+    def rmsprop_square(self, o: Any, v: Array, g: Array) -> Array:
+        return self.average(v, g * g, o.alpha)
+
+    def rmsprop_mean(self, o: Any, m: Array, g: Array) -> Array:
+        return self.average(m, g, o.alpha)
+
+    def rmsprop_variance(self, o: Any, v: Array, m: Array) -> Array:
+        return v - m * m
+
+    def rmsprop_root(self, o: Any, v: Array) -> Array:
+        return self.sqrt(v) + self.num(o.eps)
+
+    def rmsprop_buffer(self, o: Any, b: Array, d: Array) -> Array:
+        return self.num(o.momentum) * b + d
+
+    def adagrad(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        s["sum"] = self.adagrad_sum(o, s["sum"], g)
+        root, lr = self.adagrad_root(o, s["sum"]), self.adagrad_rate(o, t)
+        return self.moved_by_quotient(o, p, g, root, lr)
+
+    def adagrad_sum(self, o: Any, s: Array, g: Array) -> Array:
+        return s + g * g
+
+    def adagrad_root(self, o: Any, s: Array) -> Array:
+        return self.sqrt(s) + self.num(o.eps)
+
+    def adagrad_rate(self, o: Any, t: int) -> Any:
+        return self.num(o.lr) / (1 + (t - 1) * self.num(o.lr_decay))
+
+    def adam(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        return self.adam_step(o, p, self.gradient(o, p, g), s, t)
+
+    def adamw(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        return self.adam_step(o, self.adamw_decayed(o, p), self.uphill(o, g), s, t)
+
+    def adamw_decayed(self, o: Any, p: Array) -> Array:
+        return p * (1 - self.num(o.lr) * self.num(o.weight_decay))
+
+    def adam_step(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        s["exp_avg"] = m = self.adam_mean(o, s["exp_avg"], g, t)
+        s["exp_avg_sq"] = v = self.adam_square(o, s["exp_avg_sq"], g, t)
+        if o.amsgrad:
+            s["max_exp_avg_sq"] = v = self.adam_maximum(o, s["max_exp_avg_sq"], v, t)
+        lr = self.num(o.lr) / self.adam_correction1(o, t)
+        return self.moved_by_quotient(o, p, m, self.adam_root(o, v, t), lr)
+
+    def adam_mean(self, o: Any, m: Array, g: Array, t: int) -> Array:
+        return self.average(m, g, o.betas[0])
+
+    def adam_square(self, o: Any, v: Array, g: Array, t: int) -> Array:
+        return self.average(v, g * g, o.betas[1])
+
+    def adam_maximum(self, o: Any, old: Array, v: Array, t: int) -> Array:
+        return self.larger(old, v)
+
+    def adam_root(self, o: Any, v: Array, t: int) -> Array:
+        return self.sqrt(v / self.adam_correction2(o, t)) + self.num(o.eps)
+
+    def adam_correction1(self, o: Any, t: int) -> Any:
+        return self.correction(o.betas[0], t)
+
+    def adam_correction2(self, o: Any, t: int) -> Any:
+        return self.correction(o.betas[1], t)
+
 
 _RATES = (0.1, 0.02, 1 / 3, 0.7, 0.003)
 _MOMENTUM = Option(0.0, (0.9, 0.5, 0.999))
@@ -13,7 +144,26 @@ _ADAM = {
     "amsgrad": _SWITCH,
     "maximize": _SWITCH,
 }
-_ADAM_STATE = (State("exp_avg"), State("exp_avg_sq"), State("max_exp_avg_sq", "amsgrad"))
+
+
+def _typical_buffer(per_update: Array, momentum: float, t: int) -> Array:
+    """Return the sum of t equal numbers, each with the momentum's power of its age."""
+    return per_update * (1 - momentum**t) / (1 - momentum) if momentum != 1 else per_update * t
+
+
+def _typical_mean(o: Any, g: Array, _: Array, t: int) -> Array:
+    return g * (1 - o.betas[0] ** t)
+
+
+def _typical_square(o: Any, _: Array, s: Array, t: int) -> Array:
+    return s * (1 - o.betas[1] ** t)
+
+
+_ADAM_STATE = (
+    State("exp_avg", _typical_mean),
+    State("exp_avg_sq", _typical_square, is_nonnegative=True),
+    State("max_exp_avg_sq", _typical_square, "amsgrad", is_nonnegative=True, is_maximum=True),
+)
 
 ROWS = (
     Optimizer(
@@ -27,7 +177,11 @@ ROWS = (
             "nesterov": _SWITCH,
             "maximize": _SWITCH,
         },
-        state=(State("momentum_buffer", "momentum"),),
+        state=(
+            State(
+                "momentum_buffer", lambda o, g, _, t: _typical_buffer(g, o.momentum, t), "momentum"
+            ),
+        ),
         is_partner=True,
     ),
     Optimizer(
@@ -43,9 +197,18 @@ ROWS = (
             "maximize": _SWITCH,
         },
         state=(
-            State("square_avg"),
-            State("grad_avg", "centered"),
-            State("momentum_buffer", "momentum"),
+            State(
+                "square_avg",
+                lambda o, _, s, t: s * (1 - o.alpha**t),
+                is_nonnegative=True,
+                mean="grad_avg",
+            ),
+            State("grad_avg", lambda o, g, _, t: g * (1 - o.alpha**t), "centered"),
+            State(
+                "momentum_buffer",
+                lambda o, g, s, t: _typical_buffer(g / np.sqrt(s + o.eps), o.momentum, t),
+                "momentum",
+            ),
         ),
         is_partner=True,
     ),
@@ -60,7 +223,14 @@ ROWS = (
             "eps": Option(1e-10, (1e-2, 1e-5, 1.0)),
             "maximize": _SWITCH,
         },
-        state=(State("sum"),),
+        state=(
+            State(
+                "sum",
+                lambda o, _, s, t: o.initial_accumulator_value + t * s,
+                initial="initial_accumulator_value",
+                is_nonnegative=True,
+            ),
+        ),
         is_partner=True,
     ),
     Optimizer(

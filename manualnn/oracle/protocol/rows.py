@@ -8,12 +8,15 @@
 `features` puts the rows together. Every list of names in the oracle follows from a property here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from numpy.typing import NDArray
+
 from manualnn.errors import OracleError
 
+Array = NDArray[Any]
 REQUIRED: Any = object()
 """Stands in place of a default: the option has to be given."""
 REDUCTIONS = ("mean", "sum", "batchmean")
@@ -106,8 +109,24 @@ class State:
     """An array that an optimizer keeps for each parameter, under torch's name."""
 
     name: str
+    typical: Callable[[Any, Array, Array, int], Array]
+    """A typical array, from the options o, g, s and t.
+
+    g is the mean gradient of every entry, s the mean of its square, and t the number of updates.
+    """
     option: str | None = None
     """The option that it depends on: the array is kept if the option is not 0, None or False."""
+    initial: str | None = None
+    """The option with the value that every entry starts from; without one, the value is 0."""
+    is_nonnegative: bool = False
+    is_maximum: bool = False
+    """It is a maximum over all updates, so a new number may be above it or below it."""
+    mean: str | None = None
+    """The array whose squares are nowhere larger, where both are kept."""
+
+    def initial_value(self, options: Any) -> float:
+        """Return the value that every entry starts from."""
+        return float(getattr(options, self.initial)) if self.initial else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

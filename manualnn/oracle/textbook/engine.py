@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, Options, options_of, state_names
+from manualnn.oracle.protocol.features import TABLES, Options, options_of, state_of
+from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.textbook.arithmetic import METHODS, Activations, Losses
-from manualnn.oracle.textbook.optimizers import UpdateRules
 
 
 class Textbook(Activations, Losses, UpdateRules):
@@ -103,8 +103,9 @@ class Textbook(Activations, Losses, UpdateRules):
             if name != "step"
         }
         if self.rule is not None and not case.state:
-            for name in state_names(self.rule):
-                self.state[name] = {k: self.first(self.rule, a) for k, a in self.params.items()}
+            for state in state_of(self.rule):
+                first = {k: self.first(self.rule, a, state.name) for k, a in self.params.items()}
+                self.state[state.name] = first
 
     def forward(self, x: Array) -> list[Array]:
         ys = [x]
@@ -121,9 +122,10 @@ class Textbook(Activations, Losses, UpdateRules):
             dy = getattr(self, METHODS[layer.type] + "_backward")(layer, x, y, dy)
         return dy
 
-    def first(self, o: Options, p: Array) -> Array:
-        """Return the array that a state begins with."""
-        return np.full_like(p, getattr(o, "initial_accumulator_value", 0))
+    def first(self, o: Options, p: Array, name: str) -> Array:
+        """Return the array of that name in the state before the first update."""
+        (value,) = (state.initial_value(o) for state in state_of(o) if state.name == name)
+        return np.full_like(p, value)
 
     def update(self, rule: Options) -> None:
         for key, p in self.params.items():

@@ -1,4 +1,4 @@
-"""Error bounds of update rules: the statements of textbook/optimizers.py in bounded numbers.
+"""Error bounds of update rules: the statements of protocol/optimizers.py in bounded numbers.
 
     rules = BoundedRules(precision)
     rules.apply_rule(o, p, g, s, t)         return the bounded p; s receives the bounded state
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.optimizers import State, UpdateRules
+from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.functions import larger, root
 
@@ -91,7 +91,7 @@ class BoundedRules(UpdateRules):
         step = Bounded(quotient, e, kind).product_rounded(3).times(lr).product_rounded()
         return step.plus_error(lost)
 
-    def sgd(self, o: Options, p: Bounded, g: Bounded, s: State, t: int) -> Bounded:
+    def sgd(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
         """Return p − lr (g + λ p) or, as textbooks have it, (1 − lr λ) p − lr g.
 
         The second rounds both options, their product, 1 − lr λ, and the product of that with p.

@@ -18,7 +18,7 @@ import numpy as np
 
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import Options, options_of, state_names
+from manualnn.oracle.protocol.features import Options, options_of, state_of
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.layers import LAYERS, LOSSES
 from manualnn.oracle.truth.optimizers import BoundedRules
@@ -111,11 +111,10 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
             if name != "step"
         }
         return Point(params, state, int(case.state["step"]))
-    first = kind.number(float(getattr(optimizer, "initial_accumulator_value", 0)))
-    state = {
-        name: {key: _filled(near.v.shape, first) for key, near in params.items()}
-        for name in (state_names(optimizer) if optimizer else ())
-    }
+    state = {}
+    for array in state_of(optimizer):
+        first = kind.number(array.initial_value(optimizer))
+        state[array.name] = {key: _filled(near.v.shape, first) for key, near in params.items()}
     return Point(params, state, 0)
 
 

@@ -289,7 +289,7 @@ bug(
     wrong="s₀ = 0",
     right="s₀ = initial_accumulator_value",
     killed_by="optimizer.Adagrad.initial_accumulator_value:*",
-    first=lambda e, o, p: np.zeros_like(p),
+    first=lambda e, o, p, name: np.zeros_like(p),
 )
 bug(
     "adagrad-forgets",

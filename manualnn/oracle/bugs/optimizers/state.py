@@ -19,7 +19,7 @@ bug(
     source="mlx",
     killed_by="optimizer.*:*",
     updated=lambda e, o, key, p, g, s: Textbook.updated(
-        e, o, key, p, g, {name: e.first(o, a) for name, a in s.items()}
+        e, o, key, p, g, {name: e.first(o, a, name) for name, a in s.items()}
     ),
 )
 bug(
