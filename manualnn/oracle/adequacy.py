@@ -5,7 +5,7 @@
 `narrowed`: only some of the checks were requested, so the others need not have run.
 """
 
-from manualnn.oracle.checks.trial import Ledger
+from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.protocol.features import names_with
 from manualnn.oracle.report.report import Report
 

@@ -19,8 +19,9 @@ from manualnn.oracle.adequacy import ENDED_EARLY, problems
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.recipe import Recipe
+from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
-from manualnn.oracle.checks.trial import Declined, Ledger, Skipped, Trial
+from manualnn.oracle.checks.trial import Declined, Skipped, Trial
 from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import CheckResult, Finding

@@ -7,11 +7,13 @@ import pytest
 from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.checks import memory as sharing
+from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, rejudge
-from manualnn.oracle.checks.trial import Ledger, differing
+from manualnn.oracle.diagnosis.observation import fails
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.truth.compare import compare_arrays
 from manualnn.oracle.truth.step import truth
 
 
@@ -233,11 +235,11 @@ def test_entries_count_what_is_wrong():
 
 def test_nan_is_not_equal_to_anything():
     v, e = {"loss": np.zeros(())}, {"loss": np.ones(())}
-    entries, right = differing({"loss": np.float64("nan")}, v, e)
+    entries, right = compare_arrays({"loss": np.float64("nan")}, v, e)
     assert entries
     assert not right
-    assert differing({"loss": np.float64("inf")}, v, e)[0]
-    assert differing({"loss": np.float64(1)}, v, e) == ((), ("loss",))
+    assert compare_arrays({"loss": np.float64("inf")}, v, e)[0]
+    assert compare_arrays({"loss": np.float64(1)}, v, e) == ((), ("loss",))
 
 
 def test_what_has_no_bound_is_not_compared_but_counted():
@@ -246,6 +248,17 @@ def test_what_has_no_bound_is_not_compared_but_counted():
         assert rejudge(bench, "plain:loss", small(x=x)) is None
     expected = truth(small(x=x))
     assert not np.isfinite(expected.loss.e)
+
+
+def test_a_loss_near_the_end_of_the_range_is_judged_as_any_other():
+    """The judge and the diagnosis both find a loss of 1e307 that is 50 % too large."""
+    too_large = changed(lambda case, r: {**r, "loss": r["loss"] * 1.5})
+    case = small(x=np.full((4, 2), 6e153))
+    assert 1e306 < truth(case).loss.v < 1e308
+    with connect(too_large) as bench:
+        assert fails(bench, case, fresh=True)
+        finding = rejudge(bench, "plain:loss", case)
+    assert finding.entries[0].quantity == "loss"
 
 
 def test_the_median_of_the_sharpness_is_that_of_the_numbers():

@@ -16,7 +16,7 @@ from manualnn.oracle.findings import STATUSES
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import checks_for, run_check
 from manualnn.oracle.textbook.engine import Textbook
-from manualnn.oracle.truth.bounded import Precision
+from manualnn.oracle.truth import bounded
 
 CLAIMS = {
     "layers": ["Linear", "Tanh", "ReLU"],
@@ -253,7 +253,7 @@ def test_one_check_can_be_run_by_itself():
 
 
 def test_bounds_a_million_times_too_wide_are_noticed(monkeypatch):
-    monkeypatch.setattr(Precision, "slack", property(lambda _: 1e6))
+    monkeypatch.setattr(bounded, "SLACK", 1e6)
     report = check_engine(Modest, only=())
     assert any("too wide" in problem for problem in report.problems)
     assert report.exit_code == 3

@@ -14,6 +14,7 @@ import numpy as np
 from manualnn import Parameters
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.bounded import Bounded
+from manualnn.oracle.truth.compare import refutes
 from manualnn.oracle.truth.step import Expected
 from manualnn.spec import to_spec
 
@@ -85,7 +86,7 @@ class Judge:
             self.sharpness[expected.kind.dtype].append(float(ratio))
         for who, result in results.items():
             assert np.shape(result) == expected.v.shape, f"{what}: {who} {np.shape(result)}"
-            wrong = np.argwhere(expected.refutes(result))
+            wrong = np.argwhere(refutes(expected, result))
             if len(wrong):
                 at = tuple(wrong[0])
                 found = ", ".join(f"{name} {float(r[at])!r}" for name, r in results.items())

@@ -1,24 +1,25 @@
-"""A gradient as the slope of the engine's own loss: consistent, or loss and gradient disagree.
+"""The finite-difference check: a gradient is the slope of the engine's own loss.
 
-An engine that is wrong in both may be consistent all the same; it is the truth that tells.
+An engine that is wrong in both may pass; the comparison with the truth finds that.
 """
 
 import numpy as np
 
-from manualnn.oracle.checks.metamorphic import bare
-from manualnn.oracle.checks.trial import Trial
-from manualnn.oracle.findings import Entry, Finding
+from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.trial import Trial, at_first_step
+from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.truth.compare import error_bounds, find_wrong, first_entry
 
 
 def _numerical(trial: Trial) -> Finding | None:
-    """(L(θ + h) − L(θ − h)) / 2h of the engine's own loss, against its own gradient.
+    """Compare (L(θ + h) − L(θ − h)) / 2h of the engine's own loss with its own gradient.
 
-    The loss is off by e at both ends, so the quotient by (e₊ + e₋)/2h, and it differs from the
-    slope by what the truth's own quotient does.
+    The loss is off by e at both ends, so the quotient is off by (e₊ + e₋)/2h. The truth's own
+    quotient differs from the slope, and the engine's quotient may differ by that too.
     """
-    base = bare(trial.case)
-    got, near = trial.ask(base), trial.truth(base)
+    base = at_first_step(trial.case)
+    got, truths = trial.ask(base), trial.truth(base).grads
     dtype = np.dtype(base.dtype).type
     step = 2.0 ** (-9 if base.dtype == "float32" else -17)
     entries = []
@@ -31,15 +32,17 @@ def _numerical(trial: Trial) -> Finding | None:
                 case = base.but(params={**base.params, key: moved})
                 loss = trial.truth(case).loss
                 ends.append((np.longdouble(trial.ask(case)["loss"]), loss, moved[index]))
-            (up, up_near, right), (down, down_near, left) = ends
+            (up, up_truth, right), (down, down_truth, left) = ends
             h = np.longdouble(right) - np.longdouble(left)
-            true_slope = near.grads[key].v[index]
-            e = near.grads[key].e[index] + (up_near.e + down_near.e) / h
-            e = e * near.kind.slack + abs((up_near.v - down_near.v) / h - true_slope)
+            bound = error_bounds(truths[key])[index]
+            bound += (error_bounds(up_truth) + error_bounds(down_truth)) / h
+            difference = (up_truth.v - down_truth.v) / h - truths[key].v[index]
+            bound += np.longdouble(abs(difference))
             slope, gradient = (up - down) / h, got[f"grads.{key}"][index]
-            if np.isfinite(e) and not abs(gradient - slope) <= e:
-                numbers = (float(gradient), float(slope), float(e))
-                entries.append(Entry(f"grads.{key}", index, *numbers, 1, param.size))
+            if find_wrong(gradient, slope, bound):
+                wrong = np.zeros(param.shape, bool)
+                wrong[index] = True
+                entries.append(first_entry(f"grads.{key}", wrong, gradient, slope, bound))
                 break
     if not entries:
         return None
@@ -50,11 +53,8 @@ def _with_both(claims: Capabilities) -> bool:
     return {"loss", "grads"} <= set(claims.returns)
 
 
-TABLE = (
-    (
-        "numerical",
-        "every gradient is the slope of the engine's own loss",
-        _numerical,
-        _with_both,
+CHECKS = (
+    Judgement(
+        "numerical", "every gradient is the slope of the engine's own loss", _numerical, _with_both
     ),
 )

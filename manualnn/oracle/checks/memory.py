@@ -1,6 +1,7 @@
-"""Judgements of memory: whose arrays are whose. For engines in this process.
+"""Memory checks: writing to inputs, results that share memory, arrays of every memory layout.
 
-An engine is handed the case's own arrays, and its own results are looked at, not copies of them.
+They are for engines in this process. The engine gets the case's own arrays, and its own result
+arrays are examined, without copies.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.checks.trial import Trial, unlike
+from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.truth.compare import find_differences
 
 
 def _arrays(got: Mapping[str, Any]) -> dict[str, Array]:
@@ -21,7 +24,7 @@ def _inputs(trial: Trial) -> Finding | None:
     case = trial.case.copy()
     before = trial.case.arrays()
     trial.ask_raw(case)
-    entries = unlike(case.arrays(), before)
+    entries = find_differences(case.arrays(), before)
     if not entries:
         return None
     return trial.finding(f"the engine writes to its input {entries[0].quantity}", entries)
@@ -30,19 +33,19 @@ def _inputs(trial: Trial) -> Finding | None:
 def _aliasing(trial: Trial) -> Finding | None:
     case = trial.case.copy()
     got = _arrays(trial.ask_raw(case))
-    message = _shared(got, case.arrays())
+    message = _describe_shared_memory(got, case.arrays())
     if message:
         return trial.finding(message)
-    kept = {name: array.copy() for name, array in got.items()}
+    copies = {name: array.copy() for name, array in got.items()}
     trial.ask_raw(case.map(lambda name, a: a[::-1].copy() if name in ("x", "t") else a.copy()))
-    entries = unlike(got, kept)
+    entries = find_differences(got, copies)
     if not entries:
         return None
     return trial.finding(f"the next call changes the {entries[0].quantity} of this one", entries)
 
 
-def _shared(got: Mapping[str, Array], inputs: Mapping[str, Array]) -> str:
-    """Return which result is the memory of another, or of an input; "" if none is."""
+def _describe_shared_memory(got: Mapping[str, Array], inputs: Mapping[str, Array]) -> str:
+    """Return the names of a result and of an array that share memory; "" if none do."""
     names = list(got)
     for i, name in enumerate(names):
         for other in names[:i]:
@@ -57,15 +60,14 @@ def _shared(got: Mapping[str, Array], inputs: Mapping[str, Array]) -> str:
 def _layouts(trial: Trial) -> Finding | None:
     for name, lay_out in LAYOUTS.items():
         case = trial.case.map(lay_out)
-        got, expected = trial.ask_raw(case), trial.truth(case)
-        entries, right = trial.compare(got, expected.quantities(), expected)
+        entries, right = trial.compare_with_truth(case, trial.ask_raw(case))
         if entries:
             return trial.finding(f"arrays that are {name} give another answer", entries, right)
     return None
 
 
 def _strided(_: str, a: Array) -> Array:
-    """Return a view of every other entry of a larger array, the ones between not numbers."""
+    """Return a view of every second entry of a larger array that holds NaN in between."""
     wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)
     if a.dtype.kind == "f":
         wide[:] = np.nan
@@ -91,7 +93,7 @@ def _read_only(_: str, a: Array) -> Array:
 
 
 def _broadcast(name: str, a: Array) -> Array:
-    """Return rows that are all one row's memory, for what may be so: inputs and targets."""
+    """Broadcast the first row of x and t, so that all rows share memory."""
     if name not in ("x", "t") or len(a) < 1:
         return a.copy()
     return np.broadcast_to(a[:1].copy(), a.shape)
@@ -106,8 +108,19 @@ LAYOUTS: dict[str, Callable[[str, Array], Array]] = {
     "broadcast": _broadcast,
 }
 
-TABLE: tuple[tuple[str, str, Callable[[Trial], Finding | None]], ...] = (
-    ("memory.inputs", "no input is written to", _inputs),
-    ("memory.aliasing", "no result is memory of an input, of another, or of the next", _aliasing),
-    ("memory.layouts", "arrays in every layout are taken, and give the same answer", _layouts),
+CHECKS = tuple(
+    Judgement(name, sentence, judge, shares_memory=True)
+    for name, sentence, judge in (
+        ("memory.inputs", "no input is written to", _inputs),
+        (
+            "memory.aliasing",
+            "no result shares memory with an input, another result or the next call's",
+            _aliasing,
+        ),
+        (
+            "memory.layouts",
+            "arrays in every layout are accepted, and give the same answer",
+            _layouts,
+        ),
+    )
 )

@@ -1,8 +1,8 @@
-"""Metamorphic judgements: two questions whose answers depend on each other, whatever they are.
+"""Metamorphic checks: two cases whose results depend on each other, whatever the results are.
 
-Each asks the engine about the case in other words (samples in another order, units in another
-order, the batch in two parts …) and compares the answers. Both may be off by their own bounds,
-|a − b| ≤ eₐ + e_b; where rounding cannot differ, they have to be the same bit for bit.
+Each check changes the case (samples in another order, units in another order, the batch in two
+parts …), calls the engine for both and compares the results. Both results may be off by their own
+bounds, |a − b| ≤ eₐ + e_b. Where rounding cannot differ, they have to be the same bit for bit.
 """
 
 from collections.abc import Callable
@@ -10,66 +10,70 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.checks.trial import Declined, Trial, differing, unlike
-from manualnn.oracle.findings import Entry, Finding
+from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.trial import Declined, Trial, at_first_step
+from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import names_with, options_of
+from manualnn.oracle.truth.compare import (
+    compare_arrays,
+    error_bounds,
+    find_differences,
+    find_wrong,
+    first_entry,
+)
 from manualnn.oracle.truth.step import update_truth
 
-
-def bare(case: Case) -> Case:
-    """Return the case at its first step."""
-    return case.but(state=None, steps=1)
+PER_SAMPLE = {"x", "t", "noise"}
+"""The arrays of a case with a row for each sample."""
 
 
-def related(
+def _compare_cases(
     trial: Trial, base: Case, others: list[tuple[Case, Any]], back: Callable[[str, Array], Any]
 ) -> Finding | None:
-    """Compare the base's answer with Σ share · answer of others, in terms of the base.
+    """Compare the result for `base` with Σ share · result over the other cases.
 
-    back(name, array) puts an array of the others' into the base's terms; None: not comparable.
+    `back(name, array)` changes an array of the other results into the terms of `base`. It returns
+    None for an array that cannot be compared.
     """
-    got, near = trial.ask(base), trial.truth(base).quantities()
-    summed: dict[str, Array] = {}
-    bounds: dict[str, Array] = {}
+    got, truths = trial.ask(base), trial.truth(base).quantities()
+    sums: dict[str, Array] = {}
+    bounds: dict[str, Array] = {name: error_bounds(truth) for name, truth in truths.items()}
     for case, share in others:
         answer, expected = trial.ask(case), trial.truth(case)
-        for name, other in expected.quantities().items():
-            if name not in answer or (moved := back(name, answer[name])) is None:
+        for name, truth in expected.quantities().items():
+            if name not in answer or (changed := back(name, answer[name])) is None:
                 continue
-            e = back(name, np.asarray(other.e, np.longdouble)) * abs(share) * expected.kind.slack
-            summed[name] = summed.get(name, 0) + np.asarray(moved, np.longdouble) * share
-            bounds[name] = bounds.get(name, 0) + e
-    # Their sum is itself good to 2⁻⁶³ or, without extended numbers, to 2⁻⁵³ of its terms.
-    slack = trial.truth(base).kind.slack
-    bounds = {n: np.asarray(near[n].e, np.longdouble) * slack + e for n, e in bounds.items()}
-    entries, right = differing(got, summed, bounds)
+            # Their sum is itself good to 2⁻⁶³ or, without extended numbers, to 2⁻⁵³ of its terms.
+            sums[name] = sums.get(name, 0) + np.asarray(changed, np.longdouble) * share
+            bounds[name] = bounds[name] + back(name, error_bounds(truth)) * abs(share)
+    entries, right = compare_arrays(got, sums, bounds)
     if not entries:
         return None
     first = entries[0]
     message = (
-        f"{first.quantity} is {first.got:.17g}, and {first.expected:.17g} of the same case in "
-        f"other words; rounding explains {first.bound:.2g}"
+        f"{first.quantity} is {first.got:.17g}, but {first.expected:.17g} follows from the changed "
+        f"case; rounding explains a difference of {first.bound:.2g}"
     )
     return trial.finding(message, entries, right)
 
 
-def _keep(name: str, array: Array) -> Array | None:
+def _loss_and_grads(name: str, array: Array) -> Array | None:
     return array if name == "loss" or name.startswith("grads.") else None
 
 
 def _batch_permutation(trial: Trial) -> Finding | None:
     def reverse(name: str, a: Array) -> Array:
-        return a[::-1] if name in ("x", "t", "outputs", "input_grad") or name[:5] == "noise" else a
+        return a[::-1] if _is_per_sample(name) or name in ("outputs", "input_grad") else a
 
-    return related(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
+    return _compare_cases(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
 
 
 def _units_permutation(trial: Trial) -> Finding | None:
     linear = [i for i, layer in enumerate(trial.case.layers) if layer["type"] == "Linear"]
     if len(linear) < 2:
-        raise Declined("no hidden units")
+        raise Declined("the network has no hidden units")
     i, j = linear[0], linear[1]
 
     def reverse(name: str, a: Array) -> Array:
@@ -80,11 +84,11 @@ def _units_permutation(trial: Trial) -> Finding | None:
             return a[::-1]
         return a[:, ::-1] if layer == str(j) and kind == "weight" else a
 
-    return related(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
+    return _compare_cases(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
 
 
 def _share(case: Case, part: Case) -> Any:
-    """Return the part's share of the case's divisor; Declined where it has none."""
+    """Return the part's share of the divisor of the loss. Raises Declined if the share is 0."""
     loss = options_of(case.loss)
     if loss.reduction == "sum":
         return 1
@@ -97,38 +101,34 @@ def _share(case: Case, part: Case) -> Any:
         return np.sum(w[counted].astype(np.longdouble))
 
     if not divisor(part.t):
-        raise Declined("a part without a class that counts")
+        raise Declined("a part of the batch has no class that counts")
     return divisor(part.t) / divisor(case.t)
 
 
 def _batch_shards(trial: Trial) -> Finding | None:
-    base = bare(trial.case)
+    base = at_first_step(trial.case)
     cut = base.n // 3 or 1
     if base.n < 2:
-        raise Declined("one sample")
+        raise Declined("the batch has one sample")
 
     def part(rows: slice) -> Case:
-        taken = ("x", "t", "noise")
-        return base.map(lambda name, a: a[rows] if name.partition(".")[0] in taken else a)
+        return base.map(lambda name, a: a[rows] if _is_per_sample(name) else a)
 
     parts = [part(slice(cut)), part(slice(cut, None))]
-    return related(trial, base, [(p, _share(base, p)) for p in parts], _keep)
+    return _compare_cases(trial, base, [(p, _share(base, p)) for p in parts], _loss_and_grads)
 
 
 def _batch_duplicated(trial: Trial) -> Finding | None:
-    base = bare(trial.case)
-    taken = ("x", "t", "noise")
-    twice = base.map(
-        lambda name, a: np.concatenate([a, a]) if name.partition(".")[0] in taken else a
-    )
+    base = at_first_step(trial.case)
+    twice = base.map(lambda name, a: np.concatenate([a, a]) if _is_per_sample(name) else a)
     share = 0.5 if base.loss.get("reduction") == "sum" else 1
-    return related(trial, base, [(twice, share)], _keep)
+    return _compare_cases(trial, base, [(twice, share)], _loss_and_grads)
 
 
 def _ones_column(trial: Trial) -> Finding | None:
-    base = bare(trial.case)
+    base = at_first_step(trial.case)
     if "0.bias" not in base.params:
-        raise Declined("no bias in the first layer")
+        raise Declined("the first layer has no bias")
     first = base.layers[0]
     wider = {**first, "in_features": first["in_features"] + 1, "bias": False}
     params = dict(base.params)
@@ -137,37 +137,34 @@ def _ones_column(trial: Trial) -> Finding | None:
     other = base.but(layers=(wider, *base.layers[1:]), params=params, x=x)
     got, answer = trial.ask(base), trial.ask(other)
     if "grads.0.weight" not in got:
-        raise Declined("no gradients")
-    e, e_other = trial.truth(base).grads, trial.truth(other).grads
-    slack = trial.truth(base).kind.slack
-    values = {"grads.0.bias": np.asarray(answer["grads.0.weight"][:, -1], np.longdouble)}
-    bounds = {"grads.0.bias": slack * (e["0.bias"].e + e_other["0.weight"].e[:, -1])}
-    entries, right = differing(got, values, bounds)
-    if not entries:
-        return None
+        raise Declined("the engine returned no gradients")
+    bias, weight = trial.truth(base).grads["0.bias"], trial.truth(other).grads["0.weight"]
+    values = {"grads.0.bias": answer["grads.0.weight"][:, -1]}
+    bounds = {"grads.0.bias": error_bounds(bias) + error_bounds(weight)[:, -1]}
+    entries, right = compare_arrays(got, values, bounds)
     message = "the gradient of a bias is not that of a weight whose input is always 1"
-    return trial.finding(message, entries, right)
+    return trial.finding(message, entries, right) if entries else None
 
 
 def _lr_zero(trial: Trial) -> Finding | None:
     if trial.case.optimizer is None:
-        raise Declined("no optimizer")
+        raise Declined("the case has no optimizer")
     case = trial.case.but(optimizer={**trial.case.optimizer, "lr": 0.0})
     got = trial.ask(case)
-    kept = {f"params.{key}": array for key, array in case.params.items()}
-    entries = unlike(got, kept)
+    entries = find_differences(got, {f"params.{key}": a for key, a in case.params.items()})
     message = "a learning rate of 0 changes parameters"
     return trial.finding(message, entries) if entries else None
 
 
 def _own_gradient(trial: Trial) -> Finding | None:
     if trial.case.optimizer is None:
-        raise Declined("no optimizer")
+        raise Declined("the case has no optimizer")
     case = trial.case.but(steps=1)
     got = trial.ask(case)
-    kind = trial.truth(case).kind
-    grads = {key: kind.returned(got[f"grads.{key}"]) for key in case.params}
-    entries, right = trial.compare(got, update_truth(case, grads, kind), trial.truth(case))
+    expected = trial.truth(case)
+    grads = {key: expected.kind.returned(got[f"grads.{key}"]) for key in case.params}
+    truths = update_truth(case, grads, expected.kind)
+    entries, right = trial.compare(got, truths, expected.steps)
     if not entries:
         return None
     first = entries[0]
@@ -179,60 +176,63 @@ def _own_gradient(trial: Trial) -> Finding | None:
 
 
 def _sum_zero(trial: Trial) -> Finding | None:
-    """Σₖ ∂L/∂yₖ = 0, for adding a constant to all logits changes nothing: seen in the last bias."""
-    base = bare(trial.case)
+    """Check Σₖ ∂L/∂yₖ = 0 by the last bias: a constant added to all logits changes nothing."""
+    base = at_first_step(trial.case)
     name = f"grads.{len(base.layers) - 1}.bias"
     if base.loss["type"] != "CrossEntropyLoss" or name[6:] not in base.params:
-        raise Declined("no logits of classes")
-    got, near = trial.ask(base), trial.truth(base)
-    total = np.sum(got[name].astype(np.longdouble))
-    bound = float(np.sum(near.grads[name[6:]].e) * near.kind.slack)
-    if abs(total) <= bound or not np.isfinite(bound):
+        raise Declined("the outputs are no logits of classes from a bias")
+    total = np.sum(trial.ask(base)[name].astype(np.longdouble))
+    bound = np.sum(error_bounds(trial.truth(base).grads[name[6:]]))
+    if not (wrong := find_wrong(total, 0.0, bound)):
         return None
-    entry = Entry(name, (), float(total), 0.0, bound)
+    entry = first_entry(name, wrong, total, 0.0, bound)
     return trial.finding("the gradients of a sample's logits do not sum to 0", [entry])
 
 
 def _power_of_two(trial: Trial) -> Finding | None:
-    """In a net of Linear and ReLU, x, t and every bias times 8 is every output times 8."""
-    base, homogeneous = bare(trial.case), names_with("layers", "is_homogeneous")
+    """Multiply x, t and every bias by 8: a network of homogeneous layers has outputs 8 times."""
+    base, homogeneous = at_first_step(trial.case), names_with("layers", "is_homogeneous")
     if any(layer["type"] not in homogeneous for layer in base.layers) or (
         base.loss["type"] != "MSELoss"
     ):
-        raise Declined("a net that does not scale")
+        raise Declined("the network or the loss is not homogeneous")
 
     def up(name: str, a: Array) -> Array:
         return a * a.dtype.type(8) if name in ("x", "t") or name.endswith("bias") else a
 
-    got = {name: a for name, a in trial.ask(base).items() if _scales(name)}
+    got = {name: a for name, a in trial.ask(base).items() if _is_homogeneous(name)}
     answer = trial.ask(base.map(up))
-    powers = {name: 8 if _is_once(name) else 64 for name in got}
+    powers = {name: 8 if _is_linear(name) else 64 for name in got}
     wanted = {name: array * array.dtype.type(powers[name]) for name, array in got.items()}
     least = np.finfo(base.dtype).tiny * 2**10
     if any(np.any((abs(a) < least) & (a != 0)) for a in got.values()):
-        raise Declined("a result next to the subnormal numbers")
-    entries = unlike(answer, wanted)
+        raise Declined("a result is close to the subnormal numbers")
+    entries = find_differences(answer, wanted)
     if not entries or trial.varies(base, got):
         return None
     return trial.finding("numbers 8 times as large give other digits", entries)
 
 
-def _scales(name: str) -> bool:
+def _is_per_sample(name: str) -> bool:
+    return name.partition(".")[0] in PER_SAMPLE
+
+
+def _is_homogeneous(name: str) -> bool:
     return name.partition(".")[0] in ("outputs", "loss", "grads", "input_grad")
 
 
-def _is_once(name: str) -> bool:
-    """Whether a quantity is proportional to the inputs, and not to their square."""
+def _is_linear(name: str) -> bool:
+    """Return whether a quantity is proportional to the inputs, and not to their square."""
     return name in ("outputs", "input_grad") or name.endswith("bias")
 
 
 def _dead(trial: Trial) -> Finding | None:
-    """Switch a ReLU off for every sample: it passes nothing back, and nothing on."""
-    base = bare(trial.case)
+    """Make the inputs of a ReLU unit negative for every sample: its gradients have to be 0."""
+    base = at_first_step(trial.case)
     linear = [i for i, layer in enumerate(base.layers) if layer["type"] == "Linear"]
     i = next((i for i in linear[:-1] if base.layers[i + 1]["type"] == "ReLU"), None)
     if i != 0 or "0.bias" not in base.params:
-        raise Declined("no first hidden layer of ReLU")
+        raise Declined("the first hidden layer is no ReLU after a bias")
     bias = base.params["0.bias"].copy()
     bias[-1] = -2 * (1 + np.abs(base.x) @ np.abs(base.params["0.weight"][-1])).max(initial=0)
     got = trial.ask(base.but(params={**base.params, "0.bias": bias}))
@@ -242,8 +242,8 @@ def _dead(trial: Trial) -> Finding | None:
         "grads.0.bias": got["grads.0.bias"][-1:],
         after: got[after][:, -1],
     }
-    entries = unlike(silent, {name: np.zeros_like(a) for name, a in silent.items()})
-    message = "a unit that is off for every sample has a gradient"
+    entries = find_differences(silent, {name: np.zeros_like(a) for name, a in silent.items()})
+    message = "a ReLU that is off for every sample has a gradient"
     return trial.finding(message, entries) if entries else None
 
 
@@ -265,45 +265,51 @@ def _with_biasless(claims: Capabilities) -> bool:
     return (values == "any" or False in values) and _with_grads(claims)
 
 
-TABLE = (
-    (
+CHECKS = (
+    Judgement(
         "batch.permutation",
         "samples in another order give the same loss, gradients and parameters",
         _batch_permutation,
     ),
-    (
+    Judgement(
         "units.permutation",
         "hidden units in another order give the same, in that order",
         _units_permutation,
     ),
-    ("batch.shards", "the gradient of a batch is the weighted sum of its parts'", _batch_shards),
-    ("batch.duplicated", "a batch twice over has the same mean gradient", _batch_duplicated),
-    (
+    Judgement(
+        "batch.shards", "the gradient of a batch is the weighted sum of its parts'", _batch_shards
+    ),
+    Judgement(
+        "batch.duplicated", "a batch twice over has the same mean gradient", _batch_duplicated
+    ),
+    Judgement(
         "bias.ones_column",
         "a bias has the gradient of a weight whose input is always 1",
         _ones_column,
         _with_biasless,
     ),
-    ("lr.zero", "a learning rate of 0 leaves every parameter as it is", _lr_zero, _with_params),
-    (
+    Judgement(
+        "lr.zero", "a learning rate of 0 leaves every parameter as it is", _lr_zero, _with_params
+    ),
+    Judgement(
         "update.own_gradient",
         "parameters and state follow from the engine's own gradient",
         _own_gradient,
         lambda claims: _with_params(claims) and _with_grads(claims),
     ),
-    (
+    Judgement(
         "logits.sum_zero",
         "the gradients of a sample's logits sum to 0",
         _sum_zero,
         lambda claims: "CrossEntropyLoss" in claims.losses and _with_grads(claims),
     ),
-    (
+    Judgement(
         "scale.power_of_two",
         "inputs and targets 8 times as large give the same digits",
         _power_of_two,
         lambda claims: "MSELoss" in claims.losses and "Linear" in claims.layers,
     ),
-    (
+    Judgement(
         "units.dead",
         "a ReLU that is off for every sample has a gradient of exactly 0",
         _dead,

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.checks.metamorphic import bare
-from manualnn.oracle.checks.trial import Declined, Trial, differing
+from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.trial import Declined, Trial, at_first_step
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.truth.compare import compare_arrays, error_bounds
 
 MOST = 3000
 """Paths times samples: more are not worth the time."""
@@ -51,14 +52,14 @@ SLOPES: dict[str, Function] = {
 
 
 def _paths(trial: Trial) -> Finding | None:
-    case = bare(trial.case)
+    case = at_first_step(trial.case)
     _require(case)
     near = trial.truth(case)
     got = trial.ask(case)
     values = {f"grads.{key}": _gradient(case, key) for key in case.params}
     # The sum of paths is as far from the slope as its own roundings take it: less than e.
-    bounds = {name: 2 * np.asarray(near.grads[name[6:]].e, np.longdouble) for name in values}
-    entries, right = differing(got, values, bounds)
+    bounds = {name: 2 * error_bounds(near.grads[name[6:]]) for name in values}
+    entries, right = compare_arrays(got, values, bounds)
     if not entries:
         return None
     first = entries[0]
@@ -137,8 +138,8 @@ def _slope(case: Case, n: int, y: list[Any], k: int) -> Any:
     return 2 * (y[k] - np.longdouble(case.t[n, k])) / divisor
 
 
-TABLE = (
-    (
+CHECKS = (
+    Judgement(
         "paths",
         "every gradient is the sum over all paths from its weight to the outputs",
         _paths,

@@ -22,7 +22,6 @@ from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.cases.neighbours import admitted, far, near
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks.table import rejudge
-from manualnn.oracle.checks.trial import same
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.conditions import condition
 from manualnn.oracle.diagnosis.factors import passes_as_float32, precision, related, told
@@ -33,6 +32,7 @@ from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.truth.compare import is_same
 
 UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
 LEFT_FOR_CONDITIONS = 0.5
@@ -140,7 +140,7 @@ def _steady(bench: EngineClient, seen: Observation) -> bool:
         again = observe(bench, seen.calls)
         if again is None or again.got.keys() != seen.got.keys():
             return False
-        if not all(same(a, again.got[name]) for name, a in seen.got.items()):
+        if not all(is_same(a, again.got[name]) for name, a in seen.got.items()):
             return False
     return True
 

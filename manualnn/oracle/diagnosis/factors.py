@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from manualnn.oracle.diagnosis.observation import Observation, bounds, values
+from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.truth.bounded import Precision
+from manualnn.oracle.truth.compare import error_bounds, refutes, true_values
 from manualnn.oracle.truth.step import truth
 
 MOST_NAMES = 3
@@ -46,7 +47,7 @@ class Relation:
 def related(trial: Observation, name: str) -> Relation | None:
     """Return the constant that makes the truth, or something else, into what the engine got."""
     near = trial.expected[name]
-    got, v, e = np.asarray(trial.got[name], np.longdouble), values(near), bounds(near)
+    got, v, e = np.asarray(trial.got[name], np.longdouble), true_values(near), error_bounds(near)
     update = name.startswith("params.") and trial.case.steps == 1
     if update:
         before = np.asarray(trial.case.params[name.partition(".")[2]], np.longdouble)
@@ -104,9 +105,9 @@ def precision(trial: Observation) -> str:
     sizes: list[float] = []
     for name, mask in trial.wrong.items():
         if mask.any():
-            largest = np.abs(values(trial.expected[name])).max()
+            largest = np.abs(true_values(trial.expected[name])).max()
             error = np.abs(
-                np.asarray(trial.got[name], np.longdouble) - values(trial.expected[name])
+                np.asarray(trial.got[name], np.longdouble) - true_values(trial.expected[name])
             )
             sizes.append(float(error.max() / largest) if largest else 0.0)
     # float64's own errors are within float32's bounds too; and where these are wide, much is.
@@ -118,7 +119,7 @@ def precision(trial: Observation) -> str:
 def passes_as_float32(trial: Observation) -> bool:
     """Whether all of the last answer is within the bounds of float32."""
     coarse = truth(trial.case, Precision("float32")).quantities()
-    return not any(coarse[name].refutes(array).any() for name, array in trial.got.items())
+    return not any(refutes(coarse[name], array).any() for name, array in trial.got.items())
 
 
 def constants(case: Case) -> Iterator[tuple[str, float]]:

@@ -23,10 +23,11 @@ import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.observation import Observation, bounds, ordered, values
+from manualnn.oracle.diagnosis.observation import Observation, ordered
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.truth.bounded import Bounded
+from manualnn.oracle.truth.compare import error_bounds, true_values
 
 FACTOR = 4
 """For a wrong formula may take a few roundings more than the right one: twice the number, and
@@ -114,7 +115,7 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
     `rounded` is the same in the case's dtype, to see how much this hypothesis rounds.
     """
     got, h = np.asarray(got, np.longdouble), np.asarray(h, np.longdouble)
-    v, e = values(near), bounds(near)
+    v, e = true_values(near), error_bounds(near)
     with np.errstate(all="ignore"):
         if not _same_where_not_finite(got, h):
             return False
@@ -152,7 +153,7 @@ def _same_where_not_finite(got: Array, h: Array) -> bool:
 def _excess(got: Array, near: Bounded) -> Any:
     """Return the largest error of an array, in units of its bound."""
     with np.errstate(all="ignore"):
-        error = np.abs(np.asarray(got, np.longdouble) - values(near)) / bounds(near)
+        error = np.abs(np.asarray(got, np.longdouble) - true_values(near)) / error_bounds(near)
         return _largest(error) if np.isfinite(got).all() else np.inf
 
 

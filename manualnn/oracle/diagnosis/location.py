@@ -9,9 +9,10 @@ own, so only the first is described closely.
 
 import numpy as np
 
-from manualnn.oracle.diagnosis.observation import Observation, values
+from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import names_with, options_of
+from manualnn.oracle.truth.compare import true_values
 from manualnn.oracle.truth.step import truth
 
 CURVED = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
@@ -46,7 +47,7 @@ def entries_of(trial: Observation, name: str) -> str:
         return "the one entry"
     for alike, words in (
         (compared, "every entry"),
-        (compared & (values(near) != 0), "every entry that is not 0"),
+        (compared & (true_values(near) != 0), "every entry that is not 0"),
     ):
         if np.array_equal(mask, alike):
             return words
@@ -126,7 +127,7 @@ def before(case: Case, i: int) -> Array:
     noise = {k: a for k, a in (case.noise or {}).items() if int(k.partition(".")[0]) < i}
     loss, t = {"type": "MSELoss", "reduction": "sum"}, np.zeros((case.n, width), case.dtype)
     part = case.but(layers=case.layers[:i], params=kept, noise=noise or None, loss=loss, t=t)
-    return values(truth(part.but(optimizer=None, state=None, steps=1)).outputs)
+    return true_values(truth(part.but(optimizer=None, state=None, steps=1)).outputs)
 
 
 def _follows(name: str, first: str) -> bool:

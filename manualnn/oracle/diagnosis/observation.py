@@ -19,6 +19,7 @@ from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.truth.bounded import Bounded, Precision
+from manualnn.oracle.truth.compare import refutes
 from manualnn.oracle.truth.step import Expected, truth
 
 
@@ -48,7 +49,7 @@ class Observation:
     @cached_property
     def wrong(self) -> dict[str, Array]:
         """For each quantity of the last answer, which entries are wrong."""
-        return {name: self.expected[name].refutes(array) for name, array in self.got.items()}
+        return {name: refutes(self.expected[name], array) for name, array in self.got.items()}
 
     @cached_property
     def bad(self) -> list[str]:
@@ -85,13 +86,3 @@ def fails(bench: EngineClient, case: Case, *, fresh: bool = False) -> bool | Non
 def ordered(named: dict[str, Any], expected: dict[str, Bounded]) -> dict[str, Array]:
     """Return arrays in the order of a step; those that there is no truth of are left out."""
     return {name: np.asarray(named[name]) for name in expected if name in named}
-
-
-def values(near: Bounded) -> Array:
-    """Return what is true, in the widest plain numbers of this machine."""
-    return np.asarray(near.v).astype(np.longdouble)
-
-
-def bounds(near: Bounded) -> Array:
-    """Return how far from it a result may be; infinite where there is no bound."""
-    return np.where(near.bounded, np.asarray(near.allowed).astype(np.longdouble), np.inf)

@@ -104,11 +104,6 @@ class Precision:
             kink=claims.kink,
         )
 
-    @property
-    def slack(self) -> float:
-        """What e is multiplied by in a comparison."""
-        return SLACK
-
     def gamma(self, n: float) -> float:
         """Return γₙ."""
         return n * self.u / (1 - n * self.u)
@@ -214,15 +209,6 @@ class Bounded:
     def allowed(self) -> Array:
         """How far a result may be from v as it is kept."""
         return self.e * SLACK
-
-    def error(self, result: Any) -> Array:
-        """Return how far a result is from v."""
-        with np.errstate(all="ignore"):
-            return np.asarray(np.abs(np.asarray(result) - self.v)).astype(np.float64)
-
-    def refutes(self, result: Any) -> Array:
-        """Return where a result is wrong: farther away than allowed, or NaN, where bounded."""
-        return np.asarray(self.bounded & ~(self.error(result) <= self.allowed))
 
     def __neg__(self) -> "Bounded":
         return Bounded(-self.v, self.e, self.kind, known=self.known)

@@ -81,13 +81,16 @@ class BoundedRules(UpdateRules):
     def _step(self, o: Options, d: Bounded, root: Bounded, lr: Bounded) -> Bounded:
         """Return lr d / root in each order.
 
-        A program that begins with lr d may lose η by underflow before it divides.
+        A program that begins with lr d may lose η by underflow before it divides. Where lr d or
+        lr / root may overflow, there is no bound.
         """
         kind, least = self.kind, self.num(o.eps)
         room = np.maximum(root.size - root.e, (least.size - least.e) * (1 - 2 * kind.u))
         quotient = kind.wide.divide(d.v, root.v)
         e = kind.rough.divide(d.e + kind.size(quotient) * root.e, room)
         lost = kind.rough.divide(np.where(d.most == 0, 0.0, 4 * kind.eta), room)
+        largest = np.maximum(lr.most * d.most, kind.rough.divide(lr.most, room))
+        lost = np.where(largest < kind.max, lost, np.inf)
         step = Bounded(quotient, e, kind).product_rounded(3).times(lr).product_rounded()
         return step.plus_error(lost)
 

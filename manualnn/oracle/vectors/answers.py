@@ -18,19 +18,20 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
-from manualnn.oracle.checks.trial import PLAIN, Ledger
+from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.engines.faults import EngineError, Fault
 from manualnn.oracle.engines.messages import arrays_of
 from manualnn.oracle.engines.validation import map_result
-from manualnn.oracle.findings import CheckResult, Entry, Finding, Outcome
+from manualnn.oracle.findings import CheckResult, Finding, Outcome
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import Report
-from manualnn.oracle.truth.bounded import Bounded, Precision
+from manualnn.oracle.truth.bounded import Precision
+from manualnn.oracle.truth.compare import compare
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.truth.step import truth
 from manualnn.oracle.vectors.draw import of_dtype, vector_cases
@@ -247,12 +248,11 @@ class _Tally:
         self.report.cases += 1
         self.report.entries += sum(array.size for array in trial.got.values())
         self.jumps += kind.jumps
-        for name in trial.got:
-            self._note(case, trial.expected[name])
-        right = tuple(name for name, wrong in trial.wrong.items() if not wrong.any())
+        self.ledger.note_case(case, {name: trial.expected[name] for name in trial.got})
+        wrong, right = compare(trial.got, trial.expected)
         for judgement in DIFFERENTIAL:
             named = [name for name in trial.got if name.partition(".")[0] == judgement]
-            entries = tuple(_entry(name, trial) for name in named if name not in right)
+            entries = tuple(entry for entry in wrong if entry.quantity in named)
             check = f"{case.recipe}:{judgement}"
             if entries:
                 message = f"{judgement} farther from the truth than rounding explains"
@@ -272,15 +272,3 @@ class _Tally:
         result.status = max(result.status, status, key=order.index)
         if finding is not None:
             result.findings.append(finding)
-
-    def _note(self, case: Case, near: Bounded) -> None:
-        """Note how sharp a comparison is."""
-        v, e = (np.asarray(a, np.longdouble)[near.bounded] for a in (near.v, near.allowed))
-        self.ledger.note(case.dtype, v, e, plain=case.recipe.startswith(PLAIN))
-
-
-def _entry(name: str, trial: Observation) -> Entry:
-    wrong, near = trial.wrong[name], trial.expected[name]
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    got, v, bound = (float(array[index]) for array in (trial.got[name], near.v, near.allowed))
-    return Entry(name, index, got, v, bound, int(wrong.sum()), wrong.size)

@@ -1,0 +1,97 @@
+"""The trajectory check: many steps, each judged by itself, and the parameters at their end."""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.trial import Declined, Trial
+from manualnn.oracle.findings import Finding
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.truth.step import start, update
+
+LENGTH = 30
+"""Number of steps that are judged one by one."""
+END = 100
+"""Number of steps whose end alone is judged."""
+
+
+def _trajectory(trial: Trial) -> Finding | None:
+    case, claims = trial.case, trial.bench.capabilities
+    if case.optimizer is None or not case.params:
+        raise Declined("the case has no optimizer or no parameters")
+    takes_state = claims.accepts_state and {"params", "state"} <= set(claims.returns)
+    return (_feed_back(trial) if takes_state else _follow(trial)) or _judge_end(trial)
+
+
+def _feed_back(trial: Trial) -> Finding | None:
+    """Give the engine its own parameters and state after each step. Judge each step by itself."""
+    case = trial.case.but(steps=1)
+    for _ in range(LENGTH):
+        got = trial.ask(case)
+        entries, right = trial.compare_with_truth(case, got)
+        step = trial.truth(case).steps
+        if entries:
+            message = f"step {step} is wrong, given the engine's own results of the step before"
+            return trial.finding(message, entries, right)
+        case = _next_case(case, got, step)
+        if not all(np.all(np.isfinite(a)) for a in case.arrays().values()):
+            return None
+    return None
+
+
+def _next_case(case: Case, got: dict[str, Any], steps: int) -> Case:
+    """Return the case that continues from the engine's own parameters and state."""
+    state: dict[str, Any] = {"step": steps}
+    for name, array in got.items():
+        group, _, rest = name.partition(".")
+        if group == "state" and rest != "step":
+            kind, _, key = rest.partition(".")
+            state.setdefault(kind, {})[key] = array
+    return case.but(params={key: got[f"params.{key}"] for key in case.params}, state=state)
+
+
+def _follow(trial: Trial) -> Finding | None:
+    """Ask for 1, 2, 3 … steps. Judge each gradient at the engine's own parameters before it.
+
+    The updates are computed again from the engine's own gradients.
+    """
+    if not {"params", "grads"} <= set(trial.bench.capabilities.returns):
+        raise Declined("the engine returns neither its state nor its gradients")
+    first = trial.case.but(state=None, steps=1)
+    rule, kind = options_of(first.optimizer or {}), trial.truth(first).kind
+    point, here = start(kind, first, rule), first
+    for steps in range(1, min(LENGTH, trial.bench.capabilities.max_steps) + 1):
+        got = trial.ask(first.but(steps=steps))
+        expected = trial.truth(here.but(optimizer=None))
+        with np.errstate(all="ignore"):
+            grads = {key: kind.returned(got[f"grads.{key}"]) for key in first.params}
+            point = update(rule, point, grads)
+        truths = {n: q for n, q in expected.quantities().items() if not n.startswith("params")}
+        got.pop("state.step", None)
+        entries, right = trial.compare(got, truths | point.quantities(), steps)
+        if entries:
+            message = f"step {steps} is wrong, given the engine's own results of earlier steps"
+            return trial.finding(message, entries, right)
+        here = first.but(params={key: got[f"params.{key}"] for key in first.params})
+    return None
+
+
+def _judge_end(trial: Trial) -> Finding | None:
+    """Ask for all steps in one call and judge where they end."""
+    steps = min(END, trial.bench.capabilities.max_steps)
+    case = trial.case.but(steps=steps)
+    entries, right = trial.compare_with_truth(case, trial.ask(case))
+    message = f"{steps} steps in one call end at wrong numbers"
+    return trial.finding(message, entries, right) if entries else None
+
+
+CHECKS = (
+    Judgement(
+        "trajectory",
+        "every one of many steps is right, and so is where they end",
+        _trajectory,
+        lambda claims: bool(claims.optimizers) and "params" in claims.returns,
+    ),
+)

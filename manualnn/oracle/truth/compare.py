@@ -1,0 +1,104 @@
+"""The comparison of results with the truth: the only definition of "wrong".
+
+    find_wrong(got, value, bound)        mask of the wrong entries of one array
+    refutes(truth, got)                  the same for an array of bounded numbers
+    compare(got, truths)                 wrong entries and right quantities of a whole result
+    compare_arrays(got, values, bounds)  the same for values and bounds as arrays
+    find_differences(got, other)         entries that are not equal bit for bit
+
+An entry is wrong if |got − value| ≤ bound does not hold and the bound is finite. So NaN and
+infinity are wrong wherever there is a bound. `error_bounds` gives no bound (infinity) where a
+correct engine may overflow: |value| + bound reaches the end of the dtype's range, or an
+intermediate number of some usual formula does. A result without a bound is never wrong.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.findings import Entry
+from manualnn.oracle.truth.bounded import Array, Bounded
+
+Comparison = tuple[tuple[Entry, ...], tuple[str, ...]]
+"""The first wrong entry of every quantity that is wrong, and the names of the right quantities."""
+
+
+def find_wrong(got: Any, value: Any, bound: Any) -> Array:
+    """Return the mask of the entries of `got` that are farther from `value` than `bound`."""
+    with np.errstate(all="ignore"):
+        distance = np.asarray(np.abs(np.asarray(got) - value)).astype(np.longdouble)
+        return np.asarray(~(distance <= bound) & np.isfinite(bound))
+
+
+def error_bounds(truth: Bounded) -> Array:
+    """Return the error bound of every entry, in longdouble; infinity where there is no bound."""
+    with np.errstate(all="ignore"):
+        return np.where(truth.bounded, np.asarray(truth.allowed).astype(np.longdouble), np.inf)
+
+
+def true_values(truth: Bounded) -> Array:
+    """Return the true values in longdouble."""
+    return np.asarray(truth.v).astype(np.longdouble)
+
+
+def refutes(truth: Bounded, got: Any) -> Array:
+    """Return the mask of the entries of `got` that the truth proves wrong."""
+    return find_wrong(got, truth.v, error_bounds(truth))
+
+
+def compare(got: Mapping[str, Any], truths: Mapping[str, Bounded]) -> Comparison:
+    """Compare the quantities of a result with the truth. Quantities of one side are left out."""
+    present = {name: truth for name, truth in truths.items() if name in got}
+    values = {name: np.asarray(truth.v) for name, truth in present.items()}
+    return compare_arrays(got, values, {n: error_bounds(truth) for n, truth in present.items()})
+
+
+def compare_arrays(
+    got: Mapping[str, Any], values: Mapping[str, Array], bounds: Mapping[str, Array]
+) -> Comparison:
+    """Compare the quantities of a result with values, to within bounds."""
+    names = [name for name in values if name in got]
+    if not names:
+        return (), ()
+    # One comparison of all entries is faster than one for each array.
+    wrong = find_wrong(*(_joined(arrays, names) for arrays in (got, values, bounds)))
+    if not wrong.any():
+        return (), tuple(names)
+    masks = np.split(wrong, np.cumsum([values[name].size for name in names])[:-1])
+    entries, right = [], []
+    for name, mask in zip(names, masks, strict=True):
+        if mask.any():
+            shaped = mask.reshape(values[name].shape)
+            entries.append(first_entry(name, shaped, got[name], values[name], bounds[name]))
+        else:
+            right.append(name)
+    return tuple(entries), tuple(right)
+
+
+def first_entry(name: str, wrong: Array, got: Any, expected: Any, bound: Any = 0.0) -> Entry:
+    """Return the first wrong entry of a quantity, with the number of its wrong entries."""
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    numbers = (float(np.broadcast_to(a, wrong.shape)[index]) for a in (got, expected, bound))
+    return Entry(name, index, *numbers, int(wrong.sum()), wrong.size)
+
+
+def is_same(a: Any, b: Any) -> bool:
+    """Return whether two arrays hold the same numbers; NaN equals NaN, and 0 equals −0."""
+    return np.array_equal(a, b, equal_nan=True)
+
+
+def find_differences(got: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Entry, ...]:
+    """Return the first entry of every quantity whose numbers are not the same."""
+    entries = []
+    for name in other:
+        if name in got and not is_same(got[name], other[name]):
+            a, b = np.asarray(got[name]), np.asarray(other[name])
+            wrong = ~((a == b) | (np.isnan(a) & np.isnan(b)))
+            entries.append(first_entry(name, wrong, a, b))
+    return tuple(entries)
+
+
+def _joined(arrays: Mapping[str, Any], names: list[str]) -> Array:
+    joined: Array = np.concatenate([np.asarray(arrays[name]).ravel() for name in names])
+    return joined
