@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -129,7 +130,9 @@ def test_columns_are_matched_by_name_and_others_reported(
         )
     shuffled = run("predict", model, tmp_path / "new.csv")
     assert shuffled.stdout == run("predict", model, wine).stdout
-    assert "not used, for the model was trained without: 'note', 'Kunde; Nr.'" in shuffled.stderr
+    assert (
+        "not used, because the model was trained without: 'note', 'Kunde; Nr.'" in shuffled.stderr
+    )
     assert "against" not in shuffled.stderr
 
 
@@ -304,7 +307,7 @@ def test_ctrl_c_ends_quietly_before_the_training(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("manualnn.cli.read_csv", interrupt)
+    monkeypatch.setattr("manualnn.tabular.csv_table.read_csv", interrupt)
     assert run("predict", model, wine).exit_code == 130
 
 
@@ -345,3 +348,37 @@ def test_a_reader_that_goes_away_is_no_error(wine: Path, model: Path) -> None:
     os.close(write_end)
     assert child.communicate(timeout=60)[1] == b""
     assert child.returncode == 0
+
+
+COMMANDS = ("bench", "check", "doctor", "explain", "predict", "train", "vectors")
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "explain"])
+def test_help_needs_no_numpy(command: str) -> None:
+    program = f"""if True:
+        import sys
+        sys.argv = ["manualnn", *{command.split()}, "--help"]
+        from manualnn.__main__ import main
+        try:
+            main()
+        finally:
+            sys.stderr.write(str(int("numpy" in sys.modules)))
+    """
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "0")
+    assert done.stdout.startswith(f"Usage: manualnn {command}".rstrip())
+
+
+def test_the_group_has_every_command() -> None:
+    assert tuple(cli.list_commands(click.Context(cli))) == COMMANDS
+    for name in COMMANDS:
+        assert cli.get_command(click.Context(cli), name).name == name
+
+
+def test_an_unknown_activation_is_answered_by_all_names(wine: Path) -> None:
+    result = run("train", wine, "--target=target", "--activation=Sigmoit")
+    assert result.exit_code == 2
+    assert "'Sigmoit' is not one of" in result.stderr
+    assert "'Softplus'" in result.stderr

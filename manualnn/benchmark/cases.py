@@ -8,11 +8,10 @@ draw(case)          the same random batch for every peer
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, product
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from manualnn.elementary import Array
+if TYPE_CHECKING:
+    from manualnn.elementary import Array
 
 GRID: dict[str, tuple[tuple[int, ...], int]] = {
     "3-2-2": ((3, 2, 2), 1),
@@ -73,8 +72,8 @@ class Case:
 class Batch(NamedTuple):
     """x (N, in), t (N, out)."""
 
-    x: Array
-    t: Array
+    x: "Array"
+    t: "Array"
 
 
 def grid(
@@ -96,6 +95,8 @@ def grid(
 
 def draw(case: Case) -> Batch:
     """Return the same random batch for every peer."""
+    import numpy as np  # here, because `manualnn bench --help` reads GRID without NumPy
+
     rng = np.random.default_rng(0)
     x = rng.standard_normal((case.batch, case.widths[0])).astype(case.dtype)
     t = rng.standard_normal((case.batch, case.widths[-1])).astype(case.dtype)

@@ -1,4 +1,4 @@
-"""The command `manualnn bench`, a thin layer over `manualnn.benchmark`, loaded when it runs."""
+"""The command `manualnn bench`, a thin layer over `manualnn.benchmark`."""
 
 import json
 from collections.abc import Callable
@@ -7,55 +7,63 @@ from typing import Any, TypeVar
 
 import click
 
+from manualnn.benchmark.cases import GRID
+
 __all__ = ["bench"]
 
-NETWORKS = (
-    "3-2-2",
-    "4-16-3",
-    "64-128-64-10",
-    "784-128-10",
-    "784-512-256-10",
-    "1024-1024-1024-1024",
-)
-"""Those of `cases.GRID`, which would bring NumPy to every `--help`."""
+_NETWORKS = tuple(GRID)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, writable=True)
 
 
 def _several(
-    name: str, values: tuple[str, ...], default: tuple[str, ...], told: str
+    name: str, values: tuple[str, ...], default: tuple[str, ...], subject: str
 ) -> Callable[[_Function], _Function]:
     kind = click.Choice(values)
     return click.option(
-        f"--{name}", f"{name}s", multiple=True, type=kind, default=default, help=told
+        f"--{name}",
+        f"{name}s",
+        multiple=True,
+        type=kind,
+        default=default,
+        help=f"{subject}; may be repeated.",
     )
 
 
 @click.command(short_help="Time training steps beside their bare matrix products.")
-@_several("network", NETWORKS, NETWORKS, "Repeatable; all if none is given.")
-@_several("dtype", ("float32", "float64"), ("float32",), "Repeatable.")
-@_several("activation", ("Sigmoid", "ReLU"), ("Sigmoid",), "Of the hidden layers; repeatable.")
-@_several("optimizer", ("SGD", "Adam"), ("SGD", "Adam"), "Repeatable.")
+@_several("network", _NETWORKS, _NETWORKS, "Widths of a network")
+@_several("dtype", ("float32", "float64"), ("float32",), "Precision")
+@_several("activation", ("Sigmoid", "ReLU"), ("Sigmoid",), "Layer after each hidden layer")
+@_several("optimizer", ("SGD", "Adam"), ("SGD", "Adam"), "Update rule")
 @click.option(
     "--threads",
     multiple=True,
     type=click.Choice(["one", "all"]),
     default=("one",),
-    help="Of every peer; repeatable.",
+    help="Number of threads; may be repeated.",
 )
-@click.option("--full", is_flag=True, help="Both precisions, activations and numbers of threads.")
-@click.option("--rounds", type=click.IntRange(1), default=7, help="Turns of each peer.")
 @click.option(
-    "--seconds", type=click.FloatRange(0, min_open=True), default=0.05, help="Length of a turn."
+    "--full",
+    is_flag=True,
+    help="Measure both precisions, both activations and both numbers of threads.",
 )
-@click.option("--json", "json_file", type=_FILE, metavar="FILE", help="Write every turn there.")
+@click.option("--rounds", type=click.IntRange(1), default=7, help="Number of turns per library.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=0.05,
+    help="Length of a turn, in seconds.",
+)
+@click.option(
+    "--json", "json_file", type=_FILE, metavar="FILE", help="File for all turns, as JSON."
+)
 @click.option(
     "--markdown",
     "markdown_file",
     type=_FILE,
     metavar="FILE",
-    help="Write the tables to a new file, or between the marks that an old one has.",
+    help="File for the tables: a new one, or one with the marks between which they belong.",
 )
 def bench(
     *,
@@ -67,11 +75,11 @@ def bench(
     markdown_file: str | None,
     **options: Any,
 ) -> None:
-    """Time a training step of ours beside the bare matrix products of the same shapes.
+    """Time a training step of manualnn beside the bare matrix products of the same shapes.
 
-    The products, manualnn, and torch where it is installed, run in processes of their own, taken
-    turn about; ratios are medians over the turns. The six networks in float32 with sigmoid, SGD and
-    Adam, on one thread, take half a minute.
+    The products, manualnn, and torch if installed, run in processes of their own and take turns.
+    Ratios are medians over the turns. The default (six networks in float32 with sigmoid, SGD and
+    Adam, on one thread) takes half a minute.
     """
     from manualnn.benchmark import cases, peers, tables, timing
     from manualnn.doctor.processes import usable_cores
@@ -99,5 +107,5 @@ def bench(
 
 
 def quoted(lines: list[str]) -> list[str]:
-    """Return lines as they are, for Markdown."""
+    """Return the lines as a code block of Markdown."""
     return ["```text", *lines, "```"]

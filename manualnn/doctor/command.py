@@ -1,4 +1,4 @@
-"""The command `manualnn doctor`, a thin layer over `manualnn.doctor`, loaded when it runs."""
+"""The command `manualnn doctor`, a thin layer over `manualnn.doctor`."""
 
 import json
 from pathlib import Path
@@ -8,19 +8,20 @@ import click
 __all__ = ["doctor"]
 
 
-@click.command(short_help="Tell what speed and accuracy depend on here.")
+@click.command(short_help="Examine what speed and accuracy depend on.")
 @click.option(
     "--json",
     "json_file",
     type=click.Path(dir_okay=False, writable=True),
     metavar="FILE",
-    help="Write everything that was found there, too.",
+    help="File for the whole report, as JSON.",
 )
 def doctor(json_file: str | None) -> None:
-    """Tell what speed and accuracy depend on here: NumPy, its BLAS, the processor, the extras.
+    """Examine what speed and accuracy depend on: NumPy, its BLAS, the processor, the extras.
 
-    The BLAS's products are measured with each of its kernels that the processor can run, in
-    processes of their own; if others are faster, it says what to set. Nothing is changed.
+    The matrix products of the BLAS are measured with each of its kernels that the processor can
+    run, in processes of their own. If another kernel is faster, the report says what to set. The
+    command changes nothing.
     """
     from manualnn.doctor.report import examine
 

@@ -1,0 +1,47 @@
+"""The command `manualnn explain`, a thin layer over `manualnn.explain`."""
+
+import click
+
+from manualnn.console import write_stdout
+from manualnn.explain import MAX_DECIMALS
+
+__all__ = ["explain"]
+
+
+@click.command(short_help="Show one step of backpropagation with its numbers, path by path.")
+@click.argument("spec", required=False, type=click.Path(exists=True, dir_okay=False))
+@click.option("--weight", metavar="NAME", help="Parameter to explain, such as '0.weight[1,2]'.")
+@click.option(
+    "--decimals",
+    type=click.IntRange(0, MAX_DECIMALS),
+    help="Number of decimals to round to after every operation, as one does by hand.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=10, help="Largest number of updates.")
+@click.option("--target-loss", type=float, help="Loss at or below which the updates stop.")
+@click.option("--lr", type=float, help="Learning rate; default: the one of SPEC.")
+@click.option(
+    "--paths", type=click.IntRange(1), default=12, help="Largest number of paths per parameter."
+)
+@click.option(
+    "--dropout-seed",
+    type=click.IntRange(0),
+    help="Seed of the dropout masks; default: no dropout, as in prediction.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown", "json"]),
+    default="text",
+    help="Form of the output; Markdown has LaTeX formulas, JSON has unrounded numbers.",
+)
+def explain(spec: str | None, form: str, **options: object) -> None:
+    """Show one step of backpropagation with its numbers, path by path.
+
+    SPEC is a JSON file with the keys "layers", "loss" and "optimizer" as everywhere, the numbers
+    "x" and "t", and "parameters" ({"0.weight": [[…], …], …}) or "seed". Without SPEC the command
+    explains a small example: 3 inputs, 2 sigmoid neurons, 2 linear outputs.
+    """
+    from manualnn import explain as library
+
+    explanation = library.explain(spec, **options)  # type: ignore[arg-type]
+    write_stdout(getattr(explanation, f"to_{form}")().encode())
