@@ -34,10 +34,11 @@ from manualnn import (
 )
 from manualnn.cli import cli
 from manualnn.explain import EXAMPLE, Explanation, explain
-from manualnn.explain.computation import Computation, letter
+from manualnn.explain.computation import Computation
 from manualnn.explain.descent import descend
+from manualnn.explain.naming import letter
 from manualnn.explain.numbers import Arithmetic
-from manualnn.explain.run import make_case
+from manualnn.explain.run import make_run
 
 HALF = settings(max_examples=max(10, settings().max_examples // 2))
 small_cases = cases(
@@ -333,9 +334,9 @@ def test_the_error_carried_back_is_what_one_computes_by_hand(decimals: int | Non
 def test_the_gradient_shown_step_by_step_is_the_one_that_the_update_goes_by(layer: str) -> None:
     """To the last decimal, though formulas and plain numbers are computed apart."""
     net, params, x, t = network_of(layer, "MSELoss")
-    case = make_case(net, MSELoss(), SGD(), params, (x, t), dropout_seed=1)
-    _, shown = Computation(case, Arithmetic(3), {(0, "weight", (0, 0))}).backward
-    _, _, used = descend(case, 3, 1, None)
+    one = make_run(net, MSELoss(), SGD(), params, (x, t), dropout_seed=1)
+    _, shown = Computation(one, Arithmetic(3), {(0, "weight", (0, 0))}).backward
+    _, _, used = descend(one, 3, 1, None)
     formulas = [f for i in sorted(shown) for array in shown[i].values() for f in array.flat]
     assert [f.value for f in formulas] == [number.value for number in used]
 

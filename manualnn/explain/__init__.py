@@ -13,17 +13,17 @@ from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from manualnn.errors import SpecError
-from manualnn.explain.build import narrate
-from manualnn.explain.model import Explanation, Gradient, LayerStep, LossStep, PathStep, Quantity
+from manualnn.explain.build import build_explanation
+from manualnn.explain.explanation import Explanation
+from manualnn.explain.model import Gradient, LayerStep, LossStep, PathStep, Quantity
 from manualnn.explain.numbers import CONTEXT
-from manualnn.explain.run import EXAMPLE, make_case, read_case, read_file
+from manualnn.explain.run import EXAMPLE, make_run, read_file, read_run
 from manualnn.losses import Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import SGD, Optimizer
 from manualnn.parameters import Parameters
+from manualnn.validation import require_count
 
 __all__ = [
     "EXAMPLE",
@@ -104,45 +104,35 @@ def explain(
     grows with samples × parameters: about a second for 30,000.
 
     """
-    _require_integer("epochs", epochs, 1, None)
-    _require_integer("paths", paths, 1, None)
-    if decimals is not None:
-        _require_integer("decimals", decimals, 0, MAX_DECIMALS)
+    require_count("epochs", epochs, 1)
+    require_count("paths", paths, 1)
+    if decimals is not None and (
+        isinstance(decimals, bool) or decimals not in range(MAX_DECIMALS + 1)
+    ):
+        message = f"decimals must be an integer from 0 to {MAX_DECIMALS}, got {decimals!r}."
+        raise SpecError(message)
     for name, number in (("target_loss", target_loss), ("lr", lr)):
         if number is not None and not math.isfinite(number):
             message = f"{name} must be a finite number, got {number!r}; leave it out or give one."
             raise SpecError(message)
-    if dropout_seed is not None:
-        _require_integer("dropout_seed", dropout_seed, 0, None)
     with localcontext(CONTEXT):
         if isinstance(run, Sequential):
             missing = [n for n, v in (("params", params), ("x", x), ("t", t)) if v is None]
             if params is None or missing:
                 message = f"explain(net, params, x, t) needs {', '.join(missing)} as well; give it."
                 raise SpecError(message)
-            case = make_case(
-                *(run, loss or MSELoss(), rule or SGD(), params, (x, t)),
-                lr=lr,
-                dropout_seed=dropout_seed,
-            )
+            loss, rule = loss or MSELoss(), rule or SGD()
+            found = make_run(run, loss, rule, params, (x, t), lr=lr, dropout_seed=dropout_seed)
         else:
             spec = EXAMPLE if run is None else run
             if isinstance(spec, str | Path):
                 spec = read_file(spec)
-            case = read_case(spec, lr=lr, dropout_seed=dropout_seed)
-        return narrate(
-            case,
+            found = read_run(spec, lr=lr, dropout_seed=dropout_seed)
+        return build_explanation(
+            found,
             weight=weight,
             decimals=decimals,
             epochs=epochs,
             target_loss=target_loss,
             paths=paths,
         )
-
-
-def _require_integer(name: str, value: Any, least: int, most: int | None) -> None:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        expected = f"of at least {least}" if most is None else f"from {least} to {most}"
-        message = f"{name} must be an integer {expected}, got {value!r}."
-        raise SpecError(message)

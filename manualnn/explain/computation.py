@@ -1,7 +1,10 @@
-"""One run of forward, loss and local derivatives, in one arithmetic."""
+"""Computation: the forward and backward pass of a run, on numbers of one kind.
 
-import inspect
-import re
+The engine's own kernels run on arrays of objects (see `numbers`). With formulas, every layer starts
+from fresh symbols: its outputs are formulas of its inputs, its gradients formulas of ∂L/∂(outputs).
+Other kinds of numbers go through the whole network, so that bounds accumulate.
+"""
+
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.explain.formula import LOSS, Formula, Symbol, derivative
+from manualnn.explain.formula import Formula, Symbol
 from manualnn.explain.graph import (
     Edges,
     Entry,
@@ -20,172 +23,129 @@ from manualnn.explain.graph import (
     edges_by_duals,
     edges_by_formulas,
     loss_slopes_by_duals,
+    parameter_gradients,
 )
-from manualnn.explain.numbers import (
-    Arithmetic,
-    Number,
-    objects,
-)
-from manualnn.explain.run import Case, Key
+from manualnn.explain.naming import Names
+from manualnn.explain.numbers import Arithmetic, Number, objects
+from manualnn.explain.run import Key, Run
 from manualnn.layers import ReLU
-from manualnn.optimizers import Optimizer
+from manualnn.parameters import Parameters
 
 MAX_TRACED = 200_000
 """Largest samples × parameters for which every formula is kept."""
-MAX_DERIVATIVES = 32
-"""Most local derivatives of a layer that are shown."""
-
-
-class Names:
-    """What the quantities of a network are called; the letters are those of the docstrings."""
-
-    def __init__(self, case: Case) -> None:
-        self._last = len(case.net.layers) - 1
-        self._single = len(case.x) == 1
-        self._letters = [letter(layer) for layer in case.net.layers]
-
-    def unit(self, layer: int, unit: tuple[Any, ...]) -> Symbol:
-        """Return the name of a unit: x[1], z0[1], a1[1], y[1]; x[n,1] where there are samples."""
-        index = _index(unit[1:] if self._single else unit)
-        if layer < 0 or layer == self._last:
-            name = "x" if layer < 0 else "y"
-            return Symbol(f"{name}[{index}]", f"{name}_{{{index}}}")
-        name = self._letters[layer]
-        return Symbol(f"{name}{layer}[{index}]", f"{name}^{{({layer})}}_{{{index}}}")
-
-    def target(self, index: tuple[int, ...]) -> Symbol:
-        """Return the name of an entry of t."""
-        shown = _index(index[1:] if self._single and len(index) > 1 else index)
-        return Symbol(f"t[{shown}]", f"t_{{{shown}}}")
-
-    def parameter(self, layer: int, name: str, index: tuple[int, ...]) -> Symbol:
-        """Return the name of a parameter, 0.weight[1,2], or of a dropout mask's entry."""
-        short = {"weight": "W", "bias": "b"}.get(name, rf"\mathrm{{{name}}}".replace("_", r"\_"))
-        return Symbol(
-            f"{layer}.{name}[{_index(index)}]", f"{short}^{{({layer})}}_{{{_index(index)}}}"
-        )
-
-
-def _index(index: tuple[Any, ...]) -> str:
-    return ",".join(map(str, index))
-
-
-def equations(kind: Any) -> dict[str, list[str]]:
-    """Return the Forward and the Backward block of a docstring, line by line."""
-    blocks: dict[str, list[str]] = {"Forward": [], "Backward": []}
-    block: list[str] | None = None
-    for line in (inspect.getdoc(type(kind)) or "").splitlines():
-        title = re.match(r"(Forward|Backward)\b(?:, )?(.*)", line)
-        if title:
-            block = blocks[title[1]]
-            if title[2]:
-                block.append(f"with {title[2]}" if title[1] == "Forward" else title[2])
-        elif block is not None and line.startswith(" "):
-            block.append(line.strip())
-        elif block:
-            block = None
-    return blocks
-
-
-def letter(layer: Any) -> str:
-    """Return what a layer calls its output: the first letter of its Forward equations."""
-    forward = [
-        line for line in equations(layer)["Forward"] if "=" in line and not line.startswith("with ")
-    ]
-    start = re.match(r"[A-Za-z]+", forward[0]) if forward else None
-    return start[0] if start else "y"
-
-
-def rule_equations(rule: Optimizer) -> list[str]:
-    """Return the equations of an update rule and what its state is called, its bases' first."""
-    kinds = [kind for kind in reversed(type(rule).__mro__) if issubclass(kind, Optimizer)]
-    docs = [inspect.getdoc(kind) or "" for kind in kinds]
-    paragraphs = [p for doc in docs for p in doc.split("\n\n")]
-    states = [state for doc in docs for state in re.findall(r"State: (?!as )[^.]*\.", doc)]
-    return [line for p in paragraphs if "←" in p for line in p.splitlines()] + states
 
 
 class Computation:
-    """The forward pass, its formulas, and the graph of local derivatives."""
+    """The forward pass of a run, its gradients, and the graph of its local derivatives.
 
-    def __init__(self, case: Case, arithmetic: Arithmetic, wanted: set[Key]) -> None:
-        self.case = case
+    Parameters
+    ----------
+    run, arithmetic
+        The run, and how results are rounded.
+    wanted : set of Key, optional
+        Parameters to differentiate with respect to; layers below them have no gradients. The graph
+        needs it.
+    kind : type of Number, optional
+        By default `Formula`, or `Number` for a run that is too large to keep every formula.
+    theta : array (P,) of Decimal, optional
+        Values of the parameters, in place of the run's.
+
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        arithmetic: Arithmetic,
+        wanted: set[Key] | None = None,
+        *,
+        kind: type[Number] | None = None,
+        theta: Array | None = None,
+    ) -> None:
+        traced = len(run.x) * run.params.vector.size <= MAX_TRACED
+        self.run = run
         self.arithmetic = arithmetic
-        self.names = Names(case)
-        given = partial(objects, make=lambda _, value: arithmetic.given(value))
-        self.x = given(case.x)
-        self.t = given(case.t) if case.t.dtype.kind == "f" else case.t
-        views = case.net.layer_arrays(case.params)
-        self.arrays = [{name: given(array) for name, array in own.items()} for own in views]
-        for key, mask in case.noise.items():
+        self.names = Names(run)
+        self._kind = kind or (Formula if traced else Number)
+        self._zero = self._kind(Decimal(0), arithmetic)
+        self._wanted = wanted or set()
+        self._first = min((layer for layer, _, _ in self._wanted), default=0)
+        self.x = self._given(run.x)
+        self.t = self._given(run.t) if run.t.dtype.kind == "f" else run.t
+        params = Parameters(
+            run.net.shapes, self._given(run.params.vector) if theta is None else theta
+        )
+        self.arrays: list[dict[str, Array]] = [dict(own) for own in run.net.layer_arrays(params)]
+        for key, mask in run.noise.items():
             at, _, name = key.partition(".")
             # A mask is a constant of the formula, 1/(1 − p) or 0.
             self.arrays[int(at)][name] = objects(mask, lambda _, v: arithmetic.constant(v))
-        self._wanted = wanted
-        self._kind = Formula if len(case.x) * case.params.vector.size <= MAX_TRACED else Number
+        self._numbers = [
+            {
+                name: self._named(a, partial(self.names.parameter, i, name))
+                for name, a in own.items()
+            }
+            for i, own in enumerate(self.arrays)
+        ]
         self.formulas: list[Array] = []
+        """For each layer its outputs, as formulas of its inputs."""
         self.outputs: list[Array] = []
-        x = self.x
-        for i, layer in enumerate(case.net.layers):
-            y = layer.forward(self._named_arrays(i), self._named(i - 1, x))
-            lifted = objects(y, lambda _, value: self._lift(value))
-            if self._rectifies(i):
-                before = self._named(i - 1, x)
-                lifted = _applied("rectified", lifted, before)
-            self.formulas.append(lifted)
-            x = objects(self.formulas[i], lambda _, number: number.value)
-            self.outputs.append(x)
-        self.y = self._named(len(self.outputs) - 1, x)
+        """For each layer the values of its outputs."""
+        self._passed = [self._named(self.x, partial(self.names.unit, -1))]
+        self._forward()
         self.targets = self.t
         if self.t.dtype == object:
-            self.targets = objects(
-                self.t, lambda index, v: self._number(v, self.names.target(index))
-            )
-        self.error = self._lift(case.loss.forward(self.y, self.targets))
+            self.targets = self._named(self.t, self.names.target)
+        self.error = self._zero.lift(run.loss.forward(self._passed[-1], self.targets))
+
+    def _forward(self) -> None:
+        for i, layer in enumerate(self.run.net.layers):
+            x = self._passed[i]
+            y = self._lifted(layer.forward(self._numbers[i], x))
+            if self._rectifies(i):
+                y = _as_formulas("rectified", y, x)
+            self.formulas.append(y)
+            self.outputs.append(objects(y, lambda _, number: number.value))
+            self._passed.append(self._restarted(y, partial(self.names.unit, i)))
 
     # ------------------------------------------------------------------ the loss
 
     def terms(self) -> Array:
-        """Return what each output adds to the error, before the reduction; shape (N, K)."""
-        loss: Any = replace(self.case.loss, reduction="sum")
+        """Return the term that each output adds to the error before the reduction, (N, K)."""
+        loss: Any = replace(self.run.loss, reduction="sum")
+        y = self._passed[-1]
 
         def term(index: tuple[int, ...], _: Any) -> Any:
             n, k = index
             row = slice(n, n + 1)
             if not hasattr(loss, "weight"):
                 column = slice(k, k + 1)
-                return self._lift(loss.forward(self.y[row, column], self.targets[row, column]))
-            weights = [0] * self.y.shape[1]
+                return self._zero.lift(loss.forward(y[row, column], self.targets[row, column]))
+            weights = [0] * y.shape[1]
             weights[k] = 1 if loss.weight is None else loss.weight[k]
             alone = replace(loss, weight=tuple(weights))
-            return self._lift(alone.forward(self.y[row], self.targets[row]))
+            return self._zero.lift(alone.forward(y[row], self.targets[row]))
 
-        return objects(self.y, term)
+        return objects(y, term)
 
     def loss_slopes(self) -> Array:
-        """Return the formulas of ∂L/∂y."""
-        slopes = self.case.loss.backward(self.y, self.targets)
-        return objects(slopes, lambda _, value: self._lift(value))
+        """Return ∂L/∂y, as formulas."""
+        return self._lifted(self.run.loss.backward(self._passed[-1], self.targets))
 
     # ------------------------------------------------------------------ local derivatives
 
     @cached_property
     def graph(self) -> Graph:
-        """The local derivatives: by dual numbers, or where one rounds by hand, by the formulas."""
-        layers = self.case.net.layers
-        first = min(layer for layer, _, _ in self._wanted)
-        edges = {i: self._edges(i) for i in range(first, len(layers))}
+        """The local derivatives: by dual numbers, or with decimals by the Backward formulas."""
+        edges = {i: self._edges(i) for i in range(self._first, len(self.run.net.layers))}
         if self.arithmetic.decimals is None:
-            outputs = loss_slopes_by_duals(
-                self.case.loss, self.outputs[-1], self.t, self.arithmetic
-            )
+            outputs = loss_slopes_by_duals(self.run.loss, self.outputs[-1], self.t, self.arithmetic)
         else:
             slopes = self.loss_slopes()
             outputs = {(n, k): slope.value for (n, k), slope in np.ndenumerate(slopes)}
         return Graph(edges, outputs, self.arithmetic)
 
     def _edges(self, i: int) -> Edges:
-        layer, arrays = self.case.net.layers[i], self.arrays[i]
+        layer, arrays = self.run.net.layers[i], self.arrays[i]
         x = self.outputs[i - 1] if i else self.x
         if self.arithmetic.decimals is None:
             wanted: set[Entry] = {(name, index) for at, name, index in self._wanted if at == i}
@@ -195,98 +155,88 @@ class Computation:
     def derivative_formulas(self, i: int, units: set[Unit]) -> dict[tuple[Any, Unit], Formula]:
         """Return the formulas of some units' local derivatives, from the backward kernels.
 
-        Every unit takes a pass of its own; where that would take too long, there are none.
+        Each unit needs a pass of its own. The result is empty if these would take too long.
         """
-        if len(units) * len(self.x) * self.case.params.vector.size > MAX_TRACED:
+        if len(units) * len(self.run.x) * self.run.params.vector.size > MAX_TRACED:
             return {}
-        layer, arrays = self.case.net.layers[i], self._named_arrays(i)
-        x = self._named(i - 1, self.outputs[i - 1] if i else self.x)
-        y = self._named(i, self.outputs[i])
+        y = self._passed[i + 1]
         found: dict[tuple[Any, Unit], Formula] = {}
-        for n, j in units:
+        for unit in units:
             dy = np.zeros(y.shape, dtype=object)
-            dy[n, j] = 1
-            dx = objects(layer.backward(arrays, x, y, dy), lambda _, v: self._lift(v))
+            dy[unit] = 1
+            dx, grads = self._input_gradient(i, dy), self._parameter_gradients(i, dy)
             if self._rectifies(i):
-                dx = _applied("positive", dx, y)
-            found |= {(unit, (n, j)): v for unit, v in np.ndenumerate(dx)}
-            grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
-            layer.backward_params(arrays, x, y, dy, grads)
+                dx = _as_formulas("positive", dx, y)
+            found |= {(source, unit): v for source, v in np.ndenumerate(dx)}
             for name, array in grads.items():
-                entries = np.ndenumerate(array)
-                found |= {((name, index), (n, j)): self._lift(v) for index, v in entries}
+                found |= {((name, index), unit): v for index, v in np.ndenumerate(array)}
         return found
 
     # ------------------------------------------------------------------ backward
 
     @cached_property
     def backward(self) -> tuple[dict[int, Array], dict[int, dict[str, Array]]]:
-        """For each layer ∂L/∂(its inputs) and ∂L/∂(its parameters), by the backward kernels.
+        """∂L/∂(inputs) and ∂L/∂(parameters) of each layer, by the backward kernels.
 
-        They are formulas of ∂L/∂(its outputs). Below the parameters wanted there are none.
+        They are formulas of ∂L/∂(outputs). Layers below the wanted parameters are left out.
         """
-        names, layers = self.names, self.case.net.layers
-        first = min(layer for layer, _, _ in self._wanted)
         carried: dict[int, Array] = {}
         gradients: dict[int, dict[str, Array]] = {}
         slopes = self.loss_slopes()
-        for i in range(len(layers) - 1, first - 1, -1):
-            dy = objects(
-                slopes,
-                lambda unit, v, i=i: self._number(v.value, derivative(LOSS, names.unit(i, unit))),  # type: ignore[misc]
-            )
-            layer, arrays = layers[i], self._named_arrays(i)
-            x = self._named(i - 1, self.outputs[i - 1] if i else self.x)
-            y = self._named(i, self.outputs[i])
-            grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
-            layer.backward_params(arrays, x, y, dy, grads)
-            gradients[i] = {
-                name: objects(array, lambda _, v: self._lift(v)) for name, array in grads.items()
-            }
-            if i > first:
-                slopes = objects(layer.backward(arrays, x, y, dy), lambda _, v: self._lift(v))
+        for i in range(len(self.run.net.layers) - 1, self._first - 1, -1):
+            dy = self._restarted(slopes, partial(self.names.slope, i))
+            gradients[i] = self._parameter_gradients(i, dy)
+            if i > self._first:
+                slopes = self._input_gradient(i, dy)
                 if self._rectifies(i):
-                    gates = _applied("positive", y, y)
-                    slopes = _applied("*", slopes, dy, gates)
+                    y = self._passed[i + 1]
+                    slopes = _as_formulas("*", slopes, dy, _as_formulas("positive", y, y))
                 carried[i] = slopes
         return carried, gradients
 
-    def source(self, layer: int, source: Any) -> Symbol:
-        """Return the name of an edge's tail in a layer."""
-        if isinstance(source[0], str):
-            return self.names.parameter(layer, *source)
-        return self.names.unit(layer - 1, source)
+    def gradient(self) -> Array:
+        """Return ∂L/∂θ as one vector; only for a computation of all parameters."""
+        _, gradients = self.backward
+        arrays = [array for i in sorted(gradients) for array in gradients[i].values()]
+        return np.concatenate([array.ravel() for array in arrays])
 
-    def edge(self, layer: int, source: Any, unit: Unit) -> Symbol:
-        """Return the name of a local derivative."""
-        return derivative(self.names.unit(layer, unit), self.source(layer, source))
+    def _input_gradient(self, i: int, dy: Array) -> Array:
+        x, y = self._passed[i : i + 2]
+        return self._lifted(self.run.net.layers[i].backward(self._numbers[i], x, y, dy))
 
-    # ------------------------------------------------------------------ numbers with names
+    def _parameter_gradients(self, i: int, dy: Array) -> dict[str, Array]:
+        x, y = self._passed[i : i + 2]
+        grads = parameter_gradients(self.run.net.layers[i], self._numbers[i], x, y, dy)
+        return {name: self._lifted(array) for name, array in grads.items()}
 
-    def _number(self, value: Decimal, symbol: Symbol) -> Number:
-        if self._kind is Formula:
-            return Formula(value, self.arithmetic, symbol)
-        return Number(value, self.arithmetic)
+    # ------------------------------------------------------------------ numbers with symbols
 
-    def _named(self, layer: int, values: Array) -> Array:
-        return objects(values, lambda unit, v: self._number(v, self.names.unit(layer, unit)))
+    def _given(self, values: Array) -> Array:
+        return objects(values, lambda _, value: self.arithmetic.given(value))
 
-    def _named_arrays(self, i: int) -> dict[str, Array]:
-        def named(name: str) -> Callable[[tuple[int, ...], Decimal], Number]:
-            return lambda index, v: self._number(v, self.names.parameter(i, name, index))
+    def _named(self, values: Array, symbol: Callable[[tuple[int, ...]], Symbol]) -> Array:
+        """Return decimals as numbers; formulas get the symbol of their index."""
+        if issubclass(self._kind, Formula):
+            kind = self._kind
+            return objects(values, lambda at, v: kind(v, self.arithmetic, symbol(at)))
+        return objects(values, lambda _, v: self._kind(v, self.arithmetic))
 
-        return {name: objects(array, named(name)) for name, array in self.arrays[i].items()}
+    def _restarted(self, numbers: Array, symbol: Callable[[tuple[int, ...]], Symbol]) -> Array:
+        """Return formulas as symbols, without their expressions; other numbers unchanged."""
+        if not issubclass(self._kind, Formula):
+            return numbers
+        return self._named(objects(numbers, lambda _, number: number.value), symbol)
+
+    def _lifted(self, values: Array) -> Array:
+        """Return numbers; a kernel may have returned some as a plain 0 or 1."""
+        return objects(values, lambda _, value: self._zero.lift(value))
 
     def _rectifies(self, i: int) -> bool:
-        """Whether formulas are kept of a layer whose kernels choose by z > 0, which leaves none."""
-        return self._kind is Formula and isinstance(self.case.net.layers[i], ReLU)
-
-    def _lift(self, value: Any) -> Any:
-        """Return as a number what a kernel may have left as a plain 0 or 1."""
-        return self._kind(Decimal(0), self.arithmetic).lift(value)
+        """Return True for ReLU: its kernels compare, and the result of z > 0 has no formula."""
+        return self._kind is Formula and isinstance(self.run.net.layers[i], ReLU)
 
 
-def _applied(op: str, values: Array, *operands: Array) -> Array:
+def _as_formulas(op: str, values: Array, *operands: Array) -> Array:
     """Return values that kernels computed, as formulas op(operands), entry by entry."""
 
     def formula(index: tuple[int, ...], value: Formula) -> Formula:

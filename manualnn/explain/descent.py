@@ -1,4 +1,7 @@
-"""Gradients and updates on numbers of any kind, by the engine's own kernels."""
+"""Gradient descent: updates as formulas, the errors that follow, and bounds of rounding errors.
+
+All of it runs through the engine's own kernels, on numbers of different kinds (see `numbers`).
+"""
 
 from collections.abc import Callable
 from copy import copy
@@ -19,29 +22,30 @@ from manualnn.explain.numbers import (
     Number,
     objects,
 )
-from manualnn.explain.run import Case, Key
+from manualnn.explain.run import Key, Run
 from manualnn.optimizers import SGD, Optimizer
 from manualnn.optimizers.base import State
 from manualnn.parameters import Parameters
 
 
-def rounds(rule: Optimizer) -> bool:
-    """Whether the rule's operations may be rounded to decimals.
+def is_rounded(rule: Optimizer) -> bool:
+    """Return whether the operations of a rule may be rounded to decimals.
 
-    The others divide by roots of squared gradients, which rounding would turn into 0 / 0.
+    Other rules divide by roots of squared gradients. Rounding would turn these into 0 / 0.
     """
     return isinstance(rule, SGD)
 
 
-def updates(
+def update_formulas(
     computation: Computation, keys: list[Key], gradient: Array
 ) -> tuple[Array, dict[str, Array]]:
-    """Return the formulas of some parameters' new values and of the rule's state, by its names.
+    """Return formulas of the new values of some parameters, and of the rule's state by its names.
 
-    An update rule acts on each parameter by itself, so these can be updated without the others.
+    `gradient` holds ∂L/∂θ of these parameters. A rule updates each parameter independently, so
+    the other parameters are not needed.
     """
-    case = computation.case
-    arithmetic = computation.arithmetic if rounds(case.rule) else Arithmetic()
+    rule = computation.run.rule
+    arithmetic = computation.arithmetic if is_rounded(rule) else Arithmetic()
     old, slope = np.empty((2, len(keys)), dtype=object)
     for k, (layer, name, index) in enumerate(keys):
         symbol = computation.names.parameter(layer, name, index)
@@ -49,28 +53,29 @@ def updates(
         slope[k] = Formula(gradient[k], arithmetic, derivative(LOSS, symbol))
     shapes = {"0.some": (len(keys),)}
     theta = Parameters(shapes, old)
-    state = case.rule.init(theta)
-    _update_each(_named(case.rule, computation.arithmetic), theta, Parameters(shapes, slope), state)
-    remembered = {name: objects(state[name], lambda _, f: f) for name in case.rule.vectors()}
-    for name, entries in remembered.items():
+    state = rule.init(theta)
+    named = _name_options(rule, computation.arithmetic)
+    _update_each(named, theta, Parameters(shapes, slope), state)
+    states = {name: objects(state[name], lambda _, f: f) for name in rule.vectors()}
+    for name, entries in states.items():
         for k, entry in enumerate(entries):
-            if entry.symbol:  # the gradient itself, or what has a name already
+            if entry.symbol:  # the gradient itself, or another vector of the state
                 entries[k] = Formula(entry.value, entry.arithmetic, entry.symbol)
-            else:  # in the new value's formula it now stands by its name
+            else:  # the formula of the new value refers to this entry by its name
                 entry.symbol = word(name)
-    return theta.vector, remembered
+    return theta.vector, states
 
 
-def _named(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
-    """Return the rule with names for its numbers: lr, eps, β₁ and so on.
+def _name_options(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
+    """Return a copy of the rule whose numbers are formulas with names: lr, eps, β₁ and so on.
 
-    A frozen description would refuse them, and 0 means without to a rule.
+    An option of 0 stays a plain 0, because a rule then skips the operation.
     """
 
     def constant(value: Any, symbol: Symbol) -> Formula:
         return Formula(arithmetic.constant(value), Arithmetic(), symbol)
 
-    named = copy(rule)
+    named = copy(rule)  # and not replace(…), because a description accepts only plain numbers
     for option in fields(rule):
         value = getattr(rule, option.name)
         if isinstance(value, float) and value:
@@ -82,10 +87,10 @@ def _named(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
 
 
 def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: State) -> None:
-    """Update every parameter by itself.
+    """Update every parameter in an array of its own.
 
-    A kernel may turn one entry of an array into a plain 0, and the elementary functions take an
-    array to be all of one kind.
+    A kernel may turn one entry of an array into a plain 0, but the elementary functions assume
+    that all entries of an array are of one kind.
     """
     for i in range(params.vector.size):
         place = slice(i, i + 1)
@@ -96,97 +101,79 @@ def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: 
 
 
 def descend(
-    case: Case, decimals: int | None, epochs: int, target_loss: float | None
+    run: Run, decimals: int | None, epochs: int, target_loss: float | None
 ) -> tuple[list[Decimal], str, Array]:
-    """Return the errors before and after each update, why it ended, and the first gradient.
+    """Return the errors before and after each update, why it stopped, and the first gradient.
 
-    Without decimals it is computed in float64, else with every operation rounded.
+    Without decimals it is computed in float64, otherwise with every operation rounded.
     """
-    params = case.params.copy()
-    arithmetic = Arithmetic(decimals)
+    params = run.params.copy()
     if decimals is not None:
-        vector = objects(params.vector, lambda _, v: Number(arithmetic.given(v), arithmetic))
-        params = Parameters(case.net.shapes, vector)
-    state = case.rule.init(params)
+        params = _numbers(Arithmetic(decimals), params, Arithmetic(decimals).given)
+    state = run.rule.init(params)
     errors: list[Decimal] = []
     first = params.vector
     for done in range(epochs + 1):
-        if decimals is None:
-            value, grads = case.net.value_and_grad(
-                params, case.loss, case.x, case.t, noise=case.noise
-            )
-            errors.append(Decimal(float(value)))
-        else:
-            number, grads = value_and_grad(case, Number, arithmetic, params)
-            errors.append(number.value)
+        error, grads = _value_and_grad(run, decimals, params)
+        errors.append(error)
         if not done:
             first = grads.vector
-        if not errors[-1].is_finite():
+        if not error.is_finite():
             return errors, "diverged", first
-        if done and target_loss is not None and errors[-1] <= Decimal(target_loss):
+        if done and target_loss is not None and error <= Decimal(target_loss):
             return errors, "target_loss", first
-        if done < epochs and decimals is None:
-            with np.errstate(all="ignore"):
-                case.rule.update(params, grads, state)
-        elif done < epochs and rounds(case.rule):
-            _update_each(case.rule, params, grads, state)
-        elif done < epochs:
-            params, grads = (_in(Arithmetic(), p) for p in (params, grads))
-            _update_each(case.rule, params, grads, state)
-            params = _in(arithmetic, params)
+        if done < epochs:
+            params = _update(run, decimals, params, grads, state)
     return errors, "epochs", first
 
 
-def _in(arithmetic: Arithmetic, params: Parameters) -> Parameters:
-    """Return the numbers rounded as an arithmetic has it, which from then on is theirs."""
-    rounded = arithmetic.rounded
-    vector = objects(params.vector, lambda _, v: Number(rounded(v.value), arithmetic))
+def _value_and_grad(
+    run: Run, decimals: int | None, params: Parameters
+) -> tuple[Decimal, Parameters]:
+    if decimals is None:
+        value, grads = run.net.value_and_grad(params, run.loss, run.x, run.t, noise=run.noise)
+        return Decimal(float(value)), grads
+    theta = objects(params.vector, lambda _, number: number.value)
+    computation = Computation(run, Arithmetic(decimals), kind=Number, theta=theta)
+    return computation.error.value, Parameters(params.shapes, computation.gradient())
+
+
+def _update(
+    run: Run, decimals: int | None, params: Parameters, grads: Parameters, state: State
+) -> Parameters:
+    """Return the updated parameters; `params` and `state` may change in place."""
+    if decimals is None:
+        with np.errstate(all="ignore"):
+            run.rule.update(params, grads, state)
+        return params
+    if is_rounded(run.rule):
+        _update_each(run.rule, params, grads, state)
+        return params
+    params, grads = (
+        _numbers(Arithmetic(), p, lambda number: number.value) for p in (params, grads)
+    )
+    _update_each(run.rule, params, grads, state)
+    rounded = Arithmetic(decimals).rounded
+    return _numbers(Arithmetic(decimals), params, lambda number: rounded(number.value))
+
+
+def _numbers(
+    arithmetic: Arithmetic, params: Parameters, value_of: Callable[[Any], Decimal]
+) -> Parameters:
+    """Return the parameters as numbers of an arithmetic."""
+    vector = objects(params.vector, lambda _, entry: Number(value_of(entry), arithmetic))
     return Parameters(params.shapes, vector)
 
 
-def value_and_grad(
-    case: Case, kind: type[Number], arithmetic: Arithmetic, params: Parameters
-) -> tuple[Any, Parameters]:
-    """Return L and ∂L/∂θ by the engine's kernels, forwards and backwards, on numbers of a kind."""
-    zero = kind(Decimal(0), arithmetic)
+def rounding_bounds(run: Run) -> Array:
+    """Return for every parameter a bound of the float64 error of its gradient, (P,).
 
-    def numbers(array: Array, read: Callable[[Any], Decimal] = arithmetic.given) -> Array:
-        return objects(array, lambda _, value: kind(read(value), arithmetic))
-
-    def lifted(array: Array) -> Array:
-        return objects(array, lambda _, value: zero.lift(value))
-
-    arrays: list[dict[str, Array]] = [dict(own) for own in case.net.layer_arrays(params)]
-    for key, mask in case.noise.items():
-        at, _, name = key.partition(".")
-        arrays[int(at)][name] = numbers(mask, arithmetic.constant)
-    t = numbers(case.t) if case.t.dtype.kind == "f" else case.t
-    passed = [numbers(case.x)]
-    for layer, own in zip(case.net.layers, arrays, strict=True):
-        passed.append(lifted(layer.forward(own, passed[-1])))
-    value = zero.lift(case.loss.forward(passed[-1], t))
-    dy = lifted(case.loss.backward(passed[-1], t))
-    grads = params.zeros_like()
-    for i in reversed(range(len(arrays))):
-        layer, x, y = case.net.layers[i], passed[i], passed[i + 1]
-        if i < len(grads.layers):
-            layer.backward_params(arrays[i], x, y, dy, grads.layers[i])
-        dy = lifted(layer.backward(arrays[i], x, y, dy))
-    grads.vector[...] = lifted(grads.vector)
-    return value, grads
-
-
-def rounding_bounds(case: Case) -> Array:
-    """Return for every parameter a bound of the float64 error of its gradient, as `Parameters`.
-
-    Infinite where a number lies so near a kink that float64 may take the other side.
+    The bounds are infinite if a number is so near a kink that float64 may be on the other side.
     """
-    arithmetic = Arithmetic()
-    vector = objects(case.params.vector, lambda _, v: Bounded(arithmetic.given(v), arithmetic))
     try:
-        _, grads = value_and_grad(case, Bounded, arithmetic, Parameters(case.net.shapes, vector))
+        gradient = Computation(run, Arithmetic(), kind=Bounded).gradient()
     except KinkWithinRoundingError:
-        return np.full(case.params.vector.shape, np.inf)
-    # The path sums themselves are off by what a few operations of PRECISION digits leave.
+        return np.full(run.params.vector.shape, np.inf)
+    # The path sums have rounding errors, too: those of a few operations with PRECISION digits.
     own = Decimal(10) ** (8 - PRECISION)
-    return np.array([float(g.error + own * abs(g.value)) for g in grads.vector])
+    return np.array([float(g.error + own * abs(g.value)) for g in gradient])

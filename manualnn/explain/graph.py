@@ -1,8 +1,8 @@
-"""The graph of local derivatives, and the paths through it from a parameter to the loss.
+"""Graph of local derivatives, and the paths through it from a parameter to the loss.
 
-A node (layer, sample, unit) is one unit of one layer's output for one sample; an edge carries the
-derivative of its head with respect to its tail. The chain rule says that ∂L/∂w is the sum over all
-paths from w to L of the product of the edges.
+A node (layer, sample, unit) is one unit of one layer's output for one sample. An edge carries the
+derivative of its head with respect to its tail. By the chain rule, ∂L/∂w is the sum over all paths
+from w to L of the product of the edges.
 """
 
 import heapq
@@ -25,13 +25,13 @@ Unit = tuple[int, int]
 Entry = tuple[str, tuple[int, ...]]
 """A parameter of a layer: its name in the layer, its index."""
 Edges = dict[Any, dict[Unit, Decimal]]
-"""For each Entry, and each Unit of the layer's input: ∂(unit of the output)/∂(it)."""
+"""Source → unit of the output → ∂(unit)/∂(source); a source is an Entry or a Unit of the input."""
 Values = Mapping[str, Array]
 """Arrays of decimals by name."""
 
 
 class Path(NamedTuple):
-    """The units that a path goes through, and the product of its edges."""
+    """A path: the units on it, and the product of its edges."""
 
     units: tuple[Unit, ...]
     product: Decimal
@@ -40,10 +40,10 @@ class Path(NamedTuple):
 def edges_by_duals(
     layer: Layer, arrays: Values, x: Array, arithmetic: Arithmetic, wanted: set[Entry]
 ) -> Edges:
-    """Return a layer's local derivatives, by dual numbers pushed through its forward kernel.
+    """Return a layer's local derivatives, by dual numbers passed through its forward kernel.
 
-    wanted are the parameters to differentiate for. A unit whose output does not change with
-    anything (a ReLU's flat side) keeps its place in the graph: an edge 0 from the same unit.
+    wanted are the parameters to differentiate with respect to. A unit with a constant output (the
+    flat side of ReLU) stays in the graph: it gets an edge 0 from the same unit of the input.
     """
 
     def seed(source: Hashable, value: Decimal) -> Dual:
@@ -66,9 +66,9 @@ def edges_by_duals(
 def edges_by_formulas(
     layer: Layer, arrays: Values, x: Array, y: Array, arithmetic: Arithmetic
 ) -> Edges:
-    """Return a layer's local derivatives by its own Backward formulas, as one does by hand.
+    """Return a layer's local derivatives by its own Backward formulas, as in a hand computation.
 
-    They are linear in dy, so one pass with a dual number for each entry of dy gives all of them.
+    The formulas are linear in dy. One pass with a dual number for each entry of dy gives them all.
     """
 
     def plain(_: tuple[int, ...], value: Decimal) -> Dual:
@@ -78,10 +78,8 @@ def edges_by_formulas(
     x, y = objects(x, plain), objects(y, plain)
     dy = objects(y, lambda unit, _: Dual(ZERO, arithmetic, {unit: ONE}))
     dx = layer.backward(given, x, y, dy)
-    grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
-    layer.backward_params(given, x, y, dy, grads)
     found: list[tuple[Any, Dual]] = [(_unit(index), slope) for index, slope in np.ndenumerate(dx)]
-    for name, array in grads.items():
+    for name, array in parameter_gradients(layer, given, x, y, dy).items():
         found += [((name, index), slope) for index, slope in np.ndenumerate(array)]
     return {
         source: {_unit(unit): slope for unit, slope in total.slopes.items()}
@@ -89,10 +87,19 @@ def edges_by_formulas(
     }
 
 
+def parameter_gradients(
+    layer: Layer, arrays: Values, x: Array, y: Array, dy: Array
+) -> dict[str, Array]:
+    """Return ∂L/∂θ of a layer's parameters, by its own kernel on arrays of objects."""
+    grads = {name: np.zeros(shape, dtype=object) for name, shape in layer.shapes().items()}
+    layer.backward_params(arrays, x, y, dy, grads)
+    return grads
+
+
 def loss_slopes_by_duals(
     loss: Loss, y: Array, t: Array, arithmetic: Arithmetic
 ) -> dict[Unit, Decimal]:
-    """Return ∂L/∂y[n,k] for every output, by dual numbers through the loss's forward kernel."""
+    """Return ∂L/∂y[n,k] for every output, by dual numbers passed through the loss's kernel."""
     seeds = objects(y, lambda unit, value: Dual(value, arithmetic, {unit: ONE}))
     if t.dtype == object:
         t = objects(t, lambda _, value: Dual(value, arithmetic))
@@ -107,20 +114,20 @@ def _unit(index: Any) -> Unit:
 
 @dataclass(frozen=True, slots=True)
 class Onward:
-    """All paths from one place to the loss, without listing them."""
+    """Sums over all paths from one unit or parameter to the loss."""
 
     count: int
-    """How many there are."""
+    """Number of paths."""
     strongest: Decimal
     """The largest |product|."""
     size: Decimal
     """Σ |product|."""
     total: Decimal
-    """Σ product: the derivative of the loss with respect to the place."""
+    """Σ product, the derivative of the loss with respect to the unit or parameter."""
 
 
 class Graph:
-    """The edges of every layer from `first` to the last, and ∂L/∂(every output)."""
+    """The edges of consecutive layers up to the last, and ∂L/∂(every output)."""
 
     def __init__(
         self, layers: Mapping[int, Edges], outputs: Mapping[Unit, Decimal], arithmetic: Arithmetic
@@ -140,11 +147,11 @@ class Graph:
             self._onward[layer - 1] = table
 
     def onward(self, layer: int, entry: Entry) -> Onward:
-        """Return what all paths from a parameter to the loss come to."""
+        """Return the sums over all paths from a parameter to the loss."""
         return self._through(self.layers[layer][entry], self._onward[layer])
 
     def reached(self, wanted: Iterable[tuple[int, str, tuple[int, ...]]]) -> dict[int, set[Any]]:
-        """Return for each layer the sources of edges on the paths from some parameters."""
+        """Return for each layer the sources of the edges on any path from some parameters."""
         wanted = list(wanted)
         sources: dict[int, set[Any]] = {}
         units: set[Unit] = set()
@@ -157,8 +164,8 @@ class Graph:
     def strongest_first(self, layer: int, entry: Entry) -> Iterator[Path]:
         """Yield the paths from a parameter, the largest |product| first.
 
-        Best-first search: the strongest way onward from every unit is known, so nothing is listed
-        that is not asked for.
+        Best-first search: the strongest continuation from every unit is known, so the search
+        extends only paths that it is going to yield.
         """
         tie = count()
         heap: list[tuple[Decimal, int, Decimal, tuple[Unit, ...]]] = []
@@ -189,7 +196,7 @@ class Graph:
         return [self.outputs[path.units[-1]], *reversed(edges)]
 
     def _through(self, edges: dict[Unit, Decimal], onward: Mapping[Unit, Onward]) -> Onward:
-        """Return what the edges from one place and what comes after them come to."""
+        """Return the sums over all paths that start with one of these edges."""
         number, strongest, size, total = 0, ZERO, ZERO, ZERO
         rounded = self._arithmetic.rounded
         for unit, slope in edges.items():

@@ -1,13 +1,13 @@
-"""What an explanation consists of. Every number here is a float; how it came about is a Formula."""
+"""The data of an explanation. Every number is a float; a `Formula` shows how it was computed.
 
-import json
-import math
-from dataclasses import dataclass, fields, is_dataclass
+A list that can be long holds only some of its quantities. The field `…_left_out` after it is the
+number of the others.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
-from manualnn.explain.formula import Formula, Symbol, to_text
-
-SCHEMA = "manualnn.explain/1"
+from manualnn.explain.formula import Formula, Symbol
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,15 @@ class Quantity:
     symbol: Symbol
     value: float
     deviation: float | None = None
-    """With decimals: value less what it is in full precision."""
+    """With decimals: the value minus its value in full precision."""
     formula: Formula | None = None
-    """Where its numbers were put in."""
     rounded: bool = True
-    """Whether it is rounded where the rest is; a rule's state may not be."""
+    """False if `decimals` does not apply, as to the state of some rules."""
 
 
 @dataclass(frozen=True)
 class PlacedParameter:
-    """A parameter, and between which units it sits."""
+    """A parameter, and the units that it connects."""
 
     quantity: Quantity
     place: str
@@ -34,7 +33,7 @@ class PlacedParameter:
 
 @dataclass(frozen=True)
 class LayerStep:
-    """What one layer does, and its local derivatives."""
+    """The outputs of one layer, and its local derivatives."""
 
     index: int
     layer: str
@@ -44,10 +43,10 @@ class LayerStep:
     outputs: list[Quantity]
     outputs_left_out: int
     derivatives: list[Quantity]
-    """∂(output)/∂(input or parameter), those that the chain rule needs."""
+    """∂(output)/∂(input or parameter), as far as the chain rule needs them."""
     derivatives_left_out: int
     carried: list[Quantity]
-    """∂L/∂(its inputs), as backward computes it from ∂L/∂(its outputs)."""
+    """∂L/∂(its inputs), computed by backward from ∂L/∂(its outputs)."""
     carried_left_out: int
 
 
@@ -62,9 +61,9 @@ class LossStep:
     samples: int
     width: int
     divisor: float
-    """D, by which the sum of all terms is divided."""
+    """D, the divisor of the sum of all terms."""
     terms: list[Quantity]
-    """What each output adds, before the reduction."""
+    """The term of each output, before the reduction."""
     terms_left_out: int
     total: Quantity
     slopes: list[Quantity]
@@ -84,33 +83,33 @@ class PathStep:
 
 @dataclass(frozen=True)
 class Gradient:
-    """∂L/∂w of one parameter w: its paths, their sum, what backward computed, the update."""
+    """∂L/∂w of one parameter w: its paths, their sum, the result of backward, and the update."""
 
     parameter: Quantity
     path_count: int
     paths: list[PathStep]
     paths_left_out: int
     share: float
-    """Σ |product| of the paths shown over Σ |product| of all; 1 where nothing is left out."""
+    """Σ |product| of the paths shown, divided by Σ |product| of all paths."""
     path_sum: Quantity
     backward: Quantity
-    """With decimals: by the same kernels, with every operation rounded."""
+    """With decimals: computed by the same kernels, with every operation rounded."""
     difference: float
-    """What backward computed in float64 less the path sum in full precision."""
+    """The result of backward in float64, minus the path sum in full precision."""
     ulps: float
     """The difference in units in the last place of the gradient."""
     bound: float
-    """A bound of what rounding may do to backward in float64, to first order."""
+    """Bound of the rounding error of backward in float64, to first order."""
     agrees: bool
-    """Whether the difference is within the bound."""
+    """True if the difference is within the bound."""
     state: list[Quantity]
-    """What the rule remembers of the parameter after the update, by the names of its vectors."""
+    """The rule's state of the parameter after the update, by the names of its vectors."""
     updated: Quantity
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """The whole story: see `manualnn.explain.explain`."""
+class ExplanationData:
+    """All numbers of an explanation; `Explanation` adds the output formats."""
 
     spec: dict[str, Any]
     decimals: int | None
@@ -126,53 +125,14 @@ class Explanation:
     gradients: list[Gradient]
     gradients_left_out: int
     backward: dict[str, Any]
-    """∂L/∂(every parameter), as backward computed it, in nested lists of the parameter's shape."""
+    """∂L/∂(every parameter) by backward, in nested lists of the parameter's shape."""
     rule: str
     rule_rounded: bool
-    """Whether every operation of the rule is rounded; else only the new parameter is."""
+    """True if every operation of the rule is rounded, False if only the new parameter is."""
     rule_equations: list[str]
     errors: list[Quantity]
     """The error before the first update, and after each update."""
     stopped: str
-    """Why the iterations ended: "epochs", "target_loss" or "diverged"."""
+    """Reason why the iterations ended: "epochs", "target_loss" or "diverged"."""
     stopped_unrounded: str
-    """Why they end in full precision."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: numbers unrounded, names and formulas as plain text.
-
-        What JSON has no number for stands as a string: "Infinity", "-Infinity" or "NaN".
-        """
-        return {"schema": SCHEMA, **_jsonable(self)}
-
-    def to_json(self) -> str:
-        """Return the explanation as JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
-
-    def to_text(self) -> str:
-        """Return the explanation in plain text."""
-        from manualnn.explain.render.text import render
-
-        return render(self)
-
-    def to_markdown(self) -> str:
-        """Return the explanation in Markdown with LaTeX formulas, as GitHub renders it."""
-        from manualnn.explain.render.markdown import render
-
-        return render(self)
-
-
-def _jsonable(value: Any) -> Any:  # noqa: PLR0911
-    if isinstance(value, Formula):
-        return {"names": to_text(value, names=True), "numbers": to_text(value)}
-    if isinstance(value, Symbol):
-        return value.text
-    if is_dataclass(value):
-        return {field.name: _jsonable(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, dict):
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
+    """The same reason in full precision."""

@@ -1,10 +1,10 @@
-"""What is explained: a network with its parameters, loss, update rule and a batch.
+"""Run: the network, parameters, loss, update rule and batch of an explanation.
 
-A case is read from the JSON form of a run (README), with the numbers beside it:
+`read_run` reads the JSON form of a run (README), with these numbers added:
 
-    "x": [[…], …], "t": [[…], …]            the batch
-    "parameters": {"0.weight": [[…], …], …}  or "seed": 0, the values of net.init(seed=0)
-    "dropout_seed": 0                        optional: dropout as in training, with masks drawn once
+    "x": [[…], …], "t": [[…], …]             the batch
+    "parameters": {"0.weight": [[…], …], …}  or "seed": 0 for the values of net.init(seed=0)
+    "dropout_seed": 0                        optional: dropout as in training, masks drawn once
 """
 
 import json
@@ -23,7 +23,7 @@ from manualnn.network import Noise, Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
-from manualnn.validation import as_batch
+from manualnn.validation import as_batch, require_count
 
 EXAMPLE: dict[str, Any] = {
     "layers": [
@@ -44,18 +44,15 @@ EXAMPLE: dict[str, Any] = {
 }
 """Three inputs, two sigmoid neurons, two linear outputs, one sample; MSE over N = 1."""
 
-KEYS = (
-    *("layers", "loss", "optimizer", "dtype", "x", "t"),
-    *("parameters", "seed", "dropout_seed"),
-)
+KEYS = ("layers", "loss", "optimizer", "dtype", "x", "t", "parameters", "seed", "dropout_seed")
 
 Key = tuple[int, str, tuple[int, ...]]
-"""A parameter: its layer, its name in the layer, its index."""
+"""A parameter: its layer, its name in the layer, and its index."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One step of training, checked: every array is float64 and finite, and they fit."""
+class Run:
+    """One training step after validation: arrays are float64 and finite, and their shapes fit."""
 
     net: Sequential
     loss: Loss
@@ -80,7 +77,7 @@ class Case:
 
 
 def read_file(path: str | Path) -> Any:
-    """Return what a JSON file holds. Raises SpecError where it is not JSON, OSError as `open`."""
+    """Return the content of a JSON file. Raises SpecError if it is not JSON, OSError as `open`."""
     text = Path(path).read_bytes()
     try:
         return json.loads(text)
@@ -93,15 +90,15 @@ def read_file(path: str | Path) -> Any:
     except json.JSONDecodeError as error:
         message = (
             f"{path}: expected JSON, got something else in line {error.lineno}, column "
-            f"{error.colno} ({error.msg}); mend it there."
+            f"{error.colno} ({error.msg}); correct it there."
         )
         raise SpecError(message) from error
 
 
-def read_case(spec: Any, *, lr: float | None = None, dropout_seed: int | None = None) -> Case:
-    """Return the case of a spec; lr and dropout_seed replace the spec's own.
+def read_run(spec: Any, *, lr: float | None = None, dropout_seed: int | None = None) -> Run:
+    """Return the run of a spec; lr and dropout_seed replace the values in the spec.
 
-    Raises SpecError, ShapeError or DTypeError that name what does not fit.
+    Raises SpecError, ShapeError or DTypeError for a key or value that does not fit.
     """
     if not isinstance(spec, Mapping):
         message = f"a spec must be a JSON object with {', '.join(KEYS)}; got {spec!r}."
@@ -124,18 +121,14 @@ def read_case(spec: Any, *, lr: float | None = None, dropout_seed: int | None = 
     notes = []
     if spec.get("dtype", "float64") != "float64":
         notes.append(f"Computed in float64; the spec's dtype is {spec['dtype']}.")
-    params = _parameters(net, spec)
+    params = _read_parameters(net, spec)
     if dropout_seed is None:
         dropout_seed = spec.get("dropout_seed")
-    return make_case(
-        *(net, loss, rule, params, (_numbers(spec["x"], "x"), _numbers(spec["t"], "t"))),
-        lr=lr,
-        dropout_seed=dropout_seed,
-        notes=notes,
-    )
+    batch = _read_numbers(spec["x"], "x"), _read_numbers(spec["t"], "t")
+    return make_run(net, loss, rule, params, batch, lr=lr, dropout_seed=dropout_seed, notes=notes)
 
 
-def make_case(
+def make_run(
     net: Sequential,
     loss: Loss,
     rule: Optimizer,
@@ -145,22 +138,23 @@ def make_case(
     lr: float | None = None,
     dropout_seed: int | None = None,
     notes: list[str] | None = None,
-) -> Case:
-    """Return the case of a batch (x, t), after making sure that all fits and is finite."""
+) -> Run:
+    """Return the run of a batch (x, t) after checking shapes, data types and finiteness.
+
+    Raises SpecError, ShapeError or DTypeError.
+    """
     notes = list(notes or [])
-    x, t = map(np.asarray, batch)
     if not net.shapes:
         message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
         raise SpecError(message)
     if lr is not None:
-        _require_finite(np.asarray(lr), "lr")
         rule = replace(rule, lr=lr)
     if params.dtype != np.float64:
         notes.append(f"Computed in float64; the parameters were {params.dtype}.")
         params = params.astype(np.float64)
     net.layer_arrays(params)
-    x = as_batch(x.astype(np.float64) if x.dtype.kind == "f" else x, *_fit(net))
-    t = t.astype(np.float64) if t.dtype.kind == "f" else t
+    x, t = (a.astype(np.float64) if a.dtype.kind == "f" else a for a in map(np.asarray, batch))
+    x = as_batch(x, params.dtype, net.in_features, net)
     if not len(x):
         message = f"x must hold at least one sample, got shape {x.shape}; add a row."
         raise ShapeError(message)
@@ -168,9 +162,9 @@ def make_case(
         _require_finite(array, name)
     noise: Noise = {}
     if dropout_seed is not None:
-        noise = net.sample(_seed(dropout_seed, "dropout_seed"), x)
-    has_dropout = bool(net.sample(0, x))
-    if has_dropout:
+        require_count("dropout_seed", dropout_seed, 0)
+        noise = net.sample(dropout_seed, x)
+    if net.sample(0, x):
         notes.append(
             f"Dropout as in training: masks were drawn once, from seed {dropout_seed}, and stay."
             if noise
@@ -184,11 +178,11 @@ def make_case(
         raise
     except ValueError as error:
         raise SpecError(str(error)) from error
-    return Case(net, loss, rule, params, x, t, noise, tuple(notes))
+    return Run(net, loss, rule, params, x, t, noise, tuple(notes))
 
 
 def parse_weight(text: str, shapes: dict[str, tuple[int, ...]]) -> Key:
-    """Return the key of "0.weight[1,2]". Raises SpecError that says what there is."""
+    """Return the key of "0.weight[1,2]". Raises SpecError with a list of the parameters."""
     there = ", ".join(f"{key}[{','.join(f'0…{n - 1}' for n in s)}]" for key, s in shapes.items())
     match = re.fullmatch(r"\s*(\d+)\.(\w+)\s*\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]\s*", text)
     if not match:
@@ -206,30 +200,20 @@ def parse_weight(text: str, shapes: dict[str, tuple[int, ...]]) -> Key:
     return int(match[1]), match[2], index
 
 
-def _fit(net: Sequential) -> tuple[Any, int | None, Sequential]:
-    return np.dtype(np.float64), net.in_features, net
-
-
-def _parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
+def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
     if "parameters" not in spec:
-        return net.init(_seed(spec["seed"], "seed"))
+        require_count("seed", spec["seed"], 0)
+        return net.init(spec["seed"])
     given = spec["parameters"]
     if not isinstance(given, Mapping):
         message = f'parameters must be an object such as {{"0.weight": [[…], …]}}, got {given!r}.'
         raise SpecError(message)
-    arrays = {key: _numbers(value, f"parameters {key}") for key, value in given.items()}
+    arrays = {key: _read_numbers(value, f"parameters {key}") for key, value in given.items()}
     return net.load_state_dict(arrays, np.float64)
 
 
-def _seed(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        message = f"{name} must be an integer of at least 0, got {value!r}."
-        raise SpecError(message)
-    return value
-
-
-def _numbers(value: Any, name: str) -> Array:
-    """Return nested lists of numbers as an array."""
+def _read_numbers(value: Any, name: str) -> Array:
+    """Return nested lists of numbers as an array; raise SpecError for anything else."""
     try:
         array = np.asarray(value)
     except ValueError:

@@ -1,115 +1,70 @@
-"""An explanation in plain text."""
+"""Explanations as plain text."""
 
 import textwrap
-from functools import singledispatch
+from collections.abc import Sequence
 
-from manualnn.explain.formula import short, to_text
-from manualnn.explain.model import Explanation, Quantity
-from manualnn.explain.render.blocks import (
-    Block,
-    Chain,
-    Code,
-    Heading,
-    Naming,
-    Paragraph,
-    Table,
-    Worked,
-)
-from manualnn.explain.render.document import document, number, off
+from manualnn.explain.model import PathStep, Quantity
+from manualnn.explain.render.notation import TEXT
+from manualnn.explain.render.page import Page
+from manualnn.tables import align_columns
 
 ONE_LINE = 60
-"""A quantity whose formulas take no more characters stands in one line."""
+"""A quantity and its formulas stand on one line if they have at most this many characters."""
 
 
-def render(explanation: Explanation) -> str:
-    """Return the narrative in plain text."""
-    lines: list[str] = []
-    for block in document(explanation):
-        # Paragraphs that follow one another stand together; everything else is set apart.
-        shown = _show(block, explanation.decimals)
-        if not shown:
-            continue
-        apart = not isinstance(block, Paragraph) or (lines and lines[-1].startswith("  "))
-        lines += ([""] if lines and apart else []) + shown
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+class TextPage(Page):
+    """Plain text, at most 100 columns wide except for formulas and tables."""
 
+    notation = TEXT
 
-@singledispatch
-def _show(block: Block, decimals: int | None) -> list[str]:
-    raise NotImplementedError
+    def __init__(self, decimals: int | None) -> None:
+        super().__init__(decimals)
+        self._lines: list[str] = []
 
+    def heading(self, text: str, level: int) -> None:
+        text = text.replace("`", "")
+        if level == 1:
+            self._add([text.upper(), "=" * len(text)])
+        elif level == 2:
+            self._add(["", text.upper(), "-" * len(text)])
+        else:
+            self._add([text])
 
-@_show.register
-def _(block: Heading, decimals: int | None) -> list[str]:  # noqa: ARG001
-    text = block.text.replace("`", "")
-    if block.level == 1:
-        return [text.upper(), "=" * len(text)]
-    return ["", text.upper(), "-" * len(text)] if block.level == 2 else [text]
+    def paragraph(self, text: str) -> None:
+        # Consecutive paragraphs follow each other without a blank line.
+        wrapped = textwrap.wrap(text.replace("`", ""), 100)
+        follows_indented = self._lines[-1:] and self._lines[-1].startswith("  ")
+        self._add(wrapped, apart=bool(follows_indented))
 
+    def formula_names(self, text: str) -> None:
+        """Add nothing: formulas in plain text have the same names as the prose."""
 
-@_show.register
-def _(block: Paragraph, decimals: int | None) -> list[str]:  # noqa: ARG001
-    return textwrap.wrap(block.text.replace("`", ""), 100)
+    def code(self, lines: list[str]) -> None:
+        self._add([f"      {line}" for line in lines])
 
+    def table(self, header: list[str], rows: Sequence[list[str]]) -> None:
+        cells = [[cell.replace("`", "") for cell in row] for row in (header, *rows)]
+        self._add([f"  {line}" for line in align_columns(cells)])
 
-@_show.register
-def _(block: Naming, decimals: int | None) -> list[str]:  # noqa: ARG001
-    return []  # plain text has the names alone
+    def quantities(self, quantities: Sequence[Quantity]) -> None:
+        self._add([line for quantity in quantities for line in self._quantity(quantity)])
 
+    def path(self, path: PathStep) -> None:
+        units, (names, numbers, value) = self.path_lines(path)
+        self._add([f"  {units}", f"    {names}", f"    = {numbers}", f"    = {value}"])
 
-@_show.register
-def _(block: Code, decimals: int | None) -> list[str]:  # noqa: ARG001
-    return [f"      {line}" for line in block.lines]
+    def finish(self) -> str:
+        return "\n".join(line.rstrip() for line in self._lines) + "\n"
 
+    def _quantity(self, quantity: Quantity) -> list[str]:
+        name, steps = quantity.symbol.text, self.steps(quantity)
+        together = " = ".join([name, *steps])
+        if len(together) <= ONE_LINE:
+            return [f"  {together}"]
+        names = [name, *[" " * len(name)] * (len(steps) - 1)]
+        return [f"  {name} = {step}" for name, step in zip(names, steps, strict=True)]
 
-@_show.register
-def _(block: Table, decimals: int | None) -> list[str]:  # noqa: ARG001
-    rows = [[cell.replace("`", "") for cell in row] for row in [block.header, *block.rows]]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  " + "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-
-
-@_show.register
-def _(block: Worked, decimals: int | None) -> list[str]:
-    return [line for quantity in block.quantities for line in _worked(quantity, decimals)]
-
-
-@_show.register
-def _(block: Chain, decimals: int | None) -> list[str]:
-    path = block.path
-    names = " · ".join(factor.symbol.text for factor in path.factors)
-    numbers = " · ".join(_bracketed(short(factor.value, decimals)) for factor in path.factors)
-    return [
-        f"  {' → '.join(unit.text for unit in path.units)}",
-        f"    {names}",
-        f"    = {numbers}",
-        f"    = {_value(path.product, decimals)}",
-    ]
-
-
-def _worked(quantity: Quantity, decimals: int | None) -> list[str]:
-    """Return name = formula with names = formula with numbers = value, without repetitions."""
-    steps = []
-    if quantity.formula is not None:
-        steps = [to_text(quantity.formula, names=True), to_text(quantity.formula)]
-    plain = number(quantity, decimals)
-    steps = [step for step in dict.fromkeys(steps) if step != plain]
-    steps.append(_value(quantity, decimals))
-    together = " = ".join([quantity.symbol.text, *steps])
-    if len(together) <= ONE_LINE:
-        return [f"  {together}"]
-    indent = " " * len(quantity.symbol.text)
-    names = [quantity.symbol.text, *[indent] * (len(steps) - 1)]
-    return [f"  {name} = {step}" for name, step in zip(names, steps, strict=True)]
-
-
-def _value(quantity: Quantity, decimals: int | None) -> str:
-    value = number(quantity, decimals)
-    return value if decimals is None else f"{value}    deviation {off(quantity.deviation)}"
-
-
-def _bracketed(text: str) -> str:
-    return f"({text})" if text.startswith("-") else text
+    def _add(self, lines: list[str], *, apart: bool = True) -> None:
+        """Append lines, after a blank line if they stand apart from the lines before."""
+        if lines:
+            self._lines += ([""] if self._lines and apart else []) + lines

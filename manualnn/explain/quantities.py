@@ -1,0 +1,62 @@
+"""Quantities: numbers of a run with their names, formulas and deviations from full precision.
+
+A run is computed twice: once as it is shown, with rounding and formulas, and once exactly.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.explain.computation import Computation
+from manualnn.explain.formula import Formula, Symbol
+from manualnn.explain.model import Quantity
+from manualnn.explain.numbers import Arithmetic
+from manualnn.explain.run import Key, Run
+
+MAX_SHOWN = 24
+"""Most units, inputs or targets in one list."""
+
+
+class Quantities:
+    """The two computations of a run; `wanted` are the parameters to explain.
+
+    Without decimals nothing is rounded, and both computations are the same.
+    """
+
+    def __init__(self, run: Run, decimals: int | None, wanted: set[Key]) -> None:
+        self.run = run
+        self.decimals = decimals
+        self.exact = Computation(run, Arithmetic(), wanted)
+        self.shown = self.exact
+        if decimals is not None:
+            self.shown = Computation(run, Arithmetic(decimals), wanted)
+        self.names = self.shown.names
+
+    def quantity(self, symbol: Symbol, shown: Any, exact: Any) -> Quantity:
+        """Return the quantity of a number, which may be a formula, and of its exact value."""
+        formula = shown if isinstance(shown, Formula) and (shown.op or shown.symbol) else None
+        value, true = (float(getattr(number, "value", number)) for number in (shown, exact))
+        # The difference of floats, because 0.1 stands for the same number as decimal and as float.
+        deviation = None if self.decimals is None else value - true
+        return Quantity(symbol, value, deviation, formula)
+
+    def parameter(self, key: Key) -> Quantity:
+        """Return the quantity of a parameter before the update."""
+        layer, name, index = key
+        shown, exact = (c.arrays[layer][name][index] for c in (self.shown, self.exact))
+        return self.quantity(self.names.parameter(*key), shown, exact)
+
+    def array(
+        self, shown: Array, exact: Array, symbol: Callable[[tuple[int, ...]], Symbol]
+    ) -> list[Quantity]:
+        """Return the quantities of an array's first entries; `symbol` is called with the index."""
+        indices = islice(np.ndindex(shown.shape), MAX_SHOWN)
+        return [self.quantity(symbol(i), shown[i], exact[i]) for i in indices]
+
+
+def count_left_out(values: Array) -> int:
+    """Return the number of entries that `Quantities.array` leaves out."""
+    return max(0, values.size - MAX_SHOWN)
