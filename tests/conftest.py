@@ -79,5 +79,17 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    """Say how a failure is replayed where the examples were drawn from a random seed."""
+    if exitstatus == pytest.ExitCode.TESTS_FAILED and config.option.hypothesis_seed is not None:
+        profile, seed = _profile(config), config.option.hypothesis_seed
+        terminalreporter.write_line(
+            "To replay a failure: pytest TEST-ID "
+            f"--hypothesis-profile={profile} --hypothesis-seed={seed}"
+        )
+
+
 def _profile(config: pytest.Config) -> str:
     return config.getoption("--hypothesis-profile") or DEFAULT_PROFILE
