@@ -7,8 +7,8 @@ The tables in tests/mistakes say what to plant, in a file or folder below manual
     - text as it stands there, exactly once
     + text gone wrong
 
-Only tests that need neither torch nor much time run on the copy. In the profile dev a sample of the
-mistakes is planted, in ci every third, in nightly each.
+Only tests that need neither torch nor much time run on the copy. The profile nightly plants every
+mistake; the others plant those of changed files, and a share that rotates (see rotation.py).
 """
 
 import os
@@ -20,20 +20,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import settings
+from rotation import choose
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
-SAMPLE = next(
-    (
-        every
-        for profile, every in (("nightly", 1), ("ci", 3))
-        if settings().max_examples >= settings.get_profile(profile).max_examples
-    ),
-    15,
-)
-"""Every how many-th mistake is planted."""
-
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
 ORACLE = ("oracle/test_truth", "oracle/test_checks", "oracle/test_runner", "oracle/test_expected")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory", "test_plan")
@@ -81,6 +71,7 @@ def read(table: str) -> Iterator[Mistake]:
 
 
 MISTAKES = [mistake for table in CAUGHT_BY for mistake in read(table)]
+CHOSEN = choose(MISTAKES, lambda m: [*m.places(PACKAGE), TESTS / "mistakes" / f"{m.table}.txt"])
 
 
 def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[int, str]:
@@ -128,7 +119,7 @@ def test_without_a_mistake_the_tests_pass(table: str, tmp_path: Path) -> None:
     assert code == pytest.ExitCode.OK, output
 
 
-@pytest.mark.parametrize("mistake", MISTAKES[::SAMPLE], ids=lambda m: f"{m.file}: {m.what}")
+@pytest.mark.parametrize("mistake", CHOSEN, ids=lambda m: f"{m.file}: {m.what}")
 def test_the_suite_notices(mistake: Mistake, tmp_path: Path) -> None:
     code, output = run_tests(tmp_path, mistake.table, mistake)
     assert code == pytest.ExitCode.TESTS_FAILED, output

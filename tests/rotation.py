@@ -1,0 +1,74 @@
+"""Choose the examples of an expensive test: those of changed files, and a share that rotates.
+
+    choose(MISTAKES, files_of)     all of them in the profile nightly, otherwise a part
+
+Planting a bug costs seconds, and there are hundreds. A push plants the bugs of the files that it
+changes, at most CHANGED of them, and every SHARE-th of the rest. The share moves on by one with each
+commit, so that SHARE commits plant everything once. The choice depends on the repository alone,
+because all workers of a run must choose the same.
+
+The environment variable MANUALNN_BASE names the commit with which files are compared; without it
+this is the last commit's parent. Without git, or in an archive of the sources, the first share runs.
+"""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+from hypothesis import settings
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARE = {"ci": 12, "dev": 24}
+"""The profile's share is one of so many examples; a profile below dev takes dev's."""
+CHANGED = {"ci": 24, "dev": 6}
+"""The most examples that are chosen because their file has changed."""
+
+
+def profile() -> str:
+    """Return the profile that decides: nightly, ci or dev, by the number of Hypothesis examples."""
+    for name in ("nightly", "ci"):
+        if settings().max_examples >= settings.get_profile(name).max_examples:
+            return name
+    return "dev"
+
+
+def choose(examples: Sequence[T], files_of: Callable[[T], Iterable[Path]]) -> list[T]:
+    """Return the examples of this run, in their order; `files_of` gives the files they are about."""
+    if profile() == "nightly":
+        return list(examples)
+    share, most = SHARE[profile()], CHANGED[profile()]
+    changed = [i for i, e in enumerate(examples) if not changed_files().isdisjoint(files_of(e))]
+    spread = changed[:: -(-len(changed) // most)] if changed else []
+    return [examples[i] for i in sorted({*spread, *range(turn() % share, len(examples), share)})]
+
+
+@cache
+def changed_files() -> frozenset[Path]:
+    """Return the files that differ from the base commit, uncommitted changes included."""
+    base = os.environ.get("MANUALNN_BASE") or "HEAD~1"
+    return frozenset(ROOT / name for name in _git("diff", "--name-only", base).splitlines())
+
+
+@cache
+def turn() -> int:
+    """Return the number of commits so far."""
+    return int(_git("rev-list", "--count", "HEAD") or 0)
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - our own words
+            ["git", *words],  # noqa: S607 - git is wherever the machine has it
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return done.stdout if done.returncode == 0 else ""
