@@ -3,12 +3,12 @@
     choose(MISTAKES, files_of)     all of them in the profile nightly, otherwise a part
 
 Planting a bug costs seconds, and there are hundreds. A push plants the bugs of the files that it
-changes, at most CHANGED of them, and every SHARE-th of the rest. The share moves on by one with each
-commit, so that SHARE commits plant everything once. The choice depends on the repository alone,
-because all workers of a run must choose the same.
+changes, at most CHANGED of them, and every SHARE-th of the rest. The share moves on by one with
+each commit, so that SHARE commits plant everything once. The choice depends on the repository
+alone, because all workers of a run must choose the same.
 
-The environment variable MANUALNN_BASE names the commit with which files are compared; without it
-this is the last commit's parent. Without git, or in an archive of the sources, the first share runs.
+The environment variable MANUALNN_BASE names the commit with which files are compared. Without it,
+that is the parent of the last commit. Without git, the first share runs.
 """
 
 import os
@@ -38,7 +38,7 @@ def profile() -> str:
 
 
 def choose(examples: Sequence[T], files_of: Callable[[T], Iterable[Path]]) -> list[T]:
-    """Return the examples of this run, in their order; `files_of` gives the files they are about."""
+    """Return the examples of this run, in their order; `files_of` gives an example's files."""
     if profile() == "nightly":
         return list(examples)
     share, most = SHARE[profile()], CHANGED[profile()]

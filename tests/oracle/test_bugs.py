@@ -1,15 +1,18 @@
-"""Every mistake of the catalogue is noticed, by a check that it names.
+"""Every bug of the catalogue is noticed, by a check that it names.
 
-In the profile dev a share of them is put to those checks, in ci each, in nightly every variant.
+The profile nightly puts every variant to those checks; the others put those of changed files, and
+a share that rotates (see rotation.py).
 """
 
 import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import settings
 from oracle.drawn import drawn_case
+from rotation import choose
 
 from manualnn.oracle import check_engine, profiles
 from manualnn.oracle.bugs import BUGS, TABLES
@@ -20,9 +23,9 @@ from manualnn.oracle.runner import checks_for
 from manualnn.oracle.textbook.engine import Textbook
 
 EACH = settings().max_examples >= settings.get_profile("ci").max_examples
-ALL = settings().max_examples >= settings.get_profile("nightly").max_examples
-ENGINES = [(n, i) for n, bug in BUGS.items() for i in range(len(bug.engines) if ALL else 1)]
-SAMPLE = ENGINES if EACH else ENGINES[::20]
+FILES = {name: Path(table.__file__) for table in TABLES for name in table.BUGS}
+ENGINES = [(name, i) for name, bug in BUGS.items() for i in range(len(bug.engines))]
+CHOSEN = choose(ENGINES, lambda engine: [FILES[engine[0]]])
 IDS = [check for check, _ in checks_for(Capabilities.read(Textbook().capabilities()))]
 KINDS = ("losses", "activations", "backward", "optimizers", "memory", "precision")
 CASES = [drawn_case(np.random.default_rng(i)) for i in range(200 if EACH else 60)]
@@ -44,7 +47,7 @@ def numbers(engine, case):
         return b"".join(np.asarray(a, np.float32).tobytes() for a in arrays)
 
 
-@pytest.mark.parametrize(("name", "i"), SAMPLE, ids=str)
+@pytest.mark.parametrize(("name", "i"), CHOSEN, ids=str)
 def test_a_mistake_is_noticed_by_the_checks_that_it_names(name, i, unexplained):
     bug = BUGS[name]
     report = check_engine(bug.engines[i], profile=unexplained, only=[bug.killed_by])
