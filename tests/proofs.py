@@ -8,9 +8,10 @@ A statement holds for all real numbers. Where a formula has branches, the proof 
 is proved for every point that lies on the same sides of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,8 @@ import sympy as sp
 from numpy.typing import NDArray
 
 from manualnn import (
+    OPTIMIZERS,
     SGD,
-    Adagrad,
-    Adam,
-    AdamW,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -34,12 +33,14 @@ from manualnn import (
     LogSoftmax,
     MSELoss,
     ReLU,
-    RMSprop,
     Sigmoid,
     Softmax,
     Softplus,
+    SpecError,
     Tanh,
 )
+from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.protocol.optimizers import UpdateRules
 
 Array = NDArray[Any]
 R = sp.Rational
@@ -270,114 +271,78 @@ LOSS_STATEMENTS = (
 )
 
 
-Scalars = dict[str, Any]
+class SymbolicRules(UpdateRules):
+    """The oracle's statement of the update rules, for one entry of each array as a symbol."""
+
+    def num(self, value: Any) -> Any:
+        return value
+
+    def sqrt(self, v: Any) -> Any:
+        return sp.sqrt(v)
+
+    def larger(self, a: Any, b: Any) -> Any:
+        return sp.Piecewise((a, a > b), (b, True))
+
+    def rmsprop_variance(self, o: Any, v: Any, m: Any) -> Any:
+        """Return v − m², but 0 where rounding makes it negative: here torch gives NaN."""
+        return self.larger(super().rmsprop_variance(o, v, m), 0)
 
 
-@dataclass(frozen=True)
-class RuleStatement:
-    rule: Any
-    recurrence: Callable[[Any, Any, Any, Scalars, int], tuple[Any, Scalars]]
-    """From the rule's options, θ, g, what was kept and t to the new θ and what is kept."""
+def oracles_options(rule: Any) -> Options:
+    """Return the options of an update rule as the oracle's statements take them."""
+    return Options(type=type(rule).__name__, **vars(rule))
 
 
-def gradient(o: Any, p: Any, g: Any) -> Any:
-    return (-g if o.maximize else g) + o.weight_decay * p
+RULE_OPTIONS: dict[str, Any] = {
+    "lr": lr,
+    "momentum": momentum,
+    "dampening": dampening,
+    "weight_decay": decay,
+    "eps": eps,
+    "alpha": R(3, 4),
+    "betas": (R(3, 4), R(7, 8)),
+    "lr_decay": R(1, 4),
+    "initial_accumulator_value": R(1, 2),
+}
+"""The value of each option that is no bool; a rule with another option needs a line here."""
 
 
-def larger(a: Any, b: Any) -> Any:
-    return sp.Piecewise((a, a > b), (b, True))
+def examples_of(kind: Any) -> Iterator[Any]:
+    """Yield the rule without the options that may be 0 or False, with each, and with all of them.
 
-
-def sgd(o: SGD, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
-    g = gradient(o, p, g)
-    if not o.momentum:
-        return p - o.lr * g, {}
-    b = g if t == 1 else o.momentum * kept["momentum_buffer"] + (1 - o.dampening) * g
-    direction = g + o.momentum * b if o.nesterov else b
-    return p - o.lr * direction, {"momentum_buffer": b}
-
-
-def rmsprop(o: RMSprop, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:  # noqa: ARG001
-    g = gradient(o, p, g)
-    new = {"square_avg": o.alpha * kept["square_avg"] + (1 - o.alpha) * g**2}
-    v = new["square_avg"]
-    if o.centered:
-        new["grad_avg"] = o.alpha * kept["grad_avg"] + (1 - o.alpha) * g
-        v = larger(v - new["grad_avg"] ** 2, 0)
-    step = g / (sp.sqrt(v) + o.eps)
-    if o.momentum:
-        step = new["momentum_buffer"] = o.momentum * kept["momentum_buffer"] + step
-    return p - o.lr * step, new
-
-
-def adagrad(o: Adagrad, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
-    g = gradient(o, p, g)
-    s = kept["sum"] + g**2
-    return p - o.lr / (1 + (t - 1) * o.lr_decay) * g / (sp.sqrt(s) + o.eps), {"sum": s}
-
-
-def adam(o: Adam, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
-    return _adam(o, p, gradient(o, p, g), kept, t)
-
-
-def adamw(o: AdamW, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
-    return _adam(o, p - o.lr * o.weight_decay * p, -g if o.maximize else g, kept, t)
-
-
-def _adam(o: Adam, p: Any, g: Any, kept: Scalars, t: int) -> tuple[Any, Scalars]:
-    b1, b2 = o.betas
-    m = b1 * kept["exp_avg"] + (1 - b1) * g
-    v = b2 * kept["exp_avg_sq"] + (1 - b2) * g**2
-    new = {"exp_avg": m, "exp_avg_sq": v}
-    if o.amsgrad:
-        v = new["max_exp_avg_sq"] = larger(kept["max_exp_avg_sq"], v)
-    return p - o.lr * (m / (1 - b1**t)) / (sp.sqrt(v / (1 - b2**t)) + o.eps), new
-
-
-_BETAS = (R(3, 4), R(7, 8))
-_ADAM = {"betas": _BETAS, "eps": eps}
-
-RULE_STATEMENTS = (
-    *(
-        RuleStatement(SGD(lr, **options), sgd)
-        for options in (
-            {},
-            {"weight_decay": decay},
-            {"maximize": True, "weight_decay": decay},
-            {"momentum": momentum},
-            {"momentum": momentum, "dampening": dampening},
-            {"momentum": momentum, "nesterov": True, "weight_decay": decay, "maximize": True},
+    Where options exclude each other, yield the largest sets of options that the rule accepts.
+    """
+    values = {f.name: RULE_OPTIONS.get(f.name, f.default) for f in fields(kind)}
+    if unknown := [
+        name for name, v in values.items() if v is not False and name not in RULE_OPTIONS
+    ]:
+        raise LookupError(
+            f"tests/proofs.py has no value of {unknown[0]!r}; add it to RULE_OPTIONS."
         )
-    ),
-    *(
-        RuleStatement(RMSprop(lr, R(3, 4), eps, **options), rmsprop)
-        for options in (
-            {},
-            {"weight_decay": decay, "maximize": True},
-            {"centered": True},
-            {"momentum": momentum},
-            {"momentum": momentum, "centered": True, "weight_decay": decay, "maximize": True},
-        )
-    ),
-    *(
-        RuleStatement(Adagrad(lr, eps=eps, **options), adagrad)
-        for options in (
-            {},
-            {"lr_decay": R(1, 4)},
-            {"weight_decay": decay, "maximize": True, "initial_accumulator_value": R(1, 2)},
-        )
-    ),
-    *(
-        RuleStatement(kind(lr, **_ADAM, **options), recurrence)
-        for kind, recurrence in ((Adam, adam), (AdamW, adamw))
-        for options in (
-            {"weight_decay": 0},
-            {"weight_decay": decay},
-            {"maximize": True},
-            {"amsgrad": True},
-            {"amsgrad": True, "weight_decay": decay, "maximize": True},
-        )
-    ),
+    off = {f.name: f.default for f in fields(kind) if not f.default} | {"weight_decay": 0}
+    off = {name: value for name, value in off.items() if name in values}
+
+    def example(names: tuple[str, ...]) -> Any:
+        on = {name: True if off[name] is False else values[name] for name in names}
+        try:
+            return kind(**{**values, **off, **on})
+        except SpecError:
+            return None
+
+    yield example(())
+    for name in off:
+        alone = example((name,))
+        pairs = (example(pair) for pair in combinations(off, 2) if name in pair)
+        yield alone or next(pair for pair in pairs if pair)
+    for size in range(len(off), 1, -1):
+        if largest := [e for names in combinations(off, size) if (e := example(names))]:
+            yield from largest
+            return
+
+
+RULE_EXAMPLES = (
+    *(example for kind in OPTIMIZERS.values() for example in examples_of(kind)),
+    SGD(lr, momentum=momentum, dampening=dampening),
 )
 
 

@@ -17,7 +17,7 @@ import pytest
 from cases import LAYOUTS, Array, cases
 from hypothesis import given
 from hypothesis import strategies as st
-from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, RULE_STATEMENTS, with_numbers
+from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, RULE_EXAMPLES, with_numbers
 
 import manualnn
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Parameters, Sequential
@@ -78,7 +78,7 @@ def test_rule_states_its_step_and_its_state(rule: Any) -> None:
     """Each rule has a line θ ← …, and names the vectors that it keeps."""
     doc = inspect.getdoc(rule)
     assert "θ ← θ − " in doc
-    examples = (with_numbers(s.rule) for s in RULE_STATEMENTS)
+    examples = map(with_numbers, RULE_EXAMPLES)
     kept = {name for e in examples if type(e) is rule for name in e.vectors()}
     inherited = "".join(inspect.getdoc(base) or "" for base in rule.__mro__ if base is not object)
     assert "State" in doc
@@ -297,7 +297,7 @@ def test_no_public_function_warns(case: Any) -> None:
     [
         *((e, LAYERS) for e in EXAMPLES),
         *((loss, LOSSES) for loss, _ in LOSS_EXAMPLES),
-        *((with_numbers(s.rule), OPTIMIZERS) for s in RULE_STATEMENTS),
+        *((with_numbers(rule), OPTIMIZERS) for rule in RULE_EXAMPLES),
     ],
     ids=str,
 )

@@ -1,13 +1,9 @@
-"""Update rules: each against its recurrence on one number at a time, and what a rule promises.
-
-The recurrences are written from torch.optim's documentation, in plain Python floats.
-"""
+"""Update rules: each against the oracle's statement on one number at a time, and its promises."""
 
 import copy
 import math
 import pickle
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -27,87 +23,36 @@ from manualnn import (
     SpecError,
 )
 from manualnn.optimizers.base import BLOCK
+from manualnn.oracle.protocol.features import OPTIMIZER_ROWS, options_of, state_of
+from manualnn.oracle.protocol.optimizers import UpdateRules
+from manualnn.spec import to_spec
 
 SHAPES = {"0.weight": (3, 2), "0.bias": (3,)}
 RNG = np.random.default_rng(11)
 START = RNG.standard_normal(9)
 GRADIENTS = RNG.standard_normal((6, 9)) * [1, 1e-3, 10, 0, 1, 1, 1, 1, 1]
 
-Rule = Callable[[float, list[float]], float]
-"""From the first value of a parameter and its gradients to its last value."""
+
+class FloatRules(UpdateRules):
+    """The oracle's statement of the update rules, for one entry of each array as a float."""
+
+    def num(self, value: Any) -> Any:
+        return value
+
+    def sqrt(self, v: float) -> float:
+        return math.sqrt(v)
+
+    def larger(self, a: float, b: float) -> float:
+        return max(a, b)
 
 
-def sgd(o: SGD) -> Rule:
-    def run(p: float, gradients: list[float]) -> float:
-        b = 0.0
-        for t, raw in enumerate(gradients):
-            g = (-raw if o.maximize else raw) + o.weight_decay * p
-            if o.momentum:
-                b = g if t == 0 else o.momentum * b + (1 - o.dampening) * g
-                g = g + o.momentum * b if o.nesterov else b
-            p -= o.lr * g
-        return p
-
-    return run
-
-
-def rmsprop(o: RMSprop) -> Rule:
-    def run(p: float, gradients: list[float]) -> float:
-        v = m = b = 0.0
-        for raw in gradients:
-            g = (-raw if o.maximize else raw) + o.weight_decay * p
-            v = o.alpha * v + (1 - o.alpha) * g * g
-            m = o.alpha * m + (1 - o.alpha) * g
-            step = g / (math.sqrt(v - m * m if o.centered else v) + o.eps)
-            b = o.momentum * b + step
-            p -= o.lr * b
-        return p
-
-    return run
-
-
-def adagrad(o: Adagrad) -> Rule:
-    def run(p: float, gradients: list[float]) -> float:
-        total = o.initial_accumulator_value
-        for t, raw in enumerate(gradients):
-            g = (-raw if o.maximize else raw) + o.weight_decay * p
-            total += g * g
-            p -= o.lr / (1 + t * o.lr_decay) * g / (math.sqrt(total) + o.eps)
-        return p
-
-    return run
-
-
-def adam(o: Adam) -> Rule:
-    decoupled = isinstance(o, AdamW)
-    beta1, beta2 = o.betas
-
-    def run(p: float, gradients: list[float]) -> float:
-        m = v = largest = 0.0
-        for t, raw in enumerate(gradients, start=1):
-            g = -raw if o.maximize else raw
-            if decoupled:
-                p -= o.lr * o.weight_decay * p
-            else:
-                g += o.weight_decay * p
-            m = beta1 * m + (1 - beta1) * g
-            v = beta2 * v + (1 - beta2) * g * g
-            largest = max(largest, v)
-            m_hat = m / (1 - beta1**t)
-            v_hat = (largest if o.amsgrad else v) / (1 - beta2**t)
-            p -= o.lr * m_hat / (math.sqrt(v_hat) + o.eps)
-        return p
-
-    return run
-
-
-RECURRENCES: dict[type[Optimizer], Callable[[Any], Rule]] = {
-    SGD: sgd,
-    RMSprop: rmsprop,
-    Adagrad: adagrad,
-    Adam: adam,
-    AdamW: adam,
-}
+def last_value(rule: Optimizer, p: float, gradients: list[float]) -> float:
+    """Return the last value of a parameter, from its first value and its gradients."""
+    options = options_of(to_spec(rule))
+    state = {array.name: array.initial_value(options) for array in state_of(options)}
+    for t, g in enumerate(gradients, start=1):
+        p = FloatRules().apply_rule(options, p, g, state, t)
+    return p
 
 
 def parameters(vector: Any, dtype: str = "float64") -> Parameters:
@@ -128,9 +73,9 @@ def run(
 @pytest.mark.parametrize("steps", [1, 2, 6, 40, 150, 1000])
 def test_the_update_is_the_recurrence(rule: Optimizer, steps: int) -> None:
     """To within a few roundings of each step; also in the middle, and late."""
-    by_hand = RECURRENCES[type(rule)](rule)
     gradients = np.resize(GRADIENTS, (steps, START.size))
-    expected = [by_hand(p, g) for p, g in zip(START.tolist(), gradients.T.tolist(), strict=True)]
+    pairs = zip(START.tolist(), gradients.T.tolist(), strict=True)
+    expected = [last_value(rule, p, g) for p, g in pairs]
     params, _ = run(rule, gradients)
     roundings = 500 * steps * np.finfo(float).eps / 2
     assert params.vector.tolist() == pytest.approx(expected, rel=roundings, abs=roundings)
@@ -240,17 +185,11 @@ def test_impossible_options_are_refused(kind: Any, options: dict[str, Any], mess
         kind(**options)
 
 
-def test_defaults_are_torchs() -> None:
-    assert {name: kind().lr for name, kind in OPTIMIZERS.items()} == {
-        "SGD": 1e-3,
-        "RMSprop": 1e-2,
-        "Adagrad": 1e-2,
-        "Adam": 1e-3,
-        "AdamW": 1e-3,
-    }
-    assert (RMSprop().alpha, RMSprop().eps, Adagrad().eps) == (0.99, 1e-8, 1e-10)
-    assert (Adam().betas, Adam().eps, Adam().weight_decay) == ((0.9, 0.999), 1e-8, 0)
-    assert AdamW().weight_decay == 1e-2
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_defaults_are_torchs(name: str) -> None:
+    """The defaults are those of the oracle's row, and these are torch's: see twin/test_steps."""
+    ours = {field.name: field.default for field in fields(OPTIMIZERS[name])}
+    assert ours == OPTIMIZER_ROWS[name].defaults
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)

@@ -15,15 +15,16 @@ from proofs import (
     IGNORED,
     LAYER_STATEMENTS,
     LOSS_STATEMENTS,
-    RULE_STATEMENTS,
+    RULE_EXAMPLES,
     WITNESS,
     Array,
     LayerStatement,
     LossStatement,
     R,
-    RuleStatement,
+    SymbolicRules,
     delta,
     names,
+    oracles_options,
 )
 from sympy.core.relational import Relational
 
@@ -36,6 +37,7 @@ from manualnn import (
     L1Loss,
     Linear,
     MSELoss,
+    Optimizer,
     Parameters,
     ReLU,
     Sequential,
@@ -46,6 +48,7 @@ from manualnn import (
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.optimizers import OPTIMIZERS
+from manualnn.oracle.protocol.features import state_names, state_of
 
 N, WIDTH = 2, 3
 
@@ -147,7 +150,7 @@ def input_of(layer: Any) -> Array:
     [
         (LAYERS, [s.layer for s in LAYER_STATEMENTS]),
         (LOSSES, [s.loss for s in LOSS_STATEMENTS]),
-        (OPTIMIZERS, [s.rule for s in RULE_STATEMENTS]),
+        (OPTIMIZERS, RULE_EXAMPLES),
     ],
     ids=["layers", "losses", "rules"],
 )
@@ -263,34 +266,38 @@ def test_cross_entropy_of_softmax_collapses_to_the_difference() -> None:
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 10])
-@pytest.mark.parametrize("statement", RULE_STATEMENTS, ids=lambda s: repr(s.rule))
-def test_rule_is_its_recurrence(statement: RuleStatement, t: int) -> None:
-    """One step from any θ, any gradient and any state gives what the recurrence gives."""
-    rule, size, cases = statement.rule, 3, Cases()
+@pytest.mark.parametrize("rule", RULE_EXAMPLES, ids=repr)
+def test_rule_is_its_recurrence(rule: Optimizer, t: int) -> None:
+    """One step from any θ, any gradient and any state is that of the oracle's statement."""
+    options, size, cases = oracles_options(rule), 3, Cases()
     theta, g = names("θ", size), names("g", size)
-    kept = {name: names(name, size, positive=name != "grad_avg") for name in rule.vectors()}
+    kept = {
+        array.name: names(array.name, size, **({"positive": True} if array.is_nonnegative else {}))
+        for array in state_of(options)
+    }
     params, state = as_parameters(theta.copy()), {name: v.copy() for name, v in kept.items()}
     state = {"step": t - 1, **state}
     rule.update(params, as_parameters(g), state)
     assert state.pop("step") == t
     for point in in_turn(np.concatenate([theta, g, *kept.values()]), (R(1, 4), R(-3), R(2), R(1))):
         for i in range(size):
-            before = {name: v[i] for name, v in kept.items()}
-            wanted, after = statement.recurrence(rule, theta[i], g[i], before, t)
+            after = {name: v[i] for name, v in kept.items()}
+            wanted = SymbolicRules().apply_rule(options, theta[i], g[i], after, t)
             assert after.keys() == state.keys()
             got = [params.vector[i], *(state[name][i] for name in after)]
             cases.prove_equal(got, [wanted, *after.values()], point)
     assert not cases.left_out()
 
 
-@pytest.mark.parametrize("statement", RULE_STATEMENTS, ids=lambda s: repr(s.rule))
-def test_state_starts_as_stated(statement: RuleStatement) -> None:
+@pytest.mark.parametrize("rule", RULE_EXAMPLES, ids=repr)
+def test_state_starts_as_stated(rule: Optimizer) -> None:
     """With the theorem above, this proves any number of steps by induction."""
-    state = statement.rule.init(as_parameters(names("θ", 2)))
-    start = getattr(statement.rule, "initial_accumulator_value", 0)
+    options, state = oracles_options(rule), rule.init(as_parameters(names("θ", 2)))
     assert state.pop("step") == 0
-    assert set(state) == set(statement.rule.vectors())
-    assert all(list(vector) == [start, start] for vector in state.values())
+    assert tuple(state) == rule.vectors() == state_names(options)
+    for array in state_of(options):
+        start = array.initial_value(options)
+        assert list(state[array.name]) == [start, start]
 
 
 def as_parameters(vector: Array) -> Parameters:

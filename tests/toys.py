@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from manualnn import (
+    OPTIMIZERS,
     SGD,
     Adagrad,
     Adam,
@@ -22,6 +23,7 @@ from manualnn import (
     Tanh,
     Trainer,
 )
+from manualnn.oracle.protocol.features import OPTIMIZER_ROWS
 
 Array = np.ndarray[Any, Any]
 N = 23
@@ -53,6 +55,10 @@ RULES: list[Optimizer] = [
     AdamW(lr=0.1, betas=(0.5, 0.7), eps=0.1, weight_decay=0.5, maximize=True),
     AdamW(lr=0.1, betas=(0.5, 0.2), eps=0.1, weight_decay=0.5, amsgrad=True),
 ]
+for name, row in OPTIMIZER_ROWS.items():
+    if not any(type(rule).__name__ == name for rule in RULES):
+        others = {option: values.others[0] for option, values in row.options.items()}
+        RULES += [OPTIMIZERS[name](), OPTIMIZERS[name](**others)]
 
 
 def trainer(loss: Loss | None = None, rule: Optimizer = MOMENTUM, **options: Any) -> Trainer:

@@ -1,10 +1,12 @@
 """Every number of a training step, held against torch and against bounds derived from its size."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from cases import KEEPS_WIDTH, Case, cases
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -143,3 +145,13 @@ def test_the_twin_and_the_oracle_know_every_layer_loss_and_rule() -> None:
         (OPTIMIZERS, reference.optimizers.OPTIMIZERS, options.OPTIMIZERS),
     ):
         assert all(table.keys() == tables[0].keys() for table in tables)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_options_of_a_rule_and_their_defaults_are_torchs(name: str) -> None:
+    """torch has more options, for its own speed alone."""
+    torchs = inspect.signature(getattr(torch.optim, name)).parameters
+    ours = options.OPTIMIZERS[name]
+    assert ours == {option: torchs[option].default for option in ours}
+    for_speed = {"foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}
+    assert torchs.keys() - ours.keys() - {"params"} <= for_speed

@@ -124,9 +124,9 @@ class State:
     mean: str | None = None
     """The array whose squares are nowhere larger, where both are kept."""
 
-    def initial_value(self, options: Any) -> float:
+    def initial_value(self, options: Any) -> Any:
         """Return the value that every entry starts from."""
-        return float(getattr(options, self.initial)) if self.initial else 0.0
+        return getattr(options, self.initial) if self.initial else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
