@@ -1,24 +1,30 @@
 """Builds the explanation of a run: layers, loss, gradients, update and descent."""
 
 import math
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
+from manualnn.explain import MAX_DECIMALS
 from manualnn.explain.descent import descend, is_rounded
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
 from manualnn.explain.gradients import GradientBuilder
 from manualnn.explain.model import LayerStep, LossStep, PlacedParameter, Quantity
 from manualnn.explain.naming import equations, rule_equations
-from manualnn.explain.numbers import objects
+from manualnn.explain.numbers import CONTEXT, objects
 from manualnn.explain.quantities import Quantities, count_left_out
-from manualnn.explain.run import Key, Run, parse_weight
+from manualnn.explain.run import EXAMPLE, Key, Run, make_run, parse_weight, read_file, read_run
+from manualnn.losses import Loss, MSELoss
+from manualnn.network import Sequential
+from manualnn.optimizers import SGD, Optimizer
 from manualnn.parameters import Parameters
+from manualnn.validation import require_count
 
 MAX_PARAMETERS = 32
 """Largest network, in parameters, of which all are explained; else the LARGEST gradients are."""
@@ -27,19 +33,110 @@ MAX_DERIVATIVES = 32
 """Most local derivatives in one list."""
 
 
-def build_explanation(
-    run: Run,
+def explain(
+    run: Any = None,
+    params: Parameters | None = None,
+    x: Any = None,
+    t: Any = None,
     *,
+    loss: Loss | None = None,
+    rule: Optimizer | None = None,
+    weight: str | None = None,
+    decimals: int | None = None,
+    epochs: int = 10,
+    target_loss: float | None = None,
+    lr: float | None = None,
+    paths: int = 12,
+    dropout_seed: int | None = None,
+) -> Explanation:
+    """Explain one training step, and run the steps after it.
+
+    Parameters
+    ----------
+    run : mapping, path or Sequential, optional
+        The JSON form of a run with "x", "t" and "parameters" or "seed", or the path of such a file.
+        Or a network, together with params, x and t. The built-in example if None.
+    params, x, t, loss, rule
+        For a network: parameters, inputs (N, in), targets, loss (MSELoss() if None) and update
+        rule (SGD() if None). Not used with a JSON form, which has its own.
+    weight : str, optional
+        Explain this parameter only. "0.weight[1,2]" leads from input 2 into neuron 1 of layer 0;
+        all indices count from 0 (torch's layout). Without it all parameters are explained. Of more
+        than 32 parameters, only the 8 with the largest gradients are.
+    decimals : int, optional
+        Number of decimals (0 to 15) to round to after every operation, as in a hand computation; a
+        tie goes to the even digit. x, t and the parameters are rounded first; constants of the
+        formulas are not rounded. Derivatives then come from the layers' Backward formulas, and
+        every quantity shows its deviation from the value in full precision. Rules other than SGD
+        divide by numbers that rounding would turn into 0: only the new parameter is rounded.
+    epochs : int
+        Number of updates, at least 1; the first of them is explained.
+    target_loss : float, optional
+        Stop after the first update whose error is at most this.
+    lr : float, optional
+        Learning rate in place of the rule's own.
+    paths : int
+        Largest number of paths to show of a parameter, at least 1: those with the largest
+        |product|. Sum and count always include all paths.
+    dropout_seed : int, optional
+        Seed of the dropout masks, which are drawn once. Without it dropout changes nothing, as in
+        prediction.
+
+    Returns
+    -------
+    Explanation
+        All numbers, with the methods `to_text`, `to_markdown` and `to_json`.
+
+    Raises
+    ------
+    SpecError, ShapeError, DTypeError, OSError
+        If the run, a number or an option does not fit. The message says what is expected.
+
+    Notes
+    -----
+    Everything is computed in float64 by the engine, and again with 50 decimal digits. The time
+    grows with samples × parameters: about a second for 30,000.
+
+    """
+    require_count("epochs", epochs, 1)
+    require_count("paths", paths, 1)
+    if decimals is not None:
+        given: Any = decimals
+        is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
+        if not is_integer or not 0 <= decimals <= MAX_DECIMALS:
+            message = f"decimals must be an integer from 0 to {MAX_DECIMALS}, got {decimals!r}."
+            raise SpecError(message)
+    for name, number in (("target_loss", target_loss), ("lr", lr)):
+        if number is not None and not math.isfinite(number):
+            message = f"{name} must be a finite number, got {number!r}; pass one or leave it out."
+            raise SpecError(message)
+    with localcontext(CONTEXT):
+        if isinstance(run, Sequential):
+            missing = [n for n, v in (("params", params), ("x", x), ("t", t)) if v is None]
+            if params is None or missing:
+                message = (
+                    f"explain(net, params, x, t) needs {', '.join(missing)}, got None; pass it."
+                )
+                raise SpecError(message)
+            loss, rule = loss or MSELoss(), rule or SGD()
+            found = make_run(run, loss, rule, params, (x, t), lr=lr, dropout_seed=dropout_seed)
+        else:
+            spec = EXAMPLE if run is None else run
+            if isinstance(spec, str | Path):
+                spec = read_file(spec)
+            found = read_run(spec, lr=lr, dropout_seed=dropout_seed)
+        return _build(found, weight, decimals, paths, epochs=epochs, target_loss=target_loss)
+
+
+def _build(
+    run: Run,
     weight: str | None,
     decimals: int | None,
+    max_paths: int,
+    *,
     epochs: int,
     target_loss: float | None,
-    paths: int,
 ) -> Explanation:
-    """Return the explanation of a run; the options are those of `explain`, already checked there.
-
-    Raises SpecError if the error or its gradient is not finite.
-    """
     value, grads = run.net.value_and_grad(run.params, run.loss, run.x, run.t, noise=run.noise)
     engine = grads.vector
     if not (math.isfinite(value) and np.isfinite(engine).all()):
@@ -76,7 +173,7 @@ def build_explanation(
         parameters_left_out=len(keys) - len(listed),
         layers=[_layer_step(q, i, needed.get(i, set())) for i in range(len(run.net.layers))],
         loss=_loss_step(q),
-        gradients=GradientBuilder(q, paths).build(chosen, places, engine, gradient),
+        gradients=GradientBuilder(q, max_paths).build(chosen, places, engine, gradient),
         gradients_left_out=len(keys) - len(chosen),
         backward={
             key: array.tolist()
