@@ -1,12 +1,9 @@
-"""Sequential: layers one after another, forwards and backwards.
+"""Sequential: a network of layers, one after another.
 
-With y₀ = x and yᵢ₊₁ = fᵢ(yᵢ; θᵢ), the loss is L(y_last, t). Backpropagation is the chain rule from
-the end to the beginning:
-
-    δ = ∂L/∂y_last;    for each layer from the last:    ∂L/∂θᵢ from δ,    then δ ← ∂L/∂yᵢ
+The forward and backward pass are in `manualnn.passes`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -17,20 +14,23 @@ from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
 from manualnn.parameters import Parameters
+from manualnn.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.spec import from_spec, to_spec
-from manualnn.tracing import Call, is_from_manualnn
-from manualnn.validation import as_batch, as_dtype, as_floats
-from manualnn.workspace import Buffers, Workspace
+from manualnn.state_dict import parameters_from
+from manualnn.tracing import is_from_manualnn
+from manualnn.validation import as_array, as_batch, as_dtype, as_floats
+from manualnn.workspace import Workspace, draw_noise, noise_arrays
 
 __all__ = ["Sequential"]
 
 Initializer = Callable[["np.random.Generator", tuple[int, ...]], Array]
 Noise = Mapping[str, Array]
-LayersArrays = tuple[Mapping[str, Array], ...]
 
 
 class Sequential:
-    """Layers, each taking the output of the one before; without any state, so threads may share it.
+    """A chain of layers. Each layer gets the output of the layer before it.
+
+    A network has no state, so threads may share it. Its parameters are passed to every method.
 
     Examples
     --------
@@ -42,18 +42,18 @@ class Sequential:
     Raises
     ------
     SpecError
-        If something is no layer, or the width of one does not fit the next.
+        If an argument is not a Layer, or if a layer does not fit the width of the one before it.
 
     """
 
-    __slots__ = ("_first", "_ours", "in_features", "layers", "out_features", "shapes")
+    __slots__ = ("_is_from_manualnn", "in_features", "layers", "out_features", "shapes")
 
     layers: tuple[Layer, ...]
     """The layers, first to last."""
     in_features: int | None
-    """Width of the input; None where no layer fixes it."""
+    """Width of the input; None if no layer determines it."""
     out_features: int | None
-    """Width of the output; None where no layer fixes it."""
+    """Width of the output; None if no layer determines it."""
     shapes: dict[str, tuple[int, ...]]
     """Key and shape of every parameter; the keys are torch's ("0.weight", …)."""
 
@@ -78,16 +78,14 @@ class Sequential:
         self.out_features = None
         if self.in_features is not None:
             self.out_features = self.widths(self.in_features)[-1]
-        self._ours = all(map(is_from_manualnn, layers))
-        # Below the first layer with parameters no derivative is needed, unless it is asked for.
-        self._first = next((i for i, layer in enumerate(layers) if layer.shapes()), len(layers))
+        self._is_from_manualnn = all(map(is_from_manualnn, layers))
 
     def __repr__(self) -> str:
-        """Return the expression that builds it."""
+        """Return the expression that builds the network."""
         return f"Sequential({', '.join(map(repr, self.layers))})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether the layers are the same."""
+        """Return True if the layers are equal."""
         return self.layers == other.layers if isinstance(other, Sequential) else NotImplemented
 
     def __hash__(self) -> int:
@@ -100,9 +98,9 @@ class Sequential:
 
     @classmethod
     def from_spec(cls, spec: Any) -> "Sequential":
-        """Build the network from its JSON form; the other parts of a run's form are not read.
+        """Build the network from its JSON form. Other parts of a run's form are ignored.
 
-        Raises SpecError where a layer is unknown or described wrongly.
+        Raises SpecError if a layer is unknown, or if its options are wrong.
         """
         if not isinstance(spec, Mapping) or not isinstance(spec.get("layers"), list | tuple):
             message = f'expected {{"layers": [{{"type": "Linear", …}}, …]}}, got {spec!r}.'
@@ -122,12 +120,12 @@ class Sequential:
         Parameters
         ----------
         seed : int, Generator or None
-            The same seed gives the same values (rounded to dtype); None gives others every time.
+            The same seed gives the same values, rounded to dtype. None gives new ones every time.
         dtype : data type
             float32, float64 or longdouble.
         **initializers : callable (generator, shape) → array
-            By the parameter's name (`weight=xavier_uniform, bias=zeros`), instead of what the
-            layer does by default, which is what torch does.
+            By the name of the parameter: `weight=xavier_uniform, bias=zeros`. All others are
+            initialised by their layer, as in torch.
 
         """
         rng = np.random.default_rng(seed)
@@ -143,44 +141,28 @@ class Sequential:
             drawn = layer.init(rng)
             for name, view in views.items():
                 make = initializers.get(name)
-                values = make(rng, view.shape) if make else drawn[name]
-                if np.shape(values) != view.shape:
+                values = as_array(make(rng, view.shape) if make else drawn[name], name)
+                if values.shape != view.shape:
                     message = (
                         f"the initializer of {name} must return an array of shape {view.shape}, "
-                        f"as it is asked to, got {np.shape(values)}."
+                        f"got {values.shape}."
                     )
                     raise ShapeError(message)
                 view[...] = values
         return params
 
     def load_state_dict(self, state_dict: Mapping[str, Any], dtype: Any = None) -> Parameters:
-        """Return parameters with the values of a state_dict, torch's or `Parameters.state_dict`'s.
+        """Return parameters with the values of a state_dict of this package or of torch.
 
-        dtype is that of the arrays, unless another is asked for. Nothing is shared with them.
-        Raises ShapeError where a key is missing or not known, or a shape differs.
+        The result has the dtype of the arrays, or `dtype` if given. It shares no memory with them.
+        Raises SpecError for an argument that is not a state_dict, ShapeError if a key is missing or
+        unknown or if a shape differs, and DTypeError for arrays of another dtype, such as float16,
+        if no dtype is given.
         """
-        arrays = {key: _as_numpy(value) for key, value in state_dict.items()}
-        missing, unknown = self.shapes.keys() - arrays.keys(), arrays.keys() - self.shapes.keys()
-        if missing or unknown:
-            message = (
-                f"the state_dict does not fit {self!r}: "
-                f"missing {_listed(missing)}; not known {_listed(unknown)}."
-            )
-            raise ShapeError(message)
-        if dtype is None:
-            dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float64)
-            if dtype.kind in "biu":  # plain numbers, as a JSON file has them
-                dtype = np.float64
-        params = Parameters(self.shapes, dtype=dtype)
-        for key, view in params.items():
-            if arrays[key].shape != view.shape:
-                message = f"{key} must have shape {view.shape}, got {arrays[key].shape}."
-                raise ShapeError(message)
-            view[...] = arrays[key]
-        return params
+        return parameters_from(state_dict, self.shapes, self, dtype)
 
-    def layer_arrays(self, params: Parameters) -> LayersArrays:
-        """Return the arrays of each layer, after making sure that they are this network's."""
+    def layer_arrays(self, params: Parameters) -> ArraysByLayer:
+        """Return the arrays of each layer. Raises ShapeError if params do not fit this network."""
         shapes = getattr(params, "shapes", type(params).__name__)
         if shapes != self.shapes:
             message = (
@@ -196,35 +178,32 @@ class Sequential:
         """Return the outputs y of shape (N, out) for the inputs x of shape (N, in).
 
         Pure and thread-safe. With noise (see `sample`) it is the output of a training step, without
-        it the prediction. Raises ShapeError or DTypeError where x does not fit.
+        noise the prediction. Raises ShapeError or DTypeError if x does not fit.
         """
         views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
-        run = run_quietly if self._ours and not is_symbolic(x) else run_with_errstate
+        run = run_quietly if self._is_from_manualnn and not is_symbolic(x) else run_with_errstate
         y = run(self._outputs, self._with_noise(views, x, noise), x)
         return y if self.layers else x.copy()
 
-    def _outputs(self, arrays: LayersArrays, y: Array) -> Array:
+    def _outputs(self, arrays: ArraysByLayer, y: Array) -> Array:
         for layer, params in zip(self.layers, arrays, strict=True):
             y = layer.forward(params, y)
         return y
 
     def sample(self, seed: "int | np.random.Generator | None", x: Any, dtype: Any = None) -> Noise:
-        """Draw what is random in one training step over the inputs x (dropout masks).
+        """Draw the random arrays of one training step for the inputs x: the dropout masks.
 
-        Returns a mapping such as {"1.mask": array}, empty for a network without random layers. The
-        dtype is x's, unless another is given.
+        Returns a mapping such as {"1.mask": array}, which is empty for a network without random
+        layers. The arrays have the dtype of x, or `dtype` if given.
         """
-        x = np.asarray(x)
+        x = as_array(x, "x")
         x = as_batch(x, x.dtype, self.in_features, self)
-        rng = np.random.default_rng(seed)
-        buffers = Workspace(self, as_dtype(dtype or x.dtype), *x.shape).first(len(x))
-        self.draw(rng, buffers.drawn)
-        return {
-            f"{i}.{name}": array
-            for i, drawn in enumerate(buffers.drawn)
-            for name, array in drawn.items()
-        }
+        noise = noise_arrays(
+            self.layers, self.widths(x.shape[1]), as_dtype(dtype or x.dtype), len(x)
+        )
+        draw_noise(self.layers, np.random.default_rng(seed), noise)
+        return {f"{i}.{name}": array for i, own in enumerate(noise) for name, array in own.items()}
 
     # ------------------------------------------------------------------ backwards
 
@@ -267,17 +246,17 @@ class Sequential:
         Parameters
         ----------
         params : Parameters
-            θ; its dtype is the dtype of everything.
+            The parameters θ. All arrays have their dtype.
         loss : Loss
-            Which L.
+            The loss function.
         x : array (N, in)
             Inputs.
         t : array
-            Targets, as the loss takes them.
+            Targets, in the form that the loss expects.
         noise : mapping, optional
-            What is random in a training step, from `sample`; None for the prediction's loss.
+            The random arrays of a training step, from `sample`. None for the prediction's loss.
         input_grad : bool
-            Whether to return ∂L/∂x, shape (N, in), as well.
+            Whether to return also ∂L/∂x.
 
         Returns
         -------
@@ -288,85 +267,54 @@ class Sequential:
         Raises
         ------
         ShapeError, DTypeError
-            Where x, t, noise or params do not fit.
+            If x, t, noise or params do not fit.
 
         """
         views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
         arrays = self._with_noise(views, x, noise)
         grads = params.zeros_like()
-        buffers = Workspace(self, params.dtype, *x.shape).first(len(x))
+        widths = self.widths(x.shape[1])
+        buffers = Workspace(self.layers, widths, params.dtype, len(x)).buffers(len(x))
         with np.errstate(all="ignore"):
-            for call in self.forward_calls(arrays, x, buffers):
+            for call in forward_calls(self.layers, arrays, x, buffers):
                 call()
             y = buffers.y[-1] if self.layers else x
             loss.require_outputs(y)
-            value, dy = loss.forward_and_backward(y, loss.targets(t, y), out=buffers.dy[-1])
-            if dy is not buffers.dy[-1]:
-                buffers.dy[-1][...] = dy
-            for call in self.backward_calls(arrays, x, buffers, grads, input_grad=input_grad):
+            value = compute_loss(loss, y, loss.targets(t, y), buffers.dy[-1])
+            for call in backward_calls(
+                self.layers, arrays, x, buffers, grads, input_grad=input_grad
+            ):
                 call()
         return (value, grads, buffers.dy[0]) if input_grad else (value, grads)
-
-    def draw(self, rng: "np.random.Generator", drawn: Sequence[Mapping[str, Array]]) -> None:
-        """Draw what is random in a step into each layer's arrays."""
-        for layer, arrays in zip(self.layers, drawn, strict=True):
-            layer.sample(arrays, rng)
-
-    def forward_calls(self, arrays: LayersArrays, x: Array, buffers: Buffers) -> Iterator[Call]:
-        """Yield the calls of kernels that write every layer's output into the buffers."""
-        y = x
-        for layer, params, out in zip(self.layers, arrays, buffers.y, strict=True):
-            yield Call(layer.forward, (params, y), {"out": out})
-            y = out
-
-    def backward_calls(
-        self,
-        arrays: LayersArrays,
-        x: Array,
-        buffers: Buffers,
-        grads: Parameters,
-        *,
-        input_grad: bool = False,
-    ) -> Iterator[Call]:
-        """Yield the calls of kernels that, from ∂L/∂y in the last buffer, write ∂L/∂θ into grads.
-
-        With input_grad, ∂L/∂x into the first buffer as well.
-        """
-        dy = buffers.dy[-1]
-        for i in reversed(range(0 if input_grad else self._first, len(self.layers))):
-            layer, y_in, y_out = self.layers[i], buffers.y[i - 1] if i else x, buffers.y[i]
-            if i < len(grads.layers) and grads.layers[i]:
-                yield Call(layer.backward_params, (arrays[i], y_in, y_out, dy, grads.layers[i]))
-            if input_grad or i > self._first:
-                yield Call(layer.backward, (arrays[i], y_in, y_out, dy), {"out": buffers.dy[i]})
-                dy = buffers.dy[i]
 
     # ------------------------------------------------------------------ helpers
 
     def widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
         widths = [in_features]
-        giver = "the input"
         for i, layer in enumerate(self.layers):
             try:
                 widths.append(layer.width(widths[-1]))
             except SpecError as error:
-                message = f"layer {i}: {error} from {giver}."
+                before = [j for j in range(i) if hasattr(self.layers[j], "out_features")]
+                origin = (
+                    f"layer {before[-1]}, {self.layers[before[-1]]!r}" if before else "the input"
+                )
+                message = f"layer {i}: {error} from {origin}."
                 raise SpecError(message) from None
-            if hasattr(layer, "out_features"):
-                giver = f"layer {i}, {layer!r}"
         return widths
 
-    def _with_noise(self, views: LayersArrays, x: Array, noise: Noise | None) -> LayersArrays:
-        """Return for each layer its parameters and its share of the noise."""
+    def _with_noise(self, views: ArraysByLayer, x: Array, noise: Noise | None) -> ArraysByLayer:
+        """Return for each layer its parameters and its part of the noise."""
         if not noise:
             return views
-        widths = self.widths(x.shape[1])
         expected = {
             f"{i}.{name}": shape
-            for i, layer in enumerate(self.layers)
-            for name, shape in layer.sample_shapes((len(x), widths[i])).items()
+            for i, (layer, width) in enumerate(
+                zip(self.layers, self.widths(x.shape[1]), strict=False)
+            )
+            for name, shape in layer.sample_shapes((len(x), width)).items()
         }
         given = {key: np.shape(array) for key, array in noise.items()}
         if given != expected:
@@ -376,13 +324,4 @@ class Sequential:
         for key, array in noise.items():
             layer, _, name = key.partition(".")
             arrays[int(layer)][name] = as_floats(array, x.dtype, f"noise[{key!r}]")
-        return tuple(arrays)
-
-
-def _as_numpy(value: Any) -> Array:
-    """Return an array of what may be a torch tensor that still wants a gradient."""
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-
-
-def _listed(keys: set[str]) -> str:
-    return ", ".join(sorted(keys)) or "none"
+        return arrays

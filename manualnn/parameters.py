@@ -1,4 +1,4 @@
-"""Parameters: one vector, and named views into it."""
+"""Parameters of a network: one vector, and named arrays that are views into it."""
 
 from collections.abc import Iterator, Mapping
 from math import prod
@@ -8,7 +8,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError
-from manualnn.validation import as_dtype
+from manualnn.validation import as_array, as_dtype
 
 __all__ = ["Parameters"]
 
@@ -17,24 +17,23 @@ class Parameters(Mapping[str, Array]):
     """Weights and biases θ as one contiguous vector, and as named arrays that are views into it.
 
     A mapping from torch's `Sequential` keys ("0.weight", "0.bias", "2.weight", …) to arrays of
-    torch's shapes. Writing to a view writes to the vector, and the other way round. Gradients have
-    the same form.
+    torch's shapes. The views and the vector share their memory. Gradients have the same form.
 
     Parameters
     ----------
     shapes : mapping from key to shape
-        As `Sequential.shapes` gives it. The order is the order in the vector.
+        As in `Sequential.shapes`. The order is the order in the vector.
     vector : array (P,), optional
-        The values. It is used as it is, not copied, if it is a contiguous vector; zeros if None.
+        The values; zeros if None. A contiguous vector is used as it is, without a copy.
     dtype : data type, optional
-        Of the zeros; float64 by default.
+        The dtype of the zeros, float64 by default.
 
     Attributes
     ----------
     vector : array (P,)
-        All parameters, layer by layer. Assigning to it, or to a name, copies the values in.
+        All parameters, layer by layer. Assignment to it, or to a name, copies the values.
     layers : tuple of dict
-        For each layer of the network up to the last with parameters: {"weight": view, …}.
+        {"weight": view, …} for each layer of the network, up to the last one with parameters.
 
     """
 
@@ -48,7 +47,7 @@ class Parameters(Mapping[str, Array]):
         dtype: Any = np.float64,
     ) -> None:
         size = sum(map(prod, shapes.values()))
-        vector = np.zeros(size, as_dtype(dtype)) if vector is None else np.asarray(vector)
+        vector = np.zeros(size, as_dtype(dtype)) if vector is None else as_array(vector, "vector")
         as_dtype(vector.dtype)
         if vector.shape != (size,):
             message = f"the parameters need a vector of shape ({size},), got {vector.shape}."
@@ -84,7 +83,7 @@ class Parameters(Mapping[str, Array]):
         return self.vector.dtype
 
     def __getitem__(self, key: str) -> Array:
-        """Return the array of that name, a view."""
+        """Return the array with this name, a view."""
         try:
             return self._views[key]
         except KeyError:
@@ -92,7 +91,7 @@ class Parameters(Mapping[str, Array]):
             raise KeyError(message) from None
 
     def __setitem__(self, key: str, values: Any) -> None:
-        """Copy values of the same shape over the array of that name."""
+        """Copy values of the same shape into the array with this name."""
         _copy_into(self[key], values, key)
 
     def __iter__(self) -> Iterator[str]:
@@ -104,7 +103,7 @@ class Parameters(Mapping[str, Array]):
         return len(self._views)
 
     def __eq__(self, other: object) -> bool:
-        """Whether names, shapes, data type and every value are the same (NaN equals nothing)."""
+        """Return True if names, shapes, dtype and all values are equal (NaN equals nothing)."""
         if not isinstance(other, Parameters):
             return NotImplemented
         return (
@@ -121,15 +120,15 @@ class Parameters(Mapping[str, Array]):
         return f"Parameters({self.vector.size} {self.dtype}: {arrays})"
 
     def __reduce__(self) -> tuple[type["Parameters"], tuple[dict[str, tuple[int, ...]], Array]]:
-        """Pickle and copy the vector alone, so that the views of the result are views into it."""
+        """Pickle and copy only the vector. The new object makes its own views into the copy."""
         return Parameters, (self.shapes, self.vector)
 
     def copy(self) -> "Parameters":
-        """Return parameters of the same values that share no memory with these."""
+        """Return a copy that shares no memory with this object."""
         return Parameters(self.shapes, self.vector.copy())
 
     def zeros_like(self) -> "Parameters":
-        """Return zeros of the same names, shapes and data type."""
+        """Return zeros with the same names, shapes and dtype."""
         return Parameters(self.shapes, np.zeros_like(self.vector))
 
     def astype(self, dtype: Any) -> "Parameters":
@@ -137,12 +136,13 @@ class Parameters(Mapping[str, Array]):
         return Parameters(self.shapes, self.vector.astype(as_dtype(dtype)))
 
     def state_dict(self) -> dict[str, Array]:
-        """Return a copy of every array under torch's key, ready for `load_state_dict` of either."""
+        """Return copies of all arrays, for `load_state_dict` of this package or of torch."""
         return {key: view.copy() for key, view in self.items()}
 
 
 def _copy_into(array: Array, values: Any, name: str) -> None:
-    if np.shape(values) != array.shape:
-        message = f"{name} has shape {array.shape}, got values of shape {np.shape(values)}."
+    values = as_array(values, name)
+    if values.shape != array.shape:
+        message = f"{name} has shape {array.shape}, got values of shape {values.shape}."
         raise ShapeError(message)
     array[...] = values

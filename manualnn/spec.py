@@ -17,6 +17,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 
 from manualnn.errors import SpecError
+from manualnn.validation import refuse_mask
 
 T = TypeVar("T")
 
@@ -50,7 +51,9 @@ class Description:
         array becomes a tuple, so that a description stays hashable.
         """
         for option in fields(self):  # type: ignore[arg-type]
-            value = _plain(getattr(self, option.name))
+            value = getattr(self, option.name)
+            refuse_mask(value, option.name)
+            value = _plain(value)
             object.__setattr__(self, option.name, value)
             if not _fits(value, option.type):
                 kind = option.type.__name__ if isinstance(option.type, type) else option.type

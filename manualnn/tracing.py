@@ -102,7 +102,7 @@ class Trace:
         if isinstance(value, Mapping):
             return {name: self.wrap(array) for name, array in value.items()}
         view = value.view(_TracedArray)
-        view.trace, view.original = self, value
+        view.recorder, view.original = self, value
         return view
 
     def record(self, function: Any, args: Iterable[Any], out: Any, options: dict[str, Any]) -> Any:
@@ -140,12 +140,12 @@ class Trace:
 class _TracedArray(np.ndarray[Any, Any]):
     """A view that records what NumPy does with it, and refuses what cannot be repeated."""
 
-    trace: Trace
+    recorder: Trace
     original: Array | None = None
     """The plain array. None for a part, such as a transpose, until a call uses it."""
 
     def __array_finalize__(self, whole: Any) -> None:
-        self.trace = getattr(whole, "trace", None)  # type: ignore[assignment]
+        self.recorder = getattr(whole, "recorder", None)  # type: ignore[assignment]
 
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = (None,), **options: Any
@@ -153,7 +153,7 @@ class _TracedArray(np.ndarray[Any, Any]):
         if method not in {"__call__", "reduce"}:
             raise UntraceableError
         function = ufunc if method == "__call__" else ufunc.reduce
-        return self.trace.record(function, inputs, out[0], options)
+        return self.recorder.record(function, inputs, out[0], options)
 
     def __array_function__(
         self, function: Any, types: Any, args: Iterable[Any], options: Mapping[str, Any]
@@ -161,7 +161,7 @@ class _TracedArray(np.ndarray[Any, Any]):
         if function is not np.dot:
             raise UntraceableError
         a, b, *out = args
-        return self.trace.record(np.dot, (a, b), out[0] if out else options.get("out"), {})
+        return self.recorder.record(np.dot, (a, b), out[0] if out else options.get("out"), {})
 
     def __getitem__(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)

@@ -1,4 +1,4 @@
-"""What the public functions ask of the arrays that they are given."""
+"""Validation of the arrays and numbers that users pass in."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 
 
 def as_dtype(dtype: Any) -> np.dtype[Any]:
-    """Return the dtype; raise DTypeError unless manualnn computes in it."""
+    """Return the dtype. Raises DTypeError if manualnn does not compute in it."""
     try:
         found: np.dtype[Any] = np.dtype(dtype)
     except TypeError as error:
@@ -26,19 +26,43 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def as_array(value: Any, name: str) -> Array:
-    """Return value as an array; raise ShapeError where its rows differ in length."""
+    """Return value as an array.
+
+    Raises ShapeError if its rows differ in length, and DTypeError for a masked array or for an
+    object that NumPy cannot read, such as a torch tensor of dtype bfloat16.
+    """
+    if type(value) is np.ndarray:
+        return value
+    refuse_mask(value, name)
     try:
         return np.asarray(value)
     except ValueError as error:
         message = f"{name} must have rows of the same length to be an array ({error})"
         raise ShapeError(message) from error
+    except (TypeError, RuntimeError) as error:
+        message = (
+            f"{name} must be an array, got {type(value).__name__}, not readable by NumPy: {error}"
+        )
+        raise DTypeError(message) from error
+
+
+def refuse_mask(value: Any, name: str) -> None:
+    """Raise DTypeError for a masked array, and for a list or tuple of masked arrays."""
+    for array in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(array, np.ndarray) and hasattr(array, "filled"):
+            entries = int(np.count_nonzero(array.mask))  # type: ignore[attr-defined]
+            message = (
+                f"{name} must be a plain array, got a masked array with {entries} of {array.size} "
+                f"entries masked; pass {name}.filled(value), or remove the masked samples."
+            )
+            raise DTypeError(message)
 
 
 def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
     """Return value as an array of dtype.
 
-    Numbers that are not an array of floats (lists, integers, booleans) are converted. An array of
-    another float type is refused with DTypeError: nothing is cast silently.
+    Lists, integers and booleans are converted. An array of another float type raises DTypeError,
+    because nothing is cast silently.
     """
     given = as_array(value, name)
     if given.dtype == dtype:
@@ -61,7 +85,7 @@ def as_floats(value: Any, dtype: np.dtype[Any], name: str) -> Array:
 
 
 def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any) -> Array:
-    """Return the input x as an array of shape (N, features)."""
+    """Return the input x as an array of shape (N, features). Raises ShapeError or DTypeError."""
     x = as_floats(value, dtype, "x")
     if x.ndim == 2 and features in {None, x.shape[1]}:
         return x
@@ -78,7 +102,7 @@ def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any)
 
 
 def require_finite(values: Array, name: str) -> None:
-    """Raise DomainError for an entry that is NaN or infinite."""
+    """Raise DomainError if an entry is NaN or infinite."""
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
         message = (
@@ -89,7 +113,7 @@ def require_finite(values: Array, name: str) -> None:
 
 
 def require_count(name: str, value: Any, least: int) -> None:
-    """Raise SpecError unless value is an integer of at least that."""
+    """Raise SpecError if value is not an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         message = f"{name} must be an integer of at least {least}, got {value!r}."
         raise SpecError(message)

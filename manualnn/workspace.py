@@ -1,77 +1,98 @@
 """The arrays that a training step writes, allocated once."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from manualnn.elementary import Array
-
-if TYPE_CHECKING:
-    from manualnn.network import Sequential
+from manualnn.layers import Layer
 
 MAX_SIZES = 16
-"""Batch sizes whose views are kept; most runs have two, the batch and the smaller last one."""
+"""Batch sizes whose views are cached; most runs have two, the batch and the smaller last one."""
 
 
 class Buffers(NamedTuple):
     """Views for a batch of one size.
 
     y[i] is the output of layer i; dy[i] is ∂L/∂(input of layer i), dy[-1] is ∂L/∂(last output);
-    drawn[i] holds what `Layer.sample` draws for layer i.
+    noise[i] holds the arrays that `Layer.sample` fills for layer i.
     """
 
     y: list[Array]
     dy: list[Array]
-    drawn: list[dict[str, Array]]
+    noise: list[dict[str, Array]]
 
 
 class Workspace:
-    """Room for batches of up to `capacity` samples.
+    """Memory for batches of up to `capacity` samples.
 
-    An output that no backward pass reads is written over by the next layer's, where that one does
-    without its input: a Linear and the Sigmoid after it share one array. A gradient is needed only
-    until the next one is there: two arrays of each width take turns.
+    If no backward pass reads the output of a layer, the next layer overwrites it, unless that one
+    reads its input: a Linear and the Sigmoid after it share one array. A gradient is needed only
+    until the next one exists: two arrays of each width take turns.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The layers of the network.
+    widths : sequence of int
+        The width of the input and of each layer's output.
+    dtype : data type
+        The dtype of every array.
+    capacity : int
+        The largest batch.
+
     """
 
     def __init__(
-        self, net: "Sequential", dtype: np.dtype[Any], capacity: int, in_features: int
+        self, layers: Sequence[Layer], widths: Sequence[int], dtype: np.dtype[Any], capacity: int
     ) -> None:
         self.capacity = capacity
-        self.in_features = in_features
-        self._widths = net.widths(in_features)
+        self.widths = widths
         self._y: list[Array] = []
-        for i, layer in enumerate(net.layers):
-            shares = i > 0 and not (layer.reads_input or net.layers[i - 1].reads_output)
-            self._y.append(
-                self._y[-1] if shares else np.empty(capacity * self._widths[i + 1], dtype)
-            )
+        for i, layer in enumerate(layers):
+            shares = i > 0 and not (layer.reads_input or layers[i - 1].reads_output)
+            self._y.append(self._y[-1] if shares else np.empty(capacity * widths[i + 1], dtype))
         turns: dict[tuple[int, int], Array] = {}
         self._dy = [
             turns.setdefault((width, i % 2), np.empty(capacity * width, dtype))
-            for i, width in enumerate(self._widths)
+            for i, width in enumerate(widths)
         ]
-        self._drawn = [
-            {
-                name: np.empty(shape, dtype)
-                for name, shape in layer.sample_shapes((capacity, width)).items()
-            }
-            for layer, width in zip(net.layers, self._widths, strict=False)
-        ]
-        self._views: dict[int, Buffers] = {}
+        self._noise = noise_arrays(layers, widths, dtype, capacity)
+        self._buffers: dict[int, Buffers] = {}
 
-    def first(self, n: int) -> Buffers:
+    def buffers(self, n: int) -> Buffers:
         """Return the views for a batch of n ≤ capacity samples."""
-        if n not in self._views:
-            if len(self._views) >= MAX_SIZES:
-                self._views.clear()
-            # One view of each array: to write an array over itself is quicker than over another.
+        if n not in self._buffers:
+            if len(self._buffers) >= MAX_SIZES:
+                self._buffers.clear()
+            # One view of each array: NumPy overwrites an array in place faster than through another
+            # view of the same memory.
             views = {
                 id(a): a[: n * w].reshape(n, w)
-                for a, w in zip(self._y + self._dy, self._widths[1:] + self._widths, strict=True)
+                for a, w in zip(self._y + self._dy, [*self.widths[1:], *self.widths], strict=True)
             }
-            self._views[n] = Buffers(
+            self._buffers[n] = Buffers(
                 [views[id(a)] for a in self._y],
                 [views[id(a)] for a in self._dy],
-                [{name: a[:n] for name, a in drawn.items()} for drawn in self._drawn],
+                [{name: a[:n] for name, a in arrays.items()} for arrays in self._noise],
             )
-        return self._views[n]
+        return self._buffers[n]
+
+
+def noise_arrays(
+    layers: Sequence[Layer], widths: Sequence[int], dtype: np.dtype[Any], n: int
+) -> list[dict[str, Array]]:
+    """Return for each layer the empty arrays that `Layer.sample` fills for n samples."""
+    return [
+        {name: np.empty(shape, dtype) for name, shape in layer.sample_shapes((n, width)).items()}
+        for layer, width in zip(layers, widths[: len(layers)], strict=True)
+    ]
+
+
+def draw_noise(
+    layers: Sequence[Layer], rng: "np.random.Generator", noise: Sequence[dict[str, Array]]
+) -> None:
+    """Let each layer draw the random numbers of one training step into its arrays."""
+    for layer, arrays in zip(layers, noise, strict=True):
+        layer.sample(arrays, rng)

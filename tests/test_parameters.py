@@ -3,11 +3,12 @@
 import copy
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from manualnn import DTypeError, Linear, Parameters, Sequential, ShapeError, Sigmoid
+from manualnn import DTypeError, Linear, Parameters, Sequential, ShapeError, Sigmoid, SpecError
 
 SHAPES = {"0.weight": (2, 3), "0.bias": (2,), "2.weight": (1, 2)}
 SIZE = 10
@@ -197,6 +198,96 @@ def test_text_in_a_state_dict_is_refused() -> None:
     state = NET.init(seed=1).state_dict() | {"0.bias": ["a", "b"]}
     with pytest.raises(DTypeError):
         NET.load_state_dict(state)
+
+
+class Tensor:
+    """A torch tensor as `load_state_dict` sees it: on a device, in a graph, of torch's dtypes."""
+
+    def __init__(self, values: np.ndarray, dtype: str, where: str = "a graph") -> None:
+        self.values, self.dtype, self.where = values, f"torch.{dtype}", where
+
+    def detach(self) -> "Tensor":
+        return Tensor(self.values, self.dtype[6:], "a device")
+
+    def cpu(self) -> "Tensor":
+        if self.where != "a device":
+            raise RuntimeError("Cannot copy out of meta tensor; no data!")
+        return Tensor(self.values, self.dtype[6:], "the cpu")
+
+    def float(self) -> "Tensor":
+        return Tensor(self.values.astype(np.float32), "float32", self.where)
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        if self.where != "the cpu":
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        if self.dtype == "torch.bfloat16":
+            raise TypeError("Got unsupported ScalarType BFloat16")
+        return self.values
+
+
+def tensors(dtype: str, values: str = "float64") -> dict[str, Tensor]:
+    """Return tensors whose numbers every float type can hold."""
+    integers = np.arange(NET.init(seed=0).vector.size, dtype=values)
+    return {key: Tensor(array, dtype) for key, array in Parameters(NET.shapes, integers).items()}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tensors_in_a_graph_on_a_device_are_read(dtype: str) -> None:
+    params = NET.load_state_dict(tensors(dtype, dtype))
+    assert params.dtype == dtype
+    assert params.vector.tolist() == list(range(params.vector.size))
+
+
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_tensors_of_half_precision_are_refused_unless_a_dtype_is_given(half: str) -> None:
+    state: dict[str, Any] = dict(tensors(half))
+    if half == "float16":
+        state = {key: tensor.values.astype(half) for key, tensor in state.items()}
+    message = rf"0\.weight is .*{half}, expected float32, float64 .*; pass dtype='float32' to load"
+    with pytest.raises(DTypeError, match=message):
+        NET.load_state_dict(state)
+    params = NET.load_state_dict(state, dtype="float32")
+    assert params.dtype == np.float32
+    assert params.vector.tolist() == list(range(params.vector.size))
+
+
+def test_a_tensor_that_cannot_be_copied_is_refused() -> None:
+    class Meta(Tensor):
+        def detach(self) -> "Tensor":
+            return self
+
+    state = tensors("float32") | {"0.bias": Meta(np.zeros(2), "float32")}
+    with pytest.raises(DTypeError, match=r"0\.bias cannot be copied to the CPU \(Cannot copy out"):
+        NET.load_state_dict(state)
+
+
+def test_an_object_that_numpy_cannot_read_is_refused() -> None:
+    x = Tensor(np.zeros((1, 3)), "float32")
+    with pytest.raises(DTypeError, match="x must be an array, got Tensor, not readable by NumPy"):
+        NET.forward(NET.init(0), x)
+
+
+def test_complex_numbers_in_a_state_dict_are_refused() -> None:
+    state = NET.init(seed=1).state_dict() | {"0.bias": [1j, 2]}
+    for dtype in (None, "float64"):
+        with pytest.raises(DTypeError, match=r"0\.bias must be an array of real numbers, got"):
+            NET.load_state_dict(state, dtype)
+
+
+class Module:
+    """A torch module as `load_state_dict` sees it."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return NET.init(seed=1).state_dict()
+
+
+def test_a_module_in_place_of_its_state_dict_is_refused() -> None:
+    message = r"expects a mapping .* got an object of type Module; pass its state_dict\(\)\."
+    with pytest.raises(SpecError, match=message):
+        NET.load_state_dict(Module())  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="got an object of type list; pass a mapping"):
+        NET.load_state_dict([])  # type: ignore[arg-type]
+    assert NET.load_state_dict(Module().state_dict()) == NET.init(seed=1)
 
 
 def test_a_network_without_parameters_has_an_empty_vector() -> None:

@@ -46,9 +46,9 @@ Array = np.ndarray[Any, Any]
 
 def planned(net: Sequential, loss: Any, x: Array, t: Array) -> StepPlan:
     params = net.init(0, x.dtype)
-    buffers = Workspace(net, x.dtype, *x.shape).first(len(x))
+    buffers = Workspace(net.layers, net.widths(x.shape[1]), x.dtype, len(x)).buffers(len(x))
     arrays, grads = net.layer_arrays(params), params.zeros_like()
-    return StepPlan(net, loss, x, t, arrays=arrays, grads=grads, buffers=buffers)
+    return StepPlan(net.layers, loss, x, t, arrays=arrays, grads=grads, buffers=buffers)
 
 
 @pytest.mark.parametrize("kind", ["Identity", "Sigmoid", "Tanh", "ReLU", "Softmax", "LogSoftmax"])

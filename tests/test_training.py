@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import MOMENTUM, NET, Array, ByHand, N, T, X, trainer
+from toys import CLASSES, MOMENTUM, NET, Array, ByHand, N, T, X, trainer
 
 from manualnn import (
     SGD,
@@ -297,3 +297,89 @@ def test_what_is_no_network_loss_or_rule_is_refused(arguments: Any, message: str
 
 def test_a_trainer_says_what_it_trains() -> None:
     assert repr(Trainer(NET, MSELoss(), SGD())).endswith("maximize=False)) after 0 steps")
+
+
+# ---------------------------------------------------------------------- unknown attributes
+
+UNKNOWN = {
+    "learning_rate": "Trainer has no attribute 'learning_rate'; set lr.",
+    "optimizer": "Trainer has no attribute 'optimizer'; set rule.",
+    "last_los": "Trainer has no attribute 'last_los'; set last_loss.",
+    "batch_size": "Trainer has no attribute 'batch_size'; pass it to fit(batch_size=…).",
+    "momentum": "Trainer has no attribute 'momentum'; "
+    "set rule = dataclasses.replace(trainer.rule, momentum=…).",
+    "x": "Trainer has no attribute 'x'; "
+    "its attributes are net, loss, rule, rng, state, steps, last_loss, lr.",
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_an_unknown_attribute_is_refused_and_the_right_one_is_named(name: str) -> None:
+    ours = trainer()
+    with pytest.raises(AttributeError) as error:
+        setattr(ours, name, 5)
+    assert str(error.value) == UNKNOWN[name]
+    assert not hasattr(ours, name)
+
+
+def test_the_attributes_of_a_trainer_can_be_set() -> None:
+    ours = trainer()
+    ours.lr, ours.steps, ours.last_loss, ours.loss = 0.25, 7, 0.5, L1Loss()
+    assert (ours.rule.lr, ours.steps, ours.last_loss) == (0.25, 7, 0.5)
+    ours.step(X, T)
+    assert ours.steps == 8
+    assert math.isfinite(ours.last_loss)
+
+
+def test_a_subclass_declares_attributes_of_its_own() -> None:
+    class Best(Trainer):
+        best: float
+        note = "none yet"
+
+    ours = Best(NET, MSELoss(), SGD())
+    ours.best, ours.note = 0.5, "half"
+    assert (ours.best, ours.note) == (0.5, "half")
+    with pytest.raises(AttributeError, match="Best has no attribute 'bset'"):
+        ours.bset = 0.5  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------------- masked arrays
+
+MASKED_X = np.ma.masked_less(X, 0)
+MASKED_T = np.ma.masked_less(T, 0)
+MASKED_VECTOR = np.ma.masked_less(NET.init(0).vector, 0)
+
+
+MASKED: dict[str, Any] = {
+    "x of fit": lambda: trainer().fit(MASKED_X, T),
+    "t of fit": lambda: trainer().fit(X, MASKED_T),
+    "x of a step": lambda: trainer().step(MASKED_X, T),
+    "x of rows": lambda: trainer().step(list(MASKED_X), T),
+    "x of a prediction": lambda: trainer().predict(MASKED_X),
+    "x of value_and_grad": lambda: NET.value_and_grad(NET.init(0), MSELoss(), MASKED_X, T),
+    "x of noise": lambda: NET.sample(0, MASKED_X),
+    "noise": lambda: Sequential(Dropout()).forward(
+        Sequential(Dropout()).init(0), X, noise={"0.mask": MASKED_X}
+    ),
+    "classes": lambda: trainer(CrossEntropyLoss()).step(X, np.ma.masked_less(CLASSES, 1)),
+    "y of a loss": lambda: MSELoss().value(MASKED_X, X),
+    "t of a loss": lambda: MSELoss().grad(X, MASKED_X),
+    "weights of a loss": lambda: CrossEntropyLoss(weight=np.ma.masked_less([1.0, -2.0], 0)),
+    "vector": lambda: Parameters(NET.shapes, MASKED_VECTOR),
+    "an array of parameters": lambda: NET.init(0).__setitem__(
+        "0.bias", np.ma.masked_less([1.0, 2.0, 3.0, -1.0], 0)
+    ),
+    "a state_dict": lambda: NET.load_state_dict(
+        NET.init(0).state_dict() | {"0.bias": np.ma.masked_less([1.0, 2.0, 3.0, -1.0], 0)}
+    ),
+    "an initializer": lambda: NET.init(
+        0, bias=lambda _, shape: np.ma.masked_less(np.full(shape, -1.0), 0)
+    ),
+}
+
+
+@pytest.mark.parametrize("place", MASKED)
+def test_a_masked_array_is_refused_and_not_unmasked(place: str) -> None:
+    message = r"must be a plain array, got a masked array with \d+ of \d+ entries masked; pass "
+    with pytest.raises(DTypeError, match=message + r"[\w\[\]'.]+\.filled\(value\)"):
+        MASKED[place]()

@@ -37,9 +37,11 @@ class Layer(Description):
     __slots__ = ()
 
     reads_input: ClassVar[bool] = True
-    """Whether backward or backward_params reads x."""
+    """Whether `backward` or `backward_params` reads x."""
     reads_output: ClassVar[bool] = True
-    """Whether backward or backward_params reads y."""
+    """Whether `backward` or `backward_params` reads y."""
+    bias_gradient_is_dy: ClassVar[bool] = False
+    """Whether the gradient of the parameter `bias` for one sample is dy itself."""
 
     def width(self, in_features: int) -> int:
         """Return the number of outputs for that many inputs; raise SpecError if they don't fit."""

@@ -39,6 +39,7 @@ class Linear(Layer):
     bias: bool = True
 
     reads_output: ClassVar[bool] = False
+    bias_gradient_is_dy: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         Layer.__post_init__(self)

@@ -21,7 +21,7 @@ import numpy as np
 from manualnn.elementary import Array, ratio
 from manualnn.errors import ShapeError, SpecError
 from manualnn.spec import Description, require
-from manualnn.validation import as_dtype, as_floats
+from manualnn.validation import as_array, as_dtype, as_floats
 
 REDUCTIONS = ("mean", "sum", "batchmean")
 
@@ -115,7 +115,7 @@ class Loss(Description):
         return classes, np.where(classes, p, 1 - p)
 
     def _checked(self, y: Any, t: Any) -> tuple[Array, Array]:
-        y = np.asarray(y)
+        y = as_array(y, "y")
         y = as_floats(y, as_dtype(np.float64 if y.dtype.kind in "biu" else y.dtype), "y")
         if y.ndim != 2:
             message = f"{type(self).__name__} expects y of shape (N, K), got {y.shape}."

@@ -20,6 +20,7 @@ from manualnn.elementary import (
 from manualnn.errors import DomainError, ShapeError
 from manualnn.losses.base import Loss
 from manualnn.spec import require
+from manualnn.validation import as_array
 
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss"]
 
@@ -162,7 +163,7 @@ class CrossEntropyLoss(Loss):
 
     def targets(self, t: Any, y: Array, /) -> Array:
         _weights(self.weight, y, "weight")
-        t = np.asarray(t)
+        t = as_array(t, "t")
         if t.ndim == 2:
             return Loss.targets(self, t, y)
         if t.dtype.kind not in "iu" or t.shape != y.shape[:1]:

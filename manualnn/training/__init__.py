@@ -1,1 +1,1 @@
-"""The training loop, its planned step, its batches and its progress bar."""
+"""Training of a network: the loop, one step and its plan, the batches, and the progress bar."""

@@ -1,4 +1,4 @@
-"""Going through the samples in batches."""
+"""Batches of the samples, in a new random order in every epoch."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,18 @@ from manualnn.validation import require_count
 
 
 class Batches:
-    """The batches of an epoch, in a new order on each pass. The next batch overwrites the last."""
+    """The batches of an epoch, in a new order on each pass. The next batch overwrites the last.
+
+    Parameters
+    ----------
+    x, t : array (N, …)
+        Inputs and targets.
+    batch_size : int, optional
+        Samples in a batch; all of them if None.
+    rng : Generator, optional
+        Draws the order. Without it the samples stay in their order.
+
+    """
 
     def __init__(
         self, x: Array, t: Array, batch_size: int | None, rng: "np.random.Generator | None"
@@ -18,12 +29,13 @@ class Batches:
             require_count("batch_size", batch_size, 1)
         self._size = min(batch_size or len(x), len(x))
         self._x, self._t = x, t
-        # The order means nothing to a step on all samples.
+        # A step on all samples does not depend on their order.
         self._rng = rng if self._size < len(x) else None
         if self._rng:
-            room = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
-            # The very same arrays each time: a step that is planned for them is soonest made.
-            self._rooms = {n: [a[:n] for a in room] for n in (self._size, len(x) % self._size) if n}
+            full = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
+            sizes = {self._size, len(x) % self._size} - {0}
+            # The same two arrays for every batch of a size, because the step is planned for them.
+            self._buffers = {n: [a[:n] for a in full] for n in sizes}
 
     def __iter__(self) -> Iterator[tuple[Array, Array]]:
         n, size = len(self._x), self._size
@@ -34,8 +46,8 @@ class Batches:
                 yield self._x[part], self._t[part]
             else:
                 chosen = order[part]
-                x, t = self._rooms[len(chosen)]
-                # mode="clip" lets take write straight into out; the indices are in range.
+                x, t = self._buffers[len(chosen)]
+                # mode="clip" lets NumPy write directly to out; all indices are in range.
                 np.take(self._x, chosen, axis=0, out=x, mode="clip")
                 np.take(self._t, chosen, axis=0, out=t, mode="clip")
                 yield x, t

@@ -1,183 +1,232 @@
-"""A training step, planned once and then made again: the NumPy calls of its kernels, one by one.
+"""A planned training step: the NumPy calls of its kernels, recorded once and then repeated.
 
-    plan = StepPlan(net, loss, x, t, arrays=…, grads=…, buffers=…)
-    plan.bind(x, t)         another batch of the same size
-    plan.follow(rule)       another rule, or learning rate
-    value = plan.run()      the loss; ∂L/∂θ, times the rule's factor, stands in grads
+    plans = StepPlans(net, params)
+    plan = plans.find(loss, x, t)       a recorded plan, if there is one for this batch size
+    plan.set_rule(rule)                 another rule, or another learning rate
+    value = plan.run()                  the loss; plans.grads is ∂L/∂θ, times the rule's factor
 
-It consists of the calls to NumPy that its kernels make (see calls). A kernel that does more than
-that (one that looks at numbers, or picks entries), and a kernel from outside of this package, is
-kept as what it is: one call.
+Two kinds of kernels are repeated as one call instead of as NumPy calls: kernels that do more than
+call NumPy, such as picking entries (see `manualnn.tracing`), and kernels from outside this package.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.layers import Linear
+from manualnn.layers import Layer
 from manualnn.losses import Loss
+from manualnn.network import Sequential
 from manualnn.optimizers import Optimizer
+from manualnn.parameters import Parameters
+from manualnn.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.tracing import Call, Trace, UntraceableError, is_from_manualnn
-from manualnn.workspace import Buffers
-
-if TYPE_CHECKING:
-    from manualnn.network import LayersArrays, Sequential
-    from manualnn.parameters import Parameters
+from manualnn.workspace import MAX_SIZES, Buffers, Workspace
 
 
 class StepPlan:
-    """One training step, for batches of one size, between arrays that stay the same.
+    """One training step for batches of one size, on arrays that stay the same.
 
     Attributes
     ----------
     loss : Loss
-        What it computes.
+        The loss function of the plan.
     x, t : array or None
-        The batch that it computes it for; None while that changes.
-    targets_ndim : int
-        How many dimensions t has, whichever it is.
+        The batch of the next run. None while another batch is being set.
+    t_ndim : int
+        The number of dimensions of the targets.
     y : array (N, out)
         The outputs.
     calls : list of Call
-        What it consists of.
+        The recorded calls.
     rule : Optimizer, or None
-        What it follows.
-    quiet : bool
-        Whether nobody else's code is called, so that it may be in a context of its own.
-    descends : bool
-        Whether the gradient, as it stands, is what the rule takes from θ.
-    drawn : tuple of mapping, or ()
-        The arrays to draw anew before each run, for each layer; () if there are none.
+        The rule for which `run` scales the gradient.
+    is_quiet : bool
+        Whether all code is this package's, so that it may run in a context of its own.
+    is_descent : bool
+        Whether the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
+    noise : list of mapping
+        The arrays to draw before each run, for each layer; empty if no layer is random.
 
     """
 
     def __init__(
         self,
-        net: "Sequential",
+        layers: Sequence[Layer],
         loss: Loss,
         x: Array,
         t: Array,
         *,
-        arrays: "LayersArrays",
-        grads: "Parameters",
+        arrays: ArraysByLayer,
+        grads: Parameters,
         buffers: Buffers,
     ) -> None:
         self.loss = loss
-        self.drawn = buffers.drawn if any(buffers.drawn) else ()
+        self.noise = buffers.noise if any(buffers.noise) else []
         self.rule: Optimizer | None = None
-        self.quiet = False
+        self.is_quiet = False
         self.x: Array | None = x
         self.t: Array | None = t
-        self.targets_ndim = t.ndim
-        # A view each, for one array may be both.
+        self.t_ndim = t.ndim
+        # Views tell x and t apart in the recorded calls, also if both are the same array.
         self._x, self._t = x, t = x.view(), t.view()
         if len(x) == 1:
-            buffers = buffers._replace(dy=_dy_of_one(net, buffers.dy, grads))
+            buffers = buffers._replace(dy=_dy_of_one_sample(layers, buffers.dy, grads))
         self.y, dy = buffers.y[-1] if buffers.y else x, buffers.dy[-1]
         self._value = np.zeros((), dy.dtype)
         calls: list[Call] = []
-        for call in net.forward_calls(arrays, x, buffers):
-            calls += self._noted(call)
+        for call in forward_calls(layers, arrays, x, buffers):
+            calls += self._trace(call)
         if type(loss).require_outputs is not Loss.require_outputs:
             calls.append(Call(loss.require_outputs, (self.y,)))
-        calls += self._noted(Call(loss.forward_and_backward, (self.y, t), {"out": dy}))
-        self._scale, self._share = _scale(calls, dy)
-        self.descends = False
-        for call in net.backward_calls(arrays, x, buffers, grads):
-            calls += self._noted(call)
-        self.calls = calls = [call for call in calls if not _is_there(call)]
-        self._ready = [call.prepare() for call in calls]
-        self._reading = [
+        calls += self._trace_loss(dy)
+        self._scale, self._loss_scale = _last_factor(calls, dy)
+        self.is_descent = False
+        for call in backward_calls(layers, arrays, x, buffers, grads):
+            calls += self._trace(call)
+        self.calls = calls = [call for call in calls if not _has_no_effect(call)]
+        self._prepared = [call.prepare() for call in calls]
+        self._batch_readers = [
             (i, places)
             for i, call in enumerate(calls)
             if (places := [(k, int(a is t)) for k, a in enumerate(call.args) if a is x or a is t])
         ]
-        self._ours = all(map(is_from_manualnn, (*net.layers, loss)))
+        self._is_from_manualnn = all(map(is_from_manualnn, (*layers, loss)))
 
-    def follow(self, rule: Optimizer) -> None:
-        """Have every gradient multiplied by the rule's factor, if it has one.
+    def set_rule(self, rule: Optimizer) -> None:
+        """Multiply every gradient by the rule's factor from now on, if the rule has one.
 
-        The backward pass is linear in ∂L/∂y, so that it is done there: for K numbers a sample.
+        The backward pass is linear in ∂L/∂y. So the factor is applied there, to K numbers a sample.
         """
-        self.rule = None  # until all is done: Ctrl-C may come in between
-        self.descends = rule.factor is not None
-        self._scale[()] = self._share * rule.factor if self.descends else self._share
-        self.quiet = self._ours and is_from_manualnn(rule)
+        self.rule = None  # until the end, because Ctrl-C may interrupt this method
+        self.is_descent = rule.factor is not None
+        self._scale[()] = self._loss_scale * rule.factor if self.is_descent else self._loss_scale
+        self.is_quiet = self._is_from_manualnn and is_from_manualnn(rule)
         self.rule = rule
 
-    def bind(self, x: Array, t: Array) -> None:
-        """Take another batch of the same size."""
-        self.x = self.t = None  # until all is done: Ctrl-C may come in between
+    def set_batch(self, x: Array, t: Array) -> None:
+        """Replace the batch by another one of the same size."""
+        self.x = self.t = None  # until the end, because Ctrl-C may interrupt this method
         batch = x.view(), t.view()
-        for i, places in self._reading:
+        for i, places in self._batch_readers:
             call = self.calls[i]
             args = list(call.args)
             for place, which in places:
                 args[place] = batch[which]
             self.calls[i] = call = Call(call.function, tuple(args), call.options)
-            self._ready[i] = call.prepare()
+            self._prepared[i] = call.prepare()
         self.x, self.t = x, t
 
     def run(self) -> float:
-        """Do the step's forward and backward pass; return the loss."""
-        for call in self._ready:
+        """Run the forward and backward pass; return the loss."""
+        for call in self._prepared:
             call()
         return float(self._value)
 
-    def _noted(self, call: Call) -> list[Call]:
-        """Return the calls to NumPy that a kernel makes, or its own if these are not all it does.
+    def _trace(self, kernel: Call) -> list[Call]:
+        """Run a kernel and return its NumPy calls, or the kernel itself if it is untraceable."""
+        calls, _ = self._traced(kernel)
+        return [kernel] if calls is None else calls
 
-        They are done on the way.
-        """
-        owner = call.function.__self__  # type: ignore[attr-defined]
-        loss = isinstance(owner, Loss)
-        if is_from_manualnn(owner):
-            trace = Trace(self._x, self._t)
-            try:
-                result = call.function(
-                    *map(trace.wrap, call.args),
-                    **{name: trace.wrap(a) for name, a in call.options.items()},
-                )
-            except UntraceableError:
-                trace.finish()
-            else:
-                if loss:
-                    self._value = np.asarray(result[0])
-                return trace.finish()
-        if loss:
-            return [Call(self._judge, (call.function, *call.args, call.options["out"]))]
-        return [call]
+    def _trace_loss(self, dy: Array) -> list[Call]:
+        """Run the loss and return its calls. They write ∂L/∂y to dy and L to `_value`."""
+        kernel = Call(self.loss.forward_and_backward, (self.y, self._t), {"out": dy})
+        calls, result = self._traced(kernel)
+        if calls is None:
+            return [Call(self._compute_loss, (self.loss, self.y, self._t, dy))]
+        self._value = np.asarray(result[0])
+        return calls
 
-    def _judge(self, forward_and_backward: Any, y: Array, t: Array, out: Array) -> None:
-        """Keep what a loss returns."""
-        self._value[...], dy = forward_and_backward(y, t, out=out)
-        if dy is not out:
-            out[...] = dy
+    def _traced(self, kernel: Call) -> tuple[list[Call] | None, Any]:
+        """Return the NumPy calls of a kernel, or None if it is untraceable, and its result."""
+        if not is_from_manualnn(kernel.function.__self__):  # type: ignore[attr-defined]
+            return None, None
+        trace = Trace(self._x, self._t)
+        try:
+            options = {name: trace.wrap(array) for name, array in kernel.options.items()}
+            result = kernel.function(*map(trace.wrap, kernel.args), **options)
+        except UntraceableError:
+            trace.finish()
+            return None, None
+        return trace.finish(), result
+
+    def _compute_loss(self, loss: Loss, y: Array, t: Array, dy: Array) -> None:
+        self._value[...] = compute_loss(loss, y, t, dy)
 
 
-def _dy_of_one(net: "Sequential", dy: list[Array], grads: "Parameters") -> list[Array]:
-    """Return the buffers for one sample: ∂L/∂b is ∂L/∂z itself, and they share their memory."""
-    biases = {
-        i + 1: grads.layers[i]["bias"][None]
-        for i, layer in enumerate(net.layers)
-        if type(layer) is Linear and layer.bias
+class StepPlans:
+    """The planned steps of a network, one for each of the last batch sizes.
+
+    Attributes
+    ----------
+    grads : Parameters
+        The gradients that every plan writes.
+    last_step : tuple (x, t, plan)
+        The arguments of the last `Trainer.step`, if the plan uses these very arrays.
+
+    """
+
+    def __init__(self, net: Sequential, params: Parameters) -> None:
+        self.grads = params.zeros_like()
+        self.last_step: tuple[Any, Any, StepPlan | None] = (None, None, None)
+        self._net = net
+        self._arrays = net.layer_arrays(params)
+        self._workspace: Workspace | None = None
+        self._plans: dict[int, StepPlan] = {}
+
+    def find(self, loss: Loss, x: Array, t: Array) -> StepPlan:
+        """Return the plan of a step on this batch. It is recorded if there is none yet."""
+        self.last_step = None, None, None
+        n, features = x.shape
+        work = self._workspace
+        if work is None or n > work.capacity or features != work.widths[0]:
+            widths = self._net.widths(features)
+            work = Workspace(self._net.layers, widths, self.grads.dtype, n)
+            self._plans.clear()
+            self._workspace = work
+        plan = self._plans.get(n)
+        if plan is None or plan.loss is not loss or plan.t_ndim != t.ndim:
+            if len(self._plans) >= MAX_SIZES:
+                self._plans.clear()
+            plan = self._plans[n] = self._record(loss, x, t, work.buffers(n))
+        elif x is not plan.x or t is not plan.t:
+            plan.set_batch(x, t)
+        return plan
+
+    def _record(self, loss: Loss, x: Array, t: Array, buffers: Buffers) -> StepPlan:
+        pairs = zip(self._arrays, buffers.noise, strict=True)
+        arrays = [{**params, **noise} for params, noise in pairs]
+        with np.errstate(all="ignore"):
+            return StepPlan(
+                self._net.layers, loss, x, t, arrays=arrays, grads=self.grads, buffers=buffers
+            )
+
+
+def _dy_of_one_sample(layers: Sequence[Layer], dy: list[Array], grads: Parameters) -> list[Array]:
+    """Return the buffers of ∂L/∂y for one sample, where ∂L/∂b and ∂L/∂z may be the same array."""
+    shared = {
+        i + 1: own["bias"][None]
+        for i, own in enumerate(grads.layers)
+        # A subclass from outside this package inherits the attribute, but may compute another db.
+        if "bias" in own and layers[i].bias_gradient_is_dy and is_from_manualnn(layers[i])
     }
-    return [biases.get(i, array) for i, array in enumerate(dy)]
+    return [shared.get(i, array) for i, array in enumerate(dy)]
 
 
-def _is_there(call: Call) -> bool:
-    """Whether a product is with 1, and writes the other factor over itself."""
+def _has_no_effect(call: Call) -> bool:
+    """Return True for a product with the number 1 that writes the other factor onto itself."""
     if call.function is not np.dot:
         return False
     factor, out = call.args[1:]
     return factor.size == out.size and factor.ctypes.data == out.ctypes.data
 
 
-def _scale(calls: list[Call], dy: Array) -> tuple[Array, Any]:
-    """Return the number that dy is multiplied by at last, as an array to write to, and its value.
+def _last_factor(calls: list[Call], dy: Array) -> tuple[Array, Any]:
+    """Return the array without dimensions that dy is multiplied by at the end, and its value.
 
-    Most losses divide by their divisor there; to others, such a call is added.
+    Most losses end with a multiplication of dy by 1 / divisor. For other losses, a multiplication
+    by 1 is added to the calls.
     """
     args = calls[-1].args
     if calls[-1].function is np.multiply and args[1].ndim == 0 and args[0] is args[2] is dy:

@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a training, and how they end it."""
+"""The training at a terminal: its progress bar, and Ctrl-C between two steps."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,8 +9,12 @@ from manualnn.progress_bar import find_tqdm
 
 
 @contextmanager
-def interrupt_noted() -> Iterator[Callable[[], bool]]:
-    """Note a first Ctrl-C instead of raising it in the middle of a step; the second one raises."""
+def note_interrupt() -> Iterator[Callable[[], bool]]:
+    """Note the first Ctrl-C instead of raising it in the middle of a step. The second one raises.
+
+    Yields a function that returns True after the first Ctrl-C. In a thread other than the main one,
+    and where the program has a handler of its own, signals stay as they are.
+    """
     import signal
 
     noted = threading.Event()
@@ -19,11 +23,11 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
         noted.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    ours = (
+    is_pythons_handler = (
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
-    if not ours:
+    if not is_pythons_handler:
         yield noted.is_set
         return
     signal.signal(signal.SIGINT, note)
@@ -34,9 +38,9 @@ def interrupt_noted() -> Iterator[Callable[[], bool]]:
 
 
 @contextmanager
-def progress_bar(epochs: int, wanted: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
-    """Show a progress bar where it is wanted; yields what to call after every epoch."""
-    make = find_tqdm(wanted)
+def progress_bar(epochs: int, progress: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
+    """Show a progress bar if progress asks for it; yield the function to call after every epoch."""
+    make = find_tqdm(progress)
     if make is None:
         yield lambda _: None
         return

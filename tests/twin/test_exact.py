@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from manualnn import (
     BCELoss,
+    DTypeError,
     HuberLoss,
     L1Loss,
     Layer,
@@ -21,6 +22,7 @@ from manualnn import (
     ReLU,
     Sequential,
     Softplus,
+    SpecError,
 )
 from manualnn.spec import to_spec
 from reference import Twin
@@ -69,6 +71,25 @@ def test_torchs_own_parameters_load_unchanged(width: int, out: int, dtype: np.dt
     assert params.dtype == dtype
     for key, tensor in module.state_dict().items():
         np.testing.assert_array_equal(params[key], tensor.numpy())
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_torchs_half_precision_is_converted_only_if_a_dtype_is_given(half: torch.dtype) -> None:
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2)).to(half)
+    net = Sequential(Linear(3, 2))
+    with pytest.raises(DTypeError, match=r"weight is .*float16, expected float32, float64"):
+        net.load_state_dict(module.state_dict())
+    params = net.load_state_dict(dict(module.named_parameters()), dtype="float32")
+    for key, tensor in module.state_dict().items():
+        np.testing.assert_array_equal(params[key], tensor.float().numpy())
+
+
+def test_a_torch_module_and_a_tensor_without_data_are_refused() -> None:
+    net, module = Sequential(Linear(3, 2)), torch.nn.Sequential(torch.nn.Linear(3, 2))
+    with pytest.raises(SpecError, match=r"type Sequential; pass its state_dict\(\)\."):
+        net.load_state_dict(module)  # type: ignore[arg-type]
+    with pytest.raises(DTypeError, match=r"0\.weight cannot be copied to the CPU"):
+        net.load_state_dict(module.to("meta").state_dict())
 
 
 AT_KINKS: list[tuple[Layer, list[float], list[float]]] = [

@@ -1,0 +1,87 @@
+"""Reading a state_dict, of this package or of torch, into Parameters.
+
+torch is not imported. A tensor is recognised by its methods: it is detached from its graph, moved
+to the CPU, and converted by NumPy. NumPy has no bfloat16, so such a tensor is first made float32,
+which holds each of its numbers exactly.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import DTypeError, ShapeError, SpecError
+from manualnn.parameters import Parameters
+from manualnn.validation import FLOATS, as_array
+
+CONVERTIBLE = "biufO"
+"""NumPy's kinds of dtype that can become the parameters' dtype."""
+
+
+def parameters_from(
+    state_dict: Any, shapes: Mapping[str, tuple[int, ...]], owner: object, dtype: Any = None
+) -> Parameters:
+    """Return Parameters of these shapes with the values of a state_dict.
+
+    Raises what `Sequential.load_state_dict` documents; `owner` names the network in the message.
+    """
+    if not isinstance(state_dict, Mapping):
+        hint = "pass its state_dict()" if hasattr(state_dict, "state_dict") else "pass a mapping"
+        message = (
+            f"load_state_dict expects a mapping from names to arrays, got an object of "
+            f"type {type(state_dict).__name__}; {hint}."
+        )
+        raise SpecError(message)
+    missing, unknown = shapes.keys() - state_dict.keys(), state_dict.keys() - shapes.keys()
+    if missing or unknown:
+        message = (
+            f"the state_dict does not fit {owner!r}: "
+            f"missing {_listed(missing)}; not known {_listed(unknown)}."
+        )
+        raise ShapeError(message)
+    arrays = {key: _as_numpy(value, key, dtype) for key, value in state_dict.items()}
+    if dtype is None:
+        dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float64)
+        if dtype.kind in "biu":  # integers and truth values, as in a JSON file
+            dtype = np.float64
+    params = Parameters(shapes, dtype=dtype)
+    for key, view in params.items():
+        if arrays[key].shape != view.shape:
+            message = f"{key} must have shape {view.shape}, got {arrays[key].shape}."
+            raise ShapeError(message)
+        view[...] = arrays[key]
+    return params
+
+
+def _as_numpy(value: Any, key: str, dtype: Any) -> Array:
+    """Return a NumPy array of an array, a tensor or a list."""
+    if hasattr(value, "detach"):
+        try:
+            value = value.detach().cpu()
+        except RuntimeError as error:
+            message = f"{key} cannot be copied to the CPU ({error})."
+            raise DTypeError(message) from error
+        if str(value.dtype) == "torch.bfloat16":
+            if dtype is None:
+                raise _unsupported(key, value.dtype)
+            value = value.float()
+    array = as_array(value, key)
+    is_half = array.dtype.name in {"float16", "bfloat16"}
+    if is_half and dtype is None:
+        raise _unsupported(key, array.dtype)
+    if array.dtype.kind not in CONVERTIBLE and not is_half:
+        message = f"{key} must be an array of real numbers, got dtype {array.dtype}."
+        raise DTypeError(message)
+    return array
+
+
+def _unsupported(key: str, dtype: Any) -> DTypeError:
+    return DTypeError(
+        f"{key} is {dtype}, expected {', '.join(map(str, FLOATS[:2]))} or longdouble; pass "
+        f"dtype='float32' to load_state_dict to convert it."
+    )
+
+
+def _listed(keys: set[str]) -> str:
+    return ", ".join(sorted(map(str, keys))) or "none"

@@ -1,0 +1,238 @@
+"""One training step, and the state that it changes: the base class of `Trainer`."""
+
+import difflib
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import DivergedError, ShapeError, SpecError
+from manualnn.errstate import quiet_context
+from manualnn.losses import Loss
+from manualnn.network import Sequential
+from manualnn.optimizers import Optimizer
+from manualnn.parameters import Parameters
+from manualnn.training.history import History
+from manualnn.training.step_plan import StepPlan, StepPlans
+from manualnn.validation import as_batch, as_dtype
+from manualnn.workspace import draw_noise
+
+SYNONYMS = {
+    "criterion": "loss",
+    "learning_rate": "lr",
+    "model": "net",
+    "network": "net",
+    "optimizer": "rule",
+    "parameters": "params",
+    "weights": "params",
+}
+"""Names that other libraries use, and the attribute of `Trainer` that they mean."""
+FIT_OPTIONS = {"epochs", "batch_size", "shuffle", "target_loss", "callbacks", "progress"}
+
+
+class NotFiniteError(Exception):
+    """The loss, or a parameter after the update, is not finite. The parameters are restored."""
+
+
+class Stepper:
+    """A network, a loss and an update rule, with the parameters and the state that steps change.
+
+    `Trainer` documents the arguments and attributes.
+    """
+
+    net: Sequential
+    loss: Loss
+    rule: Optimizer
+    rng: "np.random.Generator"
+    state: dict[str, Any]
+    steps: int
+    last_loss: float
+
+    def __init__(
+        self,
+        net: Sequential,
+        loss: Loss,
+        rule: Optimizer,
+        *,
+        seed: "int | np.random.Generator | None" = 0,
+        dtype: Any = np.float64,
+        params: Parameters | None = None,
+    ) -> None:
+        for argument, kind, example in (
+            (net, Sequential, "Sequential(Linear(3, 2))"),
+            (loss, Loss, "MSELoss()"),
+            (rule, Optimizer, "SGD(lr=0.02)"),
+        ):
+            if not isinstance(argument, kind):
+                message = f"Trainer expects {example} or the like, got {argument!r}."
+                raise SpecError(message)
+        self.net = net
+        self.loss = loss
+        self.rule = rule
+        root = np.random.default_rng(seed)
+        self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
+        self.rng = root.spawn(1)[0]
+        self.state = rule.init(self.params)
+        self.steps = 0
+        self.last_loss = math.nan
+        self._prepare()
+
+    def __repr__(self) -> str:
+        """Return network, loss, rule and number of steps."""
+        return f"Trainer({self.net!r}, {self.loss!r}, {self.rule!r}) after {self.steps} steps"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Raises AttributeError for a name that the class does not declare."""
+        if not name.startswith("_") and not _is_declared(type(self), name):
+            raise AttributeError(_unknown_attribute(self, name), name=name, obj=self)
+        object.__setattr__(self, name, value)
+
+    def _prepare(self) -> None:
+        """Make everything that is derived from the parameters and speeds up the steps."""
+        self._plans = StepPlans(self.net, self.params)
+        self._outputs = np.zeros((1, 1), self.params.dtype)
+        self._context = quiet_context()
+        self._descent = self._params.vector, self._plans.grads.vector
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle and copy everything but what `_prepare` makes."""
+        prepared = {"_plans", "_outputs", "_context", "_descent"}
+        return {name: value for name, value in vars(self).items() if name not in prepared}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore the state and prepare the steps of the copy."""
+        vars(self).update(state)
+        self._prepare()
+
+    @property
+    def params(self) -> Parameters:
+        """The current parameters. To change them, write to `params.vector` or to a named array."""
+        return self._params
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; may be set at any time."""
+        return self.rule.lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self.rule = replace(self.rule, lr=lr)
+
+    def step(self, x: Any, t: Any) -> float:
+        """Do one step on the batch x (N, in), t; return the loss before it.
+
+        Raises ShapeError or DTypeError if x or t does not fit. Raises DivergedError if the loss or
+        a parameter would no longer be finite; then the parameters stay as they were.
+        """
+        known_x, known_t, plan = self._plans.last_step
+        if plan is None or x is not known_x or t is not known_t or plan.loss is not self.loss:
+            batch = as_batch(x, self.params.dtype, self.net.in_features, self.net)
+            targets = self._targets(t, batch)
+            plan = self._plans.find(self.loss, batch, targets)
+            # The plan reads these very arrays, so the next step may skip the checks.
+            if batch is x and targets is t and type(self.loss).targets is Loss.targets:
+                self._plans.last_step = x, t, plan
+        try:
+            return self._step(plan)
+        except NotFiniteError as reason:
+            raise self._diverged(reason, None, History()) from None
+
+    def _step(self, plan: StepPlan) -> float:
+        """Do forward pass, loss, backward pass and update; return the loss before the update.
+
+        The only check is that the numbers stay finite: NotFiniteError.
+        """
+        if plan.rule is not self.rule:
+            with np.errstate(all="ignore"):
+                plan.set_rule(self.rule)
+        if plan.is_quiet:
+            return self._context.run(self._run, plan)
+        with np.errstate(all="ignore"):  # code of others may read the caller's context
+            return self._run(plan)
+
+    def _run(self, plan: StepPlan) -> float:
+        if plan.noise:
+            draw_noise(self.net.layers, self.rng, plan.noise)
+        loss = plan.run()
+        if not math.isfinite(loss):
+            message = f"the loss is {loss}"
+            raise NotFiniteError(message)
+        attributes = self.__dict__  # not by __setattr__, which takes as long as a small kernel
+        attributes["last_loss"] = loss
+        if plan.is_descent:
+            self._descend()
+            self.state["step"] += 1
+        else:
+            self._update()
+        attributes["steps"] += 1
+        return loss
+
+    def _descend(self) -> None:
+        """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's step."""
+        theta, g = self._descent
+        # If the dot product is finite, no entry exceeds the root of the dtype's largest number.
+        # A finite number minus such an entry rounds to a finite number.
+        if math.isfinite(g.dot(g)):
+            np.subtract(theta, g, theta)
+        else:
+            moved = theta - g
+            if not np.isfinite(moved).all():
+                message = "a parameter is not finite"
+                raise NotFiniteError(message)
+            np.copyto(theta, moved)
+
+    def _update(self) -> None:
+        """Change the parameters by the rule, or leave them as they were."""
+        try:
+            self.rule.change(self._params, self._plans.grads, self.state)
+            self._descend()
+        except (KeyboardInterrupt, NotFiniteError):  # the state is that of a step not done
+            self.state = self.rule.init(self.params)
+            raise
+
+    def _targets(self, t: Any, x: Array) -> Array:
+        """Return t, checked against outputs of the shape that the network gives for x."""
+        if not len(x):
+            message = f"training needs at least one sample, got x of shape {x.shape}."
+            raise ShapeError(message)
+        shape = (len(x), self.net.out_features or x.shape[1])
+        if self._outputs.shape != shape:  # cached: making it costs a fifth of a small step
+            self._outputs = np.broadcast_to(self._outputs[:1, :1], shape)
+        return self.loss.targets(t, self._outputs)
+
+    def _diverged(self, reason: Exception, epoch: int | None, history: History) -> DivergedError:
+        """Return the error with the reason, the place, and the advice."""
+        where = f"step {self.steps + 1}" if epoch is None else f"epoch {epoch}"
+        last = self.last_loss
+        known = "no loss was finite" if math.isnan(last) else f"the last finite loss: {last:.6g}"
+        message = (
+            f"training diverged in {where}: {reason}; {known}. The parameters are those of the "
+            f"last step with finite values, step {self.steps}. Try a smaller learning rate than "
+            f"{self.lr:g}, inputs standardised to mean 0 and deviation 1, or smaller initial "
+            f"weights."
+        )
+        return DivergedError(message, epoch=epoch, last_loss=last, history=history)
+
+
+def _is_declared(kind: type, name: str) -> bool:
+    """Return True if the class or one of its bases has the attribute, or annotates it."""
+    return hasattr(kind, name) or any(
+        name in vars(base).get("__annotations__", {}) for base in kind.__mro__
+    )
+
+
+def _unknown_attribute(trainer: Stepper, name: str) -> str:
+    """Return the message about an attribute that does not exist, with the one to set instead."""
+    public = [*Stepper.__annotations__, "lr"]
+    close = difflib.get_close_matches(name, public, n=1)
+    if name in SYNONYMS or close:
+        advice = f"set {SYNONYMS.get(name) or close[0]}"
+    elif name in FIT_OPTIONS:
+        advice = f"pass it to fit({name}=…)"
+    elif any(name == option.name for option in fields(trainer.rule)):
+        advice = f"set rule = dataclasses.replace(trainer.rule, {name}=…)"
+    else:
+        advice = f"its attributes are {', '.join(public)}"
+    return f"{type(trainer).__name__} has no attribute {name!r}; {advice}."
