@@ -136,7 +136,7 @@ def test_without_threadpoolctl_the_kernels_are_not_known(monkeypatch):
     assert about["name"] == np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
     blind = Blas("scipy-openblas", "0.3", "", 1, {"float32": 2.0, "float64": 1.0})
     text = found(present=Measured("", blind, blind), threads=0).text()
-    assert "not known, for threadpoolctl is not installed: pip install 'manualnn[cli]'" in text
+    assert "not known: threadpoolctl is not installed; pip install 'manualnn[cli]'" in text
 
 
 # ------------------------------------------------------------------ the verdict
@@ -206,34 +206,69 @@ def test_speeds_stand_under_their_heads():
         ("==2.13.0", "2.14.0", False),
         ("==2.13.0", "2.12.0", False),
         ("", "1", True),
+        (">=1.5,<2", "2.0", False),
+        (">=8.2", "9.0rc1", True),
     ],
 )
 def test_package_is_there_if_it_is_new_enough(bound, version, satisfied):
-    assert Package("p", bound, version).satisfied == satisfied
+    assert Package("p", bound, version).is_satisfied == satisfied
 
 
-def test_extras_of_the_sources_and_of_an_installation_are_the_same(monkeypatch, tmp_path):
-    declared = {"cli": ["click>=8.2", "tqdm>=4.66"], "all": ["manualnn[cli]", "torch==2.13.0"]}
-    told = [
-        f"{requirement}; extra == '{extra}'"
-        for extra, requirements in declared.items()
-        for requirement in requirements
+@pytest.fixture
+def install(monkeypatch, tmp_path):
+    """Make manualnn an installed package with these requirements."""
+
+    def installed(*requirements):
+        folder = tmp_path / "manualnn-0.1.0.dist-info"
+        folder.mkdir()
+        lines = ["Metadata-Version: 2.4", "Name: manualnn", "Version: 0.1.0"]
+        lines += ["Provides-Extra: cli", "Provides-Extra: all"]
+        lines += [f"Requires-Dist: {requirement}" for requirement in requirements]
+        (folder / "METADATA").write_text("\n".join(lines), encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+
+    return installed
+
+
+def test_extras_of_an_installation_have_the_packages_that_they_name(install):
+    install(
+        "numpy>=2.0",
+        "click>=8.2; extra == 'cli'",
+        "no-such-package<2,>=1.5; extra == 'cli'",
+        "manualnn[cli]; extra == 'all'",
+        "torch==2.13.0; extra == 'all'",
+    )
+    found = extras.find_extras()
+    assert found["cli"] == [
+        Package("click", ">=8.2", metadata.version("click")),
+        Package("no-such-package", "<2,>=1.5", ""),
     ]
-    monkeypatch.setattr(extras, "PYPROJECT", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(metadata, "requires", lambda _: ["numpy>=2.0", *told])
-    assert extras.declared_extras() == declared
-    lines = "\n".join(f"{extra} = {packages!r}" for extra, packages in declared.items())
-    text = f"[project]\nname = 'manualnn'\n[project.optional-dependencies]\n{lines}\n"
-    extras.PYPROJECT.write_text(text, encoding="utf-8")
-    assert extras.declared_extras() == declared
-    assert [p.name for p in extras.find_extras()["all"]] == ["torch"]
+    assert [p.name for p in found["all"]] == ["torch"]
+    assert extras.install_commands(found)[0] == "pip install 'manualnn[cli]'"
 
 
-def test_pyproject_of_another_project_is_not_read(monkeypatch, tmp_path):
-    monkeypatch.setattr(extras, "PYPROJECT", tmp_path / "pyproject.toml")
-    monkeypatch.setattr(metadata, "requires", lambda _: None)
-    extras.PYPROJECT.write_text("[project]\nname = 'other'\n", encoding="utf-8")
-    assert extras.declared_extras() == {}
+def test_a_package_for_other_systems_is_not_needed(install):
+    """Such as colorama, which click needs on Windows alone."""
+    install(
+        "click>=8.2; extra == 'cli'",
+        "no-such-package; extra == 'cli' and python_version < '3'",
+        "no-such-package; sys_platform == 'none' and extra == 'cli'",
+    )
+    assert [p.name for p in extras.find_extras()["cli"]] == ["click"]
+
+
+def test_without_an_installation_there_are_no_extras(monkeypatch):
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "distribution", missing)
+    assert extras.find_extras() == {}
+
+
+def test_without_packaging_the_extras_are_not_known(monkeypatch):
+    monkeypatch.setitem(sys.modules, "packaging.requirements", None)
+    assert extras.find_extras() == {}
+    assert "pip install 'manualnn[cli]'" in found(extras={}).text()
 
 
 def test_missing_package_is_named_with_what_brings_it():

@@ -1,10 +1,11 @@
-"""What speed and accuracy depend on here, measured; it tells, and changes nothing.
+"""Doctor: the facts about the machine that speed and accuracy depend on. It changes nothing.
 
-processor     its name, cores and vector instructions, and the kernels that it can run
-blas          NumPy's BLAS, and what its products reach, in processes of their own
-extras        which optional packages are installed
-report        all of it, as text and as JSON
+processor     name, cores and vector instructions of the processor, and the kernels that it can run
+blas          NumPy's BLAS and the speed of its products, measured in separate processes
+processes     the environment and the command of such a process
+extras        optional packages, and the versions that are installed
+report        everything, as text and as JSON
 command       `manualnn doctor`
 """
 
-__all__: list[str] = []  # its modules have the names
+__all__: list[str] = []  # the modules have the public names

@@ -1,11 +1,11 @@
-"""NumPy's BLAS, and what its products reach.
+"""Speed of NumPy's BLAS: name, version, kernels, and GFLOP/s of matrix products.
 
-    measure_blas(threads)                   the kernels as they are, in a process of its own
-    measure_blas(threads, core_type=…)      with other kernels of OpenBLAS
-    python -m manualnn.doctor.blas 1024     that process: a JSON object on standard output
+    measure_blas(threads)                   the present kernels, in a separate process
+    measure_blas(threads, core_type=…)      other kernels of OpenBLAS
+    python -m manualnn.doctor.blas 1024     the separate process: prints a JSON object
 
-Threads and kernels are read from the environment when NumPy loads; so every choice is measured in a
-process of its own, and this one's environment stays as it is.
+NumPy reads the number of threads and the kernels from the environment when it is loaded. So every
+choice needs a process of its own. The environment of this process does not change.
 """
 
 import json
@@ -23,23 +23,23 @@ SIZE = 1024
 """Rows and columns of the matrices."""
 REPEATS = 10
 SECONDS = 0.3
-"""Repeats stop after so long, at least one being done."""
+"""Time limit of the repeats of a product; at least one is done."""
 LIMIT = 60.0
-"""Seconds for a process."""
+"""Timeout of a process, in seconds."""
 DTYPES = ("float32", "float64")
 
 
 @dataclass(frozen=True)
 class Blas:
-    """A BLAS, and its speed."""
+    """A BLAS and its speed."""
 
     name: str
     version: str
     kernels: str
-    """The architecture that its kernels are for; empty if threadpoolctl is missing."""
+    """The architecture of its kernels; empty if threadpoolctl is missing."""
     threads: int
     gflops: dict[str, float]
-    """dtype → 10⁹ floating-point operations a second; empty where these kernels are known."""
+    """dtype → 10⁹ floating-point operations per second; empty if the kernels were known."""
 
     @property
     def speed(self) -> float:
@@ -50,9 +50,9 @@ class Blas:
 def measure_blas(
     threads: int, *, size: int = SIZE, core_type: str = "", known: Iterable[str] = ()
 ) -> Blas | str:
-    """Return what the BLAS is and reaches, or why it could not be measured.
+    """Return the BLAS and its speed, or the reason why it could not be measured.
 
-    Where its kernels are among those known, nothing is timed.
+    Kernels that are in `known` are not timed.
     """
     others = {"OPENBLAS_CORETYPE": core_type} if core_type else {}
     command = python("manualnn.doctor.blas", str(size), *known)
@@ -76,7 +76,7 @@ def measure_blas(
 
 
 def describe_blas() -> dict[str, Any]:
-    """Return name, version, kernels and threads of the BLAS that NumPy has loaded here."""
+    """Return name, version, kernels and threads of the BLAS that NumPy uses in this process."""
     import numpy as np
 
     built: Any = np.show_config(mode="dicts")
@@ -101,7 +101,7 @@ def describe_blas() -> dict[str, Any]:
 
 
 def measure_products(size: int) -> dict[str, float]:
-    """Return for each dtype the best of some products, in GFLOP/s."""
+    """Return for each dtype the speed of the fastest of some products, in GFLOP/s."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def measure_products(size: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, unless the kernels are known."""
+    """Print the BLAS and its speed; measure only kernels that are not known."""
     size, *known = sys.argv[1:]
     about = describe_blas()
     gflops = {} if about["kernels"] in known else measure_products(int(size))

@@ -1,91 +1,64 @@
-"""Which of the optional packages are installed, by the extras that bring them.
+"""Optional packages: those that each extra needs, and the versions that are installed.
 
-find_extras()            {"cli": [Package("click", ">=8.2", "8.5.1"), …], …}
-advice(extras)           what to `pip install` for those that lack something
-
-What the extras are is read from pyproject.toml where manualnn runs from its sources, for there it
-is newest; else from what was installed.
+find_extras()              {"cli": [Package("click", ">=8.2", "8.5.1"), …], …}
+install_commands(extras)   the `pip install` of every extra that lacks a package
 """
 
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-
-PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
-REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(?:\[[^]]*\])?\s*(?P<bound>[^;]*)")
-EXTRA = re.compile(r"extra\s*==\s*['\"]([\w-]+)['\"]")
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package that an extra needs, and the version that is installed ("" if none is)."""
+    """A package that an extra needs, and the installed version ("" if there is none)."""
 
     name: str
     bound: str
     version: str
 
     @property
-    def satisfied(self) -> bool:
-        """Whether it is there, and no older than it must be; as wanted, where that is exact."""
-        if not self.version:
-            return False
-        have = _numbers(self.version)
-        for kind, wanted in re.findall(r"(>=|==)\s*([\w.]+)", self.bound):
-            bound = _numbers(wanted)
-            if have < bound or (kind == "==" and have[: len(bound)] != bound):
-                return False
-        return True
+    def is_satisfied(self) -> bool:
+        """True if the installed version is within the bound."""
+        from packaging.specifiers import SpecifierSet
+
+        bound = SpecifierSet(self.bound, prereleases=True)
+        return bool(self.version) and bound.contains(self.version)
 
 
 def find_extras() -> dict[str, list[Package]]:
-    """Return every extra with the packages that it names itself; nothing if none are declared."""
+    """Return every extra with its packages; nothing if manualnn or packaging is not installed."""
+    try:
+        from packaging.requirements import Requirement
+
+        installed = metadata.distribution("manualnn")
+    except ImportError:  # such as metadata.PackageNotFoundError
+        return {}
+    requirements = [Requirement(line) for line in installed.requires or []]
     return {
         extra: [
-            Package(found["name"], found["bound"].strip(), _installed(found["name"]))
-            for requirement in requirements
-            if (found := REQUIREMENT.match(requirement)) and found["name"] != "manualnn"
+            Package(needed.name, str(needed.specifier), _installed_version(needed.name))
+            for needed in requirements
+            if needed.name != "manualnn"
+            and needed.marker
+            and needed.marker.evaluate({"extra": extra})
+            and not needed.marker.evaluate({"extra": ""})  # what every installation needs
         ]
-        for extra, requirements in declared_extras().items()
+        for extra in installed.metadata.get_all("Provides-Extra") or []
     }
 
 
-def declared_extras() -> dict[str, list[str]]:
-    """Return every extra's requirements."""
-    if PYPROJECT.exists():
-        project = tomllib.loads(PYPROJECT.read_text(encoding="utf-8")).get("project", {})
-        if project.get("name") == "manualnn":
-            return dict(project["optional-dependencies"])
-    try:
-        required = metadata.requires("manualnn") or []
-    except metadata.PackageNotFoundError:
-        return {}
-    extras: dict[str, list[str]] = {}
-    for requirement in required:
-        if found := EXTRA.search(requirement):
-            extras.setdefault(found[1], []).append(requirement.partition(";")[0].strip())
-    return extras
-
-
-def advice(extras: Mapping[str, Sequence[Package]]) -> list[str]:
-    """Return a command for every extra that lacks something."""
+def install_commands(extras: Mapping[str, Sequence[Package]]) -> list[str]:
+    """Return a command for every extra that lacks a package."""
     return [
         f"pip install 'manualnn[{extra}]'"
         for extra, packages in extras.items()
-        if not all(package.satisfied for package in packages)
+        if not all(package.is_satisfied for package in packages)
     ]
 
 
-def _installed(name: str) -> str:
+def _installed_version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers of a release: 2.13.0+cpu is (2, 13, 0)."""
-    release = re.match(r"[\d.]*", version)
-    return tuple(map(int, filter(None, release[0].split(".")))) if release else ()

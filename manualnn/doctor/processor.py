@@ -1,8 +1,8 @@
-"""The processor: its name, the cores that this process may use, its widest vector instructions.
+"""Processor: its name, the cores that this process may use, its widest vector instructions.
 
-read_processor()             of this machine
-parse_cpuinfo(text)          of what Linux tells in /proc/cpuinfo
-core_types(flags)            which of OpenBLAS's kernels a processor with these flags can run
+read_processor()             the processor of this machine
+parse_cpuinfo(text)          name and flags from the content of Linux's /proc/cpuinfo
+core_types(flags)            the kernels of OpenBLAS that a processor with these flags can run
 """
 
 import platform
@@ -24,7 +24,7 @@ CORE_TYPES: dict[str, frozenset[str]] = {
     "SapphireRapids": AVX512
     | {"avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "amx_int8"},
 }
-"""Values of OPENBLAS_CORETYPE → flags of the processors that it is for."""
+"""Value of OPENBLAS_CORETYPE → flags that its kernels need."""
 
 VECTORS = (
     ("avx512f", "AVX-512"),
@@ -34,22 +34,22 @@ VECTORS = (
     ("sve", "SVE"),
     ("asimd", "NEON"),
 )
-"""Flags of the processor, the widest first, for each kind of machine."""
+"""Flag → vector instructions, the widest first."""
 
 
 @dataclass(frozen=True)
 class Processor:
-    """What is known of it."""
+    """Facts about a processor."""
 
     name: str
     cores: int
-    """That this process may use."""
+    """Cores that this process may use."""
     vectors: str
     flags: frozenset[str]
 
 
 def read_processor() -> Processor:
-    """Return this machine's; what is not told is "not known"."""
+    """Return the processor of this machine, with "not known" for missing facts."""
     text = CPUINFO.read_text(encoding="utf-8", errors="replace") if CPUINFO.exists() else ""
     name, flags = parse_cpuinfo(text)
     name = name or platform.processor() or platform.machine() or NOT_KNOWN
@@ -57,7 +57,7 @@ def read_processor() -> Processor:
 
 
 def parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
-    """Return the first core's name and flags; empty where they are not told."""
+    """Return name and flags of the first core; empty if the text lacks them."""
     fields: dict[str, str] = {}
     for line in text.splitlines():
         key, _, value = line.partition(":")

@@ -1,12 +1,13 @@
-"""What the doctor found, and what it says of it.
+"""Report on the machine: NumPy, its BLAS, the processor, the extras.
 
     report = examine()         measures; takes some seconds
-    report.text()              aligned, for people
+    report.text()              everything, for people
     report.brief()             a few lines, for the head of a benchmark
-    report.to_json()           everything
+    report.to_json()           everything, for programs
 
-The fastest kernels are those whose products on one thread are the fastest, in the geometric mean
-over float32 and float64; worth a word where they are more than WORTH times as fast as the present.
+The fastest kernels are those with the fastest products on one thread, by the geometric mean of
+float32 and float64. The report recommends kernels that are more than WORTH times as fast as the
+present ones.
 """
 
 import math
@@ -20,53 +21,55 @@ import numpy as np
 
 import manualnn
 from manualnn.doctor.blas import DTYPES, SIZE, Blas, describe_blas, measure_blas
-from manualnn.doctor.extras import Package, advice, find_extras
+from manualnn.doctor.extras import Package, find_extras, install_commands
 from manualnn.doctor.processor import Processor, core_types, read_processor
 from manualnn.oracle.truth.extended import LONGDOUBLE_BITS, truth_statement
+from manualnn.tables import align_columns
 
 WORTH = 1.10
 BUSY_LOAD = 0.5
-BUSY = "; other processes are running, which slows what is measured on all threads most"
+BUSY = "; other processes are running and slow down the products, on all threads most"
 COLUMNS = ("float32, 1 thread", "float64, 1 thread", "float32, all", "float64, all")
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_CORETYPE")
-NO_THREADPOOLCTL = "not known, for threadpoolctl is not installed: pip install 'manualnn[cli]'"
+NO_THREADPOOLCTL = "not known: threadpoolctl is not installed; pip install 'manualnn[cli]'"
+NO_EXTRAS = "not known: manualnn or packaging is not installed; pip install 'manualnn[cli]'"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A choice of kernels on one thread and on all."""
+    """The speed of a choice of kernels, on one thread and on all."""
 
     core_type: str
-    """What OPENBLAS_CORETYPE was set to; "" if it was left as it is."""
+    """The value of OPENBLAS_CORETYPE; "" if it was not changed."""
     one: Blas
     all: Blas
 
 
 @dataclass(frozen=True)
 class Report:
-    """All that was found."""
+    """Facts about the machine, and the speed of its matrix products."""
 
     processor: Processor
     present: Measured | str
-    """The kernels as they are, or why they could not be measured."""
+    """The present kernels, or the reason why they could not be measured."""
     others: list[Measured]
-    """Every other choice whose kernels are not the same."""
+    """All other choices that give different kernels."""
     failed: dict[str, str]
-    """Choices that could not be measured, and why."""
+    """OPENBLAS_CORETYPE → the reason why it could not be measured."""
     extras: dict[str, list[Package]]
     size: int
     threads: int
-    """That the BLAS takes in this process; 0 where it is not known."""
+    """Threads of the BLAS in this process; 0 if not known."""
     load: float
-    """Processes that were running, the mean over the minute before; NaN where it is not told."""
+    """Running processes, averaged over the last minute; NaN if the system does not report it."""
 
     def advised(self) -> str:
-        """Return what to set for products that are more than WORTH faster; "" if nothing."""
+        """Return the setting of the kernels to recommend; "" if there is none."""
         best, gain = self._best()
         return f"OPENBLAS_CORETYPE={best.core_type}" if best and gain > WORTH else ""
 
     def verdict(self) -> str:
-        """Return what follows from the measurements of the kernels."""
+        """Return the conclusion from the measurements, in one sentence."""
         if isinstance(self.present, str):
             return f"the products could not be measured: {self.present}"
         best, gain = self._best()
@@ -83,14 +86,14 @@ class Report:
         return f"the present choice is as fast as {name}, within {gain - 1:.0%}"
 
     def _best(self) -> tuple[Measured | None, float]:
-        """Return the fastest other choice, and how many times as fast as the present it is."""
+        """Return the fastest other choice, and its speed divided by the present speed."""
         if isinstance(self.present, str) or not self.others:
             return None, 1.0
         best = max(self.others, key=lambda other: other.one.speed)
         return best, best.one.speed / self.present.one.speed
 
     def brief(self) -> list[str]:
-        """Return what a benchmark depends on."""
+        """Return the facts that a benchmark depends on, as lines."""
         cores = f"{self.processor.cores} core{'s' * (self.processor.cores != 1)}"
         python = platform.python_version()
         lines = [
@@ -110,7 +113,7 @@ class Report:
         return [*lines, self.verdict()] if self.advised() else lines
 
     def text(self) -> str:
-        """Return everything, aligned."""
+        """Return everything, as aligned text."""
         facts = {
             "manualnn": manualnn.__version__,
             "Python": f"{platform.python_version()} ({platform.python_implementation()})",
@@ -128,17 +131,15 @@ class Report:
             facts["BLAS"] = f"{blas.name} {blas.version}"
             facts["kernels"] = blas.kernels or NO_THREADPOOLCTL
             facts["threads"] = str(self.threads or NO_THREADPOOLCTL)
-        lines = _aligned(facts)
-        lines += [
-            "",
-            f"GFLOP/s of a {self.size}×{self.size}×{self.size} product",
-            *self._products(),
+        title = f"GFLOP/s of a {self.size}×{self.size}×{self.size} product"
+        extras = {f"  {extra}": _describe(found) for extra, found in self.extras.items()}
+        lines = [
+            *align_columns(facts.items(), gap="  "),
+            *("", title, *self._products()),
+            *("", "extras", *align_columns(extras.items(), gap="  ")),
+            *(f"  {command}" for command in install_commands(self.extras)),
         ]
-        lines += ["", "extras", *_aligned({f"  {e}": _told(p) for e, p in self.extras.items()})]
-        if not self.extras:
-            lines.append("  not known, for manualnn is not installed as a package")
-        lines += [f"  {command}" for command in advice(self.extras)]
-        return "\n".join(lines)
+        return "\n".join(lines if self.extras else [*lines, f"  {NO_EXTRAS}"])
 
     def to_json(self) -> dict[str, Any]:
         """Return everything, with the versions and variables that it depends on."""
@@ -159,26 +160,25 @@ class Report:
             "failed": self.failed,
             "set": self.advised(),
             "extras": {extra: [asdict(p) for p in found] for extra, found in self.extras.items()},
-            "install": advice(self.extras),
+            "install": install_commands(self.extras),
         }
 
     def _products(self) -> list[str]:
         if isinstance(self.present, str):
             return [f"  {self.verdict()}"]
-        names = {self.present.one.kernels or "as it is": self.present}
-        names |= {f"OPENBLAS_CORETYPE={other.core_type}": other for other in self.others}
-        width = max(map(len, [*names, *self.failed]))
-        lines = [f"  {'':{width}}  {'  '.join(COLUMNS)}"]
-        for name, measured in names.items():
-            numbers = [b.gflops[dtype] for b in (measured.one, measured.all) for dtype in DTYPES]
-            cells = [f"{n:{len(head)}.0f}" for n, head in zip(numbers, COLUMNS, strict=True)]
-            lines.append(f"  {name:{width}}  {'  '.join(cells)}")
-        lines += [f"  {name:{width}}  {reason}" for name, reason in self.failed.items()]
-        return [*lines, f"  {self.verdict()}"]
+        measured = {self.present.one.kernels or "present": self.present}
+        measured |= {f"OPENBLAS_CORETYPE={other.core_type}": other for other in self.others}
+        rows = [["", *COLUMNS]]
+        for name, found in measured.items():
+            speeds = [blas.gflops[dtype] for blas in (found.one, found.all) for dtype in DTYPES]
+            rows.append([name, *(f"{speed:.0f}" for speed in speeds)])
+        lines = align_columns(rows, "lr", gap="  ")
+        lines += [f"{name}  {reason}" for name, reason in self.failed.items()]
+        return [f"  {line}" for line in [*lines, self.verdict()]]
 
 
 def examine(size: int = SIZE) -> Report:
-    """Measure products of that size with every choice of kernels that the processor can run."""
+    """Measure products of size × size matrices, with all kernels that the processor can run."""
     processor = read_processor()
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else math.nan
     threads = describe_blas()["threads"]
@@ -197,13 +197,13 @@ def examine(size: int = SIZE) -> Report:
     report = Report(processor, present, others, failed, find_extras(), size, threads, load)
     if isinstance(present, str) or not report.advised():
         return report
-    again = _measure("", processor.cores, size)  # for another process may have been in its way
+    again = _measure("", processor.cores, size)  # another process may have slowed it down
     better = present if isinstance(again, str) else max(present, again, key=lambda m: m.one.speed)
     return replace(report, present=better)
 
 
 def _measure(core_type: str, cores: int, size: int, known: Iterable[str] = ()) -> Measured | str:
-    """Return the speed of these kernels, of known ones without numbers; or what is wrong."""
+    """Return the speed of these kernels, without numbers if they are known; or the error."""
     one = measure_blas(1, size=size, core_type=core_type, known=known)
     if isinstance(one, str):
         return one
@@ -213,17 +213,12 @@ def _measure(core_type: str, cores: int, size: int, known: Iterable[str] = ()) -
     return every if isinstance(every, str) else Measured(core_type, one, every)
 
 
-def _aligned(facts: dict[str, str]) -> list[str]:
-    width = max(map(len, facts), default=0)
-    return [f"{name:{width}}  {value}".rstrip() for name, value in facts.items()]
-
-
-def _told(packages: list[Package]) -> str:
-    told = []
+def _describe(packages: list[Package]) -> str:
+    found = []
     for package in packages:
-        if package.satisfied:
-            told.append(f"{package.name} {package.version}")
+        if package.is_satisfied:
+            found.append(f"{package.name} {package.version}")
         else:
-            have = f"is {package.version}, needs" if package.version else "missing, needs"
-            told.append(f"{package.name} ({have} {package.bound})")
-    return ", ".join(told)
+            state = f"is {package.version}" if package.version else "missing"
+            found.append(f"{package.name} ({state}, needs {package.bound})")
+    return ", ".join(found)

@@ -1,12 +1,14 @@
-"""What a library costs before its first step: to import, and to have on the disk."""
+"""Cost of a library before its first step: the time to import it, and its size on the disk."""
 
-import re
 import subprocess
 import sys
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import manualnn
 from manualnn.doctor.processes import environment
@@ -18,23 +20,23 @@ SIZES |= {"JAX": "jax", "MyGrad": "mygrad", "autograd": "autograd", "tinygrad": 
 
 
 def import_seconds(rounds):
-    """Return for each library the median of the seconds that it takes beyond `import numpy`."""
-    there = {name: m for name, m in IMPORTS.items() if find_spec(m.partition(".")[0])}
-    taken = {name: [] for name in there}
+    """Return for each library the median time of its import after `import numpy`, in seconds."""
+    installed = {name: m for name, m in IMPORTS.items() if find_spec(m.partition(".")[0])}
+    taken = {name: [] for name in installed}
     for _ in range(rounds):
-        for name, module in there.items():
+        for name, module in installed.items():
             code = (
                 "import numpy, time; started = time.perf_counter(); "
                 f"import {module}; print(time.perf_counter() - started)"
             )
             command = [sys.executable, "-P", "-c", code]
-            told = subprocess.check_output(command, env=environment(1))  # noqa: S603  # our own code
-            taken[name].append(float(told))
+            printed = subprocess.check_output(command, env=environment(1))  # noqa: S603  # our code
+            taken[name].append(float(printed))
     return {name: median(seconds) for name, seconds in taken.items()}
 
 
 def installed_bytes():
-    """Return for each installed library the bytes of its files, and with what it requires."""
+    """Return for each installed library its size in bytes, alone and with its requirements."""
     sizes = {}
     for name, package in SIZES.items():
         needed = required(package)
@@ -45,28 +47,28 @@ def installed_bytes():
 
 
 def required(package, found=None):
-    """Return the package and all that it requires, without extras; nothing if it is not there."""
+    """Return the package and all that it requires, without extras; nothing if not installed."""
     found = set() if found is None else found
-    name = re.sub(r"[-_.]+", "-", package).lower()
-    if name in found or not (name == "manualnn" or installed(name)):
+    name = canonicalize_name(package)
+    if name in found or not (name == "manualnn" or is_installed(name)):
         return found
     found.add(name)
-    needed = ["numpy"] if name == "manualnn" else metadata.requires(name) or []
-    for requirement in needed:
-        if "extra ==" not in requirement:
-            required(re.match(r"[\w.-]+", requirement)[0], found)
+    lines = ["numpy"] if name == "manualnn" else metadata.requires(name) or []
+    for requirement in map(Requirement, lines):
+        if not requirement.marker or requirement.marker.evaluate({"extra": ""}):
+            required(requirement.name, found)
     return found
 
 
-def installed(name):
+def is_installed(name):
     try:
-        return metadata.distribution(name)
+        return bool(metadata.distribution(name))
     except metadata.PackageNotFoundError:
-        return None
+        return False
 
 
 def package_bytes(name):
-    """Return the bytes of a package's files, without those that Python compiles."""
+    """Return the size of a package's files in bytes, without compiled Python files."""
     if name == "manualnn":
         paths = Path(manualnn.__file__).parent.rglob("*")
     else:
