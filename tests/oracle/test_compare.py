@@ -181,3 +181,12 @@ def test_an_update_has_no_bound_where_the_rate_times_the_gradient_may_overflow(n
     }
     assert np.isfinite(bounds["few"]).all()
     assert np.isinf(bounds["many"]).all()
+
+
+def test_an_overflow_times_0_in_a_product_has_no_bound():
+    """inf · 0 is NaN to an engine, and BLAS may skip the product where the bound is computed."""
+    one = {"type": "Linear", "in_features": 1, "out_features": 1, "bias": False}
+    weights = {"0.weight": np.array([[1e200]]), "1.weight": np.array([[0.0]])}
+    x = np.array([[1.0], [1.0], [1.0], [1e200]])
+    case = one_weight("float64", 1.0).but(layers=(one, one), params=weights, x=x, t=0 * x)
+    assert truth(case).outputs.bounded.ravel().tolist() == [True, True, True, False]

@@ -242,9 +242,9 @@ class Bounded:
 
     def __matmul__(self, other: "Bounded") -> "Bounded":
         v, size = np.dot(self.v, other.v), np.dot(self.size, other.most)
-        brought = 0.0 if other.known else np.dot(self.size, other.e)
+        brought = 0.0 if other.known else _unbounded_kept(np.dot(self.size, other.e), other.e, 0)
         if not self.known:
-            own = np.dot(self.e, other.most)
+            own = _unbounded_kept(np.dot(self.e, other.most), self.e, 1)
             brought, size = brought + own, size + own
         return Bounded(v, brought + self.kind.summing(self.v.shape[1], size, v), self.kind)
 
@@ -309,3 +309,11 @@ class Bounded:
 
     def _near(self, other: Any) -> "Bounded":
         return other if isinstance(other, Bounded) else self.kind.number(other)
+
+
+def _unbounded_kept(product: Array, e: Array, axis: int) -> Array:
+    """Return a matrix product with infinity where a summand of it has no bound.
+
+    BLAS may skip a product with 0, but infinity times 0 is NaN to an engine.
+    """
+    return np.where(np.all(e < np.inf, axis=axis, keepdims=True), product, np.inf)
