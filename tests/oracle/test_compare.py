@@ -158,7 +158,7 @@ def test_the_check_the_diagnosis_and_the_twin_agree_on_what_is_wrong(dtype, name
             trial = Trial(bench, "plain:outputs", case)
         trial.base = outcome.quantities()
         checked = bool(trial.verdict[0])
-        assert checked == Observation((case,), (outcome,), (expected,)).fails
+        assert checked == Observation((case,), (outcome,), (expected,)).is_wrong
         assert checked == refutes(expected.outputs, outputs).any()
         try:
             Judge().agree("outputs", expected.outputs, numpy=outputs)

@@ -14,10 +14,10 @@ from manualnn.oracle.cases.neighbours import admitted, far, generic, near
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.diagnose import diagnose
-from manualnn.oracle.diagnosis.factors import related, told
+from manualnn.oracle.diagnosis.factors import describe_factors, find_factor
 from manualnn.oracle.diagnosis.hypotheses import reproduces
-from manualnn.oracle.diagnosis.location import scope_of
-from manualnn.oracle.diagnosis.observation import fails, observe
+from manualnn.oracle.diagnosis.location import locate
+from manualnn.oracle.diagnosis.observation import case_fails, observe
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding
@@ -46,10 +46,12 @@ def case(n=5, widths=(4, 3), curve=None, loss=MSE, optimizer=SGD, **changes):
 def explained(engine, first, *, small=True, seconds=20):
     """Return the diagnosis of an engine from one case, made small as a finding's is."""
     with connect(engine) as bench:
-        assert fails(bench, first, fresh=True)
+        assert case_fails(bench, first, fresh=True)
         if small:
             refuses = bench.capabilities.refuses
-            first = shrink(first, lambda c: not refuses(c) and bool(fails(bench, c, fresh=True)))
+            first = shrink(
+                first, lambda c: not refuses(c) and bool(case_fails(bench, c, fresh=True))
+            )
         finding = Finding("shapes:grads", first, (first,), minimal=small)
         return diagnose(bench, finding, seconds=seconds)
 
@@ -107,8 +109,8 @@ def test_of_several_steps_the_forward_pass_is_not_blamed_alone():
     diagnosis = explained(Toy("momentum blends"), case(optimizer=MOMENTUM, steps=3), small=False)
     with connect(Toy("momentum blends")) as bench:
         late = observe(bench, [case(optimizer=MOMENTUM, steps=3)])
-    assert late.bad[0] == "outputs"
-    assert "an update before it may be wrong" in scope_of(late)[1]
+    assert late.wrong_names[0] == "outputs"
+    assert "an update before it may be wrong" in locate(late)[1]
     assert "the forward pass is wrong" not in diagnosis.scope
 
 
@@ -159,7 +161,7 @@ def test_a_mistake_of_the_bias_alone_is_said_to_be_there_and_to_be_by_1_over_n()
     diagnosis = explained(Toy("bias over N"), case())
     assert diagnosis.first == "grads.0.bias"
     assert "grads.0.weight is right" in diagnosis.scope
-    assert "the mistake is in the bias alone" in diagnosis.scope
+    assert "the error is in the bias alone" in diagnosis.scope
     assert diagnosis.ratio == "got = 0.2 × truth; 0.2 is 1/N with N = 5"
     assert diagnosis.when == ""
 
@@ -187,10 +189,12 @@ def test_a_small_share_is_told_as_one_and_that_float32_hides_it_is_no_condition(
 
 def test_one_entry_in_one_case_has_no_ratio_without_a_name():
     with connect(Toy("0.97 at a corner")) as bench:
-        once = related(observe(bench, [case()]), "grads.0.weight")
-        again = related(observe(bench, [generic(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight")
-    assert told([once]) == told([once, again]) == ""
-    assert "0.97" in told([once, again, once])
+        once = find_factor(observe(bench, [case()]), "grads.0.weight")
+        again = find_factor(
+            observe(bench, [generic(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight"
+        )
+    assert describe_factors([once]) == describe_factors([once, again]) == ""
+    assert "0.97" in describe_factors([once, again, once])
 
 
 def test_the_layers_between_which_the_backward_pass_goes_wrong_are_named():
@@ -225,7 +229,7 @@ def test_the_condition_of_a_failure_is_found(mistake, first, when):
 def test_what_needs_a_history_is_said_to_come_after_a_call():
     first, second = case(), generic(case(), 8, n=5, widths=(4, 3))
     with connect(Toy("accumulates")) as bench:
-        assert not fails(bench, second, fresh=True)
+        assert not case_fails(bench, second, fresh=True)
         finding = Finding("history:grads", second, (case(widths=(3, 2)), first, second))
         diagnosis = diagnose(bench, finding, seconds=20)
     assert diagnosis.when.startswith("only after a call with the same")
@@ -240,7 +244,7 @@ def test_numbers_that_change_from_call_to_call_are_not_explained():
     with connect(Unsteady) as bench:
         diagnosis = diagnose(bench, Finding("shapes:loss", case(), (case(),)))
     assert diagnosis.likely == ()
-    assert "has not one answer" in diagnosis.scope
+    assert "is nondeterministic" in diagnosis.scope
 
 
 @pytest.mark.parametrize("suspect", ["bias-mean-for-sum", "mse-slope-without-2"])
@@ -265,7 +269,7 @@ def test_a_lost_count_of_steps_is_no_answer_that_varies():
     with connect(CountsAnew) as bench:
         finding = rejudge(bench, "optimizer.SGD:state", later)
         diagnosis = diagnose(bench, finding)
-    assert "has not one answer" not in diagnosis.scope
+    assert "is nondeterministic" not in diagnosis.scope
     assert "state['step'] is greater than 0" in diagnosis.when
 
 
@@ -282,7 +286,7 @@ def test_few_digits_are_named_only_where_every_number_has_few():
     for engine, named in ((of_15, True), (RoundsOutputs, False)):
         with connect(engine) as bench:
             trial = observe(bench, [case(curve="Tanh", widths=(3, 4, 2))])
-        assert trial.fails
+        assert trial.is_wrong
         assert any(reproduces(factory, trial) for factory in printed) == named
 
 
@@ -298,7 +302,7 @@ def test_not_a_number_is_the_same_answer_whatever_its_bits():
     with connect(Undecided) as bench:
         diagnosis = diagnose(bench, Finding("shapes:loss", case(), (case(),)))
     assert diagnosis.first == "loss"
-    assert "has not one answer" not in diagnosis.scope
+    assert "is nondeterministic" not in diagnosis.scope
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, MemoryError])
@@ -336,7 +340,7 @@ def test_what_gives_the_truth_explains_no_wrong_number():
 
     with connect(Slips) as bench:
         seen = observe(bench, [first])
-    assert seen.bad == ["loss"]
+    assert seen.wrong_names == ["loss"]
     assert not reproduces(Textbook, seen)
     with connect(Toy()) as bench:
         assert reproduces(Textbook, observe(bench, [first]))
@@ -380,7 +384,7 @@ def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
     named, alone, asked = 0, 0, 0
     for bug in bugs if ALL else bugs[::24]:
         with connect(bug.engines[0]) as bench:
-            first = next((c for c in cases if fails(bench, c, fresh=True)), None)
+            first = next((c for c in cases if case_fails(bench, c, fresh=True)), None)
         if first is None:
             continue
         asked += 1
@@ -397,5 +401,5 @@ def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
 def test_an_observation_compares_with_the_truth_by_its_bounds():
     with connect(Toy("0.97 at a corner")) as bench:
         seen = observe(bench, [case()])
-    assert seen.bad == ["grads.0.weight", "params.0.weight"]
+    assert seen.wrong_names == ["grads.0.weight", "params.0.weight"]
     assert np.argwhere(seen.wrong["grads.0.weight"]).tolist() == [[2, 3]]

@@ -1,11 +1,12 @@
-"""Time to spend: of the work done here, not of what a busy machine does for others.
+"""Time budgets: seconds of this process's own work.
 
     budget = Budget(2.0)
     while not budget.over: …
-    budget.with_at_least(0.5)       itself, or half a second from now on
+    budget.with_at_least(0.5)       the rest of the budget, or half a second if the rest is less
 
-A second is one of the processor's for this process, or PATIENCE on the clock, whichever is over
-first: what waits for an engine in another process, or for one that sleeps, comes to an end too.
+The budget measures the CPU time of this process, because other work on a busy machine should not
+count. An engine in another process, or one that sleeps, uses no CPU time here. So wall-clock time
+counts too, at 1/PATIENCE.
 """
 
 import time
@@ -14,7 +15,7 @@ PATIENCE = 2
 
 
 class Budget:
-    """So many seconds from now on."""
+    """A number of seconds, from now on."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -22,15 +23,15 @@ class Budget:
 
     @property
     def spent(self) -> float:
-        """Seconds that are gone; threads that work side by side do not count twice."""
+        """Seconds spent so far. Threads that run at the same time do not count twice."""
         clock = time.monotonic() - self._clock
         return min(clock, max(time.process_time() - self._work, clock / PATIENCE))
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left."""
+        """True if nothing is left."""
         return self.spent >= self._seconds
 
     def with_at_least(self, seconds: float) -> "Budget":
-        """Return what is left, or that many seconds if it is less."""
+        """Return this budget, or a new one of `seconds` if less than that is left."""
         return self if self._seconds - self.spent >= seconds else Budget(seconds)

@@ -1,16 +1,23 @@
-"""What a finding looks like and what it may come from, by asking the engine more.
+"""Diagnosis of a finding: what is wrong, when, and which known bug explains it.
 
-    diagnose(bench, finding, seconds=2.0)      a Diagnosis; never raises for what the engine does
-    diagnose(bench, finding, suspects=ids)     the same; these mistakes are tried before all others
+    diagnose(bench, finding, seconds=2.0)      a Diagnosis; never raises for the engine's errors
+    diagnose(bench, finding, suspects=ids)     the same; these known bugs are tried first
 
-In this order, as far as time goes: which quantity diverges first and which of its entries
-(`scopes`), whether by a constant (`ratios`), which known mistakes reproduce the engine's own
-numbers (`hypotheses`), and when it fails (`conditions`, `histories`). The case of a finding is
-often too small to tell: of one sample and one column every mistake looks alike. So the case is
-grown again (`variations`), and what the engine answers to the grown ones decides. A cause is named
-if it reproduces all answers; where more than one does and no case tells them apart, each is named;
-where none does, none is. A mistake that was named before, and gives all these answers as well, is
-named again. The same engine gets the same diagnosis, unless time runs out.
+The diagnosis calls the engine again and answers four questions, in this order, until time runs out:
+which quantity is wrong first, and which of its entries (`location`); whether it is wrong by a
+constant factor (`factors`); which known bugs give the engine's own numbers (`hypotheses`); and
+under which condition the engine fails (`conditions`).
+
+The case of a finding is often too small to answer: with one sample and one column, many bugs give
+the same numbers. So the case is grown again into cases of other sizes and numbers
+(`cases.neighbours`), and the results for those decide. A known bug is named if it reproduces all
+results. If several do, cases further away (`far`) are tried until one bug is left or none differs;
+then each is named. If no bug reproduces all results, none is named.
+
+Bugs that were named for earlier findings of the same engine are suspects. A suspect that
+reproduces all results is named again without trying the rest of the catalogue. The same engine gets
+the same diagnosis, unless time runs out. An engine that gives different results for the same case
+gets no further diagnosis.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,76 +30,83 @@ from manualnn.oracle.cases.neighbours import admitted, far, near
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.conditions import condition
-from manualnn.oracle.diagnosis.factors import passes_as_float32, precision, related, told
-from manualnn.oracle.diagnosis.histories import after_what
+from manualnn.oracle.diagnosis.conditions import find_condition, find_earlier_call
+from manualnn.oracle.diagnosis.factors import (
+    describe_factors,
+    describe_precision,
+    find_factor,
+    passes_as_float32,
+)
 from manualnn.oracle.diagnosis.hypotheses import surviving
-from manualnn.oracle.diagnosis.location import scope_of
+from manualnn.oracle.diagnosis.location import locate
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.compare import is_same
 
-UNSTEADY = "asked again, a fresh engine gives other numbers: the same case has not one answer"
+NONDETERMINISTIC = (
+    "the engine is nondeterministic: a fresh instance gives different numbers for the same case"
+)
 LEFT_FOR_CONDITIONS = 0.5
-"""So many seconds there are for them, even if all others are spent."""
-AGAIN = 3
-"""So often a case is asked again, to see that it has one answer."""
+"""Seconds for the condition, even if the budget is spent."""
+REPETITIONS = 3
+"""Number of further calls with the same case, to see whether the engine is deterministic."""
 MOST = 3
-"""So many causes are named at most."""
+"""Largest number of causes that are named."""
 
 
 def diagnose(
     bench: EngineClient, finding: Finding, *, seconds: float = 2.0, suspects: Iterable[str] = ()
 ) -> Diagnosis:
-    """Return what can be said of a finding within about that time."""
+    """Return the diagnosis of a finding, in about `seconds`."""
     try:
-        # Wrong engines give numbers of all kinds; what is NaN or infinite is told as such.
+        # Wrong engines return NaN and infinity, which need no warning.
         with np.errstate(all="ignore"):
-            return _diagnosed(bench, finding, Budget(seconds), [BUGS[name] for name in suspects])
+            return _diagnose(bench, finding, Budget(seconds), [BUGS[name] for name in suspects])
     except EngineError as error:
         return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
 
 
-def _diagnosed(
+def _diagnose(
     bench: EngineClient, finding: Finding, budget: Budget, suspects: Sequence[Bug]
 ) -> Diagnosis:
-    own = None if finding.kind != "wrong" else _own(bench, finding, budget)
+    own = None if finding.kind != "wrong" else _observe_again(bench, finding, budget)
     if own is None and finding.kind == "wrong" and is_about_numbers(finding):
-        return Diagnosis(finding.entries[0].quantity, UNSTEADY)
+        return Diagnosis(finding.entries[0].quantity, NONDETERMINISTIC)
     if own is None:
-        return _of_behaviour(bench, finding, budget)
-    if not _steady(bench, own):
-        return Diagnosis(scope_of(own)[0], UNSTEADY)
-    return _of_numbers(bench, own, budget, suspects)
+        return _diagnose_behaviour(bench, finding, budget)
+    if not _is_deterministic(bench, own):
+        return Diagnosis(locate(own)[0], NONDETERMINISTIC)
+    return _diagnose_numbers(bench, own, budget, suspects)
 
 
-def _of_numbers(
+def _diagnose_numbers(
     bench: EngineClient, own: Observation, budget: Budget, suspects: Sequence[Bug]
 ) -> Diagnosis:
-    trials = [own, *_trials(bench, own, budget)]
-    failing = [trial for trial in trials if trial.fails]
-    telling = next((t for t in failing[1:] if len(t.calls) == len(own.calls)), own)
-    first, scope = scope_of(telling)
-    if telling is not own:
-        scope += f" (seen with N = {telling.case.n}, widths {_arrow(telling.case)})"
-    same = [trial for trial in failing if first in trial.bad]
-    ratio = told([related(trial, first) for trial in same[1:4] or same]) or precision(telling)
-    bugs = _likely(bench, own, trials, budget, suspects)
+    observations = [own, *_observe_neighbours(bench, own, budget)]
+    failing = [seen for seen in observations if seen.is_wrong]
+    grown = next((seen for seen in failing[1:] if len(seen.calls) == len(own.calls)), own)
+    first, scope = locate(grown)
+    if grown is not own:
+        scope += f" (seen with N = {grown.case.n}, widths {_widths_text(grown.case)})"
+    same = [seen for seen in failing if first in seen.wrong_names]
+    factors = [find_factor(seen, first) for seen in same[1:4] or same]
+    ratio = describe_factors(factors) or describe_precision(grown)
+    bugs = _likely_bugs(bench, own, observations, budget, suspects)
     hurried = not bugs and budget.over
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
-    when, neighbours = _when(bench, own, budget)
-    for trial in neighbours if len(bugs) > 1 else ():
-        bugs = surviving(bugs, [trial], budget) or bugs
+    when, neighbours = _find_condition(bench, own, budget)
+    for seen in neighbours if len(bugs) > 1 else ():
+        bugs = surviving(bugs, [seen], budget) or bugs
     likely = tuple(_cause(bug) for bug in bugs[:MOST])
     return Diagnosis(first, scope, ratio, when, likely, hurried)
 
 
-def _of_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
-    """Return the diagnosis of an engine that gives no numbers, or does wrong with right ones."""
+def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
+    """Return the diagnosis of a fault, or of a failed check whose numbers are right."""
 
-    def asks(case: Case) -> bool | None:
+    def case_fails(case: Case) -> bool | None:
         if budget.over or bench.capabilities.refuses(case) or not valid(case):
             return None
         if finding.kind == "wrong":
@@ -102,41 +116,43 @@ def _of_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diag
 
     first = finding.entries[0].quantity if finding.entries else ""
     scope = finding.message.strip().splitlines()[-1] if finding.message.strip() else finding.kind
-    likely = _behaving_alike(finding, budget)
+    likely = _bugs_with_same_behaviour(finding, budget)
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
-    when = condition(asks, finding.case, bench.capabilities) if finding.kind != "hang" else ""
+    when = ""
+    if finding.kind != "hang":
+        when = find_condition(case_fails, finding.case, bench.capabilities)
     return Diagnosis(first, scope, when=when, likely=likely)
 
 
-def _own(bench: EngineClient, finding: Finding, budget: Budget) -> Observation | None:
-    """Return the finding once more: the first wrong call, with no more before it than needed.
+def _observe_again(bench: EngineClient, finding: Finding, budget: Budget) -> Observation | None:
+    """Return the first wrong call again, after as few earlier calls as possible.
 
-    None where no number is wrong.
+    Return None if no number is wrong.
     """
     calls = finding.calls or (finding.case,)
-    trial = observe(bench, calls)
-    if trial is None:
+    seen = observe(bench, calls)
+    if seen is None:
         return None
     for i, case in enumerate(calls):
-        part = Observation(calls[: i + 1], trial.outcomes[: i + 1], trial.truths[: i + 1])
-        if part.fails:
+        part = Observation(calls[: i + 1], seen.outcomes[: i + 1], seen.truths[: i + 1])
+        if part.is_wrong:
             alone = observe(bench, [case])
-            if alone is not None and alone.fails:
+            if alone is not None and alone.is_wrong:
                 return alone
-            return _shortest(bench, part, budget)
+            return _after_one_call(bench, part, budget)
     return None
 
 
 def is_about_numbers(finding: Finding) -> bool:
-    """Whether it says that the answer to a case is not the truth; a count of steps is no number."""
+    """Return whether a finding is a comparison with the truth of more than a number of steps."""
     judgement = finding.check.rpartition(":")[2]
     numbers = {entry.quantity for entry in finding.entries} - {"state.step"}
     return judgement in {quantity.partition(".")[0] for quantity in numbers}
 
 
-def _steady(bench: EngineClient, seen: Observation) -> bool:
-    """Whether the same calls have the same answers, a few times more."""
-    for _ in range(AGAIN):
+def _is_deterministic(bench: EngineClient, seen: Observation) -> bool:
+    """Return whether further calls with the same cases give the same results."""
+    for _ in range(REPETITIONS):
         again = observe(bench, seen.calls)
         if again is None or again.got.keys() != seen.got.keys():
             return False
@@ -145,74 +161,80 @@ def _steady(bench: EngineClient, seen: Observation) -> bool:
     return True
 
 
-def _shortest(bench: EngineClient, seen: Observation, budget: Budget) -> Observation:
-    """Return the same failure after one call, if that is enough: one of the same dtype first.
+def _after_one_call(bench: EngineClient, seen: Observation, budget: Budget) -> Observation:
+    """Return the same failure after one earlier call, if one is enough.
 
-    Hypotheses run in longdouble, where calls in several dtypes are not kept apart.
+    Calls of the same data type come first, because hypotheses run all calls in longdouble.
     """
     *earlier, case = seen.calls
     for before in sorted(earlier, key=lambda other: other.dtype != case.dtype):
         pair = observe(bench, [before, case])
-        if pair is not None and pair.fails:
+        if pair is not None and pair.is_wrong:
             return pair
         if budget.over:
             break
     return seen
 
 
-def _trials(bench: EngineClient, own: Observation, budget: Budget) -> Iterator[Observation]:
-    """Yield what the engine answers to cases near its own."""
+def _observe_neighbours(
+    bench: EngineClient, own: Observation, budget: Budget
+) -> Iterator[Observation]:
+    """Yield observations of cases near the case of the finding."""
     for calls in admitted(near(own.calls), bench.capabilities):
         if budget.over:
             return
-        trial = observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
-        if trial is not None:
-            yield trial
+        seen = _observe_calls(bench, calls)
+        if seen is not None:
+            yield seen
 
 
-def _likely(
+def _observe_calls(bench: EngineClient, calls: Sequence[Case]) -> Observation | None:
+    """Observe calls, on a fresh engine if that is cheap or if there are several."""
+    return observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
+
+
+def _likely_bugs(
     bench: EngineClient,
     own: Observation,
-    trials: Sequence[Observation],
+    observations: Sequence[Observation],
     budget: Budget,
     suspects: Sequence[Bug],
 ) -> list[Bug]:
-    """Return the known mistakes that give all answers of these trials, and of more if need be."""
-    # What is wrong everywhere contradicts most hypotheses at once.
-    hardest = sorted(trials, key=lambda trial: -len(trial.bad))
-    ordered = [*hardest[:1], own, *hardest[1:]]
-    bugs = list(suspects)
-    for trial in ordered:
-        bugs = surviving(bugs, [trial], budget)
-    if not bugs:
-        bugs = _possible(own)
-        for trial in ordered:
-            bugs = surviving(bugs, [trial], budget)
+    """Return the known bugs that reproduce these observations, and more if several do."""
+    # An observation with many wrong quantities contradicts most bugs at once, so it comes first.
+    hardest = sorted(observations, key=lambda seen: -len(seen.wrong_names))
+    bugs: list[Bug] = []
+    for candidates in (suspects, _possible_bugs(own)):
+        bugs = list(candidates)
+        for seen in (*hardest[:1], own, *hardest[1:]):
+            bugs = surviving(bugs, [seen], budget)
+        if bugs:
+            break
     for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
         if len(bugs) < 2 or budget.over:
             break
-        more = observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
-        # A trial that none of them explains tells of another mistake.
-        if more is not None:
-            bugs = surviving(bugs, [more], budget) or bugs
+        seen_far = _observe_calls(bench, calls)
+        # If no bug explains an observation far away, that observation shows another bug.
+        if seen_far is not None:
+            bugs = surviving(bugs, [seen_far], budget) or bugs
     return bugs
 
 
-def _possible(own: Observation) -> list[Bug]:
-    """Return the bugs that can lead to what is seen: not those of what comes later in a step."""
+def _possible_bugs(own: Observation) -> list[Bug]:
+    """Return the bugs that can cause the wrong quantities: none of a later part of a step."""
     if len(own.calls) > 1:
         excluded = {kind for bug in BUGS.values() if (kind := bug.kind) != "memory"}
     elif own.case.steps > 1:
         excluded = set()
-    elif "outputs" in own.bad:
+    elif "outputs" in own.wrong_names:
         excluded = {"optimizers", "losses"}
-    elif {name.partition(".")[0] for name in own.bad} <= {"state", "params"}:
-        # Where no gradient is returned, its mistakes show in what follows from it.
+    elif {name.partition(".")[0] for name in own.wrong_names} <= {"state", "params"}:
+        # An engine that returns no gradient shows its errors in the update.
         gradients = any(name.startswith("grads.") for name in own.got)
         excluded = {"losses", "activations"} if gradients else set()
     else:
         excluded = {"optimizers"}
-    # What shows in whatever is asked, as outputs that are taken too late, is of no one place.
+    # Some bugs show in every case, such as outputs of the parameters after the update.
     anywhere = len(own.calls) == 1
     return [
         bug
@@ -221,9 +243,9 @@ def _possible(own: Observation) -> list[Bug]:
     ]
 
 
-def _behaving_alike(finding: Finding, budget: Budget) -> tuple[Cause, ...]:
-    """Return the known mistakes of which the same check finds the same."""
-    alike = []
+def _bugs_with_same_behaviour(finding: Finding, budget: Budget) -> tuple[Cause, ...]:
+    """Return the known bugs for which the same check gives the same finding."""
+    bugs = []
     judgement = finding.check.rpartition(":")[2]
     of_memory = judgement.startswith("memory.") or judgement in {"repeat", "interleaved", "history"}
     for bug in BUGS.values():
@@ -234,46 +256,49 @@ def _behaving_alike(finding: Finding, budget: Budget) -> tuple[Cause, ...]:
                 return ()
             with connect(factory) as hypothesis:
                 other = rejudge(hypothesis, finding.check, finding.case)
-            if other is not None and _look(other) == _look(finding):
-                alike.append(bug)
+            if other is not None and _signature(other) == _signature(finding):
+                bugs.append(bug)
                 break
-    return tuple(_cause(bug) for bug in alike) if len(alike) <= MOST else ()
+    return tuple(_cause(bug) for bug in bugs) if len(bugs) <= MOST else ()
 
 
-def _look(finding: Finding) -> tuple[object, ...]:
-    """Return what two findings of the same mistake have in common."""
+def _signature(finding: Finding) -> tuple[object, ...]:
+    """Return what two findings of the same bug have in common."""
     lines = finding.message.strip().splitlines()
     entries = tuple((entry.quantity, entry.index) for entry in finding.entries)
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _when(bench: EngineClient, own: Observation, budget: Budget) -> tuple[str, list[Observation]]:
-    """Return under which condition it fails, and what the engine answered to find that out."""
-    seen: list[Observation] = []
-    # That float32's wider bounds do not show it is no condition of the mistake.
+def _find_condition(
+    bench: EngineClient, own: Observation, budget: Budget
+) -> tuple[str, list[Observation]]:
+    """Return when the engine fails, and the observations that were made to find it."""
+    observations: list[Observation] = []
+    # An error that only the wider bounds of float32 hide does not depend on the data type.
     hidden = "float32" if own.case.dtype == "float64" and passes_as_float32(own) else None
 
-    def asks_all(calls: Sequence[Case]) -> bool | None:
+    def calls_fail(calls: Sequence[Case]) -> bool | None:
         if calls[-1].dtype == hidden:
             return None
         refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
         if refused or budget.over:
             return None
-        trial = observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
-        if trial is None:
+        seen = _observe_calls(bench, calls)
+        if seen is None:
             return None
-        seen.append(trial)
-        return trial.fails
+        observations.append(seen)
+        return seen.is_wrong
 
     if len(own.calls) > 1:
-        return after_what(asks_all, own.case), seen
-    return condition(lambda case: asks_all([case]), own.case, bench.capabilities), seen
+        return find_earlier_call(calls_fail, own.case), observations
+    when = find_condition(lambda case: calls_fail([case]), own.case, bench.capabilities)
+    return when, observations
 
 
 def _cause(bug: Bug) -> Cause:
     return Cause(bug.id, bug.title, bug.wrong, bug.right)
 
 
-def _arrow(case: Case) -> str:
+def _widths_text(case: Case) -> str:
     linear = [layer["out_features"] for layer in case.layers if layer["type"] == "Linear"]
     return "→".join(map(str, [case.widths[0], *linear]))

@@ -1,19 +1,19 @@
-"""A finding seen again, made smaller and explained, while there is time.
+"""Explanation of findings: each one is repeated, made smaller and diagnosed, while there is time.
 
     explainer = Explainer(bench, seconds)            seconds for all findings together
-    explainer.alone(finding)                         as a fresh engine shows it, or None
-    explainer.after(finding, recent)                 as it is after the cases that came before
-    explainer.smaller(finding)                       minimal, and with its diagnosis
-    explainer.diagnosed(finding)                     with its diagnosis
+    explainer.alone(finding)                         the finding on a fresh engine, or None
+    explainer.after(finding, recent)                 the finding after the calls before it
+    explainer.smaller(finding)                       a minimal finding, with its diagnosis
+    explainer.diagnosed(finding)                     the finding with its diagnosis
 
-A finding that a fresh engine does not show is the history's: it is looked for after the case before
-it, and after all recent ones. The more time is spent, the less is left for each.
+A finding that a fresh engine does not show depends on earlier calls. It is repeated after the case
+before it, and then after all recent cases. The more time is spent, the less is left for each.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
+from manualnn.oracle.checks.table import judge, judgement_of, rejudge
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
@@ -25,22 +25,22 @@ from manualnn.oracle.protocol.case import Case
 
 @dataclass
 class Explainer:
-    """Explains an engine's findings: see the module."""
+    """Explains the findings of one engine."""
 
     bench: EngineClient
     seconds: float
-    """Left for all findings together."""
-    known: dict[str, Diagnosis] = field(default_factory=dict)
-    """The diagnoses of wrong numbers that there was time for, by the calls that show them."""
+    """Seconds that are left for all findings together."""
+    diagnoses: dict[str, Diagnosis] = field(default_factory=dict)
+    """Complete diagnoses of wrong numbers, by the ids of the calls."""
 
     def alone(self, finding: Finding) -> Finding | None:
-        """Return it as a fresh engine shows it; None if it does not."""
+        """Return the finding on a fresh engine; None if a fresh engine does not show it."""
         if finding.kind == "hang":
             return finding
         return rejudge(self.bench, finding.check, finding.case)
 
     def after(self, finding: Finding, recent: list[Case]) -> Finding:
-        """Return it with the calls that a fresh engine needs to show it, as far as known."""
+        """Return the finding with the earlier calls that a fresh engine needs to show it."""
         for before in (recent[-1:], recent):
             self.bench.fresh()
             for case in before:
@@ -50,13 +50,12 @@ class Explainer:
             except Declined:
                 continue
             if again is not None:
-                calls = (*before, *again.calls)
-                said = f"only after {len(before)} other calls: {again.message}"
-                return replace(again, calls=calls, message=said)
+                message = f"only after {len(before)} other calls: {again.message}"
+                return replace(again, calls=(*before, *again.calls), message=message)
         return replace(finding, message=f"seen once and not again: {finding.message}")
 
     def smaller(self, finding: Finding) -> Finding:
-        """Return it smaller, and with its diagnosis, if there is time left."""
+        """Return a smaller finding with its diagnosis, if there is time left."""
         left = self.seconds
         if left <= 0 or finding.kind == "hang":
             return finding
@@ -64,7 +63,7 @@ class Explainer:
         seconds = max(0.2, min(2.0, left / 10))
         alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
         if alone:
-            small = shrink(finding.case, _still(self.bench, finding), seconds=seconds)
+            small = shrink(finding.case, _still_fails(self.bench, finding), seconds=seconds)
             smaller = rejudge(self.bench, finding.check, small)
             finding = replace(smaller, minimal=True) if smaller else finding
         if finding.kind == "wrong":
@@ -73,26 +72,26 @@ class Explainer:
         return finding
 
     def diagnosed(self, finding: Finding, seconds: float = 2.0) -> Finding:
-        """Return it with its diagnosis; wrong numbers for the same calls have the same."""
+        """Return the finding with its diagnosis. Findings of the same calls share one."""
         calls = ",".join(case.id for case in finding.calls or (finding.case,))
-        diagnosis = self.known.get(calls) if is_about_numbers(finding) else None
+        diagnosis = self.diagnoses.get(calls) if is_about_numbers(finding) else None
         if diagnosis is None:
             diagnosis = diagnose(self.bench, finding, seconds=seconds, suspects=self._suspects())
             if is_about_numbers(finding) and not diagnosis.hurried:
-                self.known[calls] = diagnosis
+                self.diagnoses[calls] = diagnosis
         return replace(finding, diagnosis=diagnosis)
 
     def _suspects(self) -> dict[str, None]:
-        """Return the mistakes that have been named alone, in order, each once."""
-        named = (diagnosis.likely for diagnosis in self.known.values())
+        """Return the bugs that were the only likely cause of a finding, in order."""
+        named = (diagnosis.likely for diagnosis in self.diagnoses.values())
         return dict.fromkeys(likely[0].bug for likely in named if len(likely) == 1)
 
 
-def _still(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
-    """Return whether a case shows the same kind of finding, on a fresh engine if that is cheap."""
-    restarts = bench.in_process or JUDGEMENTS[finding.check.rpartition(":")[2]].restarts
+def _still_fails(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
+    """Return a predicate: a case shows the same failure, on a fresh engine if that is cheap."""
+    restarts = bench.in_process or judgement_of(finding.check).restarts
 
-    def fails(case: Case) -> bool:
+    def case_fails(case: Case) -> bool:
         if bench.capabilities.refuses(case):
             return False
         if restarts:
@@ -103,4 +102,4 @@ def _still(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
             return False
         return same_failure(found, finding)
 
-    return fails
+    return case_fails

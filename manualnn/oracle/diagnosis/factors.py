@@ -1,15 +1,14 @@
-"""Whether what is wrong is the truth times a constant, or the truth plus a multiple of something.
+"""Constant factors: got = c · truth, or got = truth + c · another array.
 
-    relation = related(trial, "grads.0.weight")      None where there is no such constant
-    relation.names                                   what the constant may be: {"N", "2"}
-    told(relations)                                  "got = 0.2 × truth; 0.2 is 1/N with N = 5"
-    precision(trial)                                 whether a float64 engine is a float32 one
+    factor = find_factor(observation, "grads.0.weight")    a Factor; None if there is none
+    factor.names                                           possible names of c, such as {"N", "2"}
+    describe_factors(factors)         "got = 0.2 × truth; 0.2 is 1/N with N = 5"
+    describe_precision(observation)   a sentence if a float64 engine computes in float32
 
-A constant c holds if |got − c truth| is within the bounds at every entry, c times as large where c
-is; or at least at every entry that is wrong. One entry has a ratio to anything, so that of one or
-two entries, in all cases together, counts only if it has a name.
-For parameters it is the update, p_new − p, that is compared. Asked on cases of several sizes, what
-a constant is called in all of them is its name.
+Accept c if |got − c · truth| ≤ max(1, |c|) · bound for all entries, or for all wrong entries. With
+fewer than three entries any ratio fits by chance, so report c only if it equals a known constant
+such as 1/N. For parameters, the update p_new − p is compared. The observations have several sizes,
+and c gets the name that is right for all of them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,102 +27,103 @@ MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
-class Relation:
+class Factor:
     """got = factor × truth, or got = truth + factor × `of`."""
 
     factor: float
     names: frozenset[str]
     entries: int
-    """So many entries, not 0, say so."""
+    """Number of entries, other than 0, that agree."""
     sizes: dict[str, int]
     """N and K of the case."""
     of: str = ""
-    update: bool = False
-    """Of the update of a parameter, in place of the parameter."""
-    where_wrong: bool = False
-    """Not of the other entries, which are right."""
+    is_update: bool = False
+    """True if the factor is that of a parameter's update."""
+    only_wrong: bool = False
+    """True if the factor holds for the wrong entries only."""
 
 
-def related(trial: Observation, name: str) -> Relation | None:
-    """Return the constant that makes the truth, or something else, into what the engine got."""
-    near = trial.expected[name]
-    got, v, e = np.asarray(trial.got[name], np.longdouble), true_values(near), error_bounds(near)
-    update = name.startswith("params.") and trial.case.steps == 1
-    if update:
-        before = np.asarray(trial.case.params[name.partition(".")[2]], np.longdouble)
+def find_factor(observation: Observation, name: str) -> Factor | None:
+    """Return the constant factor of a quantity of the last result."""
+    near = observation.expected[name]
+    got, v, e = (
+        np.asarray(observation.got[name], np.longdouble),
+        true_values(near),
+        error_bounds(near),
+    )
+    is_update = name.startswith("params.") and observation.case.steps == 1
+    if is_update:
+        before = np.asarray(observation.case.params[name.partition(".")[2]], np.longdouble)
         got, v = got - before, v - before
     usable = np.isfinite(e) & np.isfinite(got)
     if not usable.any() or not np.isfinite(got).all():
         return None
-    wrong = trial.wrong[name] & usable
+    wrong = observation.wrong[name] & usable
     for mask in (usable, wrong):
         if mask is wrong:
-            summand = _summand(trial, name, (got - v)[usable], e[usable], usable)
+            summand = _summand(observation, name, (got - v)[usable], e[usable], usable)
             if summand is not None:
                 return summand
-        factor = _factor(got[mask], v[mask], e[mask])
-        if factor is not None:
-            known = constants(trial.case)
-            return Relation(
-                float(factor),
-                frozenset(n for n, c in known if _is(c, factor, v[mask], e[mask])),
+        c = _ratio(got[mask], v[mask], e[mask])
+        if c is not None:
+            known = constants(observation.case)
+            return Factor(
+                float(c),
+                frozenset(n for n, k in known if _is_equal(k, c, v[mask], e[mask])),
                 int(np.count_nonzero(v[mask])),
-                _sizes(trial.case),
-                update=update,
-                where_wrong=mask is wrong,
+                _sizes(observation.case),
+                is_update=is_update,
+                only_wrong=mask is wrong,
             )
     return None
 
 
-def told(relations: Sequence[Relation | None]) -> str:
-    """Return a sentence on what holds in all these trials; empty if nothing does."""
-    found = [relation for relation in relations if relation is not None]
-    if not found or len(found) < len(relations) or len({relation.of for relation in found}) > 1:
+def describe_factors(factors: Sequence[Factor | None]) -> str:
+    """Return a sentence on the factor that all observations share; empty if there is none."""
+    found = [factor for factor in factors if factor is not None]
+    if not found or len(found) < len(factors) or len({factor.of for factor in found}) > 1:
         return ""
     first = found[0]
-    names = sorted(frozenset.intersection(*(r.names for r in found)), key=lambda n: (len(n), n))
-    agree = len({_shown(relation.factor) for relation in found}) == 1
-    if not names and not (agree and sum(relation.entries for relation in found) > 2):
+    names = sorted(frozenset.intersection(*(f.names for f in found)), key=lambda n: (len(n), n))
+    agree = len({_rounded(factor.factor) for factor in found}) == 1
+    if not names and not (agree and sum(factor.entries for factor in found) > 2):
         return ""
-    what = "the update" if first.update else "got"
-    right = "the right one" if first.update else "truth"
-    c = _shown(first.factor)
-    said = f"{right} + {c} × {first.of}" if first.of else f"{c} × {right}"
-    where = "where it is wrong, " if any(relation.where_wrong for relation in found) else ""
-    said = f"{where}{what} = {said}"
-    called = " or ".join(names[:MOST_NAMES])
-    if not called or called == c:
-        return said
-    sizes = " and ".join(f"{name} = {n}" for name, n in first.sizes.items() if name in called)
-    return f"{said}; {c} is {called}" + (f" with {sizes}" if sizes else "")
+    what, right = ("the update", "the right one") if first.is_update else ("got", "truth")
+    c = _rounded(first.factor)
+    formula = f"{right} + {c} × {first.of}" if first.of else f"{c} × {right}"
+    where = "where it is wrong, " if any(factor.only_wrong for factor in found) else ""
+    sentence = f"{where}{what} = {formula}"
+    name = " or ".join(names[:MOST_NAMES])
+    if not name or name == c:
+        return sentence
+    sizes = " and ".join(f"{size} = {n}" for size, n in first.sizes.items() if size in name)
+    return f"{sentence}; {c} is {name}" + (f" with {sizes}" if sizes else "")
 
 
-def precision(trial: Observation) -> str:
-    """Return that a float64 engine's numbers are as good as float32's; empty if they are not."""
-    if trial.case.dtype != "float64" or not passes_as_float32(trial):
+def describe_precision(observation: Observation) -> str:
+    """Return a sentence if a float64 engine's numbers are as exact as float32's; else empty."""
+    if observation.case.dtype != "float64" or not passes_as_float32(observation):
         return ""
     sizes: list[float] = []
-    for name, mask in trial.wrong.items():
+    for name, mask in observation.wrong.items():
         if mask.any():
-            largest = np.abs(true_values(trial.expected[name])).max()
-            error = np.abs(
-                np.asarray(trial.got[name], np.longdouble) - true_values(trial.expected[name])
-            )
-            sizes.append(float(error.max() / largest) if largest else 0.0)
-    # float64's own errors are within float32's bounds too; and where these are wide, much is.
+            v = true_values(observation.expected[name])
+            error, largest = np.abs(observation.got[name] - v).max(), np.abs(v).max()
+            sizes.append(float(error / largest) if largest else 0.0)
+    # Smaller errors are float64's own; where float32's bounds are wide, larger ones prove nothing.
     if not 2**-40 < max(sizes) < 2**-13:
         return ""
     return f"errors of {max(sizes):.0e} of the largest number, within the bounds of float32"
 
 
-def passes_as_float32(trial: Observation) -> bool:
-    """Whether all of the last answer is within the bounds of float32."""
-    coarse = truth(trial.case, Precision("float32")).quantities()
-    return not any(refutes(coarse[name], array).any() for name, array in trial.got.items())
+def passes_as_float32(observation: Observation) -> bool:
+    """Return whether the whole last result is within the bounds of float32."""
+    coarse = truth(observation.case, Precision("float32")).quantities()
+    return not any(refutes(coarse[name], array).any() for name, array in observation.got.items())
 
 
 def constants(case: Case) -> Iterator[tuple[str, float]]:
-    """Yield constants that mistakes are made of, with their names."""
+    """Yield the constants that bugs are made of, with their names."""
     n, k, width = case.n, case.widths[-1], case.widths[0]
     named: list[tuple[str, str, float]] = [
         ("2", "1/2", 2),
@@ -177,8 +177,8 @@ def _options(case: Case) -> dict[str, float]:
     return named
 
 
-def _factor(got: Array, v: Array, e: Array) -> np.longdouble | None:
-    """Return c with got = c v within the bounds."""
+def _ratio(got: Array, v: Array, e: Array) -> np.longdouble | None:
+    """Return c with got = c v within the bounds; None if there is no such c."""
     where = v != 0
     if not where.any():
         return None
@@ -191,8 +191,8 @@ def _factor(got: Array, v: Array, e: Array) -> np.longdouble | None:
     return c if bool(np.all(np.abs(got - c * v) <= 2 * room)) else None
 
 
-def _is(constant: float, factor: np.longdouble, v: Array, e: Array) -> bool:
-    """Whether the factor is that constant, as far as the sharpest entry can tell."""
+def _is_equal(constant: float, factor: np.longdouble, v: Array, e: Array) -> bool:
+    """Return whether the factor equals a constant, to within the bound of the sharpest entry."""
     where = v != 0
     sharp = float(np.min(e[where] / np.abs(v[where])))
     size = max(abs(constant), abs(float(factor)), 1.0)
@@ -200,24 +200,24 @@ def _is(constant: float, factor: np.longdouble, v: Array, e: Array) -> bool:
 
 
 def _summand(
-    trial: Observation, name: str, rest: Array, e: Array, usable: Array
-) -> Relation | None:
-    """Return what the difference is a multiple of: parameters, state, an earlier answer."""
+    observation: Observation, name: str, rest: Array, e: Array, usable: Array
+) -> Factor | None:
+    """Return the factor if the error is a multiple of parameters, state or an earlier result."""
     kind, _, key = name.partition(".")
     key = key if kind != "state" else key.partition(".")[2]
     others: dict[str, Array] = {}
-    if key in trial.case.params:
-        others[f"the parameter {key}"] = trial.case.params[key]
-        for state, group in (trial.case.state or {}).items():
+    if key in observation.case.params:
+        others[f"the parameter {key}"] = observation.case.params[key]
+        for state, group in (observation.case.state or {}).items():
             if state != "step":
                 others[f"the state {state}.{key}"] = group[key]
-    for outcome in trial.outcomes[:-1]:
+    for outcome in observation.outcomes[:-1]:
         other = outcome.quantities().get(name)
         if other is not None and np.shape(other) == np.shape(usable):
             others[f"{name} of the call before"] = other
     for of, other in others.items():
         base = np.asarray(other, np.longdouble)[usable]
-        # A multiple of what has one or two entries is no evidence.
+        # With one or two entries any multiple fits.
         entries = int(np.count_nonzero(base))
         if entries < 3:
             continue
@@ -226,9 +226,9 @@ def _summand(
         room = e + (e[best] / abs(base[best])) * np.abs(base)
         if factor and bool(np.all(np.abs(rest - factor * base) <= 2 * room)):
             sharp = e[best] / abs(base[best]) + abs(factor) * 2**-52
-            known = [("1", 1.0), *constants(trial.case)]
+            known = [("1", 1.0), *constants(observation.case)]
             names = frozenset(n for n, c in known if abs(c - factor) <= 4 * sharp)
-            return Relation(float(factor), names, entries, _sizes(trial.case), of)
+            return Factor(float(factor), names, entries, _sizes(observation.case), of)
     return None
 
 
@@ -236,7 +236,7 @@ def _sizes(case: Case) -> dict[str, int]:
     return {"N": case.n, "K": case.widths[-1]}
 
 
-def _shown(factor: float) -> str:
+def _rounded(factor: float) -> str:
     if 0 < abs(factor - 1) < 1e-3:
         return f"(1 {'+' if factor > 1 else '−'} {abs(factor - 1):.3g})"
     return f"{factor:.6g}".replace("-", "−", 1) if factor < 0 else f"{factor:.6g}"

@@ -1,19 +1,22 @@
-"""Known mistakes, each run as a hypothesis: which of them computes what the engine computed.
+"""Hypotheses: known bugs that are run to see which of them gives the engine's own numbers.
 
-    reproduces(factory, trial)      whether that wrong engine gives every number of the trial
-    resembles(factory, trial)       the same for a mistake of precision: the sizes of its errors
-    surviving(bugs, trials, …)      the bugs that reproduce every trial
+    reproduces(factory, observation)   True if a wrong engine gives every number of an observation
+    resembles(factory, observation)    the same for a bug of precision: errors of the same size
+    surviving(bugs, observations, …)   the bugs that reproduce every observation
 
-A hypothesis runs in longdouble, so that its numbers are what the mistake amounts to without
-rounding. It has to give every number that the engine returned, in every call: the right ones, and
-the wrong ones to three digits of what is wrong about them. The engine rounds in another formula
-than the right one, of which the bounds are: they are taken relative to the hypothesis' own numbers
-and FACTOR times as wide; or FACTOR times what the hypothesis itself loses in the case's dtype. A
-trial that the engine passes, a hypothesis has to pass; where the engine is wrong, it has to be
-nearer to the engine's number than the truth is, else any mistake that the case does not show would
-do for an error that is hardly beyond the bound.
+A hypothesis is the textbook engine with one known bug. It runs in longdouble, so that its numbers
+show the bug without rounding errors. It has to give every number that the engine returned, in every
+call: right numbers, and wrong numbers to three digits of their error. Where a result is not finite,
+longdouble may still be finite, so the hypothesis runs again in the case's data type.
 
-Where a result is not finite, longdouble may well be: the hypothesis then runs in the case's dtype.
+How close is close enough? The engine rounds its own wrong formula, but the bounds are those of the
+right formula. So a bound is taken relative to the hypothesis' own numbers and made FACTOR times as
+wide. Alternatively it is FACTOR times the rounding error of the hypothesis itself, measured by
+running it in the case's data type.
+
+Two rules keep a bug from explaining what it does not cause. A bug is kept only if it passes every
+case that the engine passes. And on wrong entries it has to be closer to the engine's number than
+the truth is: otherwise any bug would explain an error just above the bound.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,96 +26,105 @@ import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.observation import Observation, ordered
+from manualnn.oracle.diagnosis.observation import Observation, in_order
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.compare import error_bounds, true_values
 
 FACTOR = 4
-"""For a wrong formula may take a few roundings more than the right one: twice the number, and
-twice for terms that the right one has not."""
+"""A wrong formula may have more roundings than the right one: twice as many, and twice for terms
+that the right formula does not have."""
 EXPLAINED = 1e-3
-"""The share of an error that may be left unexplained."""
+"""Largest share of an error that a bug may leave unexplained."""
 BITS = 3
-"""By how many powers of two the errors of two engines of the same precision may differ."""
+"""Engines of the same precision have errors that differ by less than 2^BITS."""
 
 
-def surviving(bugs: Iterable[Bug], trials: Sequence[Observation], budget: Budget) -> list[Bug]:
-    """Return the bugs that reproduce all trials; none if there was no time to ask them all."""
-    kept = []
+def surviving(
+    bugs: Iterable[Bug], observations: Sequence[Observation], budget: Budget
+) -> list[Bug]:
+    """Return the bugs that reproduce all observations; none if time ran out before the end."""
+    found = []
     for bug in bugs:
         if budget.over:
             return []
-        alike = reproduces if bug.exact else resembles
-        if any(all(alike(factory, trial) for trial in trials) for factory in bug.engines):
-            kept.append(bug)
-    return kept
+        explains = reproduces if bug.exact else resembles
+        if any(
+            all(explains(factory, observation) for observation in observations)
+            for factory in bug.engines
+        ):
+            found.append(bug)
+    return found
 
 
-def reproduces(factory: Any, trial: Observation) -> bool:
-    """Return whether a hypothesis gives all numbers of all calls of a trial."""
+def reproduces(factory: Any, observation: Observation) -> bool:
+    """Return whether a hypothesis gives all numbers of all calls of an observation."""
     finite = all(
         np.isfinite(array).all()
-        for outcome in trial.outcomes
+        for outcome in observation.outcomes
         for array in outcome.quantities().values()
     )
-    answers = _answers(factory, np.longdouble if finite else None, trial)
+    answers = _answers(factory, np.longdouble if finite else None, observation)
     if answers is None:
         return False
     rounded: list[dict[str, Array]] | None = None
-    for i, (outcome, truth) in enumerate(zip(trial.outcomes, trial.truths, strict=True)):
+    for i, (outcome, truth) in enumerate(
+        zip(observation.outcomes, observation.truths, strict=True)
+    ):
         expected = truth.quantities()
-        for name, got in ordered(outcome.quantities(), expected).items():
+        for name, got in in_order(outcome.quantities(), expected).items():
             h = answers[i].get(name)
             if h is None or h.shape != got.shape:
                 return False
             if _agrees(got, h, expected[name]):
                 continue
-            if not _alike(got, h, expected[name].kind.u):
+            if not _may_be_rounding(got, h, expected[name].kind.u):
                 return False
-            rounded = rounded or _answers(factory, None, trial) or answers
+            rounded = rounded or _answers(factory, None, observation) or answers
             if not _agrees(got, h, expected[name], rounded[i].get(name, h)):
                 return False
-    return all(factory.admits(outcome.quantities()) for outcome in trial.outcomes)
+    return all(factory.admits(outcome.quantities()) for outcome in observation.outcomes)
 
 
-def resembles(factory: Any, trial: Observation) -> bool:
-    """Return whether a hypothesis, in the case's dtype, errs where the engine does, and as far."""
-    answers = _answers(factory, None, trial)
+def resembles(factory: Any, observation: Observation) -> bool:
+    """Return whether a hypothesis has errors in the same places as the engine, and as large."""
+    answers = _answers(factory, None, observation)
     if answers is None:
         return False
-    for outcome, truth, answer in zip(trial.outcomes, trial.truths, answers, strict=True):
+    for outcome, truth, answer in zip(
+        observation.outcomes, observation.truths, answers, strict=True
+    ):
         expected = truth.quantities()
-        for name, array in ordered(outcome.quantities(), expected).items():
+        for name, array in in_order(outcome.quantities(), expected).items():
             near = expected[name]
             if name not in answer or answer[name].shape != array.shape:
                 return False
-            mine, theirs = _excess(array, near), _excess(answer[name], near)
-            if (mine > 1) != (theirs > 1):
+            own, other = _excess(array, near), _excess(answer[name], near)
+            if (own > 1) != (other > 1):
                 return False
-            if mine > 1 and mine != theirs and not 2**-BITS <= mine / theirs <= 2**BITS:
+            if own > 1 and own != other and not 2**-BITS <= own / other <= 2**BITS:
                 return False
     return True
 
 
-def _answers(factory: Any, dtype: Any, trial: Observation) -> list[dict[str, Array]] | None:
-    """Return what a new engine makes of the calls; None where it makes nothing of them."""
+def _answers(factory: Any, dtype: Any, observation: Observation) -> list[dict[str, Array]] | None:
+    """Return the results of a new engine for the calls; None if it gives none."""
     answers = []
     try:
         engine = factory(dtype=dtype)
-        for case, truth in zip(trial.calls, trial.truths, strict=True):
+        for case, truth in zip(observation.calls, observation.truths, strict=True):
             result = engine.step(case.copy())
-            answers.append(ordered(Outcome(result=result).quantities(), truth.quantities()))
-    except Exception:  # noqa: BLE001 - a wrong engine may go wrong in any way
+            answers.append(in_order(Outcome(result=result).quantities(), truth.quantities()))
+    except Exception:  # noqa: BLE001 - a wrong engine may raise anything
         return None
     return answers
 
 
 def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -> bool:
-    """Return whether the engine got what the hypothesis gives.
+    """Return whether an array of the engine equals the hypothesis' array `h`, except for rounding.
 
-    `rounded` is the same in the case's dtype, to see how much this hypothesis rounds.
+    `rounded` is the hypothesis in the case's data type, which shows how much it rounds.
     """
     got, h = np.asarray(got, np.longdouble), np.asarray(h, np.longdouble)
     v, e = true_values(near), error_bounds(near)
@@ -133,12 +145,12 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
         off = np.abs(got - v) > e
         allowed = np.where(off, np.maximum(tight, explained), tight)
         left = np.abs(got - h)
-        nearer = _largest(left[off]) <= max(_largest(np.abs(got - v)[off]) / 2, FACTOR * own)
-        return bool(nearer and np.all(left <= allowed))
+        is_closer = _largest(left[off]) <= max(_largest(np.abs(got - v)[off]) / 2, FACTOR * own)
+        return bool(is_closer and np.all(left <= allowed))
 
 
-def _alike(got: Array, h: Array, u: float) -> bool:
-    """Whether the largest difference may still be one of rounding."""
+def _may_be_rounding(got: Array, h: Array, u: float) -> bool:
+    """Return whether the largest difference may be one of rounding."""
     with np.errstate(all="ignore"):
         distance = np.abs(np.asarray(got, np.longdouble) - h)
         return bool(_largest(distance) <= u**0.5 * _largest(np.abs(h)))

@@ -1,10 +1,10 @@
-"""In words: what diverges first, which of its entries, and what is right.
+"""Location of an error: the first wrong quantity, its wrong entries, and what is right.
 
-    first, scope = scope_of(trial)      "grads.0.weight", "only the last row of grads.0.weight; …"
+    first, scope = locate(observation)    "grads.0.weight", "only the last row of grads.0.weight; …"
 
-The order is that of a step: outputs, loss, gradients from the last layer to the first, the input
-gradient, state, parameters. What comes after a wrong quantity may be wrong for no reason of its
-own, so only the first is described closely.
+Quantities follow the order of a step: outputs, loss, gradients from the last layer to the first,
+the input gradient, state, parameters. A quantity after a wrong one may be wrong only because of
+that one, so only the first wrong quantity is described closely.
 """
 
 import numpy as np
@@ -15,17 +15,17 @@ from manualnn.oracle.protocol.features import names_with, options_of
 from manualnn.oracle.truth.compare import true_values
 from manualnn.oracle.truth.step import truth
 
-CURVED = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
+ACTIVATIONS = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
 
 
-def scope_of(trial: Observation) -> tuple[str, str]:
-    """Return the first wrong quantity, and what can be said of where the mistake is."""
-    bad = trial.bad
+def locate(observation: Observation) -> tuple[str, str]:
+    """Return the first wrong quantity, and a description of where the error is."""
+    bad = observation.wrong_names
     if not bad:
-        return "", "the numbers of a call by itself are right"
+        return "", "the numbers of a single call are right"
     first = bad[0]
-    whole = entries_of(trial, first)
-    if not np.isfinite(np.asarray(trial.got[first], float)[trial.wrong[first]]).any():
+    whole = _wrong_entries(observation, first)
+    if not np.isfinite(np.asarray(observation.got[first], float)[observation.wrong[first]]).any():
         whole += f" of {first} is not finite" if first != "loss" else "the loss is not finite"
     elif first != "loss":
         whole += f" of {first}"
@@ -34,40 +34,38 @@ def scope_of(trial: Observation) -> tuple[str, str]:
     others = [name for name in bad[1:] if not _follows(name, first)]
     if others:
         whole += f", and {_listed(others)}"
-    return first, f"{whole}; {_where(trial, first, bad)}"
+    return first, f"{whole}; {_where(observation, first, bad)}"
 
 
-def entries_of(trial: Observation, name: str) -> str:
-    """Return which entries of a quantity are wrong, such as "only the last row"."""
-    mask, near = trial.wrong[name], trial.expected[name]
+def _wrong_entries(observation: Observation, name: str) -> str:
+    """Return a phrase for the wrong entries of a quantity, such as "only the last row"."""
+    mask, near = observation.wrong[name], observation.expected[name]
     compared = np.asarray(near.bounded)
     if mask.ndim == 0:
         return ""
     if mask.size == 1:
         return "the one entry"
-    for alike, words in (
-        (compared, "every entry"),
-        (compared & (true_values(near) != 0), "every entry that is not 0"),
-    ):
-        if np.array_equal(mask, alike):
-            return words
+    if np.array_equal(mask, compared):
+        return "every entry"
+    if np.array_equal(mask, compared & (true_values(near) != 0)):
+        return "every entry that is not 0"
     if mask.sum() == 1:
         return _position(mask)
     return (
-        _by_input(trial, name, mask, compared)
+        _by_input(observation, name, mask, compared)
         or _by_line(mask, compared, ("sample" if name in {"outputs", "input_grad"} else "row"))
         or f"{int(mask.sum())} of {mask.size} entries"
     )
 
 
 def _by_line(mask: Array, compared: Array, row: str) -> str:
-    """Return the rows or columns that are wrong as a whole; empty where that does not tell."""
+    """Return a phrase for rows or columns that are wrong as a whole; empty if there are none."""
     for axis, what in enumerate((row, "column")[: mask.ndim]):
         others = tuple(k for k in range(mask.ndim) if k != axis)
         lines = np.asarray(mask.any(axis=others))
         whole = np.moveaxis(compared, axis, 0)[lines].sum()
         if mask.sum() == whole and not lines.all():
-            return _lines(lines, "entry" if mask.ndim == 1 else what)
+            return _describe_lines(lines, "entry" if mask.ndim == 1 else what)
     return ""
 
 
@@ -80,18 +78,19 @@ def _position(mask: Array) -> str:
     return f"only the entry {list(index)}"
 
 
-def _lines(lines: Array, what: str) -> str:
-    """Return which rows, columns or samples: lines is a mask of them."""
+def _describe_lines(lines: Array, what: str) -> str:
+    """Return a phrase for the rows, columns or samples of a mask."""
     plural = {"entry": "entries"}.get(what, what + "s")
     chosen = [int(i) for i in np.flatnonzero(lines)]
-    left = [int(i) for i in np.flatnonzero(~lines)]
+    right = [int(i) for i in np.flatnonzero(~lines)]
     last = len(lines) - 1
+    ends = {0: "first", last: "last"}
     if len(chosen) == 1:
-        which = "last" if chosen == [last] else "first" if chosen == [0] else None
-        return f"only the {which} {what}" if which else f"only {what} {chosen[0]}"
-    if len(left) == 1:
-        which = "last" if left == [last] else "first" if left == [0] else None
-        return f"all {plural} but the {which}" if which else f"all {plural} but {left[0]}"
+        end = ends.get(chosen[0])
+        return f"only the {end} {what}" if end else f"only {what} {chosen[0]}"
+    if len(right) == 1:
+        end = ends.get(right[0])
+        return f"all {plural} except the {end}" if end else f"all {plural} except {right[0]}"
     if chosen == list(range(chosen[0], last + 1)):
         return f"all {plural} from {chosen[0]} on"
     if chosen == list(range(chosen[-1] + 1)):
@@ -99,16 +98,16 @@ def _lines(lines: Array, what: str) -> str:
     return f"{plural} {', '.join(map(str, chosen))}"
 
 
-def _by_input(trial: Observation, name: str, mask: Array, compared: Array) -> str:
-    """Return the sign of z, where it decides what is wrong; empty where it does not."""
-    layers = trial.case.layers
-    if name == "input_grad" and layers and layers[0]["type"] in CURVED:
-        z, called = np.asarray(trial.case.x), "the input"
-    elif name == "outputs" and layers and layers[-1]["type"] in CURVED:
-        z, called = before(trial.case, len(layers) - 1), "what goes into the last layer"
+def _by_input(observation: Observation, name: str, mask: Array, compared: Array) -> str:
+    """Return a phrase for the sign of z, if it decides which entries are wrong; else empty."""
+    layers = observation.case.layers
+    if name == "input_grad" and layers and layers[0]["type"] in ACTIVATIONS:
+        z, what = np.asarray(observation.case.x), "the input"
+    elif name == "outputs" and layers and layers[-1]["type"] in ACTIVATIONS:
+        z, what = input_of_layer(observation.case, len(layers) - 1), "the last layer's input"
     else:
         return ""
-    for where, words in (
+    for where, sign in (
         (z == 0, "0"),
         (z < 0, "negative"),
         (z <= 0, "0 or negative"),
@@ -116,42 +115,42 @@ def _by_input(trial: Observation, name: str, mask: Array, compared: Array) -> st
         (z >= 0, "0 or positive"),
     ):
         if where.any() and np.array_equal(mask, where & compared):
-            return f"every entry for which {called} is {words}, and no other,"
+            return f"every entry for which {what} is {sign}, and no other,"
     return ""
 
 
-def before(case: Case, i: int) -> Array:
-    """Return what goes into layer i, as long as it is the parameters' first step."""
+def input_of_layer(case: Case, i: int) -> Array:
+    """Return the input of layer i at the case's own parameters."""
     width = case.widths[i]
-    kept = {key: a for key, a in case.params.items() if int(key.partition(".")[0]) < i}
+    params = {key: a for key, a in case.params.items() if int(key.partition(".")[0]) < i}
     noise = {k: a for k, a in (case.noise or {}).items() if int(k.partition(".")[0]) < i}
     loss, t = {"type": "MSELoss", "reduction": "sum"}, np.zeros((case.n, width), case.dtype)
-    part = case.but(layers=case.layers[:i], params=kept, noise=noise or None, loss=loss, t=t)
+    part = case.but(layers=case.layers[:i], params=params, noise=noise or None, loss=loss, t=t)
     return true_values(truth(part.but(optimizer=None, state=None, steps=1)).outputs)
 
 
 def _follows(name: str, first: str) -> bool:
-    """Whether a quantity is computed from the first wrong one, or with it."""
+    """Return whether a quantity is computed from the first wrong one, or with it."""
     stage = ("outputs", "loss", "grads", "input_grad", "state", "params")
     at, of = stage.index(name.partition(".")[0]), stage.index(first.partition(".")[0])
     return at > of and first != "loss"
 
 
-def _where(trial: Observation, first: str, bad: list[str]) -> str:
-    """Return what the right quantities say of where the mistake is."""
-    good = [name for name in trial.got if name not in bad]
+def _where(observation: Observation, first: str, bad: list[str]) -> str:
+    """Return where the error has to be, given the right quantities."""
+    good = [name for name in observation.got if name not in bad]
     kind = first.partition(".")[0]
-    if kind == "outputs" and trial.case.steps > 1:
-        return f"in the last of {trial.case.steps} steps: an update before it may be wrong"
+    if kind == "outputs" and observation.case.steps > 1:
+        return f"in the last of {observation.case.steps} steps: an update before it may be wrong"
     if kind == "outputs":
         return "the forward pass is wrong already"
-    grads = [name for name in trial.got if name.startswith(("grads.", "input_grad"))]
+    grads = [name for name in observation.got if name.startswith(("grads.", "input_grad"))]
     if kind == "loss":
         forward = "the outputs are right, so the forward pass is; " if "outputs" in good else ""
         wrong = [name for name in grads if name in bad]
         if grads and not wrong:
             return f"{forward}every gradient is right: only the value of the loss is wrong"
-        return f"{forward}the mistake is in the loss" + (" and its gradient" if wrong else "")
+        return f"{forward}the error is in the loss" + (" and its gradient" if wrong else "")
     forward = (
         "the outputs and the loss are right, so the forward pass is; "
         if {"outputs", "loss"} <= set(good)
@@ -160,39 +159,39 @@ def _where(trial: Observation, first: str, bad: list[str]) -> str:
         else ""
     )
     if kind in {"grads", "input_grad"}:
-        return forward + _backward(trial, first, bad, good)
-    rule = (trial.case.optimizer or {}).get("type", "the update")
+        return forward + _backward(observation, first, bad, good)
+    rule = (observation.case.optimizer or {}).get("type", "the update")
     right = "every gradient is right: " if any(name in good for name in grads) else ""
     if kind == "params" and any(name.startswith("state.") for name in good):
         right += "the state is right: "
-    return f"{forward}{right}the mistake is in the update of {rule}"
+    return f"{forward}{right}the error is in the update of {rule}"
 
 
-def _backward(trial: Observation, first: str, bad: list[str], good: list[str]) -> str:
-    """Return between which layers the backward pass goes wrong."""
+def _backward(observation: Observation, first: str, bad: list[str], good: list[str]) -> str:
+    """Return the layers between which the backward pass becomes wrong."""
     if first == "input_grad":
         if any(name.startswith("grads.") for name in good):
             return "every gradient of a parameter is right: only the input gradient is wrong"
-        kinds = _kinds(trial.case, 0, None)
-        return f"the mistake is in the backward pass{kinds and f' of {kinds}, or of the loss'}"
-    _, layer, name = first.split(".")
-    here = [n for n in trial.got if n.startswith(f"grads.{layer}.")]
+        kinds = _kinds(observation.case, 0, None)
+        return f"the error is in the backward pass{kinds and f' of {kinds}, or of the loss'}"
+    _, layer, param = first.split(".")
+    here = [n for n in observation.got if n.startswith(f"grads.{layer}.")]
     later = [n for n in good if n.startswith("grads.") and int(n.split(".")[1]) > int(layer)]
     earlier = [n for n in bad if n != first and not n.startswith(f"grads.{layer}.")]
     if len(here) > 1 and not set(here) <= set(bad):
         right = next(n for n in here if n not in bad)
-        return f"{right} is right, so ∂L/∂z of layer {layer} is: the mistake is in the {name} alone"
+        return f"{right} is right, so ∂L/∂z of layer {layer} is: the error is in the {param} alone"
     passed_on = [n for n in earlier if n == "input_grad" or n.startswith("grads.")]
-    upstream = [n for n in trial.got if n == "input_grad" or _layer_of(n) < int(layer)]
+    upstream = [n for n in observation.got if n == "input_grad" or _layer_of(n) < int(layer)]
     if upstream and not passed_on:
-        return f"what is passed on from layer {layer} is right: its own gradients are wrong"
+        return f"layer {layer} passes back the right gradient: its own gradients are wrong"
     if not later:
-        after = _kinds(trial.case, int(layer) + 1, None)
-        return f"the mistake is in the gradient of the loss{after and f' or of {after}'}, or here"
+        after = _kinds(observation.case, int(layer) + 1, None)
+        return f"the error is in the gradient of the loss{after and f' or of {after}'}, or here"
     nearest = min(_layer_of(n) for n in later)
-    between = _kinds(trial.case, int(layer) + 1, nearest)
+    between = _kinds(observation.case, int(layer) + 1, nearest)
     return (
-        f"the gradients of layer {nearest} are right, those of layer {layer} are not: the mistake "
+        f"the gradients of layer {nearest} are right, those of layer {layer} are not: the error "
         f"is between, in what layer {nearest} passes back{between and f' or in {between}'}"
     )
 

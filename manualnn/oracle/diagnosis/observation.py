@@ -1,11 +1,8 @@
-"""What an engine answers to some calls, beside what is true of each.
+"""Observations: the engine's results for some calls, with the truth of each call.
 
-    trial = observe(bench, calls)      asked of a fresh engine; None where one has no answer
-    trial.wrong                         {quantity: mask of wrong entries}, of the last call
-    fails(bench, case)                  whether its answer to one case is wrong
-
-An entry is wrong where it is farther from the truth than its bound, or not finite where the bound
-is. Where there is no bound, nothing is.
+observation = observe(bench, calls)     calls of a fresh engine; None if one has no result
+observation.wrong                       {quantity: mask of wrong entries} of the last call
+case_fails(bench, case)                 True if the result for one case is wrong
 """
 
 from collections.abc import Sequence
@@ -25,7 +22,7 @@ from manualnn.oracle.truth.step import Expected, truth
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """Calls in order, the answers to them, and the truth of each."""
+    """Calls in order, the engine's outcomes, and the truth of each call."""
 
     calls: tuple[Case, ...]
     outcomes: tuple[Outcome, ...]
@@ -33,39 +30,39 @@ class Observation:
 
     @property
     def case(self) -> Case:
-        """The last call."""
+        """The case of the last call."""
         return self.calls[-1]
 
     @cached_property
     def got(self) -> dict[str, Array]:
-        """The last answer, in the order in which a step computes it."""
-        return ordered(self.outcomes[-1].quantities(), self.expected)
+        """The result of the last call, in the order in which a step computes it."""
+        return in_order(self.outcomes[-1].quantities(), self.expected)
 
     @cached_property
     def expected(self) -> dict[str, Bounded]:
-        """What is true of the last call."""
+        """The truth of the last call."""
         return self.truths[-1].quantities()
 
     @cached_property
     def wrong(self) -> dict[str, Array]:
-        """For each quantity of the last answer, which entries are wrong."""
+        """For each quantity of the last result, the mask of its wrong entries."""
         return {name: refutes(self.expected[name], array) for name, array in self.got.items()}
 
     @cached_property
-    def bad(self) -> list[str]:
-        """The quantities of the last answer that are wrong somewhere."""
+    def wrong_names(self) -> list[str]:
+        """The quantities of the last result that have wrong entries."""
         return [name for name, mask in self.wrong.items() if mask.any()]
 
     @property
-    def fails(self) -> bool:
-        """Whether anything of the last answer is wrong."""
-        return bool(self.bad)
+    def is_wrong(self) -> bool:
+        """True if the last result has a wrong entry."""
+        return bool(self.wrong_names)
 
 
 def observe(
     bench: EngineClient, calls: Sequence[Case], *, fresh: bool = True
 ) -> Observation | None:
-    """Return a trial of these calls; None where one of them has no answer."""
+    """Return the observation of some calls; None if a call has no result."""
     if fresh:
         bench.fresh()
     outcomes, truths = [], []
@@ -77,12 +74,12 @@ def observe(
     return Observation(tuple(calls), tuple(outcomes), tuple(truths))
 
 
-def fails(bench: EngineClient, case: Case, *, fresh: bool = False) -> bool | None:
-    """Return whether the engine's answer to a case is wrong; None where there is no answer."""
-    trial = observe(bench, [case], fresh=fresh)
-    return None if trial is None else trial.fails
+def case_fails(bench: EngineClient, case: Case, *, fresh: bool = False) -> bool | None:
+    """Return whether the engine's result for a case is wrong; None if there is no result."""
+    observation = observe(bench, [case], fresh=fresh)
+    return None if observation is None else observation.is_wrong
 
 
-def ordered(named: dict[str, Any], expected: dict[str, Bounded]) -> dict[str, Array]:
-    """Return arrays in the order of a step; those that there is no truth of are left out."""
+def in_order(named: dict[str, Any], expected: dict[str, Bounded]) -> dict[str, Array]:
+    """Return the arrays in the order of a step, without those that have no truth."""
     return {name: np.asarray(named[name]) for name in expected if name in named}

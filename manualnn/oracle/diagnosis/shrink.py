@@ -1,13 +1,18 @@
-"""The smallest case that still fails: the fewest layers, samples and columns, the simplest numbers.
+"""Shrinking: the smallest case that still fails, with few layers and samples and simple numbers.
 
-    shrink(case, fails, seconds=2.0)      fails(case) says whether a smaller case still shows it
-    same_failure(found, finding)          whether two findings are of one failure, for `fails`
+    shrink(case, fails, seconds=2.0)      the smallest case found; fails(case) is the predicate
+    same_failure(found, finding)          True if two findings show the same failure
 
-Greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a generator: it
-proposes smaller cases one after another, is told of each whether it still fails, and goes on from
-there. Moves that save most come first, and all are repeated until none succeeds: no single one of
-them makes what is returned any smaller, unless time ran out. Only valid cases are asked about, and
-none twice.
+Shrinking is greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a
+generator. It yields a smaller case, receives True if that case still fails, and continues from the
+smaller case if so and from the old one if not. So each cut starts from what the cuts before left.
+
+Moves are ordered by how much they save: steps, samples, layers, columns, then the optimizer, the
+state and the options, the data type, and last the numbers themselves. All moves are repeated until
+none succeeds. So no single move can make the returned case smaller, unless time ran out.
+
+The predicate is the costly part, because it calls the engine. Only valid cases reach it, those for
+which a correct engine has an answer, and no case reaches it twice.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -18,49 +23,50 @@ import numpy as np
 from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
 from manualnn.oracle.cases.simplify import simplified, simplified_whole
 from manualnn.oracle.diagnosis.budget import Budget
+from manualnn.oracle.diagnosis.places import specs_of, with_spec
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import TABLES
+from manualnn.oracle.protocol.features import row_of
 
 MATERIAL = 2**10
-"""In units of eps: what has accumulated in ordinary small cases is below."""
+"""Rounding errors of ordinary small cases are smaller than this, in units of eps."""
 
 Move = Generator[Case | None, bool, None]
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -> Case:
-    """Return the smallest case found that fails, and is valid; `case` itself if there is none."""
+    """Return the smallest valid case found that fails; `case` itself if there is none."""
     budget = Budget(seconds)
-    asked = {_key(case)}
+    tried = {_key(case)}
     best = case
 
-    def judged(candidate: Case | None) -> bool:
-        if candidate is None or (key := _key(candidate)) in asked:
+    def still_fails(candidate: Case | None) -> bool:
+        if candidate is None or (key := _key(candidate)) in tried:
             return False
-        asked.add(key)
+        tried.add(key)
         return valid(candidate) and fails(candidate)
 
     moved = True
     while moved:
         moved = False
         for move in MOVES:
-            proposals, still = move(best), None
+            proposals, failed = move(best), None
             while not budget.over:
                 try:
-                    candidate = next(proposals) if still is None else proposals.send(still)
+                    candidate = next(proposals) if failed is None else proposals.send(failed)
                 except StopIteration:
                     break
-                still = judged(candidate)
-                if still and candidate is not None:
+                failed = still_fails(candidate)
+                if failed and candidate is not None:
                     best, moved = candidate, True
     return best
 
 
 def same_failure(found: Finding | None, finding: Finding) -> bool:
-    """Return whether what is found in a smaller case is the failure that was looked for.
+    """Return whether the finding of a smaller case shows the same failure as `finding`.
 
-    It is of the same kind; and an error that rounding cannot explain has not become one that it
-    can, as where everything cancels and 10⁻¹⁶ stands in place of an exact 0.
+    The kind has to be the same. An error larger than rounding must not become one of rounding, such
+    as 10⁻¹⁶ in place of an exact 0 where everything cancels.
     """
     if found is None or found.kind != finding.kind:
         return False
@@ -68,7 +74,7 @@ def same_failure(found: Finding | None, finding: Finding) -> bool:
 
 
 def _is_material(finding: Finding) -> bool:
-    """Whether there is an error far larger than the rounding of numbers around 1."""
+    """Return whether an error is far larger than the rounding of numbers around 1."""
     least = MATERIAL * float(np.finfo(finding.case.dtype).eps)
     return any(not abs(entry.got - entry.expected) <= least for entry in finding.entries)
 
@@ -90,7 +96,7 @@ def _samples(case: Case) -> Move:
 
 
 def _layers(case: Case) -> Move:
-    """Remove half of the layers, a quarter …, one; a Linear's neighbours are made to fit."""
+    """Remove half of the layers, a quarter …, one. The neighbours of a Linear are cut to fit."""
     length = len(case.layers)
     while length := length // 2:
         i = 0
@@ -103,12 +109,12 @@ def _layers(case: Case) -> Move:
 
 
 def _is_network(smaller: Case | None, case: Case) -> bool:
-    """Whether there are parameters left, where there were any."""
+    """Return whether the smaller case has parameters, if the case has any."""
     return smaller is not None and (bool(smaller.params) or not case.params)
 
 
-def _everything_equal(case: Case) -> Move:
-    """Cut the samples and all segments of one width together: a mistake may need them equal."""
+def _equal_sizes(case: Case) -> Move:
+    """Cut samples and segments of the same size together, because a bug may need them equal."""
     for size in sorted({case.n, *case.widths}):
         for smaller_size in _sizes_below(size):
             smaller: Case | None = case
@@ -134,7 +140,7 @@ def _columns(case: Case) -> Move:
 
 
 def _parts(case: Case) -> Move:
-    """No optimizer or the plainest, no state, no dropout."""
+    """Remove the optimizer or replace it by plain SGD. Remove the state and the dropout masks."""
     plain = {"type": "SGD", "lr": 1.0}
     if case.optimizer:
         bare = case.but(optimizer=None, state=None, steps=1)
@@ -161,15 +167,16 @@ def _updates(case: Case) -> Move:
 
 
 def _options(case: Case) -> Move:
-    """Options as they are by default, or simple numbers."""
-    for place in [*range(len(case.layers)), "loss", "optimizer"]:
-        for option in list(_spec(case, place)):
-            for value in _simpler_options(_spec(case, place), option):
-                simple = {k: v for k, v in _spec(case, place).items() if k != option}
+    """Replace options by their defaults or by simple numbers."""
+    for place, original in specs_of(case).items():
+        for option in original:
+            spec = specs_of(case)[place]
+            for value in _simpler_values(spec, option):
+                changed = {k: v for k, v in spec.items() if k != option}
                 if value is not None:
-                    simple[option] = value
-                smaller = _with(case, place, simple)
-                if smaller is not None and (yield smaller):
+                    changed[option] = value
+                smaller = with_spec(case, place, changed)
+                if (yield smaller):
                     case = smaller
                     break
 
@@ -181,7 +188,7 @@ def _dtype(case: Case) -> Move:
 
 
 def _numbers(case: Case) -> Move:
-    """Round everything, then whole arrays, then entry by entry from the smallest array on."""
+    """Round all arrays, then one array after another, then each entry, small arrays first."""
     names = sorted(case.arrays(), key=lambda name: case.arrays()[name].size)
     for some in (names, *([name] for name in names)):
         for how in simplified_whole(case, {name: case.arrays()[name] for name in some}):
@@ -204,7 +211,7 @@ MOVES = (
     _steps,
     _samples,
     _layers,
-    _everything_equal,
+    _equal_sizes,
     _columns,
     _parts,
     _updates,
@@ -215,10 +222,10 @@ MOVES = (
 
 
 def _fewer(size: int) -> Iterator[list[int]]:
-    """Yield what may be kept of so many: the fewest first, then all without a part.
+    """Yield lists of the indices to keep of `size`: one index first, then all but a part.
 
-    Of many, parts are taken off at the ends alone. After a success what is meant are the indices of
-    what is left; the caller passes over those that are no longer there.
+    Of more than 16, parts are removed only at the ends. After a success, the indices refer to the
+    smaller case; the caller skips lists with indices that no longer exist.
     """
     yield from ([i] for i in dict.fromkeys((0, size - 1)) if size > 1)
     part = size // 2
@@ -236,30 +243,14 @@ def _sizes_below(size: int) -> list[int]:
     return sorted({k for k in (1, 2, 3, *halves, size - 1) if 0 < k < size})
 
 
-def _spec(case: Case, place: int | str) -> dict[str, Any]:
-    spec = case.layers[place] if isinstance(place, int) else getattr(case, place)
-    return dict(spec or {})
-
-
-def _with(case: Case, place: int | str, spec: dict[str, Any]) -> Case | None:
-    if isinstance(place, str):
-        return case.but(**{place: spec})
-    layers = list(case.layers)
-    if spec.get("bias", True) != layers[place].get("bias", True):
-        return None  # parameters come and go with it
-    layers[place] = spec
-    return case.but(layers=tuple(layers))
-
-
-def _simpler_options(spec: dict[str, Any], option: str) -> list[Any]:
-    """Return simpler values of an option, None for its default."""
+def _simpler_values(spec: dict[str, Any], option: str) -> list[Any]:
+    """Return simpler values of an option; None stands for its default."""
     value = spec[option]
-    if option in {"type", "in_features", "out_features"}:
+    if option in {"type", "in_features", "out_features", "bias"}:
         return []
     if option == "lr":
         return [simple for simple in (1.0, 0.5, 0.1) if simple != value][: _simplicity(value)]
-    default = next(t[spec["type"]] for t in TABLES.values() if spec["type"] in t).get(option)
-    values: list[Any] = [] if value == default else [None]
+    values: list[Any] = [] if value == row_of(spec["type"]).defaults.get(option) else [None]
     if isinstance(value, float):
         values += [0.5, 0.1][: _simplicity(value)]
     return values

@@ -1,0 +1,23 @@
+"""Places of a case that hold a description: the number of a layer, "loss" or "optimizer"."""
+
+from typing import Any
+
+from manualnn.oracle.protocol.case import Case
+
+Place = int | str
+
+
+def specs_of(case: Case) -> dict[Place, dict[str, Any]]:
+    """Return a copy of the description at every place, an optimizer if there is one."""
+    specs: dict[Place, dict[str, Any]] = {i: dict(layer) for i, layer in enumerate(case.layers)}
+    specs["loss"] = dict(case.loss)
+    if case.optimizer is not None:
+        specs["optimizer"] = dict(case.optimizer)
+    return specs
+
+
+def with_spec(case: Case, place: Place, spec: dict[str, Any]) -> Case:
+    """Return the case with another description at a place."""
+    if isinstance(place, str):
+        return case.but(**{place: spec})
+    return case.but(layers=(*case.layers[:place], spec, *case.layers[place + 1 :]))
