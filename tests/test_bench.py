@@ -22,6 +22,7 @@ from manualnn.benchmark.timing import Row, compare
 from manualnn.cli import cli
 from manualnn.doctor import report
 from manualnn.errors import TableError
+from manualnn.tables import format_markdown
 
 TINY = Case((3, 2, 2), 1)
 
@@ -180,7 +181,7 @@ def test_what_was_not_measured_is_a_dash():
 
 
 def test_columns_are_aligned():
-    lines = tables.markdown(["a", "bcde"], [["long first cell", "1"], ["x", "123,456"]])
+    lines = format_markdown(["a", "bcde"], [["long first cell", "1"], ["x", "123,456"]], "lr")
     assert len(set(map(len, lines))) == 1
     assert lines[1].endswith("-: |")
 

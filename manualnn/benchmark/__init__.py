@@ -1,13 +1,13 @@
-"""How long a training step takes, beside its bare matrix products and beside other libraries.
+"""Benchmark: time of a training step, compared with its matrix products and with other libraries.
 
-    cases       what is timed: a network, a batch, a precision, a rule, a number of threads
-    peers       who is timed: the bare products, manualnn, torch
-    worker      a peer's process: builds a case, and times it as often as it is asked to
-    timing      asks the workers in turns, and keeps the numbers
-    tables      ratios, as Markdown that is also readable as it is
+    cases       a case: network, batch, precision, rule, number of threads
+    peers       the programs that are timed: the bare products, manualnn, torch
+    worker      the process of a peer: builds a case and times it
+    timing      lets the workers take turns, and collects the times
+    tables      tables of times and ratios in Markdown
     command     `manualnn bench`
 
-Nothing here is imported by the rest of manualnn. `tox -e bench` adds more peers and measurements.
+The rest of manualnn imports nothing of it. `tox -e bench` adds more peers and measurements.
 """
 
-__all__: list[str] = []  # its modules have the names
+__all__: list[str] = []  # the modules have the public names

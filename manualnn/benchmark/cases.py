@@ -1,8 +1,8 @@
-"""What is timed: a network, a batch, a precision, a rule; and the data that every peer gets.
+"""Cases of the benchmark: network, batch, precision and rule; and the data for every peer.
 
 GRID                the networks and batches
 grid(dtypes=…)      the cases of the grid with these precisions, activations, rules, threads
-draw(case)          the same random batch for every peer
+draw(case)          a random batch, the same for every peer
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ GRID: dict[str, tuple[tuple[int, ...], int]] = {
 
 @dataclass(frozen=True)
 class Case:
-    """What a peer builds. The last layer is linear; the loss is the mean squared error."""
+    """A training step to time. The last layer is linear; the loss is the mean squared error."""
 
     widths: tuple[int, ...]
     batch: int
@@ -36,7 +36,7 @@ class Case:
 
     @property
     def network(self) -> str:
-        """Return widths and batch, as in 784-128-10 (64)."""
+        """Return widths and batch size, such as 784-128-10 (64)."""
         return f"{'-'.join(map(str, self.widths))} ({self.batch})"
 
     def __str__(self) -> str:
@@ -45,27 +45,27 @@ class Case:
 
     @property
     def layers(self) -> list[tuple[int, int]]:
-        """Return inputs and outputs of every linear layer."""
+        """Return the numbers of inputs and outputs of every linear layer."""
         return list(pairwise(self.widths))
 
     @property
     def parameters(self) -> int:
-        """Return how many weights and biases there are."""
+        """Return the number of weights and biases."""
         return sum((n_in + 1) * n_out for n_in, n_out in self.layers)
 
     @property
     def multiply_adds(self) -> int:
-        """Return those of a step's matrix products: three for each layer, two for the first."""
+        """Return the multiply-adds of a step: three products for each layer, two for the first."""
         products = [3 * n_in * n_out for n_in, n_out in self.layers]
         return self.batch * (sum(products) - self.widths[0] * self.widths[1])
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields, for `from_json`."""
+        """Return the fields as JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Case":
-        """Return the case that has these fields."""
+        """Return the case with these fields, as `to_json` returned them."""
         return cls(**fields | {"widths": tuple(fields["widths"])})
 
 
@@ -84,7 +84,7 @@ def grid(
     optimizers: Sequence[str] = ("SGD", "Adam"),
     threads: Sequence[int] = (1,),
 ) -> list[Case]:
-    """Return every combination; the number of threads changes last, for it takes new processes."""
+    """Return every combination; the number of threads changes last, because it needs processes."""
     return [
         Case(*GRID[network], dtype, activation, optimizer, count)
         for count, dtype, activation, network, optimizer in product(
@@ -94,7 +94,7 @@ def grid(
 
 
 def draw(case: Case) -> Batch:
-    """Return the same random batch for every peer."""
+    """Return a random batch, the same for every peer."""
     import numpy as np  # here, because `manualnn bench --help` reads GRID without NumPy
 
     rng = np.random.default_rng(0)

@@ -1,11 +1,12 @@
-"""Who is timed. A peer has a method for every task that it can do, which returns what to call.
+"""Peers: the programs that the benchmark times. A peer has a method for each task that it can do.
 
     step(case, batch)         one training step: forward, loss, backward, update
     predict(case, batch)      the outputs for a batch
-    update(case, batch)       the update alone, of as many parameters as the network has
+    update(case, batch)       the update of all parameters of the network, without gradients
 
-Each peer runs in a process of its own, and imports what it needs inside its methods. It may raise
-`Unsupported` with the reason. To add one, write its class with its name and what to install.
+A method prepares the task and returns the call to time. Each peer runs in a process of its own and
+imports its library inside its methods. It may raise `Unsupported` with a reason. To add a peer,
+write a class with its name and the packages that it needs.
 """
 
 import time
@@ -25,65 +26,65 @@ Call = Callable[[], object]
 Product = tuple[Array, Array, Array]
 
 LR = 1e-4
-"""Small, so that no run of thousands of steps leaves the range where nothing underflows."""
+"""Small, so that nothing underflows in a run of thousands of steps."""
 
 
 class Unsupported(Exception):  # noqa: N818  # a reason, no fault
-    """The peer cannot do this case, or not in a time that anyone would wait for."""
+    """The peer cannot do this case, or only in a very long time."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What is called, and how the peer was set for it."""
+    """The call to time, and a note about the settings of the peer."""
 
     call: Call
     note: str = ""
 
 
 class Peer:
-    """Base of every peer."""
+    """Base class of every peer."""
 
     name: ClassVar[str]
     needs: ClassVar[dict[str, str]] = {}
-    """Module to import → what `pip install` takes for it."""
+    """Module to import → package to install."""
 
     @classmethod
     def missing(cls) -> list[str]:
-        """Return what to install."""
+        """Return the packages that are not installed."""
         return [package for module, package in cls.needs.items() if find_spec(module) is None]
 
     @classmethod
     def environment(cls, threads: int) -> dict[str, str]:
-        """Return what its process needs beyond the usual variables for so many threads."""
+        """Return variables for its process, in addition to the usual ones for the threads."""
         del threads
         return {}
 
     @classmethod
     def address(cls) -> str:
-        """Return where a worker finds it: module:class."""
+        """Return module:class, by which a worker finds the peer."""
         return f"{cls.__module__}:{cls.__qualname__}"
 
     @classmethod
-    def can(cls, task: str) -> bool:
-        """Whether it has that task at all."""
+    def has_task(cls, task: str) -> bool:
+        """Return whether the peer has a method for the task; memory is measured of a step."""
         return hasattr(cls, "step" if task == "memory" else task)
 
 
 class Products(Peer):
-    """The matrix products of a step and nothing else, as NumPy's BLAS does them: the lower bound.
+    """The matrix products of a step by NumPy's BLAS, and nothing else: a lower bound of the time.
 
-    One forward and two backward for each layer; none for the gradient of the network's input.
+    One product forward and two backward for each layer, without the gradient of the input.
     """
 
     name = "products"
 
     def step(self, case: Case, batch: Batch) -> Run:
-        """Multiply into arrays that are there."""
+        """Return all products of a step, into existing arrays."""
         calls = products(case, batch)
         return Run(lambda: _multiply(calls))
 
     def predict(self, case: Case, batch: Batch) -> Run:
-        """Multiply forward alone."""
+        """Return the products of the forward pass."""
         calls = products(case, batch, backward=False)
         return Run(lambda: _multiply(calls))
 
@@ -94,17 +95,17 @@ class ManualNN(Peer):
     name = "manualnn"
 
     def step(self, case: Case, batch: Batch) -> Run:
-        """`Trainer.step`, with its checks."""
+        """Return `Trainer.step`, with its checks."""
         trainer = _trainer(case)
         return Run(lambda: trainer.step(batch.x, batch.t))
 
     def predict(self, case: Case, batch: Batch) -> Run:
-        """`Trainer.predict`, with its checks."""
+        """Return `Trainer.predict`, with its checks."""
         trainer = _trainer(case)
         return Run(lambda: trainer.predict(batch.x))
 
     def update(self, case: Case, batch: Batch) -> Run:
-        """`Optimizer.update` of the whole vector."""
+        """Return `Optimizer.update` of the whole vector."""
         del batch
         trainer = _trainer(case)
         grads = trainer.params.copy()
@@ -114,13 +115,13 @@ class ManualNN(Peer):
 
 
 class Torch(Peer):
-    """PyTorch, eager; the quickest of its optimizers' implementations for the case."""
+    """PyTorch, eager, with the fastest implementation of its optimizer for the case."""
 
     name = "torch"
     needs: ClassVar = {"torch": "torch"}
 
     def step(self, case: Case, batch: Batch) -> Run:
-        """Compare the implementations for a moment, and take the best."""
+        """Return a step with the fastest implementation of the optimizer."""
         import torch
 
         net, loss = torch_net(case), torch.nn.MSELoss()
@@ -128,7 +129,7 @@ class Torch(Peer):
         return quickest(torch_steps(case, net, lambda: loss(net(x), t)))
 
     def predict(self, case: Case, batch: Batch) -> Run:
-        """Forward in inference mode."""
+        """Return the forward pass in inference mode."""
         import torch
 
         net, x = torch_net(case).eval(), torch.from_numpy(batch.x)
@@ -140,7 +141,7 @@ class Torch(Peer):
         return Run(call)
 
     def update(self, case: Case, batch: Batch) -> Run:
-        """Time `step` of the fused optimizer on gradients that are there."""
+        """Return `step` of the fused optimizer, on existing gradients."""
         del batch
         import torch
 
@@ -162,7 +163,7 @@ PEERS: tuple[type[Peer], ...] = (Products, ManualNN, Torch)
 
 
 def versions(peers: Iterable[type[Peer]]) -> list[str]:
-    """Return a line with the version of every package that installed peers need; none, no line."""
+    """Return a line with the versions of the peers' packages; no line if none is installed."""
     packages = dict.fromkeys(package for peer in peers for package in peer.needs.values())
     found = []
     for package in packages:
@@ -172,7 +173,7 @@ def versions(peers: Iterable[type[Peer]]) -> list[str]:
 
 
 def products(case: Case, batch: Batch, *, backward: bool = True) -> list[Product]:
-    """Return the factors of a step's matrix products, in their order, and where each goes."""
+    """Return the matrix products of a step in order: left factor, right factor, result."""
     rng = np.random.default_rng(0)
     found = []
     x = batch.x
@@ -199,7 +200,7 @@ def torch_net(case: Case) -> Any:
 
 
 def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
-    """Return a step of that loss with each implementation of the optimizer."""
+    """Return a training step for each implementation of the optimizer."""
     import torch
 
     def step(rule: Any) -> Call:
@@ -218,10 +219,10 @@ def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
 
 
 def quickest(runs: Iterable[Run], rounds: int = 20, seconds: float = 0.003) -> Run:
-    """Return the run whose best turn is the best, in so many rounds of short turns.
+    """Return the run with the fastest turn, in several rounds of short turns.
 
-    Short ones, so that each run has some in which nothing was in its way; fewer where a call is so
-    long that the rounds would take more than a second.
+    Turns are short, so that each run has some that no other process disturbs. The rounds end after
+    one second.
     """
     runs = list(runs)
     best = [float("inf")] * len(runs)

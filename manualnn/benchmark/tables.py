@@ -1,9 +1,9 @@
-"""Ratios as tables: Markdown whose columns are aligned, so that it reads well as it is.
+"""Tables of the benchmark in Markdown, with aligned columns.
 
-step_tables(rows)              for each rule, precision, activation and number of threads
-value_table(rows, …)           one value and its ratios, for a task of another kind
-reasons(rows)                  who was left out where, and why
-write_markdown(path, text)     a new file, or the marked part of one
+step_tables(rows)              a table for each rule, precision, activation and number of threads
+value_table(rows, …)           a table of times and ratios, for other tasks than a step
+reasons(rows)                  the peers that were skipped, with the reasons
+write_markdown(path, lines)    writes a new file, or the marked part of a file
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,13 +11,15 @@ from pathlib import Path
 
 from manualnn.benchmark.timing import Row
 from manualnn.errors import TableError
+from manualnn.files import write_whole
+from manualnn.tables import format_markdown
 
 OURS, LIMIT = "manualnn", "products"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 
 
 def step_tables(rows: Sequence[Row]) -> list[str]:
-    """Return the lines of all tables: ours in µs, ours ÷ products, every other peer ÷ ours."""
+    """Return the lines of all tables: our time in µs, ours ÷ products, every other peer ÷ ours."""
     lines: list[str] = []
     for kind in dict.fromkeys(map(_kind, rows)):
         members = [row for row in rows if _kind(row) == kind]
@@ -28,9 +30,9 @@ def step_tables(rows: Sequence[Row]) -> list[str]:
             *((f"{peer} ÷ ours", _over(peer, OURS)) for peer in _others(members)),
         ]
         heads = ["network (batch)", *(head for head, _ in columns)]
-        body = [[row.case.network, *(told(row) for _, told in columns)] for row in members]
+        body = [[row.case.network, *(cell(row) for _, cell in columns)] for row in members]
         title = f"{optimizer}, {dtype}, {activation}, {threads} thread{'s' * (threads > 1)}"
-        lines += [f"**{title}**", "", *markdown(heads, body), ""]
+        lines += [f"**{title}**", "", *format_markdown(heads, body, "lr"), ""]
     return lines
 
 
@@ -43,7 +45,10 @@ def value_table(
     unit: str,
     base: str = OURS,
 ) -> list[str]:
-    """Return a table of every peer's value, and of its ratio to the base's."""
+    """Return a table of every peer's value, and its ratio to the value of `base`.
+
+    `first` is the title of the first column, `label` its cell; `show` formats a value of that unit.
+    """
     rows = list(rows)
     peers = [OURS, LIMIT, *_others(rows)]
     peers = [peer for peer in peers if any(peer in row.turns for row in rows)]
@@ -56,11 +61,11 @@ def value_table(
         shown = ["–" if value is None else show(value) for value in values]
         ratios = [_over(peer, base)(row) for peer in peers if peer != base]
         body.append([label(row), *shown, *ratios])
-    return markdown(heads, body)
+    return format_markdown(heads, body, "lr")
 
 
 def reasons(rows: Iterable[Row]) -> list[str]:
-    """Return a line for every peer that was left out somewhere: where, and why."""
+    """Return a line for every peer that was skipped: the networks, and the reason."""
     rows = list(rows)
     everywhere = {row.case.network for row in rows}
     where: dict[tuple[str, str], list[str]] = {}
@@ -75,25 +80,10 @@ def reasons(rows: Iterable[Row]) -> list[str]:
     return lines
 
 
-def markdown(heads: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Return a table whose columns are aligned; all but the first to the right."""
-    widths = [max(3, *(len(line[i]) for line in [heads, *body])) for i in range(len(heads))]
-
-    def aligned(cells: Sequence[str]) -> str:
-        padded = [
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return [aligned(heads), aligned(rule), *map(aligned, body)]
-
-
 def write_markdown(path: str | Path, lines: Sequence[str]) -> None:
-    """Write a new file; or, into one that has the two marks, what stands between them.
+    """Write lines to a new file, or between the two marks of an existing file.
 
-    Raises TableError where there is a file without them, for it is somebody's.
+    Raises TableError if an existing file lacks the marks, because it may be somebody's own.
     """
     path = Path(path)
     before, after = "", ""
@@ -102,12 +92,12 @@ def write_markdown(path: str | Path, lines: Sequence[str]) -> None:
         _, ended, after = rest.partition(END)
         if not (found and ended):
             message = (
-                f"{path} is there, and has no marks {BEGIN} and {END} between which the tables "
-                "could stand; add them, or name a new file."
+                f"{path} exists, but lacks the marks {BEGIN} and {END}, between which the tables "
+                "belong; add them, or name a new file."
             )
             raise TableError(message)
     text = "\n".join([BEGIN, "", *lines, "", END])
-    path.write_text(f"{before}{text}{after or chr(10)}", encoding="utf-8")
+    write_whole(path, f"{before}{text}{after or chr(10)}".encode())
 
 
 def microseconds(seconds: float) -> str:
@@ -132,8 +122,8 @@ def _microseconds(row: Row) -> str:
 
 
 def _over(above: str, below: str) -> Callable[[Row], str]:
-    def told(row: Row) -> str:
+    def cell(row: Row) -> str:
         value = row.ratio(above, below)
         return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
 
-    return told
+    return cell

@@ -1,11 +1,11 @@
-"""Timing: every peer in a process of its own, taken turn about, and compared turn by turn.
+"""Timing: peers in processes of their own take turns, and are compared turn by turn.
 
     for row in compare(peers, cases, rounds=7, seconds=0.05): …
     row.value("manualnn")                  the median over the rounds
     row.ratio("torch", "manualnn")         the median of the rounds' ratios
 
-In one process torch's waiting threads would slow NumPy's; one after another, a change in the
-machine's speed would look like a difference between peers.
+In one process, torch's waiting threads would slow down NumPy's. If one peer were measured after
+the other, a change of the machine's speed would look like a difference between peers.
 """
 
 import json
@@ -23,14 +23,14 @@ from manualnn.benchmark.peers import Peer
 from manualnn.doctor.processes import environment, python
 
 SETTLE = 0.05
-"""Seconds after a turn of several threads: they go on spinning for a while, on others' cores."""
+"""Pause after a turn with several threads, in seconds: idle threads still use their cores."""
 LIMIT = 180.0
-"""Seconds for an answer; torch.compile takes some ten of them for a case."""
+"""Timeout of an answer, in seconds; torch.compile takes some ten seconds for a case."""
 
 
 @dataclass
 class Row:
-    """What was measured of one case: for each peer its turns, or why there are none."""
+    """The measurements of one case: for each peer its turns, or the reason why it was skipped."""
 
     task: str
     case: Case
@@ -39,22 +39,22 @@ class Row:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def value(self, peer: str) -> float | None:
-        """Return the median of its turns: seconds, or bytes for the task "memory"."""
+        """Return the median of a peer's turns: seconds, or bytes for the task "memory"."""
         return median(self.turns[peer]) if self.turns.get(peer) else None
 
     def ratio(self, above: str, below: str) -> float | None:
-        """Return the median over the rounds of one peer's turn divided by the other's."""
+        """Return the median over the rounds of one peer's turn divided by another's."""
         pairs = list(zip(self.turns.get(above, ()), self.turns.get(below, ()), strict=False))
         return median(a / b for a, b in pairs) if pairs else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything that was measured."""
+        """Return all measurements as JSON."""
         medians = {peer: self.value(peer) for peer in self.turns}
         return {**vars(self), "case": self.case.to_json(), "medians": medians}
 
 
 class Worker:
-    """A peer's process."""
+    """The process of a peer."""
 
     def __init__(self, peer: type[Peer], threads: int) -> None:
         self._name = peer.name
@@ -69,9 +69,9 @@ class Worker:
         )
 
     def ask(self, task: str, case: Case, seconds: float) -> dict[str, Any]:
-        """Return the worker's answer, or why there is none."""
+        """Return the worker's answer; {"ended", "error"} if the process ended without one."""
         order = json.dumps({"task": task, "case": case.to_json(), "seconds": seconds})
-        assert self._process.stdin is not None  # noqa: S101  # both are pipes, as asked for above
+        assert self._process.stdin is not None  # noqa: S101  # both are pipes, see __init__
         assert self._process.stdout is not None  # noqa: S101
         late = threading.Timer(LIMIT, self._process.kill)
         late.start()
@@ -109,11 +109,11 @@ def compare(
     rounds: int,
     seconds: float,
 ) -> Iterator[Row]:
-    """Yield each case's row as soon as it is measured, with every peer that has the task.
+    """Yield the row of each case as soon as it is measured, with every peer that has the task.
 
-    A peer that is not installed, cannot do a case or fails is left out of it, with the reason.
+    A peer that is not installed, cannot do a case or fails is skipped, with the reason.
     """
-    able = [peer for peer in peers if peer.can(task)]
+    able = [peer for peer in peers if peer.has_task(task)]
     workers: dict[str, Worker] = {}
     threads = 0
     try:
@@ -140,7 +140,8 @@ def _row(
     for turn in range(rounds):
         there = [peer for peer in peers if peer.name not in row.skipped]
         first = turn % len(there) if there else 0
-        for peer in there[first:] + there[:first]:  # no peer always comes after the same other
+        # Every round starts with another peer, because a turn may slow down the one after it.
+        for peer in there[first:] + there[:first]:
             if peer.name not in workers:
                 workers[peer.name] = Worker(peer, row.case.threads)
             answer = workers[peer.name].ask(row.task, row.case, seconds)

@@ -1,10 +1,10 @@
-"""A peer's process: builds each case once, and measures it as often as it is asked to.
+"""Worker: the process of a peer, which builds each case once and measures it on every request.
 
     python -m manualnn.benchmark.worker module:Class
 
-One JSON object a line on standard input, {"task", "case", "seconds"}, and one a line in answer:
-{"value": seconds of a call, or bytes for the task "memory", "note"}, {"skipped": reason} or
-{"error": traceback}. What a library prints goes to standard error.
+A request is a line of JSON on standard input: {"task", "case", "seconds"}. The answer is a line of
+JSON: {"value": seconds of a call, or bytes for the task "memory", "note"}, {"skipped": reason} or
+{"error": traceback}. The output of libraries goes to standard error.
 """
 
 import importlib
@@ -24,13 +24,13 @@ WARM_UP = 3
 """Calls before the first measurement, if they take no longer than WARM_UP_SECONDS."""
 WARM_UP_SECONDS = 0.5
 LONG = 10
-"""A single call of so many turns is the turn; a shorter one might be slow by an accident."""
+"""A call that takes as long as this many turns is a turn; a shorter call is repeated."""
 BLOCK_SECONDS = 1e-3
-"""Calls are timed in blocks of about so long; the clock itself takes 50 ns."""
+"""Duration of the blocks in which calls are timed, because reading the clock takes 50 ns."""
 
 
 def main() -> None:
-    """Answer until standard input ends."""
+    """Answer requests until standard input ends."""
     module, _, name = sys.argv[1].partition(":")
     peer: Peer = getattr(importlib.import_module(module), name)()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -41,19 +41,19 @@ def main() -> None:
         key = order["task"], order["case"]
         try:
             if built is None or built[0] != key:
-                built = None  # the arrays of the last case are free before the next one's are made
+                built = None  # free the arrays of the last case before the next ones are made
                 built = key, build(peer, *key)
             answer = {"value": measure(built[1].call, order), "note": built[1].note}
         except Unsupported as reason:
             answer = {"skipped": str(reason)}
-        except Exception:  # noqa: BLE001  # it is told to the process that asked
+        except Exception:  # noqa: BLE001  # the process that sent the request reports it
             answer = {"error": traceback.format_exc()}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
 def build(peer: Peer, task: str, fields: dict[str, Any]) -> Run:
-    """Return what to call, warm."""
+    """Return the prepared call of a task, after some calls to warm up."""
     case = Case.from_json(fields)
     run: Run = getattr(peer, "step" if task == "memory" else task)(case, draw(case))
     started = time.perf_counter()
@@ -65,14 +65,15 @@ def build(peer: Peer, task: str, fields: dict[str, Any]) -> Run:
 
 
 def measure(call: Call, order: dict[str, Any]) -> float:
-    """Return what was asked for."""
+    """Return the peak memory in bytes for the task "memory", otherwise the time in seconds."""
     return traced_peak(call) if order["task"] == "memory" else turn(call, order["seconds"])
 
 
 def turn(call: Call, seconds: float) -> float:
-    """Call for about so long, at least once; return the seconds of a call: the median of blocks.
+    """Return the time of a call, the median over blocks of calls; takes about `seconds` in all.
 
-    A first block, which finds what another process left in the caches, only sets the length.
+    A first block sets the number of calls in a block. It does not count, because it has to refill
+    the caches after another process.
     """
     calls = 1
     while (taken := _block(call, calls)) < BLOCK_SECONDS:
@@ -87,7 +88,7 @@ def turn(call: Call, seconds: float) -> float:
 
 
 def traced_peak(call: Call) -> int:
-    """Return the most bytes that were there in a call beyond those before it."""
+    """Return the largest memory of a call, minus the memory before it, in bytes."""
     tracemalloc.start()
     try:
         call()

@@ -1,4 +1,4 @@
-r"""How fast manualnn is, beside its bare matrix products and beside other libraries.
+r"""Benchmarks of manualnn, compared with its bare matrix products and with other libraries.
 
     tox -e bench                                      a few minutes; numbers into build/bench
     tox -e bench -- --full --out DIR                  the whole grid, with more turns
@@ -7,8 +7,8 @@ r"""How fast manualnn is, beside its bare matrix products and beside other libra
         --markdown tests/benchmarks/README.md --plots tests/benchmarks
 
 Sections: steps, products, predict, fit, update, memory, scaling, import, size. Every peer runs in a
-process of its own, taken turn about; ratios are medians over the turns. A peer that is not
-installed is left out, with a line that says what to install.
+process of its own. The processes take turns, and ratios are medians over the turns. A peer that is
+not installed is left out; a line names the package to install.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from manualnn.benchmark.peers import ManualNN, Torch, versions
 from manualnn.benchmark.tables import (
     LIMIT,
     OURS,
-    markdown,
     microseconds,
     reasons,
     step_tables,
@@ -38,6 +37,7 @@ from manualnn.benchmark.tables import (
 from manualnn.benchmark.timing import compare
 from manualnn.doctor.processes import usable_cores
 from manualnn.doctor.report import examine
+from manualnn.tables import format_markdown
 
 SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")
 SMALL = ("3-2-2", "4-16-3")
@@ -45,7 +45,7 @@ UNSHARED = (*SMALL, "64-128-64-10")
 
 
 def main():
-    """Measure section by section; print each as soon as it is there, and write all at the end."""
+    """Measure section by section; print each result at once, and write all results at the end."""
     options = read_options()
     about = examine()
     head = [*about.brief(), *versions(ALL[name] for name in options.peer)]
@@ -75,12 +75,12 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         draw_all({n: found for n, found in results.items() if isinstance(found, list)}, folder)
     else:
-        sys.stdout.write("no plots, for matplotlib is not installed: pip install matplotlib\n")
+        sys.stdout.write("no plots: matplotlib is not installed; pip install matplotlib\n")
     sys.stdout.write(f"\nwritten to {options.out}\n")
 
 
 def read_options():
-    """Return the command's options."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         prog="tox -e bench --",
         description=__doc__,
@@ -88,16 +88,21 @@ def read_options():
     )
     add = parser.add_argument
     add("--full", action="store_true", help="both precisions and activations, more turns")
-    add("--only", action="append", choices=SECTIONS, help="a section; repeatable")
-    add("--network", action="append", choices=GRID, help="of the steps; repeatable")
-    add("--activation", action="append", choices=["Sigmoid", "ReLU"], help="repeatable")
-    add("--peer", action="append", choices=ALL, help="repeatable")
-    add("--threads", action="append", choices=["one", "all"], help="repeatable; both if none")
-    add("--rounds", type=int, help="turns of each peer: 5, or 15 with --full")
-    add("--seconds", type=float, default=0.04, help="length of a turn")
+    add("--only", action="append", choices=SECTIONS, help="section to measure; repeatable")
+    add("--network", action="append", choices=GRID, help="network of the steps; repeatable")
+    add("--activation", action="append", choices=["Sigmoid", "ReLU"], help="layer; repeatable")
+    add("--peer", action="append", choices=ALL, help="library; repeatable")
+    add(
+        "--threads",
+        action="append",
+        choices=["one", "all"],
+        help="number of threads; repeatable; default: both",
+    )
+    add("--rounds", type=int, help="turns of each peer; default: 5, or 15 with --full")
+    add("--seconds", type=float, default=0.04, help="length of a turn, in seconds")
     add("--out", type=Path, default=Path("build/bench"), help="folder for the results")
-    add("--plots", type=Path, help="folder for the plots, if not that for the results")
-    add("--markdown", type=Path, help="also write the tables between the marks of this file")
+    add("--plots", type=Path, help="folder for the plots; default: --out")
+    add("--markdown", type=Path, help="file that also gets the tables, between its marks")
     options = parser.parse_args()
     options.only = options.only or SECTIONS
     options.rounds = options.rounds or (15 if options.full else 5)
@@ -111,7 +116,7 @@ def read_options():
 
 
 def measure(name, options):
-    """Return a section's rows, or its numbers."""
+    """Return the rows of a section, or its numbers."""
     if name == "import":
         return import_seconds(options.rounds)
     if name == "size":
@@ -135,10 +140,10 @@ def measure(name, options):
 
 
 def steps(options):
-    """Return the grid; the quick one has float32 and Sigmoid.
+    """Return the cases of the grid; without --full only float32 and Sigmoid.
 
-    Of the two smallest it has ReLU with SGD too, for micrograd, which has no sigmoid and no Adam.
-    Of those with nothing to share it has one thread alone.
+    The two smallest networks also have ReLU with SGD, because micrograd has no sigmoid and no Adam.
+    Networks without work to share have one thread only.
     """
     networks = options.network or list(GRID)
     full = ("Sigmoid", "ReLU") if options.full else ("Sigmoid",)
@@ -157,7 +162,7 @@ def steps(options):
 
 
 def bare(options):
-    """Return the grid with one rule, for none is used."""
+    """Return the grid with one rule, because the products use none."""
     dtypes = ("float32", "float64") if options.full else ("float32",)
     return grid(
         networks=options.network or GRID,
@@ -168,7 +173,7 @@ def bare(options):
 
 
 def predictions():
-    """Return one sample, and a thousand."""
+    """Return cases of one sample and of a thousand."""
     return [Case((784, 128, 10), n) for n in (1, 1000)]
 
 
@@ -182,7 +187,7 @@ def updates(options):
 
 
 def scaling():
-    """Return networks whose steps take from 20 thousand to 300 million multiply-adds."""
+    """Return networks whose steps have 20 thousand to 300 million multiply-adds."""
     return [Case((2**power,) * 3, 64) for power in range(3, 11)]
 
 
@@ -202,17 +207,17 @@ TITLES = {
 
 
 def show(name, found):
-    """Return a section's table."""
+    """Return the table of a section."""
     if name == "import":
         body = [[library, f"{seconds * 1e3:.1f}"] for library, seconds in found.items()]
-        return markdown(["library", "ms"], body)
+        return format_markdown(["library", "ms"], body, "lr")
     if name == "size":
         heads = ["library", "alone, MB", "with what it needs, MB"]
         body = [
             [library, *(f"{size / 1e6:.1f}" for size in sizes.values())]
             for library, sizes in found.items()
         ]
-        return markdown(heads, body)
+        return format_markdown(heads, body, "lr")
     if name == "steps":
         return [*step_tables(found), *left_out(found)]
     first, label, form, unit = SHOWN[name]
@@ -250,7 +255,7 @@ SHOWN = {
 
 
 def left_out(rows):
-    """Return the reasons as a list."""
+    """Return the skipped peers with the reasons, as a list in Markdown."""
     return [f"- {line}" for line in reasons(rows)]
 
 

@@ -1,7 +1,7 @@
-"""A whole training: scikit-learn's digits, until a given share of the held-out ones is right.
+"""Training on scikit-learn's digits, until a given share of the test digits is correct.
 
 The same for every peer: 64-64-10, ReLU, cross-entropy, Adam with lr 0.001, batches of 32; 1,437
-digits to train on, 360 held out, looked at after every epoch. Each call starts from another seed.
+digits to train on, and 360 test digits that are checked after every epoch. A call has a new seed.
 """
 
 from itertools import count
@@ -15,11 +15,11 @@ from manualnn.benchmark.peers import ManualNN, Peer, Run, Torch
 CASE = Case((64, 64, 10), 32, "float32", "ReLU", "Adam")
 ACCURACY = 0.95
 EPOCHS = 200
-"""At most; all need about ten."""
+"""Largest number of epochs; all peers need about ten."""
 
 
 def digits(dtype):
-    """Return the digits to train on and those held out: x, t, x, t."""
+    """Return the digits to train on and the test digits: x, t, x, t."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -39,7 +39,7 @@ class FitManualNN(Peer):
         x, t, held_x, held_t = digits(case.dtype)
         seeds = count()
 
-        def good(trainer, _):
+        def is_accurate(trainer, _):
             return np.mean(trainer.predict(held_x).argmax(1) == held_t) >= ACCURACY
 
         def call():
@@ -48,7 +48,7 @@ class FitManualNN(Peer):
                 net, mnn.CrossEntropyLoss(), mnn.Adam(), seed=next(seeds), dtype=case.dtype
             )
             history = trainer.fit(
-                x, t, epochs=EPOCHS, batch_size=case.batch, callbacks=good, progress=False
+                x, t, epochs=EPOCHS, batch_size=case.batch, callbacks=is_accurate, progress=False
             )
             assert history.stopped == "callback"
 

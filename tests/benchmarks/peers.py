@@ -1,7 +1,7 @@
-"""Other libraries beside those of `manualnn bench`: each peer at its best setting.
+"""Peers in addition to those of `manualnn bench`: other libraries, each at its best setting.
 
-A peer imports what it needs inside its methods, for each runs in a process of its own. To add one,
-write its class, as `manualnn.benchmark.peers` says, and name it in OTHERS.
+A peer imports its library inside its methods, because each runs in a process of its own. To add a
+peer, write its class as `manualnn.benchmark.peers` describes, and add it to OTHERS.
 """
 
 import os
@@ -29,14 +29,14 @@ from manualnn.benchmark.peers import (
 
 
 class TorchCompile(Peer):
-    """torch.compile of forward and loss, whose backward it compiles, too; quickest optimizer."""
+    """torch.compile of forward, loss and backward, with the fastest optimizer for the case."""
 
     name = "torch.compile"
     needs: ClassVar = {"torch": "torch"}
 
     def step(self, case: Case, batch: Batch) -> Run:
         if not any(map(shutil.which, (os.environ.get("CXX") or "g++", "clang++"))):
-            message = "needs a C++ compiler; install g++, or name one in CXX"
+            message = "needs a C++ compiler; install g++, or set CXX to the name of a compiler"
             raise Unsupported(message)
         import torch
 
@@ -47,7 +47,7 @@ class TorchCompile(Peer):
 
 
 class Jax(Peer):
-    """JAX: the whole step compiled by jax.jit, with donated parameters and state; optax's rules."""
+    """JAX: jax.jit compiles the whole step, with donated parameters and state; rules of optax."""
 
     name = "JAX"
     needs: ClassVar = {"jax": "jax", "optax": "optax"}
@@ -104,7 +104,7 @@ class Jax(Peer):
 
 
 class ScikitLearn(Peer):
-    """MLPRegressor: `partial_fit` of one batch is one step."""
+    """MLPRegressor; a step is `partial_fit` of one batch."""
 
     name = "scikit-learn"
     needs: ClassVar = {"sklearn": "scikit-learn"}
@@ -138,7 +138,7 @@ class ScikitLearn(Peer):
 
 
 class MyGrad(Peer):
-    """MyGrad's tensors and nnet; the update as its tutorials write it."""
+    """MyGrad's tensors and nnet, with the update of its tutorials."""
 
     name = "MyGrad"
     needs: ClassVar = {"mygrad": "mygrad"}
@@ -164,7 +164,7 @@ class MyGrad(Peer):
 
 
 class Autograd(Peer):
-    """HIPS autograd; SGD written out, Adam its own for one iteration."""
+    """HIPS autograd, with an SGD of ours, and one iteration of its own Adam."""
 
     name = "autograd"
     needs: ClassVar = {"autograd": "autograd"}
@@ -199,12 +199,12 @@ class Autograd(Peer):
 
 
 class Micrograd(Peer):
-    """micrograd: a Python object for every number, in its own MLP."""
+    """micrograd's MLP, with a Python object for every number."""
 
     name = "micrograd"
     needs: ClassVar = {"micrograd": "micrograd"}
     most = 20_000
-    """Multiply-adds of a step; so many take about 50 ms."""
+    """Largest number of multiply-adds of a step, which takes about 50 ms."""
 
     def step(self, case: Case, batch: Batch) -> Run:
         require_sgd(case)
@@ -232,12 +232,12 @@ class Micrograd(Peer):
 
 
 class TinyGrad(Peer):
-    """tinygrad: the whole step under TinyJit, with its optimizers."""
+    """tinygrad: TinyJit of the whole step, with its own optimizers."""
 
     name = "tinygrad"
     needs: ClassVar = {"tinygrad": "tinygrad"}
     most = 1_000
-    """Multiply-adds of a step where Python interprets it."""
+    """Largest number of multiply-adds of a step that Python interprets."""
 
     @classmethod
     def environment(cls, threads):
@@ -274,7 +274,7 @@ class TinyGrad(Peer):
 
 
 class NumPyProducts(Products):
-    """The same as a task of its own, to stand beside those of other libraries."""
+    """The bare products, multiplied by NumPy, as a task that other libraries have, too."""
 
     products = Products.step
 
@@ -304,7 +304,7 @@ class JaxProducts(Jax):
         import jax
 
         jax.config.update("jax_enable_x64", val=True)
-        # A factor that is stored transposed is handed over as it is stored.
+        # A transposed factor is passed in its stored form, and transposed in the function.
         stored = [
             [(f.T if turned else f, turned) for f in call[:2] for turned in [f.flags.f_contiguous]]
             for call in products(case, batch)
@@ -326,13 +326,13 @@ MULTIPLIERS = (NumPyProducts, TorchProducts, JaxProducts)
 OTHERS = (TorchCompile, Jax, ScikitLearn, MyGrad, Autograd, Micrograd, TinyGrad)
 ALL: dict[str, type[Peer]] = {peer.name: peer for peer in (*PEERS, *OTHERS)}
 NUMPY_BASED = (ManualNN, ScikitLearn, MyGrad, Autograd)
-"""Whose arrays tracemalloc sees."""
+"""Peers whose arrays tracemalloc sees."""
 LIBRARIES = (Products, ManualNN, Torch, Jax, ScikitLearn)
-"""Those that one would train a larger network with."""
+"""Peers for larger networks."""
 
 
 def initial(case):
-    """Return weights (in, out) and biases, drawn alike for every peer."""
+    """Return weights (in, out) and biases, the same for every peer."""
     rng = np.random.default_rng(0)
     return [
         (

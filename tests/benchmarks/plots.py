@@ -1,4 +1,4 @@
-"""The results as pictures: ratios as bars, and how a step's time grows with its arithmetic."""
+"""Plots of the results: ratios as bars, and the time of a step against its multiply-adds."""
 
 from itertools import groupby
 
@@ -13,7 +13,7 @@ FORMAT = "svg"
 
 
 def draw_all(results, folder):
-    """Write ratios-….svg for each precision, activation and number of threads; and scaling.svg."""
+    """Write ratios-….svg for each precision, activation, rule and threads, and scaling.svg."""
     drawn = []
     steps = [row for row in results.get("steps", ()) if OURS in row.turns]
     for kind, rows in groupby(sorted(steps, key=kind_of), key=kind_of):
@@ -30,7 +30,7 @@ def kind_of(row):
 
 
 def ratios(rows, kind):
-    """Return bars: every peer's step in units of ours, on a logarithmic axis."""
+    """Return a bar plot of every peer's time divided by our time, on a logarithmic axis."""
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     peers = [p for p in dict.fromkeys(p for row in rows for p in row.turns) if p != OURS]
     width = 0.8 / max(len(peers), 1)
@@ -49,7 +49,7 @@ def ratios(rows, kind):
 
 
 def scaling(rows):
-    """Return a log-log plot: seconds of a step against its multiply-adds."""
+    """Return a log-log plot of the time of a step against its multiply-adds."""
     figure, axes = plt.subplots(figsize=(7, 5), layout="constrained")
     for peer in dict.fromkeys(p for row in rows for p in row.turns):
         there = [row for row in rows if peer in row.turns]
@@ -69,6 +69,6 @@ def scaling(rows):
 
 
 def save(figure, path):
-    with mpl.rc_context({"svg.hashsalt": "manualnn"}):  # the same picture is the same file
+    with mpl.rc_context({"svg.hashsalt": "manualnn"}):  # the same plot gives the same file
         figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
