@@ -238,7 +238,7 @@ class Run:
         report.cases, report.entries = ledger.calls, ledger.entries
         report.sharpness = ledger.sharpness(plain=True)
         report.sharpness_overall = ledger.sharpness()
-        report.undecided = ledger.undecided / ledger.jumps if ledger.jumps else 0.0
+        report.undecided = ledger.undecided_share()
         report.seconds = time.perf_counter() - self.began
         if self.progress:
             self.progress(min(len(report.results), self.total), self.total, report)

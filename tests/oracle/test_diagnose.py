@@ -172,6 +172,17 @@ def test_one_wrong_entry_is_found_again_in_a_grown_case():
     assert diagnosis.ratio == "where it is wrong, got = 0.97 × truth"
 
 
+def test_a_factor_of_a_loss_holds_for_all_of_it():
+    """A loss has one entry, which is all of its entries and all of its wrong ones."""
+
+    class Halves(type(Toy()())):
+        def step(self, case):
+            result = super().step(case)
+            return {**result, "loss": result["loss"] / 2}
+
+    assert explained(Halves, case(), small=False).ratio == "got = 0.5 × truth; 0.5 is 1/2"
+
+
 @pytest.mark.parametrize("share", [1e-5, -1e-7])
 def test_a_small_share_is_told_as_one_and_that_float32_hides_it_is_no_condition(share):
     class Corner(type(Toy()())):

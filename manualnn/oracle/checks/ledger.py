@@ -54,6 +54,10 @@ class Ledger:
         for histograms in (self.histograms, self.plain) if plain else (self.histograms,):
             histograms[dtype] = histograms.get(dtype, 0) + counts
 
+    def undecided_share(self) -> float:
+        """Return the share of slopes at kinks for which rounding decides the side."""
+        return self.undecided / self.jumps if self.jumps else 0.0
+
     def sharpness(self, *, plain: bool = False) -> dict[str, float]:
         """Return the median of bound / |value| for each dtype, to a 16th of an octave.
 

@@ -16,14 +16,14 @@ from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.compare import error_bounds, first_entry
+from manualnn.oracle.truth.compare import error_bounds, first_entry, group_of
 from manualnn.oracle.truth.step import truth
 
 
 def _differential(name: str, trial: Trial) -> Finding | None:
     trial.ask_base()
     entries, right = trial.verdict
-    wrong = [entry.quantity.partition(".")[0] for entry in entries]
+    wrong = [group_of(entry.quantity) for entry in entries]
     if name not in wrong:
         return None
     if wrong[0] != name:

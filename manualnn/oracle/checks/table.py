@@ -8,8 +8,6 @@ The id of a check is a recipe and a judgement, such as "loss.MSELoss.mean:grads"
 judgement does beyond the case is deterministic.
 """
 
-from dataclasses import replace
-
 from manualnn.oracle.checks import (
     finite_differences,
     memory,
@@ -49,9 +47,8 @@ def judge(trial: Trial) -> Finding | None:
     trial.calls.clear()
     try:
         return judgement_of(trial.check).judge(trial)
-    except Faulty as fault:
-        kind, message = fault.outcome.fault or "error", fault.outcome.message
-        return replace(trial.finding(message), kind=kind)
+    except Faulty as faulty:
+        return trial.fault(faulty)
 
 
 def rejudge(bench: EngineClient, check: str, case: Case) -> Finding | None:

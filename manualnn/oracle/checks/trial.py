@@ -13,7 +13,7 @@ raised, hung, crashed or returned no valid result. Entries without a bound are n
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -163,3 +163,8 @@ class Trial:
             entries=tuple(entries),
             right=tuple(right),
         )
+
+    def fault(self, faulty: Faulty) -> Finding:
+        """Return the finding of a call that ended without a valid result."""
+        kind, message = faulty.outcome.fault or "error", faulty.outcome.message
+        return replace(self.finding(message), kind=kind)

@@ -43,7 +43,7 @@ from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.truth.compare import is_same
+from manualnn.oracle.truth.compare import group_of, is_same
 
 NONDETERMINISTIC = (
     "the engine is nondeterministic: a fresh instance gives different numbers for the same case"
@@ -147,7 +147,7 @@ def is_about_numbers(finding: Finding) -> bool:
     """Return whether a finding is a comparison with the truth of more than a number of steps."""
     judgement = finding.check.rpartition(":")[2]
     numbers = {entry.quantity for entry in finding.entries} - {"state.step"}
-    return judgement in {quantity.partition(".")[0] for quantity in numbers}
+    return judgement in {group_of(quantity) for quantity in numbers}
 
 
 def _is_deterministic(bench: EngineClient, seen: Observation) -> bool:
@@ -228,7 +228,7 @@ def _possible_bugs(own: Observation) -> list[Bug]:
         excluded = set()
     elif "outputs" in own.wrong_names:
         excluded = {"optimizers", "losses"}
-    elif {name.partition(".")[0] for name in own.wrong_names} <= {"state", "params"}:
+    elif {group_of(name) for name in own.wrong_names} <= {"state", "params"}:
         # An engine that returns no gradient shows its errors in the update.
         gradients = any(name.startswith("grads.") for name in own.got)
         excluded = {"losses", "activations"} if gradients else set()

@@ -58,24 +58,21 @@ def find_factor(observation: Observation, name: str) -> Factor | None:
     usable = np.isfinite(e) & np.isfinite(got)
     if not usable.any() or not np.isfinite(got).all():
         return None
-    wrong = observation.wrong[name] & usable
-    for mask in (usable, wrong):
-        if mask is wrong:
-            summand = _summand(observation, name, (got - v)[usable], e[usable], usable)
-            if summand is not None:
-                return summand
+
+    def constant_factor(mask: Array, *, only_wrong: bool) -> Factor | None:
         c = _ratio(got[mask], v[mask], e[mask])
-        if c is not None:
-            known = constants(observation.case)
-            return Factor(
-                float(c),
-                frozenset(n for n, k in known if _is_equal(k, c, v[mask], e[mask])),
-                int(np.count_nonzero(v[mask])),
-                _sizes(observation.case),
-                is_update=is_update,
-                only_wrong=mask is wrong,
-            )
-    return None
+        if c is None:
+            return None
+        known = constants(observation.case)
+        names = frozenset(n for n, k in known if _is_equal(k, c, v[mask], e[mask]))
+        entries, sizes = int(np.count_nonzero(v[mask])), _sizes(observation.case)
+        return Factor(float(c), names, entries, sizes, is_update=is_update, only_wrong=only_wrong)
+
+    return (
+        constant_factor(usable, only_wrong=False)
+        or _summand(observation, name, (got - v)[usable], e[usable], usable)
+        or constant_factor(observation.wrong[name] & usable, only_wrong=True)
+    )
 
 
 def describe_factors(factors: Sequence[Factor | None]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import names_with, options_of
-from manualnn.oracle.truth.compare import true_values
+from manualnn.oracle.truth.compare import group_of, true_values
 from manualnn.oracle.truth.step import truth
 
 ACTIVATIONS = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
@@ -132,14 +132,14 @@ def input_of_layer(case: Case, i: int) -> Array:
 def _follows(name: str, first: str) -> bool:
     """Return whether a quantity is computed from the first wrong one, or with it."""
     stage = ("outputs", "loss", "grads", "input_grad", "state", "params")
-    at, of = stage.index(name.partition(".")[0]), stage.index(first.partition(".")[0])
+    at, of = stage.index(group_of(name)), stage.index(group_of(first))
     return at > of and first != "loss"
 
 
 def _where(observation: Observation, first: str, bad: list[str]) -> str:
     """Return where the error has to be, given the right quantities."""
     good = [name for name in observation.got if name not in bad]
-    kind = first.partition(".")[0]
+    kind = group_of(first)
     if kind == "outputs" and observation.case.steps > 1:
         return f"in the last of {observation.case.steps} steps: an update before it may be wrong"
     if kind == "outputs":

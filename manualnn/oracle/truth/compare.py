@@ -83,6 +83,11 @@ def first_entry(name: str, wrong: Array, got: Any, expected: Any, bound: Any = 0
     return Entry(name, index, *numbers, int(wrong.sum()), wrong.size)
 
 
+def group_of(quantity: str) -> str:
+    """Return the group of a quantity: "grads" of "grads.0.weight", "loss" of "loss"."""
+    return quantity.partition(".")[0]
+
+
 def is_same(a: Any, b: Any) -> bool:
     """Return whether two arrays hold the same numbers; NaN equals NaN, and 0 equals −0."""
     return np.array_equal(a, b, equal_nan=True)
