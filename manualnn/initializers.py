@@ -1,21 +1,28 @@
-"""Random initial values, by torch's names and formulas.
+"""Random initial values, with torch's names and formulas.
 
 Each function draws an array of float64 from a generator. fan_in and fan_out are the two sizes of a
-weight of shape (out, in); for gain, the recommended factor of a nonlinearity, see calculate_gain.
-Pass one to `Sequential.init`, with functools.partial for its options:
+weight of shape (out, in). gain is the recommended factor of a nonlinearity, see `calculate_gain`.
+Pass such a function to `Sequential.init`, with functools.partial for its options:
 
     net.init(seed=0, weight=partial(kaiming_normal, nonlinearity="relu"), bias=zeros)
 
-Here and elsewhere "np.random.Generator" is quoted, so that numpy.random, a quarter of the time of
-`import manualnn`, is loaded only where something is drawn.
+Here and elsewhere "np.random.Generator" is quoted, so that `import manualnn` does not load
+numpy.random, which would take a quarter of its time.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import SpecError
+from manualnn.errors import ShapeError, SpecError
+from manualnn.parameters import Parameters
+from manualnn.validation import as_array
+
+if TYPE_CHECKING:
+    from manualnn.layers import Layer
 
 __all__ = [
     "calculate_gain",
@@ -29,10 +36,42 @@ __all__ = [
 ]
 
 Shape = tuple[int, ...]
+Initializer = Callable[["np.random.Generator", Shape], Array]
+
+
+def initialize(
+    params: Parameters,
+    layers: "Sequence[Layer]",
+    rng: "np.random.Generator",
+    initializers: Mapping[str, Initializer],
+) -> None:
+    """Draw the parameters: those named in initializers by these, all others by their layer.
+
+    Raises SpecError for a name that no layer has, and ShapeError for values of another shape.
+    """
+    unknown = set(initializers) - {key.partition(".")[2] for key in params}
+    if unknown:
+        message = (
+            f"no layer has a parameter {' or '.join(sorted(unknown))}; "
+            f"there are {', '.join(params) or 'none'}."
+        )
+        raise SpecError(message)
+    for layer, views in zip(layers, params.layers, strict=False):
+        drawn = layer.init(rng)
+        for name, view in views.items():
+            make = initializers.get(name)
+            values = as_array(make(rng, view.shape) if make else drawn[name], name)
+            if values.shape != view.shape:
+                message = (
+                    f"the initializer of {name} must return an array of shape {view.shape}, "
+                    f"got {values.shape}."
+                )
+                raise ShapeError(message)
+            view[...] = values
 
 
 def zeros(rng: "np.random.Generator", shape: Shape) -> Array:  # noqa: ARG001
-    """Return zeros, as biases are often started."""
+    """Return zeros, a usual choice for biases."""
     return np.zeros(shape)
 
 
@@ -42,7 +81,7 @@ def uniform(rng: "np.random.Generator", shape: Shape, a: float = 0.0, b: float =
 
 
 def normal(rng: "np.random.Generator", shape: Shape, mean: float = 0.0, std: float = 1.0) -> Array:
-    """Draw normals with that mean and standard deviation. Source: torch.nn.init.normal_."""
+    """Draw normals with this mean and standard deviation. Source: torch.nn.init.normal_."""
     return rng.normal(mean, std, shape)
 
 
@@ -103,10 +142,10 @@ _GAINS = {
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """Return torch's recommended factor for the weights before that nonlinearity.
+    """Return the factor that torch recommends for the weights before this nonlinearity.
 
     linear and sigmoid 1, tanh 5/3, relu √2, selu 3/4, leaky_relu √(2 / (1 + slope²)) with slope =
-    param, 0.01 where None. Source: torch.nn.init.calculate_gain.
+    param, or 0.01 if param is None. Source: torch.nn.init.calculate_gain.
     """
     if nonlinearity == "leaky_relu":
         return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))

@@ -3,7 +3,7 @@
 The forward and backward pass are in `manualnn.passes`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -11,20 +11,19 @@ import numpy as np
 from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
+from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
+from manualnn.noise import Noise, draw_noise, noise_arrays, noise_by_layer
 from manualnn.parameters import Parameters
 from manualnn.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.spec import from_spec, to_spec
 from manualnn.state_dict import parameters_from
 from manualnn.tracing import is_from_manualnn
-from manualnn.validation import as_array, as_batch, as_dtype, as_floats
-from manualnn.workspace import Workspace, draw_noise, noise_arrays
+from manualnn.validation import as_array, as_batch, as_dtype
+from manualnn.workspace import Workspace
 
 __all__ = ["Sequential"]
-
-Initializer = Callable[["np.random.Generator", tuple[int, ...]], Array]
-Noise = Mapping[str, Array]
 
 
 class Sequential:
@@ -128,27 +127,8 @@ class Sequential:
             initialised by their layer, as in torch.
 
         """
-        rng = np.random.default_rng(seed)
         params = Parameters(self.shapes, dtype=dtype)
-        unknown = set(initializers) - {key.partition(".")[2] for key in self.shapes}
-        if unknown:
-            message = (
-                f"no layer has a parameter {' or '.join(sorted(unknown))}; "
-                f"there are {', '.join(self.shapes) or 'none'}."
-            )
-            raise SpecError(message)
-        for layer, views in zip(self.layers, params.layers, strict=False):
-            drawn = layer.init(rng)
-            for name, view in views.items():
-                make = initializers.get(name)
-                values = as_array(make(rng, view.shape) if make else drawn[name], name)
-                if values.shape != view.shape:
-                    message = (
-                        f"the initializer of {name} must return an array of shape {view.shape}, "
-                        f"got {values.shape}."
-                    )
-                    raise ShapeError(message)
-                view[...] = values
+        initialize(params, self.layers, np.random.default_rng(seed), initializers)
         return params
 
     def load_state_dict(self, state_dict: Mapping[str, Any], dtype: Any = None) -> Parameters:
@@ -309,19 +289,5 @@ class Sequential:
         """Return for each layer its parameters and its part of the noise."""
         if not noise:
             return views
-        expected = {
-            f"{i}.{name}": shape
-            for i, (layer, width) in enumerate(
-                zip(self.layers, self.widths(x.shape[1]), strict=False)
-            )
-            for name, shape in layer.sample_shapes((len(x), width)).items()
-        }
-        given = {key: np.shape(array) for key, array in noise.items()}
-        if given != expected:
-            message = f"noise must have {expected}, got {given}; draw it with sample(seed, x)."
-            raise ShapeError(message)
-        arrays = [dict(own) for own in views]
-        for key, array in noise.items():
-            layer, _, name = key.partition(".")
-            arrays[int(layer)][name] = as_floats(array, x.dtype, f"noise[{key!r}]")
-        return arrays
+        parts = noise_by_layer(self.layers, self.widths(x.shape[1]), noise, x)
+        return [{**params, **part} for params, part in zip(views, parts, strict=True)]

@@ -7,6 +7,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.layers import Layer
+from manualnn.noise import noise_arrays
 
 MAX_SIZES = 16
 """Batch sizes whose views are cached; most runs have two, the batch and the smaller last one."""
@@ -78,21 +79,3 @@ class Workspace:
                 [{name: a[:n] for name, a in arrays.items()} for arrays in self._noise],
             )
         return self._buffers[n]
-
-
-def noise_arrays(
-    layers: Sequence[Layer], widths: Sequence[int], dtype: np.dtype[Any], n: int
-) -> list[dict[str, Array]]:
-    """Return for each layer the empty arrays that `Layer.sample` fills for n samples."""
-    return [
-        {name: np.empty(shape, dtype) for name, shape in layer.sample_shapes((n, width)).items()}
-        for layer, width in zip(layers, widths[: len(layers)], strict=True)
-    ]
-
-
-def draw_noise(
-    layers: Sequence[Layer], rng: "np.random.Generator", noise: Sequence[dict[str, Array]]
-) -> None:
-    """Let each layer draw the random numbers of one training step into its arrays."""
-    for layer, arrays in zip(layers, noise, strict=True):
-        layer.sample(arrays, rng)

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.errstate import quiet_context
 from manualnn.losses import Loss
 from manualnn.network import Sequential
+from manualnn.noise import draw_noise
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
 from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype
-from manualnn.workspace import draw_noise
 
 SYNONYMS = {
     "criterion": "loss",
@@ -36,6 +36,18 @@ class NotFiniteError(Exception):
     """The loss, or a parameter after the update, is not finite. The parameters are restored."""
 
 
+@dataclass(slots=True)
+class Progress:
+    """The numbers that every step changes.
+
+    They are not attributes of the trainer itself, because its `__setattr__` takes longer than a
+    small kernel.
+    """
+
+    steps: int = 0
+    last_loss: float = math.nan
+
+
 class Stepper:
     """A network, a loss and an update rule, with the parameters and the state that steps change.
 
@@ -47,8 +59,6 @@ class Stepper:
     rule: Optimizer
     rng: "np.random.Generator"
     state: dict[str, Any]
-    steps: int
-    last_loss: float
 
     def __init__(
         self,
@@ -75,8 +85,7 @@ class Stepper:
         self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
         self.rng = root.spawn(1)[0]
         self.state = rule.init(self.params)
-        self.steps = 0
-        self.last_loss = math.nan
+        self._progress = Progress()
         self._prepare()
 
     def __repr__(self) -> str:
@@ -94,7 +103,8 @@ class Stepper:
         self._plans = StepPlans(self.net, self.params)
         self._outputs = np.zeros((1, 1), self.params.dtype)
         self._context = quiet_context()
-        self._descent = self._params.vector, self._plans.grads.vector
+        theta, g = self._params.vector, self._plans.grads.vector
+        self._descent = theta, g, g.dot
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy everything but what `_prepare` makes."""
@@ -119,6 +129,24 @@ class Stepper:
     @lr.setter
     def lr(self, lr: float) -> None:
         self.rule = replace(self.rule, lr=lr)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps done."""
+        return self._progress.steps
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        self._progress.steps = steps
+
+    @property
+    def last_loss(self) -> float:
+        """The last loss that was finite; NaN before the first step."""
+        return self._progress.last_loss
+
+    @last_loss.setter
+    def last_loss(self, last_loss: float) -> None:
+        self._progress.last_loss = last_loss
 
     def step(self, x: Any, t: Any) -> float:
         """Do one step on the batch x (N, in), t; return the loss before it.
@@ -159,22 +187,21 @@ class Stepper:
         if not math.isfinite(loss):
             message = f"the loss is {loss}"
             raise NotFiniteError(message)
-        attributes = self.__dict__  # not by __setattr__, which takes as long as a small kernel
-        attributes["last_loss"] = loss
+        self._progress.last_loss = loss
         if plan.is_descent:
             self._descend()
             self.state["step"] += 1
         else:
             self._update()
-        attributes["steps"] += 1
+        self._progress.steps += 1
         return loss
 
     def _descend(self) -> None:
         """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's step."""
-        theta, g = self._descent
+        theta, g, dot = self._descent
         # If the dot product is finite, no entry exceeds the root of the dtype's largest number.
         # A finite number minus such an entry rounds to a finite number.
-        if math.isfinite(g.dot(g)):
+        if math.isfinite(dot(g)):
             np.subtract(theta, g, theta)
         else:
             moved = theta - g
@@ -225,7 +252,7 @@ def _is_declared(kind: type, name: str) -> bool:
 
 def _unknown_attribute(trainer: Stepper, name: str) -> str:
     """Return the message about an attribute that does not exist, with the one to set instead."""
-    public = [*Stepper.__annotations__, "lr"]
+    public = [*Stepper.__annotations__, "steps", "last_loss", "lr"]
     close = difflib.get_close_matches(name, public, n=1)
     if name in SYNONYMS or close:
         advice = f"set {SYNONYMS.get(name) or close[0]}"
