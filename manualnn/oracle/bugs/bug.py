@@ -1,17 +1,18 @@
-"""What an entry of the catalogue is, and how it is written.
+"""Entries of the catalogue of known bugs, and helpers to write them.
 
-    bug = partial(plant, BUGS := {}, "losses")
+    bug = partial(add_bug, BUGS := {}, "losses")
     bug(
         "mse-slope-without-2",
-        "The gradient of the squared error lacks the 2.",
+        "The gradient of the squared error lacks the factor 2.",
         wrong="∂L/∂y = (y − t) / D",
         right="∂L/∂y = 2 (y − t) / D",
         killed_by="loss.MSELoss*:*",
-        mse_slopes=lambda e, o, y, t: y - t,                the lines of `plain` that it replaces
+        mse_slopes=lambda e, o, y, t: y - t,         overrides this method of `Textbook`
     )
 
-The engine is `Textbook` with these lines; e is the engine itself. `variants` are attributes, such
-as the numbers that different authors choose, each of which makes an engine of its own.
+Each bug is a subclass of `Textbook` with some methods overridden; e is the engine itself. Each of
+`variants` gives attributes, such as the constants of different authors, and makes one more engine.
+Bugs with the same right line, or the same checks, use one partial function with these arguments.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,35 +22,40 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import OracleError
-from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
+
+Method = Callable[..., Any]
+"""A method of Textbook: the engine e, then the arguments."""
+Methods = dict[str, Any]
+"""Methods by name; keyword arguments of `add_bug`."""
 
 
 @dataclass(frozen=True)
 class Bug:
-    """A mistake that engines make, and engines that make it."""
+    """A known bug, and the engines that have it."""
 
     id: str
     title: str
     wrong: str
-    """The line of mathematics as it is made …"""
+    """The wrong line of mathematics."""
     right: str
-    """… and as it has to be."""
+    """The right line of mathematics."""
     kind: str
     """"losses", "activations", "backward", "optimizers", "memory" or "precision"."""
     killed_by: str
-    """A pattern of the ids of checks that notice it, each on its own."""
+    """A pattern of check ids; the checks that match it find the bug."""
     engines: tuple[Callable[..., Textbook], ...]
-    """Classes, or anything that makes an engine of an optional dtype."""
+    """Classes, or factories, of engines with an optional dtype."""
     source: str = ""
-    """Where it was seen."""
+    """A project in which the bug was found."""
     exact: bool = True
-    """Whether it is a mistake of mathematics, which shows in extended precision as well; a mistake
-    of rounding or of overflow does not."""
+    """Whether the mathematics is wrong, so that the bug shows in extended precision as well. False
+    for bugs of rounding or overflow."""
 
 
-def plant(
+def add_bug(
     table: dict[str, Bug],
     kind: str,
     name: str,
@@ -62,22 +68,99 @@ def plant(
     exact: bool = True,
     base: type[Textbook] = Textbook,
     variants: Sequence[Mapping[str, Any]] = ({},),
-    **lines: Any,
+    **methods: Any,
 ) -> None:
-    """Enter a bug into a table; see the module."""
+    """Add a bug to a table: subclasses of `base` with these methods, one for each variant."""
     if name in table:
-        raise OracleError(f"two bugs are called {name!r}; rename one.")
-    title_case = "".join(word.capitalize() for word in name.split("-"))
-    engines = tuple(type(title_case, (base,), {**lines, **variant}) for variant in variants)
+        raise OracleError(f"two bugs have the name {name!r}; rename one.")
+    class_name = "".join(word.capitalize() for word in name.split("-"))
+    engines = tuple(type(class_name, (base,), {**methods, **variant}) for variant in variants)
     table[name] = Bug(name, title, wrong, right, kind, killed_by, engines, source, exact)
 
 
-def but(o: Options, **changes: Any) -> Options:
-    """Return other options."""
+def change(o: Options, **changes: Any) -> Options:
+    """Return options with other values."""
     return Options(**{**vars(o), **changes})
 
 
-def clipped(e: Textbook, p: Array, eps: float | None) -> Array:
-    """Return probabilities at least ε away from 0 and 1; None: the case's dtype's own ε."""
+def with_options(*methods: str, only: str = "", **changes: Any) -> Methods:
+    """Return methods of Textbook that get other options.
+
+    A value may be a function of the engine and the right options. With `only`, the type of a
+    layer, loss or optimizer, all others get the right options.
+    """
+
+    def method(name: str) -> Method:
+        right = getattr(Textbook, name)
+
+        def call(e: Textbook, o: Options, *arguments: Any) -> Any:
+            if only and o.type != only:
+                return right(e, o, *arguments)
+            values = {k: v(e, o) if callable(v) else v for k, v in changes.items()}
+            return right(e, change(o, **values), *arguments)
+
+        return call
+
+    return {name: method(name) for name in methods}
+
+
+def after_load(change_engine: Callable[[Any], None]) -> Method:
+    """Return `load` that changes the engine after loading the case."""
+
+    def load(e: Textbook, case: Case) -> None:
+        Textbook.load(e, case)
+        change_engine(e)
+
+    return load
+
+
+def roots(compute: Callable[[Array, Any], Array]) -> Methods:
+    """Return the denominators of RMSprop, Adagrad and Adam, each as compute(v, ε)."""
+    return {
+        "rmsprop_root": lambda e, o, v: compute(v, e.num(o.eps)),
+        "adagrad_root": lambda e, o, s: compute(s, e.num(o.eps)),
+        "adam_root": lambda e, o, v, t: compute(v / e.adam_correction2(o, t), e.num(o.eps)),
+    }
+
+
+def each_gradient(compute: Callable[[Any, Array], Array], name: str = "") -> Method:
+    """Return `linear_grads` with every gradient g replaced by compute(e, g).
+
+    With a name, "weight" or "bias", the other gradients stay.
+    """
+
+    def linear_grads(e: Textbook, o: Options, x: Array, dz: Array) -> dict[str, Array]:
+        grads = Textbook.linear_grads(e, o, x, dz)
+        return {key: compute(e, g) if key.endswith(name) else g for key, g in grads.items()}
+
+    return linear_grads
+
+
+def clip_common_norm(grads: dict[str, Array], limit: Any) -> dict[str, Array]:
+    """Return gradients scaled to a common norm of at most `limit`."""
+    norm = np.sqrt(sum((g * g).sum() for g in grads.values()))
+    return {key: g * (limit / norm) for key, g in grads.items()} if norm > limit else grads
+
+
+SMALL_ERRORS = [
+    {"corner": corner, "factor": factor} for corner in (-1, 0) for factor in (1e-5, -1e-5)
+]
+"""Variants for `with_small_error`: the first or last entry, a relative error of 1e-5."""
+
+
+def with_small_error(e: Any, a: Array) -> Array:
+    """Return a copy of a matrix with a small relative error in one corner; see SMALL_ERRORS."""
+    a = a.copy()
+    a[e.corner, e.corner] *= 1 + e.num(e.factor)
+    return a
+
+
+def is_square(a: Array) -> bool:
+    """Return whether a matrix has as many rows as columns."""
+    return a.shape[0] == a.shape[1]
+
+
+def clip_probabilities(e: Textbook, p: Array, eps: float | None) -> Array:
+    """Return probabilities clipped to [ε, 1 − ε]; None: the machine epsilon of the case's dtype."""
     eps = float(np.finfo(e.case.dtype).eps) if eps is None else eps
     return np.clip(p, e.array(eps), e.array(1 - eps))

@@ -1,52 +1,49 @@
-"""Mistakes in ReLU and LeakyReLU, most of them at 0 or on the wrong side of it."""
+"""Bugs of ReLU and LeakyReLU, most of them at 0 or on the wrong side of 0."""
 
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, add_bug, with_options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "activations")
+bug = partial(add_bug, BUGS, "activations")
+leaky_bug = partial(bug, killed_by="layer.LeakyReLU*:*")
+relu_bug = partial(bug, killed_by="layer.ReLU*:*", right="dz = da ⊙ [z > 0]")
+kink_bug = partial(bug, killed_by="kinks:*")
+leaky_slope_bug = partial(bug, killed_by="layer.LeakyReLU*negative_slope*:*")
 
-bug(
+kink_bug(
     "relu-slope-at-zero",
     "The slope of ReLU at 0 is not 0.",
     wrong="relu′(0) = 1, or ½",
     right="relu′(0) = 0",
     source="TF #62429",
-    killed_by="kinks:*",
     variants=[{"at_zero": 1}, {"at_zero": 0.5}],
     relu_slope=lambda e, o, z, a: np.where(z == 0, e.array(e.at_zero), e.array(z > 0)),
 )
-bug(
+relu_bug(
     "relu-slope-is-activation",
     "The slope of ReLU is its value.",
     wrong="dz = da ⊙ a",
-    right="dz = da ⊙ [z > 0]",
-    killed_by="layer.ReLU*:*",
     relu_slope=lambda e, o, z, a: a,
 )
-bug(
+relu_bug(
     "relu-slope-inverted",
-    "The slope of ReLU is 1 where it has to be 0.",
+    "The slope of ReLU is 1 where it must be 0, and 0 where it must be 1.",
     wrong="dz = da ⊙ [z ≤ 0]",
-    right="dz = da ⊙ [z > 0]",
-    killed_by="layer.ReLU*:*",
     relu_slope=lambda e, o, z, a: e.array(z <= 0),
 )
-bug(
+relu_bug(
     "relu-gates-by-gradient",
-    "ReLU lets through only gradients that are positive themselves.",
+    "ReLU passes only positive gradients back.",
     wrong="dz = max(da, 0) ⊙ [z > 0]",
-    right="dz = da ⊙ [z > 0]",
-    killed_by="layer.ReLU*:*",
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0) * (z > 0),
 )
 bug(
     "relu-capped",
-    "ReLU stops at 6.",
+    "The output of ReLU is limited to 6.",
     wrong="a = min(max(z, 0), 6)",
     right="a = max(z, 0)",
     killed_by="optimizer.*:*",
@@ -55,73 +52,63 @@ bug(
 )
 bug(
     "relu-threshold-above-zero",
-    "The slope of ReLU starts a little above 0.",
+    "The slope of ReLU is 0 up to a small positive number.",
     wrong="relu′(z) = [z > ε]",
     right="relu′(z) = [z > 0]",
     killed_by="nearly:*",
     variants=[{"eps": 1e-3}, {"eps": 1e-6}],
     relu_slope=lambda e, o, z, a: e.array(z > e.eps),
 )
-bug(
+leaky_bug(
     "leaky-relu-wrong-side",
-    "The small slope of LeakyReLU is on the positive side.",
+    "LeakyReLU has its small slope on the positive side.",
     wrong="a = α z for z > 0, else z",
     right="a = z for z > 0, else α z",
-    killed_by="layer.LeakyReLU*:*",
     leaky_relu=lambda e, o, z: -Textbook.leaky_relu(e, o, -z),
     leaky_relu_slope=lambda e, o, z, a: np.where(z < 0, 1, e.array(o.negative_slope)),
 )
-bug(
+leaky_bug(
     "leaky-relu-min",
-    "LeakyReLU takes a minimum: both sides have the small slope.",
+    "LeakyReLU is a minimum instead of a sum, so that both sides have the small slope.",
     wrong="a = min(max(z, 0), α z)",
     right="a = max(z, 0) + α min(z, 0)",
     source="candle",
-    killed_by="layer.LeakyReLU*:*",
     leaky_relu=lambda e, o, z: np.minimum(np.maximum(z, 0), e.num(o.negative_slope) * z),
 )
-bug(
+leaky_slope_bug(
     "leaky-relu-max",
-    "LeakyReLU takes a maximum, which is another function where α > 1.",
+    "LeakyReLU is the maximum of z and α z, which is wrong for α > 1.",
     wrong="a = max(z, α z)",
     right="a = z for z > 0, else α z",
-    killed_by="layer.LeakyReLU*negative_slope*:*",
     leaky_relu=lambda e, o, z: np.maximum(z, e.num(o.negative_slope) * z),
 )
-bug(
+leaky_slope_bug(
     "leaky-relu-slope-ignored",
-    "LeakyReLU takes α = 0.01, whatever is asked for.",
+    "LeakyReLU ignores the option negative_slope: α is always 0.01.",
     wrong="α = 0.01",
     right="α as given",
-    killed_by="layer.LeakyReLU*negative_slope*:*",
-    leaky_relu=lambda e, o, z: Textbook.leaky_relu(e, but(o, negative_slope=0.01), z),
-    leaky_relu_slope=lambda e, o, z, a: Textbook.leaky_relu_slope(
-        e, but(o, negative_slope=0.01), z, a
-    ),
+    **with_options("leaky_relu", "leaky_relu_slope", negative_slope=0.01),
 )
-bug(
+leaky_bug(
     "leaky-relu-with-relu-slope",
-    "LeakyReLU is differentiated as ReLU: nothing comes back where z < 0.",
+    "LeakyReLU has the slope of ReLU: the gradient is 0 where z < 0.",
     wrong="dz = da ⊙ [z > 0]",
     right="dz = da ⊙ (1 for z > 0, else α)",
-    killed_by="layer.LeakyReLU*:*",
     leaky_relu_slope=lambda e, o, z, a: e.array(z > 0),
 )
-bug(
+kink_bug(
     "leaky-relu-slope-at-zero",
     "The slope of LeakyReLU at 0 is 1.",
     wrong="leaky′(0) = 1",
     right="leaky′(0) = α",
-    killed_by="kinks:*",
     leaky_relu_slope=lambda e, o, z, a: np.where(z >= 0, 1, e.array(o.negative_slope)),
 )
-bug(
+leaky_bug(
     "leaky-relu-by-absolute-value",
-    "LeakyReLU as a sum of z and |z| loses the digits of α z where z < 0.",
+    "LeakyReLU is a sum of z and |z|, which loses digits of α z where z < 0.",
     wrong="a = ½ (1 + α) z + ½ (1 − α) |z|",
     right="a = z for z > 0, else α z",
     source="Theano",
-    killed_by="layer.LeakyReLU*:*",
     exact=False,
     leaky_relu=lambda e, o, z: (
         (1 + e.num(o.negative_slope)) / 2 * z + (1 - e.num(o.negative_slope)) / 2 * np.abs(z)

@@ -1,18 +1,19 @@
-"""Mistakes in the formulas of slopes: wrong powers and signs, bounds and constants added."""
+"""Bugs in formulas of slopes: wrong powers and signs, lower bounds, added constants."""
 
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, plant
+from manualnn.oracle.bugs.bug import Bug, add_bug
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "activations")
+bug = partial(add_bug, BUGS, "activations")
+slope_bug = partial(bug, killed_by="layer.*:*", right="dz = da ⊙ f′(z)")
 
 bug(
     "sigmoid-slope-squares",
-    "A factor of the sigmoid's slope is squared.",
+    "One factor of the sigmoid's slope is squared.",
     wrong="σ′ = a (1 − a²), a² (1 − a) or a (1 − a)²",
     right="σ′ = a (1 − a)",
     killed_by="layer.Sigmoid*:*",
@@ -37,43 +38,36 @@ bug(
 )
 bug(
     "softplus-slope-of-sigmoid",
-    "The slope of softplus is that of the sigmoid, or the sigmoid of the output.",
+    "The slope of softplus is the slope of the sigmoid, or the sigmoid of the output.",
     wrong="softplus′ = σ(βz) (1 − σ(βz)), or σ(β a)",
     right="softplus′ = σ(β z)",
     killed_by="layer.Softplus*:*",
     variants=[
-        {
-            "softplus_slope": lambda e, o, z, a: (
-                e.sigma(z * e.num(o.beta)) * e.sigma(-z * e.num(o.beta))
-            )
-        },
-        {"softplus_slope": lambda e, o, z, a: e.sigma(a * e.num(o.beta))},
+        {"slope_at": lambda e, s, a: e.sigma(s) * e.sigma(-s)},
+        {"slope_at": lambda e, s, a: e.sigma(a)},
     ],
+    softplus_slope=lambda e, o, z, a: e.slope_at(z * e.num(o.beta), a * e.num(o.beta)),
 )
-bug(
+slope_bug(
     "slope-bounded-below",
-    "A slope is kept from vanishing: it has a smallest value.",
+    "A slope has a positive lower bound, so that it does not vanish.",
     wrong="dz = da ⊙ max(f′(z), c)",
-    right="dz = da ⊙ f′(z)",
-    killed_by="layer.*:*",
     variants=[{"c": c} for c in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
     sigmoid_slope=lambda e, o, z, a: np.maximum(Textbook.sigmoid_slope(e, o, z, a), e.array(e.c)),
     tanh_slope=lambda e, o, z, a: np.maximum(Textbook.tanh_slope(e, o, z, a), e.array(e.c)),
 )
-bug(
+slope_bug(
     "slope-plus-constant",
-    "A constant is added to a slope, to keep it from vanishing.",
+    "A constant is added to a slope, so that it does not vanish.",
     wrong="dz = da ⊙ (f′(z) + c)",
-    right="dz = da ⊙ f′(z)",
     source="Fahlman 1988",
-    killed_by="layer.*:*",
     variants=[{"c": c} for c in (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
     sigmoid_slope=lambda e, o, z, a: Textbook.sigmoid_slope(e, o, z, a) + e.array(e.c),
     tanh_slope=lambda e, o, z, a: Textbook.tanh_slope(e, o, z, a) + e.array(e.c),
 )
 bug(
     "log-softmax-slope-sum-1",
-    "The gradient of log-softmax takes the sum of what comes in for 1.",
+    "The gradient of log-softmax replaces the sum of the incoming gradient by 1.",
     wrong="dz = da − exp(a)",
     right="dz = da − exp(a) Σ da",
     killed_by="layer.LogSoftmax*:*",

@@ -1,40 +1,40 @@
-"""Mistakes in softmax and log-softmax, which mix the outputs, and in dropout."""
+"""Bugs of softmax, log-softmax and dropout."""
 
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, plant
+from manualnn.oracle.bugs.bug import Bug, add_bug
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "activations")
+bug = partial(add_bug, BUGS, "activations")
+dropout_slope_bug = partial(bug, killed_by="layer.Dropout*:*", right="dz = mask ⊙ da")
+dropout_scale_bug = partial(bug, killed_by="layer.Dropout*:*", right="a = z / (1 − p) where kept")
+dropout_bug = partial(bug, killed_by="layer.Dropout*:*")
+softmax_slope_bug = partial(bug, killed_by="layer.Softmax*:*", right="dz = a ⊙ (da − Σ da a)")
+softmax_bug = partial(bug, killed_by="layer.Softmax*:*")
+log_softmax_slope_bug = partial(bug, killed_by="layer.LogSoftmax*:*", right="dz = da − exp(a) Σ da")
 
-bug(
+softmax_slope_bug(
     "softmax-slope-diagonal",
-    "The softmax is differentiated as if every output depended on its own input alone.",
+    "The softmax is differentiated as if each output depended only on its own input.",
     wrong="dz = da ⊙ a (1 − a)",
-    right="dz = a ⊙ (da − Σ da a)",
     source="libnd4j #440, neuroph #37",
-    killed_by="layer.Softmax*:*",
     softmax_backward=lambda e, o, z, a, da: da * (a * (1 - a)),
 )
-bug(
+softmax_slope_bug(
     "softmax-slope-sign",
     "The off-diagonal terms of the softmax's slope have the wrong sign.",
     wrong="dz = a ⊙ (da + Σ da a)",
-    right="dz = a ⊙ (da − Σ da a)",
-    killed_by="layer.Softmax*:*",
     softmax_backward=lambda e, o, z, a, da: a * (da + (da * a).sum(axis=1, keepdims=True)),
 )
-bug(
+softmax_slope_bug(
     "softmax-slope-plain-sum",
     "The sum in the softmax's slope lacks the weights a.",
     wrong="dz = a ⊙ (da − Σ da)",
-    right="dz = a ⊙ (da − Σ da a)",
-    killed_by="layer.Softmax*:*",
     softmax_backward=lambda e, o, z, a, da: a * (da - da.sum(axis=1, keepdims=True)),
 )
 
@@ -44,18 +44,17 @@ def _softmax(z: Array, axis: int) -> Array:
     return np.asarray(exp / exp.sum(axis=axis, keepdims=True))
 
 
-bug(
+softmax_bug(
     "softmax-axis-0",
-    "The softmax runs over samples in place of outputs.",
+    "The softmax sums over samples instead of outputs.",
     wrong="a = exp(z) / Σₙ exp(z)",
     right="a = exp(z) / Σₖ exp(z)",
-    killed_by="layer.Softmax*:*",
     softmax=lambda e, o, z: _softmax(z, 0),
     softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).sum(axis=0)),
 )
 bug(
     "softmax-axis-0-where-n-is-width",
-    "The softmax runs over samples where there are as many as outputs.",
+    "The softmax sums over samples if N equals the number of outputs.",
     wrong="a = exp(z) / Σₙ exp(z) for N = K",
     right="a = exp(z) / Σₖ exp(z)",
     killed_by="l*.*:*",
@@ -63,7 +62,7 @@ bug(
 )
 bug(
     "softmax-shared-shift",
-    "One maximum, of the whole batch, is subtracted from every row: rows far below become 0 / 0.",
+    "The maximum of the whole batch is subtracted from every row: rows far below it become 0 / 0.",
     wrong="m = max over the array",
     right="m = max over the row",
     source="crysx_nn #7",
@@ -73,43 +72,38 @@ bug(
 )
 bug(
     "softmax-no-shift",
-    "exp overflows: the maximum is not subtracted first.",
+    "exp overflows because the maximum is not subtracted first.",
     wrong="a = exp(z) / Σ exp(z)",
     right="a = exp(z − m) / Σ exp(z − m), m = max z",
     killed_by="certain:*",
     exact=False,
     softmax=lambda e, o, z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
 )
-bug(
+softmax_bug(
     "softmax-plus-eps",
-    "A small number is added to the softmax's denominator.",
+    "A small number is added to the denominator of the softmax.",
     wrong="a = exp(z − m) / (Σ exp(z − m) + ε)",
     right="a = exp(z − m) / Σ exp(z − m)",
-    killed_by="layer.Softmax*:*",
     variants=[{"eps": eps} for eps in (1e-8, 1e-7, 1e-12)],
     softmax=lambda e, o, z: (
         _softmax(z, 1) / (1 + e.num(e.eps) * _softmax(z, 1).max(axis=1, keepdims=True))
     ),
 )
-bug(
+log_softmax_slope_bug(
     "log-softmax-slope-without-sum",
     "The gradient of log-softmax lacks the sum over the outputs.",
     wrong="dz = da − exp(a) da",
-    right="dz = da − exp(a) Σ da",
-    killed_by="layer.LogSoftmax*:*",
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da,
 )
-bug(
+log_softmax_slope_bug(
     "log-softmax-slope-of-log",
-    "The gradient of log-softmax takes log-probabilities for probabilities.",
+    "The gradient of log-softmax uses log-probabilities as probabilities.",
     wrong="dz = da − a Σ da",
-    right="dz = da − exp(a) Σ da",
-    killed_by="layer.LogSoftmax*:*",
     log_softmax_backward=lambda e, o, z, a, da: da - a * da.sum(axis=1, keepdims=True),
 )
 bug(
     "log-softmax-of-softmax",
-    "The logarithm of a softmax that has underflowed to 0 is infinite.",
+    "The logarithm of a softmax is infinite where the softmax underflows to 0.",
     wrong="a = log(softmax(z))",
     right="a = z − m − log Σ exp(z − m)",
     killed_by="saturation:*",
@@ -118,53 +112,48 @@ bug(
 )
 bug(
     "log-softmax-axis-0",
-    "Log-softmax runs over samples in place of outputs.",
+    "Log-softmax sums over samples instead of outputs.",
     wrong="a = z − log Σₙ exp(z)",
     right="a = z − log Σₖ exp(z)",
     killed_by="layer.LogSoftmax*:*",
     log_softmax=lambda e, o, z: e.log_shares(z.T).T,
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da.sum(axis=0),
 )
-bug(
+dropout_slope_bug(
     "dropout-not-in-backward",
     "The mask of dropout is not applied to the gradient.",
     wrong="dz = da",
-    right="dz = mask ⊙ da",
-    killed_by="layer.Dropout*:*",
     dropout_backward=lambda e, o, z, a, da: da,
 )
-bug(
+dropout_slope_bug(
     "dropout-mask-twice",
-    "The mask of dropout is applied to the gradient twice: its scale is squared.",
+    "The mask of dropout is applied to the gradient twice, so that its scale is squared.",
     wrong="dz = mask² ⊙ da",
-    right="dz = mask ⊙ da",
-    killed_by="layer.Dropout*:*",
     dropout_backward=lambda e, o, z, a, da: Textbook.dropout(e, o, Textbook.dropout(e, o, da)),
 )
 
 
-def _binary(e: Textbook, o: Options) -> Array | None:
+def _kept(e: Textbook, o: Options) -> Array | None:
+    """Return the mask with entries 0 and 1."""
     mask = Textbook.mask(e, o)
     return None if mask is None else np.sign(mask)
 
 
-bug(
+dropout_bug(
     "dropout-mask-of-one-sample",
-    "The gradient takes the mask of one sample for all.",
+    "The gradient uses the mask of one sample for all samples.",
     wrong="dz[n] = mask[0] ⊙ da[n], or mask[−1]",
     right="dz[n] = mask[n] ⊙ da[n]",
-    killed_by="layer.Dropout*:*",
     variants=[{"sample": 0}, {"sample": -1}],
     dropout_backward=lambda e, o, z, a, da: (
         da if e.mask(o) is None or not len(da) else e.mask(o)[e.sample] * da
     ),
 )
-bug(
+dropout_bug(
     "dropout-scaled-again",
-    "Masks hold the scale 1 / (1 − p) already, and it is applied once more.",
+    "The scale 1 / (1 − p) is applied again, although the mask contains it.",
     wrong="a = mask ⊙ z / (1 − p), dz = mask ⊙ da / (1 − p)",
     right="a = mask ⊙ z, dz = mask ⊙ da",
-    killed_by="layer.Dropout*:*",
     variants=[{"backward_too": True}, {"backward_too": False}],
     dropout=lambda e, o, z: _rescaled(e, o, Textbook.dropout(e, o, z)),
     dropout_backward=lambda e, o, z, a, da: (
@@ -179,26 +168,23 @@ def _rescaled(e: Textbook, o: Options, a: Array) -> Array:
     return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
 
 
-bug(
+dropout_scale_bug(
     "dropout-unscaled",
-    "What dropout keeps is not scaled by 1 / (1 − p).",
+    "Dropout does not scale the entries that it keeps by 1 / (1 − p).",
     wrong="a = z where kept",
-    right="a = z / (1 − p) where kept",
     source="mxnet",
-    killed_by="layer.Dropout*:*",
-    mask=_binary,
+    mask=_kept,
 )
-bug(
+dropout_bug(
     "dropout-unscaled-backward",
-    "The gradient of what dropout keeps is not scaled by 1 / (1 − p).",
+    "The gradient of the entries that dropout keeps is not scaled by 1 / (1 − p).",
     wrong="dz = da where kept",
     right="dz = da / (1 − p) where kept",
-    killed_by="layer.Dropout*:*",
-    dropout_backward=lambda e, o, z, a, da: da if e.mask(o) is None else da * _binary(e, o),
+    dropout_backward=lambda e, o, z, a, da: da if e.mask(o) is None else da * _kept(e, o),
 )
 bug(
     "dropout-mask-from-zeros",
-    "The mask of dropout is inferred from its zeros: inputs that were 0 count as dropped.",
+    "The mask of dropout is inferred from zeros in the output: inputs of 0 count as dropped.",
     wrong="dz = da / (1 − p) where a ≠ 0",
     right="dz = da / (1 − p) where kept",
     source="kaldi",
@@ -207,21 +193,16 @@ bug(
         da if e.mask(o) is None else da * np.where(a != 0, e.mask(o), 0)
     ),
 )
-bug(
+dropout_scale_bug(
     "dropout-scaled-by-p",
-    "What dropout keeps is scaled by 1 / p, as if p were the share that is kept.",
+    "Dropout scales by 1 / p, as if p were the probability to keep an entry.",
     wrong="a = z / p where kept",
-    right="a = z / (1 − p) where kept",
-    killed_by="layer.Dropout*:*",
-    mask=lambda e, o: (
-        None if _binary(e, o) is None else _binary(e, o) / e.num(o.p) if o.p else _binary(e, o)
-    ),
+    mask=lambda e, o: _kept(e, o) if _kept(e, o) is None or not o.p else _kept(e, o) / e.num(o.p),
 )
-bug(
+dropout_bug(
     "dropout-skipped",
-    "Dropout does nothing, as if the engine were not in training.",
+    "Dropout does nothing, as outside of training.",
     wrong="a = z",
     right="a = mask ⊙ z",
-    killed_by="layer.Dropout*:*",
     mask=lambda e, o: None,
 )

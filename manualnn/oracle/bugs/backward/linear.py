@@ -1,182 +1,156 @@
-"""Mistakes in the backward pass: what meets what in a Linear layer, and where the error goes."""
+"""Bugs of the backward pass: sums and products of a Linear layer, propagation of the error."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, change, is_square
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "backward")
+bug = partial(add_bug, BUGS, "backward")
+bias_bug = partial(bug, killed_by="loss.*:grads", right="db = Σₙ dz[n]")
+weight_bug = partial(bug, killed_by="loss.*:grads", right="dW = dzᵀ x")
+square_bug = partial(bug, killed_by="square:*")
+grads_bug = partial(bug, killed_by="*:grads")
+forward_bug = partial(bug, killed_by="layer.Linear*:*", right="z = x Wᵀ + b")
 
 
-def _square(W: Array) -> bool:
-    return W.shape[0] == W.shape[1]
-
-
-bug(
+bias_bug(
     "bias-mean-for-sum",
-    "The gradient of the bias is a mean over samples, where it has to be a sum.",
+    "The gradient of the bias is a mean over samples instead of a sum.",
     wrong="db = Σₙ dz[n] / N",
-    right="db = Σₙ dz[n]",
-    killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
-bug(
+bias_bug(
     "bias-of-one-sample",
-    "The gradient of the bias is that of one sample.",
+    "The gradient of the bias is that of a single sample.",
     wrong="db = dz[0], or dz[−1]",
-    right="db = Σₙ dz[n]",
     source="mlpack #3679",
-    killed_by="loss.*:grads",
     variants=[{"sample": slice(-1, None)}, {"sample": slice(1)}],
     linear_db=lambda e, o, dz: dz[e.sample].sum(axis=0),
 )
-bug(
+square_bug(
     "bias-sum-over-units",
-    "The gradient of the bias is summed over the wrong axis: it shows not where N ≠ width.",
+    "The gradient of the bias sums over the wrong axis; only noticeable when N equals the width.",
     wrong="db = Σⱼ dz[:, j]",
     right="db = Σₙ dz[n, :]",
-    killed_by="square:*",
-    linear_db=lambda e, o, dz: dz.sum(axis=1 if _square(dz) else 0),
+    linear_db=lambda e, o, dz: dz.sum(axis=1 if is_square(dz) else 0),
 )
-bug(
+bias_bug(
     "bias-gradient-doubled",
     "The gradient of the bias is added twice.",
     wrong="db = 2 Σₙ dz[n]",
-    right="db = Σₙ dz[n]",
-    killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: 2 * dz.sum(axis=0),
 )
-bug(
+bias_bug(
     "bias-gradient-zero",
     "The bias gets no gradient.",
     wrong="db = 0",
-    right="db = Σₙ dz[n]",
-    killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: 0 * dz.sum(axis=0),
 )
-bug(
+bias_bug(
     "bias-gradient-negated",
-    "The gradient of the bias has the wrong sign, as where z = x Wᵀ − b is the textbook's neuron.",
+    "The gradient of the bias has the wrong sign, as if z were x Wᵀ − b.",
     wrong="db = −Σₙ dz[n]",
-    right="db = Σₙ dz[n]",
-    killed_by="loss.*:grads",
     linear_db=lambda e, o, dz: -dz.sum(axis=0),
 )
-bug(
+bias_bug(
     "bias-gradient-of-activation",
-    "The gradient of the bias is weighted with the layer's own input.",
+    "The gradient of the bias is multiplied by the layer's input.",
     wrong="db = Σₙ dz[n] Σᵢ x[n, i]",
-    right="db = Σₙ dz[n]",
-    killed_by="loss.*:grads",
     linear_grads=lambda e, o, x, dz: {
         key: g if key.endswith("weight") else (dz * x.sum(axis=1, keepdims=True)).sum(axis=0)
         for key, g in Textbook.linear_grads(e, o, x, dz).items()
     },
 )
-bug(
+square_bug(
     "bias-along-samples",
-    "The bias is added to samples in place of units: it shows only where N equals the width.",
+    "The bias is added along samples instead of units; only noticeable when N equals the width.",
     wrong="z[n, j] = … + b[n]",
     right="z[n, j] = … + b[j]",
-    killed_by="square:*",
     linear=lambda e, o, x: (
         x @ e.weight(o).T + e.params[f"{o.i}.bias"][:, None]
         if o.bias and len(x) == o.out_features
         else Textbook.linear(e, o, x)
     ),
 )
-bug(
+forward_bug(
     "bias-subtracted",
-    "The bias is subtracted in the forward pass, its gradient is that of an addend.",
+    "The bias is subtracted in the forward pass, but its gradient has the sign of an addition.",
     wrong="z = x Wᵀ − b",
-    right="z = x Wᵀ + b",
-    killed_by="layer.Linear*:*",
-    linear=lambda e, o, x: 2 * Textbook.linear(e, but(o, bias=False), x) - Textbook.linear(e, o, x),
+    linear=lambda e, o, x: (
+        2 * Textbook.linear(e, change(o, bias=False), x) - Textbook.linear(e, o, x)
+    ),
 )
-bug(
+forward_bug(
     "bias-ignored",
-    "The bias is left out of the forward pass.",
+    "The forward pass does not add the bias.",
     wrong="z = x Wᵀ",
-    right="z = x Wᵀ + b",
-    killed_by="layer.Linear*:*",
     linear=lambda e, o, x: x @ e.weight(o).T,
 )
-bug(
+weight_bug(
     "weight-gradient-mean",
-    "The gradient of the weights is divided by N in the layer, the loss having done so already.",
+    "The layer divides the gradient of the weights by N, although the loss has divided already.",
     wrong="dW = dzᵀ x / N",
-    right="dW = dzᵀ x",
-    killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
 )
 bug(
     "gradients-mean-again",
-    "Every gradient of parameters is divided by N in the layer, the loss having done so already.",
+    "The layer divides all gradients by N, although the loss has divided already.",
     wrong="dW = dzᵀ x / N, db = Σₙ dz[n] / N",
     right="dW = dzᵀ x, db = Σₙ dz[n]",
     killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
-bug(
+weight_bug(
     "weight-gradient-negated",
     "The gradient of the weights has the wrong sign.",
     wrong="dW = −dzᵀ x",
-    right="dW = dzᵀ x",
-    killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: -(dz.T @ x),
 )
-bug(
+weight_bug(
     "weight-gradient-doubled",
     "The gradient of the weights is added twice.",
     wrong="dW = 2 dzᵀ x",
-    right="dW = dzᵀ x",
-    killed_by="loss.*:grads",
     linear_dW=lambda e, o, x, dz: 2 * (dz.T @ x),
 )
-bug(
+square_bug(
     "square-weight-transposed",
-    "A square weight matrix is used as it is, where it has to be transposed.",
+    "A square weight matrix is not transposed in the forward pass.",
     wrong="z = x W + b",
     right="z = x Wᵀ + b",
-    killed_by="square:*",
     linear=lambda e, o, x: (
         Textbook.linear(e, o, x) - x @ e.weight(o).T + x @ e.weight(o)
-        if _square(e.weight(o))
+        if is_square(e.weight(o))
         else Textbook.linear(e, o, x)
     ),
 )
-bug(
+square_bug(
     "square-weight-transposed-backward",
-    "The error goes back through the transpose of a square weight matrix.",
+    "The error is propagated through the transpose of a square weight matrix.",
     wrong="dx = dz Wᵀ",
     right="dx = dz W",
-    killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: (
-        dz @ (e.weight(o).T if _square(e.weight(o)) else e.weight(o))
+        dz @ (e.weight(o).T if is_square(e.weight(o)) else e.weight(o))
     ),
 )
-bug(
+square_bug(
     "square-weight-gradient-transposed",
     "The gradient of a square weight matrix is transposed.",
     wrong="dW = xᵀ dz",
     right="dW = dzᵀ x",
-    killed_by="square:*",
-    linear_dW=lambda e, o, x, dz: x.T @ dz if _square(e.weight(o)) else dz.T @ x,
+    linear_dW=lambda e, o, x, dz: x.T @ dz if is_square(e.weight(o)) else dz.T @ x,
 )
-bug(
+square_bug(
     "weights-left-out-in-propagation",
-    "Between layers of equal width the error goes back without the weights.",
+    "Between layers of equal width, the error is propagated without the weights.",
     wrong="dx = dz",
     right="dx = dz W",
-    killed_by="square:*",
-    linear_backward=lambda e, o, x, z, dz: dz if _square(e.weight(o)) else dz @ e.weight(o),
+    linear_backward=lambda e, o, x, z, dz: dz if is_square(e.weight(o)) else dz @ e.weight(o),
 )
 
 
@@ -196,27 +170,25 @@ class UpdatesTooEarly(Textbook):
 
 bug(
     "weights-updated-too-early",
-    "Weights are updated before the error goes back through them.",
+    "Weights are updated before the error is propagated through them.",
     wrong="dx = dz W, W already updated",
     right="dx = dz W, W as in the forward pass",
     source="zero_to_gpt #12",
     killed_by="optimizer.*:*",
     base=UpdatesTooEarly,
 )
-bug(
+grads_bug(
     "only-last-layer-learns",
-    "The error does not go back below the last Linear layer: the others get no gradient.",
+    "The error is not propagated below the last Linear layer: the others get no gradient.",
     wrong="dx = 0",
     right="dx = dz W",
-    killed_by="*:grads",
     linear_backward=lambda e, o, x, z, dz: 0 * (dz @ e.weight(o)),
 )
-bug(
+grads_bug(
     "first-layer-gradient-zero",
-    "The first Linear layer gets no gradient: the loop over layers ends one early.",
+    "The first Linear layer gets no gradient, because the loop over layers ends too early.",
     wrong="dW₁ = 0",
     right="dW₁ = dz₁ᵀ x",
-    killed_by="*:grads",
     linear_grads=lambda e, o, x, dz: {
         key: g * (0 if o.i == min(p.i for p in e.layers if p.type == "Linear") else 1)
         for key, g in Textbook.linear_grads(e, o, x, dz).items()
@@ -224,68 +196,62 @@ bug(
 )
 
 
-def _skip_last_activation(e: Textbook, case: Any) -> None:
-    Textbook.load(e, case)
+def _skip_last_activation(e: Textbook) -> None:
+    """Make the last layer an identity if it is an activation."""
     if e.layers and e.layers[-1].type not in {"Linear", "Dropout"}:
         e.layers[-1].type = "Identity"
+
+
+def _slope_without_activation(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    _skip_last_activation(e)
+    return Textbook.slope(e, o, y, t)
 
 
 bug(
     "output-activation-skipped",
-    "The activation of the last layer is left out, forward and backward.",
+    "The activation of the last layer is not applied, forward and backward.",
     wrong="y = z",
     right="y = f(z)",
     killed_by="loss.BCELoss.*:*",
-    load=_skip_last_activation,
+    load=after_load(_skip_last_activation),
 )
-bug(
+grads_bug(
     "output-slope-missing",
-    "The error starts at the last layer's pre-activation: its activation's slope is missing.",
+    "The backward pass does not apply the slope of the last activation.",
     wrong="dz = dy",
     right="dz = dy ⊙ f′(z)",
-    killed_by="*:grads",
-    slope=lambda e, o, y, t: _skip_last_slope(e, Textbook.slope(e, o, y, t)),
+    slope=_slope_without_activation,
 )
 
 
-def _skip_last_slope(e: Textbook, dy: Array) -> Array:
-    if e.layers and e.layers[-1].type not in {"Linear", "Dropout"}:
-        e.layers[-1].type = "Identity"
-    return dy
-
-
-bug(
+square_bug(
     "weight-gradient-of-network-input",
-    "The gradient of the weights takes the network's input wherever it fits.",
+    "The gradient of the weights uses the input of the network if its shape fits the layer's.",
     wrong="dW = dzᵀ x₀",
     right="dW = dzᵀ x, x the layer's own input",
-    killed_by="square:*",
     linear_dW=lambda e, o, x, dz: dz.T @ (e.x if e.x.shape == x.shape else x),
 )
-bug(
+grads_bug(
     "weight-gradient-of-pre-activation",
-    "The gradient of the weights takes what stood before the activation.",
+    "The gradient of the weights uses the pre-activation instead of the activation.",
     wrong="dWₗ = dzₗᵀ zₗ₋₁",
     right="dWₗ = dzₗᵀ aₗ₋₁",
-    killed_by="*:grads",
     linear_dW=lambda e, o, x, dz: (
         dz.T @ (e.ys[o.i - 1] if o.i > 1 and e.layers[o.i - 1].type != "Linear" else x)
     ),
 )
-bug(
+square_bug(
     "weight-gradient-of-own-output",
-    "Where a layer is square, the gradient of its weights takes its output for its input.",
+    "The gradient of the weights uses the output of a square layer instead of its input.",
     wrong="dW = dzᵀ z",
     right="dW = dzᵀ x",
-    killed_by="square:*",
-    linear_dW=lambda e, o, x, dz: dz.T @ (e.ys[o.i + 1] if _square(e.weight(o)) else x),
+    linear_dW=lambda e, o, x, dz: dz.T @ (e.ys[o.i + 1] if is_square(e.weight(o)) else x),
 )
-bug(
+grads_bug(
     "weight-gradient-without-input",
-    "The gradient of the weights is that of the bias: the layer's input is missing.",
+    "The gradient of the weights is that of the bias, without the layer's input.",
     wrong="dW[j, i] = Σₙ dz[n, j]",
     right="dW[j, i] = Σₙ dz[n, j] x[n, i]",
-    killed_by="*:grads",
     linear_dW=lambda e, o, x, dz: dz.T @ np.ones_like(x),
 )
 
@@ -296,11 +262,10 @@ def _other_weights(e: Textbook, o: Options) -> Array:
     return next((V for V in later if V.shape == W.shape), W)
 
 
-bug(
+square_bug(
     "error-through-wrong-weights",
-    "The error goes back through the weights of the next layer of the same shape.",
+    "The error is propagated through the weights of the next layer with the same shape.",
     wrong="dxₗ = dzₗ Wₗ₊₁",
     right="dxₗ = dzₗ Wₗ",
-    killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: dz @ _other_weights(e, o),
 )

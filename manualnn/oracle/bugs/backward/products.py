@@ -1,39 +1,40 @@
-"""Mistakes in one product of a Linear layer: its factors' signs, axes, samples and dtypes."""
+"""Bugs of one product of a Linear layer: signs, axes, samples and dtypes of its factors."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, plant
+from manualnn.oracle.bugs.bug import SMALL_ERRORS, Bug, add_bug, is_square, with_small_error
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "backward")
-rounding = partial(plant, BUGS, "precision", exact=False)
+bug = partial(add_bug, BUGS, "backward")
+grads_bug = partial(bug, killed_by="*:grads")
+square_bug = partial(bug, killed_by="square:*")
+rounding = partial(add_bug, BUGS, "precision", exact=False)
 ONE_LESS = [
     {"samples": samples, "least": least}
     for samples in (slice(-1), slice(1, None))
     for least in (0, 1)
 ]
-"""Which samples are left, of more than how many."""
+"""Slices of samples that remain if the batch has more than `least` samples."""
 
 
-def _square(a: Array) -> bool:
-    return a.shape[0] == a.shape[1]
+def _remaining(e: Any, rows: Array) -> Array:
+    return rows[e.samples] if len(rows) > e.least else rows
 
 
 def _in_float32(e: Textbook, a: Array, b: Array) -> Array:
     return e.array(a.astype(np.float32) @ b.astype(np.float32))
 
 
-bug(
+grads_bug(
     "weight-gradient-of-absolute-input",
-    "The gradient of the weights loses a sign: that of the layer's input, or of the error.",
+    "The gradient of the weights uses the absolute value of the layer's input or of the error.",
     wrong="dW = dzᵀ |x|, or |dz|ᵀ x",
     right="dW = dzᵀ x",
-    killed_by="*:grads",
     variants=[
         {"linear_dW": lambda e, o, x, dz: dz.T @ np.abs(x)},
         {"linear_dW": lambda e, o, x, dz: np.abs(dz).T @ x},
@@ -41,7 +42,7 @@ bug(
 )
 bug(
     "error-through-absolute-weights",
-    "The error goes back through the weights without their signs, or with the wrong ones.",
+    "The error is propagated through weights without their signs, or with the wrong signs.",
     wrong="dx = dz |W|, or −dz W",
     right="dx = dz W",
     killed_by="layer.Linear*:*",
@@ -50,56 +51,46 @@ bug(
         {"linear_backward": lambda e, o, x, z, dz: -(dz @ e.weight(o))},
     ],
 )
-bug(
+square_bug(
     "input-transposed-where-n-is-width",
-    "Where a batch is as large as the input is wide, the gradient takes the input transposed.",
+    "The gradient of the weights uses the transposed input if N equals the input width.",
     wrong="dW = dzᵀ xᵀ where N = in",
     right="dW = dzᵀ x",
-    killed_by="square:*",
-    linear_dW=lambda e, o, x, dz: dz.T @ (x.T if _square(x) else x),
+    linear_dW=lambda e, o, x, dz: dz.T @ (x.T if is_square(x) else x),
 )
-bug(
+square_bug(
     "error-untransposed-where-n-is-width",
-    "Where a batch is as large as the output is wide, the gradient of the weights takes the error "
-    "as it is.",
+    "The gradient of the weights does not transpose the error if N equals the output width.",
     wrong="dW = dz x where N = out",
     right="dW = dzᵀ x",
-    killed_by="square:*",
-    linear_dW=lambda e, o, x, dz: (dz if _square(dz) else dz.T) @ x,
+    linear_dW=lambda e, o, x, dz: (dz if is_square(dz) else dz.T) @ x,
 )
-bug(
+square_bug(
     "batch-transposed-where-n-is-width",
-    "Where a batch is as large as the input is wide, it is read transposed.",
+    "The batch is transposed if N equals the input width.",
     wrong="z = xᵀ Wᵀ + b where N = in",
     right="z = x Wᵀ + b",
-    killed_by="square:*",
-    linear=lambda e, o, x: Textbook.linear(e, o, x.T if _square(x) else x),
+    linear=lambda e, o, x: Textbook.linear(e, o, x.T if is_square(x) else x),
 )
-bug(
+grads_bug(
     "sample-not-in-weight-gradient",
-    "One sample is left out of the weights' gradient alone: a loop over the batch is off by one.",
-    wrong="dW = Σₙ₌₁ …, or up to the last but one",
+    "One sample is missing only in the gradient of the weights: a loop is off by one.",
+    wrong="dW = Σₙ₌₁ …, or without the last n",
     right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="*:grads",
     variants=ONE_LESS,
-    linear_dW=lambda e, o, x, dz: (
-        dz[e.samples].T @ x[e.samples] if len(x) > e.least else Textbook.linear_dW(e, o, x, dz)
-    ),
+    linear_dW=lambda e, o, x, dz: _remaining(e, dz).T @ _remaining(e, x),
 )
-bug(
+grads_bug(
     "sample-not-in-bias-gradient",
-    "One sample is left out of the bias's gradient alone: a loop over the batch is off by one.",
-    wrong="db = Σₙ₌₁ …, or up to the last but one",
+    "One sample is missing only in the gradient of the bias: a loop is off by one.",
+    wrong="db = Σₙ₌₁ …, or without the last n",
     right="db = Σₙ dz[n]",
-    killed_by="*:grads",
     variants=ONE_LESS,
-    linear_db=lambda e, o, dz: (
-        dz[e.samples].sum(axis=0) if len(dz) > e.least else Textbook.linear_db(e, o, dz)
-    ),
+    linear_db=lambda e, o, dz: _remaining(e, dz).sum(axis=0),
 )
 rounding(
     "float32-weight-gradient",
-    "The product that makes the gradient of the weights is computed in float32.",
+    "The product for the gradient of the weights is computed in float32.",
     wrong="dW = dzᵀ x in float32",
     right="dW = dzᵀ x in the dtype of the case",
     killed_by="*:grads",
@@ -125,7 +116,7 @@ rounding(
 )
 rounding(
     "float32-error",
-    "The product that takes the error back is computed in float32.",
+    "The product that propagates the error is computed in float32.",
     wrong="dx = dz W in float32",
     right="dx = dz W in the dtype of the case",
     killed_by="layer.Linear:*",
@@ -133,27 +124,14 @@ rounding(
 )
 
 
-class NudgesOutput(Textbook):
-    """Gives one entry of every Linear layer's output a little too large or too small."""
-
-    corner = -1
-    factor = 0.0
-
-    def linear(self, o: Options, x: Array) -> Array:
-        z = super().linear(o, x).copy()
-        if z.size > 1:
-            z[self.corner, self.corner] *= 1 + self.num(self.factor)
-        return z
-
-
 bug(
     "output-slightly-off",
-    "One entry of what a Linear layer gives is a little off.",
+    "One entry of the output of a Linear layer is slightly wrong.",
     wrong="z[−1, −1] (1 + 1e-5)",
     right="z[−1, −1]",
     killed_by="*:outputs",
-    base=NudgesOutput,
-    variants=[
-        {"corner": corner, "factor": factor} for corner in (-1, 0) for factor in (1e-5, -1e-5)
-    ],
+    variants=SMALL_ERRORS,
+    linear=lambda e, o, x: (
+        z if (z := Textbook.linear(e, o, x)).size < 2 else with_small_error(e, z)
+    ),
 )

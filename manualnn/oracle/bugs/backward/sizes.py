@@ -1,27 +1,33 @@
-"""Mistakes that only some sizes, depths or values show: right wherever one happens to look."""
+"""Bugs that show only at some sizes, depths or values."""
 
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, plant
+from manualnn.oracle.bugs.bug import Bug, Method, add_bug, each_gradient
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "backward")
+bug = partial(add_bug, BUGS, "backward")
 
 
-def _deep(e: Any, o: Options) -> bool:
-    """Whether a layer is beyond the position, or the number of Linear layers, that is known."""
+def _is_deep(e: Any, o: Options) -> bool:
+    """Return whether a layer comes after the first `known` layers or Linear layers."""
     linear = sum(p.type == "Linear" for p in e.layers[: o.i])
     return bool((o.i if e.counted == "layers" else linear) >= e.known)
 
 
-def _scaled(grads: dict[str, Array], name: str, factor: Any) -> dict[str, Array]:
-    return {key: g * (factor if key.endswith(name) else 1) for key, g in grads.items()}
+def _deep_gradient_zero(name: str) -> Method:
+    """Return `linear_grads` with gradients "weight" or "bias" of 0 for later layers."""
+
+    def linear_grads(e: Textbook, o: Options, x: Array, dz: Array) -> dict[str, Array]:
+        factor = 0 if _is_deep(e, o) else 1
+        return each_gradient(lambda _, g: g * factor, name)(e, o, x, dz)
+
+    return linear_grads
 
 
 POSITIONS = [{"counted": "layers", "known": k} for k in (2, 3, 4)] + [
@@ -30,30 +36,26 @@ POSITIONS = [{"counted": "layers", "known": k} for k in (2, 3, 4)] + [
 
 bug(
     "deep-bias-gradient-zero",
-    "Biases get no gradient from some layer on, as where so many layers are written out.",
+    "Biases get no gradient from some layer on, as if only the first layers were written out.",
     wrong="db = 0 for later layers",
     right="db = Σₙ dz[n]",
     killed_by="depth:*",
     variants=POSITIONS,
-    linear_grads=lambda e, o, x, dz: _scaled(
-        Textbook.linear_grads(e, o, x, dz), "bias", 0 if _deep(e, o) else 1
-    ),
+    linear_grads=_deep_gradient_zero("bias"),
 )
 bug(
     "deep-weight-gradient-zero",
-    "Weights get no gradient from some layer on, as where so many layers are written out.",
+    "Weights get no gradient from some layer on, as if only the first layers were written out.",
     wrong="dW = 0 for later layers",
     right="dW = dzᵀ x",
     killed_by="depth:*",
     variants=POSITIONS,
-    linear_grads=lambda e, o, x, dz: _scaled(
-        Textbook.linear_grads(e, o, x, dz), "weight", 0 if _deep(e, o) else 1
-    ),
+    linear_grads=_deep_gradient_zero("weight"),
 )
 
 
 def _string_order(grads: dict[str, Array], *, named: bool) -> dict[str, Array]:
-    """Return gradients in their own order under names in that of strings, or the reverse."""
+    """Pair the gradients with keys in the order of strings (`named`), or the reverse."""
     keys = sorted(grads, key=lambda key: (int(key.split(".")[0]), key))
     names, order = (sorted(keys), keys) if named else (keys, sorted(keys))
     paired = {name: grads[key] for name, key in zip(names, order, strict=True)}
@@ -62,7 +64,7 @@ def _string_order(grads: dict[str, Array], *, named: bool) -> dict[str, Array]:
 
 
 class SortsKeys(Textbook):
-    """Gives gradients other names before it goes on with them."""
+    """Gives the gradients other keys before the update."""
 
     named = True
 
@@ -93,7 +95,7 @@ REMAINDERS = [
 
 bug(
     "bias-remainder-lost",
-    "Samples beyond the last whole block are left out of the biases' gradient.",
+    "Samples after the last whole block are missing in the gradient of the bias.",
     wrong="db sums N − N mod B samples",
     right="db = Σₙ dz[n]",
     killed_by="long.batch:*",
@@ -102,7 +104,7 @@ bug(
 )
 bug(
     "error-remainder-lost",
-    "Outputs beyond the last whole block do not send the error back: an unrolled loop's tail.",
+    "Outputs after the last whole block do not propagate the error, the tail of an unrolled loop.",
     wrong="dx[i] sums K − K mod B outputs",
     right="dx[i] = Σⱼ dz[j] W[j, i]",
     killed_by="long.out_features:*",
@@ -115,7 +117,7 @@ bug(
 
 
 def _without_tail(g: Array, width: int) -> Array:
-    """Return a gradient whose last column is 0 where columns do not fill a vector register."""
+    """Return a gradient with the last column 0 where columns do not fill a vector register."""
     g = g.copy()
     if g.shape[1] > width and g.shape[1] % width:
         g[:, -1] = 0
@@ -124,7 +126,7 @@ def _without_tail(g: Array, width: int) -> Array:
 
 bug(
     "weight-gradient-tail-zero",
-    "The last column gets no gradient where the columns are no multiple of a vector's width.",
+    "The last column gets no gradient if the columns are not a multiple of a vector's width.",
     wrong="dW[:, −1] = 0 where in mod B ≠ 0",
     right="dW = dzᵀ x",
     killed_by="long.in_features:*",
@@ -133,7 +135,7 @@ bug(
 )
 bug(
     "batch-cut-off",
-    "Samples beyond a fixed number are left out of the weights' gradient: a buffer of fixed size.",
+    "Samples after a fixed number are missing in the gradient of the weights.",
     wrong="dW sums the first B samples",
     right="dW = Σₙ dz[n]ᵀ x[n]",
     killed_by="long.batch:*",
@@ -142,7 +144,7 @@ bug(
 )
 bug(
     "gradient-of-means",
-    "The gradient of the weights is made of means over the batch: right for one sample.",
+    "The gradient of the weights is a product of means over the batch: right for one sample.",
     wrong="dW = N mean(dz)ᵀ mean(x)",
     right="dW = Σₙ dz[n]ᵀ x[n]",
     killed_by="*:grads",
@@ -152,7 +154,7 @@ bug(
 )
 bug(
     "bias-of-zeros-untrained",
-    "A bias that is all zeros is taken for none, and gets no gradient.",
+    "A bias of zeros counts as a missing bias and gets no gradient.",
     wrong="db = 0 where b = 0",
     right="db = Σₙ dz[n]",
     killed_by="zeros:*",
@@ -162,7 +164,7 @@ bug(
 )
 bug(
     "gradient-scaled-by-lr",
-    "The gradients are multiplied by the learning rate in place, and returned like that.",
+    "The returned gradients contain the learning rate, which was multiplied in place.",
     wrong="∂L/∂θ ← α ∂L/∂θ",
     right="θ ← θ − α ∂L/∂θ; ∂L/∂θ stays",
     killed_by="optimizer.*:*",
@@ -173,7 +175,7 @@ bug(
 )
 bug(
     "small-errors-flushed",
-    "Small errors are set to 0 on their way back.",
+    "Small errors are set to 0 in the backward pass.",
     wrong="dz = 0 where |dz| < ε",
     right="dz as it is",
     killed_by="*:*grad*",
@@ -189,14 +191,11 @@ bug(
     right="dW as it is",
     killed_by="*:grads",
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)],
-    linear_grads=lambda e, o, x, dz: {
-        key: np.where(np.abs(g) < e.least, 0, g)
-        for key, g in Textbook.linear_grads(e, o, x, dz).items()
-    },
+    linear_grads=each_gradient(lambda e, g: np.where(np.abs(g) < e.least, 0, g)),
 )
 bug(
     "input-gradient-plus-bias",
-    "The bias goes into the error that is sent back.",
+    "The bias is added to the propagated error.",
     wrong="dx = dz W + mean(b)",
     right="dx = dz W",
     killed_by="*:input_grad",

@@ -1,16 +1,13 @@
-"""Options that are not heeded where they should be: the default stands in their place.
+"""Bugs of ignored options: the default is used instead of the given value.
 
-For each option of the tables that a layer, loss or rule can ignore, one mistake, as far as no other
-table has it: in the forward pass or the loss alone, in the backward pass alone, or in both.
+There is one bug for each option, unless another table has it: the option is ignored only in the
+forward pass or the value of the loss, only in the backward pass, or everywhere.
 """
 
-from collections.abc import Callable
 from typing import Any
 
-from manualnn.oracle.bugs.bug import Bug, but, plant
-from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import TABLES, Options, options_of, row_of
-from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, with_options
+from manualnn.oracle.protocol.features import TABLES, options_of, row_of
 
 BUGS: dict[str, Bug] = {}
 
@@ -19,15 +16,15 @@ WHERE: dict[str, dict[str, tuple[str, ...]]] = {
     "losses": {"loss": ("value",), "slope": ("slope",), "everywhere": ("value", "slope")},
     "optimizers": {"everywhere": ("",)},
 }
-"""The methods that do not see the option; those of losses are common to all."""
+"""Suffixes of the methods that ignore the option; all losses share two methods."""
 KINDS = {"layers": "activations", "losses": "losses", "optimizers": "optimizers"}
 CHECKS = {"layers": "layer", "losses": "loss", "optimizers": "optimizer"}
-SAID = {
+PLACES = {
     "forward": "in the forward pass",
     "backward": "in the backward pass",
     "loss": "in the value of the loss",
     "slope": "in the gradient of the loss",
-    "everywhere": "whatever is asked for",
+    "everywhere": "everywhere",
 }
 IGNORED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("layers", "LeakyReLU", "negative_slope", ("forward", "backward")),
@@ -46,44 +43,32 @@ IGNORED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("optimizers", "AdamW", "betas", ("everywhere",)),
     ("optimizers", "AdamW", "weight_decay", ("everywhere",)),
 )
-"""Of which part, which option, and where: what other tables have is not among them."""
+"""Kind, type and option, and the places where the option is ignored."""
 
 
-def _deaf(method: str, part: str, option: str, default: Any) -> Callable[..., Any]:
-    """Return that method of Textbook, which for this part does not see that option."""
-    right = getattr(Textbook, method)
-
-    def line(e: Textbook, o: Options, *rest: Any) -> Any:
-        return right(e, but(o, **{option: default}) if o.type == part else o, *rest)
-
-    return line
-
-
-def _plant_all() -> None:
+def _add_all() -> None:
     for kind, part, option, places in IGNORED:
         default = TABLES[kind][part][option]
         prefix = "" if kind == "losses" else row_of(part).method
         for place in places:
             names = [prefix + suffix for suffix in WHERE[kind][place]]
-            shown = "no such thing" if default is None else default
-            lines: dict[str, Any] = {name: _deaf(name, part, option, default) for name in names}
-            plant(
+            value = "no value" if default is None else default
+            add_bug(
                 BUGS,
                 KINDS[kind],
                 f"{part}-{option}-default-{place}".lower().replace("_", "-"),
-                f"{part} takes the default {option}, {shown}, {SAID[place]}.",
-                wrong=f"{option} = {shown} {SAID[place]}",
+                f"{part} uses the default {option}, {value}, {PLACES[place]}.",
+                wrong=f"{option} = {value} {PLACES[place]}",
                 right=f"{option} as given",
                 killed_by=f"{CHECKS[kind]}.{part}*:*",
-                **lines,
+                **with_options(*names, only=part, **{option: default}),
             )
 
 
-_plant_all()
+_add_all()
 
 
-def _load_without_zeros(e: Textbook, case: Case) -> None:
-    Textbook.load(e, case)
+def _replace_zeros(e: Any) -> None:
     for o in (*e.layers, e.loss, *([e.rule] if e.rule else [])):
         defaults = vars(options_of({"type": o.type})) if o.type != "Linear" else {}
         for name, default in defaults.items():
@@ -95,13 +80,13 @@ def _load_without_zeros(e: Textbook, case: Case) -> None:
                 setattr(o, name, default)
 
 
-plant(
+add_bug(
     BUGS,
     "optimizers",
     "zero-is-taken-for-absent",
-    "An option of 0 is taken for one that is absent, as by JavaScript's ||.",
+    "An option of 0 counts as missing, as with JavaScript's operator ||.",
     wrong="option || default",
     right="option ?? default",
     killed_by="o*:*",
-    load=_load_without_zeros,
+    load=after_load(_replace_zeros),
 )

@@ -1,4 +1,4 @@
-"""Mistakes of precision: dtypes too small, approximations, digits lost on the way."""
+"""Bugs of precision: dtypes that are too small, approximations, loss of digits."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,79 +6,88 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, plant
-from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.bugs.bug import (
+    SMALL_ERRORS,
+    Bug,
+    add_bug,
+    after_load,
+    each_gradient,
+    with_small_error,
+)
+from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "precision")
+bug = partial(add_bug, BUGS, "precision")
+loss_bug = partial(bug, killed_by="loss.*:*")
+grads_bug = partial(bug, killed_by="*:grads")
+product_bug = partial(bug, killed_by="layer.Linear:*")
 
 
-def _through(value: Any, dtype: Any, kind: Any) -> Any:
-    """Return numbers that were stored in a smaller dtype on the way."""
+def _stored(value: Any, dtype: Any, kind: Any) -> Any:
+    """Return numbers in the dtype `kind` after they were stored in a smaller dtype."""
     return np.asarray(value).astype(dtype).astype(kind)
 
 
-def _product(e: Textbook, a: Array, b: Array, dtype: Any) -> Array:
-    return np.asarray((a.astype(dtype) @ b.astype(dtype)).astype(e.kind))
+def _float32_product(e: Textbook, a: Array, b: Array) -> Array:
+    return np.asarray((a.astype(np.float32) @ b.astype(np.float32)).astype(e.kind))
 
 
-bug(
+def _float32_total(
+    e: Textbook, a: Array, axis: int | None = None, *, keepdims: bool = False
+) -> Any:
+    return _stored(a.astype(np.float32).sum(axis=axis, keepdims=keepdims), np.float32, e.kind)
+
+
+loss_bug(
     "float32-inside",
-    "An engine of float64 computes in float32.",
+    "An engine for float64 computes in float32.",
     wrong="everything in float32",
     right="everything in the dtype of the case",
-    killed_by="loss.*:*",
     exact=False,
     load=lambda e, case: Textbook.load(
         e, case.map(lambda name, a: a if a.dtype.kind == "i" else a.astype(np.float32))
     ),
-    matmul=lambda e, a, b: _product(e, a, b, np.float32),
-    total=lambda e, a, axis=None, keepdims=False: _through(
-        a.astype(np.float32).sum(axis=axis, keepdims=keepdims), np.float32, e.kind
-    ),
+    matmul=_float32_product,
+    total=_float32_total,
 )
-bug(
+product_bug(
     "float32-products",
     "Matrix products are computed in float32.",
     wrong="x Wᵀ in float32",
     right="x Wᵀ in the dtype of the case",
-    killed_by="layer.Linear:*",
     exact=False,
-    matmul=lambda e, a, b: _product(e, a, b, np.float32),
+    matmul=_float32_product,
 )
 bug(
     "float32-long-products",
-    "Matrix products of long sums are computed in float32, by another kernel.",
+    "Matrix products with many inputs are computed in float32, by another kernel.",
     wrong="x Wᵀ in float32 where there are more than k inputs",
     right="x Wᵀ in the dtype of the case",
     killed_by="long.in_features:*",
     exact=False,
     variants=[{"k": k} for k in (64, 128, 256, 512)],
     matmul=lambda e, a, b: (
-        _product(e, a, b, np.float32) if a.shape[1] > e.k else Textbook.matmul(e, a, b)
+        _float32_product(e, a, b) if a.shape[1] > e.k else Textbook.matmul(e, a, b)
     ),
 )
-bug(
+loss_bug(
     "float32-sums",
     "Sums over the batch are kept in float32.",
     wrong="Σ in float32",
     right="Σ in the dtype of the case",
-    killed_by="loss.*:*",
     exact=False,
-    total=lambda e, a, axis=None, keepdims=False: _through(
-        a.astype(np.float32).sum(axis=axis, keepdims=keepdims), np.float32, e.kind
-    ),
+    total=_float32_total,
 )
 bug(
     "float32-loss",
-    "The loss is a float32.",
+    "The loss is rounded to float32.",
     wrong="L rounded to float32",
     right="L in the dtype of the case",
     killed_by="*:loss",
     exact=False,
-    value=lambda e, o, y, t: _through(Textbook.value(e, o, y, t), np.float32, e.kind),
+    value=lambda e, o, y, t: _stored(Textbook.value(e, o, y, t), np.float32, e.kind),
 )
 bug(
     "float32-parameters",
@@ -87,47 +96,37 @@ bug(
     right="p in the dtype of the case",
     killed_by="*:params",
     exact=False,
-    moved=lambda e, o, p, d, lr: _through(p - lr * d, np.float32, e.kind),
+    moved=lambda e, o, p, d, lr: _stored(p - lr * d, np.float32, e.kind),
 )
-bug(
+grads_bug(
     "float32-gradients",
     "Gradients are stored in float32.",
     wrong="g rounded to float32",
     right="g in the dtype of the case",
-    killed_by="*:grads",
     exact=False,
-    linear_grads=lambda e, o, x, dz: {
-        key: _through(g, np.float32, e.kind)
-        for key, g in Textbook.linear_grads(e, o, x, dz).items()
-    },
+    linear_grads=each_gradient(lambda e, g: _stored(g, np.float32, e.kind)),
 )
-bug(
+grads_bug(
     "float16-gradients",
     "Gradients are stored in float16.",
     wrong="g rounded to float16",
     right="g in the dtype of the case",
-    killed_by="*:grads",
     exact=False,
-    linear_grads=lambda e, o, x, dz: {
-        key: _through(g, np.float16, e.kind)
-        for key, g in Textbook.linear_grads(e, o, x, dz).items()
-    },
+    linear_grads=each_gradient(lambda e, g: _stored(g, np.float16, e.kind)),
 )
-bug(
+loss_bug(
     "float16-products",
-    "Matrix products are computed of numbers rounded to float16.",
-    wrong="x Wᵀ of float16",
+    "The factors of matrix products are rounded to float16.",
+    wrong="x Wᵀ with x and W in float16",
     right="x Wᵀ in the dtype of the case",
-    killed_by="loss.*:*",
     exact=False,
     matmul=lambda e, a, b: Textbook.matmul(
-        e, _through(a, np.float16, e.kind), _through(b, np.float16, e.kind)
+        e, _stored(a, np.float16, e.kind), _stored(b, np.float16, e.kind)
     ),
 )
 
 
-def _load_with_float32(e: Any, case: Case) -> None:
-    Textbook.load(e, case)
+def _round_options(e: Any) -> None:
     parts = {"layers": e.layers, "loss": [e.loss], "optimizer": [e.rule] if e.rule else []}
     for o in (o for part in e.parts for o in parts[part]):
         for name, value in vars(o).items():
@@ -137,11 +136,11 @@ def _load_with_float32(e: Any, case: Case) -> None:
 
 bug(
     "options-in-float32",
-    "Options are stored in float32: lr, 1 − β₂ᵗ or a slope are 1e-8 off.",
+    "Options are stored in float32: lr, 1 − β₂ᵗ or a slope has a relative error of 1e-8.",
     wrong="lr, β, ε, δ, … as float32",
     right="lr, β, ε, δ, … as float64",
     killed_by="o*:*",
-    load=_load_with_float32,
+    load=after_load(_round_options),
     variants=[
         {"parts": parts}
         for parts in (("optimizer",), ("layers", "loss"), ("layers", "loss", "optimizer"))
@@ -149,7 +148,7 @@ bug(
 )
 bug(
     "subnormals-flushed",
-    "What is smaller than the smallest normal number becomes 0, and the engine does not say so.",
+    "Subnormal numbers become 0, although the engine does not claim it.",
     wrong="|v| < 2⁻¹⁰²² is 0",
     right="gradual underflow",
     killed_by="subnormals:*",
@@ -164,7 +163,7 @@ def _flushed(a: Array) -> Array:
 
 bug(
     "squared-error-expanded",
-    "The square is multiplied out before it is summed, and loses its digits where y ≈ t.",
+    "The squared error is expanded before the sum, which loses digits where y ≈ t.",
     wrong="L = (Σ y² − 2 Σ y t + Σ t²) / D",
     right="L = Σ (y − t)² / D",
     killed_by="cancellation:*",
@@ -173,7 +172,7 @@ bug(
 )
 bug(
     "exp-by-power",
-    "exp is approximated by a power.",
+    "exp is replaced by a power.",
     wrong="exp(v) = (1 + v / 1024)¹⁰²⁴",
     right="exp(v)",
     killed_by="loss.CrossEntropyLoss.*:*",
@@ -193,7 +192,7 @@ class LooksUpSigmoids(Textbook):
 
 bug(
     "sigmoid-from-table",
-    "The sigmoid is looked up in a table.",
+    "The sigmoid is interpolated from a table.",
     wrong="σ(z) interpolated, constant beyond ±8",
     right="σ(z) = 1 / (1 + exp(−z))",
     killed_by="layer.Sigmoid:*",
@@ -202,13 +201,13 @@ bug(
 
 
 class PrintsFewDigits(Textbook):
-    """Writes its results in a form that rounds them."""
+    """Writes results in a format that rounds them."""
 
     form: str
 
     @classmethod
     def printed(cls, a: Array) -> Array:
-        """Return numbers as they are after having been written, and read."""
+        """Return numbers after writing and reading them."""
         texts = [float(format(float(v), cls.form)) for v in a.flat]
         return np.array(texts, a.dtype).reshape(a.shape)
 
@@ -230,32 +229,22 @@ class PrintsFewDigits(Textbook):
 
 FORMS = (".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f", ".15g")
 
-bug(
+loss_bug(
     "printed-with-few-digits",
-    "Results are written with too few digits, such as the 6 of printf's %g and %f.",
-    wrong="so many digits that reading them gives other numbers",
+    "Results are written with too few digits, such as the 6 digits of printf's %g and %f.",
+    wrong="too few digits to read the same number back",
     right="17 digits for float64, 9 for float32",
-    killed_by="loss.*:*",
     base=PrintsFewDigits,
     variants=[{"form": form} for form in FORMS],
 )
-bug(
+grads_bug(
     "gradient-slightly-off",
-    "One entry of a weight gradient is a little off.",
+    "One entry of the gradient of the weights is slightly wrong.",
     wrong="dW[−1, −1] (1 + 1e-5)",
     right="dW[−1, −1]",
-    killed_by="*:grads",
-    variants=[
-        {"corner": corner, "factor": factor} for corner in (-1, 0) for factor in (1e-5, -1e-5)
-    ],
-    linear_dW=lambda e, o, x, dz: _nudged(dz.T @ x, e.corner, e.num(e.factor)),
+    variants=SMALL_ERRORS,
+    linear_dW=lambda e, o, x, dz: with_small_error(e, dz.T @ x),
 )
-
-
-def _nudged(g: Array, corner: int, factor: Any) -> Array:
-    g = g.copy()
-    g[corner, corner] *= 1 + factor
-    return g
 
 
 class SumsInOneNumber(Textbook):
@@ -270,12 +259,11 @@ class SumsInOneNumber(Textbook):
         return total.astype(self.kind)
 
 
-bug(
+product_bug(
     "small-accumulator",
-    "Sums are kept in a smaller dtype than their terms.",
+    "Sums are accumulated in a smaller dtype than that of their terms.",
     wrong="Σ in float16, or float32",
     right="Σ in the dtype of the case",
-    killed_by="layer.Linear:*",
     exact=False,
     base=SumsInOneNumber,
     variants=[{"dtype_of_sum": np.float32}, {"dtype_of_sum": np.float16}],
@@ -283,19 +271,18 @@ bug(
 
 
 class DividesByNearlyN(Textbook):
-    """Multiplies by 1/D rounded to few digits."""
+    """Multiplies by 1/D rounded to float16."""
 
     def slope(self, o: Options, y: Array, t: Array) -> Array:
         D = self.slope_divisor(o, y, t)
-        share = _through(1 / np.asarray(D, self.kind), np.float16, self.kind)
+        share = _stored(1 / np.asarray(D, self.kind), np.float16, self.kind)
         return np.asarray(super().slope(o, y, t) * D * share)
 
 
-bug(
+loss_bug(
     "reciprocal-in-float16",
-    "1/D is stored with 11 bits: right for powers of two, else wrong in the fourth digit.",
+    "1/D is stored with 11 bits: right for powers of two, otherwise wrong in the fourth digit.",
     wrong="∂L/∂y = … · float16(1/D)",
     right="∂L/∂y = … / D",
-    killed_by="loss.*:*",
     base=DividesByNearlyN,
 )

@@ -1,4 +1,4 @@
-"""Mistakes of memory: what an engine remembers of one call, and takes for the next."""
+"""Bugs of memory: data of one call that an engine uses in the next."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -6,52 +6,44 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.behaviour.aliasing import ReusesGradients
-from manualnn.oracle.bugs.bug import Bug, plant
+from manualnn.oracle.bugs.behaviour.aliasing import HasMemory
+from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, each_gradient
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "memory")
-
-
-class BuffersByShape(ReusesGradients):
-    def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        grads = Textbook.linear_grads(self, o, x, dz)
-        for key, g in grads.items():
-            buffer = self.buffers.setdefault((g.shape, g.dtype), np.empty_like(g))
-            buffer[...] = g
-            grads[key] = buffer
-        return grads
+bug = partial(add_bug, BUGS, "memory")
+history_bug = partial(bug, killed_by="*:history")
+steps_bug = partial(bug, killed_by="steps:*")
 
 
 bug(
     "gradient-buffer-by-shape",
-    "Layers of the same shape write their gradients into one buffer: the first layer's remain.",
+    "Layers of the same shape share one buffer for their gradients, which keeps only one of them.",
     wrong="one buffer per shape",
     right="one buffer per parameter",
     killed_by="square:*",
-    base=BuffersByShape,
+    base=HasMemory,
+    linear_grads=each_gradient(lambda e, g: e.store(g)),
 )
 
 
-class Accumulates(ReusesGradients):
+class Accumulates(HasMemory):
     def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        grads = Textbook.linear_grads(self, o, x, dz)
+        grads = super().linear_grads(o, x, dz)
         for key, g in grads.items():
-            before = self.buffers.get((key, g.shape, g.dtype))
-            grads[key] = self.buffers[key, g.shape, g.dtype] = g if before is None else before + g
+            before = self.memory.get((key, g.shape, g.dtype))
+            grads[key] = self.memory[key, g.shape, g.dtype] = g if before is None else before + g
         return grads
 
 
-bug(
+steps_bug(
     "gradients-accumulate",
-    "Gradients are added to those of the last step: they are never set to zero.",
+    "Gradients are added to those of the last step, because they are never set to zero.",
     wrong="g ← g_before + ∂L/∂θ",
     right="g = ∂L/∂θ",
     source="micrograd #53",
-    killed_by="steps:*",
     base=Accumulates,
 )
 
@@ -59,48 +51,42 @@ bug(
 class AccumulatesOverSteps(Accumulates):
     def load(self, case: Case) -> None:
         super().load(case)
-        self.buffers = {}
+        self.memory = {}
 
 
-bug(
+steps_bug(
     "gradients-accumulate-over-steps",
-    "Of several updates in a call, each adds its gradient to those before.",
+    "Gradients are added to those of the earlier steps of the same call.",
     wrong="gₜ ← gₜ₋₁ + ∂L/∂θ",
     right="gₜ = ∂L/∂θ",
-    killed_by="steps:*",
     base=AccumulatesOverSteps,
 )
 
 
-class KeepsRows(Textbook):
-    """Its buffers have room for the largest batch so far, and are summed whole."""
-
-    def __init__(self, dtype: Any = None) -> None:
-        super().__init__(dtype)
-        self.rows: dict[Any, tuple[Array, Array]] = {}
+class KeepsRows(HasMemory):
+    """Has buffers for the largest batch so far, and sums all of their rows."""
 
     def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
         label = (o.i, x.shape[1], dz.shape[1], x.dtype)
-        before = self.rows.get(label)
+        before = self.memory.get(label)
         if before is not None and len(before[0]) > len(x):
             x = np.concatenate([x, before[0][len(x) :]])
             dz = np.concatenate([dz, before[1][len(dz) :]])
-        self.rows[label] = (x, dz)
+        self.memory[label] = (x, dz)
         return super().linear_grads(o, x, dz)
 
 
-bug(
+history_bug(
     "stale-rows",
-    "A batch smaller than one before it leaves the old rows in the buffers: they are summed too.",
+    "A batch smaller than an earlier one leaves old rows in the buffers, which are summed too.",
     wrong="dW sums the rows of the largest batch so far",
     right="dW sums the rows of this batch",
-    killed_by="*:history",
     base=KeepsRows,
 )
 
 
 class CountsOn(Textbook):
-    """Counts the updates of all calls, for Adam's corrections and Adagrad's rate."""
+    """Counts the updates of all calls, for Adam's corrections and Adagrad's learning rate."""
 
     count = 0
 
@@ -109,12 +95,11 @@ class CountsOn(Textbook):
         super().update(rule)
 
 
-bug(
+history_bug(
     "steps-counted-over-calls",
-    "The step count is never set back: what the optimizer did before counts on in the next run.",
-    wrong="t = all updates so far, of whatever parameters",
+    "The step count is never reset: it includes the updates of earlier calls.",
+    wrong="t = all updates so far, of any parameters",
     right="t = updates of these parameters",
-    killed_by="*:history",
     base=CountsOn,
     adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, e.count),
     adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, e.count),
@@ -122,99 +107,86 @@ bug(
 )
 
 
-class KeepsInputs(Textbook):
-    """Its inputs of before are replaced where the batch is no smaller than the last."""
-
-    def __init__(self, dtype: Any = None) -> None:
-        super().__init__(dtype)
-        self.rows: dict[Any, Array] = {}
+class KeepsInputs(HasMemory):
+    """Replaces its stored inputs only if the batch is not smaller than the last one."""
 
     def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
         label = (o.i, x.shape[1], x.dtype)
-        if label not in self.rows or len(self.rows[label]) <= len(x):
-            self.rows[label] = x.copy()
-        return super().linear_dW(o, self.rows[label][: len(x)], dz)
+        if label not in self.memory or len(self.memory[label]) <= len(x):
+            self.memory[label] = x.copy()
+        return super().linear_dW(o, self.memory[label][: len(x)], dz)
 
 
-bug(
+history_bug(
     "stale-inputs",
-    "A batch smaller than one before it is not stored: the weights' gradient takes the old inputs.",
+    "A batch smaller than an earlier one is not stored: the weight gradient uses old inputs.",
     wrong="dW = dzᵀ x, x of a larger batch before",
     right="dW = dzᵀ x, x of this batch",
-    killed_by="*:history",
     base=KeepsInputs,
 )
 
 
-class Remembers(Textbook):
-    """Computes something once for every label, and takes it for the same ever after."""
+class Remembers(HasMemory):
+    """Computes a value once for every label, and uses it in all later calls."""
 
-    def __init__(self, dtype: Any = None) -> None:
-        super().__init__(dtype)
-        self.memory: dict[Any, Any] = {}
-
-    def recalled(self, *label: Any, value: Any) -> Any:
+    def recall(self, *label: Any, value: Any) -> Any:
         return self.memory.setdefault((*label, self.kind), value)
 
 
-bug(
+history_bug(
     "forward-cached-by-shape",
-    "The outputs of a layer are kept, and used again for any input of the same shape.",
+    "The outputs of a layer are cached, and used for every input of the same shape.",
     wrong="z cached by the shapes of x and W",
     right="z = x Wᵀ + b",
-    killed_by="*:history",
     base=Remembers,
-    linear=lambda e, o, x: e.recalled(
+    linear=lambda e, o, x: e.recall(
         o.i, x.shape, e.weight(o).shape, value=Textbook.linear(e, o, x)
     ).copy(),
 )
 
 
-def _load_with_old_targets(e: Remembers, case: Case) -> None:
-    Textbook.load(e, case)
-    e.t = e.recalled(e.loss.type, e.t.shape, case.widths[-1], value=e.t)
+def _recall_targets(e: Remembers) -> None:
+    e.t = e.recall(e.loss.type, e.t.shape, e.case.widths[-1], value=e.t)
 
 
 bug(
     "targets-cached-by-shape",
-    "Targets are kept, and used again for any batch of the same shape.",
+    "Targets are cached, and used for every batch of the same shape.",
     wrong="t of the first batch of that shape",
     right="t",
     killed_by="loss.MSELoss*:*",
     base=Remembers,
-    load=_load_with_old_targets,
+    load=after_load(_recall_targets),
 )
-bug(
+history_bug(
     "weights-cached-by-shape",
-    "The error goes back through the weights of an earlier call of the same shape.",
+    "The error is propagated through the weights of an earlier call with the same shape.",
     wrong="W of the first call",
     right="W",
-    killed_by="*:history",
     base=Remembers,
     linear_backward=lambda e, o, x, z, dz: (
-        dz @ e.recalled(o.i, e.weight(o).shape, value=e.weight(o).copy())
+        dz @ e.recall(o.i, e.weight(o).shape, value=e.weight(o).copy())
     ),
 )
-bug(
+history_bug(
     "weight-gradient-of-last-batch",
-    "The gradient of the weights takes the layer's input of the call before.",
+    "The gradient of the weights uses the layer's input of the previous call.",
     wrong="dW = dzᵀ x_before",
     right="dW = dzᵀ x",
-    killed_by="*:history",
     base=Remembers,
-    linear_dW=lambda e, o, x, dz: dz.T @ _swapped(e.memory, (o.i, x.shape, x.dtype), x),
+    linear_dW=lambda e, o, x, dz: dz.T @ _exchange(e.memory, (o.i, x.shape, x.dtype), x),
 )
 
 
-def _swapped(memory: dict[Any, Any], label: Any, value: Any) -> Any:
-    """Store a value, and return the one that it replaces, or itself."""
+def _exchange(memory: dict[Any, Any], label: Any, value: Any) -> Any:
+    """Store a value, and return the previous one, or the value itself if there is none."""
     before = memory.get(label, value)
     memory[label] = value
     return before
 
 
-class KeepsOptimizer(Remembers):
-    """Keeps the optimizer's state itself: in each engine, or in `shared` for all of a process."""
+class KeepsOptimizer(HasMemory):
+    """Stores the optimizer's state in each engine, or in `shared` for all engines of a process."""
 
     shared: dict[Any, Any] | None
 
@@ -238,12 +210,11 @@ class KeepsOptimizer(Remembers):
         return result
 
 
-bug(
+history_bug(
     "optimizer-kept-between-calls",
-    "The optimizer's state of an earlier call is used in place of what is handed in.",
-    wrong="m, v, t of the last call, of this engine or of any",
-    right="m, v, t as handed in",
-    killed_by="*:history",
+    "The optimizer's state of an earlier call is used instead of the given one.",
+    wrong="m, v, t of the last call, of this engine or of any engine",
+    right="m, v, t as given",
     base=KeepsOptimizer,
     variants=[{"shared": None}, {"shared": {}}],
 )
@@ -261,21 +232,19 @@ class DrawsItsOwnMask(Textbook):
 
 bug(
     "dropout-draws-again",
-    "Dropout draws a mask of its own, another one forward and backward.",
-    wrong="mask drawn anew",
-    right="mask as handed in, the same in both passes",
+    "Dropout draws its own masks, different ones forward and backward.",
+    wrong="a new mask in each pass",
+    right="the given mask in both passes",
     killed_by="layer.Dropout:*",
     exact=False,
     base=DrawsItsOwnMask,
 )
 
 
-class Wavers(Textbook):
-    """Adds last digits that differ from call to call, as races do."""
+class LosesSamples(Textbook):
+    """Loses a sample in some calls, as a race between threads does."""
 
-    def __init__(self, dtype: Any = None) -> None:
-        super().__init__(dtype)
-        self.calls = 0
+    calls = 0
 
     def linear_dW(self, o: Options, x: Array, dz: Array) -> Array:
         self.calls += 1
@@ -286,12 +255,11 @@ class Wavers(Textbook):
         return g
 
 
-bug(
+steps_bug(
     "sample-lost-now-and-then",
-    "Now and then a sample's share of the gradient is lost, as where threads add without a lock.",
+    "Some calls lose one sample of the gradient, as when threads add without a lock.",
     wrong="dW += … by two threads at once",
     right="dW = Σₙ dz[n]ᵀ x[n]",
-    killed_by="steps:*",
     exact=False,
-    base=Wavers,
+    base=LosesSamples,
 )

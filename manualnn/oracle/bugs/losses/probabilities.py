@@ -1,117 +1,120 @@
-"""Mistakes in the losses of probabilities and classes: BCE, BCE with logits, cross-entropy."""
+"""Bugs of losses of probabilities: BCE, BCE with logits, and weights of classes."""
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, but, clipped, plant
+from manualnn.oracle.bugs.bug import Bug, Methods, add_bug, clip_probabilities, with_options
+from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "losses")
+CLIPS = [{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)]
+"""Distances from 0 and 1; None: the machine epsilon."""
+bug = partial(add_bug, BUGS, "losses")
+extreme_bug = partial(bug, killed_by="certain:*")
+bce_bug = partial(bug, killed_by="loss.BCELoss*:*")
+logits_bug = partial(bug, killed_by="loss.BCEWithLogitsLoss*:*")
+pos_weight_bug = partial(
+    bug, killed_by="loss.*pos_weight*:*", right="term = p t softplus(−y) + (1 − t) softplus(y)"
+)
+pos_weight_slope_bug = partial(
+    bug, killed_by="loss.*pos_weight*:*", right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D"
+)
+weight_bug = partial(bug, killed_by="loss.*weight*:*")
 
-bug(
+extreme_bug(
     "bce-clipped",
-    "Probabilities are clipped away from 0 and 1 before their logarithm.",
+    "Probabilities are clipped to [ε, 1 − ε] before the logarithm.",
     wrong="y ← clip(y, ε, 1 − ε)",
     right="log y ≥ −100, y itself as it is",
-    killed_by="certain:*",
-    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)],
-    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clipped(e, y, e.eps), t),
-    bce_slopes=lambda e, o, y, t: Textbook.bce_slopes(e, o, clipped(e, y, e.eps), t),
+    variants=CLIPS,
+    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clip_probabilities(e, y, e.eps), t),
+    bce_slopes=lambda e, o, y, t: Textbook.bce_slopes(e, o, clip_probabilities(e, y, e.eps), t),
 )
-bug(
+extreme_bug(
     "bce-value-clipped",
-    "Probabilities are clipped for the logarithm, and not for the gradient.",
+    "Probabilities are clipped for the logarithm, but not for the gradient.",
     wrong="log clip(y, ε, 1 − ε)",
     right="log y ≥ −100",
-    killed_by="certain:*",
-    variants=[{"eps": eps} for eps in (1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None)],
-    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clipped(e, y, e.eps), t),
+    variants=CLIPS,
+    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clip_probabilities(e, y, e.eps), t),
 )
-bug(
+bce_bug(
     "bce-log-plus-eps",
     "A small number is added inside the logarithm.",
     wrong="−t log(y + ε) − (1 − t) log(1 − y + ε)",
     right="−t log y − (1 − t) log(1 − y), logarithms ≥ −100",
-    killed_by="loss.BCELoss*:*",
     variants=[{"eps": eps} for eps in (1e-8, 1e-7, 1e-9, 1e-12)],
     bce_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (t * np.log(y + e.num(e.eps)) + (1 - t) * np.log(1 - y + e.num(e.eps)))
     ),
 )
-bug(
+extreme_bug(
     "bce-not-clamped",
-    "A probability of exactly 0 or 1 makes the loss infinite or NaN: 0 · log 0.",
+    "A probability of exactly 0 or 1 makes the loss infinite or NaN (0 · log 0).",
     wrong="log y",
     right="max(log y, −100)",
     source="burn, mlx #1280",
-    killed_by="certain:*",
     exact=False,
     bce_terms=lambda e, o, y, t: -e.sample_weight(o) * (t * np.log(y) + (1 - t) * np.log1p(-y)),
 )
-bug(
+bce_bug(
     "bce-slope-plus-eps",
     "A small number is added to the denominator of the gradient.",
     wrong="∂L/∂y = (y − t) / (y (1 − y) + ε)",
     right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
-    killed_by="loss.BCELoss*:*",
     variants=[{"eps": eps} for eps in (1e-8, 1e-7, 1e-12)],
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y) + e.num(e.eps)),
 )
-bug(
+extreme_bug(
     "bce-slope-not-bounded",
-    "Where a probability is 0 or 1, the gradient divides by zero.",
+    "The gradient divides by zero where a probability is 0 or 1.",
     wrong="∂L/∂y = (y − t) / (y (1 − y))",
     right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
-    killed_by="certain:*",
     exact=False,
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y)),
 )
-bug(
+extreme_bug(
     "bce-slope-bounded-early",
-    "The denominator of the gradient has too large a lower bound.",
+    "The lower bound of the gradient's denominator is too large.",
     wrong="∂L/∂y = (y − t) / max(y (1 − y), ε), ε above 1e-12",
     right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
-    killed_by="certain:*",
     variants=[{"least": least} for least in (1e-6, 1e-7, 1e-8, 1e-10)],
     bce_slopes=lambda e, o, y, t: (
         e.sample_weight(o) * (y - t) / np.maximum(y * (1 - y), e.array(e.least))
     ),
 )
-bug(
+bce_bug(
     "bce-ones-only",
-    "The term of the zeros is missing.",
+    "The term of the targets 0 is missing.",
     wrong="term = −t log y",
     right="term = −t log y − (1 − t) log(1 − y)",
-    killed_by="loss.BCELoss*:*",
     bce_terms=lambda e, o, y, t: -e.sample_weight(o) * t * np.maximum(np.log(y), -100),
     bce_slopes=lambda e, o, y, t: -e.sample_weight(o) * t / np.maximum(y, e.array(1e-12)),
 )
-bug(
+bce_bug(
     "bce-swapped",
     "Prediction and target are swapped in the loss.",
     wrong="term = −y log t − (1 − y) log(1 − t)",
     right="term = −t log y − (1 − t) log(1 − y)",
     source="smolgrad, Keras Tversky",
-    killed_by="loss.BCELoss*:*",
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, t, y),
 )
-bug(
+bce_bug(
     "bce-slope-of-logits",
-    "The gradient is that after a sigmoid, whose slope is then applied once more.",
+    "The gradient already contains the slope of a sigmoid, which is then applied again.",
     wrong="∂L/∂y = y − t",
     right="∂L/∂y = (y − t) / (y (1 − y))",
-    killed_by="loss.BCELoss*:*",
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t),
 )
-bug(
+bce_bug(
     "bce-slope-sign-of-zeros",
-    "The gradient of the zeros' term has the sign of the ones'.",
+    "The gradient of the term of the targets 0 has the wrong sign.",
     wrong="∂L/∂y = −t / y − (1 − t) / (1 − y)",
     right="∂L/∂y = −t / y + (1 − t) / (1 − y)",
-    killed_by="loss.BCELoss*:*",
     bce_slopes=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (t * (1 - y) + (1 - t) * y)
@@ -120,7 +123,7 @@ bug(
 )
 bug(
     "log-base-2",
-    "Logarithms are to the base 2 or 10, gradients to the base e.",
+    "The loss uses logarithms to the base 2 or 10, but the gradient is that of base e.",
     wrong="L = −Σ q log₂ p / D",
     right="L = −Σ q ln p / D",
     killed_by="loss.*:*",
@@ -130,42 +133,36 @@ bug(
         / (e.log(e.array(e.base)) if o.type in {"BCELoss", "CrossEntropyLoss"} else 1)
     ),
 )
-bug(
+weight_bug(
     "weight-ignored",
     "The option weight is ignored.",
     wrong="term = …",
     right="term = w · …",
-    killed_by="loss.*weight*:*",
     sample_weight=lambda e, o: e.array(1),
     class_weight=lambda e, o, y: e.array(np.ones(y.shape[1])),
 )
-bug(
+weight_bug(
     "weight-not-in-slope",
-    "The option weight enters the loss, not the gradient.",
+    "The option weight is applied to the loss, but not to the gradient.",
     wrong="∂L/∂y = (…) / D",
     right="∂L/∂y = w (…) / D",
-    killed_by="loss.*weight*:*",
-    bce_slopes=lambda e, o, y, t: Textbook.bce_slopes(e, but(o, weight=None), y, t),
-    logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, but(o, weight=None), y, t),
-    cross_entropy_slopes=lambda e, o, y, t: Textbook.cross_entropy_slopes(
-        e, but(o, weight=None), y, t
-    ),
+    **with_options("bce_slopes", "logits_slopes", "cross_entropy_slopes", weight=None),
 )
-bug(
+weight_bug(
     "weight-applied-twice",
-    "The option weight is applied to the loss, and once more to the gradient.",
+    "The option weight is applied twice to the gradient.",
     wrong="∂L/∂y = w² (…) / D",
     right="∂L/∂y = w (…) / D",
-    killed_by="loss.*weight*:*",
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * Textbook.bce_slopes(e, o, y, t),
     logits_slopes=lambda e, o, y, t: e.sample_weight(o) * Textbook.logits_slopes(e, o, y, t),
-    cross_entropy_slopes=lambda e, o, y, t: Textbook.cross_entropy_slopes(
-        e, but(o, weight=None if o.weight is None else np.square(o.weight)), y, t
+    **with_options(
+        "cross_entropy_slopes",
+        weight=lambda e, o: None if o.weight is None else np.square(o.weight),
     ),
 )
 bug(
     "weight-in-divisor",
-    "A weighted mean divides by the sum of the weights, where torch divides by the count.",
+    "A weighted mean divides by the sum of the weights; torch divides by the count.",
     wrong="D = Σ w",
     right="D = N K",
     killed_by="loss.BCE*weight*:*",
@@ -175,139 +172,123 @@ bug(
         else Textbook.divisor(e, o, y, t)
     ),
 )
-bug(
+logits_bug(
     "logits-without-sigmoid",
-    "The gradient takes the logits for probabilities.",
+    "The gradient uses the logits as probabilities.",
     wrong="∂L/∂y = (y − t) / D",
     right="∂L/∂y = (σ(y) − t) / D",
-    killed_by="loss.BCEWithLogitsLoss*:*",
     logits_slopes=lambda e, o, y, t: (
         e.sample_weight(o) * ((1 - t) * y - e.pos_weight(o) * t * (1 - y))
     ),
 )
-bug(
+logits_bug(
     "logits-sigmoid-twice",
-    "A sigmoid is applied to the logits before a loss that applies its own.",
+    "A sigmoid is applied to the logits, although the loss applies its own.",
     wrong="L(σ(y), t)",
     right="L(y, t)",
-    killed_by="loss.BCEWithLogitsLoss*:*",
     logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, e.sigma(y), t),
     logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, o, e.sigma(y), t),
 )
-bug(
+extreme_bug(
     "logits-log-of-sigmoid",
-    "The logarithm of a sigmoid that has underflowed to 0 is infinite.",
+    "The logarithm of a sigmoid is infinite where the sigmoid underflows to 0.",
     wrong="−t log σ(y) − (1 − t) log(1 − σ(y))",
     right="t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="certain:*",
     exact=False,
     logits_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (e.pos_weight(o) * t * np.log(e.sigma(y)) + (1 - t) * np.log(1 - e.sigma(y)))
     ),
 )
-bug(
+extreme_bug(
     "logits-clipped",
-    "The probabilities of logits are clipped away from 0 and 1.",
+    "The probabilities of the logits are clipped to [ε, 1 − ε].",
     wrong="−t log clip(σ(y), ε, 1 − ε) − …",
     right="t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="certain:*",
     exact=False,
     variants=[{"eps": eps} for eps in (1e-7, 1e-12, None)],
     logits_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (
-            e.pos_weight(o) * t * np.log(clipped(e, e.sigma(y), e.eps))
-            + (1 - t) * np.log(clipped(e, e.sigma(-y), e.eps))
+            e.pos_weight(o) * t * np.log(clip_probabilities(e, e.sigma(y), e.eps))
+            + (1 - t) * np.log(clip_probabilities(e, e.sigma(-y), e.eps))
         )
     ),
 )
-bug(
+logits_bug(
     "logits-exp-sign",
-    "The stable form has a plus in the exponent, where it overflows.",
+    "The stable form has a plus sign in the exponent, so that it overflows.",
     wrong="max(y, 0) − y t + log(1 + exp(+|y|))",
     right="max(y, 0) − y t + log(1 + exp(−|y|))",
     source="pytorch #2221",
-    killed_by="loss.BCEWithLogitsLoss*:*",
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log1p(np.exp(np.abs(v))),
 )
-bug(
+logits_bug(
     "logits-slope-at-zero",
-    "The stable form is differentiated with |y|′(0) = 0 and max(y, 0)′ = 0 at 0: ½ is missing.",
+    "The gradient of the stable form lacks ½ at 0, from |y|′(0) = 0 and max(y, 0)′(0) = 0.",
     wrong="∂L/∂y = −t / D at y = 0",
     right="∂L/∂y = (½ − t) / D at y = 0",
     source="pytorch #2298",
-    killed_by="loss.BCEWithLogitsLoss*:*",
     logits_slopes=lambda e, o, y, t: np.where(
         y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Textbook.logits_slopes(e, o, y, t)
     ),
 )
-bug(
+
+
+def _weighted(factor: Callable[[Array, Array], Array]) -> Methods:
+    """Return terms and slopes without pos_weight times factor(pos_weight, t)."""
+    right = with_options("logits_terms", "logits_slopes", pos_weight=None)
+    return {
+        name: lambda e, o, y, t, method=method: factor(e.pos_weight(o), t) * method(e, o, y, t)
+        for name, method in right.items()
+    }
+
+
+pos_weight_bug(
     "pos-weight-on-all",
-    "pos_weight multiplies the whole loss.",
+    "The option pos_weight multiplies the whole loss.",
     wrong="term = p (t softplus(−y) + (1 − t) softplus(y))",
-    right="term = p t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="loss.*pos_weight*:*",
-    logits_terms=lambda e, o, y, t: (
-        e.pos_weight(o) * Textbook.logits_terms(e, but(o, pos_weight=None), y, t)
-    ),
-    logits_slopes=lambda e, o, y, t: (
-        e.pos_weight(o) * Textbook.logits_slopes(e, but(o, pos_weight=None), y, t)
-    ),
+    **_weighted(lambda w, t: w),
 )
 bug(
     "pos-weight-as-sample-weight",
-    "pos_weight weighs whole samples by their target: wrong for targets between 0 and 1.",
+    "The option pos_weight weights whole terms by their target: wrong for targets between 0 and 1.",
     wrong="term = (1 + (p − 1) t) (t softplus(−y) + (1 − t) softplus(y))",
     right="term = p t softplus(−y) + (1 − t) softplus(y)",
     source="aprender #2204",
     killed_by="loss.BCEWithLogitsLoss.pos_weight:*",
-    logits_terms=lambda e, o, y, t: (
-        (1 + (e.pos_weight(o) - 1) * t) * Textbook.logits_terms(e, but(o, pos_weight=None), y, t)
-    ),
-    logits_slopes=lambda e, o, y, t: (
-        (1 + (e.pos_weight(o) - 1) * t) * Textbook.logits_slopes(e, but(o, pos_weight=None), y, t)
-    ),
+    **_weighted(lambda w, t: 1 + (w - 1) * t),
 )
-bug(
+pos_weight_bug(
     "pos-weight-on-zeros",
-    "pos_weight stands on the side of the zeros.",
+    "The option pos_weight multiplies the term of the targets 0 instead of 1.",
     wrong="term = t softplus(−y) + p (1 − t) softplus(y)",
-    right="term = p t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="loss.*pos_weight*:*",
     logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, -y, 1 - t),
     logits_slopes=lambda e, o, y, t: -Textbook.logits_slopes(e, o, -y, 1 - t),
 )
-bug(
+pos_weight_bug(
     "pos-weight-ignored",
-    "pos_weight is ignored.",
+    "The option pos_weight is ignored.",
     wrong="term = t softplus(−y) + (1 − t) softplus(y)",
-    right="term = p t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="loss.*pos_weight*:*",
     pos_weight=lambda e, o: e.array(1),
 )
-bug(
+pos_weight_slope_bug(
     "pos-weight-not-in-slope",
-    "pos_weight enters the loss, not the gradient.",
+    "The option pos_weight is applied to the loss, but not to the gradient.",
     wrong="∂L/∂y = (σ(y) − t) / D",
-    right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D",
-    killed_by="loss.*pos_weight*:*",
-    logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, but(o, pos_weight=None), y, t),
+    **with_options("logits_slopes", pos_weight=None),
 )
-bug(
+pos_weight_slope_bug(
     "pos-weight-on-target-only",
-    "pos_weight multiplies the target in the gradient, not the sigmoid beside it.",
+    "In the gradient, pos_weight multiplies the target, but not the sigmoid.",
     wrong="∂L/∂y = (σ(y) − p t) / D",
-    right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D",
-    killed_by="loss.*pos_weight*:*",
     logits_slopes=lambda e, o, y, t: e.sample_weight(o) * (e.sigma(y) - e.pos_weight(o) * t),
 )
-bug(
+logits_bug(
     "labels-plus-minus-1",
-    "Targets are taken for labels −1 and 1: right for 0 and 1, wrong for anything between.",
+    "The loss is that of labels −1 and 1: right for targets 0 and 1, wrong between them.",
     wrong="term = log(1 + exp(−(2t − 1) y))",
     right="term = t softplus(−y) + (1 − t) softplus(y)",
-    killed_by="loss.BCEWithLogitsLoss*:*",
     logits_terms=lambda e, o, y, t: (
         e.sample_weight(o) * e.pos_weight(o) ** t * e.softplus_of(-(2 * t - 1) * y)
     ),

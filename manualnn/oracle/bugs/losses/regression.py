@@ -1,87 +1,86 @@
-"""Mistakes in losses of numbers: squared, absolute and Huber's."""
+"""Bugs of regression losses: squared, absolute and Huber loss."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, Method, Methods, add_bug, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "losses")
+bug = partial(add_bug, BUGS, "losses")
+mse_slope_bug = partial(bug, killed_by="loss.MSELoss*:*", right="∂L/∂y = 2 (y − t) / D")
+mse_bug = partial(bug, killed_by="loss.MSELoss*:*", right="L = Σ (y − t)² / D")
+mse_any_bug = partial(bug, killed_by="loss.MSELoss*:*")
+l1_bug = partial(bug, killed_by="loss.L1Loss*:*")
+huber_threshold_bug = partial(
+    bug, killed_by="loss.HuberLoss*:*", right="quadratic where |y − t| ≤ δ"
+)
+huber_tail_bug = partial(bug, killed_by="loss.HuberLoss*:*", right="term = δ (|e| − δ/2) beyond δ")
+huber_bug = partial(bug, killed_by="loss.HuberLoss*:*")
 
-bug(
+mse_slope_bug(
     "mse-slope-without-2",
-    "The gradient of the squared error lacks the 2.",
+    "The gradient of the squared error lacks the factor 2.",
     wrong="∂L/∂y = (y − t) / D",
-    right="∂L/∂y = 2 (y − t) / D",
     source="dlib #1169",
-    killed_by="loss.MSELoss*:*",
     mse_slopes=lambda e, o, y, t: y - t,
 )
-bug(
+mse_any_bug(
     "mse-halved",
-    "The squared error is halved, loss and gradient alike.",
+    "The squared error is halved, in the loss and in the gradient.",
     wrong="L = Σ ½ (y − t)² / D, ∂L/∂y = (y − t) / D",
     right="L = Σ (y − t)² / D, ∂L/∂y = 2 (y − t) / D",
-    killed_by="loss.MSELoss*:*",
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
     mse_slopes=lambda e, o, y, t: y - t,
 )
-bug(
+mse_bug(
     "mse-value-halved",
-    "The squared error is halved, its gradient is not.",
+    "The squared error is halved, but its gradient is not.",
     wrong="L = Σ ½ (y − t)² / D",
-    right="L = Σ (y − t)² / D",
-    killed_by="loss.MSELoss*:*",
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
 )
-bug(
+mse_slope_bug(
     "mse-slope-absolute",
     "The gradient of the squared error loses its sign.",
     wrong="∂L/∂y = 2 |y − t| / D",
-    right="∂L/∂y = 2 (y − t) / D",
-    killed_by="loss.MSELoss*:*",
     mse_slopes=lambda e, o, y, t: 2 * np.abs(y - t),
 )
 
 
-def _broadcast(o: Options, y: Array) -> bool:
-    return o.type in {"MSELoss", "L1Loss"} and y.shape[1] == 1 and len(y) > 1
-
-
 class ColumnAgainstRow(Textbook):
+    """Broadcasts a column of outputs and a row of targets to a square matrix."""
+
+    def broadcast(self, o: Options, y: Array, t: Array) -> tuple[Array, Array]:
+        if o.type not in {"MSELoss", "L1Loss"} or y.shape[1] != 1:
+            return y, t
+        return np.broadcast_to(y, (len(y), len(y))), t.T
+
     def value(self, o: Options, y: Array, t: Array) -> Any:
-        if not _broadcast(o, y):
-            return super().value(o, y, t)
-        square = np.broadcast_to(y, (len(y), len(y)))
-        return super().value(o, square, t.T)
+        return super().value(o, *self.broadcast(o, y, t))
 
     def slope(self, o: Options, y: Array, t: Array) -> Array:
-        if not _broadcast(o, y):
-            return super().slope(o, y, t)
-        square = np.broadcast_to(y, (len(y), len(y)))
-        return np.asarray(self.total(super().slope(o, square, t.T), axis=1, keepdims=True))
+        dy = super().slope(o, *self.broadcast(o, y, t))
+        return dy if dy.shape == y.shape else np.asarray(self.total(dy, axis=1, keepdims=True))
 
 
 bug(
     "target-broadcast",
-    "A column of outputs meets a row of targets: all N × N differences instead of N.",
+    "A column of outputs minus a row of targets gives N × N differences instead of N.",
     wrong="y of (N, 1) − t of (N,) = (N, N)",
     right="y and t both of (N, 1)",
     source="keras, scikit-learn users",
     killed_by="lattice:*",
     base=ColumnAgainstRow,
 )
-bug(
+mse_bug(
     "root-of-mse",
-    "The root of the mean squared error stands in place of its mean.",
+    "The loss is the root of the mean squared error instead of the mean.",
     wrong="L = √(Σ (y − t)² / D)",
-    right="L = Σ (y − t)² / D",
-    killed_by="loss.MSELoss*:*",
     value=lambda e, o, y, t: (
         np.sqrt(Textbook.value(e, o, y, t)) if o.type == "MSELoss" else Textbook.value(e, o, y, t)
     ),
@@ -93,7 +92,7 @@ bug(
 )
 bug(
     "first-output-only",
-    "Only the first output enters the loss.",
+    "Only the first output counts in the loss.",
     wrong="L = Σₙ term(yₙ₁) / D",
     right="L = Σₙ Σₖ term(yₙₖ) / D",
     killed_by="loss.*:*",
@@ -117,130 +116,117 @@ bug(
     variants=[{"at_zero": 1}, {"at_zero": -1}],
     l1_slopes=lambda e, o, y, t: np.where(y == t, e.array(e.at_zero), np.sign(y - t)),
 )
-bug(
+l1_bug(
     "l1-smoothed",
-    "The absolute error is rounded off at 0.",
+    "The absolute error is smoothed at 0.",
     wrong="L = Σ √(e² + ε) / D",
     right="L = Σ |e| / D",
-    killed_by="loss.L1Loss*:*",
     variants=[{"eps": 1e-12}, {"eps": 1e-8}],
     l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
     l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),
 )
-bug(
+l1_bug(
     "l1-slope-of-square",
-    "The gradient of the absolute error is that of the squared one.",
+    "The gradient of the absolute error is that of the squared error.",
     wrong="∂L/∂y = 2 (y − t) / D",
     right="∂L/∂y = sign(y − t) / D",
-    killed_by="loss.L1Loss*:*",
     l1_slopes=lambda e, o, y, t: 2 * (y - t),
 )
 
 
-def _huber(e: Textbook, o: Options, y: Array, t: Array, *, inside: Array) -> tuple[Array, Array]:
-    """Return terms and slopes of the Huber loss, quadratic where `inside` says so."""
-    error, delta = y - t, e.num(o.delta)
-    linear = delta * (np.abs(error) - delta / 2)
-    terms = np.where(inside, error**2 / 2, linear)
-    return terms, np.where(inside, error, delta * np.sign(error))
+def _huber(is_inside: Callable[[Array, Options], Array]) -> Methods:
+    """Return terms and slopes of the Huber loss, quadratic where is_inside(y − t, o)."""
+
+    def terms(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+        error, delta = y - t, e.num(o.delta)
+        return np.where(is_inside(error, o), error**2 / 2, delta * (np.abs(error) - delta / 2))
+
+    def slopes(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+        error = y - t
+        return np.where(is_inside(error, o), error, e.num(o.delta) * np.sign(error))
+
+    return {"huber_terms": terms, "huber_slopes": slopes}
 
 
-bug(
+def _huber_terms(tail: Callable[[Array, Any], Array]) -> Method:
+    """Return terms of the Huber loss that are tail(|e|, δ) beyond δ."""
+    return lambda e, o, y, t: np.where(
+        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, tail(np.abs(y - t), e.num(o.delta))
+    )
+
+
+huber_threshold_bug(
     "huber-signed-threshold",
     "The threshold of the Huber loss is compared with the signed error.",
     wrong="quadratic where y − t ≤ δ",
-    right="quadratic where |y − t| ≤ δ",
     source="attorch #13",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: _huber(e, o, y, t, inside=y - t <= o.delta)[0],
-    huber_slopes=lambda e, o, y, t: _huber(e, o, y, t, inside=y - t <= o.delta)[1],
+    **_huber(lambda error, o: error <= o.delta),
 )
-bug(
+huber_threshold_bug(
     "huber-squared-threshold",
     "The threshold of the Huber loss is compared with the squared error.",
     wrong="quadratic where (y − t)² ≤ δ",
-    right="quadratic where |y − t| ≤ δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: _huber(e, o, y, t, inside=(y - t) ** 2 <= o.delta)[0],
-    huber_slopes=lambda e, o, y, t: _huber(e, o, y, t, inside=(y - t) ** 2 <= o.delta)[1],
+    **_huber(lambda error, o: error**2 <= o.delta),
 )
-bug(
+huber_bug(
     "huber-slope-unclipped",
-    "The gradient of the Huber loss goes on growing beyond δ.",
+    "The gradient of the Huber loss grows beyond δ.",
     wrong="∂L/∂y = (y − t) / D",
     right="∂L/∂y = clip(y − t, −δ, δ) / D",
-    killed_by="loss.HuberLoss*:*",
     huber_slopes=lambda e, o, y, t: y - t,
 )
-bug(
+huber_bug(
     "huber-slope-without-delta",
     "The gradient of the Huber loss beyond δ is ±1.",
     wrong="∂L/∂y = sign(y − t) / D beyond δ",
     right="∂L/∂y = δ sign(y − t) / D beyond δ",
-    killed_by="loss.HuberLoss*:*",
     huber_slopes=lambda e, o, y, t: np.where(np.abs(y - t) <= o.delta, y - t, np.sign(y - t)),
 )
-bug(
+huber_tail_bug(
     "huber-jumps",
-    "The Huber loss jumps at δ: its linear part lacks − δ²/2.",
+    "The Huber loss jumps at δ, because its linear part lacks − δ²/2.",
     wrong="term = δ |e| beyond δ",
-    right="term = δ (|e| − δ/2) beyond δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: np.where(
-        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * np.abs(y - t)
-    ),
+    huber_terms=_huber_terms(lambda error, delta: delta * error),
 )
-bug(
+huber_tail_bug(
     "huber-half-for-half-delta",
-    "The linear part of the Huber loss subtracts ½, which is right for δ = 1 alone.",
+    "The linear part of the Huber loss subtracts ½ from |e|, which is right only for δ = 1.",
     wrong="term = δ (|e| − ½) beyond δ",
-    right="term = δ (|e| − δ/2) beyond δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: np.where(
-        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * (np.abs(y - t) - 0.5)
-    ),
+    huber_terms=_huber_terms(lambda error, delta: delta * (error - 0.5)),
 )
-bug(
+huber_tail_bug(
     "huber-minus-half",
-    "The linear part of the Huber loss subtracts ½ at last, which is right for δ = 1 alone.",
+    "The linear part of the Huber loss subtracts ½ at the end, which is right only for δ = 1.",
     wrong="term = δ |e| − ½ beyond δ",
-    right="term = δ (|e| − δ/2) beyond δ",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: np.where(
-        np.abs(y - t) <= o.delta, (y - t) ** 2 / 2, e.num(o.delta) * np.abs(y - t) - 0.5
-    ),
+    huber_terms=_huber_terms(lambda error, delta: delta * error - 0.5),
 )
-bug(
+huber_bug(
     "huber-is-smooth-l1",
-    "The smooth L1 loss, which is the Huber loss divided by δ, stands in its place.",
+    "The loss is the smooth L1 loss, which is the Huber loss divided by δ.",
     wrong="L = Σ huber(e) / (δ D)",
     right="L = Σ huber(e) / D",
-    killed_by="loss.HuberLoss*:*",
     huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, o, y, t) / e.num(o.delta),
     huber_slopes=lambda e, o, y, t: Textbook.huber_slopes(e, o, y, t) / e.num(o.delta),
 )
-bug(
+huber_bug(
     "huber-delta-ignored",
-    "The Huber loss takes δ = 1, whatever is asked for.",
+    "The Huber loss ignores the option delta: δ is always 1.",
     wrong="δ = 1",
     right="δ as given",
-    killed_by="loss.HuberLoss*:*",
-    huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, but(o, delta=1.0), y, t),
-    huber_slopes=lambda e, o, y, t: Textbook.huber_slopes(e, but(o, delta=1.0), y, t),
+    **with_options("huber_terms", "huber_slopes", delta=1.0),
 )
-bug(
+huber_bug(
     "huber-square-not-halved",
-    "The quadratic part of the Huber loss lacks its ½.",
+    "The quadratic part of the Huber loss lacks the factor ½.",
     wrong="term = e² within δ",
     right="term = ½ e² within δ",
-    killed_by="loss.HuberLoss*:*",
     huber_terms=lambda e, o, y, t: (
         Textbook.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
     ),
 )
 bug(
     "huber-by-squares",
-    "The Huber loss as a difference of squares loses its digits where |e| is large.",
+    "The Huber loss is a difference of squares, which loses digits where |e| is large.",
     wrong="term = ½ (e² − max(|e| − δ, 0)²)",
     right="term = ½ e² within δ, else δ (|e| − δ/2)",
     killed_by="*:loss",
@@ -249,12 +235,11 @@ bug(
         ((y - t) ** 2 - np.maximum(np.abs(y - t) - e.num(o.delta), 0) ** 2) / 2
     ),
 )
-bug(
+huber_bug(
     "huber-is-pseudo-huber",
-    "The smooth approximation of the Huber loss stands in its place.",
+    "The loss is the smooth approximation of the Huber loss.",
     wrong="term = δ² (√(1 + (e/δ)²) − 1)",
     right="term = ½ e² within δ, else δ (|e| − δ/2)",
-    killed_by="loss.HuberLoss*:*",
     huber_terms=lambda e, o, y, t: (
         e.num(o.delta) ** 2 * (np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2) - 1)
     ),

@@ -1,65 +1,60 @@
-"""Mistakes that any update rule may have: its sign, its rate, its decay, its ε."""
+"""Bugs of any update rule: sign, learning rate, weight decay, ε."""
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, Methods, add_bug, change, roots, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "optimizers")
+DECAY = ("gradient", "adamw_decayed")
+"""Methods that apply the weight decay."""
+bug = partial(add_bug, BUGS, "optimizers")
+step_bug = partial(bug, killed_by="optimizer.*:*", right="p ← p − lr d")
+any_bug = partial(bug, killed_by="optimizer.*:*")
+decay_bug = partial(bug, killed_by="optimizer.*.weight_decay:*", right="g ← g + λ p")
+eps_bug = partial(bug, killed_by="optimizer.*.eps:*", right="d = m / (√v + ε)")
 
-bug(
+step_bug(
     "update-uphill",
-    "The update goes up the gradient.",
+    "The update adds the step instead of subtracting it.",
     wrong="p ← p + lr d",
-    right="p ← p − lr d",
-    killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p + lr * d,
 )
-bug(
+step_bug(
     "lr-applied-twice",
     "The learning rate is applied twice.",
     wrong="p ← p − lr² d",
-    right="p ← p − lr d",
     source="Optimisers.jl",
-    killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p - e.num(o.lr) * lr * d,
 )
-bug(
+step_bug(
     "lr-over-n",
     "The learning rate is divided by the number of samples.",
     wrong="p ← p − lr / N d",
-    right="p ← p − lr d",
-    killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p - lr / len(e.x) * d,
 )
-bug(
+step_bug(
     "update-forgotten",
-    "The parameters come back as they were.",
+    "The parameters are not updated.",
     wrong="p ← p",
-    right="p ← p − lr d",
-    killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p,
 )
-bug(
+any_bug(
     "bias-not-updated",
     "Biases are not updated.",
     wrong="b ← b",
     right="b ← b − lr d",
-    killed_by="optimizer.*:*",
     moved=lambda e, o, p, d, lr: p if p.ndim == 1 else p - lr * d,
 )
-bug(
+any_bug(
     "weights-not-updated-below-the-last",
     "Only the last layer's parameters are updated.",
     wrong="θₗ ← θₗ for all but the last layer",
     right="θₗ ← θₗ − lr dₗ",
-    killed_by="optimizer.*:*",
     updated=lambda e, o, key, p, g, s: (
         Textbook.updated(e, o, key, p, g, s)
         if int(key.partition(".")[0]) == max(q.i for q in e.layers if q.type == "Linear")
@@ -74,88 +69,63 @@ bug(
     killed_by="optimizer.*.maximize:*",
     uphill=lambda e, o, g: g,
 )
-bug(
+any_bug(
     "maximize-flips-decay",
-    "With maximize, the weight decay changes its sign as well: weights grow.",
+    "With maximize, the weight decay has the wrong sign as well: weights grow.",
     wrong="g ← −(g + λ p)",
     right="g ← −g + λ p",
-    killed_by="optimizer.*:*",
-    gradient=lambda e, o, p, g: e.uphill(o, Textbook.gradient(e, but(o, maximize=False), p, g)),
+    gradient=lambda e, o, p, g: e.uphill(o, Textbook.gradient(e, change(o, maximize=False), p, g)),
 )
-bug(
+decay_bug(
     "decay-ignored",
     "The option weight_decay is ignored.",
     wrong="g ← g",
-    right="g ← g + λ p",
-    killed_by="optimizer.*.weight_decay:*",
     gradient=lambda e, o, p, g: e.uphill(o, g),
     adamw_decayed=lambda e, o, p: p,
 )
 
 
-def _decayed(factor: float) -> dict[str, Any]:
-    return {
-        "gradient": lambda e, o, p, g: Textbook.gradient(
-            e, but(o, weight_decay=factor * e.num(o.weight_decay)), p, g
-        ),
-        "adamw_decayed": lambda e, o, p: Textbook.adamw_decayed(
-            e, but(o, weight_decay=factor * e.num(o.weight_decay)), p
-        ),
-    }
+def _scaled_decay(factor: float) -> Methods:
+    return with_options(*DECAY, weight_decay=lambda e, o: factor * e.num(o.weight_decay))
 
 
-bug(
+decay_bug(
     "decay-doubled",
-    "The weight decay has the factor 2 of λ p², which torch's has not.",
+    "The weight decay has the factor 2 from the derivative of λ p²; torch's has no such factor.",
     wrong="g ← g + 2 λ p",
-    right="g ← g + λ p",
-    killed_by="optimizer.*.weight_decay:*",
-    **_decayed(2),
+    **_scaled_decay(2),
 )
-bug(
+decay_bug(
     "decay-halved",
     "The weight decay is halved.",
     wrong="g ← g + ½ λ p",
-    right="g ← g + λ p",
-    killed_by="optimizer.*.weight_decay:*",
-    **_decayed(0.5),
+    **_scaled_decay(0.5),
 )
-bug(
+decay_bug(
     "decay-negated",
     "The weight decay has the wrong sign: weights grow.",
     wrong="g ← g − λ p",
-    right="g ← g + λ p",
-    killed_by="optimizer.*.weight_decay:*",
-    **_decayed(-1),
+    **_scaled_decay(-1),
 )
-bug(
+decay_bug(
     "decay-over-n",
     "The weight decay is divided by the number of samples.",
     wrong="g ← g + λ / N p",
-    right="g ← g + λ p",
-    killed_by="optimizer.*.weight_decay:*",
-    gradient=lambda e, o, p, g: Textbook.gradient(
-        e, but(o, weight_decay=e.num(o.weight_decay) / len(e.x)), p, g
-    ),
-    adamw_decayed=lambda e, o, p: Textbook.adamw_decayed(
-        e, but(o, weight_decay=e.num(o.weight_decay) / len(e.x)), p
-    ),
+    **with_options(*DECAY, weight_decay=lambda e, o: e.num(o.weight_decay) / len(e.x)),
 )
 bug(
     "decay-skips-bias",
-    "Biases do not decay.",
+    "The weight decay is not applied to biases.",
     wrong="g ← g for b",
-    right="g ← g + λ p, for b as well",
+    right="g ← g + λ p, also for b",
     killed_by="optimizer.*.weight_decay:*",
     gradient=lambda e, o, p, g: e.uphill(o, g) if p.ndim == 1 else Textbook.gradient(e, o, p, g),
     adamw_decayed=lambda e, o, p: p if p.ndim == 1 else Textbook.adamw_decayed(e, o, p),
 )
-bug(
+decay_bug(
     "decay-of-signs",
-    "The decay is that of Σ |p|: every weight loses the same.",
+    "The decay is that of Σ |p|: every weight is reduced by the same amount.",
     wrong="g ← g + λ sign(p)",
-    right="g ← g + λ p",
-    killed_by="optimizer.*.weight_decay:*",
     gradient=lambda e, o, p, g: (
         e.uphill(o, g) + e.num(o.weight_decay) * np.sign(p) if o.weight_decay else e.uphill(o, g)
     ),
@@ -174,7 +144,7 @@ class Decoupled(Textbook):
 
 bug(
     "decay-decoupled",
-    "The weight decay is that of AdamW: it does not go through the rule.",
+    "The weight decay is that of AdamW: it is not part of the gradient.",
     wrong="p ← (1 − lr λ) p, then the rule for g",
     right="g ← g + λ p, then the rule for g",
     killed_by="optimizer.*.weight_decay:*",
@@ -182,7 +152,7 @@ bug(
 )
 bug(
     "gradient-returned-with-decay",
-    "The gradients that are returned contain the weight decay.",
+    "The returned gradients contain the weight decay.",
     wrong="∂L/∂p = g + λ p",
     right="∂L/∂p = g",
     killed_by="*:grads",
@@ -191,14 +161,14 @@ bug(
         "grads": {
             key: g
             if e.rule is None
-            else e.gradient(but(e.rule, maximize=False), e.array(e.case.params[key]), g)
+            else e.gradient(change(e.rule, maximize=False), e.array(e.case.params[key]), g)
             for key, g in e.grads.items()
         },
     },
 )
 bug(
     "loss-after-update",
-    "The loss that is returned is that of the parameters after the update.",
+    "The returned loss is that of the parameters after the update.",
     wrong="L(θ after)",
     right="L(θ before)",
     killed_by="*:loss",
@@ -209,7 +179,7 @@ bug(
 )
 bug(
     "outputs-after-update",
-    "The outputs that are returned are those of the parameters after the update.",
+    "The returned outputs are those of the parameters after the update.",
     wrong="y(x, θ after)",
     right="y(x, θ before)",
     killed_by="*:outputs",
@@ -229,69 +199,51 @@ def _forward_from_the_start(e: Textbook, x: Array) -> list[Array]:
 
 bug(
     "first-steps-gradient-kept",
-    "Of several updates, all use the gradient of the first.",
+    "All updates of a call use the gradient of the first one.",
     wrong="g = ∂L/∂θ at θ₀",
     right="g = ∂L/∂θ at θₜ",
     killed_by="steps:*",
     forward=_forward_from_the_start,
 )
-bug(
+eps_bug(
     "eps-inside-root",
-    "ε stands inside the root.",
+    "ε is inside the root.",
     wrong="d = m / √(v + ε)",
-    right="d = m / (√v + ε)",
     source="Keras #17391, optax, Torchy",
-    killed_by="optimizer.*.eps:*",
-    rmsprop_root=lambda e, o, v: np.sqrt(v + e.num(o.eps)),
-    adagrad_root=lambda e, o, s: np.sqrt(s + e.num(o.eps)),
-    adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t) + e.num(o.eps)),
+    **roots(lambda v, eps: np.sqrt(v + eps)),
 )
-bug(
+eps_bug(
     "eps-missing",
     "ε is missing.",
     wrong="d = m / √v",
-    right="d = m / (√v + ε)",
-    killed_by="optimizer.*.eps:*",
-    rmsprop_root=lambda e, o, v: np.sqrt(v),
-    adagrad_root=lambda e, o, s: np.sqrt(s),
-    adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)),
+    **roots(lambda v, eps: np.sqrt(v)),
 )
-bug(
+eps_bug(
     "eps-as-minimum",
-    "ε is a lower bound of the root, and not added to it.",
+    "ε is a lower bound of the root instead of being added.",
     wrong="d = m / max(√v, ε)",
-    right="d = m / (√v + ε)",
-    killed_by="optimizer.*.eps:*",
-    rmsprop_root=lambda e, o, v: np.maximum(np.sqrt(v), e.num(o.eps)),
-    adagrad_root=lambda e, o, s: np.maximum(np.sqrt(s), e.num(o.eps)),
-    adam_root=lambda e, o, v, t: np.maximum(np.sqrt(v / e.adam_correction2(o, t)), e.num(o.eps)),
+    **roots(lambda v, eps: np.maximum(np.sqrt(v), eps)),
 )
 bug(
     "eps-fixed",
-    "ε is 1e-8, whatever is asked for.",
+    "The option eps is ignored: ε is always 1e-8.",
     wrong="ε = 1e-8",
     right="ε as given",
     killed_by="optimizer.*.eps:*",
-    rmsprop_root=lambda e, o, v: np.sqrt(v) + e.num(1e-8),
-    adagrad_root=lambda e, o, s: np.sqrt(s) + e.num(1e-8),
-    adam_root=lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)) + e.num(1e-8),
+    **with_options("rmsprop_root", "adagrad_root", "adam_root", eps=1e-8),
 )
-bug(
+any_bug(
     "root-missing",
-    "The root is missing: the step is divided by the mean square.",
+    "The root is missing, so that the step is divided by the mean square.",
     wrong="d = m / (v + ε)",
     right="d = m / (√v + ε)",
-    killed_by="optimizer.*:*",
-    rmsprop_root=lambda e, o, v: v + e.num(o.eps),
-    adagrad_root=lambda e, o, s: s + e.num(o.eps),
-    adam_root=lambda e, o, v, t: v / e.adam_correction2(o, t) + e.num(o.eps),
+    **roots(lambda v, eps: v + eps),
 )
-bug(
+any_bug(
     "squares-not-squared",
     "The gradient is not squared before it is averaged.",
     wrong="v ← β v + (1 − β) |g|",
     right="v ← β v + (1 − β) g²",
-    killed_by="optimizer.*:*",
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + (1 - e.num(o.alpha)) * np.abs(g),
     adagrad_sum=lambda e, o, s, g: s + np.abs(g),
     adam_square=lambda e, o, v, g, t: e.num(o.betas[1]) * v + (1 - e.num(o.betas[1])) * np.abs(g),
@@ -316,11 +268,10 @@ class UsesOldSquares(Textbook):
         return super().adagrad_root(o, self.state["sum"][self.at])
 
 
-bug(
+any_bug(
     "old-squares",
-    "The step is divided by the root of the squares from before this gradient.",
+    "The step is divided by the root of the squares without the current gradient.",
     wrong="d = g / (√vₜ₋₁ + ε)",
     right="d = g / (√vₜ + ε)",
-    killed_by="optimizer.*:*",
     base=UsesOldSquares,
 )

@@ -1,24 +1,29 @@
-"""Mistakes in SGD, RMSprop and Adagrad."""
+"""Bugs of SGD, RMSprop and Adagrad."""
 
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, but, plant
+from manualnn.oracle.bugs.bug import Bug, add_bug, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "optimizers")
+bug = partial(add_bug, BUGS, "optimizers")
+sgd_bug = partial(bug, killed_by="optimizer.SGD*:*")
+rmsprop_bug = partial(bug, killed_by="optimizer.RMSprop*:*")
+nesterov_bug = partial(bug, killed_by="optimizer.SGD.nesterov:*", right="d = g + μ b")
+centered_bug = partial(bug, killed_by="optimizer.RMSprop.centered:*")
+lr_decay_bug = partial(bug, killed_by="optimizer.Adagrad.lr_decay:*", right="lr / (1 + (t − 1) η)")
+dampening_bug = partial(bug, killed_by="optimizer.SGD.dampening:*")
 
-bug(
+sgd_bug(
     "momentum-with-complement",
-    "The gradient enters the momentum buffer with a factor 1 − μ.",
+    "The gradient is added to the momentum buffer with the factor 1 − μ.",
     wrong="b ← μ b + (1 − μ) g",
     right="b ← μ b + g",
     source="HIPS autograd, smolgrad",
-    killed_by="optimizer.SGD*:*",
     sgd_buffer=lambda e, o, b, g, t: e.num(o.momentum) * b + (1 - e.num(o.momentum)) * g,
 )
 bug(
@@ -30,51 +35,43 @@ bug(
     sgd_direction=lambda e, o, g, b: g,
     rmsprop_buffer=lambda e, o, b, d: d,
 )
-bug(
+sgd_bug(
     "momentum-buffer-not-kept",
-    "The momentum buffer is not stored: it is that of the first step for ever.",
+    "The momentum buffer is not stored: each step starts it again.",
     wrong="b = g at every step",
     right="b ← μ b + (1 − τ) g",
-    killed_by="optimizer.SGD*:*",
     sgd_buffer=lambda e, o, b, g, t: g.copy(),
 )
-bug(
+nesterov_bug(
     "nesterov-ignored",
-    '"Nesterov" is classical momentum.',
+    "The option nesterov is ignored: the momentum is the classical one.",
     wrong="d = b",
-    right="d = g + μ b",
     source="RECHE23",
-    killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: b,
 )
-bug(
+sgd_bug(
     "nesterov-always",
-    "Momentum is always Nesterov's.",
+    "The momentum is always Nesterov's.",
     wrong="d = g + μ b",
     right="d = b",
-    killed_by="optimizer.SGD*:*",
     sgd_direction=lambda e, o, g, b: g + e.num(o.momentum) * b,
 )
-bug(
+nesterov_bug(
     "nesterov-without-gradient",
     "Nesterov's step lacks the gradient.",
     wrong="d = μ b",
-    right="d = g + μ b",
-    killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: e.num(o.momentum) * b if o.nesterov else b,
 )
-bug(
+nesterov_bug(
     "nesterov-of-two-gradients",
     "Nesterov's step adds the gradient to the whole buffer.",
     wrong="d = g + b",
-    right="d = g + μ b",
-    killed_by="optimizer.SGD.nesterov:*",
     sgd_direction=lambda e, o, g, b: g + b if o.nesterov else b,
 )
 
 
 class LooksAhead(Textbook):
-    """Takes the gradient where the momentum alone would lead."""
+    """Computes the gradient at the point where the momentum alone leads."""
 
     def weight(self, o: Options) -> Array:
         return self.ahead(f"{o.i}.weight")
@@ -95,37 +92,32 @@ class LooksAhead(Textbook):
 
 bug(
     "nesterov-by-lookahead",
-    "Nesterov's gradient is taken ahead of the parameters, where torch takes it at them.",
+    "Nesterov's gradient is computed ahead of the parameters; torch computes it at them.",
     wrong="g = ∂L/∂p at p − lr μ b, d = μ b + g",
     right="g = ∂L/∂p at p, d = g + μ (μ b + g)",
     killed_by="optimizer.SGD.nesterov:*",
     base=LooksAhead,
 )
-bug(
+dampening_bug(
     "dampening-on-first-step",
-    "The first gradient is dampened as well, for the buffer starts from 0.",
+    "The first gradient is dampened as well, because the buffer starts from 0.",
     wrong="b₁ = (1 − τ) g",
     right="b₁ = g",
-    killed_by="optimizer.SGD.dampening:*",
     sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(e, o, b, g, 2),
 )
-bug(
+dampening_bug(
     "dampening-ignored",
     "The option dampening is ignored.",
     wrong="b ← μ b + g",
     right="b ← μ b + (1 − τ) g",
-    killed_by="optimizer.SGD.dampening:*",
-    sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(e, but(o, dampening=0), b, g, t),
+    **with_options("sgd_buffer", dampening=0),
 )
-bug(
+sgd_bug(
     "dampening-as-factor",
-    "The gradient is multiplied by the dampening in place of its complement.",
+    "The gradient is multiplied by the dampening τ instead of 1 − τ.",
     wrong="b ← μ b + τ g",
     right="b ← μ b + (1 − τ) g",
-    killed_by="optimizer.SGD*:*",
-    sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(
-        e, but(o, dampening=1 - e.num(o.dampening)), b, g, t
-    ),
+    **with_options("sgd_buffer", dampening=lambda e, o: 1 - e.num(o.dampening)),
 )
 
 
@@ -140,21 +132,19 @@ class RateInBuffer(Textbook):
         return p - self.sign * self.sgd_direction(o, g, b)
 
 
-bug(
+sgd_bug(
     "lr-in-momentum-buffer",
-    "The momentum buffer holds steps in place of gradients: the rate is inside.",
+    "The momentum buffer holds steps instead of gradients, so it contains the learning rate.",
     wrong="b ← μ b + lr g, p ← p − b; or b ← μ b − lr g, p ← p + b",
     right="b ← μ b + g, p ← p − lr b",
-    killed_by="optimizer.SGD*:*",
     base=RateInBuffer,
     variants=[{"sign": 1}, {"sign": -1}],
 )
-bug(
+sgd_bug(
     "lr-in-buffer-and-step",
-    "The rate enters the momentum buffer with the gradient, and the step once more.",
+    "The learning rate is applied in the momentum buffer and again in the step.",
     wrong="b ← μ b + lr g, p ← p − lr b",
     right="b ← μ b + g, p ← p − lr b",
-    killed_by="optimizer.SGD*:*",
     variants=[{"starts": 1}, {"starts": 0}],
     sgd_buffer=lambda e, o, b, g, t: (
         g.copy() if t == e.starts else e.num(o.momentum) * b + e.num(o.lr) * g
@@ -162,76 +152,65 @@ bug(
 )
 
 
-class DecayAfterMomentum(Textbook):
-    def gradient(self, o: Options, p: Array, g: Array) -> Array:
-        return self.uphill(o, g) if o.type == "SGD" else super().gradient(o, p, g)
-
-    def sgd(self, o: Options, p: Array, g: Array, s: dict[str, Array], t: int) -> Array:
-        return super().sgd(o, p, g, s, t) - self.num(o.lr) * (self.num(o.weight_decay) * p)
-
-
-bug(
+sgd_bug(
     "decay-after-momentum",
-    "The weight decay does not go through the momentum buffer.",
+    "The weight decay is not part of the momentum buffer.",
     wrong="b ← μ b + g, p ← p − lr (b + λ p)",
     right="b ← μ b + (g + λ p), p ← p − lr b",
-    killed_by="optimizer.SGD*:*",
-    base=DecayAfterMomentum,
+    gradient=lambda e, o, p, g: (
+        e.uphill(o, g) if o.type == "SGD" else Textbook.gradient(e, o, p, g)
+    ),
+    sgd=lambda e, o, p, g, s, t: (
+        Textbook.sgd(e, o, p, g, s, t) - e.num(o.lr) * (e.num(o.weight_decay) * p)
+    ),
 )
-bug(
+rmsprop_bug(
     "alpha-swapped",
     "α and 1 − α are swapped.",
     wrong="v ← (1 − α) v + α g²",
     right="v ← α v + (1 − α) g²",
-    killed_by="optimizer.RMSprop*:*",
     rmsprop_square=lambda e, o, v, g: (1 - e.num(o.alpha)) * v + e.num(o.alpha) * (g * g),
 )
-bug(
+rmsprop_bug(
     "alpha-without-complement",
-    "The squares are summed with the whole of each new one.",
+    "Each new square is added without the factor 1 − α.",
     wrong="v ← α v + g²",
     right="v ← α v + (1 − α) g²",
-    killed_by="optimizer.RMSprop*:*",
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + g * g,
 )
-bug(
+centered_bug(
     "centered-ignored",
     "The option centered is ignored.",
     wrong="d = g / (√v + ε)",
     right="d = g / (√(v − m²) + ε)",
-    killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v,
 )
-bug(
+centered_bug(
     "centered-without-square",
-    "The mean is subtracted without its square.",
+    "The mean is subtracted instead of its square.",
     wrong="√(v − m)",
     right="√(v − m²)",
-    killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v - m,
 )
-bug(
+centered_bug(
     "centered-added",
-    "The square of the mean is added.",
+    "The square of the mean is added instead of subtracted.",
     wrong="√(v + m²)",
     right="√(v − m²)",
-    killed_by="optimizer.RMSprop.centered:*",
     rmsprop_variance=lambda e, o, v, m: v + m * m,
 )
-bug(
+rmsprop_bug(
     "rmsprop-bias-corrected",
-    "RMSprop corrects its mean square for the start from 0, as Adam does.",
+    "RMSprop applies a bias correction to the mean square, as Adam does.",
     wrong="d = g / (√(v / (1 − αᵗ)) + ε)",
     right="d = g / (√v + ε)",
-    killed_by="optimizer.RMSprop*:*",
     rmsprop_root=lambda e, o, v: Textbook.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
 )
-bug(
+rmsprop_bug(
     "rmsprop-momentum-of-gradient",
-    "RMSprop's buffer holds gradients, which are divided by the root afterwards.",
+    "The momentum buffer of RMSprop holds gradients, which are divided by the root afterwards.",
     wrong="b ← μ b + g, d = b / (√v + ε)",
     right="b ← μ b + g / (√v + ε), d = b",
-    killed_by="optimizer.RMSprop*:*",
     rmsprop=lambda e, o, p, g, s, t: _buffer_of_gradients(e, o, p, g, s),
 )
 
@@ -248,44 +227,37 @@ def _buffer_of_gradients(e: Textbook, o: Options, p: Array, g: Array, s: dict[st
     return p - e.num(o.lr) * (b / e.rmsprop_root(o, v))
 
 
-bug(
+rmsprop_bug(
     "rmsprop-lr-in-buffer",
-    "RMSprop's buffer holds steps: the rate is inside.",
+    "The momentum buffer of RMSprop holds steps, so it contains the learning rate.",
     wrong="b ← μ b + lr g / (√v + ε), p ← p − b",
     right="b ← μ b + g / (√v + ε), p ← p − lr b",
-    killed_by="optimizer.RMSprop*:*",
     rmsprop_buffer=lambda e, o, b, d: Textbook.rmsprop_buffer(e, o, b, e.num(o.lr) * d),
     moved=lambda e, o, p, d, lr: (
         p - d if o.type == "RMSprop" and o.momentum else Textbook.moved(e, o, p, d, lr)
     ),
 )
-bug(
+lr_decay_bug(
     "lr-decay-off-by-one",
-    "Adagrad's rate decays one step early.",
+    "Adagrad's learning rate decays one step too early.",
     wrong="lr / (1 + t η)",
-    right="lr / (1 + (t − 1) η)",
-    killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: Textbook.adagrad_rate(e, o, t + 1),
 )
-bug(
+lr_decay_bug(
     "lr-decay-ignored",
     "The option lr_decay is ignored.",
     wrong="lr",
-    right="lr / (1 + (t − 1) η)",
-    killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: e.num(o.lr),
 )
-bug(
+lr_decay_bug(
     "lr-decay-exponential",
-    "Adagrad's rate decays exponentially.",
+    "Adagrad's learning rate decays exponentially.",
     wrong="lr (1 − η)ᵗ⁻¹",
-    right="lr / (1 + (t − 1) η)",
-    killed_by="optimizer.Adagrad.lr_decay:*",
     adagrad_rate=lambda e, o, t: e.num(o.lr) * e.array(1 - e.num(o.lr_decay)) ** (t - 1),
 )
 bug(
     "initial-accumulator-ignored",
-    "Adagrad's sum starts from 0, whatever is asked for.",
+    "The option initial_accumulator_value is ignored: Adagrad's sum starts from 0.",
     wrong="s₀ = 0",
     right="s₀ = initial_accumulator_value",
     killed_by="optimizer.Adagrad.initial_accumulator_value:*",
@@ -293,7 +265,7 @@ bug(
 )
 bug(
     "adagrad-forgets",
-    "Adagrad's sum fades, as RMSprop's does.",
+    "Adagrad's sum decays, as the mean of RMSprop does.",
     wrong="s ← 0.9 s + g²",
     right="s ← s + g²",
     killed_by="optimizer.Adagrad*:*",

@@ -1,51 +1,45 @@
-"""Mistakes in what an optimizer remembers: its state, and the count of updates."""
+"""Bugs of an optimizer's state and its count of updates."""
 
 from functools import partial
 from typing import Any
 
-from manualnn.oracle.bugs.bug import Bug, plant
-from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, with_options
+from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(plant, BUGS, "optimizers")
+bug = partial(add_bug, BUGS, "optimizers")
+count_bug = partial(bug, killed_by="optimizer.Adam*:*")
+state_bug = partial(bug, killed_by="optimizer.*:*")
 
-bug(
+state_bug(
     "state-not-kept",
-    "The optimizer's state is used and thrown away: the next update starts from zero.",
+    "The optimizer's state is not stored: each update starts from zero.",
     wrong="m, v = 0 at every step",
-    right="m, v as the last update left them",
+    right="m, v of the last update",
     source="mlx",
-    killed_by="optimizer.*:*",
     updated=lambda e, o, key, p, g, s: Textbook.updated(
         e, o, key, p, g, {name: e.first(o, a, name) for name, a in s.items()}
     ),
 )
-bug(
+state_bug(
     "state-lost-on-reload",
-    "The state that is handed in is ignored: the optimizer starts anew.",
+    "The given state is ignored: the optimizer starts from zero.",
     wrong="m, v = 0, t = 0",
-    right="m, v, t as handed in",
+    right="m, v, t as given",
     source="mlx",
-    killed_by="optimizer.*:*",
     load=lambda e, case: Textbook.load(e, case.but(state=None)),
 )
 
 
-def _load_without_count(e: Textbook, case: Case) -> None:
-    Textbook.load(e, case)
-    e.now = 0
-
-
-bug(
+state_bug(
     "step-lost-on-reload",
-    "The step count that is handed in with the state is ignored.",
+    "The step count of the given state is ignored.",
     wrong="t = 1, 2, …",
     right="t = state's step + 1, …",
     source="mlx",
-    killed_by="optimizer.*:*",
-    load=_load_without_count,
+    load=after_load(lambda e: setattr(e, "now", 0)),
 )
 
 
@@ -53,7 +47,7 @@ class CountsSteps(Textbook):
     """Counts updates in its own way for Adam's bias corrections."""
 
     at = 0
-    """Which of the parameters is updated."""
+    """Index of the current parameter."""
 
     def count(self, t: int) -> int:
         raise NotImplementedError
@@ -69,60 +63,54 @@ class CountsSteps(Textbook):
         return self.array(super().adam_correction2(o, self.count(t)))
 
 
-bug(
+count_bug(
     "step-stays-1",
-    "The step count is not incremented: Adam's bias correction lacks the power t.",
+    "The step count is not incremented, so that Adam's bias correction lacks the power t.",
     wrong="m̂ = m / (1 − β₁), v̂ = v / (1 − β₂)",
     right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
     source="ML-From-Scratch",
-    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: 1,
 )
-bug(
+count_bug(
     "step-per-parameter",
-    "The step count is incremented for every parameter in place of every update.",
+    "The step count is incremented for every parameter instead of every update.",
     wrong="t ← t + 1 for every tensor",
     right="t ← t + 1 for every update",
     source="Torchy",
-    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: (t - 1) * len(e.params) + e.at + 1,
 )
-bug(
+count_bug(
     "step-from-0",
-    "Steps are counted from 0: the first bias correction divides by 0.",
+    "Steps are counted from 0, so that the first bias correction divides by 0.",
     wrong="t = 0, 1, 2, …",
     right="t = 1, 2, 3, …",
-    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: t - 1,
 )
-bug(
+count_bug(
     "step-from-2",
     "The step count is incremented twice before the first update.",
     wrong="t = 2, 3, 4, …",
     right="t = 1, 2, 3, …",
-    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     count=lambda e, t: t + 1,
 )
-bug(
+count_bug(
     "step-wraps",
-    "The step count is kept in 8 or 16 bits and starts again.",
+    "The step count has 8 or 16 bits and overflows to 0.",
     wrong="t mod 128, or 256, or 32768",
     right="t",
-    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     variants=[{"limit": limit} for limit in (128, 256, 32768, 65536)],
     count=lambda e, t: t % e.limit,
 )
-bug(
+count_bug(
     "step-stops-counting",
-    "The step count has an upper end.",
+    "The step count has an upper limit.",
     wrong="t = min(t, 100), or 1000",
     right="t",
-    killed_by="optimizer.Adam*:*",
     base=CountsSteps,
     variants=[{"limit": limit} for limit in (10, 100, 1000)],
     count=lambda e, t: min(t, e.limit),
@@ -130,7 +118,7 @@ bug(
 
 
 class SharesState(Textbook):
-    """Its state is kept by the part of a key after the dot, and by shape."""
+    """Stores the state by shape and by the part of a key after the dot."""
 
     def update(self, rule: Options) -> None:
         owners: dict[Any, str] = {}
@@ -148,7 +136,7 @@ class SharesState(Textbook):
 
 bug(
     "state-shared-by-name",
-    'The state is kept by short names: every "weight" of the same shape has the same.',
+    'The state is stored by short names: all "weight" arrays of the same shape share it.',
     wrong='state["weight"]',
     right='state["0.weight"], state["2.weight"]',
     source="numpy-ml #78",
@@ -157,19 +145,14 @@ bug(
 )
 
 
-class SkipsDecay(Textbook):
-    def load(self, case: Case) -> None:
-        super().load(case)
-        if self.rule is not None and not getattr(self.rule, "momentum", 1):
-            self.rule.weight_decay = 0.0
-
-
 bug(
     "decay-skipped-without-momentum",
-    "Without momentum there is no weight decay, either.",
+    "The weight decay is not applied if the momentum is 0.",
     wrong="g ← g where μ = 0",
     right="g ← g + λ p",
     source="mlx",
     killed_by="optimizer.*.weight_decay:*",
-    base=SkipsDecay,
+    **with_options(
+        "gradient", weight_decay=lambda e, o: o.weight_decay if getattr(o, "momentum", 1) else 0.0
+    ),
 )
