@@ -1,4 +1,4 @@
-"""Right engines of unusual build, which must never be accused.
+"""Right engines of unusual build, which must pass every check.
 
     CONTROLS["sums-reversed"]              a `Control`: its title and an engine
     CONTROLS[…].engine()                   `Textbook` with some lines computed in another right way

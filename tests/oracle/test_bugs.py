@@ -41,14 +41,14 @@ def unexplained(monkeypatch):
 
 
 def numbers(engine, case):
-    """Return all numbers of a result, rounded to float32, which tells mistakes apart."""
+    """Return all numbers of a result, rounded to float32, which distinguishes bugs."""
     arrays = Outcome(result=engine.step(case.copy())).quantities().values()
     with np.errstate(all="ignore"):
         return b"".join(np.asarray(a, np.float32).tobytes() for a in arrays)
 
 
 @pytest.mark.parametrize(("name", "i"), CHOSEN, ids=str)
-def test_a_mistake_is_noticed_by_the_checks_that_it_names(name, i, unexplained):
+def test_a_bug_is_noticed_by_the_checks_that_it_names(name, i, unexplained):
     bug = BUGS[name]
     report = check_engine(bug.engines[i], profile=unexplained, only=[bug.killed_by])
     kills = [r.id for r in report.results if r.status in {"failed", "errored"}]
@@ -61,7 +61,7 @@ def test_the_catalogue_is_large_and_nothing_in_it_is_lost():
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.id)
-def test_a_mistake_is_described(bug):
+def test_a_bug_is_described(bug):
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", bug.id)
     assert bug.title.endswith(".")
     assert bug.wrong != bug.right
@@ -70,7 +70,7 @@ def test_a_mistake_is_described(bug):
 
 
 @pytest.mark.parametrize("bug", BUGS.values(), ids=lambda bug: bug.id)
-def test_a_mistake_runs_in_extended_precision(bug):
+def test_a_bug_runs_in_extended_precision(bug):
     for make in bug.engines:
         engine = make(np.longdouble)
         for case in CASES[:3]:
@@ -79,7 +79,7 @@ def test_a_mistake_runs_in_extended_precision(bug):
 
 
 @pytest.mark.parametrize("kinds", [KINDS] if EACH else [("losses",)], ids=str)
-def test_no_two_mistakes_are_the_same(kinds):
+def test_no_two_bugs_are_the_same(kinds):
     """Of those that change a result at all; what concerns memory or rounding may change none."""
     right = [numbers(Textbook(np.longdouble), case) for case in CASES]
     seen = {}

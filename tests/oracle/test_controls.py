@@ -1,4 +1,4 @@
-"""Right engines of unusual build are never accused.
+"""Right engines of unusual build never fail a check.
 
 A few cases of every recipe are put to each control. The whole quick profile is put to each of them
 in the profile nightly, otherwise to a share that rotates (see rotation.py).
@@ -21,18 +21,18 @@ CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(40
 
 
 @pytest.mark.parametrize("name", CONTROLS)
-def test_a_right_engine_is_not_accused(name, monkeypatch):
+def test_a_right_engine_fails_no_check(name, monkeypatch):
     quick = PROFILES["quick"]
     brief = quick if name in WHOLE else profiles.Profile(3, quick.size, 0)
     monkeypatch.setitem(PROFILES, "brief", brief)
     report = check_engine(CONTROLS[name].engine, profile="brief")
     assert report.counts()["passed"] > 40
-    accused = [r.findings[0] for r in report.results if r.findings]
-    assert not accused, "\n".join(f"{f.check}: {f.message}" for f in accused)
+    failed = [r.findings[0] for r in report.results if r.findings]
+    assert not failed, "\n".join(f"{f.check}: {f.message}" for f in failed)
 
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)
-def test_an_engine_of_one_rule_is_not_accused(rule):
+def test_an_engine_of_one_rule_fails_no_check(rule):
     """Recipes that prefer one rule have to do with any."""
 
     class OneRule(Textbook):

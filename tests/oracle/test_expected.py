@@ -93,7 +93,7 @@ def test_an_expired_line_fails_the_run_even_where_the_check_passes():
     assert (statuses, len(problems), code) == (["passed"], 1, 3)
 
 
-def test_the_reason_and_the_link_are_told_with_the_check():
+def test_the_reason_and_the_link_are_reported_with_the_check():
     made = report(a="failed")
     apply(made, read("a:grads | averages over rows | https://example.org/8"), TODAY)
     assert made.results[0].reason == "averages over rows (https://example.org/8)"

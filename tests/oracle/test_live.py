@@ -30,7 +30,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_finding_is_told_when_it_comes_and_once(capsys):
+def test_a_finding_is_printed_once_when_it_is_found(capsys):
     growing = report(result("a:x"))
     with LiveReport("toy:Engine", None) as live:
         live.update(1, 3, growing)
@@ -44,7 +44,7 @@ def test_a_finding_is_told_when_it_comes_and_once(capsys):
     assert not capsys.readouterr().out
 
 
-def test_what_passes_or_is_expected_is_not_told(capsys):
+def test_what_passes_or_is_expected_is_not_printed(capsys):
     with LiveReport("toy:Engine", None, read("b:* | known")) as live:
         live.update(2, 2, report(result("a:x", "passed"), result("b:x")))
     assert not capsys.readouterr().out

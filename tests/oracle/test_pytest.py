@@ -61,10 +61,10 @@ def test_the_message_of_a_failure_is_the_report(toy, tmp_path):
     (check,) = checks(toy.MeanBias, only=["loss.MSELoss.mean:grads"])
     with pytest.raises(CheckFailedError) as caught:
         check()
-    told = str(caught.value)
-    assert "FAIL  loss.MSELoss.mean:grads  toy 1.0" in told
-    assert "grads.0.bias" in told
-    name = re.search(r"--replay (R-\w+)", told)[1]
+    output = str(caught.value)
+    assert "FAIL  loss.MSELoss.mean:grads  toy 1.0" in output
+    assert "grads.0.bias" in output
+    name = re.search(r"--replay (R-\w+)", output)[1]
     assert (tmp_path / ".manualnn" / f"{name}.json").is_file()
 
 
@@ -83,20 +83,20 @@ def test_a_pattern_that_matches_no_check_is_an_error(toy):
 @pytest.mark.usefixtures("toy")
 def test_an_authors_suite_has_a_test_for_every_check(tmp_path):
     (tmp_path / "test_mine.py").write_text(SUITE.format(engine="MeanBias"), encoding="utf-8")
-    told, code = pytested("-q", "-rA", "test_mine.py", folder=tmp_path)
-    assert code == 1, told
-    assert "PASSED test_mine.py::test_engine[layer.Tanh:outputs]" in told
-    assert "FAILED test_mine.py::test_engine[loss.MSELoss.mean:grads]" in told
-    assert "toy 1.0 (float64)" in told
-    assert "engine.result(" not in told  # the author sees the report, not how it came about
+    output, code = pytested("-q", "-rA", "test_mine.py", folder=tmp_path)
+    assert code == 1, output
+    assert "PASSED test_mine.py::test_engine[layer.Tanh:outputs]" in output
+    assert "FAILED test_mine.py::test_engine[loss.MSELoss.mean:grads]" in output
+    assert "toy 1.0 (float64)" in output
+    assert "engine.result(" not in output  # the author needs the report, not the frames
 
 
 @pytest.mark.usefixtures("toy")
 def test_this_suite_judges_the_engine_that_it_is_given(tmp_path):
     target = f"--engine={tmp_path / 'toy.py'}:MeanBias"
     options = f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml", "-k", "MSELoss.mean:grads", "-n2"
-    told, code = pytested(ROOT / "tests", target, *options, folder=tmp_path)
-    assert code == 1, told
-    assert f"engine: {tmp_path / 'toy.py'}:MeanBias; of all tests only test_engine.py" in told
-    assert "test_engine[loss.MSELoss.mean:grads]" in told
-    assert not re.search(r"tests/(?!test_engine)\S+\.py", told), told
+    output, code = pytested(ROOT / "tests", target, *options, folder=tmp_path)
+    assert code == 1, output
+    assert f"engine: {tmp_path / 'toy.py'}:MeanBias; of all tests only test_engine.py" in output
+    assert "test_engine[loss.MSELoss.mean:grads]" in output
+    assert not re.search(r"tests/(?!test_engine)\S+\.py", output), output

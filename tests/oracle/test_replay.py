@@ -1,4 +1,4 @@
-"""A failure that is kept is the failure that was found."""
+"""A saved failure is the failure that was found."""
 
 import json
 from dataclasses import replace
@@ -42,15 +42,15 @@ def report(*findings, calls=()):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_case_comes_back_bit_for_bit_by_its_id_and_by_its_path(dtype, tmp_path):
-    kept = case(dtype)
-    (path,) = save(report(kept), tmp_path / "new")
-    for name in (kept.id, str(path)):
+    saved = case(dtype)
+    (path,) = save(report(saved), tmp_path / "new")
+    for name in (saved.id, str(path)):
         found = load(name, tmp_path / "new")
         assert (found.checks, found.target) == (("0:grads",), "node engine.js")
-        assert found.case.id == kept.id == path.stem
+        assert found.case.id == saved.id == path.stem
         assert (found.case.recipe, found.case.note) == ("kinks", "infinite")
         assert found.case.x.dtype == dtype
-        assert found.case.x.tobytes() == kept.x.tobytes()
+        assert found.case.x.tobytes() == saved.x.tobytes()
         assert found.case.t.dtype == np.int64
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_made_where_nothing_failed(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_an_unknown_id_tells_which_are_kept(tmp_path):
+def test_an_unknown_id_lists_the_saved_ones(tmp_path):
     save(report(case()), tmp_path)
     with pytest.raises(ReplayError, match=f"Saved in .*: {case().id}"):
         load("R-00000000", tmp_path)
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_failure_is_named(content, tmp_path):
         load("R-1", tmp_path)
 
 
-def test_a_kept_failure_is_plain_json(tmp_path):
+def test_a_saved_failure_is_plain_json(tmp_path):
     (path,) = save(report(case()), tmp_path)
     content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert content.keys() == {"checks", "target", "case", "before"}

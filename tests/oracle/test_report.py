@@ -1,4 +1,4 @@
-"""Reports: what a person, a program, a CI server and a reader of the README are told."""
+"""Reports: text for a person, JSON, JUnit and the table of compliance."""
 
 import json
 import math
@@ -119,7 +119,7 @@ def test_a_case_is_one_readable_line():
     assert case_line(CASE) == "2→1 Tanh, MSELoss mean, N=3, SGD lr=0.5 momentum=0.9, float64"
 
 
-def test_only_options_that_are_not_the_default_are_told():
+def test_only_options_that_are_not_the_default_are_printed():
     case = CASE.but(
         layers=(
             {"type": "Linear", "in_features": 2, "out_features": 3, "bias": False},
@@ -139,12 +139,12 @@ def test_only_options_that_are_not_the_default_are_told():
     )
 
 
-def test_a_network_without_layers_is_told_as_one():
+def test_a_network_without_layers_is_printed_as_one():
     case = CASE.but(layers=(), params={}, optimizer=None)
     assert case_line(case) == "no layers, 2 columns, MSELoss mean, N=3, float64"
 
 
-def test_a_learning_rate_is_told_even_where_it_is_the_default():
+def test_a_learning_rate_is_printed_even_where_it_is_the_default():
     assert "SGD lr=0.001" in case_line(CASE.but(optimizer={"type": "SGD", "lr": 0.001}))
 
 
@@ -161,7 +161,7 @@ def test_the_numbers_of_a_large_case_are_not_shown():
     assert case_numbers(CASE.but(x=np.zeros((30, 2)))) == []
 
 
-def test_an_entry_tells_got_truth_error_and_bound():
+def test_an_entry_has_got_truth_error_and_bound():
     assert entry_line(ENTRY) == (
         "grads.0.weight[0,1]  got 0.45  truth 0.3  |err| 0.15  bound 3e-17  (2 of 2 wrong)"
     )
@@ -180,8 +180,8 @@ def test_an_entry_shows_the_digits_that_differ(offset):
 # The report
 
 
-def test_a_finding_tells_case_entries_cause_and_command():
-    told = text(report(failing("loss.MSELoss.mean:grads")), ".manualnn")
+def test_a_finding_has_case_entries_cause_and_command():
+    shown = text(report(failing("loss.MSELoss.mean:grads")), ".manualnn")
     for line in (
         "FAIL  loss.MSELoss.mean:grads  mytoy 0.2 (float64)",
         "asserts Every gradient is right.",
@@ -195,13 +195,13 @@ def test_a_finding_tells_case_entries_cause_and_command():
         "right dW = dzᵀx / N",
         f"replay manualnn check mytoy:Engine --replay {CASE.id}",
     ):
-        assert squeezed(line) in squeezed(told)
+        assert squeezed(line) in squeezed(shown)
 
 
 def test_the_sharpness_of_plain_recipes_comes_first_and_says_of_what_it_is():
-    told = squeezed(summary(report(PASSED)))
+    shown = squeezed(summary(report(PASSED)))
     plain = "sharpness median of bound/|value|: 3e-15 (float64), inf (float32) in plain recipes"
-    assert f"{plain} 4e-14 (float64), inf (float32) in all recipes" in told
+    assert f"{plain} 4e-14 (float64), inf (float32) in all recipes" in shown
     narrowed = squeezed(summary(report(PASSED, sharpness={})))
     assert "|value|: 4e-14 (float64), inf (float32) in all recipes" in narrowed
     neither = squeezed(summary(report(PASSED, sharpness={}, sharpness_overall={})))
@@ -215,7 +215,7 @@ def test_a_message_that_only_repeats_an_entry_is_left_out():
     assert "message     only after 2 other calls" in text(report(other))
 
 
-def test_what_is_not_claimed_is_told_in_few_words():
+def test_what_is_not_claimed_is_printed_in_few_words():
     names = "loss.L1Loss.mean:*", "loss.L1Loss.sum:*", "loss.MSELoss.batchmean:*", "steps:*"
     others = "plain:state", "shapes:state", "logits:logits.sum_zero"
     results = [CheckResult(name, "", "not_claimed", reason="so it is") for name in names + others]
@@ -225,27 +225,27 @@ def test_what_is_not_claimed_is_told_in_few_words():
 
 
 def test_a_finding_that_nothing_explains_says_unknown():
-    told = squeezed(text(report(failing("a:loss", diagnosis=UNKNOWN))))
-    assert "likely unknown" in told
-    assert "when only when N equals a width" in told
+    shown = squeezed(text(report(failing("a:loss", diagnosis=UNKNOWN))))
+    assert "likely unknown" in shown
+    assert "when only when N equals a width" in shown
 
 
-def test_causes_that_cannot_be_told_apart_are_all_named():
-    other = Cause("other", "another mistake", "a", "b")
-    told = text(report(failing("a:loss", diagnosis=Diagnosis("loss", "", likely=(CAUSE, other)))))
-    assert "n-minus-one" in told
-    assert "[other]" in told
-    assert "do not distinguish the causes" in told
+def test_causes_that_cannot_be_distinguished_are_all_named():
+    other = Cause("other", "another bug", "a", "b")
+    shown = text(report(failing("a:loss", diagnosis=Diagnosis("loss", "", likely=(CAUSE, other)))))
+    assert "n-minus-one" in shown
+    assert "[other]" in shown
+    assert "do not distinguish the causes" in shown
 
 
-def test_one_mistake_is_told_in_full_once():
-    told = text(report(failing("a:grads"), failing("b:grads"), failing("c:x", diagnosis=UNKNOWN)))
-    assert squeezed(told).count("right dW = dzᵀx / N ") == 1
-    assert "\nFAIL  b:grads  same as a:grads\n\nFAIL  c:x" in told
-    assert told.count("asserts") == 2
+def test_one_bug_is_printed_in_full_once():
+    shown = text(report(failing("a:grads"), failing("b:grads"), failing("c:x", diagnosis=UNKNOWN)))
+    assert squeezed(shown).count("right dW = dzᵀx / N ") == 1
+    assert "\nFAIL  b:grads  same as a:grads\n\nFAIL  c:x" in shown
+    assert shown.count("asserts") == 2
 
 
-def test_no_command_is_given_for_what_was_not_kept():
+def test_no_command_is_given_for_what_was_not_saved():
     assert "--replay" not in text(EVERY_STATUS)
 
 
@@ -262,36 +262,36 @@ def test_no_line_is_wider_than_a_terminal():
     entry = Entry(name, (10, 12), 1.2345678901234567e-300, 1.2345678901234566e-300, 0.0, 7, 120)
     words = {"message": "word " * 60, "diagnosis": UNKNOWN}
     long = failing("a:grads", case=case, entries=(entry,), **words)
-    told = text(report(long, *EVERY_STATUS.results), "failures")
-    assert max(map(len, told.splitlines())) <= WIDTH
+    shown = text(report(long, *EVERY_STATUS.results), "failures")
+    assert max(map(len, shown.splitlines())) <= WIDTH
 
 
-def test_an_engines_long_message_is_told_by_its_beginning_and_its_end():
+def test_an_engines_long_message_is_shortened_to_its_beginning_and_its_end():
     """Python says at the end what is wrong, Rust and Java do at the beginning."""
     trace = "\n".join(f"line {i}" for i in range(100)) + "\nValueError: no"
-    told = text(report(failing("a:grads", "errored", kind="error", message=trace)))
-    assert told.startswith("ERROR  a:grads")
-    assert "ValueError: no" in told
-    assert "line 0\n" in told
-    assert "line 10\n" not in told
-    assert sum("line" in line for line in told.splitlines()) < 12
+    shown = text(report(failing("a:grads", "errored", kind="error", message=trace)))
+    assert shown.startswith("ERROR  a:grads")
+    assert "ValueError: no" in shown
+    assert "line 0\n" in shown
+    assert "line 10\n" not in shown
+    assert sum("line" in line for line in shown.splitlines()) < 12
 
 
 def test_an_engines_message_cannot_steer_the_terminal():
-    told = text(EVERY_STATUS)
-    assert r"exit \x00 code\x1b 139" in told
-    assert told.replace("\n", "").isprintable()
+    shown = text(EVERY_STATUS)
+    assert r"exit \x00 code\x1b 139" in shown
+    assert shown.replace("\n", "").isprintable()
 
 
 def test_what_was_not_diagnosed_is_not_said_to_be_the_same():
-    told = text(report(failing("a:x", diagnosis=None), failing("b:x", diagnosis=None)))
-    assert "FAIL  b:x  not diagnosed: grads.0.weight[0,1]  got 0.45" in told
+    shown = text(report(failing("a:x", diagnosis=None), failing("b:x", diagnosis=None)))
+    assert "FAIL  b:x  not diagnosed: grads.0.weight[0,1]  got 0.45" in shown
 
 
 def test_the_summary_counts_every_status_and_says_what_it_is_worth():
-    told = squeezed(summary(EVERY_STATUS))
+    shown = squeezed(summary(EVERY_STATUS))
     assert (
-        "1 passed, 2 failed, 1 errored, 1 expected, 1 unexpected, 1 not claimed, 1 skipped" in told
+        "1 passed, 2 failed, 1 errored, 1 expected, 1 unexpected, 1 not claimed, 1 skipped" in shown
     )
     for part in (
         "1,234 in 2.0 s (617 a second)",
@@ -305,7 +305,7 @@ def test_the_summary_counts_every_status_and_says_what_it_is_worth():
         "not claimed ReLU: ReLU",
         "unexpected lattice:exact: line 3 names it",
     ):
-        assert part in told
+        assert part in shown
 
 
 @pytest.mark.parametrize(
@@ -344,7 +344,7 @@ def test_causes_that_time_ran_out_for_are_not_called_unknown():
     )
 
 
-def test_a_report_prints_as_what_the_command_tells_and_shows_itself_in_a_line():
+def test_a_report_prints_as_the_command_prints_it_and_shows_itself_in_a_line():
     assert str(EVERY_STATUS) == text(EVERY_STATUS)
     assert f"{EVERY_STATUS!r}".startswith(f"Report({EVERY_STATUS.target!r}, ")
     assert f"{EVERY_STATUS!r}".endswith("exit code 1)")

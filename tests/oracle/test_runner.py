@@ -139,7 +139,7 @@ def test_bounds_are_sharp_and_little_is_undecided(modest):
     assert modest.entries > modest.cases
 
 
-def test_a_mistake_fails_its_own_recipe_and_is_avoided_in_later_ones(halved):
+def test_a_bug_fails_its_own_recipe_and_is_avoided_in_later_ones(halved):
     failed = [check for check, status in statuses(halved).items() if status == "failed"]
     assert "loss.MSELoss.mean:loss" in failed
     assert halved.exit_code == 1
@@ -168,7 +168,7 @@ def test_what_an_engine_remembers_is_reported_as_its_history():
     assert len(finding.calls) >= 2
 
 
-def test_a_check_that_is_asked_for_alone_tells_of_the_calls_that_it_takes():
+def test_a_check_that_is_run_alone_reports_the_calls_before_it():
     report = check_engine(Remembers, only=["loss.MSELoss.sum:loss"])
     (result,) = [r for r in report.results if r.id == "loss.MSELoss.sum:loss"]
     assert result.status == "failed"
@@ -176,7 +176,7 @@ def test_a_check_that_is_asked_for_alone_tells_of_the_calls_that_it_takes():
     assert "other calls" in result.findings[0].message
 
 
-def test_only_what_is_asked_for_runs():
+def test_only_the_wanted_checks_run():
     report = check_engine(Modest, only=["loss.MSELoss.sum:grads", "paths:*"])
     assert list(statuses(report)) == ["loss.MSELoss.sum:grads", "paths:paths"]
     assert report.exit_code == 0
@@ -189,7 +189,7 @@ def test_an_engine_that_skips_everything_is_not_green():
     assert any("no case was judged" in problem for problem in report.problems)
 
 
-def test_an_engine_that_skips_what_it_claims_is_told_so():
+def test_an_engine_that_skips_what_it_claims_is_reported():
     report = check_engine(NoTanh, only=())
     assert statuses(report)["layer.Tanh:grads"] == "skipped"
     assert any("layer.Tanh" in problem for problem in report.problems)
@@ -222,14 +222,14 @@ def test_an_engine_that_raises_errs_and_the_run_goes_on():
     assert report.exit_code == 1
 
 
-def test_progress_is_told_findings_as_they_come():
+def test_progress_gets_findings_as_they_come():
     seen = []
     check_engine(
         HalvesMean,
         only=["loss.MSELoss.*"],
         progress=lambda done, total, report: seen.append((done, total, report.counts()["failed"])),
     )
-    assert seen[0][2] == 1, "the first call tells the first finding"
+    assert seen[0][2] == 1, "the first call has the first finding"
     assert seen[-1][0] == seen[-1][1]
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
 
@@ -297,7 +297,7 @@ def test_checks_are_listed_without_running_any():
 
 
 class AddsAThird(Textbook):
-    """A mistake of no catalogue."""
+    """A bug that is not in the catalogue."""
 
     def step(self, case):
         result = super().step(case)
@@ -308,10 +308,10 @@ class AddsAThird(Textbook):
 def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(wrong, known, monkeypatch):
     report = check_engine(wrong, only=["plain:loss"])
     (finding,) = (f for result in report.results for f in result.findings)
-    asked = []
+    calls = []
 
     def noted(*args, **options):
-        asked.append(args)
+        calls.append(args)
         return diagnose(*args, **options)
 
     monkeypatch.setattr(explaining, "diagnose", noted)
@@ -322,10 +322,10 @@ def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(wrong, k
     assert first.case.id == again.case.id
     assert bool(first.diagnosis.likely) == known
     assert again.diagnosis is first.diagnosis
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
-def test_a_mistake_that_was_named_is_suspected_of_the_next_finding(monkeypatch):
+def test_a_bug_that_was_named_is_suspected_of_the_next_finding(monkeypatch):
     report = check_engine(HalvesMean, only=["plain:loss", "shapes:loss"])
     findings = [f for result in report.results for f in result.findings]
     suspected = []
