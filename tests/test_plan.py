@@ -290,7 +290,7 @@ def test_a_rule_is_nothing_but_calls_of_numpy(rule: Optimizer) -> None:
     state = rule.init(params)
     rule.update(params, grads, state)
     with np.errstate(all="ignore"):
-        calls = state.planned[True].noted(rule.rates(2))
+        calls = state.planned[True].record(rule.rates(2))
     assert all(isinstance(call.function, np.ufunc) for call in calls)
     assert rule != Adam() or len(calls) == 3 + 4 + 4 + 1
 

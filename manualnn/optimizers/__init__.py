@@ -1,4 +1,4 @@
-"""The update rules, and the one table through which everything else finds them."""
+"""The update rules, and the table that everything else finds them in."""
 
 from manualnn.optimizers import adagrad, adam, rmsprop, sgd
 from manualnn.optimizers.adagrad import *

@@ -1,4 +1,4 @@
-"""Adagrad."""
+"""Adagrad: gradient descent divided by the root of all squares so far."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array, sqrt
-from manualnn.optimizers.base import (
-    Arrays,
-    Optimizer,
-    Rates,
-    State,
-    numbers_of,
-)
+from manualnn.optimizers.arithmetic import numbers_of
+from manualnn.optimizers.base import Arrays, Optimizer, Rates, State
 from manualnn.parameters import Parameters
 from manualnn.spec import require
 
@@ -26,7 +21,7 @@ class Adagrad(Optimizer):
     s ← s + g²
     θ ← θ − lr / (1 + (t − 1) lr_decay) · g / (√s + ε)
 
-    t = 1 in the first step; s starts at initial_accumulator_value; ε stands outside the root, as
+    t = 1 in the first step; s starts at initial_accumulator_value; ε is outside of the root, as
     in torch.optim.Adagrad. State: sum, s.
     """
 
@@ -54,12 +49,12 @@ class Adagrad(Optimizer):
     def rates(self, t: Any) -> Rates:
         return (self.lr / (1 + (t - 1) * self.lr_decay),)
 
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        (s,), (rate,) = kept, rates
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
+        (s,), (rate,) = arrays, rates
         number = numbers_of(p.dtype.char)
-        root = free[1]
+        root = scratch[1]
         np.add(s, np.multiply(g, g, root), s)
         sqrt(s, out=root)
         np.add(root, number(self.eps), root)
         np.divide(g, root, root)
-        np.multiply(root, rate, free[0])
+        np.multiply(root, rate, scratch[0])

@@ -6,14 +6,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array, maximum, sqrt, sqrt_of_number
-from manualnn.optimizers.base import (
-    Arrays,
-    Optimizer,
-    Rates,
-    numbers_of,
-    update_average,
-    update_average_square,
-)
+from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
+from manualnn.optimizers.base import Arrays, Optimizer, Rates
 from manualnn.spec import require
 
 __all__ = ["Adam", "AdamW"]
@@ -28,7 +22,7 @@ class Adam(Optimizer):
     u ← max(u, v);  v̂ = u / (1 − β₂ᵗ)   amsgrad (Reddi et al. 2018), corrected after the maximum
     θ ← θ − lr m̂ / (√v̂ + ε)             computed as (lr √c₂ / c₁) m / (√v + ε √c₂), cᵢ = 1 − βᵢᵗ
 
-    β₁, β₂ are betas, ε is eps. ε stands outside the root, as in torch.optim.Adam; Keras and optax
+    β₁, β₂ are betas, ε is eps. ε is outside of the root, as in torch.optim.Adam; Keras and optax
     offer it inside.
     State: exp_avg m, exp_avg_sq v, max_exp_avg_sq u.
     """
@@ -41,8 +35,8 @@ class Adam(Optimizer):
 
     def __post_init__(self) -> None:
         Optimizer.__post_init__(self)
-        inside = all(0 <= beta < 1 for beta in self.betas)
-        require(self, "betas", "two numbers from 0 to below 1", inside)
+        are_inside = all(0 <= beta < 1 for beta in self.betas)
+        require(self, "betas", "two numbers from 0 to below 1", are_inside)
 
     def vectors(self) -> tuple[str, ...]:
         names = ("exp_avg", "exp_avg_sq")
@@ -54,19 +48,19 @@ class Adam(Optimizer):
         root = sqrt_of_number(1 - beta2**t)
         return self.lr * root / (1 - beta1**t), self.eps * root
 
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        m, v = kept[:2]
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
+        m, v = arrays[:2]
         rate, eps = rates[:2]
         number = numbers_of(p.dtype.char)
         beta1, beta2 = self.betas
-        update_average(m, g, beta1, free[1], number)
-        update_average_square(v, g, beta2, free[1], number)
+        update_average(m, g, beta1, scratch[1], number)
+        update_average_square(v, g, beta2, scratch[1], number)
         if self.amsgrad:
-            v = maximum(kept[2], v, out=kept[2])
-        root = sqrt(v, out=free[1])
+            v = maximum(arrays[2], v, out=arrays[2])
+        root = sqrt(v, out=scratch[1])
         np.add(root, eps, root)
         np.divide(m, root, root)
-        np.multiply(root, rate, free[0])
+        np.multiply(root, rate, scratch[0])
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -75,18 +69,18 @@ class AdamW(Adam):
 
     θ ← θ − lr λ θ                      λ = weight_decay, with the θ before the step of Adam
 
-    The decay is multiplied by lr, as in torch.optim.AdamW; the paper's own factor η is not there.
+    The decay is multiplied by lr, as in torch.optim.AdamW, without the paper's own factor η.
     State: as Adam.
     """
 
     weight_decay: float = 1e-2
 
-    def gradient(self, p: Array, g: Array, free: Arrays) -> Array:
-        return np.negative(g, free[0]) if self.maximize else g
+    def gradient(self, p: Array, g: Array, scratch: Arrays) -> Array:
+        return np.negative(g, scratch[0]) if self.maximize else g
 
     def rates(self, t: Any) -> Rates:
         return *Adam.rates(self, t), self.lr * self.weight_decay
 
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
-        Adam.rule(self, p, g, kept, rates, free)
-        np.add(free[0], np.multiply(p, rates[2], free[1]), free[0])
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
+        Adam.rule(self, p, g, arrays, rates, scratch)
+        np.add(scratch[0], np.multiply(p, rates[2], scratch[1]), scratch[0])

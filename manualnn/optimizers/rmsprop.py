@@ -1,4 +1,4 @@
-"""RMSprop."""
+"""RMSprop: gradient descent divided by a running root mean square."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -6,14 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manualnn.elementary import Array, maximum, sqrt
-from manualnn.optimizers.base import (
-    Arrays,
-    Optimizer,
-    Rates,
-    numbers_of,
-    update_average,
-    update_average_square,
-)
+from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
+from manualnn.optimizers.base import Arrays, Optimizer, Rates
 from manualnn.spec import require
 
 __all__ = ["RMSprop"]
@@ -28,8 +22,8 @@ class RMSprop(Optimizer):
     θ ← θ − lr g / (√v̂ + ε)                             without momentum
     b ← μ b + g / (√v̂ + ε);  θ ← θ − lr b               with momentum μ
 
-    α is alpha, ε eps, μ momentum. ε stands outside the root, as in torch.optim.RMSprop; TensorFlow
-    has it inside. Where rounding makes v − m² negative, torch gives NaN; here it counts as 0.
+    α is alpha, ε eps, μ momentum. ε is outside of the root, as in torch.optim.RMSprop; TensorFlow
+    has it inside. Where rounding makes v − m² negative, torch returns NaN; this class takes 0.
     State: square_avg v, grad_avg m, momentum_buffer b.
     """
 
@@ -41,7 +35,7 @@ class RMSprop(Optimizer):
     centered: bool = False
     maximize: bool = False
 
-    scratch: ClassVar[int] = 3
+    scratch_count: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         Optimizer.__post_init__(self)
@@ -59,16 +53,16 @@ class RMSprop(Optimizer):
     def rates(self, t: Any) -> Rates:
         return (self.lr,)
 
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
         (rate,) = rates
         number = numbers_of(p.dtype.char)
-        averages = dict(zip(self.vectors(), kept, strict=True))
+        averages = dict(zip(self.vectors(), arrays, strict=True))
         v = averages["square_avg"]
-        update_average_square(v, g, self.alpha, free[1], number)
-        root = free[2]
+        update_average_square(v, g, self.alpha, scratch[1], number)
+        root = scratch[2]
         if self.centered:
             m = averages["grad_avg"]
-            update_average(m, g, self.alpha, free[1], number)
+            update_average(m, g, self.alpha, scratch[1], number)
             np.subtract(v, np.multiply(m, m, root), root)
             v = maximum(root, 0, out=root)
         sqrt(v, out=root)
@@ -78,4 +72,4 @@ class RMSprop(Optimizer):
             b = averages["momentum_buffer"]
             np.multiply(b, number(self.momentum), b)
             step = np.add(b, step, b)
-        np.multiply(step, rate, free[0])
+        np.multiply(step, rate, scratch[0])

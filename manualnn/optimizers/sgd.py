@@ -6,12 +6,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.optimizers.base import (
-    Arrays,
-    Optimizer,
-    Rates,
-    numbers_of,
-)
+from manualnn.optimizers.arithmetic import numbers_of
+from manualnn.optimizers.base import Arrays, Optimizer, Rates
 from manualnn.spec import require
 
 __all__ = ["SGD"]
@@ -27,7 +23,7 @@ class SGD(Optimizer):
     θ ← θ − α b                                 with momentum μ, dampening τ
     θ ← θ − α (g + μ b)                         with nesterov
 
-    The learning rate α = lr stands outside b, and dampening is skipped in the first step, as in
+    The learning rate α = lr is outside of b, and the first step has no dampening, as in
     torch.optim.SGD; Sutskever et al. 2013 have α inside. State: momentum_buffer, b.
     """
 
@@ -40,8 +36,8 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         Optimizer.__post_init__(self)
         require(self, "momentum", "at least 0", self.momentum >= 0)
-        plain = not self.nesterov or (self.momentum > 0 and self.dampening == 0)
-        require(self, "nesterov", "used with momentum above 0 and dampening 0", plain)
+        is_allowed = not self.nesterov or (self.momentum > 0 and self.dampening == 0)
+        require(self, "nesterov", "used with momentum above 0 and dampening 0", is_allowed)
 
     @property
     def factor(self) -> float | None:
@@ -57,15 +53,15 @@ class SGD(Optimizer):
             return (self.lr,)
         return self.lr, *((0, 1) if t == 1 else (self.momentum, 1 - self.dampening))
 
-    def rule(self, p: Array, g: Array, kept: Arrays, rates: Rates, free: Arrays, /) -> None:
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
         rate, *of_buffer = rates
         if self.momentum:
-            (b,), (memory, share) = kept, of_buffer
+            (b,), (memory, share) = arrays, of_buffer
             np.multiply(b, memory, b)
-            np.add(b, np.multiply(g, share, free[1]), b)
+            np.add(b, np.multiply(g, share, scratch[1]), b)
             if self.nesterov:
                 momentum = numbers_of(p.dtype.char)(self.momentum)
-                g = np.add(g, np.multiply(b, momentum, free[1]), free[1])
+                g = np.add(g, np.multiply(b, momentum, scratch[1]), scratch[1])
             else:
                 g = b
-        np.multiply(g, rate, free[0])
+        np.multiply(g, rate, scratch[0])

@@ -213,7 +213,7 @@ class Stepper:
     def _update(self) -> None:
         """Change the parameters by the rule, or leave them as they were."""
         try:
-            self.rule.change(self._params, self._plans.grads, self.state)
+            self.rule.write_step(self._params, self._plans.grads, self.state)
             self._descend()
         except (KeyboardInterrupt, NotFiniteError):  # the state is that of a step not done
             self.state = self.rule.init(self.params)
