@@ -14,7 +14,7 @@ from manualnn.explain import MAX_DECIMALS
 from manualnn.explain.descent import descend, is_rounded
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
-from manualnn.explain.gradients import GradientBuilder
+from manualnn.explain.gradients import build_gradients
 from manualnn.explain.model import LayerStep, LossStep, PlacedParameter, Quantity
 from manualnn.explain.naming import equations, rule_equations
 from manualnn.explain.numbers import CONTEXT, objects
@@ -145,13 +145,12 @@ def _build(
             f"to explain; scale x and the parameters down."
         )
         raise SpecError(message)
-    keys: list[Key] = [
+    every = [
         (int(key.partition(".")[0]), key.partition(".")[2], index)
         for key, shape in run.net.shapes.items()
         for index in np.ndindex(shape)
     ]
-    places = _places(run, keys, weight, engine)
-    chosen = [keys[place] for place in places]
+    chosen = _choose(run, every, weight, engine)
     q = Quantities(run, decimals, set(chosen))
     exact_errors, stopped_unrounded, _ = descend(run, None, epochs, target_loss)
     errors, stopped = exact_errors, stopped_unrounded
@@ -159,7 +158,8 @@ def _build(
     if decimals is not None:
         errors, stopped, gradient = descend(run, decimals, epochs, target_loss)
         gradient = objects(gradient, lambda _, number: number.value)
-    listed = keys if len(keys) <= MAX_PARAMETERS else chosen
+    listed = every if len(every) <= MAX_PARAMETERS else list(chosen)
+    backward = Parameters(run.net.shapes, gradient.astype(np.float64))
     needed = q.exact.graph.reached(chosen)
     return Explanation(
         spec=run.spec(),
@@ -170,15 +170,12 @@ def _build(
         targets=q.array(q.shown.t, q.exact.t, q.names.target),
         targets_left_out=count_left_out(run.t),
         parameters=[_placed(q, key) for key in listed],
-        parameters_left_out=len(keys) - len(listed),
+        parameters_left_out=len(every) - len(listed),
         layers=[_layer_step(q, i, needed.get(i, set())) for i in range(len(run.net.layers))],
         loss=_loss_step(q),
-        gradients=GradientBuilder(q, max_paths).build(chosen, places, engine, gradient),
-        gradients_left_out=len(keys) - len(chosen),
-        backward={
-            key: array.tolist()
-            for key, array in Parameters(run.net.shapes, gradient.astype(np.float64)).items()
-        },
+        gradients=build_gradients(q, chosen, engine, gradient, max_paths),
+        gradients_left_out=len(every) - len(chosen),
+        backward={key: array.tolist() for key, array in backward.items()},
         rule=repr(run.rule),
         rule_rounded=is_rounded(run.rule),
         rule_equations=rule_equations(run.rule),
@@ -188,13 +185,15 @@ def _build(
     )
 
 
-def _places(run: Run, keys: list[Key], weight: str | None, gradient: Array) -> list[int]:
-    """Return the places of the parameters to explain in the vector of all parameters."""
+def _choose(run: Run, keys: list[Key], weight: str | None, gradient: Array) -> dict[Key, int]:
+    """Return the parameters to explain, each with its place in the vector of all parameters."""
     if weight is not None:
-        return [keys.index(parse_weight(weight, run.net.shapes))]
-    if len(keys) <= MAX_PARAMETERS:
-        return list(range(len(keys)))
-    return [int(place) for place in np.argsort(-np.abs(gradient), kind="stable")[:LARGEST]]
+        places = [keys.index(parse_weight(weight, run.net.shapes))]
+    elif len(keys) <= MAX_PARAMETERS:
+        places = list(range(len(keys)))
+    else:
+        places = np.argsort(-np.abs(gradient), kind="stable")[:LARGEST].tolist()
+    return {keys[place]: place for place in places}
 
 
 def _placed(q: Quantities, key: Key) -> PlacedParameter:

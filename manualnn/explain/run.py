@@ -23,7 +23,7 @@ from manualnn.network import Noise, Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
-from manualnn.validation import as_batch, require_count
+from manualnn.validation import as_batch, require_count, require_finite
 
 EXAMPLE: dict[str, Any] = {
     "layers": [
@@ -159,7 +159,7 @@ def make_run(
         message = f"x must hold at least one sample, got shape {x.shape}; add a row."
         raise ShapeError(message)
     for name, array in {"x": x, "t": t, **params}.items():
-        _require_finite(array, name)
+        require_finite(array, name)
     noise: Noise = {}
     if dropout_seed is not None:
         require_count("dropout_seed", dropout_seed, 0)
@@ -224,11 +224,3 @@ def _read_numbers(value: Any, name: str) -> Array:
         message = f"{name} must be nested lists of numbers, all rows equally long; got {shown}."
         raise SpecError(message)
     return array
-
-
-def _require_finite(array: Array, name: str) -> None:
-    if not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        at = f" at index {where}" if where else ""
-        message = f"{name} must be finite, got {array[where]}{at}; give a number there."
-        raise SpecError(message)

@@ -1,18 +1,18 @@
 """The document of an explanation: its headings, prose, equations and tables.
 
-The text is written once, here, for every output format. A `Page` decides how each block looks.
+The text is written once, here, for every output format. A page decides how each block looks.
 Words between backticks are names.
 """
 
 from manualnn.explain.model import ExplanationData, Gradient, Quantity
 from manualnn.explain.render.notation import format_deviation
-from manualnn.explain.render.page import Page
+from manualnn.explain.render.text import TextPage
 
 HEAD, TAIL = 12, 4
 """A long list of errors shows its first and its last entries."""
 
 
-def write_document(e: ExplanationData, page: Page) -> str:
+def write_document(e: ExplanationData, page: TextPage) -> str:
     """Write an explanation to an empty page; return the finished page."""
     _write_network(page, e)
     _write_forward(page, e)
@@ -25,7 +25,7 @@ def write_document(e: ExplanationData, page: Page) -> str:
     return page.finish()
 
 
-def _write_network(page: Page, e: ExplanationData) -> None:
+def _write_network(page: TextPage, e: ExplanationData) -> None:
     page.heading("Backpropagation, step by step", 1)
     page.paragraph(
         "Everything counts from 0. `0.weight[1,2]` is a parameter of layer 0: it leads from input "
@@ -61,7 +61,7 @@ def _write_network(page: Page, e: ExplanationData) -> None:
         page.table(["target", "value"], rows)
     else:
         _add_table(page, "target", e.targets)
-    _add_left_out(page, e.targets_left_out, "target")
+        _add_left_out(page, e.targets_left_out, "target")
 
 
 def _output(outputs: list[Quantity]) -> str:
@@ -69,16 +69,15 @@ def _output(outputs: list[Quantity]) -> str:
     return ", ".join(names if len(names) <= 3 else [names[0], "…", names[-1]])
 
 
-def _write_forward(page: Page, e: ExplanationData) -> None:
+def _write_forward(page: TextPage, e: ExplanationData) -> None:
     page.heading("Forward pass", 2)
     for step in e.layers:
         page.heading(f"Layer {step.index}: `{step.layer}`", 3)
         page.code(step.forward)
-        page.quantities(step.outputs)
-        _add_left_out(page, step.outputs_left_out, "unit")
+        _add_quantities(page, step.outputs, step.outputs_left_out, "unit")
 
 
-def _write_error(page: Page, e: ExplanationData) -> None:
+def _write_error(page: TextPage, e: ExplanationData) -> None:
     loss = e.loss
     page.heading("The error", 2)
     page.code(loss.forward)
@@ -87,13 +86,12 @@ def _write_error(page: Page, e: ExplanationData) -> None:
         f"N = {_format_count(loss.samples, 'sample')}, K = {_format_count(loss.width, 'output')}. "
         f"What each output adds, before the division by D:"
     )
-    page.quantities(loss.terms)
-    _add_left_out(page, loss.terms_left_out, "output")
+    _add_quantities(page, loss.terms, loss.terms_left_out, "output")
     page.paragraph("In all:")
     page.quantities([loss.total])
 
 
-def _write_derivatives(page: Page, e: ExplanationData) -> None:
+def _write_derivatives(page: TextPage, e: ExplanationData) -> None:
     page.heading("The derivatives that the chain rule needs", 2)
     if e.decimals is None:
         page.paragraph(
@@ -102,17 +100,15 @@ def _write_derivatives(page: Page, e: ExplanationData) -> None:
         )
     page.heading("The error with respect to the outputs", 3)
     page.code(e.loss.backward)
-    page.quantities(e.loss.slopes)
-    _add_left_out(page, e.loss.slopes_left_out, "output")
+    _add_quantities(page, e.loss.slopes, e.loss.slopes_left_out, "output")
     for step in reversed(e.layers):
         if step.derivatives:
             page.heading(f"Layer {step.index}: `{step.layer}`", 3)
             page.code(step.backward)
-            page.quantities(step.derivatives)
-            _add_left_out(page, step.derivatives_left_out, "derivative")
+            _add_quantities(page, step.derivatives, step.derivatives_left_out, "derivative")
 
 
-def _write_carried_back(page: Page, e: ExplanationData) -> None:
+def _write_carried_back(page: TextPage, e: ExplanationData) -> None:
     carried = [step for step in reversed(e.layers) if step.carried]
     if not carried:
         return
@@ -123,11 +119,10 @@ def _write_carried_back(page: Page, e: ExplanationData) -> None:
     )
     for step in carried:
         page.heading(f"Through layer {step.index}: `{step.layer}`", 3)
-        page.quantities(step.carried)
-        _add_left_out(page, step.carried_left_out, "unit")
+        _add_quantities(page, step.carried, step.carried_left_out, "unit")
 
 
-def _write_gradients(page: Page, e: ExplanationData) -> None:
+def _write_gradients(page: TextPage, e: ExplanationData) -> None:
     page.heading("The gradients, path by path", 2)
     page.paragraph(
         "A parameter reaches the error on every path through the neurons behind it. Along a path "
@@ -166,7 +161,7 @@ def _write_gradients(page: Page, e: ExplanationData) -> None:
         )
 
 
-def _write_gradient(page: Page, g: Gradient) -> None:
+def _write_gradient(page: TextPage, g: Gradient) -> None:
     name = g.parameter.symbol.text
     paths = _format_count(g.path_count, "path")
     page.heading(f"`{name}` = {page.number(g.parameter)}: {paths}", 3)
@@ -201,7 +196,7 @@ def _deviation(quantity: Quantity) -> str:
     )
 
 
-def _write_update(page: Page, e: ExplanationData) -> None:
+def _write_update(page: TextPage, e: ExplanationData) -> None:
     page.heading("The update", 2)
     page.paragraph(f"`{e.rule}`, in its first step:")
     page.code(e.rule_equations)
@@ -220,7 +215,7 @@ def _write_update(page: Page, e: ExplanationData) -> None:
     _add_left_out(page, e.gradients_left_out, "parameter", ", updated likewise,")
 
 
-def _write_iterations(page: Page, e: ExplanationData) -> None:
+def _write_iterations(page: TextPage, e: ExplanationData) -> None:
     page.heading("The error after it", 2)
     if len(e.errors) > 1:
         before, behind = e.errors[:2]
@@ -256,7 +251,7 @@ def _unrounded(quantity: Quantity) -> float:
 
 
 def _add_table(
-    page: Page, name: str, quantities: list[Quantity], places: list[str] | None = None
+    page: TextPage, name: str, quantities: list[Quantity], places: list[str] | None = None
 ) -> None:
     header = [name, "value", "deviation"][: 2 if page.decimals is None else 3]
     rows = [[f"`{quantity.symbol.text}`", *_cells(page, quantity)] for quantity in quantities]
@@ -266,13 +261,18 @@ def _add_table(
     page.table(header, rows)
 
 
-def _cells(page: Page, quantity: Quantity) -> list[str]:
+def _cells(page: TextPage, quantity: Quantity) -> list[str]:
     """Return the value of a quantity, and with decimals its deviation."""
     cells = [page.number(quantity)]
     return cells if page.decimals is None else [*cells, format_deviation(quantity.deviation)]
 
 
-def _add_left_out(page: Page, count: int, noun: str, reason: str = "") -> None:
+def _add_quantities(page: TextPage, quantities: list[Quantity], left_out: int, noun: str) -> None:
+    page.quantities(quantities)
+    _add_left_out(page, left_out, noun)
+
+
+def _add_left_out(page: TextPage, count: int, noun: str, reason: str = "") -> None:
     if count:
         page.paragraph(f"… {_format_count(count, f'more {noun}')}{reason} left out.")
 

@@ -1,70 +1,112 @@
-"""Explanations as plain text."""
+"""Explanations as plain text; the base class of every output format."""
 
 import textwrap
 from collections.abc import Sequence
 
 from manualnn.explain.model import PathStep, Quantity
-from manualnn.explain.render.notation import TEXT
-from manualnn.explain.render.page import Page
+from manualnn.explain.render.notation import TEXT, Notation, format_deviation, format_number
 from manualnn.tables import align_columns
 
 ONE_LINE = 60
 """A quantity and its formulas stand on one line if they have at most this many characters."""
 
 
-class TextPage(Page):
-    """Plain text, at most 100 columns wide except for formulas and tables."""
+class TextPage:
+    """A document under construction, with a method for each kind of block.
 
-    notation = TEXT
+    Prose has at most 100 columns. Words between backticks are names.
+    """
+
+    notation: Notation = TEXT
 
     def __init__(self, decimals: int | None) -> None:
-        super().__init__(decimals)
-        self._lines: list[str] = []
-
-    def heading(self, text: str, level: int) -> None:
-        text = text.replace("`", "")
-        if level == 1:
-            self._add([text.upper(), "=" * len(text)])
-        elif level == 2:
-            self._add(["", text.upper(), "-" * len(text)])
-        else:
-            self._add([text])
-
-    def paragraph(self, text: str) -> None:
-        # Consecutive paragraphs follow each other without a blank line.
-        wrapped = textwrap.wrap(text.replace("`", ""), 100)
-        follows_indented = self._lines[-1:] and self._lines[-1].startswith("  ")
-        self._add(wrapped, apart=bool(follows_indented))
-
-    def formula_names(self, text: str) -> None:
-        """Add nothing: formulas in plain text have the same names as the prose."""
-
-    def code(self, lines: list[str]) -> None:
-        self._add([f"      {line}" for line in lines])
-
-    def table(self, header: list[str], rows: Sequence[list[str]]) -> None:
-        cells = [[cell.replace("`", "") for cell in row] for row in (header, *rows)]
-        self._add([f"  {line}" for line in align_columns(cells)])
-
-    def quantities(self, quantities: Sequence[Quantity]) -> None:
-        self._add([line for quantity in quantities for line in self._quantity(quantity)])
-
-    def path(self, path: PathStep) -> None:
-        units, (names, numbers, value) = self.path_lines(path)
-        self._add([f"  {units}", f"    {names}", f"    = {numbers}", f"    = {value}"])
+        self.decimals = decimals
+        self.lines: list[str] = []
 
     def finish(self) -> str:
-        return "\n".join(line.rstrip() for line in self._lines) + "\n"
+        """Return the document."""
+        return "\n".join(line.rstrip() for line in self.lines) + "\n"
 
-    def _quantity(self, quantity: Quantity) -> list[str]:
-        name, steps = quantity.symbol.text, self.steps(quantity)
-        together = " = ".join([name, *steps])
-        if len(together) <= ONE_LINE:
-            return [f"  {together}"]
-        names = [name, *[" " * len(name)] * (len(steps) - 1)]
-        return [f"  {name} = {step}" for name, step in zip(names, steps, strict=True)]
-
-    def _add(self, lines: list[str], *, apart: bool = True) -> None:
-        """Append lines, after a blank line if they stand apart from the lines before."""
+    def add(self, lines: list[str], *, apart: bool = True) -> None:
+        """Add a block of lines, after a blank line if it stands apart from the lines before."""
         if lines:
-            self._lines += ([""] if self._lines and apart else []) + lines
+            self.lines += ([""] if self.lines and apart else []) + lines
+
+    def heading(self, text: str, level: int) -> None:
+        """Add a heading of level 1 to 3."""
+        text = text.replace("`", "")
+        if level == 1:
+            self.add([text.upper(), "=" * len(text)])
+        elif level == 2:
+            self.add(["", text.upper(), "-" * len(text)])
+        else:
+            self.add([text])
+
+    def paragraph(self, text: str) -> None:
+        """Add a paragraph of prose."""
+        # Consecutive paragraphs follow each other without a blank line.
+        follows_indented = bool(self.lines) and self.lines[-1].startswith("  ")
+        self.add(textwrap.wrap(text.replace("`", ""), 100), apart=follows_indented)
+
+    def formula_names(self, text: str) -> None:
+        """Add a paragraph about the names in formulas; none here, because prose has the same."""
+
+    def code(self, lines: list[str]) -> None:
+        """Add equations as the source states them."""
+        self.add([f"      {line}" for line in lines])
+
+    def table(self, header: list[str], rows: Sequence[list[str]]) -> None:
+        """Add a table."""
+        cells = [[cell.replace("`", "") for cell in row] for row in (header, *rows)]
+        self.add([f"  {line}" for line in align_columns(cells)])
+
+    def quantities(self, quantities: Sequence[Quantity]) -> None:
+        """Add quantities, each with its formula: first with names, then with numbers."""
+        lines = []
+        for quantity in quantities:
+            name, steps = quantity.symbol.text, self.steps(quantity)
+            together = " = ".join([name, *steps])
+            if len(together) <= ONE_LINE:
+                lines.append(f"  {together}")
+            else:
+                names = [name, *[" " * len(name)] * (len(steps) - 1)]
+                lines += [f"  {name} = {step}" for name, step in zip(names, steps, strict=True)]
+        self.add(lines)
+
+    def path(self, path: PathStep) -> None:
+        """Add a path and the product of its factors."""
+        units, (names, *steps) = self.path_lines(path)
+        self.add([f"  {units}", f"    {names}", *(f"    = {step}" for step in steps)])
+
+    # ------------------------------------------------------------------ in the page's notation
+
+    def number(self, quantity: Quantity) -> str:
+        """Return the value of a quantity, formatted but in no notation yet."""
+        return format_number(quantity.value, self.decimals if quantity.rounded else None)
+
+    def value(self, quantity: Quantity) -> str:
+        """Return the value of a quantity, and with decimals its deviation."""
+        notation = self.notation
+        value = notation.number(self.number(quantity))
+        if self.decimals is None:
+            return value
+        deviation = notation.number(format_deviation(quantity.deviation))
+        return notation.deviation.format(value, deviation)
+
+    def steps(self, quantity: Quantity) -> list[str]:
+        """Return the formula with names, the formula with numbers and the value, if different."""
+        notation, formula = self.notation, quantity.formula
+        steps: list[str] = []
+        if formula is not None:
+            steps = [notation.formula(formula, names=True), notation.formula(formula)]
+        plain = notation.number(self.number(quantity))
+        return [*(s for s in dict.fromkeys(steps) if s != plain), self.value(quantity)]
+
+    def path_lines(self, path: PathStep) -> tuple[str, list[str]]:
+        """Return the units of a path, and its product with names, with numbers, and its value."""
+        notation = self.notation
+        units = notation.arrow.join(map(notation.symbol, path.units))
+        names = [notation.symbol(factor.symbol) for factor in path.factors]
+        numbers = [notation.factor(format_number(f.value, self.decimals)) for f in path.factors]
+        products = map(notation.factor_separator.join, (names, numbers))
+        return units, [*products, self.value(path.product)]
