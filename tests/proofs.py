@@ -1,7 +1,8 @@
-"""The formula of every layer, loss and update rule, written down afresh for SymPy.
+"""The formula of every layer, loss and update rule, as SymPy's expressions.
 
-Nothing here calls the engine: what is stated here is what it must compute. A layer, loss or rule
-that stands in the engine's tables but not here makes the suite fail.
+The formulas of elementwise layers, of losses that are sums of terms, and of update rules are those
+of the oracle's table of features. The others are written here. Nothing calls the engine. A layer,
+loss or rule of the engine that has no formula makes the suite fail.
 
 A statement holds for all real numbers. Where a formula has branches, the proof goes case by case:
 `values` names one point of each branch, the conditions are decided at that point, and what is left
@@ -11,51 +12,42 @@ is proved for every point that lies on the same sides of them.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
+from sympy.core.relational import Relational
 
 from manualnn import (
+    LAYERS,
+    LOSSES,
     OPTIMIZERS,
     SGD,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     Dropout,
-    HuberLoss,
-    Identity,
-    L1Loss,
-    LeakyReLU,
     Linear,
     LogSoftmax,
-    MSELoss,
-    ReLU,
-    Sigmoid,
     Softmax,
-    Softplus,
     SpecError,
-    Tanh,
 )
-from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, Options
 from manualnn.oracle.protocol.optimizers import UpdateRules
+from manualnn.oracle.protocol.rows import Feature
 
 Array = NDArray[Any]
 R = sp.Rational
 IGNORED = -7
 
-slope, beta, threshold, delta = sp.symbols("s β τ δ", positive=True)
 lr, momentum, dampening, decay, eps = sp.symbols("α μ d λ ε", positive=True)
 weights = sp.symbols("w:3", positive=True)
 pos_weights = sp.symbols("p:3", positive=True)
 
 WITNESS: dict[sp.Symbol, sp.Rational] = {
-    slope: R(1, 8),
-    beta: R(2),
-    threshold: R(3),
-    delta: R(1, 2),
     lr: R(1, 16),
     momentum: R(3, 4),
     dampening: R(1, 4),
@@ -67,6 +59,33 @@ WITNESS: dict[sp.Symbol, sp.Rational] = {
 """One number for each option; dyadic, so that every float type holds it exactly."""
 
 
+def option_symbol(row: Feature, name: str) -> Any:
+    """Return a symbol for an option of a layer or loss, and give it a witness: a dyadic number."""
+    symbol = sp.Symbol(f"{row.name}_{name}", positive=True)
+    WITNESS[symbol] = max(R(round(8 * row.options[name].values[1]), 8), R(1, 8))
+    return symbol
+
+
+def symbolic_options(row: Feature) -> dict[str, Any]:
+    """Return a symbol for every option of a layer or loss that is a float."""
+    return {
+        name: option_symbol(row, name)
+        for name, option in row.options.items()
+        if isinstance(option.default, float)
+    }
+
+
+class Symbols:
+    """The arithmetic of the table of features, on SymPy's expressions."""
+
+    exp, log, sqrt, tanh, number = map(staticmethod, (sp.exp, sp.log, sp.sqrt, sp.tanh, sp.sympify))
+    expm1 = staticmethod(lambda z: sp.exp(z) - 1)
+    log1p = staticmethod(lambda z: sp.log(1 + z))
+    sigmoid = staticmethod(lambda z: 1 / (1 + sp.exp(-z)))
+    softplus = staticmethod(lambda z: sp.log(1 + sp.exp(z)))
+    where = staticmethod(lambda condition, yes, no: sp.Piecewise((yes, condition), (no, True)))
+
+
 def names(prefix: str, *shape: int, **assumptions: bool) -> Array:
     """Return an array of symbols such as x_0_1; real unless something else is assumed."""
     array = np.empty(shape, object)
@@ -74,11 +93,6 @@ def names(prefix: str, *shape: int, **assumptions: bool) -> Array:
         name = "_".join([prefix, *map(str, index)])
         array[index] = sp.Symbol(name, **({"real": True} | assumptions))
     return array
-
-
-def of_entries(function: Callable[[Any], Any]) -> Callable[..., Array]:
-    """State a layer that does the same to every entry."""
-    return lambda _, z: np.frompyfunc(function, 1, 1)(z)
 
 
 def of_rows(function: Callable[[Any, list[Any]], Any]) -> Callable[..., Array]:
@@ -121,29 +135,40 @@ def masked(arrays: dict[str, Array], z: Array) -> Array:
     )
 
 
+def elementwise_statements() -> Iterator[LayerStatement]:
+    """State every layer whose row has a formula, with a symbol for each option."""
+    for name, row in LAYER_ROWS.items():
+        if row.statement is not None:
+            options = symbolic_options(row)
+            entry = partial(row.statement.value, Symbols, Options(type=name, **options))
+            kinks = kinks_of(entry)
+            beside = [R(k.subs(WITNESS)) + d for k in kinks if k != 0 for d in (R(-1, 2), R(1, 2))]
+            yield LayerStatement(
+                LAYERS[name](**options),
+                lambda _, z, entry=entry: np.frompyfunc(entry, 1, 1)(z),
+                values=(R(3, 2), R(-1, 4), R(-2), *beside),
+                kinks=kinks,
+            )
+
+
+def kinks_of(entry: Callable[[Any], Any]) -> dict[Any, Any]:
+    """Return where a formula changes from one branch to another, and its slope there.
+
+    The slope is that of the branch that holds at the point itself.
+    """
+    z = sp.Symbol("z", real=True)
+    formula = sp.sympify(entry(z))
+    borders = [c.lhs - c.rhs for c in formula.atoms(Relational)]
+    borders += [a.args[0] for a in formula.atoms(sp.Abs)]
+    points = {point for border in borders for point in sp.solve(border, z)}
+    return {point: sp.diff(formula, z).subs(z, point) for point in points}
+
+
 LAYER_STATEMENTS = (
     LayerStatement(Linear(3, 2), affine),
     LayerStatement(Linear(2, 3, bias=False), affine),
     LayerStatement(Linear(2, 2), affine),
-    LayerStatement(Identity(), of_entries(lambda z: z)),
-    LayerStatement(Sigmoid(), of_entries(lambda z: 1 / (1 + sp.exp(-z)))),
-    LayerStatement(Tanh(), of_entries(sp.tanh)),
-    LayerStatement(ReLU(), of_entries(lambda z: sp.Piecewise((z, z > 0), (0, True))), kinks={0: 0}),
-    LayerStatement(
-        LeakyReLU(slope),
-        of_entries(lambda z: sp.Piecewise((z, z > 0), (slope * z, True))),
-        kinks={0: slope},
-    ),
-    LayerStatement(
-        Softplus(beta, threshold),
-        of_entries(
-            lambda z: sp.Piecewise(
-                (z, beta * z > threshold), (sp.log(1 + sp.exp(beta * z)) / beta, True)
-            )
-        ),
-        values=(R(2), R(1), R(-5)),
-        kinks={threshold / beta: 1 / (1 + sp.exp(-threshold))},
-    ),
+    *elementwise_statements(),
     LayerStatement(Softmax(), of_rows(lambda z, row: 1 / sum(sp.exp(other - z) for other in row))),
     LayerStatement(
         LogSoftmax(), of_rows(lambda z, row: -sp.log(sum(sp.exp(other - z) for other in row)))
@@ -178,15 +203,6 @@ def of_pairs(function: Callable[[Any, Any], Any]) -> Callable[[Array, Array], li
 def of_columns(function: Callable[[Any, Any, int], Any]) -> Callable[[Array, Array], list[Any]]:
     """State a loss by its term for one output, its target and its column."""
     return lambda y, t: [function(y[i], t[i], i[1]) for i in np.ndindex(*y.shape)]
-
-
-def absolute(e: Any) -> Any:
-    return sp.Piecewise((e, e >= 0), (-e, True))
-
-
-def huber(y: Any, t: Any) -> Any:
-    e = absolute(y - t)
-    return sp.Piecewise((e**2 / 2, e <= delta), (delta * (e - delta / 2), True))
 
 
 def bounded_log(p: Any) -> Any:
@@ -241,14 +257,25 @@ def _each_reduction(loss: Any, terms: Any, **more: Any) -> list[LossStatement]:
     ]
 
 
+def summed_statements() -> Iterator[LossStatement]:
+    """State every loss whose row has a formula, with a symbol or 0 for each option.
+
+    The errors y − t are small and large, of both signs, so that each branch is reached.
+    """
+    errors = (R(1, 16), R(-1, 16), R(4), R(-4))
+    values = (*LossStatement.values, *((R(1, 5) + e, R(1, 5)) for e in errors))
+    for name, row in LOSS_ROWS.items():
+        if row.statement is None:
+            continue
+        symbolic = symbolic_options(row)
+        zeros = [{**symbolic, o: 0} for o in symbolic if 0 in row.options[o].values]
+        for options in (symbolic, *zeros):
+            term = partial(row.statement.value, Symbols, Options(type=name, **options))
+            yield from _each_reduction(LOSSES[name](**options), of_pairs(term), values=values)
+
+
 LOSS_STATEMENTS = (
-    *_each_reduction(MSELoss(), of_pairs(lambda y, t: (t - y) ** 2)),
-    *_each_reduction(L1Loss(), of_pairs(lambda y, t: absolute(t - y))),
-    *_each_reduction(
-        HuberLoss(delta=delta),
-        of_pairs(huber),
-        values=((R(1), R(3, 4)), (R(3, 4), R(1)), (R(2), R(0)), (R(0), R(2))),
-    ),
+    *summed_statements(),
     *_each_reduction(
         BCELoss(), of_pairs(lambda y, t: -t * bounded_log(y) - (1 - t) * bounded_log(1 - y))
     ),

@@ -22,9 +22,9 @@ from proofs import (
     LossStatement,
     R,
     SymbolicRules,
-    delta,
     names,
     oracles_options,
+    symbolic_options,
 )
 from sympy.core.relational import Relational
 
@@ -48,7 +48,7 @@ from manualnn import (
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.optimizers import OPTIMIZERS
-from manualnn.oracle.protocol.features import state_names, state_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, state_names, state_of
 
 N, WIDTH = 2, 3
 
@@ -75,9 +75,15 @@ def in_sigmoids(expression: Any) -> Any:
 def is_zero(difference: Any) -> bool:
     """Whether an expression is zero for all values of its symbols: if nothing of it is left.
 
-    The last way brings it over one denominator and multiplies the numerator out, in which
-    exponentials, logarithms and roots count as variables.
+    A rational function of its symbols is brought into lowest terms after each operation, because
+    numerators that are multiplied out only at the end take too long. The last way brings it over
+    one denominator and multiplies the numerator out, in which exponentials, logarithms and roots
+    count as variables.
     """
+    difference = sp.sympify(difference)
+    if difference.is_rational_function():
+        symbols = sorted(difference.free_symbols, key=str)
+        return not (sp.QQ.frac_field(*symbols).from_sympy(difference) if symbols else difference)
     if sp.expand(difference) == 0 or sp.expand(in_sigmoids(difference)) == 0:
         return True
     plain = sp.expand(difference.replace(sp.log, plain_log), power_exp=True)
@@ -199,7 +205,7 @@ def test_layer_whose_slope_jumps_states_the_slope_there(kind: str) -> None:
         if type(statement.layer).__name__ == kind:
             x = input_of(statement.layer)
             y = statement.formula(arrays_of(statement.layer, x), x)
-            assert y.item(0).has(sp.Piecewise) == bool(statement.kinks)
+            assert y.item(0).has(sp.Piecewise, sp.Abs) == bool(statement.kinks)
 
 
 def targets_of(statement: LossStatement) -> Array:
@@ -307,6 +313,7 @@ def as_parameters(vector: Array) -> Parameters:
 # ---------------------------------------------------------------------- whole networks
 
 FORMULAS = {type(s.layer).__name__: s.formula for s in LAYER_STATEMENTS}
+HUBER = HuberLoss(**symbolic_options(LOSS_ROWS["HuberLoss"]))
 NETWORKS = [
     (Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2)), MSELoss("batchmean"), 1),
     (Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2)), MSELoss(), 2),
@@ -318,7 +325,11 @@ NETWORKS = [
     (Sequential(Linear(2, 2), Tanh(), Linear(2, 1), Sigmoid()), BCELoss("sum"), 1),
     (Sequential(Linear(2, 2), ReLU(), Linear(2, 2)), BCEWithLogitsLoss(), 1),
     (Sequential(Linear(2, 2), Identity(), Linear(2, 3)), CrossEntropyLoss(ignore_index=IGNORED), 2),
-    (Sequential(Linear(2, 1), Linear(1, 2), Linear(2, 1)), HuberLoss(delta=delta), 2),
+    (
+        Sequential(Linear(2, 1), Linear(1, 2), Linear(2, 1)),
+        HuberLoss(**symbolic_options(LOSS_ROWS["HuberLoss"])),
+        2,
+    ),
     (Sequential(Sigmoid(), Tanh()), L1Loss(), 1),
     (Sequential(), MSELoss(), 1),
 ]

@@ -8,8 +8,7 @@ from oracle.drawn import drawn_case
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS, TABLES
-from manualnn.oracle.textbook.arithmetic import METHODS
+from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS, TABLES, row_of
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.step import truth
 
@@ -114,9 +113,9 @@ def test_a_step_by_hand():
 
 def test_it_claims_everything_and_has_a_method_for_it():
     claims = Capabilities.read(Textbook().capabilities())
+    suffixes = {"layers": ("", "_backward"), "losses": ("_terms", "_slopes"), "optimizers": ("",)}
     for kind, table in TABLES.items():
         assert getattr(claims, kind).keys() == table.keys()
-        if kind == "optimizers":
-            assert all(hasattr(Textbook, name.lower()) for name in table)
-        else:
-            assert table.keys() <= METHODS.keys()
+        for name in table:
+            for suffix in suffixes[kind]:
+                assert hasattr(Textbook, row_of(name).method + suffix), name

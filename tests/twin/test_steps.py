@@ -17,7 +17,8 @@ import reference.losses
 import reference.optimizers
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Parameters, Trainer
 from manualnn.oracle.protocol import features as options
-from manualnn.oracle.truth import layers as bounds
+from manualnn.oracle.truth.layers import layer_truth
+from manualnn.oracle.truth.losses import loss_truth
 from manualnn.oracle.truth.step import Expected, truth
 from reference import Twin
 
@@ -140,11 +141,13 @@ def test_whole_trajectories_agree_with_torch() -> None:
 
 def test_the_twin_and_the_oracle_know_every_layer_loss_and_rule() -> None:
     for tables in (
-        (LAYERS, reference.layers.LAYERS, bounds.LAYERS, options.LAYERS),
-        (LOSSES, reference.losses.LOSSES, bounds.LOSSES, options.LOSSES),
+        (LAYERS, reference.layers.LAYERS, options.LAYERS),
+        (LOSSES, reference.losses.LOSSES, options.LOSSES),
         (OPTIMIZERS, reference.optimizers.OPTIMIZERS, options.OPTIMIZERS),
     ):
         assert all(table.keys() == tables[0].keys() for table in tables)
+    assert all(map(layer_truth, LAYERS))
+    assert all(map(loss_truth, LOSSES))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -1,12 +1,12 @@
-"""A gradient as the sum over all paths: from a weight to each output, by every way through the net.
+"""Gradients as sums over paths: from a weight to each output, by every way through the network.
 
     ∂L/∂W[j,i] = Σₙ aₙ[i] Σ over paths j → … → k of  φ′ W φ′ … φ′ · ∂L/∂yₙ[k]
 
-Enumerated one path at a time, with no matrix product and no backward pass, in longdouble: another
-form of the truth than the truth's own, which lends it its bounds.
+The paths are enumerated one at a time in longdouble, without a matrix product or a backward pass.
+This is another form of the truth than the truth's own. Only its bounds are the truth's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise, product
 from typing import Any
 
@@ -16,39 +16,13 @@ from manualnn.oracle.checks.judgement import Judgement
 from manualnn.oracle.checks.trial import Declined, Trial, at_first_step
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of
+from manualnn.oracle.protocol.rows import Statement
 from manualnn.oracle.truth.compare import compare_arrays, error_bounds
+from manualnn.oracle.truth.extended import LONGDOUBLE
 
 MOST = 3000
-"""Paths times samples: more are not worth the time."""
-
-Function = Callable[[Any, Any], Any]
-
-
-def _sigmoid(z: Any) -> Any:
-    return 1 / (1 + np.exp(-z))
-
-
-def _bent(o: Any, z: Any) -> bool:
-    return bool(o.beta * z <= o.threshold)
-
-
-VALUES: dict[str, Function] = {
-    "Identity": lambda _, z: z,
-    "Sigmoid": lambda _, z: _sigmoid(z),
-    "Tanh": lambda _, z: np.tanh(z),
-    "ReLU": lambda _, z: z if z > 0 else 0 * z,
-    "LeakyReLU": lambda o, z: z if z > 0 else np.longdouble(o.negative_slope) * z,
-    "Softplus": lambda o, z: np.log1p(np.exp(o.beta * z)) / o.beta if _bent(o, z) else z,
-}
-SLOPES: dict[str, Function] = {
-    "Identity": lambda _, z: 1 + 0 * z,
-    "Sigmoid": lambda _, z: _sigmoid(z) * _sigmoid(-z),
-    "Tanh": lambda _, z: 1 / np.cosh(z) ** 2,
-    "ReLU": lambda _, z: np.longdouble(z > 0),
-    "LeakyReLU": lambda o, z: np.longdouble(1 if z > 0 else o.negative_slope),
-    "Softplus": lambda o, z: _sigmoid(o.beta * z) if _bent(o, z) else np.longdouble(1),
-}
+"""A limit on the paths times samples, because more take too long."""
 
 
 def _paths(trial: Trial) -> Finding | None:
@@ -68,22 +42,32 @@ def _paths(trial: Trial) -> Finding | None:
 
 
 def _require(case: Case) -> None:
-    names = {layer["type"] for layer in case.layers}
-    if not names <= {"Linear", *VALUES} or case.loss["type"] != "MSELoss" or not case.params:
-        raise Declined("a net or a loss whose paths are not listed")
+    for layer in case.layers:
+        if layer["type"] != "Linear":
+            _statement(layer["type"])
+    _statement(case.loss["type"])
+    if not case.params:
+        raise Declined("a net without parameters")
     if np.prod(case.widths) * case.n > MOST:
         raise Declined("too many paths")
+
+
+def _statement(name: str) -> Statement:
+    row = LAYER_ROWS.get(name) or LOSS_ROWS[name]
+    if row.statement is None:
+        raise Declined("a net or a loss whose paths are not listed")
+    return row.statement
 
 
 def _gradient(case: Case, key: str) -> Array:
     layer, kind = int(key.partition(".")[0]), key.rpartition(".")[2]
     total: Any = np.zeros(case.params[key].shape, np.longdouble)
     for n in range(case.n):
-        signals = _signals(case, n)
+        signals, slopes = _signals(case, n)
         for j, path in product(range(len(total)), _paths_from(case, layer + 1)):
             if path[0] != j:
                 continue
-            weight = _slope(case, n, signals[-1], path[-1]) * _along(case, signals, layer + 1, path)
+            weight = slopes[-1][path[-1]] * _along(case, slopes, layer + 1, path)
             if kind == "bias":
                 total[j] += weight
             else:
@@ -92,23 +76,29 @@ def _gradient(case: Case, key: str) -> Array:
     return total
 
 
-def _signals(case: Case, n: int) -> list[list[Any]]:
-    """Return what goes into every layer, and comes out of the last, one number at a time."""
-    signals = [[np.longdouble(x) for x in case.x[n]]]
+def _signals(case: Case, n: int) -> tuple[list[Array], list[Array]]:
+    """Return the input of every layer and the output of the last; φ′ of every layer and ∂L/∂yₙ.
+
+    A Linear layer has no φ′, and an empty array stands in its place.
+    """
+    signals, slopes = [case.x[n].astype(np.longdouble)], []
     for i, spec in enumerate(case.layers):
         o, a = options_of(spec), signals[-1]
-        if o.type != "Linear":
-            signals.append([VALUES[o.type](o, z) for z in a])
-            continue
-        rows = case.params[f"{i}.weight"]
-        bias = case.params.get(f"{i}.bias", np.zeros(len(rows)))
-        signals.append(
-            [
-                sum((w * s for w, s in zip(row, a, strict=True)), np.longdouble(b))
-                for row, b in zip(rows, bias, strict=True)
-            ]
-        )
-    return signals
+        if o.type == "Linear":
+            rows = case.params[f"{i}.weight"]
+            bias = case.params.get(f"{i}.bias", np.zeros(len(rows)))
+            z = [sum(row * a, np.longdouble(b)) for row, b in zip(rows, bias, strict=True)]
+            signals.append(np.array(z, np.longdouble))
+            slopes.append(np.empty(0, np.longdouble))
+        else:
+            value, slope = _statement(o.type).derivatives(LONGDOUBLE, o, a)
+            signals.append(value)
+            slopes.append(slope)
+    loss = options_of(case.loss)
+    t = case.t[n].astype(np.longdouble)
+    _, slope = _statement(loss.type).derivatives(LONGDOUBLE, loss, signals[-1], t)
+    divisor = {"mean": case.n * case.widths[-1], "batchmean": case.n, "sum": 1}[loss.reduction]
+    return signals, [*slopes, slope / divisor]
 
 
 def _paths_from(case: Case, layer: int) -> Iterator[tuple[int, ...]]:
@@ -116,26 +106,17 @@ def _paths_from(case: Case, layer: int) -> Iterator[tuple[int, ...]]:
     return product(*(range(width) for width in case.widths[layer:]))
 
 
-def _along(case: Case, signals: list[list[Any]], start: int, path: tuple[int, ...]) -> Any:
+def _along(case: Case, slopes: list[Array], start: int, path: tuple[int, ...]) -> Any:
     """Return the product of the weights and slopes on a path; 0 if it crosses between units."""
     factor = np.longdouble(1)
     for i, (a, b) in enumerate(pairwise(path), start):
-        o = options_of(case.layers[i])
-        if o.type == "Linear":
+        if case.layers[i]["type"] == "Linear":
             factor *= case.params[f"{i}.weight"][b, a]
         elif a == b:
-            factor *= SLOPES[o.type](o, signals[i][a])
+            factor *= slopes[i][a]
         else:
             return np.longdouble(0)
     return factor
-
-
-def _slope(case: Case, n: int, y: list[Any], k: int) -> Any:
-    """Return ∂L/∂y[n,k] of the squared error."""
-    outputs = case.widths[-1]
-    reduction = options_of(case.loss).reduction
-    divisor = {"mean": case.n * outputs, "batchmean": case.n, "sum": 1}[reduction]
-    return 2 * (y[k] - np.longdouble(case.t[n, k])) / divisor
 
 
 CHECKS = (

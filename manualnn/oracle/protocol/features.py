@@ -8,7 +8,6 @@ The oracle shares no table with the engine; a test compares the names, options a
 """
 
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from manualnn.errors import SpecError
@@ -20,10 +19,11 @@ from manualnn.oracle.protocol.rows import (
     Layer,
     Loss,
     Optimizer,
+    Options,
     State,
 )
 
-__all__ = ["REDUCTIONS", "REQUIRED"]
+__all__ = ["REDUCTIONS", "REQUIRED", "Options"]
 
 LAYER_ROWS: dict[str, Layer] = {row.name: row for row in layers.ROWS}
 LOSS_ROWS: dict[str, Loss] = {row.name: row for row in losses.ROWS}
@@ -40,12 +40,6 @@ TABLES = {"layers": LAYERS, "losses": LOSSES, "optimizers": OPTIMIZERS}
 """The defaults of every option, by kind and by name."""
 ALWAYS = {"in_features", "out_features", "lr"}
 """Options that an engine takes every value of, as soon as it claims the feature."""
-
-
-class Options(SimpleNamespace):
-    """The options of one layer, loss or optimizer, as attributes; `type` is its name."""
-
-    type: str
 
 
 def row_of(name: Any) -> Feature:

@@ -1,6 +1,11 @@
-"""The row of every layer: its options and properties."""
+"""The row of every layer: its options, its properties, and the formula of an elementwise one.
 
-from manualnn.oracle.protocol.rows import Layer, Option
+An elementwise layer is complete with its row: the textbook engine, the truth and its error bound,
+the exact values, the proofs and the check of paths follow from its statement. Any other layer has
+entries in textbook/layers.py, truth/layers.py, tests/oracle/exactly.py and tests/proofs.py as well.
+"""
+
+from manualnn.oracle.protocol.rows import Layer, Option, Rounding, Statement
 
 ROWS = (
     Layer(
@@ -21,7 +26,7 @@ ROWS = (
         name="Identity",
         method="identity",
         is_partner=True,
-        is_elementwise=True,
+        statement=Statement(formula=lambda m, o, z: z, bounds=lambda o: (1, 0, 0)),
         is_linear=True,
         is_homogeneous=True,
         is_exact=True,
@@ -30,16 +35,43 @@ ROWS = (
         name="Sigmoid",
         method="sigmoid",
         is_partner=True,
-        is_elementwise=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.sigmoid(z),
+            value_forms={
+                "½ (1 + tanh(z/2))": lambda m, o, z: (1 + m.tanh(z / 2)) / 2,
+                "1 − 1 / (1 + exp(z))": lambda m, o, z: 1 - 1 / (1 + m.exp(z)),
+            },
+            slope_forms={
+                "a (1 − a)": lambda m, o, z: m.sigmoid(z) * (1 - m.sigmoid(z)),
+                "a − a²": lambda m, o, z: m.sigmoid(z) - m.sigmoid(z) * m.sigmoid(z),
+                "q / (1 + q)²": lambda m, o, z: (
+                    m.exp(-abs(z)) / ((1 + m.exp(-abs(z))) * (1 + m.exp(-abs(z))))
+                ),
+            },
+        ),
         saturates=True,
         gives_probabilities=True,
     ),
-    Layer(name="Tanh", method="tanh", is_partner=True, is_elementwise=True, saturates=True),
+    Layer(
+        name="Tanh",
+        method="tanh",
+        is_partner=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.tanh(z),
+            slope_forms={
+                "1 − a²": lambda m, o, z: 1 - m.tanh(z) * m.tanh(z),
+                "(1 − a) (1 + a)": lambda m, o, z: (1 - m.tanh(z)) * (1 + m.tanh(z)),
+            },
+        ),
+        saturates=True,
+    ),
     Layer(
         name="ReLU",
         method="relu",
         is_partner=True,
-        is_elementwise=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z > 0, z, 0), bounds=lambda o: (1, None, 0)
+        ),
         is_homogeneous=True,
         has_kink=True,
         is_exact=True,
@@ -49,7 +81,11 @@ ROWS = (
         method="leaky_relu",
         options={"negative_slope": Option(0.01, (0.3, 0.0, 1.0, 2.5), exact=(0.5, 0.25, 0.0))},
         is_partner=True,
-        is_elementwise=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z > 0, z, o.negative_slope * z),
+            bounds=lambda o: (max(1, abs(o.negative_slope)), None, 0),
+            value_rounding=Rounding(1),
+        ),
         is_homogeneous=True,
         has_kink=True,
         is_exact=True,
@@ -59,7 +95,16 @@ ROWS = (
         method="softplus",
         options={"beta": Option(1.0, (0.3, 3.0, 20.0)), "threshold": Option(20.0, (1.0, 5.0))},
         is_partner=True,
-        is_elementwise=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.where(
+                o.beta * z > o.threshold, z, m.softplus(o.beta * z) / o.beta
+            ),
+            slope_forms={
+                "e / (1 + e)": lambda m, o, z: m.where(
+                    o.beta * z > o.threshold, 1, m.exp(o.beta * z) / (1 + m.exp(o.beta * z))
+                ),
+            },
+        ),
         saturates=True,
     ),
     Layer(

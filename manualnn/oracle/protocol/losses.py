@@ -1,15 +1,49 @@
-"""The row of every loss: its options and properties."""
+"""The row of every loss: its options, its properties, and the formula of a loss for regression.
 
-from manualnn.oracle.protocol.rows import REDUCTIONS, Loss, Option
+A loss whose terms are stated here is complete with its row, as an elementwise layer is. Any other
+loss has entries in textbook/losses.py, truth/losses.py, tests/oracle/exactly.py and tests/proofs.py
+as well.
+"""
+
+from typing import Any
+
+from manualnn.oracle.protocol.rows import REDUCTIONS, Loss, Option, Rounding, Statement
 
 REDUCTION = {"reduction": Option("mean", REDUCTIONS[1:])}
 
+
+def _smaller(m: Any, a: Any, b: Any) -> Any:
+    return m.where(a < b, a, b)
+
+
+def _signed(m: Any, e: Any, size: Any) -> Any:
+    """Return the number of that size with the sign of e."""
+    return m.where(e < 0, -size, size)
+
+
 ROWS = (
-    Loss(name="MSELoss", method="mse", options=REDUCTION, is_partner=True, is_exact=True),
+    Loss(
+        name="MSELoss",
+        method="mse",
+        options=REDUCTION,
+        statement=Statement(
+            formula=lambda m, o, y, t: (y - t) * (y - t),
+            bounds=lambda o: (None, 2, 0),
+            value_rounding=Rounding(3),
+            slope_rounding=Rounding(2),
+        ),
+        is_partner=True,
+        is_exact=True,
+    ),
     Loss(
         name="L1Loss",
         method="l1",
         options=REDUCTION,
+        statement=Statement(
+            formula=lambda m, o, y, t: abs(y - t),
+            bounds=lambda o: (1, None, 0),
+            value_rounding=Rounding(1),
+        ),
         is_partner=True,
         has_kink=True,
         is_exact=True,
@@ -18,6 +52,27 @@ ROWS = (
         name="HuberLoss",
         method="huber",
         options={**REDUCTION, "delta": Option(1.0, (0.1, 0.5, 3.0), exact=(1.0, 2.0, 0.5))},
+        statement=Statement(
+            formula=lambda m, o, y, t: m.where(
+                abs(y - t) <= o.delta, (y - t) * (y - t) / 2, o.delta * (abs(y - t) - o.delta / 2)
+            ),
+            bounds=lambda o: (o.delta, 1, 0),
+            value_rounding=Rounding(
+                5, size=lambda m, o, y, t: _smaller(m, abs(y - t), o.delta) * abs(y - t)
+            ),
+            slope_rounding=Rounding(2, size=lambda m, o, y, t: o.delta),
+            value_forms={
+                "q²/2 + δ (|e| − q), q = min(|e|, δ)": lambda m, o, y, t: (
+                    _smaller(m, abs(y - t), o.delta) * _smaller(m, abs(y - t), o.delta) / 2
+                    + o.delta * (abs(y - t) - _smaller(m, abs(y - t), o.delta))
+                ),
+            },
+            slope_forms={
+                "δ + (q − δ), the derivative of that": lambda m, o, y, t: _signed(
+                    m, y - t, o.delta + (_smaller(m, abs(y - t), o.delta) - o.delta)
+                ),
+            },
+        ),
         is_partner=True,
         is_exact=True,
     ),

@@ -1,20 +1,23 @@
 """Rows of the table of features: what the oracle knows of one layer, loss or optimizer.
 
-    Option    an option: its default, the values that cases are drawn with
-    Layer     options and properties of a layer
-    Loss      options and properties of a loss
-    Optimizer options of an optimizer, and the arrays that it keeps between steps
+    Option      an option: its default, the values that cases are drawn with
+    Statement   a function of one entry: its formula, and the bounds of its derivatives
+    Layer       options, properties and statement of a layer
+    Loss        options, properties and statement of a loss
+    Optimizer   options of an optimizer, and the arrays that it keeps between steps
 
 `features` puts the rows together. Every list of names in the oracle follows from a property here.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
 from manualnn.errors import OracleError
+from manualnn.oracle.protocol.jets import Jets
 
 Array = NDArray[Any]
 REQUIRED: Any = object()
@@ -43,7 +46,75 @@ class Option:
         return self.others if self.default is REQUIRED else (self.default, *self.others)
 
 
-Options = Mapping[str, Option]
+class Options(SimpleNamespace):
+    """The options of one layer, loss or optimizer, as attributes; `type` is its name."""
+
+    type: str
+
+    def in_numbers(self, number: Callable[[Any], Any]) -> "Options":
+        """Return the options with integers and floats as numbers of another arithmetic."""
+
+        def converted(value: Any) -> Any:
+            is_number = isinstance(value, float | int) and not isinstance(value, bool)
+            return number(value) if is_number else value
+
+        return Options(**{name: converted(value) for name, value in vars(self).items()})
+
+
+Formula = Callable[..., Any]
+"""f(m, o, z) of a layer or f(m, o, y, t) of a loss: one entry, in the arithmetic m of `jets`.
+
+The attributes of o are the options, as numbers of that arithmetic.
+"""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How far correct programs may round: an error relative to `size`."""
+
+    operations: int = 0
+    """How many roundings one entry goes through."""
+    functions: int = 0
+    """How many elementary functions besides, such as exp; each is wrong by some ulps."""
+    size: Formula | None = None
+    """The size of the largest number that is rounded; the result's own where nothing cancels."""
+
+
+Bounds = tuple[float | None, float | None, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """A function of one entry, as a textbook writes it; everything else follows from the formula.
+
+    The formula has to be accurate as it stands: log1p(x) in place of log(1 + x), and no difference
+    of numbers that are nearly equal. The derivative follows by `jets`. A condition compares linear
+    functions of z or their absolute values. At a kink, the branch that holds has torch's slope.
+    """
+
+    formula: Formula
+    bounds: Callable[[Any], Bounds] | None = None
+    """From the options: Lipschitz constants of f and f′, and the largest |f‴| between kinks.
+
+    None where there is no such number, because f or f′ jumps or grows without limit. Without
+    bounds, `truth` needs an entry for the feature.
+    """
+    value_rounding: Rounding = Rounding()
+    slope_rounding: Rounding = Rounding()
+    """No rounding at all: the slope is 0, 1 or −1."""
+    value_forms: Mapping[str, Formula] = field(default_factory=dict)
+    """Other formulas of the value that programs use, by name: each stays inside the bound."""
+    slope_forms: Mapping[str, Formula] = field(default_factory=dict)
+    """Formulas of the derivative that programs use, by name: each stays inside the bound."""
+
+    def value(self, m: Any, o: Options, z: Any, *rest: Any) -> Any:
+        """Return f(z) in the arithmetic m; the rest are further arguments of the formula."""
+        return self.formula(m, o.in_numbers(m.number), z, *rest)
+
+    def derivatives(self, m: Any, o: Options, z: Any, *rest: Any, order: int = 1) -> list[Any]:
+        """Return f(z), f′(z) and so on, up to the order."""
+        numbers = o.in_numbers(m.number)
+        return Jets(m, order).derivatives(lambda m, z: self.formula(m, numbers, z, *rest), z)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +125,7 @@ class Feature:
     """torch's name."""
     method: str
     """The first part of the names of its methods in the textbook engine, such as "leaky_relu"."""
-    options: Options = field(default_factory=dict)
+    options: Mapping[str, Option] = field(default_factory=dict)
     is_partner: bool = False
     """Cases that are about other features may contain it.
 
@@ -71,8 +142,8 @@ class Feature:
 class Layer(Feature):
     """A layer y = f(x)."""
 
-    is_elementwise: bool = False
-    """Every entry of y depends on the same entry of x alone."""
+    statement: Statement | None = None
+    """Its formula, if every entry of y depends on the same entry of x alone."""
     is_linear: bool = False
     """A network of nothing else is a linear function."""
     is_homogeneous: bool = False
@@ -89,11 +160,18 @@ class Layer(Feature):
     is_exact: bool = False
     """It rounds nowhere on small integers, with the exact values of its options."""
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Every entry of y depends on the same entry of x alone."""
+        return self.statement is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Loss(Feature):
     """A loss L of outputs y and targets t."""
 
+    statement: Statement | None = None
+    """The term of one output y and its target t, if L is the sum of the terms over a divisor."""
     targets: Literal["numbers", "probabilities", "classes"] = "numbers"
     """"numbers": any; "probabilities": from 0 to 1; "classes": indices, or rows that sum to 1."""
     takes_probabilities: bool = False

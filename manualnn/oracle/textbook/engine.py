@@ -5,7 +5,7 @@
 
 It claims everything that the oracle can judge. Its reason is its subclasses: a mistake (`bugs`) is
 one method overridden, and so is an unusual but right way of computing (`controls`). The passes are
-here, what they are made of in `plain_lines`.
+here; the equations are in `layers`, `losses` and protocol/optimizers.py.
 
 What a call works on stands in attributes (`params`, `state`, `now`, …) that `load` sets anew each
 time, so nothing is remembered from one call to the next.
@@ -19,7 +19,8 @@ import numpy as np
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import TABLES, Options, options_of, state_of
 from manualnn.oracle.protocol.optimizers import UpdateRules
-from manualnn.oracle.textbook.arithmetic import METHODS, Activations, Losses
+from manualnn.oracle.textbook.layers import Activations
+from manualnn.oracle.textbook.losses import Losses
 
 
 class Textbook(Activations, Losses, UpdateRules):
@@ -110,7 +111,7 @@ class Textbook(Activations, Losses, UpdateRules):
     def forward(self, x: Array) -> list[Array]:
         ys = [x]
         for layer in self.layers:
-            ys.append(getattr(self, METHODS[layer.type])(layer, ys[-1]))
+            ys.append(self.equation(layer)(layer, ys[-1]))
         return ys
 
     def backward(self, dy: Array) -> Array:
@@ -119,7 +120,7 @@ class Textbook(Activations, Losses, UpdateRules):
             x, y = self.ys[layer.i], self.ys[layer.i + 1]
             if layer.type == "Linear":
                 self.grads |= self.linear_grads(layer, x, dy)
-            dy = getattr(self, METHODS[layer.type] + "_backward")(layer, x, y, dy)
+            dy = self.equation(layer, "_backward")(layer, x, y, dy)
         return dy
 
     def first(self, o: Options, p: Array, name: str) -> Array:

@@ -49,6 +49,15 @@ class Width:
     tanh: Callable[[Array], Array]
     sqrt: Callable[[Array], Array]
     divide: Callable[[Any, Any], Array]
+    where: Callable[[Any, Any, Any], Array] = np.where
+
+    def sigmoid(self, a: Array) -> Array:
+        """Return 1 / (1 + exp(−a))."""
+        return self.divide(1, 1 + self.exp(-a))
+
+    def softplus(self, a: Array) -> Array:
+        """Return log(1 + exp(a))."""
+        return np.maximum(a, 0) + self.log1p(self.exp(-np.abs(a)))
 
     def array(self, values: Any) -> Array:
         """Return an array of these numbers."""

@@ -1,9 +1,8 @@
 """The functions that are not arithmetic, of bounded numbers.
 
     exp_of_log(a)  log_softmax(z)                     rows of logits
-    sigmoid(z)  tanh(z)  softplus(z)  root(v)         entrywise
-    choose(z, below, at, above)                       a jump at 0
-    larger(a, b)  clipped(z, most)                    without jumps, but not smooth
+    sigmoid(z)  tanh(z)  softplus(z)  root(v)         entry by entry
+    larger(a, b)
 
 Elementary functions (exp, log, log1p, tanh) are not correctly rounded. NumPy tests its own to 4
 units in the last place, and the vector library of torch (SLEEF) states 1: `ulps` is 4 units, 8u.
@@ -19,8 +18,6 @@ Formulas that are stable differ by a few roundings, relative to the result or to
 of; a bound is the largest of them, and says which. 1 / (1 + exp(−z)) has a small relative error,
 (1 + tanh(z/2)) / 2 only a small absolute one.
 """
-
-from typing import Any
 
 import numpy as np
 
@@ -104,35 +101,6 @@ def root(v: Bounded) -> Bounded:
     # Below 0 the root ends: √v is all that can be lost.
     e = np.where(v.e == 0, 0.0, np.maximum(np.minimum(low, size), high))
     return Bounded(middle, e, kind).rounded()
-
-
-def choose(z: Bounded, below: float, at: float, above: float) -> Bounded:
-    """Return a function of z that jumps at 0, rounded as an option is, and count what is undecided.
-
-    Where rounding may decide to which side of 0 a number falls, nothing but the height of the jump
-    can be said of what follows: the share of such entries has to stay small.
-    """
-    kind = z.kind
-    values = np.array([below, at, above])
-    options = kind.number(values)
-
-    def chosen(of_options: Any) -> Array:
-        return np.where(z.v > 0, of_options[2], np.where(z.v < 0, of_options[0], of_options[1]))
-
-    torn = ~(z.size > z.e) & ~(z.e == 0) & (not kind.decided)  # NaN as well
-    undecided = int(np.count_nonzero(torn))
-    kind.jumps.append((undecided, torn.size))
-    v, e = chosen(options.v), chosen(options.e)
-    if not undecided:
-        return Bounded(v, e, kind, known=options.known)
-    height = chosen(np.abs(values[:, None] - values).max(axis=1))
-    return Bounded(v, e + np.where(torn, np.where(z.e < np.inf, height, np.inf), 0.0), kind)
-
-
-def clipped(z: Bounded, most: Any) -> Bounded:
-    """Return z within ±most; an error that cannot reach the inside is none."""
-    e = np.where(z.size - z.e > most, 0.0, z.e)
-    return Bounded(np.clip(z.v, -most, most), e, z.kind).rounded()
 
 
 def larger(a: Bounded, b: Bounded) -> Bounded:

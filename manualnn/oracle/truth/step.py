@@ -20,7 +20,8 @@ from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options, options_of, state_of
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.layers import LAYERS, LOSSES
+from manualnn.oracle.truth.layers import layer_truth
+from manualnn.oracle.truth.losses import loss_truth
 from manualnn.oracle.truth.optimizers import BoundedRules
 
 
@@ -130,13 +131,13 @@ def derivatives(
         own[int(place)][name] = near
     ys = [kind.exact(case.x)]
     for layer, arrays in zip(layers, own, strict=True):
-        forward, _ = LAYERS[layer.type]
+        forward, _ = layer_truth(layer.type)
         ys.append(forward(layer, arrays, ys[-1]))
     loss = options_of(case.loss)
-    value, dy = LOSSES[loss.type](loss, ys[-1], np.asarray(case.t))
+    value, dy = loss_truth(loss.type)(loss, ys[-1], np.asarray(case.t))
     grads: dict[str, Bounded] = {}
     for i in reversed(range(len(layers))):
-        _, backward = LAYERS[layers[i].type]
+        _, backward = layer_truth(layers[i].type)
         dy, own_grads = backward(layers[i], own[i], ys[i], ys[i + 1], dy)
         grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
     return value, ys[-1], grads, dy

@@ -1,0 +1,198 @@
+"""Jets: truncated Taylor series, which carry the derivatives of a function through its formula.
+
+A statement is a formula such as `z / (1 + abs(z))`, written once, in an arithmetic m that somebody
+passes in: `m.exp(z)`, `m.where(z > 0, z, 0)`. Evaluated on numbers it gives the function. Evaluated
+on jets it gives the function and its first derivatives, in the same numbers:
+
+    jets = Jets(m, order=2)
+    a, da, d2a = jets.derivatives(lambda m, z: z / (1 + abs(z)), z)
+
+A jet of order n holds the coefficients c₀ … cₙ of f(z + h) = c₀ + c₁ h + … + cₙ hⁿ, so that cₖ is
+the k-th derivative divided by k!. Sums, products and quotients of series follow schoolbook rules.
+A function F of a series x needs F(x₀) and the series of F′(x) alone, of one order less, because
+(F(x))′ = F′(x) x′. So each elementary function states its derivative once, for every order.
+
+An arithmetic m has these functions: exp, expm1, log, log1p, sqrt, tanh, sigmoid, softplus,
+where(condition, yes, no), and number(value), which makes a plain number one of its own. The
+derivative at a kink is that of the branch which holds there.
+"""
+
+import operator
+from collections.abc import Callable
+from math import factorial
+from typing import Any
+
+
+class Jet:
+    """A truncated Taylor series: see the module. `c` are its coefficients."""
+
+    __slots__ = ("c", "jets")
+    __array_ufunc__ = None  # NumPy leaves operators to this class
+
+    def __init__(self, jets: "Jets", coefficients: Any) -> None:
+        self.jets = jets
+        self.c: tuple[Any, ...] = tuple(coefficients)
+
+    def lowered(self) -> "Jet":
+        """Return the series without its last coefficient."""
+        return Jet(self.jets, self.c[:-1])
+
+    def _coefficients_of(self, other: Any) -> tuple[Any, ...]:
+        return other.c if isinstance(other, Jet) else (other, *[0] * (len(self.c) - 1))
+
+    def __neg__(self) -> "Jet":
+        return Jet(self.jets, (-a for a in self.c))
+
+    def __add__(self, other: Any) -> "Jet":
+        pairs = zip(self.c, self._coefficients_of(other), strict=True)
+        return Jet(self.jets, (_sum([a, b]) for a, b in pairs))
+
+    def __sub__(self, other: Any) -> "Jet":
+        return self + -other
+
+    def __rsub__(self, other: Any) -> "Jet":
+        return -self + other
+
+    def __mul__(self, other: Any) -> "Jet":
+        a, b = self.c, self._coefficients_of(other)
+        return Jet(self.jets, (_convolution(a[: k + 1], b[: k + 1]) for k in range(len(a))))
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "Jet":
+        if not isinstance(other, Jet):
+            return Jet(self.jets, (a if _is_zero(a) else a / other for a in self.c))
+        quotient: list[Any] = []
+        for k, a in enumerate(self.c):  # a = quotient · other, solved for the last coefficient
+            rest = _convolution(quotient, other.c[1 : k + 1])
+            quotient.append(_sum([a, rest if _is_zero(rest) else -rest]) / other.c[0])
+        return Jet(self.jets, quotient)
+
+    def __rtruediv__(self, other: Any) -> "Jet":
+        return Jet(self.jets, self._coefficients_of(other)) / self
+
+    def __abs__(self) -> "Jet":
+        return self.jets.absolute(self)
+
+    def __gt__(self, other: Any) -> Any:
+        return self.jets.compare(operator.gt, self, other)
+
+    def __ge__(self, other: Any) -> Any:
+        return self.jets.compare(operator.ge, self, other)
+
+    def __lt__(self, other: Any) -> Any:
+        return self.jets.compare(operator.lt, self, other)
+
+    def __le__(self, other: Any) -> Any:
+        return self.jets.compare(operator.le, self, other)
+
+
+class Jets:
+    """The arithmetic of jets over an arithmetic m of numbers: see the module."""
+
+    def __init__(self, m: Any, order: int) -> None:
+        self.m = m
+        self.order = order
+
+    def derivatives(self, f: Callable[..., Any], z: Any, *rest: Any) -> list[Any]:
+        """Return f(z, *rest) and its derivatives by z, up to the order; f takes this arithmetic."""
+        found = f(self, Jet(self, (z, 1, *[0] * (self.order - 1))[: self.order + 1]), *rest)
+        everywhere = z == z  # noqa: PLR0124 - a mask of the shape of z
+        return [
+            self.m.where(everywhere, self._number(c * factorial(k)), self._number(0))
+            for k, c in enumerate(found.c)
+        ]
+
+    def compare(self, operation: Callable[[Any, Any], Any], a: Jet, b: Any) -> Any:
+        """Return on which side of a condition each entry is."""
+        return operation(a.c[0], b.c[0] if isinstance(b, Jet) else b)
+
+    def absolute(self, x: Jet) -> Jet:
+        """Return |x|; its derivative at 0 is 0."""
+        return self.where(x > 0, x, self.where(x < 0, -x, x * 0))
+
+    def where(self, condition: Any, yes: Any, no: Any) -> Jet:
+        """Return yes where the condition holds, and no elsewhere."""
+        jet = yes if isinstance(yes, Jet) else no
+        pairs = zip(jet._coefficients_of(yes), jet._coefficients_of(no), strict=True)  # noqa: SLF001
+        return Jet(self, (self._where(condition, a, b) for a, b in pairs))
+
+    def _where(self, condition: Any, yes: Any, no: Any) -> Any:
+        if _is_zero(yes) and _is_zero(no):
+            return 0
+        return self.m.where(condition, self._number(yes), self._number(no))
+
+    def _number(self, a: Any) -> Any:
+        return self.m.number(a) if _is_plain(a) else a
+
+    def exp(self, x: Jet) -> Jet:
+        """Return exp(x)."""
+        return self._function(self.m.exp, self.exp, x)
+
+    def expm1(self, x: Jet) -> Jet:
+        """Return expm1(x)."""
+        return self._function(self.m.expm1, self.exp, x)
+
+    def log(self, x: Jet) -> Jet:
+        """Return log(x)."""
+        return self._function(self.m.log, lambda x: 1 / x, x)
+
+    def log1p(self, x: Jet) -> Jet:
+        """Return log1p(x)."""
+        return self._function(self.m.log1p, lambda x: 1 / (1 + x), x)
+
+    def sqrt(self, x: Jet) -> Jet:
+        """Return sqrt(x)."""
+        return self._function(self.m.sqrt, lambda x: 1 / (2 * self.sqrt(x)), x)
+
+    def sigmoid(self, x: Jet) -> Jet:
+        """Return 1 / (1 + exp(−x)). Its derivative is σ(x) σ(−x), in which nothing cancels."""
+        return self._function(self.m.sigmoid, lambda x: self.sigmoid(x) * self.sigmoid(-x), x)
+
+    def tanh(self, x: Jet) -> Jet:
+        """Return tanh(x). Its derivative is 1 − tanh(x)² = 4 σ(2x) σ(−2x)."""
+        return self._function(
+            self.m.tanh, lambda x: 4 * self.sigmoid(2 * x) * self.sigmoid(-2 * x), x
+        )
+
+    def softplus(self, x: Jet) -> Jet:
+        """Return log(1 + exp(x))."""
+        return self._function(self.m.softplus, self.sigmoid, x)
+
+    def _function(
+        self, value: Callable[[Any], Any], derivative: Callable[[Jet], Jet], x: Jet
+    ) -> Jet:
+        """Return F(x) from F(x₀) and F′: k cₖ = Σⱼ j xⱼ F′(x)ₖ₋ⱼ, j from 1 to k."""
+        coefficients = [value(x.c[0])]
+        if len(x.c) > 1:
+            slope = derivative(x.lowered()).c
+            for k in range(1, len(x.c)):
+                terms = [_product(j * x.c[j], slope[k - j]) for j in range(1, k + 1)]
+                coefficients.append(_sum(terms) / k)
+        return Jet(self, coefficients)
+
+
+def _is_plain(a: Any) -> bool:
+    return isinstance(a, int)
+
+
+def _is_zero(a: Any) -> bool:
+    """Return whether a is the plain number 0, which even an infinite factor leaves 0."""
+    return _is_plain(a) and a == 0
+
+
+def _product(a: Any, b: Any) -> Any:
+    return 0 if _is_zero(a) or _is_zero(b) else a * b
+
+
+def _sum(terms: Any) -> Any:
+    total: Any = 0
+    for term in terms:
+        total = term if _is_zero(total) else total if _is_zero(term) else total + term
+    return total
+
+
+def _convolution(a: Any, b: Any) -> Any:
+    """Return Σ aⱼ bₖ₋ⱼ, k the last index of both."""
+    return _sum(_product(x, y) for x, y in zip(a, reversed(b), strict=True))

@@ -1,0 +1,123 @@
+"""Losses of the textbook engine: L = Σ terms / D and ∂L/∂y = slopes / D, one method each.
+
+    mse_terms(o, y, t)  mse_slopes(o, y, t)  divisor(o, y, t)
+
+The methods of a loss that is a sum of terms of one output follow from its statement in the table of
+features.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import LOSS_ROWS, Options
+from manualnn.oracle.protocol.rows import Loss
+from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
+
+
+class Losses(Arithmetic):
+    """L = Σ terms / D and ∂L/∂y = slopes / D."""
+
+    # Methods from statements that bugs and controls call by name.
+    huber_terms: Equation
+    huber_slopes: Equation
+
+    def value(self, o: Options, y: Array, t: Array) -> Any:
+        terms = self.equation(o, "_terms")(o, y, t)
+        return self.total(terms) / self.value_divisor(o, y, t)
+
+    def slope(self, o: Options, y: Array, t: Array) -> Array:
+        slopes = self.equation(o, "_slopes")(o, y, t)
+        return np.asarray(slopes / self.slope_divisor(o, y, t))
+
+    def value_divisor(self, o: Options, y: Array, t: Array) -> Any:
+        return self.divisor(o, y, t)
+
+    def slope_divisor(self, o: Options, y: Array, t: Array) -> Any:
+        return self.divisor(o, y, t)
+
+    def divisor(self, o: Options, y: Array, t: Array) -> Any:
+        if o.type == "CrossEntropyLoss" and o.reduction != "sum":
+            return self.cross_entropy_divisor(o, y, t)
+        return {"mean": y.size, "batchmean": len(y), "sum": 1}[o.reduction]
+
+    def bce_terms(self, o: Options, y: Array, t: Array) -> Array:
+        yes = np.maximum(self.log(y), -100)
+        no = np.maximum(self.log1p(-y), -100)
+        return -self.sample_weight(o) * (t * yes + (1 - t) * no)
+
+    def bce_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        room = np.maximum(y * (1 - y), self.array(np.float32(1e-12)))  # torch's, in float32
+        return self.sample_weight(o) * ((y - t) / room)
+
+    def logits_terms(self, o: Options, y: Array, t: Array) -> Array:
+        down, up = self.pos_weight(o) * t, 1 - t
+        return self.sample_weight(o) * (down * self.softplus_of(-y) + up * self.softplus_of(y))
+
+    def logits_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        down, up = self.pos_weight(o) * t, 1 - t
+        return self.sample_weight(o) * (up * self.sigma(y) - down * self.sigma(-y))
+
+    def sample_weight(self, o: Options) -> Array:
+        return self.array(1 if o.weight is None else o.weight)
+
+    def pos_weight(self, o: Options) -> Array:
+        return self.array(1 if o.pos_weight is None else o.pos_weight)
+
+    def cross_entropy_terms(self, o: Options, y: Array, t: Array) -> Array:
+        return -self.shares(o, y, t) * self.log_shares(y)
+
+    def cross_entropy_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        q = self.shares(o, y, t)
+        return self.exp(self.log_shares(y)) * self.total(q, axis=1, keepdims=True) - q
+
+    def shares(self, o: Options, y: Array, t: Array) -> Array:
+        """Return what each class's −log p counts: smoothed targets times the class's weight."""
+        q = self.one_hot(o, y, t) if t.ndim == 1 else t
+        if o.label_smoothing:
+            q = self.smoothed(o, q)
+        q = q * self.class_weight(o, y)
+        return q if t.ndim == 2 else np.where(self.counts(o, t)[:, None], q, 0)
+
+    def one_hot(self, o: Options, y: Array, t: Array) -> Array:
+        q, rows = np.zeros_like(y), np.flatnonzero(self.counts(o, t))
+        q[rows, t[rows]] = 1
+        return q
+
+    def counts(self, o: Options, t: Array) -> Array:
+        return np.asarray(t != o.ignore_index)
+
+    def smoothed(self, o: Options, q: Array) -> Array:
+        share = self.num(o.label_smoothing)
+        return q * (1 - share) + share / q.shape[1]
+
+    def class_weight(self, o: Options, y: Array) -> Array:
+        return self.array(np.ones(y.shape[1]) if o.weight is None else o.weight)
+
+    def cross_entropy_divisor(self, o: Options, y: Array, t: Array) -> Any:
+        if o.reduction == "batchmean" or t.ndim == 2:
+            return len(y)
+        return self.total(self.class_weight(o, y)[t[self.counts(o, t)]])
+
+
+def _add_methods(row: Loss) -> None:
+    """Give Losses the methods of a loss that has a statement."""
+    statement = row.statement
+    if statement is None:
+        return
+
+    def terms(self: Losses, o: Options, y: Array, t: Array) -> Array:
+        values: Array = statement.value(self.functions, o, y, t)
+        return values
+
+    def slopes(self: Losses, o: Options, y: Array, t: Array) -> Array:
+        derivative: Array = statement.derivatives(self.functions, o, y, t)[1]
+        return derivative
+
+    setattr(Losses, f"{row.method}_terms", terms)
+    setattr(Losses, f"{row.method}_slopes", slopes)
+
+
+for _row in LOSS_ROWS.values():
+    _add_methods(_row)

@@ -1,0 +1,156 @@
+"""What losses compute, in bounded numbers.
+
+A loss that is the sum of terms of one output and its target follows from its statement in the table
+of features. The losses that are written here do not: BCELoss has torch's limits, at which its
+gradient is not the derivative; BCEWithLogitsLoss and CrossEntropyLoss weigh each term by its column
+or row, and engines compute them by formulas whose parts cancel.
+
+    value, dy = loss_truth("MSELoss")(options, y, t)        L and ∂L/∂y
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.protocol.features import LOSS_ROWS
+from manualnn.oracle.protocol.rows import MissingEntryError, Statement
+from manualnn.oracle.truth.bounded import Array, Bounded
+from manualnn.oracle.truth.elementwise import slope_of, value_of
+from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus
+
+Function = Callable[[Any, Bounded, Array], tuple[Bounded, Bounded]]
+
+
+def _over(total: Bounded, divisor: Any) -> Bounded:
+    """Return total / divisor, in up to three operations: the factor may be rounded by itself."""
+    kind = total.kind
+    if divisor != 1:
+        e = np.asarray(kind.rough.divide(total.e, divisor))
+        total = Bounded(kind.wide.divide(total.v, divisor), e, kind)
+    return total.product_rounded(3)
+
+
+def _divisor(loss: Any, y: Bounded) -> int:
+    return {"mean": y.v.size, "batchmean": len(y.v), "sum": 1}[loss.reduction]
+
+
+def _log_at_least_100(y: Bounded) -> Bounded:
+    """Return max(log y, −100), of a y that is no probability by rounding alone."""
+    kind, wide, rough = y.kind, y.kind.wide, y.kind.rough
+    v = np.maximum(wide.log(np.clip(y.v, 0, 1)), -100)
+    down = (v + 100).astype(rough.dtype)
+    up = np.maximum(rough.log(np.minimum(y.most, 1.0)), -100.0) + 100 - down
+    share = rough.divide(y.e, kind.size(y.v))
+    inside = np.minimum(-rough.log1p(-np.minimum(share, 1.0)), down)
+    # Where the error is as large as y, or the logarithm stopped, the ends are what can be reached.
+    e = np.where((share < 1) & (down > 0), inside, np.maximum(down, up))
+    e = np.where(y.e < np.inf, e, np.inf)  # what overflowed may be NaN
+    return Bounded(v, np.where(y.e == 0, 0.0, e), kind).rounded(kind.ulps)
+
+
+def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    """Stop the logarithms at −100, and dy's denominator at float32's 1e-12, as torch does.
+
+    A program may take log(1 − y) for log1p(−y), which loses u; and −t/y + (1 − t)/(1 − y) for the
+    gradient where the denominator does not stop, whose terms may cancel.
+    """
+    kind, divisor = y.kind, _divisor(loss, y)
+    w = kind.number(1 if loss.weight is None else loss.weight)
+    target = kind.exact(t)
+    rest, other = 1 - target, 1 - y
+    no = _log_at_least_100(kind.number(1).plus(-y)).plus_error(kind.gamma(1))
+    terms = w * -(target * _log_at_least_100(y) + rest * no)
+
+    room = y * other
+    least = kind.exact(np.float32(1e-12)).plus_error(abs(1e-12 - float(np.float32(1e-12))))
+    open_ = room.v > least.v
+    room = Bounded(np.maximum(room.v, least.v), room.e + least.e * ~open_, kind)
+    error = y - target
+    quotient = kind.wide.divide(error.v, room.v)
+    # No program divides by less than the least, so neither may the bound.
+    smallest = np.maximum(kind.size(room.v) - room.e, least.size - least.e)
+    e = kind.rough.divide(error.e + kind.size(quotient) * room.e, smallest)
+    apart = kind.rough.divide(target.size, y.size) + kind.rough.divide(rest.size, other.size)
+    dy = Bounded(quotient, e, kind).product_rounded()
+    dy = dy.plus_error(np.where(open_, kind.gamma(4) * apart, 0.0)) * w
+    return _over(terms.sum(), divisor), _over(dy, divisor)
+
+
+def _bce_with_logits(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    """Weigh softplus(y) and softplus(−y), which nothing cancels.
+
+    torch adds (1 − t) y and −(1 + (p − 1) t) log σ(y), which may cancel. So its errors are
+    relative to those two, and in dy to 1 − t and 1 + (p − 1) t.
+    """
+    kind, divisor = y.kind, _divisor(loss, y)
+    w = kind.number(1 if loss.weight is None else loss.weight)
+    p = kind.number(1 if loss.pos_weight is None else loss.pos_weight)
+    target = kind.exact(t)
+    up, down = 1 - target, p * target
+    low, high = softplus(-y), softplus(y)
+    both = up.size + np.abs(p.size - 1) * target.size + 1
+    size = both * (y.most + np.minimum(low.size, high.size))
+    terms = w * (down * low + up * high).rounded(2 * kind.ulps + 6, size)
+    dy = w * (up * sigmoid(y) - down * sigmoid(-y)).rounded(kind.ulps + 6, both)
+    return _over(terms.sum(), divisor), _over(dy, divisor)
+
+
+def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    kind, (n, classes) = y.kind, y.v.shape
+    w = kind.number(np.ones(classes) if loss.weight is None else loss.weight)
+    counts = np.ones(n, bool) if t.ndim == 2 else t != loss.ignore_index
+    if t.ndim == 1:
+        one_hot = np.zeros((n, classes))
+        one_hot[counts, t[counts]] = 1
+        target = kind.exact(one_hot)
+    else:
+        target = kind.exact(t)
+    if loss.label_smoothing:
+        smooth = kind.wide.number(loss.label_smoothing)
+        smoothed = target.v * (1 - smooth) + smooth / classes
+        smoothed = np.where(counts[:, None], smoothed, kind.wide.number(0))
+        target = Bounded(smoothed, target.e, kind).rounded(4)
+    q = target * w
+    if loss.reduction == "mean" and t.ndim == 1:
+        divisor = w[t[counts]].sum()
+    else:
+        divisor = kind.exact(1 if loss.reduction == "sum" else n)
+
+    log_p = log_softmax(y)
+    value = ((q * -log_p).sum() / divisor).rounded(4)
+    g = -q / divisor
+    shared = exp_of_log(log_p) * g.sum(axis=1, keepdims=True)
+    # A program may divide by D last, so that its roundings are those of both terms.
+    return value, (g - shared).rounded(2, g.most + shared.most)
+
+
+LOSSES: dict[str, Function] = {
+    "BCELoss": _bce,
+    "BCEWithLogitsLoss": _bce_with_logits,
+    "CrossEntropyLoss": _cross_entropy,
+}
+"""The losses that do not follow from a statement."""
+
+
+def loss_truth(name: str) -> Function:
+    """Return the function (options, y, t) → L, ∂L/∂y of a loss; MissingEntryError if none is."""
+    if name in LOSSES:
+        return LOSSES[name]
+    row = LOSS_ROWS.get(name)
+    if row is None or row.statement is None or row.statement.bounds is None:
+        raise MissingEntryError(
+            f"truth/losses.py has no entry for {name!r}; add one to LOSSES, or add a statement "
+            "with bounds to its row in protocol/losses.py."
+        )
+    return _stated(row.statement)
+
+
+def _stated(statement: Statement) -> Function:
+    def function(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+        divisor, target = _divisor(loss, y), y.kind.exact(t).v
+        terms = value_of(statement, loss, y, target)
+        dy = slope_of(statement, loss, y, target, at_kink=y.kind.kink.get(loss.type))
+        return _over(terms.sum(), divisor), _over(dy, divisor)
+
+    return function
