@@ -1,14 +1,15 @@
-"""An engine as one writes it from the equations: every line of mathematics a small method.
+"""The textbook engine: an engine written from the equations, with a method for each line.
 
-    Textbook()                        an engine behind the protocol, in each case's own dtype
-    Textbook(dtype=np.longdouble)     the same in extended precision, whatever the case's dtype
+    Textbook()                        an engine of the protocol, in the dtype of each case
+    Textbook(dtype=np.longdouble)     the same in extended precision, for cases of every dtype
 
-It claims everything that the oracle can judge. Its reason is its subclasses: a mistake (`bugs`) is
-one method overridden, and so is an unusual but right way of computing (`controls`). The passes are
-here; the equations are in `layers`, `losses` and protocol/optimizers.py.
+It claims everything that the oracle can judge. It exists for its subclasses. A bug of `bugs`
+overrides one method, and so does a control of the tests, which computes a line in an unusual but
+correct way. This module has the passes; the equations are in `layers`, `losses` and
+`protocol/optimizers.py`.
 
-What a call works on stands in attributes (`params`, `state`, `now`, …) that `load` sets anew each
-time, so nothing is remembered from one call to the next.
+`load` sets the attributes of a call (`params`, `state`, `now`, …) anew for each case, so that no
+call depends on an earlier one.
 """
 
 from collections.abc import Mapping
@@ -24,11 +25,11 @@ from manualnn.oracle.textbook.losses import Losses
 
 
 class Textbook(Activations, Losses, UpdateRules):
-    """A plain engine; see the module."""
+    """The textbook engine; see the module."""
 
     case: Case
     layers: list[Options]
-    """Each with its place, `i`."""
+    """The options of each layer, and its position `i`."""
     loss: Options
     rule: Options | None
     x: Array
@@ -36,9 +37,9 @@ class Textbook(Activations, Losses, UpdateRules):
     params: dict[str, Array]
     state: dict[str, dict[str, Array]]
     now: int
-    """The number of the update at hand, from 1."""
+    """The number of the current update, from 1."""
     ys: list[Array]
-    """The input and every layer's output."""
+    """The input and the output of every layer."""
     grads: dict[str, Array]
 
     def __init__(self, dtype: Any = None) -> None:
@@ -58,11 +59,14 @@ class Textbook(Activations, Losses, UpdateRules):
 
     @classmethod
     def admits(cls, named: Mapping[str, Array]) -> bool:
-        """Return whether such an engine can have given these numbers; a mistake may mark each."""
+        """Return True if an engine of this class can have returned these numbers.
+
+        A bug that leaves a trace in every result overrides this method.
+        """
         return True
 
     def step(self, case: Case) -> Mapping[str, Any]:
-        """Return what the case's steps compute."""
+        """Return the result of the last of the case's steps."""
         with np.errstate(all="ignore"):
             self.load(case)
             for _ in range(case.steps):
@@ -85,7 +89,7 @@ class Textbook(Activations, Losses, UpdateRules):
         }
 
     def load(self, case: Case) -> None:
-        """Take copies of what a case holds."""
+        """Copy the arrays and the options of a case."""
         self.case, self.kind = case, self.dtype or np.dtype(case.dtype)
         self.layers = [options_of(spec) for spec in case.layers]
         for i, layer in enumerate(self.layers):
@@ -137,7 +141,7 @@ class Textbook(Activations, Losses, UpdateRules):
                 self.state[name][key] = a.copy()
 
     def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
-        """Return the parameter of that key after an update, and write its new state into s."""
+        """Return the parameter after an update, and write its new state into s."""
         return np.asarray(self.apply_rule(o, p, g, s, self.now))
 
     def weight(self, o: Options) -> Array:

@@ -1,12 +1,13 @@
-"""A whole training step in bounded numbers: what `bounds` and `rule_bounds` are there for.
+"""The truth of a whole training step: every quantity as a bounded number.
 
-    expected = truth(case)                      from the case's own numbers, which are exact
-    expected.grads["0.weight"].v, .e            the value, and how far a correct engine may be off
-    expected.quantities()                       all of it, by name
-    update_truth(case, grads)                   one update from given gradients
+    expected = truth(case)                      the truth of a case, whose own numbers are exact
+    expected.grads["0.weight"].v, .e            the true value and the error bound
+    expected.quantities()                       all quantities by name
+    update_truth(case, grads)                   the truth of one update with given gradients
 
-A case of several steps is followed from the first to the last, and so are the bounds. An engine's
-claims widen them, and how (`Precision.of(case.dtype, claims)`) is the second argument.
+In a case of several steps the bounds grow from step to step, because each step starts from the
+bounded numbers of the step before. Capabilities of an engine can widen the bounds: the second
+argument is `Precision.of(case.dtype, capabilities)`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ from manualnn.oracle.truth.optimizers import BoundedRules
 
 
 class Point(NamedTuple):
-    """Parameters and optimizer state, between two steps."""
+    """The parameters and the optimizer's state between two steps."""
 
     params: dict[str, Bounded]
     state: dict[str, dict[str, Bounded]]
@@ -36,13 +37,13 @@ class Point(NamedTuple):
         """Return every array under its full name, "state.exp_avg.0.weight", …, "params.0.bias"."""
         named: dict[str, Bounded] = {}
         for name, arrays in self.state.items():
-            named |= {f"state.{name}.{key}": near for key, near in arrays.items()}
-        return named | {f"params.{key}": near for key, near in self.params.items()}
+            named |= {f"state.{name}.{key}": bounded for key, bounded in arrays.items()}
+        return named | {f"params.{key}": bounded for key, bounded in self.params.items()}
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What the last step of a case computes, and the point that it leads to."""
+    """The truth of the last step of a case, and of the point after it."""
 
     loss: Bounded
     outputs: Bounded
@@ -53,22 +54,22 @@ class Expected:
     steps: int
     kind: Precision
     undecided: tuple[int, int] = (0, 0)
-    """At how many entries rounding decides the side of a jump, as in ReLU's slope; of how many."""
+    """(a, b): of b entries that meet a jump such as ReLU's slope, rounding decides a."""
 
     def quantities(self) -> dict[str, Bounded]:
-        """Return every array under its full name, in the order in which a step computes them.
+        """Return every array under its full name, in the order of computation.
 
         "outputs", "loss", "grads.2.weight", …, "grads.0.bias", "input_grad",
         "state.exp_avg.0.weight", …, "params.0.weight", …
         """
         named = {"outputs": self.outputs, "loss": self.loss}
-        named |= {f"grads.{key}": near for key, near in self.grads.items()}
+        named |= {f"grads.{key}": bounded for key, bounded in self.grads.items()}
         named["input_grad"] = self.input_grad
         return named | Point(self.params, self.state, self.steps).quantities()
 
 
 def truth(case: Case, precision: Precision | None = None) -> Expected:
-    """Return what the last of the case's steps computes, from its parameters and state on."""
+    """Return the truth of the last step of a case, which starts from its parameters and state."""
     kind = precision or _precision(case.dtype)
     kind.jumps.clear()
     optimizer = options_of(case.optimizer) if case.optimizer else None
@@ -78,16 +79,16 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
             loss, outputs, grads, input_grad = derivatives(kind, case, point.params)
             if optimizer is not None:
                 point = update(optimizer, point, grads)
-    undecided = sum(torn for torn, _ in kind.jumps), sum(size for _, size in kind.jumps)
+    undecided = sum(some for some, _ in kind.jumps), sum(size for _, size in kind.jumps)
     return Expected(loss, outputs, grads, input_grad, *point, kind, undecided)
 
 
 def update_truth(
     case: Case, grads: Mapping[str, Array | Bounded], precision: Precision | None = None
 ) -> dict[str, Bounded]:
-    """Return the parameters and the state after one update by these gradients, by full names.
+    """Return the parameters and the state after one update with these gradients, by full names.
 
-    A gradient that is an array is exact.
+    Gradients given as arrays are exact. Raises SpecError for a case without an optimizer.
     """
     if case.optimizer is None:
         raise SpecError(f"case {case.id} has no optimizer, so it has no update; give it one.")
@@ -103,7 +104,7 @@ def update_truth(
 
 
 def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
-    """Return the point that a case starts from."""
+    """Return the point at the start of a case."""
     params = {key: kind.exact(array) for key, array in case.params.items()}
     if case.state is not None:
         state = {
@@ -115,7 +116,9 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
     state = {}
     for array in state_of(optimizer):
         first = kind.number(array.initial_value(optimizer))
-        state[array.name] = {key: _filled(near.v.shape, first) for key, near in params.items()}
+        state[array.name] = {
+            key: _filled(bounded.v.shape, first) for key, bounded in params.items()
+        }
     return Point(params, state, 0)
 
 
@@ -126,9 +129,9 @@ def derivatives(
     layers = [options_of(spec) for spec in case.layers]
     own: list[dict[str, Bounded]] = [{} for _ in layers]
     noise = {key: kind.exact(array) for key, array in (case.noise or {}).items()}
-    for key, near in {**params, **noise}.items():
+    for key, bounded in {**params, **noise}.items():
         place, _, name = key.partition(".")
-        own[int(place)][name] = near
+        own[int(place)][name] = bounded
     ys = [kind.exact(case.x)]
     for layer, arrays in zip(layers, own, strict=True):
         forward, _ = layer_truth(layer.type)
@@ -144,14 +147,14 @@ def derivatives(
 
 
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
-    """Return the point that the rule goes on to."""
+    """Return the point after one update."""
     if not point.params:
         return point._replace(steps=point.steps + 1)
     state = {name: _flat(arrays, point.params) for name, arrays in point.state.items()}
     p, g = _flat(point.params, point.params), _flat(grads, point.params)
     p = BoundedRules(p.kind).apply_rule(rule, p, g, state, point.steps + 1)
-    after = {name: _apart(near, point.params) for name, near in state.items()}
-    return Point(_apart(p, point.params), after, point.steps + 1)
+    after = {name: _split(bounded, point.params) for name, bounded in state.items()}
+    return Point(_split(p, point.params), after, point.steps + 1)
 
 
 @lru_cache
@@ -166,15 +169,15 @@ def _filled(shape: tuple[int, ...], number: Bounded) -> Bounded:
 
 def _flat(arrays: Mapping[str, Bounded], keys: Iterable[str]) -> Bounded:
     parts = [arrays[key] for key in keys]
-    v: Array = np.concatenate([near.v.ravel() for near in parts])
-    e: Array = np.concatenate([near.e.ravel() for near in parts])
-    return Bounded(v, e, parts[0].kind, known=all(near.known for near in parts))
+    v: Array = np.concatenate([bounded.v.ravel() for bounded in parts])
+    e: Array = np.concatenate([bounded.e.ravel() for bounded in parts])
+    return Bounded(v, e, parts[0].kind, known=all(bounded.known for bounded in parts))
 
 
-def _apart(flat: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
+def _split(flat: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
     parts, begin = {}, 0
-    for key, near in like.items():
-        shape, end = near.v.shape, begin + near.v.size
+    for key, bounded in like.items():
+        shape, end = bounded.v.shape, begin + bounded.v.size
         v, e = flat.v[begin:end].reshape(shape), flat.e[begin:end].reshape(shape)
         parts[key], begin = Bounded(v, e, flat.kind), end
     return parts
