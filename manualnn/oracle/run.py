@@ -8,7 +8,6 @@ the claims leave another one.
 """
 
 import time
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -36,7 +35,10 @@ Progress = Callable[[int, int, Report], None]
 ATTEMPTS = 4
 """Draws of one example, until the engine accepts a case."""
 MAX_EMPTY_DRAWS = 40
-"""Give up on a recipe after this many consecutive draws that produced no case."""
+"""Give up on a recipe after this many consecutive examples that produced no case.
+
+A newcomer is given up after one, because an example with a newcomer makes many attempts.
+"""
 MAX_FAULTS = 3
 """Stop a recipe after this many faults."""
 MAX_HANGS = 3
@@ -107,18 +109,17 @@ class Run:
                 result.reason = ENDED_EARLY
             waiting = {}
         size = replace(self.profile.size, avoid=frozenset(self.avoid))
-        examples = max(1, round(self.profile.examples * recipe.share))
         faults = empty = 0
-        for i in range(examples):
+        for newcomer, i in recipe.examples(self.claims, self.profile.examples):
+            empty = empty if i else 0
             for name in [n for n in waiting if self._has_enough(n, results[n])]:
                 del waiting[name]
             if not waiting or faults >= MAX_FAULTS or self.hangs >= MAX_HANGS:
                 break
-            drawn, fault = self._judge_example(recipe, size, i, waiting)
-            faults += fault
-            empty = 0 if drawn else empty + 1
-            if empty == MAX_EMPTY_DRAWS:
-                break
+            if empty < (1 if newcomer else MAX_EMPTY_DRAWS):
+                drawn, fault = self._judge_example(recipe, newcomer, size, i, waiting)
+                faults += fault
+                empty = 0 if drawn else empty + 1
         for result in results.values():
             if not result.findings:
                 self._finish(result)
@@ -127,15 +128,15 @@ class Run:
         self._publish()
 
     def _judge_example(
-        self, recipe: Recipe, size: Size, i: int, waiting: dict[str, CheckResult]
+        self, recipe: Recipe, newcomer: str, size: Size, i: int, waiting: dict[str, CheckResult]
     ) -> tuple[bool, bool]:
         """Draw and judge one case; return whether there was a case, and whether a call failed."""
-        rng = np.random.default_rng([self.seed, zlib.crc32(recipe.name.encode()), i])
+        rng = np.random.default_rng([self.seed, *recipe.key(i, newcomer)])
         dtype = self.claims.dtypes[i % len(self.claims.dtypes)]
         claims = replace(self.claims, dtypes=(dtype,))
         drawn = refused = False
         for _ in range(ATTEMPTS):
-            case = recipe.draw(rng, claims, size)
+            case = recipe.draw(rng, claims, size, newcomer)
             if case is None:
                 continue
             drawn, judged, refused = True, False, False

@@ -10,6 +10,7 @@ from hypothesis import settings
 
 from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.partners import newcomers
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case
@@ -44,10 +45,13 @@ def beyond(case, outcome):
 @pytest.mark.parametrize("target", RIGHT, ids=lambda target: Path(target).name)
 def test_no_recipe_accuses_a_right_engine(target):
     with connect(target) as bench:
-        for i, recipe in enumerate(recipes_for(bench.capabilities)):
+        claims = bench.capabilities
+        draws = [(recipe, "") for recipe in recipes_for(claims)]
+        draws += [(r, new) for r, _ in draws if not r.feature for new in newcomers(claims)]
+        for i, (recipe, newcomer) in enumerate(draws):
             for seed in range(DRAWS):
                 rng = np.random.default_rng([i, seed])
-                case = recipe.draw(rng, bench.capabilities, Size())
+                case = recipe.draw(rng, claims, Size(), newcomer)
                 if case is not None:
                     assert bench.capabilities.refuses(case) is None
                     assert beyond(case, bench.run(case)) == [], (recipe.name, case.to_json())

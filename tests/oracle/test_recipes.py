@@ -5,14 +5,18 @@ import time
 
 import numpy as np
 import pytest
+from oracle.made_up import COPIES, NEWCOMERS, made_up_features, with_known_features
 
+from manualnn.oracle.cases import lattice, magnitudes
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.draft import STEPS
+from manualnn.oracle.cases.partners import has_feature, newcomers
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
 from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.truth.step import truth
 
 ALL = Capabilities.read(Textbook().capabilities())
 FEW = Capabilities.read(
@@ -31,9 +35,10 @@ TINY = Capabilities.read({"layers": ["Tanh"], "losses": ["L1Loss"]})
 RECIPES = {recipe.name: recipe for recipe in recipes_for(ALL)}
 
 
-def drawn(recipe, claims=ALL, size=None, number=40):
+def drawn(recipe, claims=ALL, size=None, number=40, newcomer=""):
     size = size or Size()
-    cases = (recipe.draw(np.random.default_rng([i, 7]), claims, size) for i in range(number))
+    generators = (np.random.default_rng([i, 7]) for i in range(number))
+    cases = (recipe.draw(rng, claims, size, newcomer) for rng in generators)
     return [case for case in cases if case is not None]
 
 
@@ -127,6 +132,58 @@ def test_no_stretch_of_middling_steps_is_left_out():
     steps = {(c.state or {}).get("step", 0) for c in drawn(RECIPES["steps"], number=600)}
     for low in (4, 11, 31, 101, 317, 1001):
         assert any(low <= step < 2 * low for step in steps - set(STEPS))
+
+
+@pytest.fixture
+def truth_of_originals(monkeypatch):
+    """The truth of made-up features is that of the features that they are copies of."""
+    for module in (magnitudes, lattice):
+        monkeypatch.setattr(module, "truth", lambda case: truth(with_known_features(case)))
+
+
+def contents(recipe, claims):
+    return [case and case.to_json() for case in drawn(recipe, claims, number=8)]
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+@pytest.mark.usefixtures("truth_of_originals")
+def test_a_new_feature_changes_no_case_of_another_feature(first):
+    before = {name: contents(recipe, ALL) for name, recipe in RECIPES.items()}
+    with made_up_features(first=first):
+        everything = Capabilities.read(Textbook().capabilities())
+        new = {recipe.name: recipe for recipe in recipes_for(everything)}
+        after = {name: contents(recipe, everything) for name, recipe in new.items()}
+        few = {recipe.name: recipe for recipe in recipes_for(FEW)}
+        assert few.keys() == {recipe.name for recipe in recipes_for(FEW)} & RECIPES.keys()
+    assert {name: after[name] for name in before} == before
+    added = after.keys() - before.keys()
+    assert {name.split(".")[1] for name in added} >= {*COPIES, "LeakyReLU", "HuberLoss", "SGD"}
+    assert all(after[name] for name in added)
+
+
+@pytest.mark.usefixtures("truth_of_originals")
+def test_stress_recipes_have_further_cases_of_every_new_feature():
+    with made_up_features(first=False):
+        everything = Capabilities.read(Textbook().capabilities())
+        assert sorted(newcomers(everything)) == sorted(NEWCOMERS)
+        for newcomer in NEWCOMERS:
+            for name in ("plain", "shapes", "zeros", "memory", "history"):
+                cases = drawn(RECIPES[name], everything, number=8, newcomer=newcomer)
+                assert len(cases) >= 4
+                for case in cases:
+                    others = [other for other in NEWCOMERS if other != newcomer]
+                    assert has_feature(case, newcomer)
+                    assert not any(has_feature(case, other) for other in others)
+
+
+def test_cases_without_a_newcomer_come_first_and_their_number_stays():
+    before = list(RECIPES["saturation"].examples(ALL, 25))
+    with made_up_features(first=True):
+        everything = Capabilities.read(Textbook().capabilities())
+        after = list(RECIPES["saturation"].examples(everything, 25))
+        assert list(RECIPES["layer.Tanh"].examples(everything, 25)) == [("", i) for i in range(25)]
+    assert after[: len(before)] == before == [("", i) for i in range(100)]
+    assert {newcomer for newcomer, _ in after[len(before) :]} == {*NEWCOMERS}
 
 
 class OneMaximum(Textbook):

@@ -326,8 +326,9 @@ def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(wrong, k
 
 
 def test_a_bug_that_was_named_is_suspected_of_the_next_finding(monkeypatch):
-    report = check_engine(HalvesMean, only=["plain:loss", "shapes:loss"])
-    findings = [f for result in report.results for f in result.findings]
+    report = check_engine(HalvesMean, only=["plain:loss"])
+    (finding,) = (f for result in report.results for f in result.findings)
+    other = finding.case.but(x=finding.case.x + 1)  # a case has one diagnosis
     suspected = []
 
     def noted(*args, suspects, **options):
@@ -337,10 +338,10 @@ def test_a_bug_that_was_named_is_suspected_of_the_next_finding(monkeypatch):
     monkeypatch.setattr(explaining, "diagnose", noted)
     with connect(HalvesMean) as bench:
         explainer = explaining.Explainer(bench, 60.0)
-        for finding in findings:
-            explainer.diagnosed(finding)
+        named = explainer.diagnosed(finding, seconds=20.0)
+        explainer.diagnosed(replace(finding, case=other, calls=(other,)))
     assert suspected[0] == []
-    assert suspected[1] == [findings[0].diagnosis.likely[0].bug]
+    assert suspected[1] == [named.diagnosis.likely[0].bug]
 
 
 def test_what_there_was_no_time_to_try_is_not_called_unknown():

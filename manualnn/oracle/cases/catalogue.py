@@ -11,7 +11,7 @@ from manualnn.oracle.cases.by_feature import layer_recipes, loss_recipes, optimi
 from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.cases.stress import STRESS
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.features import REDUCTIONS, TABLES
+from manualnn.oracle.protocol.features import REDUCTIONS, TABLES, row_of
 
 
 def recipes_for(claims: Capabilities) -> list[Recipe]:
@@ -29,15 +29,13 @@ def _feature_recipes() -> list[Recipe]:
 
 
 def _is_claimed(claims: Capabilities, recipe: Recipe) -> bool:
-    kind, name, *option = recipe.name.split(".")
-    claim = getattr(claims, {"loss": "losses"}.get(kind, kind + "s")).get(name)
-    if claim is None or not option:
+    _, name, *option = recipe.name.split(".")
+    claim = next((c[name] for kind in TABLES if name in (c := getattr(claims, kind))), None)
+    if claim is None or not option or option[0] == "probabilities":
         return claim is not None
     if option[0] in REDUCTIONS:
         values = claim.get("reduction", [])
         return option[0] == "mean" or values == "any" or option[0] in values
-    if option[0] == "probabilities":
-        return True
     values = claim.get(option[0], [])
-    default = next(t[name] for t in TABLES.values() if name in t)[option[0]]
+    default = row_of(name).options[option[0]].default
     return values == "any" or any(value != default for value in values)

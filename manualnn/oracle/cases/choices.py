@@ -1,10 +1,9 @@
-"""Choices among what an engine claims: names, options and sizes, each a draw of a generator.
+"""Random choices among the features that an engine claims: names, options and sizes.
 
     choices.pick(values), chance(share), count(most)      a value, a yes, a size
     choices.layer("Tanh"), loss(…), optimizer(…)          descriptions within the claims
 
-`Impossible` is raised where the claims leave nothing of the kind that was asked for. `Draft` draws
-arrays and cases besides.
+`Impossible` is raised if the claims admit no such choice. `Draft` also draws arrays and cases.
 """
 
 from collections.abc import Sequence
@@ -13,69 +12,43 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.errors import OracleError
-from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES
+from manualnn.oracle.protocol.capabilities import Capabilities, Claim
+from manualnn.oracle.protocol.features import ALWAYS, LAYER_ROWS, LOSS_ROWS, TABLES, row_of
 
-PROBABILITIES = ("Sigmoid", "Softmax")
-"""Layers whose outputs BCELoss takes."""
-
-PALETTE: dict[str, tuple[Any, ...]] = {
-    "Linear.bias": (True, False),
-    "LeakyReLU.negative_slope": (0.01, 0.3, 0.0, 1.0, 2.5),
-    "Softplus.beta": (1.0, 0.3, 3.0, 20.0),
-    "Softplus.threshold": (20.0, 1.0, 5.0),
-    "Softmax.dim": (-1, 1),
-    "LogSoftmax.dim": (-1, 1),
-    "Dropout.p": (0.5, 0.1, 0.25, 0.9),
-    "HuberLoss.delta": (1.0, 0.1, 0.5, 3.0),
-    "CrossEntropyLoss.ignore_index": (-100, -1, 0, 1),
-    "CrossEntropyLoss.label_smoothing": (0.0, 0.1, 0.5, 1.0),
-    "reduction": REDUCTIONS,
-    "momentum": (0.0, 0.9, 0.5, 0.999),
-    "dampening": (0.0, 0.3, 0.9),
-    "weight_decay": (0.0, 0.1, 0.01, 1.0),
-    "nesterov": (False, True),
-    "maximize": (False, True),
-    "amsgrad": (False, True),
-    "centered": (False, True),
-    "alpha": (0.99, 0.5, 0.9),
-    "lr_decay": (0.0, 0.1, 3.0),
-    "initial_accumulator_value": (0.0, 0.1, 2.0),
-    "eps": (1e-8, 1e-2, 1e-5, 1.0),
-    "Adagrad.eps": (1e-10, 1e-2, 1e-5, 1.0),
-    "betas": ([0.9, 0.999], [0.5, 0.7], [0.0, 0.9], [0.9, 0.0], [0.8, 0.99], [0.99, 0.9]),
-    "lr": (0.1, 0.02, 1 / 3, 0.7, 0.003),
-}
-"""Values of options; the default among them stands first."""
+RATES = (0.1, 0.02, 1 / 3, 0.7, 0.003)
+"""Learning rates."""
+NEWCOMER_CHANCE = 0.7
+"""Share of choices that fall on the newcomer of a draft."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large cases may be, and what they do without."""
+    """Limits of the sizes of cases, and features to avoid."""
 
     max_width: int = 8
     max_batch: int = 9
     max_depth: int = 3
-    """The most Linear layers."""
+    """Largest number of Linear layers."""
     max_steps: int = 7
     long: tuple[int, ...] = (257, 300, 1025)
-    """Sizes beyond those of blocks and of short sums, one of them at a time."""
+    """Sizes above those of blocks and of short sums. A case has at most one of them."""
     avoid: frozenset[str] = frozenset()
-    """Features, such as "loss.MSELoss.mean", that are drawn only if the claims leave no other."""
+    """Features, such as "loss.MSELoss.mean", that are drawn only if the claims admit no other."""
 
 
-class Impossible(OracleError):  # noqa: N818 - no error: the claims leave nothing of the kind
-    """The claims leave nothing of the kind that was to be drawn."""
+class Impossible(Exception):  # noqa: N818 - control flow within the draws, not an error
+    """The claims admit no such choice."""
 
 
 @dataclass
 class Choices:
-    """Draws descriptions: see the module."""
+    """Random choices within the claims of an engine: see the module."""
 
     rng: np.random.Generator
     claims: Capabilities
     size: Size
+    newcomer: str = ""
+    """A feature that most choices fall on: see `partners`."""
     dtype: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,87 +61,125 @@ class Choices:
         self.max_steps = min(self.size.max_steps, self.claims.max_steps)
 
     def pick(self, values: Sequence[Any]) -> Any:
-        """Return one of the values; Impossible if there is none."""
+        """Return a random value; Impossible if there is none."""
         if not values:
             raise Impossible
         return values[int(self.rng.integers(len(values)))]
 
     def chance(self, share: float) -> bool:
-        """Return True in that share of all draws."""
+        """Return True with the probability `share`."""
         return bool(self.rng.random() < share)
 
     def count(self, most: int, least: int = 1) -> int:
-        """Return a size, small ones more often than large ones; Impossible if there is none."""
+        """Return a random size, more often a small one; Impossible if there is none."""
         if most < least:
             raise Impossible
         return min(most, int(np.exp(self.rng.uniform(np.log(least), np.log(most + 1)))))
 
-    def among(self, kind: str, names: Sequence[str]) -> str:
-        """Return one of the names of parts; one to be avoided only if there is no other."""
-        singular = kind.removesuffix("s").replace("losse", "loss")
-        kept_names = [n for n in names if f"{singular}.{n}" not in self.size.avoid]
-        return str(self.pick(kept_names or names))
+    def pick_name(self, names: Sequence[str]) -> str:
+        """Return the name of a feature; one to avoid only if there is no other."""
+        if (newcomer := self.newcomer.partition(".")[0]) in names and self.chance(NEWCOMER_CHANCE):
+            return newcomer
+        return str(self.pick([n for n in names if not self.is_avoided(n)] or names))
 
-    def values(self, kind: str, name: str, option: str) -> list[Any]:
+    def is_avoided(self, name: str, option: str = "") -> bool:
+        """Return whether the cases are to avoid a feature, or one of its options or reductions."""
+        feature = f"{type(row_of(name)).__name__.lower()}.{name}"
+        return (f"{feature}.{option}" if option else feature) in self.size.avoid
+
+    def values(self, name: str, option: str) -> list[Any]:
         """Return the values of an option that the claims allow, the default first."""
-        default = TABLES[kind][name][option]
-        claim = getattr(self.claims, kind)[name].get(option, [])
-        if claim == "any":
-            claim = PALETTE.get(f"{name}.{option}", PALETTE.get(option, ()))
-        return [default, *(value for value in claim if value != default)]
+        known = row_of(name).options[option]
+        claim = self.claim_of(name).get(option, [])
+        values = known.values if claim == "any" else claim
+        return [known.default, *(value for value in values if value != known.default)]
+
+    def options(self, name: str) -> list[str]:
+        """Return the claimed options of a feature, except its reduction and those to avoid."""
+        return [
+            option
+            for option in self.claim_of(name)
+            if option != "reduction" and not self.is_avoided(name, option)
+        ]
+
+    def activations(self) -> list[str]:
+        """Return the claimed layers that usually stand between Linear layers."""
+        rows = LAYER_ROWS
+        return [
+            name
+            for name in self.claims.layers
+            if not (rows[name].has_parameters or rows[name].mixes_features)
+        ]
+
+    def layers_of_probabilities(self) -> list[str]:
+        """Return the claimed layers whose outputs lie between 0 and 1."""
+        return [name for name in self.claims.layers if LAYER_ROWS[name].gives_probabilities]
 
     def layer(self, name: str, option: str | None = None, **given: Any) -> dict[str, Any]:
-        """Return a layer, its options drawn; `option` not at its default."""
+        """Return a layer with random options; `option` does not have its default."""
         spec = {"type": name, **given}
-        for other in TABLES["layers"][name]:
-            if other in given or other in ALWAYS:
-                continue
-            values = self.values("layers", name, other)
+        option = option or self._newcomer_option(name)
+        for other in self._drawn_options(name, spec):
+            values = self.values(name, other)
             if other == option:
                 spec[other] = self.pick(values[1:])
-            elif other != "bias" and option is None and self.chance(0.5):
-                continue
-            elif other != "bias" or self.chance(0.15):
+            elif other == "bias":
+                if self.chance(0.15):
+                    spec[other] = self.pick(values)
+            elif option is not None or self.chance(0.5):
                 spec[other] = self.pick(values)
         return spec
 
-    def options(self, kind: str, name: str) -> list[str]:
-        """Return the claimed options of a part, but for those that are to be avoided."""
-        claimed = getattr(self.claims, kind)[name]
-        singular = kind.removesuffix("s").replace("losse", "loss")
-        shunned = (
-            "reduction",
-            *(o for o in claimed if f"{singular}.{name}.{o}" in self.size.avoid),
-        )
-        return [o for o in claimed if o not in shunned]
-
-    def activations(self) -> list[str]:
-        """Return the names of the claimed layers that stand between Linear ones."""
-        return [n for n in self.claims.layers if n not in ("Linear", "Softmax", "LogSoftmax")]
-
     def loss(self, name: str | None = None, **given: Any) -> dict[str, Any]:
-        """Return a loss with its reduction; the options that need widths come with `weigh`."""
+        """Return a loss with a random reduction. `Draft.case` adds the options that need a width.
+
+        Without a name it is any claimed loss that has a suitable last layer.
+        """
         if name is None:
-            closed = any(n in self.claims.layers for n in PROBABILITIES)
-            names = [n for n in self.claims.losses if closed or n != "BCELoss"]
-            options = [(n, r) for n in names for r in self.values("losses", n, "reduction")]
-            good = [(n, r) for n, r in options if f"loss.{n}.{r}" not in self.size.avoid]
-            name, given["reduction"] = self.pick(good or options)
+            names = list(self.claims.losses)
+            if not self.layers_of_probabilities():
+                names = [n for n in names if not LOSS_ROWS[n].takes_probabilities]
+            if (new := self.newcomer.partition(".")[0]) in names and self.chance(NEWCOMER_CHANCE):
+                names = [new]
+            pairs = [(n, r) for n in names for r in self.values(n, "reduction")]
+            good = [(n, r) for n, r in pairs if not self.is_avoided(n, r)]
+            name, given["reduction"] = self.pick(good or pairs)
         elif "reduction" not in given and self.chance(0.5):
-            values = self.values("losses", name, "reduction")
-            good = [r for r in values if f"loss.{name}.{r}" not in self.size.avoid]
-            given["reduction"] = self.pick(good or values)
+            values = self.values(name, "reduction")
+            good_values = [r for r in values if not self.is_avoided(name, r)]
+            given["reduction"] = self.pick(good_values or values)
         return {"type": name, **given}
 
+    def add_loss_options(
+        self, loss: dict[str, Any], option: str | None, width: int, *, probabilities: bool
+    ) -> None:
+        """Add `option` to a loss, not with its default, and sometimes others beside it.
+
+        No class is ignored if the targets are probabilities of classes.
+        """
+        name = loss["type"]
+        option = option or self._newcomer_option(name)
+        others = option is not None and self.chance(0.5)
+        allowed = self.options(name)
+        for other in self._drawn_options(name, loss):
+            if other == option:
+                loss[other] = self.loss_option(name, other, width)
+            elif others and other in allowed and not (probabilities and other == "ignore_index"):
+                try:
+                    if self.chance(0.5):
+                        loss[other] = self.loss_option(name, other, width)
+                except Impossible:
+                    continue
+
     def loss_option(self, name: str, option: str, width: int) -> Any:
-        """Return a value, not the default, of a loss's option, for that many outputs."""
+        """Return a value of a loss's option for `width` outputs; never the default."""
         if option in ("weight", "pos_weight"):
             claim = self.claims.losses[name].get(option, [])
             if claim == "any":
                 drawn = self.rng.uniform(0.2, 3, width)
                 return [float(np.float32(w)) for w in drawn]
             return self.pick([w for w in claim if w is not None and np.size(w) in (1, width)])
-        values = self.values("losses", name, option)[1:]
+        values = self.values(name, option)[1:]
         if option == "ignore_index":
             values = [value for value in values if value < width]
         return self.pick(values)
@@ -176,34 +187,48 @@ class Choices:
     def optimizer(
         self, name: str | None = None, option: str | None = None, **given: Any
     ) -> dict[str, Any] | None:
-        """Return an optimizer; `option` not at its default, the others at it or not.
+        """Return an optimizer; `option` does not have its default, others may have theirs.
 
-        Without a name it is any that is claimed; None if none is.
+        Without a name it is any claimed optimizer; None if no optimizer is claimed.
         """
         if name is None:
             if not self.claims.optimizers:
                 return None
-            name = self.among("optimizers", list(self.claims.optimizers))
-        spec: dict[str, Any] = {"type": name, "lr": self.pick(PALETTE["lr"]), **given}
+            name = self.pick_name(list(self.claims.optimizers))
+        spec: dict[str, Any] = {"type": name, "lr": self.pick(RATES), **given}
+        option = option or self._newcomer_option(name)
         others = option is not None and self.chance(0.5)
-        for other in TABLES["optimizers"][name]:
-            if other in spec or other in ALWAYS:
-                continue
-            values = self.values("optimizers", name, other)
+        allowed = self.options(name)
+        for other in self._drawn_options(name, spec):
             if other == option:
-                spec[other] = self.pick(values[1:])
-            elif others and other in self.options("optimizers", name):
-                spec[other] = self.pick(values)
-        return self._sensible(name, spec, option)
+                spec[other] = self.pick(self.values(name, other)[1:])
+            elif others and other in allowed:
+                spec[other] = self.pick(self.values(name, other))
+        return self._consistent(spec, option)
 
-    def _sensible(self, name: str, spec: dict[str, Any], option: str | None) -> dict[str, Any]:
-        """Return it with momentum where Nesterov's and dampening need it, and not both of them."""
-        if name == "SGD":
-            if option in ("nesterov", "dampening") and not spec.get("momentum"):
-                spec["momentum"] = self.pick(self.values("optimizers", name, "momentum")[1:])
-            if option == "dampening":
-                spec.pop("nesterov", None)
-            if spec.get("nesterov"):
-                spec.pop("dampening", None)
-                spec["nesterov"] = bool(spec.get("momentum"))
+    def _consistent(self, spec: dict[str, Any], option: str | None) -> dict[str, Any]:
+        """Return an optimizer whose options fit: Nesterov's needs momentum and no dampening."""
+        if option in ("nesterov", "dampening") and not spec.get("momentum"):
+            spec["momentum"] = self.pick(self.values(spec["type"], "momentum")[1:])
+        if option == "dampening":
+            spec.pop("nesterov", None)
+        if spec.get("nesterov"):
+            spec.pop("dampening", None)
+            spec["nesterov"] = bool(spec.get("momentum"))
         return spec
+
+    def claim_of(self, name: str) -> Claim:
+        """Return what is claimed of a feature: the allowed values of its options."""
+        return next(c[name] for kind in TABLES if name in (c := getattr(self.claims, kind)))
+
+    def _newcomer_option(self, name: str) -> str | None:
+        newcomer, _, option = self.newcomer.partition(".")
+        return (option or None) if newcomer == name else None
+
+    def _drawn_options(self, name: str, spec: dict[str, Any]) -> list[str]:
+        """Return the claimed options that are still to be drawn, in the order of the row.
+
+        A draw depends on their number. Only claimed ones count, because `partners` removes others.
+        """
+        claim = self.claim_of(name)
+        return [o for o in row_of(name).options if o in claim and o not in spec and o not in ALWAYS]

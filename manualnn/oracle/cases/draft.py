@@ -1,15 +1,14 @@
-"""What recipes draw cases from: a generator, an engine's claims, and sizes.
+"""Random arrays and cases: a recipe draws each of its cases with a `Draft`.
 
     draft = Draft(rng, claims, size)
-    draft.case()                          anything that the claims allow, its numbers tame
-    draft.case(n=3, widths=(2, 5, 1))     the same with some of it given
+    draft.case()                                   any case that the claims admit
+    draft.case(n=3, widths=(2, 5, 1))              the same with some parts given
+    draft.training_case()                          the same with several steps or an optimizer state
     draft.layer("Tanh"), draft.loss(…), draft.optimizer(…)      descriptions within the claims
 
-Tame numbers: normal ones, weights divided by the root of the inputs, so that signals neither vanish
-nor grow from layer to layer. A few are 0, ±1, ½ or 2. `Impossible` is raised where the claims leave
-nothing of the kind that was asked for.
-
-The same generator, claims and size give the same case.
+The numbers are normal ones, and the weights are divided by the root of the number of inputs, so
+that signals keep their size from layer to layer. A few numbers are 0, ±1, ½ or 2. `Impossible` is
+raised if the claims admit no such case. The same generator, claims and size give the same case.
 """
 
 from collections.abc import Sequence
@@ -18,20 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.choices import PROBABILITIES, Choices, Impossible
+from manualnn.oracle.cases.choices import Choices, Impossible
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    LAYER_ROWS,
+    LOSS_ROWS,
+    options_of,
+    state_of,
+)
 
 STEPS = (1, 2, 3, 5, 10, 17, 30, 100, 316, 1000, 3163, 10_000, 1_000_000)
-"""After how many updates a case may start: early, late, and middling on purpose."""
+"""Numbers of updates before a case: early, late, and in between."""
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0)
 
 
 class Draft(Choices):
-    """Draws arrays and cases: see the module."""
+    """Random arrays and cases within the claims of an engine: see the module."""
 
     def normals(self, shape: Any, scale: Any = 1.0) -> Array:
-        """Return normal numbers, now and then with up to three special ones among them."""
+        """Return normal numbers, sometimes with up to three special ones among them."""
         array = (self.rng.standard_normal(shape) * scale).astype(self.dtype)
         if self.chance(0.2) and array.size:
             for _ in range(int(self.rng.integers(1, 4))):
@@ -49,26 +53,27 @@ class Draft(Choices):
                     params[f"{i}.bias"] = self.normals(layer["out_features"], 0.5)
         return params
 
-    def targets(self, loss: Any, n: int, width: int, *, soft: bool = False) -> Array:
-        """Return targets of the loss's kind; `soft`: probabilities of classes, not classes."""
-        if loss["type"] == "CrossEntropyLoss":
-            if soft:
-                weights = self.rng.uniform(0.05, 1, (n, width))
-                return (weights / weights.sum(axis=1, keepdims=True)).astype(self.dtype)
-            t = self.rng.integers(0, width, n)
-            ignored = loss.get("ignore_index", -100)
-            if "ignore_index" in loss:
-                t[self.rng.random(n) < 0.3] = ignored
-            if n and np.all(t == ignored):
-                t[0] = 1 if ignored == 0 else 0
-            return t
-        if loss["type"].startswith("BCE"):
+    def targets(self, loss: Any, n: int, width: int, *, probabilities: bool = False) -> Array:
+        """Return targets for a loss; for classes their indices, or their probabilities."""
+        kind = LOSS_ROWS[loss["type"]].targets
+        if kind == "numbers":
+            return self.normals((n, width))
+        if kind == "probabilities":
             shares = self.rng.random((n, width))
             return (shares if self.chance(0.5) else shares.round()).astype(self.dtype)
-        return self.normals((n, width))
+        if probabilities:
+            weights = self.rng.uniform(0.05, 1, (n, width))
+            return (weights / weights.sum(axis=1, keepdims=True)).astype(self.dtype)
+        t = self.rng.integers(0, width, n)
+        ignored = loss.get("ignore_index", -100)
+        if "ignore_index" in loss:
+            t[self.rng.random(n) < 0.3] = ignored
+        if n and np.all(t == ignored):
+            t[0] = 1 if ignored == 0 else 0
+        return t
 
     def noise(self, layers: Sequence[Any], widths: Sequence[int], n: int) -> dict[str, Array]:
-        """Return dropout's masks."""
+        """Return the masks of dropout layers."""
         masks = {}
         for i, layer in enumerate(layers):
             if layer["type"] == "Dropout":
@@ -78,7 +83,7 @@ class Draft(Choices):
         return masks
 
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:
-        """Return what the optimizer may keep after so many steps with gradients of about ¼."""
+        """Return a typical optimizer state after some steps with gradients of about ¼."""
         o = options_of(optimizer)
         named: dict[str, Any] = {"step": steps, **{state.name: {} for state in state_of(o)}}
         for key, p in params.items():
@@ -92,34 +97,36 @@ class Draft(Choices):
                 named[state.name][key] = array.astype(self.dtype)
         return named
 
-    def widths(self, depth: int | None = None, *, least_out: int = 1) -> tuple[int, ...]:
-        """Return the widths of the input and of every Linear layer, often but not always unlike."""
+    def widths(self, depth: int | None = None, loss: Any = None) -> tuple[int, ...]:
+        """Return the widths of the input and of every Linear layer, usually different ones."""
+        least = least_outputs(loss)
         if depth is None:
             depth = self.count(self.max_depth) if self.max_depth else 0
         if self.chance(0.1):
-            return (self.count(self.max_width, least_out),) * (depth + 1)
-        widths = [self.count(self.max_width) for _ in range(depth + 1)]
-        widths[-1] = self.count(self.max_width, least_out)
-        return tuple(widths)
+            return (self.count(self.max_width, least),) * (depth + 1)
+        return (
+            *(self.count(self.max_width) for _ in range(depth)),
+            self.count(self.max_width, least),
+        )
 
-    def net(
+    def network(
         self, widths: Sequence[int], last: Sequence[Any] = (), ending: float = 0.15
     ) -> tuple[Any, ...]:
-        """Return Linear layers of these widths with something between them, and then `last`.
+        """Return Linear layers of these widths with activations between them, and then `last`.
 
-        In a share `ending` of all draws without a `last`, something else than Linear ends it.
+        Without `last`, another layer than Linear ends the network with the probability `ending`.
         """
         layers: list[Any] = []
         names = self.activations()
-        same = self.among("layers", names) if names and self.chance(0.5) else None
+        same = self.pick_name(names) if names and self.chance(0.5) else None
         for i, (a, b) in enumerate(pairwise(widths)):
             if i and names and (same or self.chance(0.9)):
-                layers.append(self.layer(same or self.among("layers", names)))
+                layers.append(self.layer(same or self.pick_name(names)))
             layers.append(self.layer("Linear", in_features=a, out_features=b))
         layers += last
         ends = [name for name in self.claims.layers if name != "Linear"]
         if not layers or (ends and not last and self.chance(ending)):
-            layers.append(self.layer(self.among("layers", ends)))
+            layers.append(self.layer(self.pick_name(ends)))
         return tuple(layers)
 
     def samples(self, widths: Sequence[int]) -> int:
@@ -136,17 +143,19 @@ class Draft(Choices):
         layers: Sequence[Any] | None = None,
         loss: dict[str, Any] | None = None,
         loss_option: str | None = None,
-        optimizer: dict[str, Any] | None = None,
         n: int | None = None,
-        soft: bool = False,
+        probabilities: bool = False,
         ending: float = 0.15,
     ) -> Case:
-        """Return a case at its first step, or at a later one where the optimizer's state tells."""
+        """Return a case of one step from a fresh state; what is not given is drawn.
+
+        `probabilities`: the targets are probabilities of classes. `ending`: see `network`.
+        """
         loss = dict(loss) if loss else self.loss()
-        least = 2 if loss["type"] == "CrossEntropyLoss" else 1
+        least = least_outputs(loss)
         if layers is None:
-            widths = widths or self.widths(least_out=least)
-            layers = self.net(widths, self.closing(loss), ending)
+            widths = widths or self.widths(loss=loss)
+            layers = self.network(widths, self.closing_layers(loss), ending)
         elif widths is None:
             widths = [layer["in_features"] for layer in layers if layer["type"] == "Linear"][:1]
             widths = widths or [self.count(self.max_width, least)]
@@ -155,47 +164,59 @@ class Draft(Choices):
             every.append(layer.get("out_features", every[-1]))
         if every[-1] < least:
             raise Impossible
-        self.weigh(loss, loss_option, every[-1], soft=soft)
+        self.add_loss_options(loss, loss_option, every[-1], probabilities=probabilities)
         n = self.samples(every) if n is None else n
         params = self.params(layers)
         x = self.normals((n, every[0]))
-        if loss["type"] == "BCELoss" and layers[-1]["type"] not in PROBABILITIES:
+        if _needs_closing(loss) and not gives_probabilities(layers[-1]):
             raise Impossible
-        t = self.targets(loss, n, every[-1], soft=soft)
+        t = self.targets(loss, n, every[-1], probabilities=probabilities)
         noise = self.noise(layers, every, n) if self.chance(0.9) else {}
-        case = Case(tuple(layers), loss, params, x, t, dtype=self.dtype, noise=noise or None)
-        if optimizer and params:
-            return self.stepping(case, optimizer)
-        return case.but(optimizer=self.optimizer())  # whoever claims one is always given one
+        # An engine that claims optimizers takes no case without one.
+        return Case(
+            tuple(layers),
+            loss,
+            params,
+            x,
+            t,
+            dtype=self.dtype,
+            noise=noise or None,
+            optimizer=self.optimizer(),
+        )
 
-    def closing(self, loss: Any) -> list[Any]:
-        """Return the layers that a loss needs after the last Linear one."""
-        if loss["type"] != "BCELoss":
-            return []
-        return [self.layer(self.pick([n for n in PROBABILITIES if n in self.claims.layers]))]
+    def training_case(self, optimizer: dict[str, Any] | None = None, **given: Any) -> Case:
+        """Return a case of several steps, or with the state of an optimizer after some steps.
 
-    def weigh(self, loss: dict[str, Any], option: str | None, width: int, *, soft: bool) -> None:
-        """Give a loss the option, not at its default, and now and then others beside it.
-
-        Targets that are probabilities (`soft`) know no class to ignore.
+        Without an optimizer it is any claimed one. A case without parameters has one step.
         """
-        others = option is not None and self.chance(0.5)
-        name = loss["type"]
-        for other in TABLES["losses"][name]:
-            claimed = other in self.options("losses", name)
-            claimed = claimed and not (soft and other == "ignore_index")
-            if other == option:
-                loss[other] = self.loss_option(name, other, width)
-            elif other not in loss and others and claimed and self.chance(0.5):
-                try:
-                    loss[other] = self.loss_option(name, other, width)
-                except Impossible:
-                    continue
+        optimizer = optimizer or self.optimizer()
+        case = self.case(**given)
+        return self.with_steps(case, optimizer) if optimizer and case.params else case
 
-    def stepping(self, case: Case, optimizer: dict[str, Any], after: int | None = None) -> Case:
-        """Return a case with an optimizer, after some steps where the engine accepts its state."""
+    def closing_layers(self, loss: Any) -> list[Any]:
+        """Return the layers that a loss needs after the last Linear one."""
+        if not _needs_closing(loss):
+            return []
+        return [self.layer(self.pick_name(self.layers_of_probabilities()))]
+
+    def with_steps(self, case: Case, optimizer: dict[str, Any], after: int | None = None) -> Case:
+        """Return a case of several steps, or after some steps if the engine accepts a state."""
         case = case.but(optimizer=optimizer)
         if self.claims.accepts_state and (after or self.chance(0.7)):
             after = after or self.pick(STEPS)
             return case.but(state=self.state(optimizer, case.params, after))
         return case.but(steps=self.count(self.max_steps))
+
+
+def least_outputs(loss: Any) -> int:
+    """Return the smallest useful number of outputs for a loss: 2 for a loss of classes."""
+    return 2 if loss and LOSS_ROWS[loss["type"]].targets == "classes" else 1
+
+
+def gives_probabilities(layer: Any) -> bool:
+    """Return whether the outputs of a layer lie between 0 and 1."""
+    return LAYER_ROWS[layer["type"]].gives_probabilities
+
+
+def _needs_closing(loss: Any) -> bool:
+    return LOSS_ROWS[loss["type"]].takes_probabilities

@@ -1,25 +1,33 @@
 """A recipe: a way to draw cases, with the judgements that the cases are put to.
 
-    recipe.draw(rng, capabilities, size)      a case, or None if the capabilities admit none
+    recipe.draw(rng, capabilities, size)                  a case; None if the claims admit none
+    recipe.draw(rng, capabilities, size, "Softsign")      a case with this newcomer: see `partners`
+    recipe.examples(capabilities, 25)                     ("", 0), ("", 1), …, ("Softsign", 0), …
 
 A recipe of one feature carries the feature's name: "loss.MSELoss.mean", "layer.Tanh",
 "optimizer.Adam.amsgrad". Those are in `by_feature`. A stress recipe carries the name of what it
 stresses, such as "saturation". Those are in `stress`. `catalogue` lists both.
 """
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from manualnn.oracle.cases.choices import Impossible, Size
 from manualnn.oracle.cases.draft import Draft
+from manualnn.oracle.cases.partners import claims_of_partners, has_feature, newcomers
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 
 FORWARD = ("outputs", "loss", "grads", "input_grad")
 DIFFERENTIAL = (*FORWARD, "state", "params")
 """Judgements against the truth, in the order of a step. One call of the engine serves all."""
+NEWCOMER_SHARE = 1 / 8
+"""Number of cases with a newcomer, relative to those without one."""
+ATTEMPTS = 8
+"""Draws for a case that has the newcomer."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,39 @@ class Recipe:
     judgements: tuple[str, ...] = DIFFERENTIAL
     share: float = 1.0
     """Number of cases, relative to the number of examples of the profile."""
+    feature: str = ""
+    """The feature or option of a recipe of one feature, such as "Tanh" or "HuberLoss.delta"."""
 
-    def draw(self, rng: np.random.Generator, claims: Capabilities, size: Size) -> Case | None:
-        """Return a case that the arguments determine; None if the claims admit none."""
-        try:
-            with np.errstate(all="ignore"):
-                case = self.make(Draft(rng, claims, size))
-        except Impossible:
-            return None
-        return None if claims.refuses(case) else replace(case, recipe=self.name, note=self.sentence)
+    def examples(self, claims: Capabilities, count: int) -> Iterator[tuple[str, int]]:
+        """Yield the newcomer and the number of every case, "" for the cases without a newcomer.
+
+        `count` is the number of cases of a recipe whose share is 1. A recipe of one feature has no
+        newcomers, because partners stand beside its feature.
+        """
+        for newcomer in ("", *([] if self.feature else newcomers(claims))):
+            share = self.share * (NEWCOMER_SHARE if newcomer else 1)
+            yield from ((newcomer, i) for i in range(max(1, round(count * share))))
+
+    def key(self, number: int, newcomer: str = "") -> tuple[int, ...]:
+        """Return the key of a case's random numbers, unique for every recipe and newcomer."""
+        own = (zlib.crc32(self.name.encode()), number)
+        return (*own, zlib.crc32(newcomer.encode())) if newcomer else own
+
+    def draw(
+        self, rng: np.random.Generator, claims: Capabilities, size: Size, newcomer: str = ""
+    ) -> Case | None:
+        """Return a case that the arguments determine; None if the claims admit none.
+
+        The case has the newcomer. Otherwise it has the recipe's own feature and partners alone.
+        """
+        narrowed = claims_of_partners(claims, self.feature or newcomer)
+        for _ in range(ATTEMPTS if newcomer else 1):
+            try:
+                with np.errstate(all="ignore"):
+                    case = self.make(Draft(rng, narrowed, size, newcomer))
+            except Impossible:
+                continue
+            if has_feature(case, newcomer) if newcomer else True:
+                refused = claims.refuses(case)
+                return None if refused else replace(case, recipe=self.name, note=self.sentence)
+        return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from manualnn.oracle.cases.choices import Impossible, Size
 from manualnn.oracle.cases.draft import Draft
+from manualnn.oracle.cases.partners import claims_of_partners
 from manualnn.oracle.checks.judgement import Judgement
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.findings import Finding
@@ -98,8 +99,8 @@ def _draw_network(case: Case, claims: Capabilities) -> Case | None:
     """Return a case of another network, always the same network for the same case."""
     rng = np.random.default_rng(int(f"0x{case.id[2:]}", 0))
     try:
-        draft = Draft(rng, claims, Size())
-        drawn = draft.case(optimizer=draft.optimizer())
+        draft = Draft(rng, claims_of_partners(claims), Size())
+        drawn = draft.training_case()
     except Impossible:
         return None
     return None if claims.refuses(drawn) else drawn

@@ -39,6 +39,8 @@ class Option:
     """Values that cases are drawn with, beside the default."""
     exact: tuple[Any, ...] = ()
     """Values with which no operation rounds on small integers: see `cases.lattice`."""
+    is_partner: bool = True
+    """Cases about other features may have it. An option that is added later is no partner."""
 
     @property
     def values(self) -> tuple[Any, ...]:

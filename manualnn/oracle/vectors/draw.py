@@ -4,10 +4,10 @@
     of_dtype(case, "float32")    the same case in another dtype
 
 The cases are drawn with portable random numbers and rounded to float32. Rounding removes the last
-bits, in which mathematical libraries differ. One case then serves both dtypes.
+bits, in which mathematical libraries differ. One case then serves both dtypes. The cases with
+newcomers come last. A new row in the table of features adds cases and changes no other.
 """
 
-import zlib
 from collections.abc import Iterator
 from typing import cast
 
@@ -15,7 +15,8 @@ import numpy as np
 
 from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
-from manualnn.oracle.cases.recipe import Recipe
+from manualnn.oracle.cases.partners import newcomers
+from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES, options_of
@@ -27,10 +28,19 @@ EACH = 3
 
 def vector_cases(seed: int = 0) -> list[Case]:
     """Return the cases in the order of their recipes, each of float64 numbers that fit float32."""
+    claims = _claims_of_everything(accepts_state=True)
+    new = newcomers(claims)
+    recipes = recipes_for(claims)
+    recipes.sort(key=lambda r: r.feature in new or r.feature.partition(".")[0] in new)
     cases: dict[str, Case] = {}
-    for recipe in recipes_for(_everything(accepts_state=True)):
-        for case in _drawn(recipe, seed):
+    for recipe in recipes:
+        for case in _cases(recipe, seed):
             cases.setdefault(case.id, case)
+    for recipe in recipes:
+        if not recipe.feature and recipe.judgements[: len(DIFFERENTIAL)] == DIFFERENTIAL:
+            for newcomer in new:
+                for case in _cases(recipe, seed, newcomer, 1):
+                    cases.setdefault(case.id, case)
     return list(cases.values())
 
 
@@ -39,8 +49,8 @@ def of_dtype(case: Case, dtype: str) -> Case:
     return case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)).but(dtype=dtype)
 
 
-def _everything(*, accepts_state: bool) -> Capabilities:
-    """Return the claims of an engine that can do all that there is."""
+def _claims_of_everything(*, accepts_state: bool) -> Capabilities:
+    """Return the claims of an engine that supports every feature."""
     return Capabilities.read(
         {
             **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
@@ -52,12 +62,12 @@ def _everything(*, accepts_state: bool) -> Capabilities:
     )
 
 
-def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
-    """Yield a recipe's cases: some after many updates, some with several."""
-    for i in range(EACH):
-        rng = PortableRandom(seed, zlib.crc32(recipe.name.encode()), i)
-        claims = _everything(accepts_state=i % 2 == 0)
-        case = recipe.draw(cast("np.random.Generator", rng), claims, Size())
+def _cases(recipe: Recipe, seed: int, newcomer: str = "", count: int = EACH) -> Iterator[Case]:
+    """Yield a recipe's cases: half of them with a state, the others with several steps."""
+    for i in range(count):
+        rng = PortableRandom(seed, *recipe.key(i, newcomer))
+        claims = _claims_of_everything(accepts_state=i % 2 == 0)
+        case = recipe.draw(cast("np.random.Generator", rng), claims, Size(), newcomer)
         if case is not None:
             with np.errstate(over="ignore"):
                 case = of_dtype(of_dtype(_complete(case), "float32"), "float64")
@@ -66,7 +76,7 @@ def _drawn(recipe: Recipe, seed: int) -> Iterator[Case]:
 
 
 def _complete(case: Case) -> Case:
-    """Return a case with every option, as engines are sent it: its id then is the same."""
+    """Return a case with every option, as engines receive it, so that its id is the same."""
     return case.but(
         layers=tuple(vars(options_of(spec)) for spec in case.layers),
         loss=vars(options_of(case.loss)),

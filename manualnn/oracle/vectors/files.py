@@ -32,10 +32,10 @@ from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.vectors.draw import of_dtype, vector_cases
 
 FORMAT = "manualnn conformance vectors"
-VERSION = 1
+VERSION = 2
 """Version of the format and of the cases. A change of any byte of an existing case needs a new one.
 
-New features add cases and leave the files of the others as they are. They need no new version.
+A new layer, loss or optimizer adds cases and changes no other file. It needs no new version.
 """
 INLINE = 3000
 """Largest count of numbers in a case's JSON. A larger case has its arrays in a safetensors file."""
