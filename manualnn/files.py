@@ -5,7 +5,7 @@ import secrets
 import stat
 from pathlib import Path
 
-__all__ = ["require_writable", "write_whole"]
+__all__ = ["require_writable", "write_text", "write_whole"]
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
@@ -30,6 +30,18 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         raise OSError(message) from error
     finally:  # also after Ctrl-C; once it has replaced the target there is nothing to remove
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text in UTF-8: into a file whole or not at all, into a pipe or device directly.
+
+    So a report can go to /dev/stdout. Raises OSError as `write_whole` does.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_file() and not target.is_dir():
+        target.write_text(text, encoding="utf-8")
+    else:
+        write_whole(target, text.encode())
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from manualnn.files import write_whole
+from manualnn.files import write_text, write_whole
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -37,7 +37,7 @@ def test_a_killed_save_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     path.write_bytes(b"the old one")
     program = """if True:
         import os, sys
-        from manualnn.files import write_whole
+        from manualnn.files import write_text, write_whole
         os.fsync = lambda _: os.kill(os.getpid(), 9)
         write_whole(sys.argv[1], b"the new one" * 10_000)
     """
@@ -67,6 +67,19 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     loose.symlink_to("real/new")
     write_whole(loose, b"3")
     assert (tmp_path / "real" / "new").read_bytes() == b"3"
+
+
+def test_a_text_goes_whole_into_a_file_and_directly_into_a_pipe(tmp_path: Path) -> None:
+    write_text(tmp_path / "report", "δ = 1\n")
+    assert (tmp_path / "report").read_bytes() == "δ = 1\n".encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_text(tmp_path / "pipe", "ε")
+    assert os.read(reader, 10) == "ε".encode()
+    os.close(reader)
+    with pytest.raises(OSError, match="is a folder"):
+        write_text(tmp_path, "")
 
 
 def test_where_nothing_can_be_written_is_said(

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from manualnn.benchmark.cases import GRID
+from manualnn.files import write_text
 
 __all__ = ["bench"]
 
@@ -103,7 +103,7 @@ def bench(
         tables.write_markdown(markdown_file, [*quoted(head), "", *lines])
     if json_file:
         kept = {"machine": about.to_json(), "step": [row.to_json() for row in rows]}
-        Path(json_file).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        write_text(json_file, json.dumps(kept, indent=1) + "\n")
 
 
 def quoted(lines: list[str]) -> list[str]:

@@ -1,9 +1,10 @@
 """The command `manualnn doctor`, a thin layer over `manualnn.doctor`."""
 
 import json
-from pathlib import Path
 
 import click
+
+from manualnn.files import write_text
 
 __all__ = ["doctor"]
 
@@ -29,4 +30,4 @@ def doctor(json_file: str | None) -> None:
     click.echo(report.text())
     if json_file:
         text = json.dumps(report.to_json(), indent=1, ensure_ascii=False)
-        Path(json_file).write_text(text + "\n", encoding="utf-8")
+        write_text(json_file, text + "\n")

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manualnn.files import write_text
+
 if TYPE_CHECKING:
     from manualnn.oracle.report.report import Report
 
@@ -198,8 +200,7 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
 
     counts = report.counts()
     click.echo(("\n" if counts["failed"] or counts["errored"] else "") + summary(report, paint))
-    with _naming(options["failures"]):
-        replay.save(report, options["failures"])
+    replay.save(report, options["failures"])
     writers: dict[str, Callable[[], str]] = {
         "json": lambda: json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n",
         "junit": lambda: to_junit(report, options["failures"]),
@@ -207,17 +208,7 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
     }
     for name, write in writers.items():
         if options[name] is not None:
-            with _naming(options[name]):
-                Path(options[name]).write_text(write(), encoding="utf-8")
-
-
-@contextmanager
-def _naming(file: str) -> Iterator[None]:
-    """Say what could not be written: a full disk's error does not."""
-    try:
-        yield
-    except OSError as error:
-        raise _UnusableError(f"{file} cannot be written: {error.strerror}.") from error
+            write_text(options[name], write())
 
 
 def _list(target: str | None, time_limit: float) -> None:
@@ -254,7 +245,7 @@ def _combine(files: tuple[str, ...], markdown: str | None) -> None:
     if markdown is None:
         click.echo(table, nl=False)
     else:
-        Path(markdown).write_text(table, encoding="utf-8")
+        write_text(markdown, table)
 
 
 def _replay(target: str | None, options: dict[str, Any]) -> int:

@@ -27,7 +27,7 @@ FOLDER = ".manualnn"
 
 
 class ReplayError(OracleError, ValueError):
-    """A saved failure is missing, or its file cannot be read."""
+    """A saved failure is missing, or its file cannot be read or written."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,10 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
         found[name] = replace(known, checks=(*known.checks, finding.check), before=before)
     paths = [Path(folder, f"{name}.json") for name in found]
     if paths:
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ReplayError(f"{folder} cannot be written: {error.strerror}.") from error
     for path, failure in zip(paths, found.values(), strict=True):
         content = {
             "checks": failure.checks,
