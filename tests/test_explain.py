@@ -462,6 +462,13 @@ def test_divisor_and_classes_are_said() -> None:
     ).to_text().replace("\n", " ")
 
 
+def test_classes_left_out_are_counted() -> None:
+    net = Sequential(Linear(1, 2))
+    loss, t = LOSSES["CrossEntropyLoss"](), np.arange(30) % 2
+    text = explain(net, net.init(0), np.ones((30, 1)), t, loss=loss, epochs=1).to_text()
+    assert "6 more targets left out" in text
+
+
 def test_an_output_is_called_by_the_letter_of_its_equation() -> None:
     class Unit:
         """Some unit.

@@ -1,16 +1,16 @@
-"""Numbers that carry something along while the engine's own kernels compute with them.
+"""Numbers for the engine's kernels that also carry derivatives, error bounds or formulas.
 
-The kernels run on arrays of objects. Here are objects whose value is a decimal number, either so
-long that its rounding does not count (PRECISION digits) or rounded to K decimals after every
-operation. Each operation states its value and its partial derivatives once; the classes differ in
-what they make of them:
+The kernels run on arrays of objects, too. The objects of this module hold a decimal number. It has
+either PRECISION digits, so that its rounding error is negligible, or it is rounded to K decimals
+after every operation. Each operation states its value and its partial derivatives once, and passes
+them to the method `derive`. The classes differ in their use of the partial derivatives:
 
-    Number     nothing: just the value
+    Number     none: only the value
     Dual       slopes ∂(this)/∂(each source), by the chain rule, forwards
-    Bounded    a bound of the error that float64 makes in the same computation
-    Formula    the expression itself, to be shown
+    Bounded    a bound of the error of float64 in the same computation
+    Formula    none, but it remembers the operation and its operands
 
-The slopes owe nothing to the hand-written backward pass: that is what makes them a check of it.
+The slopes are independent of the hand-written backward pass. So they are a check of it.
 """
 
 from collections.abc import Callable, Hashable
@@ -24,7 +24,7 @@ import numpy as np
 from manualnn.elementary import Array
 
 PRECISION = 50
-"""Digits of a number that is not rounded to K decimals: three times those of float64."""
+"""Digits of a number that is not rounded to K decimals: three times the digits of float64."""
 
 # Without traps 1/0 is Infinity and 0/0 is NaN, as in NumPy; the exponents never overflow.
 CONTEXT = Context(prec=PRECISION, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
@@ -34,18 +34,18 @@ ZERO, ONE, MINUS_ONE = Decimal(0), Decimal(1), Decimal(-1)
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How results are rounded: to `decimals` decimals after every operation, or not to speak of.
+    """Rounding of results: to `decimals` decimals after every operation, or to PRECISION digits.
 
-    With decimals, a result is computed to PRECISION digits and then rounded to the nearest decimal
-    number of that many places, a tie to the even digit. Numbers that are given (x, t, parameters)
-    are read as the decimal number they are written as, and rounded too. Constants of a formula
+    With decimals, a result is computed to PRECISION digits and then rounded to the nearest number
+    with these decimals; a tie goes to the even digit. The numbers of a run (x, t, parameters) are
+    read as the decimal numbers that people write, and rounded as well. Constants of a formula
     (a learning rate, an ε) are never rounded.
     """
 
     decimals: int | None = None
 
     def rounded(self, value: Decimal) -> Decimal:
-        """Return the value as this arithmetic writes it down."""
+        """Return the value after rounding."""
         if self.decimals is None or not value.is_finite():
             return value
         if value.adjusted() + self.decimals >= PRECISION - 1:
@@ -54,7 +54,7 @@ class Arithmetic:
         return value.quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_EVEN) + 0
 
     def constant(self, value: Any) -> Decimal:
-        """Return a constant of a formula, exactly; a float means the decimal it is written as."""
+        """Return a constant of a formula; with decimals, a float is its shortest decimal form."""
         if isinstance(value, Fraction):
             return Decimal(value.numerator) / Decimal(value.denominator)
         if isinstance(value, int | np.integer):
@@ -62,12 +62,12 @@ class Arithmetic:
         return Decimal(float(value)) if self.decimals is None else Decimal(repr(float(value)))
 
     def given(self, value: Any) -> Decimal:
-        """Return a number of the run."""
+        """Return a number of the run after rounding."""
         return self.rounded(self.constant(value))
 
 
 class Number:
-    """A real number for an array of objects."""
+    """A real number in an array of objects."""
 
     __slots__ = ("arithmetic", "value")
 
@@ -76,7 +76,7 @@ class Number:
         self.arithmetic = arithmetic
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":  # noqa: ARG002
-        """Return the result of an operation; parts are its operands and ∂value/∂operand."""
+        """Return the result of an operation; `parts` are pairs of operand and ∂value/∂operand."""
         return type(self)(self.arithmetic.rounded(value), self.arithmetic)
 
     def lift(self, other: Any) -> "Self":
@@ -131,7 +131,7 @@ class Number:
         return self.value < self.lift(other).value
 
     def exp(self) -> "Self":
-        """Return e to this power."""
+        """Return e to the power of this number."""
         value = self.value.exp()
         return self.derive("exp", value, (self, value))
 
@@ -140,7 +140,7 @@ class Number:
         return self.derive("log", self.value.ln(), (self, 1 / self.value))
 
     def log1p(self) -> "Self":
-        """Return the natural logarithm of 1 + this."""
+        """Return the natural logarithm of 1 + this number."""
         value = _with_room(self.value, lambda x: (1 + x).ln())
         return self.derive("log1p", value, (self, 1 / (1 + self.value)))
 
@@ -156,7 +156,7 @@ class Number:
 
 
 def _with_room(x: Decimal, function: Callable[[Decimal], Decimal]) -> Decimal:
-    """Return function(x) ≈ x near 0, where the digits that 1 + x would lose are added."""
+    """Return function(x), computed near 0 with additional digits, because 1 + x would lose some."""
     if x.adjusted() < -PRECISION:
         return x
     with localcontext() as context:
@@ -171,11 +171,11 @@ def _tanh(x: Decimal) -> Decimal:
 
 
 class Dual(Number):
-    """A number with its slopes ∂(this)/∂source; a source is whatever tells one from the others.
+    """A number with its slopes ∂(this)/∂source; a source is any hashable name.
 
-    Slopes are kept for the sources that the number depends on, so a layer of any width is
-    differentiated for all its inputs and parameters in one pass. A sum collects the slopes of its
-    terms when it is asked for them: a sum of k terms costs k, not k².
+    A number has slopes for all sources that it depends on. So one pass through a layer gives its
+    derivatives with respect to all inputs and parameters. A sum collects the slopes of its terms on
+    first use: a sum of k terms costs k operations, and not k².
     """
 
     __slots__ = ("collected", "summands")
@@ -189,7 +189,7 @@ class Dual(Number):
 
     @property
     def slopes(self) -> dict[Hashable, Decimal]:
-        """The slopes, none for a constant."""
+        """The slopes; empty for a constant."""
         if self.summands:
             waiting = list(reversed(self.summands))
             self.summands = ()
@@ -200,7 +200,7 @@ class Dual(Number):
         return self.collected
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":
-        """Apply the chain rule: Σ ∂value/∂operand ∂operand/∂source."""
+        """Return the result with slopes by the chain rule, Σ ∂value/∂operand ∂operand/∂source."""
         result = type(self)(self.arithmetic.rounded(value), self.arithmetic)
         if op == "+":
             result.summands = tuple(operand for operand, _ in parts)
@@ -221,20 +221,20 @@ class Dual(Number):
 UNIT = Decimal(2) ** -53
 """Unit roundoff u of float64: the largest relative error of one operation."""
 TINIEST = Decimal(2) ** -1022
-"""Smallest normal float64: below it a result may be off by its whole size (see `sigmoid`)."""
+"""Smallest normal float64: below it, an error may be as large as the result (see `sigmoid`)."""
 ULPS = Decimal(8)
 """Largest error of NumPy's exp, log and tanh in units of u: 4 units in the last place."""
 
 
 class KinkWithinRoundingError(ArithmeticError):
-    """Float64 may take the other side of a comparison."""
+    """A comparison may have the other result in float64."""
 
 
 class Bounded(Number):
-    """An exact number with a bound of the error of float64 at its place, to first order in u.
+    """An exact number with a bound of the error of float64 in its place, to first order in u.
 
-    A sum of k terms may be added in any order: its bound is (k − 1) u Σ |term|, plus the terms' own
-    errors. Other operations add u |result|, or what the function's implementation allows.
+    A sum of k terms, added in any order, has the bound (k − 1) u Σ |term|, plus the errors of the
+    terms. Other operations add u |result|, or the error bound of the function's implementation.
     """
 
     __slots__ = ("inherited", "size", "terms")
@@ -254,11 +254,11 @@ class Bounded(Number):
 
     @property
     def error(self) -> Decimal:
-        """The bound."""
+        """The bound of the error."""
         return self.inherited + (self.terms - 1) * (UNIT * self.size + TINIEST)
 
     def lift(self, other: Any) -> "Self":
-        """Return an operand; a fraction is one rounding away from its float."""
+        """Return an operand as a number of this kind; a fraction has the error of one rounding."""
         lifted = super().lift(other)
         if isinstance(other, Fraction):
             lifted.inherited = UNIT * abs(lifted.value)
@@ -274,7 +274,7 @@ class Bounded(Number):
         if op in {"*", "/", "sqrt"}:
             error += UNIT * abs(value) + TINIEST
         elif op == "exp":
-            # The float kernels shift the argument by its row's maximum, which rounds it again.
+            # The float kernels subtract the row's maximum from the argument, which rounds it again.
             error += UNIT * (ULPS + 2 * abs(parts[0][0].value)) * abs(value) + TINIEST
         elif op not in {"neg", "abs"}:
             error += UNIT * ULPS * abs(value) + TINIEST
@@ -288,7 +288,7 @@ class Bounded(Number):
 
 
 def objects(values: Array, make: Callable[[tuple[int, ...], Any], Any]) -> Array:
-    """Return the array of make(index, value)."""
+    """Return an array of objects with the entries make(index, value)."""
     result = np.empty(values.shape, dtype=object)
     for index, value in np.ndenumerate(values):
         result[index] = make(index, value)

@@ -61,7 +61,7 @@ def _write_network(page: TextPage, e: ExplanationData) -> None:
         page.table(["target", "value"], rows)
     else:
         _add_table(page, "target", e.targets)
-        _add_left_out(page, e.targets_left_out, "target")
+    _add_left_out(page, e.targets_left_out, "target")
 
 
 def _output(outputs: list[Quantity]) -> str:
