@@ -9,7 +9,6 @@ from manualnn.elementary import Array, sqrt
 from manualnn.optimizers.arithmetic import numbers_of
 from manualnn.optimizers.base import Arrays, Optimizer, Rates, State
 from manualnn.parameters import Parameters
-from manualnn.spec import require
 
 __all__ = ["Adagrad"]
 
@@ -31,12 +30,6 @@ class Adagrad(Optimizer):
     initial_accumulator_value: float = 0.0
     eps: float = 1e-10
     maximize: bool = False
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        require(self, "lr_decay", "at least 0", self.lr_decay >= 0)
-        start = self.initial_accumulator_value
-        require(self, "initial_accumulator_value", "at least 0", start >= 0)
 
     def vectors(self) -> tuple[str, ...]:
         return ("sum",)

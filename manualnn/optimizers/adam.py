@@ -8,7 +8,6 @@ import numpy as np
 from manualnn.elementary import Array, maximum, sqrt, sqrt_of_number
 from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
 from manualnn.optimizers.base import Arrays, Optimizer, Rates
-from manualnn.spec import require
 
 __all__ = ["Adam", "AdamW"]
 
@@ -32,11 +31,6 @@ class Adam(Optimizer):
     weight_decay: float = 0.0
     amsgrad: bool = False
     maximize: bool = False
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        are_inside = all(0 <= beta < 1 for beta in self.betas)
-        require(self, "betas", "two numbers from 0 to below 1", are_inside)
 
     def vectors(self) -> tuple[str, ...]:
         names = ("exp_avg", "exp_avg_sq")

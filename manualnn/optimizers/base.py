@@ -38,6 +38,15 @@ that the cost of a call does not count.
 All blocks run in one thread. The threads of the BLAS keep spinning for a while after each matrix
 product, so a second thread on the same cores was measured to save no time, or to cost some."""
 
+NONNEGATIVE_OPTIONS = (
+    "lr",
+    "weight_decay",
+    "eps",
+    "momentum",
+    "alpha",
+    "lr_decay",
+    "initial_accumulator_value",
+)
 Arrays = list[Array]
 Rates = tuple[Any, ...]
 """Numbers, or arrays without dimensions that hold one number each."""
@@ -74,9 +83,12 @@ class Optimizer(Description):
 
     def __post_init__(self) -> None:
         Description.__post_init__(self)
-        for option in ("lr", "weight_decay", "eps"):
+        for option in NONNEGATIVE_OPTIONS:
             if hasattr(self, option):
                 require(self, option, "at least 0", getattr(self, option) >= 0)
+        if hasattr(self, "betas"):
+            are_inside = all(0 <= beta < 1 for beta in self.betas)
+            require(self, "betas", "two numbers from 0 to below 1", are_inside)
 
     @property
     def factor(self) -> float | None:

@@ -8,7 +8,6 @@ import numpy as np
 from manualnn.elementary import Array, maximum, sqrt
 from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
 from manualnn.optimizers.base import Arrays, Optimizer, Rates
-from manualnn.spec import require
 
 __all__ = ["RMSprop"]
 
@@ -36,11 +35,6 @@ class RMSprop(Optimizer):
     maximize: bool = False
 
     scratch_count: ClassVar[int] = 3
-
-    def __post_init__(self) -> None:
-        Optimizer.__post_init__(self)
-        require(self, "momentum", "at least 0", self.momentum >= 0)
-        require(self, "alpha", "at least 0", self.alpha >= 0)
 
     def vectors(self) -> tuple[str, ...]:
         names = ["square_avg"]

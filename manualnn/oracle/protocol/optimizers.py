@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.protocol.rows import MissingEntryError, Optimizer, Option, State
+from manualnn.oracle.protocol.rows import MissingEntryError, Optimizer, Option, Options, State
 from manualnn.oracle.protocol.rule_parts import Array, RuleParts
 
 Arrays = dict[str, Array]
@@ -31,7 +31,7 @@ Arrays = dict[str, Array]
 class UpdateRules(RuleParts):
     """The update rules; see the module."""
 
-    def apply_rule(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def apply_rule(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         """Return the new p by the method of the optimizer, and write the new state into s."""
         name = next(row.method for row in ROWS if row.name == o.type)
         if not hasattr(self, name):
@@ -41,20 +41,20 @@ class UpdateRules(RuleParts):
             )
         return getattr(self, name)(o, p, g, s, t)
 
-    def sgd(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def sgd(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         g = self.gradient(o, p, g)
         if o.momentum:
             s["momentum_buffer"] = b = self.sgd_buffer(o, s["momentum_buffer"], g, t)
             g = self.sgd_direction(o, g, b)
         return self.moved(o, p, g, self.num(o.lr))
 
-    def sgd_buffer(self, o: Any, b: Array, g: Array, t: int) -> Array:
+    def sgd_buffer(self, o: Options, b: Array, g: Array, t: int) -> Array:
         return g if t == 1 else self.num(o.momentum) * b + (1 - self.num(o.dampening)) * g
 
-    def sgd_direction(self, o: Any, g: Array, b: Array) -> Array:
+    def sgd_direction(self, o: Options, g: Array, b: Array) -> Array:
         return g + self.num(o.momentum) * b if o.nesterov else b
 
-    def rmsprop(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def rmsprop(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         g = self.gradient(o, p, g)
         s["square_avg"] = v = self.rmsprop_square(o, s["square_avg"], g)
         if o.centered:
@@ -67,46 +67,46 @@ class UpdateRules(RuleParts):
         s["momentum_buffer"] = d = self.rmsprop_buffer(o, s["momentum_buffer"], d)
         return self.moved(o, p, d, lr)
 
-    def rmsprop_square(self, o: Any, v: Array, g: Array) -> Array:
+    def rmsprop_square(self, o: Options, v: Array, g: Array) -> Array:
         return self.average(v, g * g, o.alpha)
 
-    def rmsprop_mean(self, o: Any, m: Array, g: Array) -> Array:
+    def rmsprop_mean(self, o: Options, m: Array, g: Array) -> Array:
         return self.average(m, g, o.alpha)
 
-    def rmsprop_variance(self, o: Any, v: Array, m: Array) -> Array:
+    def rmsprop_variance(self, o: Options, v: Array, m: Array) -> Array:
         return v - m * m
 
-    def rmsprop_root(self, o: Any, v: Array) -> Array:
+    def rmsprop_root(self, o: Options, v: Array) -> Array:
         return self.sqrt(v) + self.num(o.eps)
 
-    def rmsprop_buffer(self, o: Any, b: Array, d: Array) -> Array:
+    def rmsprop_buffer(self, o: Options, b: Array, d: Array) -> Array:
         return self.num(o.momentum) * b + d
 
-    def adagrad(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def adagrad(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         g = self.gradient(o, p, g)
         s["sum"] = self.adagrad_sum(o, s["sum"], g)
         root, lr = self.adagrad_root(o, s["sum"]), self.adagrad_rate(o, t)
         return self.moved_by_quotient(o, p, g, root, lr)
 
-    def adagrad_sum(self, o: Any, s: Array, g: Array) -> Array:
+    def adagrad_sum(self, o: Options, s: Array, g: Array) -> Array:
         return s + g * g
 
-    def adagrad_root(self, o: Any, s: Array) -> Array:
+    def adagrad_root(self, o: Options, s: Array) -> Array:
         return self.sqrt(s) + self.num(o.eps)
 
-    def adagrad_rate(self, o: Any, t: int) -> Any:
+    def adagrad_rate(self, o: Options, t: int) -> Any:
         return self.num(o.lr) / (1 + (t - 1) * self.num(o.lr_decay))
 
-    def adam(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def adam(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         return self.adam_step(o, p, self.gradient(o, p, g), s, t)
 
-    def adamw(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def adamw(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         return self.adam_step(o, self.adamw_decayed(o, p), self.uphill(o, g), s, t)
 
-    def adamw_decayed(self, o: Any, p: Array) -> Array:
+    def adamw_decayed(self, o: Options, p: Array) -> Array:
         return p * (1 - self.num(o.lr) * self.num(o.weight_decay))
 
-    def adam_step(self, o: Any, p: Array, g: Array, s: Arrays, t: int) -> Array:
+    def adam_step(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         s["exp_avg"] = m = self.adam_mean(o, s["exp_avg"], g, t)
         s["exp_avg_sq"] = v = self.adam_square(o, s["exp_avg_sq"], g, t)
         if o.amsgrad:
@@ -114,22 +114,22 @@ class UpdateRules(RuleParts):
         lr = self.num(o.lr) / self.adam_correction1(o, t)
         return self.moved_by_quotient(o, p, m, self.adam_root(o, v, t), lr)
 
-    def adam_mean(self, o: Any, m: Array, g: Array, t: int) -> Array:
+    def adam_mean(self, o: Options, m: Array, g: Array, t: int) -> Array:
         return self.average(m, g, o.betas[0])
 
-    def adam_square(self, o: Any, v: Array, g: Array, t: int) -> Array:
+    def adam_square(self, o: Options, v: Array, g: Array, t: int) -> Array:
         return self.average(v, g * g, o.betas[1])
 
-    def adam_maximum(self, o: Any, old: Array, v: Array, t: int) -> Array:
+    def adam_maximum(self, o: Options, old: Array, v: Array, t: int) -> Array:
         return self.larger(old, v)
 
-    def adam_root(self, o: Any, v: Array, t: int) -> Array:
+    def adam_root(self, o: Options, v: Array, t: int) -> Array:
         return self.sqrt(v / self.adam_correction2(o, t)) + self.num(o.eps)
 
-    def adam_correction1(self, o: Any, t: int) -> Any:
+    def adam_correction1(self, o: Options, t: int) -> Any:
         return self.correction(o.betas[0], t)
 
-    def adam_correction2(self, o: Any, t: int) -> Any:
+    def adam_correction2(self, o: Options, t: int) -> Any:
         return self.correction(o.betas[1], t)
 
 
@@ -151,11 +151,11 @@ def _typical_buffer(per_update: Array, momentum: float, t: int) -> Array:
     return per_update * (1 - momentum**t) / (1 - momentum) if momentum != 1 else per_update * t
 
 
-def _typical_mean(o: Any, g: Array, _: Array, t: int) -> Array:
+def _typical_mean(o: Options, g: Array, _: Array, t: int) -> Array:
     return g * (1 - o.betas[0] ** t)
 
 
-def _typical_square(o: Any, _: Array, s: Array, t: int) -> Array:
+def _typical_square(o: Options, _: Array, s: Array, t: int) -> Array:
     return s * (1 - o.betas[1] ** t)
 
 

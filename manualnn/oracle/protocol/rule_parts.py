@@ -7,6 +7,8 @@ because correct engines compute these lines in several orders, and its bound hol
 
 from typing import Any
 
+from manualnn.oracle.protocol.rows import Options
+
 Array = Any
 """An array of any numbers that have +, −, ×, / and abs."""
 
@@ -26,15 +28,15 @@ class RuleParts:
         """Return the larger number of two, entry by entry."""
         raise NotImplementedError
 
-    def moved(self, o: Any, p: Array, d: Array, lr: Any) -> Array:
+    def moved(self, o: Options, p: Array, d: Array, lr: Any) -> Array:
         """Return the parameter after a step of that rate along d."""
         return p - lr * d
 
-    def moved_by_quotient(self, o: Any, p: Array, d: Array, root: Array, lr: Any) -> Array:
+    def moved_by_quotient(self, o: Options, p: Array, d: Array, root: Array, lr: Any) -> Array:
         """Return the parameter after a step along d / root, where root contains ε."""
         return self.moved(o, p, self.quotient(o, d, root), lr)
 
-    def quotient(self, o: Any, d: Array, root: Array) -> Array:
+    def quotient(self, o: Options, d: Array, root: Array) -> Array:
         return d / root
 
     def average(self, old: Array, new: Array, beta: float) -> Array:
@@ -45,10 +47,10 @@ class RuleParts:
         """Return 1 − βᵗ, the weight of the numbers in an average that started from 0."""
         return 1 - self.num(beta) ** t
 
-    def gradient(self, o: Any, p: Array, g: Array) -> Array:
+    def gradient(self, o: Options, p: Array, g: Array) -> Array:
         """Return the gradient with its sign for `maximize` and with the weight decay."""
         g = self.uphill(o, g)
         return g + self.num(o.weight_decay) * p if o.weight_decay else g
 
-    def uphill(self, o: Any, g: Array) -> Array:
+    def uphill(self, o: Options, g: Array) -> Array:
         return -g if o.maximize else g
