@@ -1,1 +1,1 @@
-"""Networks for tables: reading a file, preparing columns, training, predicting and reporting."""
+"""Models for tables of data: CSV files, preparation, training, prediction and scores."""

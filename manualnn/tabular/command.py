@@ -156,26 +156,26 @@ def train(
     """
     from manualnn.optimizers import OPTIMIZERS
     from manualnn.serialization import require_safetensors
-    from manualnn.tabular.csv_table import counted, read_csv
+    from manualnn.tabular.csv_table import count_noun, read_csv
     from manualnn.tabular.prepare import prepare
-    from manualnn.tabular.report import describe, listing, results
+    from manualnn.tabular.report import describe, format_items, format_results
 
     require_safetensors()
     _require_output(output, data)
     table = read_csv(data, delimiter)
-    plan = prepare(table, target, rule=OPTIMIZERS[optimizer](lr=lr), **options)
-    print_text(describe(plan, table))
+    prepared = prepare(table, target, rule=OPTIMIZERS[optimizer](lr=lr), **options)
+    print_text(describe(prepared, table))
     try:
-        history = plan.model.trainer.fit(
-            plan.x[plan.train],
-            plan.t[plan.train],
+        history = prepared.model.trainer.fit(
+            prepared.x[prepared.train],
+            prepared.t[prepared.train],
             epochs=epochs,
             batch_size=batch_size,
             target_loss=target_loss,
         )
     except DivergedError as error:
         raise click.ClickException(_explain_divergence(error, lr, output)) from error
-    plan.model.save(output)
+    prepared.model.save(output)
     ends = {
         "epochs": "as many as --epochs allows",
         "target_loss": f"the loss is at most {target_loss}",
@@ -183,11 +183,11 @@ def train(
     }
     loss = f", loss {history.loss[-1]:.4g}" if history.loss else ""
     stopped = (
-        f"{counted(history.epochs, 'epoch')}, {history.seconds:.2g} s{loss}: "
+        f"{count_noun(history.epochs, 'epoch')}, {history.seconds:.2g} s{loss}: "
         f"{ends[history.stopped]}"
     )
-    print_text(listing({"stopped": f"after {stopped}", "saved as": output}))
-    print_text(f"\n{results(plan)}")
+    print_text(format_items({"stopped": f"after {stopped}", "saved as": output}))
+    print_text(f"\n{format_results(prepared)}")
     if history.stopped == "interrupted":
         sys.exit(130)
 
@@ -204,7 +204,7 @@ def predict(model: str, data: str, delimiter: str | None, output: str | None) ->
     probability. Columns are matched by name in any order; unknown columns are not used. If DATA
     has the target column, the scores are printed on standard error.
     """
-    from manualnn.tabular.csv_table import counted, read_csv
+    from manualnn.tabular.csv_table import count_noun, read_csv
     from manualnn.tabular.model import TableModel
 
     if output is not None:
@@ -224,12 +224,12 @@ def predict(model: str, data: str, delimiter: str | None, output: str | None) ->
         return
     _comment(trained, table, y)
     if output is not None:
-        click.echo(f"{counted(len(table), 'prediction')} written to {output}", err=True)
+        click.echo(f"{count_noun(len(table), 'prediction')} written to {output}", err=True)
 
 
 def _comment(model: "TableModel", table: "Table", y: Any) -> None:
     """Print the unused columns, and the scores if the target is known, on standard error."""
-    from manualnn.tabular.report import scores
+    from manualnn.tabular.report import compute_scores
 
     columns = model.columns
     extra = [c for c in table.columns if c not in columns.features and c != columns.target]
@@ -243,7 +243,7 @@ def _comment(model: "TableModel", table: "Table", y: Any) -> None:
     except TableError as error:
         click.echo(f"no scores, because some rows have no usable target: {error}", err=True)
         return
-    shown = ", ".join(f"{name} {value}" for name, value in scores(model, y, t).items())
+    shown = ", ".join(f"{name} {value}" for name, value in compute_scores(model, y, t).items())
     click.echo(f"against the column {columns.target!r}: {shown}", err=True)
     click.echo("(rows that the model was trained on may be among them)", err=True)
 

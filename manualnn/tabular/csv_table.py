@@ -1,8 +1,8 @@
-"""Tables of data: a CSV file as named columns of numbers or of labels.
+"""CSV files as tables with named columns of numbers or labels.
 
-Read as the csv module does (quotes, either line ending, a byte order mark); the first line names
-the columns. Every complaint names the line as an editor counts it, the header being line 1, and the
-column.
+The csv module reads the file: quotes and both line endings are known, a byte order mark is skipped.
+The first line names the columns. Every error names the column and the line, where the header is
+line 1 as in an editor.
 """
 
 import csv
@@ -22,21 +22,21 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import TableError
 
-__all__ = ["Table", "counted", "find_column", "read_csv"]
+__all__ = ["Table", "count_noun", "find_column", "read_csv"]
 
 DELIMITERS = ",;\t|"
-"""What may stand between cells, where it is not said."""
+"""The characters that are tried as delimiter if none is given."""
 SNIFFED_LINES = 20
-"""How many lines tell the delimiter."""
+"""Lines that are read to find the delimiter."""
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none", "#n/a"}
-"""What other programs write, in lower case, where there is no number."""
+"""What other programs write for a missing value, in lower case."""
 NO_NUMBERS = {"missing": "missing value", "infinite": "infinite number", "text": "text"}
-"""What a cell is that cannot be learnt from."""
+"""The kinds of cells that are not finite numbers, and their nouns for messages."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Named columns of text cells, with the line of the file on which each row begins."""
+    """Named columns of text cells, with the line of the file at which each row begins."""
 
     name: str
     columns: tuple[str, ...]
@@ -50,8 +50,8 @@ class Table:
     def numbers(self, columns: Iterable[str]) -> Array:
         """Return columns as finite numbers, float64 of shape (rows, columns).
 
-        Raises TableError for a column that is not there, and where a cell is no finite number: it
-        tells the first one and how many more there are.
+        Raises TableError if there is no such column, or if a cell is not a finite number. The
+        message names the first such cell and the number of the others.
         """
         columns = list(columns)
         values = [self._numbers(column) for column in columns]
@@ -61,19 +61,19 @@ class Table:
         return np.array(values).reshape(-1, len(self)).T
 
     def labels(self, column: str) -> list[str]:
-        """Return a column as text; a whole number written as 3.0 is the same label as 3.
+        """Return a column as text. A whole number written as 3.0 is the same label as 3.
 
-        Raises TableError for a column or a cell that is not there.
+        Raises TableError if there is no such column, or if a cell is empty.
         """
         labels = [re.sub(r"^([+-]?\d+)\.0*$", r"\1", cell) for cell in self._cells(column)]
         if "" in labels:
-            more = _also({column: ["missing"] * (labels.count("") - 1)})
+            more = _count_others({column: ["missing"] * (labels.count("") - 1)})
             advice = f"fill it or remove the row{more}"
             self._refuse(column, labels.index(""), "the cell is empty", advice)
         return labels
 
     def kinds(self, column: str) -> set[str]:
-        """Return which there are among the column's cells: number, text, missing, infinite."""
+        """Return the kinds of the column's cells: number, text, missing, infinite."""
         return set(map(_kind, self._cells(column)))
 
     def _cells(self, column: str) -> list[str]:
@@ -81,30 +81,30 @@ class Table:
         return [row[at].strip() for row in self.rows]
 
     def _numbers(self, column: str) -> Array | None:
-        """Return a column as finite numbers; None where a cell is none."""
+        """Return a column as finite numbers, or None if a cell is not a finite number."""
         cells = self._cells(column)
         try:
             values = np.array([float(cell) for cell in cells])
         except ValueError:
             return None
-        # Python's float also reads 1_000, which in a table is rather a name than a number.
+        # Python reads 1_000 as a number, but in a table it is more probably a name.
         return values if np.isfinite(values).all() and "_" not in "".join(cells) else None
 
     def _refuse_numbers(self, columns: Sequence[str]) -> Never:
-        """Raise for a cell that is no finite number, say what to do, and count the others.
+        """Raise TableError for the first cell that is not a finite number, with advice.
 
-        Each of the columns has such a cell. Those of nothing but text come first and all at once:
-        one remedy is good for them all.
+        Each of the columns has such a cell. Columns of text only come first and together, because
+        the same advice holds for all of them.
         """
         cells = {column: self._cells(column) for column in columns}
         kinds = {column: list(map(_kind, cells[column])) for column in columns}
         texts = [c for c in columns if "number" not in kinds[c] and any(map(_is_name, cells[c]))]
         column = texts[0] if texts else columns[0]
-        told = {"text"} if texts else set(NO_NUMBERS)
-        row = next(i for i, kind in enumerate(kinds[column]) if kind in told)
+        reported = {"text"} if texts else set(NO_NUMBERS)
+        row = next(i for i, kind in enumerate(kinds[column]) if kind in reported)
         cell, kind = cells[column][row], kinds[column][row]
-        kinds[column][row] = "told"
-        also = _also({c: kinds[c] for c in columns if c not in texts})
+        kinds[column][row] = "reported"
+        also = _count_others({c: kinds[c] for c in columns if c not in texts})
         what, advice = f"got the text {cell!r}, expected a number", "correct it or remove the row"
         if kind == "missing":
             what = f"the value is missing (got {cell!r})" if cell else "the cell is empty"
@@ -112,9 +112,9 @@ class Table:
         elif kind == "infinite":
             what, advice = f"got {cell!r}, expected a finite number", "remove the row"
         elif texts:
-            advice = _on_text(texts)
+            advice = _advise_on_text(texts)
         else:
-            advice = _on_commas(cell) or advice
+            advice = _advise_on_commas(cell) or advice
         self._refuse(column, row, what, advice + also)
 
     def _refuse(self, column: str, row: int, what: str, advice: str) -> Never:
@@ -123,18 +123,18 @@ class Table:
 
 
 def read_csv(path: str | os.PathLike[str], delimiter: str | None = None) -> Table:
-    """Read a CSV file in UTF-8, its first line the names of the columns.
+    """Read a CSV file in UTF-8 whose first line names the columns.
 
-    The delimiter is the one of comma, semicolon, tab and bar that makes most columns of the first
-    lines, unless it is given. Blank lines count for nothing.
+    If no delimiter is given, it is the one of comma, semicolon, tab and bar that makes the most
+    columns of the first lines. Blank lines are skipped.
 
     Raises
     ------
     TableError
-        If it is empty, is not UTF-8, has no header, two columns of one name, a column without a
-        name, a row of more or fewer cells than the header, or a quote that is never closed.
+        If the file is empty or is not UTF-8, if it has no header, a column without a name, two
+        columns with the same name, a row of another length than the header, or an open quote.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     """
     name = os.fspath(path)
@@ -164,7 +164,7 @@ def read_csv(path: str | os.PathLike[str], delimiter: str | None = None) -> Tabl
     for row, at in zip(rows, lines, strict=True):
         if len(row) != len(columns):
             message = (
-                f"{name}, line {at}: got {counted(len(row), 'cell')}, expected "
+                f"{name}, line {at}: got {count_noun(len(row), 'cell')}, expected "
                 f"{len(columns)} as in the header (delimiter {found!r}); complete the line, quote "
                 f"a cell that holds the delimiter, or say --delimiter."
             )
@@ -173,7 +173,7 @@ def read_csv(path: str | os.PathLike[str], delimiter: str | None = None) -> Tabl
 
 
 def find_column(column: str, columns: Sequence[str], name: str) -> str:
-    """Return the column if it is one of them; raise TableError that says what there is."""
+    """Return the column. Raises TableError if it is not one of the columns."""
     if column in columns:
         return column
     close = difflib.get_close_matches(column, columns, n=1)
@@ -183,8 +183,8 @@ def find_column(column: str, columns: Sequence[str], name: str) -> str:
     raise TableError(message)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return how many there are, as in: 1 row, 2 rows."""
+def count_noun(number: int, noun: str) -> str:
+    """Return the number with its noun in singular or plural: 1 row, 2 rows."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
@@ -243,11 +243,11 @@ def _kind(cell: str) -> str:
 
 
 def _is_name(cell: str) -> bool:
-    return _kind(cell) == "text" and not _on_commas(cell)
+    return _kind(cell) == "text" and not _advise_on_commas(cell)
 
 
-def _on_commas(cell: str) -> str:
-    """Say how to write a number that has commas; nothing if it is none."""
+def _advise_on_commas(cell: str) -> str:
+    """Return how to write a number that has commas; "" for any other text."""
     if re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell):
         thousands, decimals = cell.replace(",", ""), cell.replace(",", ".")
         return f"write {thousands} if the comma groups thousands, {decimals} if it marks decimals"
@@ -256,8 +256,8 @@ def _on_commas(cell: str) -> str:
     return "write the decimals with a point" if re.fullmatch(r"[+-]?\d*,\d+", cell) else ""
 
 
-def _on_text(columns: Sequence[str]) -> str:
-    """Say what to do with columns of nothing but text."""
+def _advise_on_text(columns: Sequence[str]) -> str:
+    """Return what to do with columns of text only."""
     ignore = " ".join(f"--ignore {shlex.quote(column)}" for column in columns)
     if len(columns) > 1:
         return (
@@ -270,11 +270,11 @@ def _on_text(columns: Sequence[str]) -> str:
     )
 
 
-def _also(kinds: Mapping[str, Sequence[str]]) -> str:
-    """Say how many more cells there are, column by column, that are no finite numbers."""
+def _count_others(kinds: Mapping[str, Sequence[str]]) -> str:
+    """Return the number of further cells that are not finite numbers, for each kind."""
     found = []
     for kind, noun in NO_NUMBERS.items():
         counts = [of.count(kind) for of in kinds.values() if kind in of]
         if counts:
-            found.append(f"{counted(sum(counts), noun)} in {counted(len(counts), 'column')}")
+            found.append(f"{count_noun(sum(counts), noun)} in {count_noun(len(counts), 'column')}")
     return f". Also wrong: {', '.join(found)}" if found else ""

@@ -1,4 +1,4 @@
-"""A network together with the columns that it is for: what `manualnn train` saves.
+"""Models for tables: a network and the columns that it reads and predicts.
 
 model = TableModel.load("model.safetensors")
 predictions = model.predict(read_csv("new.csv"))
@@ -24,12 +24,12 @@ __all__ = ["Columns", "TableModel"]
 
 @dataclass(frozen=True)
 class Columns:
-    """What a model takes from a table, and how numbers become the network's and back.
+    """The columns of a table that a model uses, and their scaling.
 
-    inputs   (feature − mean) · scale, scale = 1 / deviation; 0 where a feature never varies
-    target   its number among the classes; or (target − target_mean) / target_deviation
+    inputs   (feature − mean) · scale, scale = 1 / deviation; scale = 0 for a constant feature
+    target   the index of its class; or (target − target_mean) / target_deviation
 
-    Means and deviations are those of the rows trained on, and of no others.
+    Means and deviations are computed from the training rows only.
     """
 
     target: str
@@ -37,17 +37,17 @@ class Columns:
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     classes: tuple[str, ...] = ()
-    """In the order of the outputs; none for regression."""
+    """Class names in the order of the outputs; empty for regression."""
     target_mean: float = 0.0
     target_deviation: float = 1.0
 
     @property
     def task(self) -> str:
-        """What the model does."""
+        """The task: "classification" or "regression"."""
         return "classification" if self.classes else "regression"
 
-    def fit(self, trainer: Trainer) -> bool:
-        """Whether they are as many as the network's inputs and outputs, and as its loss asks."""
+    def is_for(self, trainer: Trainer) -> bool:
+        """Return True if the columns fit the inputs, the outputs and the loss of the network."""
         numbers = (*self.mean, *self.scale, self.target_mean, self.target_deviation)
         return (
             trainer.net.in_features == len(self.features) == len(self.mean) == len(self.scale)
@@ -59,20 +59,19 @@ class Columns:
     def inputs(self, table: Table, dtype: Any) -> Array:
         """Return the network's inputs, shape (rows, features).
 
-        Raises TableError for a column that is not there, and for a cell that is no number or too
-        large a one.
+        Raises TableError if a column is missing, or if a cell is not a number or too large.
         """
         missing = [f for f in self.features if f not in table.columns]
         if missing:
             message = (
                 f"{table.name} lacks {len(missing)} of the {len(self.features)} columns that the "
-                f"model was trained on: {', '.join(missing)}. {_nearest(missing, table)}"
+                f"model was trained on: {', '.join(missing)}. {_suggest_columns(missing, table)}"
             )
             raise TableError(message)
         return self.scaled(table, table.numbers(self.features), dtype)
 
     def scaled(self, table: Table, features: Array, dtype: Any) -> Array:
-        """Return the features, numbers of the table, as the network takes them."""
+        """Return the features of the table, standardised for the network."""
         with np.errstate(over="ignore", invalid="ignore"):
             x = np.ascontiguousarray(((features - self.mean) * self.scale).astype(dtype))
         if not np.isfinite(x).all():
@@ -85,9 +84,9 @@ class Columns:
         return x
 
     def targets(self, table: Table, dtype: Any) -> Array:
-        """Return the network's targets: shape (rows,) of class numbers, or (rows, 1).
+        """Return the network's targets: class indices of shape (rows,), or numbers (rows, 1).
 
-        Raises TableError for a cell that is no number, or no class that was trained.
+        Raises TableError if a cell is not a number, or not a class of the model.
         """
         if not self.classes:
             t = table.numbers([self.target])
@@ -106,25 +105,25 @@ class Columns:
 
 @dataclass(frozen=True)
 class TableModel:
-    """A network, and the columns that it is for."""
+    """A network with its trainer, and the columns that it reads and predicts."""
 
     trainer: Trainer
     columns: Columns
 
     def outputs(self, table: Table) -> Array:
-        """Return what the network says of each row, before it is made a prediction."""
+        """Return the network's output for each row."""
         return self.trainer.predict(self.columns.inputs(table, self.trainer.params.dtype))
 
     def predict(self, table: Table) -> dict[str, Sequence[Any]]:
         """Return columns of predictions, one entry for each row.
 
-        {"prediction": class names, "probability": of each} or {"prediction": numbers}, the numbers
-        in the target's own unit. Raises TableError where the table does not fit.
+        For classes {"prediction": names, "probability": numbers}; for regression {"prediction":
+        numbers} in the unit of the target. Raises TableError if the table does not fit.
         """
         return self.interpret(self.outputs(table))
 
     def interpret(self, y: Array) -> dict[str, Sequence[Any]]:
-        """Return outputs of the network as columns of predictions."""
+        """Return the columns of predictions for outputs y of the network."""
         if not self.columns.classes:
             return {"prediction": self.in_units(y)[:, 0].tolist()}
         classes, probabilities = self.trainer.loss.classify(y)
@@ -132,16 +131,16 @@ class TableModel:
         return {"prediction": names, "probability": probabilities.astype(float).tolist()}
 
     def in_units(self, y: Array) -> Array:
-        """Return outputs or targets of a regression in the target's own unit."""
+        """Return outputs or targets of a regression in the unit of the target column."""
         return y.astype(float) * self.columns.target_deviation + self.columns.target_mean
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write network, columns and scaling to a file; raise ModelFileError if it cannot be."""
+        """Write network, columns and scaling to a file. Raises ModelFileError if that fails."""
         save(path, self.trainer, resumable=False, notes={"table": asdict(self.columns)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "TableModel":
-        """Read what `save` wrote; raise ModelFileError where it is damaged or of another kind."""
+        """Read a file that `save` wrote. Raises ModelFileError if it is damaged or another kind."""
         trainer, notes = load_with_notes(path)
         if "table" not in notes:
             message = (
@@ -156,20 +155,20 @@ class TableModel:
                 for name, value in saved.items()
             }
             columns = Columns(**fields)
-            fits = columns.fit(trainer)
+            fits = columns.is_for(trainer)
         except (TypeError, ValueError, AttributeError):
             fits = False
         if not fits:
             message = (
                 f"{path}: the columns do not fit the network {trainer.net!r}, got {saved}; "
-                f"train the model anew."
+                f"train the model again."
             )
             raise ModelFileError(message)
         return cls(trainer, columns)
 
 
-def _nearest(missing: Sequence[str], table: Table) -> str:
-    """Say which columns that are there may be meant."""
+def _suggest_columns(missing: Sequence[str], table: Table) -> str:
+    """Return the columns of the table, with a guess which of them are the missing ones."""
     pairs = {m: difflib.get_close_matches(m, table.columns, n=1) for m in missing}
     meant = [f"{m!r} by {close[0]!r}" for m, close in pairs.items() if close]
     hint = f" Did you mean {', '.join(meant)}?" if meant else ""

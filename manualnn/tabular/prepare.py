@@ -1,8 +1,9 @@
-"""From a table to a network that is ready to be trained on it.
+"""Preparation of a table for training: task, scaling, split into rows, and network.
 
-plan = prepare(read_csv("data.csv"), "price", seed=0)
-plan.model.trainer.fit(plan.x[plan.train], plan.t[plan.train], epochs=100, batch_size=32)
-plan.model.save("model.safetensors")
+prepared = prepare(read_csv("data.csv"), "price", seed=0)
+train = prepared.train
+prepared.model.trainer.fit(prepared.x[train], prepared.t[train], epochs=100, batch_size=32)
+prepared.model.save("model.safetensors")
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,26 +26,26 @@ from manualnn.training.trainer import Trainer
 __all__ = ["Prepared", "prepare"]
 
 MOST_CLASSES = 20
-"""More different whole numbers than these are quantities, where nothing else is said."""
+"""A column with more different whole numbers than this is taken for quantities."""
 FEWEST_ROWS = 10
-"""Of which some can be held out."""
+"""Fewer rows cannot be split into training rows and test rows."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A model that is ready to be trained, and its data."""
+    """A model before its training, and its data."""
 
     model: TableModel
     reason: str
-    """Why it is this task, as a clause."""
+    """The reason for the task, as a clause."""
     x: Array
-    """Inputs of all rows, as the network takes them."""
+    """Inputs of all rows for the network."""
     t: Array
-    """Targets of all rows, as the loss takes them."""
+    """Targets of all rows for the loss."""
     train: Array
-    """The rows to train on."""
+    """Indices of the training rows."""
     test: Array
-    """The rows held out; maybe none."""
+    """Indices of the test rows; may be empty."""
 
 
 def prepare(
@@ -60,39 +61,40 @@ def prepare(
     seed: int = 0,
     dtype: Any = np.float64,
 ) -> Prepared:
-    """Return a model for the table, with the rows split into those to train on and those held out.
+    """Return a model for the table, and the rows split into training rows and test rows.
 
     Parameters
     ----------
     table : Table
-        Every column is a feature, but for the target and those to ignore.
+        The data. All columns except the target and those to ignore are features.
     target : str
         The column to predict.
     task : {"classification", "regression"}, optional
-        Classification if the target is text, or at most 20 different whole numbers that make up no
-        more than half as many as there are rows; else regression.
+        If None, classification for a target of text, or of at most 20 different whole numbers that
+        are no more than half as many as the rows; otherwise regression.
     ignore : iterable of str
-        Columns that are no features.
+        Columns that are not used.
     hidden : sequence of int
-        The widths of the hidden layers; the output layer is linear.
+        Widths of the hidden layers. The output layer is linear.
     activation : str
-        The layer after each hidden one.
+        Name of the layer after each hidden layer.
     rule : Optimizer, optional
         AdamW(lr=0.005) if None.
     test_fraction : float
-        Share of the rows to hold out, drawn from the seed; of each class, in a classification.
+        Fraction of the rows to hold out as test rows, drawn from the seed. For classification, the
+        same fraction of each class.
     seed : int
-        Of the split, the initial parameters and the order of the batches.
+        Seed of the split, the initial parameters and the order of the batches.
     dtype : data type
-        Of the network, float32 or float64.
+        The dtype of the network, float32 or float64.
 
     Raises
     ------
     SpecError
         If test_fraction is out of range.
     TableError
-        If a column is not there or not usable, if there are too few rows or none of a second
-        class or value.
+        If a column is missing or not usable, if there are too few rows, or if all rows have the
+        same class or value.
 
     """
     if not 0 <= test_fraction < 1:
@@ -112,7 +114,7 @@ def prepare(
         )
         raise TableError(message)
     numbers = table.numbers(features)
-    task, reason = (task, "as told") if task else _task(table, target)
+    task, reason = (task, "as requested") if task else _choose_task(table, target)
     split, rest = np.random.default_rng(seed).spawn(2)
     classes: tuple[str, ...] = ()
     groups = [np.arange(len(table))]
@@ -133,22 +135,22 @@ def prepare(
     return Prepared(TableModel(trainer, columns), reason, x, t, train, test)
 
 
-def _task(table: Table, target: str) -> tuple[str, str]:
-    """Return the task that the target suggests, and why."""
+def _choose_task(table: Table, target: str) -> tuple[str, str]:
+    """Return the task for the target, and the reason as a clause."""
     if "text" in table.kinds(target):
-        return "classification", "for the target is text"
+        return "classification", "because the target is text"
     values = table.numbers([target])
     different = len(np.unique(values))
     if (values != np.round(values)).any():
-        return "regression", "for the target has numbers with a fraction"
-    why = f"for the target has {different} different whole numbers"
+        return "regression", "because the target has numbers with a fraction"
+    reason = f"because the target has {different} different whole numbers"
     if different <= min(MOST_CLASSES, len(table) // 2):
-        return "classification", f"{why} (if they are quantities: --task regression)"
-    return "regression", f"{why} (if they are classes: --task classification)"
+        return "classification", f"{reason} (if they are quantities: --task regression)"
+    return "regression", f"{reason} (if they are classes: --task classification)"
 
 
 def _classes(table: Table, target: str) -> tuple[tuple[str, ...], list[Array]]:
-    """Return the classes in order, and the rows of each."""
+    """Return the names of the classes in order, and the rows of each."""
     rows: dict[str, list[int]] = {}
     for row, label in enumerate(table.labels(target)):
         rows.setdefault(label, []).append(row)
@@ -175,7 +177,7 @@ def _classes(table: Table, target: str) -> tuple[tuple[str, ...], list[Array]]:
 def _split(
     groups: Sequence[Array], fraction: float, rng: "np.random.Generator"
 ) -> tuple[Array, Array]:
-    """Return the rows to train on and those held out: the fraction of each group, at least one."""
+    """Return training rows and test rows: of each group the fraction, but at least one row."""
     test = []
     for rows in groups:
         held_out = min(max(round(fraction * len(rows)), 1), len(rows) - 1) if fraction else 0
@@ -187,7 +189,7 @@ def _split(
 def _standard(
     x: Array, table: Table, features: Sequence[str]
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and 1/deviation of each column."""
+    """Return mean and 1 / deviation of each column; 0 for a constant column."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = x.mean(axis=0), x.std(axis=0)
     for name, finite in zip(features, np.isfinite(mean + deviation), strict=True):
@@ -197,7 +199,7 @@ def _standard(
                 f"use a larger unit."
             )
             raise TableError(message)
-    # The deviation of equal numbers may come out as a rounding error instead of 0.
+    # Rounding may give equal numbers a deviation other than 0.
     varies = (x.min(axis=0) < x.max(axis=0)) & (deviation > 0)
     scale = np.divide(1, deviation, where=varies, out=np.zeros_like(mean))
     return tuple(mean.tolist()), tuple(scale.tolist())
