@@ -1,10 +1,10 @@
-"""The package itself as an engine that `manualnn check` can judge.
+"""The engine of this package for the oracle: `manualnn check` judges it like any other engine.
 
     manualnn check manualnn.engine:Engine
 
-An engine says what it can do, and does a training step or a few on a case: the arrays and options
-of which are attributes of the case, and its result is a mapping of arrays. Nothing of the judge is
-imported here. All of the layers, losses and optimizers are claimed, with every option.
+An engine returns its capabilities, and does one or more training steps on a case. The arrays and
+options are attributes of the case, and the result is a mapping of arrays. This module imports
+nothing of the oracle. It claims all layers, losses and optimizers, with every option.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ __all__ = ["Engine"]
 
 
 class Engine:
-    """The networks, losses and rules of manualnn, each made anew for every case."""
+    """The networks, losses and rules of manualnn, made from the specs of each case."""
 
     def capabilities(self) -> dict[str, Any]:
-        """Return what is claimed: everything that there is."""
+        """Return the capabilities: all layers, losses and optimizers of the package."""
         return {
             "name": "manualnn",
             "version": manualnn.__version__,
@@ -40,7 +40,7 @@ class Engine:
         }
 
     def step(self, case: Any) -> dict[str, Any]:
-        """Return the loss, the gradients and what the updates make of parameters and state."""
+        """Return the loss, the gradients, and parameters and state after the updates."""
         loss = from_spec(case.loss, LOSSES, "loss")
         if not len(case.x) and loss.reduction != "sum":
             return {"skipped": f"{loss!r} has no {loss.reduction} over an empty batch"}
@@ -63,7 +63,7 @@ class Engine:
 
 
 def _state(rule: Optimizer, params: Parameters, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the rule's state of the arrays given by name and key; of the beginning if None."""
+    """Return the rule's state with the given arrays, or its initial state if there are none."""
     state = rule.init(params)
     for name, arrays in (given or {}).items():
         if name == "step":
@@ -76,7 +76,7 @@ def _state(rule: Optimizer, params: Parameters, given: Mapping[str, Any] | None)
 
 
 def _named(state: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Return the state with a mapping from key to array in place of each vector."""
+    """Return the state with each vector replaced by a mapping from key to array."""
     return {
         name: value if name == "step" else dict(Parameters(shapes, value))
         for name, value in state.items()

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Atomic writing of files: a file is written completely or not at all."""
 
 import os
 import secrets
@@ -9,10 +9,10 @@ __all__ = ["require_writable", "write_text", "write_whole"]
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file whole or not at all, in the place of what is there.
+    """Write a file completely or not at all. An existing file is replaced.
 
-    A link stays a link, and a file keeps its permissions. Raises OSError where it cannot be
-    written; nothing is left behind then.
+    A link stays a link, and a file keeps its permissions. If the file cannot be written, OSError
+    is raised and no temporary file remains.
     """
     require_writable(path)
     target = Path(os.path.realpath(path))
@@ -28,7 +28,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
     except OSError as error:
         message = f"cannot write to {path}: {error.strerror or error}; nothing was saved."
         raise OSError(message) from error
-    finally:  # also after Ctrl-C; once it has replaced the target there is nothing to remove
+    finally:  # also after Ctrl-C; a temporary file that has replaced the target is gone already
         temporary.unlink(missing_ok=True)
 
 
@@ -45,7 +45,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def require_writable(path: str | os.PathLike[str]) -> None:
-    """Raise OSError where `write_whole` is sure to fail, before the work is done."""
+    """Raise OSError if `write_whole` would certainly fail. To be called before long work."""
     target = Path(os.path.realpath(path))
     reason = None
     if target.is_dir():

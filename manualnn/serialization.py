@@ -1,17 +1,17 @@
-"""Saving a trainer to a file and loading it again, bit for bit.
+"""Model files: save a trainer and load it again, bit for bit.
 
     save("model.safetensors", trainer)
     trainer = load("model.safetensors")
-    trainer.fit(x, t, epochs=10)            # goes on as if it had never been saved
+    trainer.fit(x, t, epochs=10)            # continues as if it had never been saved
 
-A file is in the safetensors format: arrays, and one JSON text that says what they are. Nothing in
-it is ever executed. The parameters stand under torch's keys ("0.weight", …), so torch reads them
-with `safetensors.torch.load_file`; what the optimizer remembers stands under "optimizer.…". A
-state_dict that torch saved is loaded with
+A file has the safetensors format: arrays, and one JSON text that describes them. Nothing in it is
+ever executed. The parameters have torch's keys ("0.weight", …), so torch reads them with
+`safetensors.torch.load_file`. The state of the optimizer has keys that begin with "optimizer.". To
+load a state_dict that torch saved:
 
     params = net.load_state_dict(safetensors.numpy.load_file("from_torch.safetensors"))
 
-A file is written whole or not at all.
+A file is written completely or not at all.
 """
 
 import importlib
@@ -30,18 +30,19 @@ from manualnn.files import write_whole
 from manualnn.network import Sequential
 from manualnn.parameters import Parameters
 from manualnn.training.trainer import Trainer
+from manualnn.validation import first_nonfinite
 
 __all__ = ["load", "load_with_notes", "require_safetensors", "save"]
 
 VERSION = 1
-"""Of what this module writes; another one is refused."""
+"""Version of the files that this module writes and reads."""
 
 DTYPES = ("float32", "float64")
 OPTIMIZER = "optimizer."
-"""What the keys of the optimizer's vectors begin with; a layer's begin with its number."""
+"""Prefix of the keys of the optimizer's vectors. The keys of a layer begin with its number."""
 
 GENERATORS = ("PCG64", "PCG64DXSM")
-"""NumPy's default bit generator and its heir. Others have states that NumPy restores unchecked."""
+"""NumPy's default bit generator and its successor. NumPy does not check the states of others."""
 
 
 def save(
@@ -51,28 +52,28 @@ def save(
     resumable: bool = True,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the trainer to a file, in the place of what is there.
+    """Write the trainer to a file. An existing file is replaced.
 
     Parameters
     ----------
     path : path
-        Of the file; its folder must exist.
+        Path of the file. Its folder must exist.
     trainer : Trainer
-        Whose spec and parameters to save; they are float32 or float64.
+        The trainer to save. Its parameters must be float32 or float64.
     resumable : bool
-        Whether to save also what training needs to go on exactly: the optimizer's state, the number
-        of steps and the state of the random generator. Without it the file holds nothing but the
-        parameters, and torch loads it as a state_dict as it is.
+        Whether to save also everything that a training needs to continue exactly: the state of the
+        optimizer, the number of steps and the state of the random generator. If False, the file
+        has the parameters only, and torch loads it as a state_dict.
     notes : mapping, optional
-        Anything of yours that JSON can hold; `load_with_notes` returns it.
+        Your own data, which must fit into JSON. `load_with_notes` returns them.
 
     Raises
     ------
     ModelFileError
-        If the file cannot be written, or would hold something that cannot be loaded. What was at
-        `path` before is then still there.
+        If the file cannot be written, or if it could not be loaded again. A file that was at `path`
+        before then stays as it was.
     SpecError
-        If it is no Trainer.
+        If `trainer` is not a Trainer.
     MissingExtraError
         If safetensors is not installed.
 
@@ -109,15 +110,15 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> Trainer:
-    """Return the trainer that a file holds.
+    """Return the trainer that was saved to a file.
 
-    Where it was saved with `resumable=False`, the optimizer starts anew, with seed 0.
+    If it was saved with `resumable=False`, the optimizer has its initial state and the seed is 0.
 
     Raises
     ------
     ModelFileError
-        If there is no such file, if it is damaged or of another kind or version, or if what it
-        holds does not fit together.
+        If there is no such file, if it is damaged, of another kind or of another version, or if its
+        parts do not fit together.
     MissingExtraError
         If safetensors is not installed.
 
@@ -126,7 +127,7 @@ def load(path: str | os.PathLike[str]) -> Trainer:
 
 
 def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, Any]]:
-    """Return the trainer and the notes that a file holds; raise what `load` raises."""
+    """Return the trainer and the notes of a file. Raises the same errors as `load`."""
     arrays, about = _read(path)
     vectors = {key: arrays.pop(key) for key in list(arrays) if key.startswith(OPTIMIZER)}
     try:
@@ -150,7 +151,7 @@ def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, An
 
 
 def require_safetensors(module: str = "") -> Any:
-    """Return the package, or a module of it; raise MissingExtraError if it is not installed."""
+    """Return safetensors, or a module of it. Raises MissingExtraError if it is not installed."""
     try:
         return importlib.import_module(f"safetensors{module}")
     except ImportError:
@@ -162,7 +163,7 @@ def require_safetensors(module: str = "") -> Any:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
-    """Return the arrays of a file, and what its JSON says."""
+    """Return the arrays of a file, and its JSON text as data."""
     safetensors = require_safetensors()
     if not Path(path).is_file():
         is_there = "it is no regular file" if Path(path).exists() else "there is no such file"
@@ -204,7 +205,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
 
 
 def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str, Array]) -> None:
-    """Put back what the trainer needs to go on where it was."""
+    """Restore the state of the optimizer, the counters and the random generator."""
     expected = {OPTIMIZER + name: trainer.params.vector.shape for name in trainer.rule.vectors()}
     _require_match(expected, trainer.params.dtype, vectors)
     random = training["random"]
@@ -224,7 +225,7 @@ def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str,
 
 
 def _progress(path: str | os.PathLike[str], trainer: Trainer) -> dict[str, Any]:
-    """Return what `_resume` needs beside the optimizer's vectors."""
+    """Return the JSON data from which `_resume` restores the counters and the generator."""
     random = trainer.rng.bit_generator.state
     if random["bit_generator"] not in GENERATORS:
         message = (
@@ -244,7 +245,7 @@ def _progress(path: str | os.PathLike[str], trainer: Trainer) -> dict[str, Any]:
 def _require_match(
     shapes: Mapping[str, tuple[int, ...]], dtype: Any, arrays: Mapping[str, Array]
 ) -> None:
-    """Raise ShapeError unless there is one array for each key, of its shape and of the dtype."""
+    """Raise ShapeError if an array is missing, unknown, or of another shape or dtype."""
     expected = {f"{key} {shape} {np.dtype(dtype)}" for key, shape in shapes.items()}
     got = {f"{key} {array.shape} {array.dtype}" for key, array in arrays.items()}
     if expected != got:
@@ -257,8 +258,7 @@ def _require_match(
 
 def _require_finite(path: str | os.PathLike[str], params: Parameters) -> None:
     for key, array in params.items():
-        if not np.isfinite(array).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        if where := first_nonfinite(array):
             message = (
                 f"{path}: the parameters must be finite, got {array[where]} in {key} at {where}; "
                 f"a model that diverged cannot be saved or loaded: train it anew."
@@ -267,7 +267,7 @@ def _require_finite(path: str | os.PathLike[str], params: Parameters) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return a NumPy number as Python's, for JSON."""
+    """Return a NumPy number as a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
     message = f"{value!r} is no JSON"

@@ -1,9 +1,9 @@
-"""One JSON form for layers, losses, optimizers and whole runs.
+"""The JSON form of layers, losses and optimizers, and the base class of all three.
 
     {"type": "LeakyReLU", "negative_slope": 0.01}
 
-`type` and the options' names are torch's. A description is a frozen dataclass; its fields are its
-options.
+`type` and the names of the options are torch's. A description is a frozen dataclass, and its fields
+are its options.
 """
 
 import math
@@ -25,18 +25,19 @@ T = TypeVar("T")
 class Description:
     """Base of layers, losses and optimizers: a frozen dataclass whose fields are its options.
 
-    It has here what dataclass would write anew for each of them, a third of the package's import.
+    The methods are written here once. Letting dataclass generate them for every class would add a
+    third to the package's import time.
     """
 
     __slots__ = ()
 
     def __repr__(self) -> str:
-        """Return the expression that makes it."""
+        """Return the expression that makes the description."""
         options = ", ".join(f"{name}={value!r}" for name, value in _options(self))
         return f"{type(self).__name__}({options})"
 
     def __eq__(self, other: object) -> bool:
-        """Whether the other is of the same type and has the same options."""
+        """Return True if the other has the same type and the same options."""
         same = type(other) is type(self)
         return _options(self) == _options(other) if same else NotImplemented
 
@@ -45,10 +46,10 @@ class Description:
         return hash((type(self), *_options(self)))
 
     def __post_init__(self) -> None:
-        """Raise SpecError for an option of another type than its field's.
+        """Raise SpecError if an option does not have the type of its field.
 
-        A NumPy scalar becomes Python's number, which leaves every dtype as it is; a list or an
-        array becomes a tuple, so that a description stays hashable.
+        A NumPy scalar becomes a Python number, which does not change the dtype of an expression. A
+        list or an array becomes a tuple, so that the description stays hashable.
         """
         for option in fields(self):  # type: ignore[arg-type]
             value = getattr(self, option.name)
@@ -64,7 +65,7 @@ class Description:
 
 
 def _options(description: Any) -> list[tuple[str, Any]]:
-    """Return names and values; of a class that is no dataclass, what tells it from all others."""
+    """Return names and values of the options. If the class is no dataclass, return its id."""
     if not is_dataclass(description):
         return [("id", id(description))]
     return [(option.name, getattr(description, option.name)) for option in fields(description)]
@@ -82,8 +83,8 @@ def to_spec(description: Any) -> dict[str, Any]:
 def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
     """Build the layer, loss or optimizer that a JSON form describes.
 
-    Raises SpecError for a type that the table does not have, and for options that are unknown,
-    missing or impossible.
+    Raises SpecError if the type is not in the table, or if an option is unknown, missing or out of
+    range.
     """
     if not isinstance(spec, Mapping) or "type" not in spec:
         example = next(iter(table))
@@ -114,7 +115,7 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
 
 
 def refuse_misspelt(spec: Mapping[str, Any], parts: Iterable[str]) -> None:
-    """Raise SpecError where a key is nearly, but not quite, the name of an optional part."""
+    """Raise SpecError if a key looks like a misspelt name of an optional part."""
     parts = tuple(parts)
     for key in spec.keys() - set(parts):
         if hint := _did_you_mean(key, parts):
@@ -123,7 +124,10 @@ def refuse_misspelt(spec: Mapping[str, Any], parts: Iterable[str]) -> None:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of an option's type; an integer is also a float, a boolean is neither."""
+    """Return True if a value has the type of an option.
+
+    An integer is also a float. A boolean is neither.
+    """
     members = get_args(kind)
     if isinstance(kind, UnionType):
         return any(_fits(value, member) for member in members)
@@ -135,7 +139,7 @@ def _fits(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return kind is bool
     if kind is float:
-        # What is neither Python's nor NumPy's has mathematics of its own: a symbol, say.
+        # An object of another library, such as a symbol, has its own mathematics.
         foreign = type(value).__module__.partition(".")[0] not in {"builtins", "numpy"}
         return foreign or (isinstance(value, Real) and not _beyond_floats(value))
     return isinstance(value, Integral if kind is int else kind)
@@ -146,7 +150,7 @@ def _beyond_floats(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Return Python's numbers for NumPy's, and a tuple for a sequence of them."""
+    """Return Python numbers for NumPy numbers, and a tuple for a list, tuple or array."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
@@ -160,7 +164,7 @@ def _did_you_mean(name: Any, known: Iterable[str]) -> str:
 
 
 def require(description: Any, option: str, expected: str, condition: Any) -> None:
-    """Raise SpecError unless the condition on an option holds."""
+    """Raise SpecError if the condition on an option is false, or if the option is NaN."""
     value = getattr(description, option)
     plain = isinstance(value, Real) and not isinstance(value, bool)
     if not condition or (plain and math.isnan(value)):
@@ -169,6 +173,6 @@ def require(description: Any, option: str, expected: str, condition: Any) -> Non
 
 
 def require_positive_integer(description: Any, *options: str) -> None:
-    """Raise SpecError unless each of the options is at least 1."""
+    """Raise SpecError if one of the options is less than 1."""
     for option in options:
         require(description, option, "an integer of at least 1", getattr(description, option) >= 1)

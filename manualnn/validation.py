@@ -101,10 +101,15 @@ def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any)
     raise ShapeError(message)
 
 
+def first_nonfinite(values: Array) -> tuple[int, ...] | None:
+    """Return the index of the first entry that is NaN or infinite, or None if there is none."""
+    is_finite = np.isfinite(values)
+    return None if is_finite.all() else tuple(int(i) for i in np.argwhere(~is_finite)[0])
+
+
 def require_finite(values: Array, name: str) -> None:
     """Raise DomainError if an entry is NaN or infinite."""
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(values))[0])
+    if values.dtype.kind == "f" and (where := first_nonfinite(values)):
         message = (
             f"{name} must be finite, got {values[where]} at index {where}; "
             f"remove or fill such entries before training."

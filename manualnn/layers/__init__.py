@@ -1,4 +1,4 @@
-"""The layers, and the one table through which everything else finds them."""
+"""Layers, and the table `LAYERS` in which all other modules find them."""
 
 from manualnn.layers import activations, dropout, linear
 from manualnn.layers.activations import *

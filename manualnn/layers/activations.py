@@ -1,7 +1,7 @@
-"""Layers that act on every row by itself and have no parameters.
+"""Activations: layers without parameters that act on every row separately.
 
-Names, options and behaviour at kinks are torch's. Where a slope is exact in terms of the output,
-it is stated so, and the input need not be kept.
+Names, options and behaviour at kinks are torch's. If the slope is an exact function of the output,
+the equation states it so. Then the input need not be stored.
 """
 
 from dataclasses import dataclass
@@ -128,7 +128,7 @@ class ReLU(Layer):
         a = max(z, 0)
 
     Backward, given da = ∂L/∂a
-        dz = da ⊙ [a > 0]       a > 0 just where z > 0; the slope at 0 is 0
+        dz = da ⊙ [a > 0]       a > 0 exactly where z > 0; the slope at 0 is 0
 
     Shapes: z, a, dz, da (N, width). Source: torch.nn.ReLU.
     """
@@ -147,13 +147,13 @@ class ReLU(Layer):
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class LeakyReLU(Layer):
-    """Rectifier that lets a small part of what is negative through.
+    """Rectifier with a small slope for negative inputs.
 
     Forward, s = negative_slope
         a = max(z, 0) + s min(z, 0)
 
     Backward, given da = ∂L/∂a
-        dz = da ⊙ (1 where z > 0, else s)       the slope at 0 is s
+        dz = da ⊙ (1 where z > 0, s elsewhere)  the slope at 0 is s
 
     Shapes: z, a, dz, da (N, width). Source: torch.nn.LeakyReLU.
     """
@@ -210,7 +210,7 @@ class Softplus(Layer):
 
 
 def _require_features(layer: "Softmax | LogSoftmax") -> None:
-    """Only the features of one sample may compete: a row is a sample."""
+    """Raise SpecError if dim is not the axis of the features, because each row is a sample."""
     if layer.dim not in {-1, 1}:
         message = (
             f"{type(layer).__name__}: dim must be -1 or 1, got {layer.dim!r}. A batch is (N, "
@@ -229,8 +229,8 @@ class Softmax(Layer):
     Backward, given da = ∂L/∂a
         dz[n,i] = a[n,i] (da[n,i] − Σⱼ da[n,j] a[n,j])      every a[n,j] depends on every z[n,i]
 
-    Shapes: z, a, dz, da (N, width). Source: torch.nn.Softmax; dim is always the features, where
-    torch asks for it (its default is an implicit choice that it warns of).
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Softmax. Here dim is always the axis of the
+    features. In torch its default is an implicit choice, with a warning.
     """
 
     dim: int = -1

@@ -1,22 +1,22 @@
 """The layer contract.
 
 A layer is a frozen description of a function y = f(x; θ) of a batch. Its arrays are always passed
-in, so a layer holds no state and any number of threads may share it. Its methods are kernels: they
-check nothing, they never write to an argument, and they return a new array unless they are handed
-`out=`, which then is what they return.
+in, so a layer has no state and any number of threads may share it. Its methods are kernels. They
+check nothing and never write to an argument. They return a new array, or `out` if the caller passed
+it.
 
     x       (N, in)     the batch; n is the sample
-    params  a mapping from names to arrays: what `shapes` lists, and what `sample` drew
+    params  a mapping from names to arrays: the parameters of `shapes`, and the arrays of `sample`
     y       (N, out)    the output, y = forward(params, x)
     dy      (N, out)    ∂L/∂y
     dx      (N, in)     ∂L/∂x
 
-`out` shares no memory with an argument, with one exception: where `reads_input` is False, forward
-may be handed out=x. That is done where the layer before has `reads_output` False: then nobody
-misses what is overwritten.
+`out` shares no memory with an argument, with one exception: if `reads_input` is False, forward may
+get out=x. The workspace does so if the layer before has `reads_output` False, because then no
+backward pass reads the array that is overwritten.
 
-The docstring of a layer is the one source of its equations. Under *Forward* and *Backward* each
-line is one equation; there is one for each input and for each parameter.
+The docstring of a layer is the only source of its equations. Each line under *Forward* and
+*Backward* is one equation. There is one for each input and for each parameter.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ LayerArrays = Mapping[str, Array]
 
 
 class Layer(Description):
-    """Base of every layer: no parameters, nothing random, as wide as its input."""
+    """Base of every layer: no parameters, no random arrays, outputs as many as inputs."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class Layer(Description):
     """Whether the gradient of the parameter `bias` for one sample is dy itself."""
 
     def width(self, in_features: int) -> int:
-        """Return the number of outputs for that many inputs; raise SpecError if they don't fit."""
+        """Return the number of outputs. Raises SpecError if the number of inputs does not fit."""
         return in_features
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -52,7 +52,7 @@ class Layer(Description):
         return {}
 
     def init(self, rng: "np.random.Generator") -> dict[str, Array]:
-        """Draw initial values for the parameters, in float64, as torch's layer does by default."""
+        """Draw initial values for the parameters in float64, with the defaults of torch's layer."""
         return {}
 
     def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
@@ -60,7 +60,7 @@ class Layer(Description):
         return {}
 
     def sample(self, drawn: LayerArrays, rng: "np.random.Generator") -> None:
-        """Draw what is random in a training step into the arrays that `sample_shapes` lists."""
+        """Draw the random numbers of a training step into the arrays of `sample_shapes`."""
 
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
         """Return y."""
@@ -75,4 +75,4 @@ class Layer(Description):
     def backward_params(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, grads: LayerArrays, /
     ) -> None:
-        """Write ∂L/∂θ over the arrays in grads, one for each parameter."""
+        """Write ∂L/∂θ to the arrays in grads, one for each parameter."""

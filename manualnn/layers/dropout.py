@@ -1,4 +1,4 @@
-"""Layers that are random in training."""
+"""Dropout, a layer that is random in training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["Dropout"]
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Dropout(Layer):
-    """In training, zeroes each entry with probability p and scales the others up by 1/(1−p).
+    """Dropout: in training, set each entry to 0 with probability p, and multiply others by 1/(1−p).
 
     Forward, m = mask in training, 1 in prediction
         a = m ⊙ z
@@ -23,8 +23,8 @@ class Dropout(Layer):
     Backward, given da = ∂L/∂a
         dz = m ⊙ da
 
-    m[n,i] is 0 with probability p, else 1/(1−p), so the mean of a is z. It is drawn by `sample`
-    before the forward pass, which is why forward itself is a function like any other.
+    m[n,i] is 0 with probability p and 1/(1−p) otherwise, so the mean of a is z. `sample` draws it
+    before the forward pass. Therefore forward is a deterministic function of its arguments.
 
     Shapes: z, a, m, dz, da (N, width). Source: Srivastava et al. 2014, in the inverted form of
     torch.nn.Dropout.
@@ -44,8 +44,8 @@ class Dropout(Layer):
 
     def sample(self, drawn: Mapping[str, Array], rng: "np.random.Generator") -> None:
         mask = drawn["mask"]
-        kept = rng.random(mask.shape) >= self.p
-        np.multiply(kept, 1 / (1 - self.p) if self.p < 1 else 0, out=mask)
+        is_kept = rng.random(mask.shape) >= self.p
+        np.multiply(is_kept, 1 / (1 - self.p) if self.p < 1 else 0, out=mask)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         if "mask" not in params:

@@ -1,4 +1,4 @@
-"""The affine layer, the only one here that has parameters."""
+"""Linear, the affine layer: the only layer with parameters."""
 
 import math
 from dataclasses import dataclass
@@ -30,8 +30,8 @@ class Linear(Layer):
     Shapes: x, dx (N, in); z, dz (N, out); W, dW (out, in); b, db (out,).
     W is `weight`, b is `bias`; W has torch's layout, so a state_dict loads unchanged.
 
-    Source: torch.nn.Linear, its default initialisation included: every entry of W and b uniform
-    in ±1/√in.
+    Source: torch.nn.Linear, with its default initialisation: every entry of W and b is uniform in
+    ±1/√in.
     """
 
     in_features: int

@@ -1,4 +1,4 @@
-"""The losses, and the one table through which everything else finds them."""
+"""Losses, and the table `LOSSES` in which all other modules find them."""
 
 from manualnn.losses import classification, regression
 from manualnn.losses.base import Loss

@@ -1,16 +1,16 @@
-"""Loss functions: how far an output y is from its target t, as one number L, and ∂L/∂y.
+"""The loss contract: the distance L of the outputs y from the targets t, and ∂L/∂y.
 
-A loss is a frozen description, as a layer is. `forward` and `backward` are its kernels; `value`,
-`grad` and `value_and_grad` check their arguments first.
+A loss is a frozen description, like a layer. `forward` and `backward` are its kernels. `value`,
+`grad` and `value_and_grad` check their arguments and then call the kernels.
 
-`reduction` says how the terms of a batch become one number. For outputs of shape (N, K):
+`reduction` defines how the terms of a batch become one number. For outputs of shape (N, K):
 
     mean        divide by all terms         ÷ N K     torch's default
     batchmean   divide by the samples       ÷ N       the textbook's E = 1/N Σₙ Σₖ (t − y)²
     sum         divide by nothing           ÷ 1
 
-Gradients differ by the same factors: from mean to batchmean K, from batchmean to sum N. Where a
-loss averages over the samples only (CrossEntropyLoss), mean is what it calls the mean.
+Gradients differ by the same factors: from mean to batchmean K, from batchmean to sum N. A loss that
+has one term for each sample (CrossEntropyLoss) divides by N also for mean.
 """
 
 from dataclasses import dataclass
@@ -47,25 +47,25 @@ class Loss(Description):
     def forward_and_backward(
         self, y: Array, t: Array, /, *, out: Array | None = None
     ) -> tuple[Any, Array]:
-        """Return L and dy; a loss whose two share work does that work once here."""
+        """Return L and dy. A loss overrides this if both need the same intermediate results."""
         return self.forward(y, t), self.backward(y, t, out=out)
 
     def divisor(self, y: Array, t: Array, /) -> Any:
-        """Return the number by which the sum of all terms is divided."""
+        """Return the divisor of the sum of all terms."""
         return {"mean": y.size, "batchmean": len(y), "sum": 1}[self.reduction]
 
     def share(self, y: Array, t: Array, /, numerator: int = 1) -> Any:
-        """Return numerator / D, D the divisor, rounded once to y's dtype."""
+        """Return numerator / D with the divisor D, rounded once to y's dtype."""
         return ratio(numerator, self.divisor(y, t), y)
 
     def reduced(self, terms: Array, y: Array, t: Array, /) -> Any:
-        """Return 1/D Σ terms; 0 where nothing counts."""
+        """Return 1/D Σ terms, or 0 if there are no terms."""
         return np.add.reduce(terms, axis=None) / (self.divisor(y, t) or 1)
 
     def targets(self, t: Any, y: Array, /) -> Array:
         """Return the targets t as an array that fits the outputs y.
 
-        Raises ShapeError, DTypeError or DomainError if it doesn't.
+        Raises ShapeError, DTypeError or DomainError if t does not fit.
         """
         t = as_floats(t, y.dtype, "t")
         if t.shape != y.shape:
@@ -80,28 +80,28 @@ class Loss(Description):
         return t
 
     def require_outputs(self, y: Array, /) -> None:
-        """Raise DomainError if the outputs y are outside the loss's domain."""
+        """Raise DomainError if the outputs y are outside the domain of the loss."""
 
     def value(self, y: Any, t: Any, /) -> Any:
-        """Return L, checked: a scalar of y's dtype. y (N, K); t as the loss's docstring says."""
+        """Check y (N, K) and t (see the class), and return L, a scalar of y's dtype."""
         y, t = self._checked(y, t)
         with np.errstate(all="ignore"):
             return self.forward(y, t)
 
     def grad(self, y: Any, t: Any, /, *, out: Array | None = None) -> Array:
-        """Return ∂L/∂y of shape (N, K), checked."""
+        """Check y and t, and return ∂L/∂y of shape (N, K)."""
         y, t = self._checked(y, t)
         with np.errstate(all="ignore"):
             return self.backward(y, t, out=out)
 
     def value_and_grad(self, y: Any, t: Any, /, *, out: Array | None = None) -> tuple[Any, Array]:
-        """Return L and ∂L/∂y, checked."""
+        """Check y and t, and return L and ∂L/∂y."""
         y, t = self._checked(y, t)
         with np.errstate(all="ignore"):
             return self.forward_and_backward(y, t, out=out)
 
     def probabilities(self, y: Array, /) -> Array:
-        """Return the probabilities that the outputs y stand for, shape (N, K)."""
+        """Return the probabilities for the outputs y, shape (N, K)."""
         message = (
             f"{type(self).__name__} is a loss for regression: its outputs are no probabilities; "
             f"train with CrossEntropyLoss, BCELoss or BCEWithLogitsLoss to predict classes."

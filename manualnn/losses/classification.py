@@ -1,4 +1,4 @@
-"""Losses for classification: y stands for probabilities, t says which class is right."""
+"""Losses for classification: y are probabilities or their logits, t are the correct classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,7 @@ from manualnn.validation import as_array
 __all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss"]
 
 LEAST_ROOM = float(np.float32(1e-12))
-"""Least denominator of BCELoss's gradient; torch keeps it in float32, 4·10⁻⁹ below 10⁻¹²."""
+"""Least denominator of BCELoss's gradient. torch stores it in float32: 4·10⁻⁹ below 10⁻¹²."""
 
 
 def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array | int:
@@ -41,7 +41,7 @@ def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array |
 
 @dataclass(frozen=True, repr=False, eq=False)
 class BCELoss(Loss):
-    """Binary cross-entropy of probabilities, each output a class of its own.
+    """Binary cross-entropy of probabilities. Each output is a class of its own.
 
     Forward, w = weight (one for each output), D the divisor of the reduction
         L = −1/D Σₙₖ w[k] (t log y + (1 − t) log(1 − y))       each logarithm at least −100
@@ -49,8 +49,9 @@ class BCELoss(Loss):
     Backward
         dy = 1/D w ⊙ (y − t) / (y (1 − y))       the denominator at least 10⁻¹²
 
-    The two bounds are torch's: at y = 0 and y = 1 the loss stays finite, and so does the gradient.
-    Where the network ends in a Sigmoid, BCEWithLogitsLoss without it keeps its accuracy there.
+    The two limits are torch's: at y = 0 and y = 1 the loss and the gradient stay finite. A network
+    that ends in a Sigmoid loses accuracy near 0 and 1. Without the Sigmoid, BCEWithLogitsLoss does
+    not.
 
     Shapes: y in [0, 1], t, dy (N, K); weight (K,). Raises DomainError for y outside [0, 1].
     Source: torch.nn.BCELoss, and batchmean.
@@ -93,7 +94,7 @@ class BCELoss(Loss):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class BCEWithLogitsLoss(Loss):
-    """Binary cross-entropy of σ(y), each output a class of its own, accurate for any y.
+    """Binary cross-entropy of σ(y), accurate for any y. Each output is a class of its own.
 
     Forward, p = pos_weight, w = weight (one for each output), D the divisor of the reduction
         L = 1/D Σₙₖ w[k] (p[k] t softplus(−y) + (1 − t) softplus(y))
@@ -133,7 +134,7 @@ class BCEWithLogitsLoss(Loss):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of softmax(y): one class of K for each sample.
+    """Cross-entropy of softmax(y): one of K classes for each sample.
 
     Forward, q[n,k] the target's probability of class k, w = weight, D the divisor
         L = −1/D Σₙₖ w[k] q[n,k] log softmax(y)[n,k]
@@ -143,10 +144,10 @@ class CrossEntropyLoss(Loss):
 
     Targets are class indices, integers of shape (N,), for which q is 1 at the index and 0
     elsewhere; or probabilities of shape (N, K). With label_smoothing ε, q becomes (1 − ε) q + ε/K.
-    Samples whose index is ignore_index count for nothing.
+    Samples whose index is ignore_index do not count.
 
-    D for reduction mean is Σₙ w[tₙ] over the samples that count for indices, N for probabilities;
-    for batchmean N, for sum 1.
+    D for reduction mean: Σₙ w[tₙ] over the samples that count (indices), or N (probabilities). D is
+    N for batchmean and 1 for sum.
 
     Shapes: y, dy (N, K); t (N,) or (N, K); weight (K,).
     Source: torch.nn.CrossEntropyLoss, and batchmean.
@@ -174,9 +175,9 @@ class CrossEntropyLoss(Loss):
             raise ShapeError(message)
         self._require_terms(y)
         counts = t != self.ignore_index
-        wrong = counts & ((t < 0) | (t >= y.shape[1]))
-        if wrong.any():
-            row = int(np.argmax(wrong))
+        is_unknown = counts & ((t < 0) | (t >= y.shape[1]))
+        if is_unknown.any():
+            row = int(np.argmax(is_unknown))
             message = (
                 f"CrossEntropyLoss expects class indices from 0 to {y.shape[1] - 1}, "
                 f"got t[{row}] = {t[row]}."
@@ -230,15 +231,16 @@ class CrossEntropyLoss(Loss):
         rows, classes = y.shape
         if t.ndim == 1:
             q = np.zeros_like(y, order="C", subok=False)
-            counted = np.flatnonzero(t != self.ignore_index)
-            q[counted, t[counted]] = 1
+            counting = np.flatnonzero(t != self.ignore_index)
+            q[counting, t[counting]] = 1
         else:
-            counted, q = np.arange(rows), t
+            counting, q = np.arange(rows), t
         if self.label_smoothing:
-            # A Python float, as torch has it, but for longdouble, which would see its rounding.
-            wide = y.dtype == np.longdouble
-            smoothing = np.longdouble(self.label_smoothing) if wide else self.label_smoothing
+            # A Python float as in torch. In longdouble its rounding to float64 would be visible.
+            smoothing: Any = self.label_smoothing
+            if y.dtype == np.longdouble:
+                smoothing = np.longdouble(smoothing)
             smoothed = q * (1 - smoothing)
-            smoothed[counted] += smoothing / classes
+            smoothed[counting] += smoothing / classes
             q = smoothed
         return q if self.weight is None else q * _weights(self.weight, y, "weight")

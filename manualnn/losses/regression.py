@@ -1,4 +1,4 @@
-"""Losses for regression: y and t are numbers of the same meaning."""
+"""Losses for regression: y and t are numbers in the same unit."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -18,6 +18,7 @@ from manualnn.losses import CrossEntropyLoss, MSELoss
 from manualnn.serialization import load_with_notes, save
 from manualnn.tabular.csv_table import Table
 from manualnn.training.trainer import Trainer
+from manualnn.validation import first_nonfinite
 
 __all__ = ["Columns", "TableModel"]
 
@@ -74,8 +75,8 @@ class Columns:
         """Return the features of the table, standardised for the network."""
         with np.errstate(over="ignore", invalid="ignore"):
             x = np.ascontiguousarray(((features - self.mean) * self.scale).astype(dtype))
-        if not np.isfinite(x).all():
-            row, column = np.argwhere(~np.isfinite(x))[0]
+        if where := first_nonfinite(x):
+            row, column = where
             message = (
                 f"{table.name}, line {table.lines[row]}, column {self.features[column]!r}: the "
                 f"number is too large to be scaled in {np.dtype(dtype)}; check its unit."
