@@ -141,8 +141,8 @@ def _build(
     engine = grads.vector
     if not (math.isfinite(value) and np.isfinite(engine).all()):
         message = (
-            f"the error is {value} and its gradient is not finite everywhere: there is nothing "
-            f"to explain; scale x and the parameters down."
+            f"the error is {value}, and it or its gradient is not finite; "
+            f"scale x and the parameters down."
         )
         raise SpecError(message)
     every = [

@@ -166,9 +166,9 @@ def make_run(
         noise = net.sample(dropout_seed, x)
     if net.sample(0, x):
         notes.append(
-            f"Dropout as in training: masks were drawn once, from seed {dropout_seed}, and stay."
+            f"Dropout as in training: the masks are drawn once, from seed {dropout_seed}."
             if noise
-            else "Dropout as in prediction: it changes nothing. --dropout-seed draws masks instead."
+            else "Dropout as in prediction: it changes nothing. --dropout-seed draws masks."
         )
     try:
         y = net.forward(params, x, noise=noise)

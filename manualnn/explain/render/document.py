@@ -28,19 +28,20 @@ def write_document(e: ExplanationData, page: TextPage) -> str:
 def _write_network(page: TextPage, e: ExplanationData) -> None:
     page.heading("Backpropagation, step by step", 1)
     page.paragraph(
-        "Everything counts from 0. `0.weight[1,2]` is a parameter of layer 0: it leads from input "
-        "2 into neuron 1, as in PyTorch's layout; `0.bias[1]` goes into neuron 1. `∂L/∂q` says how "
-        "the error L changes with q."
+        "All indices count from 0. `0.weight[1,2]` is a parameter of layer 0: it leads from input "
+        "2 into neuron 1, as in PyTorch's layout; `0.bias[1]` leads into neuron 1. `∂L/∂q` is the "
+        "derivative of the error L with respect to q."
     )
     page.formula_names(
         "In formulas `0.weight[1,2]` is $`W^{(0)}_{1,2}`$, `0.bias[1]` is $`b^{(0)}_{1}`$, and "
-        "`z0[1]` is $`z^{(0)}_{1}`$: the layer stands above, the place below."
+        "`z0[1]` is $`z^{(0)}_{1}`$: the layer is the superscript, the index is the subscript."
     )
     if e.decimals is not None:
         page.paragraph(
-            f"As by hand: what is given and the result of every single operation are rounded to "
-            f"{e.decimals} decimals, a tie to the even digit; the constants of the formulas are "
-            f"not. Each deviation is the rounded value less the one in full precision."
+            f"As in a hand computation, the numbers of the run and the result of every operation "
+            f"are rounded to {e.decimals} decimals; a tie goes to the even digit. The constants of "
+            f"the formulas are not rounded. A deviation is the rounded value minus the value in "
+            f"full precision."
         )
     for note in e.notes:
         page.paragraph(note)
@@ -84,21 +85,21 @@ def _write_error(page: TextPage, e: ExplanationData) -> None:
     page.paragraph(
         f"Here D = {loss.divisor:g}: reduction {loss.reduction!r}, "
         f"N = {_format_count(loss.samples, 'sample')}, K = {_format_count(loss.width, 'output')}. "
-        f"What each output adds, before the division by D:"
+        f"The term of each output, before the division by D:"
     )
     _add_quantities(page, loss.terms, loss.terms_left_out, "output")
-    page.paragraph("In all:")
+    page.paragraph("The sum of all terms, divided by D:")
     page.quantities([loss.total])
 
 
 def _write_derivatives(page: TextPage, e: ExplanationData) -> None:
-    page.heading("The derivatives that the chain rule needs", 2)
+    page.heading("The local derivatives", 2)
     if e.decimals is None:
         page.paragraph(
-            "The values come from dual numbers, pushed through the forward pass alone; the "
-            "formulas show what the layers' hand-written derivatives make of the same numbers."
+            "The values come from dual numbers that pass through the forward pass only. The "
+            "formulas are the hand-written derivatives of the layers, with the same numbers."
         )
-    page.heading("The error with respect to the outputs", 3)
+    page.heading("The derivatives of the error with respect to the outputs", 3)
     page.code(e.loss.backward)
     _add_quantities(page, e.loss.slopes, e.loss.slopes_left_out, "output")
     for step in reversed(e.layers):
@@ -112,10 +113,10 @@ def _write_carried_back(page: TextPage, e: ExplanationData) -> None:
     carried = [step for step in reversed(e.layers) if step.carried]
     if not carried:
         return
-    page.heading("The error carried back", 2)
+    page.heading("The backward pass", 2)
     page.paragraph(
-        "This is backpropagation: from ∂L/∂(its outputs) each layer makes ∂L/∂(its inputs), by the "
-        "derivatives above, and those are the outputs of the layer before."
+        "This is backpropagation: each layer computes ∂L/∂(its inputs) from ∂L/∂(its outputs), by "
+        "the derivatives above. Its inputs are the outputs of the layer before."
     )
     for step in carried:
         page.heading(f"Through layer {step.index}: `{step.layer}`", 3)
@@ -125,22 +126,23 @@ def _write_carried_back(page: TextPage, e: ExplanationData) -> None:
 def _write_gradients(page: TextPage, e: ExplanationData) -> None:
     page.heading("The gradients, path by path", 2)
     page.paragraph(
-        "A parameter reaches the error on every path through the neurons behind it. Along a path "
-        "the derivatives multiply; over all paths the products add up. `backward` comes to the "
-        "same without following each path: it takes ∂L/∂(the neuron) as carried back."
+        "A parameter acts on the error along every path through the neurons after it. The "
+        "derivatives along a path are multiplied, and the products of all paths are added. "
+        "`backward` computes the same sum without following each path, from ∂L/∂(the neuron) of "
+        "the backward pass."
     )
     if e.decimals is not None:
         page.paragraph(
-            "Paths and `backward` round in different orders: product after product along each "
-            "path, or sum after sum at each neuron. So their last decimals may differ; the update "
-            "goes by `backward`."
+            "Paths and `backward` round in different orders: after each product along a path, or "
+            "after each sum at a neuron. So their last decimals may differ. The update uses the "
+            "result of `backward`."
         )
     page.paragraph(
-        "Each difference is what `backward` computed in float64 less the path sum, which is "
-        "computed with 50 digits: hence fractions of a unit in the last place (ulp)."
+        "A difference is the result of `backward` in float64 minus the path sum, which is computed "
+        "with 50 digits. So it may be a fraction of a unit in the last place (ulp)."
     )
-    reason = "not asked for" if len(e.gradients) == 1 else "with smaller gradients"
-    _add_left_out(page, e.gradients_left_out, "parameter", f", {reason},")
+    reason = "only one is selected" if len(e.gradients) == 1 else "their gradients are smaller"
+    _add_left_out(page, e.gradients_left_out, "parameter", f", because {reason}")
     for gradient in e.gradients:
         _write_gradient(page, gradient)
     agreeing = sum(g.agrees for g in e.gradients)
@@ -155,9 +157,9 @@ def _write_gradients(page: TextPage, e: ExplanationData) -> None:
     )
     if agreeing < len(e.gradients):
         page.paragraph(
-            "Where they differ, the Backward block of a layer or the loss sets the derivative "
-            "otherwise on purpose (a bound, a kink), or rounding decides on which side of a kink "
-            "a number lies, or `backward` is wrong."
+            "A larger difference has one of three causes. The Backward block of a layer or of the "
+            "loss defines another derivative on purpose (a bound, a kink). Or rounding decides on "
+            "which side of a kink a number is. Or `backward` is wrong."
         )
 
 
@@ -168,8 +170,8 @@ def _write_gradient(page: TextPage, g: Gradient) -> None:
     if g.paths_left_out:
         strongest = "path" if len(g.paths) == 1 else f"{len(g.paths)} paths"
         page.paragraph(
-            f"The strongest {strongest}; {g.paths_left_out:,} more left out. Shown is "
-            f"{g.share:.1%} of the sum of all |products|."
+            f"The strongest {strongest}, with {g.share:.1%} of the sum of all |products|; "
+            f"{g.paths_left_out:,} more left out."
         )
     if all(any(factor.value == 0 for factor in path.factors) for path in g.paths):
         page.paragraph("There is a factor 0 on each of these paths, so the products are 0.")
@@ -198,52 +200,52 @@ def _deviation(quantity: Quantity) -> str:
 
 def _write_update(page: TextPage, e: ExplanationData) -> None:
     page.heading("The update", 2)
-    page.paragraph(f"`{e.rule}`, in its first step:")
+    page.paragraph(f"The first step of `{e.rule}`:")
     page.code(e.rule_equations)
     if e.decimals is not None and not e.rule_rounded:
         page.paragraph(
-            "This rule divides by roots of squared gradients, which rounding would turn into 0. It "
-            "is applied to the rounded gradient in full precision, and what it remembers is kept "
-            "so; only the new parameter is rounded."
+            "This rule divides by roots of squared gradients, which rounding would turn into 0. "
+            "So it is applied to the rounded gradient in full precision, and its state keeps full "
+            "precision; only the new parameter is rounded."
         )
     if any(g.state for g in e.gradients):
         page.paragraph(
-            "For each parameter first what the rule remembers of it, by the name of its state, "
-            "then the new value:"
+            "For each parameter: the rule's state by its name, and then the new value of the "
+            "parameter:"
         )
     page.quantities([quantity for g in e.gradients for quantity in (*g.state, g.updated)])
-    _add_left_out(page, e.gradients_left_out, "parameter", ", updated likewise,")
+    _add_left_out(page, e.gradients_left_out, "parameter", "; they are updated in the same way")
 
 
 def _write_iterations(page: TextPage, e: ExplanationData) -> None:
-    page.heading("The error after it", 2)
+    page.heading("The error after the update", 2)
     if len(e.errors) > 1:
-        before, behind = e.errors[:2]
+        before, after = e.errors[:2]
         page.paragraph(
             f"Before the update the error was {page.number(before)}{_deviation(before)}, "
-            f"after it {page.number(behind)}{_deviation(behind)}."
+            f"after it {page.number(after)}{_deviation(after)}."
         )
-    page.paragraph("And so on, forward, backward, update:")
+    page.paragraph("The error after each update:")
     numbered = [[str(k), *_cells(page, error)] for k, error in enumerate(e.errors)]
     if len(numbered) > HEAD + TAIL + 1:
         gap = ["…", *[""] * (len(numbered[0]) - 1)]
         numbered = [*numbered[:HEAD], gap, *numbered[-TAIL:]]
     page.table(["updates", "error", "deviation"][: len(numbered[0])], numbered)
     updates = len(e.errors) - 1
-    after = f"after {_format_count(updates, 'update')}"
+    when = f"after {_format_count(updates, 'update')}"
     if e.stopped == "target_loss":
-        page.paragraph(f"The target error is reached {after}.")
+        page.paragraph(f"The target error is reached {when}.")
         return
     if e.stopped == "epochs":
-        page.paragraph(f"The number of iterations is reached: {updates:,}.")
+        page.paragraph(f"The requested number of updates is done: {updates:,}.")
     first, last = e.errors[0], e.errors[-1]
     if last.value <= first.value or e.spec["optimizer"].get("maximize"):
         return
-    what = "has grown" if e.stopped == "epochs" else f"is not finite {after}"
+    state = "has grown" if e.stopped == "epochs" else f"is not finite {when}"
     if e.stopped_unrounded == "diverged" or _unrounded(last) > _unrounded(first):
-        page.paragraph(f"The error {what}: try a smaller learning rate.")
+        page.paragraph(f"The error {state}: try a smaller learning rate.")
     else:
-        page.paragraph(f"The error {what}, by rounding alone: try more decimals.")
+        page.paragraph(f"The error {state} because of rounding: try more decimals.")
 
 
 def _unrounded(quantity: Quantity) -> float:
@@ -274,7 +276,7 @@ def _add_quantities(page: TextPage, quantities: list[Quantity], left_out: int, n
 
 def _add_left_out(page: TextPage, count: int, noun: str, reason: str = "") -> None:
     if count:
-        page.paragraph(f"… {_format_count(count, f'more {noun}')}{reason} left out.")
+        page.paragraph(f"… {_format_count(count, f'more {noun}')} left out{reason}.")
 
 
 def _format_count(number: int, noun: str) -> str:
