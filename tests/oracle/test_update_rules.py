@@ -1,8 +1,11 @@
 """Bounds of update rules: they hold for every order of operations that correct engines use."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from manualnn.oracle.protocol import features
 from manualnn.oracle.protocol.features import (
     OPTIMIZER_ROWS,
     OPTIMIZERS,
@@ -62,6 +65,7 @@ ORDERS = {
         "p − lr (λ p)": lambda e, o, p: p - e.num(o.lr) * (e.num(o.weight_decay) * p),
     },
 }
+PROTOCOL = Path(features.__file__).parents[1] / "PROTOCOL.md"
 NUMBERS = {
     "options in float64": {},
     "options rounded": {"num": lambda e, value: e.kind.type(value)},
@@ -129,6 +133,19 @@ def test_a_missing_update_rule_is_named(name, monkeypatch):
     for rules in (Textbook(), BoundedRules(Precision("float64"))):
         with pytest.raises(MissingEntryError, match=said):
             rules.apply_rule(o, np.zeros(1), np.zeros(1), {}, 1)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_protocol_names_the_state_of_every_optimizer(name):
+    lines = PROTOCOL.read_text("utf-8").splitlines()
+    found = [line for line in lines if line.startswith("|") and f"`{name}`" in line.split("|")[1]]
+    assert found, (
+        f"PROTOCOL.md has no line for the state of {name!r}; add it to the table of states"
+    )
+    for array in OPTIMIZER_ROWS[name].state:
+        assert f"`{array.name}`" in found[0], (
+            f"PROTOCOL.md does not name {array.name!r} of {name!r}"
+        )
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
