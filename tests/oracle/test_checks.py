@@ -13,7 +13,7 @@ from manualnn.oracle.diagnosis.observation import case_fails
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.textbook.engine import Textbook
-from manualnn.oracle.truth.compare import compare_arrays
+from manualnn.oracle.truth.compare import compare
 from manualnn.oracle.truth.step import truth
 
 
@@ -235,11 +235,11 @@ def test_entries_count_what_is_wrong():
 
 def test_nan_is_not_equal_to_anything():
     v, e = {"loss": np.zeros(())}, {"loss": np.ones(())}
-    entries, right = compare_arrays({"loss": np.float64("nan")}, v, e)
+    entries, right = compare({"loss": np.float64("nan")}, v, e)
     assert entries
     assert not right
-    assert compare_arrays({"loss": np.float64("inf")}, v, e)[0]
-    assert compare_arrays({"loss": np.float64(1)}, v, e) == ((), ("loss",))
+    assert compare({"loss": np.float64("inf")}, v, e)[0]
+    assert compare({"loss": np.float64(1)}, v, e) == ((), ("loss",))
 
 
 def test_what_has_no_bound_is_not_compared_but_counted():

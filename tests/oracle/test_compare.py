@@ -13,11 +13,11 @@ from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.compare import (
     compare,
-    compare_arrays,
     error_bounds,
     find_differences,
     find_wrong,
     refutes,
+    truth_arrays,
 )
 from manualnn.oracle.truth.step import truth, update_truth
 
@@ -106,7 +106,7 @@ def test_without_a_finite_bound_nothing_is_wrong(bound):
 
 @pytest.mark.parametrize("value", ODD)
 def test_with_a_finite_bound_two_results_that_are_no_numbers_do_not_agree(value):
-    entries, right = compare_arrays(
+    entries, right = compare(
         {"loss": np.float64(value)}, {"loss": np.array(value)}, {"loss": np.array(1.0)}
     )
     assert [entry.quantity for entry in entries] == ["loss"]
@@ -117,7 +117,7 @@ def test_entries_name_the_first_of_each_quantity_and_how_many():
     kind = Precision("float64")
     truths = {"a": kind.exact(np.zeros((2, 3))), "b": kind.exact(np.zeros(2))}
     got = {"b": np.zeros(2), "a": np.array([[0, 0, 1.5], [0, np.nan, 0]]), "c": np.ones(1)}
-    (entry,), right = compare(got, truths)
+    (entry,), right = compare(got, *truth_arrays(truths, got))
     assert (entry.quantity, entry.index, entry.got, entry.expected) == ("a", (0, 2), 1.5, 0.0)
     assert (entry.wrong, entry.size, right) == (2, 6, ("b",))
 

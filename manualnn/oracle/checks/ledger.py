@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.truth.bounded import Bounded
-from manualnn.oracle.truth.compare import error_bounds, true_values
+from manualnn.oracle.truth.compare import joined
 
 PLAIN = ("loss.", "layer.", "optimizer.", "plain")
 """Prefixes of the recipes of ordinary numbers. The report's sharpness is that of these recipes."""
@@ -33,12 +32,13 @@ class Ledger:
     plain: dict[str, Array] = field(default_factory=dict)
     """For each dtype, the same histogram of the plain recipes."""
 
-    def note_case(self, case: Case, truths: Mapping[str, Bounded]) -> None:
-        """Count the comparisons of a case with these truths."""
-        if truths:
-            v = np.concatenate([true_values(truth).ravel() for truth in truths.values()])
-            bound = np.concatenate([error_bounds(truth).ravel() for truth in truths.values()])
-            self.note(case.dtype, v, bound, plain=case.recipe.startswith(PLAIN))
+    def note_case(
+        self, case: Case, values: Mapping[str, Array], bounds: Mapping[str, Array]
+    ) -> None:
+        """Count the comparisons of a case's result with these values and bounds."""
+        if values:
+            v = joined(values, values).astype(np.longdouble)
+            self.note(case.dtype, v, joined(bounds, values), plain=case.recipe.startswith(PLAIN))
 
     def note(self, dtype: str, v: Array, bound: Array, *, plain: bool = False) -> None:
         """Count comparisons of values with bounds; an infinite bound is none."""

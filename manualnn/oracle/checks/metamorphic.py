@@ -17,7 +17,7 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import names_with, options_of
 from manualnn.oracle.truth.compare import (
-    compare_arrays,
+    compare,
     error_bounds,
     find_differences,
     find_wrong,
@@ -48,7 +48,7 @@ def _compare_cases(
             # Their sum is itself good to 2⁻⁶³ or, without extended numbers, to 2⁻⁵³ of its terms.
             sums[name] = sums.get(name, 0) + np.asarray(changed, np.longdouble) * share
             bounds[name] = bounds[name] + back(name, error_bounds(truth)) * abs(share)
-    entries, right = compare_arrays(got, sums, bounds)
+    entries, right = compare(got, sums, bounds)
     if not entries:
         return None
     first = entries[0]
@@ -141,7 +141,7 @@ def _ones_column(trial: Trial) -> Finding | None:
     bias, weight = trial.truth(base).grads["0.bias"], trial.truth(other).grads["0.weight"]
     values = {"grads.0.bias": answer["grads.0.weight"][:, -1]}
     bounds = {"grads.0.bias": error_bounds(bias) + error_bounds(weight)[:, -1]}
-    entries, right = compare_arrays(got, values, bounds)
+    entries, right = compare(got, values, bounds)
     message = "the gradient of a bias is not that of a weight whose input is always 1"
     return trial.finding(message, entries, right) if entries else None
 

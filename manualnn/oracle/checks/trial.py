@@ -23,7 +23,7 @@ from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.compare import Comparison, compare, find_differences
+from manualnn.oracle.truth.compare import Comparison, compare, find_differences, truth_arrays
 from manualnn.oracle.truth.step import Expected, truth
 
 TAME = ("loss.", "layer.")
@@ -143,8 +143,9 @@ class Trial:
         self, got: Mapping[str, Any], truths: Mapping[str, Bounded], steps: int
     ) -> Comparison:
         """Compare a result with truths, and the optimizer's number of steps with `steps`."""
-        entries, right = compare(got, truths)
-        self.ledger.note_case(self.case, {n: t for n, t in truths.items() if n in got})
+        values, bounds = truth_arrays(truths, got)
+        self.ledger.note_case(self.case, values, bounds)
+        entries, right = compare(got, values, bounds)
         if got.get("state.step", steps) != steps:
             wrong = Entry("state.step", (), got["state.step"], steps, 0)
             earlier = [e for e in entries if not e.quantity.startswith("params")]

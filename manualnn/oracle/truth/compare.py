@@ -2,8 +2,8 @@
 
     find_wrong(got, value, bound)        mask of the wrong entries of one array
     refutes(truth, got)                  the same for an array of bounded numbers
-    compare(got, truths)                 wrong entries and right quantities of a whole result
-    compare_arrays(got, values, bounds)  the same for values and bounds as arrays
+    truth_arrays(truths, got)            values and bounds of the quantities of a result
+    compare(got, values, bounds)         wrong entries and right quantities of the result
     find_differences(got, other)         entries that are not equal bit for bit
 
 An entry is wrong if |got − value| ≤ bound does not hold and the bound is finite. So NaN and
@@ -12,7 +12,7 @@ correct engine may overflow: |value| + bound reaches the end of the dtype's rang
 intermediate number of some usual formula does. A result without a bound is never wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,22 +47,27 @@ def refutes(truth: Bounded, got: Any) -> Array:
     return find_wrong(got, truth.v, error_bounds(truth))
 
 
-def compare(got: Mapping[str, Any], truths: Mapping[str, Bounded]) -> Comparison:
-    """Compare the quantities of a result with the truth. Quantities of one side are left out."""
+def truth_arrays(
+    truths: Mapping[str, Bounded], got: Mapping[str, Any]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the true values and the error bounds of the quantities that a result has."""
     present = {name: truth for name, truth in truths.items() if name in got}
     values = {name: np.asarray(truth.v) for name, truth in present.items()}
-    return compare_arrays(got, values, {n: error_bounds(truth) for n, truth in present.items()})
+    return values, {name: error_bounds(truth) for name, truth in present.items()}
 
 
-def compare_arrays(
+def compare(
     got: Mapping[str, Any], values: Mapping[str, Array], bounds: Mapping[str, Array]
 ) -> Comparison:
-    """Compare the quantities of a result with values, to within bounds."""
+    """Compare the quantities of a result with values, to within bounds.
+
+    Quantities that only one side has are left out.
+    """
     names = [name for name in values if name in got]
     if not names:
         return (), ()
     # One comparison of all entries is faster than one for each array.
-    wrong = find_wrong(*(_joined(arrays, names) for arrays in (got, values, bounds)))
+    wrong = find_wrong(*(joined(arrays, names) for arrays in (got, values, bounds)))
     if not wrong.any():
         return (), tuple(names)
     masks = np.split(wrong, np.cumsum([values[name].size for name in names])[:-1])
@@ -104,6 +109,6 @@ def find_differences(got: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[
     return tuple(entries)
 
 
-def _joined(arrays: Mapping[str, Any], names: list[str]) -> Array:
-    joined: Array = np.concatenate([np.asarray(arrays[name]).ravel() for name in names])
-    return joined
+def joined(arrays: Mapping[str, Any], names: Iterable[str]) -> Array:
+    """Return the entries of some arrays as one vector."""
+    return np.concatenate([np.asarray(arrays[name]).ravel() for name in names])
