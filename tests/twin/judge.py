@@ -1,7 +1,7 @@
-"""Holds results against the oracle's bounded numbers, and keeps account of what that is worth.
+"""Comparison of results with the oracle's bounded numbers, with statistics of the sharpness.
 
-as_oracles(case)      what the tests draw, as a case of the oracle
-Judge()               compares, and remembers how sharply
+oracle_case(case)     a drawn case in the oracle's form
+Judge()               compares results, and records how sharp the bounds are
 """
 
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ from manualnn.oracle.truth.step import Expected
 from manualnn.spec import to_spec
 
 BLUNT = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
-"""A median bound that large, relative to the value, would let mistakes in a formula through."""
+"""A median bound this large, relative to the value, would not find an error in a formula."""
 BLUNT_AT_THE_END = dict.fromkeys(BLUNT, 1e-2)
-"""The same after many steps, each of which makes the bounds of the one before grow."""
+"""The same after many steps, because each step makes the bounds larger."""
 MOST_UNDECIDED = 1 / 3
-"""A larger share of slopes at jumps, or of entries without a bound, would do so as well.
+"""Largest acceptable share of undecided slopes, and of entries without a bound.
 
-It is about one in a hundred in general; one in five where nothing but hard options are drawn.
+The share is about one in a hundred in general, and one in five if only hard options are drawn.
 """
 
 
-def as_oracles(
+def oracle_case(
     case: cases.Case,
     *,
     params: Parameters | None = None,
@@ -37,7 +37,7 @@ def as_oracles(
     noise: Mapping[str, Any] | None = None,
     steps: int = 1,
 ) -> Case:
-    """Return the case as the oracle has it, from these parameters and this state on."""
+    """Return the case in the oracle's form, with these parameters and this state."""
     spec, params = case.spec(), case.params if params is None else params
     return Case(
         layers=tuple(spec["layers"]),
@@ -56,49 +56,49 @@ def as_oracles(
 def apart(params: Parameters, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return an optimizer's vectors as arrays by the parameters' names."""
     return {
-        name: kept if name == "step" else dict(Parameters(params.shapes, np.asarray(kept)))
-        for name, kept in state.items()
+        name: vector if name == "step" else dict(Parameters(params.shapes, np.asarray(vector)))
+        for name, vector in state.items()
     }
 
 
 @dataclass
 class Judge:
-    """Compares, and remembers what the comparisons were worth."""
+    """Compares results with bounded numbers and records how sharp the comparisons are."""
 
     sharpness: dict[np.dtype[Any], list[float]] = field(
         default_factory=lambda: {dtype: [] for dtype in BLUNT}
     )
-    """For each array compared, the median of e / |v|."""
+    """The median of bound / |value| of each compared array."""
     entries: int = 0
     without_bound: int = 0
     slopes: int = 0
     undecided: int = 0
 
     def agree(self, what: str, expected: Bounded, **results: Any) -> None:
-        """Every entry of every result lies within the bound, and so does every other program's."""
+        """Assert that every entry of every result is within its bound."""
         has_bound = expected.bounded
         self.entries += has_bound.size
         self.without_bound += int(np.count_nonzero(~has_bound))
-        telling = has_bound & (expected.v != 0)
-        if telling.any():
+        nonzero = has_bound & (expected.v != 0)
+        if nonzero.any():
             with np.errstate(over="ignore"):
-                ratio = np.median(expected.e[telling] / np.abs(expected.v[telling]))
+                ratio = np.median(expected.e[nonzero] / np.abs(expected.v[nonzero]))
             self.sharpness[expected.kind.dtype].append(float(ratio))
         for who, result in results.items():
             assert np.shape(result) == expected.v.shape, f"{what}: {who} {np.shape(result)}"
             wrong = np.argwhere(refutes(expected, result))
             if len(wrong):
                 at = tuple(wrong[0])
-                found = ", ".join(f"{name} {float(r[at])!r}" for name, r in results.items())
+                numbers = ", ".join(f"{name} {float(r[at])!r}" for name, r in results.items())
                 message = (
                     f"{what}{[int(i) for i in at]}: {who} is wrong, as are {len(wrong) - 1} others "
-                    f"of {has_bound.size}; {found}, expected {float(expected.v[at])!r} "
+                    f"of {has_bound.size}; got {numbers}, expected {float(expected.v[at])!r} "
                     f"± {float(expected.allowed[at]):.3g}"
                 )
                 raise AssertionError(message)
 
     def agree_all(self, expected: Mapping[str, Bounded], **results: Mapping[str, Any]) -> None:
-        """As `agree`, for every name."""
+        """Assert that all results agree, for every name."""
         for name, near in expected.items():
             self.agree(name, near, **{who: result[name] for who, result in results.items()})
 
@@ -108,7 +108,7 @@ class Judge:
         self.slopes += slopes
 
     def require_worth(self, blunt: Mapping[np.dtype[Any], float]) -> None:
-        """The comparisons so far would have found a mistake: their median is sharper than blunt."""
+        """Assert that the comparisons would find an error: their median is sharper than `blunt`."""
         assert self.entries
         assert self.without_bound <= MOST_UNDECIDED * self.entries, self
         assert self.undecided <= MOST_UNDECIDED * self.slopes, self

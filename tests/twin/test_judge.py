@@ -1,4 +1,4 @@
-"""The judge himself: wrong by a little more than rounding does not pass; saying nothing fails."""
+"""Tests of the twin's judge: it finds errors above rounding, and rejects blunt comparisons."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ import torch
 from cases import KEEPS_WIDTH, Case, cases
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge, apart, as_oracles
+from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge, apart, oracle_case
 
 import reference.layers
 import reference.losses
@@ -36,7 +36,7 @@ def agree_in_every_step(case: Case, judge: Judge) -> None:
     state = case.rule.init(params)
     for i in range(case.steps):
         noise = case.noise(i)
-        expected = truth(as_oracles(case, params=params, state=state, noise=noise))
+        expected = truth(oracle_case(case, params=params, state=state, noise=noise))
         judge.note_jumps(expected)
         if not np.isfinite(expected.outputs.e).all():  # something overflows
             return
@@ -62,7 +62,7 @@ def agree_in_every_step(case: Case, judge: Judge) -> None:
 
 def agree_at_the_end(case: Case, judge: Judge) -> None:
     """Both sides go their own way from the first step to the last, and so do the bounds."""
-    expected = truth(as_oracles(case, steps=case.steps))
+    expected = truth(oracle_case(case, steps=case.steps))
     # Without a bound the sides may part, torch to NaN: its centered RMSprop has such roots.
     assume(all(near.bounded.all() for near in (expected.loss, *expected.params.values())))
     trainer = Trainer.from_spec(case.spec(), params=case.params)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.checks.judgement import Judgement
-from manualnn.oracle.checks.trial import Declined, Trial, at_first_step
+from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_sample
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
@@ -23,10 +23,6 @@ from manualnn.oracle.truth.compare import (
     find_wrong,
     first_entry,
 )
-from manualnn.oracle.truth.step import update_truth
-
-PER_SAMPLE = {"x", "t", "noise"}
-"""The arrays of a case with a row for each sample."""
 
 
 def _compare_cases(
@@ -65,7 +61,7 @@ def _loss_and_grads(name: str, array: Array) -> Array | None:
 
 def _batch_permutation(trial: Trial) -> Finding | None:
     def reverse(name: str, a: Array) -> Array:
-        return a[::-1] if _is_per_sample(name) or name in ("outputs", "input_grad") else a
+        return a[::-1] if is_per_sample(name) or name in ("outputs", "input_grad") else a
 
     return _compare_cases(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
 
@@ -112,7 +108,7 @@ def _batch_shards(trial: Trial) -> Finding | None:
         raise Declined("the batch has one sample")
 
     def part(rows: slice) -> Case:
-        return base.map(lambda name, a: a[rows] if _is_per_sample(name) else a)
+        return base.map(lambda name, a: a[rows] if is_per_sample(name) else a)
 
     parts = [part(slice(cut)), part(slice(cut, None))]
     return _compare_cases(trial, base, [(p, _share(base, p)) for p in parts], _loss_and_grads)
@@ -120,7 +116,7 @@ def _batch_shards(trial: Trial) -> Finding | None:
 
 def _batch_duplicated(trial: Trial) -> Finding | None:
     base = at_first_step(trial.case)
-    twice = base.map(lambda name, a: np.concatenate([a, a]) if _is_per_sample(name) else a)
+    twice = base.map(lambda name, a: np.concatenate([a, a]) if is_per_sample(name) else a)
     share = 0.5 if base.loss.get("reduction") == "sum" else 1
     return _compare_cases(trial, base, [(twice, share)], _loss_and_grads)
 
@@ -144,35 +140,6 @@ def _ones_column(trial: Trial) -> Finding | None:
     entries, right = compare(got, values, bounds)
     message = "the gradient of a bias is not that of a weight whose input is always 1"
     return trial.finding(message, entries, right) if entries else None
-
-
-def _lr_zero(trial: Trial) -> Finding | None:
-    if trial.case.optimizer is None:
-        raise Declined("the case has no optimizer")
-    case = trial.case.but(optimizer={**trial.case.optimizer, "lr": 0.0})
-    got = trial.ask(case)
-    entries = find_differences(got, {f"params.{key}": a for key, a in case.params.items()})
-    message = "a learning rate of 0 changes parameters"
-    return trial.finding(message, entries) if entries else None
-
-
-def _own_gradient(trial: Trial) -> Finding | None:
-    if trial.case.optimizer is None:
-        raise Declined("the case has no optimizer")
-    case = trial.case.but(steps=1)
-    got = trial.ask(case)
-    expected = trial.truth(case)
-    grads = {key: expected.kind.returned(got[f"grads.{key}"]) for key in case.params}
-    truths = update_truth(case, grads, expected.kind)
-    entries, right = trial.compare(got, truths, expected.steps)
-    if not entries:
-        return None
-    first = entries[0]
-    message = (
-        f"{first.quantity} is {first.got:.17g}; from the engine's own gradient it would have to be "
-        f"{first.expected:.17g} to within {first.bound:.2g}"
-    )
-    return trial.finding(message, entries, right)
 
 
 def _sum_zero(trial: Trial) -> Finding | None:
@@ -213,10 +180,6 @@ def _power_of_two(trial: Trial) -> Finding | None:
     return trial.finding("numbers 8 times as large give other digits", entries)
 
 
-def _is_per_sample(name: str) -> bool:
-    return name.partition(".")[0] in PER_SAMPLE
-
-
 def _is_homogeneous(name: str) -> bool:
     return name.partition(".")[0] in ("outputs", "loss", "grads", "input_grad")
 
@@ -251,10 +214,6 @@ def _with_grads(claims: Capabilities) -> bool:
     return "grads" in claims.returns
 
 
-def _with_params(claims: Capabilities) -> bool:
-    return "params" in claims.returns and bool(claims.optimizers)
-
-
 def _with_hidden_relu(claims: Capabilities) -> bool:
     deep = claims.max_depth is None or claims.max_depth > 1
     return {"Linear", "ReLU"} <= claims.layers.keys() and deep and _with_grads(claims)
@@ -287,15 +246,6 @@ CHECKS = (
         "a bias has the gradient of a weight whose input is always 1",
         _ones_column,
         _with_biasless,
-    ),
-    Judgement(
-        "lr.zero", "a learning rate of 0 leaves every parameter as it is", _lr_zero, _with_params
-    ),
-    Judgement(
-        "update.own_gradient",
-        "parameters and state follow from the engine's own gradient",
-        _own_gradient,
-        lambda claims: _with_params(claims) and _with_grads(claims),
     ),
     Judgement(
         "logits.sum_zero",

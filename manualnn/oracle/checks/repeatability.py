@@ -14,7 +14,7 @@ from manualnn.oracle.cases.choices import Impossible, Size
 from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.cases.partners import claims_of_partners
 from manualnn.oracle.checks.judgement import Judgement
-from manualnn.oracle.checks.trial import Trial
+from manualnn.oracle.checks.trial import Trial, is_per_sample
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -91,8 +91,7 @@ def _calls_in_a_row(case: Case, claims: Capabilities) -> list[Case]:
 def _resize_batch(case: Case, n: int) -> Case:
     """Return the case with n samples: its own samples, repeated from the first if need be."""
     rows = np.resize(np.arange(case.n), n)
-    per_sample = ("x", "t", "noise")
-    return case.map(lambda name, a: a[rows] if name.partition(".")[0] in per_sample else a)
+    return case.map(lambda name, a: a[rows] if is_per_sample(name) else a)
 
 
 def _draw_network(case: Case, claims: Capabilities) -> Case | None:

@@ -16,6 +16,7 @@ from manualnn.oracle.checks import (
     path_sums,
     repeatability,
     trajectory,
+    updates,
 )
 from manualnn.oracle.checks.judgement import Judgement
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
@@ -28,6 +29,7 @@ JUDGEMENTS: dict[str, Judgement] = {
     for judgement in (
         *numbers.CHECKS,
         *metamorphic.CHECKS,
+        *updates.CHECKS,
         *repeatability.CHECKS,
         *trajectory.CHECKS,
         *memory.CHECKS,

@@ -23,7 +23,13 @@ from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.compare import Comparison, compare, find_differences, truth_arrays
+from manualnn.oracle.truth.compare import (
+    Comparison,
+    compare,
+    find_differences,
+    group_of,
+    truth_arrays,
+)
 from manualnn.oracle.truth.step import Expected, truth
 
 TAME = ("loss.", "layer.")
@@ -49,6 +55,11 @@ class Faulty(OracleError):  # noqa: N818 - a signal: the error is the engine's
 def at_first_step(case: Case) -> Case:
     """Return the case without optimizer state, of one step."""
     return case.but(state=None, steps=1)
+
+
+def is_per_sample(name: str) -> bool:
+    """Return whether an array of a case has a row for each sample."""
+    return group_of(name) in {"x", "t", "noise"}
 
 
 @dataclass

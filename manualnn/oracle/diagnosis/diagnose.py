@@ -3,10 +3,10 @@
     diagnose(bench, finding, seconds=2.0)      a Diagnosis; never raises for the engine's errors
     diagnose(bench, finding, suspects=ids)     the same; these known bugs are tried first
 
-The diagnosis calls the engine again and answers four questions, in this order, until time runs out:
-which quantity is wrong first, and which of its entries (`location`); whether it is wrong by a
-constant factor (`factors`); which known bugs give the engine's own numbers (`hypotheses`); and
-under which condition the engine fails (`conditions`).
+The diagnosis calls the engine again and answers four questions, in this order, until time runs out.
+Which quantity is wrong first, and which of its entries (`location`)? Is it wrong by a constant
+factor (`factors`)? Which known bugs give the engine's own numbers (`causes`)? Under which condition
+does the engine fail (`conditions`)?
 
 The case of a finding is often too small to answer: with one sample and one column, many bugs give
 the same numbers. So the case is grown again into cases of other sizes and numbers
@@ -26,10 +26,15 @@ import numpy as np
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
-from manualnn.oracle.cases.neighbours import admitted, far, near
+from manualnn.oracle.cases.neighbours import admitted, near
 from manualnn.oracle.cases.resize import valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
+from manualnn.oracle.diagnosis.causes import (
+    causes_of,
+    find_causes_of_behaviour,
+    find_likely_bugs,
+)
 from manualnn.oracle.diagnosis.conditions import find_condition, find_earlier_call
 from manualnn.oracle.diagnosis.factors import (
     describe_factors,
@@ -39,9 +44,9 @@ from manualnn.oracle.diagnosis.factors import (
 )
 from manualnn.oracle.diagnosis.hypotheses import surviving
 from manualnn.oracle.diagnosis.location import locate
-from manualnn.oracle.diagnosis.observation import Observation, observe
-from manualnn.oracle.engines.client import EngineClient, EngineError, connect
-from manualnn.oracle.findings import Cause, Diagnosis, Finding
+from manualnn.oracle.diagnosis.observation import Observation, observe, observe_calls
+from manualnn.oracle.engines.client import EngineClient, EngineError
+from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.compare import group_of, is_same
 
@@ -52,8 +57,6 @@ LEFT_FOR_CONDITIONS = 0.5
 """Seconds for the condition, even if the budget is spent."""
 REPETITIONS = 3
 """Number of further calls with the same case, to see whether the engine is deterministic."""
-MOST = 3
-"""Largest number of causes that are named."""
 
 
 def diagnose(
@@ -93,14 +96,13 @@ def _diagnose_numbers(
     same = [seen for seen in failing if first in seen.wrong_names]
     factors = [find_factor(seen, first) for seen in same[1:4] or same]
     ratio = describe_factors(factors) or describe_precision(grown)
-    bugs = _likely_bugs(bench, own, observations, budget, suspects)
+    bugs = find_likely_bugs(bench, own, observations, budget, suspects)
     hurried = not bugs and budget.over
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when, neighbours = _find_condition(bench, own, budget)
     for seen in neighbours if len(bugs) > 1 else ():
         bugs = surviving(bugs, [seen], budget) or bugs
-    likely = tuple(_cause(bug) for bug in bugs[:MOST])
-    return Diagnosis(first, scope, ratio, when, likely, hurried)
+    return Diagnosis(first, scope, ratio, when, causes_of(bugs), hurried)
 
 
 def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
@@ -116,7 +118,7 @@ def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -
 
     first = finding.entries[0].quantity if finding.entries else ""
     scope = finding.message.strip().splitlines()[-1] if finding.message.strip() else finding.kind
-    likely = _bugs_with_same_behaviour(finding, budget)
+    likely = find_causes_of_behaviour(finding, budget)
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when = ""
     if finding.kind != "hang":
@@ -183,90 +185,9 @@ def _observe_neighbours(
     for calls in admitted(near(own.calls), bench.capabilities):
         if budget.over:
             return
-        seen = _observe_calls(bench, calls)
+        seen = observe_calls(bench, calls)
         if seen is not None:
             yield seen
-
-
-def _observe_calls(bench: EngineClient, calls: Sequence[Case]) -> Observation | None:
-    """Observe calls, on a fresh engine if that is cheap or if there are several."""
-    return observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
-
-
-def _likely_bugs(
-    bench: EngineClient,
-    own: Observation,
-    observations: Sequence[Observation],
-    budget: Budget,
-    suspects: Sequence[Bug],
-) -> list[Bug]:
-    """Return the known bugs that reproduce these observations, and more if several do."""
-    # An observation with many wrong quantities contradicts most bugs at once, so it comes first.
-    hardest = sorted(observations, key=lambda seen: -len(seen.wrong_names))
-    bugs: list[Bug] = []
-    for candidates in (suspects, _possible_bugs(own)):
-        bugs = list(candidates)
-        for seen in (*hardest[:1], own, *hardest[1:]):
-            bugs = surviving(bugs, [seen], budget)
-        if bugs:
-            break
-    for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
-        if len(bugs) < 2 or budget.over:
-            break
-        seen_far = _observe_calls(bench, calls)
-        # If no bug explains an observation far away, that observation shows another bug.
-        if seen_far is not None:
-            bugs = surviving(bugs, [seen_far], budget) or bugs
-    return bugs
-
-
-def _possible_bugs(own: Observation) -> list[Bug]:
-    """Return the bugs that can cause the wrong quantities: none of a later part of a step."""
-    if len(own.calls) > 1:
-        excluded = {kind for bug in BUGS.values() if (kind := bug.kind) != "memory"}
-    elif own.case.steps > 1:
-        excluded = set()
-    elif "outputs" in own.wrong_names:
-        excluded = {"optimizers", "losses"}
-    elif {group_of(name) for name in own.wrong_names} <= {"state", "params"}:
-        # An engine that returns no gradient shows its errors in the update.
-        gradients = any(name.startswith("grads.") for name in own.got)
-        excluded = {"losses", "activations"} if gradients else set()
-    else:
-        excluded = {"optimizers"}
-    # Some bugs show in every case, such as outputs of the parameters after the update.
-    anywhere = len(own.calls) == 1
-    return [
-        bug
-        for bug in BUGS.values()
-        if bug.kind not in excluded or (anywhere and bug.killed_by.startswith("*:"))
-    ]
-
-
-def _bugs_with_same_behaviour(finding: Finding, budget: Budget) -> tuple[Cause, ...]:
-    """Return the known bugs for which the same check gives the same finding."""
-    bugs = []
-    judgement = finding.check.rpartition(":")[2]
-    of_memory = judgement.startswith("memory.") or judgement in {"repeat", "interleaved", "history"}
-    for bug in BUGS.values():
-        if of_memory and bug.kind != "memory":
-            continue
-        for factory in bug.engines:
-            if budget.over:
-                return ()
-            with connect(factory) as hypothesis:
-                other = rejudge(hypothesis, finding.check, finding.case)
-            if other is not None and _signature(other) == _signature(finding):
-                bugs.append(bug)
-                break
-    return tuple(_cause(bug) for bug in bugs) if len(bugs) <= MOST else ()
-
-
-def _signature(finding: Finding) -> tuple[object, ...]:
-    """Return what two findings of the same bug have in common."""
-    lines = finding.message.strip().splitlines()
-    entries = tuple((entry.quantity, entry.index) for entry in finding.entries)
-    return finding.kind, lines[-1] if lines else "", entries
 
 
 def _find_condition(
@@ -283,7 +204,7 @@ def _find_condition(
         refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
         if refused or budget.over:
             return None
-        seen = _observe_calls(bench, calls)
+        seen = observe_calls(bench, calls)
         if seen is None:
             return None
         observations.append(seen)
@@ -293,10 +214,6 @@ def _find_condition(
         return find_earlier_call(calls_fail, own.case), observations
     when = find_condition(lambda case: calls_fail([case]), own.case, bench.capabilities)
     return when, observations
-
-
-def _cause(bug: Bug) -> Cause:
-    return Cause(bug.id, bug.title, bug.wrong, bug.right)
 
 
 def _widths_text(case: Case) -> str:

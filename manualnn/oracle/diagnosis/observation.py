@@ -74,6 +74,11 @@ def observe(
     return Observation(tuple(calls), tuple(outcomes), tuple(truths))
 
 
+def observe_calls(bench: EngineClient, calls: Sequence[Case]) -> Observation | None:
+    """Observe calls, on a fresh engine if that is cheap or if there are several."""
+    return observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
+
+
 def case_fails(bench: EngineClient, case: Case, *, fresh: bool = False) -> bool | None:
     """Return whether the engine's result for a case is wrong; None if there is no result."""
     observation = observe(bench, [case], fresh=fresh)

@@ -84,8 +84,8 @@ def compare(
 def first_entry(name: str, wrong: Array, got: Any, expected: Any, bound: Any = 0.0) -> Entry:
     """Return the first wrong entry of a quantity, with the number of its wrong entries."""
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    numbers = (float(np.broadcast_to(a, wrong.shape)[index]) for a in (got, expected, bound))
-    return Entry(name, index, *numbers, int(wrong.sum()), wrong.size)
+    g, v, e = (float(np.broadcast_to(a, wrong.shape)[index]) for a in (got, expected, bound))
+    return Entry(name, index, g, v, e, int(wrong.sum()), wrong.size)
 
 
 def group_of(quantity: str) -> str:
