@@ -1,4 +1,4 @@
-"""Standard output that may be closed early, and option values whose list is loaded when needed."""
+"""Standard output that may be closed early, and options that check a value against a lazy list."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["LazyChoice", "print_text", "write_stdout"]
+__all__ = ["print_text", "require_choice", "write_stdout"]
 
 
 def print_text(text: str) -> None:
@@ -28,21 +28,14 @@ def write_stdout(content: bytes) -> bool:
     return True
 
 
-class LazyChoice(click.ParamType):
-    """One of several names, which are loaded when a value is checked and not for `--help`.
+def require_choice(load_names: Callable[[], Iterable[str]]) -> Callable[..., Any]:
+    """Return an option's callback that accepts one of several names.
 
-    Parameters
-    ----------
-    load_names
-        Returns the names; it may import slow modules such as NumPy.
-
+    The names are loaded when a value is checked and not for `--help`, because `load_names` may
+    import slow modules such as NumPy.
     """
 
-    name = "name"
+    def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
+        return click.Choice(list(load_names())).convert(value, param, ctx)
 
-    def __init__(self, load_names: Callable[[], Iterable[str]]) -> None:
-        self._load_names = load_names
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the value; click reports all names if it is not one of them."""
-        return click.Choice(list(self._load_names())).convert(value, param, ctx)
+    return check

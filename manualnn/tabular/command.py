@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manualnn.console import LazyChoice, print_text, write_stdout
+from manualnn.console import print_text, require_choice, write_stdout
 from manualnn.errors import DivergedError, TableError
 from manualnn.files import require_writable, write_whole
 
@@ -90,13 +90,15 @@ _DELIMITER = click.option(
 )
 @click.option(
     "--activation",
-    type=LazyChoice(_list_activations),
+    metavar="NAME",
+    callback=require_choice(_list_activations),
     default="Sigmoid",
     help="Layer after each hidden layer, such as Tanh or ReLU; the output layer is linear.",
 )
 @click.option(
     "--optimizer",
-    type=LazyChoice(_list_optimizers),
+    metavar="NAME",
+    callback=require_choice(_list_optimizers),
     default="AdamW",
     help="Update rule, such as SGD or Adam.",
 )

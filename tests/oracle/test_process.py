@@ -1,5 +1,6 @@
 """Whatever a process does is an outcome of the case at hand, and the next case finds it running."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -149,9 +150,10 @@ def test_a_case_is_skipped_for_the_reason_given(bench):
     assert outcome.fault is None
 
 
-def test_a_large_case_and_a_large_reply_pass(bench):
+def test_a_large_case_and_a_large_reply_pass():
     x = np.random.default_rng(0).normal(size=(300, 300))
-    outcome = bench.run(case("os.write(2, b'note ' * 10**5); reply(right)", x))
+    with connect(command(), time_limit=10) as bench:
+        outcome = bench.run(case("os.write(2, b'note ' * 10**5); reply(right)", x))
     np.testing.assert_array_equal(outcome.result["outputs"], x)
 
 
@@ -354,7 +356,7 @@ def test_a_file_that_is_no_command_is_told_how_to_run(tmp_path, monkeypatch):
 
 
 def test_a_long_complaint_keeps_its_beginning():
-    text = failures.tail("panicked: no such key\n" + "  at a frame\n" * 1000 + "exit")
+    text = failures.shorten("panicked: no such key\n" + "  at a frame\n" * 1000 + "exit")
     assert text.startswith("panicked: no such key")
     assert text.endswith("exit")
     assert len(text) < failures.TAIL + 20
@@ -364,3 +366,13 @@ def test_run_raw_is_for_engines_in_process(bench):
     assert not bench.in_process
     with pytest.raises(EngineError, match="ask in_process"):
         bench.run_raw(case())
+
+
+def test_a_process_is_asked_where_an_event_loop_runs():
+    """As in a notebook."""
+
+    async def run():
+        with connect(command(), time_limit=5) as bench:
+            return runs_on(bench)
+
+    assert asyncio.run(run())

@@ -1,4 +1,4 @@
-"""What goes wrong with engines, in words: the error of connecting, and a call's faults."""
+"""Exceptions for engine failures: `EngineError` (cannot start) and `Fault` (a call went wrong)."""
 
 import re
 import traceback
@@ -6,50 +6,48 @@ import traceback
 from manualnn.errors import OracleError
 
 TAIL, HEAD = 2000, 400
-"""How many characters of a traceback, or of what stood on stderr, are shown; of its beginning."""
-
-
+"""Largest number of characters shown of a traceback or of stderr, and how many from its start."""
 SHOWN = 120
-"""How many bytes of a line are shown."""
+"""Largest number of bytes shown of a line."""
 
 
 class EngineError(OracleError, ValueError):
-    """There is no engine to ask: it cannot be loaded or started, or claims nothing sensible."""
+    """The engine cannot be loaded or started, or its capabilities cannot be understood."""
 
 
 class Fault(OracleError):  # noqa: N818 - the engine's error, not ours
-    """One of `FAULTS`, which ends a call; the message is for the outcome."""
+    """A call to an engine failed; `kind` is one of `FAULTS`, the message is for the outcome."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
         self.kind = kind
 
 
-def traced(error: BaseException) -> str:
-    """Return the traceback from the engine's own code on, its end if it is long."""
+def format_traceback(error: BaseException) -> str:
+    """Return the traceback from the engine's own code on; only its end if it is long."""
     trace = error.__traceback__
     while trace is not None and _MACHINERY.search(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next
     lines = traceback.format_exception(type(error), error, trace)
-    return tail("".join(lines))
+    return shorten("".join(lines))
 
 
-def stood(error: BaseException) -> str:
-    """Return where in the engine's code a signal raised an error."""
-    return tail("".join(traceback.format_tb(error.__traceback__)[1:-1]))
+def format_position(error: BaseException) -> str:
+    """Return the position in the engine's code at which a signal raised an error."""
+    return shorten("".join(traceback.format_tb(error.__traceback__)[1:-1]))
 
 
-def shortened(line: bytes | bytearray) -> str:
-    """Return the beginning of a line, quoted."""
+def quote_start(line: bytes | bytearray) -> str:
+    """Return the start of a line, quoted."""
     text = line[:SHOWN].decode(errors="backslashreplace")
     return repr(text) + ("…" if len(line) > SHOWN else "")
 
 
-def tail(text: str) -> str:
-    """Return the end of a long text, and its beginning, where some languages say what is wrong."""
+def shorten(text: str) -> str:
+    """Return the start and end of a long text: some languages name the error at the start."""
     text = text.strip()
     return text if len(text) <= TAIL else f"{text[:HEAD]} …\n… {text[HEAD - TAIL :]}"
 
 
 _MACHINERY = re.compile(r"importlib|engines.in_process\.py$")
-"""Files whose lines lead to the engine's code, but are not its own."""
+"""Files whose frames lead to the engine's code."""

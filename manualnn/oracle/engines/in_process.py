@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
-from manualnn.oracle.engines.faults import EngineError, stood, traced
+from manualnn.oracle.engines.faults import EngineError, format_position, format_traceback
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -52,7 +52,7 @@ class InProcess:
             raise
         except BaseException as error:
             raise EngineError(
-                f"{self.name} raised an error before its first case:\n{traced(error)}\n"
+                f"{self.name} raised an error before its first case:\n{format_traceback(error)}\n"
                 "See that it can be made without arguments, and that its capabilities() returns."
             ) from error
 
@@ -67,12 +67,11 @@ class InProcess:
             raise
         except _TimeUp as error:
             self.fresh()
-            return Outcome(
-                fault="hang",
-                message=f"no result within {self._time_limit:g} s; it stood at\n{stood(error)}",
-            )
+            place = format_position(error)
+            message = f"no result within {self._time_limit:g} s; stopped at\n{place}"
+            return Outcome(fault="hang", message=message)
         except BaseException as error:  # noqa: BLE001 - whatever an engine raises is its outcome
-            return Outcome(fault="error", message=traced(error))
+            return Outcome(fault="error", message=format_traceback(error))
         if isinstance(result, Mapping) and "skipped" in result:
             return Outcome(skipped=str(result["skipped"]))
         if result is None:
@@ -207,4 +206,6 @@ def _loading(target: str) -> Iterator[None]:
             if isinstance(error, ModuleNotFoundError) and missing
             else "Import it by itself to see why."
         )
-        raise EngineError(f"{target} cannot be imported:\n{traced(error)}\n{step}") from error
+        raise EngineError(
+            f"{target} cannot be imported:\n{format_traceback(error)}\n{step}"
+        ) from error

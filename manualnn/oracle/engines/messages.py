@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.engines.faults import EngineError, Fault, shortened
+from manualnn.oracle.engines.faults import EngineError, Fault, quote_start
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, based, listed, unlisted
 
@@ -103,7 +103,7 @@ def _message(text: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise Fault(
             "garbage",
-            f"a line on stdout is no JSON object: {shortened(text)}. "
+            f"a line on stdout is no JSON object: {quote_start(text)}. "
             "Only replies go there, each on one line; what is for people goes to stderr.",
         )
     return message

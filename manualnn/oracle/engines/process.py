@@ -1,30 +1,30 @@
-"""Engines that are processes of any language, and speak PROTOCOL.md over stdin and stdout.
+"""Engines in a process of their own, in any language, which speak PROTOCOL.md on stdin and stdout.
 
     Process("node engine.mjs", time_limit)
 
-A process is started when it is first needed, and again after it crashed, hung or wrote garbage.
-Its end takes its children along: it leads a process group. One loop writes, reads and keeps the
-time, so that neither side waits for the other: an engine may fill stderr, answer before it has
-read everything, or read nothing at all. This needs POSIX, where pipes can be polled.
+A process starts at its first call, and again after it crashed, timed out or wrote garbage. Ending a
+process also ends the processes that it started.
+
+An event loop of asyncio runs while a call waits, and only then. It writes the case, reads stdout
+and stderr and watches the clock at the same time, because an engine may fill stderr, answer before
+it has read the whole case, or read nothing at all.
 """
 
+import asyncio
 import os
 import shlex
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from selectors import EVENT_READ as READ
-from selectors import EVENT_WRITE as WRITE
-from selectors import DefaultSelector
 from typing import Any, TypeVar
 
-from manualnn.oracle.engines import messages as wire
-from manualnn.oracle.engines.faults import EngineError, Fault, shortened, tail
+from manualnn.oracle.engines import messages
+from manualnn.oracle.engines.faults import EngineError, Fault, quote_start, shorten
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -32,13 +32,13 @@ from manualnn.oracle.protocol.case import Case
 T = TypeVar("T")
 
 START_LIMIT = 60.0
-"""Seconds until the first line: an interpreter may load large libraries, or compile."""
+"""Timeout of the first line, in seconds: an interpreter may load large libraries, or compile."""
 LONGEST_LINE = 2**28
-"""Bytes after which a line is taken for endless."""
+"""Largest length of a line, in bytes."""
 GRACE = 0.5
-"""Seconds in which a process may end by itself."""
-CHUNK = 2**16
+"""Time in which a process may end by itself, in seconds."""
 STDERR_KEPT = 2**13
+"""Number of bytes kept from the end of stderr."""
 
 
 class Process:
@@ -48,45 +48,47 @@ class Process:
         self.name = command
         self._time_limit = time_limit
         self._arguments = _split(command)
+        self._loop = asyncio.new_event_loop()
         self._child: _Child | None = None
         self._seq = 0
 
     def capabilities(self) -> Any:
-        """Return what the engine says at its start."""
+        """Return the engine's answer to the first message."""
         try:
             claims = self._start()[1]
         except Fault as fault:
             file = self._arguments[0]
-            here = (
+            hint = (
                 f"\n{file} is a file in this folder: write ./{file}, or before it what runs it."
-                if "/" not in file and Path(file).is_file()
+                if Path(file).name == file and Path(file).is_file()
                 else ""
             )
+            hello = messages.line(messages.HELLO).decode().strip()
             raise EngineError(
-                f"{self.name} gave no answer to {wire.line(wire.HELLO).decode().strip()}: {fault}\n"
+                f"{self.name} gave no answer to {hello}: {fault}\n"
                 "Its first line has to say what it claims: `manualnn check --protocol` shows one. "
-                f"(For an engine in Python, write module:attribute or file.py:attribute.){here}"
+                f"(For an engine in Python, write module:attribute or file.py:attribute.){hint}"
             ) from fault
         if claims.get("arrays") == "safetensors":
-            wire.safetensors()
+            messages.safetensors()
         return claims
 
     def step(self, case: Case, claims: Capabilities) -> Outcome:
-        """Return what becomes of a case."""
+        """Return the outcome of a case."""
         try:
             child = self._child or self._start()[0]
-            return self._ask(child, case, claims.arrays)
+            return self._run_case(child, case, claims.arrays)
         except Fault as fault:
-            if fault.kind not in {"error", "malformed"}:  # then it did answer
+            if fault.kind not in {"error", "malformed"}:  # no whole answer: the process is unusable
                 self._end(0)
             return Outcome(fault=fault.kind, message=str(fault))
         except BaseException:
-            self._end(0)  # an answer that is still to come would be taken for the next one
+            self._end(0)  # because its late answer would be taken for that of the next case
             raise
 
     def fresh(self) -> None:
-        """Let the next case find a new process."""
-        self.close()
+        """End the process; the next case starts a new one."""
+        self._end(GRACE)
 
     def another(self) -> "Process":
         """Return another process of the same command."""
@@ -95,175 +97,205 @@ class Process:
     def close(self) -> None:
         """End the process."""
         self._end(GRACE)
+        self._loop.close()
+
+    def _start(self) -> tuple["_Child", dict[str, Any]]:
+        """Start the process and return it with what it claims."""
+        if self._loop.is_closed():
+            self._loop = asyncio.new_event_loop()
+        start = self._loop.subprocess_exec(_Child, *self._arguments, start_new_session=True)
+        try:
+            _, child = self._wait(start)
+        except OSError as error:
+            raise Fault("crash", f"it cannot be started: {error}") from error
+        self._child = child
+        hello = messages.line(messages.HELLO)
+        return child, self._ask(child, hello, START_LIMIT, messages.hello)
+
+    def _run_case(self, child: "_Child", case: Case, form: str) -> Outcome:
+        self._seq += 1
+        read = partial(messages.reply, seq=self._seq)
+        if form != "safetensors":
+            question = messages.request(self._seq, case, form)
+            return self._ask(child, question, self._time_limit, read)
+        with tempfile.TemporaryDirectory(prefix="manualnn-") as directory:
+            question = messages.request(self._seq, case, form, Path(directory))
+            return self._ask(child, question, self._time_limit, read)
+
+    def _ask(
+        self, child: "_Child", question: bytes, seconds: float, read: Callable[[bytes], T]
+    ) -> T:
+        """Return the answer to a question; the message of a Fault ends with the end of stderr."""
+        try:
+            return read(self._wait(child.ask(question, seconds)))
+        except Fault as fault:
+            said = self._wait(child.read_stderr())
+            raise Fault(fault.kind, f"{fault}\nstderr: {said}" if said else str(fault)) from fault
+        finally:
+            child.stderr.clear()
 
     def _end(self, grace: float) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child.end(grace)
+            self._wait(child.end(grace))
 
-    def _start(self) -> tuple["_Child", dict[str, Any]]:
-        self._child = child = _Child(self._arguments)
-        return child, child.asked(wire.line(wire.HELLO), START_LIMIT, wire.hello)
-
-    def _ask(self, child: "_Child", case: Case, form: str) -> Outcome:
-        self._seq += 1
-        read = partial(wire.reply, seq=self._seq)
-        if form != "safetensors":
-            return child.asked(wire.request(self._seq, case, form), self._time_limit, read)
-        with tempfile.TemporaryDirectory(prefix="manualnn-") as directory:
-            question = wire.request(self._seq, case, form, Path(directory))
-            return child.asked(question, self._time_limit, read)
-
-
-class _Child:
-    """A running process and its three pipes, none of which blocks."""
-
-    def __init__(self, arguments: list[str]) -> None:
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the event loop until the work is done, and return its result."""
+        task = self._loop.create_task(work)
         try:
-            self._popen = subprocess.Popen(  # noqa: S603 - the command is the user's own
-                arguments,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise Fault("crash", f"it cannot be started: {error}") from error
-        pipes = (self._popen.stdin, self._popen.stdout, self._popen.stderr)
-        self._in, self._out, self._err = (pipe.fileno() for pipe in pipes if pipe)
-        for pipe in (self._in, self._out, self._err):
-            os.set_blocking(pipe, False)
-        self._read = bytearray()
-        self._stderr = bytearray()
-
-    def asked(self, question: bytes, seconds: float, read: Callable[[bytes], T]) -> T:
-        """Return what a line is answered, read; `Fault`, with stderr's end, if that is nothing."""
-        self._stderr.clear()
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:  # as in a notebook, where this thread already runs another loop
+            with ThreadPoolExecutor(1) as thread:
+                return thread.submit(self._loop.run_until_complete, task).result()
         try:
-            return read(self._answer(question, seconds))
-        except Fault as fault:
-            raise self._told(fault) from fault
+            return self._loop.run_until_complete(task)
+        finally:
+            if task.cancel():  # after Ctrl-C
+                with suppress(asyncio.CancelledError):
+                    self._loop.run_until_complete(task)
 
-    def _answer(self, question: bytes, seconds: float) -> bytes:
-        deadline = time.monotonic() + seconds
-        unsent = memoryview(question)
-        searched = 0
-        with DefaultSelector() as selector:
-            for pipe, event in ((self._out, READ), (self._err, READ), (self._in, WRITE)):
-                selector.register(pipe, event)
-            while (end := self._read.find(b"\n", searched)) < 0 or unsent:
-                searched = len(self._read) if end < 0 else end
-                if len(self._read) > LONGEST_LINE:
-                    raise Fault("garbage", f"a line on stdout is longer than {LONGEST_LINE} bytes.")
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise self._late(seconds, len(unsent))
-                for key, _ in selector.select(left):
-                    if key.fd == self._in:
-                        unsent = unsent[self._write(unsent) :]
-                        done = not unsent
-                    else:
-                        done = not (self._hear() if key.fd == self._err else self._receive())
-                    if done:
-                        selector.unregister(key.fd)
-        answer = bytes(self._read[:end])
-        del self._read[: end + 1]
+
+class _Child(asyncio.SubprocessProtocol):
+    """A running process and its three pipes."""
+
+    def __init__(self) -> None:
+        self._stdout = bytearray()
+        self.stderr = bytearray()
+        self._lines = 0
+        self._stdout_closed = self._ended = False
+        self._changed = asyncio.Event()
+
+    async def ask(self, question: bytes, seconds: float) -> bytes:
+        """Return the line that answers a question; raise Fault if there is none in time."""
+        self._stdin.write(question)
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await self._read_line()
+        except TimeoutError:
+            answer = None
+            if self._transport.get_returncode() is None:
+                half, unread = self._describe_half_line(), self._stdin.get_write_buffer_size()
+                rest = f"; it has not read {unread} bytes of the case" if unread else ""
+                ending = "end every line with a newline, and flush stdout after it"
+                message = f"no reply within {seconds:g} s{half}{rest} ({ending})."
+                raise Fault("hang", message) from None
+        if answer is None:  # also if it has ended, and another process holds its stdout
+            raise await self._describe_end()
         return answer
 
-    def end(self, grace: float) -> None:
-        """End the process and whatever it has started; ask it first, if there is time."""
+    async def read_stderr(self) -> str:
+        """Return the end of what the process wrote to stderr since the last answer."""
+        for _ in range(8):  # rounds of the event loop, which read what has arrived
+            await asyncio.sleep(0)
+        return shorten(self.stderr.decode(errors="replace"))
+
+    async def end(self, grace: float) -> None:
+        """End the process and all that it has started; if there is time, ask it first."""
         if grace:
-            with suppress(OSError):
-                os.write(self._in, wire.line(wire.STOP))
-        with self._popen as popen:  # closes the pipes and waits
-            if popen.stdin:
-                popen.stdin.close()
-            if grace:
-                with suppress(subprocess.TimeoutExpired):
-                    popen.wait(grace)
-            # The group outlives its leader as long as it has members; where none are left, macOS
-            # says that it may not be signalled.
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(popen.pid, signal.SIGKILL)
+            self._stdin.write(messages.line(messages.STOP))
+            self._stdin.close()
+            await self._wait_for_exit(grace)
+        _kill(self._transport)
+        await self._wait_until(lambda: self._transport.get_returncode() is not None)
+        self._transport.close()
+        await self._wait_until(lambda: self._ended)
 
-    def _write(self, data: memoryview) -> int:
-        """Return how much was written; all of it, if nobody reads on: an answer may yet come."""
-        try:
-            return os.write(self._in, data[:CHUNK])
-        except BlockingIOError:
-            return 0
-        except OSError:
-            return len(data)
+    async def _read_line(self) -> bytes | None:
+        """Wait until the whole question is written; return a line of stdout, or None at its end."""
+        await self._wait_until(
+            lambda: self._lines or self._stdout_closed or len(self._stdout) > LONGEST_LINE
+        )
+        if not self._lines and not self._stdout_closed:
+            raise Fault("garbage", f"a line on stdout is longer than {LONGEST_LINE} bytes.")
+        if not self._lines:
+            return None
+        await self._wait_until(lambda: not self._stdin.get_write_buffer_size())
+        line, _, self._stdout = self._stdout.partition(b"\n")
+        self._lines -= 1
+        return bytes(line)
 
-    def _receive(self) -> bool:
-        """Read of stdout what is there; `Fault` at its end."""
-        data = _available(self._out)
-        if data == b"":
-            raise self._ended()
-        self._read += data or b""
-        return True
-
-    def _hear(self) -> bool:
-        """Read of stderr what is there; whether there was something."""
-        data = _available(self._err)
-        self._stderr += data or b""
-        del self._stderr[:-STDERR_KEPT]
-        return bool(data)
-
-    def _told(self, fault: Fault) -> Fault:
-        """Return a fault with the end of what stood on stderr during the call."""
-        for _ in range(64):  # who never stops writing is not waited for
-            if not self._hear():
-                break
-        said = tail(self._stderr.decode(errors="replace"))
-        return Fault(fault.kind, f"{fault}\nstderr: {said}") if said else fault
-
-    def _late(self, seconds: float, unread: int) -> Fault:
-        if self._popen.poll() is not None:  # and something else holds its stdout
-            return self._ended()
-        half = f" after the half line {shortened(self._read)}" if self._read else ""
-        rest = f"; it has not read {unread} bytes of the case" if unread else ""
-        ending = "end every line with a newline, and flush stdout after it"
-        return Fault("hang", f"no reply within {seconds:g} s{half}{rest} ({ending}).")
-
-    def _ended(self) -> Fault:
-        try:
-            code = self._popen.wait(GRACE)
-        except subprocess.TimeoutExpired:
+    async def _describe_end(self) -> Fault:
+        """Return the Fault of a process that has ended, or at least closed its stdout."""
+        await self._wait_for_exit(GRACE)
+        code = self._transport.get_returncode()
+        if code is None:
             how = "it closed its stdout, and runs on"
         else:
-            how = f"it exited with code {code}" if code >= 0 else f"{_signal(-code)} ended it"
-        half = f", after the half line {shortened(self._read)}" if self._read else ""
-        return Fault("crash", f"{how}{half}.")
+            how = f"it exited with code {code}" if code >= 0 else f"{_name_signal(-code)} ended it"
+        return Fault("crash", f"{how}{self._describe_half_line(',')}.")
+
+    def _describe_half_line(self, comma: str = "") -> str:
+        return f"{comma} after the half line {quote_start(self._stdout)}" if self._stdout else ""
+
+    async def _wait_for_exit(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wait_until(lambda: self._transport.get_returncode() is not None)
+
+    async def _wait_until(self, condition: Callable[[], Any]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+    # The event loop calls the methods below.
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport: asyncio.SubprocessTransport = transport
+        self._stdin: asyncio.WriteTransport = transport.get_pipe_transport(0)
+        self._stdin.set_write_buffer_limits(0)  # `resume_writing` then means: all is written
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 2:
+            self.stderr += data
+            del self.stderr[:-STDERR_KEPT]
+        else:
+            self._stdout += data
+            self._lines += data.count(b"\n")
+            self._changed.set()
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        self._stdout_closed |= fd == 1
+        self._changed.set()
+
+    def resume_writing(self) -> None:
+        self._changed.set()
+
+    def process_exited(self) -> None:
+        self._changed.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._ended = True
+        self._changed.set()
+
+
+def _kill(process: asyncio.SubprocessTransport) -> None:
+    """End a process and the processes that it started."""
+    pid = str(process.get_pid())
+    if os.name != "posix":
+        command = ["taskkill", "/F", "/T", "/PID", pid]
+        subprocess.run(command, check=False, capture_output=True)  # noqa: S603
+        return
+    # The group outlives its leader as long as it has members. macOS raises PermissionError if none
+    # are left.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(int(pid), signal.SIGKILL)
 
 
 def _split(command: str) -> list[str]:
-    if os.name != "posix":
-        raise EngineError(
-            f"{command}: engines as processes need POSIX (Linux, macOS, WSL); here, write "
-            "`manualnn vectors OUT/` and judge the answers by `manualnn check --answers DIR`."
-        )
     try:
-        arguments = shlex.split(command)
+        arguments = shlex.split(command, posix=os.name == "posix")
     except ValueError as error:
         raise EngineError(f"{command!r} is no command line: {error}.") from error
     if not arguments:
         raise EngineError(
             "the target is empty; it has to be module:attribute, file.py:attribute or a command."
         )
-    return arguments
+    return [argument.strip('"') for argument in arguments] if os.name == "nt" else arguments
 
 
-def _available(pipe: int) -> bytes | None:
-    """Return what can be read at once: None if nothing, b"" at the end."""
-    try:
-        return os.read(pipe, CHUNK)
-    except BlockingIOError:
-        return None
-
-
-def _signal(number: int) -> str:
+def _name_signal(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
