@@ -209,18 +209,26 @@ class Softplus(Layer):
         return np.multiply(da, slope, out=out)
 
 
-def _require_features(layer: "Softmax | LogSoftmax") -> None:
-    """Raise SpecError if dim is not the axis of the features, because each row is a sample."""
-    if layer.dim not in {-1, 1}:
-        message = (
-            f"{type(layer).__name__}: dim must be -1 or 1, got {layer.dim!r}. A batch is (N, "
-            f"features), and any other axis would mix its samples; leave dim out."
-        )
-        raise SpecError(message)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _OverFeatures(Layer):
+    """Base of the layers that normalise each row: dim must be the axis of the features."""
+
+    dim: int = -1
+
+    reads_input: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        if self.dim not in {-1, 1}:
+            message = (
+                f"{type(self).__name__}: dim must be -1 or 1, got {self.dim!r}. A batch is (N, "
+                f"features), and any other axis would mix its samples; leave dim out."
+            )
+            raise SpecError(message)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Softmax(Layer):
+class Softmax(_OverFeatures):
     """Probabilities from scores: positive, and every row adds up to 1.
 
     Forward
@@ -232,14 +240,6 @@ class Softmax(Layer):
     Shapes: z, a, dz, da (N, width). Source: torch.nn.Softmax. Here dim is always the axis of the
     features. In torch its default is an implicit choice, with a warning.
     """
-
-    dim: int = -1
-
-    reads_input: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        _require_features(self)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         return softmax(z, out=out)
@@ -254,7 +254,7 @@ class Softmax(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class LogSoftmax(Layer):
+class LogSoftmax(_OverFeatures):
     """Logarithms of probabilities, from scores.
 
     Forward
@@ -265,14 +265,6 @@ class LogSoftmax(Layer):
 
     Shapes: z, a, dz, da (N, width). Source: torch.nn.LogSoftmax; dim as in Softmax.
     """
-
-    dim: int = -1
-
-    reads_input: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        _require_features(self)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         return log_softmax(z, out=out)

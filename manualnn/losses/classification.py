@@ -40,7 +40,18 @@ def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array |
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class BCELoss(Loss):
+class _BinaryLoss(Loss):
+    """Base of the losses with one binary class for each output: `weight` has a factor for each."""
+
+    weight: tuple[float, ...] | None = None
+
+    def targets(self, t: Any, y: Array, /) -> Array:
+        _weights(self.weight, y, "weight")
+        return Loss.targets(self, t, y)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class BCELoss(_BinaryLoss):
     """Binary cross-entropy of probabilities. Each output is a class of its own.
 
     Forward, w = weight (one for each output), D the divisor of the reduction
@@ -56,13 +67,6 @@ class BCELoss(Loss):
     Shapes: y in [0, 1], t, dy (N, K); weight (K,). Raises DomainError for y outside [0, 1].
     Source: torch.nn.BCELoss, and batchmean.
     """
-
-    weight: tuple[float, ...] | None = None
-
-    def targets(self, t: Any, y: Array, /) -> Array:
-        t = Loss.targets(self, t, y)
-        _weights(self.weight, y, "weight")
-        return t
 
     def forward(self, y: Array, t: Array, /) -> Any:
         yes = maximum(log(y), -100)
@@ -93,7 +97,7 @@ class BCELoss(Loss):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(_BinaryLoss):
     """Binary cross-entropy of σ(y), accurate for any y. Each output is a class of its own.
 
     Forward, p = pos_weight, w = weight (one for each output), D the divisor of the reduction
@@ -108,14 +112,11 @@ class BCEWithLogitsLoss(Loss):
     Source: torch.nn.BCEWithLogitsLoss, and batchmean.
     """
 
-    weight: tuple[float, ...] | None = None
     pos_weight: tuple[float, ...] | None = None
 
     def targets(self, t: Any, y: Array, /) -> Array:
-        t = Loss.targets(self, t, y)
-        _weights(self.weight, y, "weight")
         _weights(self.pos_weight, y, "pos_weight")
-        return t
+        return _BinaryLoss.targets(self, t, y)
 
     def forward(self, y: Array, t: Array, /) -> Any:
         yes = _weights(self.pos_weight, y, "pos_weight") * t * softplus(-y)
