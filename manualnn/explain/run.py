@@ -19,7 +19,8 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
-from manualnn.network import Noise, Sequential
+from manualnn.network import Sequential
+from manualnn.noise import Noise
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
