@@ -1,8 +1,11 @@
-"""Write the API pages into build/docs: the docstrings, their formulas as mathematics.
+"""API pages: writes the docstrings, with their formulas as mathematics, into build/docs.
 
-The build fails where a layer or a loss lacks its Forward or Backward equations, an update rule its
-equations; where a formula cannot be read; where a name in backticks is no name of the code; and
-where a link leads nowhere.
+The build fails in each of these cases:
+
+    a layer or a loss lacks its Forward or Backward equations, or an update rule its equations
+    a formula cannot be parsed
+    a name in backticks is no name of the code
+    a link leads nowhere
 """
 
 import ast
@@ -12,6 +15,7 @@ import pkgutil
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -44,27 +48,31 @@ REFERENCE = re.compile(r"(?<!`)`([A-Za-z_]\w*(?:\.\w+)*)`(?!`)")
 
 
 def main() -> None:
-    """Check the docstrings, then write the pages; exit with the list of what is wrong."""
+    """Check the docstrings, then write the pages; exit with the list of errors, if any."""
     if wrong := [*missing_equations(), *broken_references()]:
         sys.exit("\n".join(wrong))
     pdoc.render.configure(docformat="numpy", show_source=False, template_directory=HERE)
-    # Signatures are formatted in two places, neither of which knows our alias for an array.
+    # Two functions format signatures, and neither knows our alias for an array.
     inspect.formatannotation = pdoc.doc.formatannotation = short_type
     pdoc.render.env.filters["to_markdown"] = to_markdown
     pdoc.render.env.filters["summary"] = summary
     modules = pkgutil.walk_packages(manualnn.__path__, prefix="manualnn.")
     names = {module.name for module in modules} - {"manualnn.__main__"}
     shutil.rmtree(PAGES, ignore_errors=True)
-    for name in manualnn.__all__:
-        getattr(manualnn, name)  # what is loaded on demand is documented, too
-    pdoc.pdoc("manualnn", *sorted(names, key=reading_order), output_directory=PAGES)
+    for module in (manualnn, manualnn.explain):
+        for name in module.__all__:
+            getattr(module, name)  # names that are loaded on first use are documented, too
+    with warnings.catch_warnings():
+        # pdoc warns because it also finds modules through a package that has no __all__.
+        warnings.filterwarnings("ignore", "The module specification")
+        pdoc.pdoc("manualnn", *sorted(names, key=reading_order), output_directory=PAGES)
     if wrong := list(broken_links()):
         sys.exit("\n".join(wrong))
     sys.stdout.write(f"{(PAGES / 'manualnn.html').as_uri()}\n")
 
 
 def reading_order(module: str) -> tuple[int, str]:
-    """Sort what a reader wants first to the front, with what belongs to it."""
+    """Return the sort key of a module: the most important ones first, with their submodules."""
     part = module.split(".")[1]
     return READ_FIRST.index(part) if part in READ_FIRST else len(READ_FIRST), module
 
@@ -73,7 +81,7 @@ def reading_order(module: str) -> tuple[int, str]:
 
 
 def missing_equations() -> Iterator[str]:
-    """Say which class lacks equations."""
+    """Yield a message for every class that lacks equations."""
     for described in [*manualnn.LAYERS.values(), *manualnn.LOSSES.values()]:
         found = {header for header, _, _ in BLOCK.findall(inspect.getdoc(described) or "")}
         for header in sorted({"Forward", "Backward"} - found):
@@ -84,7 +92,7 @@ def missing_equations() -> Iterator[str]:
 
 
 def broken_references() -> Iterator[str]:
-    """Say which names in backticks are no names of the code."""
+    """Yield a message for every name in backticks that is no name of the code."""
     sources = sorted(Path(manualnn.__file__).parent.rglob("*.py"))
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sources}
     known = set(dir(builtins)).union(*map(names_in, trees.values()))
@@ -97,7 +105,7 @@ def broken_references() -> Iterator[str]:
 
 
 def names_in(tree: ast.Module) -> Iterator[str]:
-    """Yield the names of a module, and the words of its strings that are no documentation."""
+    """Yield the names in a module, and the words of its strings other than documentation."""
     for node in ast.walk(tree):
         for field in ("id", "attr", "arg", "name", "module"):
             if isinstance(name := getattr(node, field, None), str):
@@ -107,14 +115,14 @@ def names_in(tree: ast.Module) -> Iterator[str]:
 
 
 def text_of(node: ast.AST) -> str:
-    """Return the docstring that a node is: a string that stands alone."""
+    """Return the text of a docstring node, or an empty text for any other node."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return str(node.value.value)
     return ""
 
 
 def resolves(name: str, known: set[str]) -> bool:
-    """Whether every part of a name is known, and a path that begins at a class leads somewhere."""
+    """Return whether all parts of a name are known, and whether a class has the attributes."""
     first, *rest = name.split(".")
     if first in ELSEWHERE:
         return True
@@ -133,7 +141,7 @@ def resolves(name: str, known: set[str]) -> bool:
 
 
 def broken_links() -> Iterator[str]:
-    """Say which links between the pages lead nowhere."""
+    """Yield a message for every link between the pages that leads nowhere."""
     texts = {page: page.read_text(encoding="utf-8") for page in PAGES.rglob("*.html")}
     anchors = {page: set(re.findall(r'id="([^"]+)"', text)) for page, text in texts.items()}
     for page, text in texts.items():
@@ -157,13 +165,13 @@ def to_markdown(context: Context, docstring: str) -> str:
 
 
 def block_to_html(header: str, givens: str, equations: str) -> str:
-    """Return a Forward or Backward block; what is given may hold formulas of its own."""
+    """Return a Forward or Backward block; its title may contain formulas."""
     given = f"{givens[:1]} {math(givens[1:].strip())}" if givens else ""
     return f'<p class="pass"><b>{header}</b>{given}</p>\n\n{equations_to_html(equations)}'
 
 
 def equations_to_html(equations: str) -> str:
-    """Return equations as a table; remarks stand apart from them by three spaces or more."""
+    """Return equations as a table; three spaces or more separate an equation from a remark."""
     rows = []
     for line in equations.splitlines():
         cells = [f"<td>{math(cell)}</td>" for cell in re.split(r"\s{3,}", line.strip())]
@@ -177,7 +185,7 @@ def math(formula: str) -> str:
 
 
 def linker(module: ModuleType) -> Callable[[re.Match[str]], str]:
-    """Return what makes links of the names of public classes that other modules define."""
+    """Return a function that replaces the name of a public class of another module by a link."""
 
     def link(found: re.Match[str]) -> str:
         target: Any = getattr(manualnn, found[1].partition(".")[0], None)
@@ -190,7 +198,7 @@ def linker(module: ModuleType) -> Callable[[re.Match[str]], str]:
 
 
 def short_type(annotation: Any, *, original: Callable[..., str] = inspect.formatannotation) -> str:
-    """Return an annotation as the source has it."""
+    """Return an annotation in the short form of the source."""
     text = original(annotation)
     for long, short in SHORT_TYPES.items():
         text = text.replace(long, short)
@@ -198,7 +206,7 @@ def short_type(annotation: Any, *, original: Callable[..., str] = inspect.format
 
 
 def summary(docstring: str) -> str:
-    """Return the first sentence, without its full stop."""
+    """Return the first sentence of a docstring, without its full stop."""
     paragraph = docstring.partition("\n\n")[0].replace("\n", " ")
     return re.split(r"\.(?: |$)", paragraph)[0].replace("`", "")
 

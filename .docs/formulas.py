@@ -1,8 +1,8 @@
-"""The formulas of the docstrings, as MathML.
+"""Formulas of docstrings as MathML, which browsers show without a library.
 
-A formula is written as it is read: `dz[n,i] = a[n,i] (da[n,i] − Σⱼ da[n,j] a[n,j])`. Letters are
-variables, `dz` is one variable, other words are prose or, before a parenthesis, functions. What
-stands right before and right after a slash becomes a fraction. Any browser shows MathML by itself.
+A formula is plain text, such as `dz[n,i] = a[n,i] (da[n,i] − Σⱼ da[n,j] a[n,j])`. Letters are
+variables, and `dz` is one variable. Other words are prose, or functions before a parenthesis. The
+factors next to a slash become a fraction.
 
 >>> formula_to_mathml("dW = dzᵀ x")  # doctest: +ELLIPSIS +NORMALIZE_WHITESPACE
 '<mi class="one">dW</mi><mo>=</mo><msup><mi class="one">dz</mi><mi>T</mi></msup>...<mi>x</mi>'
@@ -37,7 +37,7 @@ TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of a formula; `glued` where no space stands before it."""
+    """A piece of a formula; `glued` is True if no space is before it."""
 
     kind: str
     text: str
@@ -45,7 +45,7 @@ class Token(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """MathML; `bare` is the same without its outer parentheses, `factor` says what can multiply."""
+    """MathML; `bare` lacks the outer parentheses, `factor` is True for a factor of a product."""
 
     mathml: str
     bare: str
@@ -53,7 +53,7 @@ class Piece(NamedTuple):
 
 
 def formula_to_mathml(formula: str) -> str:
-    """Return the content of a math element. Raises ValueError for what is no formula."""
+    """Return the content of a math element. Raises ValueError for anything but a formula."""
     return _Parser(formula).everything()
 
 
@@ -86,7 +86,7 @@ class _Parser:
         return pieces
 
     def sequence(self, closing: str) -> str:
-        """Read up to the closing symbol, or to the end."""
+        """Parse up to the closing symbol, or to the end."""
         pieces: list[Piece] = []
         while self.next.kind != "end" and self.next.text not in {closing, ")", "]"}:
             if self.next.text == "/" and pieces:
@@ -105,7 +105,7 @@ class _Parser:
         return "".join(piece.mathml for piece in pieces)
 
     def divisor(self) -> Piece:
-        """Read what stands below a fraction's line: one factor, or a sum with its terms."""
+        """Parse the denominator of a fraction: one factor, or a sum with its terms."""
         is_sum = self.next.text == "Σ"
         piece = self.factor()
         while is_sum and self.next.kind in {"word", "number"}:
@@ -113,7 +113,7 @@ class _Parser:
         return piece
 
     def factor(self) -> Piece:
-        """Read a variable, a number, a function's value, a bracket or some words of prose."""
+        """Parse a variable, a number, a function's value, a bracket or some words of prose."""
         token = self.take()
         if token.text in OPENING:
             return self.scripts(self.bracket(token.text))
@@ -131,7 +131,7 @@ class _Parser:
         raise ValueError(message)
 
     def bracket(self, opening: str) -> Piece:
-        """Read what follows an opening bracket, and the closing one."""
+        """Parse the content of a bracket and the closing symbol."""
         closing = OPENING[opening]
         inner = self.sequence(closing)
         if self.take().text != closing:
@@ -139,7 +139,7 @@ class _Parser:
             raise ValueError(message)
         bare = f"<mrow>{inner}</mrow>"
         if opening == "|":
-            # The bars of an absolute value are to be kept, also in a fraction.
+            # The bars of an absolute value stay in a fraction, too.
             return _piece(f'<mrow><mo form="prefix">|</mo>{inner}<mo form="postfix">|</mo></mrow>')
         return Piece(f"<mrow><mo>{opening}</mo>{inner}<mo>{closing}</mo></mrow>", bare)
 
@@ -170,7 +170,7 @@ class _Parser:
         return Piece(mathml, mathml, factor=False)
 
     def scripts(self, base: Piece) -> Piece:
-        """Add what is glued to the base: exponents, indices, arguments."""
+        """Add the exponents, indices and arguments that follow the base without a space."""
         sub, super_ = "", ""
         while self.next.glued and self.next.kind in {"super", "sub"}:
             token = self.take()
@@ -204,7 +204,7 @@ def _piece(mathml: str) -> Piece:
 
 
 def _script(text: str, letters: dict[str, str]) -> str:
-    """Return what raised or lowered letters stand for."""
+    """Return superscript or subscript letters as MathML."""
     plain = "".join(letters[c] for c in text)
     parts = re.findall(r"\d+|.", plain)
     tags = ["mn" if part.isdigit() else "mi" if part.isalpha() else "mo" for part in parts]

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 import manualnn as mnn
 from manualnn.benchmark import tables, worker
-from manualnn.benchmark.cases import GRID, Case, draw, grid
-from manualnn.benchmark.peers import PEERS, ManualNN, Products, Run, quickest, versions
+from manualnn.benchmark.cases import GRID, Case, grid
+from manualnn.benchmark.peers import PEERS, ManualNN, Products, Run, draw, quickest, versions
 from manualnn.benchmark.tables import BEGIN, END
 from manualnn.benchmark.timing import Row, compare
 from manualnn.cli import cli

@@ -1,17 +1,15 @@
-"""Cases of the benchmark: network, batch, precision and rule; and the data for every peer.
+"""Cases of the benchmark: network, batch size, precision, rule and number of threads.
 
-GRID                the networks and batches
+GRID                the networks and batch sizes
 grid(dtypes=…)      the cases of the grid with these precisions, activations, rules, threads
-draw(case)          a random batch, the same for every peer
+
+This module does not load NumPy, because `manualnn bench --help` reads GRID.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, product
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from manualnn.elementary import Array
+from typing import Any
 
 GRID: dict[str, tuple[tuple[int, ...], int]] = {
     "3-2-2": ((3, 2, 2), 1),
@@ -69,13 +67,6 @@ class Case:
         return cls(**fields | {"widths": tuple(fields["widths"])})
 
 
-class Batch(NamedTuple):
-    """x (N, in), t (N, out)."""
-
-    x: "Array"
-    t: "Array"
-
-
 def grid(
     *,
     networks: Iterable[str] = tuple(GRID),
@@ -91,13 +82,3 @@ def grid(
             threads, dtypes, activations, tuple(networks), optimizers
         )
     ]
-
-
-def draw(case: Case) -> Batch:
-    """Return a random batch, the same for every peer."""
-    import numpy as np  # here, because `manualnn bench --help` reads GRID without NumPy
-
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((case.batch, case.widths[0])).astype(case.dtype)
-    t = rng.standard_normal((case.batch, case.widths[-1])).astype(case.dtype)
-    return Batch(x, t)

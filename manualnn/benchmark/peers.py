@@ -15,11 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from manualnn.benchmark.cases import Batch, Case
+from manualnn.benchmark.cases import Case
 from manualnn.elementary import Array
 
 Call = Callable[[], object]
@@ -27,6 +27,13 @@ Product = tuple[Array, Array, Array]
 
 LR = 1e-4
 """Small, so that nothing underflows in a run of thousands of steps."""
+
+
+class Batch(NamedTuple):
+    """x (N, in), t (N, out)."""
+
+    x: Array
+    t: Array
 
 
 class Unsupported(Exception):  # noqa: N818  # a reason, no fault
@@ -170,6 +177,14 @@ def versions(peers: Iterable[type[Peer]]) -> list[str]:
         with suppress(metadata.PackageNotFoundError):
             found.append(f"{package} {metadata.version(package)}")
     return [", ".join(found)] if found else []
+
+
+def draw(case: Case) -> Batch:
+    """Return a random batch, the same for every peer."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((case.batch, case.widths[0])).astype(case.dtype)
+    t = rng.standard_normal((case.batch, case.widths[-1])).astype(case.dtype)
+    return Batch(x, t)
 
 
 def products(case: Case, batch: Batch, *, backward: bool = True) -> list[Product]:

@@ -17,8 +17,8 @@ import tracemalloc
 from statistics import median
 from typing import Any
 
-from manualnn.benchmark.cases import Case, draw
-from manualnn.benchmark.peers import Call, Peer, Run, Unsupported
+from manualnn.benchmark.cases import Case
+from manualnn.benchmark.peers import Call, Peer, Run, Unsupported, draw
 
 WARM_UP = 3
 """Calls before the first measurement, if they take no longer than WARM_UP_SECONDS."""

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from manualnn.benchmark.cases import Batch, Case
+from manualnn.benchmark.cases import Case
 from manualnn.benchmark.peers import (
     LR,
     PEERS,
+    Batch,
     ManualNN,
     Peer,
     Products,

@@ -7,7 +7,7 @@
     far(case, claims)                      deeper, other options, more steps, hard numbers
     apart(case)                            sizes for it: 4, 6, 8 … and 3 for the last
 
-`widths` has one entry for every segment (see `cuts`). Everything follows from the arguments alone.
+`widths` has one entry for every segment (see `resize`). Everything follows from the arguments.
 `admitted` leaves out what the engine does not claim and what has no truth.
 """
 

@@ -16,7 +16,7 @@ The errors that the operands bring along are added to that, to all orders:
     a b         |a| e_b + eₐ (|b| + e_b)
     a / b       (eₐ + |a/b| e_b) / (|b| − e_b)
     √a          max(√a − √(a − eₐ), √(a + eₐ) − √a)
-    f(a)        eₐ sup |f′| over [a − eₐ, a + eₐ], for the functions in `curves`
+    f(a)        eₐ sup |f′| over [a − eₐ, a + eₐ], for the functions in `functions`
 
 v is kept in the numbers of `wide`, whose own errors are below 2⁻¹⁰ e: `allowed` adds that much. e
 is a float64, or a wide number as well (`numbers="mpmath"`: the same bits on every machine). That e

@@ -5,7 +5,7 @@
 
 Correct engines compute some lines of a rule in different orders, and a bound has to hold for each.
 Such a line is a method of this class, whose docstring names the orders. The test
-`test_bounds_of_update_rules_hold_for_every_order` evaluates each of them.
+test_bounds_of_update_rules_hold_for_every_order evaluates each of them.
 
 PyTorch computes factors such as 1 − β₁ᵗ in Python's float64. A program that has only float32
 computes them in float32. A bound allows the second: β is rounded to the dtype, and βᵗ is a power or
