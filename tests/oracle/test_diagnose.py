@@ -10,8 +10,12 @@ from oracle.drawn import drawn_case
 from oracle.toy import Toy
 
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.cases.neighbours import admitted, far, generic, near
-from manualnn.oracle.cases.resize import valid
+from manualnn.oracle.cases.neighbours import (
+    contrasting_calls,
+    ordinary_case,
+    similar_calls,
+)
+from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.factors import describe_factors, find_factor
@@ -40,7 +44,7 @@ def case(n=5, widths=(4, 3), curve=None, loss=MSE, optimizer=SGD, **changes):
         layers.append({"type": "Linear", "in_features": into, "out_features": out})
     t = np.zeros(n, int) if loss["type"] == "CrossEntropyLoss" else np.zeros((n, widths[-1]))
     blank = Case(tuple(layers), loss, params, np.zeros((n, widths[0])), t, optimizer, **changes)
-    return generic(blank, 7, n=n, widths=widths)
+    return ordinary_case(blank, 7, n=n, widths=widths)
 
 
 def explained(engine, first, *, small=True, seconds=20):
@@ -202,7 +206,7 @@ def test_one_entry_in_one_case_has_no_ratio_without_a_name():
     with connect(Toy("0.97 at a corner")) as bench:
         once = find_factor(observe(bench, [case()]), "grads.0.weight")
         again = find_factor(
-            observe(bench, [generic(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight"
+            observe(bench, [ordinary_case(case(), 8, n=5, widths=(4, 3))]), "grads.0.weight"
         )
     assert describe_factors([once]) == describe_factors([once, again]) == ""
     assert "0.97" in describe_factors([once, again, once])
@@ -238,7 +242,7 @@ def test_the_condition_of_a_failure_is_found(mistake, first, when):
 
 
 def test_what_needs_a_history_is_said_to_come_after_a_call():
-    first, second = case(), generic(case(), 8, n=5, widths=(4, 3))
+    first, second = case(), ordinary_case(case(), 8, n=5, widths=(4, 3))
     with connect(Toy("accumulates")) as bench:
         assert not case_fails(bench, second, fresh=True)
         finding = Finding("history:grads", second, (case(widths=(3, 2)), first, second))
@@ -370,10 +374,11 @@ def test_cases_that_tell_apart_are_valid_and_differ_from_the_first():
     with connect(Toy()) as bench:
         for _ in range(20):
             first = drawn_case(rng)
-            every = [*near((first,)), *far(first, bench.capabilities)]
-            for calls in admitted(every, bench.capabilities):
+            claims = bench.capabilities
+            every = [*similar_calls((first,), claims), *contrasting_calls(first, claims)]
+            for calls in every:
                 for other in calls:
-                    assert valid(other)
+                    assert is_valid(other)
                     assert other.id != first.id
                     assert {a.dtype.name for a in other.params.values()} <= {first.dtype}
 
@@ -386,7 +391,7 @@ def pool():
         c.map(lambda name, a: np.rint(a) if name.partition(".")[0] in {"x", "params"} else a)
         for c in cases[::5]
     ]
-    return [*cases, *(c for c in whole if valid(c))]
+    return [*cases, *(c for c in whole if is_valid(c))]
 
 
 def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):

@@ -12,7 +12,7 @@ from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.draft import STEPS
 from manualnn.oracle.cases.partners import has_feature, newcomers
-from manualnn.oracle.cases.resize import valid
+from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS, REDUCTIONS
 from manualnn.oracle.textbook.engine import Textbook
@@ -47,7 +47,7 @@ def test_whatever_is_drawn_is_valid_and_claimed(claims):
     for recipe in recipes_for(claims):
         for case in drawn(recipe, claims, number=12):
             assert claims.refuses(case) is None
-            assert valid(case), (recipe.name, case.to_json())
+            assert is_valid(case), (recipe.name, case.to_json())
             assert all(a.dtype == case.dtype for a in case.arrays().values() if a.dtype.kind == "f")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle.drawn import drawn_case
 
-from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
+from manualnn.oracle.cases.resize import is_valid, keep_columns, keep_rows, remove_layers, segments
 from manualnn.oracle.diagnosis.shrink import same_failure, shrink
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Case
@@ -112,7 +112,7 @@ def test_only_valid_cases_that_fit_are_asked_about_and_none_twice(seed, n, salt)
 
     def fails(case):
         asked.append(case.id)
-        assert valid(case)
+        assert is_valid(case)
         assert shapes_fit(case)
         assert (case.t.dtype.kind == "i") == (
             case.loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1
@@ -122,7 +122,7 @@ def test_only_valid_cases_that_fit_are_asked_about_and_none_twice(seed, n, salt)
     case = drawn_case(np.random.default_rng(seed))
     small = shrink(case, fails, seconds=0.3)
     assert len(asked) == len(set(asked))
-    assert small is case or (valid(small) and small.n >= n)
+    assert small is case or (is_valid(small) and small.n >= n)
 
 
 @given(SEEDS)
@@ -134,17 +134,17 @@ def test_no_single_cut_of_a_shrunk_case_fails_any_more(seed):
     if not fails(case):
         return
     small = shrink(case, fails, seconds=20)
-    cuts = [rows(small, [j for j in range(small.n) if j != i]) for i in range(small.n)]
-    cuts += [without(small, i, i + 1) for i in range(len(small.layers))]
+    cuts = [keep_rows(small, [j for j in range(small.n) if j != i]) for i in range(small.n)]
+    cuts += [remove_layers(small, i, i + 1) for i in range(len(small.layers))]
     for run in segments(small):
         width = small.widths[run[0]]
         cuts += [
-            columns(small, run, [j for j in range(width) if j != i])
+            keep_columns(small, run, [j for j in range(width) if j != i])
             for i in range(width)
             if width > 1
         ]
     for cut in cuts:
-        if cut is None or min(cut.x.shape) == 0 or min(cut.widths) == 0 or not valid(cut):
+        if cut is None or min(cut.x.shape) == 0 or min(cut.widths) == 0 or not is_valid(cut):
             continue
         assert not fails(cut) or (small.params and not cut.params)
 
@@ -153,7 +153,7 @@ def test_targets_that_are_probabilities_stay_so():
     """Of others a right engine may make what it likes: p − t is the slope where t sums to 1."""
     t = np.random.default_rng(0).dirichlet(np.ones(3), 6)
     case = deep(loss={"type": "CrossEntropyLoss"}, t=t)
-    assert not valid(case.but(t=np.zeros_like(t)))
+    assert not is_valid(case.but(t=np.zeros_like(t)))
     small = shrink(case, lambda c: c.widths[-1] > 1)
     np.testing.assert_allclose(small.t.sum(axis=1), 1)
 
@@ -161,15 +161,15 @@ def test_targets_that_are_probabilities_stay_so():
 def test_classes_follow_the_columns_that_are_left():
     loss = {"type": "CrossEntropyLoss", "weight": [1.0, 2.0, 3.0], "ignore_index": 2}
     case = deep(n=4, loss=loss, t=np.array([0, 1, 2, 1]))
-    cut = columns(case, segments(case)[-1], [1, 2])
+    cut = keep_columns(case, segments(case)[-1], [1, 2])
     assert cut.t.tolist() == [0, 0, 1, 0]
     assert cut.loss == {"type": "CrossEntropyLoss", "weight": [2.0, 3.0], "ignore_index": 1}
-    assert columns(case, segments(case)[-1], [0, 1]) is None
+    assert keep_columns(case, segments(case)[-1], [0, 1]) is None
 
 
 def test_a_layer_goes_with_its_arrays_and_those_after_it_are_counted_anew():
     case = deep()
-    cut = without(case, 2, 3)
+    cut = remove_layers(case, 2, 3)
     assert cut.widths == (5, 4, 4, 4, 3, 3)
     np.testing.assert_array_equal(cut.params["3.weight"], case.params["4.weight"][:, :4])
     assert shapes_fit(cut)

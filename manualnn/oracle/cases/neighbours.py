@@ -1,14 +1,13 @@
-"""Cases like a given one, with other numbers, sizes and options: what a diagnosis asks for.
+"""Cases similar to a given one, with other numbers, sizes and options, for a diagnosis.
 
-    generic(case, seed, n=…, widths=…)     the same network, loss and rule with ordinary numbers
-    near(calls)                            other numbers and sizes, the parts as they are
-    sequences(calls)                       the same for calls in a row
-    stated(case, step)                     after so many updates
-    far(case, claims)                      deeper, other options, more steps, hard numbers
-    apart(case)                            sizes for it: 4, 6, 8 … and 3 for the last
+    ordinary_case(case, seed, n=…, widths=…)   the same network and loss with ordinary numbers
+    similar_calls(calls, claims)               calls with other numbers and sizes
+    contrasting_calls(case, claims)            deeper, other options, more steps, extreme numbers
+    case_after_steps(case, step)               the case after so many updates
+    distinct_widths(case)                      widths for it: 4, 6, 8, … and 3 for the last
 
-`widths` has one entry for every segment (see `resize`). Everything follows from the arguments.
-`admitted` leaves out what the engine does not claim and what has no truth.
+`widths` has one entry for every segment: see `resize`. The same arguments give the same cases. Both
+kinds of calls leave out cases that the engine does not claim, and cases without a truth.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,87 +15,47 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.resize import segments, valid
+from manualnn.oracle.cases.draft import gives_probabilities
+from manualnn.oracle.cases.resize import is_valid, renumber_layers, segments
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    ALWAYS,
+    LAYER_ROWS,
+    LOSS_ROWS,
+    TABLES,
+    options_of,
+    row_of,
+    state_of,
+)
+
+Calls = tuple[Case, ...]
 
 
-def admitted(rows: Iterable[tuple[Case, ...]], claims: Capabilities) -> Iterator[tuple[Case, ...]]:
-    """Yield the calls of which the engine claims every case, and each has a truth."""
-    for calls in rows:
-        if all(claims.refuses(case) is None and valid(case) for case in calls):
-            yield calls
-
-
-def near(calls: Sequence[Case]) -> Iterator[tuple[Case, ...]]:
-    """Yield calls of the same parts, with other numbers and sizes."""
+def similar_calls(calls: Sequence[Case], claims: Capabilities) -> Iterator[Calls]:
+    """Yield calls with the same layers, loss and optimizer, and other numbers and sizes."""
     if len(calls) > 1:
-        yield from sequences(calls)
-    else:
-        yield from ((case,) for case in _near(calls[0]))
+        return _admissible(_sequences(calls), claims)
+    return _admissible(((case,) for case in _similar_cases(calls[0])), claims)
 
 
-def _near(case: Case) -> Iterator[Case]:
-    """Yield cases of the same parts: generic sizes first, then the case's own, then equal ones."""
-    wide, own = apart(case), [case.widths[run[0]] for run in segments(case)]
-    yield generic(case, 1, n=5, widths=wide)
-    yield generic(case, 2, n=7, widths=[*wide[-2::-1], 2])
-    yield generic(case, 3, n=case.n, widths=own)
-    yield generic(case, 4, n=1, widths=wide)
-    yield generic(case, 5, n=3, widths=[3] * len(own))
-    if case.optimizer is not None:
-        yield _other_rate(generic(case, 6, n=6, widths=wide))
+def contrasting_calls(case: Case, claims: Capabilities) -> Iterator[Calls]:
+    """Yield calls that share little with the case, to separate bugs that similar calls do not."""
+    base = ordinary_case(case, 11, n=5, widths=distinct_widths(case))
+    yield from _admissible(((other,) for other in _contrasting_cases(base, claims)), claims)
+    yield from _admissible(_sequences((base,)), claims)
 
 
-def far(case: Case, claims: Capabilities) -> Iterator[tuple[Case, ...]]:
-    """Yield calls that share only what is at issue: they tell apart what `near` does not."""
-    base = generic(case, 11, n=5, widths=apart(case))
-    for other in _variants(base, claims):
-        if other is not None:
-            yield (other,)
-    yield from sequences((base,))
-
-
-def _other_layers(case: Case) -> Iterator[Case]:
-    others = {"beta": 0.7, "negative_slope": 0.2, "p": 0.2}
-    for i, layer in enumerate(case.layers):
-        for option, value in others.items():
-            if vars(options_of(layer)).get(option, value) != value:
-                layers = list(case.layers)
-                layers[i] = {**layer, option: value}
-                yield generic(case.but(layers=tuple(layers)), 16, n=5, widths=apart(case))
-
-
-def _variants(base: Case, claims: Capabilities) -> Iterator[Case | None]:
-    yield from _other_layers(base)
-    for scale in (6.0, 60.0, 600.0, 1e-4):
-        yield base.map(lambda name, a, scale=scale: a * scale if name == "x" else a)
-    yield base.map(lambda name, a: (a.T * 200.0 ** np.arange(-1, 4)).T if name == "x" else a)
-    yield base.map(_on_the_lattice)
-    yield _deeper(base, claims)
-    yield from _other_losses(base)
-    if base.optimizer is not None:
-        yield from _other_rules(base)
-        for rule in claims.optimizers:
-            shared = {k: v for k, v in base.optimizer.items() if k in TABLES["optimizers"][rule]}
-            other = base.but(optimizer={**shared, "type": rule, "lr": 0.01}, state=None)
-            yield from (other, other.but(steps=3))
-    yield generic(base, 12, n=70, widths=apart(base))
-    yield generic(base, 13, n=4, widths=[300, *apart(base)[1:]])
-    yield generic(base, 15, n=6, widths=[4] * len(segments(base)))
-
-
-def apart(case: Case) -> list[int]:
-    """Return a width for every segment, no two of them equal, and none of them 5 or 7."""
+def distinct_widths(case: Case) -> list[int]:
+    """Return a width for every segment: no two are equal, and none is 5 or 7."""
     count = len(segments(case))
     return [*[4, 6, *range(8, 8 + count)][: count - 1], 3]
 
 
-def generic(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Case:
-    """Return a case of these sizes, of ordinary numbers that are all different."""
+def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Case:
+    """Return a case of these sizes, with ordinary numbers that all differ."""
     rng = np.random.default_rng(seed)
-    case = _between_0_and_1(case)
+    case = _with_probabilities(case)
     runs = segments(case)
     width = {edge: w for run, w in zip(runs, widths, strict=True) for edge in run}
     layers, params, noise = [], {}, {}
@@ -123,87 +82,130 @@ def generic(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Case:
     varied = varied.but(t=_targets(varied, rng, outputs))
     if case.state is not None:
         varied = varied.but(state=_state(varied, rng, int(case.state["step"])))
-    return _typed(varied)
+    return _in_dtype(varied)
 
 
-def stated(case: Case, step: int) -> Case:
+def case_after_steps(case: Case, step: int) -> Case:
     """Return the case after so many updates, with an ordinary state."""
     if step == 0:
         return case.but(state=None)
-    return _typed(case.but(state=_state(case, np.random.default_rng(step), step)))
+    return _in_dtype(case.but(state=_state(case, np.random.default_rng(step), step)))
 
 
-def sequences(calls: Sequence[Case]) -> Iterator[tuple[Case, ...]]:
-    """Yield calls in a row: those given with ordinary numbers, then pairs of all kinds.
+def _admissible(every: Iterable[Calls], claims: Capabilities) -> Iterator[Calls]:
+    """Yield the calls of which the engine claims every case, and every case has a truth."""
+    for calls in every:
+        if all(claims.refuses(case) is None and is_valid(case) for case in calls):
+            yield calls
 
-    What becomes of a memory when other shapes come in between differs from engine to engine: it is
-    asked only of a single call's network, to tell apart what else is alike.
+
+def _similar_cases(case: Case) -> Iterator[Case]:
+    """Yield cases of generic sizes first, then of the case's own sizes, then of equal ones."""
+    wide, own = distinct_widths(case), _own_widths(case)
+    yield ordinary_case(case, 1, n=5, widths=wide)
+    yield ordinary_case(case, 2, n=7, widths=[*wide[-2::-1], 2])
+    yield ordinary_case(case, 3, n=case.n, widths=own)
+    yield ordinary_case(case, 4, n=1, widths=wide)
+    yield ordinary_case(case, 5, n=3, widths=[3] * len(own))
+    if case.optimizer is not None:
+        other = ordinary_case(case, 6, n=6, widths=wide)
+        lr = 0.37 * float(case.optimizer.get("lr", 0.01))
+        yield other.but(optimizer={**case.optimizer, "lr": lr})
+
+
+def _contrasting_cases(base: Case, claims: Capabilities) -> Iterator[Case]:
+    widths = distinct_widths(base)
+    for i, layer in enumerate(base.layers):
+        for spec in _with_other_option(layer, 1):
+            layers = (*base.layers[:i], spec, *base.layers[i + 1 :])
+            yield ordinary_case(base.but(layers=layers), 16, n=5, widths=widths)
+    for scale in (6.0, 60.0, 600.0, 1e-4):
+        yield base.map(lambda name, a, scale=scale: a * scale if name == "x" else a)
+    yield base.map(lambda name, a: (a.T * 200.0 ** np.arange(-1, 4)).T if name == "x" else a)
+    yield base.map(_on_the_lattice)
+    yield from _deeper(base, claims)
+    for spec in _with_other_option(base.loss, 3):
+        yield base.but(loss=spec)
+    if base.optimizer is not None:
+        yield from _other_updates(base, claims)
+    yield ordinary_case(base, 12, n=70, widths=widths)
+    yield ordinary_case(base, 13, n=4, widths=[300, *widths[1:]])
+    yield ordinary_case(base, 15, n=6, widths=[4] * len(widths))
+
+
+def _sequences(calls: Sequence[Case]) -> Iterator[Calls]:
+    """Yield the calls in a row with ordinary numbers, then pairs that differ in numbers or sizes.
+
+    A memory of other shapes has different effects in different engines. Only a single call is
+    combined with other shapes, to separate bugs that look alike otherwise.
     """
     numbers = {case.id: i for i, case in enumerate(calls)}
-
-    def ordinary(case: Case) -> Case:
-        own = [case.widths[run[0]] for run in segments(case)]
-        return generic(case, 50 + numbers[case.id], n=case.n, widths=own)
-
-    yield tuple(ordinary(case) for case in calls)
+    yield tuple(
+        ordinary_case(case, 50 + numbers[case.id], n=case.n, widths=_own_widths(case))
+        for case in calls
+    )
     last = calls[-1]
-    widths = apart(last)
-    few, many = (generic(last, 57 + n, n=n, widths=widths) for n in (3, 5))
-    other = generic(last, 61, n=5, widths=widths)
-    wider = generic(last, 62, n=5, widths=[w + 2 for w in widths])
+    widths = distinct_widths(last)
+    few, many = (ordinary_case(last, 57 + n, n=n, widths=widths) for n in (3, 5))
+    other = ordinary_case(last, 61, n=5, widths=widths)
+    wider = ordinary_case(last, 62, n=5, widths=[w + 2 for w in widths])
     yield from ((many, many), (many, other), (many, few), (few, many))
     if len(calls) == 1:
         yield (many, wider, few)
 
 
-def _typed(case: Case) -> Case:
+def _own_widths(case: Case) -> list[int]:
+    return [case.widths[run[0]] for run in segments(case)]
+
+
+def _in_dtype(case: Case) -> Case:
     return case.map(lambda _, a: a if a.dtype.kind in "iu" else a.astype(case.dtype))
 
 
-def _between_0_and_1(case: Case) -> Case:
-    """Return the case with outputs that its loss can take: those of a Sigmoid, if need be."""
-    inner = [layer["type"] for layer in case.layers if layer["type"] != "Identity"]
-    if case.loss["type"] != "BCELoss" or (inner and inner[-1] in {"Sigmoid", "Softmax"}):
+def _with_probabilities(case: Case) -> Case:
+    """Return the case with outputs that its loss can take: a Sigmoid follows if necessary."""
+    inner = [layer for layer in case.layers if layer["type"] != "Identity"]
+    row = LOSS_ROWS[case.loss["type"]]
+    if not row.takes_probabilities or (inner and gives_probabilities(inner[-1])):
         return case
     return case.but(layers=(*case.layers, {"type": "Sigmoid"}))
 
 
 def _targets(case: Case, rng: np.random.Generator, outputs: int) -> Array:
     n, loss = len(case.x), options_of(case.loss)
-    if loss.type == "CrossEntropyLoss" and case.t.ndim == 2:
-        t = rng.random((n, outputs)) + 0.1
-        return np.asarray(t / t.sum(axis=1, keepdims=True))
-    if loss.type == "CrossEntropyLoss":
-        classes: Array = rng.integers(0, outputs, n)
-        counted = [k for k in range(outputs) if k != loss.ignore_index]
-        if counted:
-            classes[0] = counted[0]
-        if "ignore_index" in case.loss and n > 2:
-            classes[1] = loss.ignore_index
-        return classes
-    if loss.type in {"BCELoss", "BCEWithLogitsLoss"}:
+    kind = LOSS_ROWS[loss.type].targets
+    if kind == "numbers":
+        return rng.normal(size=(n, outputs)) * 1.5
+    if kind == "probabilities":
         t = rng.random((n, outputs))
         return np.where(t < 0.3, 0.0, np.where(t > 0.7, 1.0, t))
-    return rng.normal(size=(n, outputs)) * 1.5
+    if case.t.ndim == 2:
+        t = rng.random((n, outputs)) + 0.1
+        return np.asarray(t / t.sum(axis=1, keepdims=True))
+    classes: Array = rng.integers(0, outputs, n)
+    ignored = getattr(loss, "ignore_index", -100)
+    counted = [k for k in range(outputs) if k != ignored]
+    if counted:
+        classes[0] = counted[0]
+    if "ignore_index" in case.loss and n > 2:
+        classes[1] = ignored
+    return classes
 
 
 def _loss_of_width(case: Case, rng: np.random.Generator, n: int, outputs: int) -> dict[str, Any]:
+    """Return the loss with weights of the new sizes, along the axes that they had."""
     loss = dict(case.loss)
     for name in ("weight", "pos_weight"):
         if loss.get(name) is not None and np.ndim(loss[name]):
-            shape = np.shape(loss[name])
-            sizes = {case.n: n} | ({case.widths[-1]: outputs} if len(shape) == 1 else {})
-            new = (
-                [outputs] if len(shape) == 1 else [1 if s == 1 else sizes.get(s, s) for s in shape]
-            )
-            if len(shape) == 2 and shape[1] != 1:
-                new[1] = outputs
+            *rows, columns = np.shape(loss[name])
+            new = [n if size == case.n and size != 1 else size for size in rows]
+            new.append(outputs if columns != 1 or not rows else 1)
             loss[name] = np.float32(rng.uniform(0.3, 2.5, new)).tolist()
     return loss
 
 
 def _state(case: Case, rng: np.random.Generator, step: int) -> dict[str, Any]:
-    """Return a state such as there may be after so many steps."""
+    """Return a typical optimizer state after so many steps."""
     o = options_of(case.optimizer) if case.optimizer else None
     groups: dict[str, Any] = {state.name: {} for state in state_of(o)}
     for key, p in case.params.items():
@@ -217,7 +219,7 @@ def _state(case: Case, rng: np.random.Generator, step: int) -> dict[str, Any]:
 
 
 def _on_the_lattice(name: str, array: Array) -> Array:
-    """Return small integers: exact sums, ties and zeros."""
+    """Return small integers, which give exact sums, ties and zeros."""
     if name.startswith(("state.", "noise.")) or array.dtype.kind in "iu":
         return array
     if name == "t" and array.min() >= 0 and array.max() <= 1:
@@ -225,78 +227,53 @@ def _on_the_lattice(name: str, array: Array) -> Array:
     return np.clip(np.rint(array * 1.3), -2, 2) + 0.0
 
 
-def _other_rate(case: Case) -> Case:
-    lr = 0.37 * float((case.optimizer or {}).get("lr", 0.01))
-    return case.but(optimizer={**(case.optimizer or {}), "lr": lr})
-
-
-def _deeper(case: Case, claims: Capabilities) -> Case | None:
-    """Return the case with a Linear and a smooth layer in front."""
-    smooth = [name for name in ("Sigmoid", "Tanh", "Softplus") if name in claims.layers]
+def _deeper(case: Case, claims: Capabilities) -> Iterator[Case]:
+    """Yield the case with a Linear and a smooth layer in front, if both are claimed."""
+    smooth = [name for name in claims.layers if _is_smooth(name)]
     if not smooth or "Linear" not in claims.layers:
-        return None
+        return
     width = case.widths[0]
     front = {"type": "Linear", "in_features": width, "out_features": width}
-
-    def shifted(arrays: dict[str, Array]) -> dict[str, Array]:
-        return {
-            f"{int(key.partition('.')[0]) + 2}.{key.partition('.')[2]}": array
-            for key, array in arrays.items()
-        }
-
     blank = {"0.weight": np.zeros((width, width)), "0.bias": np.zeros(width)}
     deeper = case.but(
         layers=(front, {"type": smooth[0]}, *case.layers),
-        params={**blank, **shifted(case.params)},
-        noise=case.noise and shifted(case.noise),
+        params={**blank, **renumber_layers(case.params, lambda i: i + 2)},
+        noise=case.noise and renumber_layers(case.noise, lambda i: i + 2),
     )
-    widths = [13, *(case.widths[s[0]] for s in segments(case))]
-    return generic(deeper, 14, n=5, widths=widths)
+    yield ordinary_case(deeper, 14, n=5, widths=[13, *_own_widths(case)])
 
 
-def _other_losses(case: Case) -> Iterator[Case]:
-    """Yield the case with one option of its loss changed."""
-    options = TABLES["losses"][case.loss["type"]]
-    others: dict[str, list[Any]] = {
-        "reduction": ["mean", "sum", "batchmean"],
-        "delta": [0.4],
-        "label_smoothing": [0.2],
-        "ignore_index": [1],
-        "pos_weight": [2.5],
-    }
-    for option in options:
-        for value in others.get(option, []):
-            if case.loss.get(option) != value:
-                yield case.but(loss={**case.loss, option: value})
+def _is_smooth(name: str) -> bool:
+    row = LAYER_ROWS[name]
+    return row.is_elementwise and not (row.has_kink or row.is_linear)
 
 
-def _other_rules(case: Case) -> Iterator[Case]:
-    """Yield the case with more steps, a state, and one option of its rule changed."""
-    rule = dict(case.optimizer or {})
+def _other_updates(case: Case, claims: Capabilities) -> Iterator[Case]:
+    """Yield the case with more steps, a state, another option, and another optimizer."""
     yield case.but(steps=3)
-    yield from (stated(case, step) for step in (1, 12, 300))
-    others: dict[str, list[Any]] = {
-        "momentum": [0.6],
-        "dampening": [0.3],
-        "weight_decay": [0.2],
-        "nesterov": [True],
-        "maximize": [True],
-        "eps": [0.05],
-        "betas": [(0.6, 0.8)],
-        "amsgrad": [True],
-        "centered": [True],
-        "alpha": [0.7],
-        "lr_decay": [0.3],
-        "initial_accumulator_value": [0.2],
-    }
-    for option in TABLES["optimizers"][rule["type"]]:
-        for value in others.get(option, []):
-            changed = {**rule, option: value}
+    yield from (case_after_steps(case, step) for step in (1, 12, 300))
+    own = dict(case.optimizer or {})
+    others = list(_with_other_option(own, 1))
+    for name in claims.optimizers:
+        shared = {k: v for k, v in own.items() if k in TABLES["optimizers"][name]}
+        others.append({**shared, "type": name, "lr": 0.01})
+    for spec in others:
+        for steps in (3, 1):
+            yield case.but(optimizer=spec, state=None, steps=steps)
+
+
+def _with_other_option(spec: Any, most: int) -> Iterator[dict[str, Any]]:
+    """Yield the description with another value of one option, at most so many values each."""
+    for option, known in row_of(spec["type"]).options.items():
+        if option in ALWAYS or option == "bias":
+            continue
+        values = (2.5,) if option == "pos_weight" else known.values
+        current = spec.get(option, known.default)
+        for value in [v for v in values if v != current][:most]:
+            changed = {**spec, option: value}
+            # Nesterov's momentum needs momentum, and excludes dampening.
             if option == "nesterov":
                 changed |= {"momentum": 0.6, "dampening": 0.0}
-            if option == "dampening":
-                changed["momentum"] = 0.6
-            if rule.get("nesterov") and option == "dampening":
-                continue
-            yield case.but(optimizer=changed, state=None, steps=3)
-            yield case.but(optimizer=changed, state=None, steps=1)
+            elif option == "dampening":
+                changed |= {"momentum": 0.6, "nesterov": False}
+            yield changed

@@ -1,57 +1,58 @@
-"""Smaller cases from a case: every array, width and option cut to fit one another.
+"""Smaller cases: samples, columns or layers of a case removed, and all arrays cut to fit.
 
-    segments(case)                    runs of layers' edges that share their width
-    rows(case, keep)                  only these samples
-    columns(case, segment, keep)      only these columns of a segment, wherever they run
-    without(case, i, j)               without the layers i … j − 1
-    valid(case)                       whether a right engine has to have an answer to it
+    segments(case)                       runs of layers' edges that share their width
+    keep_rows(case, keep)                only these samples
+    keep_columns(case, segment, keep)    only these columns of a segment, in every layer of it
+    remove_layers(case, i, j)            without the layers i … j − 1
+    is_valid(case)                       whether a correct engine must be able to answer the case
 
-Edge i is what goes into layer i, and edge len(layers) is the outputs; a Linear layer ends a segment
-and begins another. A function returns None where no valid case comes of it.
+Edge i is the input of layer i, and edge len(layers) is the output. A Linear layer ends a segment
+and begins another. A function returns None if there is no valid case of this kind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.cases.draft import gives_probabilities
 from manualnn.oracle.protocol.capabilities import undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
-from manualnn.oracle.protocol.features import options_of, state_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_of
 from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
 
 
 def segments(case: Case) -> list[range]:
-    """Return the edges of every segment, from the input to the outputs."""
+    """Return the edges of every segment, from the input to the output."""
     linear = [i for i, layer in enumerate(case.layers) if layer["type"] == "Linear"]
     starts = [0, *(i + 1 for i in linear)]
     ends = [*(i + 1 for i in linear), len(case.layers) + 1]
     return [range(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
-def rows(case: Case, keep: Keep) -> Case:
-    """Return the case of these samples alone."""
+def keep_rows(case: Case, keep: Keep) -> Case:
+    """Return the case with these samples only."""
     chosen = list(keep)
 
     def change(name: str, array: Array) -> Array:
         return array[chosen] if name in {"x", "t"} or name.startswith("noise.") else array
 
-    return case.map(change).but(loss=_options_cut(case, 0, case.n, chosen))
+    return case.map(change).but(loss=_cut_options(case, 0, case.n, chosen))
 
 
-def columns(case: Case, segment: range, keep: Keep) -> Case | None:
-    """Return the case in which the segment has these columns alone."""
+def keep_columns(case: Case, segment: range, keep: Keep) -> Case | None:
+    """Return the case in which the segment has these columns only."""
     chosen = list(keep)
-    into, out = segment[0] - 1, segment[-1]  # the Linear layers before and after it
+    into, out = segment[0] - 1, segment[-1]  # The Linear layers before and after it.
     last = out == len(case.layers)
 
     def change(name: str, array: Array) -> Array:
         if name == "x":
             return array[:, chosen] if into < 0 else array
         if name == "t":
-            return _targets_cut(case, array, chosen) if last else array
+            return _cut_targets(case, array, chosen) if last else array
         layer, kind = name.split(".")[-2:]
         if name.startswith("noise."):
             return array[:, chosen] if int(layer) in segment else array
@@ -65,65 +66,72 @@ def columns(case: Case, segment: range, keep: Keep) -> Case | None:
     if not last:
         layers[out] = {**layers[out], "in_features": len(chosen)}
         return case.map(change).but(layers=tuple(layers))
-    loss = _options_cut(case, -1, case.widths[-1], chosen)
+    loss = _cut_options(case, -1, case.widths[-1], chosen)
     ignored = loss.get("ignore_index", -100)
-    if case.loss["type"] == "CrossEntropyLoss" and 0 <= ignored < case.widths[-1]:
+    if _has_classes(case) and 0 <= ignored < case.widths[-1]:
         if ignored not in chosen:
             return None
         loss = {**loss, "ignore_index": chosen.index(ignored)}
     return case.map(change).but(layers=tuple(layers), loss=loss)
 
 
-def without(case: Case, i: int, j: int) -> Case | None:
-    """Return the case without the layers i … j − 1; widths are cut so that the rest fits."""
+def remove_layers(case: Case, i: int, j: int) -> Case | None:
+    """Return the case without the layers i … j − 1, with widths narrowed so that the rest fits."""
     before, after = case.widths[i], case.widths[j]
     narrow: Case | None = case
     if any(layer["type"] == "Linear" for layer in case.layers[i:j]):
-        # What comes after is narrowed first: the edges keep their numbers all the same.
+        # Narrowing the later segment first keeps the numbers of the earlier edges.
         for edge, width in ((j, after), (i, before)):
             if narrow is not None and width > min(before, after):
                 segment = next(s for s in segments(narrow) if edge in s)
-                narrow = columns(narrow, segment, range(min(before, after)))
+                narrow = keep_columns(narrow, segment, range(min(before, after)))
     if narrow is None or len(case.layers) == j - i:
         return None
 
-    def shifted(arrays: dict[str, Any] | None) -> dict[str, Any] | None:
-        if arrays is None:
-            return None
-        kept = {}
-        for key, value in arrays.items():
-            layer, _, name = key.partition(".")
-            if not i <= int(layer) < j:
-                kept[f"{int(layer) - (j - i) * (int(layer) >= j)}.{name}"] = value
-        return kept
+    def without_removed(arrays: dict[str, Any]) -> dict[str, Any]:
+        return renumber_layers(arrays, lambda k: k if k < i else k - (j - i) if k >= j else None)
 
     state = narrow.state and {
-        name: group if name == "step" else shifted(group) for name, group in narrow.state.items()
+        name: group if name == "step" else without_removed(group)
+        for name, group in narrow.state.items()
     }
     return narrow.but(
         layers=(*narrow.layers[:i], *narrow.layers[j:]),
-        params=shifted(narrow.params),
-        noise=shifted(narrow.noise) or None,
+        params=without_removed(narrow.params),
+        noise=without_removed(narrow.noise or {}) or None,
         state=state,
     )
 
 
-def valid(case: Case) -> bool:
-    """Whether the loss, the targets and the state go together, so that there is a truth."""
+def renumber_layers(
+    arrays: dict[str, Any], new_number: Callable[[int], int | None]
+) -> dict[str, Any]:
+    """Return arrays such as {"0.weight": …} with other layer numbers; None removes an array."""
+    renumbered = {}
+    for key, array in arrays.items():
+        layer, _, name = key.partition(".")
+        if (number := new_number(int(layer))) is not None:
+            renumbered[f"{number}.{name}"] = array
+    return renumbered
+
+
+def is_valid(case: Case) -> bool:
+    """Return whether the loss, the targets and the state fit, so that the case has a truth."""
     return _targets_fit(case) and _state_fits(case)
 
 
 def _targets_fit(case: Case) -> bool:
-    if case.loss["type"] == "BCELoss":
-        inner = [layer["type"] for layer in case.layers if layer["type"] != "Identity"]
-        if not inner or inner[-1] not in {"Sigmoid", "Softmax"}:
+    row = LOSS_ROWS[case.loss["type"]]
+    if row.takes_probabilities:
+        inner = [layer for layer in case.layers if layer["type"] != "Identity"]
+        if not inner or not gives_probabilities(inner[-1]):
             y = truth(case.but(optimizer=None, state=None, steps=1)).outputs.v
             return bool(np.all((y >= 0) & (y <= 1)))
-    if case.loss["type"] != "CrossEntropyLoss" or case.n == 0:
+    if row.targets != "classes" or case.n == 0:
         return True
-    if case.t.ndim == 2:  # distributions
+    if case.t.ndim == 2:
         return bool(np.all(case.t >= 0) and np.all(np.abs(case.t.sum(axis=1) - 1) < 1e-3))
-    counted = case.t[case.t != options_of(case.loss).ignore_index]
+    counted = case.t[case.t != case.loss.get("ignore_index", -100)]
     if np.any((counted < 0) | (counted >= case.widths[-1])):
         return False
     return undefined(case) is None
@@ -144,7 +152,7 @@ def _state_fits(case: Case) -> bool:
     return True
 
 
-def _options_cut(case: Case, axis: int, size: int, keep: list[int]) -> Spec:
+def _cut_options(case: Case, axis: int, size: int, keep: list[int]) -> Spec:
     """Return the loss with its weights cut along the axis of samples (0) or of columns (−1)."""
     loss = dict(case.loss)
     for name in ("weight", "pos_weight"):
@@ -154,9 +162,9 @@ def _options_cut(case: Case, axis: int, size: int, keep: list[int]) -> Spec:
     return loss
 
 
-def _targets_cut(case: Case, t: Array, keep: list[int]) -> Array:
-    """Return targets of fewer columns: what belonged to a class that is gone goes to the first."""
-    if case.loss["type"] != "CrossEntropyLoss":
+def _cut_targets(case: Case, t: Array, keep: list[int]) -> Array:
+    """Return targets of fewer columns; the first class takes the share of removed classes."""
+    if not _has_classes(case):
         return t[:, keep]
     if t.ndim == 2:
         cut = t[:, keep]
@@ -164,3 +172,7 @@ def _targets_cut(case: Case, t: Array, keep: list[int]) -> Array:
         return cut
     number = dict.fromkeys(range(case.widths[-1]), 0) | {k: i for i, k in enumerate(keep)}
     return np.array([number.get(int(k), int(k)) for k in t], t.dtype)
+
+
+def _has_classes(case: Case) -> bool:
+    return LOSS_ROWS[case.loss["type"]].targets == "classes"

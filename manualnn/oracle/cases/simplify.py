@@ -1,12 +1,12 @@
-"""Simpler numbers for the arrays of a case, of the kind that a person reads at a glance.
+"""Simpler numbers for the arrays of a case, so that a person can read a failing case at a glance.
 
-    simplified(case, name, value)           values simpler than one entry, the simplest first
-    simplified_whole(case, arrays)          {name: array} with all entries made simpler at once
+    simpler_values(case, name, value)       simpler values for one entry, the simplest first
+    simpler_arrays(case, arrays)            {name: array} with all entries simpler at once
 
-A weight or an input is 1 before it is 0: a network of zeros computes nothing, and a failure that
-is left of it tells little. A bias, a target and a state are 0 first. Numbers are otherwise simpler
-if they are a small integer, then by their digits. What may not be any number is left what it is:
-a class is another class, a probability 0, ½ or 1, a square no less than 0.
+A weight or an input becomes 1 before it becomes 0, because a network of zeros computes nothing and
+shows little. A bias, a target and a state become 0 first. Other numbers are simpler if they are
+small integers or have fewer digits. Restricted numbers stay allowed: a class becomes another class,
+a probability becomes 0, ½ or 1, and an average of squares stays nonnegative.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import options_of, state_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_of
 
 FACTORS = (1.0, 0.0, -1.0, 2.0, 0.5, -2.0, 3.0)
 SUMMANDS = (0.0, 1.0, -1.0, 2.0, 0.5, -2.0, 3.0)
 PROBABILITIES = (0.0, 1.0, 0.5)
 
 
-def simplified(case: Case, name: str, value: Any) -> list[Any]:
-    """Return the values to try in place of an entry of the array of that name."""
+def simpler_values(case: Case, name: str, value: Any) -> list[Any]:
+    """Return the values to try in place of an entry of the named array."""
     if np.asarray(value).dtype.kind in "iu":
         return [0] if value > 0 and value != case.loss.get("ignore_index", -100) else []
     if name.startswith("noise.") or _is_distribution(case, name):
@@ -36,8 +36,8 @@ def simplified(case: Case, name: str, value: Any) -> list[Any]:
     return [*simple, *(r for r in rounded if _digits(r) < _digits(value) and r not in simple)]
 
 
-def simplified_whole(case: Case, arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-    """Yield these arrays with every entry simpler, in a few ways: the simplest first."""
+def simpler_arrays(case: Case, arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """Yield the arrays with every entry simpler, in several ways, the simplest first."""
     names = [
         name
         for name, array in arrays.items()
@@ -60,7 +60,7 @@ def _changes(case: Case) -> Iterator[Callable[[str, Array], Array]]:
 
 
 def _array_rounded(case: Case, digits: int, name: str, array: Array) -> Array:
-    """Return it rounded; distributions are made certain."""
+    """Return a rounded array; probabilities of classes become 0 and 1."""
     if _is_distribution(case, name):
         return np.eye(array.shape[1])[array.argmax(axis=1)]
     return np.vectorize(lambda v: _rounded(v, digits), otypes=[float])(array)
@@ -71,7 +71,7 @@ def _all_simpler(new: Array, old: Array) -> bool:
 
 
 def _simple(case: Case, name: str) -> tuple[float, ...]:
-    if name == "t" and case.loss["type"] in {"BCELoss", "BCEWithLogitsLoss"}:
+    if name == "t" and LOSS_ROWS[case.loss["type"]].targets == "probabilities":
         return PROBABILITIES
     state = state_of(options_of(case.optimizer)) if case.optimizer else ()
     if any(s.is_nonnegative and name.startswith(f"state.{s.name}.") for s in state):
@@ -80,12 +80,12 @@ def _simple(case: Case, name: str) -> tuple[float, ...]:
 
 
 def _is_distribution(case: Case, name: str) -> bool:
-    """Whether the rows add up to 1."""
-    return name == "t" and case.loss["type"] == "CrossEntropyLoss"
+    """Return whether the rows of the array sum to 1."""
+    return name == "t" and LOSS_ROWS[case.loss["type"]].targets == "classes"
 
 
 def _rounded(value: Any, digits: int) -> float:
-    """Return a finite number with so many digits that count; 0: as an integer."""
+    """Return a number with so many significant digits; with 0 digits, the nearest integer."""
     if not np.isfinite(value):
         return float(value)
     if digits == 0:
@@ -94,7 +94,7 @@ def _rounded(value: Any, digits: int) -> float:
 
 
 def _digits(value: Any) -> int:
-    """Return how many characters a number takes, in the precision of its dtype."""
+    """Return the number of characters of a number, in the precision of its dtype."""
     text = np.format_float_scientific(value, trim="-")
     mantissa, _, exponent = text.partition("e")
     return len(mantissa) + (0 if -3 <= int(exponent or 0) <= 3 else len(exponent))

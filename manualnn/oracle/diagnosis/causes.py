@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
-from manualnn.oracle.cases.neighbours import admitted, far
+from manualnn.oracle.cases.neighbours import contrasting_calls
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.hypotheses import surviving
@@ -38,7 +38,7 @@ def find_likely_bugs(
             bugs = surviving(bugs, [seen], budget)
         if bugs:
             break
-    for calls in admitted(far(own.case, bench.capabilities), bench.capabilities):
+    for calls in contrasting_calls(own.case, bench.capabilities):
         if len(bugs) < 2 or budget.over:
             break
         seen_far = observe_calls(bench, calls)

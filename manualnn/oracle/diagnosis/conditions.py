@@ -26,7 +26,7 @@ from itertools import combinations
 
 import numpy as np
 
-from manualnn.oracle.cases.neighbours import apart, generic, stated
+from manualnn.oracle.cases.neighbours import case_after_steps, distinct_widths, ordinary_case
 from manualnn.oracle.cases.resize import segments
 from manualnn.oracle.diagnosis.location import ACTIVATIONS, input_of_layer
 from manualnn.oracle.diagnosis.places import specs_of, with_spec
@@ -65,7 +65,7 @@ AFTER = {
 def find_condition(case_fails: CaseFails, case: Case, claims: Capabilities) -> str:
     """Return when the engine fails; empty if it seems to fail always."""
     own = [case.n, *(case.widths[run[0]] for run in segments(case))]
-    generic_sizes = [5, *apart(case)]
+    generic_sizes = [5, *distinct_widths(case)]
     fails_generic = _fails_at(case_fails, case, generic_sizes)
     if fails_generic is None:
         return ""
@@ -87,10 +87,10 @@ def find_earlier_call(calls_fail: Callable[[Sequence[Case]], bool | None], case:
 
     `calls_fail(calls)` returns whether the last of some calls fails on a fresh engine.
     """
-    widths = apart(case)
-    few, many = (generic(case, seed, n=n, widths=widths) for seed, n in ((4, 3), (1, 6)))
-    other = generic(case, 2, n=6, widths=widths)
-    wider = generic(case, 3, n=6, widths=[w + 2 for w in widths])
+    widths = distinct_widths(case)
+    few, many = (ordinary_case(case, seed, n=n, widths=widths) for seed, n in ((4, 3), (1, 6)))
+    other = ordinary_case(case, 2, n=6, widths=widths)
+    wider = ordinary_case(case, 3, n=6, widths=[w + 2 for w in widths])
     pairs = {
         "the same": [many, many],
         "same shapes": [other, many],
@@ -114,7 +114,7 @@ def _fails_at(
     """Return whether some ordinary numbers of these sizes, N first, fail."""
     failed = None
     for seed in seeds:
-        failed = case_fails(generic(case, seed, n=sizes[0], widths=sizes[1:]))
+        failed = case_fails(ordinary_case(case, seed, n=sizes[0], widths=sizes[1:]))
         if failed is not False:
             break
     return failed
@@ -135,7 +135,7 @@ def _condition_on_options(case_fails: CaseFails, case: Case, sizes: Sequence[int
                 plain.pop("nesterov", None)
             changed = with_spec(case, place, plain)
             if changed.state is not None:
-                changed = stated(changed, int(changed.state["step"]))
+                changed = case_after_steps(changed, int(changed.state["step"]))
             if _fails_at(case_fails, changed, sizes) is False:
                 needed.append(option if np.ndim(value) else f"{option}={value}")
     return [f"only with {' and '.join(needed)}"] if needed else []
@@ -199,7 +199,7 @@ def _condition_on_steps(
         single = case.but(steps=1)
 
         def fails_after(step: int) -> bool | None:
-            return _fails_at(case_fails, stated(single, step), sizes, SEEDS[:1])
+            return _fails_at(case_fails, case_after_steps(single, step), sizes, SEEDS[:1])
 
         outcomes = {step: fails_after(step) for step in STEPS}
         refine(outcomes, fails_after)

@@ -26,8 +26,8 @@ import numpy as np
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
-from manualnn.oracle.cases.neighbours import admitted, near
-from manualnn.oracle.cases.resize import valid
+from manualnn.oracle.cases.neighbours import similar_calls
+from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.causes import (
@@ -109,7 +109,7 @@ def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -
     """Return the diagnosis of a fault, or of a failed check whose numbers are right."""
 
     def case_fails(case: Case) -> bool | None:
-        if budget.over or bench.capabilities.refuses(case) or not valid(case):
+        if budget.over or bench.capabilities.refuses(case) or not is_valid(case):
             return None
         if finding.kind == "wrong":
             return rejudge(bench, finding.check, case) is not None
@@ -182,7 +182,7 @@ def _observe_neighbours(
     bench: EngineClient, own: Observation, budget: Budget
 ) -> Iterator[Observation]:
     """Yield observations of cases near the case of the finding."""
-    for calls in admitted(near(own.calls), bench.capabilities):
+    for calls in similar_calls(own.calls, bench.capabilities):
         if budget.over:
             return
         seen = observe_calls(bench, calls)
@@ -201,7 +201,7 @@ def _find_condition(
     def calls_fail(calls: Sequence[Case]) -> bool | None:
         if calls[-1].dtype == hidden:
             return None
-        refused = any(bench.capabilities.refuses(case) or not valid(case) for case in calls)
+        refused = any(bench.capabilities.refuses(case) or not is_valid(case) for case in calls)
         if refused or budget.over:
             return None
         seen = observe_calls(bench, calls)

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.resize import columns, rows, segments, valid, without
-from manualnn.oracle.cases.simplify import simplified, simplified_whole
+from manualnn.oracle.cases.resize import is_valid, keep_columns, keep_rows, remove_layers, segments
+from manualnn.oracle.cases.simplify import simpler_arrays, simpler_values
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.places import specs_of, with_spec
 from manualnn.oracle.findings import Finding
@@ -44,7 +44,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -
         if candidate is None or (key := _key(candidate)) in tried:
             return False
         tried.add(key)
-        return valid(candidate) and fails(candidate)
+        return is_valid(candidate) and fails(candidate)
 
     moved = True
     while moved:
@@ -90,7 +90,7 @@ def _steps(case: Case) -> Move:
 def _samples(case: Case) -> Move:
     for keep in _fewer(case.n):
         if keep[-1] < case.n and len(keep) < case.n:
-            smaller = rows(case, keep)
+            smaller = keep_rows(case, keep)
             if (yield smaller):
                 case = smaller
 
@@ -101,7 +101,7 @@ def _layers(case: Case) -> Move:
     while length := length // 2:
         i = 0
         while i + length <= len(case.layers):
-            smaller = without(case, i, i + length)
+            smaller = remove_layers(case, i, i + length)
             if _is_network(smaller, case) and (yield smaller) and smaller is not None:
                 case = smaller
             else:
@@ -119,10 +119,10 @@ def _equal_sizes(case: Case) -> Move:
         for smaller_size in _sizes_below(size):
             smaller: Case | None = case
             if case.n == size:
-                smaller = rows(case, range(smaller_size))
+                smaller = keep_rows(case, range(smaller_size))
             for segment in segments(case):
                 if case.widths[segment[0]] == size and smaller is not None:
-                    smaller = columns(smaller, segment, range(smaller_size))
+                    smaller = keep_columns(smaller, segment, range(smaller_size))
             if (yield smaller) and smaller is not None:
                 case = smaller
                 break
@@ -134,7 +134,7 @@ def _columns(case: Case) -> Move:
         for keep in _fewer(case.widths[segment[0]]):
             width = case.widths[segment[0]]
             if keep[-1] < width and len(keep) < width:
-                smaller = columns(case, segment, keep)
+                smaller = keep_columns(case, segment, keep)
                 if (yield smaller) and smaller is not None:
                     case = smaller
 
@@ -191,14 +191,14 @@ def _numbers(case: Case) -> Move:
     """Round all arrays, then one array after another, then each entry, small arrays first."""
     names = sorted(case.arrays(), key=lambda name: case.arrays()[name].size)
     for some in (names, *([name] for name in names)):
-        for how in simplified_whole(case, {name: case.arrays()[name] for name in some}):
+        for how in simpler_arrays(case, {name: case.arrays()[name] for name in some}):
             smaller = case.map(how.get)
             if (yield smaller):
                 case = smaller
                 break
     for name in names:
         for index in np.ndindex(case.arrays()[name].shape):
-            for value in simplified(case, name, case.arrays()[name][index]):
+            for value in simpler_values(case, name, case.arrays()[name][index]):
                 array = case.arrays()[name].copy()
                 array[index] = value
                 smaller = case.map({name: array}.get)
