@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,11 +115,11 @@ class Process:
     def _run_case(self, child: "_Child", case: Case, form: str) -> Outcome:
         self._seq += 1
         read = partial(messages.reply, seq=self._seq)
-        if form != "safetensors":
-            question = messages.request(self._seq, case, form)
-            return self._ask(child, question, self._time_limit, read)
-        with tempfile.TemporaryDirectory(prefix="manualnn-") as directory:
-            question = messages.request(self._seq, case, form, Path(directory))
+        folder = tempfile.TemporaryDirectory(prefix="manualnn-") if form == "safetensors" else None
+        with folder or nullcontext() as directory:
+            question = messages.request(
+                self._seq, case, form, Path(directory) if directory else None
+            )
             return self._ask(child, question, self._time_limit, read)
 
     def _ask(
