@@ -156,11 +156,16 @@ def _plain(value: Any) -> Any:
     return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def _did_you_mean(name: Any, known: Iterable[str]) -> str:
+def closest(name: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is most similar to name, or None if no name is similar."""
     import difflib
 
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    return next(iter(difflib.get_close_matches(str(name), list(known), n=1)), None)
+
+
+def _did_you_mean(name: Any, known: Iterable[str]) -> str:
+    meant = closest(name, known)
+    return f" (did you mean {meant!r}?)" if meant else ""
 
 
 def require(description: Any, option: str, expected: str, condition: Any) -> None:

@@ -1,4 +1,4 @@
-"""An epoch takes every sample once; `fit` does as many as it should and says what happened."""
+"""Epochs: every sample once, the number of epochs in `fit`, and the history that it returns."""
 
 from itertools import chain
 from typing import Any

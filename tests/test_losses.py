@@ -1,4 +1,4 @@
-"""Losses: their values by hand, what they refuse, and the classes that they predict."""
+"""Losses: values computed by hand, refused arguments, and predicted classes."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""A network takes what fits it, refuses what does not with advice, and touches nothing else."""
+"""Networks: construction, outputs, and the messages for arguments that do not fit."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""What a step is planned to be: NumPy's calls, for whatever batch, loss and rate comes next."""
+"""Planned steps: recorded NumPy calls, correct for any batch, loss and rate that comes next."""
 
 import copy
 import gc

@@ -1,4 +1,4 @@
-"""What is saved is loaded bit for bit, and a file is written whole or not at all."""
+"""Model files: loading restores a trainer bit for bit, and damaged files are refused."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""A CSV file is read as it was written, or the complaint names line and column."""
+"""CSV files: read exactly as they were written, or refused with line and column."""
 
 import csv
 import io

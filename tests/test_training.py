@@ -1,4 +1,4 @@
-"""Training: what a step does to the parameters, and what is refused before it does anything."""
+"""Training steps: the effect on the parameters, and the arguments and attributes refused."""
 
 import copy
 import io

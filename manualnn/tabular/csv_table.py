@@ -6,7 +6,6 @@ line 1 as in an editor.
 """
 
 import csv
-import difflib
 import io
 import math
 import os
@@ -21,6 +20,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import TableError
+from manualnn.spec import closest
 
 __all__ = ["Table", "count_noun", "find_column", "read_csv"]
 
@@ -176,9 +176,9 @@ def find_column(column: str, columns: Sequence[str], name: str) -> str:
     """Return the column. Raises TableError if it is not one of the columns."""
     if column in columns:
         return column
-    close = difflib.get_close_matches(column, columns, n=1)
+    meant = closest(column, columns)
     shown = ", ".join(columns[:20]) + (", …" if len(columns) > 20 else "")
-    hint = f"; did you mean {close[0]!r}?" if close else "."
+    hint = f"; did you mean {meant!r}?" if meant else "."
     message = f"{name} has no column {column!r}, but {shown}{hint}"
     raise TableError(message)
 

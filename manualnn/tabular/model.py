@@ -4,7 +4,6 @@ model = TableModel.load("model.safetensors")
 predictions = model.predict(read_csv("new.csv"))
 """
 
-import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ModelFileError, TableError
 from manualnn.losses import CrossEntropyLoss, MSELoss
 from manualnn.serialization import load_with_notes, save
+from manualnn.spec import closest
 from manualnn.tabular.csv_table import Table
 from manualnn.training.trainer import Trainer
 from manualnn.validation import first_nonfinite
@@ -170,7 +170,7 @@ class TableModel:
 
 def _suggest_columns(missing: Sequence[str], table: Table) -> str:
     """Return the columns of the table, with a guess which of them are the missing ones."""
-    pairs = {m: difflib.get_close_matches(m, table.columns, n=1) for m in missing}
-    meant = [f"{m!r} by {close[0]!r}" for m, close in pairs.items() if close]
+    pairs = {column: closest(column, table.columns) for column in missing}
+    meant = [f"{column!r} by {other!r}" for column, other in pairs.items() if other]
     hint = f" Did you mean {', '.join(meant)}?" if meant else ""
     return f"It has {', '.join(table.columns)}; rename or add columns.{hint}"

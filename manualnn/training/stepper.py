@@ -1,6 +1,5 @@
 """One training step, and the state that it changes: the base class of `Trainer`."""
 
-import difflib
 import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -15,6 +14,7 @@ from manualnn.network import Sequential
 from manualnn.noise import draw_noise
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
+from manualnn.spec import closest
 from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype
@@ -253,9 +253,8 @@ def _is_declared(kind: type, name: str) -> bool:
 def _unknown_attribute(trainer: Stepper, name: str) -> str:
     """Return the message about an attribute that does not exist, with the one to set instead."""
     public = [*Stepper.__annotations__, "steps", "last_loss", "lr"]
-    close = difflib.get_close_matches(name, public, n=1)
-    if name in SYNONYMS or close:
-        advice = f"set {SYNONYMS.get(name) or close[0]}"
+    if meant := SYNONYMS.get(name) or closest(name, public):
+        advice = f"set {meant}"
     elif name in FIT_OPTIONS:
         advice = f"pass it to fit({name}=…)"
     elif any(name == option.name for option in fields(trainer.rule)):
