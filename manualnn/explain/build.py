@@ -160,7 +160,7 @@ def _build(
         gradient = objects(gradient, lambda _, number: number.value)
     listed = every if len(every) <= MAX_PARAMETERS else list(chosen)
     backward = Parameters(run.net.shapes, gradient.astype(np.float64))
-    needed = q.exact.graph.reached(chosen)
+    needed = q.exact.graph.sources_on_paths(chosen)
     return Explanation(
         spec=run.spec(),
         decimals=decimals,

@@ -69,43 +69,40 @@ class Computation:
         self._zero = self._kind(Decimal(0), arithmetic)
         self._wanted = wanted or set()
         self._first = min((layer for layer, _, _ in self._wanted), default=0)
-        self.x = self._given(run.x)
-        self.t = self._given(run.t) if run.t.dtype.kind == "f" else run.t
+        self.x = self._read(run.x)
+        self.t = self._read(run.t) if run.t.dtype.kind == "f" else run.t
         params = Parameters(
-            run.net.shapes, self._given(run.params.vector) if theta is None else theta
+            run.net.shapes, self._read(run.params.vector) if theta is None else theta
         )
         self.arrays: list[dict[str, Array]] = [dict(own) for own in run.net.layer_arrays(params)]
         for key, mask in run.noise.items():
             at, _, name = key.partition(".")
             # A mask is a constant of the formula, 1/(1 − p) or 0.
-            self.arrays[int(at)][name] = objects(mask, lambda _, v: arithmetic.constant(v))
+            self.arrays[int(at)][name] = objects(mask, lambda _, v: arithmetic.read_constant(v))
         self._numbers = [
-            {
-                name: self._named(a, partial(self.names.parameter, i, name))
-                for name, a in own.items()
-            }
+            {name: self._name(a, partial(self.names.parameter, i, name)) for name, a in own.items()}
             for i, own in enumerate(self.arrays)
         ]
         self.formulas: list[Array] = []
         """For each layer its outputs, as formulas of its inputs."""
         self.outputs: list[Array] = []
         """For each layer the values of its outputs."""
-        self._passed = [self._named(self.x, partial(self.names.unit, -1))]
+        self._passed = [self._name(self.x, partial(self.names.unit, -1))]
         self._forward()
         self.targets = self.t
         if self.t.dtype == object:
-            self.targets = self._named(self.t, self.names.target)
+            self.targets = self._name(self.t, self.names.target)
         self.error = self._zero.lift(run.loss.forward(self._passed[-1], self.targets))
 
     def _forward(self) -> None:
         for i, layer in enumerate(self.run.net.layers):
             x = self._passed[i]
-            y = self._lifted(layer.forward(self._numbers[i], x))
-            if self._rectifies(i):
+            y = self._lift(layer.forward(self._numbers[i], x))
+            if self._is_relu(i):
                 y = _as_formulas("rectified", y, x)
             self.formulas.append(y)
             self.outputs.append(objects(y, lambda _, number: number.value))
-            self._passed.append(self._restarted(y, partial(self.names.unit, i)))
+            self._passed.append(self._restart(y, partial(self.names.unit, i)))
 
     # ------------------------------------------------------------------ the loss
 
@@ -129,7 +126,7 @@ class Computation:
 
     def loss_slopes(self) -> Array:
         """Return ∂L/∂y, as formulas."""
-        return self._lifted(self.run.loss.backward(self._passed[-1], self.targets))
+        return self._lift(self.run.loss.backward(self._passed[-1], self.targets))
 
     # ------------------------------------------------------------------ local derivatives
 
@@ -165,7 +162,7 @@ class Computation:
             dy = np.zeros(y.shape, dtype=object)
             dy[unit] = 1
             dx, grads = self._input_gradient(i, dy), self._parameter_gradients(i, dy)
-            if self._rectifies(i):
+            if self._is_relu(i):
                 dx = _as_formulas("positive", dx, y)
             found |= {(source, unit): v for source, v in np.ndenumerate(dx)}
             for name, array in grads.items():
@@ -184,11 +181,11 @@ class Computation:
         gradients: dict[int, dict[str, Array]] = {}
         slopes = self.loss_slopes()
         for i in range(len(self.run.net.layers) - 1, self._first - 1, -1):
-            dy = self._restarted(slopes, partial(self.names.slope, i))
+            dy = self._restart(slopes, partial(self.names.slope, i))
             gradients[i] = self._parameter_gradients(i, dy)
             if i > self._first:
                 slopes = self._input_gradient(i, dy)
-                if self._rectifies(i):
+                if self._is_relu(i):
                     y = self._passed[i + 1]
                     slopes = _as_formulas("*", slopes, dy, _as_formulas("positive", y, y))
                 carried[i] = slopes
@@ -202,36 +199,36 @@ class Computation:
 
     def _input_gradient(self, i: int, dy: Array) -> Array:
         x, y = self._passed[i : i + 2]
-        return self._lifted(self.run.net.layers[i].backward(self._numbers[i], x, y, dy))
+        return self._lift(self.run.net.layers[i].backward(self._numbers[i], x, y, dy))
 
     def _parameter_gradients(self, i: int, dy: Array) -> dict[str, Array]:
         x, y = self._passed[i : i + 2]
         grads = parameter_gradients(self.run.net.layers[i], self._numbers[i], x, y, dy)
-        return {name: self._lifted(array) for name, array in grads.items()}
+        return {name: self._lift(array) for name, array in grads.items()}
 
     # ------------------------------------------------------------------ numbers with symbols
 
-    def _given(self, values: Array) -> Array:
-        return objects(values, lambda _, value: self.arithmetic.given(value))
+    def _read(self, values: Array) -> Array:
+        return objects(values, lambda _, value: self.arithmetic.read(value))
 
-    def _named(self, values: Array, symbol: Callable[[tuple[int, ...]], Symbol]) -> Array:
+    def _name(self, values: Array, symbol: Callable[[tuple[int, ...]], Symbol]) -> Array:
         """Return decimals as numbers; formulas get the symbol of their index."""
         if issubclass(self._kind, Formula):
             kind = self._kind
             return objects(values, lambda at, v: kind(v, self.arithmetic, symbol(at)))
         return objects(values, lambda _, v: self._kind(v, self.arithmetic))
 
-    def _restarted(self, numbers: Array, symbol: Callable[[tuple[int, ...]], Symbol]) -> Array:
+    def _restart(self, numbers: Array, symbol: Callable[[tuple[int, ...]], Symbol]) -> Array:
         """Return formulas as symbols, without their expressions; other numbers unchanged."""
         if not issubclass(self._kind, Formula):
             return numbers
-        return self._named(objects(numbers, lambda _, number: number.value), symbol)
+        return self._name(objects(numbers, lambda _, number: number.value), symbol)
 
-    def _lifted(self, values: Array) -> Array:
+    def _lift(self, values: Array) -> Array:
         """Return numbers; a kernel may have returned some as a plain 0 or 1."""
         return objects(values, lambda _, value: self._zero.lift(value))
 
-    def _rectifies(self, i: int) -> bool:
+    def _is_relu(self, i: int) -> bool:
         """Return True for ReLU: its kernels compare, and the result of z > 0 has no formula."""
         return self._kind is Formula and isinstance(self.run.net.layers[i], ReLU)
 

@@ -73,7 +73,7 @@ def _name_options(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
     """
 
     def constant(value: Any, symbol: Symbol) -> Formula:
-        return Formula(arithmetic.constant(value), Arithmetic(), symbol)
+        return Formula(arithmetic.read_constant(value), Arithmetic(), symbol)
 
     named = copy(rule)  # and not replace(…), because a description accepts only plain numbers
     for option in fields(rule):
@@ -109,7 +109,7 @@ def descend(
     """
     params = run.params.copy()
     if decimals is not None:
-        params = _numbers(Arithmetic(decimals), params, Arithmetic(decimals).given)
+        params = _numbers(Arithmetic(decimals), params, Arithmetic(decimals).read)
     state = run.rule.init(params)
     errors: list[Decimal] = []
     first = params.vector
@@ -153,7 +153,7 @@ def _update(
         _numbers(Arithmetic(), p, lambda number: number.value) for p in (params, grads)
     )
     _update_each(run.rule, params, grads, state)
-    rounded = Arithmetic(decimals).rounded
+    rounded = Arithmetic(decimals).round
     return _numbers(Arithmetic(decimals), params, lambda number: rounded(number.value))
 
 

@@ -61,7 +61,7 @@ class Formula(Number):
         """Return an operand as a formula; a plain 0 or 1 is literal, a fraction a quotient."""
         if isinstance(other, Fraction):
             quotient = self.lift(other.numerator) / self.lift(other.denominator)
-            quotient.value = self.arithmetic.constant(other)  # a constant is not rounded
+            quotient.value = self.arithmetic.read_constant(other)  # a constant is not rounded
             return quotient
         lifted = super().lift(other)
         if not isinstance(other, Number) and other in {0, 1}:
@@ -82,7 +82,7 @@ class Formula(Number):
             return simpler
         if op == "*" and args[0] is args[1]:
             op, args = "square", args[:1]
-        rounded = self.arithmetic.rounded(value)
+        rounded = self.arithmetic.round(value)
         return type(self)(rounded, self.arithmetic, None, op, tuple(args))
 
     def without_symbol(self) -> "Formula":

@@ -45,7 +45,7 @@ def build_gradients(
             q.quantity(word(vector), entries[k], exact_states[vector][k])
             for vector, entries in states.items()
         ]
-        new = with_value(updated[k], q.shown.arithmetic.rounded(updated[k].value))
+        new = with_value(updated[k], q.shown.arithmetic.round(updated[k].value))
         backward = with_value(q.shown.backward[1][key[0]][key[1]][key[2]], gradient[place])
         paths, total = _find_paths(q, key, max_paths)
         difference = float(true[k] - total)
@@ -68,15 +68,15 @@ def build_gradients(
 def _find_paths(q: Quantities, key: Key, max_paths: int) -> tuple[dict[str, Any], Decimal]:
     """Return the fields of a gradient about its paths, and the exact sum of all paths."""
     layer, entry = key[0], (key[1], key[2])
-    onward = q.exact.graph.onward(layer, entry)
-    found = list(islice(q.exact.graph.strongest_first(layer, entry), max_paths))
+    onward = q.exact.graph.path_sums(layer, entry)
+    found = list(islice(q.exact.graph.paths_by_strength(layer, entry), max_paths))
     size = sum((abs(path.product) for path in found), ZERO)
-    total = q.shown.graph.onward(layer, entry).total
+    total = q.shown.graph.path_sums(layer, entry).total
     if onward.count <= max_paths:  # then the sum is that of the products shown, in their order
         found.sort(key=lambda path: path.units)
         total = ZERO
         for path in found:
-            total = q.shown.arithmetic.rounded(total + _multiply(q, layer, entry, path))
+            total = q.shown.arithmetic.round(total + _multiply(q, layer, entry, path))
     fields = {
         "path_count": onward.count,
         "paths": [_path_step(q, layer, entry, path) for path in found],
@@ -104,5 +104,5 @@ def _multiply(q: Quantities, layer: int, entry: Entry, path: Path) -> Decimal:
     """Return the product of a path in the arithmetic that is shown."""
     product = ONE
     for factor in q.shown.graph.factors(layer, entry, path):
-        product = q.shown.arithmetic.rounded(product * factor)
+        product = q.shown.arithmetic.round(product * factor)
     return product

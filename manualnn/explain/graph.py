@@ -113,7 +113,7 @@ def _unit(index: Any) -> Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
+class PathSums:
     """Sums over all paths from one unit or parameter to the loss."""
 
     count: int
@@ -136,21 +136,23 @@ class Graph:
         self.outputs = outputs
         self._arithmetic = arithmetic
         self._last = max(layers)
-        table = {unit: Onward(1, abs(s), abs(s), s) for unit, s in outputs.items()}
-        self._onward = {self._last: table}
+        table = {unit: PathSums(1, abs(s), abs(s), s) for unit, s in outputs.items()}
+        self._sums = {self._last: table}
         for layer in range(self._last, min(layers), -1):
             table = {
-                source: self._through(edges, table)
+                source: self._sum_through(edges, table)
                 for source, edges in layers[layer].items()
                 if not isinstance(source[0], str)
             }
-            self._onward[layer - 1] = table
+            self._sums[layer - 1] = table
 
-    def onward(self, layer: int, entry: Entry) -> Onward:
+    def path_sums(self, layer: int, entry: Entry) -> PathSums:
         """Return the sums over all paths from a parameter to the loss."""
-        return self._through(self.layers[layer][entry], self._onward[layer])
+        return self._sum_through(self.layers[layer][entry], self._sums[layer])
 
-    def reached(self, wanted: Iterable[tuple[int, str, tuple[int, ...]]]) -> dict[int, set[Any]]:
+    def sources_on_paths(
+        self, wanted: Iterable[tuple[int, str, tuple[int, ...]]]
+    ) -> dict[int, set[Any]]:
         """Return for each layer the sources of the edges on any path from some parameters."""
         wanted = list(wanted)
         sources: dict[int, set[Any]] = {}
@@ -161,7 +163,7 @@ class Graph:
             units = {unit for source in sources[layer] for unit in self.layers[layer][source]}
         return sources
 
-    def strongest_first(self, layer: int, entry: Entry) -> Iterator[Path]:
+    def paths_by_strength(self, layer: int, entry: Entry) -> Iterator[Path]:
         """Yield the paths from a parameter, the largest |product| first.
 
         Best-first search: the strongest continuation from every unit is known, so the search
@@ -171,7 +173,7 @@ class Graph:
         heap: list[tuple[Decimal, int, Decimal, tuple[Unit, ...]]] = []
 
         def extend(units: tuple[Unit, ...], product: Decimal, edges: dict[Unit, Decimal]) -> None:
-            onward = self._onward[layer + len(units)]
+            onward = self._sums[layer + len(units)]
             for unit, slope in edges.items():
                 longer = product * slope
                 reach = -abs(longer) * onward[unit].strongest
@@ -195,14 +197,14 @@ class Graph:
         ]
         return [self.outputs[path.units[-1]], *reversed(edges)]
 
-    def _through(self, edges: dict[Unit, Decimal], onward: Mapping[Unit, Onward]) -> Onward:
+    def _sum_through(self, edges: dict[Unit, Decimal], onward: Mapping[Unit, PathSums]) -> PathSums:
         """Return the sums over all paths that start with one of these edges."""
         number, strongest, size, total = 0, ZERO, ZERO, ZERO
-        rounded = self._arithmetic.rounded
+        rounded = self._arithmetic.round
         for unit, slope in edges.items():
             after = onward[unit]
             number += after.count
             strongest = max(strongest, abs(slope) * after.strongest)
             size += abs(slope) * after.size
             total = rounded(total + rounded(slope * after.total))
-        return Onward(number, strongest, size, total)
+        return PathSums(number, strongest, size, total)

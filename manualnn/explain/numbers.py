@@ -44,7 +44,7 @@ class Arithmetic:
 
     decimals: int | None = None
 
-    def rounded(self, value: Decimal) -> Decimal:
+    def round(self, value: Decimal) -> Decimal:
         """Return the value after rounding."""
         if self.decimals is None or not value.is_finite():
             return value
@@ -53,7 +53,7 @@ class Arithmetic:
         # Adding 0 turns -0 into 0.
         return value.quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_EVEN) + 0
 
-    def constant(self, value: Any) -> Decimal:
+    def read_constant(self, value: Any) -> Decimal:
         """Return a constant of a formula; with decimals, a float is its shortest decimal form."""
         if isinstance(value, Fraction):
             return Decimal(value.numerator) / Decimal(value.denominator)
@@ -61,9 +61,9 @@ class Arithmetic:
             return Decimal(int(value))
         return Decimal(float(value)) if self.decimals is None else Decimal(repr(float(value)))
 
-    def given(self, value: Any) -> Decimal:
+    def read(self, value: Any) -> Decimal:
         """Return a number of the run after rounding."""
-        return self.rounded(self.constant(value))
+        return self.round(self.read_constant(value))
 
 
 class Number:
@@ -77,13 +77,13 @@ class Number:
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":  # noqa: ARG002
         """Return the result of an operation; `parts` are pairs of operand and ∂value/∂operand."""
-        return type(self)(self.arithmetic.rounded(value), self.arithmetic)
+        return type(self)(self.arithmetic.round(value), self.arithmetic)
 
     def lift(self, other: Any) -> "Self":
         """Return an operand as a number of this kind."""
         if isinstance(other, type(self)):
             return other
-        return type(self)(self.arithmetic.constant(other), self.arithmetic)
+        return type(self)(self.arithmetic.read_constant(other), self.arithmetic)
 
     def __add__(self, other: Any) -> "Self":
         b = self.lift(other)
@@ -141,7 +141,7 @@ class Number:
 
     def log1p(self) -> "Self":
         """Return the natural logarithm of 1 + this number."""
-        value = _with_room(self.value, lambda x: (1 + x).ln())
+        value = _extend_precision(self.value, lambda x: (1 + x).ln())
         return self.derive("log1p", value, (self, 1 / (1 + self.value)))
 
     def sqrt(self) -> "Self":
@@ -151,11 +151,11 @@ class Number:
 
     def tanh(self) -> "Self":
         """Return the hyperbolic tangent."""
-        value = _with_room(self.value, _tanh)
+        value = _extend_precision(self.value, _tanh)
         return self.derive("tanh", value, (self, 1 - value * value))
 
 
-def _with_room(x: Decimal, function: Callable[[Decimal], Decimal]) -> Decimal:
+def _extend_precision(x: Decimal, function: Callable[[Decimal], Decimal]) -> Decimal:
     """Return function(x), computed near 0 with additional digits, because 1 + x would lose some."""
     if x.adjusted() < -PRECISION:
         return x
@@ -201,7 +201,7 @@ class Dual(Number):
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":
         """Return the result with slopes by the chain rule, Σ ∂value/∂operand ∂operand/∂source."""
-        result = type(self)(self.arithmetic.rounded(value), self.arithmetic)
+        result = type(self)(self.arithmetic.round(value), self.arithmetic)
         if op == "+":
             result.summands = tuple(operand for operand, _ in parts)
         else:
@@ -211,7 +211,7 @@ class Dual(Number):
 
     def collect(self, factor: Decimal, slopes: dict[Hashable, Decimal]) -> None:
         """Add factor times the slopes of an operand."""
-        rounded = self.arithmetic.rounded
+        rounded = self.arithmetic.round
         for source, slope in slopes.items():
             term = slope if factor is ONE else rounded(factor * slope)
             before = self.collected.get(source)
@@ -237,7 +237,7 @@ class Bounded(Number):
     terms. Other operations add u |result|, or the error bound of the function's implementation.
     """
 
-    __slots__ = ("inherited", "size", "terms")
+    __slots__ = ("inherited_error", "size", "terms")
 
     def __init__(
         self,
@@ -248,27 +248,31 @@ class Bounded(Number):
         size: Decimal | None = None,
     ) -> None:
         super().__init__(value, arithmetic)
-        self.inherited = inherited
+        self.inherited_error = inherited
         self.terms = terms
         self.size = abs(value) if size is None else size
 
     @property
     def error(self) -> Decimal:
         """The bound of the error."""
-        return self.inherited + (self.terms - 1) * (UNIT * self.size + TINIEST)
+        return self.inherited_error + (self.terms - 1) * (UNIT * self.size + TINIEST)
 
     def lift(self, other: Any) -> "Self":
         """Return an operand as a number of this kind; a fraction has the error of one rounding."""
         lifted = super().lift(other)
         if isinstance(other, Fraction):
-            lifted.inherited = UNIT * abs(lifted.value)
+            lifted.inherited_error = UNIT * abs(lifted.value)
         return lifted
 
     def derive(self, op: str, value: Decimal, *parts: tuple["Self", Decimal]) -> "Self":
         """Return the result with Σ |∂value/∂operand| error(operand) and its own rounding."""
         if op in {"+", "-"}:
             (a, _), (b, _) = parts
-            inherited, terms, size = a.inherited + b.inherited, a.terms + b.terms, a.size + b.size
+            inherited, terms, size = (
+                a.inherited_error + b.inherited_error,
+                a.terms + b.terms,
+                a.size + b.size,
+            )
             return type(self)(value, self.arithmetic, inherited, terms, size)
         error = sum((abs(partial) * operand.error for operand, partial in parts), ZERO)
         if op in {"*", "/", "sqrt"}:
