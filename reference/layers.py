@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from reference.tables import twin_of
+
 
 class GivenDropout(nn.Module):
     """Dropout with a mask that somebody else drew; the input itself while there is none.
@@ -35,7 +37,8 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
 
 def build(layers: list[Mapping[str, Any]]) -> nn.Sequential:
     """Return the network that the JSON forms of its layers describe."""
-    return nn.Sequential(*(LAYERS[layer["type"]](**_options(layer)) for layer in layers))
+    twins = ((twin_of(layer, LAYERS, "layers"), _options(layer)) for layer in layers)
+    return nn.Sequential(*(make(**options) for make, options in twins))
 
 
 def _options(layer: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from reference.tables import twin_of
+
 LOSSES: dict[str, Callable[..., nn.Module]] = {
     "MSELoss": nn.MSELoss,
     "L1Loss": nn.L1Loss,
@@ -25,7 +27,7 @@ def build(spec: Mapping[str, Any], dtype: torch.dtype) -> Callable[[Tensor, Tens
     for name in ("weight", "pos_weight"):
         if options.get(name) is not None:
             options[name] = torch.tensor(options[name], dtype=dtype)
-    make = LOSSES[spec["type"]]
+    make = twin_of(spec, LOSSES, "losses")
     if options.get("reduction") != "batchmean":
         return make(**options)
     total = make(**{**options, "reduction": "sum"})

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, optim
 
+from reference.tables import twin_of
+
 State = Mapping[str, Any]
 
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
@@ -23,7 +25,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
 def build(spec: Mapping[str, Any], params: Sequence[Tensor]) -> optim.Optimizer:
     """Return the optimizer of those parameters that its JSON form describes."""
     options = {name: value for name, value in spec.items() if name != "type"}
-    return OPTIMIZERS[spec["type"]](params, **options)
+    return twin_of(spec, OPTIMIZERS, "optimizers")(params, **options)
 
 
 def state_vectors(optimizer: optim.Optimizer, params: Sequence[Tensor]) -> dict[str, NDArray[Any]]:

@@ -86,7 +86,7 @@ def test_readme_names_every_layer_loss_and_optimizer():
     readme = read("README.md")
     for table in (manualnn.LAYERS, manualnn.LOSSES, manualnn.OPTIMIZERS):
         for name in table:
-            assert f"`{name}`" in readme
+            assert f"`{name}`" in readme, f"README.md does not name {name}; add it to the table."
 
 
 def read(path: str) -> str:

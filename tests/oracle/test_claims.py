@@ -31,7 +31,8 @@ def example(loss=None, optimizer=None, **changes):
 def test_the_oracle_knows_what_the_engine_has_with_its_options_and_defaults(kind):
     ours = options.TABLES[kind]
     theirs = getattr(manualnn, kind.upper())
-    assert ours.keys() == theirs.keys()
+    without = ", ".join(ours.keys() ^ theirs.keys())
+    assert not without, f"{without}: add a row to protocol/{kind}.py, or a class to the engine."
     for name, defaults in ours.items():
         required = {k: 2 for k, v in defaults.items() if v is options.REQUIRED}
         spec = to_spec(theirs[name](**required))

@@ -1,0 +1,68 @@
+"""A feature that has no entry where it needs one: the message names the file, and what to add."""
+
+import re
+from dataclasses import replace
+
+import pytest
+from oracle import exactly
+
+import reference.layers
+import reference.losses
+import reference.optimizers
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, OPTIMIZERS, options_of
+from manualnn.oracle.protocol.rows import MissingEntryError
+from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.truth import layers, losses
+
+ROWS = {"layers": LAYER_ROWS, "losses": LOSS_ROWS}
+TRUTHS = {
+    "layers": (layers.LAYERS, layers.layer_truth),
+    "losses": (losses.LOSSES, losses.loss_truth),
+}
+METHODS = {"layers": ("", "_backward"), "losses": ("_terms", "_slopes")}
+FEATURES = [(kind, name) for kind, rows in ROWS.items() for name in rows]
+TWINS = {
+    "layers": reference.layers.LAYERS,
+    "losses": reference.losses.LOSSES,
+    "optimizers": reference.optimizers.OPTIMIZERS,
+}
+
+
+def says(*parts):
+    return ".*".join(map(re.escape, parts))
+
+
+@pytest.mark.parametrize(("kind", "name"), FEATURES)
+def test_the_truth(kind, name, monkeypatch):
+    table, truth_of = TRUTHS[kind]
+    monkeypatch.delitem(table, name, raising=False)
+    monkeypatch.setitem(ROWS[kind], name, replace(ROWS[kind][name], statement=None))
+    with pytest.raises(MissingEntryError, match=says(f"truth/{kind}.py", repr(name), "add one")):
+        truth_of(name)
+
+
+@pytest.mark.parametrize(("kind", "name"), FEATURES)
+def test_the_textbook_engine(kind, name, monkeypatch):
+    for suffix in METHODS[kind]:
+        method = ROWS[kind][name].method + suffix
+        (owner,) = (base for base in Textbook.__mro__ if method in vars(base))
+        monkeypatch.delattr(owner, method)
+        required = {"in_features": 1, "out_features": 1} if name == "Linear" else {}
+        with pytest.raises(MissingEntryError, match=says(method, repr(name), f"{kind}.py")):
+            Textbook().equation(options_of({"type": name, **required}), suffix)
+
+
+@pytest.mark.parametrize(("kind", "name"), FEATURES)
+def test_the_exact_values(kind, name, monkeypatch):
+    monkeypatch.setitem(ROWS[kind], name, replace(ROWS[kind][name], statement=None))
+    with pytest.raises(MissingEntryError, match=says("exactly.py", repr(name), "add")):
+        exactly.statement_of(ROWS[kind], name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [*FEATURES, *(("optimizers", name) for name in OPTIMIZERS)]
+)
+def test_the_twin(kind, name, monkeypatch):
+    monkeypatch.delitem(TWINS[kind], name)
+    with pytest.raises(LookupError, match=says(f"reference/{kind}.py", repr(name), "add a line")):
+        reference.tables.twin_of({"type": name}, TWINS[kind], kind)
