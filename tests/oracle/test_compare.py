@@ -13,7 +13,6 @@ from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.compare import (
     compare,
-    error_bounds,
     find_differences,
     find_wrong,
     refutes,
@@ -58,7 +57,7 @@ def rounded(dtype, value):
 def test_a_number_is_wrong_exactly_where_it_is_beyond_a_bound(dtype, name, sign):
     value, bounded = edges(dtype)[name]
     near = rounded(dtype, sign * value)
-    bound = error_bounds(near)[0]
+    bound = near.bounds[0]
     assert np.isfinite(bound) == bounded
     assert not refutes(near, near.v).any()
     assert refutes(near, ODD).tolist() == [bounded] * 3
@@ -77,7 +76,7 @@ def test_a_truth_beyond_the_range_has_no_bound(dtype, value):
     near.v = np.array([value], near.v.dtype)
     with np.errstate(all="ignore"):
         near = near.rounded()
-    assert np.isposinf(error_bounds(near)).all()
+    assert np.isposinf(near.bounds).all()
     assert not refutes(near, [0.0]).any()
     assert not refutes(near, ODD).any()
 
@@ -176,7 +175,7 @@ def test_an_update_has_no_bound_where_the_rate_times_the_gradient_may_overflow(n
     gradients = {key: truth(case.but(x=case.x * s)).grads for key, s in (("few", 1), ("many", 64))}
     optimizer = {"type": name, "lr": rate}
     bounds = {
-        key: error_bounds(update_truth(case.but(optimizer=optimizer), g)["params.0.weight"])
+        key: update_truth(case.but(optimizer=optimizer), g)["params.0.weight"].bounds
         for key, g in gradients.items()
     }
     assert np.isfinite(bounds["few"]).all()

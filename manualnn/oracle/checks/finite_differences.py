@@ -9,7 +9,7 @@ from manualnn.oracle.checks.judgement import Judgement
 from manualnn.oracle.checks.trial import Trial, at_first_step
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.truth.compare import error_bounds, find_wrong, first_entry
+from manualnn.oracle.truth.compare import find_wrong, first_entry
 
 
 def _numerical(trial: Trial) -> Finding | None:
@@ -34,8 +34,8 @@ def _numerical(trial: Trial) -> Finding | None:
                 ends.append((np.longdouble(trial.ask(case)["loss"]), loss, moved[index]))
             (up, up_truth, right), (down, down_truth, left) = ends
             h = np.longdouble(right) - np.longdouble(left)
-            bound = error_bounds(truths[key])[index]
-            bound += (error_bounds(up_truth) + error_bounds(down_truth)) / h
+            bound = truths[key].bounds[index]
+            bound += (up_truth.bounds + down_truth.bounds) / h
             difference = (up_truth.v - down_truth.v) / h - truths[key].v[index]
             bound += np.longdouble(abs(difference))
             slope, gradient = (up - down) / h, got[f"grads.{key}"][index]

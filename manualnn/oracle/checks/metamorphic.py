@@ -18,7 +18,6 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import names_with, options_of
 from manualnn.oracle.truth.compare import (
     compare,
-    error_bounds,
     find_differences,
     find_wrong,
     first_entry,
@@ -35,7 +34,7 @@ def _compare_cases(
     """
     got, truths = trial.ask(base), trial.truth(base).quantities()
     sums: dict[str, Array] = {}
-    bounds: dict[str, Array] = {name: error_bounds(truth) for name, truth in truths.items()}
+    bounds: dict[str, Array] = {name: truth.bounds for name, truth in truths.items()}
     for case, share in others:
         answer, expected = trial.ask(case), trial.truth(case)
         for name, truth in expected.quantities().items():
@@ -43,7 +42,7 @@ def _compare_cases(
                 continue
             # Their sum is itself good to 2⁻⁶³ or, without extended numbers, to 2⁻⁵³ of its terms.
             sums[name] = sums.get(name, 0) + np.asarray(changed, np.longdouble) * share
-            bounds[name] = bounds[name] + back(name, error_bounds(truth)) * abs(share)
+            bounds[name] = bounds[name] + back(name, truth.bounds) * abs(share)
     entries, right = compare(got, sums, bounds)
     if not entries:
         return None
@@ -136,7 +135,7 @@ def _ones_column(trial: Trial) -> Finding | None:
         raise Declined("the engine returned no gradients")
     bias, weight = trial.truth(base).grads["0.bias"], trial.truth(other).grads["0.weight"]
     values = {"grads.0.bias": answer["grads.0.weight"][:, -1]}
-    bounds = {"grads.0.bias": error_bounds(bias) + error_bounds(weight)[:, -1]}
+    bounds = {"grads.0.bias": bias.bounds + weight.bounds[:, -1]}
     entries, right = compare(got, values, bounds)
     message = "the gradient of a bias is not that of a weight whose input is always 1"
     return trial.finding(message, entries, right) if entries else None
@@ -149,7 +148,7 @@ def _sum_zero(trial: Trial) -> Finding | None:
     if base.loss["type"] != "CrossEntropyLoss" or name[6:] not in base.params:
         raise Declined("the outputs are no logits of classes from a bias")
     total = np.sum(trial.ask(base)[name].astype(np.longdouble))
-    bound = np.sum(error_bounds(trial.truth(base).grads[name[6:]]))
+    bound = np.sum(trial.truth(base).grads[name[6:]].bounds)
     if not (wrong := find_wrong(total, 0.0, bound)):
         return None
     entry = first_entry(name, wrong, total, 0.0, bound)

@@ -16,7 +16,7 @@ from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.compare import error_bounds, first_entry, group_of
+from manualnn.oracle.truth.compare import first_entry, group_of
 from manualnn.oracle.truth.step import truth
 
 
@@ -64,7 +64,7 @@ def _finite(trial: Trial) -> Finding | None:
     got, truths = trial.ask_base(), trial.truth(trial.case).quantities()
     entries = []
     for name in [name for name in truths if name in got]:
-        bounds = error_bounds(truths[name])
+        bounds = truths[name].bounds
         wrong = ~np.isfinite(got[name]) & np.isfinite(bounds)
         if wrong.any():
             entries.append(first_entry(name, wrong, got[name], truths[name].v, bounds))

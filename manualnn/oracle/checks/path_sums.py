@@ -18,7 +18,7 @@ from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of
 from manualnn.oracle.protocol.rows import Statement
-from manualnn.oracle.truth.compare import compare, error_bounds
+from manualnn.oracle.truth.compare import compare
 from manualnn.oracle.truth.extended import LONGDOUBLE
 
 MOST = 3000
@@ -32,7 +32,7 @@ def _paths(trial: Trial) -> Finding | None:
     got = trial.ask(case)
     values = {f"grads.{key}": _gradient(case, key) for key in case.params}
     # The sum of paths is as far from the slope as its own roundings take it: less than e.
-    bounds = {name: 2 * error_bounds(near.grads[name[6:]]) for name in values}
+    bounds = {name: 2 * near.grads[name[6:]].bounds for name in values}
     entries, right = compare(got, values, bounds)
     if not entries:
         return None

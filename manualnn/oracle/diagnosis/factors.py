@@ -20,7 +20,7 @@ from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.truth.bounded import Precision
-from manualnn.oracle.truth.compare import error_bounds, refutes, true_values
+from manualnn.oracle.truth.compare import refutes, true_values
 from manualnn.oracle.truth.step import truth
 
 MOST_NAMES = 3
@@ -49,7 +49,7 @@ def find_factor(observation: Observation, name: str) -> Factor | None:
     got, v, e = (
         np.asarray(observation.got[name], np.longdouble),
         true_values(near),
-        error_bounds(near),
+        near.bounds,
     )
     is_update = name.startswith("params.") and observation.case.steps == 1
     if is_update:

@@ -30,7 +30,7 @@ from manualnn.oracle.diagnosis.observation import Observation, in_order
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.truth.bounded import Bounded
-from manualnn.oracle.truth.compare import error_bounds, true_values
+from manualnn.oracle.truth.compare import true_values
 
 FACTOR = 4
 """A wrong formula may have more roundings than the right one: twice as many, and twice for terms
@@ -127,7 +127,7 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
     `rounded` is the hypothesis in the case's data type, which shows how much it rounds.
     """
     got, h = np.asarray(got, np.longdouble), np.asarray(h, np.longdouble)
-    v, e = true_values(near), error_bounds(near)
+    v, e = true_values(near), near.bounds
     with np.errstate(all="ignore"):
         if not _same_where_not_finite(got, h):
             return False
@@ -165,7 +165,7 @@ def _same_where_not_finite(got: Array, h: Array) -> bool:
 def _excess(got: Array, near: Bounded) -> Any:
     """Return the largest error of an array, in units of its bound."""
     with np.errstate(all="ignore"):
-        error = np.abs(np.asarray(got, np.longdouble) - true_values(near)) / error_bounds(near)
+        error = np.abs(np.asarray(got, np.longdouble) - true_values(near)) / near.bounds
         return _largest(error) if np.isfinite(got).all() else np.inf
 
 

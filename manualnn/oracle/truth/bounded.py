@@ -176,7 +176,7 @@ def _number(kind: Precision, value: float) -> "Bounded":
 class Bounded:
     """v, and how far from it a computed value may be; arrays of one shape."""
 
-    __slots__ = ("_size", "e", "kind", "known", "v")
+    __slots__ = ("_bounds", "_size", "e", "kind", "known", "v")
     __array_ufunc__ = None  # NumPy leaves operators to this class
 
     def __init__(self, v: Any, e: Array, kind: Precision, *, known: bool = False) -> None:
@@ -186,6 +186,7 @@ class Bounded:
         self.known = known
         """e is 0, which saves much arithmetic."""
         self._size: Array | None = None
+        self._bounds: Array | None = None
 
     @property
     def size(self) -> Array:
@@ -209,6 +210,15 @@ class Bounded:
     def allowed(self) -> Array:
         """How far a result may be from v as it is kept."""
         return self.e * SLACK
+
+    @property
+    def bounds(self) -> Array:
+        """The error bound of every entry, in longdouble; infinity where there is no bound."""
+        if self._bounds is None:
+            with np.errstate(all="ignore"):
+                allowed = np.asarray(self.allowed).astype(np.longdouble)
+                self._bounds = np.where(self.bounded, allowed, np.inf)
+        return self._bounds
 
     def __neg__(self) -> "Bounded":
         return Bounded(-self.v, self.e, self.kind, known=self.known)

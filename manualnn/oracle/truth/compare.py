@@ -7,7 +7,7 @@
     find_differences(got, other)         entries that are not equal bit for bit
 
 An entry is wrong if |got − value| ≤ bound does not hold and the bound is finite. So NaN and
-infinity are wrong wherever there is a bound. `error_bounds` gives no bound (infinity) where a
+infinity are wrong wherever there is a bound. `Bounded.bounds` gives no bound (infinity) where a
 correct engine may overflow: |value| + bound reaches the end of the dtype's range, or an
 intermediate number of some usual formula does. A result without a bound is never wrong.
 """
@@ -31,12 +31,6 @@ def find_wrong(got: Any, value: Any, bound: Any) -> Array:
         return np.asarray(~(distance <= bound) & np.isfinite(bound))
 
 
-def error_bounds(truth: Bounded) -> Array:
-    """Return the error bound of every entry, in longdouble; infinity where there is no bound."""
-    with np.errstate(all="ignore"):
-        return np.where(truth.bounded, np.asarray(truth.allowed).astype(np.longdouble), np.inf)
-
-
 def true_values(truth: Bounded) -> Array:
     """Return the true values in longdouble."""
     return np.asarray(truth.v).astype(np.longdouble)
@@ -44,7 +38,7 @@ def true_values(truth: Bounded) -> Array:
 
 def refutes(truth: Bounded, got: Any) -> Array:
     """Return the mask of the entries of `got` that the truth proves wrong."""
-    return find_wrong(got, truth.v, error_bounds(truth))
+    return find_wrong(got, truth.v, truth.bounds)
 
 
 def truth_arrays(
@@ -53,7 +47,7 @@ def truth_arrays(
     """Return the true values and the error bounds of the quantities that a result has."""
     present = {name: truth for name, truth in truths.items() if name in got}
     values = {name: np.asarray(truth.v) for name, truth in present.items()}
-    return values, {name: error_bounds(truth) for name, truth in present.items()}
+    return values, {name: truth.bounds for name, truth in present.items()}
 
 
 def compare(
