@@ -141,12 +141,9 @@ def _fits(value: Any, kind: Any) -> bool:
     if kind is float:
         # An object of another library, such as a symbol, has its own mathematics.
         foreign = type(value).__module__.partition(".")[0] not in {"builtins", "numpy"}
-        return foreign or (isinstance(value, Real) and not _beyond_floats(value))
+        is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
+        return foreign or (isinstance(value, Real) and not is_too_large)
     return isinstance(value, Integral if kind is int else kind)
-
-
-def _beyond_floats(value: Any) -> bool:
-    return isinstance(value, int) and abs(value) > sys.float_info.max
 
 
 def _plain(value: Any) -> Any:
@@ -175,9 +172,3 @@ def require(description: Any, option: str, expected: str, condition: Any) -> Non
     if not condition or (plain and math.isnan(value)):
         message = f"{type(description).__name__}: {option} must be {expected}, got {value!r}."
         raise SpecError(message)
-
-
-def require_positive_integer(description: Any, *options: str) -> None:
-    """Raise SpecError if one of the options is less than 1."""
-    for option in options:
-        require(description, option, "an integer of at least 1", getattr(description, option) >= 1)

@@ -9,9 +9,6 @@ from manualnn.elementary import Array
 from manualnn.layers import Layer
 from manualnn.noise import noise_arrays
 
-MAX_SIZES = 16
-"""Batch sizes whose views are cached; most runs have two, the batch and the smaller last one."""
-
 
 class Buffers(NamedTuple):
     """Views for a batch of one size.
@@ -60,22 +57,17 @@ class Workspace:
             for i, width in enumerate(widths)
         ]
         self._noise = noise_arrays(layers, widths, dtype, capacity)
-        self._buffers: dict[int, Buffers] = {}
 
     def buffers(self, n: int) -> Buffers:
         """Return the views for a batch of n ≤ capacity samples."""
-        if n not in self._buffers:
-            if len(self._buffers) >= MAX_SIZES:
-                self._buffers.clear()
-            # One view of each array: NumPy overwrites an array in place faster than through another
-            # view of the same memory.
-            views = {
-                id(a): a[: n * w].reshape(n, w)
-                for a, w in zip(self._y + self._dy, [*self.widths[1:], *self.widths], strict=True)
-            }
-            self._buffers[n] = Buffers(
-                [views[id(a)] for a in self._y],
-                [views[id(a)] for a in self._dy],
-                [{name: a[:n] for name, a in arrays.items()} for arrays in self._noise],
-            )
-        return self._buffers[n]
+        # One view of each array, because NumPy overwrites an array in place faster than through
+        # another view of the same memory.
+        views = {
+            id(a): a[: n * w].reshape(n, w)
+            for a, w in zip(self._y + self._dy, [*self.widths[1:], *self.widths], strict=True)
+        }
+        return Buffers(
+            [views[id(a)] for a in self._y],
+            [views[id(a)] for a in self._dy],
+            [{name: a[:n] for name, a in arrays.items()} for arrays in self._noise],
+        )

@@ -10,7 +10,7 @@ from manualnn import initializers
 from manualnn.elementary import Array, sum_rows
 from manualnn.errors import SpecError
 from manualnn.layers.base import Layer, LayerArrays
-from manualnn.spec import require_positive_integer
+from manualnn.spec import require
 
 __all__ = ["Linear"]
 
@@ -43,7 +43,8 @@ class Linear(Layer):
 
     def __post_init__(self) -> None:
         Layer.__post_init__(self)
-        require_positive_integer(self, "in_features", "out_features")
+        require(self, "in_features", "an integer of at least 1", self.in_features >= 1)
+        require(self, "out_features", "an integer of at least 1", self.out_features >= 1)
 
     def width(self, in_features: int) -> int:
         if in_features != self.in_features:

@@ -22,7 +22,10 @@ from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
 from manualnn.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.tracing import Call, Trace, UntraceableError, is_from_manualnn
-from manualnn.workspace import MAX_SIZES, Buffers, Workspace
+from manualnn.workspace import Buffers, Workspace
+
+MAX_SIZES = 16
+"""Batch sizes whose plans are cached; most runs have two, the batch and the smaller last one."""
 
 
 class StepPlan:

@@ -1,7 +1,7 @@
 """One training step, and the state that it changes: the base class of `Trainer`."""
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from manualnn.noise import draw_noise
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import closest
-from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype
 
@@ -34,6 +33,23 @@ FIT_OPTIONS = {"epochs", "batch_size", "shuffle", "target_loss", "callbacks", "p
 
 class NotFiniteError(Exception):
     """The loss, or a parameter after the update, is not finite. The parameters are restored."""
+
+
+@dataclass
+class History:
+    """The record of one `Trainer.fit`."""
+
+    loss: list[float] = field(default_factory=list)
+    """The loss of each epoch over its samples, each measured before the step that used it."""
+    seconds: float = 0.0
+    """Duration."""
+    stopped: str = ""
+    """Reason: "epochs", "target_loss", "callback", "interrupted" or "diverged"."""
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return len(self.loss)
 
 
 @dataclass(slots=True)

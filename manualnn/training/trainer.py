@@ -16,8 +16,7 @@ from manualnn.optimizers import OPTIMIZERS, SGD
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.training.batches import Batches
-from manualnn.training.history import History
-from manualnn.training.stepper import NotFiniteError, Stepper
+from manualnn.training.stepper import History, NotFiniteError, Stepper
 from manualnn.training.terminal import note_interrupt, progress_bar
 from manualnn.validation import as_batch, require_count, require_finite
 
