@@ -4,15 +4,15 @@
     bug(
         "mse-slope-without-2",
         "The gradient of the squared error lacks the factor 2.",
-        wrong="∂L/∂y = (y − t) / D",
-        right="∂L/∂y = 2 (y − t) / D",
+        lines=("∂L/∂y = (y − t) / D", "∂L/∂y = 2 (y − t) / D"),
         killed_by="loss.MSELoss*:*",
         mse_slopes=lambda e, o, y, t: y - t,         overrides this method of `Textbook`
     )
 
 Each bug is a subclass of `Textbook` with some methods overridden; e is the engine itself. Each of
 `variants` gives attributes, such as the constants of different authors, and makes one more engine.
-Bugs with the same right line, or the same checks, use one partial function with these arguments.
+`lines` are the wrong and the right line of mathematics. Bugs that the same checks find share a
+partial function with `killed_by`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -61,8 +61,7 @@ def add_bug(
     name: str,
     title: str,
     *,
-    wrong: str,
-    right: str,
+    lines: tuple[str, str],
     killed_by: str,
     source: str = "",
     exact: bool = True,
@@ -75,7 +74,7 @@ def add_bug(
         raise OracleError(f"two bugs have the name {name!r}; rename one.")
     class_name = "".join(word.capitalize() for word in name.split("-"))
     engines = tuple(type(class_name, (base,), {**methods, **variant}) for variant in variants)
-    table[name] = Bug(name, title, wrong, right, kind, killed_by, engines, source, exact)
+    table[name] = Bug(name, title, *lines, kind, killed_by, engines, source, exact)
 
 
 def change(o: Options, **changes: Any) -> Options:

@@ -10,15 +10,14 @@ from manualnn.oracle.textbook.engine import Textbook
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "activations")
 leaky_bug = partial(bug, killed_by="layer.LeakyReLU*:*")
-relu_bug = partial(bug, killed_by="layer.ReLU*:*", right="dz = da ⊙ [z > 0]")
+relu_bug = partial(bug, killed_by="layer.ReLU*:*")
 kink_bug = partial(bug, killed_by="kinks:*")
 leaky_slope_bug = partial(bug, killed_by="layer.LeakyReLU*negative_slope*:*")
 
 kink_bug(
     "relu-slope-at-zero",
     "The slope of ReLU at 0 is not 0.",
-    wrong="relu′(0) = 1, or ½",
-    right="relu′(0) = 0",
+    lines=("relu′(0) = 1, or ½", "relu′(0) = 0"),
     source="TF #62429",
     variants=[{"at_zero": 1}, {"at_zero": 0.5}],
     relu_slope=lambda e, o, z, a: np.where(z == 0, e.array(e.at_zero), e.array(z > 0)),
@@ -26,26 +25,25 @@ kink_bug(
 relu_bug(
     "relu-slope-is-activation",
     "The slope of ReLU is its value.",
-    wrong="dz = da ⊙ a",
+    lines=("dz = da ⊙ a", "dz = da ⊙ [z > 0]"),
     relu_slope=lambda e, o, z, a: a,
 )
 relu_bug(
     "relu-slope-inverted",
     "The slope of ReLU is 1 where it must be 0, and 0 where it must be 1.",
-    wrong="dz = da ⊙ [z ≤ 0]",
+    lines=("dz = da ⊙ [z ≤ 0]", "dz = da ⊙ [z > 0]"),
     relu_slope=lambda e, o, z, a: e.array(z <= 0),
 )
 relu_bug(
     "relu-gates-by-gradient",
     "ReLU passes only positive gradients back.",
-    wrong="dz = max(da, 0) ⊙ [z > 0]",
+    lines=("dz = max(da, 0) ⊙ [z > 0]", "dz = da ⊙ [z > 0]"),
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0) * (z > 0),
 )
 bug(
     "relu-capped",
     "The output of ReLU is limited to 6.",
-    wrong="a = min(max(z, 0), 6)",
-    right="a = max(z, 0)",
+    lines=("a = min(max(z, 0), 6)", "a = max(z, 0)"),
     killed_by="optimizer.*:*",
     relu=lambda e, o, z: np.clip(z, 0, 6),
     relu_slope=lambda e, o, z, a: e.array((z > 0) & (z < 6)),
@@ -53,8 +51,7 @@ bug(
 bug(
     "relu-threshold-above-zero",
     "The slope of ReLU is 0 up to a small positive number.",
-    wrong="relu′(z) = [z > ε]",
-    right="relu′(z) = [z > 0]",
+    lines=("relu′(z) = [z > ε]", "relu′(z) = [z > 0]"),
     killed_by="nearly:*",
     variants=[{"eps": 1e-3}, {"eps": 1e-6}],
     relu_slope=lambda e, o, z, a: e.array(z > e.eps),
@@ -62,52 +59,45 @@ bug(
 leaky_bug(
     "leaky-relu-wrong-side",
     "LeakyReLU has its small slope on the positive side.",
-    wrong="a = α z for z > 0, else z",
-    right="a = z for z > 0, else α z",
+    lines=("a = α z for z > 0, else z", "a = z for z > 0, else α z"),
     leaky_relu=lambda e, o, z: -Textbook.leaky_relu(e, o, -z),
     leaky_relu_slope=lambda e, o, z, a: np.where(z < 0, 1, e.array(o.negative_slope)),
 )
 leaky_bug(
     "leaky-relu-min",
     "LeakyReLU is a minimum instead of a sum, so that both sides have the small slope.",
-    wrong="a = min(max(z, 0), α z)",
-    right="a = max(z, 0) + α min(z, 0)",
+    lines=("a = min(max(z, 0), α z)", "a = max(z, 0) + α min(z, 0)"),
     source="candle",
     leaky_relu=lambda e, o, z: np.minimum(np.maximum(z, 0), e.num(o.negative_slope) * z),
 )
 leaky_slope_bug(
     "leaky-relu-max",
     "LeakyReLU is the maximum of z and α z, which is wrong for α > 1.",
-    wrong="a = max(z, α z)",
-    right="a = z for z > 0, else α z",
+    lines=("a = max(z, α z)", "a = z for z > 0, else α z"),
     leaky_relu=lambda e, o, z: np.maximum(z, e.num(o.negative_slope) * z),
 )
 leaky_slope_bug(
     "leaky-relu-slope-ignored",
     "LeakyReLU ignores the option negative_slope: α is always 0.01.",
-    wrong="α = 0.01",
-    right="α as given",
+    lines=("α = 0.01", "α as given"),
     **with_options("leaky_relu", "leaky_relu_slope", negative_slope=0.01),
 )
 leaky_bug(
     "leaky-relu-with-relu-slope",
     "LeakyReLU has the slope of ReLU: the gradient is 0 where z < 0.",
-    wrong="dz = da ⊙ [z > 0]",
-    right="dz = da ⊙ (1 for z > 0, else α)",
+    lines=("dz = da ⊙ [z > 0]", "dz = da ⊙ (1 for z > 0, else α)"),
     leaky_relu_slope=lambda e, o, z, a: e.array(z > 0),
 )
 kink_bug(
     "leaky-relu-slope-at-zero",
     "The slope of LeakyReLU at 0 is 1.",
-    wrong="leaky′(0) = 1",
-    right="leaky′(0) = α",
+    lines=("leaky′(0) = 1", "leaky′(0) = α"),
     leaky_relu_slope=lambda e, o, z, a: np.where(z >= 0, 1, e.array(o.negative_slope)),
 )
 leaky_bug(
     "leaky-relu-by-absolute-value",
     "LeakyReLU is a sum of z and |z|, which loses digits of α z where z < 0.",
-    wrong="a = ½ (1 + α) z + ½ (1 − α) |z|",
-    right="a = z for z > 0, else α z",
+    lines=("a = ½ (1 + α) z + ½ (1 − α) |z|", "a = z for z > 0, else α z"),
     source="Theano",
     exact=False,
     leaky_relu=lambda e, o, z: (

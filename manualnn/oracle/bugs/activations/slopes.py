@@ -9,13 +9,12 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "activations")
-slope_bug = partial(bug, killed_by="layer.*:*", right="dz = da ⊙ f′(z)")
+slope_bug = partial(bug, killed_by="layer.*:*")
 
 bug(
     "sigmoid-slope-squares",
     "One factor of the sigmoid's slope is squared.",
-    wrong="σ′ = a (1 − a²), a² (1 − a) or a (1 − a)²",
-    right="σ′ = a (1 − a)",
+    lines=("σ′ = a (1 − a²), a² (1 − a) or a (1 − a)²", "σ′ = a (1 − a)"),
     killed_by="layer.Sigmoid*:*",
     variants=[
         {"sigmoid_slope": lambda e, o, z, a: a * (1 - a * a)},
@@ -26,8 +25,7 @@ bug(
 bug(
     "tanh-slope-sign-or-power",
     "The slope of tanh has a wrong sign or a wrong power.",
-    wrong="tanh′ = 1 + a², a² − 1, (1 − a)² or 1 − a⁴",
-    right="tanh′ = 1 − a²",
+    lines=("tanh′ = 1 + a², a² − 1, (1 − a)² or 1 − a⁴", "tanh′ = 1 − a²"),
     killed_by="layer.Tanh*:*",
     variants=[
         {"tanh_slope": lambda e, o, z, a: 1 + a * a},
@@ -39,8 +37,7 @@ bug(
 bug(
     "softplus-slope-of-sigmoid",
     "The slope of softplus is the slope of the sigmoid, or the sigmoid of the output.",
-    wrong="softplus′ = σ(βz) (1 − σ(βz)), or σ(β a)",
-    right="softplus′ = σ(β z)",
+    lines=("softplus′ = σ(βz) (1 − σ(βz)), or σ(β a)", "softplus′ = σ(β z)"),
     killed_by="layer.Softplus*:*",
     variants=[
         {"slope_at": lambda e, s, a: e.sigma(s) * e.sigma(-s)},
@@ -51,7 +48,7 @@ bug(
 slope_bug(
     "slope-bounded-below",
     "A slope has a positive lower bound, so that it does not vanish.",
-    wrong="dz = da ⊙ max(f′(z), c)",
+    lines=("dz = da ⊙ max(f′(z), c)", "dz = da ⊙ f′(z)"),
     variants=[{"c": c} for c in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
     sigmoid_slope=lambda e, o, z, a: np.maximum(Textbook.sigmoid_slope(e, o, z, a), e.array(e.c)),
     tanh_slope=lambda e, o, z, a: np.maximum(Textbook.tanh_slope(e, o, z, a), e.array(e.c)),
@@ -59,7 +56,7 @@ slope_bug(
 slope_bug(
     "slope-plus-constant",
     "A constant is added to a slope, so that it does not vanish.",
-    wrong="dz = da ⊙ (f′(z) + c)",
+    lines=("dz = da ⊙ (f′(z) + c)", "dz = da ⊙ f′(z)"),
     source="Fahlman 1988",
     variants=[{"c": c} for c in (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
     sigmoid_slope=lambda e, o, z, a: Textbook.sigmoid_slope(e, o, z, a) + e.array(e.c),
@@ -68,8 +65,7 @@ slope_bug(
 bug(
     "log-softmax-slope-sum-1",
     "The gradient of log-softmax replaces the sum of the incoming gradient by 1.",
-    wrong="dz = da − exp(a)",
-    right="dz = da − exp(a) Σ da",
+    lines=("dz = da − exp(a)", "dz = da − exp(a) Σ da"),
     killed_by="layer.LogSoftmax*:*",
     variants=[
         {"log_softmax_backward": lambda e, o, z, a, da: da - np.exp(a)},

@@ -10,16 +10,11 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "activations")
-slope_bug = partial(bug, killed_by="layer.*:*", right="dz = da ⊙ f′(z)")
-sigmoid_slope_bug = partial(bug, killed_by="layer.Sigmoid*:*", right="σ′ = a (1 − a)")
-sigmoid_bug = partial(bug, killed_by="layer.Sigmoid*:*", right="a = 1 / (1 + exp(−z))")
-tanh_slope_bug = partial(bug, killed_by="layer.Tanh*:*", right="tanh′ = 1 − a²")
-tanh_bug = partial(bug, killed_by="layer.Tanh*:*", right="a = tanh(z)")
+slope_bug = partial(bug, killed_by="layer.*:*")
+sigmoid_bug = partial(bug, killed_by="layer.Sigmoid*:*")
+tanh_bug = partial(bug, killed_by="layer.Tanh*:*")
 saturation_bug = partial(bug, killed_by="saturation:*")
-softplus_beta_bug = partial(
-    bug, killed_by="layer.Softplus*beta*:*", right="a = log(1 + exp(β z)) / β"
-)
-softplus_slope_bug = partial(bug, killed_by="layer.Softplus*beta*:*", right="softplus′ = σ(β z)")
+softplus_beta_bug = partial(bug, killed_by="layer.Softplus*beta*:*")
 softplus_bug = partial(bug, killed_by="layer.Softplus*:*")
 
 SLOPES = ("sigmoid_slope", "tanh_slope", "leaky_relu_slope", "softplus_slope")
@@ -36,7 +31,7 @@ def _repeated(backward: Method) -> Method:
 slope_bug(
     "slope-missing",
     "The slope of the activation is missing in the backward pass.",
-    wrong="dz = da",
+    lines=("dz = da", "dz = da ⊙ f′(z)"),
     **dict.fromkeys((*SLOPES, "relu_slope"), lambda e, o, z, a: np.ones_like(z)),
     softmax_backward=lambda e, o, z, a, da: da,
     log_softmax_backward=lambda e, o, z, a, da: da,
@@ -44,7 +39,7 @@ slope_bug(
 slope_bug(
     "slope-squared",
     "The backward pass applies the slope of the activation twice.",
-    wrong="dz = da ⊙ f′(z)²",
+    lines=("dz = da ⊙ f′(z)²", "dz = da ⊙ f′(z)"),
     **{name: _squared(getattr(Textbook, name)) for name in SLOPES},
     softmax_backward=_repeated(Textbook.softmax_backward),
     log_softmax_backward=_repeated(Textbook.log_softmax_backward),
@@ -52,33 +47,31 @@ slope_bug(
 slope_bug(
     "slope-at-activation",
     "The slope is computed at the activation instead of the pre-activation.",
-    wrong="dz = da ⊙ f′(a)",
+    lines=("dz = da ⊙ f′(a)", "dz = da ⊙ f′(z)"),
     sigmoid_slope=lambda e, o, z, a: e.sigma(a) * (1 - e.sigma(a)),
     tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
     softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, o, a, a),
 )
-bug(
+slope_bug(
     "slope-formula-at-pre-activation",
     "The formula of the slope in terms of a, such as a (1 − a) or 1 − a², gets z.",
-    wrong="dz = da ⊙ z (1 − z), or da ⊙ (1 − z²)",
-    right="dz = da ⊙ a (1 − a), or da ⊙ (1 − a²)",
-    killed_by="layer.*:*",
+    lines=("dz = da ⊙ z (1 − z), or da ⊙ (1 − z²)", "dz = da ⊙ a (1 − a), or da ⊙ (1 − a²)"),
     sigmoid_slope=lambda e, o, z, a: z * (1 - z),
     tanh_slope=lambda e, o, z, a: 1 - z * z,
 )
 slope_bug(
     "slope-of-the-gradient",
     "The slope is computed at the incoming gradient.",
-    wrong="dz = da ⊙ f′(da)",
+    lines=("dz = da ⊙ f′(da)", "dz = da ⊙ f′(z)"),
     sigmoid_backward=lambda e, o, z, a, da: da * (da * (1 - da)),
     tanh_backward=lambda e, o, z, a, da: da * (1 - da * da),
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0),
     leaky_relu_backward=lambda e, o, z, a, da: da * e.leaky_relu_slope(o, da, a),
 )
-sigmoid_slope_bug(
+sigmoid_bug(
     "sigmoid-slope-one-minus",
     "The slope of the sigmoid lacks a factor or has a wrong sign.",
-    wrong="σ′ = 1 − a, a (1 + a), a − 1 …",
+    lines=("σ′ = 1 − a, a (1 + a), a − 1 …", "σ′ = a (1 − a)"),
     variants=[
         {"sigmoid_slope": lambda e, o, z, a: 1 - a},
         {"sigmoid_slope": lambda e, o, z, a: a},
@@ -86,32 +79,30 @@ sigmoid_slope_bug(
         {"sigmoid_slope": lambda e, o, z, a: a * (a - 1)},
     ],
 )
-sigmoid_slope_bug(
+sigmoid_bug(
     "sigmoid-with-tanh-slope",
     "The sigmoid has the slope of tanh.",
-    wrong="σ′ = 1 − a²",
+    lines=("σ′ = 1 − a²", "σ′ = a (1 − a)"),
     sigmoid_slope=lambda e, o, z, a: 1 - a * a,
 )
 saturation_bug(
     "sigmoid-clipped",
     "The input of the sigmoid is clipped too early.",
-    wrong="σ(clip(z, −c, c))",
-    right="σ(z)",
+    lines=("σ(clip(z, −c, c))", "σ(z)"),
     variants=[{"c": c} for c in (10, 15, 20, 30)],
     sigma=lambda e, v: Textbook.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
 )
 saturation_bug(
     "sigmoid-overflows",
     "exp(z) overflows for large positive z and gives inf / inf.",
-    wrong="σ(z) = exp(z) / (1 + exp(z))",
-    right="σ(z) = 1 / (1 + exp(−z)) for z ≥ 0",
+    lines=("σ(z) = exp(z) / (1 + exp(z))", "σ(z) = 1 / (1 + exp(−z)) for z ≥ 0"),
     exact=False,
     sigmoid=lambda e, o, z: np.exp(z) / (1 + np.exp(z)),
 )
 sigmoid_bug(
     "sigmoid-hard",
     "The sigmoid is replaced by a piecewise linear function.",
-    wrong="a = clip(z / 6 + ½, 0, 1)",
+    lines=("a = clip(z / 6 + ½, 0, 1)", "a = 1 / (1 + exp(−z))"),
     variants=[{"rise": 1 / 6}, {"rise": 0.2}, {"rise": 0.25}],
     sigmoid=lambda e, o, z: np.clip(e.num(e.rise) * z + 0.5, 0, 1),
     sigmoid_slope=lambda e, o, z, a: np.where((a > 0) & (a < 1), e.array(e.rise), 0),
@@ -119,26 +110,25 @@ sigmoid_bug(
 sigmoid_bug(
     "sigmoid-without-minus",
     "The exponent of the sigmoid lacks its minus sign.",
-    wrong="a = 1 / (1 + exp(z))",
+    lines=("a = 1 / (1 + exp(z))", "a = 1 / (1 + exp(−z))"),
     sigmoid=lambda e, o, z: e.sigma(-z),
 )
-tanh_slope_bug(
+tanh_bug(
     "tanh-slope-without-square",
     "The slope of tanh lacks the square.",
-    wrong="tanh′ = 1 − a",
+    lines=("tanh′ = 1 − a", "tanh′ = 1 − a²"),
     tanh_slope=lambda e, o, z, a: 1 - a,
 )
-tanh_slope_bug(
+tanh_bug(
     "tanh-with-sigmoid-slope",
     "tanh has the slope of the sigmoid.",
-    wrong="tanh′ = a (1 − a)",
+    lines=("tanh′ = a (1 − a)", "tanh′ = 1 − a²"),
     tanh_slope=lambda e, o, z, a: a * (1 - a),
 )
 saturation_bug(
     "tanh-overflows",
     "exp(±z) overflows for large |z| and gives inf / inf.",
-    wrong="a = (exp(z) − exp(−z)) / (exp(z) + exp(−z))",
-    right="a = tanh(z)",
+    lines=("a = (exp(z) − exp(−z)) / (exp(z) + exp(−z))", "a = tanh(z)"),
     exact=False,
     tanh=lambda e, o, z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
 )
@@ -152,8 +142,7 @@ def _by_exp(z: Array) -> Array:
 bug(
     "tanh-cancels",
     "tanh is computed through exp or the sigmoid, which loses digits near 0.",
-    wrong="a = 2 σ(2z) − 1, or (1 − q) / (1 + q) with q = exp(−2z)",
-    right="a = tanh(z)",
+    lines=("a = 2 σ(2z) − 1, or (1 − q) / (1 + q) with q = exp(−2z)", "a = tanh(z)"),
     killed_by="layer.Tanh:*",
     exact=False,
     variants=[
@@ -164,63 +153,60 @@ bug(
 saturation_bug(
     "tanh-saturates-early",
     "tanh is cut off at ±1 where |z| is not large enough.",
-    wrong="a = ±1 where |z| > c",
-    right="a = tanh(z)",
+    lines=("a = ±1 where |z| > c", "a = tanh(z)"),
     variants=[{"c": c} for c in (2.0, 3.0, 4.0, 5.0, 8.0, 10.0)],
     tanh=lambda e, o, z: np.where(np.abs(z) > e.c, np.sign(z), np.tanh(z)),
 )
 tanh_bug(
     "tanh-by-fraction",
     "tanh is replaced by a rational function.",
-    wrong="a = z (27 + z²) / (27 + 9 z²), clipped to ±1",
+    lines=("a = z (27 + z²) / (27 + 9 z²), clipped to ±1", "a = tanh(z)"),
     tanh=lambda e, o, z: np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1),
 )
 tanh_bug(
     "tanh-scaled",
     "tanh is replaced by the scaled tanh of LeCun (1998).",
-    wrong="a = 1.7159 tanh(⅔ z)",
+    lines=("a = 1.7159 tanh(⅔ z)", "a = tanh(z)"),
     tanh=lambda e, o, z: e.num(1.7159) * np.tanh(2 * z / 3),
     tanh_slope=lambda e, o, z, a: 2 * e.num(1.7159) / 3 * (1 - (a / e.num(1.7159)) ** 2),
 )
 softplus_beta_bug(
     "softplus-beta-ignored",
     "Softplus ignores the option beta: β is always 1.",
-    wrong="a = log(1 + exp(z))",
+    lines=("a = log(1 + exp(z))", "a = log(1 + exp(β z)) / β"),
     **with_options("softplus", "softplus_slope", beta=1),
 )
-softplus_slope_bug(
+softplus_beta_bug(
     "softplus-beta-not-in-slope",
     "The slope of softplus is that for β = 1.",
-    wrong="softplus′ = σ(z)",
+    lines=("softplus′ = σ(z)", "softplus′ = σ(β z)"),
     **with_options("softplus_slope", beta=1),
 )
 softplus_beta_bug(
     "softplus-not-divided",
     "Softplus is not divided by β.",
-    wrong="a = log(1 + exp(β z))",
+    lines=("a = log(1 + exp(β z))", "a = log(1 + exp(β z)) / β"),
     softplus=lambda e, o, z: np.where(
         z * e.num(o.beta) > o.threshold, z, e.softplus_of(z * e.num(o.beta))
     ),
 )
-softplus_slope_bug(
+softplus_beta_bug(
     "softplus-slope-times-beta",
     "The slope of softplus has an additional factor β, which 1/β cancels in the right one.",
-    wrong="softplus′ = β σ(β z)",
+    lines=("softplus′ = β σ(β z)", "softplus′ = σ(β z)"),
     softplus_slope=lambda e, o, z, a: e.num(o.beta) * Textbook.softplus_slope(e, o, z, a),
 )
 bug(
     "softplus-threshold-ignored",
     "Softplus ignores the option threshold: it is curved everywhere.",
-    wrong="a = log(1 + exp(β z)) / β everywhere",
-    right="a = z where β z > threshold",
+    lines=("a = log(1 + exp(β z)) / β everywhere", "a = z where β z > threshold"),
     killed_by="layer.Softplus.threshold:*",
     **with_options("softplus", "softplus_slope", threshold=np.inf),
 )
 bug(
     "softplus-threshold-of-z",
     "The threshold of softplus is compared with z instead of β z.",
-    wrong="a = z where z > threshold",
-    right="a = z where β z > threshold",
+    lines=("a = z where z > threshold", "a = z where β z > threshold"),
     killed_by="layer.Softplus.beta:*",
     softplus=lambda e, o, z: np.where(
         z > o.threshold, z, Textbook.softplus(e, change(o, threshold=np.inf), z)
@@ -230,16 +216,14 @@ bug(
 softplus_bug(
     "softplus-cancels",
     "log(1 + exp(z)) is 0 where exp(z) is smaller than the last digit of 1.",
-    wrong="a = log(1 + exp(β z)) / β",
-    right="a = log1p(exp(β z)) / β",
+    lines=("a = log(1 + exp(β z)) / β", "a = log1p(exp(β z)) / β"),
     exact=False,
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log(1 + np.exp(-np.abs(v))),
 )
 softplus_bug(
     "softplus-overflows",
     "exp(z) overflows for large z because the threshold is not applied.",
-    wrong="a = log(1 + exp(β z)) / β everywhere",
-    right="a = z where β z > threshold",
+    lines=("a = log(1 + exp(β z)) / β everywhere", "a = z where β z > threshold"),
     source="numpy-ml",
     exact=False,
     softplus=lambda e, o, z: np.log1p(np.exp(z * e.num(o.beta))) / e.num(o.beta),

@@ -11,30 +11,27 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "activations")
-dropout_slope_bug = partial(bug, killed_by="layer.Dropout*:*", right="dz = mask ⊙ da")
-dropout_scale_bug = partial(bug, killed_by="layer.Dropout*:*", right="a = z / (1 − p) where kept")
 dropout_bug = partial(bug, killed_by="layer.Dropout*:*")
-softmax_slope_bug = partial(bug, killed_by="layer.Softmax*:*", right="dz = a ⊙ (da − Σ da a)")
 softmax_bug = partial(bug, killed_by="layer.Softmax*:*")
-log_softmax_slope_bug = partial(bug, killed_by="layer.LogSoftmax*:*", right="dz = da − exp(a) Σ da")
+log_softmax_bug = partial(bug, killed_by="layer.LogSoftmax*:*")
 
-softmax_slope_bug(
+softmax_bug(
     "softmax-slope-diagonal",
     "The softmax is differentiated as if each output depended only on its own input.",
-    wrong="dz = da ⊙ a (1 − a)",
+    lines=("dz = da ⊙ a (1 − a)", "dz = a ⊙ (da − Σ da a)"),
     source="libnd4j #440, neuroph #37",
     softmax_backward=lambda e, o, z, a, da: da * (a * (1 - a)),
 )
-softmax_slope_bug(
+softmax_bug(
     "softmax-slope-sign",
     "The off-diagonal terms of the softmax's slope have the wrong sign.",
-    wrong="dz = a ⊙ (da + Σ da a)",
+    lines=("dz = a ⊙ (da + Σ da a)", "dz = a ⊙ (da − Σ da a)"),
     softmax_backward=lambda e, o, z, a, da: a * (da + (da * a).sum(axis=1, keepdims=True)),
 )
-softmax_slope_bug(
+softmax_bug(
     "softmax-slope-plain-sum",
     "The sum in the softmax's slope lacks the weights a.",
-    wrong="dz = a ⊙ (da − Σ da)",
+    lines=("dz = a ⊙ (da − Σ da)", "dz = a ⊙ (da − Σ da a)"),
     softmax_backward=lambda e, o, z, a, da: a * (da - da.sum(axis=1, keepdims=True)),
 )
 
@@ -47,24 +44,21 @@ def _softmax(z: Array, axis: int) -> Array:
 softmax_bug(
     "softmax-axis-0",
     "The softmax sums over samples instead of outputs.",
-    wrong="a = exp(z) / Σₙ exp(z)",
-    right="a = exp(z) / Σₖ exp(z)",
+    lines=("a = exp(z) / Σₙ exp(z)", "a = exp(z) / Σₖ exp(z)"),
     softmax=lambda e, o, z: _softmax(z, 0),
     softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).sum(axis=0)),
 )
 bug(
     "softmax-axis-0-where-n-is-width",
     "The softmax sums over samples if N equals the number of outputs.",
-    wrong="a = exp(z) / Σₙ exp(z) for N = K",
-    right="a = exp(z) / Σₖ exp(z)",
+    lines=("a = exp(z) / Σₙ exp(z) for N = K", "a = exp(z) / Σₖ exp(z)"),
     killed_by="l*.*:*",
     softmax=lambda e, o, z: _softmax(z, 0 if z.shape[0] == z.shape[1] else 1),
 )
 bug(
     "softmax-shared-shift",
     "The maximum of the whole batch is subtracted from every row: rows far below it become 0 / 0.",
-    wrong="m = max over the array",
-    right="m = max over the row",
+    lines=("m = max over the array", "m = max over the row"),
     source="crysx_nn #7",
     killed_by="certain:*",
     exact=False,
@@ -73,8 +67,7 @@ bug(
 bug(
     "softmax-no-shift",
     "exp overflows because the maximum is not subtracted first.",
-    wrong="a = exp(z) / Σ exp(z)",
-    right="a = exp(z − m) / Σ exp(z − m), m = max z",
+    lines=("a = exp(z) / Σ exp(z)", "a = exp(z − m) / Σ exp(z − m), m = max z"),
     killed_by="certain:*",
     exact=False,
     softmax=lambda e, o, z: np.exp(z) / np.exp(z).sum(axis=1, keepdims=True),
@@ -82,53 +75,49 @@ bug(
 softmax_bug(
     "softmax-plus-eps",
     "A small number is added to the denominator of the softmax.",
-    wrong="a = exp(z − m) / (Σ exp(z − m) + ε)",
-    right="a = exp(z − m) / Σ exp(z − m)",
+    lines=("a = exp(z − m) / (Σ exp(z − m) + ε)", "a = exp(z − m) / Σ exp(z − m)"),
     variants=[{"eps": eps} for eps in (1e-8, 1e-7, 1e-12)],
     softmax=lambda e, o, z: (
         _softmax(z, 1) / (1 + e.num(e.eps) * _softmax(z, 1).max(axis=1, keepdims=True))
     ),
 )
-log_softmax_slope_bug(
+log_softmax_bug(
     "log-softmax-slope-without-sum",
     "The gradient of log-softmax lacks the sum over the outputs.",
-    wrong="dz = da − exp(a) da",
+    lines=("dz = da − exp(a) da", "dz = da − exp(a) Σ da"),
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da,
 )
-log_softmax_slope_bug(
+log_softmax_bug(
     "log-softmax-slope-of-log",
     "The gradient of log-softmax uses log-probabilities as probabilities.",
-    wrong="dz = da − a Σ da",
+    lines=("dz = da − a Σ da", "dz = da − exp(a) Σ da"),
     log_softmax_backward=lambda e, o, z, a, da: da - a * da.sum(axis=1, keepdims=True),
 )
 bug(
     "log-softmax-of-softmax",
     "The logarithm of a softmax is infinite where the softmax underflows to 0.",
-    wrong="a = log(softmax(z))",
-    right="a = z − m − log Σ exp(z − m)",
+    lines=("a = log(softmax(z))", "a = z − m − log Σ exp(z − m)"),
     killed_by="saturation:*",
     exact=False,
     log_softmax=lambda e, o, z: np.log(_softmax(z, 1)),
 )
-bug(
+log_softmax_bug(
     "log-softmax-axis-0",
     "Log-softmax sums over samples instead of outputs.",
-    wrong="a = z − log Σₙ exp(z)",
-    right="a = z − log Σₖ exp(z)",
-    killed_by="layer.LogSoftmax*:*",
+    lines=("a = z − log Σₙ exp(z)", "a = z − log Σₖ exp(z)"),
     log_softmax=lambda e, o, z: e.log_shares(z.T).T,
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da.sum(axis=0),
 )
-dropout_slope_bug(
+dropout_bug(
     "dropout-not-in-backward",
     "The mask of dropout is not applied to the gradient.",
-    wrong="dz = da",
+    lines=("dz = da", "dz = mask ⊙ da"),
     dropout_backward=lambda e, o, z, a, da: da,
 )
-dropout_slope_bug(
+dropout_bug(
     "dropout-mask-twice",
     "The mask of dropout is applied to the gradient twice, so that its scale is squared.",
-    wrong="dz = mask² ⊙ da",
+    lines=("dz = mask² ⊙ da", "dz = mask ⊙ da"),
     dropout_backward=lambda e, o, z, a, da: Textbook.dropout(e, o, Textbook.dropout(e, o, da)),
 )
 
@@ -142,8 +131,7 @@ def _kept(e: Textbook, o: Options) -> Array | None:
 dropout_bug(
     "dropout-mask-of-one-sample",
     "The gradient uses the mask of one sample for all samples.",
-    wrong="dz[n] = mask[0] ⊙ da[n], or mask[−1]",
-    right="dz[n] = mask[n] ⊙ da[n]",
+    lines=("dz[n] = mask[0] ⊙ da[n], or mask[−1]", "dz[n] = mask[n] ⊙ da[n]"),
     variants=[{"sample": 0}, {"sample": -1}],
     dropout_backward=lambda e, o, z, a, da: (
         da if e.mask(o) is None or not len(da) else e.mask(o)[e.sample] * da
@@ -152,8 +140,7 @@ dropout_bug(
 dropout_bug(
     "dropout-scaled-again",
     "The scale 1 / (1 − p) is applied again, although the mask contains it.",
-    wrong="a = mask ⊙ z / (1 − p), dz = mask ⊙ da / (1 − p)",
-    right="a = mask ⊙ z, dz = mask ⊙ da",
+    lines=("a = mask ⊙ z / (1 − p), dz = mask ⊙ da / (1 − p)", "a = mask ⊙ z, dz = mask ⊙ da"),
     variants=[{"backward_too": True}, {"backward_too": False}],
     dropout=lambda e, o, z: _rescaled(e, o, Textbook.dropout(e, o, z)),
     dropout_backward=lambda e, o, z, a, da: (
@@ -168,41 +155,38 @@ def _rescaled(e: Textbook, o: Options, a: Array) -> Array:
     return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
 
 
-dropout_scale_bug(
+dropout_bug(
     "dropout-unscaled",
     "Dropout does not scale the entries that it keeps by 1 / (1 − p).",
-    wrong="a = z where kept",
+    lines=("a = z where kept", "a = z / (1 − p) where kept"),
     source="mxnet",
     mask=_kept,
 )
 dropout_bug(
     "dropout-unscaled-backward",
     "The gradient of the entries that dropout keeps is not scaled by 1 / (1 − p).",
-    wrong="dz = da where kept",
-    right="dz = da / (1 − p) where kept",
+    lines=("dz = da where kept", "dz = da / (1 − p) where kept"),
     dropout_backward=lambda e, o, z, a, da: da if e.mask(o) is None else da * _kept(e, o),
 )
 bug(
     "dropout-mask-from-zeros",
     "The mask of dropout is inferred from zeros in the output: inputs of 0 count as dropped.",
-    wrong="dz = da / (1 − p) where a ≠ 0",
-    right="dz = da / (1 − p) where kept",
+    lines=("dz = da / (1 − p) where a ≠ 0", "dz = da / (1 − p) where kept"),
     source="kaldi",
     killed_by="kinks:*",
     dropout_backward=lambda e, o, z, a, da: (
         da if e.mask(o) is None else da * np.where(a != 0, e.mask(o), 0)
     ),
 )
-dropout_scale_bug(
+dropout_bug(
     "dropout-scaled-by-p",
     "Dropout scales by 1 / p, as if p were the probability to keep an entry.",
-    wrong="a = z / p where kept",
+    lines=("a = z / p where kept", "a = z / (1 − p) where kept"),
     mask=lambda e, o: _kept(e, o) if _kept(e, o) is None or not o.p else _kept(e, o) / e.num(o.p),
 )
 dropout_bug(
     "dropout-skipped",
     "Dropout does nothing, as outside of training.",
-    wrong="a = z",
-    right="a = mask ⊙ z",
+    lines=("a = z", "a = mask ⊙ z"),
     mask=lambda e, o: None,
 )

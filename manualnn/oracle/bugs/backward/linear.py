@@ -11,23 +11,22 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "backward")
-bias_bug = partial(bug, killed_by="loss.*:grads", right="db = Σₙ dz[n]")
-weight_bug = partial(bug, killed_by="loss.*:grads", right="dW = dzᵀ x")
+gradient_bug = partial(bug, killed_by="loss.*:grads")
 square_bug = partial(bug, killed_by="square:*")
 grads_bug = partial(bug, killed_by="*:grads")
-forward_bug = partial(bug, killed_by="layer.Linear*:*", right="z = x Wᵀ + b")
+forward_bug = partial(bug, killed_by="layer.Linear*:*")
 
 
-bias_bug(
+gradient_bug(
     "bias-mean-for-sum",
     "The gradient of the bias is a mean over samples instead of a sum.",
-    wrong="db = Σₙ dz[n] / N",
+    lines=("db = Σₙ dz[n] / N", "db = Σₙ dz[n]"),
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
-bias_bug(
+gradient_bug(
     "bias-of-one-sample",
     "The gradient of the bias is that of a single sample.",
-    wrong="db = dz[0], or dz[−1]",
+    lines=("db = dz[0], or dz[−1]", "db = Σₙ dz[n]"),
     source="mlpack #3679",
     variants=[{"sample": slice(-1, None)}, {"sample": slice(1)}],
     linear_db=lambda e, o, dz: dz[e.sample].sum(axis=0),
@@ -35,32 +34,31 @@ bias_bug(
 square_bug(
     "bias-sum-over-units",
     "The gradient of the bias sums over the wrong axis; only noticeable when N equals the width.",
-    wrong="db = Σⱼ dz[:, j]",
-    right="db = Σₙ dz[n, :]",
+    lines=("db = Σⱼ dz[:, j]", "db = Σₙ dz[n, :]"),
     linear_db=lambda e, o, dz: dz.sum(axis=1 if is_square(dz) else 0),
 )
-bias_bug(
+gradient_bug(
     "bias-gradient-doubled",
     "The gradient of the bias is added twice.",
-    wrong="db = 2 Σₙ dz[n]",
+    lines=("db = 2 Σₙ dz[n]", "db = Σₙ dz[n]"),
     linear_db=lambda e, o, dz: 2 * dz.sum(axis=0),
 )
-bias_bug(
+gradient_bug(
     "bias-gradient-zero",
     "The bias gets no gradient.",
-    wrong="db = 0",
+    lines=("db = 0", "db = Σₙ dz[n]"),
     linear_db=lambda e, o, dz: 0 * dz.sum(axis=0),
 )
-bias_bug(
+gradient_bug(
     "bias-gradient-negated",
     "The gradient of the bias has the wrong sign, as if z were x Wᵀ − b.",
-    wrong="db = −Σₙ dz[n]",
+    lines=("db = −Σₙ dz[n]", "db = Σₙ dz[n]"),
     linear_db=lambda e, o, dz: -dz.sum(axis=0),
 )
-bias_bug(
+gradient_bug(
     "bias-gradient-of-activation",
     "The gradient of the bias is multiplied by the layer's input.",
-    wrong="db = Σₙ dz[n] Σᵢ x[n, i]",
+    lines=("db = Σₙ dz[n] Σᵢ x[n, i]", "db = Σₙ dz[n]"),
     linear_grads=lambda e, o, x, dz: {
         key: g if key.endswith("weight") else (dz * x.sum(axis=1, keepdims=True)).sum(axis=0)
         for key, g in Textbook.linear_grads(e, o, x, dz).items()
@@ -69,8 +67,7 @@ bias_bug(
 square_bug(
     "bias-along-samples",
     "The bias is added along samples instead of units; only noticeable when N equals the width.",
-    wrong="z[n, j] = … + b[n]",
-    right="z[n, j] = … + b[j]",
+    lines=("z[n, j] = … + b[n]", "z[n, j] = … + b[j]"),
     linear=lambda e, o, x: (
         x @ e.weight(o).T + e.params[f"{o.i}.bias"][:, None]
         if o.bias and len(x) == o.out_features
@@ -80,7 +77,7 @@ square_bug(
 forward_bug(
     "bias-subtracted",
     "The bias is subtracted in the forward pass, but its gradient has the sign of an addition.",
-    wrong="z = x Wᵀ − b",
+    lines=("z = x Wᵀ − b", "z = x Wᵀ + b"),
     linear=lambda e, o, x: (
         2 * Textbook.linear(e, change(o, bias=False), x) - Textbook.linear(e, o, x)
     ),
@@ -88,41 +85,38 @@ forward_bug(
 forward_bug(
     "bias-ignored",
     "The forward pass does not add the bias.",
-    wrong="z = x Wᵀ",
+    lines=("z = x Wᵀ", "z = x Wᵀ + b"),
     linear=lambda e, o, x: x @ e.weight(o).T,
 )
-weight_bug(
+gradient_bug(
     "weight-gradient-mean",
     "The layer divides the gradient of the weights by N, although the loss has divided already.",
-    wrong="dW = dzᵀ x / N",
+    lines=("dW = dzᵀ x / N", "dW = dzᵀ x"),
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
 )
-bug(
+gradient_bug(
     "gradients-mean-again",
     "The layer divides all gradients by N, although the loss has divided already.",
-    wrong="dW = dzᵀ x / N, db = Σₙ dz[n] / N",
-    right="dW = dzᵀ x, db = Σₙ dz[n]",
-    killed_by="loss.*:grads",
+    lines=("dW = dzᵀ x / N, db = Σₙ dz[n] / N", "dW = dzᵀ x, db = Σₙ dz[n]"),
     linear_dW=lambda e, o, x, dz: dz.T @ x / len(x),
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
-weight_bug(
+gradient_bug(
     "weight-gradient-negated",
     "The gradient of the weights has the wrong sign.",
-    wrong="dW = −dzᵀ x",
+    lines=("dW = −dzᵀ x", "dW = dzᵀ x"),
     linear_dW=lambda e, o, x, dz: -(dz.T @ x),
 )
-weight_bug(
+gradient_bug(
     "weight-gradient-doubled",
     "The gradient of the weights is added twice.",
-    wrong="dW = 2 dzᵀ x",
+    lines=("dW = 2 dzᵀ x", "dW = dzᵀ x"),
     linear_dW=lambda e, o, x, dz: 2 * (dz.T @ x),
 )
 square_bug(
     "square-weight-transposed",
     "A square weight matrix is not transposed in the forward pass.",
-    wrong="z = x W + b",
-    right="z = x Wᵀ + b",
+    lines=("z = x W + b", "z = x Wᵀ + b"),
     linear=lambda e, o, x: (
         Textbook.linear(e, o, x) - x @ e.weight(o).T + x @ e.weight(o)
         if is_square(e.weight(o))
@@ -132,8 +126,7 @@ square_bug(
 square_bug(
     "square-weight-transposed-backward",
     "The error is propagated through the transpose of a square weight matrix.",
-    wrong="dx = dz Wᵀ",
-    right="dx = dz W",
+    lines=("dx = dz Wᵀ", "dx = dz W"),
     linear_backward=lambda e, o, x, z, dz: (
         dz @ (e.weight(o).T if is_square(e.weight(o)) else e.weight(o))
     ),
@@ -141,15 +134,13 @@ square_bug(
 square_bug(
     "square-weight-gradient-transposed",
     "The gradient of a square weight matrix is transposed.",
-    wrong="dW = xᵀ dz",
-    right="dW = dzᵀ x",
+    lines=("dW = xᵀ dz", "dW = dzᵀ x"),
     linear_dW=lambda e, o, x, dz: x.T @ dz if is_square(e.weight(o)) else dz.T @ x,
 )
 square_bug(
     "weights-left-out-in-propagation",
     "Between layers of equal width, the error is propagated without the weights.",
-    wrong="dx = dz",
-    right="dx = dz W",
+    lines=("dx = dz", "dx = dz W"),
     linear_backward=lambda e, o, x, z, dz: dz if is_square(e.weight(o)) else dz @ e.weight(o),
 )
 
@@ -171,8 +162,7 @@ class UpdatesTooEarly(Textbook):
 bug(
     "weights-updated-too-early",
     "Weights are updated before the error is propagated through them.",
-    wrong="dx = dz W, W already updated",
-    right="dx = dz W, W as in the forward pass",
+    lines=("dx = dz W, W already updated", "dx = dz W, W as in the forward pass"),
     source="zero_to_gpt #12",
     killed_by="optimizer.*:*",
     base=UpdatesTooEarly,
@@ -180,15 +170,13 @@ bug(
 grads_bug(
     "only-last-layer-learns",
     "The error is not propagated below the last Linear layer: the others get no gradient.",
-    wrong="dx = 0",
-    right="dx = dz W",
+    lines=("dx = 0", "dx = dz W"),
     linear_backward=lambda e, o, x, z, dz: 0 * (dz @ e.weight(o)),
 )
 grads_bug(
     "first-layer-gradient-zero",
     "The first Linear layer gets no gradient, because the loop over layers ends too early.",
-    wrong="dW₁ = 0",
-    right="dW₁ = dz₁ᵀ x",
+    lines=("dW₁ = 0", "dW₁ = dz₁ᵀ x"),
     linear_grads=lambda e, o, x, dz: {
         key: g * (0 if o.i == min(p.i for p in e.layers if p.type == "Linear") else 1)
         for key, g in Textbook.linear_grads(e, o, x, dz).items()
@@ -210,32 +198,26 @@ def _slope_without_activation(e: Textbook, o: Options, y: Array, t: Array) -> Ar
 bug(
     "output-activation-skipped",
     "The activation of the last layer is not applied, forward and backward.",
-    wrong="y = z",
-    right="y = f(z)",
+    lines=("y = z", "y = f(z)"),
     killed_by="loss.BCELoss.*:*",
     load=after_load(_skip_last_activation),
 )
 grads_bug(
     "output-slope-missing",
     "The backward pass does not apply the slope of the last activation.",
-    wrong="dz = dy",
-    right="dz = dy ⊙ f′(z)",
+    lines=("dz = dy", "dz = dy ⊙ f′(z)"),
     slope=_slope_without_activation,
 )
-
-
 square_bug(
     "weight-gradient-of-network-input",
     "The gradient of the weights uses the input of the network if its shape fits the layer's.",
-    wrong="dW = dzᵀ x₀",
-    right="dW = dzᵀ x, x the layer's own input",
+    lines=("dW = dzᵀ x₀", "dW = dzᵀ x, x the layer's own input"),
     linear_dW=lambda e, o, x, dz: dz.T @ (e.x if e.x.shape == x.shape else x),
 )
 grads_bug(
     "weight-gradient-of-pre-activation",
     "The gradient of the weights uses the pre-activation instead of the activation.",
-    wrong="dWₗ = dzₗᵀ zₗ₋₁",
-    right="dWₗ = dzₗᵀ aₗ₋₁",
+    lines=("dWₗ = dzₗᵀ zₗ₋₁", "dWₗ = dzₗᵀ aₗ₋₁"),
     linear_dW=lambda e, o, x, dz: (
         dz.T @ (e.ys[o.i - 1] if o.i > 1 and e.layers[o.i - 1].type != "Linear" else x)
     ),
@@ -243,15 +225,13 @@ grads_bug(
 square_bug(
     "weight-gradient-of-own-output",
     "The gradient of the weights uses the output of a square layer instead of its input.",
-    wrong="dW = dzᵀ z",
-    right="dW = dzᵀ x",
+    lines=("dW = dzᵀ z", "dW = dzᵀ x"),
     linear_dW=lambda e, o, x, dz: dz.T @ (e.ys[o.i + 1] if is_square(e.weight(o)) else x),
 )
 grads_bug(
     "weight-gradient-without-input",
     "The gradient of the weights is that of the bias, without the layer's input.",
-    wrong="dW[j, i] = Σₙ dz[n, j]",
-    right="dW[j, i] = Σₙ dz[n, j] x[n, i]",
+    lines=("dW[j, i] = Σₙ dz[n, j]", "dW[j, i] = Σₙ dz[n, j] x[n, i]"),
     linear_dW=lambda e, o, x, dz: dz.T @ np.ones_like(x),
 )
 
@@ -265,7 +245,6 @@ def _other_weights(e: Textbook, o: Options) -> Array:
 square_bug(
     "error-through-wrong-weights",
     "The error is propagated through the weights of the next layer with the same shape.",
-    wrong="dxₗ = dzₗ Wₗ₊₁",
-    right="dxₗ = dzₗ Wₗ",
+    lines=("dxₗ = dzₗ Wₗ₊₁", "dxₗ = dzₗ Wₗ"),
     linear_backward=lambda e, o, x, z, dz: dz @ _other_weights(e, o),
 )

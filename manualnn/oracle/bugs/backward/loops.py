@@ -11,11 +11,10 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "backward")
-sample_bug = partial(bug, killed_by="*:grads", right="dW = Σₙ dz[n]ᵀ x[n]")
-weight_bug = partial(bug, killed_by="*:grads", right="dW = dzᵀ x")
-clipping_bug = partial(bug, killed_by="loss.MSELoss.sum:*", right="g = ∂L/∂θ")
+grads_bug = partial(bug, killed_by="*:grads")
+clipping_bug = partial(bug, killed_by="loss.MSELoss.sum:*")
 output_bug = partial(bug, killed_by="*:outputs")
-input_bug = partial(bug, killed_by="*:input_grad", right="dx = dz W")
+input_bug = partial(bug, killed_by="*:input_grad")
 single_bug = partial(bug, killed_by="shapes:*")
 
 
@@ -29,70 +28,65 @@ def _with_zero(a: Array, index: Any) -> Array:
 bug(
     "unit-not-propagated",
     "The error of one unit is not propagated, because a loop over outputs is off by one.",
-    wrong="dx[i] = Σⱼ₌₁ dz[j] W[j, i], or without the last j",
-    right="dx[i] = Σⱼ dz[j] W[j, i]",
+    lines=("dx[i] = Σⱼ₌₁ dz[j] W[j, i], or without the last j", "dx[i] = Σⱼ dz[j] W[j, i]"),
     killed_by="layer.Linear:*",
     variants=[{"units": slice(-1)}, {"units": slice(1, None)}],
     linear_backward=lambda e, o, x, z, dz: dz[:, e.units] @ e.weight(o)[e.units],
 )
-sample_bug(
+grads_bug(
     "sample-not-summed",
     "One sample is missing in the gradients, because a loop over the batch is off by one.",
-    wrong="dW = Σₙ₌₁ …, or without the last n",
+    lines=("dW = Σₙ₌₁ …, or without the last n", "dW = Σₙ dz[n]ᵀ x[n]"),
     variants=[{"samples": slice(-1)}, {"samples": slice(1, None)}],
     linear_dW=lambda e, o, x, dz: dz[e.samples].T @ x[e.samples],
     linear_db=lambda e, o, dz: dz[e.samples].sum(axis=0),
 )
-sample_bug(
+grads_bug(
     "gradient-of-one-sample",
     "The gradients are those of a single sample of the batch.",
-    wrong="dW = dz[0]ᵀ x[0], or of the last",
+    lines=("dW = dz[0]ᵀ x[0], or of the last", "dW = Σₙ dz[n]ᵀ x[n]"),
     variants=[{"samples": slice(-1, None)}, {"samples": slice(1)}],
     linear_dW=lambda e, o, x, dz: dz[e.samples].T @ x[e.samples],
     linear_db=lambda e, o, dz: dz[e.samples].sum(axis=0),
 )
-weight_bug(
+grads_bug(
     "weight-row-without-gradient",
     "The weights of one output get no gradient, because a loop is off by one.",
-    wrong="dW[−1, :] = 0, or dW[0, :] = 0",
+    lines=("dW[−1, :] = 0, or dW[0, :] = 0", "dW = dzᵀ x"),
     variants=[{"row": -1}, {"row": 0}],
     linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, e.row),
 )
-weight_bug(
+grads_bug(
     "weight-column-without-gradient",
     "The weights of one input get no gradient, because a loop is off by one.",
-    wrong="dW[:, −1] = 0, or dW[:, 0] = 0",
+    lines=("dW[:, −1] = 0, or dW[:, 0] = 0", "dW = dzᵀ x"),
     variants=[{"column": -1}, {"column": 0}],
     linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, (slice(None), e.column)),
 )
-weight_bug(
+grads_bug(
     "corner-without-gradient",
     "A single weight gets no gradient.",
-    wrong="dW[−1, −1] = 0, or dW[0, 0] = 0",
+    lines=("dW[−1, −1] = 0, or dW[0, 0] = 0", "dW = dzᵀ x"),
     variants=[{"corner": -1}, {"corner": 0}],
     linear_dW=lambda e, o, x, dz: _with_zero(dz.T @ x, (e.corner, e.corner)),
 )
-bug(
+grads_bug(
     "bias-entry-without-gradient",
     "A single bias gets no gradient.",
-    wrong="db[−1] = 0, or db[0] = 0",
-    right="db = Σₙ dz[n]",
-    killed_by="*:grads",
+    lines=("db[−1] = 0, or db[0] = 0", "db = Σₙ dz[n]"),
     variants=[{"corner": -1}, {"corner": 0}],
     linear_db=lambda e, o, dz: _with_zero(dz.sum(axis=0), e.corner),
 )
 output_bug(
     "last-output-not-computed",
     "The last output of a layer stays 0, because a loop over outputs is off by one.",
-    wrong="z[:, −1] = 0",
-    right="z = x Wᵀ + b",
+    lines=("z[:, −1] = 0", "z = x Wᵀ + b"),
     linear=lambda e, o, x: _with_zero(Textbook.linear(e, o, x), (slice(None), -1)),
 )
 output_bug(
     "last-input-not-read",
     "The last input of a layer is missing, because a loop over inputs is off by one.",
-    wrong="z[j] = Σᵢ x[i] W[j, i] without the last i",
-    right="z[j] = Σᵢ x[i] W[j, i]",
+    lines=("z[j] = Σᵢ x[i] W[j, i] without the last i", "z[j] = Σᵢ x[i] W[j, i]"),
     linear=lambda e, o, x: Textbook.linear(e, o, _with_zero(x, (slice(None), -1))),
 )
 
@@ -104,8 +98,7 @@ def _whole_blocks(length: int, block: int) -> slice:
 bug(
     "remainder-samples-lost",
     "Samples after the last whole block are missing in the gradient of the weights.",
-    wrong="dW sums N − N mod B samples",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
+    lines=("dW sums N − N mod B samples", "dW = Σₙ dz[n]ᵀ x[n]"),
     killed_by="long.batch:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
     linear_dW=lambda e, o, x, dz: (
@@ -115,8 +108,7 @@ bug(
 bug(
     "remainder-inputs-lost",
     "Inputs after the last whole block are missing in the products, the tail of an unrolled loop.",
-    wrong="z[j] sums K − K mod B inputs",
-    right="z[j] = Σᵢ x[i] W[j, i]",
+    lines=("z[j] sums K − K mod B inputs", "z[j] = Σᵢ x[i] W[j, i]"),
     killed_by="long.in_features:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
     linear=lambda e, o, x: Textbook.linear(
@@ -128,29 +120,26 @@ bug(
 single_bug(
     "single-sample-squeezed",
     "A batch of one sample loses its first axis: the gradient of the bias sums over units.",
-    wrong="db = Σⱼ dz[j] for N = 1",
-    right="db = Σₙ dz[n]",
+    lines=("db = Σⱼ dz[j] for N = 1", "db = Σₙ dz[n]"),
     linear_db=lambda e, o, dz: dz.sum(axis=0) if len(dz) != 1 else dz.sum() + 0 * dz[0],
 )
 single_bug(
     "single-sample-gradient-zero",
     "A batch of one sample gets no gradient, as if a mean divided by N − 1.",
-    wrong="dW = 0 for N = 1",
-    right="dW = dzᵀ x",
+    lines=("dW = 0 for N = 1", "dW = dzᵀ x"),
     linear_grads=each_gradient(lambda e, g: g * (0 if len(e.x) == 1 else 1)),
 )
 bug(
     "error-transposed-where-n-is-width",
     "The error is propagated transposed if N equals the layer's width.",
-    wrong="dx = dzᵀ W where N = out",
-    right="dx = dz W",
+    lines=("dx = dzᵀ W where N = out", "dx = dz W"),
     killed_by="square:*",
     linear_backward=lambda e, o, x, z, dz: (dz.T if is_square(dz) else dz) @ e.weight(o),
 )
 clipping_bug(
     "gradient-clipped",
     "Gradients are clipped by value, although no option requests it.",
-    wrong="g ← clip(g, −c, c)",
+    lines=("g ← clip(g, −c, c)", "g = ∂L/∂θ"),
     variants=[{"c": c} for c in (1, 5, 10)],
     linear_grads=each_gradient(lambda e, g: np.clip(g, e.array(-e.c), e.array(e.c))),
 )
@@ -164,7 +153,7 @@ def _clip_norm(g: Array, c: float) -> Array:
 clipping_bug(
     "gradient-norm-clipped-by-tensor",
     "The gradient of each tensor is clipped by its norm, although no option requests it.",
-    wrong="g ← g min(1, c / ‖g‖)",
+    lines=("g ← g min(1, c / ‖g‖)", "g = ∂L/∂θ"),
     source="transformers #581, numpy-ml",
     variants=[{"c": c} for c in (1, 5)],
     linear_grads=each_gradient(lambda e, g: _clip_norm(g, e.num(e.c))),
@@ -183,37 +172,32 @@ class ClipsTheNorm(Textbook):
 clipping_bug(
     "gradient-norm-clipped",
     "All gradients are clipped by their common norm, although no option requests it.",
-    wrong="g ← g min(1, c / ‖all g‖)",
+    lines=("g ← g min(1, c / ‖all g‖)", "g = ∂L/∂θ"),
     base=ClipsTheNorm,
     variants=[{"c": c} for c in (1, 5)],
 )
 input_bug(
     "input-gradient-zero",
     "The gradient of the input is 0.",
-    wrong="dx = 0",
+    lines=("dx = 0", "dx = dz W"),
     backward=lambda e, dy: 0 * Textbook.backward(e, dy),
 )
 input_bug(
     "input-gradient-mean",
     "The gradient of the input is divided by N, although the loss has divided already.",
-    wrong="dx = dz W / N",
+    lines=("dx = dz W / N", "dx = dz W"),
     backward=lambda e, dy: Textbook.backward(e, dy) / len(dy),
 )
-bug(
+grads_bug(
     "error-mean-at-every-layer",
     "Every Linear layer divides the error by N.",
-    wrong="dx = dz W / N",
-    right="dx = dz W",
-    killed_by="*:grads",
+    lines=("dx = dz W / N", "dx = dz W"),
     linear_backward=lambda e, o, x, z, dz: dz @ e.weight(o) / len(dz),
 )
-
-
 bug(
     "error-through-first-weights",
     "The error is propagated through a copy of the weights from before the first update.",
-    wrong="dx = dz W₀",
-    right="dx = dz Wₜ",
+    lines=("dx = dz W₀", "dx = dz Wₜ"),
     killed_by="steps:*",
     linear_backward=lambda e, o, x, z, dz: e.matmul(dz, e.array(e.case.params[f"{o.i}.weight"])),
 )

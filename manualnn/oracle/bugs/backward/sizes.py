@@ -37,8 +37,7 @@ POSITIONS = [{"counted": "layers", "known": k} for k in (2, 3, 4)] + [
 bug(
     "deep-bias-gradient-zero",
     "Biases get no gradient from some layer on, as if only the first layers were written out.",
-    wrong="db = 0 for later layers",
-    right="db = Σₙ dz[n]",
+    lines=("db = 0 for later layers", "db = Σₙ dz[n]"),
     killed_by="depth:*",
     variants=POSITIONS,
     linear_grads=_deep_gradient_zero("bias"),
@@ -46,8 +45,7 @@ bug(
 bug(
     "deep-weight-gradient-zero",
     "Weights get no gradient from some layer on, as if only the first layers were written out.",
-    wrong="dW = 0 for later layers",
-    right="dW = dzᵀ x",
+    lines=("dW = 0 for later layers", "dW = dzᵀ x"),
     killed_by="depth:*",
     variants=POSITIONS,
     linear_grads=_deep_gradient_zero("weight"),
@@ -77,8 +75,7 @@ class SortsKeys(Textbook):
 bug(
     "keys-sorted-as-strings",
     'Keys are sorted as strings, "10.weight" before "2.weight", and paired with layers in order.',
-    wrong="∂L/∂W₂ under the key of W₁₀",
-    right="every gradient under its own key",
+    lines=("∂L/∂W₂ under the key of W₁₀", "every gradient under its own key"),
     killed_by="depth:*",
     base=SortsKeys,
     variants=[{"named": True}, {"named": False}],
@@ -96,8 +93,7 @@ REMAINDERS = [
 bug(
     "bias-remainder-lost",
     "Samples after the last whole block are missing in the gradient of the bias.",
-    wrong="db sums N − N mod B samples",
-    right="db = Σₙ dz[n]",
+    lines=("db sums N − N mod B samples", "db = Σₙ dz[n]"),
     killed_by="long.batch:*",
     variants=REMAINDERS,
     linear_db=lambda e, o, dz: Textbook.linear_db(e, o, dz[: _kept(len(dz), e.block, e.least)]),
@@ -105,8 +101,7 @@ bug(
 bug(
     "error-remainder-lost",
     "Outputs after the last whole block do not propagate the error, the tail of an unrolled loop.",
-    wrong="dx[i] sums K − K mod B outputs",
-    right="dx[i] = Σⱼ dz[j] W[j, i]",
+    lines=("dx[i] sums K − K mod B outputs", "dx[i] = Σⱼ dz[j] W[j, i]"),
     killed_by="long.out_features:*",
     variants=REMAINDERS,
     linear_backward=lambda e, o, x, z, dz: e.matmul(
@@ -127,8 +122,7 @@ def _without_tail(g: Array, width: int) -> Array:
 bug(
     "weight-gradient-tail-zero",
     "The last column gets no gradient if the columns are not a multiple of a vector's width.",
-    wrong="dW[:, −1] = 0 where in mod B ≠ 0",
-    right="dW = dzᵀ x",
+    lines=("dW[:, −1] = 0 where in mod B ≠ 0", "dW = dzᵀ x"),
     killed_by="long.in_features:*",
     variants=[{"width": width} for width in (4, 8, 16)],
     linear_dW=lambda e, o, x, dz: _without_tail(Textbook.linear_dW(e, o, x, dz), e.width),
@@ -136,8 +130,7 @@ bug(
 bug(
     "batch-cut-off",
     "Samples after a fixed number are missing in the gradient of the weights.",
-    wrong="dW sums the first B samples",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
+    lines=("dW sums the first B samples", "dW = Σₙ dz[n]ᵀ x[n]"),
     killed_by="long.batch:*",
     variants=[{"most": most} for most in (16, 32, 64, 128, 256)],
     linear_dW=lambda e, o, x, dz: Textbook.linear_dW(e, o, x[: e.most], dz[: e.most]),
@@ -145,8 +138,7 @@ bug(
 bug(
     "gradient-of-means",
     "The gradient of the weights is a product of means over the batch: right for one sample.",
-    wrong="dW = N mean(dz)ᵀ mean(x)",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
+    lines=("dW = N mean(dz)ᵀ mean(x)", "dW = Σₙ dz[n]ᵀ x[n]"),
     killed_by="*:grads",
     linear_dW=lambda e, o, x, dz: np.outer(
         e.total(dz, axis=0), e.total(x, axis=0) / max(len(x), 1)
@@ -155,8 +147,7 @@ bug(
 bug(
     "bias-of-zeros-untrained",
     "A bias of zeros counts as a missing bias and gets no gradient.",
-    wrong="db = 0 where b = 0",
-    right="db = Σₙ dz[n]",
+    lines=("db = 0 where b = 0", "db = Σₙ dz[n]"),
     killed_by="zeros:*",
     linear_db=lambda e, o, dz: (
         Textbook.linear_db(e, o, dz) * (1 if e.params[f"{o.i}.bias"].any() else 0)
@@ -165,8 +156,7 @@ bug(
 bug(
     "gradient-scaled-by-lr",
     "The returned gradients contain the learning rate, which was multiplied in place.",
-    wrong="∂L/∂θ ← α ∂L/∂θ",
-    right="θ ← θ − α ∂L/∂θ; ∂L/∂θ stays",
+    lines=("∂L/∂θ ← α ∂L/∂θ", "θ ← θ − α ∂L/∂θ; ∂L/∂θ stays"),
     killed_by="optimizer.*:*",
     result=lambda e, value, dx: {
         **(found := Textbook.result(e, value, dx)),
@@ -176,8 +166,7 @@ bug(
 bug(
     "small-errors-flushed",
     "Small errors are set to 0 in the backward pass.",
-    wrong="dz = 0 where |dz| < ε",
-    right="dz as it is",
+    lines=("dz = 0 where |dz| < ε", "dz as it is"),
     killed_by="*:*grad*",
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12)],
     linear_backward=lambda e, o, x, z, dz: Textbook.linear_backward(
@@ -187,8 +176,7 @@ bug(
 bug(
     "small-gradients-flushed",
     "Small entries of gradients are set to 0.",
-    wrong="dW = 0 where |dW| < ε",
-    right="dW as it is",
+    lines=("dW = 0 where |dW| < ε", "dW as it is"),
     killed_by="*:grads",
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)],
     linear_grads=each_gradient(lambda e, g: np.where(np.abs(g) < e.least, 0, g)),
@@ -196,8 +184,7 @@ bug(
 bug(
     "input-gradient-plus-bias",
     "The bias is added to the propagated error.",
-    wrong="dx = dz W + mean(b)",
-    right="dx = dz W",
+    lines=("dx = dz W + mean(b)", "dx = dz W"),
     killed_by="*:input_grad",
     linear_backward=lambda e, o, x, z, dz: (
         Textbook.linear_backward(e, o, x, z, dz) + (e.params[f"{o.i}.bias"].mean() if o.bias else 0)

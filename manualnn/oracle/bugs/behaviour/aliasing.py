@@ -42,22 +42,19 @@ class UpdatesInPlace(Textbook):
 bug(
     "params-updated-in-place",
     "The given parameters are updated in place.",
-    wrong="p −= lr d",
-    right="p_new = p − lr d",
+    lines=("p −= lr d", "p_new = p − lr d"),
     base=UpdatesInPlace,
 )
 bug(
     "input-clobbered",
     "The input array is overwritten, as by an activation in place.",
-    wrong="x ← f(x), in place",
-    right="a = f(x)",
+    lines=("x ← f(x), in place", "a = f(x)"),
     step=_overwrite("x"),
 )
 bug(
     "targets-clobbered",
     "The array of targets is overwritten, as by t −= y.",
-    wrong="t ← t − y, in place",
-    right="e = y − t",
+    lines=("t ← t − y, in place", "e = y − t"),
     step=_overwrite("t"),
 )
 
@@ -74,8 +71,7 @@ def _update_given_state(e: Textbook, case: Case) -> Mapping[str, Any]:
 bug(
     "state-updated-in-place",
     "The given optimizer state is updated in place.",
-    wrong="m *= β₁, m += (1 − β₁) g",
-    right="m_new = β₁ m + (1 − β₁) g",
+    lines=("m *= β₁, m += (1 − β₁) g", "m_new = β₁ m + (1 − β₁) g"),
     step=_update_given_state,
 )
 
@@ -91,16 +87,14 @@ def _update_without_copies(e: Textbook, rule: Options) -> None:
 bug(
     "results-share-memory",
     "Two results are the same array: the gradient and the momentum buffer of the first step.",
-    wrong="b is g",
-    right="b = copy of g",
+    lines=("b is g", "b = copy of g"),
     source="MyGrad",
     update=_update_without_copies,
 )
 bug(
     "results-are-inputs",
     "The outputs of a network of identities are the input array itself.",
-    wrong="y is x",
-    right="y = copy of x",
+    lines=("y is x", "y = copy of x"),
     load=after_load(lambda e: setattr(e, "x", np.asarray(e.case.x, e.kind))),
     result=lambda e, value, dx: {**Textbook.result(e, value, dx), "outputs": e.ys[-1]},
 )
@@ -130,8 +124,7 @@ class ReusesGradients(HasMemory):
 bug(
     "results-reused",
     "Every call returns the same arrays, so that the next call changes earlier results.",
-    wrong="grads are the engine's own buffers",
-    right="grads are copies",
+    lines=("grads are the engine's own buffers", "grads are copies"),
     base=ReusesGradients,
 )
 
@@ -149,8 +142,7 @@ class ReusesOneResult(HasMemory):
 bug(
     "one-result-reused",
     "Every call returns the outputs or the input gradient in the same array.",
-    wrong="outputs are the engine's own buffer",
-    right="outputs are a copy",
+    lines=("outputs are the engine's own buffer", "outputs are a copy"),
     base=ReusesOneResult,
     variants=[{"reused": "outputs"}, {"reused": "input_grad"}],
 )

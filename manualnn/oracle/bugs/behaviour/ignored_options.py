@@ -58,8 +58,7 @@ def _add_all() -> None:
                 KINDS[kind],
                 f"{part}-{option}-default-{place}".lower().replace("_", "-"),
                 f"{part} uses the default {option}, {value}, {PLACES[place]}.",
-                wrong=f"{option} = {value} {PLACES[place]}",
-                right=f"{option} as given",
+                lines=(f"{option} = {value} {PLACES[place]}", f"{option} as given"),
                 killed_by=f"{CHECKS[kind]}.{part}*:*",
                 **with_options(*names, only=part, **{option: default}),
             )
@@ -85,8 +84,7 @@ add_bug(
     "optimizers",
     "zero-is-taken-for-absent",
     "An option of 0 counts as missing, as with JavaScript's operator ||.",
-    wrong="option || default",
-    right="option ?? default",
+    lines=("option || default", "option ?? default"),
     killed_by="o*:*",
     load=after_load(_replace_zeros),
 )

@@ -19,7 +19,7 @@ from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "precision")
+bug = partial(add_bug, BUGS, "precision", exact=False)
 loss_bug = partial(bug, killed_by="loss.*:*")
 grads_bug = partial(bug, killed_by="*:grads")
 product_bug = partial(bug, killed_by="layer.Linear:*")
@@ -43,9 +43,7 @@ def _float32_total(
 loss_bug(
     "float32-inside",
     "An engine for float64 computes in float32.",
-    wrong="everything in float32",
-    right="everything in the dtype of the case",
-    exact=False,
+    lines=("everything in float32", "everything in the dtype of the case"),
     load=lambda e, case: Textbook.load(
         e, case.map(lambda name, a: a if a.dtype.kind == "i" else a.astype(np.float32))
     ),
@@ -55,18 +53,14 @@ loss_bug(
 product_bug(
     "float32-products",
     "Matrix products are computed in float32.",
-    wrong="x Wᵀ in float32",
-    right="x Wᵀ in the dtype of the case",
-    exact=False,
+    lines=("x Wᵀ in float32", "x Wᵀ in the dtype of the case"),
     matmul=_float32_product,
 )
 bug(
     "float32-long-products",
     "Matrix products with many inputs are computed in float32, by another kernel.",
-    wrong="x Wᵀ in float32 where there are more than k inputs",
-    right="x Wᵀ in the dtype of the case",
+    lines=("x Wᵀ in float32 where there are more than k inputs", "x Wᵀ in the dtype of the case"),
     killed_by="long.in_features:*",
-    exact=False,
     variants=[{"k": k} for k in (64, 128, 256, 512)],
     matmul=lambda e, a, b: (
         _float32_product(e, a, b) if a.shape[1] > e.k else Textbook.matmul(e, a, b)
@@ -75,51 +69,39 @@ bug(
 loss_bug(
     "float32-sums",
     "Sums over the batch are kept in float32.",
-    wrong="Σ in float32",
-    right="Σ in the dtype of the case",
-    exact=False,
+    lines=("Σ in float32", "Σ in the dtype of the case"),
     total=_float32_total,
 )
 bug(
     "float32-loss",
     "The loss is rounded to float32.",
-    wrong="L rounded to float32",
-    right="L in the dtype of the case",
+    lines=("L rounded to float32", "L in the dtype of the case"),
     killed_by="*:loss",
-    exact=False,
     value=lambda e, o, y, t: _stored(Textbook.value(e, o, y, t), np.float32, e.kind),
 )
 bug(
     "float32-parameters",
     "Parameters are stored in float32.",
-    wrong="p rounded to float32",
-    right="p in the dtype of the case",
+    lines=("p rounded to float32", "p in the dtype of the case"),
     killed_by="*:params",
-    exact=False,
     moved=lambda e, o, p, d, lr: _stored(p - lr * d, np.float32, e.kind),
 )
 grads_bug(
     "float32-gradients",
     "Gradients are stored in float32.",
-    wrong="g rounded to float32",
-    right="g in the dtype of the case",
-    exact=False,
+    lines=("g rounded to float32", "g in the dtype of the case"),
     linear_grads=each_gradient(lambda e, g: _stored(g, np.float32, e.kind)),
 )
 grads_bug(
     "float16-gradients",
     "Gradients are stored in float16.",
-    wrong="g rounded to float16",
-    right="g in the dtype of the case",
-    exact=False,
+    lines=("g rounded to float16", "g in the dtype of the case"),
     linear_grads=each_gradient(lambda e, g: _stored(g, np.float16, e.kind)),
 )
 loss_bug(
     "float16-products",
     "The factors of matrix products are rounded to float16.",
-    wrong="x Wᵀ with x and W in float16",
-    right="x Wᵀ in the dtype of the case",
-    exact=False,
+    lines=("x Wᵀ with x and W in float16", "x Wᵀ in the dtype of the case"),
     matmul=lambda e, a, b: Textbook.matmul(
         e, _stored(a, np.float16, e.kind), _stored(b, np.float16, e.kind)
     ),
@@ -137,8 +119,8 @@ def _round_options(e: Any) -> None:
 bug(
     "options-in-float32",
     "Options are stored in float32: lr, 1 − β₂ᵗ or a slope has a relative error of 1e-8.",
-    wrong="lr, β, ε, δ, … as float32",
-    right="lr, β, ε, δ, … as float64",
+    exact=True,
+    lines=("lr, β, ε, δ, … as float32", "lr, β, ε, δ, … as float64"),
     killed_by="o*:*",
     load=after_load(_round_options),
     variants=[
@@ -149,10 +131,8 @@ bug(
 bug(
     "subnormals-flushed",
     "Subnormal numbers become 0, although the engine does not claim it.",
-    wrong="|v| < 2⁻¹⁰²² is 0",
-    right="gradual underflow",
+    lines=("|v| < 2⁻¹⁰²² is 0", "gradual underflow"),
     killed_by="subnormals:*",
-    exact=False,
     matmul=lambda e, a, b: _flushed(Textbook.matmul(e, _flushed(a), _flushed(b))),
 )
 
@@ -164,17 +144,15 @@ def _flushed(a: Array) -> Array:
 bug(
     "squared-error-expanded",
     "The squared error is expanded before the sum, which loses digits where y ≈ t.",
-    wrong="L = (Σ y² − 2 Σ y t + Σ t²) / D",
-    right="L = Σ (y − t)² / D",
+    lines=("L = (Σ y² − 2 Σ y t + Σ t²) / D", "L = Σ (y − t)² / D"),
     killed_by="cancellation:*",
-    exact=False,
     mse_terms=lambda e, o, y, t: y * y - 2 * y * t + t * t,
 )
 bug(
     "exp-by-power",
     "exp is replaced by a power.",
-    wrong="exp(v) = (1 + v / 1024)¹⁰²⁴",
-    right="exp(v)",
+    exact=True,
+    lines=("exp(v) = (1 + v / 1024)¹⁰²⁴", "exp(v)"),
     killed_by="loss.CrossEntropyLoss.*:*",
     exp=lambda e, v: np.maximum(1 + v / 1024, 0) ** 1024,
 )
@@ -193,8 +171,8 @@ class LooksUpSigmoids(Textbook):
 bug(
     "sigmoid-from-table",
     "The sigmoid is interpolated from a table.",
-    wrong="σ(z) interpolated, constant beyond ±8",
-    right="σ(z) = 1 / (1 + exp(−z))",
+    exact=True,
+    lines=("σ(z) interpolated, constant beyond ±8", "σ(z) = 1 / (1 + exp(−z))"),
     killed_by="layer.Sigmoid:*",
     base=LooksUpSigmoids,
 )
@@ -232,16 +210,16 @@ FORMS = (".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f"
 loss_bug(
     "printed-with-few-digits",
     "Results are written with too few digits, such as the 6 digits of printf's %g and %f.",
-    wrong="too few digits to read the same number back",
-    right="17 digits for float64, 9 for float32",
+    exact=True,
+    lines=("too few digits to read the same number back", "17 digits for float64, 9 for float32"),
     base=PrintsFewDigits,
     variants=[{"form": form} for form in FORMS],
 )
 grads_bug(
     "gradient-slightly-off",
     "One entry of the gradient of the weights is slightly wrong.",
-    wrong="dW[−1, −1] (1 + 1e-5)",
-    right="dW[−1, −1]",
+    exact=True,
+    lines=("dW[−1, −1] (1 + 1e-5)", "dW[−1, −1]"),
     variants=SMALL_ERRORS,
     linear_dW=lambda e, o, x, dz: with_small_error(e, dz.T @ x),
 )
@@ -262,9 +240,7 @@ class SumsInOneNumber(Textbook):
 product_bug(
     "small-accumulator",
     "Sums are accumulated in a smaller dtype than that of their terms.",
-    wrong="Σ in float16, or float32",
-    right="Σ in the dtype of the case",
-    exact=False,
+    lines=("Σ in float16, or float32", "Σ in the dtype of the case"),
     base=SumsInOneNumber,
     variants=[{"dtype_of_sum": np.float32}, {"dtype_of_sum": np.float16}],
 )
@@ -282,7 +258,7 @@ class DividesByNearlyN(Textbook):
 loss_bug(
     "reciprocal-in-float16",
     "1/D is stored with 11 bits: right for powers of two, otherwise wrong in the fourth digit.",
-    wrong="∂L/∂y = … · float16(1/D)",
-    right="∂L/∂y = … / D",
+    exact=True,
+    lines=("∂L/∂y = … · float16(1/D)", "∂L/∂y = … / D"),
     base=DividesByNearlyN,
 )

@@ -21,8 +21,7 @@ steps_bug = partial(bug, killed_by="steps:*")
 bug(
     "gradient-buffer-by-shape",
     "Layers of the same shape share one buffer for their gradients, which keeps only one of them.",
-    wrong="one buffer per shape",
-    right="one buffer per parameter",
+    lines=("one buffer per shape", "one buffer per parameter"),
     killed_by="square:*",
     base=HasMemory,
     linear_grads=each_gradient(lambda e, g: e.store(g)),
@@ -41,8 +40,7 @@ class Accumulates(HasMemory):
 steps_bug(
     "gradients-accumulate",
     "Gradients are added to those of the last step, because they are never set to zero.",
-    wrong="g ← g_before + ∂L/∂θ",
-    right="g = ∂L/∂θ",
+    lines=("g ← g_before + ∂L/∂θ", "g = ∂L/∂θ"),
     source="micrograd #53",
     base=Accumulates,
 )
@@ -57,8 +55,7 @@ class AccumulatesOverSteps(Accumulates):
 steps_bug(
     "gradients-accumulate-over-steps",
     "Gradients are added to those of the earlier steps of the same call.",
-    wrong="gₜ ← gₜ₋₁ + ∂L/∂θ",
-    right="gₜ = ∂L/∂θ",
+    lines=("gₜ ← gₜ₋₁ + ∂L/∂θ", "gₜ = ∂L/∂θ"),
     base=AccumulatesOverSteps,
 )
 
@@ -79,8 +76,7 @@ class KeepsRows(HasMemory):
 history_bug(
     "stale-rows",
     "A batch smaller than an earlier one leaves old rows in the buffers, which are summed too.",
-    wrong="dW sums the rows of the largest batch so far",
-    right="dW sums the rows of this batch",
+    lines=("dW sums the rows of the largest batch so far", "dW sums the rows of this batch"),
     base=KeepsRows,
 )
 
@@ -98,8 +94,7 @@ class CountsOn(Textbook):
 history_bug(
     "steps-counted-over-calls",
     "The step count is never reset: it includes the updates of earlier calls.",
-    wrong="t = all updates so far, of any parameters",
-    right="t = updates of these parameters",
+    lines=("t = all updates so far, of any parameters", "t = updates of these parameters"),
     base=CountsOn,
     adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, e.count),
     adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, e.count),
@@ -120,8 +115,7 @@ class KeepsInputs(HasMemory):
 history_bug(
     "stale-inputs",
     "A batch smaller than an earlier one is not stored: the weight gradient uses old inputs.",
-    wrong="dW = dzᵀ x, x of a larger batch before",
-    right="dW = dzᵀ x, x of this batch",
+    lines=("dW = dzᵀ x, x of a larger batch before", "dW = dzᵀ x, x of this batch"),
     base=KeepsInputs,
 )
 
@@ -136,8 +130,7 @@ class Remembers(HasMemory):
 history_bug(
     "forward-cached-by-shape",
     "The outputs of a layer are cached, and used for every input of the same shape.",
-    wrong="z cached by the shapes of x and W",
-    right="z = x Wᵀ + b",
+    lines=("z cached by the shapes of x and W", "z = x Wᵀ + b"),
     base=Remembers,
     linear=lambda e, o, x: e.recall(
         o.i, x.shape, e.weight(o).shape, value=Textbook.linear(e, o, x)
@@ -152,8 +145,7 @@ def _recall_targets(e: Remembers) -> None:
 bug(
     "targets-cached-by-shape",
     "Targets are cached, and used for every batch of the same shape.",
-    wrong="t of the first batch of that shape",
-    right="t",
+    lines=("t of the first batch of that shape", "t"),
     killed_by="loss.MSELoss*:*",
     base=Remembers,
     load=after_load(_recall_targets),
@@ -161,8 +153,7 @@ bug(
 history_bug(
     "weights-cached-by-shape",
     "The error is propagated through the weights of an earlier call with the same shape.",
-    wrong="W of the first call",
-    right="W",
+    lines=("W of the first call", "W"),
     base=Remembers,
     linear_backward=lambda e, o, x, z, dz: (
         dz @ e.recall(o.i, e.weight(o).shape, value=e.weight(o).copy())
@@ -171,8 +162,7 @@ history_bug(
 history_bug(
     "weight-gradient-of-last-batch",
     "The gradient of the weights uses the layer's input of the previous call.",
-    wrong="dW = dzᵀ x_before",
-    right="dW = dzᵀ x",
+    lines=("dW = dzᵀ x_before", "dW = dzᵀ x"),
     base=Remembers,
     linear_dW=lambda e, o, x, dz: dz.T @ _exchange(e.memory, (o.i, x.shape, x.dtype), x),
 )
@@ -213,8 +203,7 @@ class KeepsOptimizer(HasMemory):
 history_bug(
     "optimizer-kept-between-calls",
     "The optimizer's state of an earlier call is used instead of the given one.",
-    wrong="m, v, t of the last call, of this engine or of any engine",
-    right="m, v, t as given",
+    lines=("m, v, t of the last call, of this engine or of any engine", "m, v, t as given"),
     base=KeepsOptimizer,
     variants=[{"shared": None}, {"shared": {}}],
 )
@@ -233,8 +222,7 @@ class DrawsItsOwnMask(Textbook):
 bug(
     "dropout-draws-again",
     "Dropout draws its own masks, different ones forward and backward.",
-    wrong="a new mask in each pass",
-    right="the given mask in both passes",
+    lines=("a new mask in each pass", "the given mask in both passes"),
     killed_by="layer.Dropout:*",
     exact=False,
     base=DrawsItsOwnMask,
@@ -258,8 +246,7 @@ class LosesSamples(Textbook):
 steps_bug(
     "sample-lost-now-and-then",
     "Some calls lose one sample of the gradient, as when threads add without a lock.",
-    wrong="dW += … by two threads at once",
-    right="dW = Σₙ dz[n]ᵀ x[n]",
+    lines=("dW += … by two threads at once", "dW = Σₙ dz[n]ᵀ x[n]"),
     exact=False,
     base=LosesSamples,
 )

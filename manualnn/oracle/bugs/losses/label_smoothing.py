@@ -13,9 +13,7 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "losses", killed_by="loss.CrossEntropyLoss.*:*")
-smoothing_bug = partial(
-    bug, killed_by="loss.CrossEntropyLoss*label_smoothing*:*", right="q = (1 − ε) onehot + ε / K"
-)
+smoothing_bug = partial(bug, killed_by="loss.CrossEntropyLoss*label_smoothing*:*")
 
 
 def _smoothed(rest: Callable[[Array, Any], Array]) -> Method:
@@ -31,52 +29,50 @@ def _smoothed(rest: Callable[[Array, Any], Array]) -> Method:
 smoothing_bug(
     "smoothing-over-k-minus-1",
     "Label smoothing distributes ε over the other classes only.",
-    wrong="q = 1 − ε for the target, ε / (K − 1) else",
+    lines=("q = 1 − ε for the target, ε / (K − 1) else", "q = (1 − ε) onehot + ε / K"),
     smoothed=_smoothed(lambda q, eps: (1 - q) * (eps / max(q.shape[1] - 1, 1))),
 )
 smoothing_bug(
     "smoothing-divided-by-k-minus-1",
     "Label smoothing divides by K − 1, but distributes over all K classes.",
-    wrong="q = (1 − ε) onehot + ε / (K − 1)",
+    lines=("q = (1 − ε) onehot + ε / (K − 1)", "q = (1 − ε) onehot + ε / K"),
     smoothed=_smoothed(lambda q, eps: eps / max(q.shape[1] - 1, 1)),
 )
 smoothing_bug(
     "smoothing-target-not-reduced",
     "Label smoothing adds ε / K without reducing the target: the targets sum to 1 + ε.",
-    wrong="q = onehot + ε / K",
+    lines=("q = onehot + ε / K", "q = (1 − ε) onehot + ε / K"),
     smoothed=lambda e, o, q: q + e.num(o.label_smoothing) / q.shape[1],
 )
 smoothing_bug(
     "smoothing-target-without-share",
     "Label smoothing does not add ε / K to the target class: the targets sum to 1 − ε / K.",
-    wrong="q = 1 − ε for the target, ε / K else",
+    lines=("q = 1 − ε for the target, ε / K else", "q = (1 − ε) onehot + ε / K"),
     smoothed=_smoothed(lambda q, eps: (1 - q) * (eps / q.shape[1])),
 )
 smoothing_bug(
     "smoothing-counts-samples",
     "Label smoothing divides by the number of samples instead of classes.",
-    wrong="q = (1 − ε) onehot + ε / N",
+    lines=("q = (1 − ε) onehot + ε / N", "q = (1 − ε) onehot + ε / K"),
     source="keras",
     smoothed=_smoothed(lambda q, eps: eps / len(q)),
 )
 smoothing_bug(
     "smoothing-ignored",
     "The option label_smoothing is ignored.",
-    wrong="q = onehot",
+    lines=("q = onehot", "q = (1 − ε) onehot + ε / K"),
     smoothed=lambda e, o, q: q,
 )
 smoothing_bug(
     "smoothing-not-in-slope",
     "Label smoothing is applied to the loss, but not to the gradient.",
-    wrong="∂L/∂y = (p − onehot) / D",
-    right="∂L/∂y = (p − q) / D, q smoothed",
+    lines=("∂L/∂y = (p − onehot) / D", "∂L/∂y = (p − q) / D, q smoothed"),
     **with_options("cross_entropy_slopes", label_smoothing=0),
 )
 bug(
     "smoothing-not-weighted",
     "The smooth part of the targets is not multiplied by the class weights.",
-    wrong="−Σ ((1 − ε) w onehot + ε / K) log p",
-    right="−Σ w ((1 − ε) onehot + ε / K) log p",
+    lines=("−Σ ((1 − ε) w onehot + ε / K) log p", "−Σ w ((1 − ε) onehot + ε / K) log p"),
     shares=lambda e, o, y, t: (
         (1 - e.num(o.label_smoothing)) * Textbook.shares(e, change(o, label_smoothing=0), y, t)
         + e.array(e.counts(o, t)[:, None] if t.ndim == 1 else 1)
@@ -86,8 +82,7 @@ bug(
 bug(
     "smoothing-weighted-by-target",
     "The smooth part of the targets is multiplied by the weight of the sample's target class.",
-    wrong="−w[t] Σ ((1 − ε) onehot + ε / K) log p",
-    right="−Σ w ((1 − ε) onehot + ε / K) log p",
+    lines=("−w[t] Σ ((1 − ε) onehot + ε / K) log p", "−Σ w ((1 − ε) onehot + ε / K) log p"),
     shares=lambda e, o, y, t: (
         Textbook.shares(e, o, y, t)
         if t.ndim == 2
@@ -98,8 +93,7 @@ bug(
 bug(
     "weight-of-likeliest-class",
     "With probabilities as targets, the gradient uses the weight of the most likely class.",
-    wrong="∂L/∂y = (w[argmax t] p − w t) / D",
-    right="∂L/∂y = (Σ w t · p − w t) / D",
+    lines=("∂L/∂y = (w[argmax t] p − w t) / D", "∂L/∂y = (Σ w t · p − w t) / D"),
     cross_entropy_slopes=lambda e, o, y, t: (
         Textbook.cross_entropy_slopes(e, o, y, t)
         if t.ndim == 1
@@ -110,8 +104,7 @@ bug(
 bug(
     "smoothing-of-ignored",
     "Ignored samples get the smooth part of the targets.",
-    wrong="q = ε / K where t is ignored",
-    right="q = 0 where t is ignored",
+    lines=("q = ε / K where t is ignored", "q = 0 where t is ignored"),
     shares=lambda e, o, y, t: (
         Textbook.shares(e, o, y, t)
         if t.ndim == 2 or not o.label_smoothing
@@ -121,8 +114,7 @@ bug(
 bug(
     "probability-targets-rounded",
     "Probabilities as targets are replaced by the class with the highest one.",
-    wrong="q = onehot(argmax t)",
-    right="q = t",
+    lines=("q = onehot(argmax t)", "q = t"),
     killed_by="loss.CrossEntropyLoss.probabilities:*",
     shares=lambda e, o, y, t: Textbook.shares(
         e, o, y, t if t.ndim == 1 else np.eye(t.shape[1], dtype=t.dtype)[t.argmax(axis=1)]
@@ -131,8 +123,7 @@ bug(
 bug(
     "labels-from-1",
     "Labels are counted from 1: each one selects the class before it.",
-    wrong="onehot at t − 1",
-    right="onehot at t",
+    lines=("onehot at t − 1", "onehot at t"),
     killed_by="loss.CrossEntropyLoss*:*",
     one_hot=lambda e, o, y, t: np.roll(Textbook.one_hot(e, o, y, t), -1, axis=1),
 )

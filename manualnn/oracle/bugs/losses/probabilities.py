@@ -16,19 +16,13 @@ bug = partial(add_bug, BUGS, "losses")
 extreme_bug = partial(bug, killed_by="certain:*")
 bce_bug = partial(bug, killed_by="loss.BCELoss*:*")
 logits_bug = partial(bug, killed_by="loss.BCEWithLogitsLoss*:*")
-pos_weight_bug = partial(
-    bug, killed_by="loss.*pos_weight*:*", right="term = p t softplus(−y) + (1 − t) softplus(y)"
-)
-pos_weight_slope_bug = partial(
-    bug, killed_by="loss.*pos_weight*:*", right="∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D"
-)
+pos_weight_bug = partial(bug, killed_by="loss.*pos_weight*:*")
 weight_bug = partial(bug, killed_by="loss.*weight*:*")
 
 extreme_bug(
     "bce-clipped",
     "Probabilities are clipped to [ε, 1 − ε] before the logarithm.",
-    wrong="y ← clip(y, ε, 1 − ε)",
-    right="log y ≥ −100, y itself as it is",
+    lines=("y ← clip(y, ε, 1 − ε)", "log y ≥ −100, y itself as it is"),
     variants=CLIPS,
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clip_probabilities(e, y, e.eps), t),
     bce_slopes=lambda e, o, y, t: Textbook.bce_slopes(e, o, clip_probabilities(e, y, e.eps), t),
@@ -36,16 +30,17 @@ extreme_bug(
 extreme_bug(
     "bce-value-clipped",
     "Probabilities are clipped for the logarithm, but not for the gradient.",
-    wrong="log clip(y, ε, 1 − ε)",
-    right="log y ≥ −100",
+    lines=("log clip(y, ε, 1 − ε)", "log y ≥ −100"),
     variants=CLIPS,
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clip_probabilities(e, y, e.eps), t),
 )
 bce_bug(
     "bce-log-plus-eps",
     "A small number is added inside the logarithm.",
-    wrong="−t log(y + ε) − (1 − t) log(1 − y + ε)",
-    right="−t log y − (1 − t) log(1 − y), logarithms ≥ −100",
+    lines=(
+        "−t log(y + ε) − (1 − t) log(1 − y + ε)",
+        "−t log y − (1 − t) log(1 − y), logarithms ≥ −100",
+    ),
     variants=[{"eps": eps} for eps in (1e-8, 1e-7, 1e-9, 1e-12)],
     bce_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
@@ -55,8 +50,7 @@ bce_bug(
 extreme_bug(
     "bce-not-clamped",
     "A probability of exactly 0 or 1 makes the loss infinite or NaN (0 · log 0).",
-    wrong="log y",
-    right="max(log y, −100)",
+    lines=("log y", "max(log y, −100)"),
     source="burn, mlx #1280",
     exact=False,
     bce_terms=lambda e, o, y, t: -e.sample_weight(o) * (t * np.log(y) + (1 - t) * np.log1p(-y)),
@@ -64,24 +58,24 @@ extreme_bug(
 bce_bug(
     "bce-slope-plus-eps",
     "A small number is added to the denominator of the gradient.",
-    wrong="∂L/∂y = (y − t) / (y (1 − y) + ε)",
-    right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
+    lines=("∂L/∂y = (y − t) / (y (1 − y) + ε)", "∂L/∂y = (y − t) / max(y (1 − y), 1e-12)"),
     variants=[{"eps": eps} for eps in (1e-8, 1e-7, 1e-12)],
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y) + e.num(e.eps)),
 )
 extreme_bug(
     "bce-slope-not-bounded",
     "The gradient divides by zero where a probability is 0 or 1.",
-    wrong="∂L/∂y = (y − t) / (y (1 − y))",
-    right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
+    lines=("∂L/∂y = (y − t) / (y (1 − y))", "∂L/∂y = (y − t) / max(y (1 − y), 1e-12)"),
     exact=False,
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y)),
 )
 extreme_bug(
     "bce-slope-bounded-early",
     "The lower bound of the gradient's denominator is too large.",
-    wrong="∂L/∂y = (y − t) / max(y (1 − y), ε), ε above 1e-12",
-    right="∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
+    lines=(
+        "∂L/∂y = (y − t) / max(y (1 − y), ε), ε above 1e-12",
+        "∂L/∂y = (y − t) / max(y (1 − y), 1e-12)",
+    ),
     variants=[{"least": least} for least in (1e-6, 1e-7, 1e-8, 1e-10)],
     bce_slopes=lambda e, o, y, t: (
         e.sample_weight(o) * (y - t) / np.maximum(y * (1 - y), e.array(e.least))
@@ -90,31 +84,27 @@ extreme_bug(
 bce_bug(
     "bce-ones-only",
     "The term of the targets 0 is missing.",
-    wrong="term = −t log y",
-    right="term = −t log y − (1 − t) log(1 − y)",
+    lines=("term = −t log y", "term = −t log y − (1 − t) log(1 − y)"),
     bce_terms=lambda e, o, y, t: -e.sample_weight(o) * t * np.maximum(np.log(y), -100),
     bce_slopes=lambda e, o, y, t: -e.sample_weight(o) * t / np.maximum(y, e.array(1e-12)),
 )
 bce_bug(
     "bce-swapped",
     "Prediction and target are swapped in the loss.",
-    wrong="term = −y log t − (1 − y) log(1 − t)",
-    right="term = −t log y − (1 − t) log(1 − y)",
+    lines=("term = −y log t − (1 − y) log(1 − t)", "term = −t log y − (1 − t) log(1 − y)"),
     source="smolgrad, Keras Tversky",
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, t, y),
 )
 bce_bug(
     "bce-slope-of-logits",
     "The gradient already contains the slope of a sigmoid, which is then applied again.",
-    wrong="∂L/∂y = y − t",
-    right="∂L/∂y = (y − t) / (y (1 − y))",
+    lines=("∂L/∂y = y − t", "∂L/∂y = (y − t) / (y (1 − y))"),
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t),
 )
 bce_bug(
     "bce-slope-sign-of-zeros",
     "The gradient of the term of the targets 0 has the wrong sign.",
-    wrong="∂L/∂y = −t / y − (1 − t) / (1 − y)",
-    right="∂L/∂y = −t / y + (1 − t) / (1 − y)",
+    lines=("∂L/∂y = −t / y − (1 − t) / (1 − y)", "∂L/∂y = −t / y + (1 − t) / (1 − y)"),
     bce_slopes=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (t * (1 - y) + (1 - t) * y)
@@ -124,8 +114,7 @@ bce_bug(
 bug(
     "log-base-2",
     "The loss uses logarithms to the base 2 or 10, but the gradient is that of base e.",
-    wrong="L = −Σ q log₂ p / D",
-    right="L = −Σ q ln p / D",
+    lines=("L = −Σ q log₂ p / D", "L = −Σ q ln p / D"),
     killed_by="loss.*:*",
     variants=[{"base": 2}, {"base": 10}],
     value=lambda e, o, y, t: (
@@ -136,23 +125,20 @@ bug(
 weight_bug(
     "weight-ignored",
     "The option weight is ignored.",
-    wrong="term = …",
-    right="term = w · …",
+    lines=("term = …", "term = w · …"),
     sample_weight=lambda e, o: e.array(1),
     class_weight=lambda e, o, y: e.array(np.ones(y.shape[1])),
 )
 weight_bug(
     "weight-not-in-slope",
     "The option weight is applied to the loss, but not to the gradient.",
-    wrong="∂L/∂y = (…) / D",
-    right="∂L/∂y = w (…) / D",
+    lines=("∂L/∂y = (…) / D", "∂L/∂y = w (…) / D"),
     **with_options("bce_slopes", "logits_slopes", "cross_entropy_slopes", weight=None),
 )
 weight_bug(
     "weight-applied-twice",
     "The option weight is applied twice to the gradient.",
-    wrong="∂L/∂y = w² (…) / D",
-    right="∂L/∂y = w (…) / D",
+    lines=("∂L/∂y = w² (…) / D", "∂L/∂y = w (…) / D"),
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * Textbook.bce_slopes(e, o, y, t),
     logits_slopes=lambda e, o, y, t: e.sample_weight(o) * Textbook.logits_slopes(e, o, y, t),
     **with_options(
@@ -163,8 +149,7 @@ weight_bug(
 bug(
     "weight-in-divisor",
     "A weighted mean divides by the sum of the weights; torch divides by the count.",
-    wrong="D = Σ w",
-    right="D = N K",
+    lines=("D = Σ w", "D = N K"),
     killed_by="loss.BCE*weight*:*",
     divisor=lambda e, o, y, t: (
         e.total(np.broadcast_to(e.sample_weight(o), y.shape))
@@ -175,8 +160,7 @@ bug(
 logits_bug(
     "logits-without-sigmoid",
     "The gradient uses the logits as probabilities.",
-    wrong="∂L/∂y = (y − t) / D",
-    right="∂L/∂y = (σ(y) − t) / D",
+    lines=("∂L/∂y = (y − t) / D", "∂L/∂y = (σ(y) − t) / D"),
     logits_slopes=lambda e, o, y, t: (
         e.sample_weight(o) * ((1 - t) * y - e.pos_weight(o) * t * (1 - y))
     ),
@@ -184,16 +168,14 @@ logits_bug(
 logits_bug(
     "logits-sigmoid-twice",
     "A sigmoid is applied to the logits, although the loss applies its own.",
-    wrong="L(σ(y), t)",
-    right="L(y, t)",
+    lines=("L(σ(y), t)", "L(y, t)"),
     logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, e.sigma(y), t),
     logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, o, e.sigma(y), t),
 )
 extreme_bug(
     "logits-log-of-sigmoid",
     "The logarithm of a sigmoid is infinite where the sigmoid underflows to 0.",
-    wrong="−t log σ(y) − (1 − t) log(1 − σ(y))",
-    right="t softplus(−y) + (1 − t) softplus(y)",
+    lines=("−t log σ(y) − (1 − t) log(1 − σ(y))", "t softplus(−y) + (1 − t) softplus(y)"),
     exact=False,
     logits_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
@@ -203,8 +185,7 @@ extreme_bug(
 extreme_bug(
     "logits-clipped",
     "The probabilities of the logits are clipped to [ε, 1 − ε].",
-    wrong="−t log clip(σ(y), ε, 1 − ε) − …",
-    right="t softplus(−y) + (1 − t) softplus(y)",
+    lines=("−t log clip(σ(y), ε, 1 − ε) − …", "t softplus(−y) + (1 − t) softplus(y)"),
     exact=False,
     variants=[{"eps": eps} for eps in (1e-7, 1e-12, None)],
     logits_terms=lambda e, o, y, t: (
@@ -218,16 +199,14 @@ extreme_bug(
 logits_bug(
     "logits-exp-sign",
     "The stable form has a plus sign in the exponent, so that it overflows.",
-    wrong="max(y, 0) − y t + log(1 + exp(+|y|))",
-    right="max(y, 0) − y t + log(1 + exp(−|y|))",
+    lines=("max(y, 0) − y t + log(1 + exp(+|y|))", "max(y, 0) − y t + log(1 + exp(−|y|))"),
     source="pytorch #2221",
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log1p(np.exp(np.abs(v))),
 )
 logits_bug(
     "logits-slope-at-zero",
     "The gradient of the stable form lacks ½ at 0, from |y|′(0) = 0 and max(y, 0)′(0) = 0.",
-    wrong="∂L/∂y = −t / D at y = 0",
-    right="∂L/∂y = (½ − t) / D at y = 0",
+    lines=("∂L/∂y = −t / D at y = 0", "∂L/∂y = (½ − t) / D at y = 0"),
     source="pytorch #2298",
     logits_slopes=lambda e, o, y, t: np.where(
         y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Textbook.logits_slopes(e, o, y, t)
@@ -247,14 +226,19 @@ def _weighted(factor: Callable[[Array, Array], Array]) -> Methods:
 pos_weight_bug(
     "pos-weight-on-all",
     "The option pos_weight multiplies the whole loss.",
-    wrong="term = p (t softplus(−y) + (1 − t) softplus(y))",
+    lines=(
+        "term = p (t softplus(−y) + (1 − t) softplus(y))",
+        "term = p t softplus(−y) + (1 − t) softplus(y)",
+    ),
     **_weighted(lambda w, t: w),
 )
 bug(
     "pos-weight-as-sample-weight",
     "The option pos_weight weights whole terms by their target: wrong for targets between 0 and 1.",
-    wrong="term = (1 + (p − 1) t) (t softplus(−y) + (1 − t) softplus(y))",
-    right="term = p t softplus(−y) + (1 − t) softplus(y)",
+    lines=(
+        "term = (1 + (p − 1) t) (t softplus(−y) + (1 − t) softplus(y))",
+        "term = p t softplus(−y) + (1 − t) softplus(y)",
+    ),
     source="aprender #2204",
     killed_by="loss.BCEWithLogitsLoss.pos_weight:*",
     **_weighted(lambda w, t: 1 + (w - 1) * t),
@@ -262,33 +246,38 @@ bug(
 pos_weight_bug(
     "pos-weight-on-zeros",
     "The option pos_weight multiplies the term of the targets 0 instead of 1.",
-    wrong="term = t softplus(−y) + p (1 − t) softplus(y)",
+    lines=(
+        "term = t softplus(−y) + p (1 − t) softplus(y)",
+        "term = p t softplus(−y) + (1 − t) softplus(y)",
+    ),
     logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, -y, 1 - t),
     logits_slopes=lambda e, o, y, t: -Textbook.logits_slopes(e, o, -y, 1 - t),
 )
 pos_weight_bug(
     "pos-weight-ignored",
     "The option pos_weight is ignored.",
-    wrong="term = t softplus(−y) + (1 − t) softplus(y)",
+    lines=(
+        "term = t softplus(−y) + (1 − t) softplus(y)",
+        "term = p t softplus(−y) + (1 − t) softplus(y)",
+    ),
     pos_weight=lambda e, o: e.array(1),
 )
-pos_weight_slope_bug(
+pos_weight_bug(
     "pos-weight-not-in-slope",
     "The option pos_weight is applied to the loss, but not to the gradient.",
-    wrong="∂L/∂y = (σ(y) − t) / D",
+    lines=("∂L/∂y = (σ(y) − t) / D", "∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D"),
     **with_options("logits_slopes", pos_weight=None),
 )
-pos_weight_slope_bug(
+pos_weight_bug(
     "pos-weight-on-target-only",
     "In the gradient, pos_weight multiplies the target, but not the sigmoid.",
-    wrong="∂L/∂y = (σ(y) − p t) / D",
+    lines=("∂L/∂y = (σ(y) − p t) / D", "∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D"),
     logits_slopes=lambda e, o, y, t: e.sample_weight(o) * (e.sigma(y) - e.pos_weight(o) * t),
 )
 logits_bug(
     "labels-plus-minus-1",
     "The loss is that of labels −1 and 1: right for targets 0 and 1, wrong between them.",
-    wrong="term = log(1 + exp(−(2t − 1) y))",
-    right="term = t softplus(−y) + (1 − t) softplus(y)",
+    lines=("term = log(1 + exp(−(2t − 1) y))", "term = t softplus(−y) + (1 − t) softplus(y)"),
     logits_terms=lambda e, o, y, t: (
         e.sample_weight(o) * e.pos_weight(o) ** t * e.softplus_of(-(2 * t - 1) * y)
     ),

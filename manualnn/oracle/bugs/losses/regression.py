@@ -13,41 +13,37 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "losses")
-mse_slope_bug = partial(bug, killed_by="loss.MSELoss*:*", right="∂L/∂y = 2 (y − t) / D")
-mse_bug = partial(bug, killed_by="loss.MSELoss*:*", right="L = Σ (y − t)² / D")
-mse_any_bug = partial(bug, killed_by="loss.MSELoss*:*")
+mse_bug = partial(bug, killed_by="loss.MSELoss*:*")
 l1_bug = partial(bug, killed_by="loss.L1Loss*:*")
-huber_threshold_bug = partial(
-    bug, killed_by="loss.HuberLoss*:*", right="quadratic where |y − t| ≤ δ"
-)
-huber_tail_bug = partial(bug, killed_by="loss.HuberLoss*:*", right="term = δ (|e| − δ/2) beyond δ")
 huber_bug = partial(bug, killed_by="loss.HuberLoss*:*")
 
-mse_slope_bug(
+mse_bug(
     "mse-slope-without-2",
     "The gradient of the squared error lacks the factor 2.",
-    wrong="∂L/∂y = (y − t) / D",
+    lines=("∂L/∂y = (y − t) / D", "∂L/∂y = 2 (y − t) / D"),
     source="dlib #1169",
     mse_slopes=lambda e, o, y, t: y - t,
 )
-mse_any_bug(
+mse_bug(
     "mse-halved",
     "The squared error is halved, in the loss and in the gradient.",
-    wrong="L = Σ ½ (y − t)² / D, ∂L/∂y = (y − t) / D",
-    right="L = Σ (y − t)² / D, ∂L/∂y = 2 (y − t) / D",
+    lines=(
+        "L = Σ ½ (y − t)² / D, ∂L/∂y = (y − t) / D",
+        "L = Σ (y − t)² / D, ∂L/∂y = 2 (y − t) / D",
+    ),
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
     mse_slopes=lambda e, o, y, t: y - t,
 )
 mse_bug(
     "mse-value-halved",
     "The squared error is halved, but its gradient is not.",
-    wrong="L = Σ ½ (y − t)² / D",
+    lines=("L = Σ ½ (y − t)² / D", "L = Σ (y − t)² / D"),
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
 )
-mse_slope_bug(
+mse_bug(
     "mse-slope-absolute",
     "The gradient of the squared error loses its sign.",
-    wrong="∂L/∂y = 2 |y − t| / D",
+    lines=("∂L/∂y = 2 |y − t| / D", "∂L/∂y = 2 (y − t) / D"),
     mse_slopes=lambda e, o, y, t: 2 * np.abs(y - t),
 )
 
@@ -71,8 +67,7 @@ class ColumnAgainstRow(Textbook):
 bug(
     "target-broadcast",
     "A column of outputs minus a row of targets gives N × N differences instead of N.",
-    wrong="y of (N, 1) − t of (N,) = (N, N)",
-    right="y and t both of (N, 1)",
+    lines=("y of (N, 1) − t of (N,) = (N, N)", "y and t both of (N, 1)"),
     source="keras, scikit-learn users",
     killed_by="lattice:*",
     base=ColumnAgainstRow,
@@ -80,7 +75,7 @@ bug(
 mse_bug(
     "root-of-mse",
     "The loss is the root of the mean squared error instead of the mean.",
-    wrong="L = √(Σ (y − t)² / D)",
+    lines=("L = √(Σ (y − t)² / D)", "L = Σ (y − t)² / D"),
     value=lambda e, o, y, t: (
         np.sqrt(Textbook.value(e, o, y, t)) if o.type == "MSELoss" else Textbook.value(e, o, y, t)
     ),
@@ -93,8 +88,7 @@ mse_bug(
 bug(
     "first-output-only",
     "Only the first output counts in the loss.",
-    wrong="L = Σₙ term(yₙ₁) / D",
-    right="L = Σₙ Σₖ term(yₙₖ) / D",
+    lines=("L = Σₙ term(yₙ₁) / D", "L = Σₙ Σₖ term(yₙₖ) / D"),
     killed_by="loss.*:*",
     value=lambda e, o, y, t: (
         Textbook.value(e, o, y[:, :1], t[:, :1])
@@ -110,8 +104,7 @@ bug(
 bug(
     "l1-slope-at-zero",
     "The slope of |y − t| at 0 is not 0.",
-    wrong="∂|e|/∂e = ±1 at e = 0",
-    right="∂|e|/∂e = sign(e), 0 at e = 0",
+    lines=("∂|e|/∂e = ±1 at e = 0", "∂|e|/∂e = sign(e), 0 at e = 0"),
     killed_by="kinks:*",
     variants=[{"at_zero": 1}, {"at_zero": -1}],
     l1_slopes=lambda e, o, y, t: np.where(y == t, e.array(e.at_zero), np.sign(y - t)),
@@ -119,8 +112,7 @@ bug(
 l1_bug(
     "l1-smoothed",
     "The absolute error is smoothed at 0.",
-    wrong="L = Σ √(e² + ε) / D",
-    right="L = Σ |e| / D",
+    lines=("L = Σ √(e² + ε) / D", "L = Σ |e| / D"),
     variants=[{"eps": 1e-12}, {"eps": 1e-8}],
     l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
     l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),
@@ -128,8 +120,7 @@ l1_bug(
 l1_bug(
     "l1-slope-of-square",
     "The gradient of the absolute error is that of the squared error.",
-    wrong="∂L/∂y = 2 (y − t) / D",
-    right="∂L/∂y = sign(y − t) / D",
+    lines=("∂L/∂y = 2 (y − t) / D", "∂L/∂y = sign(y − t) / D"),
     l1_slopes=lambda e, o, y, t: 2 * (y - t),
 )
 
@@ -155,71 +146,66 @@ def _huber_terms(tail: Callable[[Array, Any], Array]) -> Method:
     )
 
 
-huber_threshold_bug(
+huber_bug(
     "huber-signed-threshold",
     "The threshold of the Huber loss is compared with the signed error.",
-    wrong="quadratic where y − t ≤ δ",
+    lines=("quadratic where y − t ≤ δ", "quadratic where |y − t| ≤ δ"),
     source="attorch #13",
     **_huber(lambda error, o: error <= o.delta),
 )
-huber_threshold_bug(
+huber_bug(
     "huber-squared-threshold",
     "The threshold of the Huber loss is compared with the squared error.",
-    wrong="quadratic where (y − t)² ≤ δ",
+    lines=("quadratic where (y − t)² ≤ δ", "quadratic where |y − t| ≤ δ"),
     **_huber(lambda error, o: error**2 <= o.delta),
 )
 huber_bug(
     "huber-slope-unclipped",
     "The gradient of the Huber loss grows beyond δ.",
-    wrong="∂L/∂y = (y − t) / D",
-    right="∂L/∂y = clip(y − t, −δ, δ) / D",
+    lines=("∂L/∂y = (y − t) / D", "∂L/∂y = clip(y − t, −δ, δ) / D"),
     huber_slopes=lambda e, o, y, t: y - t,
 )
 huber_bug(
     "huber-slope-without-delta",
     "The gradient of the Huber loss beyond δ is ±1.",
-    wrong="∂L/∂y = sign(y − t) / D beyond δ",
-    right="∂L/∂y = δ sign(y − t) / D beyond δ",
+    lines=("∂L/∂y = sign(y − t) / D beyond δ", "∂L/∂y = δ sign(y − t) / D beyond δ"),
     huber_slopes=lambda e, o, y, t: np.where(np.abs(y - t) <= o.delta, y - t, np.sign(y - t)),
 )
-huber_tail_bug(
+huber_bug(
     "huber-jumps",
     "The Huber loss jumps at δ, because its linear part lacks − δ²/2.",
-    wrong="term = δ |e| beyond δ",
+    lines=("term = δ |e| beyond δ", "term = δ (|e| − δ/2) beyond δ"),
     huber_terms=_huber_terms(lambda error, delta: delta * error),
 )
-huber_tail_bug(
+huber_bug(
     "huber-half-for-half-delta",
     "The linear part of the Huber loss subtracts ½ from |e|, which is right only for δ = 1.",
-    wrong="term = δ (|e| − ½) beyond δ",
+    lines=("term = δ (|e| − ½) beyond δ", "term = δ (|e| − δ/2) beyond δ"),
     huber_terms=_huber_terms(lambda error, delta: delta * (error - 0.5)),
 )
-huber_tail_bug(
+huber_bug(
     "huber-minus-half",
     "The linear part of the Huber loss subtracts ½ at the end, which is right only for δ = 1.",
-    wrong="term = δ |e| − ½ beyond δ",
+    lines=("term = δ |e| − ½ beyond δ", "term = δ (|e| − δ/2) beyond δ"),
     huber_terms=_huber_terms(lambda error, delta: delta * error - 0.5),
 )
 huber_bug(
     "huber-is-smooth-l1",
     "The loss is the smooth L1 loss, which is the Huber loss divided by δ.",
-    wrong="L = Σ huber(e) / (δ D)",
-    right="L = Σ huber(e) / D",
+    lines=("L = Σ huber(e) / (δ D)", "L = Σ huber(e) / D"),
     huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, o, y, t) / e.num(o.delta),
     huber_slopes=lambda e, o, y, t: Textbook.huber_slopes(e, o, y, t) / e.num(o.delta),
 )
 huber_bug(
     "huber-delta-ignored",
     "The Huber loss ignores the option delta: δ is always 1.",
-    wrong="δ = 1",
-    right="δ as given",
+    lines=("δ = 1", "δ as given"),
     **with_options("huber_terms", "huber_slopes", delta=1.0),
 )
 huber_bug(
     "huber-square-not-halved",
     "The quadratic part of the Huber loss lacks the factor ½.",
-    wrong="term = e² within δ",
-    right="term = ½ e² within δ",
+    lines=("term = e² within δ", "term = ½ e² within δ"),
     huber_terms=lambda e, o, y, t: (
         Textbook.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
     ),
@@ -227,8 +213,7 @@ huber_bug(
 bug(
     "huber-by-squares",
     "The Huber loss is a difference of squares, which loses digits where |e| is large.",
-    wrong="term = ½ (e² − max(|e| − δ, 0)²)",
-    right="term = ½ e² within δ, else δ (|e| − δ/2)",
+    lines=("term = ½ (e² − max(|e| − δ, 0)²)", "term = ½ e² within δ, else δ (|e| − δ/2)"),
     killed_by="*:loss",
     exact=False,
     huber_terms=lambda e, o, y, t: (
@@ -238,8 +223,7 @@ bug(
 huber_bug(
     "huber-is-pseudo-huber",
     "The loss is the smooth approximation of the Huber loss.",
-    wrong="term = δ² (√(1 + (e/δ)²) − 1)",
-    right="term = ½ e² within δ, else δ (|e| − δ/2)",
+    lines=("term = δ² (√(1 + (e/δ)²) − 1)", "term = ½ e² within δ, else δ (|e| − δ/2)"),
     huber_terms=lambda e, o, y, t: (
         e.num(o.delta) ** 2 * (np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2) - 1)
     ),

@@ -13,15 +13,9 @@ from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "optimizers")
-correction_bug = partial(
-    bug, killed_by="optimizer.Adam*:*", right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"
-)
-mean_bug = partial(
-    bug, killed_by="optimizer.Adam*:*", right="m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²"
-)
 adam_bug = partial(bug, killed_by="optimizer.Adam*:*")
 amsgrad_bug = partial(bug, killed_by="optimizer.Adam*.amsgrad:*")
-adamw_bug = partial(bug, killed_by="optimizer.AdamW*:*", right="p ← (1 − lr λ) p")
+adamw_bug = partial(bug, killed_by="optimizer.AdamW*:*")
 
 
 def _corrections(compute: Callable[[Any, float, int], Any]) -> Methods:
@@ -32,59 +26,54 @@ def _corrections(compute: Callable[[Any, float, int], Any]) -> Methods:
     }
 
 
-correction_bug(
+adam_bug(
     "adam-uncorrected",
     "The bias corrections of Adam's means are missing.",
-    wrong="m̂ = m, v̂ = v",
+    lines=("m̂ = m, v̂ = v", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
     source="mlx",
     **_corrections(lambda e, beta, t: 1),
 )
 adam_bug(
     "adam-first-moment-uncorrected",
     "The bias correction of Adam's mean of gradients is missing.",
-    wrong="m̂ = m",
-    right="m̂ = m / (1 − β₁ᵗ)",
+    lines=("m̂ = m", "m̂ = m / (1 − β₁ᵗ)"),
     adam_correction1=lambda e, o, t: 1,
 )
 adam_bug(
     "adam-second-moment-uncorrected",
     "The bias correction of Adam's mean of squares is missing.",
-    wrong="v̂ = v",
-    right="v̂ = v / (1 − β₂ᵗ)",
+    lines=("v̂ = v", "v̂ = v / (1 − β₂ᵗ)"),
     adam_correction2=lambda e, o, t: 1,
 )
-correction_bug(
+adam_bug(
     "adam-correction-dropped-late",
     "Adam's bias correction ends after a fixed number of steps, although it is not yet 1.",
-    wrong="m̂ = m, v̂ = v from some step on",
+    lines=("m̂ = m, v̂ = v from some step on", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
     variants=[{"limit": limit} for limit in (10, 100, 1000)],
     **_corrections(lambda e, beta, t: 1 - e.num(beta) ** t if t <= e.limit else 1),
 )
 adam_bug(
     "adam-correction-product",
     "Adam's power of β is a product: β t instead of βᵗ.",
-    wrong="1 − β t",
-    right="1 − βᵗ",
+    lines=("1 − β t", "1 − βᵗ"),
     **_corrections(lambda e, beta, t: e.array(1 - e.num(beta) * t)),
 )
 adam_bug(
     "adam-power-in-float32",
     "The powers of Adam's β are computed in float32: 1 − βᵗ has the error of up to t roundings.",
-    wrong="float32(β)ᵗ",
-    right="βᵗ in float64",
+    lines=("float32(β)ᵗ", "βᵗ in float64"),
     **_corrections(lambda e, beta, t: 1 - e.num(np.float32(beta) ** np.float32(t))),
 )
-correction_bug(
+adam_bug(
     "adam-correction-multiplied",
     "Adam's means are multiplied by their bias corrections instead of divided.",
-    wrong="m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)",
+    lines=("m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
     **_corrections(lambda e, beta, t: 1 / (1 - e.num(beta) ** t)),
 )
 bug(
     "adam-eps-before-correction",
     "ε is added to the root before the bias correction: its effect is ε / √(1 − β₂ᵗ).",
-    wrong="d = m̂ √(1 − β₂ᵗ) / (√v + ε)",
-    right="d = m̂ / (√v̂ + ε)",
+    lines=("d = m̂ √(1 − β₂ᵗ) / (√v + ε)", "d = m̂ / (√v̂ + ε)"),
     source="scikit-learn",
     killed_by="optimizer.Adam*.eps:*",
     adam_root=lambda e, o, v, t: (np.sqrt(v) + e.num(o.eps)) / e.adam_correction2(o, t) ** 0.5,
@@ -92,28 +81,29 @@ bug(
 adam_bug(
     "adam-root-uncorrected-correction",
     "The bias correction of the mean square is moved out of the root without its root.",
-    wrong="d = m̂ / (√v / (1 − β₂ᵗ) + ε)",
-    right="d = m̂ / (√(v / (1 − β₂ᵗ)) + ε)",
+    lines=("d = m̂ / (√v / (1 − β₂ᵗ) + ε)", "d = m̂ / (√(v / (1 − β₂ᵗ)) + ε)"),
     adam_root=lambda e, o, v, t: np.sqrt(v) / e.adam_correction2(o, t) + e.num(o.eps),
 )
 adam_bug(
     "adam-betas-swapped",
     "Adam's β₁ and β₂ are swapped.",
-    wrong="m ← β₂ m + …, v ← β₁ v + …",
-    right="m ← β₁ m + …, v ← β₂ v + …",
+    lines=("m ← β₂ m + …, v ← β₁ v + …", "m ← β₁ m + …, v ← β₂ v + …"),
     **with_options("adam_step", betas=lambda e, o: o.betas[::-1]),
 )
-mean_bug(
+adam_bug(
     "adam-complement-missing",
     "Adam's means add each new gradient without the factor 1 − β.",
-    wrong="m ← β₁ m + g, v ← β₂ v + g²",
+    lines=("m ← β₁ m + g, v ← β₂ v + g²", "m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²"),
     adam_mean=lambda e, o, m, g, t: e.num(o.betas[0]) * m + g,
     adam_square=lambda e, o, v, g, t: e.num(o.betas[1]) * v + g * g,
 )
-mean_bug(
+adam_bug(
     "adam-complements-swapped",
     "β and 1 − β are swapped in Adam's means.",
-    wrong="m ← (1 − β₁) m + β₁ g, v ← (1 − β₂) v + β₂ g²",
+    lines=(
+        "m ← (1 − β₁) m + β₁ g, v ← (1 − β₂) v + β₂ g²",
+        "m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²",
+    ),
     adam_mean=lambda e, o, m, g, t: (1 - e.num(o.betas[0])) * m + e.num(o.betas[0]) * g,
     adam_square=lambda e, o, v, g, t: (1 - e.num(o.betas[1])) * v + e.num(o.betas[1]) * (g * g),
 )
@@ -130,16 +120,14 @@ class SquaresTheMean(Textbook):
 adam_bug(
     "adam-square-of-mean",
     "Adam's second moment averages the square of the mean instead of the gradient.",
-    wrong="v ← β₂ v + (1 − β₂) m²",
-    right="v ← β₂ v + (1 − β₂) g²",
+    lines=("v ← β₂ v + (1 − β₂) m²", "v ← β₂ v + (1 − β₂) g²"),
     base=SquaresTheMean,
     adam_square=lambda e, o, v, g, t: Textbook.adam_square(e, o, v, e.mean, t),
 )
 adam_bug(
     "adam-nesterov",
     "Adam uses Nesterov's look-ahead, as NAdam does.",
-    wrong="d = (β₁ m + (1 − β₁) g) / (1 − β₁ᵗ) / (√v̂ + ε)",
-    right="d = m / (1 − β₁ᵗ) / (√v̂ + ε)",
+    lines=("d = (β₁ m + (1 − β₁) g) / (1 − β₁ᵗ) / (√v̂ + ε)", "d = m / (1 − β₁ᵗ) / (√v̂ + ε)"),
     adam_step=lambda e, o, p, g, s, t: _along(
         *(e, o, p, g, s, t),
         lambda m: (e.num(o.betas[0]) * m + (1 - e.num(o.betas[0])) * g) / e.adam_correction1(o, t),
@@ -148,8 +136,7 @@ adam_bug(
 adam_bug(
     "adam-without-mean",
     "Adam's step uses the gradient instead of its mean.",
-    wrong="d = g / (√v̂ + ε)",
-    right="d = m̂ / (√v̂ + ε)",
+    lines=("d = g / (√v̂ + ε)", "d = m̂ / (√v̂ + ε)"),
     adam_step=lambda e, o, p, g, s, t: _along(e, o, p, g, s, t, lambda _: g),
 )
 
@@ -172,8 +159,7 @@ def _along(
 amsgrad_bug(
     "amsgrad-ignored",
     "The option amsgrad is ignored.",
-    wrong="√v̂",
-    right="√(max(v_max, v) / (1 − β₂ᵗ))",
+    lines=("√v̂", "√(max(v_max, v) / (1 − β₂ᵗ))"),
     **with_options("adam_step", amsgrad=False),
 )
 
@@ -190,16 +176,14 @@ class ForgetsTheMaximum(Textbook):
 amsgrad_bug(
     "amsgrad-maximum-not-kept",
     "AMSGrad computes the maximum, but does not store it.",
-    wrong="v_max stays as it was",
-    right="v_max ← max(v_max, v)",
+    lines=("v_max stays as it was", "v_max ← max(v_max, v)"),
     source="chainer",
     base=ForgetsTheMaximum,
 )
 amsgrad_bug(
     "amsgrad-of-corrected",
     "AMSGrad computes the maximum of the corrected means.",
-    wrong="v_max ← max(v_max, v̂)",
-    right="v_max ← max(v_max, v), corrected afterwards",
+    lines=("v_max ← max(v_max, v̂)", "v_max ← max(v_max, v), corrected afterwards"),
     source="optax",
     adam_maximum=lambda e, o, old, v, t: np.maximum(old, v / e.adam_correction2(o, t)),
     adam_root=lambda e, o, v, t: (
@@ -219,42 +203,38 @@ class KeepsTheMaximumAsMean(Textbook):
 amsgrad_bug(
     "amsgrad-overwrites-mean",
     "AMSGrad stores the maximum in the mean of squares as well.",
-    wrong="v ← max(v_max, v)",
-    right="v_max ← max(v_max, v), v as it is",
+    lines=("v ← max(v_max, v)", "v_max ← max(v_max, v), v as it is"),
     base=KeepsTheMaximumAsMean,
 )
 amsgrad_bug(
     "amsgrad-minimum",
     "AMSGrad uses the minimum instead of the maximum.",
-    wrong="v_max ← min(v_max, v)",
-    right="v_max ← max(v_max, v)",
+    lines=("v_max ← min(v_max, v)", "v_max ← max(v_max, v)"),
     adam_maximum=lambda e, o, old, v, t: np.minimum(old, v),
 )
 adamw_bug(
     "adamw-decay-without-lr",
     "The decay of AdamW lacks the learning rate.",
-    wrong="p ← (1 − λ) p",
+    lines=("p ← (1 − λ) p", "p ← (1 − lr λ) p"),
     source="chainer, Flux",
     adamw_decayed=lambda e, o, p: p * (1 - e.num(o.weight_decay)),
 )
 adamw_bug(
     "adamw-is-adam",
     "The decay of AdamW is part of the means, as in Adam.",
-    wrong="g ← g + λ p",
+    lines=("g ← g + λ p", "p ← (1 − lr λ) p"),
     adamw=lambda e, o, p, g, s, t: e.adam(o, p, g, s, t),
 )
-bug(
+adamw_bug(
     "adamw-decay-after-update",
     "AdamW applies the decay after the update.",
-    wrong="p ← (1 − lr λ) (p − lr d)",
-    right="p ← (1 − lr λ) p − lr d",
-    killed_by="optimizer.AdamW*:*",
+    lines=("p ← (1 − lr λ) (p − lr d)", "p ← (1 − lr λ) p − lr d"),
     adamw=lambda e, o, p, g, s, t: e.adamw_decayed(o, e.adam_step(o, p, e.uphill(o, g), s, t)),
 )
 adamw_bug(
     "adamw-decay-corrected",
     "The decay of AdamW uses the learning rate after the bias correction.",
-    wrong="p ← (1 − lr λ / (1 − β₁ᵗ)) p",
+    lines=("p ← (1 − lr λ / (1 − β₁ᵗ)) p", "p ← (1 − lr λ) p"),
     **with_options(
         "adamw_decayed", lr=lambda e, o: e.num(o.lr) / Textbook.adam_correction1(e, o, e.now)
     ),

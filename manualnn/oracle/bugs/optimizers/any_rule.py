@@ -13,48 +13,45 @@ BUGS: dict[str, Bug] = {}
 DECAY = ("gradient", "adamw_decayed")
 """Methods that apply the weight decay."""
 bug = partial(add_bug, BUGS, "optimizers")
-step_bug = partial(bug, killed_by="optimizer.*:*", right="p ← p − lr d")
 any_bug = partial(bug, killed_by="optimizer.*:*")
-decay_bug = partial(bug, killed_by="optimizer.*.weight_decay:*", right="g ← g + λ p")
-eps_bug = partial(bug, killed_by="optimizer.*.eps:*", right="d = m / (√v + ε)")
+decay_bug = partial(bug, killed_by="optimizer.*.weight_decay:*")
+eps_bug = partial(bug, killed_by="optimizer.*.eps:*")
 
-step_bug(
+any_bug(
     "update-uphill",
     "The update adds the step instead of subtracting it.",
-    wrong="p ← p + lr d",
+    lines=("p ← p + lr d", "p ← p − lr d"),
     moved=lambda e, o, p, d, lr: p + lr * d,
 )
-step_bug(
+any_bug(
     "lr-applied-twice",
     "The learning rate is applied twice.",
-    wrong="p ← p − lr² d",
+    lines=("p ← p − lr² d", "p ← p − lr d"),
     source="Optimisers.jl",
     moved=lambda e, o, p, d, lr: p - e.num(o.lr) * lr * d,
 )
-step_bug(
+any_bug(
     "lr-over-n",
     "The learning rate is divided by the number of samples.",
-    wrong="p ← p − lr / N d",
+    lines=("p ← p − lr / N d", "p ← p − lr d"),
     moved=lambda e, o, p, d, lr: p - lr / len(e.x) * d,
 )
-step_bug(
+any_bug(
     "update-forgotten",
     "The parameters are not updated.",
-    wrong="p ← p",
+    lines=("p ← p", "p ← p − lr d"),
     moved=lambda e, o, p, d, lr: p,
 )
 any_bug(
     "bias-not-updated",
     "Biases are not updated.",
-    wrong="b ← b",
-    right="b ← b − lr d",
+    lines=("b ← b", "b ← b − lr d"),
     moved=lambda e, o, p, d, lr: p if p.ndim == 1 else p - lr * d,
 )
 any_bug(
     "weights-not-updated-below-the-last",
     "Only the last layer's parameters are updated.",
-    wrong="θₗ ← θₗ for all but the last layer",
-    right="θₗ ← θₗ − lr dₗ",
+    lines=("θₗ ← θₗ for all but the last layer", "θₗ ← θₗ − lr dₗ"),
     updated=lambda e, o, key, p, g, s: (
         Textbook.updated(e, o, key, p, g, s)
         if int(key.partition(".")[0]) == max(q.i for q in e.layers if q.type == "Linear")
@@ -64,22 +61,20 @@ any_bug(
 bug(
     "maximize-ignored",
     "The option maximize is ignored.",
-    wrong="g ← g",
-    right="g ← −g with maximize",
+    lines=("g ← g", "g ← −g with maximize"),
     killed_by="optimizer.*.maximize:*",
     uphill=lambda e, o, g: g,
 )
 any_bug(
     "maximize-flips-decay",
     "With maximize, the weight decay has the wrong sign as well: weights grow.",
-    wrong="g ← −(g + λ p)",
-    right="g ← −g + λ p",
+    lines=("g ← −(g + λ p)", "g ← −g + λ p"),
     gradient=lambda e, o, p, g: e.uphill(o, Textbook.gradient(e, change(o, maximize=False), p, g)),
 )
 decay_bug(
     "decay-ignored",
     "The option weight_decay is ignored.",
-    wrong="g ← g",
+    lines=("g ← g", "g ← g + λ p"),
     gradient=lambda e, o, p, g: e.uphill(o, g),
     adamw_decayed=lambda e, o, p: p,
 )
@@ -92,40 +87,38 @@ def _scaled_decay(factor: float) -> Methods:
 decay_bug(
     "decay-doubled",
     "The weight decay has the factor 2 from the derivative of λ p²; torch's has no such factor.",
-    wrong="g ← g + 2 λ p",
+    lines=("g ← g + 2 λ p", "g ← g + λ p"),
     **_scaled_decay(2),
 )
 decay_bug(
     "decay-halved",
     "The weight decay is halved.",
-    wrong="g ← g + ½ λ p",
+    lines=("g ← g + ½ λ p", "g ← g + λ p"),
     **_scaled_decay(0.5),
 )
 decay_bug(
     "decay-negated",
     "The weight decay has the wrong sign: weights grow.",
-    wrong="g ← g − λ p",
+    lines=("g ← g − λ p", "g ← g + λ p"),
     **_scaled_decay(-1),
 )
 decay_bug(
     "decay-over-n",
     "The weight decay is divided by the number of samples.",
-    wrong="g ← g + λ / N p",
+    lines=("g ← g + λ / N p", "g ← g + λ p"),
     **with_options(*DECAY, weight_decay=lambda e, o: e.num(o.weight_decay) / len(e.x)),
 )
-bug(
+decay_bug(
     "decay-skips-bias",
     "The weight decay is not applied to biases.",
-    wrong="g ← g for b",
-    right="g ← g + λ p, also for b",
-    killed_by="optimizer.*.weight_decay:*",
+    lines=("g ← g for b", "g ← g + λ p, also for b"),
     gradient=lambda e, o, p, g: e.uphill(o, g) if p.ndim == 1 else Textbook.gradient(e, o, p, g),
     adamw_decayed=lambda e, o, p: p if p.ndim == 1 else Textbook.adamw_decayed(e, o, p),
 )
 decay_bug(
     "decay-of-signs",
     "The decay is that of Σ |p|: every weight is reduced by the same amount.",
-    wrong="g ← g + λ sign(p)",
+    lines=("g ← g + λ sign(p)", "g ← g + λ p"),
     gradient=lambda e, o, p, g: (
         e.uphill(o, g) + e.num(o.weight_decay) * np.sign(p) if o.weight_decay else e.uphill(o, g)
     ),
@@ -142,19 +135,16 @@ class Decoupled(Textbook):
         return super().updated(o, key, p, g, s)
 
 
-bug(
+decay_bug(
     "decay-decoupled",
     "The weight decay is that of AdamW: it is not part of the gradient.",
-    wrong="p ← (1 − lr λ) p, then the rule for g",
-    right="g ← g + λ p, then the rule for g",
-    killed_by="optimizer.*.weight_decay:*",
+    lines=("p ← (1 − lr λ) p, then the rule for g", "g ← g + λ p, then the rule for g"),
     base=Decoupled,
 )
 bug(
     "gradient-returned-with-decay",
     "The returned gradients contain the weight decay.",
-    wrong="∂L/∂p = g + λ p",
-    right="∂L/∂p = g",
+    lines=("∂L/∂p = g + λ p", "∂L/∂p = g"),
     killed_by="*:grads",
     result=lambda e, value, dx: {
         **Textbook.result(e, value, dx),
@@ -169,8 +159,7 @@ bug(
 bug(
     "loss-after-update",
     "The returned loss is that of the parameters after the update.",
-    wrong="L(θ after)",
-    right="L(θ before)",
+    lines=("L(θ after)", "L(θ before)"),
     killed_by="*:loss",
     result=lambda e, value, dx: {
         **Textbook.result(e, value, dx),
@@ -180,8 +169,7 @@ bug(
 bug(
     "outputs-after-update",
     "The returned outputs are those of the parameters after the update.",
-    wrong="y(x, θ after)",
-    right="y(x, θ before)",
+    lines=("y(x, θ after)", "y(x, θ before)"),
     killed_by="*:outputs",
     result=lambda e, value, dx: {
         **Textbook.result(e, value, dx),
@@ -200,50 +188,45 @@ def _forward_from_the_start(e: Textbook, x: Array) -> list[Array]:
 bug(
     "first-steps-gradient-kept",
     "All updates of a call use the gradient of the first one.",
-    wrong="g = ∂L/∂θ at θ₀",
-    right="g = ∂L/∂θ at θₜ",
+    lines=("g = ∂L/∂θ at θ₀", "g = ∂L/∂θ at θₜ"),
     killed_by="steps:*",
     forward=_forward_from_the_start,
 )
 eps_bug(
     "eps-inside-root",
     "ε is inside the root.",
-    wrong="d = m / √(v + ε)",
+    lines=("d = m / √(v + ε)", "d = m / (√v + ε)"),
     source="Keras #17391, optax, Torchy",
     **roots(lambda v, eps: np.sqrt(v + eps)),
 )
 eps_bug(
     "eps-missing",
     "ε is missing.",
-    wrong="d = m / √v",
+    lines=("d = m / √v", "d = m / (√v + ε)"),
     **roots(lambda v, eps: np.sqrt(v)),
 )
 eps_bug(
     "eps-as-minimum",
     "ε is a lower bound of the root instead of being added.",
-    wrong="d = m / max(√v, ε)",
+    lines=("d = m / max(√v, ε)", "d = m / (√v + ε)"),
     **roots(lambda v, eps: np.maximum(np.sqrt(v), eps)),
 )
-bug(
+eps_bug(
     "eps-fixed",
     "The option eps is ignored: ε is always 1e-8.",
-    wrong="ε = 1e-8",
-    right="ε as given",
-    killed_by="optimizer.*.eps:*",
+    lines=("ε = 1e-8", "ε as given"),
     **with_options("rmsprop_root", "adagrad_root", "adam_root", eps=1e-8),
 )
 any_bug(
     "root-missing",
     "The root is missing, so that the step is divided by the mean square.",
-    wrong="d = m / (v + ε)",
-    right="d = m / (√v + ε)",
+    lines=("d = m / (v + ε)", "d = m / (√v + ε)"),
     **roots(lambda v, eps: v + eps),
 )
 any_bug(
     "squares-not-squared",
     "The gradient is not squared before it is averaged.",
-    wrong="v ← β v + (1 − β) |g|",
-    right="v ← β v + (1 − β) g²",
+    lines=("v ← β v + (1 − β) |g|", "v ← β v + (1 − β) g²"),
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + (1 - e.num(o.alpha)) * np.abs(g),
     adagrad_sum=lambda e, o, s, g: s + np.abs(g),
     adam_square=lambda e, o, v, g, t: e.num(o.betas[1]) * v + (1 - e.num(o.betas[1])) * np.abs(g),
@@ -271,7 +254,6 @@ class UsesOldSquares(Textbook):
 any_bug(
     "old-squares",
     "The step is divided by the root of the squares without the current gradient.",
-    wrong="d = g / (√vₜ₋₁ + ε)",
-    right="d = g / (√vₜ + ε)",
+    lines=("d = g / (√vₜ₋₁ + ε)", "d = g / (√vₜ + ε)"),
     base=UsesOldSquares,
 )

@@ -13,24 +13,22 @@ BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "optimizers")
 sgd_bug = partial(bug, killed_by="optimizer.SGD*:*")
 rmsprop_bug = partial(bug, killed_by="optimizer.RMSprop*:*")
-nesterov_bug = partial(bug, killed_by="optimizer.SGD.nesterov:*", right="d = g + μ b")
+nesterov_bug = partial(bug, killed_by="optimizer.SGD.nesterov:*")
 centered_bug = partial(bug, killed_by="optimizer.RMSprop.centered:*")
-lr_decay_bug = partial(bug, killed_by="optimizer.Adagrad.lr_decay:*", right="lr / (1 + (t − 1) η)")
+lr_decay_bug = partial(bug, killed_by="optimizer.Adagrad.lr_decay:*")
 dampening_bug = partial(bug, killed_by="optimizer.SGD.dampening:*")
 
 sgd_bug(
     "momentum-with-complement",
     "The gradient is added to the momentum buffer with the factor 1 − μ.",
-    wrong="b ← μ b + (1 − μ) g",
-    right="b ← μ b + g",
+    lines=("b ← μ b + (1 − μ) g", "b ← μ b + g"),
     source="HIPS autograd, smolgrad",
     sgd_buffer=lambda e, o, b, g, t: e.num(o.momentum) * b + (1 - e.num(o.momentum)) * g,
 )
 bug(
     "momentum-ignored",
     "The option momentum is ignored.",
-    wrong="d = g",
-    right="d = b, b ← μ b + g",
+    lines=("d = g", "d = b, b ← μ b + g"),
     killed_by="optimizer.*momentum:*",
     sgd_direction=lambda e, o, g, b: g,
     rmsprop_buffer=lambda e, o, b, d: d,
@@ -38,34 +36,32 @@ bug(
 sgd_bug(
     "momentum-buffer-not-kept",
     "The momentum buffer is not stored: each step starts it again.",
-    wrong="b = g at every step",
-    right="b ← μ b + (1 − τ) g",
+    lines=("b = g at every step", "b ← μ b + (1 − τ) g"),
     sgd_buffer=lambda e, o, b, g, t: g.copy(),
 )
 nesterov_bug(
     "nesterov-ignored",
     "The option nesterov is ignored: the momentum is the classical one.",
-    wrong="d = b",
+    lines=("d = b", "d = g + μ b"),
     source="RECHE23",
     sgd_direction=lambda e, o, g, b: b,
 )
 sgd_bug(
     "nesterov-always",
     "The momentum is always Nesterov's.",
-    wrong="d = g + μ b",
-    right="d = b",
+    lines=("d = g + μ b", "d = b"),
     sgd_direction=lambda e, o, g, b: g + e.num(o.momentum) * b,
 )
 nesterov_bug(
     "nesterov-without-gradient",
     "Nesterov's step lacks the gradient.",
-    wrong="d = μ b",
+    lines=("d = μ b", "d = g + μ b"),
     sgd_direction=lambda e, o, g, b: e.num(o.momentum) * b if o.nesterov else b,
 )
 nesterov_bug(
     "nesterov-of-two-gradients",
     "Nesterov's step adds the gradient to the whole buffer.",
-    wrong="d = g + b",
+    lines=("d = g + b", "d = g + μ b"),
     sgd_direction=lambda e, o, g, b: g + b if o.nesterov else b,
 )
 
@@ -90,33 +86,28 @@ class LooksAhead(Textbook):
         return b
 
 
-bug(
+nesterov_bug(
     "nesterov-by-lookahead",
     "Nesterov's gradient is computed ahead of the parameters; torch computes it at them.",
-    wrong="g = ∂L/∂p at p − lr μ b, d = μ b + g",
-    right="g = ∂L/∂p at p, d = g + μ (μ b + g)",
-    killed_by="optimizer.SGD.nesterov:*",
+    lines=("g = ∂L/∂p at p − lr μ b, d = μ b + g", "g = ∂L/∂p at p, d = g + μ (μ b + g)"),
     base=LooksAhead,
 )
 dampening_bug(
     "dampening-on-first-step",
     "The first gradient is dampened as well, because the buffer starts from 0.",
-    wrong="b₁ = (1 − τ) g",
-    right="b₁ = g",
+    lines=("b₁ = (1 − τ) g", "b₁ = g"),
     sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(e, o, b, g, 2),
 )
 dampening_bug(
     "dampening-ignored",
     "The option dampening is ignored.",
-    wrong="b ← μ b + g",
-    right="b ← μ b + (1 − τ) g",
+    lines=("b ← μ b + g", "b ← μ b + (1 − τ) g"),
     **with_options("sgd_buffer", dampening=0),
 )
 sgd_bug(
     "dampening-as-factor",
     "The gradient is multiplied by the dampening τ instead of 1 − τ.",
-    wrong="b ← μ b + τ g",
-    right="b ← μ b + (1 − τ) g",
+    lines=("b ← μ b + τ g", "b ← μ b + (1 − τ) g"),
     **with_options("sgd_buffer", dampening=lambda e, o: 1 - e.num(o.dampening)),
 )
 
@@ -135,28 +126,23 @@ class RateInBuffer(Textbook):
 sgd_bug(
     "lr-in-momentum-buffer",
     "The momentum buffer holds steps instead of gradients, so it contains the learning rate.",
-    wrong="b ← μ b + lr g, p ← p − b; or b ← μ b − lr g, p ← p + b",
-    right="b ← μ b + g, p ← p − lr b",
+    lines=("b ← μ b + lr g, p ← p − b; or b ← μ b − lr g, p ← p + b", "b ← μ b + g, p ← p − lr b"),
     base=RateInBuffer,
     variants=[{"sign": 1}, {"sign": -1}],
 )
 sgd_bug(
     "lr-in-buffer-and-step",
     "The learning rate is applied in the momentum buffer and again in the step.",
-    wrong="b ← μ b + lr g, p ← p − lr b",
-    right="b ← μ b + g, p ← p − lr b",
+    lines=("b ← μ b + lr g, p ← p − lr b", "b ← μ b + g, p ← p − lr b"),
     variants=[{"starts": 1}, {"starts": 0}],
     sgd_buffer=lambda e, o, b, g, t: (
         g.copy() if t == e.starts else e.num(o.momentum) * b + e.num(o.lr) * g
     ),
 )
-
-
 sgd_bug(
     "decay-after-momentum",
     "The weight decay is not part of the momentum buffer.",
-    wrong="b ← μ b + g, p ← p − lr (b + λ p)",
-    right="b ← μ b + (g + λ p), p ← p − lr b",
+    lines=("b ← μ b + g, p ← p − lr (b + λ p)", "b ← μ b + (g + λ p), p ← p − lr b"),
     gradient=lambda e, o, p, g: (
         e.uphill(o, g) if o.type == "SGD" else Textbook.gradient(e, o, p, g)
     ),
@@ -167,50 +153,43 @@ sgd_bug(
 rmsprop_bug(
     "alpha-swapped",
     "α and 1 − α are swapped.",
-    wrong="v ← (1 − α) v + α g²",
-    right="v ← α v + (1 − α) g²",
+    lines=("v ← (1 − α) v + α g²", "v ← α v + (1 − α) g²"),
     rmsprop_square=lambda e, o, v, g: (1 - e.num(o.alpha)) * v + e.num(o.alpha) * (g * g),
 )
 rmsprop_bug(
     "alpha-without-complement",
     "Each new square is added without the factor 1 − α.",
-    wrong="v ← α v + g²",
-    right="v ← α v + (1 − α) g²",
+    lines=("v ← α v + g²", "v ← α v + (1 − α) g²"),
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + g * g,
 )
 centered_bug(
     "centered-ignored",
     "The option centered is ignored.",
-    wrong="d = g / (√v + ε)",
-    right="d = g / (√(v − m²) + ε)",
+    lines=("d = g / (√v + ε)", "d = g / (√(v − m²) + ε)"),
     rmsprop_variance=lambda e, o, v, m: v,
 )
 centered_bug(
     "centered-without-square",
     "The mean is subtracted instead of its square.",
-    wrong="√(v − m)",
-    right="√(v − m²)",
+    lines=("√(v − m)", "√(v − m²)"),
     rmsprop_variance=lambda e, o, v, m: v - m,
 )
 centered_bug(
     "centered-added",
     "The square of the mean is added instead of subtracted.",
-    wrong="√(v + m²)",
-    right="√(v − m²)",
+    lines=("√(v + m²)", "√(v − m²)"),
     rmsprop_variance=lambda e, o, v, m: v + m * m,
 )
 rmsprop_bug(
     "rmsprop-bias-corrected",
     "RMSprop applies a bias correction to the mean square, as Adam does.",
-    wrong="d = g / (√(v / (1 − αᵗ)) + ε)",
-    right="d = g / (√v + ε)",
+    lines=("d = g / (√(v / (1 − αᵗ)) + ε)", "d = g / (√v + ε)"),
     rmsprop_root=lambda e, o, v: Textbook.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
 )
 rmsprop_bug(
     "rmsprop-momentum-of-gradient",
     "The momentum buffer of RMSprop holds gradients, which are divided by the root afterwards.",
-    wrong="b ← μ b + g, d = b / (√v + ε)",
-    right="b ← μ b + g / (√v + ε), d = b",
+    lines=("b ← μ b + g, d = b / (√v + ε)", "b ← μ b + g / (√v + ε), d = b"),
     rmsprop=lambda e, o, p, g, s, t: _buffer_of_gradients(e, o, p, g, s),
 )
 
@@ -230,8 +209,7 @@ def _buffer_of_gradients(e: Textbook, o: Options, p: Array, g: Array, s: dict[st
 rmsprop_bug(
     "rmsprop-lr-in-buffer",
     "The momentum buffer of RMSprop holds steps, so it contains the learning rate.",
-    wrong="b ← μ b + lr g / (√v + ε), p ← p − b",
-    right="b ← μ b + g / (√v + ε), p ← p − lr b",
+    lines=("b ← μ b + lr g / (√v + ε), p ← p − b", "b ← μ b + g / (√v + ε), p ← p − lr b"),
     rmsprop_buffer=lambda e, o, b, d: Textbook.rmsprop_buffer(e, o, b, e.num(o.lr) * d),
     moved=lambda e, o, p, d, lr: (
         p - d if o.type == "RMSprop" and o.momentum else Textbook.moved(e, o, p, d, lr)
@@ -240,34 +218,32 @@ rmsprop_bug(
 lr_decay_bug(
     "lr-decay-off-by-one",
     "Adagrad's learning rate decays one step too early.",
-    wrong="lr / (1 + t η)",
+    lines=("lr / (1 + t η)", "lr / (1 + (t − 1) η)"),
     adagrad_rate=lambda e, o, t: Textbook.adagrad_rate(e, o, t + 1),
 )
 lr_decay_bug(
     "lr-decay-ignored",
     "The option lr_decay is ignored.",
-    wrong="lr",
+    lines=("lr", "lr / (1 + (t − 1) η)"),
     adagrad_rate=lambda e, o, t: e.num(o.lr),
 )
 lr_decay_bug(
     "lr-decay-exponential",
     "Adagrad's learning rate decays exponentially.",
-    wrong="lr (1 − η)ᵗ⁻¹",
+    lines=("lr (1 − η)ᵗ⁻¹", "lr / (1 + (t − 1) η)"),
     adagrad_rate=lambda e, o, t: e.num(o.lr) * e.array(1 - e.num(o.lr_decay)) ** (t - 1),
 )
 bug(
     "initial-accumulator-ignored",
     "The option initial_accumulator_value is ignored: Adagrad's sum starts from 0.",
-    wrong="s₀ = 0",
-    right="s₀ = initial_accumulator_value",
+    lines=("s₀ = 0", "s₀ = initial_accumulator_value"),
     killed_by="optimizer.Adagrad.initial_accumulator_value:*",
     first=lambda e, o, p, name: np.zeros_like(p),
 )
 bug(
     "adagrad-forgets",
     "Adagrad's sum decays, as the mean of RMSprop does.",
-    wrong="s ← 0.9 s + g²",
-    right="s ← s + g²",
+    lines=("s ← 0.9 s + g²", "s ← s + g²"),
     killed_by="optimizer.Adagrad*:*",
     variants=[{"share": 0.9}, {"share": 0.99}],
     adagrad_sum=lambda e, o, s, g: e.num(e.share) * s + g * g,

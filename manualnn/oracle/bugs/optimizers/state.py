@@ -16,8 +16,7 @@ state_bug = partial(bug, killed_by="optimizer.*:*")
 state_bug(
     "state-not-kept",
     "The optimizer's state is not stored: each update starts from zero.",
-    wrong="m, v = 0 at every step",
-    right="m, v of the last update",
+    lines=("m, v = 0 at every step", "m, v of the last update"),
     source="mlx",
     updated=lambda e, o, key, p, g, s: Textbook.updated(
         e, o, key, p, g, {name: e.first(o, a, name) for name, a in s.items()}
@@ -26,18 +25,14 @@ state_bug(
 state_bug(
     "state-lost-on-reload",
     "The given state is ignored: the optimizer starts from zero.",
-    wrong="m, v = 0, t = 0",
-    right="m, v, t as given",
+    lines=("m, v = 0, t = 0", "m, v, t as given"),
     source="mlx",
     load=lambda e, case: Textbook.load(e, case.but(state=None)),
 )
-
-
 state_bug(
     "step-lost-on-reload",
     "The step count of the given state is ignored.",
-    wrong="t = 1, 2, …",
-    right="t = state's step + 1, …",
+    lines=("t = 1, 2, …", "t = state's step + 1, …"),
     source="mlx",
     load=after_load(lambda e: setattr(e, "now", 0)),
 )
@@ -66,8 +61,7 @@ class CountsSteps(Textbook):
 count_bug(
     "step-stays-1",
     "The step count is not incremented, so that Adam's bias correction lacks the power t.",
-    wrong="m̂ = m / (1 − β₁), v̂ = v / (1 − β₂)",
-    right="m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)",
+    lines=("m̂ = m / (1 − β₁), v̂ = v / (1 − β₂)", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
     source="ML-From-Scratch",
     base=CountsSteps,
     count=lambda e, t: 1,
@@ -75,8 +69,7 @@ count_bug(
 count_bug(
     "step-per-parameter",
     "The step count is incremented for every parameter instead of every update.",
-    wrong="t ← t + 1 for every tensor",
-    right="t ← t + 1 for every update",
+    lines=("t ← t + 1 for every tensor", "t ← t + 1 for every update"),
     source="Torchy",
     base=CountsSteps,
     count=lambda e, t: (t - 1) * len(e.params) + e.at + 1,
@@ -84,24 +77,21 @@ count_bug(
 count_bug(
     "step-from-0",
     "Steps are counted from 0, so that the first bias correction divides by 0.",
-    wrong="t = 0, 1, 2, …",
-    right="t = 1, 2, 3, …",
+    lines=("t = 0, 1, 2, …", "t = 1, 2, 3, …"),
     base=CountsSteps,
     count=lambda e, t: t - 1,
 )
 count_bug(
     "step-from-2",
     "The step count is incremented twice before the first update.",
-    wrong="t = 2, 3, 4, …",
-    right="t = 1, 2, 3, …",
+    lines=("t = 2, 3, 4, …", "t = 1, 2, 3, …"),
     base=CountsSteps,
     count=lambda e, t: t + 1,
 )
 count_bug(
     "step-wraps",
     "The step count has 8 or 16 bits and overflows to 0.",
-    wrong="t mod 128, or 256, or 32768",
-    right="t",
+    lines=("t mod 128, or 256, or 32768", "t"),
     base=CountsSteps,
     variants=[{"limit": limit} for limit in (128, 256, 32768, 65536)],
     count=lambda e, t: t % e.limit,
@@ -109,8 +99,7 @@ count_bug(
 count_bug(
     "step-stops-counting",
     "The step count has an upper limit.",
-    wrong="t = min(t, 100), or 1000",
-    right="t",
+    lines=("t = min(t, 100), or 1000", "t"),
     base=CountsSteps,
     variants=[{"limit": limit} for limit in (10, 100, 1000)],
     count=lambda e, t: min(t, e.limit),
@@ -137,19 +126,15 @@ class SharesState(Textbook):
 bug(
     "state-shared-by-name",
     'The state is stored by short names: all "weight" arrays of the same shape share it.',
-    wrong='state["weight"]',
-    right='state["0.weight"], state["2.weight"]',
+    lines=('state["weight"]', 'state["0.weight"], state["2.weight"]'),
     source="numpy-ml #78",
     killed_by="steps:*",
     base=SharesState,
 )
-
-
 bug(
     "decay-skipped-without-momentum",
     "The weight decay is not applied if the momentum is 0.",
-    wrong="g ← g where μ = 0",
-    right="g ← g + λ p",
+    lines=("g ← g where μ = 0", "g ← g + λ p"),
     source="mlx",
     killed_by="optimizer.*.weight_decay:*",
     **with_options(

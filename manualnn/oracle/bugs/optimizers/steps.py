@@ -31,8 +31,7 @@ params_bug = partial(bug, killed_by="*:params")
 bug(
     "adam-correction-a-step-late",
     "Adam's bias corrections use the previous step: t − 1 from the second step on.",
-    wrong="c = 1 − β^max(t − 1, 1)",
-    right="c = 1 − βᵗ",
+    lines=("c = 1 − β^max(t − 1, 1)", "c = 1 − βᵗ"),
     killed_by="optimizer.Adam*:*",
     adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, max(t - 1, 1)),
     adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, max(t - 1, 1)),
@@ -40,8 +39,7 @@ bug(
 bug(
     "adam-correction-default-beta",
     "Adam's bias corrections use the default betas instead of the given ones.",
-    wrong="c₁ = 1 − 0.9ᵗ, or c₂ = 1 − 0.999ᵗ",
-    right="cᵢ = 1 − βᵢᵗ",
+    lines=("c₁ = 1 − 0.9ᵗ, or c₂ = 1 − 0.999ᵗ", "cᵢ = 1 − βᵢᵗ"),
     killed_by="optimizer.Adam*betas*:*",
     variants=[
         with_options(*methods, betas=(0.9, 0.999))
@@ -51,8 +49,7 @@ bug(
 any_bug(
     "eps-squared-inside-root",
     "ε² is inside the root.",
-    wrong="√(v̂ + ε²)",
-    right="√v̂ + ε",
+    lines=("√(v̂ + ε²)", "√v̂ + ε"),
     **roots(lambda v, eps: np.sqrt(v + eps**2)),
 )
 
@@ -71,23 +68,20 @@ class KeepsOldBuffer(Textbook):
 nesterov_bug(
     "nesterov-of-old-buffer",
     "Nesterov's look-ahead uses the previous momentum buffer.",
-    wrong="θ ← θ − α (g + μ bₜ₋₁)",
-    right="θ ← θ − α (g + μ bₜ)",
+    lines=("θ ← θ − α (g + μ bₜ₋₁)", "θ ← θ − α (g + μ bₜ)"),
     base=KeepsOldBuffer,
     sgd_direction=lambda e, o, g, b: Textbook.sgd_direction(e, o, g, e.old if o.nesterov else b),
 )
 nesterov_bug(
     "nesterov-not-in-first-step",
     "The first step uses classical momentum, although nesterov is set.",
-    wrong="θ₁ = θ₀ − α b",
-    right="θ₁ = θ₀ − α (g + μ b)",
+    lines=("θ₁ = θ₀ − α b", "θ₁ = θ₀ − α (g + μ b)"),
     **with_options("sgd_direction", nesterov=lambda e, o: o.nesterov and e.now > 1),
 )
 nesterov_bug(
     "nesterov-gradient-dampened",
     "Nesterov's step multiplies the gradient by 1 − μ.",
-    wrong="θ ← θ − α ((1 − μ) g + μ b)",
-    right="θ ← θ − α (g + μ b)",
+    lines=("θ ← θ − α ((1 − μ) g + μ b)", "θ ← θ − α (g + μ b)"),
     sgd_direction=lambda e, o, g, b: (
         (1 - e.num(o.momentum)) * g + e.num(o.momentum) * b if o.nesterov else b
     ),
@@ -95,8 +89,7 @@ nesterov_bug(
 bug(
     "momentum-grows",
     "The buffer is multiplied by another power of μ in later steps.",
-    wrong="b ← μ² b + g, or μᵗ b + g",
-    right="b ← μ b + g",
+    lines=("b ← μ² b + g, or μᵗ b + g", "b ← μ b + g"),
     killed_by="optimizer.SGD.momentum:*",
     variants=[
         with_options("sgd_buffer", momentum=lambda e, o: o.momentum ** (2 if e.now > 2 else 1)),
@@ -106,8 +99,7 @@ bug(
 bug(
     "decay-in-first-step-only",
     "The weight decay is applied only in the first step.",
-    wrong="g ← g + λ θ for t = 1",
-    right="g ← g + λ θ in every step",
+    lines=("g ← g + λ θ for t = 1", "g ← g + λ θ in every step"),
     killed_by="optimizer.*weight_decay*:*",
     **with_options("gradient", weight_decay=lambda e, o: o.weight_decay if e.now == 1 else 0.0),
 )
@@ -126,8 +118,7 @@ class RemembersOldMean(Textbook):
 centered_bug(
     "centered-by-old-mean",
     "The variance uses the mean without the current gradient.",
-    wrong="v̂ = v − mₜ₋₁²",
-    right="v̂ = v − mₜ²",
+    lines=("v̂ = v − mₜ₋₁²", "v̂ = v − mₜ²"),
     base=RemembersOldMean,
     rmsprop_variance=lambda e, o, v, m: v - e.old**2,
 )
@@ -149,8 +140,7 @@ class CentersStep(Textbook):
 centered_bug(
     "centered-step",
     "The mean is subtracted from the gradient as well.",
-    wrong="θ ← θ − α (g − m) / (√(v − m²) + ε)",
-    right="θ ← θ − α g / (√(v − m²) + ε)",
+    lines=("θ ← θ − α (g − m) / (√(v − m²) + ε)", "θ ← θ − α g / (√(v − m²) + ε)"),
     base=CentersStep,
 )
 
@@ -169,16 +159,14 @@ class ClipsBeforeUpdate(Textbook):
 any_bug(
     "clipped-before-update",
     "The update clips the norm of the gradients; the returned gradients are not clipped.",
-    wrong="θ ← θ − α g / max(1, ‖g‖/c)",
-    right="θ ← θ − α g",
+    lines=("θ ← θ − α g / max(1, ‖g‖/c)", "θ ← θ − α g"),
     base=ClipsBeforeUpdate,
     variants=[{"most": most} for most in (1.0, 5.0, 10.0, 0.5)],
 )
 params_bug(
     "small-update-skipped",
     "A parameter is not updated if all entries of its gradient are small.",
-    wrong="θ ← θ where max |g| < ε",
-    right="θ ← θ − α g",
+    lines=("θ ← θ where max |g| < ε", "θ ← θ − α g"),
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12)],
     updated=lambda e, o, key, p, g, s: (
         p if not np.any(np.abs(g) >= e.least) else Textbook.updated(e, o, key, p, g, s)
@@ -195,8 +183,7 @@ def _next_key(e: Textbook, key: str) -> str:
 params_bug(
     "parameters-swapped",
     "Updated parameters of the same shape are swapped.",
-    wrong="θ′ᵢ under the key of θ′ⱼ",
-    right="every θ′ under its own key",
+    lines=("θ′ᵢ under the key of θ′ⱼ", "every θ′ under its own key"),
     result=lambda e, value, dx: {
         **(found := Textbook.result(e, value, dx)),
         "params": {key: found["params"][_next_key(e, key)] for key in found["params"]},
@@ -220,18 +207,14 @@ def _reload(compute: Callable[[Any, str, str, dict[str, Array]], Array]) -> Meth
 bug(
     "state-swapped-on-reload",
     "A given state is assigned to other parameters of the same shape.",
-    wrong="mᵢ is updated with gⱼ",
-    right="mᵢ is updated with gᵢ",
+    lines=("mᵢ is updated with gⱼ", "mᵢ is updated with gᵢ"),
     killed_by="o*:*",
     load=_reload(lambda e, name, key, group: group[_next_key(e, key)].copy()),
 )
-
-
 bug(
     "state-transposed-on-reload",
     "A given state is transposed if the layer is square.",
-    wrong="mᵀ",
-    right="m",
+    lines=("mᵀ", "m"),
     killed_by="square:*",
     load=_reload(
         lambda e, name, key, group: (
@@ -239,13 +222,10 @@ bug(
         )
     ),
 )
-
-
 bug(
     "accumulator-added-on-reload",
     "The initial value is added to the sum of a given state.",
-    wrong="s + s₀",
-    right="s as given",
+    lines=("s + s₀", "s as given"),
     killed_by="optimizer.Adagrad*accumulator*:*",
     load=_reload(
         lambda e, name, key, group: (
@@ -253,13 +233,10 @@ bug(
         )
     ),
 )
-
-
 bug(
     "last-step-missing",
     "The last step is missing if there are many steps.",
-    wrong="T − 1 steps",
-    right="T steps",
+    lines=("T − 1 steps", "T steps"),
     killed_by="trajectory:*",
     variants=[{"most": most} for most in (1, 2, 10)],
     step=lambda e, case: Textbook.step(e, case.but(steps=case.steps - (case.steps > e.most))),
@@ -277,8 +254,7 @@ def _update_from_float32(
 any_bug(
     "state-in-float32",
     "The optimizer's state is stored in float32 between steps.",
-    wrong="float32(m), float32(v)",
-    right="m, v in the dtype of the case",
+    lines=("float32(m), float32(v)", "m, v in the dtype of the case"),
     exact=False,
     updated=_update_from_float32,
 )
