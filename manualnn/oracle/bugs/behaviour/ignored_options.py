@@ -52,13 +52,12 @@ def _add_all() -> None:
         prefix = "" if kind == "losses" else row_of(part).method
         for place in places:
             names = [prefix + suffix for suffix in WHERE[kind][place]]
-            value = "no value" if default is None else default
             add_bug(
                 BUGS,
                 KINDS[kind],
                 f"{part}-{option}-default-{place}".lower().replace("_", "-"),
-                f"{part} uses the default {option}, {value}, {PLACES[place]}.",
-                lines=(f"{option} = {value} {PLACES[place]}", f"{option} as given"),
+                f"{part} uses the default {option}, {default}, {PLACES[place]}.",
+                lines=(f"{option} = {default} {PLACES[place]}", f"{option} as given"),
                 killed_by=f"{CHECKS[kind]}.{part}*:*",
                 **with_options(*names, only=part, **{option: default}),
             )
