@@ -23,7 +23,7 @@ included: they follow from its check and its case.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -43,16 +43,13 @@ class ReportError(OracleError, ValueError):
 
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as a mapping of lists, strings and finite numbers."""
-    plain = {entry.name: getattr(report, entry.name) for entry in fields(report)}
-    plain |= {
+    derived = {
         "schema": SCHEMA,
-        "capabilities": asdict(report.capabilities),
         "relaxations": report.capabilities.relaxations(),
         "counts": report.counts(),
         "exit_code": report.exit_code,
-        "results": [_result(result) for result in report.results],
     }
-    return _plain(plain)
+    return _plain(report) | _plain(derived)
 
 
 def from_json(content: Any) -> Report:
@@ -72,25 +69,6 @@ def from_json(content: Any) -> Report:
         return Report(**values)
     except (AttributeError, KeyError, TypeError, ClaimError) as error:
         raise ReportError(f"not a complete report of schema {SCHEMA}: {error!r}.") from error
-
-
-def _result(result: CheckResult) -> dict[str, Any]:
-    plain = {entry.name: getattr(result, entry.name) for entry in fields(result)}
-    return plain | {"findings": [_finding(finding) for finding in result.findings]}
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    plain = {
-        entry.name: getattr(finding, entry.name)
-        for entry in fields(finding)
-        if entry.name != "calls"
-    }
-    return plain | {
-        "case_id": finding.case.id,
-        "case": finding.case.to_json(),
-        "entries": [asdict(entry) for entry in finding.entries],
-        "diagnosis": finding.diagnosis and asdict(finding.diagnosis),
-    }
 
 
 def _read_result(content: Mapping[str, Any]) -> CheckResult:
@@ -114,7 +92,12 @@ def _read_entry(content: Mapping[str, Any]) -> Entry:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value in terms of lists, strings and finite numbers."""
+    """Return a value in terms of mappings, lists, strings and finite numbers."""
+    if isinstance(value, Case):
+        value = value.to_json()
+    elif is_dataclass(value):
+        added = {"case_id": value.case.id} if isinstance(value, Finding) else {}
+        value = {f.name: getattr(value, f.name) for f in fields(value) if f.name != "calls"} | added
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -68,7 +68,7 @@ bug(
 )
 loss_bug(
     "float32-sums",
-    "Sums over the batch are kept in float32.",
+    "Sums over the batch are accumulated in float32.",
     lines=("Σ in float32", "Σ in the dtype of the case"),
     total=_float32_total,
 )

@@ -176,8 +176,8 @@ params_bug(
 
 def _next_key(e: Textbook, key: str) -> str:
     """Return the next key of a parameter with the same shape, cyclically."""
-    alike = [k for k, a in e.params.items() if a.shape == e.params[key].shape]
-    return alike[(alike.index(key) + 1) % len(alike)]
+    same_shape = [k for k, a in e.params.items() if a.shape == e.params[key].shape]
+    return same_shape[(same_shape.index(key) + 1) % len(same_shape)]
 
 
 params_bug(
