@@ -338,7 +338,7 @@ def test_the_gradient_shown_step_by_step_is_the_one_that_the_update_goes_by(laye
     _, shown = Computation(one, Arithmetic(3), {(0, "weight", (0, 0))}).backward
     _, _, used = descend(one, 3, 1, None)
     formulas = [f for i in sorted(shown) for array in shown[i].values() for f in array.flat]
-    assert [f.value for f in formulas] == [number.value for number in used]
+    assert [f.value for f in formulas] == list(used)
 
 
 @pytest.mark.parametrize("decimals", [0, 2, 4])

@@ -152,12 +152,10 @@ def _build(
     ]
     chosen = _choose(run, every, weight, engine)
     q = Quantities(run, decimals, set(chosen))
-    exact_errors, stopped_unrounded, _ = descend(run, None, epochs, target_loss)
-    errors, stopped = exact_errors, stopped_unrounded
-    gradient = objects(engine, lambda _, v: Decimal(float(v)))
+    exact_errors, stopped_unrounded, exact_gradient = descend(run, None, epochs, target_loss)
+    errors, stopped, gradient = exact_errors, stopped_unrounded, exact_gradient
     if decimals is not None:
         errors, stopped, gradient = descend(run, decimals, epochs, target_loss)
-        gradient = objects(gradient, lambda _, number: number.value)
     listed = every if len(every) <= MAX_PARAMETERS else list(chosen)
     backward = Parameters(run.net.shapes, gradient.astype(np.float64))
     needed = q.exact.graph.sources_on_paths(chosen)
@@ -173,7 +171,7 @@ def _build(
         parameters_left_out=len(every) - len(listed),
         layers=[_layer_step(q, i, needed.get(i, set())) for i in range(len(run.net.layers))],
         loss=_loss_step(q),
-        gradients=build_gradients(q, chosen, engine, gradient, max_paths),
+        gradients=build_gradients(q, chosen, gradient, exact_gradient, max_paths),
         gradients_left_out=len(every) - len(chosen),
         backward={key: array.tolist() for key, array in backward.items()},
         rule=repr(run.rule),
@@ -207,7 +205,7 @@ def _placed(q: Quantities, key: Key) -> PlacedParameter:
 def _layer_step(q: Quantities, i: int, needed: set[Any]) -> LayerStep:
     """Return the step of a layer; `needed` are the sources of the edges on the explained paths."""
     layer = q.run.net.layers[i]
-    blocks = equations(layer)
+    forward, backward = equations(layer)
     outputs = q.shown.formulas[i]
     derivatives, left_out = _derivatives(q, i, needed)
     carried = q.shown.backward[0].get(i, np.empty((0, 0), dtype=object))
@@ -215,8 +213,8 @@ def _layer_step(q: Quantities, i: int, needed: set[Any]) -> LayerStep:
     return LayerStep(
         index=i,
         layer=repr(layer),
-        forward=blocks["Forward"],
-        backward=blocks["Backward"],
+        forward=forward,
+        backward=backward,
         outputs=q.array(outputs, q.exact.outputs[i], partial(q.names.unit, i)),
         outputs_left_out=count_left_out(outputs),
         derivatives=derivatives,
@@ -242,16 +240,15 @@ def _derivatives(q: Quantities, i: int, needed: set[Any]) -> tuple[list[Quantity
 
 def _loss_step(q: Quantities) -> LossStep:
     shown, exact, loss = q.shown, q.exact, q.run.loss
-    blocks = equations(loss)
+    forward, backward = equations(loss)
     formulas = shown.loss_slopes()
-    values, exact_values = shown.graph.outputs, exact.graph.outputs
-    slopes = objects(formulas, lambda unit, f: with_value(f, values[unit[0], unit[1]]))
-    true = objects(formulas, lambda unit, _: exact_values[unit[0], unit[1]])
+    slopes = objects(formulas, lambda unit, f: with_value(f, shown.graph.outputs[unit]))
+    true = objects(formulas, lambda unit, _: exact.graph.outputs[unit])
     left_out = count_left_out(slopes)
     return LossStep(
         loss=repr(loss),
-        forward=blocks["Forward"],
-        backward=blocks["Backward"],
+        forward=forward,
+        backward=backward,
         reduction=loss.reduction,
         samples=len(slopes),
         width=slopes.shape[1],

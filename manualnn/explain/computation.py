@@ -138,7 +138,7 @@ class Computation:
             outputs = loss_slopes_by_duals(self.run.loss, self.outputs[-1], self.t, self.arithmetic)
         else:
             slopes = self.loss_slopes()
-            outputs = {(n, k): slope.value for (n, k), slope in np.ndenumerate(slopes)}
+            outputs = {unit: slope.value for unit, slope in np.ndenumerate(slopes)}
         return Graph(edges, outputs, self.arithmetic)
 
     def _edges(self, i: int) -> Edges:

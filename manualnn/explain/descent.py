@@ -3,7 +3,7 @@
 All of it runs through the engine's own kernels, on numbers of different kinds (see `numbers`).
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import fields
 from decimal import Decimal
@@ -107,62 +107,47 @@ def descend(
 
     Without decimals it is computed in float64, otherwise with every operation rounded.
     """
-    params = run.params.copy()
-    if decimals is not None:
-        params = _numbers(Arithmetic(decimals), params, Arithmetic(decimals).read)
-    state = run.rule.init(params)
     errors: list[Decimal] = []
-    first = params.vector
-    for done in range(epochs + 1):
-        error, grads = _value_and_grad(run, decimals, params)
+    steps = _float_steps(run) if decimals is None else _rounded_steps(run, Arithmetic(decimals))
+    for done, (error, gradient) in enumerate(steps):
         errors.append(error)
         if not done:
-            first = grads.vector
+            first = gradient
         if not error.is_finite():
             return errors, "diverged", first
         if done and target_loss is not None and error <= Decimal(target_loss):
             return errors, "target_loss", first
-        if done < epochs:
-            params = _update(run, decimals, params, grads, state)
+        if done == epochs:
+            break
     return errors, "epochs", first
 
 
-def _value_and_grad(
-    run: Run, decimals: int | None, params: Parameters
-) -> tuple[Decimal, Parameters]:
-    if decimals is None:
+def _float_steps(run: Run) -> Iterator[tuple[Decimal, Array]]:
+    """Yield error and gradient in float64, before the first update and after each update."""
+    params = run.params.copy()
+    state = run.rule.init(params)
+    while True:
         value, grads = run.net.value_and_grad(params, run.loss, run.x, run.t, noise=run.noise)
-        return Decimal(float(value)), grads
-    theta = objects(params.vector, lambda _, number: number.value)
-    computation = Computation(run, Arithmetic(decimals), kind=Number, theta=theta)
-    return computation.error.value, Parameters(params.shapes, computation.gradient())
-
-
-def _update(
-    run: Run, decimals: int | None, params: Parameters, grads: Parameters, state: State
-) -> Parameters:
-    """Return the updated parameters; `params` and `state` may change in place."""
-    if decimals is None:
+        yield Decimal(float(value)), objects(grads.vector, lambda _, v: Decimal(float(v)))
         with np.errstate(all="ignore"):
             run.rule.update(params, grads, state)
-        return params
-    if is_rounded(run.rule):
+
+
+def _rounded_steps(run: Run, arithmetic: Arithmetic) -> Iterator[tuple[Decimal, Array]]:
+    """Yield error and gradient as `_float_steps` does, but with every operation rounded."""
+    inner = arithmetic if is_rounded(run.rule) else Arithmetic()
+    theta = objects(run.params.vector, lambda _, v: arithmetic.read(v))
+    state = run.rule.init(Parameters(run.net.shapes, theta))
+    while True:
+        computation = Computation(run, arithmetic, kind=Number, theta=theta)
+        gradient = objects(computation.gradient(), lambda _, number: number.value)
+        yield computation.error.value, gradient
+        params, grads = (
+            Parameters(run.net.shapes, objects(vector, lambda _, v: Number(v, inner)))
+            for vector in (theta, gradient)
+        )
         _update_each(run.rule, params, grads, state)
-        return params
-    params, grads = (
-        _numbers(Arithmetic(), p, lambda number: number.value) for p in (params, grads)
-    )
-    _update_each(run.rule, params, grads, state)
-    rounded = Arithmetic(decimals).round
-    return _numbers(Arithmetic(decimals), params, lambda number: rounded(number.value))
-
-
-def _numbers(
-    arithmetic: Arithmetic, params: Parameters, value_of: Callable[[Any], Decimal]
-) -> Parameters:
-    """Return the parameters as numbers of an arithmetic."""
-    vector = objects(params.vector, lambda _, entry: Number(value_of(entry), arithmetic))
-    return Parameters(params.shapes, vector)
+        theta = objects(params.vector, lambda _, number: arithmetic.round(number.value))
 
 
 def rounding_bounds(run: Run) -> Array:

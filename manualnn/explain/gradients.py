@@ -1,24 +1,23 @@
 """Gradients: for each parameter its paths, their sum, the result of backward, and the update."""
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count, islice
 from typing import Any
-
-import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.explain.descent import is_rounded, rounding_bounds, update_formulas
 from manualnn.explain.formula import LOSS, Symbol, derivative, with_value, word
 from manualnn.explain.graph import Entry, Path
 from manualnn.explain.model import Gradient, PathStep
-from manualnn.explain.numbers import ONE, ZERO, objects
+from manualnn.explain.numbers import ONE, ZERO
 from manualnn.explain.quantities import Quantities
 from manualnn.explain.run import Key
 
 
 def build_gradients(
-    q: Quantities, keys: dict[Key, int], engine: Array, gradient: Array, max_paths: int
+    q: Quantities, keys: dict[Key, int], gradient: Array, exact_gradient: Array, max_paths: int
 ) -> list[Gradient]:
     """Return the gradients of some parameters, each with at most `max_paths` paths.
 
@@ -26,16 +25,15 @@ def build_gradients(
     ----------
     keys
         The parameters, each with its place in the vector of all parameters.
-    engine : array (P,)
-        ∂L/∂θ by backward in float64.
     gradient : array (P,) of Decimal
-        ∂L/∂θ by backward as it is shown, which the update uses.
+        ∂L/∂θ by backward with every operation rounded, which the update uses.
+    exact_gradient : array (P,) of Decimal
+        ∂L/∂θ by backward in float64.
 
     """
     places = list(keys.values())
     updated, states = update_formulas(q.shown, list(keys), gradient[places])
-    true = objects(engine[places], lambda _, v: Decimal(float(v)))
-    exact, exact_states = update_formulas(q.exact, list(keys), true)
+    exact, exact_states = update_formulas(q.exact, list(keys), exact_gradient[places])
     bounds = rounding_bounds(q.run).tolist()
     found = []
     for k, (key, place) in enumerate(keys.items()):
@@ -48,14 +46,15 @@ def build_gradients(
         new = with_value(updated[k], q.shown.arithmetic.round(updated[k].value))
         backward = with_value(q.shown.backward[1][key[0]][key[1]][key[2]], gradient[place])
         paths, total = _find_paths(q, key, max_paths)
-        difference = float(true[k] - total)
+        engine = exact_gradient[place]
+        difference = float(engine - total)
         found.append(
             Gradient(
                 parameter=q.parameter(key),
                 **paths,
-                backward=q.quantity(slope, backward, true[k]),
+                backward=q.quantity(slope, backward, engine),
                 difference=difference,
-                ulps=abs(difference) / float(np.spacing(abs(engine[place]))),
+                ulps=abs(difference) / math.ulp(float(engine)),
                 bound=bounds[place],
                 agrees=abs(difference) <= bounds[place],
                 state=[replace(entry, rounded=is_rounded(q.run.rule)) for entry in state],

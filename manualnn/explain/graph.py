@@ -20,7 +20,7 @@ from manualnn.explain.numbers import ONE, ZERO, Arithmetic, Dual, objects
 from manualnn.layers import Layer
 from manualnn.losses import Loss
 
-Unit = tuple[int, int]
+Unit = tuple[int, ...]
 """(sample, unit)."""
 Entry = tuple[str, tuple[int, ...]]
 """A parameter of a layer: its name in the layer, its index."""
@@ -59,7 +59,7 @@ def edges_by_duals(
     for unit, output in np.ndenumerate(y):
         slopes = getattr(output, "slopes", None) or {unit: ZERO}
         for source, slope in slopes.items():
-            edges.setdefault(source, {})[_unit(unit)] = slope
+            edges.setdefault(source, {})[unit] = slope
     return edges
 
 
@@ -71,20 +71,17 @@ def edges_by_formulas(
     The formulas are linear in dy. One pass with a dual number for each entry of dy gives them all.
     """
 
-    def plain(_: tuple[int, ...], value: Decimal) -> Dual:
-        return Dual(value, arithmetic)
+    def constants(values: Array) -> Array:
+        return objects(values, lambda _, value: Dual(value, arithmetic))
 
-    given = {name: objects(array, plain) for name, array in arrays.items()}
-    x, y = objects(x, plain), objects(y, plain)
+    given = {name: constants(array) for name, array in arrays.items()}
+    x, y = constants(x), constants(y)
     dy = objects(y, lambda unit, _: Dual(ZERO, arithmetic, {unit: ONE}))
     dx = layer.backward(given, x, y, dy)
-    found: list[tuple[Any, Dual]] = [(_unit(index), slope) for index, slope in np.ndenumerate(dx)]
+    edges: Edges = {unit: slope.slopes for unit, slope in np.ndenumerate(dx)}
     for name, array in parameter_gradients(layer, given, x, y, dy).items():
-        found += [((name, index), slope) for index, slope in np.ndenumerate(array)]
-    return {
-        source: {_unit(unit): slope for unit, slope in total.slopes.items()}
-        for source, total in found
-    }
+        edges |= {(name, index): slope.slopes for index, slope in np.ndenumerate(array)}
+    return edges
 
 
 def parameter_gradients(
@@ -104,12 +101,7 @@ def loss_slopes_by_duals(
     if t.dtype == object:
         t = objects(t, lambda _, value: Dual(value, arithmetic))
     slopes = getattr(loss.forward(seeds, t), "slopes", {})
-    return {_unit(unit): slopes.get(unit, ZERO) for unit in np.ndindex(y.shape)}
-
-
-def _unit(index: Any) -> Unit:
-    n, j = index
-    return n, j
+    return {unit: slopes.get(unit, ZERO) for unit in np.ndindex(y.shape)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Names:
         shown = _index(index)
         return Symbol(f"{layer}.{name}[{shown}]", f"{short}^{{({layer})}}_{{{shown}}}")
 
-    def edge(self, layer: int, source: Any, unit: tuple[int, int]) -> Symbol:
+    def edge(self, layer: int, source: Any, unit: tuple[int, ...]) -> Symbol:
         """Return the symbol of ∂(unit of a layer)/∂(source), a parameter or a unit before it."""
         is_parameter = isinstance(source[0], str)
         tail = self.parameter(layer, *source) if is_parameter else self.unit(layer - 1, source)
@@ -60,8 +60,8 @@ def _index(index: tuple[Any, ...]) -> str:
     return ",".join(map(str, index))
 
 
-def equations(part: Any) -> dict[str, list[str]]:
-    """Return the Forward and the Backward block of a layer's or loss's docstring, as lines."""
+def equations(part: Any) -> tuple[list[str], list[str]]:
+    """Return the lines of the Forward and the Backward block in a layer's or loss's docstring."""
     blocks: dict[str, list[str]] = {"Forward": [], "Backward": []}
     block: list[str] | None = None
     for line in (inspect.getdoc(type(part)) or "").splitlines():
@@ -74,15 +74,14 @@ def equations(part: Any) -> dict[str, list[str]]:
             block.append(line.strip())
         elif block:
             block = None
-    return blocks
+    return blocks["Forward"], blocks["Backward"]
 
 
 def letter(layer: Any) -> str:
     """Return a layer's letter for its output: the first letter of its Forward equations."""
-    forward = [
-        line for line in equations(layer)["Forward"] if "=" in line and not line.startswith("with ")
-    ]
-    start = re.match(r"[A-Za-z]+", forward[0]) if forward else None
+    forward, _ = equations(layer)
+    lines = [line for line in forward if "=" in line and not line.startswith("with ")]
+    start = re.match(r"[A-Za-z]+", lines[0]) if lines else None
     return start[0] if start else "y"
 
 
