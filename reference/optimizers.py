@@ -19,6 +19,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "Adagrad": optim.Adagrad,
     "Adam": optim.Adam,
     "AdamW": optim.AdamW,
+    "Adamax": optim.Adamax,
 }
 
 

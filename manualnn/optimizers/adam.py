@@ -1,4 +1,4 @@
-"""Adam, and AdamW with decoupled weight decay."""
+"""Adam, AdamW with decoupled weight decay, and Adamax with the largest gradient so far."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from manualnn.elementary import Array, maximum, sqrt, sqrt_of_number
 from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
 from manualnn.optimizers.base import Arrays, Optimizer, Rates
 
-__all__ = ["Adam", "AdamW"]
+__all__ = ["Adam", "AdamW", "Adamax"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -78,3 +78,37 @@ class AdamW(Adam):
     def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
         Adam.rule(self, p, g, arrays, rates, scratch)
         np.add(scratch[0], np.multiply(p, rates[2], scratch[1]), scratch[0])
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Adamax(Optimizer):
+    """Adam with the largest gradient in place of the root (Kingma & Ba 2015, Algorithm 2).
+
+    m ← β₁ m + (1 − β₁) g               m̂ = m / (1 − β₁ᵗ)
+    u ← max(β₂ u, |g| + ε)
+    θ ← θ − lr m̂ / u
+
+    β₁, β₂ are betas, ε is eps. ε is inside of the maximum, as in torch.optim.Adamax; the paper has
+    no ε, and Keras adds it to u in the last line. State: exp_avg m, exp_inf u.
+    """
+
+    lr: float = 2e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    maximize: bool = False
+
+    def vectors(self) -> tuple[str, ...]:
+        return ("exp_avg", "exp_inf")
+
+    def rates(self, t: Any) -> Rates:
+        return (self.lr / (1 - self.betas[0] ** t),)
+
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
+        (m, u), (rate,) = arrays, rates
+        number = numbers_of(p.dtype.char)
+        update_average(m, g, self.betas[0], scratch[1], number)
+        np.multiply(u, number(self.betas[1]), u)
+        size = np.add(np.abs(g, scratch[1]), number(self.eps), scratch[1])
+        maximum(u, size, out=u)
+        np.multiply(np.divide(m, u, scratch[1]), rate, scratch[0])

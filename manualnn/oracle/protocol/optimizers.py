@@ -132,6 +132,15 @@ class UpdateRules(RuleParts):
     def adam_correction2(self, o: Options, t: int) -> Any:
         return self.correction(o.betas[1], t)
 
+    def adamax(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        s["exp_avg"] = m = self.adam_mean(o, s["exp_avg"], g, t)
+        s["exp_inf"] = u = self.adamax_maximum(o, s["exp_inf"], g)
+        return self.moved_by_quotient(o, p, m, u, self.num(o.lr) / self.adam_correction1(o, t))
+
+    def adamax_maximum(self, o: Options, u: Array, g: Array) -> Array:
+        return self.larger(self.num(o.betas[1]) * u, abs(g) + self.num(o.eps))
+
 
 _RATES = (0.1, 0.02, 1 / 3, 0.7, 0.003)
 _MOMENTUM = Option(0.0, (0.9, 0.5, 0.999))
@@ -250,5 +259,25 @@ ROWS = (
         },
         state=_ADAM_STATE,
         is_partner=True,
+    ),
+    Optimizer(
+        name="Adamax",
+        method="adamax",
+        options={
+            "lr": Option(0.002, _RATES),
+            "betas": _ADAM["betas"],
+            "eps": _EPS,
+            "weight_decay": _DECAY,
+            "maximize": _SWITCH,
+        },
+        state=(
+            State("exp_avg", _typical_mean),
+            State(
+                "exp_inf",
+                lambda o, _, s, t: (np.sqrt(s) + o.eps) * (t > 0),
+                is_nonnegative=True,
+                is_maximum=True,
+            ),
+        ),
     ),
 )
