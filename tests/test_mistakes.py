@@ -22,6 +22,8 @@ from typing import NamedTuple
 import pytest
 from rotation import choose
 
+pytestmark = pytest.mark.once
+
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")

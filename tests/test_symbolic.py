@@ -50,6 +50,8 @@ from manualnn.losses import LOSSES
 from manualnn.optimizers import OPTIMIZERS
 from manualnn.oracle.protocol.features import LOSS_ROWS, state_names, state_of
 
+pytestmark = pytest.mark.once
+
 N, WIDTH = 2, 3
 
 Point = Mapping[sp.Symbol, Any]
