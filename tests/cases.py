@@ -1,7 +1,8 @@
 """What the property tests are run on: networks, batches, losses, update rules, drawn at random.
 
 Hypothesis draws the structure, `values` the numbers in it. Whatever stands in LAYERS, LOSSES and
-OPTIMIZERS is drawn: an option takes its values from OPTIONS, else from its type.
+OPTIMIZERS is drawn: an option takes its values from OPTIONS, else from its
+row in the oracle's table of features, else from its type.
 
     networks  layers  losses_for  rules  batches      the parts
     cases                                             a whole training run
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from values import LAYOUTS, SEEDS, STYLES, Array, Strategy, arrays, targets_for
 
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Loss, Optimizer, Parameters, Sequential
+from manualnn.oracle.protocol.features import row_of
 from manualnn.spec import to_spec
 
 DTYPES = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
@@ -92,6 +94,8 @@ def _option(kind: str, field: Field[Any]) -> Strategy:
     drawn = OPTIONS.get(f"{kind}.{field.name}", OPTIONS.get(field.name))
     if drawn is not None:
         return drawn
+    if (option := row_of(kind).options.get(field.name)) and option.others:
+        return st.sampled_from(option.values)
     if field.default is MISSING:
         message = f"no values to draw for {kind}.{field.name}; add a line to OPTIONS."
         raise KeyError(message)

@@ -3,7 +3,14 @@
 import numpy as np
 
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    LAYERS,
+    LOSS_ROWS,
+    LOSSES,
+    OPTIMIZERS,
+    options_of,
+    state_of,
+)
 
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
@@ -40,8 +47,9 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
 
 def drawn_loss(rng, name):
     loss = {"type": name, "reduction": str(rng.choice(["mean", "sum", "batchmean"]))}
-    if name == "HuberLoss":
-        loss["delta"] = float(rng.choice([0.3, 1.0, 2.5]))
+    for option, known in LOSS_ROWS[name].options.items():
+        if LOSS_ROWS[name].statement is not None and isinstance(known.default, float):
+            loss[option] = float(rng.choice(known.values))
     if "weight" in LOSSES[name] and rng.random() < 0.4:
         loss["weight"] = None
     if name == "BCEWithLogitsLoss" and rng.random() < 0.5:
