@@ -35,6 +35,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
 ]
 
@@ -207,6 +208,35 @@ class Softplus(Layer):
         scaled = z * self.beta
         slope = where(greater(scaled, self.threshold), 1, sigmoid(scaled))
         return np.multiply(da, slope, out=out)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Softsign(Layer):
+    """Sign with a smooth step, from −1 to 1, that approaches its limits slowly.
+
+    Forward
+        a = z / (1 + |z|)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ 1 / (1 + |z|)²
+
+    The equal slope (1 − |a|)² loses its digits for a large |z|.
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Softsign.
+    """
+
+    reads_output: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return np.divide(z, 1 + np.abs(z), out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        size = np.abs(z)
+        np.add(size, 1, out=size)
+        dz = np.divide(da, size, out=out)
+        return np.divide(dz, size, out=dz)
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
