@@ -14,6 +14,7 @@ from cases import Case, cases
 from click.testing import CliRunner
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from schemas import validate
 
 from manualnn import (
     LAYERS,
@@ -371,6 +372,7 @@ def test_every_layer_and_loss_is_shown_in_every_form(layer: str) -> None:
         assert f"{layer}(" in e.to_text()
         assert json.loads(e.to_json())["loss"]["loss"].startswith(loss)
         assert_balanced(e.to_markdown())
+    validate("explanation", e.to_json())
 
 
 @pytest.mark.parametrize("rule", OPTIMIZERS)
@@ -384,6 +386,7 @@ def test_the_update_is_the_rules_own(rule: str, decimals: int | None) -> None:
     tolerance = 1e-14 if decimals is None else 1e-9
     found = [g.updated.value for g in e.gradients]
     np.testing.assert_allclose(found, after.vector, rtol=0, atol=tolerance)
+    validate("explanation", e.to_json())
     assert "θ ← θ −" in e.to_text()
     assert_balanced(e.to_markdown())
 

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from schemas import validate
 
 from manualnn.oracle.protocol.case import based, listed, unlisted
 from manualnn.oracle.protocol.features import TABLES
@@ -48,7 +49,9 @@ def answer(case, dtype="float64", form=listed, moved=None, by=0.0):
             group, _, key = key.partition(".")
             inner = inner.setdefault(group, {})
         inner[key or name] = form(array)
-    return {"id": case.id, "dtype": dtype, "result": result}
+    made = {"id": case.id, "dtype": dtype, "result": result}
+    validate("answer", made)
+    return made
 
 
 def write(folder, *answers, name="all.jsonl"):

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from click.testing import CliRunner
 from oracle.toys import TOY
+from schemas import validate
 
 from manualnn.cli import cli
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -66,6 +67,7 @@ def test_a_finding_is_told_before_the_summary_and_once(failed):
 def test_the_report_is_written_in_every_form(tmp_path):
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert (report["schema"], report["exit_code"]) == (1, 1)
+    validate("report", report)
     suite = ET.parse(tmp_path / "report.junit").getroot()[0]  # noqa: S314
     assert int(suite.get("failures")) == report["counts"]["failed"] > 0
     assert "| MSELoss.mean | ✗" in (tmp_path / "report.markdown").read_text(encoding="utf-8")
@@ -97,6 +99,7 @@ def test_a_failure_that_has_been_mended_passes_now(failed):
 def test_every_check_that_failed_on_a_case_is_judged_again(failed, tmp_path):
     name = re.search(r"--replay (R-\w+)", failed.output)[1]
     kept = json.loads((tmp_path / ".manualnn" / f"{name}.json").read_text(encoding="utf-8"))
+    validate("failure", kept)
     again = manualnn("check", "--replay", name).output
     assert re.findall(r"^FAIL  (\S+)", again, re.MULTILINE) == kept["checks"]
     assert again.count("asserts") == 1 < len(kept["checks"])

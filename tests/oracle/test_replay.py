@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from schemas import validate
 
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import CheckResult, Finding
@@ -128,3 +129,4 @@ def test_a_saved_failure_is_plain_json(tmp_path):
     (path,) = save(report(case()), tmp_path)
     content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
     assert content.keys() == {"checks", "target", "case", "before"}
+    validate("failure", content)

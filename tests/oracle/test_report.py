@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from schemas import validate
 
 from manualnn.oracle.findings import (
     STATUSES,
@@ -370,6 +371,7 @@ def test_the_verdicts_colour_is_that_of_the_exit_code(made, kind):
 
 def test_a_report_in_json_is_read_back_whole():
     content = json.loads(json.dumps(to_json(EVERY_STATUS), allow_nan=False))
+    validate("report", content)
     again = from_json(content)
     assert to_json(again) == content
     assert (again.counts(), again.exit_code) == (EVERY_STATUS.counts(), EVERY_STATUS.exit_code)
@@ -381,7 +383,9 @@ def test_numbers_that_json_lacks_come_back():
     entry = Entry("loss", (), np.float32("nan"), -math.inf, np.float64(math.inf))
     case = CASE.but(x=np.array([[math.nan, -math.inf]] * 3))
     made = report(failing("a:b", entries=(entry,), case=case), undecided=math.nan)
-    again = from_json(json.loads(json.dumps(to_json(made), allow_nan=False)))
+    content = json.loads(json.dumps(to_json(made), allow_nan=False))
+    validate("report", content)
+    again = from_json(content)
     (read,) = again.results[0].findings[0].entries
     assert math.isnan(read.got)
     assert (read.expected, read.bound) == (-math.inf, math.inf)

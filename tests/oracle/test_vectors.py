@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from oracle.made_up import COPIES, made_up_features, with_known_features
 from safetensors.numpy import load as load_tensors
+from schemas import validate
 
 from manualnn.oracle.cases import lattice, magnitudes
 from manualnn.oracle.cases.partners import has_feature, newcomers
@@ -50,7 +51,9 @@ def digest(cases):
 def content_of(case):
     files = vector_files(case)
     assert len(files) == 1
-    return json.loads(next(iter(files.values())))
+    content = json.loads(next(iter(files.values())))
+    validate("vector", content)
+    return content
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +215,9 @@ def test_the_manifest_names_every_file_and_its_hash(folder):
     for name, expected in manifest["sha256"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected
     assert manifest["count"] == len(manifest["cases"]) == len(SOME)
+    validate("manifest", manifest)
+    for entry in manifest["cases"]:
+        validate("vector", (folder / entry["file"]).read_bytes())
 
 
 def test_json_is_written_as_floats_that_read_back_exactly():
