@@ -9,7 +9,7 @@ from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.checks import memory as sharing
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, rejudge
-from manualnn.oracle.diagnosis.observation import case_fails
+from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.textbook.engine import Textbook
@@ -256,7 +256,7 @@ def test_a_loss_near_the_end_of_the_range_is_judged_as_any_other():
     case = small(x=np.full((4, 2), 6e153))
     assert 1e306 < truth(case).loss.v < 1e308
     with connect(too_large) as bench:
-        assert case_fails(bench, case, fresh=True)
+        assert observe(bench, [case]).is_wrong
         finding = rejudge(bench, "plain:loss", case)
     assert finding.entries[0].quantity == "loss"
 

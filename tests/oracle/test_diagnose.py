@@ -21,7 +21,7 @@ from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.factors import describe_factors, find_factor
 from manualnn.oracle.diagnosis.hypotheses import reproduces
 from manualnn.oracle.diagnosis.location import locate
-from manualnn.oracle.diagnosis.observation import case_fails, observe
+from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Finding
@@ -45,6 +45,12 @@ def case(n=5, widths=(4, 3), curve=None, loss=MSE, optimizer=SGD, **changes):
     t = np.zeros(n, int) if loss["type"] == "CrossEntropyLoss" else np.zeros((n, widths[-1]))
     blank = Case(tuple(layers), loss, params, np.zeros((n, widths[0])), t, optimizer, **changes)
     return ordinary_case(blank, 7, n=n, widths=widths)
+
+
+def case_fails(bench, case, *, fresh=False):
+    """Return whether the engine's result for a case is wrong; None if there is no result."""
+    seen = observe(bench, [case], fresh=fresh)
+    return None if seen is None else seen.is_wrong
 
 
 def explained(engine, first, *, small=True, seconds=20):

@@ -16,7 +16,6 @@ from manualnn.oracle.checks import (
     path_sums,
     repeatability,
     trajectory,
-    updates,
 )
 from manualnn.oracle.checks.judgement import Judgement
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
@@ -29,7 +28,6 @@ JUDGEMENTS: dict[str, Judgement] = {
     for judgement in (
         *numbers.CHECKS,
         *metamorphic.CHECKS,
-        *updates.CHECKS,
         *repeatability.CHECKS,
         *trajectory.CHECKS,
         *memory.CHECKS,
@@ -53,9 +51,10 @@ def judge(trial: Trial) -> Finding | None:
         return trial.fault(faulty)
 
 
-def rejudge(bench: EngineClient, check: str, case: Case) -> Finding | None:
-    """Return the finding of a check for one case on a fresh engine; None also if it declines."""
-    bench.fresh()
+def rejudge(bench: EngineClient, check: str, case: Case, *, fresh: bool = True) -> Finding | None:
+    """Return the finding of a check for one case; None also if the check declines."""
+    if fresh:
+        bench.fresh()
     try:
         return judge(Trial(bench, check, case))
     except Declined:

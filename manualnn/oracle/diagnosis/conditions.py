@@ -77,7 +77,7 @@ def find_condition(case_fails: CaseFails, case: Case, claims: Capabilities) -> s
         *_condition_on_options(case_fails, case, sizes),
         *_condition_on_dtype(case_fails, case, claims, sizes),
         *_condition_on_steps(case_fails, case, claims, sizes),
-        *_condition_on_sizes(case_fails, case, claims, sizes),
+        *_condition_on_sizes(case_fails, case, sizes),
     ]
     return "; ".join(found[:MOST])
 
@@ -211,15 +211,11 @@ def _condition_on_steps(
     return find_rule("the number of steps", outcomes, {}, least_passing=1)
 
 
-def _condition_on_sizes(
-    case_fails: CaseFails, case: Case, claims: Capabilities, base: Sequence[int]
-) -> list[str]:
+def _condition_on_sizes(case_fails: CaseFails, case: Case, base: Sequence[int]) -> list[str]:
     """Vary N and every width one at a time."""
     names = ["N", *_width_names(case)]
 
     def sizes_fail(sizes: Sequence[int], seeds: Sequence[int] = SEEDS) -> bool | None:
-        if _is_too_large(sizes, claims):
-            return None
         return _fails_at(case_fails, case, sizes, seeds)
 
     equal = _condition_on_equal_sizes(sizes_fail, base, names)
@@ -259,11 +255,6 @@ def _condition_on_equal_sizes(
                 return f"only where a weight is square ({names[i]} equals {names[j]})"
             return f"only when {names[i]} equals {names[j]}"
     return ""
-
-
-def _is_too_large(sizes: Sequence[int], claims: Capabilities) -> bool:
-    too_wide = claims.max_width is not None and max(sizes[1:]) > claims.max_width
-    return too_wide or (claims.max_batch is not None and sizes[0] > claims.max_batch)
 
 
 def _width_names(case: Case) -> list[str]:

@@ -5,8 +5,8 @@
 
 The diagnosis calls the engine again and answers four questions, in this order, until time runs out.
 Which quantity is wrong first, and which of its entries (`location`)? Is it wrong by a constant
-factor (`factors`)? Which known bugs give the engine's own numbers (`causes`)? Under which condition
-does the engine fail (`conditions`)?
+factor (`factors`)? Which known bugs give the engine's own numbers (`hypotheses`)? And when does the
+engine fail (`conditions`)?
 
 The case of a finding is often too small to answer: with one sample and one column, many bugs give
 the same numbers. So the case is grown again into cases of other sizes and numbers
@@ -20,21 +20,16 @@ the same diagnosis, unless time runs out. An engine that gives different results
 gets no further diagnosis.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
-from manualnn.oracle.cases.neighbours import similar_calls
+from manualnn.oracle.cases.neighbours import contrasting_calls, similar_calls
 from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.causes import (
-    causes_of,
-    find_causes_of_behaviour,
-    find_likely_bugs,
-)
 from manualnn.oracle.diagnosis.conditions import find_condition, find_earlier_call
 from manualnn.oracle.diagnosis.factors import (
     describe_factors,
@@ -44,9 +39,9 @@ from manualnn.oracle.diagnosis.factors import (
 )
 from manualnn.oracle.diagnosis.hypotheses import surviving
 from manualnn.oracle.diagnosis.location import locate
-from manualnn.oracle.diagnosis.observation import Observation, observe, observe_calls
-from manualnn.oracle.engines.client import EngineClient, EngineError
-from manualnn.oracle.findings import Diagnosis, Finding
+from manualnn.oracle.diagnosis.observation import Observation, observe
+from manualnn.oracle.engines.client import EngineClient, EngineError, connect
+from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.compare import group_of, is_same
 
@@ -57,6 +52,8 @@ LEFT_FOR_CONDITIONS = 0.5
 """Seconds for the condition, even if the budget is spent."""
 REPETITIONS = 3
 """Number of further calls with the same case, to see whether the engine is deterministic."""
+MOST = 3
+"""Largest number of causes that are named."""
 
 
 def diagnose(
@@ -87,7 +84,13 @@ def _diagnose(
 def _diagnose_numbers(
     bench: EngineClient, own: Observation, budget: Budget, suspects: Sequence[Bug]
 ) -> Diagnosis:
-    observations = [own, *_observe_neighbours(bench, own, budget)]
+    observations = [own]
+    for calls in similar_calls(own.calls, bench.capabilities):
+        if budget.over:
+            break
+        neighbour = observe(bench, calls, fresh=False)
+        if neighbour is not None:
+            observations.append(neighbour)
     failing = [seen for seen in observations if seen.is_wrong]
     grown = next((seen for seen in failing[1:] if len(seen.calls) == len(own.calls)), own)
     first, scope = locate(grown)
@@ -96,13 +99,13 @@ def _diagnose_numbers(
     same = [seen for seen in failing if first in seen.wrong_names]
     factors = [find_factor(seen, first) for seen in same[1:4] or same]
     ratio = describe_factors(factors) or describe_precision(grown)
-    bugs = find_likely_bugs(bench, own, observations, budget, suspects)
+    bugs = _find_likely_bugs(bench, own, observations, budget, suspects)
     hurried = not bugs and budget.over
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when, neighbours = _find_condition(bench, own, budget)
     for seen in neighbours if len(bugs) > 1 else ():
-        bugs = surviving(bugs, [seen], budget) or bugs
-    return Diagnosis(first, scope, ratio, when, causes_of(bugs), hurried)
+        bugs = surviving(bugs, seen, budget) or bugs
+    return Diagnosis(first, scope, ratio, when, _causes_of(bugs), hurried)
 
 
 def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
@@ -118,7 +121,7 @@ def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -
 
     first = finding.entries[0].quantity if finding.entries else ""
     scope = finding.message.strip().splitlines()[-1] if finding.message.strip() else finding.kind
-    likely = find_causes_of_behaviour(finding, budget)
+    likely = _find_causes_of_behaviour(finding, budget)
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when = ""
     if finding.kind != "hang":
@@ -138,10 +141,15 @@ def _observe_again(bench: EngineClient, finding: Finding, budget: Budget) -> Obs
     for i, case in enumerate(calls):
         part = Observation(calls[: i + 1], seen.outcomes[: i + 1], seen.truths[: i + 1])
         if part.is_wrong:
-            alone = observe(bench, [case])
-            if alone is not None and alone.is_wrong:
-                return alone
-            return _after_one_call(bench, part, budget)
+            # Calls of the same data type come first, because hypotheses run in longdouble alone.
+            earlier = sorted(calls[:i], key=lambda other: other.dtype != case.dtype)
+            for shorter in ([case], *([before, case] for before in earlier)):
+                again = observe(bench, shorter)
+                if again is not None and again.is_wrong:
+                    return again
+                if budget.over:
+                    break
+            return part
     return None
 
 
@@ -163,31 +171,85 @@ def _is_deterministic(bench: EngineClient, seen: Observation) -> bool:
     return True
 
 
-def _after_one_call(bench: EngineClient, seen: Observation, budget: Budget) -> Observation:
-    """Return the same failure after one earlier call, if one is enough.
-
-    Calls of the same data type come first, because hypotheses run all calls in longdouble.
-    """
-    *earlier, case = seen.calls
-    for before in sorted(earlier, key=lambda other: other.dtype != case.dtype):
-        pair = observe(bench, [before, case])
-        if pair is not None and pair.is_wrong:
-            return pair
-        if budget.over:
+def _find_likely_bugs(
+    bench: EngineClient,
+    own: Observation,
+    observations: Sequence[Observation],
+    budget: Budget,
+    suspects: Sequence[Bug],
+) -> list[Bug]:
+    """Return the known bugs that reproduce these observations, and more if several do."""
+    # An observation with many wrong quantities contradicts most bugs at once, so it comes first.
+    hardest = sorted(observations, key=lambda seen: -len(seen.wrong_names))
+    bugs: list[Bug] = []
+    for candidates in (suspects, _possible_bugs(own)):
+        bugs = list(candidates)
+        for seen in (*hardest[:1], own, *hardest[1:]):
+            bugs = surviving(bugs, seen, budget)
+        if bugs:
             break
-    return seen
+    for calls in contrasting_calls(own.case, bench.capabilities):
+        if len(bugs) < 2 or budget.over:
+            break
+        seen_far = observe(bench, calls, fresh=False)
+        # If no bug explains an observation far away, that observation shows another bug.
+        if seen_far is not None:
+            bugs = surviving(bugs, seen_far, budget) or bugs
+    return bugs
 
 
-def _observe_neighbours(
-    bench: EngineClient, own: Observation, budget: Budget
-) -> Iterator[Observation]:
-    """Yield observations of cases near the case of the finding."""
-    for calls in similar_calls(own.calls, bench.capabilities):
-        if budget.over:
-            return
-        seen = observe_calls(bench, calls)
-        if seen is not None:
-            yield seen
+def _possible_bugs(own: Observation) -> list[Bug]:
+    """Return the bugs that can cause the wrong quantities: none of a later part of a step."""
+    if len(own.calls) > 1:
+        excluded = {kind for bug in BUGS.values() if (kind := bug.kind) != "memory"}
+    elif own.case.steps > 1:
+        excluded = set()
+    elif "outputs" in own.wrong_names:
+        excluded = {"optimizers", "losses"}
+    elif {group_of(name) for name in own.wrong_names} <= {"state", "params"}:
+        # An engine that returns no gradient shows its errors in the update.
+        gradients = any(name.startswith("grads.") for name in own.got)
+        excluded = {"losses", "activations"} if gradients else set()
+    else:
+        excluded = {"optimizers"}
+    # Some bugs show in every case, such as outputs of the parameters after the update.
+    anywhere = len(own.calls) == 1
+    return [
+        bug
+        for bug in BUGS.values()
+        if bug.kind not in excluded or (anywhere and bug.killed_by.startswith("*:"))
+    ]
+
+
+def _find_causes_of_behaviour(finding: Finding, budget: Budget) -> tuple[Cause, ...]:
+    """Return the known bugs for which the same check gives the same finding."""
+    bugs = []
+    judgement = finding.check.rpartition(":")[2]
+    of_memory = judgement.startswith("memory.") or judgement in {"repeat", "interleaved", "history"}
+    for bug in BUGS.values():
+        if of_memory and bug.kind != "memory":
+            continue
+        for factory in bug.engines:
+            if budget.over:
+                return ()
+            with connect(factory) as hypothesis:
+                other = rejudge(hypothesis, finding.check, finding.case)
+            if other is not None and _signature(other) == _signature(finding):
+                bugs.append(bug)
+                break
+    return _causes_of(bugs) if len(bugs) <= MOST else ()
+
+
+def _signature(finding: Finding) -> tuple[object, ...]:
+    """Return what two findings of the same bug have in common."""
+    lines = finding.message.strip().splitlines()
+    entries = tuple((entry.quantity, entry.index) for entry in finding.entries)
+    return finding.kind, lines[-1] if lines else "", entries
+
+
+def _causes_of(bugs: Sequence[Bug]) -> tuple[Cause, ...]:
+    """Return the first bugs as causes, MOST at most."""
+    return tuple(Cause(bug.id, bug.title, bug.wrong, bug.right) for bug in bugs[:MOST])
 
 
 def _find_condition(
@@ -204,7 +266,7 @@ def _find_condition(
         refused = any(bench.capabilities.refuses(case) or not is_valid(case) for case in calls)
         if refused or budget.over:
             return None
-        seen = observe_calls(bench, calls)
+        seen = observe(bench, calls, fresh=False)
         if seen is None:
             return None
         observations.append(seen)

@@ -13,8 +13,7 @@ before it, and then after all recent cases. The more time is spent, the less is 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from manualnn.oracle.checks.table import judge, judgement_of, rejudge
-from manualnn.oracle.checks.trial import Declined, Trial
+from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
 from manualnn.oracle.diagnosis.shrink import same_failure, shrink
@@ -45,10 +44,7 @@ class Explainer:
             self.bench.fresh()
             for case in before:
                 self.bench.run(case)
-            try:
-                again = judge(Trial(self.bench, finding.check, finding.case))
-            except Declined:
-                continue
+            again = rejudge(self.bench, finding.check, finding.case, fresh=False)
             if again is not None:
                 message = f"only after {len(before)} other calls: {again.message}"
                 return replace(again, calls=(*before, *again.calls), message=message)
@@ -89,17 +85,12 @@ class Explainer:
 
 def _still_fails(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
     """Return a predicate: a case shows the same failure, on a fresh engine if that is cheap."""
-    restarts = bench.in_process or judgement_of(finding.check).restarts
+    fresh = bench.in_process or judgement_of(finding.check).restarts
 
     def case_fails(case: Case) -> bool:
         if bench.capabilities.refuses(case):
             return False
-        if restarts:
-            bench.fresh()
-        try:
-            found = judge(Trial(bench, finding.check, case))
-        except Declined:
-            return False
+        found = rejudge(bench, finding.check, case, fresh=fresh)
         return same_failure(found, finding)
 
     return case_fails

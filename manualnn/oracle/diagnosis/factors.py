@@ -46,11 +46,7 @@ class Factor:
 def find_factor(observation: Observation, name: str) -> Factor | None:
     """Return the constant factor of a quantity of the last result."""
     near = observation.expected[name]
-    got, v, e = (
-        np.asarray(observation.got[name], np.longdouble),
-        true_values(near),
-        near.bounds,
-    )
+    got, v, e = observation.got[name].astype(np.longdouble), true_values(near), near.bounds
     is_update = name.startswith("params.") and observation.case.steps == 1
     if is_update:
         before = np.asarray(observation.case.params[name.partition(".")[2]], np.longdouble)
@@ -122,36 +118,21 @@ def passes_as_float32(observation: Observation) -> bool:
 def constants(case: Case) -> Iterator[tuple[str, float]]:
     """Yield the constants that bugs are made of, with their names."""
     n, k, width = case.n, case.widths[-1], case.widths[0]
-    named: list[tuple[str, str, float]] = [
-        ("2", "1/2", 2),
-        ("4", "1/4", 4),
-        ("N", "1/N", n),
-        ("K", "1/K", k),
-        ("2 N", "1/(2 N)", 2 * n),
-        ("2 K", "1/(2 K)", 2 * k),
-        ("N/2", "2/N", n / 2),
-        ("K/2", "2/K", k / 2),
-        ("N K", "1/(N K)", n * k),
-        ("N/K", "K/N", n / max(k, 1)),
-        ("√N", "1/√N", n**0.5),
-        ("√K", "1/√K", k**0.5),
-        ("N − 1", "1/(N − 1)", n - 1),
-        ("N + 1", "1/(N + 1)", n + 1),
-        ("N/(N − 1)", "(N − 1)/N", n / (n - 1) if n > 1 else 0),
-        ("K/(K − 1)", "(K − 1)/K", k / (k - 1) if k > 1 else 0),
-        ("N/(N + 1)", "(N + 1)/N", n / (n + 1)),
-        ("the input width", "1/the input width", width),
-        ("ln 2", "1/ln 2", float(np.log(2))),
-        ("ln 10", "1/ln 10", float(np.log(10))),
-        ("π", "1/π", float(np.pi)),
-    ]
-    for name, value in _options(case).items():
-        simple = name.isalnum() and not name[0].isdigit()
-        named.append((name, f"1/{name}" if simple else f"1/({name})", value))
-    for name, inverse, value in named:
+    named: dict[str, float] = {"2": 2, "4": 4, "N": n, "K": k, "2 N": 2 * n, "2 K": 2 * k}
+    named |= {"N K": n * k, "N/2": n / 2, "K/2": k / 2, "N/K": n / max(k, 1), "√N": n**0.5}
+    named |= {"√K": k**0.5, "N − 1": n - 1, "N + 1": n + 1, "the input width": width}
+    named |= {
+        "N/(N − 1)": n / max(n - 1, 1),
+        "K/(K − 1)": k / max(k - 1, 1),
+        "N/(N + 1)": n / (n + 1),
+    }
+    named |= {"ln 2": np.log(2), "ln 10": np.log(10), "π": np.pi, **_options(case)}
+    for name, value in named.items():
         if value and value != 1:
-            yield name, value
-            yield inverse, 1 / value
+            over, _, under = name.partition("/")
+            inverse = f"{under}/{over}" if under else f"1/({name})" if " " in name else f"1/{name}"
+            yield name, float(value)
+            yield inverse, 1 / float(value)
     yield from (("−1", -1.0), ("−2", -2.0), ("−1/2", -0.5), ("0", 0.0))
 
 

@@ -2,7 +2,7 @@
 
     reproduces(factory, observation)   True if a wrong engine gives every number of an observation
     resembles(factory, observation)    the same for a bug of precision: errors of the same size
-    surviving(bugs, observations, …)   the bugs that reproduce every observation
+    surviving(bugs, observation, …)    the bugs that reproduce the observation
 
 A hypothesis is the textbook engine with one known bug. It runs in longdouble, so that its numbers
 show the bug without rounding errors. It has to give every number that the engine returned, in every
@@ -19,7 +19,7 @@ case that the engine passes. And on wrong entries it has to be closer to the eng
 the truth is: otherwise any bug would explain an error just above the bound.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -41,19 +41,14 @@ BITS = 3
 """Engines of the same precision have errors that differ by less than 2^BITS."""
 
 
-def surviving(
-    bugs: Iterable[Bug], observations: Sequence[Observation], budget: Budget
-) -> list[Bug]:
-    """Return the bugs that reproduce all observations; none if time ran out before the end."""
+def surviving(bugs: Iterable[Bug], observation: Observation, budget: Budget) -> list[Bug]:
+    """Return the bugs that reproduce an observation; none if time ran out before the end."""
     found = []
     for bug in bugs:
         if budget.over:
             return []
         explains = reproduces if bug.exact else resembles
-        if any(
-            all(explains(factory, observation) for observation in observations)
-            for factory in bug.engines
-        ):
+        if any(explains(factory, observation) for factory in bug.engines):
             found.append(bug)
     return found
 

@@ -1,8 +1,9 @@
 """Observations: the engine's results for some calls, with the truth of each call.
 
-observation = observe(bench, calls)     calls of a fresh engine; None if one has no result
-observation.wrong                       {quantity: mask of wrong entries} of the last call
-case_fails(bench, case)                 True if the result for one case is wrong
+    observation = observe(bench, calls)     calls of a fresh engine; None if one has no result
+    observation.wrong                       {quantity: mask of wrong entries} of the last call
+
+Quantities that have no truth are left out.
 """
 
 from collections.abc import Sequence
@@ -62,8 +63,11 @@ class Observation:
 def observe(
     bench: EngineClient, calls: Sequence[Case], *, fresh: bool = True
 ) -> Observation | None:
-    """Return the observation of some calls; None if a call has no result."""
-    if fresh:
+    """Return the observation of some calls; None if a call has no result.
+
+    Without `fresh`, the engine is fresh only if that is cheap or if there are several calls.
+    """
+    if fresh or bench.in_process or len(calls) > 1:
         bench.fresh()
     outcomes, truths = [], []
     for case in calls:
@@ -72,17 +76,6 @@ def observe(
             return None
         truths.append(truth(case, Precision.of(case.dtype, bench.capabilities)))
     return Observation(tuple(calls), tuple(outcomes), tuple(truths))
-
-
-def observe_calls(bench: EngineClient, calls: Sequence[Case]) -> Observation | None:
-    """Observe calls, on a fresh engine if that is cheap or if there are several."""
-    return observe(bench, calls, fresh=bench.in_process or len(calls) > 1)
-
-
-def case_fails(bench: EngineClient, case: Case, *, fresh: bool = False) -> bool | None:
-    """Return whether the engine's result for a case is wrong; None if there is no result."""
-    observation = observe(bench, [case], fresh=fresh)
-    return None if observation is None else observation.is_wrong
 
 
 def in_order(named: dict[str, Any], expected: dict[str, Bounded]) -> dict[str, Array]:

@@ -141,20 +141,16 @@ def _columns(case: Case) -> Move:
 
 def _parts(case: Case) -> Move:
     """Remove the optimizer or replace it by plain SGD. Remove the state and the dropout masks."""
-    plain = {"type": "SGD", "lr": 1.0}
     if case.optimizer:
-        bare = case.but(optimizer=None, state=None, steps=1)
-        if (yield bare):
-            case = bare
-    if case.optimizer not in (None, plain):
-        plainer = case.but(optimizer=plain, state=None, steps=1)
-        if (yield plainer):
-            case = plainer
-    for part in ("state", "noise"):
-        if getattr(case, part):
-            smaller = case.but(**{part: None})
+        for optimizer in (None, {"type": "SGD", "lr": 1.0}):
+            smaller = case.but(optimizer=optimizer, state=None, steps=1)
             if (yield smaller):
                 case = smaller
+                break
+    for part in ("state", "noise"):
+        smaller = case.but(**{part: None})
+        if (yield smaller):
+            case = smaller
 
 
 def _updates(case: Case) -> Move:
