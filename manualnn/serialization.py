@@ -132,7 +132,7 @@ def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, An
     vectors = {key: arrays.pop(key) for key in list(arrays) if key.startswith(OPTIMIZER)}
     try:
         spec, notes = about["spec"], dict(about["notes"])
-        # Before anything is allocated: a damaged spec may ask for any amount of memory.
+        # Before any allocation, because a damaged spec may describe arrays of any size.
         net = Sequential.from_spec(spec)
         _require_match(net.shapes, spec["dtype"], arrays)
         params = net.load_state_dict(arrays, dtype=spec["dtype"])
@@ -143,7 +143,7 @@ def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, An
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         message = (
             f"{path}: the parts of the model file do not fit together: {reason.rstrip('.')}. "
-            f"Save the model anew."
+            f"Save the model again."
         )
         raise ModelFileError(message) from error
     _require_finite(path, params)
@@ -179,7 +179,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
     except Exception as error:  # a damaged header may fail anywhere in the reader
         message = (
             f"{path} is no model file, or a damaged or truncated one ({error}); "
-            f"expected a safetensors file that manualnn saved. Save it, or copy it, anew."
+            f"expected a safetensors file that manualnn saved. Save it, or copy it, again."
         )
         raise ModelFileError(message) from error
     if "manualnn" not in metadata:
@@ -193,7 +193,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
         about = json.loads(metadata["manualnn"])
         version = about["version"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        message = f"{path}: the model file's description is damaged ({error}); save it anew."
+        message = f"{path}: the model file's description is damaged ({error}); save it again."
         raise ModelFileError(message) from error
     if version != VERSION:
         message = (
@@ -261,7 +261,7 @@ def _require_finite(path: str | os.PathLike[str], params: Parameters) -> None:
         if where := first_nonfinite(array):
             message = (
                 f"{path}: the parameters must be finite, got {array[where]} in {key} at {where}; "
-                f"a model that diverged cannot be saved or loaded: train it anew."
+                f"a model that diverged cannot be saved or loaded; train it again."
             )
             raise ModelFileError(message)
 

@@ -52,7 +52,6 @@ class History:
         return len(self.loss)
 
 
-@dataclass(slots=True)
 class Progress:
     """The numbers that every step changes.
 
@@ -60,8 +59,11 @@ class Progress:
     small kernel.
     """
 
-    steps: int = 0
-    last_loss: float = math.nan
+    __slots__ = ("last_loss", "steps")
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.last_loss = math.nan
 
 
 class Stepper:
