@@ -135,11 +135,9 @@ class UpdateRules(RuleParts):
     def adamax(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         g = self.gradient(o, p, g)
         s["exp_avg"] = m = self.adam_mean(o, s["exp_avg"], g, t)
-        s["exp_inf"] = u = self.adamax_maximum(o, s["exp_inf"], g)
+        decayed = self.num(o.betas[1]) * s["exp_inf"]
+        s["exp_inf"] = u = self.larger(decayed, abs(g) + self.num(o.eps))
         return self.moved_by_quotient(o, p, m, u, self.num(o.lr) / self.adam_correction1(o, t))
-
-    def adamax_maximum(self, o: Options, u: Array, g: Array) -> Array:
-        return self.larger(self.num(o.betas[1]) * u, abs(g) + self.num(o.eps))
 
 
 _RATES = (0.1, 0.02, 1 / 3, 0.7, 0.003)

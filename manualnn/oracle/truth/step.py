@@ -10,7 +10,7 @@ bounded numbers of the step before. Capabilities of an engine can widen the boun
 argument is `Precision.of(case.dtype, capabilities)`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -148,13 +148,15 @@ def derivatives(
 
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     """Return the point after one update."""
-    if not point.params:
-        return point._replace(steps=point.steps + 1)
-    state = {name: _flat(arrays, point.params) for name, arrays in point.state.items()}
-    p, g = _flat(point.params, point.params), _flat(grads, point.params)
-    p = BoundedRules(p.kind).apply_rule(rule, p, g, state, point.steps + 1)
-    after = {name: _split(bounded, point.params) for name, bounded in state.items()}
-    return Point(_split(p, point.params), after, point.steps + 1)
+    params: dict[str, Bounded] = {}
+    state: dict[str, dict[str, Bounded]] = {name: {} for name in point.state}
+    for key, p in point.params.items():
+        own = {name: arrays[key] for name, arrays in point.state.items()}
+        rules = BoundedRules(p.kind)
+        params[key] = rules.apply_rule(rule, p, grads[key], own, point.steps + 1)
+        for name, array in own.items():
+            state[name][key] = array
+    return Point(params, state, point.steps + 1)
 
 
 @lru_cache
@@ -165,19 +167,3 @@ def _precision(dtype: str) -> Precision:
 def _filled(shape: tuple[int, ...], number: Bounded) -> Bounded:
     v, e = np.full(shape, number.v), np.full(shape, number.e)
     return Bounded(v, e, number.kind, known=number.known)
-
-
-def _flat(arrays: Mapping[str, Bounded], keys: Iterable[str]) -> Bounded:
-    parts = [arrays[key] for key in keys]
-    v: Array = np.concatenate([bounded.v.ravel() for bounded in parts])
-    e: Array = np.concatenate([bounded.e.ravel() for bounded in parts])
-    return Bounded(v, e, parts[0].kind, known=all(bounded.known for bounded in parts))
-
-
-def _split(flat: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
-    parts, begin = {}, 0
-    for key, bounded in like.items():
-        shape, end = bounded.v.shape, begin + bounded.v.size
-        v, e = flat.v[begin:end].reshape(shape), flat.e[begin:end].reshape(shape)
-        parts[key], begin = Bounded(v, e, flat.kind), end
-    return parts
