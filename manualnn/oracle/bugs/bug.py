@@ -122,17 +122,33 @@ def roots(compute: Callable[[Array, Any], Array]) -> Methods:
     }
 
 
-def each_gradient(compute: Callable[[Any, Array], Array], name: str = "") -> Method:
-    """Return `linear_grads` with every gradient g replaced by compute(e, g).
+def each_gradient(compute: Callable[[Any, Options, Array], Array], name: str = "") -> Method:
+    """Return `linear_grads` with every gradient g of a layer o replaced by compute(e, o, g).
 
     With a name, "weight" or "bias", the other gradients stay.
     """
 
     def linear_grads(e: Textbook, o: Options, x: Array, dz: Array) -> dict[str, Array]:
         grads = Textbook.linear_grads(e, o, x, dz)
-        return {key: compute(e, g) if key.endswith(name) else g for key, g in grads.items()}
+        return {key: compute(e, o, g) if key.endswith(name) else g for key, g in grads.items()}
 
     return linear_grads
+
+
+def all_gradients(compute: Callable[[Any, dict[str, Array]], dict[str, Array]]) -> Method:
+    """Return `backward` that replaces all gradients at its end by compute(e, gradients)."""
+
+    def backward(e: Textbook, dy: Array) -> Array:
+        dx = Textbook.backward(e, dy)
+        e.grads = compute(e, e.grads)
+        return dx
+
+    return backward
+
+
+def whole_blocks(length: int, block: int, least: int) -> int:
+    """Return a length without the rest after the last whole block, if it is more than `least`."""
+    return length - length % block if length > least else length
 
 
 def clip_common_norm(grads: dict[str, Array], limit: Any) -> dict[str, Array]:

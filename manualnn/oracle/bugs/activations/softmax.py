@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, add_bug
+from manualnn.oracle.bugs.bug import Bug, Method, add_bug
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -128,6 +128,16 @@ def _kept(e: Textbook, o: Options) -> Array | None:
     return None if mask is None else np.sign(mask)
 
 
+def _rescaled(method: Method) -> Method:
+    """Return a method of dropout with its result divided by 1 − p."""
+
+    def rescaled(e: Textbook, o: Options, *arrays: Array) -> Array:
+        a = method(e, o, *arrays)
+        return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
+
+    return rescaled
+
+
 dropout_bug(
     "dropout-mask-of-one-sample",
     "The gradient uses the mask of one sample for all samples.",
@@ -141,18 +151,9 @@ dropout_bug(
     "dropout-scaled-again",
     "The scale 1 / (1 − p) is applied again, although the mask contains it.",
     lines=("a = mask ⊙ z / (1 − p), dz = mask ⊙ da / (1 − p)", "a = mask ⊙ z, dz = mask ⊙ da"),
-    variants=[{"backward_too": True}, {"backward_too": False}],
-    dropout=lambda e, o, z: _rescaled(e, o, Textbook.dropout(e, o, z)),
-    dropout_backward=lambda e, o, z, a, da: (
-        _rescaled(e, o, Textbook.dropout_backward(e, o, z, a, da))
-        if e.backward_too
-        else Textbook.dropout_backward(e, o, z, a, da)
-    ),
+    variants=[{"dropout_backward": _rescaled(Textbook.dropout_backward)}, {}],
+    dropout=_rescaled(Textbook.dropout),
 )
-
-
-def _rescaled(e: Textbook, o: Options, a: Array) -> Array:
-    return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
 
 
 dropout_bug(

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, change, is_square
+from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, change, each_gradient, is_square
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -177,10 +177,9 @@ grads_bug(
     "first-layer-gradient-zero",
     "The first Linear layer gets no gradient, because the loop over layers ends too early.",
     lines=("dW₁ = 0", "dW₁ = dz₁ᵀ x"),
-    linear_grads=lambda e, o, x, dz: {
-        key: g * (0 if o.i == min(p.i for p in e.layers if p.type == "Linear") else 1)
-        for key, g in Textbook.linear_grads(e, o, x, dz).items()
-    },
+    linear_grads=each_gradient(
+        lambda e, o, g: g * (0 if o.i == min(p.i for p in e.layers if p.type == "Linear") else 1)
+    ),
 )
 
 

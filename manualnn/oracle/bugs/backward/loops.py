@@ -5,7 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, add_bug, clip_common_norm, each_gradient, is_square
+from manualnn.oracle.bugs.bug import (
+    Bug,
+    add_bug,
+    all_gradients,
+    clip_common_norm,
+    each_gradient,
+    is_square,
+    whole_blocks,
+)
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 
@@ -91,19 +99,13 @@ output_bug(
 )
 
 
-def _whole_blocks(length: int, block: int) -> slice:
-    return slice(length - length % block if length > block else length)
-
-
 bug(
     "remainder-samples-lost",
     "Samples after the last whole block are missing in the gradient of the weights.",
     lines=("dW sums N − N mod B samples", "dW = Σₙ dz[n]ᵀ x[n]"),
     killed_by="long.batch:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
-    linear_dW=lambda e, o, x, dz: (
-        dz[_whole_blocks(len(x), e.block)].T @ x[_whole_blocks(len(x), e.block)]
-    ),
+    linear_dW=lambda e, o, x, dz: dz[: (n := whole_blocks(len(x), e.block, e.block))].T @ x[:n],
 )
 bug(
     "remainder-inputs-lost",
@@ -112,9 +114,7 @@ bug(
     killed_by="long.in_features:*",
     variants=[{"block": block} for block in (4, 8, 16, 32, 64)],
     linear=lambda e, o, x: Textbook.linear(
-        e,
-        o,
-        np.where(np.arange(x.shape[1]) < _whole_blocks(x.shape[1], e.block).stop, x, 0),
+        e, o, np.where(np.arange(k := x.shape[1]) < whole_blocks(k, e.block, e.block), x, 0)
     ),
 )
 single_bug(
@@ -127,7 +127,7 @@ single_bug(
     "single-sample-gradient-zero",
     "A batch of one sample gets no gradient, as if a mean divided by N − 1.",
     lines=("dW = 0 for N = 1", "dW = dzᵀ x"),
-    linear_grads=each_gradient(lambda e, g: g * (0 if len(e.x) == 1 else 1)),
+    linear_grads=each_gradient(lambda e, o, g: g * (0 if len(e.x) == 1 else 1)),
 )
 bug(
     "error-transposed-where-n-is-width",
@@ -141,7 +141,7 @@ clipping_bug(
     "Gradients are clipped by value, although no option requests it.",
     lines=("g ← clip(g, −c, c)", "g = ∂L/∂θ"),
     variants=[{"c": c} for c in (1, 5, 10)],
-    linear_grads=each_gradient(lambda e, g: np.clip(g, e.array(-e.c), e.array(e.c))),
+    linear_grads=each_gradient(lambda e, o, g: np.clip(g, e.array(-e.c), e.array(e.c))),
 )
 
 
@@ -156,24 +156,15 @@ clipping_bug(
     lines=("g ← g min(1, c / ‖g‖)", "g = ∂L/∂θ"),
     source="transformers #581, numpy-ml",
     variants=[{"c": c} for c in (1, 5)],
-    linear_grads=each_gradient(lambda e, g: _clip_norm(g, e.num(e.c))),
+    linear_grads=each_gradient(lambda e, o, g: _clip_norm(g, e.num(e.c))),
 )
-
-
-class ClipsTheNorm(Textbook):
-    c: float
-
-    def backward(self, dy: Array) -> Array:
-        dx = super().backward(dy)
-        self.grads = clip_common_norm(self.grads, self.num(self.c))
-        return dx
 
 
 clipping_bug(
     "gradient-norm-clipped",
     "All gradients are clipped by their common norm, although no option requests it.",
     lines=("g ← g min(1, c / ‖all g‖)", "g = ∂L/∂θ"),
-    base=ClipsTheNorm,
+    backward=all_gradients(lambda e, grads: clip_common_norm(grads, e.num(e.c))),
     variants=[{"c": c} for c in (1, 5)],
 )
 input_bug(

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, Method, add_bug, each_gradient
+from manualnn.oracle.bugs.bug import Bug, add_bug, all_gradients, each_gradient, whole_blocks
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS: dict[str, Bug] = {}
 bug = partial(add_bug, BUGS, "backward")
+depth_bug = partial(bug, killed_by="depth:*")
 
 
 def _is_deep(e: Any, o: Options) -> bool:
@@ -20,35 +21,23 @@ def _is_deep(e: Any, o: Options) -> bool:
     return bool((o.i if e.counted == "layers" else linear) >= e.known)
 
 
-def _deep_gradient_zero(name: str) -> Method:
-    """Return `linear_grads` with gradients "weight" or "bias" of 0 for later layers."""
-
-    def linear_grads(e: Textbook, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        factor = 0 if _is_deep(e, o) else 1
-        return each_gradient(lambda _, g: g * factor, name)(e, o, x, dz)
-
-    return linear_grads
-
-
 POSITIONS = [{"counted": "layers", "known": k} for k in (2, 3, 4)] + [
     {"counted": "Linear", "known": k} for k in (2, 3, 4)
 ]
 
-bug(
+depth_bug(
     "deep-bias-gradient-zero",
     "Biases get no gradient from some layer on, as if only the first layers were written out.",
     lines=("db = 0 for later layers", "db = Σₙ dz[n]"),
-    killed_by="depth:*",
     variants=POSITIONS,
-    linear_grads=_deep_gradient_zero("bias"),
+    linear_grads=each_gradient(lambda e, o, g: g * (0 if _is_deep(e, o) else 1), "bias"),
 )
-bug(
+depth_bug(
     "deep-weight-gradient-zero",
     "Weights get no gradient from some layer on, as if only the first layers were written out.",
     lines=("dW = 0 for later layers", "dW = dzᵀ x"),
-    killed_by="depth:*",
     variants=POSITIONS,
-    linear_grads=_deep_gradient_zero("weight"),
+    linear_grads=each_gradient(lambda e, o, g: g * (0 if _is_deep(e, o) else 1), "weight"),
 )
 
 
@@ -61,29 +50,13 @@ def _string_order(grads: dict[str, Array], *, named: bool) -> dict[str, Array]:
     return {name: paired[name] for name in grads} if fits else grads
 
 
-class SortsKeys(Textbook):
-    """Gives the gradients other keys before the update."""
-
-    named = True
-
-    def backward(self, dy: Array) -> Array:
-        dx = super().backward(dy)
-        self.grads = _string_order(self.grads, named=self.named)
-        return dx
-
-
-bug(
+depth_bug(
     "keys-sorted-as-strings",
     'Keys are sorted as strings, "10.weight" before "2.weight", and paired with layers in order.',
     lines=("∂L/∂W₂ under the key of W₁₀", "every gradient under its own key"),
-    killed_by="depth:*",
-    base=SortsKeys,
+    backward=all_gradients(lambda e, grads: _string_order(grads, named=e.named)),
     variants=[{"named": True}, {"named": False}],
 )
-
-
-def _kept(length: int, block: int, least: int) -> int:
-    return length - length % block if length > least else length
 
 
 REMAINDERS = [
@@ -96,7 +69,9 @@ bug(
     lines=("db sums N − N mod B samples", "db = Σₙ dz[n]"),
     killed_by="long.batch:*",
     variants=REMAINDERS,
-    linear_db=lambda e, o, dz: Textbook.linear_db(e, o, dz[: _kept(len(dz), e.block, e.least)]),
+    linear_db=lambda e, o, dz: Textbook.linear_db(
+        e, o, dz[: whole_blocks(len(dz), e.block, e.least)]
+    ),
 )
 bug(
     "error-remainder-lost",
@@ -105,8 +80,8 @@ bug(
     killed_by="long.out_features:*",
     variants=REMAINDERS,
     linear_backward=lambda e, o, x, z, dz: e.matmul(
-        dz[:, : _kept(dz.shape[1], e.block, e.least)],
-        e.weight(o)[: _kept(dz.shape[1], e.block, e.least)],
+        dz[:, : whole_blocks(dz.shape[1], e.block, e.least)],
+        e.weight(o)[: whole_blocks(dz.shape[1], e.block, e.least)],
     ),
 )
 
@@ -179,7 +154,7 @@ bug(
     lines=("dW = 0 where |dW| < ε", "dW as it is"),
     killed_by="*:grads",
     variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12, 1e-30)],
-    linear_grads=each_gradient(lambda e, g: np.where(np.abs(g) < e.least, 0, g)),
+    linear_grads=each_gradient(lambda e, o, g: np.where(np.abs(g) < e.least, 0, g)),
 )
 bug(
     "input-gradient-plus-bias",

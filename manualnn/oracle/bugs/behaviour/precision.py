@@ -90,13 +90,13 @@ grads_bug(
     "float32-gradients",
     "Gradients are stored in float32.",
     lines=("g rounded to float32", "g in the dtype of the case"),
-    linear_grads=each_gradient(lambda e, g: _stored(g, np.float32, e.kind)),
+    linear_grads=each_gradient(lambda e, o, g: _stored(g, np.float32, e.kind)),
 )
 grads_bug(
     "float16-gradients",
     "Gradients are stored in float16.",
     lines=("g rounded to float16", "g in the dtype of the case"),
-    linear_grads=each_gradient(lambda e, g: _stored(g, np.float16, e.kind)),
+    linear_grads=each_gradient(lambda e, o, g: _stored(g, np.float16, e.kind)),
 )
 loss_bug(
     "float16-products",
@@ -158,14 +158,12 @@ bug(
 )
 
 
-class LooksUpSigmoids(Textbook):
-    """Interpolates between 4096 values from −8 to 8."""
-
-    def sigma(self, v: Array) -> Array:
-        at = (np.clip(v, -8, 8) + 8) * 256
-        low = np.floor(at)
-        left, right = super().sigma(low / 256 - 8), super().sigma((low + 1) / 256 - 8)
-        return left + (at - low) * (right - left)
+def _interpolated_sigma(e: Textbook, v: Array) -> Array:
+    """Interpolate between 4096 values from −8 to 8."""
+    at = (np.clip(v, -8, 8) + 8) * 256
+    low = np.floor(at)
+    left, right = Textbook.sigma(e, low / 256 - 8), Textbook.sigma(e, (low + 1) / 256 - 8)
+    return left + (at - low) * (right - left)
 
 
 bug(
@@ -174,7 +172,7 @@ bug(
     exact=True,
     lines=("σ(z) interpolated, constant beyond ±8", "σ(z) = 1 / (1 + exp(−z))"),
     killed_by="layer.Sigmoid:*",
-    base=LooksUpSigmoids,
+    sigma=_interpolated_sigma,
 )
 
 
@@ -225,34 +223,27 @@ grads_bug(
 )
 
 
-class SumsInOneNumber(Textbook):
-    """Adds one product after another in float16 or float32, as a naive loop does."""
-
-    dtype_of_sum: Any
-
-    def matmul(self, a: Array, b: Array) -> Array:
-        total = np.zeros((a.shape[0], b.shape[1]), self.dtype_of_sum)
-        for k in range(a.shape[1]):
-            total += np.outer(a[:, k], b[k]).astype(self.dtype_of_sum)
-        return total.astype(self.kind)
+def _matmul_one_by_one(e: Any, a: Array, b: Array) -> Array:
+    """Add one product after another in a small dtype, as a naive loop does."""
+    total = np.zeros((a.shape[0], b.shape[1]), e.dtype_of_sum)
+    for k in range(a.shape[1]):
+        total += np.outer(a[:, k], b[k]).astype(e.dtype_of_sum)
+    return total.astype(e.kind)
 
 
 product_bug(
     "small-accumulator",
     "Sums are accumulated in a smaller dtype than that of their terms.",
     lines=("Σ in float16, or float32", "Σ in the dtype of the case"),
-    base=SumsInOneNumber,
+    matmul=_matmul_one_by_one,
     variants=[{"dtype_of_sum": np.float32}, {"dtype_of_sum": np.float16}],
 )
 
 
-class DividesByNearlyN(Textbook):
-    """Multiplies by 1/D rounded to float16."""
-
-    def slope(self, o: Options, y: Array, t: Array) -> Array:
-        D = self.slope_divisor(o, y, t)
-        share = _stored(1 / np.asarray(D, self.kind), np.float16, self.kind)
-        return np.asarray(super().slope(o, y, t) * D * share)
+def _slope_by_reciprocal(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    D = e.slope_divisor(o, y, t)
+    share = _stored(1 / np.asarray(D, e.kind), np.float16, e.kind)
+    return np.asarray(Textbook.slope(e, o, y, t) * D * share)
 
 
 loss_bug(
@@ -260,5 +251,5 @@ loss_bug(
     "1/D is stored with 11 bits: right for powers of two, otherwise wrong in the fourth digit.",
     exact=True,
     lines=("∂L/∂y = … · float16(1/D)", "∂L/∂y = … / D"),
-    base=DividesByNearlyN,
+    slope=_slope_by_reciprocal,
 )

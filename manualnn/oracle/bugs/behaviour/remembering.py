@@ -24,7 +24,7 @@ bug(
     lines=("one buffer per shape", "one buffer per parameter"),
     killed_by="square:*",
     base=HasMemory,
-    linear_grads=each_gradient(lambda e, g: e.store(g)),
+    linear_grads=each_gradient(lambda e, o, g: e.store(g)),
 )
 
 
