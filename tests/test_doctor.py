@@ -153,7 +153,7 @@ def test_without_threadpoolctl_the_kernels_are_not_known(monkeypatch):
 )
 def test_other_kernels_are_advised_where_they_are_a_tenth_faster(present, other, setting):
     about = found(present, other)
-    assert about.advised() == setting
+    assert about.setting() == setting
     assert (f"set {setting} before" in about.verdict()) == bool(setting)
     assert about.to_json()["set"] == setting
 
@@ -166,7 +166,7 @@ def test_verdict_gives_the_ratio():
 def test_all_threads_do_not_decide():
     """They suffer most from whatever else is running."""
     slow_on_all = Measured("", kernels("Haswell", 100), kernels("Haswell", 1, 2))
-    assert found(present=slow_on_all, others=[chosen("SkylakeX", 90, "SkylakeX")]).advised() == ""
+    assert found(present=slow_on_all, others=[chosen("SkylakeX", 90, "SkylakeX")]).setting() == ""
 
 
 def test_advice_stands_in_the_head_of_a_benchmark():

@@ -24,13 +24,17 @@ def step_tables(rows: Sequence[Row]) -> list[str]:
     for kind in dict.fromkeys(map(_kind, rows)):
         members = [row for row in rows if _kind(row) == kind]
         threads, dtype, activation, optimizer = kind
-        columns = [
-            ("ours, µs", _microseconds),
-            ("ours ÷ products", _over(OURS, LIMIT)),
-            *((f"{peer} ÷ ours", _over(peer, OURS)) for peer in _others(members)),
+        others = _others(members)
+        heads = ["network (batch)", "ours, µs", "ours ÷ products", *(f"{p} ÷ ours" for p in others)]
+        body = [
+            [
+                row.case.network,
+                _format_value(row, OURS, microseconds),
+                _format_ratio(row, OURS, LIMIT),
+                *(_format_ratio(row, peer, OURS) for peer in others),
+            ]
+            for row in members
         ]
-        heads = ["network (batch)", *(head for head, _ in columns)]
-        body = [[row.case.network, *(cell(row) for _, cell in columns)] for row in members]
         title = f"{optimizer}, {dtype}, {activation}, {threads} thread{'s' * (threads > 1)}"
         lines += [f"**{title}**", "", *format_markdown(heads, body, "lr"), ""]
     return lines
@@ -55,12 +59,14 @@ def value_table(
     heads = [first, *(f"{peer}, {unit}" for peer in peers)]
     named = "ours" if base == OURS else base
     heads += [f"{peer} ÷ {named}" for peer in peers if peer != base]
-    body = []
-    for row in rows:
-        values = [row.value(peer) for peer in peers]
-        shown = ["–" if value is None else show(value) for value in values]
-        ratios = [_over(peer, base)(row) for peer in peers if peer != base]
-        body.append([label(row), *shown, *ratios])
+    body = [
+        [
+            label(row),
+            *(_format_value(row, peer, show) for peer in peers),
+            *(_format_ratio(row, peer, base) for peer in peers if peer != base),
+        ]
+        for row in rows
+    ]
     return format_markdown(heads, body, "lr")
 
 
@@ -116,14 +122,11 @@ def _others(rows: Iterable[Row]) -> list[str]:
     return [peer for peer in there if peer not in {OURS, LIMIT}]
 
 
-def _microseconds(row: Row) -> str:
-    value = row.value(OURS)
-    return "–" if value is None else microseconds(value)
+def _format_value(row: Row, peer: str, show: Callable[[float], str]) -> str:
+    value = row.value(peer)
+    return "–" if value is None else show(value)
 
 
-def _over(above: str, below: str) -> Callable[[Row], str]:
-    def cell(row: Row) -> str:
-        value = row.ratio(above, below)
-        return "–" if value is None else f"{value:.2f}" if value < 100 else f"{value:,.0f}"
-
-    return cell
+def _format_ratio(row: Row, above: str, below: str) -> str:
+    ratio = row.ratio(above, below)
+    return "–" if ratio is None else f"{ratio:.2f}" if ratio < 100 else f"{ratio:,.0f}"

@@ -152,7 +152,9 @@ def _row(
                 row.notes[peer.name] = answer["note"]
             else:
                 row.turns.pop(peer.name, None)
-                row.skipped[peer.name] = answer.get("skipped") or _last_line(answer["error"])
+                row.skipped[peer.name] = (
+                    answer.get("skipped") or answer["error"].strip().splitlines()[-1]
+                )
             if row.case.threads > 1:
                 time.sleep(SETTLE)
     return row
@@ -162,7 +164,3 @@ def _stop(workers: dict[str, Worker]) -> None:
     for worker in workers.values():
         worker.stop()
     workers.clear()
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]

@@ -63,7 +63,7 @@ class Report:
     load: float
     """Running processes, averaged over the last minute; NaN if the system does not report it."""
 
-    def advised(self) -> str:
+    def setting(self) -> str:
         """Return the setting of the kernels to recommend; "" if there is none."""
         best, gain = self._best()
         return f"OPENBLAS_CORETYPE={best.core_type}" if best and gain > WORTH else ""
@@ -76,7 +76,7 @@ class Report:
         if best is None:
             return "no other kernels to compare with"
         name = best.one.kernels or best.core_type
-        if setting := self.advised():
+        if setting := self.setting():
             return (
                 f"{name} is {gain:.2f} times as fast as the present choice on one thread: "
                 f"set {setting} before Python starts"
@@ -110,7 +110,7 @@ class Report:
             for dtype in DTYPES
         )
         lines += [f"{blas.name} {blas.version}{kernels}; GFLOP/s: {speeds}"]
-        return [*lines, self.verdict()] if self.advised() else lines
+        return [*lines, self.verdict()] if self.setting() else lines
 
     def text(self) -> str:
         """Return everything, as aligned text."""
@@ -158,7 +158,7 @@ class Report:
             "present": self.present if isinstance(self.present, str) else asdict(self.present),
             "others": [asdict(other) for other in self.others],
             "failed": self.failed,
-            "set": self.advised(),
+            "set": self.setting(),
             "extras": {extra: [asdict(p) for p in found] for extra, found in self.extras.items()},
             "install": install_commands(self.extras),
         }
@@ -195,7 +195,7 @@ def examine(size: int = SIZE) -> Report:
                 others.append(found)
                 known.add(found.one.kernels)
     report = Report(processor, present, others, failed, find_extras(), size, threads, load)
-    if isinstance(present, str) or not report.advised():
+    if isinstance(present, str) or not report.setting():
         return report
     again = _measure("", processor.cores, size)  # another process may have slowed it down
     better = present if isinstance(again, str) else max(present, again, key=lambda m: m.one.speed)

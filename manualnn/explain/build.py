@@ -16,10 +16,10 @@ from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
 from manualnn.explain.gradients import build_gradients
 from manualnn.explain.model import LayerStep, LossStep, PlacedParameter, Quantity
-from manualnn.explain.naming import equations, rule_equations
+from manualnn.explain.naming import Names, equations, rule_equations
 from manualnn.explain.numbers import CONTEXT, objects
 from manualnn.explain.quantities import Quantities, count_left_out
-from manualnn.explain.run import EXAMPLE, Key, Run, make_run, parse_weight, read_file, read_run
+from manualnn.explain.run import EXAMPLE, Key, Run, make_run, read_file, read_run
 from manualnn.losses import Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.optimizers import SGD, Optimizer
@@ -185,12 +185,20 @@ def _build(
 
 def _choose(run: Run, keys: list[Key], weight: str | None, gradient: Array) -> dict[Key, int]:
     """Return the parameters to explain, each with its place in the vector of all parameters."""
-    if weight is not None:
-        places = [keys.index(parse_weight(weight, run.net.shapes))]
-    elif len(keys) <= MAX_PARAMETERS:
-        places = list(range(len(keys)))
+    names = [Names(run).parameter(*key).text for key in keys] if weight is not None else []
+    if weight is None:
+        order = np.argsort(-np.abs(gradient), kind="stable")[:LARGEST]
+        places = range(len(keys)) if len(keys) <= MAX_PARAMETERS else order.tolist()
+    elif (name := "".join(weight.split())) in names:
+        places = [names.index(name)]
     else:
-        places = np.argsort(-np.abs(gradient), kind="stable")[:LARGEST].tolist()
+        shapes = run.net.shapes.items()
+        there = ", ".join(f"{k}[{','.join(f'0…{n - 1}' for n in shape)}]" for k, shape in shapes)
+        message = (
+            f"there is no parameter {weight.strip()}; there are {there}, named like 0.weight[1,2] "
+            f"(from input 2 into neuron 1, counted from 0)."
+        )
+        raise SpecError(message)
     return {keys[place]: place for place in places}
 
 

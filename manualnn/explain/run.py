@@ -8,7 +8,6 @@
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -180,25 +179,6 @@ def make_run(
     except ValueError as error:
         raise SpecError(str(error)) from error
     return Run(net, loss, rule, params, x, t, noise, tuple(notes))
-
-
-def parse_weight(text: str, shapes: dict[str, tuple[int, ...]]) -> Key:
-    """Return the key of "0.weight[1,2]". Raises SpecError with a list of the parameters."""
-    there = ", ".join(f"{key}[{','.join(f'0…{n - 1}' for n in s)}]" for key, s in shapes.items())
-    match = re.fullmatch(r"\s*(\d+)\.(\w+)\s*\[\s*(\d+(?:\s*,\s*\d+)*)\s*\]\s*", text)
-    if not match:
-        message = (
-            f"a parameter is named like 0.weight[1,2] (from input 2 into neuron 1, counted from "
-            f"0), got {text!r}; there are {there}."
-        )
-        raise SpecError(message)
-    key = f"{match[1]}.{match[2]}"
-    index = tuple(int(part) for part in match[3].split(","))
-    shape = shapes.get(key, ())
-    if len(index) != len(shape) or any(i >= n for i, n in zip(index, shape, strict=True)):
-        message = f"there is no parameter {text.strip()}; there are {there}, counted from 0."
-        raise SpecError(message)
-    return int(match[1]), match[2], index
 
 
 def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
