@@ -1,10 +1,4 @@
-"""The commands `manualnn check` and `manualnn vectors`, thin layers over the library.
-
-Exit codes of `check`: 0 all is well; 1 a check failed, or passed against expectation; 2 the engine
-cannot be used, or the command line is wrong; 3 no check failed, but the run is worth little: too
-little ran, or the file of expected failures does not fit; 130 Ctrl-C. Everything but click is
-loaded when a command runs, for `manualnn --help` shall not wait.
-"""
+"""The commands `manualnn check` and `manualnn vectors`, thin layers over the library."""
 
 import json
 import math
@@ -19,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manualnn.errors import ManualNNError
 from manualnn.files import write_text
 
 if TYPE_CHECKING:
@@ -28,12 +23,21 @@ __all__ = ["check", "vectors"]
 
 
 class _UnusableError(click.ClickException):
-    """The engine or a file cannot be used."""
-
     exit_code = 2
 
 
-def _writable(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: ARG001
+@contextmanager
+def _exit_with_2() -> Iterator[None]:
+    """Turn an error about the engine or a file into a message and exit code 2."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # click ends silently where the reader, such as head, has gone
+    except (ManualNNError, OSError) as error:
+        raise _UnusableError(str(error)) from error
+
+
+def _require_folder(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: ARG001
     if value is not None and not Path(value).absolute().parent.is_dir():
         message = f"there is no folder {Path(value).parent} to write {value} in; make it first."
         raise click.BadParameter(message)
@@ -42,104 +46,155 @@ def _writable(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: A
 
 _FOLDER = click.Path(exists=True, file_okay=False)
 _FILE = click.Path(exists=True, dir_okay=False)
-_OUTPUT: dict[str, Any] = {"type": click.Path(dir_okay=False, writable=True), "callback": _writable}
+_OUTPUT: dict[str, Any] = {
+    "type": click.Path(dir_okay=False, writable=True),
+    "callback": _require_folder,
+    "metavar": "FILE",
+}
 
 
-@click.command(short_help="Judge anybody's backpropagation, and explain what is wrong.")
+@click.command(short_help="Test anybody's backpropagation, and explain what is wrong.")
 @click.argument("target", required=False)
-@click.option("--profile", type=click.Choice(["quick", "ci", "nightly"]), default="quick")
 @click.option(
-    "--seed",
-    type=click.IntRange(0),
-    help="Of the cases; 0 if not given, and in the profile nightly another one every time.",
+    "--profile",
+    type=click.Choice(["quick", "ci", "nightly"]),
+    default="quick",
+    help="Number and size of the cases.",
 )
-@click.option("--only", multiple=True, metavar="PATTERN", help="Of check ids; repeatable.")
-@click.option("--expected", type=_FILE, help="Known failures: id pattern | reason | link | day.")
 @click.option(
-    "--time-limit", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds a call."
+    "--seed", type=click.IntRange(0), help="Random seed for the cases (default 0; nightly: random)."
 )
-@click.option("--replay", metavar="FILE-OR-ID", help="Judge one kept failure again.")
 @click.option(
-    "--failures", type=click.Path(file_okay=False), default=".manualnn", help="Where they are kept."
+    "--only",
+    multiple=True,
+    metavar="PATTERN",
+    help="Run only checks whose id matches PATTERN (may be repeated).",
 )
-@click.option("--json", **_OUTPUT, metavar="FILE", help="Write the report as JSON.")
-@click.option("--junit", **_OUTPUT, metavar="FILE", help="Write it as JUnit XML.")
-@click.option("--markdown", **_OUTPUT, metavar="FILE", help="Write a table of compliance.")
-@click.option("--combine", multiple=True, type=_FILE, help="A report in JSON; one table of all.")
-@click.option("--answers", type=_FOLDER, help="Judge a folder of answers to vectors.")
-@click.option("--vectors", type=_FOLDER, help="The vectors that --answers are of.")
-@click.option("--list", "listing", is_flag=True, help="List the checks (of TARGET's claims).")
-@click.option("--protocol", is_flag=True, help="Print what an engine has to do, on one page.")
+@click.option(
+    "--expected", type=_FILE, help="Known failures, one a line: pattern | reason | link | last day."
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    help="Timeout per call, in seconds.",
+)
+@click.option("--replay", metavar="FILE-OR-ID", help="Saved failure to run again.")
+@click.option(
+    "--failures", type=click.Path(file_okay=False), default=".manualnn", help="Folder of failures."
+)
+@click.option("--json", **_OUTPUT, help="File for the report as JSON.")
+@click.option("--junit", **_OUTPUT, help="File for the report as JUnit XML.")
+@click.option("--markdown", **_OUTPUT, help="File for the table of compliance, in Markdown.")
+@click.option(
+    "--combine", multiple=True, type=_FILE, help="JSON report for one table (may be repeated)."
+)
+@click.option("--answers", type=_FOLDER, help="Folder of answers to conformance vectors to check.")
+@click.option("--vectors", type=_FOLDER, help="Folder of the vectors that --answers belongs to.")
+@click.option("--list", is_flag=True, help="List the ids of the checks that TARGET's claims allow.")
+@click.option("--protocol", is_flag=True, help="Print the page for authors of engines.")
+@click.option(
+    "--schema",
+    metavar="NAME",
+    help="JSON Schema to print, such as case (a wrong name lists all).",
+)
 def check(target: str | None, **options: Any) -> None:
-    """Judge an engine that computes gradients and updates, and explain what is wrong with it.
+    """Test an engine that computes gradients and updates, and explain what is wrong with it.
 
     TARGET is module:attribute, path/to/file.py:attribute, or in quotes a command line that starts
-    an engine in any language. `--protocol` prints what such an engine is asked, on one page.
+    an engine in any language. `--protocol` prints how such an engine is called, on one page.
 
-    Exit codes: 0 well, 1 a check failed, 2 the engine or the command line cannot be used, 3 too
-    little ran to tell.
+    Exit codes: 0 no failure; 1 a check failed, or passed though a failure is expected; 2 the
+    engine, a file or the command line cannot be used; 3 no failure, but too few checks ran.
     """
-    with _errors_told():
-        if options["protocol"]:
-            page = resources.files("manualnn.oracle").joinpath("PROTOCOL.md")
-            click.echo(page.read_text(encoding="utf-8"), nl=False)
-        elif options["listing"]:
-            _list(target, options["time_limit"])
-        elif options["combine"]:
-            _combine(options["combine"], options["markdown"])
-        elif options["replay"] is not None:
-            sys.exit(_replay(target, options))
-        elif options["answers"] is not None:
-            sys.exit(_judge_answers(options))
-        elif target is not None:
-            sys.exit(_judge(target, options))
-        else:
-            raise click.UsageError(
-                "TARGET is missing: module:attribute, file.py:attribute, or a command line in "
-                "quotes. Try `manualnn check manualnn.engine:Engine`, or --protocol."
-            )
+    run = next((run for name, run in _MODES.items() if options[name]), _test_engine)
+    with _exit_with_2():
+        sys.exit(run(target, options))
 
 
-@click.command(short_help="Write cases with their truth, for engines elsewhere.")
+@click.command(short_help="Write cases with their truth, for engines that Python cannot call.")
 @click.argument("out", type=click.Path(file_okay=False))
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the cases.")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed for the cases.")
 def vectors(out: str, seed: int) -> None:
-    """Write conformance vectors: cases, their truth, and how far off an engine may be.
+    """Write conformance vectors: cases, their truth, and the error bounds of a correct engine.
 
-    For an engine that cannot run beside Python: it reads them, writes its answers, and
-    `manualnn check --answers DIR` judges those. OUT/README.md states the formats.
+    The engine reads the cases and writes its answers to files. `manualnn check --answers DIR`
+    then checks the answers. OUT/README.md describes the files.
     """
-    from manualnn.oracle.vectors.files import VectorsError, write_vectors
+    from manualnn.oracle.vectors.files import write_vectors
 
-    with _errors_told():
+    with _exit_with_2():
+        click.echo(f"{write_vectors(out, seed=seed):,} cases written to {out}")
+
+
+def _print_protocol(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
+    page = resources.files("manualnn.oracle").joinpath("PROTOCOL.md")
+    click.echo(page.read_text(encoding="utf-8"), nl=False)
+    return 0
+
+
+def _print_schema(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
+    from manualnn.oracle.protocol.schemas import NAMES, read_schema
+
+    name = options["schema"]
+    if name not in NAMES:
+        message = f"there is no schema {name!r}; there are {', '.join(NAMES)}."
+        raise click.BadParameter(message, param_hint="--schema")
+    click.echo(json.dumps(read_schema(name), indent=1, ensure_ascii=False))
+    return 0
+
+
+def _list_checks(target: str | None, options: dict[str, Any]) -> int:
+    """Print the checks of an engine; without one, those of an engine that claims everything."""
+    from manualnn.oracle.engines.client import connect
+    from manualnn.oracle.runner import checks_for
+    from manualnn.oracle.textbook.engine import Textbook
+
+    with connect(target or Textbook, time_limit=options["time_limit"]) as client:
+        for name, sentence in checks_for(client.capabilities):
+            click.echo(f"{name}\n    {sentence}")
+    return 0
+
+
+def _combine_reports(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
+    from manualnn.oracle.report.as_json import ReportError, from_json
+    from manualnn.oracle.report.compliance import to_markdown
+
+    reports = []
+    for file in options["combine"]:
         try:
-            click.echo(f"{write_vectors(out, seed=seed):,} cases written to {out}")
-        except VectorsError as error:
-            raise _UnusableError(str(error)) from error
+            reports.append(from_json(json.loads(Path(file).read_text(encoding="utf-8"))))
+        except ValueError as error:
+            raise ReportError(f"{file}: it is no report that --json wrote: {error}") from error
+    table = to_markdown(reports)
+    if options["markdown"] is None:
+        click.echo(table, nl=False)
+    else:
+        write_text(options["markdown"], table)
+    return 0
 
 
-@contextmanager
-def _errors_told() -> Iterator[None]:
-    """Tell the oracle's own errors without a traceback."""
-    from manualnn.oracle.engines.client import EngineError
-    from manualnn.oracle.replay import ReplayError
-    from manualnn.oracle.report.as_json import ReportError
-    from manualnn.oracle.report.expected_failures import ExpectedFileError
+def _check_answers(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
+    from manualnn.oracle.report.progress import LiveReport
+    from manualnn.oracle.vectors.answers import judge_answers
 
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # click ends silently where the reader, such as head, has gone
-    except (EngineError, ExpectedFileError, ReplayError, ReportError, OSError) as error:
-        raise _UnusableError(str(error)) from error
+    report = judge_answers(options["answers"], options["vectors"])
+    LiveReport(report.target, None).print_new(report)
+    _conclude(report, options)
+    return report.exit_code
 
 
-def _judge(target: str, options: dict[str, Any]) -> int:
-    """Run the checks, telling what is found as it comes; return the exit code."""
+def _test_engine(target: str | None, options: dict[str, Any]) -> int:
+    """Run the checks, and print the findings as they come."""
     from manualnn.oracle.report.expected_failures import read
     from manualnn.oracle.report.progress import LiveReport
     from manualnn.oracle.runner import check_engine
 
+    if target is None:
+        raise click.UsageError(
+            "TARGET is missing: module:attribute, file.py:attribute, or a command line in "
+            "quotes. Try `manualnn check manualnn.engine:Engine`, or --protocol."
+        )
     seed = options["seed"]
     if seed is None:
         seed = secrets.randbelow(2**32) if options["profile"] == "nightly" else 0
@@ -175,22 +230,8 @@ def _judge(target: str, options: dict[str, Any]) -> int:
     return code
 
 
-def _judge_answers(options: dict[str, Any]) -> int:
-    from manualnn.oracle.report.progress import LiveReport
-    from manualnn.oracle.vectors.answers import AnswersError, judge_answers
-    from manualnn.oracle.vectors.files import VectorsError
-
-    try:
-        report = judge_answers(options["answers"], options["vectors"])
-    except (AnswersError, VectorsError) as error:
-        raise _UnusableError(str(error)) from error
-    LiveReport(report.target, None).print_new(report)
-    _conclude(report, options)
-    return report.exit_code
-
-
 def _conclude(report: "Report", options: dict[str, Any]) -> None:
-    """Print the summary, keep the failures, and write the files that are wanted."""
+    """Print the summary, save the failures, and write the requested files."""
     from manualnn.oracle import replay
     from manualnn.oracle.report.as_json import to_json
     from manualnn.oracle.report.as_junit import to_junit
@@ -211,49 +252,12 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
             write_text(options[name], write())
 
 
-def _list(target: str | None, time_limit: float) -> None:
-    from manualnn.oracle.engines.client import connect
-    from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities
-    from manualnn.oracle.protocol.features import TABLES
-    from manualnn.oracle.runner import checks_for
-
-    if target is None:
-        everything: dict[str, Any] = {
-            kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()
-        }
-        everything |= {"dtypes": DTYPES, "returns": RETURNS, "max_steps": 1_000_000}
-        claims = Capabilities.read({**everything, "accepts_state": True, "empty_batch": True})
-    else:
-        with connect(target, time_limit=time_limit) as bench:
-            claims = bench.capabilities
-    for name, sentence in checks_for(claims):
-        click.echo(f"{name}\n    {sentence}")
-
-
-def _combine(files: tuple[str, ...], markdown: str | None) -> None:
-    from manualnn.oracle.report.as_json import ReportError, from_json
-    from manualnn.oracle.report.compliance import to_markdown
-
-    reports = []
-    for file in files:
-        try:
-            reports.append(from_json(json.loads(Path(file).read_text(encoding="utf-8"))))
-        except ValueError as error:
-            message = f"{file}: it is no report that --json wrote: {error}"
-            raise ReportError(message) from error
-    table = to_markdown(reports)
-    if markdown is None:
-        click.echo(table, nl=False)
-    else:
-        write_text(markdown, table)
-
-
-def _replay(target: str | None, options: dict[str, Any]) -> int:
-    """Judge a kept failure again; return 1 if it still fails, and 0 if it passes now."""
+def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
+    """Run a saved failure again; return 1 if it still fails, and 0 if it passes now."""
     from manualnn.oracle.diagnosis.explainer import Explainer
     from manualnn.oracle.engines.client import connect
     from manualnn.oracle.findings import CheckResult
-    from manualnn.oracle.replay import again, load
+    from manualnn.oracle.replay import ReplayError, again, load
     from manualnn.oracle.report.finding_text import FindingText
     from manualnn.oracle.report.progress import paint
     from manualnn.oracle.report.wording import case_line, case_numbers, wrapped
@@ -262,24 +266,35 @@ def _replay(target: str | None, options: dict[str, Any]) -> int:
     failure = load(options["replay"], options["failures"])
     target = target or failure.target
     code = 0
-    with connect(target, time_limit=options["time_limit"]) as bench:
-        refused = bench.capabilities.refuses(failure.case)
+    with connect(target, time_limit=options["time_limit"]) as client:
+        refused = client.capabilities.refuses(failure.case)
         if refused:
-            raise _UnusableError(
+            raise ReplayError(
                 f"{target} no longer claims what the case {failure.case.id} needs: {refused}."
             )
-        sentences = dict(checks_for(bench.capabilities))
-        text = FindingText(target, bench.capabilities.name, options["failures"], paint)
-        explainer = Explainer(bench, math.inf)
+        sentences = dict(checks_for(client.capabilities))
+        text = FindingText(target, client.capabilities.name, options["failures"], paint)
+        explainer = Explainer(client, math.inf)
         for check_id in failure.checks:
-            finding = again(bench, check_id, failure)
-            if finding is not None:
+            finding = again(client, check_id, failure)
+            if finding is None:
+                click.echo(f"{paint('passes now', 'good')}  {check_id}")
+                for line in [case_line(failure.case), *case_numbers(failure.case)]:
+                    click.echo("\n".join(wrapped(line)))
+            else:
                 code = 1
-                sentence = sentences.get(check_id, check_id)
                 found = [explainer.diagnosed(finding)]
+                sentence = sentences.get(check_id, check_id)
                 click.echo(text.describe(CheckResult(check_id, sentence, "failed", findings=found)))
-                continue
-            click.echo(f"{paint('passes now', 'good')}  {check_id}")
-            for line in [case_line(failure.case), *case_numbers(failure.case)]:
-                click.echo("\n".join(wrapped(line)))
     return code
+
+
+_MODES: dict[str, Callable[[str | None, dict[str, Any]], int]] = {
+    "protocol": _print_protocol,
+    "schema": _print_schema,
+    "list": _list_checks,
+    "combine": _combine_reports,
+    "replay": _replay_failure,
+    "answers": _check_answers,
+}
+"""The options that do something else than test TARGET, in the order of their precedence."""

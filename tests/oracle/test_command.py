@@ -12,8 +12,11 @@ from oracle.toys import TOY
 from schemas import validate
 
 from manualnn.cli import cli
+from manualnn.oracle.command import check
+from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.features import TABLES
+from manualnn.oracle.protocol.schemas import read_schema
 from manualnn.oracle.truth.extended import mpmath_width
 
 ONLY = "--only", "layer.Tanh:*", "--only", "loss.MSELoss.mean:*"
@@ -159,6 +162,7 @@ def test_too_little_exits_with_3():
         (("toy.py:Right", "--json", "no/such/folder.json"), "make it first"),
         (("--combine", "toy.py"), "toy.py: "),
         (("--answers", "."), "no answers"),
+        (("--schema", "epoch"), "there is no schema 'epoch'; there are answer, capabilities"),
     ],
 )
 def test_what_cannot_be_used_exits_with_2_and_a_message(arguments, message):
@@ -198,6 +202,16 @@ def test_the_protocol_is_printed():
     result = manualnn("check", "--protocol")
     assert result.exit_code == 0
     assert '"hello"' in result.output
+
+
+def test_a_schema_is_printed():
+    printed = manualnn("check", "--schema", "capabilities")
+    assert json.loads(printed.output) == read_schema("capabilities")
+
+
+def test_the_profiles_are_those_of_the_library():
+    (option,) = (option for option in check.params if option.name == "profile")
+    assert tuple(option.type.choices) == tuple(PROFILES)
 
 
 def test_vectors_are_written_with_the_seed_and_counted(monkeypatch):

@@ -17,7 +17,7 @@ EXEMPT = {
     "_UnusableError",  # the form of click in which the command prints an error
     "_TimeUp",  # raised into an engine's code, which may catch Exception; no caller ever sees it
 }
-BUILTINS = (ValueError, OSError, AssertionError)
+BUILTINS = (ValueError, LookupError, OSError, AssertionError)
 INTERNAL = {
     "Declined",  # tells the runner that a check does not apply to a case
     "Skipped",  # tells the runner that the engine skipped a case

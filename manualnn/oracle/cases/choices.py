@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.protocol.capabilities import Capabilities, Claim
 from manualnn.oracle.protocol.features import ALWAYS, LAYER_ROWS, LOSS_ROWS, TABLES, row_of
 
@@ -36,7 +37,7 @@ class Size:
     """Features, such as "loss.MSELoss.mean", that are drawn only if the claims admit no other."""
 
 
-class Impossible(Exception):  # noqa: N818 - control flow within the draws, not an error
+class Impossible(OracleError):  # noqa: N818 - control flow within the draws, not an error
     """The claims admit no such choice."""
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.errors import OracleError
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.jets import Jet, Jets
 from manualnn.oracle.protocol.rows import Rounding, Statement
@@ -102,7 +103,7 @@ class _Evaluation:
         self.kind, self.z = z.kind, z
         self.exact = o.in_numbers(z.kind.wide.number)
         if statement.bounds is None:
-            raise ValueError("a statement without bounds has no generic error bound.")
+            raise OracleError("a statement without bounds has no generic error bound.")
         self.bounds = statement.bounds(o)
 
         def evaluate(branches: _Branches, options: Options) -> list[Array]:
