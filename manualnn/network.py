@@ -236,7 +236,7 @@ class Sequential:
         noise : mapping, optional
             The random arrays of a training step, from `sample`. None for the prediction's loss.
         input_grad : bool
-            Whether to return also ∂L/∂x.
+            If True, return also ∂L/∂x.
 
         Returns
         -------

@@ -55,18 +55,16 @@ class Parameters(Mapping[str, Array]):
         self.shapes = dict(shapes)
         self._vector = np.ascontiguousarray(vector)
         self._views: dict[str, Array] = {}
-        self.layers: tuple[dict[str, Array], ...] = ()
+        depth = 1 + max((int(key.partition(".")[0]) for key in shapes), default=-1)
+        self.layers: tuple[dict[str, Array], ...] = tuple({} for _ in range(depth))
         start = 0
-        by_layer: dict[int, dict[str, Array]] = {}
         for key, shape in self.shapes.items():
             stop = start + prod(shape)
             view = self._vector[start:stop].reshape(shape)
             layer, _, name = key.partition(".")
-            by_layer.setdefault(int(layer), {})[name] = view
+            self.layers[int(layer)][name] = view
             self._views[key] = view
             start = stop
-        depth = max(by_layer, default=-1) + 1
-        self.layers = tuple(by_layer.get(i, {}) for i in range(depth))
 
     @property
     def vector(self) -> Array:

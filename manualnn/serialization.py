@@ -61,7 +61,7 @@ def save(
     trainer : Trainer
         The trainer to save. Its parameters must be float32 or float64.
     resumable : bool
-        Whether to save also everything that a training needs to continue exactly: the state of the
+        If True, save also everything that a training needs to continue exactly: the state of the
         optimizer, the number of steps and the state of the random generator. If False, the file
         has the parameters only, and torch loads it as a state_dict.
     notes : mapping, optional

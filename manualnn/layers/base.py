@@ -37,11 +37,11 @@ class Layer(Description):
     __slots__ = ()
 
     reads_input: ClassVar[bool] = True
-    """Whether `backward` or `backward_params` reads x."""
+    """True if `backward` or `backward_params` reads x."""
     reads_output: ClassVar[bool] = True
-    """Whether `backward` or `backward_params` reads y."""
+    """True if `backward` or `backward_params` reads y."""
     bias_gradient_is_dy: ClassVar[bool] = False
-    """Whether the gradient of the parameter `bias` for one sample is dy itself."""
+    """True if, for a batch of one sample, the gradient of the parameter `bias` is dy itself."""
 
     def width(self, in_features: int) -> int:
         """Return the number of outputs. Raises SpecError if the number of inputs does not fit."""

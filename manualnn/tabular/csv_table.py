@@ -29,7 +29,7 @@ DELIMITERS = ",;\t|"
 SNIFFED_LINES = 20
 """Lines that are read to find the delimiter."""
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none", "#n/a"}
-"""What other programs write for a missing value, in lower case."""
+"""Texts that other programs write for a missing value, in lower case."""
 NO_NUMBERS = {"missing": "missing value", "infinite": "infinite number", "text": "text"}
 """The kinds of cells that are not finite numbers, and their nouns for messages."""
 

@@ -46,9 +46,9 @@ class StepPlan:
     rule : Optimizer, or None
         The rule for which `run` scales the gradient.
     is_quiet : bool
-        Whether all code is this package's, so that it may run in a context of its own.
+        True if all code is this package's, so that it may run in a context of its own.
     is_descent : bool
-        Whether the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
+        True if the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
     noise : list of mapping
         The arrays to draw before each run, for each layer; empty if no layer is random.
 

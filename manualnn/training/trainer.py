@@ -135,14 +135,14 @@ class Trainer(Stepper):
         batch_size : int, optional
             Samples in a step; all of them if None. The last batch of an epoch may be smaller.
         shuffle : bool
-            Whether every epoch visits the samples in a new order, drawn from the seed.
+            If True, every epoch visits the samples in a new order, drawn from the seed.
         target_loss : float, optional
             Stop after the first epoch whose loss is at most this.
         callbacks : callable (trainer, history), or several
             Called after every epoch. If one returns a true value, the training ends.
         progress : bool, optional
-            Whether to show a progress bar. If None, it is shown if standard error is a terminal and
-            tqdm is installed.
+            If True, show a progress bar. If None, show it if standard error is a terminal and tqdm
+            is installed.
 
         Returns
         -------
