@@ -15,6 +15,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "MSELoss": nn.MSELoss,
     "L1Loss": nn.L1Loss,
     "HuberLoss": nn.HuberLoss,
+    "SmoothL1Loss": nn.SmoothL1Loss,
     "BCELoss": nn.BCELoss,
     "BCEWithLogitsLoss": nn.BCEWithLogitsLoss,
     "CrossEntropyLoss": nn.CrossEntropyLoss,

@@ -9,7 +9,7 @@ from manualnn.elementary import Array, maximum, minimum, ratio, sign, sum_of_squ
 from manualnn.losses.base import Loss
 from manualnn.spec import require
 
-__all__ = ["HuberLoss", "L1Loss", "MSELoss"]
+__all__ = ["HuberLoss", "L1Loss", "MSELoss", "SmoothL1Loss"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -91,4 +91,42 @@ class HuberLoss(Loss):
         dy = np.subtract(y, t, out=out)
         minimum(dy, self.delta, out=dy)
         maximum(dy, -self.delta, out=dy)
+        return np.multiply(dy, self.share(y, t), out=dy)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class SmoothL1Loss(Loss):
+    """Absolute error, with a parabola in place of its kink.
+
+    Forward, e = y − t, c = min(|e|, β), β = beta, D the divisor of the reduction
+        L = 1/D Σₙₖ c/β (|e| − c/2)     e²/(2β) where |e| ≤ β, else |e| − β/2; |e| if β = 0
+
+    Backward
+        dy = 1/D min(max(e/β, −1), 1)   sign(e) if β = 0, and 0 where e = 0
+
+    It is HuberLoss(delta=β) divided by β, and for β = 0 L1Loss.
+
+    Shapes: y, t, dy (N, K). Source: Girshick 2015; torch.nn.SmoothL1Loss, and batchmean.
+    """
+
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        Loss.__post_init__(self)
+        require(self, "beta", "at least 0", self.beta >= 0)
+
+    def forward(self, y: Array, t: Array, /) -> Any:
+        size = np.abs(y - t)
+        if self.beta == 0:
+            return self.reduced(size, y, t)
+        inner = minimum(size, self.beta)
+        return self.reduced(inner / self.beta * (size - inner / 2), y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        if self.beta == 0:
+            dy = sign(y - t, out=out)
+        else:
+            dy = minimum(y - t, self.beta, out=out)
+            maximum(dy, -self.beta, out=dy)
+            np.divide(dy, self.beta, out=dy)
         return np.multiply(dy, self.share(y, t), out=dy)

@@ -77,6 +77,24 @@ ROWS = (
         is_exact=True,
     ),
     Loss(
+        name="SmoothL1Loss",
+        method="smooth_l1",
+        options={**REDUCTION, "beta": Option(1.0, (0.1, 0.5, 3.0, 0.0), exact=(1.0, 2.0, 0.5))},
+        statement=Statement(
+            formula=lambda m, o, y, t: m.where(
+                abs(y - t) < o.beta,
+                (y - t) * (y - t) / 2 / (o.beta or 1),
+                abs(y - t) - o.beta / 2,
+            ),
+            bounds=lambda o: (1, 1 / o.beta if o.beta else None, 0),
+            value_rounding=Rounding(
+                5, size=lambda m, o, y, t: m.where(abs(y - t) < o.beta, 0, abs(y - t))
+            ),
+            slope_rounding=Rounding(2),
+        ),
+        is_exact=True,
+    ),
+    Loss(
         name="BCELoss",
         method="bce",
         options={**REDUCTION, "weight": Option(None)},
