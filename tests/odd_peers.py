@@ -1,4 +1,4 @@
-"""Peers that behave in one known way, for a worker to find: workers are processes of their own."""
+"""Peers with one unusual behaviour each, for tests of the workers."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ class Threads(Peer):
 
 
 class Noisy(Peer):
-    """Prints to standard output, where answers go."""
+    """Prints to standard output, which also carries the answers."""
 
     name = "noisy"
 

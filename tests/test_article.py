@@ -1,7 +1,7 @@
-"""The article's network, one step of it worked out with plain Python numbers, one after another.
+"""The network of the article: one training step, compared with a hand computation.
 
 Three inputs, two sigmoid neurons, two linear outputs, one sample; E = 1/N Σₙ Σₖ (Tₙₖ − Oₙₖ)² with
-N = 1; learning constant 0.02. No array and no matrix product on the expected side.
+N = 1; learning rate 0.02. The expected side uses no arrays and no matrix products.
 """
 
 import math
@@ -56,7 +56,7 @@ def step_by_hand() -> tuple[float, Numbers, Numbers]:
 
 ERROR, GRADIENTS, NEW = step_by_hand()
 CLOSE = {"rel": 1e-15, "abs": 0.0}
-"""A few units in the last place of float64, which has 2.2e-16 of them."""
+"""A few units in the last place of float64, each of 2.2e-16."""
 
 
 def test_the_error_is_the_one_by_hand() -> None:
@@ -91,7 +91,7 @@ def test_it_learns_until_the_target_is_reached() -> None:
     assert ours.predict([INPUT])[0].tolist() == pytest.approx(TARGET, abs=1e-6)
 
 
-def test_a_constant_that_is_too_small_reaches_the_number_of_epochs_instead() -> None:
+def test_a_small_learning_rate_stops_at_the_number_of_epochs() -> None:
     ours = article()
     ours.lr = 1e-6
     history = ours.fit([INPUT], [TARGET], epochs=50, target_loss=1e-12)

@@ -1,4 +1,4 @@
-"""`manualnn bench` and `tox -e bench`: arithmetic, messages, processes; never how long it takes."""
+"""`manualnn bench` and `tox -e bench`: arithmetic, messages and processes, but no times."""
 
 import json
 import os
@@ -42,13 +42,13 @@ def cells(line):
 
 @pytest.fixture
 def quick_doctor(monkeypatch):
-    """Measure small products: the doctor has tests of its own."""
+    """Measure small products, because the doctor has tests of its own."""
     monkeypatch.setattr(report, "examine", lambda examine=report.examine: examine(size=32))
 
 
 @pytest.fixture
 def no_torch(monkeypatch):
-    """Spare the seconds that torch takes to import."""
+    """Leave torch out, because its import takes seconds."""
     monkeypatch.setattr("manualnn.benchmark.peers.PEERS", (Products, ManualNN))
 
 
@@ -56,14 +56,14 @@ def no_torch(monkeypatch):
 
 
 def test_ratio_is_the_median_of_the_rounds_ratios():
-    """Not the ratio of the medians, which is 2 here: a slow spell of the machine cancels out."""
+    """The ratio of the medians is 2. The median of ratios cancels a slow phase of the machine."""
     found = row(a=[1.0, 2.0, 30.0], b=[1.0, 1.0, 10.0])
     assert found.ratio("a", "b") == 2.0
     assert row(a=[1.0, 2.0, 30.0], b=[1.0, 0.5, 10.0]).ratio("a", "b") == 3.0
     assert found.value("a") == 2.0
 
 
-def test_ratio_of_what_was_not_measured_is_none():
+def test_ratio_without_measurements_is_none():
     assert row(a=[1.0]).ratio("a", "b") is None
     assert row(a=[1.0]).value("b") is None
 
@@ -105,7 +105,7 @@ def test_every_peer_gets_the_same_batch():
 
 
 class Clock:
-    """A clock that stands still but for what is called."""
+    """A clock that advances only with calls."""
 
     def __init__(self, costs):
         self.costs, self.now, self.calls = iter(costs), 0.0, 0
@@ -119,7 +119,7 @@ class Clock:
 
 
 def test_turn_is_the_median_of_its_blocks(monkeypatch):
-    """The first call only finds the length of a block; one of the three others is held up."""
+    """The first call only sets the length of a block; one of the three others is slow."""
     clock = Clock([0.125, 0.25, 4.0, 0.5])
     monkeypatch.setattr(worker, "time", clock)
     assert worker.turn(clock.call, seconds=4.5) == 0.5
@@ -175,7 +175,7 @@ def test_each_kind_of_case_has_a_table_of_its_own():
     assert sum(line.startswith("| 4-16-3 (32)") for line in lines) == 4
 
 
-def test_what_was_not_measured_is_a_dash():
+def test_missing_measurement_is_a_dash():
     rows = [row(manualnn=[1.0], torch=[2.0]), row(Case((4, 16, 3), 32), manualnn=[1.0])]
     assert tables.step_tables(rows)[-2].endswith(" – |")
 
@@ -186,7 +186,7 @@ def test_columns_are_aligned():
     assert lines[1].endswith("-: |")
 
 
-def test_values_of_another_task_stand_beside_their_ratios():
+def test_values_of_another_task_have_their_ratios_in_the_same_table():
     found = row(manualnn=[2.0], torch=[3.0])
     lines = tables.value_table(
         [found], "net", lambda row: row.case.network, show="{:.1f}".format, unit="s"
@@ -237,7 +237,7 @@ def test_ours_has_every_task(task):
     assert len(found.turns["manualnn"]) == 1
 
 
-def test_number_of_threads_reaches_the_worker_and_nobody_else():
+def test_number_of_threads_is_set_only_in_the_worker():
     before = dict(os.environ)
     cases = [Case((3, 2), 1, threads=threads) for threads in (1, 2)]
     rows = list(compare([odd_peers.Threads], cases, rounds=1, seconds=1e-3))
@@ -245,7 +245,7 @@ def test_number_of_threads_reaches_the_worker_and_nobody_else():
     assert dict(os.environ) == before
 
 
-def test_what_a_library_prints_is_no_answer():
+def test_output_of_a_library_is_no_answer():
     note = measured(odd_peers.Noisy, case=Case((3, 2), 4, "float64")).notes["noisy"]
     assert note == "(4, 3) (4, 2) float64 3-2 (4) float64 Sigmoid SGD, 1 thread"
 
@@ -275,7 +275,7 @@ def test_peer_may_refuse_a_case_and_do_the_next():
     assert (second.skipped, len(second.turns["choosy"])) == ({}, 2)
 
 
-def test_fault_of_a_peer_is_told_and_ends_nothing():
+def test_fault_of_a_peer_is_reported_and_the_others_go_on():
     found = measured(odd_peers.Failing, odd_peers.Dying, odd_peers.Threads, rounds=2)
     assert found.skipped == {
         "failing": "RuntimeError: of its own",
@@ -293,7 +293,7 @@ def test_head_names_the_versions_of_what_is_installed():
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_missing_packages_are_told_for_every_peer(peer, monkeypatch):
+def test_missing_packages_are_reported_for_every_peer(peer, monkeypatch):
     monkeypatch.setattr("manualnn.benchmark.peers.find_spec", lambda _: None)
     assert peer.missing() == list(peer.needs.values())
 
@@ -309,12 +309,12 @@ def test_command_prints_tables_and_writes_both_files(tmp_path):
     result = CliRunner().invoke(cli, ["bench", *options])
     assert result.exit_code == 0, result.output
     assert f"manualnn {mnn.__version__}, Python" in result.stdout
-    kept = json.loads(files[0].read_text(encoding="utf-8"))
-    assert [found["case"]["optimizer"] for found in kept["step"]] == ["SGD", "Adam"]
-    assert {len(t) for found in kept["step"] for t in found["turns"].values()} == {2}
+    content = json.loads(files[0].read_text(encoding="utf-8"))
+    assert [found["case"]["optimizer"] for found in content["step"]] == ["SGD", "Adam"]
+    assert {len(t) for found in content["step"] for t in found["turns"].values()} == {2}
     text = files[1].read_text(encoding="utf-8")
     for line in tables.step_tables(
-        [Row("step", Case(**found["case"]), found["turns"]) for found in kept["step"]]
+        [Row("step", Case(**found["case"]), found["turns"]) for found in content["step"]]
     ):
         assert line.replace("[3, 2, 2]", "") in text
 
@@ -331,9 +331,9 @@ def test_benchmarks_of_the_repository_write_their_folder(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.returncode == 0, done.stderr
-    kept = json.loads((tmp_path / "out" / "bench.json").read_text(encoding="utf-8"))
-    assert set(kept["steps"][0]["medians"]) == {"manualnn", "products"}
-    assert kept["memory"][0]["task"] == "memory"
+    content = json.loads((tmp_path / "out" / "bench.json").read_text(encoding="utf-8"))
+    assert set(content["steps"][0]["medians"]) == {"manualnn", "products"}
+    assert content["memory"][0]["task"] == "memory"
     assert "| 3-2-2 (1)" in (tmp_path / "out" / "bench.md").read_text(encoding="utf-8")
     assert "| 3-2-2 (1)" in done.stdout
 
@@ -343,8 +343,8 @@ def test_help_loads_neither_the_benchmark_nor_the_doctor():
         "import sys; from manualnn.cli import cli; cli(['--help'], standalone_mode=False); "
         "print(*sorted(m for m in sys.modules if m.startswith(('manualnn.bench', 'manualnn.doc'))))"
     )
-    told = subprocess.check_output([sys.executable, "-c", code], text=True)  # noqa: S603
-    assert told.splitlines()[-1].split() == [
+    printed = subprocess.check_output([sys.executable, "-c", code], text=True)  # noqa: S603
+    assert printed.splitlines()[-1].split() == [
         *("manualnn.benchmark", "manualnn.benchmark.cases", "manualnn.benchmark.command"),
         *("manualnn.doctor", "manualnn.doctor.command"),
     ]

@@ -1,4 +1,4 @@
-"""`manualnn doctor`: what it reads, what it makes of it, and that it changes nothing."""
+"""`manualnn doctor`: the facts that it reads, its conclusions, and that it changes nothing."""
 
 import json
 import math
@@ -74,13 +74,13 @@ def test_first_core_of_cpuinfo_names_the_processor():
         ("", "not known", []),
     ],
 )
-def test_flags_tell_the_vectors_and_the_kernels_that_can_run(flags, vectors, choices):
+def test_flags_determine_the_vectors_and_the_kernels_that_can_run(flags, vectors, choices):
     flags = frozenset(flags.split())
     assert processor.widest_vectors(flags) == vectors
     assert core_types(flags) == choices
 
 
-def test_vectors_are_not_known_where_the_machine_does_not_tell(monkeypatch, tmp_path):
+def test_vectors_are_not_known_without_cpuinfo(monkeypatch, tmp_path):
     monkeypatch.setattr(processor, "CPUINFO", tmp_path / "cpuinfo")
     here = processor.read_processor()
     assert (here.vectors, here.flags) == ("not known", frozenset())
@@ -116,13 +116,13 @@ def test_known_kernels_are_not_timed():
     assert measure_blas(1, size=32, known=[kernels_here]).gflops == {}
 
 
-def test_process_that_fails_tells_its_last_line(monkeypatch):
+def test_process_that_fails_reports_its_last_line(monkeypatch):
     code = "import sys; sys.exit('first\\nIllegal instruction')"
     monkeypatch.setattr(blas, "python", lambda *_: [sys.executable, "-c", code])
     assert measure_blas(1) == "Illegal instruction"
 
 
-def test_process_that_does_not_answer_is_given_up(monkeypatch):
+def test_process_that_does_not_answer_times_out(monkeypatch):
     code = "import time; time.sleep(60)"
     monkeypatch.setattr(blas, "python", lambda *_: [sys.executable, "-c", code])
     monkeypatch.setattr(blas, "LIMIT", 0.25)
@@ -151,7 +151,7 @@ def test_without_threadpoolctl_the_kernels_are_not_known(monkeypatch):
         (100, 200, "OPENBLAS_CORETYPE=SkylakeX"),
     ],
 )
-def test_other_kernels_are_advised_where_they_are_a_tenth_faster(present, other, setting):
+def test_other_kernels_are_recommended_if_they_are_a_tenth_faster(present, other, setting):
     about = found(present, other)
     assert about.setting() == setting
     assert (f"set {setting} before" in about.verdict()) == bool(setting)
@@ -163,13 +163,13 @@ def test_verdict_gives_the_ratio():
     assert "on one thread SkylakeX reaches 50%" in found(100, 50).verdict()
 
 
-def test_all_threads_do_not_decide():
-    """They suffer most from whatever else is running."""
+def test_speed_on_all_threads_is_ignored_in_the_recommendation():
+    """Other processes disturb measurements on all threads most."""
     slow_on_all = Measured("", kernels("Haswell", 100), kernels("Haswell", 1, 2))
     assert found(present=slow_on_all, others=[chosen("SkylakeX", 90, "SkylakeX")]).setting() == ""
 
 
-def test_advice_stands_in_the_head_of_a_benchmark():
+def test_recommendation_is_in_the_head_of_a_benchmark():
     assert found(100, 200).brief()[-1] == found(100, 200).verdict()
     assert all("SkylakeX" not in line for line in found(100, 50).brief())
 
@@ -178,7 +178,7 @@ def test_without_other_kernels_there_is_nothing_to_compare():
     assert found(others=[]).verdict() == "no other kernels to compare with"
 
 
-def test_products_that_cannot_be_measured_are_told():
+def test_products_that_cannot_be_measured_are_reported():
     about = found(present="Illegal instruction", others=[])
     assert "the products could not be measured: Illegal instruction" in about.text()
     assert about.to_json()["present"] == "Illegal instruction"
@@ -210,7 +210,7 @@ def test_speeds_stand_under_their_heads():
         (">=8.2", "9.0rc1", True),
     ],
 )
-def test_package_is_there_if_it_is_new_enough(bound, version, satisfied):
+def test_package_is_satisfied_if_it_is_new_enough(bound, version, satisfied):
     assert Package("p", bound, version).is_satisfied == satisfied
 
 
@@ -248,7 +248,7 @@ def test_extras_of_an_installation_have_the_packages_that_they_name(install):
 
 
 def test_a_package_for_other_systems_is_not_needed(install):
-    """Such as colorama, which click needs on Windows alone."""
+    """An example is colorama, which click needs only on Windows."""
     install(
         "click>=8.2; extra == 'cli'",
         "no-such-package; extra == 'cli' and python_version < '3'",
@@ -271,7 +271,7 @@ def test_without_packaging_the_extras_are_not_known(monkeypatch):
     assert "pip install 'manualnn[cli]'" in found(extras={}).text()
 
 
-def test_missing_package_is_named_with_what_brings_it():
+def test_missing_package_is_named_with_its_extra():
     text = found().text()
     assert "click 8.3, tqdm (missing, needs >=4.66)" in text
     assert "pip install 'manualnn[cli]'" in text
@@ -280,17 +280,17 @@ def test_missing_package_is_named_with_what_brings_it():
 # ------------------------------------------------------------------ the command
 
 
-def test_command_tells_and_writes_json(monkeypatch, tmp_path):
+def test_command_prints_the_report_and_writes_json(monkeypatch, tmp_path):
     before = dict(os.environ)
     monkeypatch.setattr(report, "examine", lambda: examine(size=32))
     path = tmp_path / "doctor.json"
     result = CliRunner().invoke(cli, ["doctor", "--json", str(path)])
     assert result.exit_code == 0, result.output
-    for told in (manualnn.__version__, np.__version__, "GFLOP/s of a 32×32×32 product", "truth:"):
-        assert told in result.output
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    assert set(kept["present"]["one"]["gflops"]) == {"float32", "float64"}
-    assert kept["longdouble_bits"] == np.finfo(np.longdouble).nmant + 1
-    names = [other["one"]["kernels"] for other in [kept["present"], *kept["others"]]]
+    for text in (manualnn.__version__, np.__version__, "GFLOP/s of a 32×32×32 product", "truth:"):
+        assert text in result.output
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert set(content["present"]["one"]["gflops"]) == {"float32", "float64"}
+    assert content["longdouble_bits"] == np.finfo(np.longdouble).nmant + 1
+    names = [other["one"]["kernels"] for other in [content["present"], *content["others"]]]
     assert len(set(names)) == len(names) or set(names) == {""}  # without threadpoolctl
     assert dict(os.environ) == before

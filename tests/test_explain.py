@@ -1,4 +1,4 @@
-"""An explanation's numbers are right: by hand, by brute force over all paths, and by the engine."""
+"""Explanation: numbers checked by hand, by brute force over all paths and by the engine."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]
 @HALF
 @given(case=small_cases)
 def test_the_sum_over_all_paths_is_what_backward_computed(case: Case) -> None:
-    """Within a bound of the rounding of each operation, derived by carrying it along."""
+    """The difference is within a bound, derived from the rounding of each operation."""
     y = case.net.forward(case.params, case.x, noise=_noise(case))
     # There the loss's gradient is bounded on purpose and no derivative.
     assume(not isinstance(case.loss, BCELoss) or (y * (1 - y) > 1e-11).all())
@@ -96,7 +96,7 @@ def test_the_sum_over_all_paths_is_what_backward_computed(case: Case) -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_bounds_are_sharp_for_every_layer_and_loss(layer: str, loss: str) -> None:
-    """Else the comparison would be worth nothing: at most some 200 roundings of the whole."""
+    """A wide bound would accept a wrong gradient: it allows at most about 200 roundings."""
     net, params, x, t = network_of(layer, loss)
     gradients = explain(net, params, x, t, loss=LOSSES[loss](), dropout_seed=3).gradients
     largest = max(abs(g.backward.value) for g in gradients)
@@ -104,8 +104,8 @@ def test_bounds_are_sharp_for_every_layer_and_loss(layer: str, loss: str) -> Non
     assert all(g.bound <= 200 * 2.0**-53 * max(1.0, largest) for g in gradients)
 
 
-def test_a_wrong_backward_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The slope of the sigmoid off by 1 in 10⁹: all that lies before it differs, and says so."""
+def test_a_wrong_backward_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative error of 10⁻⁹ in the slope of the sigmoid changes all gradients before it."""
     right = Sigmoid.backward
 
     def wrong(self: Sigmoid, *args: Any, out: Any = None) -> Any:
@@ -121,7 +121,7 @@ def test_a_wrong_backward_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("samples", [1, 3])
 def test_paths_are_counted_exactly(samples: int) -> None:
-    """A softmax connects each neuron with each; samples add up."""
+    """Softmax connects every input with every output; the paths of all samples are added."""
     net = Sequential(Linear(2, 4), Tanh(), Linear(4, 3), Softmax(), Linear(3, 2))
     x = np.ones((samples, 2))
     e = explain(net, net.init(0), x, np.ones((samples, 2)), paths=2)
@@ -135,7 +135,7 @@ def test_paths_are_counted_exactly(samples: int) -> None:
 
 
 def test_the_strongest_paths_are_those_that_brute_force_finds() -> None:
-    """In a linear network a path is a product of weights and ∂L/∂y, small integers here: exact."""
+    """In a linear network a path is a product of weights and ∂L/∂y; small integers are exact."""
     rng = np.random.default_rng(5)
     net = Sequential(Linear(2, 4), Linear(4, 5), Linear(5, 3))
     params = net.init(0)
@@ -181,7 +181,7 @@ def test_a_neuron_on_its_flat_side_keeps_its_paths_with_product_zero() -> None:
 
 
 def by_hand() -> dict[str, float]:
-    """Return the example's numbers, computed with plain floats from the textbook's formulas."""
+    """Return the numbers of the example, by the textbook's formulas on Python floats."""
     x, t = EXAMPLE["x"][0], EXAMPLE["t"][0]
     w, b = EXAMPLE["parameters"]["0.weight"], EXAMPLE["parameters"]["0.bias"]
     v, c = EXAMPLE["parameters"]["2.weight"], EXAMPLE["parameters"]["2.bias"]
@@ -208,7 +208,7 @@ def by_hand() -> dict[str, float]:
     return {**found, "L after": forward(w, b, v, c)[2], "0.weight[1,2]′": w[1][2]}
 
 
-def test_the_example_is_what_one_computes_by_hand() -> None:
+def test_the_example_has_the_numbers_by_hand() -> None:
     hand, e = by_hand(), explain()
     assert e.loss.total.value == pytest.approx(hand["L"], rel=1e-15)
     assert e.errors[1].value == pytest.approx(hand["L after"], rel=1e-15)
@@ -240,14 +240,14 @@ def test_the_iterations_are_those_of_training() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "markdown", "json"])
-def test_a_learning_rate_that_is_too_large_is_told(form: str) -> None:
+def test_divergence_by_a_large_learning_rate_is_reported(form: str) -> None:
     e = explain(lr=1e200)
     assert e.stopped == "diverged"
     shown = getattr(e, f"to_{form}")()
     assert {"text": "∞", "markdown": "∞", "json": '"Infinity"'}[form] in shown or "NaN" in shown
 
 
-def test_an_error_that_grows_is_told() -> None:
+def test_a_growing_error_is_reported() -> None:
     assert "The error has grown" in explain(lr=5, epochs=100).to_text()
     assert "The error has grown" not in explain(epochs=1).to_text()
 
@@ -265,7 +265,7 @@ def test_the_advice_fits_the_cause(form: str) -> None:
 
 
 def test_decimals_rounds_after_every_operation() -> None:
-    """One neuron, two decimals: each step rounded with Python's own decimals."""
+    """One neuron and two decimals; the expected side rounds every step with Python's decimals."""
 
     def r(value: Decimal) -> Decimal:
         return value.quantize(Decimal("0.01"), ROUND_HALF_EVEN)
@@ -311,7 +311,7 @@ def test_deviations_are_from_full_precision() -> None:
 
 
 @pytest.mark.parametrize("decimals", [None, 3])
-def test_the_error_carried_back_is_what_one_computes_by_hand(decimals: int | None) -> None:
+def test_the_backward_pass_is_the_one_by_hand(decimals: int | None) -> None:
     """∂L/∂a = Wᵀ ∂L/∂y, ∂L/∂z = a (1 − a) ∂L/∂a, ∂L/∂W = ∂L/∂z xᵀ, from the numbers shown."""
     e = explain(decimals=decimals)
     tolerance = 1e-15 if decimals is None else 1.1e-3
@@ -332,8 +332,8 @@ def test_the_error_carried_back_is_what_one_computes_by_hand(decimals: int | Non
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_gradient_shown_step_by_step_is_the_one_that_the_update_goes_by(layer: str) -> None:
-    """To the last decimal, though formulas and plain numbers are computed apart."""
+def test_the_gradient_shown_step_by_step_is_the_one_of_the_update(layer: str) -> None:
+    """They agree to the last decimal, although formulas and numbers are computed separately."""
     net, params, x, t = network_of(layer, "MSELoss")
     one = make_run(net, MSELoss(), SGD(), params, (x, t), dropout_seed=1)
     _, shown = Computation(one, Arithmetic(3), {(0, "weight", (0, 0))}).backward
@@ -344,14 +344,14 @@ def test_the_gradient_shown_step_by_step_is_the_one_that_the_update_goes_by(laye
 
 @pytest.mark.parametrize("decimals", [0, 2, 4])
 @pytest.mark.parametrize("rule", OPTIMIZERS)
-def test_no_rule_divides_by_what_was_rounded_away(rule: str, decimals: int) -> None:
+def test_no_rule_divides_by_a_number_that_rounding_made_zero(rule: str, decimals: int) -> None:
     e = explain({**EXAMPLE, "optimizer": {"type": rule}}, decimals=decimals)
     assert e.stopped == "epochs"
     assert all(abs(g.updated.value - g.parameter.value) <= 0.5 for g in e.gradients)
     assert not re.search(r"\b(nan|inf|NaN)\b|∞", e.to_text() + e.to_markdown())
 
 
-def test_every_number_shown_has_so_many_decimals() -> None:
+def test_every_number_has_the_requested_decimals() -> None:
     text = explain(decimals=3).to_text()
     body = text[text.index("FORWARD PASS") :]
     shown = re.findall(r"^ +(?:\S+ )?= (-?[\d.]+) +deviation", body, re.MULTILINE)
@@ -392,7 +392,7 @@ def test_the_update_is_the_rules_own(rule: str, decimals: int | None) -> None:
 
 
 def assert_balanced(markdown: str) -> None:
-    """Every formula block is closed, and closes what it opens; nothing breaks its table."""
+    """Every formula block and every bracket in it is closed; every table has its columns."""
     fences = re.findall(r"^```(\w*)$", markdown, re.MULTILINE)
     assert fences[1::2] == [""] * (len(fences) // 2)
     assert set(fences[::2]) <= {"math", "text"}
@@ -408,7 +408,7 @@ def assert_balanced(markdown: str) -> None:
         assert len({row.count("|") for row in table.splitlines()}) == 1
 
 
-def test_json_says_what_the_explanation_says() -> None:
+def test_json_has_the_numbers_of_the_explanation() -> None:
     e = explain(decimals=5)
     read = json.loads(e.to_json())
     assert read == e.to_dict()
@@ -419,7 +419,7 @@ def test_json_says_what_the_explanation_says() -> None:
     assert again.to_json() == e.to_json()
 
 
-def test_a_large_network_explains_the_largest_gradients_and_says_what_is_left_out() -> None:
+def test_a_large_network_explains_the_largest_gradients_and_counts_the_others() -> None:
     net = Sequential(Linear(30, 20), Tanh(), Linear(20, 20), Tanh(), Linear(20, 10))
     params, x, t = net.init(0), np.ones((1, 30)), np.zeros((1, 10))
     e = explain(net, params, x, t, epochs=1)
@@ -432,7 +432,7 @@ def test_a_large_network_explains_the_largest_gradients_and_says_what_is_left_ou
     assert 0 < one.share < 1
 
 
-def test_json_has_every_gradient_also_where_the_text_leaves_some_out() -> None:
+def test_json_has_every_gradient_even_if_the_text_leaves_some_out() -> None:
     net = Sequential(Linear(30, 20), Tanh(), Linear(20, 10))
     params, x, t = net.init(0), np.ones((1, 30)), np.zeros((1, 10))
     read = json.loads(explain(net, params, x, t, epochs=1).to_json())
@@ -441,7 +441,7 @@ def test_json_has_every_gradient_also_where_the_text_leaves_some_out() -> None:
     assert read["spec"]["parameters"] == {key: array.tolist() for key, array in params.items()}
 
 
-def test_adam_shows_what_it_remembers_and_names_its_numbers() -> None:
+def test_adam_shows_its_state_and_the_names_of_its_options() -> None:
     e = explain({**EXAMPLE, "optimizer": {"type": "Adam"}}, weight="0.bias[1]", decimals=3)
     m, v = e.gradients[0].state
     g = e.gradients[0].backward.value
@@ -453,7 +453,7 @@ def test_adam_shows_what_it_remembers_and_names_its_numbers() -> None:
     assert "only the new parameter is rounded" in " ".join(text.split())
 
 
-def test_divisor_and_classes_are_said() -> None:
+def test_divisor_and_classes_are_printed() -> None:
     net = Sequential(Linear(2, 3))
     params, x = net.init(0), np.ones((2, 2))
     loss = LOSSES["CrossEntropyLoss"](weight=(0.5, 1.0, 2.0))
@@ -472,7 +472,7 @@ def test_classes_left_out_are_counted() -> None:
     assert "6 more targets left out" in text
 
 
-def test_an_output_is_called_by_the_letter_of_its_equation() -> None:
+def test_an_output_has_the_letter_of_its_equation() -> None:
     class Unit:
         """Some unit.
 
@@ -495,7 +495,7 @@ def test_dropout_does_nothing_unless_a_seed_is_given() -> None:
     assert "as in training" in masked.to_text()
 
 
-# ---------------------------------------------------------------------- what it refuses
+# ---------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_the_command_prints_what_the_library_returns(tmp_path: Path) -> None:
         (None, ("--epochs", "0"), 2, "x>=1"),
     ],
 )
-def test_the_command_reports_mistakes_without_a_traceback(
+def test_the_command_reports_errors_without_a_traceback(
     tmp_path: Path, content: str | None, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     if content is not None:

@@ -63,11 +63,11 @@ def main():
         write_markdown(options.markdown, report)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "bench.md").write_text("\n".join(report) + "\n", encoding="utf-8")
-    kept = {"machine": about.to_json()} | {
+    content = {"machine": about.to_json()} | {
         name: [row.to_json() for row in found] if isinstance(found, list) else found
         for name, found in results.items()
     }
-    (options.out / "bench.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    (options.out / "bench.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     if find_spec("matplotlib"):
         from plots import draw_all
 

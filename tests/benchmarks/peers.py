@@ -75,11 +75,11 @@ class Jax(Peer):
             return optax.apply_updates(params, updates), state, value
 
         compiled = jax.jit(step, donate_argnums=(0, 1))
-        kept = [params, rule.init(params)]
+        arrays = [params, rule.init(params)]
 
         def call():
-            *kept[:], value = compiled(*kept)
-            jax.block_until_ready((kept, value))
+            *arrays[:], value = compiled(*arrays)
+            jax.block_until_ready((arrays, value))
 
         return Run(call, "jit, donated")
 
@@ -186,15 +186,15 @@ class Autograd(Peer):
             return anp.mean((a - batch.t) ** 2)
 
         gradient = autograd.grad(objective)
-        kept = initial(case)
+        params = initial(case)
 
         def descend():
-            for arrays, slopes in zip(kept, gradient(kept), strict=True):
+            for arrays, slopes in zip(params, gradient(params), strict=True):
                 for p, g in zip(arrays, slopes, strict=True):
                     np.subtract(p, LR * g, out=p)
 
         def adam():
-            kept[:] = optimizers.adam(gradient, kept, num_iters=1, step_size=LR)
+            params[:] = optimizers.adam(gradient, params, num_iters=1, step_size=LR)
 
         return Run({"SGD": descend, "Adam": adam}[case.optimizer])
 
