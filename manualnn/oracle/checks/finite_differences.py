@@ -5,13 +5,17 @@ An engine that is wrong in both may pass; the comparison with the truth finds th
 
 import numpy as np
 
-from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.judgement import check, returning
 from manualnn.oracle.checks.trial import Trial, at_first_step
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.truth.compare import find_wrong, first_entry
 
 
+@check(
+    "numerical",
+    "every gradient is the slope of the engine's own loss",
+    needs=returning("loss", "grads"),
+)
 def _numerical(trial: Trial) -> Finding | None:
     """Compare (L(θ + h) − L(θ − h)) / 2h of the engine's own loss with its own gradient.
 
@@ -49,12 +53,4 @@ def _numerical(trial: Trial) -> Finding | None:
     return trial.finding("the gradient is not the slope of the engine's own loss", entries)
 
 
-def _with_both(claims: Capabilities) -> bool:
-    return {"loss", "grads"} <= set(claims.returns)
-
-
-CHECKS = (
-    Judgement(
-        "numerical", "every gradient is the slope of the engine's own loss", _numerical, _with_both
-    ),
-)
+CHECKS = (_numerical,)

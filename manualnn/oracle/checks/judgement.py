@@ -1,7 +1,12 @@
-"""The type of a check: a name, an assertion in a sentence, and the function that judges it."""
+"""The type of a check: a name, an assertion in a sentence, and the function that judges it.
+
+@check("finite", "no result is NaN or infinite where the truth is finite")
+def finite(trial): …                the function becomes a `Judgement`
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.findings import Finding
@@ -9,6 +14,7 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 
 Judge = Callable[[Trial], Finding | None]
 """Returns the finding if the engine is wrong, None if it is right. Raises Declined or Faulty."""
+Needs = Callable[[Capabilities], bool]
 
 
 @dataclass(frozen=True)
@@ -18,9 +24,19 @@ class Judgement:
     name: str
     sentence: str
     judge: Judge
-    needs: Callable[[Capabilities], bool] = lambda _: True
+    needs: Needs = lambda _: True
     """Returns whether the engine's capabilities allow the check."""
     shares_memory: bool = False
     """True if the check works only for engines in this process."""
     restarts: bool = False
     """True if the check starts the engine again, which is slow for an engine in another process."""
+
+
+def check(name: str, sentence: str, **options: Any) -> Callable[[Judge], Judgement]:
+    """Return a decorator that makes a function a judgement with these options."""
+    return lambda judge: Judgement(name, sentence, judge, **options)
+
+
+def returning(*names: str) -> Needs:
+    """Return the need of these kinds of results."""
+    return lambda claims: set(names) <= set(claims.returns)

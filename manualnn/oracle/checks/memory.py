@@ -5,21 +5,17 @@ arrays are examined, without copies.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.truth.compare import find_differences
 
 
-def _arrays(got: Mapping[str, Any]) -> dict[str, Array]:
-    return {name: a for name, a in got.items() if isinstance(a, np.ndarray)}
-
-
+@check("memory.inputs", "no input is written to", shares_memory=True)
 def _inputs(trial: Trial) -> Finding | None:
     case = trial.case.copy()
     before = trial.case.arrays()
@@ -30,9 +26,14 @@ def _inputs(trial: Trial) -> Finding | None:
     return trial.finding(f"the engine writes to its input {entries[0].quantity}", entries)
 
 
+@check(
+    "memory.aliasing",
+    "no result shares memory with an input, another result or the next call's",
+    shares_memory=True,
+)
 def _aliasing(trial: Trial) -> Finding | None:
     case = trial.case.copy()
-    got = _arrays(trial.ask_raw(case))
+    got = {n: a for n, a in trial.ask_raw(case).items() if isinstance(a, np.ndarray)}
     message = _describe_shared_memory(got, case.arrays())
     if message:
         return trial.finding(message)
@@ -57,6 +58,11 @@ def _describe_shared_memory(got: Mapping[str, Array], inputs: Mapping[str, Array
     return ""
 
 
+@check(
+    "memory.layouts",
+    "arrays in every layout are accepted, and give the same answer",
+    shares_memory=True,
+)
 def _layouts(trial: Trial) -> Finding | None:
     for name, lay_out in LAYOUTS.items():
         case = trial.case.map(lay_out)
@@ -108,19 +114,5 @@ LAYOUTS: dict[str, Callable[[str, Array], Array]] = {
     "broadcast": _broadcast,
 }
 
-CHECKS = tuple(
-    Judgement(name, sentence, judge, shares_memory=True)
-    for name, sentence, judge in (
-        ("memory.inputs", "no input is written to", _inputs),
-        (
-            "memory.aliasing",
-            "no result shares memory with an input, another result or the next call's",
-            _aliasing,
-        ),
-        (
-            "memory.layouts",
-            "arrays in every layout are accepted, and give the same answer",
-            _layouts,
-        ),
-    )
-)
+
+CHECKS = (_inputs, _aliasing, _layouts)

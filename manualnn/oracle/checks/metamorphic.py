@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_sample
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -22,6 +22,16 @@ from manualnn.oracle.truth.compare import (
     find_wrong,
     first_entry,
 )
+
+
+def _has_hidden_relu(claims: Capabilities) -> bool:
+    has_depth = claims.max_depth is None or claims.max_depth > 1
+    return {"Linear", "ReLU"} <= claims.layers.keys() and has_depth and "grads" in claims.returns
+
+
+def _has_linear_without_bias(claims: Capabilities) -> bool:
+    values = claims.layers.get("Linear", {}).get("bias", [])
+    return (values == "any" or False in values) and "grads" in claims.returns
 
 
 def _compare_cases(
@@ -58,6 +68,7 @@ def _loss_and_grads(name: str, array: Array) -> Array | None:
     return array if name == "loss" or name.startswith("grads.") else None
 
 
+@check("batch.permutation", "samples in another order give the same loss, gradients and parameters")
 def _batch_permutation(trial: Trial) -> Finding | None:
     def reverse(name: str, a: Array) -> Array:
         return a[::-1] if is_per_sample(name) or name in ("outputs", "input_grad") else a
@@ -65,6 +76,7 @@ def _batch_permutation(trial: Trial) -> Finding | None:
     return _compare_cases(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
 
 
+@check("units.permutation", "hidden units in another order give the same, in that order")
 def _units_permutation(trial: Trial) -> Finding | None:
     linear = [i for i, layer in enumerate(trial.case.layers) if layer["type"] == "Linear"]
     if len(linear) < 2:
@@ -100,6 +112,7 @@ def _share(case: Case, part: Case) -> Any:
     return divisor(part.t) / divisor(case.t)
 
 
+@check("batch.shards", "the gradient of a batch is the weighted sum of its parts'")
 def _batch_shards(trial: Trial) -> Finding | None:
     base = at_first_step(trial.case)
     cut = base.n // 3 or 1
@@ -113,6 +126,7 @@ def _batch_shards(trial: Trial) -> Finding | None:
     return _compare_cases(trial, base, [(p, _share(base, p)) for p in parts], _loss_and_grads)
 
 
+@check("batch.duplicated", "a batch twice over has the same mean gradient")
 def _batch_duplicated(trial: Trial) -> Finding | None:
     base = at_first_step(trial.case)
     twice = base.map(lambda name, a: np.concatenate([a, a]) if is_per_sample(name) else a)
@@ -120,6 +134,11 @@ def _batch_duplicated(trial: Trial) -> Finding | None:
     return _compare_cases(trial, base, [(twice, share)], _loss_and_grads)
 
 
+@check(
+    "bias.ones_column",
+    "a bias has the gradient of a weight whose input is always 1",
+    needs=_has_linear_without_bias,
+)
 def _ones_column(trial: Trial) -> Finding | None:
     base = at_first_step(trial.case)
     if "0.bias" not in base.params:
@@ -141,6 +160,11 @@ def _ones_column(trial: Trial) -> Finding | None:
     return trial.finding(message, entries, right) if entries else None
 
 
+@check(
+    "logits.sum_zero",
+    "the gradients of a sample's logits sum to 0",
+    needs=lambda claims: "CrossEntropyLoss" in claims.losses and "grads" in claims.returns,
+)
 def _sum_zero(trial: Trial) -> Finding | None:
     """Check Σₖ ∂L/∂yₖ = 0 by the last bias: a constant added to all logits changes nothing."""
     base = at_first_step(trial.case)
@@ -155,6 +179,11 @@ def _sum_zero(trial: Trial) -> Finding | None:
     return trial.finding("the gradients of a sample's logits do not sum to 0", [entry])
 
 
+@check(
+    "scale.power_of_two",
+    "inputs and targets 8 times as large give the same digits",
+    needs=lambda claims: "MSELoss" in claims.losses and "Linear" in claims.layers,
+)
 def _power_of_two(trial: Trial) -> Finding | None:
     """Multiply x, t and every bias by 8: a network of homogeneous layers has outputs 8 times."""
     base, homogeneous = at_first_step(trial.case), names_with("layers", "is_homogeneous")
@@ -188,6 +217,11 @@ def _is_linear(name: str) -> bool:
     return name in ("outputs", "input_grad") or name.endswith("bias")
 
 
+@check(
+    "units.dead",
+    "a ReLU that is off for every sample has a gradient of exactly 0",
+    needs=_has_hidden_relu,
+)
 def _dead(trial: Trial) -> Finding | None:
     """Make the inputs of a ReLU unit negative for every sample: its gradients have to be 0."""
     base = at_first_step(trial.case)
@@ -209,59 +243,13 @@ def _dead(trial: Trial) -> Finding | None:
     return trial.finding(message, entries) if entries else None
 
 
-def _with_grads(claims: Capabilities) -> bool:
-    return "grads" in claims.returns
-
-
-def _with_hidden_relu(claims: Capabilities) -> bool:
-    deep = claims.max_depth is None or claims.max_depth > 1
-    return {"Linear", "ReLU"} <= claims.layers.keys() and deep and _with_grads(claims)
-
-
-def _with_biasless(claims: Capabilities) -> bool:
-    values = claims.layers.get("Linear", {}).get("bias", [])
-    return (values == "any" or False in values) and _with_grads(claims)
-
-
 CHECKS = (
-    Judgement(
-        "batch.permutation",
-        "samples in another order give the same loss, gradients and parameters",
-        _batch_permutation,
-    ),
-    Judgement(
-        "units.permutation",
-        "hidden units in another order give the same, in that order",
-        _units_permutation,
-    ),
-    Judgement(
-        "batch.shards", "the gradient of a batch is the weighted sum of its parts'", _batch_shards
-    ),
-    Judgement(
-        "batch.duplicated", "a batch twice over has the same mean gradient", _batch_duplicated
-    ),
-    Judgement(
-        "bias.ones_column",
-        "a bias has the gradient of a weight whose input is always 1",
-        _ones_column,
-        _with_biasless,
-    ),
-    Judgement(
-        "logits.sum_zero",
-        "the gradients of a sample's logits sum to 0",
-        _sum_zero,
-        lambda claims: "CrossEntropyLoss" in claims.losses and _with_grads(claims),
-    ),
-    Judgement(
-        "scale.power_of_two",
-        "inputs and targets 8 times as large give the same digits",
-        _power_of_two,
-        lambda claims: "MSELoss" in claims.losses and "Linear" in claims.layers,
-    ),
-    Judgement(
-        "units.dead",
-        "a ReLU that is off for every sample has a gradient of exactly 0",
-        _dead,
-        _with_hidden_relu,
-    ),
+    _batch_permutation,
+    _units_permutation,
+    _batch_shards,
+    _batch_duplicated,
+    _ones_column,
+    _sum_zero,
+    _power_of_two,
+    _dead,
 )

@@ -5,16 +5,14 @@ case that goes wrong fails only the first of them that it violates, because late
 from the wrong one.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
-from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.judgement import Judgement, check, returning
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.findings import Entry, Finding
-from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.compare import first_entry, group_of
 from manualnn.oracle.truth.step import truth
@@ -40,6 +38,11 @@ def describe_entry(entry: Entry) -> str:
     )
 
 
+@check(
+    "exact",
+    "where no sum has to round, the outputs are exact, every slope at a kink is decided, "
+    "and all other numbers are the truth's, within the bound",
+)
 def _exact(trial: Trial) -> Finding | None:
     """Judge a case in which no sum has to round, so that every slope at a kink is decided.
 
@@ -60,6 +63,7 @@ def _exact(trial: Trial) -> Finding | None:
     return trial.finding(describe_entry(entries[0]), entries, right) if entries else None
 
 
+@check("finite", "no result is NaN or infinite where the truth is finite")
 def _finite(trial: Trial) -> Finding | None:
     got, truths = trial.ask_base(), trial.truth(trial.case).quantities()
     entries = []
@@ -71,10 +75,6 @@ def _finite(trial: Trial) -> Finding | None:
     return trial.finding(describe_entry(entries[0]), entries) if entries else None
 
 
-def _returned(name: str) -> Callable[[Capabilities], bool]:
-    return lambda claims: name in claims.returns
-
-
 _SENTENCES = {
     "outputs": "the network's outputs are the truth's, within the bound",
     "loss": "the loss is the truth's, within the bound",
@@ -84,12 +84,7 @@ _SENTENCES = {
     "params": "every updated parameter is the truth's, within the bound",
 }
 CHECKS = (
-    *(Judgement(n, _SENTENCES[n], partial(_differential, n), _returned(n)) for n in DIFFERENTIAL),
-    Judgement(
-        "exact",
-        "where no sum has to round, the outputs are exact, every slope at a kink is decided, "
-        "and all other numbers are the truth's, within the bound",
-        _exact,
-    ),
-    Judgement("finite", "no result is NaN or infinite where the truth is finite", _finite),
+    *(Judgement(n, _SENTENCES[n], partial(_differential, n), returning(n)) for n in DIFFERENTIAL),
+    _exact,
+    _finite,
 )

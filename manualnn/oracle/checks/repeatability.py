@@ -13,7 +13,7 @@ import numpy as np
 from manualnn.oracle.cases.choices import Impossible, Size
 from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.cases.partners import claims_of_partners
-from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.trial import Trial, is_per_sample
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -24,6 +24,7 @@ BATCH_SIZES = (7, 3, 7, 5)
 """Numbers of samples of consecutive calls: a smaller batch follows a larger batch."""
 
 
+@check("repeat", "a second call with the same case gives the same bits", restarts=True)
 def _repeat(trial: Trial) -> Finding | None:
     trial.fresh()
     first = trial.ask(trial.case)
@@ -35,6 +36,7 @@ def _repeat(trial: Trial) -> Finding | None:
     return None
 
 
+@check("history", "earlier calls change no bit of a result", restarts=True)
 def _history(trial: Trial) -> Finding | None:
     """Call with several batches, other parameters and another network, on one engine."""
     calls = _calls_in_a_row(trial.case, trial.bench.capabilities)
@@ -105,6 +107,7 @@ def _draw_network(case: Case, claims: Capabilities) -> Case | None:
     return None if claims.refuses(drawn) else drawn
 
 
+@check("interleaved", "calls of a second engine in between change no bit", restarts=True)
 def _interleaved(trial: Trial) -> Finding | None:
     """Call two engines in turn. Each has to give the same numbers as by itself."""
     case, other = trial.case, _resize_batch(trial.case, trial.case.n)
@@ -123,11 +126,4 @@ def _interleaved(trial: Trial) -> Finding | None:
     return None
 
 
-CHECKS = tuple(
-    Judgement(name, sentence, judge, restarts=True)
-    for name, sentence, judge in (
-        ("repeat", "a second call with the same case gives the same bits", _repeat),
-        ("history", "earlier calls change no bit of a result", _history),
-        ("interleaved", "calls of a second engine in between change no bit", _interleaved),
-    )
-)
+CHECKS = (_repeat, _history, _interleaved)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.checks.judgement import Judgement
+from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -19,6 +19,15 @@ END = 100
 """Number of steps whose end alone is judged."""
 
 
+def _returns_params(claims: Capabilities) -> bool:
+    return "params" in claims.returns and bool(claims.optimizers)
+
+
+@check(
+    "trajectory",
+    "every one of many steps is right, and so is where they end",
+    needs=_returns_params,
+)
 def _trajectory(trial: Trial) -> Finding | None:
     case, claims = trial.case, trial.bench.capabilities
     if case.optimizer is None or not case.params:
@@ -89,6 +98,7 @@ def _judge_end(trial: Trial) -> Finding | None:
     return trial.finding(message, entries, right) if entries else None
 
 
+@check("lr.zero", "a learning rate of 0 leaves every parameter as it is", needs=_returns_params)
 def _lr_zero(trial: Trial) -> Finding | None:
     if trial.case.optimizer is None:
         raise Declined("the case has no optimizer")
@@ -99,6 +109,11 @@ def _lr_zero(trial: Trial) -> Finding | None:
     return trial.finding(message, entries) if entries else None
 
 
+@check(
+    "update.own_gradient",
+    "parameters and state follow from the engine's own gradient",
+    needs=lambda claims: _returns_params(claims) and "grads" in claims.returns,
+)
 def _own_gradient(trial: Trial) -> Finding | None:
     if trial.case.optimizer is None:
         raise Declined("the case has no optimizer")
@@ -118,24 +133,4 @@ def _own_gradient(trial: Trial) -> Finding | None:
     return trial.finding(message, entries, right)
 
 
-def _with_params(claims: Capabilities) -> bool:
-    return "params" in claims.returns and bool(claims.optimizers)
-
-
-CHECKS = (
-    Judgement(
-        "lr.zero", "a learning rate of 0 leaves every parameter as it is", _lr_zero, _with_params
-    ),
-    Judgement(
-        "update.own_gradient",
-        "parameters and state follow from the engine's own gradient",
-        _own_gradient,
-        lambda claims: _with_params(claims) and "grads" in claims.returns,
-    ),
-    Judgement(
-        "trajectory",
-        "every one of many steps is right, and so is where they end",
-        _trajectory,
-        _with_params,
-    ),
-)
+CHECKS = (_lr_zero, _own_gradient, _trajectory)
