@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 from schemas import validate
 
-from manualnn.oracle.protocol.case import based, listed, unlisted
+from manualnn.oracle.protocol.case import read_array, to_base64, to_lists
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import text
 from manualnn.oracle.vectors import files as vectors
@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def answer(case, dtype="float64", form=listed, moved=None, by=0.0):
+def answer(case, dtype="float64", form=to_lists, moved=None, by=0.0):
     """The truth, rounded to the dtype; the first entry of `moved` off by so many bounds."""
     arrays = {}
     for name, near in RECORDED[case.id].items():
@@ -126,7 +126,7 @@ def test_nan_is_wrong(folder):
 
 
 def test_answers_may_be_files_in_any_form(folder):
-    write(folder, answer(TANH, form=based), name="tanh.json")
+    write(folder, answer(TANH, form=to_base64), name="tanh.json")
     stored = {}
 
     def aside(array):
@@ -244,7 +244,7 @@ def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch
     (tmp_path / "answers").mkdir()
     write(tmp_path / "answers", {"id": content["id"], "dtype": "float64", "result": result})
     assert judge_answers(tmp_path / "answers", tmp_path / "vectors").exit_code == 0
-    assert unlisted(expected["outputs"], float).shape == (TANH.n, TANH.widths[-1])
+    assert read_array(expected["outputs"], float).shape == (TANH.n, TANH.widths[-1])
 
 
 def test_claims_that_admit_hardly_a_vector_are_no_verdict(folder, monkeypatch):

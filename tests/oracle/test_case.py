@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from manualnn.oracle.protocol.case import Case, based, listed, unlisted
+from manualnn.oracle.protocol.case import Case, read_array, to_base64, to_lists
 
 FLOATS = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
 ANY = FLOATS.flatmap(lambda dtype: arrays(dtype, array_shapes(min_dims=0, min_side=0)))
@@ -33,9 +33,9 @@ def example(**changes):
     return case.but(**changes)
 
 
-@given(ANY, st.sampled_from([listed, based]))
+@given(ANY, st.sampled_from([to_lists, to_base64]))
 def test_an_array_survives_each_of_its_forms(array, write):
-    again = unlisted(json.loads(json.dumps(write(array))), array.dtype)
+    again = read_array(json.loads(json.dumps(write(array))), array.dtype)
     assert again.dtype == array.dtype
     assert again.shape == array.shape
     np.testing.assert_array_equal(again, array)
@@ -43,7 +43,7 @@ def test_an_array_survives_each_of_its_forms(array, write):
 
 
 def test_json_without_nan_may_write_null_or_a_string():
-    array = unlisted([[None, "Infinity"], ["-Infinity", "NaN"]], np.float64)
+    array = read_array([[None, "Infinity"], ["-Infinity", "NaN"]], np.float64)
     np.testing.assert_array_equal(array, [[np.nan, np.inf], [-np.inf, np.nan]])
 
 

@@ -15,7 +15,7 @@ from manualnn.engine import Engine
 from manualnn.explain import EXAMPLE, explain
 from manualnn.oracle.findings import FAULTS, STATUSES, CheckResult, Diagnosis, Entry, Finding
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
-from manualnn.oracle.protocol.case import Case, based
+from manualnn.oracle.protocol.case import Case, to_base64
 from manualnn.oracle.protocol.features import options_of
 from manualnn.oracle.protocol.schemas import NAMES, read_schema
 from manualnn.oracle.report.report import Report
@@ -101,7 +101,7 @@ def test_the_answers_of_the_vectors_page_are_valid():
 def test_a_case_is_valid_in_every_form_of_its_arrays():
     validate("case", CASE.to_json())
     validate("case", CASE.but(x=np.ones((0, 1)), t=np.ones((0, 1))).to_json())
-    validate("case", CASE.to_json(lambda _, array: based(array)))
+    validate("case", CASE.to_json(lambda _, array: to_base64(array)))
     validate("case", CASE.to_json(lambda name, _: {"path": "case.safetensors", "key": name}))
 
 

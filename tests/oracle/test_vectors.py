@@ -17,7 +17,7 @@ from schemas import validate
 from manualnn.oracle.cases import lattice, magnitudes
 from manualnn.oracle.cases.partners import has_feature, newcomers
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.case import Case, unlisted
+from manualnn.oracle.protocol.case import Case, read_array
 from manualnn.oracle.protocol.features import ALWAYS, LAYERS, LOSSES, OPTIMIZERS
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.extended import MissingMpmathError
@@ -262,7 +262,7 @@ def test_the_json_of_a_case_is_the_protocols(folder):
     case = next(case for case in SOME if len(vector_files(case)) == 1)
     content = json.loads((folder / "cases" / f"{case.id}.json").read_bytes())["case"]
     assert Case.from_json(content).id == case.id
-    assert np.array_equal(unlisted(content["x"], float), case.x)
+    assert np.array_equal(read_array(content["x"], float), case.x)
 
 
 def test_a_changed_file_is_noticed(folder):

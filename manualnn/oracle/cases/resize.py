@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.draft import gives_probabilities
-from manualnn.oracle.protocol.capabilities import undefined
+from manualnn.oracle.protocol.capabilities import find_undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
 from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_of
 from manualnn.oracle.truth.step import truth
@@ -134,7 +134,7 @@ def _targets_fit(case: Case) -> bool:
     counted = case.t[case.t != case.loss.get("ignore_index", -100)]
     if np.any((counted < 0) | (counted >= case.widths[-1])):
         return False
-    return undefined(case) is None
+    return find_undefined(case) is None
 
 
 def _state_fits(case: Case) -> bool:

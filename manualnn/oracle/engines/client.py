@@ -1,25 +1,24 @@
-"""Engines behind one bench, wherever they run: asked with a case, they answer with an `Outcome`.
+"""Client of an engine: it sends cases to an engine in this process or in another one.
 
-    connect("mytoy:Engine")                  a module's attribute: a class, a factory, an instance
+    connect("mytoy:Engine")                  an attribute of a module: a class, factory or instance
     connect("path/to/mytoy.py:Engine")       the same of a file
     connect("node engine.mjs")               a command line: a process that speaks PROTOCOL.md
     connect(Engine)                          the class, factory or instance itself
 
-    with connect(target) as bench:
-        outcome = bench.run(case)            never raises for what the engine does
-        bench.fresh()                        a new instance, a new process: no history
+    with connect(target) as client:
+        outcome = client.run(case)           raises nothing, whatever the engine does
+        client.fresh()                       a new instance or process, without history
 
-Whatever an engine does ends as an outcome of the case at hand, and the next case finds an engine
-that runs. A result is validated and made plain: arrays of the case's dtype, copies of the
-engine's, weights as (out, in), the loss a 0-d array. Numbers of another dtype are rounded to the
-case's, which hides at most half a unit in the last place.
+Every failure of an engine becomes the outcome of the case, and the next case finds a running
+engine. A result is validated and converted: arrays have the case's dtype and are copies, weights
+have the layout (out, in), and the loss is a 0-d array. Numbers of another dtype are rounded to the
+case's dtype, which hides at most half a unit in the last place.
 """
 
 import copy
 import re
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -35,49 +34,33 @@ from manualnn.oracle.protocol.features import options_of
 __all__ = ["EngineClient", "EngineError", "connect"]
 
 ATTRIBUTE = re.compile(r"[\w./-]+:[\w.]+")
-"""What "module:attribute" and "path/to/file.py:attribute" look like."""
+"""Form of the targets "module:attribute" and "path/to/file.py:attribute"."""
 
-
-class Transport(Protocol):
-    """How an engine is reached."""
-
-    name: str
-
-    def capabilities(self) -> Any:
-        """Return what the engine claims, unread; EngineError if it cannot be started."""
-
-    def step(self, case: Case, claims: Capabilities) -> Outcome:
-        """Return what becomes of a case, the result as the engine gave it."""
-
-    def fresh(self) -> None:
-        """Let the next case find an engine without history."""
-
-    def another(self) -> "Transport":
-        """Return a way to another engine of the same kind."""
-
-    def close(self) -> None:
-        """Let go of the engine."""
+Transport = InProcess | Process
 
 
 def connect(target: Any, *, time_limit: float = 10.0) -> "EngineClient":
-    """Return the bench of an engine; EngineError, with a next step, if there is none.
+    """Return the client of an engine; EngineError if the engine cannot be used.
 
-    A call that takes longer than `time_limit` seconds is a hang.
+    `time_limit` is the timeout of a call in seconds. A call beyond it is a hang.
     """
-    transport: Transport
-    if isinstance(target, str) and not ATTRIBUTE.fullmatch(target):
-        transport = Process(target, time_limit)
-    else:
-        transport = InProcess(target, time_limit)
+    is_command = isinstance(target, str) and not ATTRIBUTE.fullmatch(target)
+    transport: Transport = (Process if is_command else InProcess)(target, time_limit)
     try:
-        return EngineClient(transport, _read(transport), time_limit)
+        content = transport.capabilities()
+        try:
+            capabilities = Capabilities.read(content)
+        except (ClaimError, TypeError, ValueError) as error:
+            message = f"{transport.name} claims what cannot be understood: {error}"
+            raise EngineError(message) from error
+        return EngineClient(transport, capabilities, time_limit)
     except BaseException:
         transport.close()
         raise
 
 
 class EngineClient:
-    """An engine that can be asked; a context manager, which closes it."""
+    """A client of one engine; a context manager that closes it."""
 
     def __init__(self, transport: Transport, capabilities: Capabilities, time_limit: float) -> None:
         self._transport = transport
@@ -87,57 +70,57 @@ class EngineClient:
         self.in_process = isinstance(transport, InProcess)
 
     def run(self, case: Case) -> Outcome:
-        """Return what becomes of a case, which the engine gets as a copy of its own."""
-        seen = self._laid_out(case)
-        return self._judged(seen, _own(seen.copy()), copied=True)
+        """Return the outcome of a case; the engine gets a copy of the case."""
+        seen = self._in_layout(case)
+        outcome = self._step(seen, _complete(seen.copy()))
+        if outcome.result is None:
+            return outcome
+        return Outcome(result=map_result(outcome.result, lambda _, a: np.array(a, order="C")))
 
     def run_raw(self, case: Case) -> Outcome:
-        """Return what becomes of the case's own arrays, and the engine's own where they fit.
+        """Return the outcome of a case without copies, to see which memory the engine uses.
 
-        In process only: to see whether an engine writes to its inputs, and what its results share.
-        Weights of the layout (in, out) are views of the case's.
+        Only for engines in this process. The engine gets the case's own arrays, and the result
+        holds the engine's own arrays if they fit. Weights of the layout (in, out) are views.
         """
         if not self.in_process:
             raise EngineError(
                 f"{self.target} runs in a process of its own, which shares no memory; "
                 "ask in_process before run_raw."
             )
-        seen = self._laid_out(case)
-        return self._judged(seen, _own(seen), copied=False)
+        seen = self._in_layout(case)
+        return self._step(seen, _complete(seen))
 
     def fresh(self) -> None:
-        """Forget all history: a new instance, or a new process.
+        """Remove all history: the next case finds a new instance or a new process.
 
         An engine that was given as an instance stays the same.
         """
         self._transport.fresh()
 
     def another(self) -> "EngineClient":
-        """Return the bench of a second engine, made in the same way as this one."""
+        """Return the client of a second engine, made in the same way."""
         return EngineClient(self._transport.another(), self.capabilities, self.time_limit)
 
     def close(self) -> None:
-        """Let go of the engine; a process is ended."""
+        """Release the engine; a process is ended."""
         self._transport.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _laid_out(self, case: Case) -> Case:
+    def _in_layout(self, case: Case) -> Case:
+        """Return the case with weights in the engine's layout."""
         if self.capabilities.weight_layout == "out,in":
             return case
         stored = ("params.", "state.")
         return case.map(lambda name, a: a.T if name.startswith(stored) else a)
 
-    def _judged(self, seen: Case, given: Case, *, copied: bool) -> Outcome:
+    def _step(self, seen: Case, given: Case) -> Outcome:
+        """Return the outcome of `given`, a case like `seen`, with the result validated."""
         outcome = self._transport.step(given, self.capabilities)
         if outcome.result is None:
             return outcome
@@ -148,28 +131,18 @@ class EngineClient:
         if self.capabilities.weight_layout == "in,out":
             turned = ("grads.", "params.", "state.")
             result = map_result(result, lambda name, a: a.T if name.startswith(turned) else a)
-        if copied:
-            result = map_result(result, lambda _, a: np.array(a, order="C"))
         return Outcome(result=result)
 
 
-def _read(transport: Transport) -> Capabilities:
-    content = transport.capabilities()
-    try:
-        return Capabilities.read(content)
-    except (ClaimError, TypeError, ValueError) as error:
-        raise EngineError(f"{transport.name} claims what cannot be understood: {error}") from error
-
-
-def _own(case: Case) -> Case:
-    """Return the case with every option, in mappings that an engine may take apart."""
+def _complete(case: Case) -> Case:
+    """Return the case with every option, in dictionaries that the engine may change."""
     return replace(
         case.map(lambda _, array: array),
-        layers=tuple(_whole(spec) for spec in case.layers),
-        loss=_whole(case.loss),
-        optimizer=case.optimizer and _whole(case.optimizer),
+        layers=tuple(_all_options(spec) for spec in case.layers),
+        loss=_all_options(case.loss),
+        optimizer=case.optimizer and _all_options(case.optimizer),
     )
 
 
-def _whole(spec: Spec) -> Spec:
+def _all_options(spec: Spec) -> Spec:
     return copy.deepcopy(vars(options_of(spec)))

@@ -1,12 +1,12 @@
-"""Engines that are Python objects: loaded, asked, and kept from ending the run.
+"""Engines that are Python objects in this process: loading, calling, and a timeout.
 
-    InProcess("module:attribute", time_limit)      or a file, a class, a factory, an instance
+    InProcess("module:attribute", time_limit)      or a file, class, factory or instance
 
-An exception of the engine's is an "error", with the traceback from its own code on; so is
-SystemExit, but not KeyboardInterrupt, which is the user's. Warnings of the engine's are its own
-business and are not shown. A call that takes too long is ended by a signal, and a new instance
-takes over: this needs the main thread of a POSIX system, and reaches an engine only between two of
-its bytecodes. Elsewhere there is no limit.
+An exception of the engine is an "error" outcome with the traceback from the engine's own code on.
+That includes SystemExit but not KeyboardInterrupt, which comes from the user. Warnings of the
+engine are not shown. A signal ends a call that takes too long, and the next case finds a new
+instance. The signal needs the main thread of a POSIX system and reaches an engine only between two
+of its bytecodes. Without it, there is no timeout.
 """
 
 import copy
@@ -17,12 +17,12 @@ import signal
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
+from warnings import catch_warnings
 
 from manualnn.oracle.engines.faults import EngineError, format_position, format_traceback
 from manualnn.oracle.findings import Outcome
@@ -34,20 +34,22 @@ class InProcess:
     """An engine in this process."""
 
     def __init__(self, target: Any, time_limit: float) -> None:
-        self.name = target if isinstance(target, str) else _name(target)
         self._time_limit = time_limit
-        found = _load(target) if isinstance(target, str) else target
-        self._make = _factory(self.name, found)
+        if isinstance(target, str):
+            self.name, found = target, _load(target)
+        else:
+            named = target if hasattr(target, "__qualname__") else type(target)
+            self.name, found = f"{named.__module__}:{named.__qualname__}", target
+        self._make = _find_factory(self.name, found)
         self._engine: Any = None
 
     def capabilities(self) -> Any:
-        """Return what the engine claims."""
+        """Return what the engine claims, unread."""
         try:
-            with _quiet():
-                self._engine = self._make()
-                for method in ("capabilities", "step"):
-                    _require_method(self.name, self._engine, method)
-                return self._engine.capabilities()
+            with catch_warnings(action="ignore"):
+                self._engine = engine = self._make()
+                _require_methods(self.name, engine)
+                return engine.capabilities()
         except (KeyboardInterrupt, EngineError):
             raise
         except BaseException as error:
@@ -57,9 +59,9 @@ class InProcess:
             ) from error
 
     def step(self, case: Case, _: Capabilities) -> Outcome:
-        """Return what becomes of a case."""
+        """Return the outcome of a case, the result as the engine returned it."""
         try:
-            with _quiet(), _limited(self._time_limit):
+            with catch_warnings(action="ignore"), _timeout(self._time_limit):
                 if self._engine is None:
                     self._engine = self._make()
                 result = self._engine.step(case)
@@ -70,7 +72,7 @@ class InProcess:
             place = format_position(error)
             message = f"no result within {self._time_limit:g} s; stopped at\n{place}"
             return Outcome(fault="hang", message=message)
-        except BaseException as error:  # noqa: BLE001 - whatever an engine raises is its outcome
+        except BaseException as error:  # noqa: BLE001 - every exception of an engine is its outcome
             return Outcome(fault="error", message=format_traceback(error))
         if isinstance(result, Mapping) and "skipped" in result:
             return Outcome(skipped=str(result["skipped"]))
@@ -79,7 +81,7 @@ class InProcess:
         return Outcome(result=result)
 
     def fresh(self) -> None:
-        """Let the next case find a new instance."""
+        """Forget the instance; the next case makes a new one."""
         self._engine = None
 
     def another(self) -> "InProcess":
@@ -89,18 +91,18 @@ class InProcess:
         return other
 
     def close(self) -> None:
-        """Let go of the instance."""
+        """Forget the instance."""
         self._engine = None
 
 
 class _TimeUp(BaseException):
-    """Raised in the engine's code; no Exception, so that it does not catch it by accident."""
+    """Raised in the engine's code; no Exception, so that the engine does not catch it."""
 
 
 @contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    main = threading.current_thread() is threading.main_thread()
-    if not main or not hasattr(signal, "setitimer"):
+def _timeout(seconds: float) -> Iterator[None]:
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if not is_main_thread or not hasattr(signal, "setitimer"):
         yield
         return
 
@@ -117,24 +119,12 @@ def _limited(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         finally:  # even if it rings at this moment
             signal.signal(signal.SIGALRM, handler)
-            if other:  # somebody else's alarm, such as a test's time limit
+            if other:  # the alarm of another program, such as a test's time limit
                 left = max(other - (time.monotonic() - begin), 1e-6)
                 signal.setitimer(signal.ITIMER_REAL, left, interval)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _name(target: Any) -> str:
-    named = target if hasattr(target, "__qualname__") else type(target)
-    return f"{named.__module__}:{named.__qualname__}"
-
-
-def _factory(name: str, found: Any) -> Callable[[], Any]:
+def _find_factory(name: str, found: Any) -> Callable[[], Any]:
     if not isinstance(found, type) and hasattr(found, "step"):
         return lambda: found
     if not callable(found):
@@ -145,17 +135,31 @@ def _factory(name: str, found: Any) -> Callable[[], Any]:
     return found
 
 
-def _require_method(name: str, engine: Any, method: str) -> None:
-    if not callable(getattr(engine, method, None)):
-        raise EngineError(
-            f"{name} makes {type(engine).__qualname__!r} objects, which have no {method}(); an "
-            "engine has capabilities() and step(case): `manualnn check --protocol` shows one."
-        )
+def _require_methods(name: str, engine: Any) -> None:
+    for method in ("capabilities", "step"):
+        if not callable(getattr(engine, method, None)):
+            raise EngineError(
+                f"{name} makes {type(engine).__qualname__!r} objects, which have no {method}(); an "
+                "engine has capabilities() and step(case): `manualnn check --protocol` shows one."
+            )
 
 
 def _load(target: str) -> Any:
     where, _, attribute = target.partition(":")
-    module = _file(target, Path(where)) if where.endswith(".py") else _module(target, where)
+    try:
+        with catch_warnings(action="ignore"):
+            module = _load_file(Path(where)) if where.endswith(".py") else _load_module(where)
+    except (KeyboardInterrupt, EngineError):
+        raise
+    except BaseException as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        step = (
+            f"Install {missing}, or run from the directory that holds it."
+            if missing
+            else "Import it by itself to see why."
+        )
+        trace = format_traceback(error)
+        raise EngineError(f"{target} cannot be imported:\n{trace}\n{step}") from error
     found: Any = module
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -167,45 +171,24 @@ def _load(target: str) -> Any:
     return found
 
 
-def _module(target: str, name: str) -> ModuleType:
+def _load_module(name: str) -> ModuleType:
     here = str(Path.cwd())
     if here not in sys.path:
-        sys.path.insert(0, here)  # as `python -m` has it
-    with _loading(target):
-        return importlib.import_module(name)
+        sys.path.insert(0, here)  # as `python -m` does
+    return importlib.import_module(name)
 
 
-def _file(target: str, path: Path) -> ModuleType:
+def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
-        raise EngineError(f"{target}: there is no file {path} in {Path.cwd()}.")
+        raise EngineError(f"there is no file {path} in {Path.cwd()}.")
     path = path.resolve()
     if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))  # for what it imports from beside it
+        sys.path.append(str(path.parent))  # for imports of modules beside it
     name = re.sub(r"\W", "_", str(path))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise EngineError(f"{target}: {path} cannot be loaded as a Python file.")
+        raise EngineError(f"{path} cannot be loaded as a Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    with _loading(target):
-        spec.loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module
-
-
-@contextmanager
-def _loading(target: str) -> Iterator[None]:
-    try:
-        with _quiet():
-            yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        missing = isinstance(error, ModuleNotFoundError) and error.name is not None
-        step = (
-            f"Install {error.name}, or run from the directory that holds it."
-            if isinstance(error, ModuleNotFoundError) and missing
-            else "Import it by itself to see why."
-        )
-        raise EngineError(
-            f"{target} cannot be imported:\n{format_traceback(error)}\n{step}"
-        ) from error

@@ -1,12 +1,12 @@
-"""Messages to and from a process: one JSON object a line, arrays in one of three forms.
+"""Messages to and from a process: one JSON object per line, arrays in one of three forms.
 
-    request(seq, case, form, directory)      the line that asks for a case, by `line`
-    reply(line, seq)                         its answer as an `Outcome`; `Fault` where it is none
-    arrays_of(result, folder)                a result with arrays in place of their forms
-    hello(line)                              what an engine claims
+    write_request(seq, case, form, directory)     the line that sends a case
+    read_reply(line, seq)                         the `Outcome` in the answer; Fault if invalid
+    read_arrays(result, folder)                   a result with arrays in place of their JSON forms
+    read_hello(line)                              what an engine claims in its first line
 
-A form is "list", "base64" or "safetensors"; for the last, the arrays are in a file in `directory`.
-An answer may mix the forms as it likes.
+A form is "list", "base64" or "safetensors". With "safetensors" the arrays are in a file in
+`directory`. An answer may use all forms.
 """
 
 import json
@@ -18,19 +18,19 @@ import numpy as np
 
 from manualnn.oracle.engines.faults import EngineError, Fault, quote_start
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, based, listed, unlisted
+from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, read_array, to_base64, to_lists
 
 HELLO = {"type": "hello", "protocol": PROTOCOL}
 STOP = {"type": "stop"}
 
 
-def line(message: Mapping[str, Any]) -> bytes:
+def encode(message: Mapping[str, Any]) -> bytes:
     """Return a message as a line."""
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def request(seq: int, case: Case, form: str, directory: Path | None = None) -> bytes:
-    """Return the line that asks for a case; given a directory, its arrays are in a file there."""
+def write_request(seq: int, case: Case, form: str, directory: Path | None = None) -> bytes:
+    """Return the line that sends a case; with a directory, the arrays are in a file there."""
     message: dict[str, Any] = {"type": "run", "seq": seq}
     if directory is not None:
         path = directory / "case.safetensors"
@@ -39,11 +39,11 @@ def request(seq: int, case: Case, form: str, directory: Path | None = None) -> b
         message["case"] = case.to_json(lambda name, _: {"path": str(path), "key": name})
     else:
         message["case"] = case.to_json(_WRITERS[form])
-    return line(message)
+    return encode(message)
 
 
-def reply(text: bytes, seq: int) -> Outcome:
-    """Return the outcome that a line tells of, the result's arrays read but not judged."""
+def read_reply(text: bytes, seq: int) -> Outcome:
+    """Return the outcome in a line, with arrays that are read but not validated."""
     message = _message(text)
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -56,22 +56,22 @@ def reply(text: bytes, seq: int) -> Outcome:
     if kind == "ok" and not isinstance(content, Mapping):
         raise Fault("malformed", f"the reply's result is {content!r}; it has to be an object.")
     if kind == "ok":
-        return Outcome(result=arrays_of(content))
+        return Outcome(result=read_arrays(content))
     text_of = content if isinstance(content, str) else json.dumps(content)
     if kind == "skipped":
         return Outcome(skipped=text_of)
     raise Fault("error", text_of)
 
 
-def arrays_of(result: Any, folder: Path = Path()) -> Any:
-    """Return a result with arrays in place of their forms; `Fault` where one is none.
+def read_arrays(result: Any, folder: Path = Path()) -> Any:
+    """Return a result with arrays in place of their JSON forms; Fault if a form is invalid.
 
-    Paths are counted from the folder.
+    Paths of files are relative to the folder.
     """
     return _arrays("result", result, _Files(folder))
 
 
-def hello(text: bytes) -> dict[str, Any]:
+def read_hello(text: bytes) -> dict[str, Any]:
     """Return what an engine claims in its first line."""
     message = _message(text)
     if message.get("type") != "hello":
@@ -79,8 +79,8 @@ def hello(text: bytes) -> dict[str, Any]:
     return {name: value for name, value in message.items() if name != "type"}
 
 
-def safetensors() -> Any:
-    """Return the module that reads and writes such files; EngineError where it is not installed."""
+def load_safetensors() -> Any:
+    """Return the module that reads and writes such files; EngineError if it is not installed."""
     try:
         from safetensors import numpy as files
     except ImportError as error:
@@ -92,7 +92,7 @@ def safetensors() -> Any:
 
 
 _KINDS = {"ok": "result", "skipped": "reason", "errored": "trace"}
-_WRITERS = {"list": lambda _, array: listed(array), "base64": lambda _, array: based(array)}
+_WRITERS = {"list": lambda _, array: to_lists(array), "base64": lambda _, array: to_base64(array)}
 
 
 def _message(text: bytes) -> dict[str, Any]:
@@ -110,16 +110,15 @@ def _message(text: bytes) -> dict[str, Any]:
 
 
 def _arrays(name: str, value: Any, files: "_Files") -> Any:
-    """Return a result with arrays in place of their forms, its mappings kept."""
     array = isinstance(value, Mapping) and not value.keys().isdisjoint({"base64", "data", "path"})
     if isinstance(value, Mapping) and not array:
         return {key: _arrays(f"{name}.{key}", entry, files) for key, entry in value.items()}
     try:
         if isinstance(value, Mapping) and "path" in value:
             return files[value["path"]][value["key"]]
-        read = unlisted(value, None)
+        read = read_array(value, None)
         # JavaScript writes 1e20 without a point: an integer too long for NumPy's own.
-        return unlisted(value, np.float64) if read.dtype == object else read
+        return read_array(value, np.float64) if read.dtype == object else read
     except Exception as error:
         slip = f"has no {error}" if isinstance(error, KeyError) else str(error)
         raise Fault("malformed", f"{name} is no array: {slip}") from error
@@ -127,16 +126,16 @@ def _arrays(name: str, value: Any, files: "_Files") -> Any:
 
 def _save(path: Path, case: Case) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in case.arrays().items()}
-    safetensors().save_file(arrays, str(path))
+    load_safetensors().save_file(arrays, str(path))
 
 
 class _Files(dict[str, Mapping[str, Array]]):
-    """The arrays of files, each read once, by their paths as counted from a folder."""
+    """The arrays of files, by the path relative to a folder; each file is read once."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
 
     def __missing__(self, path: str) -> Mapping[str, Array]:
-        self[path] = safetensors().load_file(str(self._folder / path))
+        self[path] = load_safetensors().load_file(str(self._folder / path))
         return self[path]

@@ -63,14 +63,14 @@ class Process:
                 if Path(file).name == file and Path(file).is_file()
                 else ""
             )
-            hello = messages.line(messages.HELLO).decode().strip()
+            hello = messages.encode(messages.HELLO).decode().strip()
             raise EngineError(
                 f"{self.name} gave no answer to {hello}: {fault}\n"
                 "Its first line has to say what it claims: `manualnn check --protocol` shows one. "
                 f"(For an engine in Python, write module:attribute or file.py:attribute.){hint}"
             ) from fault
         if claims.get("arrays") == "safetensors":
-            messages.safetensors()
+            messages.load_safetensors()
         return claims
 
     def step(self, case: Case, claims: Capabilities) -> Outcome:
@@ -109,15 +109,15 @@ class Process:
         except OSError as error:
             raise Fault("crash", f"it cannot be started: {error}") from error
         self._child = child
-        hello = messages.line(messages.HELLO)
-        return child, self._ask(child, hello, START_LIMIT, messages.hello)
+        hello = messages.encode(messages.HELLO)
+        return child, self._ask(child, hello, START_LIMIT, messages.read_hello)
 
     def _run_case(self, child: "_Child", case: Case, form: str) -> Outcome:
         self._seq += 1
-        read = partial(messages.reply, seq=self._seq)
+        read = partial(messages.read_reply, seq=self._seq)
         folder = tempfile.TemporaryDirectory(prefix="manualnn-") if form == "safetensors" else None
         with folder or nullcontext() as directory:
-            question = messages.request(
+            question = messages.write_request(
                 self._seq, case, form, Path(directory) if directory else None
             )
             return self._ask(child, question, self._time_limit, read)
@@ -194,7 +194,7 @@ class _Child(asyncio.SubprocessProtocol):
     async def end(self, grace: float) -> None:
         """End the process and all that it has started; if there is time, ask it first."""
         if grace:
-            self._stdin.write(messages.line(messages.STOP))
+            self._stdin.write(messages.encode(messages.STOP))
             self._stdin.close()
             await self._wait_for_exit(grace)
         _kill(self._transport)

@@ -1,11 +1,11 @@
-"""What an engine answered, made plain or refused in a sentence.
+"""Validation of an engine's result: names, shapes and kinds of numbers.
 
     normalize_result(raw, case, claims)    arrays of the case's dtype; raises Malformed
     map_result(result, change)             change(name, array) of every array; names as in findings
 
-A result has to hold what its engine claims to return, and of that every array, in its shape, and
-none besides. What it holds beyond its claims is not looked at, but a name that nothing has is
-taken for a slip. NaN and infinity are numbers here: judging them is not validation's business.
+A result must contain exactly the arrays that the engine claims to return, with the right shapes.
+Arrays that it does not claim are ignored, but an unknown name is rejected, because it is probably
+misspelled. NaN and infinity are accepted here; the checks judge them.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,23 +20,20 @@ from manualnn.oracle.protocol.features import options_of, state_names
 
 
 class Malformed(OracleError, ValueError):  # noqa: N818 - the fault's name
-    """A result has a wrong shape, kind of number or name, or lacks something."""
+    """A result has a wrong name, shape or kind of number, or is incomplete."""
 
 
 def normalize_result(raw: Any, case: Case, claims: Capabilities) -> dict[str, Any]:
-    """Return a result as plain arrays; Malformed where it is none.
-
-    Arrays that fit already are the engine's own, not copies.
-    """
+    """Return a result as arrays; Malformed if it is invalid. Arrays that fit are not copied."""
     if not isinstance(raw, Mapping):
         raise Malformed(
-            f"the result is {_shown(raw)}; it has to be a mapping with {', '.join(claims.returns)}."
+            f"the result is {_show(raw)}; it has to be a mapping with {', '.join(claims.returns)}."
         )
     for name in raw:
         if name not in RETURNS:
             raise Malformed(f"the result has {name!r}; it may have {', '.join(RETURNS)}.")
     asked = [name for name in claims.returns if case.optimizer or name not in {"params", "state"}]
-    _same_names("the result", [name for name in raw if name in asked], asked)
+    _require_names("the result", [name for name in raw if name in asked], asked)
     return {name: _READERS[name](raw[name], case) for name in asked}
 
 
@@ -51,14 +48,14 @@ def map_result(result: Mapping[str, Any], change: Callable[[str, Array], Array])
     return {name: changed(name, value) for name, value in result.items()}
 
 
-def _array(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
+def _read_array(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
     try:
         array = np.asarray(value)
     except Exception as error:
         raise Malformed(f"{name} is no array of numbers: {error}") from error
     if array.dtype.kind not in "iuf":
         raise Malformed(
-            f"{name} is {_shown(value)}, of dtype {array.dtype}; it has to hold real numbers."
+            f"{name} is {_show(value)}, of dtype {array.dtype}; it has to hold real numbers."
         )
     single = shape == () and array.size == 1
     empty = array.size == 0 and 0 in shape
@@ -70,48 +67,50 @@ def _array(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Array:
         return array.astype(dtype, copy=False)
 
 
-def _grouped(name: str, value: Any, case: Case) -> dict[str, Array]:
-    """Return an array for every parameter, each of its shape."""
+def _read_group(name: str, value: Any, case: Case) -> dict[str, Array]:
+    """Return an array for every parameter, with the parameter's shape."""
     if not isinstance(value, Mapping):
-        raise Malformed(f"{name} is {_shown(value)}; it has to be a mapping from names to arrays.")
-    _same_names(name, value, case.params)
+        raise Malformed(f"{name} is {_show(value)}; it has to be a mapping from names to arrays.")
+    _require_names(name, value, case.params)
     return {
-        key: _array(f"{name}.{key}", value[key], param.shape, case.dtype)
+        key: _read_array(f"{name}.{key}", value[key], param.shape, case.dtype)
         for key, param in case.params.items()
     }
 
 
-def _state(value: Any, case: Case) -> dict[str, Any]:
+def _read_state(value: Any, case: Case) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise Malformed(f"state is {_shown(value)}; it has to be a mapping.")
+        raise Malformed(f"state is {_show(value)}; it has to be a mapping.")
     names = state_names(options_of(case.optimizer or {}))
-    if not case.params:  # then there is nothing to keep, under whichever names
+    if not case.params:  # no arrays, so the names may be missing
         value = {**{n: {} for n in names}, **value}
-    _same_names("state", [name for name in value if name != "step"], names)
-    state: dict[str, Any] = {n: _grouped(f"state.{n}", value[n], case) for n in names}
+    _require_names("state", [name for name in value if name != "step"], names)
+    state: dict[str, Any] = {n: _read_group(f"state.{n}", value[n], case) for n in names}
     if "step" in value:
-        state["step"] = _count(value["step"])
+        state["step"] = _read_count(value["step"])
     return state
 
 
-def _count(value: Any) -> int:
-    step = float(_array("state.step", value, (), "float64"))
+def _read_count(value: Any) -> int:
+    step = float(_read_array("state.step", value, (), "float64"))
     if not step.is_integer():
         raise Malformed(f"state.step is {step}; it has to be the number of updates so far.")
     return int(step)
 
 
 _READERS: dict[str, Callable[[Any, Case], Any]] = {
-    "loss": lambda value, case: _array("loss", value, (), case.dtype),
-    "grads": lambda value, case: _grouped("grads", value, case),
-    "params": lambda value, case: _grouped("params", value, case),
-    "outputs": lambda value, case: _array("outputs", value, (case.n, case.widths[-1]), case.dtype),
-    "input_grad": lambda value, case: _array("input_grad", value, case.x.shape, case.dtype),
-    "state": _state,
+    "loss": lambda value, case: _read_array("loss", value, (), case.dtype),
+    "grads": lambda value, case: _read_group("grads", value, case),
+    "params": lambda value, case: _read_group("params", value, case),
+    "outputs": lambda value, case: _read_array(
+        "outputs", value, (case.n, case.widths[-1]), case.dtype
+    ),
+    "input_grad": lambda value, case: _read_array("input_grad", value, case.x.shape, case.dtype),
+    "state": _read_state,
 }
 
 
-def _same_names(what: str, got: Collection[Any], expected: Collection[str]) -> None:
+def _require_names(what: str, got: Collection[Any], expected: Collection[str]) -> None:
     missing = [name for name in expected if name not in got]
     surplus = [name for name in got if name not in expected]
     if missing or surplus:
@@ -120,7 +119,7 @@ def _same_names(what: str, got: Collection[Any], expected: Collection[str]) -> N
         raise Malformed(f"{what} {' and '.join(slips)}; it has to hold {wanted}.")
 
 
-def _shown(value: Any) -> str:
+def _show(value: Any) -> str:
     try:
         text = " ".join(repr(value).split())
     except Exception:  # noqa: BLE001 - it is the engine's own object

@@ -136,7 +136,7 @@ class Capabilities:
                     return f"{spec['type']}({option}={value!r})"
         if self.optimizers and case.optimizer is None:
             return "a case without an optimizer"
-        return self._refuses_sizes(case) or undefined(case)
+        return self._refuses_sizes(case) or find_undefined(case)
 
     def _refuses_sizes(self, case: Case) -> str | None:
         depth = sum(layer["type"] == "Linear" for layer in case.layers)
@@ -171,7 +171,7 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def undefined(case: Case) -> str | None:
+def find_undefined(case: Case) -> str | None:
     """Return in what respect a case asks for what is not defined, 0/0; None where it does not."""
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     counted: Any = case.n

@@ -122,7 +122,7 @@ class Case:
 
     def to_json(self, encode: Any = None) -> dict[str, Any]:
         """Return the JSON form; encode(name, array) writes an array, as nested lists if None."""
-        encode = encode or (lambda _, array: listed(array))
+        encode = encode or (lambda _, array: to_lists(array))
         content: dict[str, Any] = {"protocol": PROTOCOL}
         shown = self.map(encode)
         for entry in fields(self):
@@ -147,13 +147,13 @@ class Case:
         classes = values["loss"]["type"] == "CrossEntropyLoss"
 
         def read(name: str, value: Any) -> Array:
-            array = unlisted(value, dtype)
+            array = read_array(value, dtype)
             return array.astype(np.int64) if name == "t" and classes and array.ndim == 1 else array
 
         return cls(**values).map(read)
 
 
-def listed(array: Array) -> Any:
+def to_lists(array: Array) -> Any:
     """Return an array as nested lists; as {"shape", "data"} where its shape would be lost."""
     array = np.asarray(array)
     if array.size == 0:
@@ -163,7 +163,7 @@ def listed(array: Array) -> Any:
     return _spelt(array.astype(np.float64).tolist())
 
 
-def based(array: Array) -> dict[str, Any]:
+def to_base64(array: Array) -> dict[str, Any]:
     """Return an array as {"dtype", "shape", "base64"}: little-endian bytes in C order."""
     plain = np.ascontiguousarray(array, np.dtype(array.dtype).newbyteorder("<"))
     return {
@@ -173,7 +173,7 @@ def based(array: Array) -> dict[str, Any]:
     }
 
 
-def unlisted(value: Any, dtype: Any) -> Array:
+def read_array(value: Any, dtype: Any) -> Array:
     """Return the array of any of these forms; ValueError where it is none.
 
     null stands for NaN, and the strings "NaN", "Infinity" and "-Infinity" for themselves: JSON

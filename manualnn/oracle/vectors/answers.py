@@ -23,7 +23,7 @@ from manualnn.oracle.checks.trial import Faulty, Skipped, Trial
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.engines.faults import EngineError, Fault
-from manualnn.oracle.engines.messages import arrays_of
+from manualnn.oracle.engines.messages import read_arrays
 from manualnn.oracle.engines.validation import map_result
 from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
@@ -118,7 +118,7 @@ def _read_answers(folder: Path, ids: set[str]) -> Iterator[tuple[Key, Mapping[st
             yield key, {"skipped": str(content["skipped"])}
         elif isinstance(content.get("result"), Mapping):
             try:
-                yield key, arrays_of(content["result"], folder)
+                yield key, read_arrays(content["result"], folder)
             except Fault as error:
                 raise AnswersError(f"{place}: {error}") from error
         else:

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.engines.faults import EngineError
-from manualnn.oracle.engines.messages import safetensors
+from manualnn.oracle.engines.messages import load_safetensors
 from manualnn.oracle.protocol.capabilities import DTYPES
-from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, listed
+from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, to_lists
 from manualnn.oracle.protocol.features import ALWAYS, TABLES
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
@@ -118,7 +118,7 @@ def vector_files(case: Case) -> dict[str, bytes]:
     path = f"arrays/{case.id}.safetensors"
 
     def inline(_: str, array: Array) -> Any:
-        return listed(array)
+        return to_lists(array)
 
     def store(name: str, array: Array) -> Any:
         stored[name] = array
@@ -232,7 +232,7 @@ def _read(folder: Path, file: str) -> Case:
         if "path" not in value:
             return {key: plain(entry) for key, entry in value.items()}
         if value["path"] not in stored:
-            stored[value["path"]] = safetensors().load_file(str(folder / value["path"]))
+            stored[value["path"]] = load_safetensors().load_file(str(folder / value["path"]))
         return stored[value["path"]][value["key"]]
 
     return Case.from_json(plain(json.loads((folder / file).read_bytes())["case"]))
