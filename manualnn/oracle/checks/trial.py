@@ -138,12 +138,11 @@ class Trial:
     @cached_property
     def verdict(self) -> Comparison:
         """The comparison of the case itself with the truth."""
-        expected = self.truth(self.case)
         if self.case.recipe.startswith(TAME):
-            undecided, jumps = expected.undecided
+            undecided, jumps = self.truth(self.case).undecided
             self.ledger.undecided += undecided
             self.ledger.jumps += jumps
-        return self.compare(self.base, expected.quantities(), expected.steps)
+        return self.compare_with_truth(self.case, self.base)
 
     def compare_with_truth(self, case: Case, got: Mapping[str, Any]) -> Comparison:
         """Compare the engine's result for a case with the truth."""

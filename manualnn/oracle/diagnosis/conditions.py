@@ -5,19 +5,15 @@
 
 `case_fails(case)` returns True, False, or None if the outcome is unknown: the engine does not claim
 the case, gives no result, or there is no time. One property is varied at a time, with ordinary
-random numbers: an option gets its default, the data type changes, and the number of steps, N and
-each width take many values. `size_rules` then states the rule that separates failing sizes from
-passing ones.
+random numbers: the options, the data type, the number of steps, N and each width. `size_rules` then
+states the rule that separates failing sizes from passing ones.
 
-The sizes to start from come first. If ordinary numbers fail at generic sizes, N = 5 and widths that
-all differ, these sizes are the base. If they pass there and fail at the case's own sizes, the sizes
-matter, and the own sizes are the base. If they pass at both, the numbers of the case matter: x is
-scaled, and all numbers are moved a little off exact points.
+If ordinary numbers fail at generic sizes, N = 5 and widths that all differ, the search starts from
+these sizes. If they fail only at the case's own sizes, it starts from those. If they pass at both,
+the numbers of the case matter: x is scaled, and all numbers are moved a little off exact points.
 
-A condition has to hold in every case tried, with cases on both sides. A size passes only if several
-draws of random numbers pass, because one draw may hide the error. This is checked for the passing
-sizes closest to the base. An engine that passes a case alone and fails it after other calls is
-tried with pairs of calls that differ in their sizes or numbers.
+A condition has to hold in every case tried, with cases on both sides. One draw of numbers may hide
+the error, so more are drawn for the passing sizes closest to the start.
 """
 
 from collections.abc import Callable, Sequence

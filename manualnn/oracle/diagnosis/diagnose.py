@@ -10,14 +10,11 @@ engine fail (`conditions`)?
 
 The case of a finding is often too small to answer: with one sample and one column, many bugs give
 the same numbers. So the case is grown again into cases of other sizes and numbers
-(`cases.neighbours`), and the results for those decide. A known bug is named if it reproduces all
-results. If several do, cases further away (`far`) are tried until one bug is left or none differs;
-then each is named. If no bug reproduces all results, none is named.
+(`cases.neighbours`). A known bug is named if it reproduces the results for all of them. If several
+bugs do, cases with a greater contrast are tried, and the bugs that remain are named.
 
-Bugs that were named for earlier findings of the same engine are suspects. A suspect that
-reproduces all results is named again without trying the rest of the catalogue. The same engine gets
-the same diagnosis, unless time runs out. An engine that gives different results for the same case
-gets no further diagnosis.
+Bugs that were named for earlier findings of the same engine are suspects. A suspect that reproduces
+all results is named again, without trying the rest of the catalogue.
 """
 
 from collections.abc import Iterable, Sequence

@@ -9,14 +9,13 @@ show the bug without rounding errors. It has to give every number that the engin
 call: right numbers, and wrong numbers to three digits of their error. Where a result is not finite,
 longdouble may still be finite, so the hypothesis runs again in the case's data type.
 
-How close is close enough? The engine rounds its own wrong formula, but the bounds are those of the
-right formula. So a bound is taken relative to the hypothesis' own numbers and made FACTOR times as
-wide. Alternatively it is FACTOR times the rounding error of the hypothesis itself, measured by
-running it in the case's data type.
+The engine rounds its own wrong formula, but the bounds are those of the right formula. So a bound
+is taken relative to the hypothesis' own numbers and made FACTOR times as wide; or it is FACTOR
+times the rounding error of the hypothesis, measured by running it in the case's data type.
 
-Two rules keep a bug from explaining what it does not cause. A bug is kept only if it passes every
-case that the engine passes. And on wrong entries it has to be closer to the engine's number than
-the truth is: otherwise any bug would explain an error just above the bound.
+A bug is kept only if it passes every case that the engine passes. On wrong entries it has to be
+closer to the engine's number than the truth is. Otherwise any bug would explain an error just above
+the bound.
 """
 
 from collections.abc import Iterable
@@ -64,10 +63,8 @@ def reproduces(factory: Any, observation: Observation) -> bool:
     if answers is None:
         return False
     rounded: list[dict[str, Array]] | None = None
-    for i, (outcome, truth) in enumerate(
-        zip(observation.outcomes, observation.truths, strict=True)
-    ):
-        expected = truth.quantities()
+    for i, outcome in enumerate(observation.outcomes):
+        expected = observation.truths[i].quantities()
         for name, got in in_order(outcome.quantities(), expected).items():
             h = answers[i].get(name)
             if h is None or h.shape != got.shape:
@@ -87,15 +84,13 @@ def resembles(factory: Any, observation: Observation) -> bool:
     answers = _answers(factory, None, observation)
     if answers is None:
         return False
-    for outcome, truth, answer in zip(
-        observation.outcomes, observation.truths, answers, strict=True
-    ):
-        expected = truth.quantities()
+    for i, outcome in enumerate(observation.outcomes):
+        expected = observation.truths[i].quantities()
         for name, array in in_order(outcome.quantities(), expected).items():
-            near = expected[name]
-            if name not in answer or answer[name].shape != array.shape:
+            h = answers[i].get(name)
+            if h is None or h.shape != array.shape:
                 return False
-            own, other = _excess(array, near), _excess(answer[name], near)
+            own, other = _excess(array, expected[name]), _excess(h, expected[name])
             if (own > 1) != (other > 1):
                 return False
             if own > 1 and own != other and not 2**-BITS <= own / other <= 2**BITS:
@@ -124,9 +119,10 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
     got, h = np.asarray(got, np.longdouble), np.asarray(h, np.longdouble)
     v, e = true_values(near), near.bounds
     with np.errstate(all="ignore"):
-        if not _same_where_not_finite(got, h):
+        finite = np.isfinite(got)
+        if not np.array_equal(got[~finite], h[~finite], equal_nan=True):
             return False
-        usable = np.isfinite(e) & np.isfinite(got)
+        usable = np.isfinite(e) & finite
         if not usable.any():
             return True
         own = 0 if rounded is None else np.abs(rounded - h)[usable].max()
@@ -149,12 +145,6 @@ def _may_be_rounding(got: Array, h: Array, u: float) -> bool:
     with np.errstate(all="ignore"):
         distance = np.abs(np.asarray(got, np.longdouble) - h)
         return bool(_largest(distance) <= u**0.5 * _largest(np.abs(h)))
-
-
-def _same_where_not_finite(got: Array, h: Array) -> bool:
-    odd = ~np.isfinite(got)
-    same = (np.isnan(got) & np.isnan(h)) | (got == h)
-    return bool(np.all(same[odd]))
 
 
 def _excess(got: Array, near: Bounded) -> Any:

@@ -24,13 +24,12 @@ def locate(observation: Observation) -> tuple[str, str]:
     if not bad:
         return "", "the numbers of a single call are right"
     first = bad[0]
-    whole = _wrong_entries(observation, first)
-    if not np.isfinite(np.asarray(observation.got[first], float)[observation.wrong[first]]).any():
-        whole += f" of {first} is not finite" if first != "loss" else "the loss is not finite"
-    elif first != "loss":
-        whole += f" of {first}"
+    is_finite = np.isfinite(observation.got[first][observation.wrong[first]]).any()
+    if first == "loss":
+        whole = "the loss is wrong" if is_finite else "the loss is not finite"
     else:
-        whole = "the loss is wrong"
+        whole = f"{_wrong_entries(observation, first)} of {first}"
+        whole += "" if is_finite else " is not finite"
     others = [name for name in bad[1:] if not _follows(name, first)]
     if others:
         whole += f", and {_listed(others)}"
@@ -41,8 +40,6 @@ def _wrong_entries(observation: Observation, name: str) -> str:
     """Return a phrase for the wrong entries of a quantity, such as "only the last row"."""
     mask, near = observation.wrong[name], observation.expected[name]
     compared = np.asarray(near.bounded)
-    if mask.ndim == 0:
-        return ""
     if mask.size == 1:
         return "the one entry"
     if np.array_equal(mask, compared):
@@ -107,13 +104,9 @@ def _by_input(observation: Observation, name: str, mask: Array, compared: Array)
         z, what = input_of_layer(observation.case, len(layers) - 1), "the last layer's input"
     else:
         return ""
-    for where, sign in (
-        (z == 0, "0"),
-        (z < 0, "negative"),
-        (z <= 0, "0 or negative"),
-        (z > 0, "positive"),
-        (z >= 0, "0 or positive"),
-    ):
+    signs = {"0": z == 0, "negative": z < 0, "0 or negative": z <= 0}
+    signs |= {"positive": z > 0, "0 or positive": z >= 0}
+    for sign, where in signs.items():
         if where.any() and np.array_equal(mask, where & compared):
             return f"every entry for which {what} is {sign}, and no other,"
     return ""
@@ -151,13 +144,9 @@ def _where(observation: Observation, first: str, bad: list[str]) -> str:
         if grads and not wrong:
             return f"{forward}every gradient is right: only the value of the loss is wrong"
         return f"{forward}the error is in the loss" + (" and its gradient" if wrong else "")
-    forward = (
-        "the outputs and the loss are right, so the forward pass is; "
-        if {"outputs", "loss"} <= set(good)
-        else "the loss is right; "
-        if "loss" in good
-        else ""
-    )
+    forward = "the loss is right; " if "loss" in good else ""
+    if {"outputs", "loss"} <= set(good):
+        forward = "the outputs and the loss are right, so the forward pass is; "
     if kind in {"grads", "input_grad"}:
         return forward + _backward(observation, first, bad, good)
     rule = (observation.case.optimizer or {}).get("type", "the update")

@@ -5,14 +5,11 @@
 
 Shrinking is greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a
 generator. It yields a smaller case, receives True if that case still fails, and continues from the
-smaller case if so and from the old one if not. So each cut starts from what the cuts before left.
+smaller case if so and from the old one if not. Moves that save most come first, and all moves are
+repeated until none succeeds, unless time runs out.
 
-Moves are ordered by how much they save: steps, samples, layers, columns, then the optimizer, the
-state and the options, the data type, and last the numbers themselves. All moves are repeated until
-none succeeds. So no single move can make the returned case smaller, unless time ran out.
-
-The predicate is the costly part, because it calls the engine. Only valid cases reach it, those for
-which a correct engine has an answer, and no case reaches it twice.
+The predicate is the costly part, because it calls the engine. So it is called only for valid cases,
+which a correct engine can answer, and for none of them twice.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -102,15 +99,10 @@ def _layers(case: Case) -> Move:
         i = 0
         while i + length <= len(case.layers):
             smaller = remove_layers(case, i, i + length)
-            if _is_network(smaller, case) and (yield smaller) and smaller is not None:
+            if smaller and (smaller.params or not case.params) and (yield smaller):
                 case = smaller
             else:
                 i += 1
-
-
-def _is_network(smaller: Case | None, case: Case) -> bool:
-    """Return whether the smaller case has parameters, if the case has any."""
-    return smaller is not None and (bool(smaller.params) or not case.params)
 
 
 def _equal_sizes(case: Case) -> Move:
@@ -154,7 +146,6 @@ def _parts(case: Case) -> Move:
 
 
 def _updates(case: Case) -> Move:
-    """Yield states of fewer steps."""
     if case.state:
         for step in (1, 2, 10, case.state["step"] // 2, case.state["step"] - 1):
             smaller = case.but(state={**case.state, "step": step})
