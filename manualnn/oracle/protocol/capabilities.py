@@ -1,15 +1,15 @@
-"""What an engine claims, and what a claim changes in the judgement.
+"""Capabilities: what an engine claims, and the effect of a claim on the error bounds.
 
-An engine answers `capabilities()` with a mapping. Only "layers" and "losses" have to be there:
+The `capabilities()` of an engine returns a mapping. Only "layers" and "losses" are required:
 
     {"name": "mytoy", "version": "0.2",
      "layers": ["Linear", "Sigmoid"],                   torch's names, with default options
      "losses": {"MSELoss": {"reduction": ["mean", "sum"]}},
      "optimizers": {"SGD": {"momentum": "any"}}}        "any" value of an option; "any" for all
 
-What is not claimed is not judged, and is reported as not claimed. There is no tolerance to set: an
-engine that is made otherwise than usual says how, and the bounds follow by a published formula
-(`RELAXATIONS`), which the report prints.
+Features that are not claimed are not tested, and are reported as not claimed. There is no tolerance
+to set. An engine of unusual build claims how it differs, and the bounds follow by a published
+formula (`RELAXATIONS`), which the report prints.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,34 +24,32 @@ from manualnn.oracle.protocol.case import PROTOCOL, Case
 from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES, names_with
 
 Claim = dict[str, Any]
-"""{option: list of values, or "any"} for the options that are claimed beyond their defaults."""
+"""{option: list of values, or "any"} for the options with other values than the default."""
 
 LAYOUTS = ("out,in", "in,out")
 RETURNS = ("loss", "grads", "params", "outputs", "input_grad", "state")
 DTYPES = ("float32", "float64")
 
 RELAXATIONS = {
-    "accumulate_dtype": (
-        "sums of n terms are judged by γₙ of that dtype's unit roundoff in place of dtype's"
-    ),
+    "accumulate_dtype": "sums of n terms have the bound γₙ of that dtype's unit roundoff",
     "elementary_ulps": (
-        "exp, log, log1p and tanh may be wrong by so many units in the last place (usual: 4)"
+        "exp, log, log1p and tanh may be wrong by that many units in the last place (usually 4)"
     ),
     "subnormals": (
-        "flushed: what is smaller than dtype's smallest normal number may be 0, so that number "
-        "takes the place of the smallest subnormal one, η"
+        "flushed: numbers below dtype's smallest normal number may be 0, so in the bounds that "
+        "number replaces the smallest subnormal number η"
     ),
-    "kink": "the derivative of that layer or loss at its kink is this, in place of torch's",
+    "kink": "the derivative of that layer or loss at its kink is that number in place of torch's",
 }
 
 
 class ClaimError(OracleError, ValueError):
-    """What `capabilities()` returned cannot be understood."""
+    """The result of `capabilities()` is invalid."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an engine claims: see the module."""
+    """The claims of an engine, validated: see the module."""
 
     layers: dict[str, Claim]
     losses: dict[str, Claim]
@@ -61,20 +59,20 @@ class Capabilities:
     protocol: int = PROTOCOL
     dtypes: tuple[str, ...] = ("float64",)
     returns: tuple[str, ...] = ()
-    """What every result holds; ("loss", "grads") if not said, and "params" with an optimizer."""
+    """The content of every result; default: "loss", "grads", and "params" with an optimizer."""
     accepts_state: bool = False
     """A case may start after some updates, with the optimizer's state among its inputs."""
     max_steps: int = 1
-    """How many updates a case may ask for."""
+    """The largest number of updates of a case."""
     weight_layout: str = "out,in"
-    """Of weights and their gradients: torch's (out, in), or (in, out)."""
+    """Layout of weights and their gradients: torch's (out, in), or (in, out)."""
     max_width: int | None = None
     max_batch: int | None = None
     max_depth: int | None = None
-    """The most Linear layers."""
+    """The largest number of Linear layers."""
     empty_batch: bool = False
     arrays: str = "list"
-    """How a subprocess wants arrays: "list", "base64" or "safetensors"."""
+    """The form in which a process reads arrays: "list", "base64" or "safetensors"."""
     accumulate_dtype: str | None = None
     elementary_ulps: float = 4
     subnormals: str = "kept"
@@ -82,7 +80,7 @@ class Capabilities:
 
     @classmethod
     def read(cls, content: Any) -> "Capabilities":
-        """Return what a mapping says; ClaimError where it cannot be understood."""
+        """Return the capabilities in a mapping; ClaimError if it is invalid."""
         if isinstance(content, Capabilities):
             return content
         if not isinstance(content, Mapping):
@@ -93,7 +91,7 @@ class Capabilities:
             if name not in known:
                 raise ClaimError(f"capabilities() has {name!r}; known are {', '.join(known)}.")
         for kind, table in TABLES.items():
-            values[kind] = _claims(kind, values.get(kind, {}), table)
+            values[kind] = _read_claims(kind, values.get(kind, {}), table)
         for kind in ("layers", "losses"):
             if not values[kind]:
                 raise ClaimError(
@@ -104,15 +102,15 @@ class Capabilities:
         values["returns"] = tuple(values.get("returns") or usual)
         values["dtypes"] = tuple(values.get("dtypes", ("float64",)))
         claims = cls(**values)
-        _require("protocol", [claims.protocol], (PROTOCOL,))
-        _require("dtypes", claims.dtypes, DTYPES)
-        _require("returns", claims.returns, RETURNS)
-        _require("weight_layout", [claims.weight_layout], LAYOUTS)
-        _require("arrays", [claims.arrays], ("list", "base64", "safetensors"))
-        _require("subnormals", [claims.subnormals], ("kept", "flushed"))
-        _require("accumulate_dtype", [claims.accumulate_dtype], (None, *DTYPES))
+        _require_known("protocol", [claims.protocol], (PROTOCOL,))
+        _require_known("dtypes", claims.dtypes, DTYPES)
+        _require_known("returns", claims.returns, RETURNS)
+        _require_known("weight_layout", [claims.weight_layout], LAYOUTS)
+        _require_known("arrays", [claims.arrays], ("list", "base64", "safetensors"))
+        _require_known("subnormals", [claims.subnormals], ("kept", "flushed"))
+        _require_known("accumulate_dtype", [claims.accumulate_dtype], (None, *DTYPES))
         kinks = (*names_with("layers", "has_kink"), *names_with("losses", "has_kink"))
-        _require("kink", claims.kink, kinks)
+        _require_known("kink", claims.kink, kinks)
         _require_size("max_steps", claims.max_steps)
         for name in ("max_width", "max_batch", "max_depth"):
             if getattr(claims, name) is not None:
@@ -120,7 +118,7 @@ class Capabilities:
         return claims
 
     def refuses(self, case: Case) -> str | None:
-        """Return what of a case the engine does not claim; None where it claims everything."""
+        """Return the first part of a case that the engine does not claim, or None."""
         if case.dtype not in self.dtypes:
             return case.dtype
         for kind, spec in case.parts():
@@ -129,10 +127,10 @@ class Capabilities:
                 return str(spec["type"])
             defaults = TABLES[kind][spec["type"]]
             for option, value in spec.items():
-                if option == "type" or option in ALWAYS or _same(value, defaults[option]):
+                if option == "type" or option in ALWAYS or _equal(value, defaults[option]):
                     continue
                 values = claim.get(option, [])
-                if values != "any" and not any(_same(value, v) for v in values):
+                if values != "any" and not any(_equal(value, v) for v in values):
                     return f"{spec['type']}({option}={value!r})"
         if self.optimizers and case.optimizer is None:
             return "a case without an optimizer"
@@ -156,23 +154,16 @@ class Capabilities:
 
     def relaxations(self) -> list[str]:
         """Return a sentence for every bound that a claim widens."""
+        usual = Capabilities({}, {})
         return [
             f"bounds follow {name}={getattr(self, name)!r}: {formula}"
             for name, formula in RELAXATIONS.items()
-            if getattr(self, name) != _DEFAULTS[name]
+            if getattr(self, name) != getattr(usual, name)
         ]
 
 
-_DEFAULTS: dict[str, Any] = {
-    "accumulate_dtype": None,
-    "elementary_ulps": 4,
-    "subnormals": "kept",
-    "kink": {},
-}
-
-
 def find_undefined(case: Case) -> str | None:
-    """Return in what respect a case asks for what is not defined, 0/0; None where it does not."""
+    """Return the undefined number (0/0) that a case needs, or None."""
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     counted: Any = case.n
     if reduction == "mean" and loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1:
@@ -182,7 +173,9 @@ def find_undefined(case: Case) -> str | None:
     return None if counted or reduction == "sum" else "a mean over nothing"
 
 
-def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> dict[str, Claim]:
+def _read_claims(
+    kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Claim]:
     if isinstance(content, str) or not isinstance(content, Iterable):
         raise ClaimError(
             f"capabilities() has {kind} {content!r}; it has to be a list of names, or a mapping of "
@@ -197,12 +190,11 @@ def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> 
                 f"capabilities() claims {name!r} among the {kind}; known are {', '.join(table)}."
             )
         options = dict.fromkeys(table[name], "any") if claim == "any" else dict(claim)
-        for option in options:
+        for option, given in options.items():
             if option not in table[name]:
                 raise ClaimError(
                     f"capabilities() claims {name}'s {option!r}; it has {', '.join(table[name])}."
                 )
-        for option, given in options.items():
             listed = isinstance(given, Iterable) and not isinstance(given, str)
             if not listed and given != "any":
                 raise ClaimError(
@@ -210,12 +202,12 @@ def _claims(kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]) -> 
                     'values, or "any".'
                 )
         if options.get("reduction", "any") != "any":
-            _require(f"{name}'s reduction", options["reduction"], REDUCTIONS)
+            _require_known(f"{name}'s reduction", options["reduction"], REDUCTIONS)
         claims[name] = options
     return claims
 
 
-def _require(what: str, values: Any, known: tuple[Any, ...]) -> None:
+def _require_known(what: str, values: Any, known: tuple[Any, ...]) -> None:
     for value in values:
         if value not in known:
             listing = ", ".join(repr(v) for v in known)
@@ -227,7 +219,7 @@ def _require_size(what: str, value: Any) -> None:
         raise ClaimError(f"capabilities() has {what} {value!r}; it has to be an integer from 1 on.")
 
 
-def _same(a: Any, b: Any) -> bool:
+def _equal(a: Any, b: Any) -> bool:
     if a is None or b is None or isinstance(a, str) or isinstance(b, str):
         return a is b or (isinstance(a, str) and a == b)
     return np.shape(a) == np.shape(b) and bool(np.all(np.equal(a, b)))

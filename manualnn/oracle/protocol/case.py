@@ -1,11 +1,11 @@
-"""A case: one training step, or a few, complete. The same case has the same truth everywhere.
+"""Case: one training step, or several on one batch, with all of its numbers.
 
     case.layers, case.loss, case.optimizer      descriptions, {"type": "Linear", …}; torch's names
     case.params, case.x, case.t, case.dtype     arrays: {"0.weight": …}, (N, in), targets
-    case.state, case.noise, case.steps          optimizer state, dropout masks, how many updates
-    case.to_json(), Case.from_json(…)           the form in which it is kept and sent
+    case.state, case.noise, case.steps          optimizer state, dropout masks, number of updates
+    case.to_json(), Case.from_json(…)           the form in which a case is saved and sent
 
-A result is what an engine makes of it, a plain mapping:
+An engine returns a result for a case, a mapping:
 
     loss                   L before the last update, a number
     grads                  {"0.weight": ∂L/∂W, …} of the last update
@@ -33,7 +33,7 @@ State = dict[str, Any]
 """{"step": int, name: {key: array}}."""
 
 PROTOCOL = 1
-"""The version of the cases' form and of what engines are asked."""
+"""The version of the form of cases and messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,20 +46,20 @@ class Case:
     x: Array
     t: Array
     optimizer: Spec | None = None
-    """None: only the loss and its gradients are asked for."""
+    """None: no update, only the loss and the gradients."""
     dtype: str = "float64"
     state: State | None = None
-    """What the optimizer keeps after `state["step"]` updates; None before the first."""
+    """The optimizer's state after `state["step"]` updates; None before the first update."""
     noise: dict[str, Array] | None = None
-    """Dropout's masks, {"1.mask": (N, width)}: numbers to multiply with. None: no dropout."""
+    """Dropout masks, {"1.mask": (N, width)}, which are factors; None: no dropout."""
     steps: int = 1
     recipe: str = ""
     note: str = ""
-    """What it was made to provoke."""
+    """The purpose of the case."""
 
     @property
     def n(self) -> int:
-        """How many samples there are."""
+        """The number of samples."""
         return len(self.x)
 
     @cached_property
@@ -72,7 +72,7 @@ class Case:
 
     @cached_property
     def id(self) -> str:
-        """A name that follows from the numbers and nothing else, such as "R-7f3a9c01"."""
+        """A name that depends on the numbers alone, such as "R-7f3a9c01"."""
         content = {**self.to_json(), "recipe": "", "note": ""}
         return "R-" + hashlib.sha256(_dumps(content).encode()).hexdigest()[:8]
 
@@ -98,7 +98,7 @@ class Case:
         return named
 
     def copy(self) -> "Case":
-        """Return a case whose arrays are its own, in C order and writeable."""
+        """Return a case with copies of the arrays, in C order and writeable."""
         return self.map(lambda _, array: np.array(array, order="C"))
 
     def map(self, change: Any) -> "Case":
@@ -121,7 +121,7 @@ class Case:
         )
 
     def to_json(self, encode: Any = None) -> dict[str, Any]:
-        """Return the JSON form; encode(name, array) writes an array, as nested lists if None."""
+        """Return the JSON form; encode(name, array) writes an array (default: nested lists)."""
         encode = encode or (lambda _, array: to_lists(array))
         content: dict[str, Any] = {"protocol": PROTOCOL}
         shown = self.map(encode)
@@ -154,7 +154,7 @@ class Case:
 
 
 def to_lists(array: Array) -> Any:
-    """Return an array as nested lists; as {"shape", "data"} where its shape would be lost."""
+    """Return an array as nested lists; as {"shape", "data"} if it has no entries."""
     array = np.asarray(array)
     if array.size == 0:
         return {"shape": list(array.shape), "data": []}
@@ -174,10 +174,9 @@ def to_base64(array: Array) -> dict[str, Any]:
 
 
 def read_array(value: Any, dtype: Any) -> Array:
-    """Return the array of any of these forms; ValueError where it is none.
+    """Return the array of any of these forms; ValueError if it is invalid.
 
-    null stands for NaN, and the strings "NaN", "Infinity" and "-Infinity" for themselves: JSON
-    has no numbers for them.
+    JSON has no NaN and no infinity: null is NaN, and "NaN", "Infinity" and "-Infinity" are strings.
     """
     if isinstance(value, np.ndarray):
         return value
