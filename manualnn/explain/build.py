@@ -89,7 +89,7 @@ def explain(
 
     Raises
     ------
-    SpecError, ShapeError, DTypeError, OSError
+    SpecError, ShapeError, DTypeError, DomainError, OSError
         If the run, a number or an option does not fit. The message says what is expected.
 
     Notes

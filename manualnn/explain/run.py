@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import ManualNNError, ShapeError, SpecError
+from manualnn.errors import ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.network import Sequential
 from manualnn.noise import Noise
@@ -98,7 +98,7 @@ def read_file(path: str | Path) -> Any:
 def read_run(spec: Any, *, lr: float | None = None, dropout_seed: int | None = None) -> Run:
     """Return the run of a spec; lr and dropout_seed replace the values in the spec.
 
-    Raises SpecError, ShapeError or DTypeError for a key or value that does not fit.
+    Raises SpecError, ShapeError, DTypeError or DomainError for a value that does not fit.
     """
     if not isinstance(spec, Mapping):
         message = f"a spec must be a JSON object with {', '.join(KEYS)}; got {spec!r}."
@@ -141,7 +141,7 @@ def make_run(
 ) -> Run:
     """Return the run of a batch (x, t) after checking shapes, data types and finiteness.
 
-    Raises SpecError, ShapeError or DTypeError.
+    Raises SpecError, ShapeError, DTypeError or DomainError.
     """
     notes = list(notes or [])
     if not net.shapes:
@@ -170,14 +170,9 @@ def make_run(
             if noise
             else "Dropout as in prediction: it changes nothing. --dropout-seed draws masks."
         )
-    try:
-        y = net.forward(params, x, noise=noise)
-        loss.require_outputs(y)
-        t = loss.targets(t, y)
-    except ManualNNError:
-        raise
-    except ValueError as error:
-        raise SpecError(str(error)) from error
+    y = net.forward(params, x, noise=noise)
+    loss.require_outputs(y)
+    t = loss.targets(t, y)
     return Run(net, loss, rule, params, x, t, noise, tuple(notes))
 
 
