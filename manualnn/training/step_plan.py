@@ -83,7 +83,10 @@ class StepPlan:
             calls += self._trace(call)
         if type(loss).require_outputs is not Loss.require_outputs:
             calls.append(Call(loss.require_outputs, (self.y,)))
-        calls += self._trace_loss(dy)
+        calls += self._trace(
+            Call(loss.forward_and_backward, (self.y, t), {"out": dy}),
+            fallback=Call(self._compute_loss, (loss, self.y, t, dy)),
+        )
         self._scale, self._loss_scale = _last_factor(calls, dy)
         self.is_descent = False
         for call in backward_calls(layers, arrays, x, buffers, grads):
@@ -127,32 +130,23 @@ class StepPlan:
             call()
         return float(self._value)
 
-    def _trace(self, kernel: Call) -> list[Call]:
-        """Run a kernel and return its NumPy calls, or the kernel itself if it is untraceable."""
-        calls, _ = self._traced(kernel)
-        return [kernel] if calls is None else calls
+    def _trace(self, kernel: Call, fallback: Call | None = None) -> list[Call]:
+        """Run a kernel and return its NumPy calls, or the fallback if the kernel is untraceable.
 
-    def _trace_loss(self, dy: Array) -> list[Call]:
-        """Run the loss and return its calls. They write ∂L/∂y to dy and L to `_value`."""
-        kernel = Call(self.loss.forward_and_backward, (self.y, self._t), {"out": dy})
-        calls, result = self._traced(kernel)
-        if calls is None:
-            return [Call(self._compute_loss, (self.loss, self.y, self._t, dy))]
-        self._value = np.asarray(result[0])
-        return calls
-
-    def _traced(self, kernel: Call) -> tuple[list[Call] | None, Any]:
-        """Return the NumPy calls of a kernel, or None if it is untraceable, and its result."""
-        if not is_from_manualnn(kernel.function.__self__):  # type: ignore[attr-defined]
-            return None, None
-        trace = Trace(self._x, self._t)
-        try:
+        The fallback is the kernel itself by default. The traced value of a loss becomes `_value`.
+        """
+        if is_from_manualnn(kernel.function.__self__):  # type: ignore[attr-defined]
+            trace = Trace(self._x, self._t)
             options = {name: trace.wrap(array) for name, array in kernel.options.items()}
-            result = kernel.function(*map(trace.wrap, kernel.args), **options)
-        except UntraceableError:
-            trace.finish()
-            return None, None
-        return trace.finish(), result
+            try:
+                result = kernel.function(*map(trace.wrap, kernel.args), **options)
+            except UntraceableError:
+                trace.finish()
+            else:
+                if isinstance(result, tuple):
+                    self._value = np.asarray(result[0])
+                return trace.finish()
+        return [fallback or kernel]
 
     def _compute_loss(self, loss: Loss, y: Array, t: Array, dy: Array) -> None:
         self._value[...] = compute_loss(loss, y, t, dy)

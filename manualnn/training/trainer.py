@@ -10,9 +10,9 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
-from manualnn.losses import LOSSES, MSELoss
+from manualnn.losses import LOSSES
 from manualnn.network import Sequential
-from manualnn.optimizers import OPTIMIZERS, SGD
+from manualnn.optimizers import OPTIMIZERS
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.training.batches import Batches
@@ -91,10 +91,8 @@ class Trainer(Stepper):
         """Build a trainer from the JSON form. The defaults are MSELoss, SGD and float64."""
         net = Sequential.from_spec(spec)
         refuse_misspelt(spec, ("loss", "optimizer", "dtype"))
-        loss = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
-        rule = SGD()
-        if "optimizer" in spec:
-            rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")  # type: ignore[assignment]
+        loss = from_spec(spec.get("loss", {"type": "MSELoss"}), LOSSES, "loss")
+        rule = from_spec(spec.get("optimizer", {"type": "SGD"}), OPTIMIZERS, "optimizer")
         dtype = spec.get("dtype", "float64")
         return cls(net, loss, rule, seed=seed, dtype=dtype, params=params)
 
