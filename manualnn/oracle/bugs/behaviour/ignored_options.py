@@ -42,6 +42,7 @@ IGNORED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("optimizers", "Adam", "betas", ("everywhere",)),
     ("optimizers", "AdamW", "betas", ("everywhere",)),
     ("optimizers", "AdamW", "weight_decay", ("everywhere",)),
+    ("optimizers", "Adamax", "betas", ("everywhere",)),
 )
 """Kind, type and option, and the places where the option is ignored."""
 
