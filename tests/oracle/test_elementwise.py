@@ -9,7 +9,7 @@ from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.compare import refutes
-from manualnn.oracle.truth.elementwise import slope_of, value_of
+from manualnn.oracle.truth.elementwise import Evaluation
 from manualnn.oracle.truth.layers import layer_truth
 
 DTYPES = ["float32", "float64"]
@@ -67,8 +67,8 @@ def bounded(name, kind, o, arrays, dtype):
     precision = Precision(dtype)
     z, *rest = map(precision.exact, arrays)
     if name in LOSSES:
-        function = value_of if kind == "value" else slope_of
-        return function(LOSSES[name].statement, o, z, *(near.v for near in rest))
+        found = Evaluation(LOSSES[name].statement, o, z, *(near.v for near in rest))
+        return found.value() if kind == "value" else found.slope()
     forward, backward = layer_truth(name)
     y = forward(o, {}, z)
     return y if kind == "value" else backward(o, {}, z, y, precision.exact(np.ones(z.v.shape)))[0]
@@ -114,7 +114,8 @@ def test_errors_of_the_argument_are_covered(name):
             near = Bounded(precision.wide.array(z), e, precision)
             if name in LOSSES:
                 statement = LOSSES[name].statement
-                found = value_of(statement, o, near, *rest_v), slope_of(statement, o, near, *rest_v)
+                evaluation = Evaluation(statement, o, near, *rest_v)
+                found = evaluation.value(), evaluation.slope()
             else:
                 forward, backward = layer_truth(name)
                 y = forward(o, {}, near)

@@ -19,8 +19,21 @@ derivative at a kink is that of the branch which holds there.
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from math import factorial
 from typing import Any
+
+DERIVATIVES: dict[str, Callable[[Any, Any], Any]] = {
+    "exp": lambda m, x: m.exp(x),
+    "expm1": lambda m, x: m.exp(x),
+    "log": lambda _, x: 1 / x,
+    "log1p": lambda _, x: 1 / (1 + x),
+    "sqrt": lambda m, x: 1 / (2 * m.sqrt(x)),
+    "sigmoid": lambda m, x: m.sigmoid(x) * m.sigmoid(-x),
+    "softplus": lambda m, x: m.sigmoid(x),
+    "tanh": lambda m, x: 4 * m.sigmoid(2 * x) * m.sigmoid(-2 * x),
+}
+"""F′ of each elementary function F, in a form in which nothing cancels."""
 
 
 class Jet:
@@ -33,18 +46,11 @@ class Jet:
         self.jets = jets
         self.c: tuple[Any, ...] = tuple(coefficients)
 
-    def lowered(self) -> "Jet":
-        """Return the series without its last coefficient."""
-        return Jet(self.jets, self.c[:-1])
-
-    def _coefficients_of(self, other: Any) -> tuple[Any, ...]:
-        return other.c if isinstance(other, Jet) else (other, *[0] * (len(self.c) - 1))
-
     def __neg__(self) -> "Jet":
         return Jet(self.jets, (-a for a in self.c))
 
     def __add__(self, other: Any) -> "Jet":
-        pairs = zip(self.c, self._coefficients_of(other), strict=True)
+        pairs = zip(self.c, _coefficients(other, len(self.c)), strict=True)
         return Jet(self.jets, (_sum([a, b]) for a, b in pairs))
 
     def __sub__(self, other: Any) -> "Jet":
@@ -54,7 +60,7 @@ class Jet:
         return -self + other
 
     def __mul__(self, other: Any) -> "Jet":
-        a, b = self.c, self._coefficients_of(other)
+        a, b = self.c, _coefficients(other, len(self.c))
         return Jet(self.jets, (_convolution(a[: k + 1], b[: k + 1]) for k in range(len(a))))
 
     __radd__ = __add__
@@ -70,7 +76,7 @@ class Jet:
         return Jet(self.jets, quotient)
 
     def __rtruediv__(self, other: Any) -> "Jet":
-        return Jet(self.jets, self._coefficients_of(other)) / self
+        return Jet(self.jets, _coefficients(other, len(self.c))) / self
 
     def __abs__(self) -> "Jet":
         return self.jets.absolute(self)
@@ -114,72 +120,45 @@ class Jets:
 
     def where(self, condition: Any, yes: Any, no: Any) -> Jet:
         """Return yes where the condition holds, and no elsewhere."""
-        jet = yes if isinstance(yes, Jet) else no
-        pairs = zip(jet._coefficients_of(yes), jet._coefficients_of(no), strict=True)  # noqa: SLF001
-        return Jet(self, (self._where(condition, a, b) for a, b in pairs))
-
-    def _where(self, condition: Any, yes: Any, no: Any) -> Any:
-        if _is_zero(yes) and _is_zero(no):
-            return 0
-        return self.m.where(condition, self._number(yes), self._number(no))
-
-    def _number(self, a: Any) -> Any:
-        return self.m.number(a) if _is_plain(a) else a
-
-    def exp(self, x: Jet) -> Jet:
-        """Return exp(x)."""
-        return self._function(self.m.exp, self.exp, x)
-
-    def expm1(self, x: Jet) -> Jet:
-        """Return expm1(x)."""
-        return self._function(self.m.expm1, self.exp, x)
-
-    def log(self, x: Jet) -> Jet:
-        """Return log(x)."""
-        return self._function(self.m.log, lambda x: 1 / x, x)
-
-    def log1p(self, x: Jet) -> Jet:
-        """Return log1p(x)."""
-        return self._function(self.m.log1p, lambda x: 1 / (1 + x), x)
-
-    def sqrt(self, x: Jet) -> Jet:
-        """Return sqrt(x)."""
-        return self._function(self.m.sqrt, lambda x: 1 / (2 * self.sqrt(x)), x)
-
-    def sigmoid(self, x: Jet) -> Jet:
-        """Return 1 / (1 + exp(−x)). Its derivative is σ(x) σ(−x), in which nothing cancels."""
-        return self._function(self.m.sigmoid, lambda x: self.sigmoid(x) * self.sigmoid(-x), x)
-
-    def tanh(self, x: Jet) -> Jet:
-        """Return tanh(x). Its derivative is 1 − tanh(x)² = 4 σ(2x) σ(−2x)."""
-        return self._function(
-            self.m.tanh, lambda x: 4 * self.sigmoid(2 * x) * self.sigmoid(-2 * x), x
+        terms = len(yes.c if isinstance(yes, Jet) else no.c)
+        pairs = zip(_coefficients(yes, terms), _coefficients(no, terms), strict=True)
+        return Jet(
+            self,
+            (
+                0
+                if _is_zero(a) and _is_zero(b)
+                else self.m.where(condition, self._number(a), self._number(b))
+                for a, b in pairs
+            ),
         )
 
-    def softplus(self, x: Jet) -> Jet:
-        """Return log(1 + exp(x))."""
-        return self._function(self.m.softplus, self.sigmoid, x)
+    def _number(self, a: Any) -> Any:
+        return self.m.number(a) if isinstance(a, int) else a
+
+    def __getattr__(self, name: str) -> Callable[[Jet], Jet]:
+        """Return an elementary function of jets, such as exp."""
+        return partial(self._function, getattr(self.m, name), DERIVATIVES[name])
 
     def _function(
-        self, value: Callable[[Any], Any], derivative: Callable[[Jet], Jet], x: Jet
+        self, value: Callable[[Any], Any], derivative: Callable[[Any, Any], Any], x: Jet
     ) -> Jet:
         """Return F(x) from F(x₀) and F′: k cₖ = Σⱼ j xⱼ F′(x)ₖ₋ⱼ, j from 1 to k."""
         coefficients = [value(x.c[0])]
         if len(x.c) > 1:
-            slope = derivative(x.lowered()).c
+            slope = derivative(self, Jet(self, x.c[:-1])).c
             for k in range(1, len(x.c)):
                 terms = [_product(j * x.c[j], slope[k - j]) for j in range(1, k + 1)]
                 coefficients.append(_sum(terms) / k)
         return Jet(self, coefficients)
 
 
-def _is_plain(a: Any) -> bool:
-    return isinstance(a, int)
+def _coefficients(a: Any, terms: int) -> tuple[Any, ...]:
+    return a.c if isinstance(a, Jet) else (a, *[0] * (terms - 1))
 
 
 def _is_zero(a: Any) -> bool:
     """Return whether a is the plain number 0, which even an infinite factor leaves 0."""
-    return _is_plain(a) and a == 0
+    return isinstance(a, int) and a == 0
 
 
 def _product(a: Any, b: Any) -> Any:

@@ -1,16 +1,16 @@
-"""Running error bounds: numbers that know how far from them a computed result may be.
+"""Running error analysis: numbers with a bound on how far a computed result may be from them.
 
-A `Bounded` is (v, e): v the true value, as exactly as this machine can say, and e ≥ |computed − v|
-for every program that computes v in the usual order or any other order of summation, in a dtype
-with unit roundoff u and smallest subnormal number η. Elementwise, and with γₙ =
-nu/(1−nu) (Higham, Accuracy and Stability of Numerical Algorithms, 2002, sections 2.2, 3.1 and 3.5):
+A `Bounded` is (v, e). v is the true value, as exactly as this machine can compute it. e is a bound
+on |computed − v| for every program that computes v in a dtype with unit roundoff u and smallest
+subnormal number η, whatever its order of summation. The rules are Higham's (Accuracy and Stability
+of Numerical Algorithms, 2002, sections 2.2, 3.1 and 3.5), with γₙ = nu / (1 − nu):
 
     one operation           fl(a ∘ b) = (a ∘ b)(1 + δ) + η′,      |δ| ≤ u, |η′| ≤ η
     k of them in a row      relative error γₖ
-    sum of n terms          γₙ₋₁ Σ|terms|, in whichever order
-    product of n-vectors    γₙ |a|ᵀ|b|, in whichever order, with fused operations or without
+    sum of n terms          γₙ₋₁ Σ|terms|, in any order
+    product of n-vectors    γₙ |a|ᵀ|b|, in any order, with fused operations or without
 
-The errors that the operands bring along are added to that, to all orders:
+The errors of the operands are added, to all orders:
 
     a + b       eₐ + e_b
     a b         |a| e_b + eₐ (|b| + e_b)
@@ -18,9 +18,11 @@ The errors that the operands bring along are added to that, to all orders:
     √a          max(√a − √(a − eₐ), √(a + eₐ) − √a)
     f(a)        eₐ sup |f′| over [a − eₐ, a + eₐ], for the functions in `functions`
 
-v is kept in the numbers of `wide`, whose own errors are below 2⁻¹⁰ e: `allowed` adds that much. e
-is a float64, or a wide number as well (`numbers="mpmath"`: the same bits on every machine). That e
-is rounded, and may underflow, is covered by counting 4η for each operation in place of η.
+v is an extended number, whose own error is below 2⁻¹⁰ e: `allowed` adds as much. e is a float64, or
+an mpmath number (`numbers="mpmath"`: the same bits on every machine). e is rounded and may
+underflow; therefore each operation counts 4η instead of η.
+
+`Precision` and `Bounded` share this file because each computes with the other.
 """
 
 from collections.abc import Mapping
@@ -36,16 +38,16 @@ from manualnn.oracle.truth.extended import FLOAT64, LONGDOUBLE_BITS, mpmath_widt
 Array = NDArray[Any]
 
 HUGE = 1e300
-"""Whatever is not 0 becomes larger than any dtype's smallest numbers by it."""
+"""A factor that lifts any number but 0 above the smallest numbers of every dtype."""
 SLACK = 1 + 2**-10
-"""1, and the share of e by which v itself may be wrong."""
+"""A factor on e that covers the error of v itself."""
 
 
 class Precision:
-    """The arithmetic of the programs that are judged, and of the judge.
+    """The arithmetic of the engines that are judged, and of the truth.
 
-    Everything but dtype is an engine's claim (see claims.RELAXATIONS), or how the truth is kept:
-    `numbers` "native", or "mpmath" for v and e; `longdouble_bits`, what longdouble has to offer.
+    The options are claims of an engine (capabilities.RELAXATIONS), or choose the truth's numbers:
+    `numbers` is "native", or "mpmath" for v and e; `longdouble_bits` is longdouble's precision.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class Precision:
         self.u = float(info.eps) / 2
         self.tiny = float(info.tiny)
         self.max = float(info.max) * (1 - 2**-10)
-        """A number beyond may overflow, once its rounding errors are added."""
+        """A larger number may overflow with its rounding errors."""
         flushed = subnormals == "flushed"
         self.eta = self.tiny if flushed else float(info.smallest_subnormal)
         self.least = self.tiny if flushed else 0.0
@@ -73,7 +75,7 @@ class Precision:
         """Error of an elementary function in units of u: half a unit in the last place."""
         self.kink = dict(kink or {})
         self.sums: Precision | None = None
-        """In which sums are formed, where that is not the dtype itself."""
+        """The arithmetic of sums, if it is not the dtype's."""
         widest = self.dtype
         if accumulate_dtype is not None and np.dtype(accumulate_dtype) != self.dtype:
             self.sums = Precision(accumulate_dtype, subnormals=subnormals, numbers=numbers)
@@ -82,14 +84,13 @@ class Precision:
             self.wide = self.rough = mpmath_width()
         else:
             self.wide, self.rough = width(widest, longdouble_bits), FLOAT64
-        # Multiplied by this, what is beyond the dtype's range is beyond float64's.
-        self.to_the_edge = (
-            1.0 if self.dtype == np.float64 else float(np.finfo(float).max) / self.max
-        )
+        # This factor takes a number beyond the dtype's range beyond float64's.
+        is_float64 = self.dtype == np.float64
+        self.to_the_edge = 1.0 if is_float64 else float(np.finfo(float).max) / self.max
         self.decided = False
-        """Whether arguments of functions with jumps are known to be exact."""
+        """The forward pass is exact, so that rounding decides no condition."""
         self.jumps: list[tuple[int, int]] = []
-        """For each array that a function with jumps was applied to: entries undecided, entries."""
+        """For each array of slopes that jump: the undecided entries, all entries."""
 
     @classmethod
     def of(cls, dtype: Any, claims: Capabilities | None = None) -> "Precision":
@@ -109,10 +110,10 @@ class Precision:
         return n * self.u / (1 - n * self.u)
 
     def rounding(self, operations: float, size: Array, product: Any = None) -> Array:
-        """Return the error of so many operations on numbers of that size, their errors included.
+        """Return the error of that many operations on numbers of that size.
 
-        What is exactly zero stays so, and what may overflow may be anything. A product of numbers
-        that are not zero may be too small for its size to show it, so `product` is its value.
+        Zero stays exact. A number that may overflow has no bound. The size of a product may
+        underflow to 0, so `product` is its value.
         """
         gamma = self.gamma(operations)
         if self.rough is not FLOAT64:
@@ -129,9 +130,9 @@ class Precision:
         return relative + np.logical_or(product, size) * lost
 
     def summing(self, terms: int, size: Array, v: Array) -> Array:
-        """Return the error of a sum v with so many roundings in any order; size is Σ|terms|.
+        """Return the error of a sum v with that many roundings in any order; size is Σ|terms|.
 
-        Where sums have a dtype of their own, terms are rounded to that, and sums from it.
+        If sums have a dtype of their own, terms are rounded to it, and the sum from it.
         """
         if self.sums is None:
             return self.rounding(terms, size, v)
@@ -139,7 +140,7 @@ class Precision:
         return inside + self.rounding(1, self.size(v) + inside, v)
 
     def exact(self, value: Any) -> "Bounded":
-        """Return numbers that every program holds exactly: inputs."""
+        """Return numbers that every engine has exactly: inputs."""
         v = self.wide.array(value)
         if self.least:
             size = self.size(v)
@@ -147,14 +148,14 @@ class Precision:
         return Bounded(v, np.zeros(v.shape), self, known=True)
 
     def returned(self, value: Any) -> "Bounded":
-        """Return the numbers that an engine goes on with, of which it has returned these.
+        """Return the numbers that an engine continues with, given those that it returned.
 
-        One that computes in more digits than it returns has rounded them to return them.
+        An engine with more digits inside has rounded them once to return them.
         """
         return self.exact(value).rounded()
 
     def number(self, value: Any) -> "Bounded":
-        """Return an option, which a program rounds to its dtype; exact where it fits."""
+        """Return an option, which an engine may round to its dtype."""
         return _number(self, value) if isinstance(value, float | int) else self._option(value)
 
     def _option(self, value: Any) -> "Bounded":
@@ -170,11 +171,11 @@ class Precision:
 
 @lru_cache(maxsize=1024)
 def _number(kind: Precision, value: float) -> "Bounded":
-    return kind._option(value)  # noqa: SLF001 - the cache is its own
+    return kind._option(value)  # noqa: SLF001 - the cache belongs to the class
 
 
 class Bounded:
-    """v, and how far from it a computed value may be; arrays of one shape."""
+    """An array of true values v and an array of the same shape of error bounds e."""
 
     __slots__ = ("_bounds", "_size", "e", "kind", "known", "v")
     __array_ufunc__ = None  # NumPy leaves operators to this class
@@ -184,7 +185,7 @@ class Bounded:
         self.e = e
         self.kind = kind
         self.known = known
-        """e is 0, which saves much arithmetic."""
+        """e is 0, which saves arithmetic."""
         self._size: Array | None = None
         self._bounds: Array | None = None
 
@@ -197,18 +198,18 @@ class Bounded:
 
     @property
     def most(self) -> Array:
-        """How large a computed value may be."""
+        """A bound on the size of the computed value."""
         return self.size if self.known else self.size + self.e
 
     @property
     def bounded(self) -> Array:
-        """Where there is a bound: nothing has overflowed on the way, nor been divided by zero."""
+        """A mask of the entries with a bound: no overflow and no division by zero before."""
         with np.errstate(all="ignore"):
             return np.asarray(self.size + self.e < self.kind.max)
 
     @property
     def allowed(self) -> Array:
-        """How far a result may be from v as it is kept."""
+        """The bound on |computed − v|, with the error of v."""
         return self.e * SLACK
 
     @property
@@ -292,30 +293,23 @@ class Bounded:
         return Bounded(v, e, self.kind, known=known)
 
     def rounded(self, operations: float = 1, size: Any = None) -> "Bounded":
-        """Return it after that many roundings of numbers as large as size (itself, if None)."""
-        size = self.most if size is None else size
-        near = Bounded(self.v, self.e + self.kind.rounding(operations, size), self.kind)
-        near._size = self._size
-        return near
+        """Return it after that many roundings of numbers of that size; None for its own size."""
+        return self.plus_error(self.kind.rounding(operations, self.most if size is None else size))
 
     def product_rounded(self, operations: float = 1) -> "Bounded":
-        """Return it after that many roundings of itself, which was made by multiplying."""
-        near = Bounded(
-            self.v, self.e + self.kind.rounding(operations, self.most, self.v), self.kind
-        )
-        near._size = self._size
-        return near
+        """Return a product or quotient after that many roundings."""
+        return self.plus_error(self.kind.rounding(operations, self.most, self.v))
 
     def plus_error(self, error: Any) -> "Bounded":
         """Return it with a larger bound."""
-        return Bounded(self.v, self.e + error, self.kind)
+        larger = Bounded(self.v, self.e + error, self.kind)
+        larger._size = self._size
+        return larger
 
     def within(self, furthest: Any) -> "Bounded":
-        """Return it for programs whose finite results are no farther off than that."""
-        # Where e is infinite, operands may have overflowed, and a result may be NaN.
-        return Bounded(
-            self.v, np.where(self.e < np.inf, np.minimum(self.e, furthest), np.inf), self.kind
-        )
+        """Return it with a smaller bound for finite results; an infinite e allows NaN."""
+        e = np.where(self.e < np.inf, np.minimum(self.e, furthest), np.inf)
+        return Bounded(self.v, e, self.kind)
 
     def _near(self, other: Any) -> "Bounded":
         return other if isinstance(other, Bounded) else self.kind.number(other)

@@ -1,7 +1,8 @@
 """Error bounds of functions of one entry, from their statement in the table of features.
 
-    value_of(statement, o, z)             f(z) of bounded numbers z
-    slope_of(statement, o, z, at_kink)    f′(z), from jets through the same formula
+    found = Evaluation(statement, o, z)       at bounded numbers z, for the options o
+    found.value()                             f(z)
+    found.slope(at_kink)                      f′(z), from jets through the same formula
 
 A computed z is z₀ + h with |h| ≤ e. Between kinks, Taylor's theorem bounds how far f(z) is from
 f(z₀). With the constants of the row, |f(z₀ + h) − f(z₀)| ≤ |h| s, where
@@ -18,16 +19,15 @@ distance between the two branches is added. Options are evaluated as given and r
 because programs use either.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from manualnn.errors import OracleError
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.jets import Jet, Jets
-from manualnn.oracle.protocol.rows import Rounding, Statement
+from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth.bounded import Array, Bounded
 
 
@@ -49,8 +49,8 @@ class _Branches(Jets):
     Only its undecided entries do.
     """
 
-    def __init__(self, z: Bounded, order: int, reversed_: int | None = None) -> None:
-        super().__init__(z.kind.wide, order)
+    def __init__(self, z: Bounded, reversed_: int | None = None) -> None:
+        super().__init__(z.kind.wide, order=2)
         self.z, self.kind = z, z.kind
         self.reversed = reversed_
         self.conditions: list[_Condition] = []
@@ -94,114 +94,94 @@ class _Branches(Jets):
         return undecided
 
 
-class _Evaluation:
-    """A formula's derivatives at z, in each branch that rounding may lead to."""
+class Evaluation:
+    """A statement at bounded numbers z: f(z), and f′(z) from jets through the same formula."""
 
-    def __init__(
-        self, statement: Statement, o: Options, z: Bounded, rest: Sequence[Any], order: int
-    ) -> None:
-        self.kind, self.z = z.kind, z
-        self.exact = o.in_numbers(z.kind.wide.number)
+    def __init__(self, statement: Statement, o: Options, z: Bounded, *rest: Any) -> None:
         if statement.bounds is None:
-            raise OracleError("a statement without bounds has no generic error bound.")
-        self.bounds = statement.bounds(o)
+            raise MissingEntryError("a statement without bounds has no error bound; add bounds.")
+        self.statement, self.z, self.kind, self.rest = statement, z, z.kind, rest
+        self.bounds = [np.inf if b is None else float(b) for b in statement.bounds(o)]
+        number = z.kind.wide.number
+        self.options = o.in_numbers(number)
+        rounded = o.in_numbers(lambda value: number(z.kind.dtype.type(value)))
 
         def evaluate(branches: _Branches, options: Options) -> list[Array]:
             return branches.derivatives(lambda m, z: statement.formula(m, options, z, *rest), z.v)
 
-        branches = _Branches(z, order)
-        self.derivatives = evaluate(branches, self.exact)
+        branches = _Branches(z)
+        self.derivatives = evaluate(branches, self.options)
         self.conditions = branches.conditions
+        # Each condition that rounding may decide, and the derivatives on its other branch.
         self.others = [
-            evaluate(_Branches(z, order, k), self.exact) if condition.undecided.any() else None
+            (condition, evaluate(_Branches(z, k), self.options))
             for k, condition in enumerate(self.conditions)
+            if condition.undecided.any()
         ]
-        rounded = o.in_numbers(lambda value: z.kind.wide.number(z.kind.dtype.type(value)))
-        self.option_error: list[Array] | None = None
-        if rounded != self.exact:
-            pairs = zip(evaluate(_Branches(z, order), rounded), self.derivatives, strict=True)
-            self.option_error = [z.kind.size(a - b) for a, b in pairs]
+        self.option_errors: Any = (0.0, 0.0)
+        if rounded != self.options:
+            pairs = zip(evaluate(_Branches(z), rounded), self.derivatives, strict=True)
+            self.option_errors = [z.kind.size(a - b) for a, b in pairs]
 
-    def steepness(self, derivatives: list[Array], k: int) -> Array:
+    def value(self) -> Bounded:
+        """Return f(z)."""
+        steepness = self._steepness(self.derivatives, 1)
+        e = self._times_e(steepness)
+        for condition, other in self.others:
+            beyond = self._steepness(other, 1)
+            if np.isinf(self.bounds[0]):
+                jump = self.kind.size(other[0] - self.derivatives[0])
+                reached = jump + self._times_e(beyond)
+            else:
+                d = np.minimum(condition.distance, self.z.e)
+                reached = d * steepness + (self.z.e - d) * beyond
+            e = np.where(condition.undecided, np.maximum(e, reached), e)
+        return self._rounded(self.derivatives[0], e, 0)
+
+    def slope(self, at_kink: float | None = None) -> Bounded:
+        """Return f′(z); `at_kink` is the slope at a kink if it is not that of the statement.
+
+        Entries are counted as undecided if rounding decides between two slopes.
+        """
+        value, stated, curvature = self.derivatives
+        slope, slopes = stated, [stated]
+        if at_kink is not None:
+            slopes.append(self.kind.wide.number(at_kink))
+            for condition in self.conditions:
+                slope = np.where(condition.at_kink, slopes[1], slope)
+        e = self._times_e(self._steepness([value, slope, curvature], 2))
+        undecided = np.zeros(self.z.v.shape, bool)
+        jumps = np.isinf(self.bounds[1])
+        for condition, other in self.others:
+            apart = [self.kind.size(reachable - slope) for reachable in (other[1], *slopes)]
+            reached = np.max(apart, axis=0) + self._times_e(self._steepness(other, 2))
+            reached = np.minimum(reached, self._times_e(self.bounds[1]))
+            undecided |= condition.undecided & jumps
+            e = np.where(condition.undecided, np.maximum(e, reached), e)
+        if self.conditions and jumps:
+            self.kind.jumps.append((int(np.count_nonzero(undecided)), undecided.size))
+        return self._rounded(slope, e, 1)
+
+    def _steepness(self, derivatives: list[Array], k: int) -> Array:
         """Return a bound on the k-th derivative within e of z, on one branch."""
-        change = self.steepness(derivatives, 2) / 2 if k == 1 else self._constant(2)
-        bound = self.kind.size(derivatives[k]) + self.times_e(change)
-        return np.minimum(bound, self._constant(k - 1))
+        change = self._steepness(derivatives, 2) / 2 if k == 1 else self.bounds[2]
+        bound = self.kind.size(derivatives[k]) + self._times_e(change)
+        return np.minimum(bound, self.bounds[k - 1])
 
-    def times_e(self, factor: Any) -> Array:
+    def _times_e(self, factor: Any) -> Array:
         """Return e times a factor, 0 where e is 0 even if the factor is infinite."""
         return np.where(self.z.e == 0, 0.0, self.z.e * factor)
 
-    def _constant(self, i: int) -> Any:
-        constant = self.bounds[i]
-        return np.inf if constant is None else float(constant)
-
-
-def value_of(statement: Statement, o: Options, z: Bounded, *rest: Any) -> Bounded:
-    """Return f(z) for the options o; the rest are further arguments of the formula."""
-    found = _Evaluation(statement, o, z, rest, 2)
-    steepness = found.steepness(found.derivatives, 1)
-    e = found.times_e(steepness)
-    for condition, other in zip(found.conditions, found.others, strict=True):
-        if other is None:
-            continue
-        beyond = found.steepness(other, 1)
-        if found.bounds[0] is None:
-            reached = z.kind.size(other[0] - found.derivatives[0]) + found.times_e(beyond)
-        else:
-            d = np.minimum(condition.distance, z.e)
-            reached = d * steepness + (z.e - d) * beyond
-        e = np.where(condition.undecided, np.maximum(e, reached), e)
-    return _rounded(found, statement.value_rounding, 0, e, rest)
-
-
-def slope_of(
-    statement: Statement, o: Options, z: Bounded, *rest: Any, at_kink: float | None = None
-) -> Bounded:
-    """Return f′(z); `at_kink` is the slope at a kink if it is not the one of the statement.
-
-    Where rounding decides between two slopes, the entry is counted as undecided.
-    """
-    found = _Evaluation(statement, o, z, rest, 2)
-    kind, slope = z.kind, found.derivatives[1]
-    slopes = [slope]
-    if at_kink is not None:
-        for condition in found.conditions:
-            slope = np.where(condition.at_kink, kind.wide.number(at_kink), slope)
-        slopes.append(kind.wide.number(at_kink))
-    found.derivatives[1] = slope
-    e = found.times_e(found.steepness(found.derivatives, 2))
-    undecided = np.zeros(z.v.shape, bool)
-    for condition, other in zip(found.conditions, found.others, strict=True):
-        if other is None:
-            continue
-        jump = kind.size(other[1] - slope)
-        for reachable in slopes:
-            jump = np.maximum(jump, kind.size(reachable - slope))
-        reached = jump + found.times_e(found.steepness(other, 2))
-        if found.bounds[1] is not None:
-            reached = np.minimum(reached, z.e * float(found.bounds[1]))
-        else:
-            undecided |= condition.undecided
-        e = np.where(condition.undecided, np.maximum(e, reached), e)
-    if found.conditions and found.bounds[1] is None:
-        kind.jumps.append((int(np.count_nonzero(undecided)), undecided.size))
-    return _rounded(found, statement.slope_rounding, 1, e, rest)
-
-
-def _rounded(
-    found: _Evaluation, rounding: Rounding, k: int, e: Array, rest: Sequence[Any]
-) -> Bounded:
-    """Return the k-th derivative with the roundings of the row."""
-    kind, z = found.kind, found.z
-    if found.option_error is not None:
-        e = e + found.option_error[k]
-    e = np.where(z.e < np.inf, e, np.inf)  # what overflowed may be NaN
-    v = found.derivatives[k]
-    count = rounding.operations + rounding.functions * kind.ulps
-    if count:
-        size = kind.size(v) + e
-        if rounding.size is not None:
-            size = np.maximum(size, kind.size(rounding.size(kind.wide, found.exact, z.v, *rest)))
-        e = e + kind.rounding(count, size, v)
-    return Bounded(v, e, kind, known=not np.any(e))
+    def _rounded(self, v: Array, e: Array, k: int) -> Bounded:
+        """Return the k-th derivative with the roundings of the row."""
+        kind, z = self.kind, self.z
+        e = np.where(z.e < np.inf, e + self.option_errors[k], np.inf)  # an overflow may give NaN
+        rounding = (self.statement.value_rounding, self.statement.slope_rounding)[k]
+        count = rounding.operations + rounding.functions * kind.ulps
+        if count:
+            size = kind.size(v) + e
+            if rounding.size is not None:
+                scale = rounding.size(kind.wide, self.options, z.v, *self.rest)
+                size = np.maximum(size, kind.size(scale))
+            e = e + kind.rounding(count, size, v)
+        return Bounded(v, e, kind, known=not np.any(e))

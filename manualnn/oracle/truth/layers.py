@@ -25,7 +25,7 @@ import numpy as np
 from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth.bounded import Array, Bounded
-from manualnn.oracle.truth.elementwise import slope_of, value_of
+from manualnn.oracle.truth.elementwise import Evaluation
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus, tanh
 
 Arrays = Mapping[str, Bounded]
@@ -153,12 +153,12 @@ def layer_truth(name: str) -> tuple[Forward, Backward]:
 
 def _stated(statement: Statement) -> tuple[Forward, Backward]:
     def forward(layer: Any, _: Arrays, z: Bounded) -> Bounded:
-        return value_of(statement, layer, z)
+        return Evaluation(statement, layer, z).value()
 
     def backward(
         layer: Any, _: Arrays, z: Bounded, __: Bounded, da: Bounded
     ) -> tuple[Bounded, Arrays]:
-        slope = slope_of(statement, layer, z, at_kink=z.kind.kink.get(layer.type))
+        slope = Evaluation(statement, layer, z).slope(z.kind.kink.get(layer.type))
         dz = da.times(slope)
         # A product with 0, 1 or −1 is exact.
         exact = (slope.e == 0) & ((slope.v == 0) | (slope.size == 1))

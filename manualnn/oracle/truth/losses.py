@@ -16,7 +16,7 @@ import numpy as np
 from manualnn.oracle.protocol.features import LOSS_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth.bounded import Array, Bounded
-from manualnn.oracle.truth.elementwise import slope_of, value_of
+from manualnn.oracle.truth.elementwise import Evaluation
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus
 
 Function = Callable[[Any, Bounded, Array], tuple[Bounded, Bounded]]
@@ -148,9 +148,8 @@ def loss_truth(name: str) -> Function:
 
 def _stated(statement: Statement) -> Function:
     def function(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-        divisor, target = _divisor(loss, y), y.kind.exact(t).v
-        terms = value_of(statement, loss, y, target)
-        dy = slope_of(statement, loss, y, target, at_kink=y.kind.kink.get(loss.type))
-        return _over(terms.sum(), divisor), _over(dy, divisor)
+        divisor, found = _divisor(loss, y), Evaluation(statement, loss, y, y.kind.exact(t).v)
+        dy = found.slope(y.kind.kink.get(loss.type))
+        return _over(found.value().sum(), divisor), _over(dy, divisor)
 
     return function
