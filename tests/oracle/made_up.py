@@ -13,7 +13,6 @@ from manualnn.oracle.protocol.rows import Option
 
 COPIES = {"MadeUpLayer": "Tanh", "MadeUpLoss": "HuberLoss", "MadeUpOptimizer": "Adam"}
 OPTIONS = ("LeakyReLU.made_up", "HuberLoss.made_up", "SGD.made_up")
-NEWCOMERS = (*COPIES, *OPTIONS)
 KINDS = dict(zip(TABLES, (LAYER_ROWS, LOSS_ROWS, OPTIMIZER_ROWS), strict=True))
 
 

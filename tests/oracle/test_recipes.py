@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from oracle.made_up import COPIES, NEWCOMERS, made_up_features, with_known_features
+from oracle.made_up import COPIES, made_up_features, with_known_features
 
 from manualnn.oracle.cases import lattice, magnitudes
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
@@ -165,13 +165,13 @@ def test_a_new_feature_changes_no_case_of_another_feature(first):
 def test_stress_recipes_have_further_cases_of_every_new_feature():
     with made_up_features(first=False):
         everything = Capabilities.read(Textbook().capabilities())
-        assert sorted(newcomers(everything)) == sorted([*newcomers(ALL), *NEWCOMERS])
-        for newcomer in NEWCOMERS:
+        assert sorted(newcomers(everything)) == sorted([*newcomers(ALL), *COPIES])
+        for newcomer in COPIES:
             for name in ("plain", "shapes", "zeros", "memory", "history"):
                 cases = drawn(RECIPES[name], everything, number=8, newcomer=newcomer)
                 assert len(cases) >= 4
                 for case in cases:
-                    others = [other for other in NEWCOMERS if other != newcomer]
+                    others = [other for other in COPIES if other != newcomer]
                     assert has_feature(case, newcomer)
                     assert not any(has_feature(case, other) for other in others)
 
@@ -184,7 +184,7 @@ def test_cases_without_a_newcomer_come_first_and_their_number_stays():
         names = newcomers(everything)
         assert list(RECIPES["layer.Tanh"].examples(everything, 25)) == [("", i) for i in range(25)]
     assert after[: len(before)] == before == [("", i) for i in range(100)]
-    assert {newcomer for newcomer, _ in after[len(before) :]} == {*names} >= {*NEWCOMERS}
+    assert {newcomer for newcomer, _ in after[len(before) :]} == {*names} >= COPIES.keys()
 
 
 class OneMaximum(Textbook):

@@ -1,1 +1,1 @@
-"""Making cases: drawing, resizing and simplifying them."""
+"""Cases: recipes that draw them, and similar or smaller cases for a diagnosis."""

@@ -6,7 +6,8 @@
 `Impossible` is raised if the claims admit no such choice. `Draft` also draws arrays and cases.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,8 +80,8 @@ class Choices:
 
     def pick_name(self, names: Sequence[str]) -> str:
         """Return the name of a feature; one to avoid only if there is no other."""
-        if (newcomer := self.newcomer.partition(".")[0]) in names and self.chance(NEWCOMER_CHANCE):
-            return newcomer
+        if self.newcomer in names and self.chance(NEWCOMER_CHANCE):
+            return self.newcomer
         return str(self.pick([n for n in names if not self.is_avoided(n)] or names))
 
     def is_avoided(self, name: str, option: str = "") -> bool:
@@ -119,7 +120,6 @@ class Choices:
     def layer(self, name: str, option: str | None = None, **given: Any) -> dict[str, Any]:
         """Return a layer with random options; `option` does not have its default."""
         spec = {"type": name, **given}
-        option = option or self._newcomer_option(name)
         for other in self._drawn_options(name, spec):
             values = self.values(name, other)
             if other == option:
@@ -136,41 +136,16 @@ class Choices:
 
         Without a name it is any claimed loss that has a suitable last layer.
         """
+        drawn = name is None
         if name is None:
             names = list(self.claims.losses)
             if not self.layers_of_probabilities():
                 names = [n for n in names if not LOSS_ROWS[n].takes_probabilities]
-            if (new := self.newcomer.partition(".")[0]) in names and self.chance(NEWCOMER_CHANCE):
-                names = [new]
-            pairs = [(n, r) for n in names for r in self.values(n, "reduction")]
-            good = [(n, r) for n, r in pairs if not self.is_avoided(n, r)]
-            name, given["reduction"] = self.pick(good or pairs)
-        elif "reduction" not in given and self.chance(0.5):
-            values = self.values(name, "reduction")
-            good_values = [r for r in values if not self.is_avoided(name, r)]
-            given["reduction"] = self.pick(good_values or values)
+            name = self.pick_name([n for n in names if self._good_reductions(n)] or names)
+        if "reduction" not in given and (drawn or self.chance(0.5)):
+            reductions = self._good_reductions(name) or self.values(name, "reduction")
+            given["reduction"] = self.pick(reductions)
         return {"type": name, **given}
-
-    def add_loss_options(
-        self, loss: dict[str, Any], option: str | None, width: int, *, probabilities: bool
-    ) -> None:
-        """Add `option` to a loss, not with its default, and sometimes others beside it.
-
-        No class is ignored if the targets are probabilities of classes.
-        """
-        name = loss["type"]
-        option = option or self._newcomer_option(name)
-        others = option is not None and self.chance(0.5)
-        allowed = self.options(name)
-        for other in self._drawn_options(name, loss):
-            if other == option:
-                loss[other] = self.loss_option(name, other, width)
-            elif others and other in allowed and not (probabilities and other == "ignore_index"):
-                try:
-                    if self.chance(0.5):
-                        loss[other] = self.loss_option(name, other, width)
-                except Impossible:
-                    continue
 
     def loss_option(self, name: str, option: str, width: int) -> Any:
         """Return a value of a loss's option for `width` outputs; never the default."""
@@ -197,34 +172,37 @@ class Choices:
                 return None
             name = self.pick_name(list(self.claims.optimizers))
         spec: dict[str, Any] = {"type": name, "lr": self.pick(RATES), **given}
-        option = option or self._newcomer_option(name)
-        others = option is not None and self.chance(0.5)
-        allowed = self.options(name)
-        for other in self._drawn_options(name, spec):
-            if other == option:
-                spec[other] = self.pick(self.values(name, other)[1:])
-            elif others and other in allowed:
-                spec[other] = self.pick(self.values(name, other))
-        return self._consistent(spec, option)
-
-    def _consistent(self, spec: dict[str, Any], option: str | None) -> dict[str, Any]:
-        """Return an optimizer whose options fit: Nesterov's needs momentum and no dampening."""
+        self.add_options(spec, option, lambda other: self.pick(self.values(name, other)[1:]))
+        # Nesterov's momentum needs momentum, and excludes dampening.
         if option in ("nesterov", "dampening") and not spec.get("momentum"):
-            spec["momentum"] = self.pick(self.values(spec["type"], "momentum")[1:])
-        if option == "dampening":
+            spec["momentum"] = self.pick(self.values(name, "momentum")[1:])
+        if option == "dampening" or not spec.get("momentum"):
             spec.pop("nesterov", None)
         if spec.get("nesterov"):
             spec.pop("dampening", None)
-            spec["nesterov"] = bool(spec.get("momentum"))
         return spec
+
+    def add_options(
+        self, spec: dict[str, Any], option: str | None, draw_value: Callable[[str], Any]
+    ) -> None:
+        """Add `option` to a description, and sometimes others beside it.
+
+        `draw_value(option)` returns a value that is not the default, or raises Impossible.
+        """
+        others = self.options(spec["type"]) if option is not None and self.chance(0.5) else []
+        for other in self._drawn_options(spec["type"], spec):
+            if other == option:
+                spec[other] = draw_value(other)
+            elif other in others and self.chance(0.5):
+                with suppress(Impossible):
+                    spec[other] = draw_value(other)
 
     def claim_of(self, name: str) -> Claim:
         """Return what is claimed of a feature: the allowed values of its options."""
         return next(c[name] for kind in TABLES if name in (c := getattr(self.claims, kind)))
 
-    def _newcomer_option(self, name: str) -> str | None:
-        newcomer, _, option = self.newcomer.partition(".")
-        return (option or None) if newcomer == name else None
+    def _good_reductions(self, name: str) -> list[Any]:
+        return [r for r in self.values(name, "reduction") if not self.is_avoided(name, r)]
 
     def _drawn_options(self, name: str, spec: dict[str, Any]) -> list[str]:
         """Return the claimed options that are still to be drawn, in the order of the row.

@@ -164,7 +164,14 @@ class Draft(Choices):
             every.append(layer.get("out_features", every[-1]))
         if every[-1] < least:
             raise Impossible
-        self.add_loss_options(loss, loss_option, every[-1], probabilities=probabilities)
+
+        def draw_loss_option(option: str) -> Any:
+            # No class is ignored if the targets are probabilities of classes.
+            if probabilities and option == "ignore_index":
+                raise Impossible
+            return self.loss_option(loss["type"], option, every[-1])
+
+        self.add_options(loss, loss_option, draw_loss_option)
         n = self.samples(every) if n is None else n
         params = self.params(layers)
         x = self.normals((n, every[0]))

@@ -1,7 +1,7 @@
 """Cases in which no operation rounds: small integers, with powers of two as divisors and factors.
 
-    lattice(draft)       a case with integers throughout
-    on_kinks(draft)      the same with pre-activations of exactly 0, and targets equal to outputs
+    draw_on_lattice(draft)    a case with integers throughout
+    draw_on_kinks(draft)      the same with pre-activations of exactly 0, and exact targets
 
 Every sum and product in such a case is a multiple of one power of two and less than 2²⁴ of it.
 It is therefore exact in float32, in every order. Weights and biases are up to 1, inputs and targets
@@ -23,7 +23,7 @@ from manualnn.oracle.truth.step import truth
 SIZES = (1, 2, 4)
 
 
-def lattice(draft: Draft) -> Case:
+def draw_on_lattice(draft: Draft) -> Case:
     """Return a case of at most two Linear layers in which nothing rounds."""
     losses = [name for name in draft.claims.losses if LOSS_ROWS[name].is_exact]
     name = draft.pick_name(losses)
@@ -47,9 +47,9 @@ def lattice(draft: Draft) -> Case:
     return case.map(integers)
 
 
-def on_kinks(draft: Draft) -> Case:
+def draw_on_kinks(draft: Draft) -> Case:
     """Return a lattice case whose errors and pre-activations are often exactly 0, or tie."""
-    case = lattice(draft)
+    case = draw_on_lattice(draft)
     for key, array in case.params.items():
         if draft.chance(0.4):  # A row of zeros makes z = 0 for every sample.
             array[int(draft.rng.integers(len(array)))] = draft.pick((0.0, -0.0))

@@ -17,11 +17,11 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS
 from manualnn.oracle.truth.step import truth
 
-SATURATED = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
+SATURATING_SIZES = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
 """|z| at which a sigmoid's slope vanishes in float32 or float64, or at which exp overflows."""
 ROW_DISTANCE = 800.0
 """Distance between rows: e^−745 is the smallest positive float64 number."""
-CERTAIN = (30.0, 88.8, 104.0, 710.0, 745.0, 1e4)
+CERTAIN_SIZES = (30.0, 88.8, 104.0, 710.0, 745.0, 1e4)
 """Sizes of logits that make a class certain."""
 
 
@@ -30,14 +30,14 @@ def saturate(draft: Draft) -> Case:
     layers = [name for name in draft.claims.layers if name != "Linear"]
     saturating = [name for name in layers if LAYER_ROWS[name].saturates]
     name = draft.pick_name(saturating if saturating and draft.chance(0.8) else layers)
-    if LAYER_ROWS[name].mixes_features and draft.chance(0.4):
+    if LAYER_ROWS[name].mixes_features and draft.chance(0.6):
         return _move_rows_apart(draft, case_around(draft, name, last=True))
     case = case_around(draft, name, last=draft.chance(0.5))
     if not case.params:
-        return _scale(case, {"x": draft.pick(SATURATED)})
+        return _scale(case, {"x": draft.pick(SATURATING_SIZES)})
     key = draft.pick(_weights(case))
     largest = 1.0
-    size = draft.pick(SATURATED) * draft.rng.uniform(0.97, 1.03)
+    size = draft.pick(SATURATING_SIZES) * draft.rng.uniform(0.97, 1.03)
     if key == "0.weight":
         z = case.x @ case.params[key].T + case.params.get("0.bias", 0)
         largest = np.abs(z).max() or 1
@@ -64,7 +64,7 @@ def make_certain(draft: Draft) -> Case:
         return _move_rows_apart(draft, draft.training_case(layers=layers, widths=widths, loss=loss))
     case = draft.training_case(loss=loss)
     name = f"params.{_weights(case)[-1]}" if case.params else "x"
-    return _scale(case, {name: draft.pick(CERTAIN)})
+    return _scale(case, {name: draft.pick(CERTAIN_SIZES)})
 
 
 def cancel(draft: Draft) -> Case:

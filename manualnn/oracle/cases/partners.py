@@ -6,10 +6,9 @@
 A draw picks among the claimed features at random. If a new feature joined them, it would change
 every case that follows in the stream of random numbers. Therefore the candidates are fixed: the
 rows of the table of features say which features and options are partners, and a new row is none. A
-new feature has cases of its own: those of its own recipe, and further cases of every stress recipe,
-drawn from a stream of their own among the partners and that feature.
-
-A feature is written "Softsign" here, and one of its options "HuberLoss.delta".
+new feature has cases of its own: those of its own recipes, and further cases of every stress
+recipe, drawn from a stream of their own among the partners and that feature. A new option of an old
+feature is drawn by its own recipe alone.
 """
 
 from dataclasses import replace
@@ -24,7 +23,8 @@ from manualnn.oracle.protocol.rows import Feature
 def claims_of_partners(claims: Capabilities, feature: str = "") -> Capabilities:
     """Return the claims without features and options that are neither partners nor `feature`.
 
-    If an engine claims no partner of a kind, all that it claims of this kind remains.
+    `feature` is a name, or a name and an option such as "HuberLoss.delta". If an engine claims no
+    partner of a kind, all that it claims of this kind remains.
     """
     name, _, option = feature.partition(".")
     narrowed: dict[str, Any] = {}
@@ -39,21 +39,18 @@ def claims_of_partners(claims: Capabilities, feature: str = "") -> Capabilities:
 
 
 def newcomers(claims: Capabilities) -> list[str]:
-    """Return the claimed features and options that are not partners."""
-    found = []
-    for kind, rows in ROWS.items():
-        for name, claim in getattr(claims, kind).items():
-            row = rows[name]
-            if not row.is_partner:
-                found.append(name)
-            found += [f"{name}.{o}" for o in claim if not row.options[o].is_partner]
-    return found
+    """Return the claimed features that are not partners."""
+    return [
+        name
+        for kind, rows in ROWS.items()
+        for name in getattr(claims, kind)
+        if not rows[name].is_partner
+    ]
 
 
-def has_feature(case: Case, feature: str) -> bool:
-    """Return whether a layer, the loss or the optimizer of a case has the feature."""
-    name, _, option = feature.partition(".")
-    return any(spec["type"] == name and (not option or option in spec) for _, spec in case.parts())
+def has_feature(case: Case, name: str) -> bool:
+    """Return whether a layer, the loss or the optimizer of a case has the name."""
+    return any(spec["type"] == name for _, spec in case.parts())
 
 
 def _partner_options(row: Feature, claim: Claim, option: str) -> Claim:

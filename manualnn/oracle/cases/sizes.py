@@ -1,6 +1,6 @@
 """Makers of cases of critical sizes: numbers of samples, widths and depths at which programs fail.
 
-square   shapes   long(place)   depth   empty       draft -> case
+match_sizes, set_critical_size, set_long_size(place), vary_depth, take_no_samples: draft -> case
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ DEEP = 11
 """Linear layers such that indices have two digits: as strings, "10" sorts before "2"."""
 
 
-def square(draft: Draft) -> Case:
+def match_sizes(draft: Draft) -> Case:
     """Let N equal a width, or differ from it by one."""
     loss = draft.loss()
     widths = list(draft.widths(loss=loss))
@@ -26,7 +26,7 @@ def square(draft: Draft) -> Case:
     return draft.training_case(widths=widths, loss=loss, n=min(max(n, 1), draft.max_batch))
 
 
-def shapes(draft: Draft) -> Case:
+def set_critical_size(draft: Draft) -> Case:
     """Make one size critical, and the others small."""
     loss = draft.loss()
     widths = list(draft.widths(loss=loss))
@@ -41,7 +41,7 @@ def shapes(draft: Draft) -> Case:
     return draft.training_case(widths=widths, loss=loss, n=n)
 
 
-def long(place: str) -> Callable[[Draft], Case]:
+def set_long_size(place: str) -> Callable[[Draft], Case]:
     """Return a maker that sets one size to hundreds.
 
     The place is "batch", "in_features", "hidden" or "out_features".
@@ -69,7 +69,7 @@ def long(place: str) -> Callable[[Draft], Case]:
     return make
 
 
-def depth(draft: Draft) -> Case:
+def vary_depth(draft: Draft) -> Case:
     """Draw no Linear layer, one, several, or so many that indices have two digits."""
     claimed = draft.claims.max_depth
     most = 5 if claimed is None else min(5, claimed)
@@ -81,7 +81,7 @@ def depth(draft: Draft) -> Case:
     return draft.training_case(widths=widths, loss=loss)
 
 
-def empty(draft: Draft) -> Case:
+def take_no_samples(draft: Draft) -> Case:
     """Draw no samples, so that the sum over them is 0."""
     if not draft.claims.empty_batch:
         raise Impossible

@@ -11,7 +11,7 @@ from typing import Any
 
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft
-from manualnn.oracle.cases.lattice import lattice, on_kinks
+from manualnn.oracle.cases.lattice import draw_on_kinks, draw_on_lattice
 from manualnn.oracle.cases.magnitudes import (
     cancel,
     case_around,
@@ -25,7 +25,13 @@ from manualnn.oracle.cases.magnitudes import (
     scale_columns,
 )
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
-from manualnn.oracle.cases.sizes import depth, empty, long, shapes, square
+from manualnn.oracle.cases.sizes import (
+    match_sizes,
+    set_critical_size,
+    set_long_size,
+    take_no_samples,
+    vary_depth,
+)
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYER_ROWS
 
@@ -130,10 +136,14 @@ _ANY = Draft.training_case
 STRESS = (
     _recipe("plain", "ordinary cases of all claimed features", _ANY),
     _recipe("options", "several options at once", _many_options, 2),
-    _recipe("square", "as many samples as a width, or one more or less", square, 2),
-    _recipe("lattice", "small integers and powers of two", lattice, 2, ["exact"]),
+    _recipe("square", "as many samples as a width, or one more or less", match_sizes, 2),
+    _recipe("lattice", "small integers and powers of two", draw_on_lattice, 2, ["exact"]),
     _recipe(
-        "kinks", "zeros, ties and targets equal to outputs, on the lattice", on_kinks, 2, ["exact"]
+        "kinks",
+        "zeros, ties and exact targets, on the lattice",
+        draw_on_kinks,
+        2,
+        ["exact"],
     ),
     _recipe(
         "relations", "ordinary cases, each compared with an equivalent one", _ANY, 1, METAMORPHIC
@@ -160,8 +170,8 @@ STRESS = (
     _recipe(
         "history", "batches after other batches", _ANY, 1, ["repeat", "history", "interleaved"]
     ),
-    _recipe("shapes", "one size at or beside a power of two", shapes, 2),
-    _recipe("depth", "no Linear layer, one, or many", depth),
+    _recipe("shapes", "one size at or beside a power of two", set_critical_size, 2),
+    _recipe("depth", "no Linear layer, one, or many", vary_depth),
     _recipe("rows", "repeated samples, equal targets, missing classes", repeat_rows),
     _recipe("zeros", "an array that is all zeros", make_zero, 1, _FINITE),
     _recipe("rates", "learning rates of 0, tiny, huge and not dyadic", _rates),
@@ -172,11 +182,11 @@ STRESS = (
     _recipe("ladder", "inputs, targets or weights scaled by a power of two", scale_by_powers, 2),
     _recipe("columns", "columns of very different sizes", scale_columns),
     _recipe("subnormals", "numbers close to the smallest positive one", make_subnormal, 1, _FINITE),
-    _recipe("empty", "a batch of no samples", empty, 0.4),
-    _recipe("long.batch", "hundreds of samples", long("batch"), 0.25),
-    _recipe("long.in_features", "hundreds of inputs", long("in_features"), 0.25),
-    _recipe("long.hidden", "hundreds of hidden units", long("hidden"), 0.25),
-    _recipe("long.out_features", "hundreds of outputs", long("out_features"), 0.25),
+    _recipe("empty", "a batch of no samples", take_no_samples, 0.4),
+    _recipe("long.batch", "hundreds of samples", set_long_size("batch"), 0.25),
+    _recipe("long.in_features", "hundreds of inputs", set_long_size("in_features"), 0.25),
+    _recipe("long.hidden", "hundreds of hidden units", set_long_size("hidden"), 0.25),
+    _recipe("long.out_features", "hundreds of outputs", set_long_size("out_features"), 0.25),
     _recipe("numerical", "small networks, every entry of a gradient", _small(), 0.3, ["numerical"]),
     _recipe("paths", "small networks, every path through them", _small("MSELoss"), 1, ["paths"]),
 )

@@ -24,7 +24,7 @@ from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.messages import load_safetensors
 from manualnn.oracle.protocol.capabilities import DTYPES
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, to_lists
-from manualnn.oracle.protocol.features import ALWAYS, TABLES
+from manualnn.oracle.protocol.features import ALWAYS, LOSS_ROWS, TABLES
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.extended import MissingMpmathError, mpmath_width
 from manualnn.oracle.truth.step import truth
@@ -151,7 +151,7 @@ def flags(case: Case) -> list[str]:
             elif option not in ALWAYS and not _same(value, default):
                 found.add(f"{spec['type']}.{option}")
     extra = {
-        "probabilities": case.loss["type"] == "CrossEntropyLoss" and case.t.ndim == 2,
+        "probabilities": LOSS_ROWS[case.loss["type"]].targets == "classes" and case.t.ndim == 2,
         "state": case.state is not None,
         "steps": case.steps > 1,
         "masks": case.noise is not None,
