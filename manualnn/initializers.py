@@ -12,7 +12,6 @@ numpy.random, which would take a quarter of its time.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,9 +19,6 @@ from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.parameters import Parameters
 from manualnn.validation import as_array
-
-if TYPE_CHECKING:
-    from manualnn.layers import Layer
 
 __all__ = [
     "calculate_gain",
@@ -41,11 +37,13 @@ Initializer = Callable[["np.random.Generator", Shape], Array]
 
 def initialize(
     params: Parameters,
-    layers: "Sequence[Layer]",
+    defaults: Sequence[Callable[["np.random.Generator"], Mapping[str, Array]]],
     rng: "np.random.Generator",
     initializers: Mapping[str, Initializer],
 ) -> None:
-    """Draw the parameters: those named in initializers by these, all others by their layer.
+    """Draw the parameters: those named in initializers by these, all others by `defaults`.
+
+    defaults has the method `init` of each layer, which draws all parameters of the layer.
 
     Raises SpecError for a name that no layer has, and ShapeError for values of another shape.
     """
@@ -56,8 +54,8 @@ def initialize(
             f"there are {', '.join(params) or 'none'}."
         )
         raise SpecError(message)
-    for layer, views in zip(layers, params.layers, strict=False):
-        drawn = layer.init(rng)
+    for draw, views in zip(defaults, params.layers, strict=False):
+        drawn = draw(rng)
         for name, view in views.items():
             make = initializers.get(name)
             values = as_array(make(rng, view.shape) if make else drawn[name], name)

@@ -128,7 +128,8 @@ class Sequential:
 
         """
         params = Parameters(self.shapes, dtype=dtype)
-        initialize(params, self.layers, np.random.default_rng(seed), initializers)
+        defaults = [layer.init for layer in self.layers]
+        initialize(params, defaults, np.random.default_rng(seed), initializers)
         return params
 
     def load_state_dict(self, state_dict: Mapping[str, Any], dtype: Any = None) -> Parameters:
