@@ -27,8 +27,9 @@ from manualnn.parameters import Parameters
 from manualnn.validation import require_count
 
 MAX_PARAMETERS = 32
-"""Largest network, in parameters, of which all are explained; else the LARGEST gradients are."""
+"""Most parameters of a network that are all explained."""
 LARGEST = 8
+"""Number of explained parameters in a larger network: those with the largest gradients."""
 MAX_DERIVATIVES = 32
 """Most local derivatives in one list."""
 
