@@ -1,7 +1,7 @@
-"""Every error that manualnn raises: one small hierarchy.
+"""Exception classes of manualnn, in one hierarchy.
 
-Each message says what was wrong, what it got, what it expected and what to do next. Each class is
-also the builtin that a Python programmer would catch.
+A message says what failed, what was given, what was expected and what to do. Each class is also a
+subclass of the built-in exception that a Python programmer would catch.
 """
 
 import math
@@ -25,19 +25,19 @@ class ManualNNError(Exception):
 
 
 class ShapeError(ManualNNError, ValueError):
-    """An array has a shape that the network, the loss or the parameters cannot take."""
+    """An array has a wrong shape for the network, the loss or the parameters."""
 
 
 class DTypeError(ManualNNError, TypeError):
-    """An array's dtype is not that of the parameters; nothing is cast silently."""
+    """An array has another dtype than the parameters; arrays are never converted silently."""
 
 
 class DomainError(ManualNNError, ValueError):
-    """A number is outside of what a loss is defined for, or of what can be trained on."""
+    """A number is outside the domain of a loss, or cannot be trained on."""
 
 
 class SpecError(ManualNNError, ValueError):
-    """A layer, loss, optimizer or run is described wrongly."""
+    """The description of a layer, loss, optimizer, case or run is invalid."""
 
 
 class DivergedError(ManualNNError, ArithmeticError):
@@ -46,11 +46,11 @@ class DivergedError(ManualNNError, ArithmeticError):
     Attributes
     ----------
     epoch : int or None
-        The epoch, counted from 1, in which it happened; None in a single `Trainer.step`.
+        The epoch of the failure, counted from 1; None in a single `Trainer.step`.
     last_loss : float
-        The last loss that was finite (NaN where there was none).
+        The last finite loss, or NaN.
     history : History
-        The epochs that were finished before it.
+        The completed epochs.
 
     """
 
@@ -81,4 +81,4 @@ class OracleError(ManualNNError):
 
 
 class MissingExtraError(ManualNNError, ImportError):
-    """An optional package is not installed; the message names the extra that brings it."""
+    """An optional package is not installed; the message names the extra to install."""
