@@ -1,6 +1,6 @@
-"""Answers to the vectors: right ones pass, wrong ones are found, and slips are told.
+"""Answers to the vectors: right answers pass, wrong ones fail, unreadable ones give an error.
 
-Right answers are made of the vectors' own hi, which no engine computed.
+Right answers consist of the vectors' own hi, which no engine computed.
 """
 
 import json
@@ -34,13 +34,13 @@ RECORDED = {case.id: vectors.recorded_truth(case) for case in [*FEW, SQUARED]}
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder for answers to two vectors."""
+    """Return a folder for the answers to two vectors."""
     monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: FEW)
     return tmp_path
 
 
 def answer(case, dtype="float64", form=to_lists, moved=None, by=0.0):
-    """The truth, rounded to the dtype; the first entry of `moved` off by so many bounds."""
+    """Return the rounded truth, with the first entry of `moved` off by `by` bounds."""
     arrays = {}
     for name, near in RECORDED[case.id].items():
         arrays[name] = np.array(near["hi"])
@@ -80,7 +80,7 @@ def test_the_truth_itself_is_right_in_both_dtypes(folder):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("quantity", ["outputs", "loss", "input_grad", "grads.{key}"])
 def test_an_entry_beyond_its_bound_is_found(folder, quantity, dtype):
-    """Four bounds off: rounding the answer to its dtype takes away at most one of them."""
+    """The entry is four bounds off, and rounding it to its dtype removes at most one bound."""
     name = quantity.format(key=next(iter(TANH.params)))
     write(folder, answer(TANH, dtype, moved=name, by=4), answer(ADAM, dtype))
     report = judge_answers(folder)
@@ -103,7 +103,7 @@ def test_an_update_beyond_its_bound_is_found(folder, quantity):
 
 
 def test_a_constant_factor_is_named_from_the_answers_alone(folder, monkeypatch):
-    """∂L/∂y without its factor 2: every gradient of the squared error is half as large."""
+    """Without the factor 2 in ∂L/∂y, every gradient of the squared error is half as large."""
     slip = answer(SQUARED)
     slip["result"]["grads"] = {
         key: (np.array(a) / 2).tolist() for key, a in slip["result"]["grads"].items()
@@ -170,7 +170,7 @@ def test_gradients_of_one_step_are_judged_without_a_claim_of_an_optimizer(folder
     assert failed == [f"{ADAM.recipe}:grads"]
 
 
-def test_what_is_claimed_has_to_be_answered(folder):
+def test_an_answer_needs_every_claimed_result(folder):
     claims = {"layers": {"Linear": "any", "Tanh": "any"}, "losses": {TANH.loss["type"]: "any"}}
     claims |= {"returns": ["loss", "grads", "outputs"], "accepts_state": True}
     (folder / "capabilities.json").write_text(json.dumps(claims))
@@ -182,7 +182,7 @@ def test_what_is_claimed_has_to_be_answered(folder):
     assert "outputs" in report.results[0].findings[0].message
 
 
-def test_a_wrong_shape_is_told_of_its_case_and_the_others_are_judged(folder):
+def test_a_wrong_shape_is_reported_for_its_case_and_the_others_are_judged(folder):
     slip = answer(TANH)
     slip["result"]["outputs"] = [1.0]
     write(folder, slip, answer(ADAM))
@@ -217,13 +217,13 @@ def test_an_answer_may_be_that_there_is_none(folder):
         ("", "holds no answers"),
     ],
 )
-def test_what_cannot_be_understood_is_told_with_its_place(folder, content, message):
+def test_an_unreadable_answer_is_reported_with_its_place(folder, content, message):
     (folder / "all.jsonl").write_text(content)
     with pytest.raises(AnswersError, match=message):
         judge_answers(folder)
 
 
-def test_claims_that_cannot_be_understood_are_told(folder):
+def test_unreadable_claims_are_reported(folder):
     write(folder, answer(TANH))
     (folder / "capabilities.json").write_text('{"layers": []}')
     with pytest.raises(AnswersError, match=r"capabilities\.json"):
@@ -240,7 +240,7 @@ def test_answers_are_to_the_vectors_of_a_folder(tmp_path, monkeypatch):
 
 
 def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch):
-    """The way of an author elsewhere: read a case's file, answer what `expected` says."""
+    """An author elsewhere reads the file of a case and answers with its `expected`."""
     monkeypatch.setattr(vectors, "vector_cases", lambda seed: [TANH] if seed == 0 else [])
     vectors.write_vectors(tmp_path / "vectors")
     content = json.loads((tmp_path / "vectors" / "cases" / f"{TANH.id}.json").read_bytes())

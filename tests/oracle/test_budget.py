@@ -1,4 +1,4 @@
-"""A budget is spent by work, and in the end by the clock; no clock but the test's own runs here."""
+"""CPU time spends a budget, and so does wall-clock time at half the rate. Clocks are fakes."""
 
 import pytest
 

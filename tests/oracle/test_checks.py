@@ -1,5 +1,5 @@
-"""Judgements find the mistake that they are about, and nothing in an engine without one."""
-# ruff: noqa: ARG001, ARG005 - what changes a result is told of the case, whether it needs it or not
+"""Every check finds the bug that it is about, and finds nothing in a correct engine."""
+# ruff: noqa: ARG001, ARG005 - a function that changes a result gets the case even if unused
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from manualnn.oracle.truth.step import truth
 
 
 def changed(change, **claims):
-    """Return an engine whose results are Textbook's, changed."""
+    """Return an engine that changes the results of Textbook."""
 
     class Changed(Textbook):
         def capabilities(self):
@@ -37,7 +37,7 @@ def grads(change):
 
 
 def findings(engine, judgement, examples=40):
-    """Return the findings of the recipes that put engines to this judgement."""
+    """Return the findings of a judgement on cases of all its recipes."""
     found = []
     with connect(engine) as bench:
         for recipe in recipes_for(bench.capabilities):
@@ -51,7 +51,7 @@ def findings(engine, judgement, examples=40):
 
 
 class Counts(Textbook):
-    """Its second answer differs from its first."""
+    """The second result for the same case differs from the first."""
 
     calls = 0
 
@@ -62,7 +62,7 @@ class Counts(Textbook):
 
 
 class Remembers(Textbook):
-    """A batch that is smaller than the one before it is divided by the size of that."""
+    """A batch smaller than the one before is divided by the size of that one."""
 
     last = 0
 
@@ -74,9 +74,9 @@ class Remembers(Textbook):
 
 
 class Shares(Textbook):
-    """Two engines share what they know."""
+    """Two engines share their memory of earlier calls."""
 
-    seen: list = []  # noqa: RUF012 - that is the mistake
+    seen: list = []  # noqa: RUF012 - that is the bug
 
     def step(self, case):
         result = dict(super().step(case))
@@ -120,7 +120,7 @@ def first_unit(case, key, g):
     return g
 
 
-MISTAKES = {
+BUGGY = {
     "outputs": changed(lambda case, r: {**r, "outputs": r["outputs"] + 1}),
     "loss": changed(lambda case, r: {**r, "loss": r["loss"] * 2}),
     "grads": grads(first_unit),
@@ -169,19 +169,19 @@ MISTAKES = {
 }
 
 
-def test_every_judgement_has_a_mistake_to_find():
-    assert MISTAKES.keys() == JUDGEMENTS.keys()
+def test_every_judgement_has_a_bug_to_find():
+    assert BUGGY.keys() == JUDGEMENTS.keys()
 
 
-@pytest.mark.parametrize("judgement", MISTAKES)
-def test_a_judgement_finds_the_mistake_that_it_is_about(judgement):
-    found = findings(MISTAKES[judgement], judgement, 12)
+@pytest.mark.parametrize("judgement", BUGGY)
+def test_a_judgement_finds_the_bug_that_it_is_about(judgement):
+    found = findings(BUGGY[judgement], judgement, 12)
     assert found
     assert all(finding.calls and finding.message for finding in found)
 
 
 @pytest.mark.parametrize("judgement", JUDGEMENTS)
-def test_a_judgement_finds_nothing_in_a_right_engine(judgement):
+def test_a_judgement_finds_nothing_in_a_correct_engine(judgement):
     assert not findings(Textbook, judgement, 4)
 
 
@@ -313,7 +313,7 @@ def test_a_layout_keeps_the_numbers_and_is_what_it_says(layout):
 
 
 class SteepAtZero(Textbook):
-    """ReLU has the slope 1 at 0, which ordinary numbers never meet."""
+    """ReLU has the slope 1 at 0, an input that ordinary numbers never have."""
 
     def relu_slope(self, _, z, __):
         return np.asarray(z >= 0, self.kind)

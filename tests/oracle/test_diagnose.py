@@ -1,4 +1,4 @@
-"""A diagnosis names the mistake, says where and when it shows, and does not guess."""
+"""A diagnosis names the bug, states where and when the engine fails, and does not guess."""
 
 import time
 from itertools import pairwise
@@ -34,7 +34,7 @@ MSE, SGD = {"type": "MSELoss"}, {"type": "SGD", "lr": 1.0}
 
 
 def case(n=5, widths=(4, 3), curve=None, loss=MSE, optimizer=SGD, **changes):
-    """Return a case of ordinary numbers, every Linear layer but the last followed by the curve."""
+    """Return a case of ordinary numbers, with the activation `curve` between Linear layers."""
     layers, params = [], {}
     for into, out in pairwise(widths):
         if layers and curve:
@@ -54,7 +54,7 @@ def case_fails(bench, case, *, fresh=False):
 
 
 def explained(engine, first, *, small=True, seconds=20):
-    """Return the diagnosis of an engine from one case, made small as a finding's is."""
+    """Return the diagnosis of an engine from one case, which is shrunk first if `small`."""
     with connect(engine) as bench:
         assert case_fails(bench, first, fresh=True)
         if small:
@@ -96,8 +96,8 @@ UNKNOWN = [
 ]
 
 
-def test_mistakes_of_the_catalogue_are_named_in_an_engine_of_another_hand(capsys):
-    """A cause is never another one; and most are told from all others."""
+def test_bugs_of_the_catalogue_are_named_in_an_engine_by_another_author(capsys):
+    """Every diagnosis names the right bug, and most name no other bug."""
     named = [
         [cause.bug for cause in explained(Toy(mistake), first).likely]
         for mistake, first, _ in KNOWN
@@ -106,16 +106,16 @@ def test_mistakes_of_the_catalogue_are_named_in_an_engine_of_another_hand(capsys
         assert bug in causes, (mistake, causes)
     alone = sum(len(causes) == 1 for causes in named)
     with capsys.disabled():
-        print(f" {alone} of {len(KNOWN)} mistakes of another hand named alone", end=" ")  # noqa: T201 - a figure to be quoted
+        print(f" {alone} of {len(KNOWN)} bugs of another author named alone", end=" ")  # noqa: T201 - a figure to be quoted
     assert alone >= 0.9 * len(KNOWN)
 
 
 @pytest.mark.parametrize(("mistake", "first"), UNKNOWN, ids=lambda value: str(value)[:30])
-def test_a_mistake_that_is_in_no_catalogue_is_unknown(mistake, first):
+def test_a_bug_that_is_in_no_catalogue_is_unknown(mistake, first):
     assert explained(Toy(mistake), first).likely == ()
 
 
-def test_of_several_steps_the_forward_pass_is_not_blamed_alone():
+def test_in_several_steps_the_forward_pass_is_not_the_only_suspect():
     diagnosis = explained(Toy("momentum blends"), case(optimizer=MOMENTUM, steps=3), small=False)
     with connect(Toy("momentum blends")) as bench:
         late = observe(bench, [case(optimizer=MOMENTUM, steps=3)])
@@ -148,7 +148,7 @@ def test_a_condition_may_be_the_number_of_steps_of_a_call():
 
 
 def test_a_condition_does_not_end_where_the_error_fades():
-    """1 − βᵗ counted from another step: the larger t, the smaller the error."""
+    """The engine computes 1 − βᵗ with t + 1. The larger t is, the smaller is the error."""
 
     class StepLate(Textbook):
         def adam_correction1(self, o, t):
@@ -161,13 +161,13 @@ def test_a_condition_does_not_end_where_the_error_fades():
     assert "less than" not in when
 
 
-def test_a_right_engine_that_was_accused_is_not_explained_by_a_bug():
+def test_a_finding_about_a_correct_engine_is_explained_by_no_bug():
     with connect(Toy()) as bench:
         finding = Finding("memory:memory.inputs", case(), (case(),), message="said so")
         assert diagnose(bench, finding).likely == ()
 
 
-def test_a_mistake_of_the_bias_alone_is_said_to_be_there_and_to_be_by_1_over_n():
+def test_a_bug_of_the_bias_alone_is_located_there_with_the_factor_1_over_n():
     diagnosis = explained(Toy("bias over N"), case())
     assert diagnosis.first == "grads.0.bias"
     assert "grads.0.weight is right" in diagnosis.scope
@@ -183,7 +183,7 @@ def test_one_wrong_entry_is_found_again_in_a_grown_case():
 
 
 def test_a_factor_of_a_loss_holds_for_all_of_it():
-    """A loss has one entry, which is all of its entries and all of its wrong ones."""
+    """A loss has one entry, so its factor holds for every entry."""
 
     class Halves(type(Toy()())):
         def step(self, case):
@@ -194,7 +194,7 @@ def test_a_factor_of_a_loss_holds_for_all_of_it():
 
 
 @pytest.mark.parametrize("share", [1e-5, -1e-7])
-def test_a_small_share_is_told_as_one_and_that_float32_hides_it_is_no_condition(share):
+def test_a_small_factor_is_written_as_1_plus_a_share_and_float32_is_no_condition(share):
     class Corner(type(Toy()())):
         def step(self, case):
             result = super().step(case)
@@ -247,7 +247,7 @@ def test_the_condition_of_a_failure_is_found(mistake, first, when):
     assert when in explained(Toy(mistake), first).when
 
 
-def test_what_needs_a_history_is_said_to_come_after_a_call():
+def test_a_failure_that_needs_an_earlier_call_is_reported_as_such():
     first, second = case(), ordinary_case(case(), 8, n=5, widths=(4, 3))
     with connect(Toy("accumulates")) as bench:
         assert not case_fails(bench, second, fresh=True)
@@ -276,8 +276,8 @@ def test_a_suspect_is_named_only_where_it_gives_these_answers(suspect):
     assert [cause.bug for cause in diagnosis.likely] == ["bias-mean-for-sum"]
 
 
-def test_a_lost_count_of_steps_is_no_answer_that_varies():
-    """The count is no number that a truth is worked out for; all the numbers are right."""
+def test_a_wrong_number_of_steps_is_not_nondeterministic():
+    """The number of steps has no error bound, and all other numbers are right."""
 
     class CountsAnew(Textbook):
         def result(self, value, dx):
@@ -295,7 +295,7 @@ def test_a_lost_count_of_steps_is_no_answer_that_varies():
 
 
 def test_few_digits_are_named_only_where_every_number_has_few():
-    """That one ends after 15 digits is no sign that the others were printed so."""
+    """One number with few digits does not prove that all numbers were printed with few digits."""
     printed = BUGS["printed-with-few-digits"].engines
     (of_15,) = (engine for engine in printed if engine.form == ".15g")
 
@@ -350,7 +350,7 @@ def test_an_error_that_is_raised_for_one_sample_has_its_condition():
 
 
 def test_what_gives_the_truth_explains_no_wrong_number():
-    """Not even one hardly beyond its bound: most mistakes do not show in most cases."""
+    """An error just above its bound is explained by no bug that this case does not show."""
     first = case(n=1, widths=(2, 1), loss=LOGITS)
 
     class Slips(type(Toy()())):
@@ -375,7 +375,7 @@ def test_a_diagnosis_keeps_to_its_time():
     assert diagnosis.first == "grads.0.bias"
 
 
-def test_cases_that_tell_apart_are_valid_and_differ_from_the_first():
+def test_cases_near_and_far_are_valid_and_differ_from_the_first():
     rng = np.random.default_rng(0)
     with connect(Toy()) as bench:
         for _ in range(20):
@@ -390,7 +390,7 @@ def test_cases_that_tell_apart_are_valid_and_differ_from_the_first():
 
 
 def pool():
-    """Return drawn cases, some of them made of small integers, so that kinks are met."""
+    """Return drawn cases. Some consist of small integers, which reach kinks."""
     rng = np.random.default_rng(0)
     cases = [drawn_case(rng) for _ in range(500)]
     whole = [
@@ -401,7 +401,7 @@ def pool():
 
 
 def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
-    """What no drawn case shows (memory, history, rare sizes) is for the checks that provoke it."""
+    """Bugs that no drawn case shows (memory, history, rare sizes) have checks of their own."""
     cases, bugs = pool(), [bug for bug in BUGS.values() if bug.kind != "memory"]
     named, alone, asked = 0, 0, 0
     for bug in bugs if ALL else bugs[::24]:

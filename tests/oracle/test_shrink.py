@@ -1,4 +1,4 @@
-"""Shrinking ends at a valid case that fails, of which nothing can be taken away."""
+"""Shrinking ends at a valid case that fails, and that no single cut makes smaller."""
 
 from itertools import pairwise
 
@@ -31,7 +31,7 @@ def deep(n=6, widths=(5, 4, 7, 3), dtype="float64", **changes):
 
 
 def shapes_fit(case):
-    """The truth of a case needs every shape to be the right one."""
+    """Return whether the shapes fit, so that the case has a truth."""
     expected = truth(case).quantities()
     return all(expected[f"grads.{key}"].v.shape == a.shape for key, a in case.params.items())
 
@@ -73,7 +73,7 @@ def test_options_stay_where_they_are_needed_and_go_where_not():
 
 
 def test_what_is_gone_does_not_come_back_with_a_later_cut():
-    """Each cut starts from what the cuts before it have left."""
+    """Each cut starts from the case that earlier cuts left."""
     dropped = deep(noise={"1.mask": np.full((6, 4), 2.0)})
     dropped = dropped.but(layers=(dropped.layers[0], {"type": "Dropout"}, *dropped.layers[2:]))
     named = lambda case: any(layer["type"] == "Dropout" for layer in case.layers)  # noqa: E731
@@ -107,7 +107,7 @@ def test_without_time_or_success_the_case_is_returned_as_it_is():
 
 @given(SEEDS, st.integers(1, 4), st.integers(0, 9))
 def test_only_valid_cases_that_fit_are_asked_about_and_none_twice(seed, n, salt):
-    """Whatever fails: here what a hash of the case says, and more than so many samples."""
+    """The predicate is arbitrary: a hash of the case, and a smallest number of samples."""
     asked = []
 
     def fails(case):
@@ -150,7 +150,7 @@ def test_no_single_cut_of_a_shrunk_case_fails_any_more(seed):
 
 
 def test_targets_that_are_probabilities_stay_so():
-    """Of others a right engine may make what it likes: p − t is the slope where t sums to 1."""
+    """For other targets, correct engines differ: p − t is the slope only if t sums to 1."""
     t = np.random.default_rng(0).dirichlet(np.ones(3), 6)
     case = deep(loss={"type": "CrossEntropyLoss"}, t=t)
     assert not is_valid(case.but(t=np.zeros_like(t)))

@@ -122,9 +122,8 @@ def _condition_on_options(case_fails: CaseFails, case: Case, sizes: Sequence[int
     for place, spec in specs_of(case).items():
         defaults = row_of(spec["type"]).defaults
         for option, value in spec.items():
-            if option in {"type", "in_features", "out_features", "bias", "lr"}:
-                continue
-            if value == defaults.get(option):
+            required = option in {"type", "in_features", "out_features", "bias", "lr"}
+            if required or value == defaults.get(option):
                 continue
             plain = {k: v for k, v in spec.items() if k != option}
             if option == "momentum":
@@ -141,10 +140,9 @@ def _condition_on_dtype(
     case_fails: CaseFails, case: Case, claims: Capabilities, sizes: Sequence[int]
 ) -> list[str]:
     other = "float32" if case.dtype == "float64" else "float64"
-    if other not in claims.dtypes:
-        return []
-    passes = _fails_at(case_fails, case.but(dtype=other), sizes) is False
-    return [f"only in {case.dtype}"] if passes else []
+    if other in claims.dtypes and _fails_at(case_fails, case.but(dtype=other), sizes) is False:
+        return [f"only in {case.dtype}"]
+    return []
 
 
 def _condition_on_values(case_fails: CaseFails, case: Case) -> str:
@@ -210,10 +208,7 @@ def _condition_on_steps(
 def _condition_on_sizes(case_fails: CaseFails, case: Case, base: Sequence[int]) -> list[str]:
     """Vary N and every width one at a time."""
     names = ["N", *_width_names(case)]
-
-    def sizes_fail(sizes: Sequence[int], seeds: Sequence[int] = SEEDS) -> bool | None:
-        return _fails_at(case_fails, case, sizes, seeds)
-
+    sizes_fail = partial(_fails_at, case_fails, case)
     equal = _condition_on_equal_sizes(sizes_fail, base, names)
     if equal:
         return [equal]
@@ -221,7 +216,7 @@ def _condition_on_sizes(case_fails: CaseFails, case: Case, base: Sequence[int]) 
     for k, name in enumerate(names):
 
         def fails(size: int, seeds: Sequence[int] = SEEDS, k: int = k) -> bool | None:
-            return sizes_fail([*base[:k], size, *base[k + 1 :]], seeds)
+            return sizes_fail([*base[:k], size, *base[k + 1 :]], seeds=seeds)
 
         others = {names[j]: base[j] for j in range(len(base)) if j != k}
         sizes = {*SIZES, base[k] - 1, base[k], base[k] + 1, *others.values()} - {0}
