@@ -5,6 +5,7 @@ letters of the equations: z pre-activation, a activation, y outputs, t targets.
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,20 @@ class Arithmetic:
         return shifted - self.log(self.total(self.exp(shifted), axis=1, keepdims=True))
 
     @property
-    def functions(self) -> "Functions":
-        """The arithmetic m of the statements in the table of features."""
-        return Functions(self)
+    def functions(self) -> SimpleNamespace:
+        """The arithmetic m of the statements in the table of features; see `jets`."""
+        return SimpleNamespace(
+            number=self.kind.type,
+            where=np.where,
+            exp=self.exp,
+            expm1=np.expm1,
+            log=self.log,
+            log1p=self.log1p,
+            sqrt=self.sqrt,
+            tanh=np.tanh,
+            sigmoid=self.sigma,
+            softplus=self.softplus_of,
+        )
 
     def equation(self, o: Options, suffix: str = "") -> Equation:
         """Return the method of a feature, such as relu_backward; MissingEntryError if none is."""
@@ -78,20 +90,3 @@ class Arithmetic:
             )
         method: Equation = getattr(self, name)
         return method
-
-
-class Functions:
-    """The functions of an engine, by the names that statements use: see `jets`."""
-
-    where = staticmethod(np.where)
-    expm1 = staticmethod(np.expm1)
-    tanh = staticmethod(np.tanh)
-
-    def __init__(self, engine: Arithmetic) -> None:
-        self.number = engine.kind.type
-        self.exp = engine.exp
-        self.log = engine.log
-        self.log1p = engine.log1p
-        self.sqrt = engine.sqrt
-        self.sigmoid = engine.sigma
-        self.softplus = engine.softplus_of

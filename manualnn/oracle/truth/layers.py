@@ -1,16 +1,14 @@
-"""What layers compute, in bounded numbers.
+"""Layers in bounded numbers: the true output and gradients of each layer, with error bounds.
 
-An elementwise layer follows from its statement in the table of features. The layers that are
-written here are no functions of one entry, or have a sharper bound than the general one:
+An elementwise layer follows from its statement in the table of features. The layers below do not:
 
-    Linear, Softmax, LogSoftmax, Dropout    mix the entries of a row, or read parameters or a mask
-    Sigmoid, Tanh, Softplus                 their slope decays exponentially, faster than Taylor's
-                                            theorem knows; engines lose its digits near 1 by 1 − a
-    Softplus                                its threshold cuts off what is left of the exponential
+    Linear, Softmax, LogSoftmax, Dropout    are no functions of one entry, or read other arrays
+    Sigmoid, Tanh, Softplus                 have exponentially small slopes for a large |z|; the
+                                            bounds here are smaller than those of Taylor's theorem
 
-A bound holds for this package's engine, for torch and for every other program that computes the
-same in a stable way. Where their formulas differ, it is the largest of them, and the docstring says
-so. No constant is tuned: each counts operations, or is explained where it stands.
+A bound holds for this package's engine, for torch and for every other engine with stable formulas.
+If their formulas differ, it is the largest of their bounds, and the docstring names them. No
+constant is tuned: each counts operations, or a comment explains it.
 
     forward, backward = layer_truth("Tanh")
     y = forward(layer, own, x)
@@ -24,7 +22,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
-from manualnn.oracle.truth.bounded import Array, Bounded
+from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.elementwise import Evaluation
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus, tanh
 
@@ -36,7 +34,7 @@ def _linear(layer: Any, own: Arrays, x: Bounded) -> Bounded:
     if not layer.bias:
         return z
     b = own["bias"]
-    # A program may start its sums with b, which then goes through all of their roundings.
+    # An engine may start its sums with b, which then goes through all of their roundings.
     return z.plus_error(z.kind.summing(layer.in_features, b.most, b.v)) + b
 
 
@@ -47,93 +45,95 @@ def _linear_backward(
     return dz @ own["weight"], grads
 
 
-def _sigmoid_backward(
-    _: Any, __: Arrays, ___: Bounded, a: Bounded, da: Bounded
-) -> tuple[Bounded, Arrays]:
-    """σ′ = a(1 − a), or exp(−z) / (1 + exp(−z))², whose relative error is larger."""
-    slope = a.times(1 - a)
-    return da.times(slope.rounded(2 * a.kind.ulps + 4)).product_rounded(2), {}
+def _sigmoid_slope(_: Any, __: Bounded, a: Bounded) -> Bounded:
+    """Return σ′ = a (1 − a), or exp(−z) / (1 + exp(−z))², whose relative error is larger."""
+    return a.times(1 - a).rounded(2 * a.kind.ulps + 5)
 
 
-def _tanh_backward(
-    _: Any, __: Arrays, ___: Bounded, a: Bounded, da: Bounded
-) -> tuple[Bounded, Arrays]:
-    """tanh′ = 1 − a², or 1 / cosh(z)², whose relative error is larger."""
-    slope = a.kind.number(1).plus(-(a * a))
-    return da.times(slope.rounded(2 * a.kind.ulps + 4)).product_rounded(), {}
+def _tanh_slope(_: Any, __: Bounded, a: Bounded) -> Bounded:
+    """Return tanh′ = 1 − a², or 1 / cosh(z)², whose relative error is larger."""
+    return a.kind.number(1).plus(-(a * a)).rounded(2 * a.kind.ulps + 4)
+
+
+def _softplus(layer: Any, z: Bounded) -> Bounded:
+    s = _scaled(layer, z)
+    return _up_to_threshold(layer, s, softplus(s) / layer.beta, z)
+
+
+def _softplus_slope(layer: Any, z: Bounded, _: Bounded) -> Bounded:
+    s = _scaled(layer, z)
+    return _up_to_threshold(layer, s, sigmoid(s), z.kind.number(1))
 
 
 def _scaled(layer: Any, z: Bounded) -> Bounded:
     return z if layer.beta == 1 else z * layer.beta
 
 
-def _above(layer: Any, s: Bounded) -> tuple[Array, Array]:
-    """Return where softplus is the identity, and where rounding decides whether it is."""
-    over = s.v - s.kind.wide.number(layer.threshold)
-    return over > 0, ~(s.kind.size(over) > s.e) & ~(s.e == 0)
+def _up_to_threshold(layer: Any, s: Bounded, curved: Bounded, straight: Bounded) -> Bounded:
+    """Return the curved part where s = βz ≤ threshold, the straight part elsewhere."""
+    kind, over = s.kind, s.v - s.kind.wide.number(layer.threshold)
+    undecided = ~(kind.size(over) > s.e) & ~(s.e == 0)
+    e = np.where(over > 0, straight.e, curved.e)
+    e = np.where(undecided, curved.e + straight.e + kind.size(curved.v - straight.v), e)
+    return Bounded(np.where(over > 0, straight.v, curved.v), e, kind)
 
 
-def _softplus(layer: Any, _: Arrays, z: Bounded) -> Bounded:
-    s = _scaled(layer, z)
-    curved = softplus(s) / layer.beta
-    straight, torn = _above(layer, s)
-    e = np.where(straight, z.e, curved.e)
-    e = np.where(torn, curved.e + z.kind.size(curved.v - z.v) + z.e, e)
-    return Bounded(np.where(straight, z.v, curved.v), e, z.kind)
-
-
-def _softplus_backward(
-    layer: Any, _: Arrays, z: Bounded, __: Bounded, da: Bounded
-) -> tuple[Bounded, Arrays]:
-    s = _scaled(layer, z)
-    curved = sigmoid(s)
-    straight, torn = _above(layer, s)
-    e = np.where(straight, 0.0, curved.e)
-    e = np.where(torn, curved.e + z.kind.size(1 - curved.v), e)
-    return da * Bounded(np.where(straight, z.kind.wide.number(1), curved.v), e, z.kind), {}
-
-
-def _log_softmax_backward(
-    _: Any, __: Arrays, ___: Bounded, a: Bounded, da: Bounded
-) -> tuple[Bounded, Arrays]:
-    return da - exp_of_log(a) * da.sum(axis=1, keepdims=True), {}
-
-
-def _softmax(_: Any, __: Arrays, z: Bounded) -> Bounded:
-    """Return exp(z − m) / Σ exp(z − m): every rounding of it is one of log_softmax's as well."""
-    return exp_of_log(log_softmax(z))
-
-
-def _softmax_backward(
-    _: Any, __: Arrays, ___: Bounded, a: Bounded, da: Bounded
-) -> tuple[Bounded, Arrays]:
+def _softmax_dz(a: Bounded, da: Bounded) -> Bounded:
+    """Return a (da − Σ da a), or a da − a Σ da a, or da times the matrix diag(a) − a aᵀ."""
     total = (da * a).sum(axis=1, keepdims=True)
-    dz = a * (da - total)
-    # A program may compute a da − a Σ as well, or multiply with the matrix diag(a) − a aᵀ.
-    return dz.rounded(a.v.shape[1] + 2, a.size * (da.most + total.most)), {}
+    return (a * (da - total)).rounded(a.v.shape[1] + 2, a.size * (da.most + total.most))
 
 
 def _dropout(_: Any, own: Arrays, z: Bounded) -> Bounded:
     return own["mask"] * z if "mask" in own else z
 
 
-def _dropout_backward(
-    _: Any, own: Arrays, __: Bounded, ___: Bounded, da: Bounded
-) -> tuple[Bounded, Arrays]:
-    return _dropout(_, own, da), {}
-
-
 Forward = Callable[[Any, Arrays, Bounded], Bounded]
 Backward = Callable[[Any, Arrays, Bounded, Bounded, Bounded], tuple[Bounded, Arrays]]
 
+
+def _elementwise(
+    value: Callable[[Any, Bounded], Bounded], slope_of: Callable[[Any, Bounded, Bounded], Bounded]
+) -> tuple[Forward, Backward]:
+    """Return a layer from its value f(z) and its slope f′(z), which may depend on a = f(z)."""
+
+    def backward(
+        layer: Any, _: Arrays, z: Bounded, a: Bounded, da: Bounded
+    ) -> tuple[Bounded, Arrays]:
+        slope = slope_of(layer, z, a)
+        dz = da.times(slope)
+        # A product with 0, 1 or −1 is exact.
+        exact = (slope.e == 0) & ((slope.v == 0) | (slope.size == 1))
+        e = np.where(exact, dz.e, dz.e + z.kind.rounding(1, dz.most, dz.v))
+        return Bounded(dz.v, e, z.kind, known=bool(da.known and exact.all())), {}
+
+    return lambda layer, _, z: value(layer, z), backward
+
+
+def _stated(statement: Statement) -> tuple[Forward, Backward]:
+    return _elementwise(
+        lambda o, z: Evaluation(statement, o, z).value(),
+        lambda o, z, _: Evaluation(statement, o, z).slope(z.kind.kink.get(o.type)),
+    )
+
+
+def _over_rows(
+    value: Callable[[Bounded], Bounded], backward: Callable[[Bounded, Bounded], Bounded]
+) -> tuple[Forward, Backward]:
+    """Return a layer without options from its value f(z) and from dz as a function of a and da."""
+    return lambda _, __, z: value(z), lambda _, __, ___, a, da: (backward(a, da), {})
+
+
 LAYERS: dict[str, tuple[Forward, Backward]] = {
     "Linear": (_linear, _linear_backward),
-    "Sigmoid": (lambda _, own, z: sigmoid(z), _sigmoid_backward),  # noqa: ARG005
-    "Tanh": (lambda _, own, z: tanh(z), _tanh_backward),  # noqa: ARG005
-    "Softplus": (_softplus, _softplus_backward),
-    "Softmax": (_softmax, _softmax_backward),
-    "LogSoftmax": (lambda _, own, z: log_softmax(z), _log_softmax_backward),  # noqa: ARG005
-    "Dropout": (_dropout, _dropout_backward),
+    "Sigmoid": _elementwise(lambda _, z: sigmoid(z), _sigmoid_slope),
+    "Tanh": _elementwise(lambda _, z: tanh(z), _tanh_slope),
+    "Softplus": _elementwise(_softplus, _softplus_slope),
+    "Softmax": _over_rows(lambda z: exp_of_log(log_softmax(z)), _softmax_dz),
+    "LogSoftmax": _over_rows(
+        log_softmax, lambda a, da: da - exp_of_log(a) * da.sum(axis=1, keepdims=True)
+    ),
+    "Dropout": (_dropout, lambda o, own, _, __, da: (_dropout(o, own, da), {})),
 }
 """The layers that do not follow from a statement."""
 
@@ -149,20 +149,3 @@ def layer_truth(name: str) -> tuple[Forward, Backward]:
             "with bounds to its row in protocol/layers.py."
         )
     return _stated(row.statement)
-
-
-def _stated(statement: Statement) -> tuple[Forward, Backward]:
-    def forward(layer: Any, _: Arrays, z: Bounded) -> Bounded:
-        return Evaluation(statement, layer, z).value()
-
-    def backward(
-        layer: Any, _: Arrays, z: Bounded, __: Bounded, da: Bounded
-    ) -> tuple[Bounded, Arrays]:
-        slope = Evaluation(statement, layer, z).slope(z.kind.kink.get(layer.type))
-        dz = da.times(slope)
-        # A product with 0, 1 or −1 is exact.
-        exact = (slope.e == 0) & ((slope.v == 0) | (slope.size == 1))
-        e = np.where(exact, dz.e, dz.e + z.kind.rounding(1, dz.most, dz.v))
-        return Bounded(dz.v, e, z.kind, known=bool(da.known and exact.all())), {}
-
-    return forward, backward
