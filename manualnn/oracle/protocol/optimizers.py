@@ -7,29 +7,57 @@
 o holds the options, p a parameter, g its gradient, and s the arrays of the state for it. The update
 has the number t = 1, 2, ….
 
-This is the only statement of the rules in the oracle. A subclass adds the arithmetic of
-`rule_parts`. Four arithmetics follow from the one statement:
-
-    textbook/engine.py          NumPy's numbers: the textbook engine
-    truth/optimizers.py         bounded numbers: the truth
-    tests/proofs.py             SymPy's symbols, for the proofs, and plain floats
-    tests/oracle/exactly.py     mpmath's numbers with 200 digits
-
-Each line of a rule is a method of its own, because each bug of the catalogue overrides one line.
+This is the only statement of the rules in the oracle. A subclass adds the arithmetic (`num`, `sqrt`
+and `larger`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, the tests SymPy's
+symbols, floats and 200 digits. Each line of a rule is a method, because each bug of the catalogue
+overrides one line. The truth overrides lines that correct engines compute in several orders.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.protocol.rows import MissingEntryError, Optimizer, Option, Options, State
-from manualnn.oracle.protocol.rule_parts import Array, RuleParts
 
+Array = Any
+"""An array of any numbers that have +, −, ×, / and abs."""
 Arrays = dict[str, Array]
 
 
-class UpdateRules(RuleParts):
-    """The update rules; see the module."""
+class UpdateRules:
+    num: Callable[..., Any]
+    """Return an option as a number of the arithmetic."""
+    sqrt: Callable[..., Array]
+    larger: Callable[..., Array]
+    """Return the larger number of two, entry by entry."""
+
+    def moved(self, o: Options, p: Array, d: Array, lr: Any) -> Array:
+        """Return the parameter after a step of that rate along d."""
+        return p - lr * d
+
+    def moved_by_quotient(self, o: Options, p: Array, d: Array, root: Array, lr: Any) -> Array:
+        """Return the parameter after a step along d / root, where root contains ε."""
+        return self.moved(o, p, self.quotient(o, d, root), lr)
+
+    def quotient(self, o: Options, d: Array, root: Array) -> Array:
+        return d / root
+
+    def average(self, old: Array, new: Array, beta: float) -> Array:
+        """Return the moving average of numbers with a memory of β."""
+        return self.num(beta) * old + (1 - self.num(beta)) * new
+
+    def correction(self, beta: float, t: int) -> Any:
+        """Return 1 − βᵗ, the weight of the numbers in an average that started from 0."""
+        return 1 - self.num(beta) ** t
+
+    def gradient(self, o: Options, p: Array, g: Array) -> Array:
+        """Return the gradient with its sign for `maximize` and with the weight decay."""
+        g = self.uphill(o, g)
+        return g + self.num(o.weight_decay) * p if o.weight_decay else g
+
+    def uphill(self, o: Options, g: Array) -> Array:
+        return -g if o.maximize else g
 
     def apply_rule(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         """Return the new p by the method of the optimizer, and write the new state into s."""
@@ -146,6 +174,7 @@ _DECAY = Option(0.0, (0.1, 0.01, 1.0))
 _SWITCH = Option(default=False, others=(True,))
 _EPS = Option(1e-8, (1e-2, 1e-5, 1.0))
 _ADAM = {
+    "lr": Option(0.001, _RATES),
     "betas": Option((0.9, 0.999), ([0.5, 0.7], [0.0, 0.9], [0.9, 0.0], [0.8, 0.99], [0.99, 0.9])),
     "eps": _EPS,
     "amsgrad": _SWITCH,
@@ -153,23 +182,21 @@ _ADAM = {
 }
 
 
-def _typical_buffer(per_update: Array, momentum: float, t: int) -> Array:
+def _buffer(per_update: Array, momentum: float, t: int) -> Array:
     """Return the sum of t equal numbers, each with the momentum's power of its age."""
     return per_update * (1 - momentum**t) / (1 - momentum) if momentum != 1 else per_update * t
 
 
-def _typical_mean(o: Options, g: Array, _: Array, t: int) -> Array:
-    return g * (1 - o.betas[0] ** t)
-
-
-def _typical_square(o: Options, _: Array, s: Array, t: int) -> Array:
-    return s * (1 - o.betas[1] ** t)
-
-
 _ADAM_STATE = (
-    State("exp_avg", _typical_mean),
-    State("exp_avg_sq", _typical_square, is_nonnegative=True),
-    State("max_exp_avg_sq", _typical_square, "amsgrad", is_nonnegative=True, is_maximum=True),
+    State("exp_avg", lambda o, g, s, t: g * (1 - o.betas[0] ** t)),
+    State("exp_avg_sq", lambda o, g, s, t: s * (1 - o.betas[1] ** t), is_nonnegative=True),
+    State(
+        "max_exp_avg_sq",
+        lambda o, g, s, t: s * (1 - o.betas[1] ** t),
+        "amsgrad",
+        is_nonnegative=True,
+        is_maximum=True,
+    ),
 )
 
 ROWS = (
@@ -184,11 +211,7 @@ ROWS = (
             "nesterov": _SWITCH,
             "maximize": _SWITCH,
         },
-        state=(
-            State(
-                "momentum_buffer", lambda o, g, _, t: _typical_buffer(g, o.momentum, t), "momentum"
-            ),
-        ),
+        state=(State("momentum_buffer", lambda o, g, s, t: _buffer(g, o.momentum, t), "momentum"),),
         is_partner=True,
     ),
     Optimizer(
@@ -206,14 +229,14 @@ ROWS = (
         state=(
             State(
                 "square_avg",
-                lambda o, _, s, t: s * (1 - o.alpha**t),
+                lambda o, g, s, t: s * (1 - o.alpha**t),
                 is_nonnegative=True,
                 mean="grad_avg",
             ),
-            State("grad_avg", lambda o, g, _, t: g * (1 - o.alpha**t), "centered"),
+            State("grad_avg", lambda o, g, s, t: g * (1 - o.alpha**t), "centered"),
             State(
                 "momentum_buffer",
-                lambda o, g, s, t: _typical_buffer(g / np.sqrt(s + o.eps), o.momentum, t),
+                lambda o, g, s, t: _buffer(g / np.sqrt(s + o.eps), o.momentum, t),
                 "momentum",
             ),
         ),
@@ -233,7 +256,7 @@ ROWS = (
         state=(
             State(
                 "sum",
-                lambda o, _, s, t: o.initial_accumulator_value + t * s,
+                lambda o, g, s, t: o.initial_accumulator_value + t * s,
                 initial="initial_accumulator_value",
                 is_nonnegative=True,
             ),
@@ -243,18 +266,14 @@ ROWS = (
     Optimizer(
         name="Adam",
         method="adam",
-        options={"lr": Option(0.001, _RATES), **_ADAM, "weight_decay": _DECAY},
+        options={**_ADAM, "weight_decay": _DECAY},
         state=_ADAM_STATE,
         is_partner=True,
     ),
     Optimizer(
         name="AdamW",
         method="adamw",
-        options={
-            "lr": Option(0.001, _RATES),
-            **_ADAM,
-            "weight_decay": Option(0.01, (0.0, 0.1, 1.0)),
-        },
+        options={**_ADAM, "weight_decay": Option(0.01, (0.0, 0.1, 1.0))},
         state=_ADAM_STATE,
         is_partner=True,
     ),
@@ -269,10 +288,10 @@ ROWS = (
             "maximize": _SWITCH,
         },
         state=(
-            State("exp_avg", _typical_mean),
+            _ADAM_STATE[0],
             State(
                 "exp_inf",
-                lambda o, _, s, t: (np.sqrt(s) + o.eps) * (t > 0),
+                lambda o, g, s, t: (np.sqrt(s) + o.eps) * (t > 0),
                 is_nonnegative=True,
                 is_maximum=True,
             ),
