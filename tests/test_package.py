@@ -194,33 +194,75 @@ def test_examples_in_docstrings_are_true(name):
     assert runner.summarize(verbose=False).failed == 0
 
 
-def test_examples_in_readme_run(tmp_path):
-    examples = re.findall(r"^ *```python\n(.*?)```", read("README.md"), re.DOTALL | re.MULTILINE)
-    assert examples
-    for code in map(textwrap.dedent, examples):
-        if "class Engine" in code:
-            (tmp_path / "mytoy.py").write_text(code, encoding="utf-8")
-        result = run_python(code, "-W", "error", folder=tmp_path)
-        assert result.returncode == 0, result.stderr
+def blocks(language: str) -> list[str]:
+    """Return README's code blocks of a language, in order."""
+    found = re.findall(
+        rf"^ *```{language}\n(.*?)^ *```", read("README.md"), re.DOTALL | re.MULTILINE
+    )
+    return [textwrap.dedent(block) for block in found]
 
 
-def test_sessions_in_readme_are_what_the_command_prints(tmp_path):
-    sessions = re.findall(r"```console\n\$ manualnn (.*?)\n(.*?)```", read("README.md"), re.DOTALL)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the files that README shows."""
+    folder = tmp_path_factory.mktemp("readme")
+    (engine,) = (code for code in blocks("python") if "class Engine" in code)
+    (table,) = (code for code in blocks("python") if code.startswith("# wine.py"))
+    (run,) = blocks("json")
+    for name, content in {"mytoy.py": engine, "wine.py": table, "run.json": run}.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def run_command(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of README in a folder, with this interpreter and this package."""
+    program, *words = shlex.split(line)
+    start = {"python": [], "manualnn": ["-m", "manualnn"]}[program]
+    paths = [folder, Path(manualnn.__file__).parents[1], os.environ.get("PYTHONPATH", "")]
+    return subprocess.run(  # noqa: S603  # our own interpreter and code
+        [sys.executable, *start, *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, paths)))},
+        check=False,
+    )
+
+
+def test_examples_in_readme_run(folder):
+    """The commands write what the blocks of Python read; the blocks continue each other."""
+    for line in "".join(blocks("sh")).splitlines():
+        if line.startswith(("python wine", "manualnn train", "manualnn predict")):
+            done = run_command(line, folder)
+            assert done.returncode == 0, done.stderr
+    assert (folder / "predictions.csv").is_file()
+    written = {path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
+    code = "\n".join(code for code in blocks("python") if code not in written)
+    done = run_python(code, "-W", "error", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "".join(blocks("text"))
+
+
+def test_sessions_in_readme_are_what_the_command_prints(folder):
+    sessions = [block.removeprefix("$ ").partition("\n") for block in blocks("console")]
     assert len(sessions) == 2
-    (engine,) = re.findall(r"```python\n([^`]*class Engine.*?)```", read("README.md"), re.DOTALL)
-    (tmp_path / "mytoy.py").write_text(engine, encoding="utf-8")
-    code = "import sys; from manualnn.__main__ import main; sys.argv[0] = 'manualnn'; main()"
-    for command, shown in sessions:
-        done = subprocess.run(  # noqa: S603  # our own interpreter and code
-            [sys.executable, "-c", code, *shlex.split(command)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            check=False,
-        )
-        assert done.returncode == command.startswith("check"), done.stderr
+    for command, _, shown in sessions:
+        done = run_command(command, folder)
+        assert done.returncode == command.startswith("manualnn check"), done.stderr
+        rest = done.stdout
         for part in shown.split("…\n"):
-            assert part in done.stdout
+            assert part in rest
+            rest = rest[rest.index(part) + len(part) :]
+
+
+def test_the_run_in_readme_is_explained(folder):
+    done = run_command("manualnn explain run.json", folder)
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_is_short():
+    """Somebody who has two minutes reads it."""
+    assert read("README.md").count("\n") <= 250
 
 
 @pytest.mark.parametrize("page", ["README.md", "tests/benchmarks/README.md"])
