@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import fields
 from importlib.resources import files
+from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -13,6 +14,7 @@ from schemas import validate, validator
 from manualnn import LAYERS, LOSSES, OPTIMIZERS
 from manualnn.engine import Engine
 from manualnn.explain import EXAMPLE, explain
+from manualnn.oracle.engines import messages
 from manualnn.oracle.findings import FAULTS, STATUSES, CheckResult, Diagnosis, Entry, Finding
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Case, to_base64
@@ -96,6 +98,21 @@ def test_the_answers_of_the_vectors_page_are_valid():
     assert len(answers) == 2
     for answer in answers:
         validate("answer", answer)
+
+
+def test_the_runs_of_the_readme_are_valid():
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    runs = re.findall(r"```json\n(.*?)```", readme, re.DOTALL)
+    assert runs
+    for run in runs:
+        validate("run", run)
+
+
+@pytest.mark.parametrize("form", ["list", "base64"])
+def test_what_a_process_is_sent_is_valid(form):
+    for message in (messages.HELLO, messages.STOP):
+        validate("message", messages.encode(message))
+    validate("message", messages.write_request(3, CASE, form))
 
 
 def test_a_case_is_valid_in_every_form_of_its_arrays():

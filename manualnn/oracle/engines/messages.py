@@ -29,14 +29,15 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
 
 
-def write_request(seq: int, case: Case, form: str, directory: Path | None = None) -> bytes:
+def write_request(seq: int, case: Case, form: str, directory: str | None = None) -> bytes:
     """Return the line that sends a case; with a directory, the arrays are in a file there."""
     message: dict[str, Any] = {"type": "run", "seq": seq}
     if directory is not None:
-        path = directory / "case.safetensors"
-        _save(path, case)
-        message["directory"] = str(directory)
-        message["case"] = case.to_json(lambda name, _: {"path": str(path), "key": name})
+        path = str(Path(directory, "case.safetensors"))
+        arrays = {name: np.ascontiguousarray(array) for name, array in case.arrays().items()}
+        load_safetensors().save_file(arrays, path)
+        message["directory"] = directory
+        message["case"] = case.to_json(lambda name, _: {"path": path, "key": name})
     else:
         message["case"] = case.to_json(_WRITERS[form])
     return encode(message)
@@ -122,11 +123,6 @@ def _arrays(name: str, value: Any, files: "_Files") -> Any:
     except Exception as error:
         slip = f"has no {error}" if isinstance(error, KeyError) else str(error)
         raise Fault("malformed", f"{name} is no array: {slip}") from error
-
-
-def _save(path: Path, case: Case) -> None:
-    arrays = {name: np.ascontiguousarray(array) for name, array in case.arrays().items()}
-    load_safetensors().save_file(arrays, str(path))
 
 
 class _Files(dict[str, Mapping[str, Array]]):

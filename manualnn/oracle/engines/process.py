@@ -117,17 +117,13 @@ class Process:
         read = partial(messages.read_reply, seq=self._seq)
         folder = tempfile.TemporaryDirectory(prefix="manualnn-") if form == "safetensors" else None
         with folder or nullcontext() as directory:
-            question = messages.write_request(
-                self._seq, case, form, Path(directory) if directory else None
-            )
+            question = messages.write_request(self._seq, case, form, directory)
             return self._ask(child, question, self._time_limit, read)
 
-    def _ask(
-        self, child: "_Child", question: bytes, seconds: float, read: Callable[[bytes], T]
-    ) -> T:
+    def _ask(self, child: "_Child", line: bytes, seconds: float, read: Callable[[bytes], T]) -> T:
         """Return the answer to a question; the message of a Fault ends with the end of stderr."""
         try:
-            return read(self._wait(child.ask(question, seconds)))
+            return read(self._wait(child.ask(line, seconds)))
         except Fault as fault:
             said = self._wait(child.read_stderr())
             raise Fault(fault.kind, f"{fault}\nstderr: {said}" if said else str(fault)) from fault
