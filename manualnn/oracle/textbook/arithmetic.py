@@ -21,10 +21,10 @@ class Arithmetic:
     """The numbers and functions that every equation is made of."""
 
     kind: "np.dtype[Any]"
-    """The dtype of the call at hand."""
+    """The dtype of the current call."""
 
     def num(self, value: Any) -> Any:
-        """Return an option that factors are computed of: 1 − β in float64, or better."""
+        """Return an option in float64 or better, because 1 − β is computed from it."""
         return np.longdouble(value) if self.kind == np.longdouble else float(value)
 
     def array(self, value: Any) -> Array:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import TABLES, Options, options_of, state_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, TABLES, Options, options_of, state_of
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.textbook.layers import Activations
 from manualnn.oracle.textbook.losses import Losses
@@ -97,7 +97,7 @@ class Textbook(Activations, Losses, UpdateRules):
         self.loss = options_of(case.loss)
         self.rule = options_of(case.optimizer) if case.optimizer else None
         self.x = np.array(case.x, self.kind)
-        classes = self.loss.type == "CrossEntropyLoss" and np.ndim(case.t) == 1
+        classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
         self.t = np.array(case.t, None if classes else self.kind)
         self.params = {key: np.array(a, self.kind) for key, a in case.params.items()}
         self.noise = {key: np.array(a, self.kind) for key, a in (case.noise or {}).items()}

@@ -17,7 +17,7 @@ from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
 
 
 class Losses(Arithmetic):
-    """L = Σ terms / D and ∂L/∂y = slopes / D."""
+    """Losses L = Σ terms / D with ∂L/∂y = slopes / D."""
 
     # Methods from statements that bugs and controls call by name.
     huber_terms: Equation

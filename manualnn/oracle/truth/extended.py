@@ -1,14 +1,14 @@
-"""The numbers that truth is computed in: wider than those of the programs that it judges.
+"""Extended-precision numbers: the truth is computed in more digits than the engines have.
 
-    wide = width(dtype)          the narrowest width that is wide enough on this machine
-    wide.array(values)           an array of such numbers, exact for what a float64 holds
+    wide = width(dtype)          the numbers for engines of that dtype on this machine
+    wide.array(values)           an array of such numbers, exact for float64 values
     wide.exp(a), .log(a), …      elementary functions of such arrays
-    truth_statement()            which widths are used here, in a sentence
+    truth_statement()            a sentence that names the numbers used here
 
 float32 is judged in float64, whose unit roundoff is 2⁻²⁹ of float32's. float64 is judged in
-longdouble where that has a mantissa of 64 bits (x87: 2⁻¹¹ of float64's u) or more. Where it is
-nothing but a float64, as in Microsoft's C and on many ARM processors, mpmath's numbers take its
-place, in arrays of objects: a hundred times slower, and just as true.
+longdouble if that has a mantissa of at least 64 bits (x87: 2⁻¹¹ of float64's u). In Microsoft's C
+and on many ARM processors longdouble is a float64. There arrays of mpmath's numbers replace it,
+which are a hundred times slower.
 """
 
 from collections.abc import Callable
@@ -26,22 +26,23 @@ Array = NDArray[Any]
 LONGDOUBLE_BITS = np.finfo(np.longdouble).nmant + 1
 ENOUGH_BITS = 64
 MPMATH_BITS = 120
+FUNCTIONS = ("exp", "log", "log1p", "expm1", "tanh", "sqrt")
 
 
 class MissingMpmathError(OracleError, ValueError):
-    """float64 is to be judged on a machine that has no wider numbers of its own."""
+    """float64 cannot be judged: longdouble is too short on this machine, and mpmath is missing."""
 
 
 @dataclass(frozen=True)
 class Width:
-    """One kind of number, and its functions of arrays."""
+    """A kind of number, and its functions of arrays: an arithmetic as `jets` describes it."""
 
     name: str
     dtype: np.dtype[Any]
     bits: int
-    """Of the mantissa."""
+    """The length of the mantissa."""
     number: Callable[[Any], Any]
-    """A single number, exact for what a float64 holds."""
+    """Make a single number, exact for float64 values."""
     exp: Callable[[Array], Array]
     log: Callable[[Array], Array]
     log1p: Callable[[Array], Array]
@@ -68,18 +69,18 @@ class Width:
 
 
 def width(dtype: Any, bits: int = LONGDOUBLE_BITS) -> Width:
-    """Return what judges programs that compute in that dtype, if longdouble has so many bits."""
+    """Return the numbers that judge engines of a dtype, if longdouble has that many bits."""
     if np.dtype(dtype).itemsize < 8:
         return FLOAT64
     return LONGDOUBLE if bits >= ENOUGH_BITS else mpmath_width()
 
 
 def truth_statement(bits: int = LONGDOUBLE_BITS) -> str:
-    """Return which numbers hold the truth, if longdouble has so many bits."""
+    """Return a sentence about the truth's numbers, if longdouble has that many bits."""
     if bits >= ENOUGH_BITS:
         wide = f"in longdouble ({bits}-bit mantissa)"
     else:
-        wide = f"in mpmath's numbers ({MPMATH_BITS} bits), for longdouble has only {bits} here"
+        wide = f"in mpmath's numbers ({MPMATH_BITS} bits), because longdouble has only {bits} here"
     return f"truth: float64 is judged {wide}, float32 in float64 (53-bit mantissa)"
 
 
@@ -105,18 +106,13 @@ def mpmath_width() -> Width:
         np.dtype(object),
         MPMATH_BITS,
         lambda value: context.mpf(float(value)) if not isinstance(value, context.mpf) else value,
-        _objects(context.exp),
-        _objects(context.log),
-        _objects(context.log1p),
-        _objects(context.expm1),
-        _objects(context.tanh),
-        _objects(context.sqrt),
+        *(_objects(getattr(context, name)) for name in FUNCTIONS),
         _objects(divide, 2),
     )
 
 
 def _objects(f: Callable[..., Any], arguments: int = 1) -> Callable[..., Array]:
-    """Return f for arrays of objects; of a 0-d array it makes a 0-d array, as NumPy would not."""
+    """Return f for arrays of objects; its result is an array, also for a 0-d array."""
     entrywise = np.frompyfunc(f, arguments, 1)
 
     def of_arrays(*arrays: Any) -> Array:
@@ -126,7 +122,7 @@ def _objects(f: Callable[..., Any], arguments: int = 1) -> Callable[..., Array]:
 
 
 def _native(name: str, kind: type[np.floating[Any]]) -> Width:
-    functions = (np.exp, np.log, np.log1p, np.expm1, np.tanh, np.sqrt, np.divide)
+    functions = (getattr(np, function) for function in (*FUNCTIONS, "divide"))
     return Width(name, np.dtype(kind), np.finfo(kind).nmant + 1, kind, *functions)
 
 

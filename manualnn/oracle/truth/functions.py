@@ -1,4 +1,4 @@
-"""The functions that are not arithmetic, of bounded numbers.
+"""Elementary functions of bounded numbers, and the functions of rows that contain them.
 
     exp_of_log(a)  log_softmax(z)                     rows of logits
     sigmoid(z)  tanh(z)  softplus(z)  root(v)         entry by entry
@@ -6,17 +6,16 @@
 
 Elementary functions (exp, log, log1p, tanh) are not correctly rounded. NumPy tests its own to 4
 units in the last place, and the vector library of torch (SLEEF) states 1: `ulps` is 4 units, 8u.
-Where their result is subnormal, they may return 0: an absolute error up to the smallest normal
-number. An error e of the argument is multiplied by the steepest slope within e of it:
+They may return 0 instead of a subnormal result, which is an absolute error up to the smallest
+normal number. An error e of the argument is multiplied by the largest slope within e of it:
 
     exp         exp(a + e)
     sigmoid     q / (1 + q)²,   q = exp(−p),      p = max(|z| − e, 0) the point nearest to 0
     tanh        4q / (1 + q)²,  q = exp(−2p)
     softplus    σ(z + e)
 
-Formulas that are stable differ by a few roundings, relative to the result or to what it is a part
-of; a bound is the largest of them, and says which. 1 / (1 + exp(−z)) has a small relative error,
-(1 + tanh(z/2)) / 2 only a small absolute one.
+Stable formulas of one function differ by a few roundings. The bound is the largest of theirs. For
+example, 1 / (1 + exp(−z)) has a small relative error, but (1 + tanh(z/2)) / 2 a small absolute one.
 """
 
 import numpy as np
@@ -25,7 +24,7 @@ from manualnn.oracle.truth.bounded import Array, Bounded
 
 
 def sigmoid(z: Bounded) -> Bounded:
-    """Return σ(z), by exp or by tanh."""
+    """Return σ(z), computed with exp or with tanh."""
     kind, wide, rough = z.kind, z.kind.wide, z.kind.rough
     v = wide.divide(1, 1 + wide.exp(-z.v))
     q = rough.exp(-_nearest_to_0(z))
@@ -57,12 +56,12 @@ def softplus(z: Bounded) -> Bounded:
 
 
 def log_softmax(z: Bounded) -> Bounded:
-    """Return a = (z − m) − log Σ exp(z − m), m the row's largest.
+    """Return a = (z − m) − log Σ exp(z − m) of every row, m its largest entry.
 
-    m cancels, whichever entry a program takes for it: what matters is the rounding of z − m, and
-    each error εⱼ in an exponent, which moves the logarithm by at most log Σ aⱼ exp(εⱼ) =
-    log1p(Σ aⱼ (exp(εⱼ) − 1)). A program may as well take z − (m + log Σ), or the logarithm of
-    softmax: those round m + log Σ, and the logarithm a to its ulps.
+    m cancels. Two errors remain: the rounding of z − m, and the error εⱼ of each exponent. The
+    second moves the logarithm by at most log Σ aⱼ exp(εⱼ) = log1p(Σ aⱼ (exp(εⱼ) − 1)). An engine
+    may also compute z − (m + log Σ), which rounds m + log Σ, or the logarithm of softmax, which is
+    accurate to its ulps.
     """
     kind, wide, rough = z.kind, z.kind.wide, z.kind.rough
     highest = z.v.max(axis=1, keepdims=True)
@@ -82,7 +81,7 @@ def log_softmax(z: Bounded) -> Bounded:
 
 
 def exp_of_log(a: Bounded) -> Bounded:
-    """Return exp(a) for a ≤ 0: no program comes out above 1 by more than rounding."""
+    """Return exp(a) for a ≤ 0, which no engine computes as more than 1 + u."""
     kind = a.kind
     v = kind.wide.exp(np.minimum(a.v, 0))
     steepest = kind.rough.exp(np.minimum(a.v.astype(kind.rough.dtype) + a.e, 0))
@@ -98,7 +97,7 @@ def root(v: Bounded) -> Bounded:
     size = kind.size(middle)
     low = rough.divide(v.e, size + rough.sqrt(np.maximum(kind.size(square) - v.e, 0)))
     high = rough.divide(v.e, size + rough.sqrt(v.most))
-    # Below 0 the root ends: √v is all that can be lost.
+    # The root ends at 0, so the error is at most √v.
     e = np.where(v.e == 0, 0.0, np.maximum(np.minimum(low, size), high))
     return Bounded(middle, e, kind).rounded()
 

@@ -1,9 +1,9 @@
-"""What losses compute, in bounded numbers.
+"""Losses in bounded numbers: the true loss and its gradient by the outputs, with error bounds.
 
-A loss that is the sum of terms of one output and its target follows from its statement in the table
-of features. The losses that are written here do not: BCELoss has torch's limits, at which its
-gradient is not the derivative; BCEWithLogitsLoss and CrossEntropyLoss weigh each term by its column
-or row, and engines compute them by formulas whose parts cancel.
+A loss that is a sum of terms of one output follows from its statement in the table of features.
+The losses below do not. BCELoss has torch's limits, where its gradient is not the derivative.
+BCEWithLogitsLoss and CrossEntropyLoss weight each term by its column or row, and engines compute
+them by formulas whose parts cancel.
 
     value, dy = loss_truth("MSELoss")(options, y, t)        L and ∂L/∂y
 """
@@ -23,7 +23,7 @@ Function = Callable[[Any, Bounded, Array], tuple[Bounded, Bounded]]
 
 
 def _over(total: Bounded, divisor: Any) -> Bounded:
-    """Return total / divisor, in up to three operations: the factor may be rounded by itself."""
+    """Return total / divisor in up to three operations, because 1 / D may be rounded first."""
     kind = total.kind
     if divisor != 1:
         e = np.asarray(kind.rough.divide(total.e, divisor))
@@ -36,24 +36,24 @@ def _divisor(loss: Any, y: Bounded) -> int:
 
 
 def _log_at_least_100(y: Bounded) -> Bounded:
-    """Return max(log y, −100), of a y that is no probability by rounding alone."""
+    """Return max(log y, −100); y may leave [0, 1] by its rounding."""
     kind, wide, rough = y.kind, y.kind.wide, y.kind.rough
     v = np.maximum(wide.log(np.clip(y.v, 0, 1)), -100)
     down = (v + 100).astype(rough.dtype)
     up = np.maximum(rough.log(np.minimum(y.most, 1.0)), -100.0) + 100 - down
     share = rough.divide(y.e, kind.size(y.v))
     inside = np.minimum(-rough.log1p(-np.minimum(share, 1.0)), down)
-    # Where the error is as large as y, or the logarithm stopped, the ends are what can be reached.
+    # If the error is as large as y, or the logarithm is at its limit, only the ends bound it.
     e = np.where((share < 1) & (down > 0), inside, np.maximum(down, up))
     e = np.where(y.e < np.inf, e, np.inf)  # what overflowed may be NaN
     return Bounded(v, np.where(y.e == 0, 0.0, e), kind).rounded(kind.ulps)
 
 
 def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-    """Stop the logarithms at −100, and dy's denominator at float32's 1e-12, as torch does.
+    """Limit the logarithms to −100 and the denominator of dy to float32's 1e-12, as torch does.
 
-    A program may take log(1 − y) for log1p(−y), which loses u; and −t/y + (1 − t)/(1 − y) for the
-    gradient where the denominator does not stop, whose terms may cancel.
+    An engine may compute log(1 − y) for log1p(−y), which loses u. Above the limit it may compute
+    −t/y + (1 − t)/(1 − y) for the gradient, whose terms may cancel.
     """
     kind, divisor = y.kind, _divisor(loss, y)
     w = kind.number(1 if loss.weight is None else loss.weight)
@@ -68,7 +68,7 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     room = Bounded(np.maximum(room.v, least.v), room.e + least.e * ~open_, kind)
     error = y - target
     quotient = kind.wide.divide(error.v, room.v)
-    # No program divides by less than the least, so neither may the bound.
+    # Every engine limits the denominator, so the bound does, too.
     smallest = np.maximum(kind.size(room.v) - room.e, least.size - least.e)
     e = kind.rough.divide(error.e + kind.size(quotient) * room.e, smallest)
     apart = kind.rough.divide(target.size, y.size) + kind.rough.divide(rest.size, other.size)
@@ -78,10 +78,10 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
 
 
 def _bce_with_logits(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-    """Weigh softplus(y) and softplus(−y), which nothing cancels.
+    """Weight softplus(y) and softplus(−y), which do not cancel.
 
-    torch adds (1 − t) y and −(1 + (p − 1) t) log σ(y), which may cancel. So its errors are
-    relative to those two, and in dy to 1 − t and 1 + (p − 1) t.
+    torch adds (1 − t) y and −(1 + (p − 1) t) log σ(y), which may cancel. So its errors are relative
+    to these two terms, and those of dy to 1 − t and 1 + (p − 1) t.
     """
     kind, divisor = y.kind, _divisor(loss, y)
     w = kind.number(1 if loss.weight is None else loss.weight)
@@ -121,7 +121,7 @@ def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     value = ((q * -log_p).sum() / divisor).rounded(4)
     g = -q / divisor
     shared = exp_of_log(log_p) * g.sum(axis=1, keepdims=True)
-    # A program may divide by D last, so that its roundings are those of both terms.
+    # An engine may divide by D last; then the roundings of both terms count.
     return value, (g - shared).rounded(2, g.most + shared.most)
 
 
@@ -134,7 +134,7 @@ LOSSES: dict[str, Function] = {
 
 
 def loss_truth(name: str) -> Function:
-    """Return the function (options, y, t) → L, ∂L/∂y of a loss; MissingEntryError if none is."""
+    """Return the function (options, y, t) → L, ∂L/∂y; MissingEntryError if the loss has none."""
     if name in LOSSES:
         return LOSSES[name]
     row = LOSS_ROWS.get(name)
