@@ -2,6 +2,8 @@
 
 Names, options and behaviour at kinks are torch's. If the slope is an exact function of the output,
 the equation states it so. Then the input need not be stored.
+
+The file is longer than others, because it is one list: a class with equations for each function.
 """
 
 from dataclasses import dataclass
