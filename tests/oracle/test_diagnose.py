@@ -306,7 +306,7 @@ def test_few_digits_are_named_only_where_every_number_has_few():
 
     for engine, named in ((of_15, True), (RoundsOutputs, False)):
         with connect(engine) as bench:
-            trial = observe(bench, [case(curve="Tanh", widths=(3, 4, 2))])
+            trial = observe(bench, [case(n=40, curve="Tanh", widths=(3, 4, 2))])
         assert trial.is_wrong
         assert any(reproduces(factory, trial) for factory in printed) == named
 

@@ -1,9 +1,10 @@
 """Recipes of one feature each: a loss and its reduction, a layer, an optimizer, or one option.
 
-loss_recipes(), layer_recipes(), optimizer_recipes()      one for each feature of the table
+feature_recipes()      the recipes of every loss, then of every layer, then of every optimizer
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft, gives_probabilities
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, FORWARD, Recipe
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import ALWAYS, LOSS_ROWS, REDUCTIONS, ROWS, row_of
+from manualnn.oracle.protocol.features import (
+    ALWAYS,
+    LAYER_ROWS,
+    LOSS_ROWS,
+    OPTIMIZER_ROWS,
+    REDUCTIONS,
+    row_of,
+)
 
 PLACES = ("LAL", "LA", "AL", "A", "LAAL", "LBAL", "LABL", "LALAL")
 """Positions of a layer A in a network: L is a Linear layer, B another layer."""
@@ -22,44 +30,39 @@ LINEAR_PLACES = ("A", "AA", "AAA", "ABA", "BA")
 Make = Callable[[Draft], Case]
 
 
-def loss_recipes() -> Iterator[Recipe]:
-    """Yield the recipes of losses: one for each reduction and for each other option."""
+def feature_recipes() -> Iterator[Recipe]:
+    """Yield the recipes of every loss, layer and optimizer, and of each of its options."""
     for name, row in LOSS_ROWS.items():
-        for reduction in REDUCTIONS:
-            make = _with_loss(name, reduction=reduction)
-            sentence = f"{name} with reduction {reduction!r}"
-            yield Recipe(f"loss.{name}.{reduction}", sentence, make, FORWARD, feature=name)
-        yield from _option_recipes("loss", name, _with_loss, FORWARD)
+        for r in REDUCTIONS:
+            yield _recipe(
+                f"loss.{name}", f" with reduction {r!r}", _with_loss(name, reduction=r), r
+            )
+        yield from _option_recipes(f"loss.{name}", _with_loss)
         if row.targets == "classes":
-            sentence = f"{name} of targets that are probabilities of classes"
-            make = _with_loss(name, probabilities=True)
-            yield Recipe(f"loss.{name}.probabilities", sentence, make, FORWARD, feature=name)
+            sentence, make = " of probabilities of classes", _with_loss(name, probabilities=True)
+            yield _recipe(f"loss.{name}", sentence, make, "probabilities")
+    for name in LAYER_ROWS:
+        sentence = " first, between others, last and twice in a row"
+        yield _recipe(f"layer.{name}", sentence, _with_layer(name))
+        yield from _option_recipes(f"layer.{name}", _with_layer)
+    for name in OPTIMIZER_ROWS:
+        yield _recipe(f"optimizer.{name}", "", _with_optimizer(name))
+        yield from _option_recipes(f"optimizer.{name}", _with_optimizer)
 
 
-def layer_recipes() -> Iterator[Recipe]:
-    """Yield the recipes of layers: one for each layer and for each of its options."""
-    for name in ROWS["layers"]:
-        sentence = f"{name} first, between others, last and twice in a row"
-        yield Recipe(f"layer.{name}", sentence, _with_layer(name), FORWARD, feature=name)
-        yield from _option_recipes("layer", name, _with_layer, FORWARD)
-
-
-def optimizer_recipes() -> Iterator[Recipe]:
-    """Yield the recipes of optimizers: one for each optimizer and for each of its options."""
-    for name in ROWS["optimizers"]:
-        yield Recipe(f"optimizer.{name}", name, _with_optimizer(name), feature=name)
-        yield from _option_recipes("optimizer", name, _with_optimizer, DIFFERENTIAL)
-
-
-def _option_recipes(
-    prefix: str, name: str, make: Callable[[str, str], Make], judgements: tuple[str, ...]
-) -> Iterator[Recipe]:
-    for option in row_of(name).options:
+def _option_recipes(name: str, make: Callable[[str, str], Make]) -> Iterator[Recipe]:
+    feature = name.partition(".")[2]
+    for option in row_of(feature).options:
         if option not in ALWAYS and option != "reduction":
-            feature = f"{name}.{option}"
-            sentence = f"{name} with {option}"
-            maker = make(name, option)
-            yield Recipe(f"{prefix}.{feature}", sentence, maker, judgements, feature=feature)
+            recipe = _recipe(name, f" with {option}", make(feature, option), option)
+            yield replace(recipe, feature=f"{feature}.{option}")
+
+
+def _recipe(name: str, sentence: str, make: Make, suffix: str = "") -> Recipe:
+    kind, _, feature = name.partition(".")
+    judgements = DIFFERENTIAL if kind == "optimizer" else FORWARD
+    full_name = f"{name}.{suffix}" if suffix else name
+    return Recipe(full_name, feature + sentence, make, 1, judgements, feature)
 
 
 def _with_loss(

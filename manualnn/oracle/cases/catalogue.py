@@ -7,7 +7,7 @@ Features come first, losses before layers before optimizers, because later recip
 that has failed in its own recipe.
 """
 
-from manualnn.oracle.cases.by_feature import layer_recipes, loss_recipes, optimizer_recipes
+from manualnn.oracle.cases.by_feature import feature_recipes
 from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.cases.stress import STRESS
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -16,16 +16,12 @@ from manualnn.oracle.protocol.features import REDUCTIONS, TABLES, row_of
 
 def recipes_for(claims: Capabilities) -> list[Recipe]:
     """Return every recipe that the claims may admit, in the order of a run."""
-    return [*(recipe for recipe in _feature_recipes() if _is_claimed(claims, recipe)), *STRESS]
+    return [*(recipe for recipe in feature_recipes() if _is_claimed(claims, recipe)), *STRESS]
 
 
 def unclaimed(claims: Capabilities) -> list[Recipe]:
     """Return the recipes of features that are not claimed."""
-    return [recipe for recipe in _feature_recipes() if not _is_claimed(claims, recipe)]
-
-
-def _feature_recipes() -> list[Recipe]:
-    return [*loss_recipes(), *layer_recipes(), *optimizer_recipes()]
+    return [recipe for recipe in feature_recipes() if not _is_claimed(claims, recipe)]
 
 
 def _is_claimed(claims: Capabilities, recipe: Recipe) -> bool:

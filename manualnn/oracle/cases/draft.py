@@ -34,10 +34,13 @@ SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.5, 2.0)
 class Draft(Choices):
     """Random arrays and cases within the claims of an engine: see the module."""
 
+    special_share = 0.2
+    """Share of the arrays with a few special numbers."""
+
     def normals(self, shape: Any, scale: Any = 1.0) -> Array:
         """Return normal numbers, sometimes with up to three special ones among them."""
         array = (self.rng.standard_normal(shape) * scale).astype(self.dtype)
-        if self.chance(0.2) and array.size:
+        if self.chance(self.special_share) and array.size:
             for _ in range(int(self.rng.integers(1, 4))):
                 array.flat[int(self.rng.integers(array.size))] = self.pick(SPECIAL)
         return array
@@ -79,7 +82,7 @@ class Draft(Choices):
             if layer["type"] == "Dropout":
                 p = options_of(layer).p
                 stays = self.rng.random((n, widths[i])) >= p
-                masks[f"{i}.mask"] = (stays / (1 - p)).astype(self.dtype)
+                masks[f"{i}.mask"] = (stays / (1 - p if p < 1 else 1)).astype(self.dtype)
         return masks
 
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:

@@ -15,19 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.cases.draft import gives_probabilities
-from manualnn.oracle.cases.resize import is_valid, renumber_layers, segments
+from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.draft import Draft, gives_probabilities
+from manualnn.oracle.cases.resize import is_valid, segments
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import (
-    ALWAYS,
-    LAYER_ROWS,
-    LOSS_ROWS,
-    TABLES,
-    options_of,
-    row_of,
-    state_of,
-)
+from manualnn.oracle.protocol.features import ALWAYS, LAYER_ROWS, LOSS_ROWS, TABLES, row_of
 
 Calls = tuple[Case, ...]
 
@@ -53,43 +46,46 @@ def distinct_widths(case: Case) -> list[int]:
 
 
 def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Case:
-    """Return a case of these sizes, with ordinary numbers that all differ."""
-    rng = np.random.default_rng(seed)
+    """Return a case of these sizes, with ordinary numbers and none that is special."""
+    draft = _draft(case, seed)
     case = _with_probabilities(case)
     runs = segments(case)
     width = {edge: w for run, w in zip(runs, widths, strict=True) for edge in run}
-    layers, params, noise = [], {}, {}
-    for i, layer in enumerate(case.layers):
-        spec = dict(layer)
-        if spec["type"] == "Linear":
-            spec |= {"in_features": width[i], "out_features": width[i + 1]}
-            shape = (width[i + 1], width[i])
-            params[f"{i}.weight"] = rng.normal(size=shape) / width[i] ** 0.5
-            if spec.get("bias", True):
-                params[f"{i}.bias"] = rng.normal(size=width[i + 1]) / 2
-        if f"{i}.mask" in (case.noise or {}):
-            p = options_of(layer).p
-            noise[f"{i}.mask"] = (rng.random((n, width[i])) >= p) / (1 - p if p < 1 else 1)
-        layers.append(spec)
-    outputs = width[len(case.layers)]
-    varied = case.but(
-        layers=tuple(layers),
-        params=params,
-        x=rng.normal(size=(n, width[0])),
-        noise=noise or None,
-        loss=_loss_of_width(case, rng, n, outputs),
+    every = [width[edge] for edge in sorted(width)]
+    layers = tuple(
+        {**layer, "in_features": every[i], "out_features": every[i + 1]}
+        if layer["type"] == "Linear"
+        else layer
+        for i, layer in enumerate(case.layers)
     )
-    varied = varied.but(t=_targets(varied, rng, outputs))
-    if case.state is not None:
-        varied = varied.but(state=_state(varied, rng, int(case.state["step"])))
-    return _in_dtype(varied)
+    loss = _loss_of_width(case, draft.rng, n, every[-1])
+    varied = case.but(
+        layers=layers,
+        loss=loss,
+        params=draft.params(layers),
+        x=draft.normals((n, every[0])),
+        t=draft.targets(loss, n, every[-1], probabilities=case.t.ndim == 2),
+        noise=draft.noise(layers, every, n) if case.noise else None,
+    )
+    step = int(case.state["step"]) if case.state else 0
+    return _with_state(varied, draft, step)
 
 
 def case_after_steps(case: Case, step: int) -> Case:
     """Return the case after so many updates, with an ordinary state."""
-    if step == 0:
-        return case.but(state=None)
-    return _in_dtype(case.but(state=_state(case, np.random.default_rng(step), step)))
+    return _with_state(case, _draft(case, step), step)
+
+
+def _draft(case: Case, seed: int) -> Draft:
+    claims = Capabilities(layers={}, losses={}, dtypes=(case.dtype,))
+    draft = Draft(np.random.default_rng(seed), claims, Size())
+    draft.special_share = 0.0
+    return draft
+
+
+def _with_state(case: Case, draft: Draft, step: int) -> Case:
+    after = step and case.optimizer
+    return case.but(state=draft.state(after, case.params, step) if after else None)
 
 
 def _admissible(every: Iterable[Calls], claims: Capabilities) -> Iterator[Calls]:
@@ -158,10 +154,6 @@ def _own_widths(case: Case) -> list[int]:
     return [case.widths[run[0]] for run in segments(case)]
 
 
-def _in_dtype(case: Case) -> Case:
-    return case.map(lambda _, a: a if a.dtype.kind in "iu" else a.astype(case.dtype))
-
-
 def _with_probabilities(case: Case) -> Case:
     """Return the case with outputs that its loss can take: a Sigmoid follows if necessary."""
     inner = [layer for layer in case.layers if layer["type"] != "Identity"]
@@ -169,27 +161,6 @@ def _with_probabilities(case: Case) -> Case:
     if not row.takes_probabilities or (inner and gives_probabilities(inner[-1])):
         return case
     return case.but(layers=(*case.layers, {"type": "Sigmoid"}))
-
-
-def _targets(case: Case, rng: np.random.Generator, outputs: int) -> Array:
-    n, loss = len(case.x), options_of(case.loss)
-    kind = LOSS_ROWS[loss.type].targets
-    if kind == "numbers":
-        return rng.normal(size=(n, outputs)) * 1.5
-    if kind == "probabilities":
-        t = rng.random((n, outputs))
-        return np.where(t < 0.3, 0.0, np.where(t > 0.7, 1.0, t))
-    if case.t.ndim == 2:
-        t = rng.random((n, outputs)) + 0.1
-        return np.asarray(t / t.sum(axis=1, keepdims=True))
-    classes: Array = rng.integers(0, outputs, n)
-    ignored = getattr(loss, "ignore_index", -100)
-    counted = [k for k in range(outputs) if k != ignored]
-    if counted:
-        classes[0] = counted[0]
-    if "ignore_index" in case.loss and n > 2:
-        classes[1] = ignored
-    return classes
 
 
 def _loss_of_width(case: Case, rng: np.random.Generator, n: int, outputs: int) -> dict[str, Any]:
@@ -204,20 +175,6 @@ def _loss_of_width(case: Case, rng: np.random.Generator, n: int, outputs: int) -
     return loss
 
 
-def _state(case: Case, rng: np.random.Generator, step: int) -> dict[str, Any]:
-    """Return a typical optimizer state after so many steps."""
-    o = options_of(case.optimizer) if case.optimizer else None
-    groups: dict[str, Any] = {state.name: {} for state in state_of(o)}
-    for key, p in case.params.items():
-        mean = rng.normal(size=p.shape) / 10
-        square = np.square(mean) * rng.uniform(1.1, 3, p.shape)
-        for state in state_of(o):
-            array = state.typical(o, mean, square, step)
-            scale = rng.uniform(0.7, 1.5, p.shape) if state.is_maximum else 1
-            groups[state.name][key] = array * scale
-    return {"step": step, **groups}
-
-
 def _on_the_lattice(name: str, array: Array) -> Array:
     """Return small integers, which give exact sums, ties and zeros."""
     if name.startswith(("state.", "noise.")) or array.dtype.kind in "iu":
@@ -229,23 +186,14 @@ def _on_the_lattice(name: str, array: Array) -> Array:
 
 def _deeper(case: Case, claims: Capabilities) -> Iterator[Case]:
     """Yield the case with a Linear and a smooth layer in front, if both are claimed."""
-    smooth = [name for name in claims.layers if _is_smooth(name)]
+    rows = ((name, LAYER_ROWS[name]) for name in claims.layers)
+    smooth = [n for n, r in rows if r.is_elementwise and not (r.has_kink or r.is_linear)]
     if not smooth or "Linear" not in claims.layers:
         return
     width = case.widths[0]
     front = {"type": "Linear", "in_features": width, "out_features": width}
-    blank = {"0.weight": np.zeros((width, width)), "0.bias": np.zeros(width)}
-    deeper = case.but(
-        layers=(front, {"type": smooth[0]}, *case.layers),
-        params={**blank, **renumber_layers(case.params, lambda i: i + 2)},
-        noise=case.noise and renumber_layers(case.noise, lambda i: i + 2),
-    )
+    deeper = case.but(layers=(front, {"type": smooth[0]}, *case.layers))
     yield ordinary_case(deeper, 14, n=5, widths=[13, *_own_widths(case)])
-
-
-def _is_smooth(name: str) -> bool:
-    row = LAYER_ROWS[name]
-    return row.is_elementwise and not (row.has_kink or row.is_linear)
 
 
 def _other_updates(case: Case, claims: Capabilities) -> Iterator[Case]:

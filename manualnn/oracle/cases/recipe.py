@@ -38,9 +38,9 @@ class Recipe:
     sentence: str
     """Description of the cases, for the report."""
     make: Callable[[Draft], Case]
-    judgements: tuple[str, ...] = DIFFERENTIAL
-    share: float = 1.0
+    share: float = 1
     """Number of cases, relative to the number of examples of the profile."""
+    judgements: tuple[str, ...] = DIFFERENTIAL
     feature: str = ""
     """The feature or option of a recipe of one feature, such as "Tanh" or "HuberLoss.delta"."""
 

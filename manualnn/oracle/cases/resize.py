@@ -10,7 +10,7 @@ Edge i is the input of layer i, and edge len(layers) is the output. A Linear lay
 and begins another. A function returns None if there is no valid case of this kind.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -88,31 +88,23 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
     if narrow is None or len(case.layers) == j - i:
         return None
 
-    def without_removed(arrays: dict[str, Any]) -> dict[str, Any]:
-        return renumber_layers(arrays, lambda k: k if k < i else k - (j - i) if k >= j else None)
+    def renumbered(arrays: dict[str, Any]) -> dict[str, Any]:
+        kept = {}
+        for key, array in arrays.items():
+            layer, _, name = key.partition(".")
+            if not i <= int(layer) < j:
+                kept[f"{int(layer) - (j - i) * (int(layer) >= j)}.{name}"] = array
+        return kept
 
     state = narrow.state and {
-        name: group if name == "step" else without_removed(group)
-        for name, group in narrow.state.items()
+        name: group if name == "step" else renumbered(group) for name, group in narrow.state.items()
     }
     return narrow.but(
         layers=(*narrow.layers[:i], *narrow.layers[j:]),
-        params=without_removed(narrow.params),
-        noise=without_removed(narrow.noise or {}) or None,
+        params=renumbered(narrow.params),
+        noise=renumbered(narrow.noise or {}) or None,
         state=state,
     )
-
-
-def renumber_layers(
-    arrays: dict[str, Any], new_number: Callable[[int], int | None]
-) -> dict[str, Any]:
-    """Return arrays such as {"0.weight": …} with other layer numbers; None removes an array."""
-    renumbered = {}
-    for key, array in arrays.items():
-        layer, _, name = key.partition(".")
-        if (number := new_number(int(layer))) is not None:
-            renumbered[f"{number}.{name}"] = array
-    return renumbered
 
 
 def is_valid(case: Case) -> bool:

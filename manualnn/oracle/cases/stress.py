@@ -5,54 +5,28 @@ for every newcomer: see `partners`. Some draw ordinary cases, for judgements tha
 more than once. `STRESS` lists the recipes in the order of a run.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+from manualnn.oracle.cases import magnitudes, sizes
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.cases.lattice import draw_on_kinks, draw_on_lattice
-from manualnn.oracle.cases.magnitudes import (
-    cancel,
-    case_around,
-    make_certain,
-    make_subnormal,
-    make_zero,
-    reach_kinks,
-    repeat_rows,
-    saturate,
-    scale_by_powers,
-    scale_columns,
-)
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
-from manualnn.oracle.cases.sizes import (
-    match_sizes,
-    set_critical_size,
-    set_long_size,
-    take_no_samples,
-    vary_depth,
-)
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYER_ROWS
 
 STEPS_IN_DETAIL = 2000
 """Up to this step any number of earlier updates is drawn; beyond it, only some."""
 EXTREME_RATES = (0.0, 1e-30, 1e-9, 1 / 3, 0.1, 7.3, 1e3)
-METAMORPHIC = (
-    "batch.permutation",
-    "units.permutation",
-    "batch.shards",
-    "batch.duplicated",
-    "bias.ones_column",
-)
-MEMORY = ("memory.inputs", "memory.aliasing", "memory.layouts")
 
 
 def _dead_units(draft: Draft) -> Case:
     """Put ReLU between two Linear layers."""
     if "ReLU" not in draft.claims.layers or draft.max_depth < 2:
         raise Impossible
-    return case_around(draft, "ReLU", last=False)
+    return magnitudes.case_around(draft, "ReLU", last=False)
 
 
 def _rates(draft: Draft) -> Case:
@@ -120,73 +94,50 @@ def _sharing_memory(draft: Draft) -> Case:
     return case.but(state=None, steps=1) if draft.chance(0.5) else case
 
 
-def _recipe(
-    name: str,
-    sentence: str,
-    make: Callable[[Draft], Case],
-    share: float = 1,
-    judgements: Sequence[str] = DIFFERENTIAL,
-) -> Recipe:
-    return Recipe(name, sentence, make, tuple(judgements), share)
-
-
-_FINITE = (*DIFFERENTIAL, "finite")
 _ANY = Draft.training_case
+_FINITE = (*DIFFERENTIAL, "finite")
+_EXACT = ("exact",)
+_METAMORPHIC = (
+    *("batch.permutation", "units.permutation", "batch.shards", "batch.duplicated"),
+    "bias.ones_column",
+)
+_MEMORY = ("memory.inputs", "memory.aliasing", "memory.layouts")
+_HISTORY = ("repeat", "history", "interleaved")
+_UPDATES = ("update.own_gradient", "lr.zero")
+_LOGITS = _small("CrossEntropyLoss")
 
 STRESS = (
-    _recipe("plain", "ordinary cases of all claimed features", _ANY),
-    _recipe("options", "several options at once", _many_options, 2),
-    _recipe("square", "as many samples as a width, or one more or less", match_sizes, 2),
-    _recipe("lattice", "small integers and powers of two", draw_on_lattice, 2, ["exact"]),
-    _recipe(
-        "kinks",
-        "zeros, ties and exact targets, on the lattice",
-        draw_on_kinks,
-        2,
-        ["exact"],
-    ),
-    _recipe(
-        "relations", "ordinary cases, each compared with an equivalent one", _ANY, 1, METAMORPHIC
-    ),
-    _recipe(
-        "scale", "networks that scale with their inputs", _homogeneous, 1, ["scale.power_of_two"]
-    ),
-    _recipe("dead", "a hidden unit that is 0 for every sample", _dead_units, 0.5, ["units.dead"]),
-    _recipe(
-        "logits", "logits and their classes", _small("CrossEntropyLoss"), 1, ["logits.sum_zero"]
-    ),
-    _recipe(
-        "updates",
-        "updates by the engine's own gradient",
-        _ANY,
-        1,
-        ["update.own_gradient", "lr.zero"],
-    ),
-    _recipe("steps", "an optimizer early, late and in between", _late_steps, 3),
-    _recipe("trajectory", "many steps, one after another", _late_steps, 0.4, ["trajectory"]),
-    _recipe(
-        "memory", "arrays that share memory or have unusual strides", _sharing_memory, 1, MEMORY
-    ),
-    _recipe(
-        "history", "batches after other batches", _ANY, 1, ["repeat", "history", "interleaved"]
-    ),
-    _recipe("shapes", "one size at or beside a power of two", set_critical_size, 2),
-    _recipe("depth", "no Linear layer, one, or many", vary_depth),
-    _recipe("rows", "repeated samples, equal targets, missing classes", repeat_rows),
-    _recipe("zeros", "an array that is all zeros", make_zero, 1, _FINITE),
-    _recipe("rates", "learning rates of 0, tiny, huge and not dyadic", _rates),
-    _recipe("nearly", "pre-activations close to 0", reach_kinks, 2),
-    _recipe("saturation", "|z| from 12 to 745", saturate, 4, _FINITE),
-    _recipe("certain", "logits up to 10,000, wrong as often as right", make_certain, 2, _FINITE),
-    _recipe("cancellation", "large numbers with small differences", cancel),
-    _recipe("ladder", "inputs, targets or weights scaled by a power of two", scale_by_powers, 2),
-    _recipe("columns", "columns of very different sizes", scale_columns),
-    _recipe("subnormals", "numbers close to the smallest positive one", make_subnormal, 1, _FINITE),
-    _recipe("empty", "a batch of no samples", take_no_samples, 0.4),
-    _recipe("long.batch", "hundreds of samples", set_long_size("batch"), 0.25),
-    _recipe("long.in_features", "hundreds of inputs", set_long_size("in_features"), 0.25),
-    _recipe("long.hidden", "hundreds of hidden units", set_long_size("hidden"), 0.25),
-    _recipe("long.out_features", "hundreds of outputs", set_long_size("out_features"), 0.25),
-    _recipe("numerical", "small networks, every entry of a gradient", _small(), 0.3, ["numerical"]),
-    _recipe("paths", "small networks, every path through them", _small("MSELoss"), 1, ["paths"]),
+    Recipe("plain", "ordinary cases of all claimed features", _ANY),
+    Recipe("options", "several options at once", _many_options, 2),
+    Recipe("square", "as many samples as a width, or one more or less", sizes.match_sizes, 2),
+    Recipe("lattice", "small integers and powers of two", draw_on_lattice, 2, _EXACT),
+    Recipe("kinks", "zeros, ties and exact targets, on the lattice", draw_on_kinks, 2, _EXACT),
+    Recipe("relations", "ordinary cases, compared with equivalent ones", _ANY, 1, _METAMORPHIC),
+    Recipe("scale", "networks that scale with x", _homogeneous, 1, ("scale.power_of_two",)),
+    Recipe("dead", "a hidden unit that is 0 for every sample", _dead_units, 0.5, ("units.dead",)),
+    Recipe("logits", "logits and their classes", _LOGITS, 1, ("logits.sum_zero",)),
+    Recipe("updates", "updates by the engine's own gradient", _ANY, 1, _UPDATES),
+    Recipe("steps", "an optimizer early, late and in between", _late_steps, 3),
+    Recipe("trajectory", "many steps, one after another", _late_steps, 0.4, ("trajectory",)),
+    Recipe("memory", "arrays that share memory or have any strides", _sharing_memory, 1, _MEMORY),
+    Recipe("history", "batches after other batches", _ANY, 1, _HISTORY),
+    Recipe("shapes", "one size at or beside a power of two", sizes.set_critical_size, 2),
+    Recipe("depth", "no Linear layer, one, or many", sizes.vary_depth),
+    Recipe("rows", "repeated samples, equal targets, missing classes", magnitudes.repeat_rows),
+    Recipe("zeros", "an array that is all zeros", magnitudes.make_zero, 1, _FINITE),
+    Recipe("rates", "learning rates of 0, tiny, huge and not dyadic", _rates),
+    Recipe("nearly", "pre-activations close to 0", magnitudes.reach_kinks, 2),
+    Recipe("saturation", "|z| from 12 to 745", magnitudes.saturate, 4, _FINITE),
+    Recipe("certain", "logits up to 10,000", magnitudes.make_certain, 2, _FINITE),
+    Recipe("cancellation", "large numbers with small differences", magnitudes.cancel),
+    Recipe("ladder", "arrays scaled by a power of two", magnitudes.scale_by_powers, 2),
+    Recipe("columns", "columns of very different sizes", magnitudes.scale_columns),
+    Recipe("subnormals", "numbers close to the smallest", magnitudes.make_subnormal, 1, _FINITE),
+    Recipe("empty", "a batch of no samples", sizes.take_no_samples, 0.4),
+    Recipe("long.batch", "hundreds of samples", sizes.set_long_size("batch"), 0.25),
+    Recipe("long.in_features", "hundreds of inputs", sizes.set_long_size("in_features"), 0.25),
+    Recipe("long.hidden", "hundreds of hidden units", sizes.set_long_size("hidden"), 0.25),
+    Recipe("long.out_features", "hundreds of outputs", sizes.set_long_size("out_features"), 0.25),
+    Recipe("numerical", "small networks, every entry of a gradient", _small(), 0.3, ("numerical",)),
+    Recipe("paths", "small networks, every path through them", _small("MSELoss"), 1, ("paths",)),
 )

@@ -80,7 +80,7 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
         "protocol": PROTOCOL,
         "seed": seed,
         "count": len(cases),
-        "cases": [{"id": case.id, "file": _file(case), **_about(case)} for case in cases],
+        "cases": [{"file": f"cases/{case.id}.json", **_about(case)} for case in cases],
         "sha256": dict(hashes),
     }
     write("manifest.json", json_bytes(manifest))
@@ -117,25 +117,22 @@ def vector_files(case: Case) -> dict[str, bytes]:
     stored: dict[str, Array] = {}
     path = f"arrays/{case.id}.safetensors"
 
-    def inline(_: str, array: Array) -> Any:
-        return to_lists(array)
-
-    def store(name: str, array: Array) -> Any:
+    def write(name: str, array: Array) -> Any:
+        if numbers <= INLINE:
+            return to_lists(array)
         stored[name] = array
         return {"path": path, "key": name}
 
-    write: Write = inline if numbers <= INLINE else store
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "id": case.id,
         **_about(case),
         "case": case.to_json(write),
         "expected": {
             name: _mapped(near, f"expected.{name}", write) for name, near in expected.items()
         },
     }
-    written = {_file(case): json_bytes(content)}
+    written = {f"cases/{case.id}.json": json_bytes(content)}
     return {**written, path: safetensors_bytes(stored)} if stored else written
 
 
@@ -148,7 +145,7 @@ def flags(case: Case) -> list[str]:
             value = spec.get(option, default)
             if option == "reduction":
                 found.add(f"{spec['type']}.{value}")
-            elif option not in ALWAYS and not _same(value, default):
+            elif option not in ALWAYS and not np.array_equal(value, default):
                 found.add(f"{spec['type']}.{option}")
     extra = {
         "probabilities": LOSS_ROWS[case.loss["type"]].targets == "classes" and case.t.ndim == 2,
@@ -205,15 +202,8 @@ def _rounded_up(near: Bounded) -> Array:
 
 
 def _about(case: Case) -> dict[str, Any]:
-    return {"recipe": case.recipe, "note": case.note, "flags": flags(case)}
-
-
-def _file(case: Case) -> str:
-    return f"cases/{case.id}.json"
-
-
-def _same(a: Any, b: Any) -> bool:
-    return bool(np.array_equal(np.asarray(a), np.asarray(b)))
+    """Return the description of a case that its file and the manifest share."""
+    return {"id": case.id, "recipe": case.recipe, "note": case.note, "flags": flags(case)}
 
 
 def _mapped(tree: Any, name: str, write: Write) -> Any:
