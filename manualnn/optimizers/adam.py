@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array, maximum, sqrt, sqrt_of_number
-from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
+from manualnn.optimizers.arithmetic import numbers_of, update_average
 from manualnn.optimizers.base import Arrays, Optimizer, Rates
 
 __all__ = ["Adam", "AdamW", "Adamax"]
@@ -48,7 +48,7 @@ class Adam(Optimizer):
         number = numbers_of(p.dtype.char)
         beta1, beta2 = self.betas
         update_average(m, g, beta1, scratch[1], number)
-        update_average_square(v, g, beta2, scratch[1], number)
+        update_average(v, g, beta2, scratch[1], number, of_square=True)
         if self.amsgrad:
             v = maximum(arrays[2], v, out=arrays[2])
         root = sqrt(v, out=scratch[1])

@@ -30,20 +30,14 @@ def numbers_of(dtype: str) -> Number:
     return number
 
 
-def update_average(average: Array, g: Array, beta: Any, scratch: Array, number: Number) -> None:
-    """Compute average ← β average + (1 − β) g in place."""
-    np.multiply(average, number(beta), average)
-    np.multiply(g, number(1 - beta), scratch)
-    np.add(average, scratch, average)
-
-
-def update_average_square(
-    average: Array, g: Array, beta: Any, scratch: Array, number: Number
+def update_average(
+    average: Array, g: Array, beta: Any, scratch: Array, number: Number, *, of_square: bool = False
 ) -> None:
-    """Compute average ← β average + (1 − β) g² in place."""
+    """Compute average ← β average + (1 − β) g in place, or the same with g²."""
     np.multiply(average, number(beta), average)
     np.multiply(g, number(1 - beta), scratch)
-    np.multiply(scratch, g, scratch)  # g² alone would overflow earlier
+    if of_square:
+        np.multiply(scratch, g, scratch)  # g² alone would overflow earlier
     np.add(average, scratch, average)
 
 

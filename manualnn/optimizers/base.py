@@ -16,7 +16,7 @@ Later updates repeat these calls without the Python code around them.
 """
 
 import weakref
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -195,12 +195,13 @@ class Optimizer(Description):
 
     def _in_longdouble(self) -> "Optimizer":
         """Return the rule with options in longdouble, so that 1 − β is not rounded to float64."""
-        options = {option.name: getattr(self, option.name) for option in fields(self)}
-        wide: dict[str, Any] = {
-            name: tuple(map(np.longdouble, value)) if isinstance(value, tuple) else value
-            for name, value in options.items()
-        } | {n: np.longdouble(v) for n, v in options.items() if isinstance(v, float)}
-        return replace(self, **wide)
+
+        def widen(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(widen, value))
+            return np.longdouble(value) if isinstance(value, float) else value
+
+        return replace(self, **{name: widen(value) for name, value in vars(self).items()})
 
     def gradient(self, p: Array, g: Array, scratch: Arrays) -> Array:
         """Return the gradient for the rule, with its sign and the decay; it may be scratch[0]."""

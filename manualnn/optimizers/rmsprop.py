@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manualnn.elementary import Array, maximum, sqrt
-from manualnn.optimizers.arithmetic import numbers_of, update_average, update_average_square
+from manualnn.optimizers.arithmetic import numbers_of, update_average
 from manualnn.optimizers.base import Arrays, Optimizer, Rates
 
 __all__ = ["RMSprop"]
@@ -52,7 +52,7 @@ class RMSprop(Optimizer):
         number = numbers_of(p.dtype.char)
         averages = dict(zip(self.vectors(), arrays, strict=True))
         v = averages["square_avg"]
-        update_average_square(v, g, self.alpha, scratch[1], number)
+        update_average(v, g, self.alpha, scratch[1], number, of_square=True)
         root = scratch[2]
         if self.centered:
             m = averages["grad_avg"]

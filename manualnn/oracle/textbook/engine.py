@@ -96,17 +96,11 @@ class Textbook(Activations, Losses, UpdateRules):
             layer.i = i
         self.loss = options_of(case.loss)
         self.rule = options_of(case.optimizer) if case.optimizer else None
-        self.x = np.array(case.x, self.kind)
         classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
-        self.t = np.array(case.t, None if classes else self.kind)
-        self.params = {key: np.array(a, self.kind) for key, a in case.params.items()}
-        self.noise = {key: np.array(a, self.kind) for key, a in (case.noise or {}).items()}
+        own = case.map(lambda name, a: np.array(a, None if name == "t" and classes else self.kind))
+        self.x, self.t, self.params, self.noise = own.x, own.t, own.params, own.noise or {}
+        self.state = {name: group for name, group in (own.state or {}).items() if name != "step"}
         self.now = int(case.state["step"]) if case.state else 0
-        self.state = {
-            name: {key: np.array(a, self.kind) for key, a in group.items()}
-            for name, group in (case.state or {}).items()
-            if name != "step"
-        }
         if self.rule is not None and not case.state:
             for state in state_of(self.rule):
                 first = {k: self.first(self.rule, a, state.name) for k, a in self.params.items()}
