@@ -27,7 +27,13 @@ pytestmark = pytest.mark.once
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
-ORACLE = ("oracle/test_truth", "oracle/test_checks", "oracle/test_runner", "oracle/test_expected")
+ORACLE = (
+    "oracle/test_compare",
+    "oracle/test_truth",
+    "oracle/test_checks",
+    "oracle/test_runner",
+    "oracle/test_expected",
+)
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory", "test_plan")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),

@@ -1,8 +1,7 @@
-"""The definition of "wrong" at the edges of the range, in both dtypes and in every place of use."""
+"""The definition of "wrong" at the edges of the range, in both dtypes."""
 
 import numpy as np
 import pytest
-from twin.judge import Judge
 
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.diagnosis.observation import Observation
@@ -148,7 +147,7 @@ def answers(dtype, value):
 
 
 @pytest.mark.parametrize(("dtype", "name"), EDGES)
-def test_the_check_the_diagnosis_and_the_twin_agree_on_what_is_wrong(dtype, name):
+def test_the_check_and_the_diagnosis_agree_on_what_is_wrong(dtype, name):
     case = one_weight(dtype, edges(dtype)[name][0])
     expected = truth(case)
     for outputs in answers(dtype, edges(dtype)[name][0]):
@@ -159,12 +158,6 @@ def test_the_check_the_diagnosis_and_the_twin_agree_on_what_is_wrong(dtype, name
         checked = bool(trial.verdict[0])
         assert checked == Observation((case,), (outcome,), (expected,)).is_wrong
         assert checked == refutes(expected.outputs, outputs).any()
-        try:
-            Judge().agree("outputs", expected.outputs, numpy=outputs)
-        except AssertionError:
-            assert checked
-        else:
-            assert not checked
 
 
 @pytest.mark.parametrize("name", ["RMSprop", "Adagrad", "Adam", "AdamW"])

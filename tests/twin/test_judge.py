@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+from oracle.test_compare import EDGES, answers, edges, one_weight
 from twin.judge import BLUNT, Judge
 
 from manualnn.oracle.truth.bounded import Bounded, Precision
+from manualnn.oracle.truth.compare import refutes
+from manualnn.oracle.truth.step import truth
 
 FLOAT64 = Precision(np.dtype(np.float64))
 A, B = np.array([[1.0, 2.0, 3.0]]), np.array([[0.1], [0.2], [0.3]])
@@ -68,3 +71,15 @@ def test_the_bound_of_a_sum_is_attained_to_a_tenth() -> None:
     in_order = np.add.accumulate(terms)[-1]
     error = abs(in_order - bound.v)
     assert 0.1 * bound.e < error <= bound.e
+
+
+@pytest.mark.parametrize(("dtype", "name"), EDGES)
+def test_the_judge_and_the_oracle_agree_on_what_is_wrong(dtype: str, name: str) -> None:
+    value = edges(dtype)[name][0]
+    expected = truth(one_weight(dtype, value)).outputs
+    for outputs in answers(dtype, value):
+        if refutes(expected, outputs).any():
+            with pytest.raises(AssertionError, match="numpy is wrong"):
+                Judge().agree("outputs", expected, numpy=outputs)
+        else:
+            Judge().agree("outputs", expected, numpy=outputs)
