@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from importlib import import_module
 
 import click
 
@@ -28,14 +28,14 @@ def write_stdout(content: bytes) -> bool:
     return True
 
 
-def require_choice(load_names: Callable[[], Iterable[str]]) -> Callable[..., Any]:
-    """Return an option's callback that accepts one of several names.
+def require_choice(module: str, names: str) -> Callable[..., str]:
+    """Return an option's callback that accepts one of the names in a module's list.
 
-    The names are loaded when a value is checked and not for `--help`, because `load_names` may
-    import slow modules such as NumPy.
+    The module is imported when a value is checked and not for `--help`, because it needs NumPy.
     """
 
     def check(ctx: click.Context, param: click.Parameter, value: str) -> str:
-        return click.Choice(list(load_names())).convert(value, param, ctx)
+        choices = list(getattr(import_module(module), names))
+        return click.Choice(choices).convert(value, param, ctx)
 
     return check

@@ -1,4 +1,4 @@
-"""`manualnn train` and `manualnn predict` on real data, and what they say where it is wrong."""
+"""`manualnn train` and `manualnn predict` on real data, their error messages, and the help."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ from manualnn.tabular.prepare import prepare
 
 
 def write(path: Path, data: Any) -> Path:
-    """Write a data set of scikit-learn as the README does, the target last."""
+    """Write a data set of scikit-learn as the README does, with the target last."""
     target = data.target_names[data.target] if "target_names" in data else data.target
     header = ",".join([*data.feature_names, "target"])
     rows = np.column_stack([data.data.astype(str), target.astype(str)])
@@ -100,7 +100,7 @@ def test_the_defaults_do_well_on_real_data(
 def test_the_saved_model_predicts_bit_for_bit_what_the_trained_one_does(
     tmp_path: Path, name: str, dtype: str
 ) -> None:
-    """Written as text, too: a float is printed so that it reads back as the same float."""
+    """This includes the CSV text: a printed float is read back as the same float."""
     data = write(tmp_path / "data.csv", getattr(datasets, f"load_{name}")())
     plan = prepare(read_csv(data), "target", dtype=dtype, seed=3)
     plan.model.trainer.fit(plan.x[plan.train], plan.t[plan.train], epochs=7, batch_size=32)

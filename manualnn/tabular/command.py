@@ -14,24 +14,10 @@ from manualnn.errors import DivergedError, TableError
 from manualnn.files import require_writable, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from manualnn.tabular.csv_table import Table
     from manualnn.tabular.model import TableModel
 
 __all__ = ["predict", "train"]
-
-
-def _list_activations() -> "Iterable[str]":
-    from manualnn.layers import activations
-
-    return activations.__all__
-
-
-def _list_optimizers() -> "Iterable[str]":
-    from manualnn.optimizers import OPTIMIZERS
-
-    return OPTIMIZERS
 
 
 def _parse_widths(ctx: Any, param: Any, value: str) -> tuple[int, ...]:  # noqa: ARG001
@@ -91,14 +77,14 @@ _DELIMITER = click.option(
 @click.option(
     "--activation",
     metavar="NAME",
-    callback=require_choice(_list_activations),
+    callback=require_choice("manualnn.layers.activations", "__all__"),
     default="Sigmoid",
     help="Layer after each hidden layer, such as Tanh or ReLU; the output layer is linear.",
 )
 @click.option(
     "--optimizer",
     metavar="NAME",
-    callback=require_choice(_list_optimizers),
+    callback=require_choice("manualnn.optimizers", "OPTIMIZERS"),
     default="AdamW",
     help="Update rule, such as SGD or Adam.",
 )

@@ -1,8 +1,8 @@
-"""An engine that answers rightly until a case's note is Python code: that it runs instead.
+"""An engine with correct answers, unless the note of a case is Python code: then it runs the code.
 
-Its network has no layers: outputs are x, which it gives back in the form that it came in. In the
-code, `reply(…)` writes an object, `right` is the right reply, and `calls` counts the cases. Its
-argument is what it claims; "before" and "after" in it are code to run before and after saying so.
+Its network has no layers: the outputs are x, returned in the form in which they came. In the code,
+`reply(…)` writes an object, `right` is the correct reply, and `calls` counts the cases. Its
+argument holds the claims; "before" and "after" in it are code to run before and after `hello`.
 """
 
 import json

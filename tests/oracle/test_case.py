@@ -1,4 +1,4 @@
-"""A case survives its JSON form, and its id follows from its numbers alone."""
+"""Cases: their JSON form, and the id that depends on the numbers alone."""
 
 import json
 

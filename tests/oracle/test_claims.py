@@ -1,4 +1,4 @@
-"""What an engine claims is read strictly, and decides which cases it is asked."""
+"""Capabilities: strict reading, and the cases that they admit."""
 
 import re
 

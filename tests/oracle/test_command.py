@@ -1,4 +1,4 @@
-"""`manualnn check` and `manualnn vectors`: what they print, write and answer with."""
+"""`manualnn check` and `manualnn vectors`: output, files and exit codes."""
 
 import json
 import re
@@ -24,7 +24,7 @@ ONLY = "--only", "layer.Tanh:*", "--only", "loss.MSELoss.mean:*"
 
 @pytest.fixture(autouse=True)
 def toy(tmp_path, monkeypatch):
-    """The file toy.py stands where the commands run."""
+    """Write the file toy.py to the folder in which the commands run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "toy.py").write_text(TOY, encoding="utf-8")
 
@@ -39,7 +39,7 @@ def squeezed(words):
 
 @pytest.fixture
 def failed(tmp_path):
-    """The answer to `manualnn check` of an engine whose bias gradient is wrong."""
+    """Return the result of `manualnn check` for an engine with a wrong bias gradient."""
     files = [f"--{form}={tmp_path / f'report.{form}'}" for form in ("json", "junit", "markdown")]
     result = manualnn("check", "toy.py:MeanBias", *ONLY, *files)
     assert result.exit_code == 1, result.output

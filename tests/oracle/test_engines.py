@@ -1,4 +1,4 @@
-"""The bench of an engine in this process: it is loaded, asked, and its results held to form."""
+"""Engines in this process: loading, calling, copies of cases, and validation of results."""
 
 import contextlib
 import functools
@@ -92,7 +92,7 @@ def toy(spoil, **claims):
 
 
 def doing(do):
-    """Return an engine whose step does that, then answers rightly."""
+    """Return an engine whose step calls `do`, then answers correctly."""
 
     class Doing(Toy):
         def step(self, case):
@@ -292,7 +292,7 @@ def without(name):
 
 
 def instead(path, *value):
-    """Return what puts another value in a place of a result, or removes it if there is none."""
+    """Return a function that replaces a value of a result, or removes it if none is given."""
 
     def spoil(result):
         *groups, last = path.split("/")

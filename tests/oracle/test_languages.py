@@ -1,6 +1,6 @@
-"""The engines in C and in JavaScript are right, so the protocol serves languages other than Python.
+"""The engines in C and in JavaScript pass, so the protocol serves languages other than Python.
 
-Where the machine has no C compiler or no Node, their tests are skipped.
+Their tests are skipped if the machine has no C compiler or no Node.
 """
 
 import shlex
@@ -48,7 +48,7 @@ def bench(request, tmp_path_factory):
 
 
 def cases(claims, seed, count):
-    """Yield random cases that are claimed."""
+    """Yield random cases that the claims admit."""
     rng = np.random.default_rng(seed)
     losses, optimizers = list(claims.losses), list(claims.optimizers)
     while count:
@@ -73,7 +73,7 @@ def test_everything_is_within_its_bound_of_the_truth(bench):
 
 
 def test_a_process_that_is_asked_twice_answers_the_same(bench):
-    """And so does a fresh one: nothing is left of a case when the next one comes."""
+    """A fresh process gives the same answers, because no case leaves anything behind."""
     drawn = list(cases(bench.capabilities, 1, 20))
     first, second = ([bench.run(case).quantities() for case in drawn] for _ in range(2))
     bench.fresh()

@@ -1,4 +1,4 @@
-"""Whatever a process does is an outcome of the case at hand, and the next case finds it running."""
+"""Engines in a process of their own: each failure is an outcome, and the next case runs."""
 
 import asyncio
 import fcntl
@@ -192,7 +192,7 @@ def test_who_closed_stdin_may_still_answer():
 
 
 def test_waiting_takes_no_processor_time(bench):
-    """Not even where the engine has closed what would be waited for."""
+    """This also holds if the engine has closed its stdin and stderr."""
     before = time.process_time()
     assert bench.run(case("os.close(0), os.close(2), time.sleep(60)")).fault == "hang"
     assert time.process_time() - before < 0.1
@@ -369,7 +369,7 @@ def test_run_raw_is_for_engines_in_process(bench):
 
 
 def test_a_process_is_asked_where_an_event_loop_runs():
-    """As in a notebook."""
+    """A notebook is such a place."""
 
     async def run():
         with connect(command(), time_limit=5) as bench:

@@ -1,4 +1,4 @@
-"""The protocol's page tells the truth: its examples run as they stand, its tables lack nothing."""
+"""PROTOCOL.md: its examples run as they stand, and its tables are complete."""
 
 import json
 import re
@@ -26,7 +26,7 @@ ENGINE = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
 
 
 def written(page, heading):
-    """Return what stands in code type in the first column of the table under a heading."""
+    """Return the code words in the first column of the table under a heading."""
     section = page.split(f"## {heading}")[1].split("\n## ")[0]
     return {
         name for row in re.findall(r"^\| (.*?) \|", section, re.MULTILINE) for name in quoted(row)
@@ -56,7 +56,7 @@ def test_the_engine_of_the_page_has_the_conversation_of_the_page(engine):
 
 
 def test_the_case_of_the_page_is_what_an_engine_is_sent(tmp_path):
-    """Sent to a process that writes down what it reads, with the claims of the page."""
+    """A process with the claims of the page writes what it reads to a file."""
     content = json.loads(CONVERSATION[2][1])
     case = Case.from_json(content["case"])
     reads = tmp_path / "reads"

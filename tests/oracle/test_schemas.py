@@ -1,4 +1,4 @@
-"""The JSON Schemas: what the package writes and its pages show is valid, and slips are not."""
+"""JSON Schemas: written files and printed examples are valid, and invalid content is not."""
 
 import json
 import re
