@@ -1,1 +1,1 @@
-"""Asking an engine: in this process or in another one, with its answers validated."""
+"""Engines: clients in this process and in other ones, and validation of results."""

@@ -1,1 +1,1 @@
-"""What engines and the oracle exchange: cases, capabilities and the table of features."""
+"""Protocol between engines and the oracle: cases, capabilities, schemas, the table of features."""
