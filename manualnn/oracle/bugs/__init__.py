@@ -11,17 +11,11 @@ from manualnn.oracle.bugs.activations import rectifiers, slopes, smooth, softmax
 from manualnn.oracle.bugs.backward import linear, loops, products, sizes
 from manualnn.oracle.bugs.behaviour import aliasing, ignored_options, precision, remembering
 from manualnn.oracle.bugs.bug import Bug
-from manualnn.oracle.bugs.losses import (
-    any_loss,
-    cross_entropy,
-    label_smoothing,
-    probabilities,
-    regression,
-)
+from manualnn.oracle.bugs.losses import any_loss, cross_entropy, probabilities, regression
 from manualnn.oracle.bugs.optimizers import adam, any_rule, sgd_rmsprop_adagrad, state, steps
 
 TABLES = (
-    *(any_loss, regression, probabilities, cross_entropy, label_smoothing),
+    *(any_loss, regression, probabilities, cross_entropy),
     *(smooth, rectifiers, softmax, slopes, linear, loops, products, sizes),
     *(any_rule, sgd_rmsprop_adagrad, adam, steps, state),
     *(aliasing, remembering, precision, ignored_options),

@@ -1,74 +1,57 @@
 """Bugs in formulas of slopes: wrong powers and signs, lower bounds, added constants."""
 
-from functools import partial
-
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, add_bug
+from manualnn.oracle.bugs.bug import Table, bug
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "activations")
-slope_bug = partial(bug, killed_by="layer.*:*")
+BUGS = Table("activations")
 
-bug(
-    "sigmoid-slope-squares",
+BUGS["sigmoid-slope-squares"] = bug(
     "One factor of the sigmoid's slope is squared.",
     lines=("σ′ = a (1 − a²), a² (1 − a) or a (1 − a)²", "σ′ = a (1 − a)"),
-    killed_by="layer.Sigmoid*:*",
-    variants=[
-        {"sigmoid_slope": lambda e, o, z, a: a * (1 - a * a)},
-        {"sigmoid_slope": lambda e, o, z, a: a * a * (1 - a)},
-        {"sigmoid_slope": lambda e, o, z, a: a * (1 - a) ** 2},
+    sigmoid_slope=[
+        lambda e, o, z, a: a * (1 - a * a),
+        lambda e, o, z, a: a * a * (1 - a),
+        lambda e, o, z, a: a * (1 - a) ** 2,
     ],
 )
-bug(
-    "tanh-slope-sign-or-power",
+BUGS["tanh-slope-sign-or-power"] = bug(
     "The slope of tanh has a wrong sign or a wrong power.",
     lines=("tanh′ = 1 + a², a² − 1, (1 − a)² or 1 − a⁴", "tanh′ = 1 − a²"),
-    killed_by="layer.Tanh*:*",
-    variants=[
-        {"tanh_slope": lambda e, o, z, a: 1 + a * a},
-        {"tanh_slope": lambda e, o, z, a: a * a - 1},
-        {"tanh_slope": lambda e, o, z, a: (1 - a) ** 2},
-        {"tanh_slope": lambda e, o, z, a: 1 - a**4},
+    tanh_slope=[
+        lambda e, o, z, a: 1 + a * a,
+        lambda e, o, z, a: a * a - 1,
+        lambda e, o, z, a: (1 - a) ** 2,
+        lambda e, o, z, a: 1 - a**4,
     ],
 )
-bug(
-    "softplus-slope-of-sigmoid",
+BUGS["softplus-slope-of-sigmoid"] = bug(
     "The slope of softplus is the slope of the sigmoid, or the sigmoid of the output.",
     lines=("softplus′ = σ(βz) (1 − σ(βz)), or σ(β a)", "softplus′ = σ(β z)"),
-    killed_by="layer.Softplus*:*",
-    variants=[
-        {"slope_at": lambda e, s, a: e.sigma(s) * e.sigma(-s)},
-        {"slope_at": lambda e, s, a: e.sigma(a)},
-    ],
+    slope_at=[lambda e, s, a: e.sigma(s) * e.sigma(-s), lambda e, s, a: e.sigma(a)],
     softplus_slope=lambda e, o, z, a: e.slope_at(z * e.num(o.beta), a * e.num(o.beta)),
 )
-slope_bug(
-    "slope-bounded-below",
+BUGS["slope-bounded-below"] = bug(
     "A slope has a positive lower bound, so that it does not vanish.",
     lines=("dz = da ⊙ max(f′(z), c)", "dz = da ⊙ f′(z)"),
-    variants=[{"c": c} for c in (0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
+    c=[0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6],
     sigmoid_slope=lambda e, o, z, a: np.maximum(Textbook.sigmoid_slope(e, o, z, a), e.array(e.c)),
     tanh_slope=lambda e, o, z, a: np.maximum(Textbook.tanh_slope(e, o, z, a), e.array(e.c)),
 )
-slope_bug(
-    "slope-plus-constant",
+BUGS["slope-plus-constant"] = bug(
     "A constant is added to a slope, so that it does not vanish.",
     lines=("dz = da ⊙ (f′(z) + c)", "dz = da ⊙ f′(z)"),
     source="Fahlman 1988",
-    variants=[{"c": c} for c in (0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6)],
+    c=[0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6],
     sigmoid_slope=lambda e, o, z, a: Textbook.sigmoid_slope(e, o, z, a) + e.array(e.c),
     tanh_slope=lambda e, o, z, a: Textbook.tanh_slope(e, o, z, a) + e.array(e.c),
 )
-bug(
-    "log-softmax-slope-sum-1",
+BUGS["log-softmax-slope-sum-1"] = bug(
     "The gradient of log-softmax replaces the sum of the incoming gradient by 1.",
     lines=("dz = da − exp(a)", "dz = da − exp(a) Σ da"),
-    killed_by="layer.LogSoftmax*:*",
-    variants=[
-        {"log_softmax_backward": lambda e, o, z, a, da: da - np.exp(a)},
-        {"log_softmax_backward": lambda e, o, z, a, da: da + np.exp(a)},
+    log_softmax_backward=[
+        lambda e, o, z, a, da: da - np.exp(a),
+        lambda e, o, z, a, da: da + np.exp(a),
     ],
 )

@@ -4,63 +4,52 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, Method, add_bug, change, with_options
-from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.bugs.bug import Method, Methods, Table, bug, change, with_options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "activations")
-slope_bug = partial(bug, killed_by="layer.*:*")
-sigmoid_bug = partial(bug, killed_by="layer.Sigmoid*:*")
-tanh_bug = partial(bug, killed_by="layer.Tanh*:*")
+BUGS = Table("activations")
 saturation_bug = partial(bug, killed_by="saturation:*")
-softplus_beta_bug = partial(bug, killed_by="layer.Softplus*beta*:*")
-softplus_bug = partial(bug, killed_by="layer.Softplus*:*")
 
 SLOPES = ("sigmoid_slope", "tanh_slope", "leaky_relu_slope", "softplus_slope")
+ONES: Methods = dict.fromkeys((*SLOPES, "relu_slope"), lambda e, o, z, a: np.ones_like(z))
 
 
-def _squared(slope: Method) -> Method:
-    return lambda e, o, z, a: slope(e, o, z, a) ** 2
+def _squared(*slopes: str) -> Methods:
+    return {n: lambda e, o, z, a, n=n: getattr(Textbook, n)(e, o, z, a) ** 2 for n in slopes}
 
 
 def _repeated(backward: Method) -> Method:
     return lambda e, o, z, a, da: backward(e, o, z, a, backward(e, o, z, a, da))
 
 
-slope_bug(
-    "slope-missing",
+BUGS["slope-missing"] = bug(
     "The slope of the activation is missing in the backward pass.",
     lines=("dz = da", "dz = da ⊙ f′(z)"),
-    **dict.fromkeys((*SLOPES, "relu_slope"), lambda e, o, z, a: np.ones_like(z)),
+    **ONES,
     softmax_backward=lambda e, o, z, a, da: da,
     log_softmax_backward=lambda e, o, z, a, da: da,
 )
-slope_bug(
-    "slope-squared",
+BUGS["slope-squared"] = bug(
     "The backward pass applies the slope of the activation twice.",
     lines=("dz = da ⊙ f′(z)²", "dz = da ⊙ f′(z)"),
-    **{name: _squared(getattr(Textbook, name)) for name in SLOPES},
+    **_squared(*SLOPES),
     softmax_backward=_repeated(Textbook.softmax_backward),
     log_softmax_backward=_repeated(Textbook.log_softmax_backward),
 )
-slope_bug(
-    "slope-at-activation",
+BUGS["slope-at-activation"] = bug(
     "The slope is computed at the activation instead of the pre-activation.",
     lines=("dz = da ⊙ f′(a)", "dz = da ⊙ f′(z)"),
     sigmoid_slope=lambda e, o, z, a: e.sigma(a) * (1 - e.sigma(a)),
     tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
     softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, o, a, a),
 )
-slope_bug(
-    "slope-formula-at-pre-activation",
+BUGS["slope-formula-at-pre-activation"] = bug(
     "The formula of the slope in terms of a, such as a (1 − a) or 1 − a², gets z.",
     lines=("dz = da ⊙ z (1 − z), or da ⊙ (1 − z²)", "dz = da ⊙ a (1 − a), or da ⊙ (1 − a²)"),
     sigmoid_slope=lambda e, o, z, a: z * (1 - z),
     tanh_slope=lambda e, o, z, a: 1 - z * z,
 )
-slope_bug(
-    "slope-of-the-gradient",
+BUGS["slope-of-the-gradient"] = bug(
     "The slope is computed at the incoming gradient.",
     lines=("dz = da ⊙ f′(da)", "dz = da ⊙ f′(z)"),
     sigmoid_backward=lambda e, o, z, a, da: da * (da * (1 - da)),
@@ -68,160 +57,129 @@ slope_bug(
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0),
     leaky_relu_backward=lambda e, o, z, a, da: da * e.leaky_relu_slope(o, da, a),
 )
-sigmoid_bug(
-    "sigmoid-slope-one-minus",
+BUGS["sigmoid-slope-one-minus"] = bug(
     "The slope of the sigmoid lacks a factor or has a wrong sign.",
     lines=("σ′ = 1 − a, a (1 + a), a − 1 …", "σ′ = a (1 − a)"),
-    variants=[
-        {"sigmoid_slope": lambda e, o, z, a: 1 - a},
-        {"sigmoid_slope": lambda e, o, z, a: a},
-        {"sigmoid_slope": lambda e, o, z, a: a * (1 + a)},
-        {"sigmoid_slope": lambda e, o, z, a: a * (a - 1)},
+    sigmoid_slope=[
+        lambda e, o, z, a: 1 - a,
+        lambda e, o, z, a: a,
+        lambda e, o, z, a: a * (1 + a),
+        lambda e, o, z, a: a * (a - 1),
     ],
 )
-sigmoid_bug(
-    "sigmoid-with-tanh-slope",
+BUGS["sigmoid-with-tanh-slope"] = bug(
     "The sigmoid has the slope of tanh.",
     lines=("σ′ = 1 − a²", "σ′ = a (1 − a)"),
     sigmoid_slope=lambda e, o, z, a: 1 - a * a,
 )
-saturation_bug(
-    "sigmoid-clipped",
+BUGS["sigmoid-clipped"] = saturation_bug(
     "The input of the sigmoid is clipped too early.",
     lines=("σ(clip(z, −c, c))", "σ(z)"),
-    variants=[{"c": c} for c in (10, 15, 20, 30)],
+    c=[10, 15, 20, 30],
     sigma=lambda e, v: Textbook.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
 )
-saturation_bug(
-    "sigmoid-overflows",
+BUGS["sigmoid-overflows"] = saturation_bug(
     "exp(z) overflows for large positive z and gives inf / inf.",
     lines=("σ(z) = exp(z) / (1 + exp(z))", "σ(z) = 1 / (1 + exp(−z)) for z ≥ 0"),
     exact=False,
     sigmoid=lambda e, o, z: np.exp(z) / (1 + np.exp(z)),
 )
-sigmoid_bug(
-    "sigmoid-hard",
+BUGS["sigmoid-hard"] = bug(
     "The sigmoid is replaced by a piecewise linear function.",
     lines=("a = clip(z / 6 + ½, 0, 1)", "a = 1 / (1 + exp(−z))"),
-    variants=[{"rise": 1 / 6}, {"rise": 0.2}, {"rise": 0.25}],
+    rise=[1 / 6, 0.2, 0.25],
     sigmoid=lambda e, o, z: np.clip(e.num(e.rise) * z + 0.5, 0, 1),
     sigmoid_slope=lambda e, o, z, a: np.where((a > 0) & (a < 1), e.array(e.rise), 0),
 )
-sigmoid_bug(
-    "sigmoid-without-minus",
+BUGS["sigmoid-without-minus"] = bug(
     "The exponent of the sigmoid lacks its minus sign.",
     lines=("a = 1 / (1 + exp(z))", "a = 1 / (1 + exp(−z))"),
     sigmoid=lambda e, o, z: e.sigma(-z),
 )
-tanh_bug(
-    "tanh-slope-without-square",
+BUGS["tanh-slope-without-square"] = bug(
     "The slope of tanh lacks the square.",
     lines=("tanh′ = 1 − a", "tanh′ = 1 − a²"),
     tanh_slope=lambda e, o, z, a: 1 - a,
 )
-tanh_bug(
-    "tanh-with-sigmoid-slope",
+BUGS["tanh-with-sigmoid-slope"] = bug(
     "tanh has the slope of the sigmoid.",
     lines=("tanh′ = a (1 − a)", "tanh′ = 1 − a²"),
     tanh_slope=lambda e, o, z, a: a * (1 - a),
 )
-saturation_bug(
-    "tanh-overflows",
+BUGS["tanh-overflows"] = saturation_bug(
     "exp(±z) overflows for large |z| and gives inf / inf.",
     lines=("a = (exp(z) − exp(−z)) / (exp(z) + exp(−z))", "a = tanh(z)"),
     exact=False,
     tanh=lambda e, o, z: (np.exp(z) - np.exp(-z)) / (np.exp(z) + np.exp(-z)),
 )
-
-
-def _by_exp(z: Array) -> Array:
-    q = np.exp(-2 * np.abs(z))
-    return np.asarray(np.copysign((1 - q) / (1 + q), z))
-
-
-bug(
-    "tanh-cancels",
+BUGS["tanh-cancels"] = bug(
     "tanh is computed through exp or the sigmoid, which loses digits near 0.",
     lines=("a = 2 σ(2z) − 1, or (1 − q) / (1 + q) with q = exp(−2z)", "a = tanh(z)"),
-    killed_by="layer.Tanh:*",
     exact=False,
-    variants=[
-        {"tanh": lambda e, o, z: 2 * e.sigma(2 * z) - 1},
-        {"tanh": lambda e, o, z: _by_exp(z)},
+    tanh=[
+        lambda e, o, z: 2 * e.sigma(2 * z) - 1,
+        lambda e, o, z: np.copysign((1 - (q := np.exp(-2 * np.abs(z)))) / (1 + q), z),
     ],
 )
-saturation_bug(
-    "tanh-saturates-early",
+BUGS["tanh-saturates-early"] = saturation_bug(
     "tanh is cut off at ±1 where |z| is not large enough.",
     lines=("a = ±1 where |z| > c", "a = tanh(z)"),
-    variants=[{"c": c} for c in (2.0, 3.0, 4.0, 5.0, 8.0, 10.0)],
+    c=[2.0, 3.0, 4.0, 5.0, 8.0, 10.0],
     tanh=lambda e, o, z: np.where(np.abs(z) > e.c, np.sign(z), np.tanh(z)),
 )
-tanh_bug(
-    "tanh-by-fraction",
+BUGS["tanh-by-fraction"] = bug(
     "tanh is replaced by a rational function.",
     lines=("a = z (27 + z²) / (27 + 9 z²), clipped to ±1", "a = tanh(z)"),
     tanh=lambda e, o, z: np.clip(z * (27 + z * z) / (27 + 9 * z * z), -1, 1),
 )
-tanh_bug(
-    "tanh-scaled",
+BUGS["tanh-scaled"] = bug(
     "tanh is replaced by the scaled tanh of LeCun (1998).",
     lines=("a = 1.7159 tanh(⅔ z)", "a = tanh(z)"),
     tanh=lambda e, o, z: e.num(1.7159) * np.tanh(2 * z / 3),
     tanh_slope=lambda e, o, z, a: 2 * e.num(1.7159) / 3 * (1 - (a / e.num(1.7159)) ** 2),
 )
-softplus_beta_bug(
-    "softplus-beta-ignored",
+BUGS["softplus-beta-ignored"] = bug(
     "Softplus ignores the option beta: β is always 1.",
     lines=("a = log(1 + exp(z))", "a = log(1 + exp(β z)) / β"),
     **with_options("softplus", "softplus_slope", beta=1),
 )
-softplus_beta_bug(
-    "softplus-beta-not-in-slope",
+BUGS["softplus-beta-not-in-slope"] = bug(
     "The slope of softplus is that for β = 1.",
     lines=("softplus′ = σ(z)", "softplus′ = σ(β z)"),
     **with_options("softplus_slope", beta=1),
 )
-softplus_beta_bug(
-    "softplus-not-divided",
+BUGS["softplus-not-divided"] = bug(
     "Softplus is not divided by β.",
     lines=("a = log(1 + exp(β z))", "a = log(1 + exp(β z)) / β"),
     softplus=lambda e, o, z: np.where(
         z * e.num(o.beta) > o.threshold, z, e.softplus_of(z * e.num(o.beta))
     ),
 )
-softplus_beta_bug(
-    "softplus-slope-times-beta",
+BUGS["softplus-slope-times-beta"] = bug(
     "The slope of softplus has an additional factor β, which 1/β cancels in the right one.",
     lines=("softplus′ = β σ(β z)", "softplus′ = σ(β z)"),
     softplus_slope=lambda e, o, z, a: e.num(o.beta) * Textbook.softplus_slope(e, o, z, a),
 )
-bug(
-    "softplus-threshold-ignored",
+BUGS["softplus-threshold-ignored"] = bug(
     "Softplus ignores the option threshold: it is curved everywhere.",
     lines=("a = log(1 + exp(β z)) / β everywhere", "a = z where β z > threshold"),
-    killed_by="layer.Softplus.threshold:*",
     **with_options("softplus", "softplus_slope", threshold=np.inf),
 )
-bug(
-    "softplus-threshold-of-z",
+BUGS["softplus-threshold-of-z"] = bug(
     "The threshold of softplus is compared with z instead of β z.",
     lines=("a = z where z > threshold", "a = z where β z > threshold"),
-    killed_by="layer.Softplus.beta:*",
     softplus=lambda e, o, z: np.where(
         z > o.threshold, z, Textbook.softplus(e, change(o, threshold=np.inf), z)
     ),
     softplus_slope=lambda e, o, z, a: np.where(z > o.threshold, 1, e.sigma(z * e.num(o.beta))),
 )
-softplus_bug(
-    "softplus-cancels",
+BUGS["softplus-cancels"] = bug(
     "log(1 + exp(z)) is 0 where exp(z) is smaller than the last digit of 1.",
     lines=("a = log(1 + exp(β z)) / β", "a = log1p(exp(β z)) / β"),
     exact=False,
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log(1 + np.exp(-np.abs(v))),
 )
-softplus_bug(
-    "softplus-overflows",
+BUGS["softplus-overflows"] = bug(
     "exp(z) overflows for large z because the threshold is not applied.",
     lines=("a = log(1 + exp(β z)) / β everywhere", "a = z where β z > threshold"),
     source="numpy-ml",

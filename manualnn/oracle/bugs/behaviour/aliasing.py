@@ -1,18 +1,16 @@
 """Bugs of aliasing: inputs that are overwritten, results that share memory."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, Method, add_bug, after_load
+from manualnn.oracle.bugs.bug import Method, Table, after_load, all_gradients, bug, with_result
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "memory", killed_by="*:memory.*")
+BUGS = Table("memory")
 
 
 def _overwrite(name: str) -> Method:
@@ -39,20 +37,17 @@ class UpdatesInPlace(Textbook):
         return p
 
 
-bug(
-    "params-updated-in-place",
+BUGS["params-updated-in-place"] = bug(
     "The given parameters are updated in place.",
     lines=("p −= lr d", "p_new = p − lr d"),
     base=UpdatesInPlace,
 )
-bug(
-    "input-clobbered",
+BUGS["input-clobbered"] = bug(
     "The input array is overwritten, as by an activation in place.",
     lines=("x ← f(x), in place", "a = f(x)"),
     step=_overwrite("x"),
 )
-bug(
-    "targets-clobbered",
+BUGS["targets-clobbered"] = bug(
     "The array of targets is overwritten, as by t −= y.",
     lines=("t ← t − y, in place", "e = y − t"),
     step=_overwrite("t"),
@@ -68,8 +63,7 @@ def _update_given_state(e: Textbook, case: Case) -> Mapping[str, Any]:
     return result
 
 
-bug(
-    "state-updated-in-place",
+BUGS["state-updated-in-place"] = bug(
     "The given optimizer state is updated in place.",
     lines=("m *= β₁, m += (1 − β₁) g", "m_new = β₁ m + (1 − β₁) g"),
     step=_update_given_state,
@@ -84,19 +78,17 @@ def _update_without_copies(e: Textbook, rule: Options) -> None:
             e.state[name][key] = a
 
 
-bug(
-    "results-share-memory",
+BUGS["results-share-memory"] = bug(
     "Two results are the same array: the gradient and the momentum buffer of the first step.",
     lines=("b is g", "b = copy of g"),
     source="MyGrad",
     update=_update_without_copies,
 )
-bug(
-    "results-are-inputs",
+BUGS["results-are-inputs"] = bug(
     "The outputs of a network of identities are the input array itself.",
     lines=("y is x", "y = copy of x"),
     load=after_load(lambda e: setattr(e, "x", np.asarray(e.case.x, e.kind))),
-    result=lambda e, value, dx: {**Textbook.result(e, value, dx), "outputs": e.ys[-1]},
+    result=with_result("outputs", lambda e, y: e.ys[-1]),
 )
 
 
@@ -113,36 +105,32 @@ class HasMemory(Textbook):
         array[...] = value
         return np.asarray(array)
 
+    def add(self, value: Array, *label: Any) -> Array:
+        """Add a value to the sum of its label, shape and dtype, and return the sum."""
+        label = (*label, value.shape, value.dtype)
+        self.memory[label] = self.memory[label] + value if label in self.memory else value
+        return np.asarray(self.memory[label])
 
-class ReusesGradients(HasMemory):
-    """Returns the gradients of equal shapes in the same arrays in every call."""
+    def recall(self, *label: Any, value: Any) -> Any:
+        """Return the first value of this label and dtype."""
+        return self.memory.setdefault((*label, self.kind), value)
 
-    def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        return {key: self.store(g, key) for key, g in super().linear_grads(o, x, dz).items()}
+    def exchange(self, value: Any, *label: Any) -> Any:
+        """Store a value, and return the previous one, or the value itself if there is none."""
+        before = self.memory.get(label, value)
+        self.memory[label] = value
+        return before
 
 
-bug(
-    "results-reused",
+BUGS["results-reused"] = bug(
     "Every call returns the same arrays, so that the next call changes earlier results.",
     lines=("grads are the engine's own buffers", "grads are copies"),
-    base=ReusesGradients,
+    base=HasMemory,
+    backward=all_gradients(lambda e, grads: {key: e.store(g, key) for key, g in grads.items()}),
 )
-
-
-class ReusesOneResult(HasMemory):
-    """Returns one result in the array of the previous call with the same shapes."""
-
-    reused = ""
-
-    def result(self, value: Any, dx: Array) -> dict[str, Any]:
-        result = super().result(value, dx)
-        return {**result, self.reused: self.store(result[self.reused])}
-
-
-bug(
-    "one-result-reused",
+BUGS["one-result-reused"] = bug(
     "Every call returns the outputs or the input gradient in the same array.",
     lines=("outputs are the engine's own buffer", "outputs are a copy"),
-    base=ReusesOneResult,
-    variants=[{"reused": "outputs"}, {"reused": "input_grad"}],
+    base=HasMemory,
+    result=[with_result(name, lambda e, a: e.store(a)) for name in ("outputs", "input_grad")],
 )

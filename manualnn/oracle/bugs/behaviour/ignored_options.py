@@ -6,65 +6,52 @@ forward pass or the value of the loss, only in the backward pass, or everywhere.
 
 from typing import Any
 
-from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, with_options
+from manualnn.oracle.bugs.bug import CHECKS, Table, after_load, bug, is_of, with_options
 from manualnn.oracle.protocol.features import TABLES, options_of, row_of
 
-BUGS: dict[str, Bug] = {}
+BUGS = Table("optimizers")
 
-WHERE: dict[str, dict[str, tuple[str, ...]]] = {
-    "layers": {"forward": ("",), "backward": ("_slope",), "everywhere": ("", "_slope")},
-    "losses": {"loss": ("value",), "slope": ("slope",), "everywhere": ("value", "slope")},
-    "optimizers": {"everywhere": ("",)},
-}
-"""Suffixes of the methods that ignore the option; all losses share two methods."""
-KINDS = {"layers": "activations", "losses": "losses", "optimizers": "optimizers"}
-CHECKS = {"layers": "layer", "losses": "loss", "optimizers": "optimizer"}
 PLACES = {
-    "forward": "in the forward pass",
-    "backward": "in the backward pass",
-    "loss": "in the value of the loss",
-    "slope": "in the gradient of the loss",
-    "everywhere": "everywhere",
+    "forward": ("", "in the forward pass"),
+    "backward": ("_slope", "in the backward pass"),
+    "loss": ("value", "in the value of the loss"),
+    "slope": ("slope", "in the gradient of the loss"),
+    "everywhere": ("", "everywhere"),
 }
-IGNORED: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
-    ("layers", "LeakyReLU", "negative_slope", ("forward", "backward")),
-    ("layers", "Softplus", "beta", ("forward",)),
-    ("layers", "Softplus", "threshold", ("forward", "backward")),
-    ("losses", "HuberLoss", "delta", ("loss", "slope")),
-    ("losses", "BCELoss", "weight", ("loss",)),
-    ("losses", "BCEWithLogitsLoss", "weight", ("loss",)),
-    ("losses", "BCEWithLogitsLoss", "pos_weight", ("loss",)),
-    ("losses", "CrossEntropyLoss", "weight", ("loss",)),
-    ("losses", "CrossEntropyLoss", "label_smoothing", ("loss",)),
-    ("losses", "CrossEntropyLoss", "ignore_index", ("loss", "slope")),
-    ("optimizers", "RMSprop", "alpha", ("everywhere",)),
-    ("optimizers", "Adagrad", "eps", ("everywhere",)),
-    ("optimizers", "Adam", "betas", ("everywhere",)),
-    ("optimizers", "AdamW", "betas", ("everywhere",)),
-    ("optimizers", "AdamW", "weight_decay", ("everywhere",)),
-    ("optimizers", "Adamax", "betas", ("everywhere",)),
+"""The method that ignores the option (its suffix, or a method of all losses), and the words."""
+IGNORED = (
+    ("LeakyReLU", "negative_slope", "forward", "backward"),
+    ("Softplus", "beta", "forward"),
+    ("Softplus", "threshold", "forward", "backward"),
+    ("HuberLoss", "delta", "loss", "slope"),
+    ("BCELoss", "weight", "loss"),
+    ("BCEWithLogitsLoss", "weight", "loss"),
+    ("BCEWithLogitsLoss", "pos_weight", "loss"),
+    ("CrossEntropyLoss", "weight", "loss"),
+    ("CrossEntropyLoss", "label_smoothing", "loss"),
+    ("CrossEntropyLoss", "ignore_index", "loss", "slope"),
+    ("RMSprop", "alpha", "everywhere"),
+    ("Adagrad", "eps", "everywhere"),
+    ("Adam", "betas", "everywhere"),
+    ("AdamW", "betas", "everywhere"),
+    ("AdamW", "weight_decay", "everywhere"),
+    ("Adamax", "betas", "everywhere"),
 )
-"""Kind, type and option, and the places where the option is ignored."""
+"""Layer, loss or optimizer, its option, and the places where the option is ignored."""
 
-
-def _add_all() -> None:
-    for kind, part, option, places in IGNORED:
-        default = TABLES[kind][part][option]
-        prefix = "" if kind == "losses" else row_of(part).method
-        for place in places:
-            names = [prefix + suffix for suffix in WHERE[kind][place]]
-            add_bug(
-                BUGS,
-                KINDS[kind],
-                f"{part}-{option}-default-{place}".lower().replace("_", "-"),
-                f"{part} uses the default {option}, {default}, {PLACES[place]}.",
-                lines=(f"{option} = {default} {PLACES[place]}", f"{option} as given"),
-                killed_by=f"{CHECKS[kind]}.{part}*:*",
-                **with_options(*names, only=part, **{option: default}),
-            )
-
-
-_add_all()
+for part, option, *places in IGNORED:
+    kind = next(kind for kind, table in TABLES.items() if part in table)
+    default, method = TABLES[kind][part][option], row_of(part).method
+    for place in places:
+        suffix, words = PLACES[place]
+        BUGS[f"{part}-{option}-default-{place}".lower().replace("_", "-")] = bug(
+            f"{part} uses the default {option}, {default}, {words}.",
+            lines=(f"{option} = {default} {words}", f"{option} as given"),
+            kind="activations" if kind == "layers" else kind,
+            killed_by=CHECKS[method],
+            where=is_of(part),
+            **with_options(suffix if kind == "losses" else method + suffix, **{option: default}),
+        )
 
 
 def _replace_zeros(e: Any) -> None:
@@ -79,10 +66,7 @@ def _replace_zeros(e: Any) -> None:
                 setattr(o, name, default)
 
 
-add_bug(
-    BUGS,
-    "optimizers",
-    "zero-is-taken-for-absent",
+BUGS["zero-is-taken-for-absent"] = bug(
     "An option of 0 counts as missing, as with JavaScript's operator ||.",
     lines=("option || default", "option ?? default"),
     killed_by="o*:*",

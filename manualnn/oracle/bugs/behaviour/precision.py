@@ -8,30 +8,24 @@ import numpy as np
 
 from manualnn.oracle.bugs.bug import (
     SMALL_ERRORS,
-    Bug,
-    add_bug,
+    Table,
     after_load,
+    bug,
     each_gradient,
+    multiply_in_float32,
     with_small_error,
 )
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "precision", exact=False)
-loss_bug = partial(bug, killed_by="loss.*:*")
-grads_bug = partial(bug, killed_by="*:grads")
-product_bug = partial(bug, killed_by="layer.Linear:*")
+BUGS = Table("precision")
+rounding_bug = partial(bug, exact=False)
+product_bug = partial(rounding_bug, killed_by="layer.Linear:*")
 
 
 def _stored(value: Any, dtype: Any, kind: Any) -> Any:
     """Return numbers in the dtype `kind` after they were stored in a smaller dtype."""
     return np.asarray(value).astype(dtype).astype(kind)
-
-
-def _float32_product(e: Textbook, a: Array, b: Array) -> Array:
-    return np.asarray((a.astype(np.float32) @ b.astype(np.float32)).astype(e.kind))
 
 
 def _float32_total(
@@ -40,66 +34,56 @@ def _float32_total(
     return _stored(a.astype(np.float32).sum(axis=axis, keepdims=keepdims), np.float32, e.kind)
 
 
-loss_bug(
-    "float32-inside",
+BUGS["float32-inside"] = rounding_bug(
     "An engine for float64 computes in float32.",
     lines=("everything in float32", "everything in the dtype of the case"),
     load=lambda e, case: Textbook.load(
         e, case.map(lambda name, a: a if a.dtype.kind == "i" else a.astype(np.float32))
     ),
-    matmul=_float32_product,
+    matmul=multiply_in_float32,
     total=_float32_total,
 )
-product_bug(
-    "float32-products",
+BUGS["float32-products"] = product_bug(
     "Matrix products are computed in float32.",
     lines=("x Wᵀ in float32", "x Wᵀ in the dtype of the case"),
-    matmul=_float32_product,
+    matmul=multiply_in_float32,
 )
-bug(
-    "float32-long-products",
+BUGS["float32-long-products"] = rounding_bug(
     "Matrix products with many inputs are computed in float32, by another kernel.",
     lines=("x Wᵀ in float32 where there are more than k inputs", "x Wᵀ in the dtype of the case"),
     killed_by="long.in_features:*",
-    variants=[{"k": k} for k in (64, 128, 256, 512)],
-    matmul=lambda e, a, b: (
-        _float32_product(e, a, b) if a.shape[1] > e.k else Textbook.matmul(e, a, b)
-    ),
+    k=[64, 128, 256, 512],
+    where=lambda e, a, b: a.shape[1] > e.k,
+    matmul=multiply_in_float32,
 )
-loss_bug(
-    "float32-sums",
+BUGS["float32-sums"] = rounding_bug(
     "Sums over the batch are accumulated in float32.",
     lines=("Σ in float32", "Σ in the dtype of the case"),
     total=_float32_total,
 )
-bug(
-    "float32-loss",
+BUGS["float32-loss"] = rounding_bug(
     "The loss is rounded to float32.",
     lines=("L rounded to float32", "L in the dtype of the case"),
     killed_by="*:loss",
     value=lambda e, o, y, t: _stored(Textbook.value(e, o, y, t), np.float32, e.kind),
 )
-bug(
-    "float32-parameters",
+BUGS["float32-parameters"] = rounding_bug(
     "Parameters are stored in float32.",
     lines=("p rounded to float32", "p in the dtype of the case"),
     killed_by="*:params",
     moved=lambda e, o, p, d, lr: _stored(p - lr * d, np.float32, e.kind),
 )
-grads_bug(
-    "float32-gradients",
+BUGS["float32-gradients"] = rounding_bug(
     "Gradients are stored in float32.",
     lines=("g rounded to float32", "g in the dtype of the case"),
     linear_grads=each_gradient(lambda e, o, g: _stored(g, np.float32, e.kind)),
 )
-grads_bug(
-    "float16-gradients",
+BUGS["float16-gradients"] = rounding_bug(
     "Gradients are stored in float16.",
     lines=("g rounded to float16", "g in the dtype of the case"),
     linear_grads=each_gradient(lambda e, o, g: _stored(g, np.float16, e.kind)),
 )
-loss_bug(
-    "float16-products",
+BUGS["float16-products"] = rounding_bug(
     "The factors of matrix products are rounded to float16.",
     lines=("x Wᵀ with x and W in float16", "x Wᵀ in the dtype of the case"),
     matmul=lambda e, a, b: Textbook.matmul(
@@ -116,20 +100,14 @@ def _round_options(e: Any) -> None:
                 setattr(o, name, np.asarray(value, np.float32).astype(float).tolist())
 
 
-bug(
-    "options-in-float32",
+BUGS["options-in-float32"] = bug(
     "Options are stored in float32: lr, 1 − β₂ᵗ or a slope has a relative error of 1e-8.",
-    exact=True,
     lines=("lr, β, ε, δ, … as float32", "lr, β, ε, δ, … as float64"),
     killed_by="o*:*",
     load=after_load(_round_options),
-    variants=[
-        {"parts": parts}
-        for parts in (("optimizer",), ("layers", "loss"), ("layers", "loss", "optimizer"))
-    ],
+    parts=[("optimizer",), ("layers", "loss"), ("layers", "loss", "optimizer")],
 )
-bug(
-    "subnormals-flushed",
+BUGS["subnormals-flushed"] = rounding_bug(
     "Subnormal numbers become 0, although the engine does not claim it.",
     lines=("|v| < 2⁻¹⁰²² is 0", "gradual underflow"),
     killed_by="subnormals:*",
@@ -141,17 +119,14 @@ def _flushed(a: Array) -> Array:
     return np.where(np.abs(a) < np.finfo(a.dtype).tiny, np.zeros_like(a), a)
 
 
-bug(
-    "squared-error-expanded",
+BUGS["squared-error-expanded"] = rounding_bug(
     "The squared error is expanded before the sum, which loses digits where y ≈ t.",
     lines=("L = (Σ y² − 2 Σ y t + Σ t²) / D", "L = Σ (y − t)² / D"),
     killed_by="cancellation:*",
     mse_terms=lambda e, o, y, t: y * y - 2 * y * t + t * t,
 )
-bug(
-    "exp-by-power",
+BUGS["exp-by-power"] = bug(
     "exp is replaced by a power.",
-    exact=True,
     lines=("exp(v) = (1 + v / 1024)¹⁰²⁴", "exp(v)"),
     killed_by="loss.CrossEntropyLoss.*:*",
     exp=lambda e, v: np.maximum(1 + v / 1024, 0) ** 1024,
@@ -166,10 +141,8 @@ def _interpolated_sigma(e: Textbook, v: Array) -> Array:
     return left + (at - low) * (right - left)
 
 
-bug(
-    "sigmoid-from-table",
+BUGS["sigmoid-from-table"] = bug(
     "The sigmoid is interpolated from a table.",
-    exact=True,
     lines=("σ(z) interpolated, constant beyond ±8", "σ(z) = 1 / (1 + exp(−z))"),
     killed_by="layer.Sigmoid:*",
     sigma=_interpolated_sigma,
@@ -203,22 +176,16 @@ class PrintsFewDigits(Textbook):
         return {name: read(value) for name, value in super().result(value, dx).items()}
 
 
-FORMS = (".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f", ".15g")
-
-loss_bug(
-    "printed-with-few-digits",
+BUGS["printed-with-few-digits"] = bug(
     "Results are written with too few digits, such as the 6 digits of printf's %g and %f.",
-    exact=True,
     lines=("too few digits to read the same number back", "17 digits for float64, 9 for float32"),
     base=PrintsFewDigits,
-    variants=[{"form": form} for form in FORMS],
+    form=[".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f", ".15g"],
 )
-grads_bug(
-    "gradient-slightly-off",
+BUGS["gradient-slightly-off"] = bug(
     "One entry of the gradient of the weights is slightly wrong.",
-    exact=True,
     lines=("dW[−1, −1] (1 + 1e-5)", "dW[−1, −1]"),
-    variants=SMALL_ERRORS,
+    **SMALL_ERRORS,
     linear_dW=lambda e, o, x, dz: with_small_error(e, dz.T @ x),
 )
 
@@ -231,25 +198,18 @@ def _matmul_one_by_one(e: Any, a: Array, b: Array) -> Array:
     return total.astype(e.kind)
 
 
-product_bug(
-    "small-accumulator",
+BUGS["small-accumulator"] = product_bug(
     "Sums are accumulated in a smaller dtype than that of their terms.",
     lines=("Σ in float16, or float32", "Σ in the dtype of the case"),
     matmul=_matmul_one_by_one,
-    variants=[{"dtype_of_sum": np.float32}, {"dtype_of_sum": np.float16}],
+    dtype_of_sum=[np.float32, np.float16],
 )
-
-
-def _slope_by_reciprocal(e: Textbook, o: Options, y: Array, t: Array) -> Array:
-    D = e.slope_divisor(o, y, t)
-    share = _stored(1 / np.asarray(D, e.kind), np.float16, e.kind)
-    return np.asarray(Textbook.slope(e, o, y, t) * D * share)
-
-
-loss_bug(
-    "reciprocal-in-float16",
+BUGS["reciprocal-in-float16"] = bug(
     "1/D is stored with 11 bits: right for powers of two, otherwise wrong in the fourth digit.",
-    exact=True,
     lines=("∂L/∂y = … · float16(1/D)", "∂L/∂y = … / D"),
-    slope=_slope_by_reciprocal,
+    slope=lambda e, o, y, t: (
+        Textbook.slope(e, o, y, t)
+        * (D := e.slope_divisor(o, y, t))
+        * _stored(1 / np.asarray(D, e.kind), np.float16, e.kind)
+    ),
 )

@@ -7,19 +7,17 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.behaviour.aliasing import HasMemory
-from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, each_gradient
+from manualnn.oracle.bugs.bug import Table, after_load, all_gradients, bug, each_gradient
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "memory")
-history_bug = partial(bug, killed_by="*:history")
+BUGS = Table("memory")
 steps_bug = partial(bug, killed_by="steps:*")
+history_bug = partial(bug, killed_by="*:history")
 
 
-bug(
-    "gradient-buffer-by-shape",
+BUGS["gradient-buffer-by-shape"] = bug(
     "Layers of the same shape share one buffer for their gradients, which keeps only one of them.",
     lines=("one buffer per shape", "one buffer per parameter"),
     killed_by="square:*",
@@ -28,35 +26,20 @@ bug(
 )
 
 
-class Accumulates(HasMemory):
-    def linear_grads(self, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        grads = super().linear_grads(o, x, dz)
-        for key, g in grads.items():
-            before = self.memory.get((key, g.shape, g.dtype))
-            grads[key] = self.memory[key, g.shape, g.dtype] = g if before is None else before + g
-        return grads
-
-
-steps_bug(
-    "gradients-accumulate",
+_add_to_earlier = all_gradients(lambda e, grads: {key: e.add(g, key) for key, g in grads.items()})
+BUGS["gradients-accumulate"] = steps_bug(
     "Gradients are added to those of the last step, because they are never set to zero.",
     lines=("g ← g_before + ∂L/∂θ", "g = ∂L/∂θ"),
     source="micrograd #53",
-    base=Accumulates,
+    base=HasMemory,
+    backward=_add_to_earlier,
 )
-
-
-class AccumulatesOverSteps(Accumulates):
-    def load(self, case: Case) -> None:
-        super().load(case)
-        self.memory = {}
-
-
-steps_bug(
-    "gradients-accumulate-over-steps",
+BUGS["gradients-accumulate-over-steps"] = steps_bug(
     "Gradients are added to those of the earlier steps of the same call.",
     lines=("gₜ ← gₜ₋₁ + ∂L/∂θ", "gₜ = ∂L/∂θ"),
-    base=AccumulatesOverSteps,
+    base=HasMemory,
+    load=after_load(lambda e: e.memory.clear()),
+    backward=_add_to_earlier,
 )
 
 
@@ -73,8 +56,7 @@ class KeepsRows(HasMemory):
         return super().linear_grads(o, x, dz)
 
 
-history_bug(
-    "stale-rows",
+BUGS["stale-rows"] = history_bug(
     "A batch smaller than an earlier one leaves old rows in the buffers, which are summed too.",
     lines=("dW sums the rows of the largest batch so far", "dW sums the rows of this batch"),
     base=KeepsRows,
@@ -91,8 +73,7 @@ class CountsOn(Textbook):
         super().update(rule)
 
 
-history_bug(
-    "steps-counted-over-calls",
+BUGS["steps-counted-over-calls"] = history_bug(
     "The step count is never reset: it includes the updates of earlier calls.",
     lines=("t = all updates so far, of any parameters", "t = updates of these parameters"),
     base=CountsOn,
@@ -112,67 +93,44 @@ class KeepsInputs(HasMemory):
         return super().linear_dW(o, self.memory[label][: len(x)], dz)
 
 
-history_bug(
-    "stale-inputs",
+BUGS["stale-inputs"] = history_bug(
     "A batch smaller than an earlier one is not stored: the weight gradient uses old inputs.",
     lines=("dW = dzᵀ x, x of a larger batch before", "dW = dzᵀ x, x of this batch"),
     base=KeepsInputs,
 )
 
 
-class Remembers(HasMemory):
-    """Computes a value once for every label, and uses it in all later calls."""
-
-    def recall(self, *label: Any, value: Any) -> Any:
-        return self.memory.setdefault((*label, self.kind), value)
-
-
-history_bug(
-    "forward-cached-by-shape",
+BUGS["forward-cached-by-shape"] = history_bug(
     "The outputs of a layer are cached, and used for every input of the same shape.",
     lines=("z cached by the shapes of x and W", "z = x Wᵀ + b"),
-    base=Remembers,
+    base=HasMemory,
     linear=lambda e, o, x: e.recall(
         o.i, x.shape, e.weight(o).shape, value=Textbook.linear(e, o, x)
     ).copy(),
 )
-
-
-def _recall_targets(e: Remembers) -> None:
-    e.t = e.recall(e.loss.type, e.t.shape, e.case.widths[-1], value=e.t)
-
-
-bug(
-    "targets-cached-by-shape",
+BUGS["targets-cached-by-shape"] = bug(
     "Targets are cached, and used for every batch of the same shape.",
     lines=("t of the first batch of that shape", "t"),
     killed_by="loss.MSELoss*:*",
-    base=Remembers,
-    load=after_load(_recall_targets),
+    base=HasMemory,
+    load=after_load(
+        lambda e: setattr(e, "t", e.recall(e.loss.type, e.t.shape, e.case.widths[-1], value=e.t))
+    ),
 )
-history_bug(
-    "weights-cached-by-shape",
+BUGS["weights-cached-by-shape"] = history_bug(
     "The error is propagated through the weights of an earlier call with the same shape.",
     lines=("W of the first call", "W"),
-    base=Remembers,
+    base=HasMemory,
     linear_backward=lambda e, o, x, z, dz: (
         dz @ e.recall(o.i, e.weight(o).shape, value=e.weight(o).copy())
     ),
 )
-history_bug(
-    "weight-gradient-of-last-batch",
+BUGS["weight-gradient-of-last-batch"] = history_bug(
     "The gradient of the weights uses the layer's input of the previous call.",
     lines=("dW = dzᵀ x_before", "dW = dzᵀ x"),
-    base=Remembers,
-    linear_dW=lambda e, o, x, dz: dz.T @ _exchange(e.memory, (o.i, x.shape, x.dtype), x),
+    base=HasMemory,
+    linear_dW=lambda e, o, x, dz: dz.T @ e.exchange(x, o.i, x.shape, x.dtype),
 )
-
-
-def _exchange(memory: dict[Any, Any], label: Any, value: Any) -> Any:
-    """Store a value, and return the previous one, or the value itself if there is none."""
-    before = memory.get(label, value)
-    memory[label] = value
-    return before
 
 
 class KeepsOptimizer(HasMemory):
@@ -200,12 +158,11 @@ class KeepsOptimizer(HasMemory):
         return result
 
 
-history_bug(
-    "optimizer-kept-between-calls",
+BUGS["optimizer-kept-between-calls"] = history_bug(
     "The optimizer's state of an earlier call is used instead of the given one.",
     lines=("m, v, t of the last call, of this engine or of any engine", "m, v, t as given"),
     base=KeepsOptimizer,
-    variants=[{"shared": None}, {"shared": {}}],
+    shared=[None, {}],
 )
 
 
@@ -219,11 +176,9 @@ class DrawsItsOwnMask(Textbook):
         return mask.max() * self.array(self.rng.integers(0, 2, mask.shape))
 
 
-bug(
-    "dropout-draws-again",
+BUGS["dropout-draws-again"] = bug(
     "Dropout draws its own masks, different ones forward and backward.",
     lines=("a new mask in each pass", "the given mask in both passes"),
-    killed_by="layer.Dropout:*",
     exact=False,
     base=DrawsItsOwnMask,
 )
@@ -243,8 +198,7 @@ class LosesSamples(Textbook):
         return g
 
 
-steps_bug(
-    "sample-lost-now-and-then",
+BUGS["sample-lost-now-and-then"] = steps_bug(
     "Some calls lose one sample of the gradient, as when threads add without a lock.",
     lines=("dW += … by two threads at once", "dW = Σₙ dz[n]ᵀ x[n]"),
     exact=False,

@@ -1,49 +1,40 @@
 """Bugs of regression losses: squared, absolute and Huber loss."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, Method, Methods, add_bug, with_options
+from manualnn.oracle.bugs.bug import Method, Methods, Table, bug, is_of, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "losses")
-mse_bug = partial(bug, killed_by="loss.MSELoss*:*")
-l1_bug = partial(bug, killed_by="loss.L1Loss*:*")
-huber_bug = partial(bug, killed_by="loss.HuberLoss*:*")
+BUGS = Table("losses")
+MSE = "L = Σ (y − t)² / D"
+MSE_SLOPE = "∂L/∂y = 2 (y − t) / D"
+HUBER = "term = ½ e² within δ, else δ (|e| − δ/2)"
 
-mse_bug(
-    "mse-slope-without-2",
+BUGS["mse-slope-without-2"] = bug(
     "The gradient of the squared error lacks the factor 2.",
-    lines=("∂L/∂y = (y − t) / D", "∂L/∂y = 2 (y − t) / D"),
+    lines=("∂L/∂y = (y − t) / D", MSE_SLOPE),
     source="dlib #1169",
     mse_slopes=lambda e, o, y, t: y - t,
 )
-mse_bug(
-    "mse-halved",
+BUGS["mse-halved"] = bug(
     "The squared error is halved, in the loss and in the gradient.",
-    lines=(
-        "L = Σ ½ (y − t)² / D, ∂L/∂y = (y − t) / D",
-        "L = Σ (y − t)² / D, ∂L/∂y = 2 (y − t) / D",
-    ),
+    lines=("L = Σ ½ (y − t)² / D, ∂L/∂y = (y − t) / D", f"{MSE}, {MSE_SLOPE}"),
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
     mse_slopes=lambda e, o, y, t: y - t,
 )
-mse_bug(
-    "mse-value-halved",
+BUGS["mse-value-halved"] = bug(
     "The squared error is halved, but its gradient is not.",
-    lines=("L = Σ ½ (y − t)² / D", "L = Σ (y − t)² / D"),
+    lines=("L = Σ ½ (y − t)² / D", MSE),
     mse_terms=lambda e, o, y, t: (y - t) ** 2 / 2,
 )
-mse_bug(
-    "mse-slope-absolute",
+BUGS["mse-slope-absolute"] = bug(
     "The gradient of the squared error loses its sign.",
-    lines=("∂L/∂y = 2 |y − t| / D", "∂L/∂y = 2 (y − t) / D"),
+    lines=("∂L/∂y = 2 |y − t| / D", MSE_SLOPE),
     mse_slopes=lambda e, o, y, t: 2 * np.abs(y - t),
 )
 
@@ -64,61 +55,45 @@ class ColumnAgainstRow(Textbook):
         return dy if dy.shape == y.shape else np.asarray(self.total(dy, axis=1, keepdims=True))
 
 
-bug(
-    "target-broadcast",
+BUGS["target-broadcast"] = bug(
     "A column of outputs minus a row of targets gives N × N differences instead of N.",
     lines=("y of (N, 1) − t of (N,) = (N, N)", "y and t both of (N, 1)"),
-    source="keras, scikit-learn users",
     killed_by="lattice:*",
+    source="keras, scikit-learn users",
     base=ColumnAgainstRow,
 )
-mse_bug(
-    "root-of-mse",
+BUGS["root-of-mse"] = bug(
     "The loss is the root of the mean squared error instead of the mean.",
-    lines=("L = √(Σ (y − t)² / D)", "L = Σ (y − t)² / D"),
-    value=lambda e, o, y, t: (
-        np.sqrt(Textbook.value(e, o, y, t)) if o.type == "MSELoss" else Textbook.value(e, o, y, t)
-    ),
-    slope=lambda e, o, y, t: (
-        Textbook.slope(e, o, y, t) / (2 * np.sqrt(Textbook.value(e, o, y, t)))
-        if o.type == "MSELoss"
-        else Textbook.slope(e, o, y, t)
-    ),
+    lines=("L = √(Σ (y − t)² / D)", MSE),
+    killed_by="loss.MSELoss*:*",
+    where=is_of("MSELoss"),
+    value=lambda e, o, y, t: np.sqrt(Textbook.value(e, o, y, t)),
+    slope=lambda e, o, y, t: Textbook.slope(e, o, y, t) / (2 * np.sqrt(Textbook.value(e, o, y, t))),
 )
-bug(
-    "first-output-only",
+BUGS["first-output-only"] = bug(
     "Only the first output counts in the loss.",
     lines=("L = Σₙ term(yₙ₁) / D", "L = Σₙ Σₖ term(yₙₖ) / D"),
-    killed_by="loss.*:*",
-    value=lambda e, o, y, t: (
-        Textbook.value(e, o, y[:, :1], t[:, :1])
-        if o.type in {"MSELoss", "L1Loss", "HuberLoss"}
-        else Textbook.value(e, o, y, t)
-    ),
-    slope=lambda e, o, y, t: (
-        np.pad(Textbook.slope(e, o, y[:, :1], t[:, :1]), [(0, 0), (0, y.shape[1] - 1)])
-        if o.type in {"MSELoss", "L1Loss", "HuberLoss"}
-        else Textbook.slope(e, o, y, t)
+    where=is_of("MSELoss", "L1Loss", "HuberLoss"),
+    value=lambda e, o, y, t: Textbook.value(e, o, y[:, :1], t[:, :1]),
+    slope=lambda e, o, y, t: np.pad(
+        Textbook.slope(e, o, y[:, :1], t[:, :1]), [(0, 0), (0, y.shape[1] - 1)]
     ),
 )
-bug(
-    "l1-slope-at-zero",
+BUGS["l1-slope-at-zero"] = bug(
     "The slope of |y − t| at 0 is not 0.",
     lines=("∂|e|/∂e = ±1 at e = 0", "∂|e|/∂e = sign(e), 0 at e = 0"),
     killed_by="kinks:*",
-    variants=[{"at_zero": 1}, {"at_zero": -1}],
+    at_zero=[1, -1],
     l1_slopes=lambda e, o, y, t: np.where(y == t, e.array(e.at_zero), np.sign(y - t)),
 )
-l1_bug(
-    "l1-smoothed",
+BUGS["l1-smoothed"] = bug(
     "The absolute error is smoothed at 0.",
     lines=("L = Σ √(e² + ε) / D", "L = Σ |e| / D"),
-    variants=[{"eps": 1e-12}, {"eps": 1e-8}],
+    eps=[1e-12, 1e-8],
     l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
     l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),
 )
-l1_bug(
-    "l1-slope-of-square",
+BUGS["l1-slope-of-square"] = bug(
     "The gradient of the absolute error is that of the squared error.",
     lines=("∂L/∂y = 2 (y − t) / D", "∂L/∂y = sign(y − t) / D"),
     l1_slopes=lambda e, o, y, t: 2 * (y - t),
@@ -146,84 +121,72 @@ def _huber_terms(tail: Callable[[Array, Any], Array]) -> Method:
     )
 
 
-huber_bug(
-    "huber-signed-threshold",
+BUGS["huber-signed-threshold"] = bug(
     "The threshold of the Huber loss is compared with the signed error.",
     lines=("quadratic where y − t ≤ δ", "quadratic where |y − t| ≤ δ"),
     source="attorch #13",
     **_huber(lambda error, o: error <= o.delta),
 )
-huber_bug(
-    "huber-squared-threshold",
+BUGS["huber-squared-threshold"] = bug(
     "The threshold of the Huber loss is compared with the squared error.",
     lines=("quadratic where (y − t)² ≤ δ", "quadratic where |y − t| ≤ δ"),
     **_huber(lambda error, o: error**2 <= o.delta),
 )
-huber_bug(
-    "huber-slope-unclipped",
+BUGS["huber-slope-unclipped"] = bug(
     "The gradient of the Huber loss grows beyond δ.",
     lines=("∂L/∂y = (y − t) / D", "∂L/∂y = clip(y − t, −δ, δ) / D"),
     huber_slopes=lambda e, o, y, t: y - t,
 )
-huber_bug(
-    "huber-slope-without-delta",
+BUGS["huber-slope-without-delta"] = bug(
     "The gradient of the Huber loss beyond δ is ±1.",
     lines=("∂L/∂y = sign(y − t) / D beyond δ", "∂L/∂y = δ sign(y − t) / D beyond δ"),
     huber_slopes=lambda e, o, y, t: np.where(np.abs(y - t) <= o.delta, y - t, np.sign(y - t)),
 )
-huber_bug(
-    "huber-jumps",
+BUGS["huber-jumps"] = bug(
     "The Huber loss jumps at δ, because its linear part lacks − δ²/2.",
     lines=("term = δ |e| beyond δ", "term = δ (|e| − δ/2) beyond δ"),
     huber_terms=_huber_terms(lambda error, delta: delta * error),
 )
-huber_bug(
-    "huber-half-for-half-delta",
+BUGS["huber-half-for-half-delta"] = bug(
     "The linear part of the Huber loss subtracts ½ from |e|, which is right only for δ = 1.",
     lines=("term = δ (|e| − ½) beyond δ", "term = δ (|e| − δ/2) beyond δ"),
     huber_terms=_huber_terms(lambda error, delta: delta * (error - 0.5)),
 )
-huber_bug(
-    "huber-minus-half",
+BUGS["huber-minus-half"] = bug(
     "The linear part of the Huber loss subtracts ½ at the end, which is right only for δ = 1.",
     lines=("term = δ |e| − ½ beyond δ", "term = δ (|e| − δ/2) beyond δ"),
     huber_terms=_huber_terms(lambda error, delta: delta * error - 0.5),
 )
-huber_bug(
-    "huber-is-smooth-l1",
+BUGS["huber-is-smooth-l1"] = bug(
     "The loss is the smooth L1 loss, which is the Huber loss divided by δ.",
     lines=("L = Σ huber(e) / (δ D)", "L = Σ huber(e) / D"),
     huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, o, y, t) / e.num(o.delta),
     huber_slopes=lambda e, o, y, t: Textbook.huber_slopes(e, o, y, t) / e.num(o.delta),
 )
-huber_bug(
-    "huber-delta-ignored",
+BUGS["huber-delta-ignored"] = bug(
     "The Huber loss ignores the option delta: δ is always 1.",
     lines=("δ = 1", "δ as given"),
     **with_options("huber_terms", "huber_slopes", delta=1.0),
 )
-huber_bug(
-    "huber-square-not-halved",
+BUGS["huber-square-not-halved"] = bug(
     "The quadratic part of the Huber loss lacks the factor ½.",
     lines=("term = e² within δ", "term = ½ e² within δ"),
     huber_terms=lambda e, o, y, t: (
         Textbook.huber_terms(e, o, y, t) * np.where(np.abs(y - t) <= o.delta, e.array(2), 1)
     ),
 )
-bug(
-    "huber-by-squares",
+BUGS["huber-by-squares"] = bug(
     "The Huber loss is a difference of squares, which loses digits where |e| is large.",
-    lines=("term = ½ (e² − max(|e| − δ, 0)²)", "term = ½ e² within δ, else δ (|e| − δ/2)"),
+    lines=("term = ½ (e² − max(|e| − δ, 0)²)", HUBER),
     killed_by="*:loss",
     exact=False,
     huber_terms=lambda e, o, y, t: (
         ((y - t) ** 2 - np.maximum(np.abs(y - t) - e.num(o.delta), 0) ** 2) / 2
     ),
 )
-huber_bug(
-    "huber-is-pseudo-huber",
+BUGS["huber-is-pseudo-huber"] = bug(
     "The loss is the smooth approximation of the Huber loss.",
-    lines=("term = δ² (√(1 + (e/δ)²) − 1)", "term = ½ e² within δ, else δ (|e| − δ/2)"),
+    lines=("term = δ² (√(1 + (e/δ)²) − 1)", HUBER),
     huber_terms=lambda e, o, y, t: (
         e.num(o.delta) ** 2 * (np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2) - 1)
     ),

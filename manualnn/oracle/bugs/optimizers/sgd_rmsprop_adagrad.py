@@ -1,65 +1,49 @@
 """Bugs of SGD, RMSprop and Adagrad."""
 
-from functools import partial
-
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug, add_bug, with_options
+from manualnn.oracle.bugs.bug import Table, bug, is_of, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "optimizers")
-sgd_bug = partial(bug, killed_by="optimizer.SGD*:*")
-rmsprop_bug = partial(bug, killed_by="optimizer.RMSprop*:*")
-nesterov_bug = partial(bug, killed_by="optimizer.SGD.nesterov:*")
-centered_bug = partial(bug, killed_by="optimizer.RMSprop.centered:*")
-lr_decay_bug = partial(bug, killed_by="optimizer.Adagrad.lr_decay:*")
-dampening_bug = partial(bug, killed_by="optimizer.SGD.dampening:*")
+BUGS = Table("optimizers")
 
-sgd_bug(
-    "momentum-with-complement",
+BUGS["momentum-with-complement"] = bug(
     "The gradient is added to the momentum buffer with the factor 1 − μ.",
     lines=("b ← μ b + (1 − μ) g", "b ← μ b + g"),
     source="HIPS autograd, smolgrad",
     sgd_buffer=lambda e, o, b, g, t: e.num(o.momentum) * b + (1 - e.num(o.momentum)) * g,
 )
-bug(
-    "momentum-ignored",
+BUGS["momentum-ignored"] = bug(
     "The option momentum is ignored.",
     lines=("d = g", "d = b, b ← μ b + g"),
     killed_by="optimizer.*momentum:*",
     sgd_direction=lambda e, o, g, b: g,
     rmsprop_buffer=lambda e, o, b, d: d,
 )
-sgd_bug(
-    "momentum-buffer-not-kept",
+BUGS["momentum-buffer-not-kept"] = bug(
     "The momentum buffer is not stored: each step starts it again.",
     lines=("b = g at every step", "b ← μ b + (1 − τ) g"),
     sgd_buffer=lambda e, o, b, g, t: g.copy(),
 )
-nesterov_bug(
-    "nesterov-ignored",
+BUGS["nesterov-ignored"] = bug(
     "The option nesterov is ignored: the momentum is the classical one.",
     lines=("d = b", "d = g + μ b"),
     source="RECHE23",
     sgd_direction=lambda e, o, g, b: b,
 )
-sgd_bug(
-    "nesterov-always",
+BUGS["nesterov-always"] = bug(
     "The momentum is always Nesterov's.",
     lines=("d = g + μ b", "d = b"),
     sgd_direction=lambda e, o, g, b: g + e.num(o.momentum) * b,
 )
-nesterov_bug(
-    "nesterov-without-gradient",
+BUGS["nesterov-without-gradient"] = bug(
     "Nesterov's step lacks the gradient.",
     lines=("d = μ b", "d = g + μ b"),
     sgd_direction=lambda e, o, g, b: e.num(o.momentum) * b if o.nesterov else b,
 )
-nesterov_bug(
-    "nesterov-of-two-gradients",
+BUGS["nesterov-of-two-gradients"] = bug(
     "Nesterov's step adds the gradient to the whole buffer.",
     lines=("d = g + b", "d = g + μ b"),
     sgd_direction=lambda e, o, g, b: g + b if o.nesterov else b,
@@ -86,26 +70,23 @@ class LooksAhead(Textbook):
         return b
 
 
-nesterov_bug(
-    "nesterov-by-lookahead",
+BUGS["nesterov-by-lookahead"] = bug(
     "Nesterov's gradient is computed ahead of the parameters; torch computes it at them.",
     lines=("g = ∂L/∂p at p − lr μ b, d = μ b + g", "g = ∂L/∂p at p, d = g + μ (μ b + g)"),
+    killed_by="optimizer.SGD.nesterov:*",
     base=LooksAhead,
 )
-dampening_bug(
-    "dampening-on-first-step",
+BUGS["dampening-on-first-step"] = bug(
     "The first gradient is dampened as well, because the buffer starts from 0.",
     lines=("b₁ = (1 − τ) g", "b₁ = g"),
     sgd_buffer=lambda e, o, b, g, t: Textbook.sgd_buffer(e, o, b, g, 2),
 )
-dampening_bug(
-    "dampening-ignored",
+BUGS["dampening-ignored"] = bug(
     "The option dampening is ignored.",
     lines=("b ← μ b + g", "b ← μ b + (1 − τ) g"),
     **with_options("sgd_buffer", dampening=0),
 )
-sgd_bug(
-    "dampening-as-factor",
+BUGS["dampening-as-factor"] = bug(
     "The gradient is multiplied by the dampening τ instead of 1 − τ.",
     lines=("b ← μ b + τ g", "b ← μ b + (1 − τ) g"),
     **with_options("sgd_buffer", dampening=lambda e, o: 1 - e.num(o.dampening)),
@@ -123,71 +104,60 @@ class RateInBuffer(Textbook):
         return p - self.sign * self.sgd_direction(o, g, b)
 
 
-sgd_bug(
-    "lr-in-momentum-buffer",
+BUGS["lr-in-momentum-buffer"] = bug(
     "The momentum buffer holds steps instead of gradients, so it contains the learning rate.",
     lines=("b ← μ b + lr g, p ← p − b; or b ← μ b − lr g, p ← p + b", "b ← μ b + g, p ← p − lr b"),
     base=RateInBuffer,
-    variants=[{"sign": 1}, {"sign": -1}],
+    sign=[1, -1],
 )
-sgd_bug(
-    "lr-in-buffer-and-step",
+BUGS["lr-in-buffer-and-step"] = bug(
     "The learning rate is applied in the momentum buffer and again in the step.",
     lines=("b ← μ b + lr g, p ← p − lr b", "b ← μ b + g, p ← p − lr b"),
-    variants=[{"starts": 1}, {"starts": 0}],
+    starts=[1, 0],
     sgd_buffer=lambda e, o, b, g, t: (
         g.copy() if t == e.starts else e.num(o.momentum) * b + e.num(o.lr) * g
     ),
 )
-sgd_bug(
-    "decay-after-momentum",
+BUGS["decay-after-momentum"] = bug(
     "The weight decay is not part of the momentum buffer.",
     lines=("b ← μ b + g, p ← p − lr (b + λ p)", "b ← μ b + (g + λ p), p ← p − lr b"),
-    gradient=lambda e, o, p, g: (
-        e.uphill(o, g) if o.type == "SGD" else Textbook.gradient(e, o, p, g)
-    ),
+    where=is_of("SGD"),
+    gradient=lambda e, o, p, g: e.uphill(o, g),
     sgd=lambda e, o, p, g, s, t: (
         Textbook.sgd(e, o, p, g, s, t) - e.num(o.lr) * (e.num(o.weight_decay) * p)
     ),
 )
-rmsprop_bug(
-    "alpha-swapped",
+BUGS["alpha-swapped"] = bug(
     "α and 1 − α are swapped.",
     lines=("v ← (1 − α) v + α g²", "v ← α v + (1 − α) g²"),
     rmsprop_square=lambda e, o, v, g: (1 - e.num(o.alpha)) * v + e.num(o.alpha) * (g * g),
 )
-rmsprop_bug(
-    "alpha-without-complement",
+BUGS["alpha-without-complement"] = bug(
     "Each new square is added without the factor 1 − α.",
     lines=("v ← α v + g²", "v ← α v + (1 − α) g²"),
     rmsprop_square=lambda e, o, v, g: e.num(o.alpha) * v + g * g,
 )
-centered_bug(
-    "centered-ignored",
+BUGS["centered-ignored"] = bug(
     "The option centered is ignored.",
     lines=("d = g / (√v + ε)", "d = g / (√(v − m²) + ε)"),
     rmsprop_variance=lambda e, o, v, m: v,
 )
-centered_bug(
-    "centered-without-square",
+BUGS["centered-without-square"] = bug(
     "The mean is subtracted instead of its square.",
     lines=("√(v − m)", "√(v − m²)"),
     rmsprop_variance=lambda e, o, v, m: v - m,
 )
-centered_bug(
-    "centered-added",
+BUGS["centered-added"] = bug(
     "The square of the mean is added instead of subtracted.",
     lines=("√(v + m²)", "√(v − m²)"),
     rmsprop_variance=lambda e, o, v, m: v + m * m,
 )
-rmsprop_bug(
-    "rmsprop-bias-corrected",
+BUGS["rmsprop-bias-corrected"] = bug(
     "RMSprop applies a bias correction to the mean square, as Adam does.",
     lines=("d = g / (√(v / (1 − αᵗ)) + ε)", "d = g / (√v + ε)"),
     rmsprop_root=lambda e, o, v: Textbook.rmsprop_root(e, o, v / (1 - e.num(o.alpha) ** e.now)),
 )
-rmsprop_bug(
-    "rmsprop-momentum-of-gradient",
+BUGS["rmsprop-momentum-of-gradient"] = bug(
     "The momentum buffer of RMSprop holds gradients, which are divided by the root afterwards.",
     lines=("b ← μ b + g, d = b / (√v + ε)", "b ← μ b + g / (√v + ε), d = b"),
     rmsprop=lambda e, o, p, g, s, t: _buffer_of_gradients(e, o, p, g, s),
@@ -206,8 +176,7 @@ def _buffer_of_gradients(e: Textbook, o: Options, p: Array, g: Array, s: dict[st
     return p - e.num(o.lr) * (b / e.rmsprop_root(o, v))
 
 
-rmsprop_bug(
-    "rmsprop-lr-in-buffer",
+BUGS["rmsprop-lr-in-buffer"] = bug(
     "The momentum buffer of RMSprop holds steps, so it contains the learning rate.",
     lines=("b ← μ b + lr g / (√v + ε), p ← p − b", "b ← μ b + g / (√v + ε), p ← p − lr b"),
     rmsprop_buffer=lambda e, o, b, d: Textbook.rmsprop_buffer(e, o, b, e.num(o.lr) * d),
@@ -215,36 +184,30 @@ rmsprop_bug(
         p - d if o.type == "RMSprop" and o.momentum else Textbook.moved(e, o, p, d, lr)
     ),
 )
-lr_decay_bug(
-    "lr-decay-off-by-one",
+BUGS["lr-decay-off-by-one"] = bug(
     "Adagrad's learning rate decays one step too early.",
     lines=("lr / (1 + t η)", "lr / (1 + (t − 1) η)"),
     adagrad_rate=lambda e, o, t: Textbook.adagrad_rate(e, o, t + 1),
 )
-lr_decay_bug(
-    "lr-decay-ignored",
+BUGS["lr-decay-ignored"] = bug(
     "The option lr_decay is ignored.",
     lines=("lr", "lr / (1 + (t − 1) η)"),
     adagrad_rate=lambda e, o, t: e.num(o.lr),
 )
-lr_decay_bug(
-    "lr-decay-exponential",
+BUGS["lr-decay-exponential"] = bug(
     "Adagrad's learning rate decays exponentially.",
     lines=("lr (1 − η)ᵗ⁻¹", "lr / (1 + (t − 1) η)"),
     adagrad_rate=lambda e, o, t: e.num(o.lr) * e.array(1 - e.num(o.lr_decay)) ** (t - 1),
 )
-bug(
-    "initial-accumulator-ignored",
+BUGS["initial-accumulator-ignored"] = bug(
     "The option initial_accumulator_value is ignored: Adagrad's sum starts from 0.",
     lines=("s₀ = 0", "s₀ = initial_accumulator_value"),
     killed_by="optimizer.Adagrad.initial_accumulator_value:*",
     first=lambda e, o, p, name: np.zeros_like(p),
 )
-bug(
-    "adagrad-forgets",
+BUGS["adagrad-forgets"] = bug(
     "Adagrad's sum decays, as the mean of RMSprop does.",
     lines=("s ← 0.9 s + g²", "s ← s + g²"),
-    killed_by="optimizer.Adagrad*:*",
-    variants=[{"share": 0.9}, {"share": 0.99}],
+    share=[0.9, 0.99],
     adagrad_sum=lambda e, o, s, g: e.num(e.share) * s + g * g,
 )

@@ -1,20 +1,14 @@
 """Bugs of an optimizer's state and its count of updates."""
 
-from functools import partial
 from typing import Any
 
-from manualnn.oracle.bugs.bug import Bug, add_bug, after_load, with_options
-from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.bugs.bug import KnowsKey, Table, after_load, bug, with_options
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
-bug = partial(add_bug, BUGS, "optimizers")
-count_bug = partial(bug, killed_by="optimizer.Adam*:*")
-state_bug = partial(bug, killed_by="optimizer.*:*")
+BUGS = Table("optimizers")
 
-state_bug(
-    "state-not-kept",
+BUGS["state-not-kept"] = bug(
     "The optimizer's state is not stored: each update starts from zero.",
     lines=("m, v = 0 at every step", "m, v of the last update"),
     source="mlx",
@@ -22,15 +16,13 @@ state_bug(
         e, o, key, p, g, {name: e.first(o, a, name) for name, a in s.items()}
     ),
 )
-state_bug(
-    "state-lost-on-reload",
+BUGS["state-lost-on-reload"] = bug(
     "The given state is ignored: the optimizer starts from zero.",
     lines=("m, v = 0, t = 0", "m, v, t as given"),
     source="mlx",
     load=lambda e, case: Textbook.load(e, case.but(state=None)),
 )
-state_bug(
-    "step-lost-on-reload",
+BUGS["step-lost-on-reload"] = bug(
     "The step count of the given state is ignored.",
     lines=("t = 1, 2, …", "t = state's step + 1, …"),
     source="mlx",
@@ -38,18 +30,11 @@ state_bug(
 )
 
 
-class CountsSteps(Textbook):
+class CountsSteps(KnowsKey):
     """Counts updates in its own way for Adam's bias corrections."""
-
-    at = 0
-    """Index of the current parameter."""
 
     def count(self, t: int) -> int:
         raise NotImplementedError
-
-    def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
-        self.at = list(self.params).index(key)
-        return super().updated(o, key, p, g, s)
 
     def adam_correction1(self, o: Options, t: int) -> Any:
         return self.array(super().adam_correction1(o, self.count(t)))
@@ -58,50 +43,44 @@ class CountsSteps(Textbook):
         return self.array(super().adam_correction2(o, self.count(t)))
 
 
-count_bug(
-    "step-stays-1",
+BUGS["step-stays-1"] = bug(
     "The step count is not incremented, so that Adam's bias correction lacks the power t.",
     lines=("m̂ = m / (1 − β₁), v̂ = v / (1 − β₂)", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
     source="ML-From-Scratch",
     base=CountsSteps,
     count=lambda e, t: 1,
 )
-count_bug(
-    "step-per-parameter",
+BUGS["step-per-parameter"] = bug(
     "The step count is incremented for every parameter instead of every update.",
     lines=("t ← t + 1 for every tensor", "t ← t + 1 for every update"),
     source="Torchy",
     base=CountsSteps,
-    count=lambda e, t: (t - 1) * len(e.params) + e.at + 1,
+    count=lambda e, t: (t - 1) * len(e.params) + list(e.params).index(e.key) + 1,
 )
-count_bug(
-    "step-from-0",
+BUGS["step-from-0"] = bug(
     "Steps are counted from 0, so that the first bias correction divides by 0.",
     lines=("t = 0, 1, 2, …", "t = 1, 2, 3, …"),
     base=CountsSteps,
     count=lambda e, t: t - 1,
 )
-count_bug(
-    "step-from-2",
+BUGS["step-from-2"] = bug(
     "The step count is incremented twice before the first update.",
     lines=("t = 2, 3, 4, …", "t = 1, 2, 3, …"),
     base=CountsSteps,
     count=lambda e, t: t + 1,
 )
-count_bug(
-    "step-wraps",
+BUGS["step-wraps"] = bug(
     "The step count has 8 or 16 bits and overflows to 0.",
     lines=("t mod 128, or 256, or 32768", "t"),
     base=CountsSteps,
-    variants=[{"limit": limit} for limit in (128, 256, 32768, 65536)],
+    limit=[128, 256, 32768, 65536],
     count=lambda e, t: t % e.limit,
 )
-count_bug(
-    "step-stops-counting",
+BUGS["step-stops-counting"] = bug(
     "The step count has an upper limit.",
     lines=("t = min(t, 100), or 1000", "t"),
     base=CountsSteps,
-    variants=[{"limit": limit} for limit in (10, 100, 1000)],
+    limit=[10, 100, 1000],
     count=lambda e, t: min(t, e.limit),
 )
 
@@ -123,20 +102,18 @@ class SharesState(Textbook):
                 group[key] = group[owner].copy()
 
 
-bug(
-    "state-shared-by-name",
+BUGS["state-shared-by-name"] = bug(
     'The state is stored by short names: all "weight" arrays of the same shape share it.',
     lines=('state["weight"]', 'state["0.weight"], state["2.weight"]'),
-    source="numpy-ml #78",
     killed_by="steps:*",
+    source="numpy-ml #78",
     base=SharesState,
 )
-bug(
-    "decay-skipped-without-momentum",
+BUGS["decay-skipped-without-momentum"] = bug(
     "The weight decay is not applied if the momentum is 0.",
     lines=("g ← g where μ = 0", "g ← g + λ p"),
-    source="mlx",
     killed_by="optimizer.*.weight_decay:*",
+    source="mlx",
     **with_options(
         "gradient", weight_decay=lambda e, o: o.weight_decay if getattr(o, "momentum", 1) else 0.0
     ),

@@ -7,170 +7,108 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.bug import (
-    Bug,
+    KnowsKey,
     Method,
-    add_bug,
+    Table,
     after_load,
+    bug,
     clip_common_norm,
     is_square,
     roots,
     with_options,
+    with_result,
 )
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
-BUGS: dict[str, Bug] = {}
+BUGS = Table("optimizers")
 CORRECTIONS = ("adam_correction1", "adam_correction2")
-bug = partial(add_bug, BUGS, "optimizers")
-any_bug = partial(bug, killed_by="optimizer.*:*")
-nesterov_bug = partial(bug, killed_by="optimizer.SGD.nesterov:*")
-centered_bug = partial(bug, killed_by="optimizer.RMSprop.centered:*")
 params_bug = partial(bug, killed_by="*:params")
 
-bug(
-    "adam-correction-a-step-late",
+BUGS["adam-correction-a-step-late"] = bug(
     "Adam's bias corrections use the previous step: t − 1 from the second step on.",
     lines=("c = 1 − β^max(t − 1, 1)", "c = 1 − βᵗ"),
-    killed_by="optimizer.Adam*:*",
     adam_correction1=lambda e, o, t: Textbook.adam_correction1(e, o, max(t - 1, 1)),
     adam_correction2=lambda e, o, t: Textbook.adam_correction2(e, o, max(t - 1, 1)),
 )
-bug(
-    "adam-correction-default-beta",
+BUGS["adam-correction-default-beta"] = bug(
     "Adam's bias corrections use the default betas instead of the given ones.",
     lines=("c₁ = 1 − 0.9ᵗ, or c₂ = 1 − 0.999ᵗ", "cᵢ = 1 − βᵢᵗ"),
     killed_by="optimizer.Adam*betas*:*",
-    variants=[
-        with_options(*methods, betas=(0.9, 0.999))
-        for methods in (CORRECTIONS, CORRECTIONS[:1], CORRECTIONS[1:])
-    ],
+    default=[(0.9, 0.999), (0.9, None), (None, 0.999)],
+    **with_options(
+        *CORRECTIONS,
+        betas=lambda e, o: tuple(new or old for new, old in zip(e.default, o.betas, strict=True)),
+    ),
 )
-any_bug(
-    "eps-squared-inside-root",
+BUGS["eps-squared-inside-root"] = bug(
     "ε² is inside the root.",
     lines=("√(v̂ + ε²)", "√v̂ + ε"),
     **roots(lambda v, eps: np.sqrt(v + eps**2)),
 )
-
-
-class KeepsOldBuffer(Textbook):
-    """Remembers the previous momentum buffer."""
-
-    old: Array
-
-    def sgd_buffer(self, o: Options, b: Array, g: Array, t: int) -> Array:
-        now = super().sgd_buffer(o, b, g, t)
-        self.old = now if t == 1 else b
-        return now
-
-
-nesterov_bug(
-    "nesterov-of-old-buffer",
+BUGS["nesterov-of-old-buffer"] = bug(
     "Nesterov's look-ahead uses the previous momentum buffer.",
     lines=("θ ← θ − α (g + μ bₜ₋₁)", "θ ← θ − α (g + μ bₜ)"),
-    base=KeepsOldBuffer,
-    sgd_direction=lambda e, o, g, b: Textbook.sgd_direction(e, o, g, e.old if o.nesterov else b),
+    base=KnowsKey,
+    sgd_direction=lambda e, o, g, b: Textbook.sgd_direction(
+        e, o, g, e.old("momentum_buffer") if o.nesterov and e.now > 1 else b
+    ),
 )
-nesterov_bug(
-    "nesterov-not-in-first-step",
+BUGS["nesterov-not-in-first-step"] = bug(
     "The first step uses classical momentum, although nesterov is set.",
     lines=("θ₁ = θ₀ − α b", "θ₁ = θ₀ − α (g + μ b)"),
     **with_options("sgd_direction", nesterov=lambda e, o: o.nesterov and e.now > 1),
 )
-nesterov_bug(
-    "nesterov-gradient-dampened",
+BUGS["nesterov-gradient-dampened"] = bug(
     "Nesterov's step multiplies the gradient by 1 − μ.",
     lines=("θ ← θ − α ((1 − μ) g + μ b)", "θ ← θ − α (g + μ b)"),
     sgd_direction=lambda e, o, g, b: (
         (1 - e.num(o.momentum)) * g + e.num(o.momentum) * b if o.nesterov else b
     ),
 )
-bug(
-    "momentum-grows",
+BUGS["momentum-grows"] = bug(
     "The buffer is multiplied by another power of μ in later steps.",
     lines=("b ← μ² b + g, or μᵗ b + g", "b ← μ b + g"),
-    killed_by="optimizer.SGD.momentum:*",
-    variants=[
-        with_options("sgd_buffer", momentum=lambda e, o: o.momentum ** (2 if e.now > 2 else 1)),
-        with_options("sgd_buffer", momentum=lambda e, o: o.momentum**e.now),
-    ],
+    power=[lambda e: 2 if e.now > 2 else 1, lambda e: e.now],
+    **with_options("sgd_buffer", momentum=lambda e, o: o.momentum ** e.power()),
 )
-bug(
-    "decay-in-first-step-only",
+BUGS["decay-in-first-step-only"] = bug(
     "The weight decay is applied only in the first step.",
     lines=("g ← g + λ θ for t = 1", "g ← g + λ θ in every step"),
     killed_by="optimizer.*weight_decay*:*",
     **with_options("gradient", weight_decay=lambda e, o: o.weight_decay if e.now == 1 else 0.0),
 )
-
-
-class RemembersOldMean(Textbook):
-    """Remembers the mean of RMSprop before the step."""
-
-    old: Array
-
-    def rmsprop_mean(self, o: Options, m: Array, g: Array) -> Array:
-        self.old = m
-        return super().rmsprop_mean(o, m, g)
-
-
-centered_bug(
-    "centered-by-old-mean",
+BUGS["centered-by-old-mean"] = bug(
     "The variance uses the mean without the current gradient.",
     lines=("v̂ = v − mₜ₋₁²", "v̂ = v − mₜ²"),
-    base=RemembersOldMean,
-    rmsprop_variance=lambda e, o, v, m: v - e.old**2,
+    base=KnowsKey,
+    rmsprop_variance=lambda e, o, v, m: v - e.old("grad_avg") ** 2,
 )
-
-
-class CentersStep(Textbook):
-    """Subtracts the new mean from the gradient."""
-
-    mean: Any = 0
-
-    def rmsprop_mean(self, o: Options, m: Array, g: Array) -> Array:
-        self.mean = super().rmsprop_mean(o, m, g)
-        return np.asarray(self.mean)
-
-    def quotient(self, o: Options, d: Array, root: Array) -> Array:
-        return super().quotient(o, d - self.mean if getattr(o, "centered", False) else d, root)
-
-
-centered_bug(
-    "centered-step",
+BUGS["centered-step"] = bug(
     "The mean is subtracted from the gradient as well.",
     lines=("θ ← θ − α (g − m) / (√(v − m²) + ε)", "θ ← θ − α g / (√(v − m²) + ε)"),
-    base=CentersStep,
+    killed_by="optimizer.RMSprop.centered:*",
+    base=KnowsKey,
+    where=lambda e, o, *given: getattr(o, "centered", False),
+    quotient=lambda e, o, d, root: Textbook.quotient(
+        e, o, d - e.rmsprop_mean(o, e.old("grad_avg"), d), root
+    ),
 )
-
-
-class ClipsBeforeUpdate(Textbook):
-    """Clips the gradients for the update, and returns the right ones."""
-
-    most = 1.0
-
-    def update(self, rule: Options) -> None:
-        grads, self.grads = self.grads, clip_common_norm(self.grads, self.num(self.most))
-        super().update(rule)
-        self.grads = grads
-
-
-any_bug(
-    "clipped-before-update",
+BUGS["clipped-before-update"] = bug(
     "The update clips the norm of the gradients; the returned gradients are not clipped.",
     lines=("θ ← θ − α g / max(1, ‖g‖/c)", "θ ← θ − α g"),
-    base=ClipsBeforeUpdate,
-    variants=[{"most": most} for most in (1.0, 5.0, 10.0, 0.5)],
+    most=[1.0, 5.0, 10.0, 0.5],
+    updated=lambda e, o, key, p, g, s: Textbook.updated(
+        e, o, key, p, clip_common_norm(e.grads, e.num(e.most))[key], s
+    ),
 )
-params_bug(
-    "small-update-skipped",
+BUGS["small-update-skipped"] = params_bug(
     "A parameter is not updated if all entries of its gradient are small.",
     lines=("θ ← θ where max |g| < ε", "θ ← θ − α g"),
-    variants=[{"least": least} for least in (1e-6, 1e-8, 1e-10, 1e-12)],
-    updated=lambda e, o, key, p, g, s: (
-        p if not np.any(np.abs(g) >= e.least) else Textbook.updated(e, o, key, p, g, s)
-    ),
+    least=[1e-6, 1e-8, 1e-10, 1e-12],
+    where=lambda e, o, key, p, g, s: not np.any(np.abs(g) >= e.least),
+    updated=lambda e, o, key, p, g, s: p,
 )
 
 
@@ -180,14 +118,12 @@ def _next_key(e: Textbook, key: str) -> str:
     return same_shape[(same_shape.index(key) + 1) % len(same_shape)]
 
 
-params_bug(
-    "parameters-swapped",
+BUGS["parameters-swapped"] = params_bug(
     "Updated parameters of the same shape are swapped.",
     lines=("θ′ᵢ under the key of θ′ⱼ", "every θ′ under its own key"),
-    result=lambda e, value, dx: {
-        **(found := Textbook.result(e, value, dx)),
-        "params": {key: found["params"][_next_key(e, key)] for key in found["params"]},
-    },
+    result=with_result(
+        "params", lambda e, params: {key: params[_next_key(e, key)] for key in params}
+    ),
 )
 
 
@@ -204,15 +140,13 @@ def _reload(compute: Callable[[Any, str, str, dict[str, Array]], Array]) -> Meth
     return after_load(change_state)
 
 
-bug(
-    "state-swapped-on-reload",
+BUGS["state-swapped-on-reload"] = bug(
     "A given state is assigned to other parameters of the same shape.",
     lines=("mᵢ is updated with gⱼ", "mᵢ is updated with gᵢ"),
     killed_by="o*:*",
     load=_reload(lambda e, name, key, group: group[_next_key(e, key)].copy()),
 )
-bug(
-    "state-transposed-on-reload",
+BUGS["state-transposed-on-reload"] = bug(
     "A given state is transposed if the layer is square.",
     lines=("mᵀ", "m"),
     killed_by="square:*",
@@ -222,8 +156,7 @@ bug(
         )
     ),
 )
-bug(
-    "accumulator-added-on-reload",
+BUGS["accumulator-added-on-reload"] = bug(
     "The initial value is added to the sum of a given state.",
     lines=("s + s₀", "s as given"),
     killed_by="optimizer.Adagrad*accumulator*:*",
@@ -233,12 +166,11 @@ bug(
         )
     ),
 )
-bug(
-    "last-step-missing",
+BUGS["last-step-missing"] = bug(
     "The last step is missing if there are many steps.",
     lines=("T − 1 steps", "T steps"),
     killed_by="trajectory:*",
-    variants=[{"most": most} for most in (1, 2, 10)],
+    most=[1, 2, 10],
     step=lambda e, case: Textbook.step(e, case.but(steps=case.steps - (case.steps > e.most))),
 )
 
@@ -251,8 +183,7 @@ def _update_from_float32(
     return Textbook.updated(e, o, key, p, g, s)
 
 
-any_bug(
-    "state-in-float32",
+BUGS["state-in-float32"] = bug(
     "The optimizer's state is stored in float32 between steps.",
     lines=("float32(m), float32(v)", "m, v in the dtype of the case"),
     exact=False,
