@@ -5,6 +5,9 @@
 `narrowed`: only some of the checks were requested, so the others need not have run.
 """
 
+from collections import Counter
+from collections.abc import Iterator
+
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.protocol.features import names_with
 from manualnn.oracle.report.report import Report
@@ -23,68 +26,63 @@ ENDED_EARLY = "the run ended early after repeated timeouts"
 
 def problems(report: Report, ledger: Ledger, *, narrowed: bool = False) -> list[str]:
     """Return the reasons why a run proves little."""
-    found = _too_little(report, ledger, narrowed=narrowed)
-    found += [] if narrowed else [*_missing_claims(report), *_wide_bounds(report, ledger)]
-    return found
+    found = [*_too_little(report, ledger, narrowed=narrowed)]
+    return found if narrowed else [*found, *_missing_claims(report), *_wide_bounds(report, ledger)]
 
 
-def _too_little(report: Report, ledger: Ledger, *, narrowed: bool) -> list[str]:
+def _too_little(report: Report, ledger: Ledger, *, narrowed: bool) -> Iterator[str]:
     judged = sum(result.cases for result in report.results)
     skipped = sum(result.skipped for result in report.results)
-    found = []
     if not judged:
-        found.append("no case was judged")
+        yield "no case was judged"
     elif not narrowed and ledger.calls < FEWEST:
-        found.append(f"only {ledger.calls} cases ran, expected at least {FEWEST}")
+        yield f"only {ledger.calls} cases ran, expected at least {FEWEST}"
     if skipped > judged:
-        found.append(
+        yield (
             f"the engine skipped {skipped} of {skipped + judged} cases; "
             "narrow its capabilities() to what it supports"
         )
     if any(result.reason == ENDED_EARLY for result in report.results):
-        found.append(ENDED_EARLY)
-    return found
+        yield ENDED_EARLY
 
 
-def _missing_claims(report: Report) -> list[str]:
+def _missing_claims(report: Report) -> Iterator[str]:
     """Report capabilities that an adequate run needs, and claimed features without a case."""
-    claims, found = report.capabilities, []
+    claims = report.capabilities
     if "grads" not in claims.returns:
-        found.append('no gradient was judged; add "grads" to "returns" in capabilities()')
+        yield 'no gradient was judged; add "grads" to "returns" in capabilities()'
     if claims.layers.keys() <= set(names_with("layers", "is_linear")):
-        found.append("no activation is claimed, so only linear networks were judged")
-    recipes: dict[str, int] = {}
+        yield "no activation is claimed, so only linear networks were judged"
+    recipes: Counter[str] = Counter()
     for result in report.results:
-        feature = result.id.rpartition(":")[0]
-        if feature.startswith(("loss.", "layer.", "optimizer.")) and not result.id.endswith(":*"):
-            recipes[feature] = recipes.get(feature, 0) + result.cases
+        recipe, _, judgement = result.id.rpartition(":")
+        if recipe.startswith(("loss.", "layer.", "optimizer.")) and judgement != "*":
+            recipes[recipe] += result.cases
     # No capability says whether targets may be probabilities.
-    recipes.pop("loss.CrossEntropyLoss.probabilities", None)
-    missed = [feature for feature, cases in recipes.items() if not cases]
+    del recipes["loss.CrossEntropyLoss.probabilities"]
+    missed = [recipe for recipe, cases in recipes.items() if not cases]
     if missed:
         more = f" and {len(missed) - 5} more" if len(missed) > 5 else ""
-        found.append(f"claimed, but no case was judged: {', '.join(missed[:5])}{more}")
-    return found
+        yield f"claimed, but no case was judged: {', '.join(missed[:5])}{more}"
 
 
-def _wide_bounds(report: Report, ledger: Ledger) -> list[str]:
-    claims, found = report.capabilities, []
+def _wide_bounds(report: Report, ledger: Ledger) -> Iterator[str]:
+    claims = report.capabilities
     for dtype, sharpness in (*report.sharpness.items(), *report.sharpness_overall.items()):
         widened = dtype == "float64" and claims.accumulate_dtype == "float32"
         limit = SHARP["float32" if widened else dtype]
         if sharpness > limit:
-            found.append(
+            yield (
                 f"the error bounds for {dtype} are too wide: the median of bound/|value| is "
                 f"{sharpness:.1g}, expected at most {limit:g}"
             )
     unbounded = ledger.unbounded / max(1, ledger.unbounded + ledger.entries)
     if unbounded > UNBOUNDED:
-        found.append(
+        yield (
             f"{unbounded:.0%} of all numbers are without a bound, expected at most {UNBOUNDED:.0%}"
         )
     if report.undecided > UNDECIDED:
-        found.append(
+        yield (
             f"rounding decides {report.undecided:.1%} of the slopes at kinks, expected at most "
             f"{UNDECIDED:.0%}"
         )
-    return found

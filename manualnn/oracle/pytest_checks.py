@@ -100,16 +100,15 @@ class _Engine:
     client: EngineClient
     profile: str
     seed: int
-    results: dict[str, dict[str, CheckResult]] = field(default_factory=dict)
-    """Results by recipe and by check."""
+    results: dict[str, CheckResult] = field(default_factory=dict)
 
     def result(self, check: str) -> CheckResult:
         """Return the result of a check; run its recipe if needed."""
-        recipe = check.rpartition(":")[0]
-        if recipe not in self.results:
-            found = run_recipe(self.client, recipe, self.profile, self.seed)
-            self.results[recipe] = {result.id: result for result in found}
-        return self.results[recipe][check]
+        if check not in self.results:
+            recipe = check.rpartition(":")[0]
+            for result in run_recipe(self.client, recipe, self.profile, self.seed):
+                self.results[result.id] = result
+        return self.results[check]
 
     def describe(self, result: CheckResult) -> str:
         """Return the report's text of a failure, and save its case."""

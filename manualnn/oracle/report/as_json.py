@@ -35,6 +35,8 @@ from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report.report import Report
 
 SCHEMA = 1
+DERIVED = ("schema", "relaxations", "counts", "exit_code")
+"""What a report computes from its other values."""
 
 
 class ReportError(OracleError, ValueError):
@@ -43,13 +45,8 @@ class ReportError(OracleError, ValueError):
 
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as a mapping of lists, strings and finite numbers."""
-    derived = {
-        "schema": SCHEMA,
-        "relaxations": report.capabilities.relaxations(),
-        "counts": report.counts(),
-        "exit_code": report.exit_code,
-    }
-    return _plain(report) | _plain(derived)
+    derived = (SCHEMA, report.capabilities.relaxations(), report.counts(), report.exit_code)
+    return _plain(report) | _plain(dict(zip(DERIVED, derived, strict=True)))
 
 
 def from_json(content: Any) -> Report:
@@ -57,8 +54,7 @@ def from_json(content: Any) -> Report:
     if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
         got = content.get("schema") if isinstance(content, Mapping) else content
         raise ReportError(f"not a report of schema {SCHEMA}: got 'schema' {got!r}.")
-    derived = {"schema", "relaxations", "counts", "exit_code"}
-    values = {name: value for name, value in content.items() if name not in derived}
+    values = {name: value for name, value in content.items() if name not in DERIVED}
     try:
         values["capabilities"] = Capabilities.read(values["capabilities"])
         values["results"] = [_read_result(result) for result in values["results"]]

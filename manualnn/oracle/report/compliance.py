@@ -56,7 +56,11 @@ def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
     """Return the table of the reports; `brief`: one row a group, with counts of failed checks."""
     tables = [_grouped(_cells(report)) if brief else _cells(report) for report in reports]
     rows = sorted({row for table in tables for row in table}, key=_sort_key(tables))
-    claimed = [row for row in rows if any(_is_claimed(table.get(row, [])) for table in tables)]
+    claimed = [
+        row
+        for row in rows
+        if any(r.status != "not_claimed" for table in tables for r in table.get(row, []))
+    ]
     notes: dict[str, int] = {}
     body: list[list[str]] = []
     group = ""
@@ -115,49 +119,38 @@ def _sort_key(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int
     return key
 
 
-def _is_claimed(results: Iterable[CheckResult]) -> bool:
-    return any(result.status != "not_claimed" for result in results)
-
-
 def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: bool) -> str:
     marks = [_mark(result) for result in results] or ["–"]
     worst = min(marks, key=_WORST.index)
     if worst not in {"✗", "e"}:
         return worst
-    texts = dict.fromkeys(_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst)
-    numbers = [notes.setdefault(note, len(notes) + 1) for note in texts]
+    texts = [_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst]
+    numbers = {notes.setdefault(" ".join(text.split()), len(notes) + 1) for text in texts}
     judged = sum(mark not in {"–", "s"} for mark in marks)
     count = f" {marks.count(worst)} of {judged}" if counted else ""
     return f"{worst}{count} <sup>{', '.join(map(str, sorted(numbers)))}</sup>"
 
 
 def _mark(result: CheckResult) -> str:
-    if result.status in {"passed", "unexpected"}:
-        return "✓"
-    if result.status in {"not_claimed", "skipped"}:
-        return "–" if result.status == "not_claimed" else "s"
-    faults = [finding.kind for finding in result.findings if finding.kind != "wrong"]
-    return "e" if result.status == "errored" or faults else "✗"
+    marks = {"passed": "✓", "unexpected": "✓", "not_claimed": "–", "skipped": "s", "errored": "e"}
+    has_fault = any(finding.kind != "wrong" for finding in result.findings)
+    return marks.get(result.status, "e" if has_fault else "✗")
 
 
 def _note(result: CheckResult) -> str:
     """Return why a check failed: the expected reason, the likely cause, or the wrong numbers."""
     if result.status == "expected":
-        return _inline(result.reason)
+        return result.reason
     if not result.findings:
-        return _inline(result.reason or result.sentence)
+        return result.reason or result.sentence
     finding = result.findings[0]
     diagnosis = finding.diagnosis
     if diagnosis is not None and diagnosis.likely:
         cause = " or ".join(f"{cause.title}: `{cause.wrong}`" for cause in diagnosis.likely)
-        return _inline(f"{cause} instead of `{diagnosis.likely[0].right}`")
+        return f"{cause} instead of `{diagnosis.likely[0].right}`"
     if finding.kind != "wrong":
-        return _inline(f"{finding.kind}: {''.join(finding.message.strip().splitlines()[-1:])}")
+        return f"{finding.kind}: {''.join(finding.message.strip().splitlines()[-1:])}"
     if diagnosis is not None:
-        return _inline(" ".join(filter(None, (diagnosis.scope, diagnosis.ratio, diagnosis.when))))
+        return f"{diagnosis.scope} {diagnosis.ratio} {diagnosis.when}"
     numbers = f"`{entry_line(finding.entries[0])}`" if finding.entries else ""
-    return _inline(f"{finding.message or result.sentence} {numbers}")
-
-
-def _inline(text: str) -> str:
-    return " ".join(text.split())
+    return f"{finding.message or result.sentence} {numbers}"

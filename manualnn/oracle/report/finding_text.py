@@ -53,32 +53,36 @@ class FindingText:
         family = _family(finding)
         if family in self.described:
             if family == _UNDIAGNOSED:
-                return self._line(result.id, f"not diagnosed: {_brief(finding)}")
+                brief = entry_line(finding.entries[0]) if finding.entries else ""
+                return self._line(
+                    result.id, f"not diagnosed: {brief or _last_line(finding.message)}"
+                )
             return self._line(result.id, f"same as {self.described[family]}")
         separator = "\n" if self.described else ""
         self.described[family] = result.id
         return separator + self._in_full(finding, result.sentence)
 
     def _in_full(self, finding: Finding, sentence: str) -> str:
-        word = "FAIL" if finding.kind == "wrong" else finding.kind.upper()
-        lines = [f"{self._head(finding.check, word)}  {self.engine} ({finding.case.dtype})"]
-        lines += wrapped(sentence, "asserts")
-        lines += wrapped(case_line(finding.case), "minimal" if finding.minimal else "case")
-        for numbers in case_numbers(finding.case):
-            lines += wrapped(numbers, " ")
-        if finding.case.note not in sentence:
-            lines += wrapped(finding.case.note, "drawn for")
-        if finding.message and not _repeats_an_entry(finding):
-            lines += wrapped(_shorten(finding.message), "message")
-        for entry in finding.entries[:ENTRIES]:
-            lines += wrapped(entry_line(entry))
-        if len(finding.entries) > ENTRIES:
-            lines.append(f"  … and {len(finding.entries) - ENTRIES} more quantities")
-        if finding.diagnosis is not None:
-            lines += _diagnosis_lines(finding.diagnosis, finding.kind)
+        diagnosis, entries = finding.diagnosis, finding.entries
+        rows = [
+            ("asserts", sentence),
+            ("minimal" if finding.minimal else "case", case_line(finding.case)),
+            *((" ", numbers) for numbers in case_numbers(finding.case)),
+            ("drawn for", "" if finding.case.note in sentence else finding.case.note),
+        ]
+        if not entries or not finding.message.startswith(entries[0].quantity):
+            rows.append(("message", _shorten(finding.message)))
+        rows += [("", entry_line(entry)) for entry in entries[:ENTRIES]]
+        if len(entries) > ENTRIES:
+            rows.append(("", f"… and {len(entries) - ENTRIES} more quantities"))
+        if diagnosis is not None:
+            rows += _diagnosis_rows(diagnosis, finding.kind)
         if self.failures is not None:
-            lines += wrapped(replay_command(self.target, finding, self.failures), "replay")
-        return "\n".join(lines)
+            rows.append(("replay", replay_command(self.target, finding, self.failures)))
+        word = "FAIL" if finding.kind == "wrong" else finding.kind.upper()
+        head = f"{self._head(finding.check, word)}  {self.engine} ({finding.case.dtype})"
+        lines = [line for label, text in rows if text for line in wrapped(text, label)]
+        return "\n".join([head, *lines])
 
     def _line(self, check: str, text: str) -> str:
         return "\n".join(wrapped(f"{self._head(check)}  {text}", indent=0))
@@ -95,27 +99,20 @@ def replay_command(target: str, finding: Finding, failures: str) -> str:
     return shlex.join(command)
 
 
-def _diagnosis_lines(diagnosis: Diagnosis, kind: str) -> Iterator[str]:
-    for label, text in (
-        ("scope", diagnosis.scope),
-        ("ratio", diagnosis.ratio),
-        ("when", diagnosis.when),
-    ):
-        if text:
-            yield from wrapped(text, label)
+def _diagnosis_rows(diagnosis: Diagnosis, kind: str) -> Iterator[tuple[str, str]]:
+    """Yield a label and its text for each part of a diagnosis; a text may be empty."""
+    yield from (("scope", diagnosis.scope), ("ratio", diagnosis.ratio), ("when", diagnosis.when))
     for cause in diagnosis.likely:
-        yield from wrapped(f"{cause.title} [{cause.bug}]", "likely")
-        yield from wrapped(cause.wrong, "  wrong")
-        yield from wrapped(cause.right, "  right")
+        yield "likely", f"{cause.title} [{cause.bug}]"
+        yield "  wrong", cause.wrong
+        yield "  right", cause.right
     if len(diagnosis.likely) > 1:
-        yield from wrapped("these cases do not distinguish the causes", " ")
+        yield " ", "these cases do not distinguish the causes"
     if diagnosis.hurried:
-        yield from wrapped(
-            "unknown (time limit reached before all known bugs were tried; use a longer profile)",
-            "likely",
-        )
+        text = "time limit reached before all known bugs were tried; use a longer profile"
+        yield "likely", f"unknown ({text})"
     elif not diagnosis.likely and kind == "wrong":
-        yield from wrapped("unknown: no known bug gives these numbers", "likely")
+        yield "likely", "unknown: no known bug gives these numbers"
 
 
 def _family(finding: Finding) -> tuple[str, ...]:
@@ -128,16 +125,6 @@ def _family(finding: Finding) -> tuple[str, ...]:
     if diagnosis is None:
         return _UNDIAGNOSED
     return ("unknown", diagnosis.first, diagnosis.ratio, diagnosis.when)
-
-
-def _repeats_an_entry(finding: Finding) -> bool:
-    return bool(finding.entries) and finding.message.startswith(finding.entries[0].quantity)
-
-
-def _brief(finding: Finding) -> str:
-    if finding.kind != "wrong" or not finding.entries:
-        return _last_line(finding.message)
-    return entry_line(finding.entries[0])
 
 
 def _shorten(message: str) -> str:

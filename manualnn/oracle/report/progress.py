@@ -51,14 +51,11 @@ class LiveReport(AbstractContextManager["LiveReport"]):
             expected = any(failure.matches(result.id) for failure in self.known)
             if result.status in FAILING and not expected and result.id not in self._printed:
                 self._printed.add(result.id)
-                self._print(self.text.describe(result))
-
-    def _print(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.clear()
-        click.echo(text)
-        if self._bar is not None:
-            self._bar.refresh()
+                if self._bar is not None:
+                    self._bar.clear()
+                click.echo(self.text.describe(result))
+                if self._bar is not None:
+                    self._bar.refresh()
 
     def __exit__(self, *_: object) -> None:
         if self._bar is not None:

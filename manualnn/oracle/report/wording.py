@@ -117,11 +117,8 @@ def _value(value: Any) -> str:
     if isinstance(value, bool | str | None):
         return str(value)
     array = np.asarray(value)
-    return f"{array.item():g}" if array.ndim == 0 and _is_short(array.item()) else _array(array)
-
-
-def _is_short(number: float) -> bool:
-    return float(f"{number:g}") == number
+    is_short = array.ndim == 0 and float(f"{array.item():g}") == array.item()
+    return f"{array.item():g}" if is_short else _array(array)
 
 
 def _array(array: Array) -> str:
