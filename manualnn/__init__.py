@@ -27,11 +27,11 @@ _OWNERS = {
     "xavier_normal": "initializers",
     "xavier_uniform": "initializers",
 }
-"""The modules of single public names."""
+"""The module of each public name."""
 _OPEN = ("errors", "layers", "losses", "optimizers")
-"""The modules all of whose names are public."""
+"""Modules with public names only."""
 
-if TYPE_CHECKING:  # one by one: type checkers lose names behind two star imports
+if TYPE_CHECKING:  # one by one, because type checkers lose names behind two star imports
     from manualnn.errors import *
     from manualnn.initializers import calculate_gain as calculate_gain
     from manualnn.initializers import kaiming_normal as kaiming_normal

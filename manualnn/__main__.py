@@ -11,11 +11,11 @@ def main() -> None:
         except ImportError:
             message = "manualnn: the command line needs an extra; pip install 'manualnn[cli]'.\n"
             sys.stderr.write(message)
-            sys.exit(2)  # as after a wrong command line; 1 would mean that a check failed
+            sys.exit(2)  # as for a wrong command line; 1 means that a check failed
         from manualnn.cli import cli
 
         cli(prog_name="manualnn")
-    except KeyboardInterrupt:  # also while modules are being loaded
+    except KeyboardInterrupt:  # Ctrl-C may come while modules are loaded
         sys.exit(130)
 
 

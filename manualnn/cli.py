@@ -1,4 +1,4 @@
-"""The group of all commands, each of which stands in a module of its own and loads when it runs."""
+"""The group of all commands. Each command has a module of its own, loaded when the command runs."""
 
 import sys
 from importlib import import_module
@@ -35,7 +35,7 @@ class _LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # click ends silently where the reader, such as head, has gone
+            raise  # click ends silently if the reader, such as head, has closed the pipe
         except (ManualNNError, OSError) as error:
             raise click.ClickException(str(error)) from error
         except MemoryError as error:

@@ -51,7 +51,7 @@ def require_writable(path: str | os.PathLike[str]) -> None:
     if target.is_dir():
         reason = "it is a folder; give the name of a file"
     elif target.exists() and not target.is_file():
-        reason = "it is no regular file, and would be replaced by one; give another name"
+        reason = "it is not a regular file, so it cannot be replaced; give another name"
     elif target.exists() and not os.access(target, os.W_OK):
         reason = "it is read-only; give another name, or make it writable"
     elif not target.parent.is_dir():

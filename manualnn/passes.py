@@ -20,7 +20,7 @@ from manualnn.tracing import Call
 from manualnn.workspace import Buffers
 
 ArraysByLayer = Sequence[LayerArrays]
-"""For each layer its parameters, and in training what it drew at random."""
+"""The parameters of each layer, and in training its random arrays."""
 
 
 def forward_calls(

@@ -166,7 +166,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
     """Return the arrays of a file, and its JSON text as data."""
     safetensors = require_safetensors()
     if not Path(path).is_file():
-        is_there = "it is no regular file" if Path(path).exists() else "there is no such file"
+        is_there = "it is not a regular file" if Path(path).exists() else "there is no such file"
         message = f"cannot read {path}: {is_there}; expected a model that manualnn saved."
         raise ModelFileError(message)
     try:
@@ -178,7 +178,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], Any]:
         raise ModelFileError(message) from error
     except Exception as error:  # a damaged header may fail anywhere in the reader
         message = (
-            f"{path} is no model file, or a damaged or truncated one ({error}); "
+            f"{path} is not a model file, or is damaged or truncated ({error}); "
             f"expected a safetensors file that manualnn saved. Save it, or copy it, again."
         )
         raise ModelFileError(message) from error
@@ -270,5 +270,5 @@ def _plain(value: Any) -> Any:
     """Return a NumPy number as a Python number, for JSON."""
     if isinstance(value, np.generic):
         return value.item()
-    message = f"{value!r} is no JSON"
+    message = f"{value!r} is not JSON"
     raise TypeError(message)

@@ -65,7 +65,7 @@ class Description:
 
 
 def _options(description: Any) -> list[tuple[str, Any]]:
-    """Return names and values of the options. If the class is no dataclass, return its id."""
+    """Return names and values of the options. If the class is not a dataclass, return its id."""
     if not is_dataclass(description):
         return [("id", id(description))]
     return [(option.name, getattr(description, option.name)) for option in fields(description)]

@@ -131,7 +131,7 @@ class Trace:
             return value.original
         original = value.view(np.ndarray)
         if any(np.may_share_memory(original, array) for array in self._batch):
-            raise UntraceableError  # the part of this batch is no part of the next one
+            raise UntraceableError  # the next batch is another array
         value.original = original
         self._parts.append(value)
         return original

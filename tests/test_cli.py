@@ -235,7 +235,7 @@ def test_a_target_that_is_not_there_in_every_row_does_not_stop_predictions(
 def test_a_model_file_that_is_none_is_refused(tmp_path: Path, wine: Path, model: Path) -> None:
     (tmp_path / "half").write_bytes(model.read_bytes()[:-9])
     assert "truncated" in run("predict", tmp_path / "half", wine).stderr
-    assert "is no model file" in run("predict", wine, wine).stderr
+    assert "is not a model file" in run("predict", wine, wine).stderr
     trainer = TableModel.load(model).trainer
     from manualnn.serialization import save
 
@@ -297,7 +297,7 @@ def test_ctrl_c_saves_what_was_learnt_until_then(tmp_path: Path, wine: Path) -> 
     child.send_signal(signal.SIGINT)
     out, error = child.communicate(timeout=60)
     assert child.returncode == 130, error
-    assert b"Ctrl-C; what was learnt until then is kept" in out
+    assert b"Ctrl-C; the model as trained until then is saved" in out
     assert TableModel.load(path).trainer.params.vector.size == 547
 
 

@@ -89,7 +89,7 @@ def test_where_nothing_can_be_written_is_said(
     (tmp_path / "old").touch()
     for path, reason in {
         tmp_path: "is a folder",
-        tmp_path / "pipe": "no regular file",
+        tmp_path / "pipe": "not a regular file",
         tmp_path / "nowhere" / "model": "there is no folder",
     }.items():
         with pytest.raises(OSError, match=reason):

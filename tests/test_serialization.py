@@ -203,12 +203,12 @@ def test_a_truncated_file_is_refused(tmp_path: Path, trainer: Trainer, share: fl
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("petal_length,petal_width\n" * 9)
-    with pytest.raises(ModelFileError, match="is no model file"):
+    with pytest.raises(ModelFileError, match="is not a model file"):
         load(tmp_path / "text")
     st_numpy.save_file({"0.weight": np.ones((2, 3))}, tmp_path / "other")
     with pytest.raises(ModelFileError, match="load_state_dict"):
         load(tmp_path / "other")
-    with pytest.raises(ModelFileError, match="no regular file"):
+    with pytest.raises(ModelFileError, match="not a regular file"):
         load(tmp_path)
     with pytest.raises(ModelFileError, match="no such file"):
         load(tmp_path / "nowhere")

@@ -106,7 +106,7 @@ NO_TABLES = {
     "no header": ("5.1,3.5\n4.9,3.0\n", "line 1: expected the names of the columns, got only num"),
     "two of a name": ("a,b, a\n1,2,3\n", "line 1: two columns are called 'a'"),
     "no name": (",a\n0,1\n", r"line 1: column 1 has no name.*index=False"),
-    "open quote": ('a,b\n1,2\n"3,4\n5,6\n', r"line 3: this is no CSV"),
+    "open quote": ('a,b\n1,2\n"3,4\n5,6\n', r"line 3: this is not CSV"),
     "not UTF-8": ("a,b\n1,2\né,3\n".encode("latin-1"), "line 3: byte 0xe9 is not UTF-8"),
     "UTF-16": ("a,b\n".encode("utf-16"), "line 1: byte 0xff is not UTF-8"),
 }

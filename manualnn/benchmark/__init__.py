@@ -7,7 +7,7 @@
     tables      tables of times and ratios in Markdown
     command     `manualnn bench`
 
-The rest of manualnn imports nothing of it. `tox -e bench` adds more peers and measurements.
+No other part of manualnn imports this package. `tox -e bench` adds more peers and measurements.
 """
 
-__all__: list[str] = []  # the modules have the public names
+__all__: list[str] = []  # import public names from the modules

@@ -26,7 +26,7 @@ Call = Callable[[], object]
 Product = tuple[Array, Array, Array]
 
 LR = 1e-4
-"""Small, so that nothing underflows in a run of thousands of steps."""
+"""Learning rate, so small that no number overflows or underflows in thousands of steps."""
 
 
 class Batch(NamedTuple):
@@ -62,7 +62,7 @@ class Peer:
 
     @classmethod
     def environment(cls, threads: int) -> dict[str, str]:
-        """Return variables for its process, in addition to the usual ones for the threads."""
+        """Return environment variables for the peer's process, besides those for the threads."""
         del threads
         return {}
 
@@ -73,7 +73,7 @@ class Peer:
 
     @classmethod
     def has_task(cls, task: str) -> bool:
-        """Return whether the peer has a method for the task; memory is measured of a step."""
+        """Return True if the peer has a method for the task; for "memory" it is `step`."""
         return hasattr(cls, "step" if task == "memory" else task)
 
 

@@ -24,7 +24,7 @@ WARM_UP = 3
 """Calls before the first measurement, if they take no longer than WARM_UP_SECONDS."""
 WARM_UP_SECONDS = 0.5
 LONG = 10
-"""A call that takes as long as this many turns is a turn; a shorter call is repeated."""
+"""A call that takes at least this many turns is measured once; a shorter call is repeated."""
 BLOCK_SECONDS = 1e-3
 """Duration of the blocks in which calls are timed, because reading the clock takes 50 ns."""
 
@@ -72,8 +72,8 @@ def measure(call: Call, order: dict[str, Any]) -> float:
 def turn(call: Call, seconds: float) -> float:
     """Return the time of a call, the median over blocks of calls; takes about `seconds` in all.
 
-    A first block sets the number of calls in a block. It does not count, because it has to refill
-    the caches after another process.
+    A first block determines the number of calls in a block. Its time is not used, because the
+    first block refills the caches after another process.
     """
     calls = 1
     while (taken := _block(call, calls)) < BLOCK_SECONDS:

@@ -1,4 +1,4 @@
-"""Doctor: the facts about the machine that speed and accuracy depend on. It changes nothing.
+"""Doctor: a report on the machine's facts that speed and accuracy depend on. It changes no setting.
 
 processor     name, cores and vector instructions of the processor, and the kernels that it can run
 blas          NumPy's BLAS and the speed of its products, measured in separate processes
@@ -8,4 +8,4 @@ report        everything, as text and as JSON
 command       `manualnn doctor`
 """
 
-__all__: list[str] = []  # the modules have the public names
+__all__: list[str] = []  # import public names from the modules

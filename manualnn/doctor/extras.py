@@ -42,7 +42,7 @@ def find_extras() -> dict[str, list[Package]]:
             if needed.name != "manualnn"
             and needed.marker
             and needed.marker.evaluate({"extra": extra})
-            and not needed.marker.evaluate({"extra": ""})  # what every installation needs
+            and not needed.marker.evaluate({"extra": ""})  # not in every installation
         ]
         for extra in installed.metadata.get_all("Provides-Extra") or []
     }

@@ -30,7 +30,7 @@ def python(module: str, *arguments: str) -> list[str]:
 
 
 def usable_cores() -> int:
-    """Return the number of cores in this process's affinity, or of all cores if not known."""
+    """Return the number of cores in this process's affinity, or of all cores if it is unknown."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

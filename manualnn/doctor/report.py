@@ -142,7 +142,7 @@ class Report:
         return "\n".join(lines if self.extras else [*lines, f"  {NO_EXTRAS}"])
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything, with the versions and variables that it depends on."""
+        """Return the report for JSON, with versions and environment variables."""
         processor = asdict(self.processor) | {"flags": sorted(self.processor.flags)}
         return {
             "manualnn": manualnn.__version__,
@@ -197,13 +197,16 @@ def examine(size: int = SIZE) -> Report:
     report = Report(processor, present, others, failed, find_extras(), size, threads, load)
     if isinstance(present, str) or not report.setting():
         return report
-    again = _measure("", processor.cores, size)  # another process may have slowed it down
+    again = _measure("", processor.cores, size)  # to exclude a disturbance
     better = present if isinstance(again, str) else max(present, again, key=lambda m: m.one.speed)
     return replace(report, present=better)
 
 
 def _measure(core_type: str, cores: int, size: int, known: Iterable[str] = ()) -> Measured | str:
-    """Return the speed of these kernels, without numbers if they are known; or the error."""
+    """Return the speed of these kernels, or the error as text.
+
+    Kernels in `known` are already measured, so they get no numbers.
+    """
     one = measure_blas(1, size=size, core_type=core_type, known=known)
     if isinstance(one, str):
         return one

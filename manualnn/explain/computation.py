@@ -32,7 +32,7 @@ from manualnn.layers import ReLU
 from manualnn.parameters import Parameters
 
 MAX_TRACED = 200_000
-"""Largest samples × parameters for which every formula is kept."""
+"""Largest samples × parameters for which every formula is stored."""
 
 
 class Computation:
@@ -84,9 +84,9 @@ class Computation:
             for i, own in enumerate(self.arrays)
         ]
         self.formulas: list[Array] = []
-        """For each layer its outputs, as formulas of its inputs."""
+        """The outputs of each layer, as formulas of its inputs."""
         self.outputs: list[Array] = []
-        """For each layer the values of its outputs."""
+        """The output values of each layer."""
         self._passed = [self._name(self.x, partial(self.names.unit, -1))]
         self._forward()
         self.targets = self.t

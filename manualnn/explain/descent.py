@@ -1,6 +1,6 @@
 """Gradient descent: updates as formulas, the errors that follow, and bounds of rounding errors.
 
-All of it runs through the engine's own kernels, on numbers of different kinds (see `numbers`).
+The engine's own kernels do all computations, on numbers of different kinds (see `numbers`).
 """
 
 from collections.abc import Iterator
@@ -59,9 +59,9 @@ def update_formulas(
     states = {name: objects(state[name], lambda _, f: f) for name in rule.vectors()}
     for name, entries in states.items():
         for k, entry in enumerate(entries):
-            if entry.symbol:  # the gradient itself, or another vector of the state
+            if entry.symbol:  # it is the gradient or another vector
                 entries[k] = Formula(entry.value, entry.arithmetic, entry.symbol)
-            else:  # the formula of the new value refers to this entry by its name
+            else:  # the new value's formula shows its name
                 entry.symbol = word(name)
     return theta.vector, states
 
@@ -75,7 +75,7 @@ def _name_options(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
     def constant(value: Any, symbol: Symbol) -> Formula:
         return Formula(arithmetic.read_constant(value), Arithmetic(), symbol)
 
-    named = copy(rule)  # and not replace(…), because a description accepts only plain numbers
+    named = copy(rule)  # replace(…) would fail: options must be plain numbers
     for option in fields(rule):
         value = getattr(rule, option.name)
         if isinstance(value, float) and value:
@@ -103,9 +103,9 @@ def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: 
 def descend(
     run: Run, decimals: int | None, epochs: int, target_loss: float | None
 ) -> tuple[list[Decimal], str, Array]:
-    """Return the errors before and after each update, why it stopped, and the first gradient.
+    """Return the errors before and after each update, the reason for the end, the first gradient.
 
-    Without decimals it is computed in float64, otherwise with every operation rounded.
+    Without decimals the descent is computed in float64, otherwise with every operation rounded.
     """
     errors: list[Decimal] = []
     steps = _float_steps(run) if decimals is None else _rounded_steps(run, Arithmetic(decimals))

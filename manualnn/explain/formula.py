@@ -93,7 +93,7 @@ class Formula(Number):
 def with_value(formula: Any, value: Decimal) -> Any:
     """Return a formula's expression for a value that was computed another way.
 
-    If `formula` is no formula, because none was kept, return the value alone.
+    If `formula` is a plain number, as in a run too large for formulas, return the value alone.
     """
     if not isinstance(formula, Formula):
         return value

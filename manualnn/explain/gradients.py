@@ -71,7 +71,7 @@ def _find_paths(q: Quantities, key: Key, max_paths: int) -> tuple[dict[str, Any]
     found = list(islice(q.exact.graph.paths_by_strength(layer, entry), max_paths))
     size = sum((abs(path.product) for path in found), ZERO)
     total = q.shown.graph.path_sums(layer, entry).total
-    if onward.count <= max_paths:  # then the sum is that of the products shown, in their order
+    if onward.count <= max_paths:  # all paths are shown: add their products in order
         found.sort(key=lambda path: path.units)
         total = ZERO
         for path in found:

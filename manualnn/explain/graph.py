@@ -158,8 +158,8 @@ class Graph:
     def paths_by_strength(self, layer: int, entry: Entry) -> Iterator[Path]:
         """Yield the paths from a parameter, the largest |product| first.
 
-        Best-first search: the strongest continuation from every unit is known, so the search
-        extends only paths that it is going to yield.
+        This is a best-first search. The strongest continuation from every unit is known, so the
+        search extends only paths that it yields later.
         """
         tie = count()
         heap: list[tuple[Decimal, int, Decimal, tuple[Unit, ...]]] = []

@@ -49,7 +49,7 @@ class Arithmetic:
         if self.decimals is None or not value.is_finite():
             return value
         if value.adjusted() + self.decimals >= PRECISION - 1:
-            return value  # it has no digits that far to the right
+            return value  # rounding would change no digit
         # Adding 0 turns -0 into 0.
         return value.quantize(Decimal(1).scaleb(-self.decimals), ROUND_HALF_EVEN) + 0
 

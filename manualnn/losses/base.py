@@ -103,7 +103,7 @@ class Loss(Description):
     def probabilities(self, y: Array, /) -> Array:
         """Return the probabilities for the outputs y, shape (N, K)."""
         message = (
-            f"{type(self).__name__} is a loss for regression: its outputs are no probabilities; "
+            f"{type(self).__name__} is a loss for regression: its outputs are not probabilities; "
             f"train with CrossEntropyLoss, BCELoss or BCEWithLogitsLoss to predict classes."
         )
         raise SpecError(message)

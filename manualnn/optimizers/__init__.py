@@ -1,4 +1,4 @@
-"""The update rules, and the table that everything else finds them in."""
+"""Update rules, and the table `OPTIMIZERS` in which all other modules find them."""
 
 from manualnn.optimizers import adagrad, adam, rmsprop, sgd
 from manualnn.optimizers.adagrad import *

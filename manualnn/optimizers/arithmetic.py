@@ -37,7 +37,7 @@ def update_average(
     np.multiply(average, number(beta), average)
     np.multiply(g, number(1 - beta), scratch)
     if of_square:
-        np.multiply(scratch, g, scratch)  # g² alone would overflow earlier
+        np.multiply(scratch, g, scratch)  # g² alone would overflow sooner
     np.add(average, scratch, average)
 
 

@@ -214,20 +214,20 @@ class Optimizer(Description):
 
 
 class PlannedUpdate:
-    """An update of arrays that stay the same: the NumPy calls are recorded once, see tracing."""
+    """An update of the same arrays in every step: its NumPy calls are recorded once (`tracing`)."""
 
     def __init__(self, rule: Optimizer, vectors: Arrays, *, moves: bool) -> None:
         self._rule = rule
         self._moves = moves
         self._names = rule.vectors()
-        # Weak references until the second update, because the arrays may not live that long.
+        # Weak references, because the arrays may be deleted before the second update.
         self._last = [weakref.ref(v) for v in vectors]
         self._vectors: list[Any] = []
         self._rates: Arrays = []
         self._calls: list[Any] = []
 
     def fits(self, rule: Optimizer, theta: Array, g: Array, state: dict[str, Any]) -> bool:
-        """Return True if every array is the same, and the rule is except for its learning rate."""
+        """Return True for the same arrays and the same rule; its learning rate may differ."""
         vectors = self._vectors or [last() for last in self._last]
         if vectors[0] is not theta or vectors[1] is not g:
             return False

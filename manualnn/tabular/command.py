@@ -167,7 +167,7 @@ def train(
     ends = {
         "epochs": "as many as --epochs allows",
         "target_loss": f"the loss is at most {target_loss}",
-        "interrupted": "Ctrl-C; what was learnt until then is kept",
+        "interrupted": "Ctrl-C; the model as trained until then is saved",
     }
     loss = f", loss {history.loss[-1]:.4g}" if history.loss else ""
     stopped = (

@@ -1,6 +1,7 @@
 """CSV files as tables with named columns of numbers or labels.
 
-The csv module reads the file: quotes and both line endings are known, a byte order mark is skipped.
+The csv module reads the file. Cells may be quoted, lines may end as on Windows, and a byte order
+mark is skipped.
 The first line names the columns. Every error names the column and the line, where the header is
 line 1 as in an editor.
 """
@@ -155,7 +156,7 @@ def read_csv(path: str | os.PathLike[str], delimiter: str | None = None) -> Tabl
             line = reader.line_num + 1
     except csv.Error as error:
         message = (
-            f"{name}, line {line}: this is no CSV ({error}); "
+            f"{name}, line {line}: this is not CSV ({error}); "
             f'expected a text with quotes in it as "…", with every inner quote doubled.'
         )
         raise TableError(message) from error

@@ -26,7 +26,7 @@ from manualnn.training.trainer import Trainer
 __all__ = ["Prepared", "prepare"]
 
 MOST_CLASSES = 20
-"""A column with more different whole numbers than this is taken for quantities."""
+"""A target with more different whole numbers than this holds quantities, not classes."""
 FEWEST_ROWS = 10
 """Fewer rows cannot be split into training rows and test rows."""
 

@@ -89,7 +89,7 @@ def compute_scores(model: TableModel, y: Array, t: Array) -> dict[str, str]:
 def _baseline_outputs(model: TableModel, trained_on: Array, rows: int) -> Array:
     """Return outputs that ignore the features, the same for each of the rows.
 
-    The shares of the classes among the training targets, or the mean of these targets.
+    They are the shares of the classes among the training targets, or the mean of these targets.
     """
     if model.columns.classes:
         output = np.log(np.bincount(trained_on) / len(trained_on))

@@ -105,7 +105,7 @@ class StepPlan:
 
         The backward pass is linear in ∂L/∂y. So the factor is applied there, to K numbers a sample.
         """
-        self.rule = None  # until the end, because Ctrl-C may interrupt this method
+        self.rule = None  # set last, because Ctrl-C may interrupt this method
         self.is_descent = rule.factor is not None
         self._scale[()] = self._loss_scale * rule.factor if self.is_descent else self._loss_scale
         self.is_quiet = self._is_from_manualnn and is_from_manualnn(rule)
@@ -113,7 +113,7 @@ class StepPlan:
 
     def set_batch(self, x: Array, t: Array) -> None:
         """Replace the batch by another one of the same size."""
-        self.x = self.t = None  # until the end, because Ctrl-C may interrupt this method
+        self.x = self.t = None  # set last, because Ctrl-C may interrupt this method
         batch = x.view(), t.view()
         for i, places in self._batch_readers:
             call = self.calls[i]

@@ -117,7 +117,7 @@ class Stepper:
         object.__setattr__(self, name, value)
 
     def _prepare(self) -> None:
-        """Make everything that is derived from the parameters and speeds up the steps."""
+        """Make the objects that speed up the steps: plans, buffers and contexts."""
         self._plans = StepPlans(self.net, self.params)
         self._outputs = np.zeros((1, 1), self.params.dtype)
         self._context = quiet_context()
@@ -125,7 +125,7 @@ class Stepper:
         self._descent = theta, g, g.dot
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle and copy everything but what `_prepare` makes."""
+        """Pickle and copy all attributes except those that `_prepare` makes."""
         prepared = {"_plans", "_outputs", "_context", "_descent"}
         return {name: value for name, value in vars(self).items() if name not in prepared}
 
@@ -188,14 +188,14 @@ class Stepper:
     def _step(self, plan: StepPlan) -> float:
         """Do forward pass, loss, backward pass and update; return the loss before the update.
 
-        The only check is that the numbers stay finite: NotFiniteError.
+        Raises NotFiniteError if a number is not finite. Nothing else is checked.
         """
         if plan.rule is not self.rule:
             with np.errstate(all="ignore"):
                 plan.set_rule(self.rule)
         if plan.is_quiet:
             return self._context.run(self._run, plan)
-        with np.errstate(all="ignore"):  # code of others may read the caller's context
+        with np.errstate(all="ignore"):  # a user's code may need the caller's context
             return self._run(plan)
 
     def _run(self, plan: StepPlan) -> float:
@@ -229,11 +229,11 @@ class Stepper:
             np.copyto(theta, moved)
 
     def _update(self) -> None:
-        """Change the parameters by the rule, or leave them as they were."""
+        """Update the parameters by the rule. If that fails, the state starts anew."""
         try:
             self.rule.write_step(self._params, self._plans.grads, self.state)
             self._descend()
-        except (KeyboardInterrupt, NotFiniteError):  # the state is that of a step not done
+        except (KeyboardInterrupt, NotFiniteError):  # the rule has changed the state
             self.state = self.rule.init(self.params)
             raise
 

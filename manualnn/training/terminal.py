@@ -39,7 +39,7 @@ def note_interrupt() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def progress_bar(epochs: int, progress: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
-    """Show a progress bar if progress asks for it; yield the function to call after every epoch."""
+    """Show a progress bar (see `find_tqdm`); yield the function to call after every epoch."""
     make = find_tqdm(progress)
     if make is None:
         yield lambda _: None
