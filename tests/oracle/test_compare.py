@@ -182,3 +182,18 @@ def test_an_overflow_times_0_in_a_product_has_no_bound():
     x = np.array([[1.0], [1.0], [1.0], [1e200]])
     case = one_weight("float64", 1.0).but(layers=(one, one), params=weights, x=x, t=0 * x)
     assert truth(case).outputs.bounded.ravel().tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_slope_of_softplus_has_no_bound_where_torchs_formula_overflows(dtype):
+    """A correct engine, as torch, may form da · exp(βz) before it divides by exp(βz) + 1."""
+    case = one_weight(dtype, 16.0).but(layers=({"type": "Softplus"},), params={})
+    largest = float(np.finfo(dtype).max)
+    for t, has_bound in ((largest / 1e7, False), (largest / 1e8, True)):
+        case = case.but(loss={"type": "MSELoss", "reduction": "sum"}, t=np.array([[t]], dtype))
+        near = truth(case).input_grad
+        assert near.bounded.all() == has_bound
+        dy = 2 * (truth(case).outputs.v - t)
+        with np.errstate(over="ignore", invalid="ignore"):
+            e = np.exp(np.array(16.0, dtype))
+            assert np.isfinite(dy.astype(dtype) * e / (e + 1)).all() == has_bound

@@ -65,6 +65,17 @@ def _softplus_slope(layer: Any, z: Bounded, _: Bounded) -> Bounded:
     return _up_to_threshold(layer, s, sigmoid(s), z.kind.number(1))
 
 
+def _softplus_backward(
+    layer: Any, own: Arrays, z: Bounded, a: Bounded, da: Bounded
+) -> tuple[Bounded, Arrays]:
+    """Return da σ(βz) or, as in torch, (da exp(βz)) / (exp(βz) + 1), which may overflow."""
+    dz, grads = _elementwise(_softplus, _softplus_slope)[1](layer, own, z, a, da)
+    kind, s = z.kind, _scaled(layer, z)
+    largest = kind.rough.exp(np.minimum(s.v.astype(kind.rough.dtype) + s.e, layer.threshold))
+    overflows = (da.most * largest >= kind.max) & (s.v - s.e <= layer.threshold)
+    return dz.plus_error(np.where(overflows, np.inf, 0.0)), grads
+
+
 def _scaled(layer: Any, z: Bounded) -> Bounded:
     return z if layer.beta == 1 else z * layer.beta
 
@@ -128,7 +139,7 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
     "Linear": (_linear, _linear_backward),
     "Sigmoid": _elementwise(lambda _, z: sigmoid(z), _sigmoid_slope),
     "Tanh": _elementwise(lambda _, z: tanh(z), _tanh_slope),
-    "Softplus": _elementwise(_softplus, _softplus_slope),
+    "Softplus": (lambda o, _, z: _softplus(o, z), _softplus_backward),
     "Softmax": _over_rows(lambda z: exp_of_log(log_softmax(z)), _softmax_dz),
     "LogSoftmax": _over_rows(
         log_softmax, lambda a, da: da - exp_of_log(a) * da.sum(axis=1, keepdims=True)
