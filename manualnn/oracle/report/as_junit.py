@@ -18,14 +18,8 @@ from manualnn.oracle.report.wording import printable
 WHOLE = "the whole run"
 """Name of the last testcase."""
 
-_TAGS = {
-    "failed": "failure",
-    "errored": "error",
-    "unexpected": "failure",
-    "expected": "skipped",
-    "not_claimed": "skipped",
-    "skipped": "skipped",
-}
+_TAGS = dict.fromkeys(("expected", "not_claimed", "skipped"), "skipped")
+_TAGS |= {"failed": "failure", "unexpected": "failure", "errored": "error"}
 
 
 def to_junit(report: Report, failures: str | None = None) -> str:
@@ -43,9 +37,8 @@ def to_junit(report: Report, failures: str | None = None) -> str:
     )
     properties = ET.SubElement(suite, "properties")
     for name in ("profile", "seed", "truth", "cases", "entries"):
-        ET.SubElement(
-            properties, "property", name=name, value=printable(str(getattr(report, name)))
-        )
+        value = printable(str(getattr(report, name)))
+        ET.SubElement(properties, "property", name=name, value=value)
     for result, tag in zip(report.results, tags, strict=True):
         recipe, _, judgement = result.id.partition(":")
         case = ET.SubElement(

@@ -21,18 +21,8 @@ from manualnn.oracle.report.report import Report
 from manualnn.oracle.report.wording import entry_line
 from manualnn.tables import format_markdown
 
-NUMBERS = (
-    "outputs",
-    "loss",
-    "grads",
-    "input_grad",
-    "params",
-    "state",
-    "numerical",
-    "exact",
-    "finite",
-    "*",
-)
+QUANTITIES = ("outputs", "loss", "grads", "input_grad", "params", "state")
+NUMBERS = (*QUANTITIES, "numerical", "exact", "finite", "*")
 """Assertions about numbers; "*" stands for all of them."""
 GROUPS = {
     "layer": "Layers",

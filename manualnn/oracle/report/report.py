@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from manualnn.oracle.findings import FAILING, STATUSES, CheckResult, Finding
+from manualnn.oracle.findings import FAILING, STATUSES, CheckResult
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.report.finding_text import FindingText, Paint, no_paint
 from manualnn.oracle.report.wording import counted, wrapped
@@ -81,19 +81,19 @@ def summary(report: Report, paint: Paint = no_paint) -> str:
     """Return counts, figures, problems, verdict and likely causes."""
     lines: list[str] = []
     for status in ("unexpected", "expected", "skipped", "not_claimed"):
-        for reason, ids in _ids_by_reason(report, status).items():
+        reasons: dict[str, list[str]] = {}
+        for result in (result for result in report.results if result.status == status):
+            reasons.setdefault(result.reason, []).append(result.id)
+        for reason, ids in reasons.items():
             names = ids if status in {"unexpected", "expected"} else _shorten(report, ids)
             listed = ", ".join(names) + (f": {reason}" if reason else "")
             lines += wrapped(listed, status.replace("_", " "), indent=0)
     if lines:
         lines.append("")
-    for label, figures in _figures(report):
-        lines += wrapped(figures, label, indent=0)
-    for problem in report.problems:
-        lines += wrapped(problem, "problem", indent=0)
-    first, *rest = wrapped(verdict(report), "verdict", indent=0)
+    for label, words in (*_figures(report), *(("problem", p) for p in report.problems)):
+        lines += wrapped(words, label, indent=0)
     kind = "bad" if report.exit_code else "good"
-    lines += [paint(line, kind) for line in (first, *rest)]
+    lines += [paint(line, kind) for line in wrapped(verdict(report), "verdict", indent=0)]
     for cause, checks in _causes(report).most_common():
         lines += wrapped(f"{cause} ({counted(checks, 'check')})", "likely", indent=0)
     return "\n".join(lines)
@@ -123,25 +123,17 @@ def verdict(report: Report) -> str:
 
 def _causes(report: Report) -> Counter[str]:
     """Return the number of failed checks for each likely cause."""
-    found = (r.findings[0] if r.findings else None for r in report.results if r.status in FAILING)
-    return Counter(map(_cause, found))
+    return Counter(_cause(result) for result in report.results if result.status in FAILING)
 
 
-def _cause(finding: Finding | None) -> str:
+def _cause(result: CheckResult) -> str:
+    finding = result.findings[0] if result.findings else None
     if finding is not None and finding.kind != "wrong":
         return f"unknown, {finding.kind}"
     diagnosis = finding and finding.diagnosis
     if not diagnosis or not diagnosis.likely:
         return "unknown" if diagnosis and not diagnosis.hurried else "not diagnosed"
     return " Or: ".join(cause.title for cause in diagnosis.likely)
-
-
-def _ids_by_reason(report: Report, status: str) -> dict[str, list[str]]:
-    reasons: dict[str, list[str]] = {}
-    for result in report.results:
-        if result.status == status:
-            reasons.setdefault(result.reason, []).append(result.id)
-    return reasons
 
 
 def _shorten(report: Report, ids: list[str]) -> list[str]:

@@ -198,15 +198,9 @@ BUGS["weight-gradient-without-input"] = bug(
 BUGS["error-through-wrong-weights"] = square_bug(
     "The error is propagated through the weights of the next layer with the same shape.",
     lines=("dxₗ = dzₗ Wₗ₊₁", "dxₗ = dzₗ Wₗ"),
-    linear_backward=lambda e, o, x, z, dz: (
-        dz
-        @ next(
-            (
-                e.weight(p)
-                for p in e.layers[o.i + 1 :]
-                if p.type == "Linear" and e.weight(p).shape == e.weight(o).shape
-            ),
-            e.weight(o),
-        )
+    linear_backward=lambda e, o, x, z, dz: next(
+        dz @ e.weight(p)
+        for p in (*e.layers[o.i + 1 :], o)
+        if p.type == "Linear" and e.weight(p).shape == e.weight(o).shape
     ),
 )
