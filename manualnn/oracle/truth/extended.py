@@ -101,13 +101,14 @@ def mpmath_width() -> Width:
     def divide(a: Any, b: Any) -> Any:
         return a / b if b else (a * context.inf if a else context.nan)
 
+    functions: dict[str, Any] = {name: _objects(getattr(context, name)) for name in FUNCTIONS}
     return Width(
         "mpmath",
         np.dtype(object),
         MPMATH_BITS,
         lambda value: context.mpf(float(value)) if not isinstance(value, context.mpf) else value,
-        *(_objects(getattr(context, name)) for name in FUNCTIONS),
-        _objects(divide, 2),
+        divide=_objects(divide, 2),
+        **functions,
     )
 
 
@@ -122,8 +123,8 @@ def _objects(f: Callable[..., Any], arguments: int = 1) -> Callable[..., Array]:
 
 
 def _native(name: str, kind: type[np.floating[Any]]) -> Width:
-    functions = (getattr(np, function) for function in (*FUNCTIONS, "divide"))
-    return Width(name, np.dtype(kind), np.finfo(kind).nmant + 1, kind, *functions)
+    functions: dict[str, Any] = {name: getattr(np, name) for name in (*FUNCTIONS, "divide")}
+    return Width(name, np.dtype(kind), np.finfo(kind).nmant + 1, kind, **functions)
 
 
 FLOAT64 = _native("float64", np.float64)
