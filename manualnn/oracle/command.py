@@ -32,7 +32,7 @@ def _exit_with_2() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        raise  # click ends silently where the reader, such as head, has gone
+        raise  # click ends silently if the reader, such as head, has closed the pipe
     except (ManualNNError, OSError) as error:
         raise _UnusableError(str(error)) from error
 
@@ -165,7 +165,7 @@ def _combine_reports(target: str | None, options: dict[str, Any]) -> int:  # noq
         try:
             reports.append(from_json(json.loads(Path(file).read_text(encoding="utf-8"))))
         except ValueError as error:
-            raise ReportError(f"{file}: it is no report that --json wrote: {error}") from error
+            raise ReportError(f"{file}: it is not a report that --json wrote: {error}") from error
     table = to_markdown(reports)
     if options["markdown"] is None:
         click.echo(table, nl=False)

@@ -34,7 +34,7 @@ class Outcome:
     fault: str | None = None
     """The kind of failed call, one of FAULTS."""
     message: str = ""
-    """The traceback, the text on stdout, the exit code …"""
+    """Details of a failed call, such as the traceback, the text on stdout or the exit code."""
 
     def quantities(self) -> dict[str, Any]:
         """Return every array under its full name, as `Expected.quantities` does."""
@@ -88,13 +88,13 @@ class Diagnosis:
     scope: str
     """A sentence about which entries are wrong and which quantities are right."""
     ratio: str = ""
-    """The factor c and its likely meaning where got ≈ c · truth; else empty."""
+    """The factor c and its likely meaning where got ≈ c · truth; otherwise empty."""
     when: str = ""
     """The condition of the failure, from nearby cases: "only when N equals a width"."""
     likely: tuple[Cause, ...] = ()
-    """Bugs that reproduce the engine's numbers. Several: the cases do not distinguish them."""
+    """Bugs that reproduce the engine's numbers; the cases do not distinguish several of them."""
     hurried: bool = False
-    """Whether the time limit was reached before all known bugs were tried, and none was found."""
+    """True if the time limit was reached before any known bug was found to explain the finding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +108,7 @@ class Finding:
     calls: tuple[Case, ...]
     """All cases sent to a fresh engine, in order; `entries` belong to the last one."""
     kind: str = "wrong"
-    """"wrong" for wrong numbers, else one of FAULTS."""
+    """"wrong" for wrong numbers, or one of FAULTS."""
     message: str = ""
     """The assertion that failed, as a sentence; or the message of a failed call."""
     entries: tuple[Entry, ...] = ()
@@ -116,7 +116,7 @@ class Finding:
     right: tuple[str, ...] = ()
     """Quantities that were compared and are right."""
     minimal: bool = False
-    """Whether the shrinker has finished with the case."""
+    """True if the shrinker has finished with the case."""
     diagnosis: Diagnosis | None = None
 
 

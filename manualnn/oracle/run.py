@@ -68,7 +68,7 @@ class Run:
     """Recipes of features that failed."""
     recent: list[Case] = field(default_factory=list)
     has_memory: bool = False
-    """Whether the engine seems to remember earlier cases; then every case gets a fresh engine."""
+    """True if the engine seems to remember earlier cases. Every case then gets a fresh engine."""
     hangs: int = 0
     total: int = 0
     """Number of checks of the run."""

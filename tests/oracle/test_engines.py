@@ -277,7 +277,7 @@ def test_a_fresh_instance_and_another_have_no_history():
 
 
 def test_a_factory_makes_instances_and_an_instance_stays_itself():
-    with connect(lambda: Counting()) as bench:  # noqa: PLW0108 - a factory that is no class
+    with connect(lambda: Counting()) as bench:  # noqa: PLW0108 - a factory that is not a class
         bench.run(case())
         bench.fresh()
         assert bench.run(case()).skipped == "1"
@@ -313,7 +313,10 @@ MALFORMED = {
     "a complex loss": (instead("loss", 1j), "loss is 1j, of dtype complex128"),
     "a loss in words": (instead("loss", "small"), "loss is 'small', of dtype"),
     "an object for a loss": (instead("loss", object()), "loss is <object .* of dtype object"),
-    "ragged outputs": (instead("outputs", [[1.0], [1.0, 2.0]]), "outputs is no array of numbers"),
+    "ragged outputs": (
+        instead("outputs", [[1.0], [1.0, 2.0]]),
+        "outputs is not an array of numbers",
+    ),
     "turned outputs": (instead("outputs", np.zeros((1, 4))), r"outputs has shape \(1, 4\); .*2, 2"),
     "flat inputs": (instead("input_grad", np.zeros(6)), r"input_grad has shape \(6,\)"),
     "gradients in a list": (instead("grads", [GW, GB]), "grads is .* a mapping from names"),
@@ -438,7 +441,7 @@ def test_a_module_of_the_current_directory_is_found(tmp_path, monkeypatch):
         ("json:JSONDecoder.scan", "json has no 'JSONDecoder.scan'"),
         ("json:JSONDecoder", "have no capabilities"),
         ("json:loads", "missing 1 required positional argument.*without arguments"),
-        ("json:__name__", "json:__name__ is 'json', which is no engine"),
+        ("json:__name__", "json:__name__ is 'json', which is not an engine"),
         (toy(None, colour="red"), "Spoilt claims what cannot be understood: .*'colour'"),
         (toy(None, layers=7), "claims what cannot be understood"),
         (type("Sad", (Toy,), {"capabilities": fail(OSError("sad"))}), "OSError: sad"),

@@ -67,7 +67,7 @@ class Bug:
     source: str = ""
     """A project in which the bug was found."""
     exact: bool = True
-    """Whether the mathematics is wrong, so that the bug shows in extended precision as well. False
+    """True if the mathematics is wrong, so that the bug shows in extended precision as well. False
     for bugs of rounding or overflow."""
     id: str = ""
 

@@ -197,7 +197,8 @@ class Draft(Choices):
     def training_case(self, optimizer: dict[str, Any] | None = None, **given: Any) -> Case:
         """Return a case of several steps, or with the state of an optimizer after some steps.
 
-        Without an optimizer it is any claimed one. A case without parameters has one step.
+        Without the argument `optimizer`, any claimed one is drawn. A case without parameters has
+        one step.
         """
         optimizer = optimizer or self.optimizer()
         case = self.case(**given)

@@ -4,7 +4,7 @@
     keep_rows(case, keep)                only these samples
     keep_columns(case, segment, keep)    only these columns of a segment, in every layer of it
     remove_layers(case, i, j)            without the layers i … j − 1
-    is_valid(case)                       whether a correct engine must be able to answer the case
+    is_valid(case)                       True if a correct engine must be able to answer the case
 
 Edge i is the input of layer i, and edge len(layers) is the output. A Linear layer ends a segment
 and begins another. A function returns None if there is no valid case of this kind.

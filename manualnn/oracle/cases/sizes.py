@@ -10,9 +10,9 @@ from manualnn.oracle.cases.draft import Draft, least_outputs
 from manualnn.oracle.protocol.case import Case
 
 CRITICAL = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
-"""Sizes of blocks, and those beside them."""
+"""Powers of two, which are usual sizes of blocks, and the sizes beside them."""
 DEEP = 11
-"""Linear layers such that indices have two digits: as strings, "10" sorts before "2"."""
+"""Number of Linear layers whose indices have two digits: as a string, "10" sorts before "2"."""
 
 
 def match_sizes(draft: Draft) -> Case:

@@ -1,1 +1,1 @@
-"""The checks: what each of them asserts about an engine's results."""
+"""The checks of an engine: assertions about its results."""

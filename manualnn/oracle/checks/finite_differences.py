@@ -1,6 +1,6 @@
 """The finite-difference check: a gradient is the slope of the engine's own loss.
 
-An engine that is wrong in both may pass; the comparison with the truth finds that.
+An engine whose loss and gradient are both wrong may pass. The comparison with the truth finds it.
 """
 
 import numpy as np

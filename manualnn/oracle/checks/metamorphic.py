@@ -50,7 +50,7 @@ def _compare_cases(
         for name, truth in expected.quantities().items():
             if name not in answer or (changed := back(name, answer[name])) is None:
                 continue
-            # Their sum is itself good to 2⁻⁶³ or, without extended numbers, to 2⁻⁵³ of its terms.
+            # This sum has a relative error of 2⁻⁶³, or of 2⁻⁵³ without extended precision.
             sums[name] = sums.get(name, 0) + np.asarray(changed, np.longdouble) * share
             bounds[name] = bounds[name] + back(name, truth.bounds) * abs(share)
     entries, right = compare(got, sums, bounds)

@@ -22,7 +22,7 @@ from manualnn.oracle.truth.compare import compare
 from manualnn.oracle.truth.extended import LONGDOUBLE
 
 MOST = 3000
-"""A limit on the paths times samples, because more take too long."""
+"""Largest number of paths times samples, because more take too long."""
 
 
 def _paths(trial: Trial) -> Finding | None:
@@ -31,7 +31,7 @@ def _paths(trial: Trial) -> Finding | None:
     near = trial.truth(case)
     got = trial.ask(case)
     values = {f"grads.{key}": _gradient(case, key) for key in case.params}
-    # The sum of paths is as far from the slope as its own roundings take it: less than e.
+    # The path sum in longdouble has rounding errors of its own, which are smaller than the bound.
     bounds = {name: 2 * near.grads[name[6:]].bounds for name in values}
     entries, right = compare(got, values, bounds)
     if not entries:

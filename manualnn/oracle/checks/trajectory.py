@@ -16,7 +16,7 @@ from manualnn.oracle.truth.step import start, update, update_truth
 LENGTH = 30
 """Number of steps that are judged one by one."""
 END = 100
-"""Number of steps whose end alone is judged."""
+"""Number of steps of which only the final numbers are judged."""
 
 
 def _returns_params(claims: Capabilities) -> bool:
@@ -64,7 +64,7 @@ def _next_case(case: Case, got: dict[str, Any], steps: int) -> Case:
 
 
 def _follow(trial: Trial) -> Finding | None:
-    """Ask for 1, 2, 3 … steps. Judge each gradient at the engine's own parameters before it.
+    """Call with one step more each time. Judge each gradient at the engine's parameters before it.
 
     The updates are computed again from the engine's own gradients.
     """
@@ -90,7 +90,7 @@ def _follow(trial: Trial) -> Finding | None:
 
 
 def _judge_end(trial: Trial) -> Finding | None:
-    """Ask for all steps in one call and judge where they end."""
+    """Do all steps in one call, and judge the final numbers."""
     steps = min(END, trial.bench.capabilities.max_steps)
     case = trial.case.but(steps=steps)
     entries, right = trial.compare_with_truth(case, trial.ask(case))

@@ -33,7 +33,7 @@ from manualnn.oracle.truth.compare import (
 from manualnn.oracle.truth.step import Expected, truth
 
 TAME = ("loss.", "layer.")
-"""Prefixes of the recipes that do not look for kinks. An undecided slope is a loss there."""
+"""Prefixes of recipes that do not aim at kinks. There an undecided slope is a lost comparison."""
 
 
 class Declined(OracleError):  # noqa: N818 - a signal: there is nothing to judge

@@ -1,1 +1,1 @@
-"""What is wrong with an engine, and why: shrinking, locating and naming a failure."""
+"""Diagnosis of a failure: its smallest case, the wrong numbers, the condition, the likely bug."""

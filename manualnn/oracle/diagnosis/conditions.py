@@ -59,7 +59,7 @@ AFTER = {
 
 
 def find_condition(case_fails: CaseFails, case: Case, claims: Capabilities) -> str:
-    """Return when the engine fails; empty if it seems to fail always."""
+    """Return the condition of the failure; empty if the engine seems to fail always."""
     own = [case.n, *(case.widths[run[0]] for run in segments(case))]
     generic_sizes = [5, *distinct_widths(case)]
     fails_generic = _fails_at(case_fails, case, generic_sizes)
@@ -79,7 +79,7 @@ def find_condition(case_fails: CaseFails, case: Case, claims: Capabilities) -> s
 
 
 def find_earlier_call(calls_fail: Callable[[Sequence[Case]], bool | None], case: Case) -> str:
-    """Return after which earlier call the engine fails a case that it passes alone.
+    """Return the earlier call after which the engine fails a case that it passes alone.
 
     `calls_fail(calls)` returns whether the last of some calls fails on a fresh engine.
     """
@@ -146,7 +146,7 @@ def _condition_on_dtype(
 
 
 def _condition_on_values(case_fails: CaseFails, case: Case) -> str:
-    """Return which numbers are needed, if ordinary ones pass."""
+    """Name the special numbers that the failure needs, if ordinary numbers pass."""
     reaches = f"x reaches {np.abs(case.x).max(initial=0):.3g} here"
     if case_fails(case.map(partial(_nudge, absolutely=False))):
         for power in (4, 10, 20, 60, 120):
@@ -232,7 +232,7 @@ def _condition_on_sizes(case_fails: CaseFails, case: Case, base: Sequence[int]) 
 def _condition_on_equal_sizes(
     sizes_fail: SizesFail, own: Sequence[int], names: Sequence[str]
 ) -> str:
-    """Name two sizes that have to be equal: it fails if both change, and passes if one does."""
+    """Name two sizes that must be equal: the case fails if both change, and passes if one does."""
     for i, j in combinations(range(len(own)), 2):
         if own[i] != own[j]:
             continue

@@ -238,7 +238,7 @@ def _find_causes_of_behaviour(finding: Finding, budget: Budget) -> tuple[Cause, 
 
 
 def _signature(finding: Finding) -> tuple[object, ...]:
-    """Return what two findings of the same bug have in common."""
+    """Return the properties that all findings of the same bug share."""
     lines = finding.message.strip().splitlines()
     entries = tuple((entry.quantity, entry.index) for entry in finding.entries)
     return finding.kind, lines[-1] if lines else "", entries
@@ -252,7 +252,7 @@ def _causes_of(bugs: Sequence[Bug]) -> tuple[Cause, ...]:
 def _find_condition(
     bench: EngineClient, own: Observation, budget: Budget
 ) -> tuple[str, list[Observation]]:
-    """Return when the engine fails, and the observations that were made to find it."""
+    """Return the condition of the failure, and the observations that were made to find it."""
     observations: list[Observation] = []
     # An error that only the wider bounds of float32 hide does not depend on the data type.
     hidden = "float32" if own.case.dtype == "float64" and passes_as_float32(own) else None

@@ -96,7 +96,7 @@ def _describe_lines(lines: Array, what: str) -> str:
 
 
 def _by_input(observation: Observation, name: str, mask: Array, compared: Array) -> str:
-    """Return a phrase for the sign of z, if it decides which entries are wrong; else empty."""
+    """Return a phrase for the sign of z at the wrong entries; empty if right ones have it too."""
     layers = observation.case.layers
     if name == "input_grad" and layers and layers[0]["type"] in ACTIVATIONS:
         z, what = np.asarray(observation.case.x), "the input"
@@ -130,7 +130,7 @@ def _follows(name: str, first: str) -> bool:
 
 
 def _where(observation: Observation, first: str, bad: list[str]) -> str:
-    """Return where the error has to be, given the right quantities."""
+    """Return the place of the error, which follows from the quantities that are right."""
     good = [name for name in observation.got if name not in bad]
     kind = group_of(first)
     if kind == "outputs" and observation.case.steps > 1:

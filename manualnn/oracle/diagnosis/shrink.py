@@ -93,7 +93,7 @@ def _samples(case: Case) -> Move:
 
 
 def _layers(case: Case) -> Move:
-    """Remove half of the layers, a quarter …, one. The neighbours of a Linear are cut to fit."""
+    """Remove half of the layers, then fewer, then one. Neighbours of a Linear are cut to fit."""
     length = len(case.layers)
     while length := length // 2:
         i = 0
@@ -244,7 +244,7 @@ def _simpler_values(spec: dict[str, Any], option: str) -> list[Any]:
 
 
 def _simplicity(value: Any) -> int:
-    """Return how many of the simple values are simpler than this one."""
+    """Return the number of simple values that are simpler than this one."""
     simple = [1.0, 0.5, 0.1]
     return simple.index(value) if value in simple else len(simple)
 

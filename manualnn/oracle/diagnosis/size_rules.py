@@ -1,6 +1,6 @@
 """Rules about sizes: which sizes fail and which pass, stated as the simplest rule.
 
-    refine(outcomes, fails)             find the very size at which passing turns into failing
+    refine(outcomes, fails)             find the exact size at which passing turns into failing
     find_rule(name, outcomes, others)   ["only when N is a multiple of 8"], or [] without a rule
 
 `outcomes` has for each size True (it fails), False (it passes) or None (unknown).

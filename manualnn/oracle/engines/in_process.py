@@ -44,7 +44,7 @@ class InProcess:
         self._engine: Any = None
 
     def capabilities(self) -> Any:
-        """Return what the engine claims, unread."""
+        """Return the engine's claims as the engine returned them."""
         try:
             with catch_warnings(action="ignore"):
                 self._engine = engine = self._make()
@@ -96,7 +96,10 @@ class InProcess:
 
 
 class _TimeUp(BaseException):
-    """Raised in the engine's code; no Exception, so that the engine does not catch it."""
+    """A timeout, raised in the engine's code.
+
+    It is not a subclass of Exception, so that `except Exception` in the engine does not catch it.
+    """
 
 
 @contextmanager
@@ -117,7 +120,7 @@ def _timeout(seconds: float) -> Iterator[None]:
     finally:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:  # even if it rings at this moment
+        finally:  # even if the signal comes at this moment
             signal.signal(signal.SIGALRM, handler)
             if other:  # the alarm of another program, such as a test's time limit
                 left = max(other - (time.monotonic() - begin), 1e-6)
@@ -129,8 +132,8 @@ def _find_factory(name: str, found: Any) -> Callable[[], Any]:
         return lambda: found
     if not callable(found):
         raise EngineError(
-            f"{name} is {found!r}, which is no engine; it has to be an object with capabilities() "
-            "and step(case), or a class or function of no arguments that makes one."
+            f"{name} is {found!r}, which is not an engine; it has to be an object with "
+            "capabilities() and step(case), or a class or function of no arguments that makes one."
         )
     return found
 

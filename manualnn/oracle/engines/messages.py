@@ -3,7 +3,7 @@
     write_request(seq, case, form, directory)     the line that sends a case
     read_reply(line, seq)                         the `Outcome` in the answer; Fault if invalid
     read_arrays(result, folder)                   a result with arrays in place of their JSON forms
-    read_hello(line)                              what an engine claims in its first line
+    read_hello(line)                              the claims in the first line of an engine
 
 A form is "list", "base64" or "safetensors". With "safetensors" the arrays are in a file in
 `directory`. An answer may use all forms.
@@ -30,7 +30,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def write_request(seq: int, case: Case, form: str, directory: str | None = None) -> bytes:
-    """Return the line that sends a case; with a directory, the arrays are in a file there."""
+    """Return the line that sends a case. With a directory, write its arrays to a file there."""
     message: dict[str, Any] = {"type": "run", "seq": seq}
     if directory is not None:
         path = str(Path(directory, "case.safetensors"))
@@ -73,7 +73,7 @@ def read_arrays(result: Any, folder: Path = Path()) -> Any:
 
 
 def read_hello(text: bytes) -> dict[str, Any]:
-    """Return what an engine claims in its first line."""
+    """Return the claims in the first line of an engine."""
     message = _message(text)
     if message.get("type") != "hello":
         raise Fault("garbage", f"the first line has type {message.get('type')!r}, not 'hello'.")
@@ -104,7 +104,7 @@ def _message(text: bytes) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise Fault(
             "garbage",
-            f"a line on stdout is no JSON object: {quote_start(text)}. "
+            f"a line on stdout is not a JSON object: {quote_start(text)}. "
             "Only replies go there, each on one line; what is for people goes to stderr.",
         )
     return message
@@ -118,11 +118,11 @@ def _arrays(name: str, value: Any, files: "_Files") -> Any:
         if isinstance(value, Mapping) and "path" in value:
             return files[value["path"]][value["key"]]
         read = read_array(value, None)
-        # JavaScript writes 1e20 without a point: an integer too long for NumPy's own.
+        # JavaScript writes 1e20 without a point. NumPy has no integer of that size.
         return read_array(value, np.float64) if read.dtype == object else read
     except Exception as error:
         slip = f"has no {error}" if isinstance(error, KeyError) else str(error)
-        raise Fault("malformed", f"{name} is no array: {slip}") from error
+        raise Fault("malformed", f"{name} is not an array: {slip}") from error
 
 
 class _Files(dict[str, Mapping[str, Array]]):

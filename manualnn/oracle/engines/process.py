@@ -83,7 +83,7 @@ class Process:
                 self._end(0)
             return Outcome(fault=fault.kind, message=str(fault))
         except BaseException:
-            self._end(0)  # because its late answer would be taken for that of the next case
+            self._end(0)  # its late answer would count for the next case
             raise
 
     def fresh(self) -> None:
@@ -148,7 +148,7 @@ class Process:
         try:
             return self._loop.run_until_complete(task)
         finally:
-            if task.cancel():  # after Ctrl-C
+            if task.cancel():  # Ctrl-C left the task unfinished
                 with suppress(asyncio.CancelledError):
                     self._loop.run_until_complete(task)
 
@@ -177,7 +177,7 @@ class _Child(asyncio.SubprocessProtocol):
                 ending = "end every line with a newline, and flush stdout after it"
                 message = f"no reply within {seconds:g} s{half}{rest} ({ending})."
                 raise Fault("hang", message) from None
-        if answer is None:  # also if it has ended, and another process holds its stdout
+        if answer is None:  # the process has ended, or closed its stdout
             raise await self._describe_end()
         return answer
 
@@ -240,7 +240,7 @@ class _Child(asyncio.SubprocessProtocol):
     def connection_made(self, transport: Any) -> None:
         self._transport: asyncio.SubprocessTransport = transport
         self._stdin: asyncio.WriteTransport = transport.get_pipe_transport(0)
-        self._stdin.set_write_buffer_limits(0)  # `resume_writing` then means: all is written
+        self._stdin.set_write_buffer_limits(0)  # `resume_writing` then means that all is written
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
@@ -283,7 +283,7 @@ def _split(command: str) -> list[str]:
     try:
         arguments = shlex.split(command, posix=os.name == "posix")
     except ValueError as error:
-        raise EngineError(f"{command!r} is no command line: {error}.") from error
+        raise EngineError(f"{command!r} is not a command line: {error}.") from error
     if not arguments:
         raise EngineError(
             "the target is empty; it has to be module:attribute, file.py:attribute or a command."

@@ -52,7 +52,7 @@ def _read_array(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Ar
     try:
         array = np.asarray(value)
     except Exception as error:
-        raise Malformed(f"{name} is no array of numbers: {error}") from error
+        raise Malformed(f"{name} is not an array of numbers: {error}") from error
     if array.dtype.kind not in "iuf":
         raise Malformed(
             f"{name} is {_show(value)}, of dtype {array.dtype}; it has to hold real numbers."

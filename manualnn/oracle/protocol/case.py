@@ -46,7 +46,7 @@ class Case:
     x: Array
     t: Array
     optimizer: Spec | None = None
-    """None: no update, only the loss and the gradients."""
+    """The update rule. None means no update: only the loss and the gradients."""
     dtype: str = "float64"
     state: State | None = None
     """The optimizer's state after `state["step"]` updates; None before the first update."""

@@ -21,7 +21,7 @@ from manualnn.oracle.protocol.jets import Jets
 
 Array = NDArray[Any]
 REQUIRED: Any = object()
-"""Stands in place of a default: the option has to be given."""
+"""Placeholder for the default of an option that is required."""
 REDUCTIONS = ("mean", "sum", "batchmean")
 
 
@@ -40,7 +40,7 @@ class Option:
     exact: tuple[Any, ...] = ()
     """Values with which no operation rounds on small integers: see `cases.lattice`."""
     is_partner: bool = True
-    """Cases about other features may have it. An option that is added later is no partner."""
+    """True if cases about other features may set the option. False for an option added later."""
 
     @property
     def values(self) -> tuple[Any, ...]:
@@ -75,9 +75,9 @@ class Rounding:
     """How far correct programs may round: an error relative to `size`."""
 
     operations: int = 0
-    """How many roundings one entry goes through."""
+    """Number of roundings of one entry."""
     functions: int = 0
-    """How many elementary functions besides, such as exp; each is wrong by some ulps."""
+    """Number of further elementary functions, such as exp, each with an error of some ulps."""
     size: Formula | None = None
     """The size of the largest number that is rounded; the result's own where nothing cancels."""
 
@@ -121,7 +121,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """What layers, losses and optimizers have in common."""
+    """Properties that layers, losses and optimizers have in common."""
 
     name: str
     """torch's name."""
@@ -129,9 +129,9 @@ class Feature:
     """The first part of the names of its methods in the textbook engine, such as "leaky_relu"."""
     options: Mapping[str, Option] = field(default_factory=dict)
     is_partner: bool = False
-    """Cases that are about other features may contain it.
+    """True if cases about other features may contain the feature.
 
-    A new feature is no partner, so that the cases of other features stay the same.
+    It is False for a new feature, so that the cases of other features stay the same.
     """
 
     @property
@@ -147,7 +147,7 @@ class Layer(Feature):
     statement: Statement | None = None
     """Its formula, if every entry of y depends on the same entry of x alone."""
     is_linear: bool = False
-    """A network of nothing else is a linear function."""
+    """A network of such layers alone is a linear function."""
     is_homogeneous: bool = False
     """f(c x) = c f(x) for c > 0, also if c scales the biases with x."""
     has_kink: bool = False
@@ -202,7 +202,7 @@ class State:
     is_maximum: bool = False
     """It is a maximum over all updates, so a new number may be above it or below it."""
     mean: str | None = None
-    """The array whose squares are nowhere larger, where both are kept."""
+    """The array whose squares are never larger than this array, if the rule has both."""
 
     def initial_value(self, options: Any) -> Any:
         """Return the value that every entry starts from."""

@@ -128,7 +128,7 @@ def _mark(result: CheckResult) -> str:
 
 
 def _note(result: CheckResult) -> str:
-    """Return why a check failed: the expected reason, the likely cause, or the wrong numbers."""
+    """Return the reason of a failure: the expected one, the likely cause, or the wrong numbers."""
     if result.status == "expected":
         return result.reason
     if not result.findings:

@@ -41,7 +41,7 @@ class ExpectedFailure:
     reason: str
     link: str = ""
     expires: date | None = None
-    """The last day on which the line is valid; None: no limit."""
+    """The last day on which the line is valid, or None for no limit."""
     line: int = 0
     """Line number in the file, from 1."""
 
@@ -58,7 +58,7 @@ class ExpectedFailure:
 
 
 def read(path_or_text: str | Path) -> list[ExpectedFailure]:
-    """Return the lines of a file, or of a text with a "|" or more than one line."""
+    """Return the lines of a file or of a text; a string with a "|" or a line break is a text."""
     name, text = "expected failures", str(path_or_text)
     if isinstance(path_or_text, Path) or not ("|" in text or "\n" in text or not text):
         name = text
@@ -85,7 +85,8 @@ def apply(
     """Set the statuses "expected" and "unexpected", and report lines that match no failure.
 
     `known` are the ids of all checks of the engine. They are needed where only some checks ran,
-    because a line about a check that was left out is not a problem. None: the report's checks.
+    because a line about a check that was left out is not a problem. By default they are the
+    report's checks.
     """
     judged = {result.id for result in report.results}
     elsewhere = set(known or ()) - judged

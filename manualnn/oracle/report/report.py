@@ -100,7 +100,7 @@ def summary(report: Report, paint: Paint = no_paint) -> str:
 
 
 def verdict(report: Report) -> str:
-    """Return a sentence: whether the engine is correct, as far as it was judged."""
+    """Return one sentence on the correctness of everything that was judged."""
     name, counts = report.engine_name, report.counts()
     bad = counts["failed"] + counts["errored"]
     judged = bad + counts["passed"] + counts["expected"] + counts["unexpected"]

@@ -14,7 +14,7 @@ from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
 class Activations(Arithmetic):
     """Layers without parameters."""
 
-    # Methods from statements that bugs and controls call by name.
+    # `_add_methods` makes these methods. Bugs and controls call them by name.
     sigmoid: Equation
     sigmoid_slope: Equation
     tanh_slope: Equation

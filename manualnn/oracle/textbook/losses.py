@@ -19,7 +19,7 @@ from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
 class Losses(Arithmetic):
     """Losses L = Σ terms / D with ∂L/∂y = slopes / D."""
 
-    # Methods from statements that bugs and controls call by name.
+    # `_add_methods` makes these methods. Bugs and controls call them by name.
     huber_terms: Equation
     huber_slopes: Equation
 
@@ -48,7 +48,7 @@ class Losses(Arithmetic):
         return -self.sample_weight(o) * (t * yes + (1 - t) * no)
 
     def bce_slopes(self, o: Options, y: Array, t: Array) -> Array:
-        room = np.maximum(y * (1 - y), self.array(np.float32(1e-12)))  # torch's, in float32
+        room = np.maximum(y * (1 - y), self.array(np.float32(1e-12)))  # torch's limit, a float32
         return self.sample_weight(o) * ((y - t) / room)
 
     def logits_terms(self, o: Options, y: Array, t: Array) -> Array:
@@ -73,7 +73,7 @@ class Losses(Arithmetic):
         return self.exp(self.log_shares(y)) * self.total(q, axis=1, keepdims=True) - q
 
     def shares(self, o: Options, y: Array, t: Array) -> Array:
-        """Return what each class's −log p counts: smoothed targets times the class's weight."""
+        """Return the factor of each class's −log p: its smoothed target times its weight."""
         q = self.one_hot(o, y, t) if t.ndim == 1 else t
         if o.label_smoothing:
             q = self.smoothed(o, q)

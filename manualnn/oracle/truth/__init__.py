@@ -1,1 +1,1 @@
-"""The correct values, their error bounds, and the decision what is wrong."""
+"""The truth: correct values with error bounds, and the comparison of results with them."""

@@ -75,7 +75,7 @@ class Precision:
         """Error of an elementary function in units of u: half a unit in the last place."""
         self.kink = dict(kink or {})
         self.sums: Precision | None = None
-        """The arithmetic of sums, if it is not the dtype's."""
+        """The arithmetic of sums, or None if sums are computed in the dtype."""
         widest = self.dtype
         if accumulate_dtype is not None and np.dtype(accumulate_dtype) != self.dtype:
             self.sums = Precision(accumulate_dtype, subnormals=subnormals, numbers=numbers)
@@ -287,27 +287,27 @@ class Bounded:
             np.asarray(a.sum(axis=axis, keepdims=keepdims)) for a in (self.v, self.size, self.e)
         )
         terms = self.v.size if axis is None else self.v.shape[axis]
-        if terms > 1 or self.kind.sums:  # an accumulator of its own rounds a single term too
+        if terms > 1 or self.kind.sums:  # a separate accumulator rounds a single term too
             e = e + self.kind.summing(terms - 1, size + e, v)
         known = self.known and terms < 2 and not self.kind.sums
         return Bounded(v, e, self.kind, known=known)
 
     def rounded(self, operations: float = 1, size: Any = None) -> "Bounded":
-        """Return it after that many roundings of numbers of that size; None for its own size."""
+        """Return the number after some roundings at this size (default: its own size)."""
         return self.plus_error(self.kind.rounding(operations, self.most if size is None else size))
 
     def product_rounded(self, operations: float = 1) -> "Bounded":
-        """Return a product or quotient after that many roundings."""
+        """Return a product or quotient after some roundings."""
         return self.plus_error(self.kind.rounding(operations, self.most, self.v))
 
     def plus_error(self, error: Any) -> "Bounded":
-        """Return it with a larger bound."""
+        """Return the number with a bound larger by `error`."""
         larger = Bounded(self.v, self.e + error, self.kind)
         larger._size = self._size
         return larger
 
     def within(self, furthest: Any) -> "Bounded":
-        """Return it with a smaller bound for finite results; an infinite e allows NaN."""
+        """Return the number with a bound of at most `furthest`; an infinite bound stays so."""
         e = np.where(self.e < np.inf, np.minimum(self.e, furthest), np.inf)
         return Bounded(self.v, e, self.kind)
 

@@ -36,17 +36,17 @@ class _Condition:
     """One comparison in a formula."""
 
     undecided: Array
-    """Where rounding decides it."""
+    """The entries for which rounding decides the comparison."""
     distance: Array
-    """From z to the kink."""
+    """The distance from z to the kink."""
     at_kink: Array
-    """Where z is exactly on the kink."""
+    """The entries of z that are exactly on the kink."""
 
 
 class _Branches(Jets):
-    """Jets that note each condition of a formula; the condition `reversed_` takes its other branch.
+    """Jets that note each condition of a formula.
 
-    Only its undecided entries do.
+    In the condition with the number `reversed_`, undecided entries take the other branch.
     """
 
     def __init__(self, z: Bounded, reversed_: int | None = None) -> None:
@@ -59,7 +59,7 @@ class _Branches(Jets):
         """Return on which side of a condition each entry is."""
         holds = super().compare(operation, a, b)
         rounding: Any = 0.0
-        if isinstance(b, Jet) or b != 0:  # the sign of a rounded number is right
+        if isinstance(b, Jet) or b != 0:  # rounding does not change a sign
             sides = (a.c[0], b.c[0] if isinstance(b, Jet) else b)
             rounding = self.kind.u * sum(self.kind.size(side) for side in sides)
         undecided = self._note(a - b, rounding)

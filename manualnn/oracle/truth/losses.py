@@ -43,9 +43,9 @@ def _log_at_least_100(y: Bounded) -> Bounded:
     up = np.maximum(rough.log(np.minimum(y.most, 1.0)), -100.0) + 100 - down
     share = rough.divide(y.e, kind.size(y.v))
     inside = np.minimum(-rough.log1p(-np.minimum(share, 1.0)), down)
-    # If the error is as large as y, or the logarithm is at its limit, only the ends bound it.
+    # If the error is as large as y, or the logarithm is at its limit, use the largest distance.
     e = np.where((share < 1) & (down > 0), inside, np.maximum(down, up))
-    e = np.where(y.e < np.inf, e, np.inf)  # what overflowed may be NaN
+    e = np.where(y.e < np.inf, e, np.inf)  # an overflow may have given NaN
     return Bounded(v, np.where(y.e == 0, 0.0, e), kind).rounded(kind.ulps)
 
 

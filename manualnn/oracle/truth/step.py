@@ -54,7 +54,7 @@ class Expected:
     steps: int
     kind: Precision
     undecided: tuple[int, int] = (0, 0)
-    """(a, b): of b entries that meet a jump such as ReLU's slope, rounding decides a."""
+    """(a, b): b entries meet a jump, such as that of ReLU's slope. Rounding decides a of them."""
 
     def quantities(self) -> dict[str, Bounded]:
         """Return every array under its full name, in the order of computation.

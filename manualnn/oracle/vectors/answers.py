@@ -102,7 +102,7 @@ def _read_answers(folder: Path, ids: set[str]) -> Iterator[tuple[Key, Mapping[st
     places: dict[Key, str] = {}
     for place, content in _read_objects(folder):
         if not isinstance(content, Mapping):
-            raise AnswersError(f"{place} is no JSON object; an answer has 'id' and 'result'.")
+            raise AnswersError(f"{place} is not a JSON object; an answer has 'id' and 'result'.")
         key = (str(content.get("id")), str(content.get("dtype", "float64")))
         if key[0] not in ids:
             raise AnswersError(
@@ -147,7 +147,7 @@ def _parse(place: str, text: bytes) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise AnswersError(f"{place} is no JSON: {error}") from error
+        raise AnswersError(f"{place} is not JSON: {error}") from error
 
 
 def _read_claims(

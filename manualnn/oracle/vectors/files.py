@@ -52,7 +52,7 @@ class VectorsError(EngineError):
 def write_vectors(out: str | Path, *, seed: int = 0) -> int:
     """Write the vectors into a folder, create it if necessary, and return the number of cases.
 
-    VectorsError if mpmath is not installed.
+    Raises VectorsError if mpmath is not installed.
     """
     try:
         mpmath_width()
