@@ -35,6 +35,7 @@ BUGS["softplus-slope-of-sigmoid"] = bug(
 BUGS["slope-bounded-below"] = bug(
     "A slope has a positive lower bound, so that it does not vanish.",
     lines=("dz = da ⊙ max(f′(z), c)", "dz = da ⊙ f′(z)"),
+    killed_by="saturation:*",
     c=[0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6],
     sigmoid_slope=lambda e, o, z, a: np.maximum(Textbook.sigmoid_slope(e, o, z, a), e.array(e.c)),
     tanh_slope=lambda e, o, z, a: np.maximum(Textbook.tanh_slope(e, o, z, a), e.array(e.c)),
