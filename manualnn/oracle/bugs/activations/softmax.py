@@ -133,8 +133,6 @@ BUGS["dropout-scaled-again"] = bug(
     dropout_backward=[_rescaled(Textbook.dropout_backward), Textbook.dropout_backward],
     dropout=_rescaled(Textbook.dropout),
 )
-
-
 BUGS["dropout-unscaled"] = bug(
     "Dropout does not scale the entries that it keeps by 1 / (1 − p).",
     lines=("a = z where kept", "a = z / (1 − p) where kept"),

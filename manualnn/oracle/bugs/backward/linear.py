@@ -12,7 +12,6 @@ from manualnn.oracle.textbook.engine import Textbook
 BUGS = Table("backward")
 square_bug = partial(bug, killed_by="square:*")
 
-
 BUGS["bias-mean-for-sum"] = bug(
     "The gradient of the bias is a mean over samples instead of a sum.",
     lines=("db = Σₙ dz[n] / N", "db = Σₙ dz[n]"),

@@ -84,8 +84,6 @@ BUGS["last-input-not-read"] = bug(
     lines=("z[j] = Σᵢ x[i] W[j, i] without the last i", "z[j] = Σᵢ x[i] W[j, i]"),
     linear=lambda e, o, x: Textbook.linear(e, o, _with_zero(x, (slice(None), -1))),
 )
-
-
 BUGS["remainder-samples-lost"] = bug(
     "Samples after the last whole block are missing in the gradient of the weights.",
     lines=("dW sums N − N mod B samples", "dW = Σₙ dz[n]ᵀ x[n]"),
@@ -131,8 +129,6 @@ BUGS["gradient-norm-clipped-by-tensor"] = clipping_bug(
     c=[1, 5],
     linear_grads=each_gradient(lambda e, o, g: clip_common_norm({"": g}, e.num(e.c))[""]),
 )
-
-
 BUGS["gradient-norm-clipped"] = clipping_bug(
     "All gradients are clipped by their common norm, although no option requests it.",
     lines=("g ← g min(1, c / ‖all g‖)", "g = ∂L/∂θ"),

@@ -63,7 +63,6 @@ BUGS["keys-sorted-as-strings"] = depth_bug(
     named=[True, False],
 )
 
-
 _PAIRS = [(b, least) for b in (2, 4, 8, 16, 32, 64) for least in sorted({b, 2 * b, 8})]
 REMAINDERS: Methods = {"block": [b for b, _ in _PAIRS], "least": [least for _, least in _PAIRS]}
 

@@ -16,7 +16,6 @@ BUGS = Table("memory")
 steps_bug = partial(bug, killed_by="steps:*")
 history_bug = partial(bug, killed_by="*:history")
 
-
 BUGS["gradient-buffer-by-shape"] = bug(
     "Layers of the same shape share one buffer for their gradients, which keeps only one of them.",
     lines=("one buffer per shape", "one buffer per parameter"),
@@ -24,7 +23,6 @@ BUGS["gradient-buffer-by-shape"] = bug(
     base=HasMemory,
     linear_grads=each_gradient(lambda e, o, g: e.store(g)),
 )
-
 
 _add_to_earlier = all_gradients(lambda e, grads: {key: e.add(g, key) for key, g in grads.items()})
 BUGS["gradients-accumulate"] = steps_bug(
@@ -98,8 +96,6 @@ BUGS["stale-inputs"] = history_bug(
     lines=("dW = dzᵀ x, x of a larger batch before", "dW = dzᵀ x, x of this batch"),
     base=KeepsInputs,
 )
-
-
 BUGS["forward-cached-by-shape"] = history_bug(
     "The outputs of a layer are cached, and used for every input of the same shape.",
     lines=("z cached by the shapes of x and W", "z = x Wᵀ + b"),

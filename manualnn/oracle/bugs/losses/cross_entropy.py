@@ -14,7 +14,6 @@ from manualnn.oracle.textbook.engine import Textbook
 BUGS = Table("losses")
 extreme_bug = partial(bug, killed_by="certain:*")
 
-
 _slopes = Textbook.cross_entropy_slopes
 
 
