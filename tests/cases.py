@@ -1,8 +1,8 @@
-"""What the property tests are run on: networks, batches, losses, update rules, drawn at random.
+"""Cases of the property tests: networks, batches, losses and update rules, drawn at random.
 
-Hypothesis draws the structure, `values` the numbers in it. Whatever stands in LAYERS, LOSSES and
-OPTIMIZERS is drawn: an option takes its values from OPTIONS, else from its
-row in the oracle's table of features, else from its type.
+Hypothesis draws the structure, `values` the numbers in it. Everything in LAYERS, LOSSES and
+OPTIMIZERS is drawn. The values of an option come from OPTIONS, or from its row in the oracle's
+table of features, or from its type.
 
     networks  layers  losses_for  rules  batches      the parts
     cases                                             a whole training run

@@ -1,15 +1,15 @@
-"""How the tests run: four Hypothesis profiles, and torch only where it is installed.
+"""Configuration of the tests: four Hypothesis profiles, and torch only if it is installed.
 
 Choose a profile by --hypothesis-profile or by the environment variable HYPOTHESIS_PROFILE: `dev`
 by default, `ci` where CI is set, `nightly` for a long search, `brief` where the same tests run in
-yet another environment. All but nightly draw the same examples in every run; nightly draws others
-every time, from a seed that the header prints.
+yet another environment. Every profile except nightly draws the same examples in every run. nightly
+draws new examples every time, from a seed that the header prints.
 
-Tests under tests/twin hold the engine against torch. Where torch is not installed they are not
+Tests under tests/twin compare the engine with torch. If torch is not installed, they are not
 collected; with MANUALNN_REQUIRE_TORCH=1 that is an error.
 
 `pytest --engine module:attribute` (or path/to/file.py:attribute, or a command line in quotes) runs
-what is about an engine, tests/test_engine.py, on that engine, and nothing else; --engine-profile
+the tests of an engine, tests/test_engine.py, on that engine, and no other tests. --engine-profile
 is quick, ci or nightly.
 """
 

@@ -1,4 +1,4 @@
-"""What is handed out: the source archive and the wheel, and the wheel installed with NumPy alone.
+"""Tests of the distribution: the source archive, and the wheel installed with NumPy alone.
 
 Run by `tox -e package`, which builds both into the folder that MANUALNN_DIST names.
 """

@@ -1,14 +1,14 @@
-"""A number that knows how far a float in its place may be from the truth.
+"""Numbers with a bound on the rounding error of a float in their place.
 
-Every operation on floats is exact but for a relative δ, |δ| ≤ u = eps/2 [Higham 2002, section 2.2].
+Every operation on floats has a relative error δ, |δ| ≤ u = eps/2 [Higham 2002, section 2.2].
 The error that this makes, in units of u and to first order in u, follows the operations:
 
     a b         |a| E_b + |b| E_a + |a b|
     Σ aᵢ        Σ Eᵢ + (n − 1) Σ |aᵢ|           n terms, added in any order
     f(a)        |f′(a)| E_a + c |f(a)|          c = 1 for a division
 
-The engine computes on these as on any object, so what it may round is read from what it does; no
-table of bounds is kept beside it.
+The engine computes with these numbers as with any objects. So its own operations determine the
+bounds, and no table of bounds is needed.
 """
 
 from collections.abc import Callable

@@ -4,7 +4,7 @@ The engine runs on mpmath numbers of 60 digits. A central difference of its own 
 error of about h² from the formula and 10⁻⁶⁰/h from rounding: with h = 10⁻²⁰, both 10⁻⁴⁰. TOLERANCE
 leaves four digits for third derivatives and for the number of operations.
 
-What float32, float64 and longdouble may differ by from that truth is derived by the engine itself:
+The engine itself derives the allowed difference of float32, float64 and longdouble from that truth:
 it runs on numbers that carry their own rounding error (`Rounded`).
 """
 

@@ -1,4 +1,4 @@
-"""Training that leaves the finite numbers stops, says so, and leaves the last finite parameters."""
+"""Divergence: training stops with an error at NaN or infinity, with the last finite parameters."""
 
 import math
 import pickle

@@ -1,4 +1,4 @@
-"""The oracle's checks of an engine, a test each: of this package, or of `--engine TARGET`."""
+"""The oracle's checks of an engine, one test each: of this package, or of `--engine TARGET`."""
 
 from manualnn.oracle.pytest_checks import checks
 

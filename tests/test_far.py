@@ -1,4 +1,4 @@
-"""Far from the small cases that the other tests draw: long, wide, deep, late, and not finite."""
+"""Cases that the other tests do not draw: long, wide, deep, late, and not finite."""
 
 import copy
 import math

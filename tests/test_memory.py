@@ -1,7 +1,7 @@
 """A step allocates nothing that stays, and at its best nothing of the batch's size.
 
-What is bounded here is the peak of one step over what was there before it, as tracemalloc sees it,
-which includes NumPy's arrays.
+The tests bound the peak memory of one step, minus the memory before it. tracemalloc measures both,
+NumPy's arrays included.
 """
 
 import tracemalloc

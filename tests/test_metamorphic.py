@@ -1,8 +1,8 @@
 """Relations between two runs of the engine that hold whatever the right numbers are.
 
-Each is demanded in floats without any rounding, on the lattice (see cases.py), where the order of a
-sum cannot matter; and for every layer and loss on mpmath numbers of 60 digits, of which 40 must
-agree.
+Each relation is required of floats without any rounding, on the lattice (see cases.py), where the
+order of a sum cannot matter. It is also required of every layer and loss on mpmath numbers of 60
+digits, of which 40 must agree.
 """
 
 import math

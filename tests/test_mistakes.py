@@ -1,14 +1,14 @@
-"""The suite notices mistakes: each of many, planted in a copy of the package, makes tests fail.
+"""The suite notices bugs: each of many, planted in a copy of the package, makes tests fail.
 
-The tables in tests/mistakes say what to plant, in a file or folder below manualnn:
+The tables in tests/mistakes list the bugs, each in a file or folder below manualnn:
 
     @ layers
-    # what the mistake is
-    - text as it stands there, exactly once
-    + text gone wrong
+    # the bug in words
+    - correct text, which stands there exactly once
+    + wrong text
 
 Only tests that need neither torch nor much time run on the copy. The profile nightly plants every
-mistake; the others plant those of changed files, and a share that rotates (see rotation.py).
+bug; the others plant those of changed files, and a share that rotates (see rotation.py).
 """
 
 import os

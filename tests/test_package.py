@@ -1,4 +1,4 @@
-"""What holds for the project as a whole: its layout, its examples, its imports."""
+"""The project as a whole: its layout, its examples, its imports."""
 
 import ast
 import doctest

@@ -1,4 +1,4 @@
-"""Parameters are one vector and named views into it; nothing done to them parts the two."""
+"""Parameters: one vector and named views into it, which no operation separates."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""One JSON form describes a run; what is wrong in it is named, and what was meant is guessed."""
+"""The JSON form of a run: its errors are named, with a guess of the intended name."""
 
 import json
 from typing import Any

@@ -2,7 +2,7 @@
 
 The engine sees arrays of SymPy symbols and so returns formulas. They are compared with those of
 proofs.py, and with what sympy.diff makes of those, by simplifying the difference to 0; never by
-putting in numbers.
+inserting numbers.
 """
 
 from collections.abc import Iterable, Mapping

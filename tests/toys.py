@@ -1,7 +1,7 @@
 """A small network, its data, update rules, and training by hand, for the tests of training.
 
-The hand goes through the samples by itself: forward, loss and gradient come from the network
-(judged elsewhere), the order of statements and the batches from here.
+Training by hand is a loop over the samples. Forward, loss and gradient come from the network, which
+other tests judge. The order of the statements and the batches are written here.
 """
 
 from typing import Any

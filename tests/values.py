@@ -1,7 +1,7 @@
-"""The numbers that a case is filled with: inputs, targets, and how they lie in memory.
+"""Numbers of a case: inputs and targets, and their layout in memory.
 
-The bulk of an array follows from a drawn seed, in one of several styles that are hard in different
-ways; a short drawn list of special entries lets failures shrink to few, simple numbers.
+Most entries of an array follow from a drawn seed, in one of several styles that are difficult in
+different ways. A short drawn list of special entries lets failures shrink to few, simple numbers.
 """
 
 from collections.abc import Callable

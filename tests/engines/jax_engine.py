@@ -6,9 +6,10 @@ Each rule is claimed with those of torch's options that optax has, under the opt
 comes nearest (`eps_in_sqrt=False` for RMSprop). XLA on a CPU flushes subnormal numbers, and the
 slopes of jax.nn.leaky_relu and of jnp.abs at 0 are 1: the claims say so.
 
-XLA compiles for every shape anew, some tenths of a second where it optimizes: it is told not to.
-A rule treats every number by itself, so all parameters go to it as one vector, filled up with zeros
-to a power of two: a few lengths serve all networks. No size is limited, only the updates of a case.
+XLA compiles anew for every shape, which takes some tenths of a second with optimization. So
+optimization is switched off. A rule treats every number separately. So all parameters are passed as
+one vector, padded with zeros to a power of two: a few lengths serve all networks. Sizes have no
+limit; only the number of updates of a case has one.
 """
 
 import functools

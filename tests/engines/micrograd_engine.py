@@ -1,12 +1,12 @@
-"""micrograd behind the oracle's protocol: scalars, of which it can add, multiply and rectify some.
+"""micrograd behind the oracle's protocol: scalars with addition, multiplication and ReLU.
 
     manualnn check tests/engines/micrograd_engine.py:Engine
     manualnn check tests/engines/micrograd_engine.py:Large
 
 Its topological sort goes through sets of objects, in the order of their addresses in memory, and
 so does the sum that makes a gradient. Two terms have the same sum in either order; with more, two
-runs of the same step differ in their last bits. `Engine` claims no more than two of everything, and
-is right; `Large` shows the difference: its history:repeat fails. It has no optimizer.
+runs of the same step differ in their last bits. `Engine` claims at most two of everything, and is
+correct. `Large` shows the difference: it fails the check history:repeat. There is no optimizer.
 """
 
 from importlib.metadata import version

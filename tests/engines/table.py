@@ -1,13 +1,13 @@
-"""Judges the engines here, and writes what each complies with as one table.
+"""Table of the compliance of all engines in this folder.
 
     python tests/engines/table.py --brief                        the README's table
     python tests/engines/table.py                                every feature, profile quick
     python tests/engines/table.py ci --engine torch --engine jax
     python tests/engines/table.py --markdown TABLE.md --reports DIR
 
-Each engine is judged by `manualnn check` in a process of its own. What it is known to do otherwise
-stands in expected/NAME.txt, each line with its reason: the exit code is 0 if that is what is found,
-no more and no less, and 1 otherwise.
+`manualnn check` judges each engine in a process of its own. The file expected/NAME.txt lists the
+known failures of an engine, each with its reason. The exit code is 0 if exactly these failures are
+found, and 1 otherwise.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     manualnn check tests/engines/tinygrad_engine.py:Engine
 
-Its CPU device compiles with clang; where there is none, its PYTHON device interprets, slowly.
-Another one is chosen by the environment's DEV, as with all of tinygrad. Every new shape takes it
-tenths of a second to compile, so nothing is optimized or checked on the way (`QUICKLY`), and sizes
-are limited, for the time alone: a case has two columns, samples and updates and one Linear layer.
+Its CPU device compiles with clang. Without clang, its PYTHON device interprets, slowly. The
+environment variable DEV chooses another device, as always in tinygrad. Compiling takes tenths of a
+second for every new shape. So nothing is optimized or checked on the way (`QUICKLY`), and a case
+has at most two columns, samples and updates, and one Linear layer.
 """
 
 import os

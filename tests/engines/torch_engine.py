@@ -2,7 +2,7 @@
 
     manualnn check tests/engines/torch_engine.py:Engine
 
-Everything is claimed but the reduction `batchmean`, which these losses of torch do not have.
+Everything is claimed except the reduction `batchmean`, which torch's losses do not have.
 """
 
 import numpy as np

@@ -1,10 +1,10 @@
-"""Right engines of unusual build, which must pass every check.
+"""Controls: correct engines of unusual build, which must pass every check.
 
     CONTROLS["sums-reversed"]              a `Control`: its title and an engine
     CONTROLS[…].engine()                   `Textbook` with some lines computed in another right way
 
-Where a build differs by more than the usual bounds allow, its engine says so in its capabilities,
-as any engine has to.
+If a build needs wider bounds than usual, its engine claims so in its capabilities, as any engine
+has to.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Every bug of the catalogue is noticed, by a check that it names.
 
-The profile nightly puts every variant to those checks; the others put those of changed files, and
-a share that rotates (see rotation.py).
+The profile nightly runs those checks on every variant. The other profiles run them on the variants
+of changed files, and on a share that rotates (see rotation.py).
 """
 
 import re

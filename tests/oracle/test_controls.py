@@ -1,7 +1,8 @@
-"""Right engines of unusual build never fail a check.
+"""Controls: correct engines of unusual build never fail a check.
 
-A few cases of every recipe are put to each control. The whole quick profile is put to each of them
-in the profile nightly, otherwise to a share that rotates (see rotation.py).
+Each control answers a few cases of every recipe. In the profile nightly, each control also runs the
+whole profile quick. In other profiles only a share of the controls does, which rotates (see
+rotation.py).
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""A file of expected failures excuses what it names, for as long as it is right."""
+"""A file of expected failures excuses the failures that it lists, as long as they occur."""
 
 from datetime import date
 

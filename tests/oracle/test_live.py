@@ -1,4 +1,4 @@
-"""What a person sees while checks run: each finding once, and a bar on a terminal."""
+"""Live output of a run: each finding once, and a progress bar on a terminal."""
 
 import io
 import sys

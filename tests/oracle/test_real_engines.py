@@ -1,4 +1,4 @@
-"""Real engines: right ones are never accused, and scikit-learn's slip comes out as what it is."""
+"""Real engines: correct ones raise no false alarm, and scikit-learn's bug is named."""
 
 import importlib.util
 from pathlib import Path

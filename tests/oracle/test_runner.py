@@ -1,4 +1,4 @@
-"""A run says of every check what became of it, is the same again, and calls nothing well."""
+"""A run: a status for every check, the same report for the same seed, problems if it proves little."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The truth is true, its bounds hold for right engines, and they are as tight as can be asked."""
+"""The truth: its values are correct, its bounds hold for correct engines, and they are tight."""
 
 import sys
 from fractions import Fraction

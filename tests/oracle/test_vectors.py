@@ -1,4 +1,4 @@
-"""Conformance vectors: what is written, that it is true, and that it is the same everywhere."""
+"""Conformance vectors: the files, their correct numbers, and the same bytes on every machine."""
 
 import hashlib
 import json

@@ -1,8 +1,8 @@
-"""An engine of another hand than the catalogue's, sample by sample, to plant mistakes in.
+"""A toy engine to plant bugs in, written sample by sample and independent of the catalogue.
 
-    Toy("bias over N")()      a factory of engines with that mistake; Toy() of right ones
+    Toy("bias over N")()      a factory of engines with that bug; Toy() of correct ones
 
-A mistake is a name that the code asks for where it goes wrong.
+A bug is a name. The code looks for the name at the place where the bug is.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""Small engines in a file, as an author has them: what the commands and pytest are tried on."""
+"""Small engines in a file, as an author has them, for tests of the commands and of pytest."""
 
 TOY = '''
 from manualnn.oracle.textbook.engine import Textbook

@@ -1,4 +1,4 @@
-"""Inputs far out: both sides say the same, in numbers that are finite and without a warning."""
+"""Extreme inputs: both sides give the same finite numbers, without a warning."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every number of a training step, held against torch and against bounds derived from its size."""
+"""Every number of a training step, compared with torch within bounds derived from its size."""
 
 import inspect
 from collections.abc import Callable, Mapping
