@@ -1,4 +1,4 @@
-"""A run: a status for every check, the same report for the same seed, problems if it proves little."""
+"""A run: one status for each check, the same report for the same seed, and problems of a run."""
 
 from dataclasses import replace
 
