@@ -11,12 +11,12 @@ __all__ = ["print_text", "require_choice", "write_stdout"]
 
 
 def print_text(text: str) -> None:
-    """Print a text, and go on if the reader of standard output has gone."""
+    """Print a text. If the reader of standard output has closed the pipe, do nothing."""
     write_stdout(f"{text}\n".encode())
 
 
 def write_stdout(content: bytes) -> bool:
-    """Write to standard output; return False if its reader, such as head, has gone."""
+    """Write to standard output; return False if its reader, such as head, has closed the pipe."""
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)

@@ -136,9 +136,9 @@ class Sequential:
         """Return parameters with the values of a state_dict of this package or of torch.
 
         The result has the dtype of the arrays, or `dtype` if given. It shares no memory with them.
-        Raises SpecError for an argument that is not a state_dict, ShapeError if a key is missing or
-        unknown or if a shape differs, and DTypeError for arrays of another dtype, such as float16,
-        if no dtype is given.
+        Raises SpecError for an argument that is not a state_dict. Raises ShapeError if a key is
+        missing or unknown, or if a shape differs. Without `dtype`, raises DTypeError for arrays of
+        another dtype, such as float16.
         """
         return parameters_from(state_dict, self.shapes, self, dtype)
 

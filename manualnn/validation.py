@@ -28,7 +28,7 @@ def as_dtype(dtype: Any) -> np.dtype[Any]:
 def as_array(value: Any, name: str) -> Array:
     """Return value as an array.
 
-    Raises ShapeError if its rows differ in length, and DTypeError for a masked array or for an
+    Raises ShapeError if its rows differ in length. Raises DTypeError for a masked array, and for an
     object that NumPy cannot read, such as a torch tensor of dtype bfloat16.
     """
     if type(value) is np.ndarray:

@@ -31,7 +31,7 @@ def _several(
     )
 
 
-@click.command(short_help="Time training steps beside their bare matrix products.")
+@click.command(short_help="Compare the time of training steps with that of their matrix products.")
 @_several("network", _NETWORKS, _NETWORKS, "Widths of a network")
 @_several("dtype", ("float32", "float64"), ("float32",), "Precision")
 @_several("activation", ("Sigmoid", "ReLU"), ("Sigmoid",), "Layer after each hidden layer")
@@ -75,7 +75,7 @@ def bench(
     markdown_file: str | None,
     **options: Any,
 ) -> None:
-    """Time a training step of manualnn beside the bare matrix products of the same shapes.
+    """Compare the time of a training step with that of the bare matrix products of the same shapes.
 
     The products, manualnn, and torch if installed, run in processes of their own and take turns.
     Ratios are medians over the turns. The default (six networks in float32 with sigmoid, SGD and

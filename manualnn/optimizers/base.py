@@ -32,11 +32,11 @@ from manualnn.tracing import Call, Trace, is_from_manualnn
 BLOCK = 32_768
 """Number of entries that a rule updates at a time.
 
-A block of this size stays in the cache from one line of the rule to the next, and is large enough
+A block of this size stays in the cache from one line of the rule to the next. It is large enough
 that the cost of a call does not count.
 
 All blocks run in one thread. The threads of the BLAS keep spinning for a while after each matrix
-product, so a second thread on the same cores was measured to save no time, or to cost some."""
+product. A second thread on the same cores was measured to save no time, or to cost some."""
 
 NONNEGATIVE_OPTIONS = (
     "lr",
@@ -92,7 +92,7 @@ class Optimizer(Description):
 
     @property
     def factor(self) -> float | None:
-        """The number c if the rule is θ ← θ − c g without a state, else None."""
+        """The number c if the rule is θ ← θ − c g without a state, or None."""
         return None
 
     def vectors(self) -> tuple[str, ...]:

@@ -144,7 +144,7 @@ class Latex(Notation):
         return text.replace("∞", r"\infty").replace("NaN", r"\mathrm{NaN}")
 
     def square(self, base: str) -> str:
-        """Return the square of an expression; a name has an index of its own, hence brackets."""
+        """Return the square of an expression; a name gets brackets because it has an index."""
         is_atom = base.startswith(r"\left(") or base.replace(".", "").isdigit()
         return f"{base if is_atom else self.bracket.format(base)}^2"
 

@@ -6,9 +6,9 @@
     draft.training_case()                          the same with several steps or an optimizer state
     draft.layer("Tanh"), draft.loss(…), draft.optimizer(…)      descriptions within the claims
 
-The numbers are normal ones, and the weights are divided by the root of the number of inputs, so
-that signals keep their size from layer to layer. A few numbers are 0, ±1, ½ or 2. `Impossible` is
-raised if the claims admit no such case. The same generator, claims and size give the same case.
+The numbers are normally distributed. The weights are divided by the root of the number of inputs,
+so that signals keep their size from layer to layer. A few numbers are 0, ±1, ½ or 2. `Impossible`
+is raised if the claims admit no such case. The same generator, claims and size give the same case.
 """
 
 from collections.abc import Sequence

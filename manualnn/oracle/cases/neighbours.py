@@ -3,7 +3,7 @@
     ordinary_case(case, seed, n=…, widths=…)   the same network and loss with ordinary numbers
     similar_calls(calls, claims)               calls with other numbers and sizes
     contrasting_calls(case, claims)            deeper, other options, more steps, extreme numbers
-    case_after_steps(case, step)               the case after so many updates
+    case_after_steps(case, step)               the case after `step` updates
     distinct_widths(case)                      widths for it: 4, 6, 8, … and 3 for the last
 
 `widths` has one entry for every segment: see `resize`. The same arguments give the same cases. Both
@@ -72,7 +72,7 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
 
 
 def case_after_steps(case: Case, step: int) -> Case:
-    """Return the case after so many updates, with an ordinary state."""
+    """Return the case after `step` updates, with an ordinary state."""
     return _with_state(case, _draft(case, step), step)
 
 
@@ -211,7 +211,7 @@ def _other_updates(case: Case, claims: Capabilities) -> Iterator[Case]:
 
 
 def _with_other_option(spec: Any, most: int) -> Iterator[dict[str, Any]]:
-    """Yield the description with another value of one option, at most so many values each."""
+    """Yield the description with another value of one option, at most `most` values each."""
     for option, known in row_of(spec["type"]).options.items():
         if option in ALWAYS or option == "bias":
             continue

@@ -85,7 +85,7 @@ def _is_distribution(case: Case, name: str) -> bool:
 
 
 def _rounded(value: Any, digits: int) -> float:
-    """Return a number with so many significant digits; with 0 digits, the nearest integer."""
+    """Return a number with `digits` significant digits; with 0 digits, the nearest integer."""
     if not np.isfinite(value):
         return float(value)
     if digits == 0:

@@ -70,7 +70,7 @@ def set_long_size(place: str) -> Callable[[Draft], Case]:
 
 
 def vary_depth(draft: Draft) -> Case:
-    """Draw no Linear layer, one, several, or so many that indices have two digits."""
+    """Draw no Linear layer, one, several, or DEEP of them."""
     claimed = draft.claims.max_depth
     most = 5 if claimed is None else min(5, claimed)
     loss = draft.loss()

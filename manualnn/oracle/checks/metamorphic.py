@@ -1,8 +1,8 @@
-"""Metamorphic checks: two cases whose results depend on each other, whatever the results are.
+"""Metamorphic checks: relations between the engine's results for two cases, without the truth.
 
-Each check changes the case (samples in another order, units in another order, the batch in two
-parts …), calls the engine for both and compares the results. Both results may be off by their own
-bounds, |a − b| ≤ eₐ + e_b. Where rounding cannot differ, they have to be the same bit for bit.
+Each check changes the case, such as the order of its samples or units. It calls the engine for both
+cases and compares the results. Both results may be off by their own bounds, |a − b| ≤ eₐ + e_b.
+Where rounding cannot differ, they have to be the same bit for bit.
 """
 
 from collections.abc import Callable
@@ -170,7 +170,7 @@ def _sum_zero(trial: Trial) -> Finding | None:
     base = at_first_step(trial.case)
     name = f"grads.{len(base.layers) - 1}.bias"
     if base.loss["type"] != "CrossEntropyLoss" or name[6:] not in base.params:
-        raise Declined("the outputs are no logits of classes from a bias")
+        raise Declined("the outputs are not logits of classes from a bias")
     total = np.sum(trial.ask(base)[name].astype(np.longdouble))
     bound = np.sum(trial.truth(base).grads[name[6:]].bounds)
     if not (wrong := find_wrong(total, 0.0, bound)):
@@ -228,7 +228,7 @@ def _dead(trial: Trial) -> Finding | None:
     linear = [i for i, layer in enumerate(base.layers) if layer["type"] == "Linear"]
     i = next((i for i in linear[:-1] if base.layers[i + 1]["type"] == "ReLU"), None)
     if i != 0 or "0.bias" not in base.params:
-        raise Declined("the first hidden layer is no ReLU after a bias")
+        raise Declined("the first hidden layer is not a ReLU after a bias")
     bias = base.params["0.bias"].copy()
     bias[-1] = -2 * (1 + np.abs(base.x) @ np.abs(base.params["0.weight"][-1])).max(initial=0)
     got = trial.ask(base.but(params={**base.params, "0.bias": bias}))

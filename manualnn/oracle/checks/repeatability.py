@@ -109,7 +109,7 @@ def _draw_network(case: Case, claims: Capabilities) -> Case | None:
 
 @check("interleaved", "calls of a second engine in between change no bit", restarts=True)
 def _interleaved(trial: Trial) -> Finding | None:
-    """Call two engines in turn. Each has to give the same numbers as by itself."""
+    """Call two engines in turn. Each has to give the same numbers as alone."""
     case, other = trial.case, _resize_batch(trial.case, trial.case.n)
     other = other.but(x=other.x[::-1].copy(), t=other.t[::-1].copy())
     trial.fresh()

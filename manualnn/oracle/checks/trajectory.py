@@ -37,7 +37,7 @@ def _trajectory(trial: Trial) -> Finding | None:
 
 
 def _feed_back(trial: Trial) -> Finding | None:
-    """Give the engine its own parameters and state after each step. Judge each step by itself."""
+    """Give the engine its own parameters and state after each step. Judge each step separately."""
     case = trial.case.but(steps=1)
     for _ in range(LENGTH):
         got = trial.ask(case)

@@ -209,7 +209,7 @@ MOVES = (
 
 
 def _fewer(size: int) -> Iterator[list[int]]:
-    """Yield lists of the indices to keep of `size`: one index first, then all but a part.
+    """Yield lists of the indices to keep of `size`: one index first, then all except a part.
 
     Of more than 16, parts are removed only at the ends. After a success, the indices refer to the
     smaller case; the caller skips lists with indices that no longer exist.

@@ -159,7 +159,7 @@ def _load(target: str) -> Any:
         step = (
             f"Install {missing}, or run from the directory that holds it."
             if missing
-            else "Import it by itself to see why."
+            else "Import it alone to see the reason."
         )
         trace = format_traceback(error)
         raise EngineError(f"{target} cannot be imported:\n{trace}\n{step}") from error

@@ -51,7 +51,8 @@ def read_reply(text: bytes, seq: int) -> Outcome:
         raise Fault("garbage", f"a reply has type {kind!r}; known are {', '.join(_KINDS)}.")
     if message.get("seq") != seq:
         raise Fault(
-            "garbage", f"the reply has seq {message.get('seq')!r}; it has to be {seq}, as asked."
+            "garbage",
+            f"the reply has seq {message.get('seq')!r}; it has to be {seq}.",
         )
     content = message.get(_KINDS[kind])
     if kind == "ok" and not isinstance(content, Mapping):

@@ -1,4 +1,4 @@
-"""Engines in a process of their own, in any language, which speak PROTOCOL.md on stdin and stdout.
+"""Engines in other processes, in any language, which follow PROTOCOL.md on stdin and stdout.
 
     Process("node engine.mjs", time_limit)
 
@@ -6,8 +6,8 @@ A process starts at its first call, and again after it crashed, timed out or wro
 process also ends the processes that it started.
 
 An event loop of asyncio runs while a call waits, and only then. It writes the case, reads stdout
-and stderr and watches the clock at the same time, because an engine may fill stderr, answer before
-it has read the whole case, or read nothing at all.
+and stderr, and checks the time limit, all at once. This is necessary because an engine may fill
+stderr, answer before it has read the whole case, or read nothing at all.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ START_LIMIT = 60.0
 LONGEST_LINE = 2**28
 """Largest length of a line, in bytes."""
 GRACE = 0.5
-"""Time in which a process may end by itself, in seconds."""
+"""Seconds that a process has to end without being killed."""
 STDERR_KEPT = 2**13
 """Number of bytes kept from the end of stderr."""
 

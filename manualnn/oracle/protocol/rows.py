@@ -72,7 +72,7 @@ The attributes of o are the options, as numbers of that arithmetic.
 
 @dataclass(frozen=True)
 class Rounding:
-    """How far correct programs may round: an error relative to `size`."""
+    """Rounding errors of correct programs, relative to `size`."""
 
     operations: int = 0
     """Number of roundings of one entry."""

@@ -36,7 +36,7 @@ from manualnn.oracle.report.report import Report
 
 SCHEMA = 1
 DERIVED = ("schema", "relaxations", "counts", "exit_code")
-"""What a report computes from its other values."""
+"""Values that a report computes from its other values."""
 
 
 class ReportError(OracleError, ValueError):

@@ -2,8 +2,8 @@
 
     to_junit(report, failures)      the text of the file
 
-Each check is one testcase. Its element is `failure` where numbers are wrong or an expected failure
-passes, `error` where a call failed, and `skipped` where the check did not run or was expected to
+Each check is one testcase. Its element is `failure` if numbers are wrong or an expected failure
+passes. It is `error` if a call failed. It is `skipped` if the check did not run or was expected to
 fail. The last testcase stands for the whole run; it has an `error` if the run proves little. XML
 has no control characters, so they are written as Python escapes.
 """

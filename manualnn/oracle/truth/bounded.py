@@ -1,9 +1,9 @@
 """Running error analysis: numbers with a bound on how far a computed result may be from them.
 
 A `Bounded` is (v, e). v is the true value, as exactly as this machine can compute it. e is a bound
-on |computed − v| for every program that computes v in a dtype with unit roundoff u and smallest
-subnormal number η, whatever its order of summation. The rules are Higham's (Accuracy and Stability
-of Numerical Algorithms, 2002, sections 2.2, 3.1 and 3.5), with γₙ = nu / (1 − nu):
+on |computed − v|. It holds for every program that computes v in a dtype with unit roundoff u and
+smallest subnormal number η, in any order of summation. The rules are Higham's (Accuracy and
+Stability of Numerical Algorithms, 2002, sections 2.2, 3.1, 3.5), with γₙ = nu / (1 − nu):
 
     one operation           fl(a ∘ b) = (a ∘ b)(1 + δ) + η′,      |δ| ≤ u, |η′| ≤ η
     k of them in a row      relative error γₖ

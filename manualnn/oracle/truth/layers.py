@@ -2,7 +2,7 @@
 
 An elementwise layer follows from its statement in the table of features. The layers below do not:
 
-    Linear, Softmax, LogSoftmax, Dropout    are no functions of one entry, or read other arrays
+    Linear, Softmax, LogSoftmax, Dropout    are not functions of one entry, or read other arrays
     Sigmoid, Tanh, Softplus                 have exponentially small slopes for a large |z|; the
                                             bounds here are smaller than those of Taylor's theorem
 
