@@ -29,7 +29,7 @@ from manualnn.parameters import Parameters
 
 
 def is_rounded(rule: Optimizer) -> bool:
-    """Return whether the operations of a rule may be rounded to decimals.
+    """Return True if the operations of a rule may be rounded to decimals.
 
     Other rules divide by roots of squared gradients. Rounding would turn these into 0 / 0.
     """

@@ -130,7 +130,7 @@ class Run:
     def _judge_example(
         self, recipe: Recipe, newcomer: str, size: Size, i: int, waiting: dict[str, CheckResult]
     ) -> tuple[bool, bool]:
-        """Draw and judge one case; return whether there was a case, and whether a call failed."""
+        """Draw and judge one case; return True if there was a case, and whether a call failed."""
         rng = np.random.default_rng([self.seed, *recipe.key(i, newcomer)])
         dtype = self.claims.dtypes[i % len(self.claims.dtypes)]
         claims = replace(self.claims, dtypes=(dtype,))
@@ -178,7 +178,7 @@ class Run:
         return confirmed
 
     def _reports_memory(self, case: Case) -> bool:
-        """Report the check of history if it fails on a case; return whether it has failed."""
+        """Report the check of history if it fails on a case; return True if it has failed."""
         check, known = "history:history", self.has_memory
         self.has_memory = True
         if known or not self._is_wanted(check):
@@ -205,7 +205,7 @@ class Run:
         return not self.only or any(fnmatchcase(check, pattern) for pattern in self.only)
 
     def _admits(self, name: str, result: CheckResult) -> bool:
-        """Return whether the engine allows a check; if not, set the reason in the result."""
+        """Return True if the engine allows a check; if not, set the reason in the result."""
         if not JUDGEMENTS[name].needs(self.claims):
             result.status, result.reason = "not_claimed", "the claims do not allow it"
         elif JUDGEMENTS[name].shares_memory and not self.client.in_process:

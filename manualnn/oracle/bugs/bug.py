@@ -266,7 +266,7 @@ def multiply_in_float32(e: Textbook, a: Array, b: Array) -> Array:
 
 
 def is_square(a: Array) -> bool:
-    """Return whether a matrix has as many rows as columns."""
+    """Return True if a matrix has as many rows as columns."""
     return a.shape[0] == a.shape[1]
 
 

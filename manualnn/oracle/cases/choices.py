@@ -85,7 +85,7 @@ class Choices:
         return str(self.pick([n for n in names if not self.is_avoided(n)] or names))
 
     def is_avoided(self, name: str, option: str = "") -> bool:
-        """Return whether the cases are to avoid a feature, or one of its options or reductions."""
+        """Return True if the cases are to avoid a feature, or one of its options or reductions."""
         feature = f"{type(row_of(name)).__name__.lower()}.{name}"
         return (f"{feature}.{option}" if option else feature) in self.size.avoid
 

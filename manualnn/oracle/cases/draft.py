@@ -225,7 +225,7 @@ def least_outputs(loss: Any) -> int:
 
 
 def gives_probabilities(layer: Any) -> bool:
-    """Return whether the outputs of a layer lie between 0 and 1."""
+    """Return True if the outputs of a layer lie between 0 and 1."""
     return LAYER_ROWS[layer["type"]].gives_probabilities
 
 

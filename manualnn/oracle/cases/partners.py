@@ -49,7 +49,7 @@ def newcomers(claims: Capabilities) -> list[str]:
 
 
 def has_feature(case: Case, name: str) -> bool:
-    """Return whether a layer, the loss or the optimizer of a case has the name."""
+    """Return True if a layer, the loss or the optimizer of a case has the name."""
     return any(spec["type"] == name for _, spec in case.parts())
 
 

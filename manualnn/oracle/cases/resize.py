@@ -108,7 +108,7 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
 
 
 def is_valid(case: Case) -> bool:
-    """Return whether the loss, the targets and the state fit, so that the case has a truth."""
+    """Return True if the loss, the targets and the state fit, so that the case has a truth."""
     return _targets_fit(case) and _state_fits(case)
 
 

@@ -80,7 +80,7 @@ def _simple(case: Case, name: str) -> tuple[float, ...]:
 
 
 def _is_distribution(case: Case, name: str) -> bool:
-    """Return whether the rows of the array sum to 1."""
+    """Return True if the rows of the array sum to 1."""
     return name == "t" and LOSS_ROWS[case.loss["type"]].targets == "classes"
 
 

@@ -25,7 +25,7 @@ class Judgement:
     sentence: str
     judge: Judge
     needs: Needs = lambda _: True
-    """Returns whether the engine's capabilities allow the check."""
+    """Returns True if the engine's capabilities allow the check."""
     shares_memory: bool = False
     """True if the check works only for engines in this process."""
     restarts: bool = False

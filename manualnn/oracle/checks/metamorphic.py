@@ -213,7 +213,7 @@ def _is_homogeneous(name: str) -> bool:
 
 
 def _is_linear(name: str) -> bool:
-    """Return whether a quantity is proportional to the inputs, and not to their square."""
+    """Return True if a quantity is proportional to the inputs, and not to their square."""
     return name in ("outputs", "input_grad") or name.endswith("bias")
 
 

@@ -70,7 +70,7 @@ def _after_one_call(trial: Trial, calls: list[Case], alone: dict[str, Any]) -> F
 def _is_nondeterministic(
     trial: Trial, case: Case, got: Mapping[str, Any], alone: Mapping[str, Any]
 ) -> bool:
-    """Return whether fresh engines differ too, and `got` is within the bounds."""
+    """Return True if fresh engines differ too, and `got` is within the bounds."""
     if not trial.varies(case, alone):
         return False
     trial.bench.fresh()

@@ -58,7 +58,7 @@ def at_first_step(case: Case) -> Case:
 
 
 def is_per_sample(name: str) -> bool:
-    """Return whether an array of a case has a row for each sample."""
+    """Return True if an array of a case has a row for each sample."""
     return group_of(name) in {"x", "t", "noise"}
 
 
@@ -108,7 +108,7 @@ class Trial:
         self.calls.clear()
 
     def varies(self, case: Case, answer: Mapping[str, Any]) -> bool:
-        """Return whether fresh engines give different results for the same case."""
+        """Return True if fresh engines give different results for the same case."""
         calls = list(self.calls)
         varied = False
         for _ in range(12 if self.bench.in_process else 4):

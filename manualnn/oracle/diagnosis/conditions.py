@@ -81,7 +81,7 @@ def find_condition(case_fails: CaseFails, case: Case, claims: Capabilities) -> s
 def find_earlier_call(calls_fail: Callable[[Sequence[Case]], bool | None], case: Case) -> str:
     """Return the earlier call after which the engine fails a case that it passes alone.
 
-    `calls_fail(calls)` returns whether the last of some calls fails on a fresh engine.
+    `calls_fail(calls)` returns True if the last of some calls fails on a fresh engine.
     """
     widths = distinct_widths(case)
     few, many = (ordinary_case(case, seed, n=n, widths=widths) for seed, n in ((4, 3), (1, 6)))
@@ -107,7 +107,7 @@ def find_earlier_call(calls_fail: Callable[[Sequence[Case]], bool | None], case:
 def _fails_at(
     case_fails: CaseFails, case: Case, sizes: Sequence[int], seeds: Sequence[int] = SEEDS
 ) -> bool | None:
-    """Return whether some ordinary numbers of these sizes, N first, fail."""
+    """Return True if some ordinary numbers of these sizes, N first, fail."""
     failed = None
     for seed in seeds:
         failed = case_fails(ordinary_case(case, seed, n=sizes[0], widths=sizes[1:]))

@@ -151,14 +151,14 @@ def _observe_again(bench: EngineClient, finding: Finding, budget: Budget) -> Obs
 
 
 def is_about_numbers(finding: Finding) -> bool:
-    """Return whether a finding is a comparison with the truth of more than a number of steps."""
+    """Return True if a finding is a comparison with the truth of more than a number of steps."""
     judgement = finding.check.rpartition(":")[2]
     numbers = {entry.quantity for entry in finding.entries} - {"state.step"}
     return judgement in {group_of(quantity) for quantity in numbers}
 
 
 def _is_deterministic(bench: EngineClient, seen: Observation) -> bool:
-    """Return whether further calls with the same cases give the same results."""
+    """Return True if further calls with the same cases give the same results."""
     for _ in range(REPETITIONS):
         again = observe(bench, seen.calls)
         if again is None or again.got.keys() != seen.got.keys():

@@ -110,7 +110,7 @@ def describe_precision(observation: Observation) -> str:
 
 
 def passes_as_float32(observation: Observation) -> bool:
-    """Return whether the whole last result is within the bounds of float32."""
+    """Return True if the whole last result is within the bounds of float32."""
     coarse = truth(observation.case, Precision("float32")).quantities()
     return not any(refutes(coarse[name], array).any() for name, array in observation.got.items())
 
@@ -170,7 +170,7 @@ def _ratio(got: Array, v: Array, e: Array) -> np.longdouble | None:
 
 
 def _is_equal(constant: float, factor: np.longdouble, v: Array, e: Array) -> bool:
-    """Return whether the factor equals a constant, to within the bound of the sharpest entry."""
+    """Return True if the factor equals a constant, to within the bound of the sharpest entry."""
     where = v != 0
     sharp = float(np.min(e[where] / np.abs(v[where])))
     size = max(abs(constant), abs(float(factor)), 1.0)

@@ -53,7 +53,7 @@ def surviving(bugs: Iterable[Bug], observation: Observation, budget: Budget) -> 
 
 
 def reproduces(factory: Any, observation: Observation) -> bool:
-    """Return whether a hypothesis gives all numbers of all calls of an observation."""
+    """Return True if a hypothesis gives all numbers of all calls of an observation."""
     finite = all(
         np.isfinite(array).all()
         for outcome in observation.outcomes
@@ -80,7 +80,7 @@ def reproduces(factory: Any, observation: Observation) -> bool:
 
 
 def resembles(factory: Any, observation: Observation) -> bool:
-    """Return whether a hypothesis has errors in the same places as the engine, and as large."""
+    """Return True if a hypothesis has errors in the same places as the engine, and as large."""
     answers = _answers(factory, None, observation)
     if answers is None:
         return False
@@ -112,7 +112,7 @@ def _answers(factory: Any, dtype: Any, observation: Observation) -> list[dict[st
 
 
 def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -> bool:
-    """Return whether an array of the engine equals the hypothesis' array `h`, except for rounding.
+    """Return True if an array of the engine equals the hypothesis' array `h`, except for rounding.
 
     `rounded` is the hypothesis in the case's data type, which shows how much it rounds.
     """
@@ -141,7 +141,7 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
 
 
 def _may_be_rounding(got: Array, h: Array, u: float) -> bool:
-    """Return whether the largest difference may be one of rounding."""
+    """Return True if the largest difference may be one of rounding."""
     with np.errstate(all="ignore"):
         distance = np.abs(np.asarray(got, np.longdouble) - h)
         return bool(_largest(distance) <= u**0.5 * _largest(np.abs(h)))

@@ -123,7 +123,7 @@ def input_of_layer(case: Case, i: int) -> Array:
 
 
 def _follows(name: str, first: str) -> bool:
-    """Return whether a quantity is computed from the first wrong one, or with it."""
+    """Return True if a quantity is computed from the first wrong one, or with it."""
     stage = ("outputs", "loss", "grads", "input_grad", "state", "params")
     at, of = stage.index(group_of(name)), stage.index(group_of(first))
     return at > of and first != "loss"

@@ -60,7 +60,7 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -
 
 
 def same_failure(found: Finding | None, finding: Finding) -> bool:
-    """Return whether the finding of a smaller case shows the same failure as `finding`.
+    """Return True if the finding of a smaller case shows the same failure as `finding`.
 
     The kind has to be the same. An error larger than rounding must not become one of rounding, such
     as 10⁻¹⁶ in place of an exact 0 where everything cancels.
@@ -71,7 +71,7 @@ def same_failure(found: Finding | None, finding: Finding) -> bool:
 
 
 def _is_material(finding: Finding) -> bool:
-    """Return whether an error is far larger than the rounding of numbers around 1."""
+    """Return True if an error is far larger than the rounding of numbers around 1."""
     least = MATERIAL * float(np.finfo(finding.case.dtype).eps)
     return any(not abs(entry.got - entry.expected) <= least for entry in finding.entries)
 

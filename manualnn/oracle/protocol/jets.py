@@ -157,7 +157,7 @@ def _coefficients(a: Any, terms: int) -> tuple[Any, ...]:
 
 
 def _is_zero(a: Any) -> bool:
-    """Return whether a is the plain number 0, which even an infinite factor leaves 0."""
+    """Return True if a is the plain number 0, which even an infinite factor leaves 0."""
     return isinstance(a, int) and a == 0
 
 

@@ -46,11 +46,11 @@ class ExpectedFailure:
     """Line number in the file, from 1."""
 
     def matches(self, check: str) -> bool:
-        """Return whether the pattern matches a check's id."""
+        """Return True if the pattern matches a check's id."""
         return fnmatchcase(check, self.pattern)
 
     def expired(self, today: date) -> bool:
-        """Return whether the last valid day is in the past."""
+        """Return True if the last valid day is in the past."""
         return self.expires is not None and today > self.expires
 
     def __str__(self) -> str:

@@ -88,7 +88,7 @@ def group_of(quantity: str) -> str:
 
 
 def is_same(a: Any, b: Any) -> bool:
-    """Return whether two arrays hold the same numbers; NaN equals NaN, and 0 equals −0."""
+    """Return True if two arrays hold the same numbers; NaN equals NaN, and 0 equals −0."""
     return np.array_equal(a, b, equal_nan=True)
 
 

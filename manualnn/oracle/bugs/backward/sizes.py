@@ -24,7 +24,7 @@ batch_bug = partial(bug, killed_by="long.batch:*")
 
 
 def _is_deep(e: Any, o: Options, *given: Array) -> bool:  # noqa: ARG001
-    """Return whether a layer comes after the first `known` layers or Linear layers."""
+    """Return True if a layer comes after the first `known` layers or Linear layers."""
     linear = sum(p.type == "Linear" for p in e.layers[: o.i])
     return bool((o.i if e.counted == "layers" else linear) >= e.known)
 

@@ -13,7 +13,7 @@ sum_bug = partial(bug, killed_by="loss.*.sum*:*")
 
 
 def _is_mean(e: Textbook, o: Options, y: Array, t: Array) -> bool:  # noqa: ARG001
-    """Return whether a loss is a mean; cross-entropy has a divisor of its own."""
+    """Return True if a loss is a mean; cross-entropy has a divisor of its own."""
     return bool(o.reduction == "mean" and o.type != "CrossEntropyLoss")
 
 
