@@ -1,7 +1,7 @@
 """Failures saved as files, to judge them again later.
 
     save(report, folder)           writes R-7f3a9c01.json, … for every finding; returns their paths
-    load(file_or_id, folder)       Failure(checks, target, case, before); ReplayError if missing
+    load(file_or_id, folder)       Failure(checks, target, case, before); raises ReplayError
     again(client, check, failure)  the Finding that the engine gives now, or None if it passes
 
 A file is named after its case. It holds {"checks": [ids], "target": …, "case": {…},

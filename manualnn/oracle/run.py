@@ -164,7 +164,7 @@ class Run:
         return drawn, False
 
     def _judge(self, trial: Trial, result: CheckResult) -> Finding | None:
-        """Return the finding of a check, and report it; Declined if the check does not apply."""
+        """Return and report the finding of a check; raises Declined if the check does not apply."""
         finding = judge(trial)
         result.cases += 1
         if finding is None:

@@ -33,7 +33,7 @@ def check_engine(
     time_limit: float = 10.0,
     progress: Progress | None = None,
 ) -> Report:
-    """Judge an engine and return the report; EngineError if it cannot be used.
+    """Judge an engine and return the report; raises EngineError if it cannot be used.
 
     `only` are patterns of check ids (`*` as in file names). `expected` is a file of expected
     failures, or its text. A call that takes longer than `time_limit` seconds is a hang.

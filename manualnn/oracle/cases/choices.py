@@ -63,7 +63,7 @@ class Choices:
         self.max_steps = min(self.size.max_steps, self.claims.max_steps)
 
     def pick(self, values: Sequence[Any]) -> Any:
-        """Return a random value; Impossible if there is none."""
+        """Return a random value; raises Impossible if there is none."""
         if not values:
             raise Impossible
         return values[int(self.rng.integers(len(values)))]
@@ -73,7 +73,7 @@ class Choices:
         return bool(self.rng.random() < share)
 
     def count(self, most: int, least: int = 1) -> int:
-        """Return a random size, more often a small one; Impossible if there is none."""
+        """Return a random size, more often a small one; raises Impossible if there is none."""
         if most < least:
             raise Impossible
         return min(most, int(np.exp(self.rng.uniform(np.log(least), np.log(most + 1)))))

@@ -80,7 +80,7 @@ def _exact_layer(draft: Draft, names: list[str]) -> dict[str, Any]:
 
 
 def _exact_options(draft: Draft, name: str) -> dict[str, Any]:
-    """Return exact values of the options that need one; Impossible if none is claimed."""
+    """Return exact values of the options that need one; raises Impossible if none is claimed."""
     chosen = {}
     for option, known in row_of(name).options.items():
         if exact := _exact_values(name, option):

@@ -166,7 +166,7 @@ def _has_free_targets(case: Case) -> bool:
 
 
 def _weights(case: Case) -> list[str]:
-    """Return the keys of the weights; Impossible if there is none."""
+    """Return the keys of the weights; raises Impossible if there is none."""
     keys = [key for key in case.params if key.endswith("weight")]
     if not keys:
         raise Impossible

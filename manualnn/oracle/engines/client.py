@@ -40,7 +40,7 @@ Transport = InProcess | Process
 
 
 def connect(target: Any, *, time_limit: float = 10.0) -> "EngineClient":
-    """Return the client of an engine; EngineError if the engine cannot be used.
+    """Return the client of an engine; raises EngineError if the engine cannot be used.
 
     `time_limit` is the timeout of a call in seconds. A call beyond it is a hang.
     """

@@ -1,7 +1,7 @@
 """Messages to and from a process: one JSON object per line, arrays in one of three forms.
 
     write_request(seq, case, form, directory)     the line that sends a case
-    read_reply(line, seq)                         the `Outcome` in the answer; Fault if invalid
+    read_reply(line, seq)                         the `Outcome` in the answer; raises Fault
     read_arrays(result, folder)                   a result with arrays in place of their JSON forms
     read_hello(line)                              the claims in the first line of an engine
 
@@ -66,7 +66,7 @@ def read_reply(text: bytes, seq: int) -> Outcome:
 
 
 def read_arrays(result: Any, folder: Path = Path()) -> Any:
-    """Return a result with arrays in place of their JSON forms; Fault if a form is invalid.
+    """Return a result with arrays in place of their JSON forms; raises Fault if a form is invalid.
 
     Paths of files are relative to the folder.
     """
@@ -82,7 +82,7 @@ def read_hello(text: bytes) -> dict[str, Any]:
 
 
 def load_safetensors() -> Any:
-    """Return the module that reads and writes such files; EngineError if it is not installed."""
+    """Return the module for such files; raises EngineError if it is not installed."""
     try:
         from safetensors import numpy as files
     except ImportError as error:

@@ -24,7 +24,7 @@ class Malformed(OracleError, ValueError):  # noqa: N818 - the fault's name
 
 
 def normalize_result(raw: Any, case: Case, claims: Capabilities) -> dict[str, Any]:
-    """Return a result as arrays; Malformed if it is invalid. Arrays that fit are not copied."""
+    """Return a result as arrays; raises Malformed if invalid. Arrays that fit are not copied."""
     if not isinstance(raw, Mapping):
         raise Malformed(
             f"the result is {_show(raw)}; it has to be a mapping with {', '.join(claims.returns)}."

@@ -80,7 +80,7 @@ class Capabilities:
 
     @classmethod
     def read(cls, content: Any) -> "Capabilities":
-        """Return the capabilities in a mapping; ClaimError if it is invalid."""
+        """Return the capabilities in a mapping; raises ClaimError if it is invalid."""
         if isinstance(content, Capabilities):
             return content
         if not isinstance(content, Mapping):

@@ -134,7 +134,7 @@ class Case:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Case":
-        """Return the case of a JSON form; SpecError if the content is not a case."""
+        """Return the case of a JSON form; raises SpecError if the content is not a case."""
         if content.get("protocol") != PROTOCOL:
             raise SpecError(
                 f"this is not a case of protocol {PROTOCOL}: its 'protocol' is "
@@ -174,7 +174,7 @@ def to_base64(array: Array) -> dict[str, Any]:
 
 
 def read_array(value: Any, dtype: Any) -> Array:
-    """Return the array of any of these forms; ValueError if it is invalid.
+    """Return the array of any of these forms; raises ValueError if it is invalid.
 
     JSON has no NaN and no infinity: null is NaN, and "NaN", "Infinity" and "-Infinity" are strings.
     """

@@ -43,7 +43,7 @@ ALWAYS = {"in_features", "out_features", "lr"}
 
 
 def row_of(name: Any) -> Feature:
-    """Return the row of a layer, loss or optimizer; SpecError if there is none of that name."""
+    """Return the row of a layer, loss or optimizer; raises SpecError for an unknown name."""
     for rows in ROWS.values():
         if name in rows:
             return rows[name]
@@ -59,7 +59,7 @@ def names_with(kind: str, *properties: str) -> tuple[str, ...]:
 
 
 def options_of(spec: Mapping[str, Any]) -> Options:
-    """Return the options of a description, defaults filled in; SpecError where it is none."""
+    """Return the options of a description with all defaults; raises SpecError if it is invalid."""
     row = row_of(spec.get("type"))
     name, defaults = row.name, row.defaults
     unknown = spec.keys() - defaults.keys() - {"type"}

@@ -1,7 +1,7 @@
 """Report as JSON, for other programs.
 
     to_json(report)       a mapping for `json.dumps`
-    from_json(content)    the report; ReportError where the content is not one
+    from_json(content)    the report; raises ReportError for other content
 
 Schema 1:
 

@@ -7,7 +7,7 @@
 A line has a pattern of check ids (`*`, `?`, `[…]` as in file names) and a reason. A link and the
 last day on which the line is valid are optional.
 
-    read(path_or_text)                      the lines; ExpectedFileError where one is malformed
+    read(path_or_text)                      the lines; raises ExpectedFileError
     apply(report, failures, today, known)   sets statuses and adds to the report's problems
 
 A failed check that a line matches is "expected". A pattern must match at least one failing check,

@@ -80,7 +80,7 @@ class Arithmetic:
         )
 
     def equation(self, o: Options, suffix: str = "") -> Equation:
-        """Return the method of a feature, such as relu_backward; MissingEntryError if none is."""
+        """Return the method of a feature, such as relu_backward; raises MissingEntryError."""
         name = row_of(o.type).method + suffix
         if not hasattr(self, name):
             raise MissingEntryError(

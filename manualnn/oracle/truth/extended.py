@@ -86,7 +86,7 @@ def truth_statement(bits: int = LONGDOUBLE_BITS) -> str:
 
 @cache
 def mpmath_width() -> Width:
-    """Return mpmath's numbers; MissingMpmathError where it is not installed."""
+    """Return mpmath's numbers; raises MissingMpmathError if it is not installed."""
     try:
         import mpmath  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:

@@ -150,7 +150,7 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
 
 
 def layer_truth(name: str) -> tuple[Forward, Backward]:
-    """Return the functions forward and backward of a layer; MissingEntryError if it has none."""
+    """Return the functions forward and backward of a layer; raises MissingEntryError."""
     if name in LAYERS:
         return LAYERS[name]
     row = LAYER_ROWS.get(name)

@@ -134,7 +134,7 @@ LOSSES: dict[str, Function] = {
 
 
 def loss_truth(name: str) -> Function:
-    """Return the function (options, y, t) → L, ∂L/∂y; MissingEntryError if the loss has none."""
+    """Return the function (options, y, t) → L, ∂L/∂y of a loss; raises MissingEntryError."""
     if name in LOSSES:
         return LOSSES[name]
     row = LOSS_ROWS.get(name)

@@ -88,7 +88,7 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
 
 
 def read_vectors(folder: str | Path) -> tuple[int, list[Case]]:
-    """Return the seed and the cases of a folder; VectorsError if a file is missing or changed."""
+    """Return seed and cases of a folder; raises VectorsError if a file is missing or changed."""
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
