@@ -202,7 +202,7 @@ def parameters(draw: st.DrawFn, net: Sequential, dtype: np.dtype[Any]) -> Parame
 
 
 def is_defined(loss: Loss, y: Array, t: Array) -> bool:
-    """Whether the loss is: a mean over classes divides by the weight of the samples that count."""
+    """Return True if the loss is defined: a mean over classes divides by the counted weights."""
     return t.ndim == 2 or loss.reduction != "mean" or loss.divisor(y, t) > 0
 
 

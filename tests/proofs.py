@@ -183,7 +183,7 @@ class LossStatement:
     terms: Callable[[Array, Array], list[Any]]
     """From outputs y and targets t to what is added up, before the reduction."""
     divisor: Callable[[Array, Array], Any] = lambda y, _: y.size
-    """What reduction="mean" divides by."""
+    """The divisor of reduction="mean"."""
     values: tuple[tuple[Any, Any], ...] = ((R(1, 3), R(3, 4)), (R(7, 8), R(1, 4)))
     """(y, t): one point of each branch."""
     target: str = "values"
@@ -331,7 +331,7 @@ RULE_OPTIONS: dict[str, Any] = {
     "lr_decay": R(1, 4),
     "initial_accumulator_value": R(1, 2),
 }
-"""The value of each option that is no bool; a rule with another option needs a line here."""
+"""The value of each option that is not a bool; a rule with another option needs a line here."""
 
 
 def examples_of(kind: Any) -> Iterator[Any]:

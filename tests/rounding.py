@@ -26,7 +26,7 @@ SHIFT = 20
 error of u |z − m| in the exponent. In the tests |z − m| is below this."""
 
 SECOND_ORDER = mpmath.mpf("1.01")
-"""What is left out is of the order of E u, in the tests below one percent of E, even in float32."""
+"""Terms of the order of E u are left out: below one percent of E in the tests, even in float32."""
 
 
 def exactly(number: Any) -> Any:
@@ -128,7 +128,7 @@ class Rounded:
 
 
 def as_rounded(value: Any) -> Rounded:
-    """Return a number as it is where it is one of these; else rounded once if no float holds it."""
+    """Return a Rounded number unchanged; any other is rounded once if no float holds it."""
     if isinstance(value, Rounded):
         return value
     exact = mpmath.mpf(getattr(value, "numerator", value)) / getattr(value, "denominator", 1)

@@ -148,7 +148,7 @@ def test_backward_is_the_adjoint_of_the_derivative(layer: Layer) -> None:
 
 
 def test_a_gradient_wrong_by_a_two_thousandth_is_noticed() -> None:
-    """The derived bounds are sharp enough for a mistake of 0.05 %, even in float32."""
+    """The derived bounds are sharp enough to notice an error of 0.05 %, even in float32."""
     each = Problem("Tanh()", next(iter(LOSSES)))
     bounds = [bound(entry, np.float32) for entry in each.gradient(as_rounded)]
     assert all(abs(w) / 2000 > b for w, b in zip(each.true_gradient(), bounds, strict=True))

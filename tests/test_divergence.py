@@ -120,7 +120,7 @@ def test_a_parameter_that_overflows_under_a_finite_loss_is_taken_back(rule: Opti
 
 
 def test_a_loss_that_is_no_number_stops() -> None:
-    """Both hidden outputs overflow, and ∞ − ∞ is no number."""
+    """Both hidden outputs overflow, and ∞ − ∞ is NaN."""
     net = Sequential(Linear(3, 2), Linear(2, 2))
     params = net.init(seed=0)
     params["0.weight"][...] = 1e308

@@ -12,5 +12,5 @@ def pytest_generate_tests(metafunc):
 
 
 def test_engine(check):
-    """What the check's sentence says."""
+    """The assertion of the check's sentence."""
     check()

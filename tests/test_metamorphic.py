@@ -221,7 +221,7 @@ def test_a_step_at_learning_rate_0_changes_no_bit(case: Case) -> None:
 def test_a_step_is_forward_backward_and_update(case: Case) -> None:
     """`Trainer.step`, as it is planned, is value_and_grad and the rule's update, bit for bit.
 
-    Where plain descent multiplies by α in the loss's gradient, so with an α that rounds nothing.
+    Plain descent multiplies by α in the loss's gradient, so α must be a number that rounds nothing.
     """
     assume(not any(layer.sample_shapes((1, 1)) for layer in case.net.layers))
     rule = case.rule

@@ -59,7 +59,7 @@ class Mistake(NamedTuple):
 
 
 def read(table: str) -> Iterator[Mistake]:
-    """Read the mistakes of a table."""
+    """Read the bugs of a table."""
     file = what = ""
     old: list[str] = []
     new: list[str] = []
@@ -83,7 +83,7 @@ CHOSEN = choose(MISTAKES, lambda m: [*m.places(PACKAGE), TESTS / "mistakes" / f"
 
 
 def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[int, str]:
-    """Run a table's tests on a copy of the package with that mistake; return pytest's exit code."""
+    """Run a table's tests on a copy of the package with that bug; return pytest's exit code."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, room / "manualnn", ignore=ignored)
     (room / "tests" / "oracle").mkdir(parents=True)

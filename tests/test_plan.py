@@ -388,7 +388,7 @@ def test_warnings_are_as_they_were_after_a_step() -> None:
 
 @pytest.mark.parametrize("rule", [SGD(lr=0.1), Adam()], ids=repr)
 def test_nothing_outlives_its_trainer(rule: Optimizer) -> None:
-    """What was noted refers to arrays, and arrays to what they are views of: no circle remains."""
+    """Recorded calls refer to arrays, and views to their bases, but no reference cycle remains."""
     net = Sequential(Linear(3, 4), Sigmoid(), Linear(4, 2))
     ours, x = Trainer(net, CrossEntropyLoss(), rule), X.copy()
     for n in (5, 5, 7, 1, 1):
@@ -457,7 +457,7 @@ def test_a_rule_whose_following_is_interrupted_is_followed_anew() -> None:
 
 @dataclass(frozen=True)
 class Asks(SGD):
-    """A rule that asks another one, for arrays of its own, in the middle."""
+    """A rule that calls another rule, on arrays of its own, in the middle of its step."""
 
     def rule(self, p: Array, g: Array, kept: Any, rates: Any, free: Any, /) -> None:
         assert not kept

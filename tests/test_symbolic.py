@@ -67,7 +67,7 @@ def plain_log(argument: Any) -> Any:
 def in_sigmoids(expression: Any) -> Any:
     """Put 1/a − 1 for every exponential, a > 0 its own new variable: 1 / (1 + exp(−z)) becomes a.
 
-    What is a fraction of exponentials in a network of sigmoids so becomes a polynomial.
+    So a fraction of exponentials in a network of sigmoids becomes a polynomial.
     """
     for exponential in sorted(expression.atoms(sp.exp), key=sp.count_ops, reverse=True):
         expression = expression.xreplace({exponential: 1 / sp.Dummy(positive=True) - 1})
@@ -75,7 +75,7 @@ def in_sigmoids(expression: Any) -> Any:
 
 
 def is_zero(difference: Any) -> bool:
-    """Whether an expression is zero for all values of its symbols: if nothing of it is left.
+    """Return True if an expression simplifies to 0, so that it is zero for all values.
 
     A rational function is brought over one denominator first, because its terms may be too many to
     multiply out. The last way does so with exponentials, logarithms and roots as variables.

@@ -96,7 +96,7 @@ def test_a_semicolon_with_decimal_commas_in_the_cells_is_found(tmp_path: Path) -
         table.numbers(["a"])
 
 
-# ---------------------------------------------------------------------- what is no table
+# ---------------------------------------------------------------------- files that are refused
 
 NO_TABLES = {
     "empty": ("", "is empty"),

@@ -48,7 +48,7 @@ def case(n=5, widths=(4, 3), curve=None, loss=MSE, optimizer=SGD, **changes):
 
 
 def case_fails(bench, case, *, fresh=False):
-    """Return whether the engine's result for a case is wrong; None if there is no result."""
+    """Return True if the engine's result for a case is wrong; None if there is no result."""
     seen = observe(bench, [case], fresh=fresh)
     return None if seen is None else seen.is_wrong
 

@@ -56,7 +56,7 @@ def test_every_optimizer_is_within_the_bounds(optimizer, dtype):
 )
 @pytest.mark.parametrize("loss", LOSSES)
 def test_extended_precision_is_500_times_nearer(loss):
-    """Its unit roundoff is 2⁻¹¹ of float64's, and so are its errors but for the truth's own."""
+    """Its unit roundoff is 2⁻¹¹ of float64's, and so are its errors, except for the truth's own."""
     for seed in SEEDS:
         case = drawn_case(np.random.default_rng(seed), loss=loss, dtype="float64")
         for name, error, bound in errors(Textbook(np.longdouble), case):

@@ -36,7 +36,7 @@ def toy(tmp_path, monkeypatch):
 
 
 def pytested(*arguments, folder):
-    """What pytest prints, and its exit code."""
+    """Return the output of pytest, and its exit code."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, arguments)]
     run = subprocess.run(  # noqa: S603

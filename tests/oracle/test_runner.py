@@ -249,7 +249,7 @@ def test_one_check_can_be_run_by_itself():
             run_check(bench, "loss.MSELoss.mean:nothing")
 
 
-# Mistakes in the oracle itself
+# Bugs in the oracle itself
 
 
 def test_bounds_a_million_times_too_wide_are_noticed(monkeypatch):

@@ -93,10 +93,7 @@ def hold(
     share: int = 1,
     blunt: Mapping[np.dtype[Any], float] = BLUNT,
 ) -> None:
-    """The check holds for every case drawn, a share of what the profile asks for, and finds things.
-
-    What it printed says how sharply.
-    """
+    """Run the check on drawn cases, 1/share of the profile's number, and require sharp bounds."""
     judge = Judge()
 
     @settings(max_examples=settings.default.max_examples // share)
