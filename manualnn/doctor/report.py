@@ -197,7 +197,7 @@ def examine(size: int = SIZE) -> Report:
     report = Report(processor, present, others, failed, find_extras(), size, threads, load)
     if isinstance(present, str) or not report.setting():
         return report
-    again = _measure("", processor.cores, size)  # to exclude a disturbance
+    again = _measure("", processor.cores, size)  # the first time may be disturbed
     better = present if isinstance(again, str) else max(present, again, key=lambda m: m.one.speed)
     return replace(report, present=better)
 

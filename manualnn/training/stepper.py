@@ -42,7 +42,7 @@ class History:
     loss: list[float] = field(default_factory=list)
     """The loss of each epoch over its samples, each measured before the step that used it."""
     seconds: float = 0.0
-    """Duration."""
+    """Duration in seconds."""
     stopped: str = ""
     """Reason: "epochs", "target_loss", "callback", "interrupted" or "diverged"."""
 

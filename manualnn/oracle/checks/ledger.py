@@ -28,9 +28,9 @@ class Ledger:
     jumps: int = 0
     """Number of slopes at kinks."""
     histograms: dict[str, Array] = field(default_factory=dict)
-    """For each dtype, the histogram of log₂(bound / |value|) of all recipes."""
+    """The histogram of log₂(bound / |value|) of all recipes, for each dtype."""
     plain: dict[str, Array] = field(default_factory=dict)
-    """For each dtype, the same histogram of the plain recipes."""
+    """The same histogram of the plain recipes alone, for each dtype."""
 
     def note_case(
         self, case: Case, values: Mapping[str, Array], bounds: Mapping[str, Array]

@@ -46,7 +46,7 @@ class Observation:
 
     @cached_property
     def wrong(self) -> dict[str, Array]:
-        """For each quantity of the last result, the mask of its wrong entries."""
+        """The mask of the wrong entries, for each quantity of the last result."""
         return {name: refutes(self.expected[name], array) for name, array in self.got.items()}
 
     @cached_property

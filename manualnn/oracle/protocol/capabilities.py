@@ -61,7 +61,7 @@ class Capabilities:
     returns: tuple[str, ...] = ()
     """The content of every result; default: "loss", "grads", and "params" with an optimizer."""
     accepts_state: bool = False
-    """A case may start after some updates, with the optimizer's state among its inputs."""
+    """True if a case may start after some updates, with the optimizer's state as an input."""
     max_steps: int = 1
     """The largest number of updates of a case."""
     weight_layout: str = "out,in"

@@ -147,15 +147,15 @@ class Layer(Feature):
     statement: Statement | None = None
     """Its formula, if every entry of y depends on the same entry of x alone."""
     is_linear: bool = False
-    """A network of such layers alone is a linear function."""
+    """True if a network of such layers alone is a linear function."""
     is_homogeneous: bool = False
-    """f(c x) = c f(x) for c > 0, also if c scales the biases with x."""
+    """True if f(c x) = c f(x) for c > 0, also if c scales the biases with x."""
     has_kink: bool = False
     """Its slope jumps at x = 0; an engine may claim another slope there than torch's."""
     saturates: bool = False
-    """It computes exponentials, which overflow or leave the digits of a data type."""
+    """True if it computes exponentials, which overflow or leave the digits of a data type."""
     mixes_features: bool = False
-    """Every entry of y depends on the whole row of x, and y does not change if x is shifted."""
+    """True if y depends on whole rows of x, and a constant added to a row does not change y."""
     has_parameters: bool = False
     gives_probabilities: bool = False
     """0 ≤ y ≤ 1."""
@@ -200,7 +200,7 @@ class State:
     """The option with the value that every entry starts from; without one, the value is 0."""
     is_nonnegative: bool = False
     is_maximum: bool = False
-    """It is a maximum over all updates, so a new number may be above it or below it."""
+    """True for a maximum over all updates: a new number may be above it or below it."""
     mean: str | None = None
     """The array whose squares are never larger than this array, if the rule has both."""
 

@@ -88,9 +88,9 @@ class Precision:
         is_float64 = self.dtype == np.float64
         self.to_the_edge = 1.0 if is_float64 else float(np.finfo(float).max) / self.max
         self.decided = False
-        """The forward pass is exact, so that rounding decides no condition."""
+        """True if the forward pass is exact, so that rounding decides no condition."""
         self.jumps: list[tuple[int, int]] = []
-        """For each array of slopes that jump: the undecided entries, all entries."""
+        """The numbers of undecided and of all entries, for each array of slopes that jump."""
 
     @classmethod
     def of(cls, dtype: Any, claims: Capabilities | None = None) -> "Precision":
@@ -185,7 +185,7 @@ class Bounded:
         self.e = e
         self.kind = kind
         self.known = known
-        """e is 0, which saves arithmetic."""
+        """True if e is 0, which saves arithmetic."""
         self._size: Array | None = None
         self._bounds: Array | None = None
 
