@@ -68,7 +68,7 @@ class Judge:
     sharpness: dict[np.dtype[Any], list[float]] = field(
         default_factory=lambda: {dtype: [] for dtype in BLUNT}
     )
-    """The median of bound / |value| of each compared array."""
+    """The median of bound / |value| of each compared array, or of each case that was added."""
     entries: int = 0
     without_bound: int = 0
     slopes: int = 0
@@ -106,6 +106,20 @@ class Judge:
         undecided, slopes = expected.undecided
         self.undecided += undecided
         self.slopes += slopes
+
+    def add(self, case: "Judge") -> None:
+        """Add the comparisons of one case.
+
+        Its sharpness counts once, because a case of many steps has many arrays, and all of them
+        are blunt if its network is ill-conditioned.
+        """
+        self.entries += case.entries
+        self.without_bound += case.without_bound
+        self.slopes += case.slopes
+        self.undecided += case.undecided
+        for dtype, ratios in case.sharpness.items():
+            if ratios:
+                self.sharpness[dtype].append(float(np.median(ratios)))
 
     def require_worth(self, blunt: Mapping[np.dtype[Any], float]) -> None:
         """Assert that the comparisons would find an error: their median is sharper than `blunt`."""

@@ -96,10 +96,12 @@ def hold(
     """Run the check on drawn cases, 1/share of the profile's number, and require sharp bounds."""
     judge = Judge()
 
-    @settings(max_examples=settings.default.max_examples // share)
+    @settings(max_examples=max(12, settings.default.max_examples // share))
     @given(drawn)
     def holds(case: Case) -> None:
-        check(case, judge)
+        of_case = Judge()
+        check(case, of_case)
+        judge.add(of_case)
 
     holds()
     print(judge)  # noqa: T201 - pytest -s or -rP shows it
