@@ -110,6 +110,18 @@ def test_bugs_of_the_catalogue_are_named_in_an_engine_by_another_author(capsys):
     assert alone >= 0.9 * len(KNOWN)
 
 
+def test_a_wrong_number_that_cancels_to_a_rounding_error_is_explained():
+    """The gradients of the cross-entropy have the sum 0 over the classes."""
+    Squeezed = BUGS["single-sample-squeezed"].engines[0]
+    for logit in range(9, 16):
+        first = case(n=1, widths=(1, 2), loss=CLASSES).but(t=np.array([1]))
+        first = first.but(params={**first.params, "0.bias": np.array([-float(logit), 0.1])})
+        with connect(Squeezed) as bench:
+            seen = observe(bench, [first])
+        assert "grads.0.bias" in seen.wrong_names
+        assert reproduces(Squeezed, seen)
+
+
 @pytest.mark.parametrize(("mistake", "first"), UNKNOWN, ids=lambda value: str(value)[:30])
 def test_a_bug_that_is_in_no_catalogue_is_unknown(mistake, first):
     assert explained(Toy(mistake), first).likely == ()

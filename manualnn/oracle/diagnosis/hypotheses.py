@@ -71,7 +71,7 @@ def reproduces(factory: Any, observation: Observation) -> bool:
                 return False
             if _agrees(got, h, expected[name]):
                 continue
-            if not _may_be_rounding(got, h, expected[name].kind.u):
+            if not _may_be_rounding(got, h, expected[name]):
                 return False
             rounded = rounded or _answers(factory, None, observation) or answers
             if not _agrees(got, h, expected[name], rounded[i].get(name, h)):
@@ -140,11 +140,15 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
         return bool(is_closer and np.all(left <= allowed))
 
 
-def _may_be_rounding(got: Array, h: Array, u: float) -> bool:
-    """Return True if the largest difference may be one of rounding."""
+def _may_be_rounding(got: Array, h: Array, near: Bounded) -> bool:
+    """Return True if the largest difference may be one of rounding.
+
+    The numbers of `h` may be terms of the size of the truth that cancel.
+    """
     with np.errstate(all="ignore"):
         distance = np.abs(np.asarray(got, np.longdouble) - h)
-        return bool(_largest(distance) <= u**0.5 * _largest(np.abs(h)))
+        size = max(_largest(np.abs(h)), _largest(np.abs(true_values(near))))
+        return bool(_largest(distance) <= near.kind.u**0.5 * size)
 
 
 def _excess(got: Array, near: Bounded) -> Any:
