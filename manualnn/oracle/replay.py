@@ -15,7 +15,7 @@ from pathlib import Path
 
 from manualnn.errors import OracleError
 from manualnn.files import write_whole
-from manualnn.oracle.checks.table import judge
+from manualnn.oracle.checks.table import JUDGEMENTS, judge
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
@@ -81,12 +81,19 @@ def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
         content = json.loads(path.read_text(encoding="utf-8"))
         case = Case.from_json(content["case"])
         before = tuple(map(Case.from_json, content["before"]))
-        return Failure(tuple(content["checks"]), content["target"], case, before)
-    except (KeyError, TypeError, ValueError) as error:
+        failure = Failure(tuple(content["checks"]), content["target"], case, before)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ReplayError(
             f"{path} is not a failure saved by `manualnn check`: {error!r}. Expected "
             '{"checks": […], "target": …, "case": {…}, "before": […]}.'
         ) from error
+    unknown = [c for c in failure.checks if str(c).rpartition(":")[2] not in JUDGEMENTS]
+    if unknown or not failure.checks:
+        raise ReplayError(
+            f"{path} names {'the unknown check ' + repr(unknown[0]) if unknown else 'no check'}; "
+            "run `manualnn check` again, `manualnn check --list` lists all ids."
+        )
+    return failure
 
 
 def again(client: EngineClient, check: str, failure: Failure) -> Finding | None:

@@ -117,12 +117,27 @@ def test_an_unknown_id_lists_the_saved_ones(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{}", '{"checks": [], "target": ""}', '{"checks": [], "target": "", "case": {}}'],
+    [
+        *("", "[]", "{}", '{"checks": [], "target": ""}'),
+        *('{"checks": [], "target": "", "case": {}}', '{"case": null}'),
+    ],
 )
 def test_a_file_that_is_no_failure_is_named(content, tmp_path):
     (tmp_path / "R-1.json").write_text(content, encoding="utf-8")
     with pytest.raises(ReplayError, match=r"R-1\.json is not a failure"):
         load("R-1", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [(["shapes:gone"], "the unknown check 'shapes:gone'"), ([3], "check 3"), ([], "no check")],
+)
+def test_a_failure_without_a_known_check_is_refused(checks, message, tmp_path):
+    (path,) = save(report(case()), tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8")) | {"checks": checks}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ReplayError, match=message):
+        load(case().id, tmp_path)
 
 
 def test_a_saved_failure_is_plain_json(tmp_path):
