@@ -21,8 +21,6 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.runner import checks_for
 from manualnn.oracle.textbook.engine import Textbook
 
-pytestmark = pytest.mark.once
-
 EACH = profile() == "nightly"
 FILES = {name: Path(table.__file__) for table in TABLES for name in table.BUGS}
 ENGINES = [(name, i) for name, bug in BUGS.items() for i in range(len(bug.engines))]

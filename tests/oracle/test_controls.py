@@ -17,8 +17,6 @@ from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.textbook.engine import Textbook
 
-pytestmark = pytest.mark.once
-
 WHOLE = choose(list(CONTROLS), lambda _: ())
 CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(40)]
 

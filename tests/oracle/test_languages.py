@@ -17,8 +17,6 @@ from manualnn.oracle.engines.client import connect
 from manualnn.oracle.truth.compare import refutes
 from manualnn.oracle.truth.step import truth
 
-pytestmark = pytest.mark.once
-
 ENGINES = Path(__file__).parents[1] / "engines"
 COMPILER = shutil.which("cc")
 NODE = shutil.which("node")
