@@ -162,6 +162,7 @@ def test_too_little_exits_with_3():
         (("toy.py:Right", "--json", "no/such/folder.json"), "make it first"),
         (("--combine", "toy.py"), "toy.py: "),
         (("--answers", "."), "no answers"),
+        (("toy.py:Right", "--time-limit", "nan"), "give a positive number of seconds"),
         (("--schema", "epoch"), "there is no schema 'epoch'; there are answer, capabilities"),
     ],
 )

@@ -282,6 +282,14 @@ def test_a_folder_without_vectors_says_what_to_do(tmp_path):
         read_vectors(tmp_path)
 
 
+def test_files_of_something_else_are_not_overwritten(tmp_path):
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(VectorsError, match="name a new folder"):
+        vectors.write_vectors(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == "mine"
+
+
 def test_without_mpmath_there_is_a_next_step(monkeypatch, tmp_path):
     def missing():
         raise MissingMpmathError

@@ -16,6 +16,7 @@ case's dtype, which hides at most half a unit in the last place.
 """
 
 import copy
+import math
 import re
 from dataclasses import replace
 from typing import Any, Self
@@ -44,6 +45,8 @@ def connect(target: Any, *, time_limit: float = 10.0) -> "EngineClient":
 
     `time_limit` is the timeout of a call in seconds. A call beyond it is a hang.
     """
+    if not 0 < time_limit < math.inf:  # NaN as well
+        raise EngineError(f"the time limit is {time_limit}; give a positive number of seconds.")
     is_command = isinstance(target, str) and not ATTRIBUTE.fullmatch(target)
     transport: Transport = (Process if is_command else InProcess)(target, time_limit)
     try:

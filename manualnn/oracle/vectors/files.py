@@ -52,7 +52,7 @@ class VectorsError(EngineError):
 def write_vectors(out: str | Path, *, seed: int = 0) -> int:
     """Write the vectors into a folder, create it if necessary, and return the number of cases.
 
-    Raises VectorsError if mpmath is not installed.
+    Raises VectorsError if mpmath is not installed, or if the folder holds anything but vectors.
     """
     try:
         mpmath_width()
@@ -62,6 +62,11 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
             "same on every machine. Run 'pip install mpmath'."
         ) from error
     out = Path(out)
+    if out.is_dir() and any(out.iterdir()) and not (out / "manifest.json").is_file():
+        raise VectorsError(
+            f"{out} is not empty and has no manifest.json, so vectors would overwrite files of "
+            "something else; name a new folder."
+        )
     cases = vector_cases(seed)
     hashes: dict[str, str] = {}
 
