@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _OWNERS = {
     "History": "training.trainer",
     "Parameters": "parameters",
-    "Sequential": "network",
+    "Sequential": "network.sequential",
     "Trainer": "training.trainer",
     "calculate_gain": "initializers",
     "kaiming_normal": "initializers",
@@ -47,7 +47,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.losses.base import Loss as Loss
     from manualnn.losses.classification import *
     from manualnn.losses.regression import *
-    from manualnn.network import Sequential as Sequential
+    from manualnn.network.sequential import Sequential as Sequential
     from manualnn.optimizers import OPTIMIZERS as OPTIMIZERS
     from manualnn.optimizers.adagrad import *
     from manualnn.optimizers.adam import *

@@ -13,7 +13,7 @@ from typing import Any
 import manualnn
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
-from manualnn.network import Sequential
+from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec

@@ -26,8 +26,8 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError, ModelFileError, ShapeError, SpecError
-from manualnn.files import write_whole
-from manualnn.network import Sequential
+from manualnn.network.sequential import Sequential
+from manualnn.output.files import write_whole
 from manualnn.parameters import Parameters
 from manualnn.training.trainer import Trainer
 from manualnn.validation import first_nonfinite

@@ -22,7 +22,7 @@ from manualnn.benchmark.timing import Row, compare
 from manualnn.cli import cli
 from manualnn.doctor import report
 from manualnn.errors import TableError
-from manualnn.tables import format_markdown
+from manualnn.output.tables import format_markdown
 
 TINY = Case((3, 2, 2), 1)
 

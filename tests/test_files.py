@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from manualnn.files import write_text, write_whole
+from manualnn.output.files import write_text, write_whole
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -37,7 +37,7 @@ def test_a_killed_save_leaves_the_old_file_as_it_was(tmp_path: Path) -> None:
     path.write_bytes(b"the old one")
     program = """if True:
         import os, sys
-        from manualnn.files import write_text, write_whole
+        from manualnn.output.files import write_text, write_whole
         os.fsync = lambda _: os.kill(os.getpid(), 9)
         write_whole(sys.argv[1], b"the new one" * 10_000)
     """

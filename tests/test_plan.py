@@ -36,10 +36,10 @@ from manualnn import (
 )
 from manualnn.engine import Engine
 from manualnn.layers import Layer
+from manualnn.network.workspace import Workspace
 from manualnn.oracle import check_engine
 from manualnn.tracing import Call
 from manualnn.training.step_plan import StepPlan
-from manualnn.workspace import Workspace
 
 Array = np.ndarray[Any, Any]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manualnn.tables import align_columns, format_markdown, measure_width
+from manualnn.output.tables import align_columns, format_markdown, measure_width
 
 
 def test_columns_line_up_and_lines_have_no_blanks_at_their_end():

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from manualnn.benchmark.cases import GRID
-from manualnn.files import write_text
+from manualnn.output.files import write_text
 
 __all__ = ["bench"]
 
@@ -31,7 +31,7 @@ def _several(
     )
 
 
-@click.command(short_help="Compare the time of training steps with that of their matrix products.")
+@click.command(short_help="Compare training steps with their bare matrix products.")
 @_several("network", _NETWORKS, _NETWORKS, "Widths of a network")
 @_several("dtype", ("float32", "float64"), ("float32",), "Precision")
 @_several("activation", ("Sigmoid", "ReLU"), ("Sigmoid",), "Layer after each hidden layer")

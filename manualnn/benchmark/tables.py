@@ -11,8 +11,8 @@ from pathlib import Path
 
 from manualnn.benchmark.timing import Row
 from manualnn.errors import TableError
-from manualnn.files import write_whole
-from manualnn.tables import format_markdown
+from manualnn.output.files import write_whole
+from manualnn.output.tables import format_markdown
 
 OURS, LIMIT = "manualnn", "products"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"

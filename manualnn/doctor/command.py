@@ -4,7 +4,7 @@ import json
 
 import click
 
-from manualnn.files import write_text
+from manualnn.output.files import write_text
 
 __all__ = ["doctor"]
 

@@ -24,7 +24,7 @@ from manualnn.doctor.blas import DTYPES, SIZE, Blas, describe_blas, measure_blas
 from manualnn.doctor.extras import Package, find_extras, install_commands
 from manualnn.doctor.processor import Processor, core_types, read_processor
 from manualnn.oracle.truth.extended import LONGDOUBLE_BITS, truth_statement
-from manualnn.tables import align_columns
+from manualnn.output.tables import align_columns
 
 WORTH = 1.10
 BUSY_LOAD = 0.5

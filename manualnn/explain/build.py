@@ -21,7 +21,7 @@ from manualnn.explain.numbers import CONTEXT, objects
 from manualnn.explain.quantities import Quantities, count_left_out
 from manualnn.explain.run import EXAMPLE, Key, Run, make_run, read_file, read_run
 from manualnn.losses import Loss, MSELoss
-from manualnn.network import Sequential
+from manualnn.network.sequential import Sequential
 from manualnn.optimizers import SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.validation import require_count

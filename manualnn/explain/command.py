@@ -2,8 +2,8 @@
 
 import click
 
-from manualnn.console import write_stdout
 from manualnn.explain import MAX_DECIMALS
+from manualnn.output.console import write_stdout
 
 __all__ = ["explain"]
 

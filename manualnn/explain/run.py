@@ -18,8 +18,8 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.losses import LOSSES, Loss, MSELoss
-from manualnn.network import Sequential
-from manualnn.noise import Noise
+from manualnn.network.noise import Noise
+from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec

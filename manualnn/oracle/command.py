@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manualnn.errors import ManualNNError
-from manualnn.files import write_text
+from manualnn.output.files import write_text
 
 if TYPE_CHECKING:
     from manualnn.oracle.report.report import Report

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manualnn.errors import OracleError
-from manualnn.files import write_whole
 from manualnn.oracle.checks.table import JUDGEMENTS, judge
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report.report import Report
+from manualnn.output.files import write_whole
 
 FOLDER = ".manualnn"
 """Default folder of saved failures."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manualnn.console import print_text, require_choice, write_stdout
 from manualnn.errors import DivergedError, TableError
-from manualnn.files import require_writable, write_whole
+from manualnn.output.console import print_text, require_choice, write_stdout
+from manualnn.output.files import require_writable, write_whole
 
 if TYPE_CHECKING:
     from manualnn.tabular.csv_table import Table

@@ -17,7 +17,7 @@ from manualnn.elementary import Array
 from manualnn.errors import SpecError, TableError
 from manualnn.layers import LAYERS, Linear
 from manualnn.losses import CrossEntropyLoss, MSELoss
-from manualnn.network import Sequential
+from manualnn.network.sequential import Sequential
 from manualnn.optimizers import AdamW, Optimizer
 from manualnn.tabular.csv_table import Table, find_column
 from manualnn.tabular.model import Columns, TableModel

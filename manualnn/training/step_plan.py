@@ -17,12 +17,12 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers import Layer
 from manualnn.losses import Loss
-from manualnn.network import Sequential
+from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
+from manualnn.network.sequential import Sequential
+from manualnn.network.workspace import Buffers, Workspace
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
-from manualnn.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.tracing import Call, Trace, UntraceableError, is_from_manualnn
-from manualnn.workspace import Buffers, Workspace
 
 MAX_SIZES = 16
 """Batch sizes whose plans are cached; most runs have two, the batch and the smaller last one."""

@@ -10,8 +10,8 @@ from manualnn.elementary import Array
 from manualnn.errors import DivergedError, ShapeError, SpecError
 from manualnn.errstate import quiet_context
 from manualnn.losses import Loss
-from manualnn.network import Sequential
-from manualnn.noise import draw_noise
+from manualnn.network.noise import draw_noise
+from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import closest

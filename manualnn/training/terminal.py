@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from manualnn.progress_bar import find_tqdm
+from manualnn.output.progress_bar import find_tqdm
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.losses import LOSSES
-from manualnn.network import Sequential
+from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec

@@ -37,7 +37,7 @@ from manualnn.benchmark.tables import (
 from manualnn.benchmark.timing import compare
 from manualnn.doctor.processes import usable_cores
 from manualnn.doctor.report import examine
-from manualnn.tables import format_markdown
+from manualnn.output.tables import format_markdown
 
 SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")
 SMALL = ("3-2-2", "4-16-3")

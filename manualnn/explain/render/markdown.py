@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from manualnn.explain.model import PathStep, Quantity
 from manualnn.explain.render.notation import LATEX
 from manualnn.explain.render.text import TextPage
-from manualnn.tables import format_markdown
+from manualnn.output.tables import format_markdown
 
 MAX_QUANTITIES = 8
 """Most quantities in one block of formulas."""

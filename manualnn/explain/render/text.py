@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from manualnn.explain.model import PathStep, Quantity
 from manualnn.explain.render.notation import TEXT, Notation, format_deviation, format_number
-from manualnn.tables import align_columns
+from manualnn.output.tables import align_columns
 
 ONE_LINE = 60
 """A quantity and its formulas stand on one line if they have at most this many characters."""

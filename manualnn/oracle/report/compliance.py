@@ -19,7 +19,7 @@ from manualnn.oracle.findings import CheckResult
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import Report
 from manualnn.oracle.report.wording import entry_line
-from manualnn.tables import format_markdown
+from manualnn.output.tables import format_markdown
 
 QUANTITIES = ("outputs", "loss", "grads", "input_grad", "params", "state")
 NUMBERS = (*QUANTITIES, "numerical", "exact", "finite", "*")

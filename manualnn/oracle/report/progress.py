@@ -17,7 +17,7 @@ from manualnn.oracle.findings import FAILING
 from manualnn.oracle.report.expected_failures import ExpectedFailure
 from manualnn.oracle.report.finding_text import FindingText
 from manualnn.oracle.report.report import Report
-from manualnn.progress_bar import find_tqdm
+from manualnn.output.progress_bar import find_tqdm
 
 
 class LiveReport(AbstractContextManager["LiveReport"]):

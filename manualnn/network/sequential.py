@@ -1,6 +1,6 @@
 """Sequential: a network of layers, one after another.
 
-The forward and backward pass are in `manualnn.passes`.
+The forward and backward pass are in `manualnn.network.passes`.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import Loss
-from manualnn.noise import Noise, draw_noise, noise_arrays, noise_by_layer
+from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_layer
+from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
+from manualnn.network.state_dict import parameters_from
+from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
-from manualnn.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.spec import from_spec, to_spec
-from manualnn.state_dict import parameters_from
 from manualnn.tracing import is_from_manualnn
 from manualnn.validation import as_array, as_batch, as_dtype
-from manualnn.workspace import Workspace
 
 __all__ = ["Sequential"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.layers import Layer
-from manualnn.noise import noise_arrays
+from manualnn.network.noise import noise_arrays
 
 
 class Buffers(NamedTuple):

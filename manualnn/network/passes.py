@@ -15,9 +15,9 @@ from manualnn.elementary import Array
 from manualnn.layers import Layer
 from manualnn.layers.base import LayerArrays
 from manualnn.losses import Loss
+from manualnn.network.workspace import Buffers
 from manualnn.parameters import Parameters
 from manualnn.tracing import Call
-from manualnn.workspace import Buffers
 
 ArraysByLayer = Sequence[LayerArrays]
 """The parameters of each layer, and in training its random arrays."""

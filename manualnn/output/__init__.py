@@ -1,0 +1,1 @@
+"""Writing for people: standard output, whole files, tables and the progress bar."""
