@@ -117,13 +117,19 @@ def load(path: str | os.PathLike[str]) -> Trainer:
     Raises
     ------
     ModelFileError
-        If there is no such file, if it is damaged, of another kind or of another version, or if its
-        parts do not fit together.
+        If there is no such file, if it is damaged, of another kind or of another version, if its
+        parts do not fit together, or if it holds a model of a table.
     MissingExtraError
         If safetensors is not installed.
 
     """
-    return load_with_notes(path)[0]
+    trainer, notes = load_with_notes(path)
+    if "table" in notes:
+        raise ModelFileError(
+            f"{path} holds a model of a table, whose columns must be scaled before the network; "
+            "load it with manualnn.tabular.model.TableModel.load. Its trainer is the network alone."
+        )
+    return trainer
 
 
 def load_with_notes(path: str | os.PathLike[str]) -> tuple[Trainer, dict[str, Any]]:

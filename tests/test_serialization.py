@@ -269,3 +269,9 @@ def test_without_safetensors_the_message_names_the_extra(
     with pytest.raises(ImportError, match=r"manualnn\[cli\]"):
         load(tmp_path / "model")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_a_table_is_not_loaded_without_its_scaling(trainer, tmp_path):
+    save(tmp_path / "model", trainer, notes={"table": {"target": "y"}})
+    with pytest.raises(ModelFileError, match=r"TableModel\.load"):
+        load(tmp_path / "model")
