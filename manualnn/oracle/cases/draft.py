@@ -71,8 +71,9 @@ class Draft(Choices):
         ignored = loss.get("ignore_index", -100)
         if "ignore_index" in loss:
             t[self.rng.random(n) < 0.3] = ignored
-        if n and np.all(t == ignored):
-            t[0] = 1 if ignored == 0 else 0
+        others = [k for k in range(min(width, 2)) if k != ignored]
+        if n and others and np.all(t == ignored):
+            t[0] = others[0]
         return t
 
     def noise(self, layers: Sequence[Any], widths: Sequence[int], n: int) -> dict[str, Array]:

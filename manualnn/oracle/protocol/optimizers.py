@@ -4,8 +4,7 @@
     rules.adam(o, p, g, s, t)       return the new p, and write the new state into s
     ROWS                            the rows; `method` names the optimizer's method of UpdateRules
 
-o holds the options, p a parameter, g its gradient, and s the arrays of the state for it. The update
-has the number t = 1, 2, ….
+o: options; p: parameter; g: its gradient; s: arrays of its state; t: number of the update, from 1.
 
 This is the only statement of the rules in the oracle. A subclass adds the arithmetic (`num`, `sqrt`
 and `larger`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, the tests SymPy's
@@ -26,11 +25,12 @@ Arrays = dict[str, Array]
 
 
 class UpdateRules:
+    """The update rules, one method per optimizer, in the arithmetic of a subclass."""
+
     num: Callable[..., Any]
     """Return an option as a number of the arithmetic."""
     sqrt: Callable[..., Array]
     larger: Callable[..., Array]
-    """Return the larger number of two, entry by entry."""
 
     def moved(self, o: Options, p: Array, d: Array, lr: Any) -> Array:
         """Return the parameter after a step of that rate along d."""
