@@ -6,10 +6,7 @@ from dataclasses import replace
 import pytest
 from oracle import exactly
 
-import reference.layers
-import reference.losses
-import reference.optimizers
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, OPTIMIZERS, options_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of
 from manualnn.oracle.protocol.rows import MissingEntryError
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth import layers, losses
@@ -21,11 +18,6 @@ TRUTHS = {
 }
 METHODS = {"layers": ("", "_backward"), "losses": ("_terms", "_slopes")}
 FEATURES = [(kind, name) for kind, rows in ROWS.items() for name in rows]
-TWINS = {
-    "layers": reference.layers.LAYERS,
-    "losses": reference.losses.LOSSES,
-    "optimizers": reference.optimizers.OPTIMIZERS,
-}
 
 
 def says(*parts):
@@ -57,12 +49,3 @@ def test_the_exact_values(kind, name, monkeypatch):
     monkeypatch.setitem(ROWS[kind], name, replace(ROWS[kind][name], statement=None))
     with pytest.raises(MissingEntryError, match=says("exactly.py", repr(name), "add")):
         exactly.statement_of(ROWS[kind], name)
-
-
-@pytest.mark.parametrize(
-    ("kind", "name"), [*FEATURES, *(("optimizers", name) for name in OPTIMIZERS)]
-)
-def test_the_twin(kind, name, monkeypatch):
-    monkeypatch.delitem(TWINS[kind], name)
-    with pytest.raises(LookupError, match=says(f"reference/{kind}.py", repr(name), "add a line")):
-        reference.tables.twin_of({"type": name}, TWINS[kind], kind)
