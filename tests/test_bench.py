@@ -24,6 +24,8 @@ from manualnn.doctor import report
 from manualnn.errors import TableError
 from manualnn.output.tables import format_markdown
 
+pytestmark = pytest.mark.once
+
 TINY = Case((3, 2, 2), 1)
 
 

@@ -20,6 +20,8 @@ from rounding import Rounded, as_mpmath, bound, exactly
 
 from manualnn import Layer, Linear, Loss, Parameters, Sequential, Sigmoid
 
+pytestmark = pytest.mark.once
+
 DIGITS = 60
 H = mpmath.mpf(10) ** -20
 TOLERANCE = mpmath.mpf(10) ** -36

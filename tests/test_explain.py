@@ -41,6 +41,8 @@ from manualnn.explain.naming import letter
 from manualnn.explain.numbers import Arithmetic
 from manualnn.explain.run import make_run
 
+pytestmark = pytest.mark.once
+
 HALF = settings(max_examples=max(10, settings().max_examples // 2))
 small_cases = cases(
     dtypes=st.just(np.dtype(np.float64)),
