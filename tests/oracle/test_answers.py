@@ -231,7 +231,7 @@ def test_unreadable_claims_are_reported(folder):
 
 
 def test_answers_are_to_the_vectors_of_a_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(vectors, "vector_cases", lambda seed: FEW if seed == 7 else [])
+    monkeypatch.setattr(vectors, "vector_cases", lambda seed, _: FEW if seed == 7 else [])
     vectors.write_vectors(tmp_path / "vectors", seed=7)
     (tmp_path / "answers").mkdir()
     write(tmp_path / "answers", *map(answer, FEW))
@@ -239,9 +239,23 @@ def test_answers_are_to_the_vectors_of_a_folder(tmp_path, monkeypatch):
     assert (report.seed, report.exit_code, report.cases) == (7, 0, 2)
 
 
+def test_vectors_for_claims_are_judged_by_these_claims(tmp_path, monkeypatch):
+    monkeypatch.setattr(vectors, "vector_cases", lambda *_: [TANH, SQUARED])
+    claims = {kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()}
+    claims["returns"] = ["loss", "grads"]
+    vectors.write_vectors(tmp_path / "vectors", claims=claims)
+    validate("manifest", json.loads((tmp_path / "vectors" / "manifest.json").read_bytes()))
+    (tmp_path / "answers").mkdir()
+    write(tmp_path / "answers", answer(SQUARED), answer(TANH))
+    report = judge_answers(tmp_path / "answers", tmp_path / "vectors")
+    assert report.capabilities.returns == ("loss", "grads")
+    assert report.exit_code == 0
+    assert {result.status for result in report.results} == {"passed"}
+
+
 def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch):
     """An author elsewhere reads the file of a case and answers with its `expected`."""
-    monkeypatch.setattr(vectors, "vector_cases", lambda seed: [TANH] if seed == 0 else [])
+    monkeypatch.setattr(vectors, "vector_cases", lambda *_: [TANH])
     vectors.write_vectors(tmp_path / "vectors")
     content = json.loads((tmp_path / "vectors" / "cases" / f"{TANH.id}.json").read_bytes())
     expected = {name: near["hi"] for name, near in content["expected"].items()}

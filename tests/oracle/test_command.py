@@ -215,14 +215,17 @@ def test_the_profiles_are_those_of_the_library():
     assert tuple(option.type.choices) == tuple(PROFILES)
 
 
-def test_vectors_are_written_with_the_seed_and_counted(monkeypatch):
+def test_vectors_are_written_for_a_seed_and_for_claims_and_counted(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(
         "manualnn.oracle.vectors.files.write_vectors",
-        lambda out, seed: asked.append((out, seed)) or 1234,
+        lambda out, **options: asked.append((out, options)) or 1234,
     )
     assert manualnn("vectors", "out", "--seed", 5).output == "1,234 cases written to out\n"
-    assert asked == [("out", 5)]
+    (tmp_path / "claims.json").write_text('{"type": "hello", "layers": ["Tanh"]}')
+    manualnn("vectors", "out", "--claims", "claims.json")
+    wanted = [(options["seed"], options["claims"]) for _, options in asked]
+    assert wanted == [(5, None), (0, {"layers": ["Tanh"]})]
 
 
 def test_vectors_that_cannot_be_written_are_told_with_exit_code_2(monkeypatch):

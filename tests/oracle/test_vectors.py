@@ -60,7 +60,7 @@ def content_of(case):
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("vectors")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vectors, "vector_cases", lambda seed: SOME if seed == 0 else None)
+        patch.setattr(vectors, "vector_cases", lambda *_: SOME)
         assert vectors.write_vectors(out) == len(SOME)
     return out
 
@@ -110,6 +110,25 @@ def test_a_case_is_the_same_in_both_dtypes(case):
 
 def test_another_seed_has_other_cases():
     assert not {case.id for case in vector_cases(seed=1)} & {case.id for case in CASES}
+
+
+SMALL = {
+    "layers": ["Linear", "Sigmoid", "Tanh", "ReLU"],
+    "losses": {"MSELoss": {"reduction": ["sum"]}},
+    "optimizers": ["SGD"],
+}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [SMALL, {**SMALL, "optimizers": [], "layers": ["Linear"]}, {**SMALL, "layers": ["Softsign"]}],
+    ids=["small", "without optimizer", "newcomer"],
+)
+def test_a_small_engine_gets_about_as_many_cases_and_each_fits_its_claims(content):
+    claims = Capabilities.read(content)
+    cases = vector_cases(0, claims)
+    assert len(cases) > len(OF_PARTNERS) / 2
+    assert [reason for case in cases if (reason := claims.refuses(case))] == []
 
 
 # Their truth
@@ -253,7 +272,8 @@ def test_large_cases_say_where_their_arrays_are():
 
 
 def test_what_is_read_is_what_was_written(folder):
-    seed, cases = read_vectors(folder)
+    found = read_vectors(folder)
+    seed, cases = found.seed, found.cases
     assert seed == 0
     assert [case.id for case in cases] == [case.id for case in SOME]
 

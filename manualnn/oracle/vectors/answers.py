@@ -33,7 +33,7 @@ from manualnn.oracle.report.report import Report
 from manualnn.oracle.truth.compare import group_of
 from manualnn.oracle.truth.extended import truth_statement
 from manualnn.oracle.vectors.draw import of_dtype, vector_cases
-from manualnn.oracle.vectors.files import read_vectors
+from manualnn.oracle.vectors.files import Vectors, read_vectors
 
 CLAIMS = "capabilities.json"
 DIAGNOSED = 6
@@ -51,10 +51,11 @@ class AnswersError(EngineError):
 def judge_answers(folder: str | Path, vectors: str | Path | None = None) -> Report:
     """Return the report on a folder of answers."""
     started, folder = time.perf_counter(), Path(folder)
-    seed, cases = (0, vector_cases()) if vectors is None else read_vectors(vectors)
+    given = Vectors(0, vector_cases()) if vectors is None else read_vectors(vectors)
+    cases = given.cases
     answers = dict(_read_answers(folder, {case.id for case in cases}))
-    claims = _read_claims(folder, answers, {case.id for case in cases if case.optimizer})
-    report = Report(f"answers in {folder}", claims, "vectors", seed, truth_statement())
+    claims = _read_claims(folder, given, answers)
+    report = Report(f"answers in {folder}", claims, "vectors", given.seed, truth_statement())
     tally = Tally(report)
     with connect(Recorded(claims, answers)) as bench:
         for case in cases:
@@ -151,13 +152,12 @@ def _parse(place: str, text: bytes) -> Any:
 
 
 def _read_claims(
-    folder: Path, answers: Mapping[Key, Mapping[str, Any]], updated: set[str]
+    folder: Path, vectors: Vectors, answers: Mapping[Key, Mapping[str, Any]]
 ) -> Capabilities:
-    """Return the capabilities in capabilities.json. Without that file, infer them from the answers.
+    """Return the capabilities in capabilities.json, or else those that the vectors are for.
 
-    Inferred capabilities include every feature, and each kind of result that all answers hold.
-    `updated` are the ids of the vectors with an optimizer, which alone can return parameters and
-    state.
+    Without both, infer them from the answers: every feature, and each kind of result that all
+    answers hold. Only vectors with an optimizer can return parameters and state.
     """
     path = folder / CLAIMS
     if path.is_file():
@@ -165,6 +165,9 @@ def _read_claims(
             return Capabilities.read(_parse(str(path), path.read_bytes()))
         except ClaimError as error:
             raise AnswersError(f"{path} holds no valid capabilities: {error}") from error
+    if vectors.claims is not None:
+        return Capabilities.read(vectors.claims)
+    updated = {case.id for case in vectors.cases if case.optimizer}
     returned = ["loss", "grads"]
     for name in RETURNS:
         relevant = [

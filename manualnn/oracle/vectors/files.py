@@ -1,7 +1,8 @@
 """Conformance vectors: cases and their truth as files, for engines that Python cannot call.
 
     write_vectors("vectors")             write a folder and return the number of cases
-    read_vectors("vectors")              (seed, cases) of a folder
+    write_vectors("vectors", claims=…)   the same for an engine with these claims
+    read_vectors("vectors")              the `Vectors` of a folder
     vector_files(case)                   the files of one case
 
 VECTORS.md describes the folder. Version and seed determine every byte of a case's files. The truth
@@ -13,6 +14,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Context
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,7 @@ import numpy as np
 
 from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.messages import load_safetensors
-from manualnn.oracle.protocol.capabilities import DTYPES
+from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import PROTOCOL, Array, Case, to_lists
 from manualnn.oracle.protocol.features import ALWAYS, LOSS_ROWS, TABLES
 from manualnn.oracle.truth.bounded import Bounded, Precision
@@ -43,16 +45,35 @@ BITS_BELOW_BOUND = 40
 """Bits of the truth that are written below the leading bit of its bound."""
 
 Write = Callable[[str, Array], Any]
+Progress = Callable[[int, int], None]
+"""progress(done, total): numbers of written cases and of all cases."""
 
 
 class VectorsError(EngineError):
     """A folder holds no vectors, or its files were changed after they were written."""
 
 
-def write_vectors(out: str | Path, *, seed: int = 0) -> int:
+@dataclass(frozen=True)
+class Vectors:
+    """Content of a folder of vectors."""
+
+    seed: int
+    cases: list[Case]
+    claims: Mapping[str, Any] | None = None
+    """The claims that the cases were drawn for; None for every feature."""
+
+
+def write_vectors(
+    out: str | Path,
+    *,
+    seed: int = 0,
+    claims: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> int:
     """Write the vectors into a folder, create it if necessary, and return the number of cases.
 
-    Raises VectorsError if mpmath is not installed, or if the folder holds anything but vectors.
+    `claims` are the capabilities of an engine, as it would return them. Raises VectorsError if
+    mpmath is not installed, or if the folder holds anything but vectors, and ClaimError.
     """
     try:
         mpmath_width()
@@ -67,7 +88,7 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
             f"{out} is not empty and has no manifest.json, so vectors would overwrite files of "
             "something else; name a new folder."
         )
-    cases = vector_cases(seed)
+    cases = vector_cases(seed, None if claims is None else Capabilities.read(claims))
     hashes: dict[str, str] = {}
 
     def write(name: str, content: bytes) -> None:
@@ -75,15 +96,18 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
         (out / name).write_bytes(content)
         hashes[name] = hashlib.sha256(content).hexdigest()
 
-    for case in cases:
+    for done, case in enumerate(cases, 1):
         for name, content in vector_files(case).items():
             write(name, content)
+        if progress is not None:
+            progress(done, len(cases))
     write("README.md", files("manualnn.oracle").joinpath("VECTORS.md").read_bytes())
     manifest = {
         "format": FORMAT,
         "version": VERSION,
         "protocol": PROTOCOL,
         "seed": seed,
+        **({} if claims is None else {"claims": dict(claims)}),
         "count": len(cases),
         "cases": [{"file": f"cases/{case.id}.json", **_about(case)} for case in cases],
         "sha256": dict(hashes),
@@ -92,8 +116,8 @@ def write_vectors(out: str | Path, *, seed: int = 0) -> int:
     return len(cases)
 
 
-def read_vectors(folder: str | Path) -> tuple[int, list[Case]]:
-    """Return seed and cases of a folder; raises VectorsError if a file is missing or changed."""
+def read_vectors(folder: str | Path) -> Vectors:
+    """Return the vectors of a folder; raises VectorsError if a file is missing or changed."""
     folder = Path(folder)
     try:
         manifest = json.loads((folder / "manifest.json").read_bytes())
@@ -111,7 +135,8 @@ def read_vectors(folder: str | Path) -> tuple[int, list[Case]]:
         path = folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
             raise VectorsError(f"{path} is missing or was changed; write the vectors again.")
-    return manifest["seed"], [_read(folder, entry["file"]) for entry in manifest["cases"]]
+    cases = [_read(folder, entry["file"]) for entry in manifest["cases"]]
+    return Vectors(manifest["seed"], cases, manifest.get("claims"))
 
 
 def vector_files(case: Case) -> dict[str, bytes]:
