@@ -1,4 +1,4 @@
-"""Entries of the catalogue of known bugs, and helpers to write them.
+"""Entries of the catalogue of known bugs.
 
     BUGS = Table("losses")
     BUGS["mse-slope-without-2"] = bug(
@@ -9,12 +9,14 @@
 
 Each bug is a subclass of `Textbook` with some attributes replaced; e is the engine itself. An
 attribute with a list, such as eps=[1e-8, 1e-7], makes one engine for each value; several lists go
-together. With where=f, the methods differ from the right ones only where f(e, o, …) holds. `lines`
-are the wrong and the right line of mathematics. The checks of the layer, loss or optimizer whose
-methods are replaced find the bug; `killed_by` names other checks.
+together. A family of bugs has an attribute with a `Constant`: some values, and a function that
+finds the value of an engine in its numbers (see `fits`). With where=f, the methods differ from the
+right ones only where f(e, o, …) holds. `lines` are the wrong and the right line of mathematics. The
+checks of the layer, loss or optimizer whose methods are replaced find the bug; `killed_by` names
+other checks.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,13 +24,23 @@ import numpy as np
 
 from manualnn.errors import OracleError
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import ROWS, Options
+from manualnn.oracle.protocol.features import ROWS
 from manualnn.oracle.textbook.engine import Textbook
 
 Method = Callable[..., Any]
 """A method of Textbook: the engine e, then the arguments."""
 Methods = dict[str, Any]
 """Methods and other attributes by name; keyword arguments of `bug`."""
+Numbers = Mapping[str, Array]
+"""The arrays of a result by their names: loss, outputs, grads.0.weight, …"""
+Make = Callable[[Any], type[Textbook]]
+"""Returns the engine of a family for a value of its constant."""
+Fit = Callable[[Make, Case, Numbers, Numbers], Iterable[Any]]
+"""Returns the values of a constant that may give an engine's numbers: (make, case, got, truth)."""
+SHOWN = (int, float, str)
+"""Types of the constants that a title shows."""
+SYMBOLS = {"eps": "ε", "beta": "β", "share": "factor"}
+"""The names of constants in a title, where the attribute has another name."""
 
 CHECKS = {
     row.method: f"{group}.{row.name}*:*"
@@ -47,6 +59,15 @@ CHECKS_OF_KIND = {
     "memory": "*:memory.*",
     "precision": "loss.*:*",
 }
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant of a family of bugs."""
+
+    usual: list[Any]
+    """Values that real engines have. The catalogue has an engine for each of them."""
+    fit: Fit
 
 
 @dataclass(frozen=True)
@@ -70,6 +91,34 @@ class Bug:
     """True if the mathematics is wrong, so that the bug shows in extended precision as well. False
     for bugs of rounding or overflow."""
     id: str = ""
+    fit: Fit | None = None
+    make: Make | None = None
+
+    def engines_for(self, case: Case, got: Numbers, truth: Numbers) -> tuple[type[Textbook], ...]:
+        """Return `engines`, and those whose constant is fitted to an engine's numbers.
+
+        `got` and `truth` are the numbers of the engine and the correct ones, by the same names.
+        """
+        if self.fit is None or self.make is None:
+            return self.engines
+        with np.errstate(all="ignore"):
+            values = self.fit(self.make, case, got, truth)
+            fitted = [self.make(value) for value in values]
+        known = [engine.constants for engine in self.engines]
+        for engine in fitted:
+            engine.__name__ = self.engines[0].__name__
+        return (*self.engines, *(e for e in fitted if e.constants not in known))
+
+    def of(self, engine: type[Textbook]) -> "Bug":
+        """Return the bug of one engine, with the engine's constants in the title."""
+        shown = ", ".join(
+            f"{SYMBOLS.get(name, name)} = {value:.10g}"
+            if isinstance(value, float)
+            else f"{SYMBOLS.get(name, name)} = {value}"
+            for name, value in engine.constants.items()
+        )
+        title = f"{self.title[:-1]} ({shown})." if shown else self.title
+        return replace(self, title=title, engines=(engine,))
 
 
 class Table(dict[str, Bug]):
@@ -102,15 +151,22 @@ def bug(
     **attributes: Any,
 ) -> Bug:
     """Return a bug: subclasses of `base` with these attributes, one for each value of a list."""
+    constant = next((n for n, a in attributes.items() if isinstance(a, Constant)), "")
+    fit = attributes[constant].fit if constant else None
     lists = {name: a for name, a in attributes.items() if isinstance(a, list)}
-    variants = zip(*lists.values(), strict=True) if lists else [()]
+    if constant:
+        lists[constant] = attributes[constant].usual
     if where is not None:
         attributes |= _only_where(where, attributes)
-    engines = tuple(
-        type("Bug", (base,), {**attributes, **dict(zip(lists, values, strict=True))})
-        for values in variants
-    )
-    return Bug(title, *lines, kind, killed_by, engines, source, exact)
+
+    def make(*values: Any) -> type[Textbook]:
+        own = dict(zip(lists, values, strict=True))
+        shown = {name: value for name, value in own.items() if isinstance(value, SHOWN)}
+        return type("Bug", (base,), {**attributes, **own, "constants": shown})
+
+    variants = zip(*lists.values(), strict=True) if lists else [()]
+    engines = tuple(make(*values) for values in variants)
+    return Bug(title, *lines, kind, killed_by, engines, source, exact, fit=fit, make=make)
 
 
 def _only_where(applies: Method, methods: Methods) -> Methods:
@@ -124,11 +180,6 @@ def _only_where(applies: Method, methods: Methods) -> Methods:
         for name, wrong in methods.items()
         if callable(wrong)
     }
-
-
-def is_of(*types: str) -> Method:
-    """Return a condition for `where`: the layer, loss or optimizer has one of these types."""
-    return lambda e, o, *arguments: o.type in types
 
 
 def find_checks(kind: str, engines: Sequence[type[Textbook]]) -> str:
@@ -149,128 +200,3 @@ def find_checks(kind: str, engines: Sequence[type[Textbook]]) -> str:
         return found.pop()
     groups = {pattern.partition(".")[0] for pattern in found}
     return f"{groups.pop()}.*:*" if len(groups) == 1 else CHECKS_OF_KIND[kind]
-
-
-def change(o: Options, **changes: Any) -> Options:
-    """Return options with other values."""
-    return Options(**{**vars(o), **changes})
-
-
-def with_options(*methods: str, **changes: Any) -> Methods:
-    """Return methods of Textbook that get other options.
-
-    A value may be a function of the engine and the right options.
-    """
-
-    def method(name: str) -> Method:
-        def call(e: Textbook, o: Options, *arguments: Any) -> Any:
-            values = {k: v(e, o) if callable(v) else v for k, v in changes.items()}
-            return getattr(Textbook, name)(e, change(o, **values), *arguments)
-
-        return call
-
-    return {name: method(name) for name in methods}
-
-
-def after_load(change_engine: Callable[[Any], None]) -> Method:
-    """Return `load` that changes the engine after loading the case."""
-
-    def load(e: Textbook, case: Case) -> None:
-        Textbook.load(e, case)
-        change_engine(e)
-
-    return load
-
-
-def roots(compute: Callable[[Array, Any], Array]) -> Methods:
-    """Return the denominators of RMSprop, Adagrad and Adam, each as compute(v, ε)."""
-    return {
-        "rmsprop_root": lambda e, o, v: compute(v, e.num(o.eps)),
-        "adagrad_root": lambda e, o, s: compute(s, e.num(o.eps)),
-        "adam_root": lambda e, o, v, t: compute(v / e.adam_correction2(o, t), e.num(o.eps)),
-    }
-
-
-def each_gradient(compute: Callable[[Any, Options, Array], Array]) -> Method:
-    """Return `linear_grads` with every gradient g of a layer o replaced by compute(e, o, g)."""
-
-    def linear_grads(e: Textbook, o: Options, x: Array, dz: Array) -> dict[str, Array]:
-        return {k: compute(e, o, g) for k, g in Textbook.linear_grads(e, o, x, dz).items()}
-
-    return linear_grads
-
-
-def all_gradients(compute: Callable[[Any, dict[str, Array]], dict[str, Array]]) -> Method:
-    """Return `backward` that replaces all gradients at its end by compute(e, gradients)."""
-
-    def backward(e: Textbook, dy: Array) -> Array:
-        dx = Textbook.backward(e, dy)
-        e.grads = compute(e, e.grads)
-        return dx
-
-    return backward
-
-
-class KnowsKey(Textbook):
-    """Knows the key of the parameter that it updates."""
-
-    key = ""
-
-    def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
-        self.key = key
-        return super().updated(o, key, p, g, s)
-
-    def old(self, name: str) -> Array:
-        """Return an array of the state before the update."""
-        return self.state[name][self.key]
-
-
-def whole_blocks(e: Any, length: int) -> slice:
-    """Return a slice without the rest after the last whole block of e.block entries.
-
-    It is the whole length if that is at most e.least.
-    """
-    return slice(length - length % e.block if length > getattr(e, "least", e.block) else length)
-
-
-def with_result(name: str, compute: Callable[[Any, Any], Any]) -> Method:
-    """Return `result` with another value: compute(e, right value)."""
-
-    def result(e: Textbook, value: Any, dx: Array) -> dict[str, Any]:
-        found = Textbook.result(e, value, dx)
-        return {**found, name: compute(e, found[name])}
-
-    return result
-
-
-def clip_common_norm(grads: dict[str, Array], limit: Any) -> dict[str, Array]:
-    """Return gradients scaled to a common norm of at most `limit`."""
-    norm = np.sqrt(sum((g * g).sum() for g in grads.values()))
-    return {key: g * (limit / norm) for key, g in grads.items()} if norm > limit else grads
-
-
-SMALL_ERRORS: Methods = {"corner": [-1, -1, 0, 0], "factor": [1e-5, -1e-5] * 2}
-"""Attributes for `with_small_error`: the first or last entry, a relative error of 1e-5."""
-
-
-def with_small_error(e: Any, a: Array) -> Array:
-    """Return a copy of a matrix with a small relative error in one corner; see SMALL_ERRORS."""
-    a = a.copy()
-    a[e.corner, e.corner] *= 1 + e.num(e.factor)
-    return a
-
-
-def multiply_in_float32(e: Textbook, a: Array, b: Array) -> Array:
-    """Return the product of two matrices, computed in float32."""
-    return e.array(a.astype(np.float32) @ b.astype(np.float32))
-
-
-def is_square(a: Array) -> bool:
-    """Return True if a matrix has as many rows as columns."""
-    return a.shape[0] == a.shape[1]
-
-
-def clip_probabilities(e: Textbook, p: Array, eps: float | None) -> Array:
-    """Return probabilities clipped to [ε, 1 − ε]; None: the machine epsilon of the case's dtype."""
-    eps = float(np.finfo(e.case.dtype).eps) if eps is None else eps
-    return np.clip(p, e.array(eps), e.array(1 - eps))

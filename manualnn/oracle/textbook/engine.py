@@ -13,7 +13,7 @@ call depends on an earlier one.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from manualnn.oracle.textbook.losses import Losses
 class Textbook(Activations, Losses, UpdateRules):
     """The textbook engine; see the module."""
 
+    constants: ClassVar[Mapping[str, Any]] = {}
+    """The constants of a bug of this class, by name."""
     case: Case
     layers: list[Options]
     """The options of each layer, and its position `i`."""

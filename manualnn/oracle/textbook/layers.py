@@ -47,7 +47,7 @@ def _add_methods(row: Layer) -> None:
         value: Array = statement.value(self.functions, o, z)
         return value
 
-    def slope(self: Activations, o: Options, z: Array, a: Array) -> Array:  # noqa: ARG001
+    def slope(self: Activations, o: Options, z: Array, a: Array) -> Array:
         derivative: Array = statement.derivatives(self.functions, o, z)[1]
         return derivative
 

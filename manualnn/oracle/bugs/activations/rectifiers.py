@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, bug, with_options
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import with_options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")

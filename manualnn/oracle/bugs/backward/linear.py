@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, after_load, bug, change, each_gradient, is_square
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import after_load, change, each_gradient, is_square
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook

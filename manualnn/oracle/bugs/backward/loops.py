@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import (
-    Table,
+from manualnn.oracle.bugs.bug import Constant, Table, bug
+from manualnn.oracle.bugs.edits import (
     all_gradients,
-    bug,
     clip_common_norm,
     each_gradient,
     is_square,
     whole_blocks,
 )
+from manualnn.oracle.bugs.fits import largest, norm
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 
@@ -119,21 +119,21 @@ BUGS["error-transposed-where-n-is-width"] = bug(
 BUGS["gradient-clipped"] = clipping_bug(
     "Gradients are clipped by value, although no option requests it.",
     lines=("g ← clip(g, −c, c)", "g = ∂L/∂θ"),
-    c=[1, 5, 10],
+    c=Constant([1.0, 5.0, 10.0], largest("grads")),
     linear_grads=each_gradient(lambda e, o, g: np.clip(g, e.array(-e.c), e.array(e.c))),
 )
 BUGS["gradient-norm-clipped-by-tensor"] = clipping_bug(
     "The gradient of each tensor is clipped by its norm, although no option requests it.",
     lines=("g ← g min(1, c / ‖g‖)", "g = ∂L/∂θ"),
     source="transformers #581, numpy-ml",
-    c=[1, 5],
+    c=Constant([1.0, 5.0], norm(of_each=True)),
     linear_grads=each_gradient(lambda e, o, g: clip_common_norm({"": g}, e.num(e.c))[""]),
 )
 BUGS["gradient-norm-clipped"] = clipping_bug(
     "All gradients are clipped by their common norm, although no option requests it.",
     lines=("g ← g min(1, c / ‖all g‖)", "g = ∂L/∂θ"),
     backward=all_gradients(lambda e, grads: clip_common_norm(grads, e.num(e.c))),
-    c=[1, 5],
+    c=Constant([1.0, 5.0], norm(of_each=False)),
 )
 BUGS["input-gradient-zero"] = input_bug(
     "The gradient of the input is 0.",

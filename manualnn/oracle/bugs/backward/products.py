@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import (
+from manualnn.oracle.bugs.bug import Methods, Table, bug
+from manualnn.oracle.bugs.edits import (
     SMALL_ERRORS,
-    Methods,
-    Table,
-    bug,
     is_square,
     multiply_in_float32,
     with_small_error,

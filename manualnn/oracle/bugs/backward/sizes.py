@@ -5,15 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import (
-    Methods,
-    Table,
-    all_gradients,
-    bug,
-    each_gradient,
-    whole_blocks,
-    with_result,
-)
+from manualnn.oracle.bugs.bug import Methods, Table, bug
+from manualnn.oracle.bugs.edits import all_gradients, each_gradient, whole_blocks, with_result
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -23,7 +16,7 @@ depth_bug = partial(bug, killed_by="depth:*")
 batch_bug = partial(bug, killed_by="long.batch:*")
 
 
-def _is_deep(e: Any, o: Options, *given: Array) -> bool:  # noqa: ARG001
+def _is_deep(e: Any, o: Options, *given: Array) -> bool:
     """Return True if a layer comes after the first `known` layers or Linear layers."""
     linear = sum(p.type == "Linear" for p in e.layers[: o.i])
     return bool((o.i if e.counted == "layers" else linear) >= e.known)

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Method, Table, after_load, all_gradients, bug, with_result
+from manualnn.oracle.bugs.bug import Method, Table, bug
+from manualnn.oracle.bugs.edits import after_load, all_gradients, with_result
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook

@@ -6,7 +6,8 @@ forward pass or the value of the loss, only in the backward pass, or everywhere.
 
 from typing import Any
 
-from manualnn.oracle.bugs.bug import CHECKS, Table, after_load, bug, is_of, with_options
+from manualnn.oracle.bugs.bug import CHECKS, Table, bug
+from manualnn.oracle.bugs.edits import after_load, is_of, with_options
 from manualnn.oracle.protocol.features import TABLES, options_of, row_of
 
 BUGS = Table("optimizers")

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import (
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import (
     SMALL_ERRORS,
-    Table,
     after_load,
-    bug,
     each_gradient,
     multiply_in_float32,
     with_small_error,

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.behaviour.aliasing import HasMemory
-from manualnn.oracle.bugs.bug import Table, after_load, all_gradients, bug, each_gradient
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import after_load, all_gradients, each_gradient
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook

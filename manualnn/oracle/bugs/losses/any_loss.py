@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from manualnn.oracle.bugs.bug import Table, bug, with_options
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -12,7 +13,7 @@ mean_bug = partial(bug, killed_by="loss.*.mean*:*")
 sum_bug = partial(bug, killed_by="loss.*.sum*:*")
 
 
-def _is_mean(e: Textbook, o: Options, y: Array, t: Array) -> bool:  # noqa: ARG001
+def _is_mean(e: Textbook, o: Options, y: Array, t: Array) -> bool:
     """Return True if a loss is a mean; cross-entropy has a divisor of its own."""
     return bool(o.reduction == "mean" and o.type != "CrossEntropyLoss")
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Method, Table, bug, change, clip_probabilities, with_options
+from manualnn.oracle.bugs.bug import Constant, Method, Table, bug
+from manualnn.oracle.bugs.edits import change, clip_probabilities, with_options
+from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -74,7 +76,7 @@ BUGS["cross-entropy-log-of-softmax"] = extreme_bug(
 BUGS["cross-entropy-log-plus-eps"] = bug(
     "A small number is added inside the logarithm.",
     lines=("−log(p + ε)", "−log p"),
-    eps=[1e-8, 1e-7, 1e-9, 1e-10, 1e-12, 1e-15],
+    eps=Constant([1e-8, 1e-7, 1e-9, 1e-10, 1e-12, 1e-15], solved(1e-8)),
     cross_entropy_terms=lambda e, o, y, t: (
         -e.shares(o, y, t) * np.log(_softmax(e, y) + e.num(e.eps))
     ),

@@ -5,7 +5,8 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Methods, Table, bug, clip_probabilities, is_of, with_options
+from manualnn.oracle.bugs.bug import Methods, Table, bug
+from manualnn.oracle.bugs.edits import clip_probabilities, is_of, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 

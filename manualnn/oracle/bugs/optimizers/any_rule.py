@@ -4,16 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import (
-    KnowsKey,
-    Methods,
-    Table,
-    bug,
-    change,
-    roots,
-    with_options,
-    with_result,
-)
+from manualnn.oracle.bugs.bug import Methods, Table, bug
+from manualnn.oracle.bugs.edits import KnowsKey, change, roots, with_options, with_result
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 

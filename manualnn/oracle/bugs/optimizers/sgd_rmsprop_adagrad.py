@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, bug, is_of, with_options
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import is_of, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from manualnn.oracle.bugs.bug import KnowsKey, Table, after_load, bug, with_options
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import KnowsKey, after_load, with_options
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 

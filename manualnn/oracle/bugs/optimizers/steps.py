@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import (
+from manualnn.oracle.bugs.bug import Method, Table, bug
+from manualnn.oracle.bugs.edits import (
     KnowsKey,
-    Method,
-    Table,
     after_load,
-    bug,
     clip_common_norm,
     is_square,
     roots,

@@ -1,0 +1,175 @@
+"""Constants of families of bugs, found in the numbers of an engine.
+
+    Constant([1, 5, 10], largest("grads"))     the largest gradient is the level of a clip
+    Constant([1e-8], solved())                 the ε that gives the engine's wrong number
+
+`solved` runs the family with some values and solves for the value that gives the engine's own
+number, at the entry with the largest error. An error is mostly a power of the constant, or linear
+in it, so that few runs suffice. People write round constants, so a round number close by comes
+first. Fitted values are hypotheses: the diagnosis tries them on all numbers and on other cases.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.bugs.bug import Fit, Make, Numbers
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.case import Case
+
+RUNS = 12
+"""Largest number of runs of an engine to solve for one constant."""
+ROUNDINGS = 64
+"""An error of fewer roundings says nothing about a constant."""
+MATERIAL = 1e-3
+"""Errors below this share of the largest relative error may be consequences or roundings."""
+
+
+def largest(*groups: str) -> Fit:
+    """Return a fit of a bound: the largest number of a group, if the truth exceeds it."""
+
+    def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
+        for group in groups:
+            names = [name for name in truth if name.partition(".")[0] == group and name in got]
+            bound = max((float(np.abs(got[name]).max(initial=0)) for name in names), default=0)
+            right = max((float(np.abs(truth[name]).max(initial=0)) for name in names), default=0)
+            if 0 < bound < right:
+                yield from _rounded(bound, ROUNDINGS * _unit(case))
+
+    return fit
+
+
+def norm(*, of_each: bool) -> Fit:
+    """Return a fit of a bound of the norm of all gradients, or of each of them."""
+    join = max if of_each else sum
+
+    def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
+        names = [name for name in truth if name.startswith("grads.") and name in got]
+        if names:
+            bound, right = (
+                join(float((np.asarray(n[k], np.longdouble) ** 2).sum()) for k in names) ** 0.5
+                for n in (got, truth)
+            )
+            if 0 < bound < right:
+                yield from _rounded(bound, ROUNDINGS * _unit(case))
+
+    return fit
+
+
+def solved(
+    *starts: float, linear: bool = False, but: Callable[[Case], tuple[float, ...]] | None = None
+) -> Fit:
+    """Return a fit that solves for a positive constant, or `linear` for any constant.
+
+    The solution starts from `starts`; for a linear one, these are two values. Values of `but` have
+    bugs of their own.
+    """
+
+    def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
+        place = _most_wrong(case, got, truth)
+        if place is None:
+            return
+        name, index, error = place
+        right = np.asarray(truth[name])[index]
+        goal = np.asarray(got[name], np.longdouble)[index] - right
+
+        def error_of(value: Any) -> Any:
+            return _run(make(value), case, name, index) - right
+
+        others = but(case) if but else ()
+        solve = _linear if linear else _powers
+        for value in solve(error_of, goal, starts):
+            if not any(abs(value - other) <= max(error, 1e-9) * abs(other) for other in others):
+                yield from _rounded(value, error)
+
+    return fit
+
+
+def _linear(
+    error_of: Callable[[Any], Any], goal: Any, starts: tuple[float, ...]
+) -> Iterator[float]:
+    """Solve error_of(c) = goal by secants from two values."""
+    points = [(value, error_of(value) - goal) for value in starts]
+    for _ in range(RUNS):
+        (a, left), (b, right) = points[-2:]
+        if not np.isfinite([left, right]).all() or left == right:
+            return
+        points.append((c := float(b - right * (b - a) / (right - left)), error_of(c) - goal))
+        if abs(c - b) <= 1e-15 * abs(c) or abs(points[-1][1]) <= 1e-18 * abs(goal):
+            yield c
+            return
+    c, rest = points[-1]
+    if abs(rest) <= MATERIAL * abs(goal):
+        yield c
+
+
+def _powers(
+    error_of: Callable[[Any], Any], goal: Any, starts: tuple[float, ...]
+) -> Iterator[float]:
+    """Solve error_of(c) = goal for c > 0 by secants in logarithms."""
+    for start in starts:
+        points: list[tuple[float, float]] = []
+        at = float(np.log(start))
+        for _ in range(RUNS):
+            share = error_of(float(np.exp(at))) / goal
+            if not (np.isfinite(share) and share > 0):
+                break
+            points.append((at, float(np.log(share))))
+            if abs(points[-1][1]) <= 1e-15:
+                break
+            slope = 1.0
+            for (u, left), (v, right) in pairwise(points[-2:]):
+                slope = (right - left) / (v - u) if v != u and right != left else 1.0
+            at = float(np.clip(at - points[-1][1] / slope, -100, 20))
+        if points and abs(points[-1][1]) <= MATERIAL:
+            yield float(np.exp(points[-1][0]))
+            return
+
+
+def _run(engine: Any, case: Case, name: str, index: tuple[Any, ...]) -> Any:
+    """Return a number of an engine's result in extended precision; NaN if there is none."""
+    try:
+        result = engine(dtype=np.longdouble).step(case.copy())
+        return np.asarray(Outcome(result=result).quantities()[name], np.longdouble)[index]
+    except Exception:  # noqa: BLE001 - a wrong engine may raise anything
+        return np.longdouble(np.nan)
+
+
+def _most_wrong(
+    case: Case, got: Numbers, truth: Numbers
+) -> tuple[str, tuple[Any, ...], float] | None:
+    """Return the entry with the largest error of the first quantity with a material one.
+
+    The third value is the part of the error that may be rounding.
+    """
+    errors = {}
+    for name, right in truth.items():
+        if name in got and np.shape(got[name]) == np.shape(right) and np.size(right):
+            distance = np.abs(np.asarray(got[name], np.longdouble) - right)
+            size = max(np.abs(right).max(), np.abs(got[name]).max())
+            if np.isfinite(distance).all() and distance.max() > ROUNDINGS * _unit(case) * size:
+                at = np.unravel_index(int(distance.argmax()), distance.shape)
+                errors[name] = (at, float(distance[at] / size))
+    if not errors:
+        return None
+    most = max(error for _, error in errors.values())
+    name, (at, error) = next((n, e) for n, e in errors.items() if e[1] >= MATERIAL * most)
+    return name, at, ROUNDINGS * _unit(case) / error
+
+
+def _unit(case: Case) -> float:
+    return float(np.finfo(case.dtype).eps)
+
+
+def _rounded(value: float, error: float) -> Iterator[float]:
+    """Yield the shortest number within a relative error, and the value itself."""
+    for digits in range(1, 7):
+        short = float(f"{value:.{digits - 1}e}")
+        if abs(short - value) <= max(error, 1e-12) * abs(value):
+            yield short
+            if short == value:
+                return
+            break
+    yield value
