@@ -115,6 +115,8 @@ class Finding:
     """The first wrong entry of every wrong quantity, in the order of a training step."""
     right: tuple[str, ...] = ()
     """Quantities that were compared and are right."""
+    blamed: tuple[str, ...] = ()
+    """Features without which the engine is right on the case; empty if they are not known."""
     minimal: bool = False
     """True if the shrinker has finished with the case."""
     diagnosis: Diagnosis | None = None

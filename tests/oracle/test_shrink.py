@@ -1,5 +1,6 @@
 """Shrinking ends at a valid case that fails, and that no single cut makes smaller."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from oracle.drawn import drawn_case
 
 from manualnn.oracle.cases.resize import is_valid, keep_columns, keep_rows, remove_layers, segments
-from manualnn.oracle.diagnosis.shrink import same_failure, shrink
+from manualnn.oracle.diagnosis.likeness import same_failure
+from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.step import truth
@@ -175,16 +177,55 @@ def test_a_layer_goes_with_its_arrays_and_those_after_it_are_counted_anew():
     assert shapes_fit(cut)
 
 
-def found(error, kind="wrong"):
-    case = deep()
-    entries = (Entry("loss", (), error, 0.0, 0.0),)
-    return Finding("a:loss", case, (case,), kind=kind, entries=entries)
+def found(got, kind="wrong", quantity="loss", expected=0.0, blamed=(), **changes):
+    case = deep(**changes)
+    entries = (Entry(quantity, (), got, expected, 0.0),)
+    return Finding("a:loss", case, (case,), kind=kind, entries=entries, blamed=blamed)
 
 
 def test_a_failure_stays_of_its_kind_and_material():
     assert same_failure(found(0.5), found(2.0))
-    assert same_failure(found(np.nan), found(2.0))
     assert not same_failure(found(1e-16), found(2.0))
     assert same_failure(found(1e-16), found(3e-16))
     assert not same_failure(found(2.0, "crash"), found(2.0))
     assert not same_failure(None, found(2.0))
+
+
+def test_a_failure_stays_finite_or_not():
+    assert not same_failure(found(np.nan), found(2.0))
+    assert not same_failure(found(2.0), found(np.nan))
+    assert same_failure(found(np.inf), found(np.nan))
+
+
+def test_a_failure_stays_in_its_quantity_and_kind_of_parameter():
+    weight, bias = found(2.0, quantity="grads.4.weight"), found(2.0, quantity="grads.0.bias")
+    assert same_failure(found(3.0, quantity="grads.0.weight"), weight)
+    assert not same_failure(bias, weight)
+    assert not same_failure(found(2.0, quantity="params.0.bias"), bias)
+
+
+def test_a_failure_keeps_the_features_that_are_blamed():
+    curved = found(2.0, blamed=("Tanh",))
+    assert same_failure(found(2.0), curved)
+    assert not same_failure(found(2.0, layers=()), curved)
+    assert not same_failure(found(2.0), found(2.0, blamed=("ReLU",)))
+
+
+@pytest.mark.parametrize("factor", [-1.0, 2.0, 0.0, 0.5])
+def test_a_failure_keeps_a_factor_that_is_a_constant(factor):
+    def scaled(factor, expected, n=6):
+        return found(factor * expected, expected=expected, n=n)
+
+    assert same_failure(scaled(factor, 3.0), scaled(factor, 0.7))
+    assert not same_failure(scaled(0.3, 3.0), scaled(factor, 0.7))
+    assert same_failure(scaled(1 / 2, 3.0, n=2), scaled(1 / 6, 0.7)), "1/N"
+    assert same_failure(scaled(1 / 5, 3.0, n=5), scaled(1 / 2, 0.7, n=2)), "1/N"
+
+
+def test_an_error_stays_of_its_type():
+    def raised(message):
+        return replace(found(2.0, "error"), message=message)
+
+    first = raised("Traceback …\nValueError: shapes (5,) and (6,)")
+    assert same_failure(raised("ValueError: shapes (1,) and (2,)"), first)
+    assert not same_failure(raised("KeyError: 'Tanh'"), first)

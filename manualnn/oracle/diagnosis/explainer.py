@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
-from manualnn.oracle.diagnosis.shrink import same_failure, shrink
+from manualnn.oracle.diagnosis.likeness import same_failure
+from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case

@@ -21,3 +21,8 @@ def with_spec(case: Case, place: Place, spec: dict[str, Any]) -> Case:
     if isinstance(place, str):
         return case.but(**{place: spec})
     return case.but(layers=(*case.layers[:place], spec, *case.layers[place + 1 :]))
+
+
+def features_of(case: Case) -> set[str]:
+    """Return the names of the layers, the loss and the optimizer of a case."""
+    return {spec["type"] for _, spec in case.parts()}

@@ -1,7 +1,6 @@
 """Shrinking: the smallest case that still fails, with few layers and samples and simple numbers.
 
     shrink(case, fails, seconds=2.0)      the smallest case found; fails(case) is the predicate
-    same_failure(found, finding)          True if two findings show the same failure
 
 Shrinking is greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a
 generator. It yields a smaller case, receives True if that case still fails, and continues from the
@@ -21,12 +20,8 @@ from manualnn.oracle.cases.resize import is_valid, keep_columns, keep_rows, remo
 from manualnn.oracle.cases.simplify import simpler_arrays, simpler_values
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.places import specs_of, with_spec
-from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import row_of
-
-MATERIAL = 2**10
-"""Rounding errors of ordinary small cases are smaller than this, in units of eps."""
 
 Move = Generator[Case | None, bool, None]
 
@@ -57,23 +52,6 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -
                 if failed and candidate is not None:
                     best, moved = candidate, True
     return best
-
-
-def same_failure(found: Finding | None, finding: Finding) -> bool:
-    """Return True if the finding of a smaller case shows the same failure as `finding`.
-
-    The kind has to be the same. An error larger than rounding must not become one of rounding, such
-    as 10⁻¹⁶ in place of an exact 0 where everything cancels.
-    """
-    if found is None or found.kind != finding.kind:
-        return False
-    return _is_material(found) or not _is_material(finding)
-
-
-def _is_material(finding: Finding) -> bool:
-    """Return True if an error is far larger than the rounding of numbers around 1."""
-    least = MATERIAL * float(np.finfo(finding.case.dtype).eps)
-    return any(not abs(entry.got - entry.expected) <= least for entry in finding.entries)
 
 
 def _steps(case: Case) -> Move:

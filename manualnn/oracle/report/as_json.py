@@ -13,7 +13,8 @@ Schema 1:
     counts            {"passed": 400, "failed": 2, …}: number of checks of each status
     exit_code         0 no failure, 1 a failure, 3 the run proves little
     results           [{id, sentence, status, cases, skipped, reason, findings}]
-      findings        [{check, kind, message, entries, right, minimal, case_id, case, diagnosis}]
+      findings        [{check, kind, message, entries, right, blamed, minimal, case_id, case,
+                        diagnosis}]
         entries       [{quantity, index, got, expected, bound, wrong, size}]
         diagnosis     null or {first, scope, ratio, when, hurried,
                         likely: [{bug, title, wrong, right}]}
@@ -75,7 +76,7 @@ def _read_finding(content: Mapping[str, Any]) -> Finding:
     values = {name: value for name, value in content.items() if name != "case_id"}
     case = values["case"] = Case.from_json(values["case"])
     values["entries"] = tuple(_read_entry(entry) for entry in values["entries"])
-    values["right"] = tuple(values["right"])
+    values |= {name: tuple(values[name]) for name in ("right", "blamed")}
     if values["diagnosis"] is not None:
         likely = tuple(Cause(**cause) for cause in values["diagnosis"]["likely"])
         values["diagnosis"] = Diagnosis(**{**values["diagnosis"], "likely": likely})
