@@ -138,7 +138,8 @@ def vectors(out: str, seed: int, claims: str | None) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-        count = write_vectors(out, seed=seed, claims=claims and _read_claims(claims), progress=show)
+        content = None if claims is None else _read_claims(claims)
+        count = write_vectors(out, seed=seed, claims=content, progress=show)
     click.echo(f"{count:,} cases written to {out}")
 
 
@@ -270,7 +271,10 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
 
     counts = report.counts()
     click.echo(("\n" if counts["failed"] or counts["errored"] else "") + summary(report, paint))
-    replay.save(report, options["failures"])
+    try:
+        replay.save(report, options["failures"])
+    except replay.ReplayError as error:
+        click.echo(f"warning: {error}", err=True)
     writers: dict[str, Callable[[], str]] = {
         "json": lambda: json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n",
         "junit": lambda: to_junit(report, options["failures"]),

@@ -25,13 +25,17 @@ from manualnn.oracle import replay
 from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import FAILING, CheckResult
 from manualnn.oracle.profiles import UnknownNameError
-from manualnn.oracle.report.finding_text import FindingText
+from manualnn.oracle.report.finding_text import FindingText, last_line
 from manualnn.oracle.report.report import Report
 from manualnn.oracle.runner import checks_for, run_recipe
 
 
 class CheckFailedError(OracleError, AssertionError):
-    """A check failed; the message is its text in the report."""
+    """A check failed; the message is one line, and then the check's text in the report."""
+
+    # pytest's summary starts with the module of an error, unless it is this one. Only then does the
+    # message fit into the line.
+    __module__ = "builtins"
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Check:
         if result.status in {"not_claimed", "skipped"}:
             pytest.skip(f"{result.status.replace('_', ' ')}: {result.reason}")
         if result.status in FAILING:
-            raise CheckFailedError(f"\n{self.engine.describe(result)}")
+            raise CheckFailedError(f"{_in_one_line(result)}\n\n{self.engine.describe(result)}")
         if not result.cases:
             raise CheckFailedError(f"{self.id}: no case was judged.")
 
@@ -114,5 +118,18 @@ class _Engine:
         """Return the report's text of a failure, and save its case."""
         claims = self.client.capabilities
         report = Report(self.client.target, claims, self.profile, self.seed, "", [result])
-        replay.save(report)
-        return FindingText(report.target, report.engine_name, replay.FOLDER).describe(result)
+        text = FindingText(report.target, report.engine_name, replay.FOLDER).describe(result)
+        try:
+            replay.save(report)
+        except replay.ReplayError as error:
+            return f"{text}\n{error}"
+        return text
+
+
+def _in_one_line(result: CheckResult) -> str:
+    """Return the likely bug of a failed check, or else its first wrong number or message."""
+    if not result.findings:
+        return result.reason
+    finding = result.findings[0]
+    likely = finding.diagnosis.likely if finding.diagnosis else ()
+    return likely[0].title if len(likely) == 1 else last_line(finding.message)

@@ -13,12 +13,14 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from manualnn.errors import OracleError
+from manualnn.errors import ManualNNError, OracleError
+from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import JUDGEMENTS, judge
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_names
 from manualnn.oracle.report.report import Report
 from manualnn.output.files import write_whole
 
@@ -42,7 +44,11 @@ class Failure:
 
 
 def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
-    """Write one file for each case of a finding; create the folder if there is a finding."""
+    """Write one file for each case of a finding; create the folder if there is a finding.
+
+    A new folder gets a .gitignore, so that it does not enter a repository. Raises ReplayError if
+    the files cannot be written.
+    """
     found: dict[str, Failure] = {}
     for finding in (finding for result in report.results for finding in result.findings):
         name = finding.case.id
@@ -50,20 +56,29 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
         before = max(known.before, finding.calls[:-1], key=len)
         found[name] = replace(known, checks=(*known.checks, finding.check), before=before)
     paths = [Path(folder, f"{name}.json") for name in found]
-    if paths:
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ReplayError(f"{folder} cannot be written: {error.strerror}.") from error
-    for path, failure in zip(paths, found.values(), strict=True):
-        content = {
-            "checks": failure.checks,
-            "target": failure.target,
-            "case": failure.case.to_json(),
-            "before": [case.to_json() for case in failure.before],
-        }
-        write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+    try:
+        if paths:
+            _make_folder(Path(folder))
+        for path, failure in zip(paths, found.values(), strict=True):
+            content = {
+                "checks": failure.checks,
+                "target": failure.target,
+                "case": failure.case.to_json(),
+                "before": [case.to_json() for case in failure.before],
+            }
+            write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+    except OSError as error:
+        raise ReplayError(
+            f"the failures cannot be saved in {folder} ({error.strerror or error}), so --replay "
+            "will not find them; name another folder with --failures."
+        ) from error
     return paths
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        write_whole(folder / ".gitignore", b"*\n")
 
 
 def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
@@ -82,9 +97,12 @@ def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
         case = Case.from_json(content["case"])
         before = tuple(map(Case.from_json, content["before"]))
         failure = Failure(tuple(content["checks"]), content["target"], case, before)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        for each in (case, *before):
+            _require_valid(each)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, ManualNNError) else repr(error)
         raise ReplayError(
-            f"{path} is not a failure saved by `manualnn check`: {error!r}. Expected "
+            f"{path} is not a failure saved by `manualnn check`: {reason}. Expected "
             '{"checks": […], "target": …, "case": {…}, "before": […]}.'
         ) from error
     unknown = [c for c in failure.checks if str(c).rpartition(":")[2] not in JUDGEMENTS]
@@ -94,6 +112,33 @@ def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
             "run `manualnn check` again, `manualnn check --list` lists all ids."
         )
     return failure
+
+
+def _require_valid(case: Case) -> None:
+    """Raise an error if a case is not one that an engine could get, after changes by hand."""
+    for _, spec in case.parts():
+        options_of(spec)
+    is_class = LOSS_ROWS[case.loss["type"]].targets == "classes" and case.t.ndim == 1
+    t = (case.n,) if is_class else (case.n, case.widths[-1])
+    expected: dict[str, tuple[int, ...]] = {"x": (case.n, case.widths[0]), "t": t}
+    params: dict[str, tuple[int, ...]] = {}
+    for i, layer in enumerate(case.layers):
+        before, after = case.widths[i : i + 2]
+        if layer["type"] == "Linear":
+            params[f"{i}.weight"] = (after, before)
+            if options_of(layer).bias:
+                params[f"{i}.bias"] = (after,)
+        elif layer["type"] == "Dropout" and case.noise and f"{i}.mask" in case.noise:
+            expected[f"noise.{i}.mask"] = (case.n, before)
+    rule = options_of(case.optimizer) if case.optimizer else None
+    groups = ["params", *(f"state.{name}" for name in state_names(rule) if case.state)]
+    expected |= {f"{group}.{key}": shape for group in groups for key, shape in params.items()}
+    got = {name: array.shape for name, array in case.arrays().items()}
+    for name in {**expected, **got}:
+        if got.get(name) != expected.get(name):
+            raise ReplayError(f"{name} has shape {got.get(name)}; expected {expected.get(name)}")
+    if case.steps < 1 or not is_valid(case):
+        raise ReplayError("no engine can answer its case; see its steps, its targets and its state")
 
 
 def again(client: EngineClient, check: str, failure: Failure) -> Finding | None:

@@ -280,9 +280,11 @@ def test_a_pattern_that_matches_no_check_is_a_wrong_command_line():
     assert "'layer.Tanh:*'" in told
 
 
-def test_a_verdict_is_told_though_the_failures_cannot_be_kept(tmp_path):
+def test_a_folder_that_cannot_keep_failures_costs_a_warning_only(tmp_path):
     (tmp_path / "file").touch()
-    result = manualnn("check", "toy.py:MeanBias", *ONLY, "--failures", "file/kept")
-    assert result.exit_code == 2, result.output
+    options = "--failures", "file/kept", "--json", "report.json"
+    result = manualnn("check", "toy.py:MeanBias", *ONLY, *options)
+    assert result.exit_code == 1, result.output
     assert "toy 1.0 is wrong" in squeezed(result.output)
-    assert "file/kept cannot be written: Not a directory" in result.output
+    assert "warning: the failures cannot be saved in file/kept (Not a directory)" in result.output
+    validate("report", json.loads((tmp_path / "report.json").read_bytes()))

@@ -92,6 +92,27 @@ def test_an_authors_suite_has_a_test_for_every_check(tmp_path):
 
 
 @pytest.mark.usefixtures("toy")
+def test_the_summary_has_the_likely_bug_and_the_command_to_replay_works_from_here(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "suite").mkdir()
+    for name in ("toy.py", "test_mine.py"):
+        content = TOY if name == "toy.py" else SUITE.format(engine="MeanBias")
+        (tmp_path / "suite" / name).write_text(content, encoding="utf-8")
+    (tmp_path / "toy.py").unlink()
+    output, code = pytested("suite/test_mine.py", folder=tmp_path)
+    assert code == 1, output
+    summary = next(line for line in output.splitlines() if line.startswith("FAILED"))
+    assert re.search(r"MSELoss\.mean:grads\] - CheckFailedError: [A-Z]\w+ \w+", summary)
+    command = re.search(r"replay +manualnn check (suite/toy\.py:MeanBias --replay R-\w+)", output)
+    replay = [sys.executable, "-m", "manualnn", "check", *command[1].split()]
+    replayed = subprocess.run(replay, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+    assert replayed.returncode == 1, replayed.stdout + replayed.stderr
+    assert "grads.0.bias" in replayed.stdout
+
+
+@pytest.mark.usefixtures("toy")
 def test_this_suite_judges_the_engine_that_it_is_given(tmp_path):
     target = f"--engine={tmp_path / 'toy.py'}:MeanBias"
     options = f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml", "-k", "MSELoss.mean:grads", "-n2"

@@ -140,6 +140,43 @@ def test_a_failure_without_a_known_check_is_refused(checks, message, tmp_path):
         load(case().id, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"x": []}, "x"),
+        ({"x": [[1.0], [2.0], [3.0]]}, "t has shape"),
+        ({"t": [7.0]}, "t has shape"),
+        ({"loss": {"type": "MSELoss", "beta": 1}}, "beta"),
+        ({"loss": {"type": "MeanLoss"}}, "MeanLoss"),
+        ({"steps": "a"}, "steps|str"),
+        ({"steps": 0}, "steps"),
+        ({"layers": "abc"}, "str"),
+        ({"params": {"0.weight": [[1.0, 2.0]]}}, "weight has shape"),
+        ({"params": {}}, "weight has shape None"),
+        ({"noise": {"7.mask": [[1.0]]}}, "noise.7.mask"),
+        ({"optimizer": {"type": "SGD", "momentum": 0.9}, "state": {"step": 1}}, "momentum_buffer"),
+    ],
+    ids=str,
+)
+def test_a_case_that_was_made_invalid_by_hand_is_refused(change, reason, tmp_path):
+    (path,) = save(report(linear(3.0)), tmp_path)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["checks"] = ["plain:grads"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    assert load(str(path)).case.id == linear(3.0).id
+    content["case"] |= change
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ReplayError, match=reason):
+        load(str(path))
+
+
+def test_a_new_folder_of_failures_stays_out_of_a_repository(tmp_path):
+    save(report(case()), tmp_path / "new")
+    assert (tmp_path / "new" / ".gitignore").read_text(encoding="utf-8") == "*\n"
+    save(report(case()), tmp_path)
+    assert not (tmp_path / ".gitignore").exists()
+
+
 def test_a_saved_failure_is_plain_json(tmp_path):
     (path,) = save(report(case()), tmp_path)
     content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)

@@ -38,8 +38,7 @@ class InProcess:
         if isinstance(target, str):
             self.name, found = target, _load(target)
         else:
-            named = target if hasattr(target, "__qualname__") else type(target)
-            self.name, found = f"{named.__module__}:{named.__qualname__}", target
+            self.name, found = _name_of(target), target
         self._make = _find_factory(self.name, found)
         self._engine: Any = None
 
@@ -125,6 +124,21 @@ def _timeout(seconds: float) -> Iterator[None]:
             if other:  # the alarm of another program, such as a test's time limit
                 left = max(other - (time.monotonic() - begin), 1e-6)
                 signal.setitimer(signal.ITIMER_REAL, left, interval)
+
+
+def _name_of(target: Any) -> str:
+    """Return the text with which `manualnn check` finds the class of an engine from here.
+
+    It is a module's name or a file. A test runner may have imported the module `bugs` from the
+    folder tests; from the current folder, it is the file tests/bugs.py.
+    """
+    named = target if hasattr(target, "__qualname__") else type(target)
+    where = named.__module__
+    file = Path(getattr(sys.modules.get(where), "__file__", None) or where).resolve()
+    is_found_by_name = "." in where or file == Path.cwd() / f"{where}.py"
+    if not is_found_by_name and file.is_relative_to(Path.cwd()) and file.suffix == ".py":
+        where = file.relative_to(Path.cwd()).as_posix()
+    return f"{where}:{named.__qualname__}"
 
 
 def _find_factory(name: str, found: Any) -> Callable[[], Any]:

@@ -55,7 +55,7 @@ class FindingText:
             if family == _UNDIAGNOSED:
                 brief = entry_line(finding.entries[0]) if finding.entries else ""
                 return self._line(
-                    result.id, f"not diagnosed: {brief or _last_line(finding.message)}"
+                    result.id, f"not diagnosed: {brief or last_line(finding.message)}"
                 )
             return self._line(result.id, f"same as {self.described[family]}")
         separator = "\n" if self.described else ""
@@ -121,7 +121,7 @@ def _family(finding: Finding) -> tuple[str, ...]:
     if diagnosis is not None and diagnosis.likely:
         return ("cause", *(cause.bug for cause in diagnosis.likely))
     if finding.kind != "wrong":
-        return (finding.kind, _last_line(finding.message))
+        return (finding.kind, last_line(finding.message))
     if diagnosis is None:
         return _UNDIAGNOSED
     return ("unknown", diagnosis.first, diagnosis.ratio, diagnosis.when)
@@ -134,5 +134,6 @@ def _shorten(message: str) -> str:
     return printable("\n".join(lines))
 
 
-def _last_line(message: str) -> str:
+def last_line(message: str) -> str:
+    """Return the last line of a message, which names the error at the end of a traceback."""
     return printable((message.strip().splitlines() or [""])[-1])
