@@ -68,10 +68,14 @@ _OUTPUT: dict[str, Any] = {
     "--only",
     multiple=True,
     metavar="PATTERN",
-    help="Run only checks whose id matches PATTERN (may be repeated).",
+    help="Run only the checks whose id matches PATTERN, such as 'layer.Tanh:*' (may be repeated; "
+    "--list prints all ids).",
 )
 @click.option(
-    "--expected", type=_FILE, help="Known failures, one a line: pattern | reason | link | last day."
+    "--expected",
+    type=_FILE,
+    help="File of known failures, which do not fail the run. Each line is "
+    "'pattern of ids | reason | link | last day'; the link and the day may be missing.",
 )
 @click.option(
     "--time-limit",
@@ -81,13 +85,24 @@ _OUTPUT: dict[str, Any] = {
 )
 @click.option("--replay", metavar="FILE-OR-ID", help="Saved failure to run again.")
 @click.option(
-    "--failures", type=click.Path(file_okay=False), default=".manualnn", help="Folder of failures."
+    "--failures",
+    type=click.Path(file_okay=False),
+    default=".manualnn",
+    help="Folder in which failures are saved, and in which --replay finds them.",
 )
 @click.option("--json", **_OUTPUT, help="File for the report as JSON.")
 @click.option("--junit", **_OUTPUT, help="File for the report as JUnit XML.")
-@click.option("--markdown", **_OUTPUT, help="File for the table of compliance, in Markdown.")
 @click.option(
-    "--combine", multiple=True, type=_FILE, help="JSON report for one table (may be repeated)."
+    "--markdown",
+    **_OUTPUT,
+    help="File for a table in Markdown: each feature, and whether it is correct.",
+)
+@click.option(
+    "--combine",
+    multiple=True,
+    type=_FILE,
+    help="JSON report of an earlier run, which becomes a column of one table for several engines "
+    "(may be repeated; needs no TARGET).",
 )
 @click.option("--answers", type=_FOLDER, help="Folder of answers to conformance vectors to check.")
 @click.option("--vectors", type=_FOLDER, help="Folder of the vectors that --answers belongs to.")

@@ -437,6 +437,7 @@ def test_a_module_of_the_current_directory_is_found(tmp_path, monkeypatch):
     [
         ("no_such_module:Engine", "No module named 'no_such_module'\nInstall no_such_module, or"),
         ("nowhere/engine.py:Engine", "there is no file nowhere/engine.py in "),
+        ("nowhere/engine.py", "such as nowhere/engine.py:Engine"),
         ("json:Engine", "json has no 'Engine'; it has .*JSONDecoder"),
         ("json:JSONDecoder.scan", "json has no 'JSONDecoder.scan'"),
         ("json:JSONDecoder", "have no capabilities"),
