@@ -18,6 +18,7 @@ other checks.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ CHECKS = {
 for _method in ("smoothed", "shares", "one_hot", "counts"):
     CHECKS[_method] = CHECKS["cross_entropy"]
 CHECKS |= {"pos_weight": CHECKS["logits"], "mask": CHECKS["dropout"]}
+CHECKS["softplus_of"] = ""  # BCEWithLogitsLoss uses it as well
 CHECKS_OF_KIND = {
     "losses": "loss.*:*",
     "activations": "layer.*:*",
@@ -93,6 +95,15 @@ class Bug:
     id: str = ""
     fit: Fit | None = None
     make: Make | None = None
+    rank: int = 0
+    """0 for one bug, 1 for a family whose engines resemble many bugs. See `preferred`."""
+
+    def acts_in(self, case: Case) -> bool:
+        """Return False if a case has none of the layers, losses and optimizers of the bug."""
+        patterns = find_features(self.engines)
+        groups = {"layers": "layer", "losses": "loss", "optimizers": "optimizer"}
+        checks = [f"{groups[kind]}.{part['type']}.:" for kind, part in case.parts()]
+        return "" in patterns or any(fnmatchcase(c, p) for c in checks for p in patterns)
 
     def engines_for(self, case: Case, got: Numbers, truth: Numbers) -> tuple[type[Textbook], ...]:
         """Return `engines`, and those whose constant is fitted to an engine's numbers.
@@ -111,14 +122,23 @@ class Bug:
 
     def of(self, engine: type[Textbook]) -> "Bug":
         """Return the bug of one engine, with the engine's constants in the title."""
-        shown = ", ".join(
-            f"{SYMBOLS.get(name, name)} = {value:.10g}"
-            if isinstance(value, float)
-            else f"{SYMBOLS.get(name, name)} = {value}"
-            for name, value in engine.constants.items()
-        )
+        shown = ", ".join(map(_shown, engine.constants, engine.constants.values()))
         title = f"{self.title[:-1]} ({shown})." if shown else self.title
         return replace(self, title=title, engines=(engine,))
+
+
+def preferred(bugs: Iterable[Bug]) -> list[Bug]:
+    """Return the bugs of the lowest rank: a family is a cause only if no single bug is."""
+    found = list(bugs)
+    least = min((bug.rank for bug in found), default=0)
+    return [bug for bug in found if bug.rank == least]
+
+
+def _shown(name: str, value: Any) -> str:
+    if name == "only":
+        return f"only {value}"
+    text = f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{SYMBOLS.get(name, name)} = {text}"
 
 
 class Table(dict[str, Bug]):
@@ -148,6 +168,7 @@ def bug(
     exact: bool = True,
     base: type[Textbook] = Textbook,
     where: Method | None = None,
+    rank: int = 0,
     **attributes: Any,
 ) -> Bug:
     """Return a bug: subclasses of `base` with these attributes, one for each value of a list."""
@@ -166,7 +187,9 @@ def bug(
 
     variants = zip(*lists.values(), strict=True) if lists else [()]
     engines = tuple(make(*values) for values in variants)
-    return Bug(title, *lines, kind, killed_by, engines, source, exact, fit=fit, make=make)
+    return Bug(
+        title, *lines, kind, killed_by, engines, source, exact, fit=fit, make=make, rank=rank
+    )
 
 
 def _only_where(applies: Method, methods: Methods) -> Methods:
@@ -187,16 +210,22 @@ def find_checks(kind: str, engines: Sequence[type[Textbook]]) -> str:
 
     For several features of one group, it is the pattern of the group; otherwise that of the kind.
     """
+    found = find_features(engines) - {""}
+    if len(found) == 1:
+        return found.pop()
+    groups = {pattern.partition(".")[0] for pattern in found}
+    return f"{groups.pop()}.*:*" if len(groups) == 1 else CHECKS_OF_KIND[kind]
+
+
+def find_features(engines: Sequence[type[Textbook]]) -> set[str]:
+    """Return a pattern of checks for each replaced method; "" for a method of no feature."""
     replaced = {
         f"{name}_"
         for engine in engines
         for ancestor in engine.__mro__[: engine.__mro__.index(Textbook)]
         for name in vars(ancestor)
+        if callable(getattr(Textbook, name, None)) and not name.startswith("__")
     }
     longest_first = sorted(CHECKS, key=len, reverse=True)
     prefixes = {next((p for p in longest_first if n.startswith(f"{p}_")), "") for n in replaced}
-    found = {CHECKS[prefix] for prefix in prefixes - {""}}
-    if len(found) == 1:
-        return found.pop()
-    groups = {pattern.partition(".")[0] for pattern in found}
-    return f"{groups.pop()}.*:*" if len(groups) == 1 else CHECKS_OF_KIND[kind]
+    return {CHECKS.get(prefix, "") for prefix in prefixes}

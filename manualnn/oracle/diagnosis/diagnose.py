@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.bugs.bug import Bug, preferred
 from manualnn.oracle.cases.neighbours import contrasting_calls, similar_calls
 from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
@@ -192,7 +192,7 @@ def _find_likely_bugs(
         # If no bug explains an observation far away, that observation shows another bug.
         if seen_far is not None:
             bugs = surviving(bugs, seen_far, budget) or bugs
-    return bugs
+    return preferred(bugs)
 
 
 def _possible_bugs(own: Observation) -> list[Bug]:
@@ -214,7 +214,8 @@ def _possible_bugs(own: Observation) -> list[Bug]:
     return [
         bug
         for bug in BUGS.values()
-        if bug.kind not in excluded or (anywhere and bug.killed_by.startswith("*:"))
+        if (bug.kind not in excluded or (anywhere and bug.killed_by.startswith("*:")))
+        and (not anywhere or bug.acts_in(own.case))
     ]
 
 

@@ -177,6 +177,7 @@ BUGS["softplus-threshold-of-z"] = bug(
 BUGS["softplus-cancels"] = bug(
     "log(1 + exp(z)) is 0 where exp(z) is smaller than the last digit of 1.",
     lines=("a = log(1 + exp(β z)) / β", "a = log1p(exp(β z)) / β"),
+    killed_by="layer.Softplus*:*",
     exact=False,
     softplus_of=lambda e, v: np.maximum(v, 0) + np.log(1 + np.exp(-np.abs(v))),
 )
