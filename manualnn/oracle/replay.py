@@ -21,6 +21,7 @@ from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_names
+from manualnn.oracle.protocol.masks import find_wrong_mask
 from manualnn.oracle.report.report import Report
 from manualnn.output.files import write_whole
 
@@ -137,6 +138,8 @@ def _require_valid(case: Case) -> None:
     for name in {**expected, **got}:
         if got.get(name) != expected.get(name):
             raise ReplayError(f"{name} has shape {got.get(name)}; expected {expected.get(name)}")
+    if wrong := find_wrong_mask(case):
+        raise ReplayError(wrong)
     if case.steps < 1 or not is_valid(case):
         raise ReplayError("no engine can answer its case; see its steps, its targets and its state")
 

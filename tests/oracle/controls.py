@@ -101,6 +101,13 @@ def _one_rate(e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array], 
     return p - rate * m / (np.sqrt(v) + e.num(o.eps) * root)
 
 
+def _scaled_mask(e: Textbook, o: Options) -> Array | None:
+    mask = Textbook.mask(e, o)
+    if mask is None or o.p == 1:
+        return mask
+    return np.asarray((mask != 0) / (e.array(1) - e.array(o.p)))
+
+
 def _update_at_once(e: Textbook, rule: Options) -> None:
     keys = list(e.params)
     if not keys:
@@ -213,6 +220,10 @@ LINES: dict[str, tuple[str, dict[str, Any]]] = {
     "one-rate": (
         "Adam's corrections are one factor of the rate (Kingma & Ba 2015, section 2), and of ε.",
         {"adam_step": _one_rate},
+    ),
+    "masks-scaled-itself": (
+        "A mask says only which numbers are kept; the factor is 1 / (1 − p), by the layer's own p.",
+        {"mask": _scaled_mask},
     ),
     "one-vector": (
         "All parameters are updated as one vector.",

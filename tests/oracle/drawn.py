@@ -12,6 +12,7 @@ from manualnn.oracle.protocol.features import (
     row_of,
     state_of,
 )
+from manualnn.oracle.protocol.masks import with_masks
 
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
@@ -43,7 +44,7 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
         case = case.but(loss={**loss, "weight": weight})
     if rng.random() < 0.5:
         case = case.but(state=drawn_state(rng, case))
-    return case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype))
+    return with_masks(case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)))
 
 
 def drawn_name(rng, rows):

@@ -63,4 +63,5 @@ def test_a_control_computes_otherwise_than_the_plain_engine(name):
         differ += any(np.asarray(a).tobytes() != ours[k].tobytes() for k, a in theirs.items())
     same_digits = {"few-claims", "fortran-weights", "one-vector", "updates-by-addition"}
     same_digits |= {"transposed"}  # with some BLAS
+    same_digits |= {"masks-scaled-itself"}  # where p is ½; test_masks.py has the others
     assert differ or name in same_digits

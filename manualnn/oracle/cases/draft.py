@@ -25,6 +25,7 @@ from manualnn.oracle.protocol.features import (
     options_of,
     state_of,
 )
+from manualnn.oracle.protocol.masks import kept_factor
 
 STEPS = (1, 2, 3, 5, 10, 17, 30, 100, 316, 1000, 3163, 10_000, 1_000_000)
 """Numbers of updates before a case: early, late, and in between."""
@@ -83,7 +84,7 @@ class Draft(Choices):
             if layer["type"] == "Dropout":
                 p = options_of(layer).p
                 stays = self.rng.random((n, widths[i])) >= p
-                masks[f"{i}.mask"] = (stays / (1 - p if p < 1 else 1)).astype(self.dtype)
+                masks[f"{i}.mask"] = stays * kept_factor(p, self.dtype)
         return masks
 
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:

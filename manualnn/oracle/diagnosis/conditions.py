@@ -166,7 +166,7 @@ def _scale_x(factor: float, name: str, array: Array) -> Array:
 
 def _nudge(name: str, array: Array, *, absolutely: bool) -> Array:
     """Move every float by a share of itself, and if `absolutely`, by a small number too."""
-    if array.dtype.kind != "f" or name == "t":
+    if array.dtype.kind != "f" or name == "t" or name.startswith("noise."):
         return array
     by = np.random.default_rng(0).uniform(1e-3, 2e-3, array.shape)
     return (array * (1 + by) + (by if absolutely else 0)).astype(array.dtype)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.masks import with_masks
 
 Place = int | str
 
@@ -17,10 +18,10 @@ def specs_of(case: Case) -> dict[Place, dict[str, Any]]:
 
 
 def with_spec(case: Case, place: Place, spec: dict[str, Any]) -> Case:
-    """Return the case with another description at a place."""
+    """Return the case with another description at a place, and masks for its p."""
     if isinstance(place, str):
         return case.but(**{place: spec})
-    return case.but(layers=(*case.layers[:place], spec, *case.layers[place + 1 :]))
+    return with_masks(case.but(layers=(*case.layers[:place], spec, *case.layers[place + 1 :])))
 
 
 def features_of(case: Case) -> set[str]:

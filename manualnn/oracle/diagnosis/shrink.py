@@ -22,6 +22,7 @@ from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.places import specs_of, with_spec
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import row_of
+from manualnn.oracle.protocol.masks import with_masks
 
 Move = Generator[Case | None, bool, None]
 
@@ -149,7 +150,7 @@ def _options(case: Case) -> Move:
 def _dtype(case: Case) -> Move:
     if case.dtype == "float32":
         wide = case.map(lambda _, a: a.astype(np.float64) if a.dtype.kind == "f" else a)
-        yield wide.but(dtype="float64")
+        yield with_masks(wide.but(dtype="float64"))
 
 
 def _numbers(case: Case) -> Move:

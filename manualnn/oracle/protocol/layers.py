@@ -146,7 +146,7 @@ ROWS = (
     Layer(
         name="Dropout",
         method="dropout",
-        options={"p": Option(0.5, (0.1, 0.25, 0.9))},
+        options={"p": Option(0.5, (0.1, 0.25, 0.9), exact=(0.5,))},
         is_partner=True,
         is_linear=True,
         is_exact=True,

@@ -16,13 +16,15 @@ constant is tuned: each counts operations, or a comment explains it.
 """
 
 from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
-from manualnn.oracle.truth.bounded import Bounded
+from manualnn.oracle.truth.bounded import Array, Bounded, Precision
 from manualnn.oracle.truth.elementwise import Evaluation
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus, tanh
 
@@ -93,6 +95,24 @@ def _softmax_dz(a: Bounded, da: Bounded) -> Bounded:
     """Return a (da − Σ da a), or a da − a Σ da a, or da times the matrix diag(a) − a aᵀ."""
     total = (da * a).sum(axis=1, keepdims=True)
     return (a * (da - total)).rounded(a.v.shape[1] + 2, a.size * (da.most + total.most))
+
+
+def mask_truth(kind: Precision, p: float, array: Array) -> Bounded:
+    """Return a mask whose entries an engine may also compute: kept or not, times 1 / (1 − p).
+
+    That engine rounds p, 1 − p and the quotient, and so did the mask. Its dyadic factors are exact.
+    """
+    mask = kind.exact(array)
+    relative = _mask_error(kind, p)
+    return mask.plus_error(mask.size * relative) if relative else mask
+
+
+@lru_cache(maxsize=64)
+def _mask_error(kind: Precision, p: float) -> float:
+    rounded = float(kind.number(p).e)
+    if p == 1 or (rounded == 0 and Fraction(1 / (1 - p)) * (1 - Fraction(p)) == 1):
+        return 0.0
+    return kind.gamma(4) + rounded / (1 - p)
 
 
 def _dropout(_: Any, own: Arrays, z: Bounded) -> Bounded:

@@ -21,7 +21,7 @@ from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options, options_of, state_of
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.layers import layer_truth
+from manualnn.oracle.truth.layers import layer_truth, mask_truth
 from manualnn.oracle.truth.losses import loss_truth
 from manualnn.oracle.truth.optimizers import BoundedRules
 
@@ -128,10 +128,12 @@ def derivatives(
     """Return the loss, the outputs, every gradient from the last layer to the first, and dx."""
     layers = [options_of(spec) for spec in case.layers]
     own: list[dict[str, Bounded]] = [{} for _ in layers]
-    noise = {key: kind.exact(array) for key, array in (case.noise or {}).items()}
-    for key, bounded in {**params, **noise}.items():
+    for key, bounded in params.items():
         place, _, name = key.partition(".")
         own[int(place)][name] = bounded
+    for key, array in (case.noise or {}).items():
+        i = int(key.partition(".")[0])
+        own[i]["mask"] = mask_truth(kind, layers[i].p, array)
     ys = [kind.exact(case.x)]
     for layer, arrays in zip(layers, own, strict=True):
         forward, _ = layer_truth(layer.type)

@@ -22,6 +22,7 @@ from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import TABLES, options_of
+from manualnn.oracle.protocol.masks import with_masks
 from manualnn.oracle.vectors.portable_random import PortableRandom
 
 EACH = 3
@@ -55,7 +56,8 @@ def vector_cases(seed: int = 0, claims: Capabilities | None = None) -> list[Case
 
 def of_dtype(case: Case, dtype: str) -> Case:
     """Return a case in another dtype; classes stay integers."""
-    return case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)).but(dtype=dtype)
+    cast = case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype))
+    return with_masks(cast.but(dtype=dtype))
 
 
 def _claims_of_everything() -> Capabilities:
