@@ -230,6 +230,39 @@ def test_one_entry_in_one_case_has_no_ratio_without_a_name():
     assert "0.97" in describe_factors([once, again, once])
 
 
+@pytest.mark.parametrize(("left", "ratio"), [(0.0, "got is 0"), (1e-17, "got is 0")])
+def test_a_number_that_rounding_explains_is_0(left, ratio):
+    class Loses(Textbook):
+        def linear_db(self, o, dz):
+            return super().linear_db(o, dz) * left
+
+    assert explained(Loses, case(), small=False).ratio == ratio
+
+
+def test_there_is_no_factor_of_an_error_next_to_the_bound():
+    class Slips(Textbook):
+        def linear_db(self, o, dz):
+            bounds = truth(self.case).quantities()[f"grads.{o.i}.bias"].bounds
+            return super().linear_db(o, dz) + 3 * bounds.astype(float)
+
+    with connect(Slips) as bench:
+        seen = [observe(bench, [ordinary_case(case(), k, n=4, widths=(4, 3))]) for k in (1, 2)]
+    assert all(find_factor(trial, "grads.0.bias") is None for trial in seen)
+
+
+def test_a_factor_that_never_varies_is_not_named_after_a_size():
+    """In cases of one size, 1/4 may be 1/N or a constant; cases of two sizes show which it is."""
+    ratios = []
+    for sizes in ((4, 4), (4, 6)):
+        with connect(Toy("bias over N")) as bench:
+            seen = [observe(bench, [ordinary_case(case(), 7, n=n, widths=(4, 3))]) for n in sizes]
+        ratios.append(describe_factors([find_factor(trial, "grads.0.bias") for trial in seen]))
+    assert ratios == [
+        "got = 0.25 × truth; 0.25 is 1/4",
+        "got = 0.25 × truth; 0.25 is 1/N with N = 4",
+    ]
+
+
 def test_the_layers_between_which_the_backward_pass_goes_wrong_are_named():
     first = case(widths=(4, 6, 3), curve="Tanh")
     diagnosis = explained(Toy("tanh 1 - a"), first, small=False)

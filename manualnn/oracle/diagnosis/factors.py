@@ -24,6 +24,12 @@ from manualnn.oracle.truth.compare import refutes, true_values
 from manualnn.oracle.truth.step import truth
 
 MOST_NAMES = 3
+FIXED: dict[str, float] = {"2": 2, "4": 4, "ln 2": np.log(2), "ln 10": np.log(10), "π": np.pi}
+FIXED |= {f"1/({n})" if " " in n else f"1/{n}": 1 / value for n, value in FIXED.items()}
+FIXED |= {"−1": -1.0, "−2": -2.0, "−1/2": -0.5, "0": 0.0}
+"""Factors that depend on no case."""
+VISIBLE = 16
+"""A factor is stated only if its effect is so many times larger than the error bound."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +83,35 @@ def describe_factors(factors: Sequence[Factor | None]) -> str:
     if not found or len(found) < len(factors) or len({factor.of for factor in found}) > 1:
         return ""
     first = found[0]
-    names = sorted(frozenset.intersection(*(f.names for f in found)), key=lambda n: (len(n), n))
     agree = len({_rounded(factor.factor) for factor in found}) == 1
-    if not names and not (agree and sum(factor.entries for factor in found) > 2):
+    names = frozenset.intersection(*(factor.names for factor in found))
+    if agree:
+        # A factor that never varied shows no dependence on a size or on a usual option.
+        names = frozenset(name for name in names if name in FIXED or _is_telling(name, first))
+    elif not names:
+        return ""
+    if not names and sum(factor.entries for factor in found) < 3:
         return ""
     what, right = ("the update", "the right one") if first.is_update else ("got", "truth")
+    where = "where it is wrong, " if any(factor.only_wrong for factor in found) else ""
+    if "0" in names and not first.of:
+        return f"{where}{what} is 0"
     c = _rounded(first.factor)
     formula = f"{right} + {c} × {first.of}" if first.of else f"{c} × {right}"
-    where = "where it is wrong, " if any(factor.only_wrong for factor in found) else ""
     sentence = f"{where}{what} = {formula}"
-    name = " or ".join(names[:MOST_NAMES])
+    chosen = sorted(names, key=lambda n: (len(n), n))[:MOST_NAMES]
+    name = " or ".join(chosen)
     if not name or name == c:
         return sentence
     sizes = " and ".join(f"{size} = {n}" for size, n in first.sizes.items() if size in name)
     return f"{sentence}; {c} is {name}" + (f" with {sizes}" if sizes else "")
+
+
+def _is_telling(name: str, factor: Factor) -> bool:
+    """Return True if the name is of an option whose value is no usual number, such as 0.0137."""
+    return not any(size in name for size in ("N", "K", "width")) and (
+        f"{abs(factor.factor):.12g}" not in {f"{k / 20:.12g}" for k in range(201)}
+    )
 
 
 def describe_precision(observation: Observation) -> str:
@@ -118,22 +139,22 @@ def passes_as_float32(observation: Observation) -> bool:
 def constants(case: Case) -> Iterator[tuple[str, float]]:
     """Yield the constants that bugs are made of, with their names."""
     n, k, width = case.n, case.widths[-1], case.widths[0]
-    named: dict[str, float] = {"2": 2, "4": 4, "N": n, "K": k, "2 N": 2 * n, "2 K": 2 * k}
-    named |= {"N K": n * k, "N/2": n / 2, "K/2": k / 2, "N/K": n / max(k, 1), "√N": n**0.5}
-    named |= {"√K": k**0.5, "N − 1": n - 1, "N + 1": n + 1, "the input width": width}
+    named: dict[str, float] = {"N": n, "K": k, "2 N": 2 * n, "2 K": 2 * k, "N K": n * k}
+    named |= {"N/2": n / 2, "K/2": k / 2, "N/K": n / max(k, 1), "√N": n**0.5, "√K": k**0.5}
+    named |= {"N − 1": n - 1, "N + 1": n + 1, "the input width": width}
     named |= {
         "N/(N − 1)": n / max(n - 1, 1),
         "K/(K − 1)": k / max(k - 1, 1),
         "N/(N + 1)": n / (n + 1),
+        **_options(case),
     }
-    named |= {"ln 2": np.log(2), "ln 10": np.log(10), "π": np.pi, **_options(case)}
+    yield from FIXED.items()
     for name, value in named.items():
         if value and value != 1:
             over, _, under = name.partition("/")
             inverse = f"{under}/{over}" if under else f"1/({name})" if " " in name else f"1/{name}"
             yield name, float(value)
             yield inverse, 1 / float(value)
-    yield from (("−1", -1.0), ("−2", -2.0), ("−1/2", -0.5), ("0", 0.0))
 
 
 def _options(case: Case) -> dict[str, float]:
@@ -165,6 +186,8 @@ def _ratio(got: Array, v: Array, e: Array) -> np.longdouble | None:
     if sharp[best] > 2**-7:
         return None
     c = got[best] / v[best]
+    if abs(c - 1) <= VISIBLE * sharp[best]:
+        return None
     room = (e + sharp[best] * np.abs(v)) * max(abs(c), 1)
     return c if bool(np.all(np.abs(got - c * v) <= 2 * room)) else None
 
@@ -202,7 +225,8 @@ def _summand(
         best = int(np.argmax(np.abs(base)))
         factor = rest[best] / base[best]
         room = e + (e[best] / abs(base[best])) * np.abs(base)
-        if factor and bool(np.all(np.abs(rest - factor * base) <= 2 * room)):
+        visible = abs(factor * base[best]) > VISIBLE * e[best]
+        if visible and bool(np.all(np.abs(rest - factor * base) <= 2 * room)):
             sharp = e[best] / abs(base[best]) + abs(factor) * 2**-52
             known = [("1", 1.0), *constants(observation.case)]
             names = frozenset(n for n, c in known if abs(c - factor) <= 4 * sharp)

@@ -15,6 +15,8 @@ from manualnn.oracle.protocol.features import names_with, options_of
 from manualnn.oracle.truth.compare import group_of, true_values
 from manualnn.oracle.truth.step import truth
 
+SHARP = 2**-7
+"""Largest relative error bound of an entry that shows that its array is right."""
 ACTIVATIONS = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
 
 
@@ -26,7 +28,7 @@ def locate(observation: Observation) -> tuple[str, str]:
     first = bad[0]
     is_finite = np.isfinite(observation.got[first][observation.wrong[first]]).any()
     if first == "loss":
-        whole = "the loss is wrong" if is_finite else "the loss is not finite"
+        whole = f"the returned loss is {'wrong' if is_finite else 'not finite'}"
     else:
         whole = f"{_wrong_entries(observation, first)} of {first}"
         whole += "" if is_finite else " is not finite"
@@ -130,59 +132,141 @@ def _follows(name: str, first: str) -> bool:
 
 
 def _where(observation: Observation, first: str, bad: list[str]) -> str:
-    """Return the place of the error, which follows from the quantities that are right."""
-    good = [name for name in observation.got if name not in bad]
+    """Return the place of the error, as far as the quantities that are right imply it."""
     kind = group_of(first)
-    if kind == "outputs" and observation.case.steps > 1:
-        return f"in the last of {observation.case.steps} steps: an update before it may be wrong"
+    shown = _shown_right(observation)
+    steps = observation.case.steps
+    if steps > 1 and kind in {"outputs", "loss", "grads"} and not shown & {"outputs", "loss"}:
+        return f"in the last of {steps} steps: an update before it may be wrong"
     if kind == "outputs":
-        return "the forward pass is wrong already"
-    grads = [name for name in observation.got if name.startswith(("grads.", "input_grad"))]
+        return _forward(observation, bad, shown)
+    forward = ""
+    if "outputs" in shown:
+        both = "outputs and the loss are" if "loss" in shown else "outputs are"
+        forward = f"the {both} right, so the forward pass is; "
+    elif "loss" in shown:
+        forward = "the loss is right; "
     if kind == "loss":
-        forward = "the outputs are right, so the forward pass is; " if "outputs" in good else ""
-        wrong = [name for name in grads if name in bad]
-        if grads and not wrong:
-            return f"{forward}every gradient is right: only the value of the loss is wrong"
-        return f"{forward}the error is in the loss" + (" and its gradient" if wrong else "")
-    forward = "the loss is right; " if "loss" in good else ""
-    if {"outputs", "loss"} <= set(good):
-        forward = "the outputs and the loss are right, so the forward pass is; "
+        return forward + _loss(observation, bad, shown)
     if kind in {"grads", "input_grad"}:
-        return forward + _backward(observation, first, bad, good)
-    rule = (observation.case.optimizer or {}).get("type", "the update")
-    right = "every gradient is right: " if any(name in good for name in grads) else ""
-    if kind == "params" and any(name.startswith("state.") for name in good):
+        return forward + _backward(observation, first, bad, shown)
+    return forward + _update(observation, kind, shown)
+
+
+def _shown_right(observation: Observation) -> set[str]:
+    """Return the quantities that are right, and not only because they are 0 or have wide bounds."""
+    return {
+        name
+        for name in observation.got
+        if not observation.wrong[name].any() and _sharp(observation, name).any()
+    }
+
+
+def _sharp(observation: Observation, name: str) -> Array:
+    """Return the mask of the entries that are not 0 and have a narrow bound."""
+    near = observation.expected[name]
+    size = np.abs(true_values(near))
+    return np.asarray((near.bounds <= SHARP * size) & (size > 0))
+
+
+def _gradients_right(observation: Observation, bad: list[str], shown: set[str]) -> bool:
+    """Return True if every gradient was returned and is right."""
+    names = {f"grads.{key}" for key in observation.case.params} or {"input_grad"}
+    return names <= observation.got.keys() and not names & set(bad) and bool(names & shown)
+
+
+def _forward(observation: Observation, bad: list[str], shown: set[str]) -> str:
+    """Return the place of an error that the outputs show."""
+    later = {"loss", "input_grad", *(f"grads.{key}" for key in observation.case.params)}
+    if later & set(bad) and not later & shown:
+        return "the forward pass is wrong already"
+    if "loss" in shown and not later & set(bad):
+        return "the loss is right, so the outputs are wrong only as they are returned"
+    return "the error is in the forward pass or in the outputs as they are returned"
+
+
+def _loss(observation: Observation, bad: list[str], shown: set[str]) -> str:
+    """Return the place of an error that the loss shows first."""
+    if "outputs" not in shown:
+        if _gradients_right(observation, bad, shown):
+            return "every gradient is right, so the error is probably in the value of the loss"
+        return "the error is in the forward pass or in the loss: return outputs to tell which"
+    if not _gradients_right(observation, bad, shown):
+        wrong = any(group_of(name) in {"grads", "input_grad"} for name in bad)
+        return "the value of the loss is wrong" + (", and gradients are" if wrong else "")
+    return (
+        f"every gradient is right: {'' if len(bad) > 1 else 'only '}the value of the loss is wrong"
+    )
+
+
+def _update(observation: Observation, kind: str, shown: set[str]) -> str:
+    """Return the place of an error that the state or the parameters show first."""
+    rule = (observation.case.optimizer or {}).get("type", "the rule")
+    if not any(name.startswith("grads.") for name in observation.got):
+        return f"the error is in a gradient or in the update of {rule}: return grads to tell which"
+    right = "every gradient is right: "
+    if kind == "params" and any(name.startswith("state.") for name in shown):
         right += "the state is right: "
-    return f"{forward}{right}the error is in the update of {rule}"
+    return f"{right}the error is in the update of {rule}"
 
 
-def _backward(observation: Observation, first: str, bad: list[str], good: list[str]) -> str:
+def _backward(observation: Observation, first: str, bad: list[str], shown: set[str]) -> str:
     """Return the layers between which the backward pass becomes wrong."""
+    certain = bool(shown & {"outputs", "loss"})
+    earlier_parts = "" if certain else "in the forward pass, "
+    advice = "" if certain else ": return outputs to tell which"
     if first == "input_grad":
-        if any(name.startswith("grads.") for name in good):
+        if any(name.startswith("grads.") for name in shown):
             return "every gradient of a parameter is right: only the input gradient is wrong"
         kinds = _kinds(observation.case, 0, None)
-        return f"the error is in the backward pass{kinds and f' of {kinds}, or of the loss'}"
+        after = f" of {kinds}, or of the loss" if kinds else " of the loss"
+        return f"the error is {earlier_parts}in the backward pass{after}{advice}"
     _, layer, param = first.split(".")
     here = [n for n in observation.got if n.startswith(f"grads.{layer}.")]
-    later = [n for n in good if n.startswith("grads.") and int(n.split(".")[1]) > int(layer)]
-    earlier = [n for n in bad if n != first and not n.startswith(f"grads.{layer}.")]
-    if len(here) > 1 and not set(here) <= set(bad):
-        right = next(n for n in here if n not in bad)
-        return f"{right} is right, so ∂L/∂z of layer {layer} is: the error is in the {param} alone"
-    passed_on = [n for n in earlier if n == "input_grad" or n.startswith("grads.")]
+    later = [n for n in shown if n.startswith("grads.") and int(n.split(".")[1]) > int(layer)]
     upstream = [n for n in observation.got if n == "input_grad" or _layer_of(n) < int(layer)]
-    if upstream and not passed_on:
+    passes_right = not set(upstream) & set(bad)
+    right = next((n for n in here if n in shown), None)
+    if right and passes_right and _proves_slope(observation, first, right):
+        or_input = "" if certain or param == "bias" else ", or in the input of the layer"
+        return (
+            f"{right} is right, so ∂L/∂z of layer {layer} is: the error is in the {param} "
+            f"alone{or_input}"
+        )
+    # An error that a sample cannot pass back, as behind a ReLU of 0, would not show upstream.
+    passable = _sharp(observation, "input_grad").any(axis=1).all()
+    if set(upstream) & shown and passes_right and passable:
         return f"layer {layer} passes back the right gradient: its own gradients are wrong"
     if not later:
         after = _kinds(observation.case, int(layer) + 1, None)
-        return f"the error is in the gradient of the loss{after and f' or of {after}'}, or here"
+        parts = f"in the gradient of the loss{after and f' or of {after}'}, or here"
+        return f"the error is {earlier_parts}{parts}{advice}"
     nearest = min(_layer_of(n) for n in later)
     between = _kinds(observation.case, int(layer) + 1, nearest)
     return (
         f"the gradients of layer {nearest} are right, those of layer {layer} are not: the error "
-        f"is between, in what layer {nearest} passes back{between and f' or in {between}'}"
+        f"is between, in what layer {nearest} passes back{between and f' or in {between}'}, or here"
     )
+
+
+def _proves_slope(observation: Observation, first: str, right: str) -> bool:
+    """Return True if an error of ∂L/∂z that explains `first` would show in `right` as well.
+
+    Row k of weight and bias are Σₙ ∂L/∂z[n, k] x[n] and Σₙ ∂L/∂z[n, k]. An error of the bias comes
+    from a sample with at least 1/N of it, and x[n] has to carry it into the weight.
+    """
+    case, near = observation.case, observation.expected
+    x = np.abs(input_of_layer(case, int(first.split(".")[1])))
+    if case.steps > 1 or not x.size:
+        return False
+    error = np.abs(observation.got[first] - true_values(near[first])) / case.n
+    error = np.where(observation.wrong[first], error, 0)
+    bounds = near[right].bounds
+    for k in np.flatnonzero(error.reshape(len(error), -1).max(axis=1)):
+        shown = error[k] * x > bounds[k] if right.endswith("weight") else error[k] > bounds[k] * x
+        if not shown.any(axis=1).all():
+            return False
+    return True
 
 
 def _layer_of(name: str) -> int:

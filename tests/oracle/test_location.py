@@ -1,0 +1,95 @@
+"""The location of an error follows from the quantities that were compared, and from no others."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pytest
+from oracle.drawn import drawn_case
+from rotation import profile
+
+from manualnn.oracle.bugs import BUGS
+from manualnn.oracle.diagnosis.location import locate
+from manualnn.oracle.diagnosis.observation import Observation, observe
+from manualnn.oracle.engines.client import connect
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.truth.compare import group_of
+
+GROUPS = ("outputs", "loss", "grads", "input_grad", "state", "params")
+REFUTED_BY = {
+    "so the forward pass is": {"outputs"},
+    "only the value of the loss is wrong": {"outputs", "grads", "input_grad"},
+    "the error is probably in the value of the loss": {"grads", "input_grad"},
+    "the value of the loss is wrong": {"outputs"},
+    "outputs are wrong only as they are returned": {"loss", "grads", "input_grad"},
+    "passes back the right gradient": {"outputs", "loss", "input_grad"},
+    "the error is in the update": {"outputs", "loss", "grads", "input_grad"},
+}
+"""The groups of which none may be wrong, by the statement about the location."""
+ONLY_FOR = {
+    "the forward pass is wrong already": {"activations", "backward", "losses", "precision"},
+    "the error is in the update": {"optimizers", "precision", "backward"},
+    "the error is in the weight alone;": {"backward", "precision"},
+    "the error is in the bias alone;": {"backward", "precision"},
+}
+"""The kinds of bugs that a statement may be about."""
+
+
+def cut(seen, returned):
+    """Return the observation of an engine that returns these groups only."""
+    result = {name: a for name, a in seen.outcomes[-1].result.items() if name in returned}
+    return Observation(seen.calls, (replace(seen.outcomes[-1], result=result),), seen.truths)
+
+
+def observations(step):
+    """Yield catalogue bugs with observations of single calls that show them."""
+    rng = np.random.default_rng(5)
+    cases = [drawn_case(rng) for _ in range(40)]
+    bugs = [bug for bug in BUGS.values() if bug.kind != "memory"]
+    for bug in bugs[:: 1 if profile() == "nightly" else step]:
+        with connect(bug.engines[0]) as bench:
+            seen = (observe(bench, [case]) for case in cases)
+            shown = (s for s in seen if s is not None and s.is_wrong and s.case.steps == 1)
+            yield bug, [*islice(shown, 2)]
+
+
+def test_a_location_is_refuted_by_no_quantity_that_the_engine_does_not_return():
+    rng, statements = np.random.default_rng(6), 0
+    for bug, shown in observations(step=24):
+        for seen in shown:
+            wrong = {group_of(name) for name in seen.wrong_names}
+            for _ in range(6):
+                returned = {g for g in GROUPS if rng.random() < 0.6}
+                part = cut(seen, returned)
+                if not part.is_wrong:
+                    continue
+                place = locate(part)[1] + ";"
+                for statement, groups in REFUTED_BY.items():
+                    assert statement not in place or not wrong & groups, (bug.id, place, wrong)
+                for statement, kinds in ONLY_FOR.items():
+                    assert statement not in place or bug.kind in kinds, (bug.id, place, wrong)
+                statements += 1
+    assert statements > 50
+
+
+@pytest.mark.parametrize(
+    ("returned", "advice"),
+    [
+        (("loss", "grads"), "the error is in the forward pass or in the loss: return outputs"),
+        (("grads",), "in the forward pass, in the gradient of the loss"),
+        (("params",), "the error is in a gradient or in the update of SGD: return grads"),
+    ],
+)
+def test_an_engine_that_returns_little_is_told_what_to_return(returned, advice):
+    rng = np.random.default_rng(7)
+    first = drawn_case(rng, optimizer="SGD", loss="MSELoss", dtype="float64")
+    first = first.but(steps=1).map(lambda name, a: a / 100 if name == "x" else a)
+    with connect(Textbook) as bench:
+        seen = observe(bench, [first])
+    right = seen.outcomes[-1].result
+    shifted = {"loss": right["loss"] + 1}
+    for group in ("grads", "params"):
+        shifted |= {group: {key: a + 1 for key, a in right[group].items()}}
+    seen = Observation(seen.calls, (Outcome(result=shifted),), seen.truths)
+    assert advice in locate(cut(seen, returned))[1]
