@@ -302,6 +302,7 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
 
 def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
     """Run a saved failure again; return 1 if it still fails, and 0 if it passes now."""
+    from manualnn.oracle.checks.conventions import settle
     from manualnn.oracle.diagnosis.explainer import Explainer
     from manualnn.oracle.engines.client import connect
     from manualnn.oracle.findings import CheckResult
@@ -315,6 +316,7 @@ def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
     target = target or failure.target
     code = 0
     with connect(target, time_limit=options["time_limit"]) as client:
+        settle(client)
         refused = client.capabilities.refuses(failure.case)
         if refused:
             raise ReplayError(

@@ -18,6 +18,7 @@ from manualnn.oracle.adequacy import ENDED_EARLY, problems
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.recipe import Recipe
+from manualnn.oracle.checks.conventions import settle
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Skipped, Trial
@@ -79,6 +80,7 @@ class Run:
                 f"there is no profile {self.profile_name!r}; expected one of {', '.join(PROFILES)}."
             )
         self.profile = PROFILES[self.profile_name]
+        settle(self.client)
         self.claims = self.client.capabilities
         self.explainer = Explainer(self.client, self.profile.explaining)
         self.began = time.perf_counter()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.protocol.features import LAYER_ROWS, Options
 from manualnn.oracle.textbook.engine import Textbook
 
 
@@ -516,3 +516,35 @@ class AsksForLittle(Textbook):
 
 
 control("few-claims", "An engine that claims little is judged by that.", base=AsksForLittle)
+
+
+def _two_quotients(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    """Return the derivative of the limited logarithms, whose slope beyond the limit is 0."""
+    rest, least = 1 - y, np.exp(e.array(-100))
+    yes = np.divide(t, y, out=np.zeros_like(y), where=y > least)
+    no = np.divide(1 - t, rest, out=np.zeros_like(y), where=rest > least)
+    return np.asarray(e.sample_weight(o) * (no - yes))
+
+
+def _least_denominator(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    room = np.maximum(y * (1 - y), np.finfo(e.kind).tiny)
+    return np.asarray(e.sample_weight(o) * ((y - t) / room))
+
+
+control(
+    "bce-by-quotients",
+    "The gradient of BCE is −t/y + (1 − t)/(1 − y), by calculus.",
+    bce_slopes=_two_quotients,
+)
+control(
+    "bce-by-calculus",
+    "The gradient of BCE is (y − t) / (y (1 − y)), by calculus.",
+    bce_slopes=_least_denominator,
+)
+control(
+    "softplus-without-threshold",
+    "Softplus is log(exp(0) + exp(β z)) / β for every z.",
+    claims={"layers": {**dict.fromkeys(LAYER_ROWS, "any"), "Softplus": {"beta": "any"}}},
+    softplus=lambda e, o, z: np.logaddexp(0, z * e.num(o.beta)) / e.num(o.beta),
+    softplus_slope=lambda e, o, z, a: e.sigma(z * e.num(o.beta)),
+)

@@ -16,8 +16,9 @@ from manualnn.oracle.checks.judgement import Judgement
 from manualnn.oracle.checks.trial import Declined, Trial, at_first_step
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, by_convention, options_of
 from manualnn.oracle.protocol.rows import Statement
+from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.compare import compare
 from manualnn.oracle.truth.extended import LONGDOUBLE
 
@@ -30,7 +31,7 @@ def _paths(trial: Trial) -> Finding | None:
     _require(case)
     near = trial.truth(case)
     got = trial.ask(case)
-    values = {f"grads.{key}": _gradient(case, key) for key in case.params}
+    values = {f"grads.{key}": _gradient(case, key, near.kind) for key in case.params}
     # The path sum in longdouble has rounding errors of its own, which are smaller than the bound.
     bounds = {name: 2 * near.grads[name[6:]].bounds for name in values}
     entries, right = compare(got, values, bounds)
@@ -59,11 +60,11 @@ def _statement(name: str) -> Statement:
     return row.statement
 
 
-def _gradient(case: Case, key: str) -> Array:
+def _gradient(case: Case, key: str, precision: Precision) -> Array:
     layer, kind = int(key.partition(".")[0]), key.rpartition(".")[2]
     total: Any = np.zeros(case.params[key].shape, np.longdouble)
     for n in range(case.n):
-        signals, slopes = _signals(case, n)
+        signals, slopes = _signals(case, n, precision)
         for j, path in product(range(len(total)), _paths_from(case, layer + 1)):
             if path[0] != j:
                 continue
@@ -76,14 +77,14 @@ def _gradient(case: Case, key: str) -> Array:
     return total
 
 
-def _signals(case: Case, n: int) -> tuple[list[Array], list[Array]]:
+def _signals(case: Case, n: int, precision: Precision) -> tuple[list[Array], list[Array]]:
     """Return the input of every layer and the output of the last; φ′ of every layer and ∂L/∂yₙ.
 
     A Linear layer has no φ′, and an empty array stands in its place.
     """
     signals, slopes = [case.x[n].astype(np.longdouble)], []
     for i, spec in enumerate(case.layers):
-        o, a = options_of(spec), signals[-1]
+        o, a = by_convention(options_of(spec), precision.conventions), signals[-1]
         if o.type == "Linear":
             rows = case.params[f"{i}.weight"]
             bias = case.params.get(f"{i}.bias", np.zeros(len(rows)))
@@ -98,7 +99,8 @@ def _signals(case: Case, n: int) -> tuple[list[Array], list[Array]]:
     t = case.t[n].astype(np.longdouble)
     _, slope = _statement(loss.type).derivatives(LONGDOUBLE, loss, signals[-1], t)
     divisor = {"mean": case.n * case.widths[-1], "batchmean": case.n, "sum": 1}[loss.reduction]
-    return signals, [*slopes, slope / divisor]
+    factor = precision.loss_factor.get(loss.type, 1)
+    return signals, [*slopes, factor * slope / divisor]
 
 
 def _paths_from(case: Case, layer: int) -> Iterator[tuple[int, ...]]:

@@ -104,6 +104,8 @@ def _answers(factory: Any, dtype: Any, observation: Observation) -> list[dict[st
     try:
         engine = factory(dtype=dtype)
         for case, truth in zip(observation.calls, observation.truths, strict=True):
+            kind = truth.kind
+            engine.conventions, engine.loss_factor = kind.conventions, kind.loss_factor
             result = engine.step(case.copy())
             answers.append(in_order(Outcome(result=result).quantities(), truth.quantities()))
     except Exception:  # noqa: BLE001 - a wrong engine may raise anything

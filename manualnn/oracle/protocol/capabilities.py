@@ -14,14 +14,23 @@ formula (`RELAXATIONS`), which the report prints.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from numbers import Integral
+from math import inf
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 from manualnn.errors import OracleError
 from manualnn.oracle.protocol.case import PROTOCOL, Case
-from manualnn.oracle.protocol.features import ALWAYS, REDUCTIONS, TABLES, names_with
+from manualnn.oracle.protocol.features import (
+    ALWAYS,
+    LOSS_ROWS,
+    REDUCTIONS,
+    TABLES,
+    names_with,
+    names_with_conventions,
+    row_of,
+)
 
 Claim = dict[str, Any]
 """{option: list of values, or "any"} for the options with other values than the default."""
@@ -77,6 +86,10 @@ class Capabilities:
     elementary_ulps: float = 4
     subnormals: str = "kept"
     kink: dict[str, float] = field(default_factory=dict)
+    conventions: dict[str, str] = field(default_factory=dict)
+    """The convention of a feature, such as {"BCELoss": "calculus"}. See `Feature.conventions`."""
+    loss_factor: dict[str, float] = field(default_factory=dict)
+    """A constant factor of a loss: {"MSELoss": 0.5} is half of torch's."""
 
     @classmethod
     def read(cls, content: Any) -> "Capabilities":
@@ -102,20 +115,59 @@ class Capabilities:
         values["returns"] = tuple(values.get("returns") or usual)
         values["dtypes"] = tuple(values.get("dtypes", ("float64",)))
         claims = cls(**values)
-        _require_known("protocol", [claims.protocol], (PROTOCOL,))
-        _require_known("dtypes", claims.dtypes, DTYPES)
-        _require_known("returns", claims.returns, RETURNS)
-        _require_known("weight_layout", [claims.weight_layout], LAYOUTS)
-        _require_known("arrays", [claims.arrays], ("list", "base64", "safetensors"))
-        _require_known("subnormals", [claims.subnormals], ("kept", "flushed"))
-        _require_known("accumulate_dtype", [claims.accumulate_dtype], (None, *DTYPES))
-        kinks = (*names_with("layers", "has_kink"), *names_with("losses", "has_kink"))
-        _require_known("kink", claims.kink, kinks)
-        _require_size("max_steps", claims.max_steps)
-        for name in ("max_width", "max_batch", "max_depth"):
-            if getattr(claims, name) is not None:
-                _require_size(name, getattr(claims, name))
+        claims.validate()
         return claims
+
+    def validate(self) -> None:
+        """Raise ClaimError for the first claim that no case can meet."""
+        _require_known("protocol", [self.protocol], (PROTOCOL,))
+        _require_known("dtypes", self.dtypes, DTYPES)
+        _require_known("returns", self.returns, RETURNS)
+        _require_known("weight_layout", [self.weight_layout], LAYOUTS)
+        _require_known("arrays", [self.arrays], ("list", "base64", "safetensors"))
+        _require_known("subnormals", [self.subnormals], ("kept", "flushed"))
+        _require_known("accumulate_dtype", [self.accumulate_dtype], (None, *DTYPES))
+        kinks = (*names_with("layers", "has_kink"), *names_with("losses", "has_kink"))
+        _require_known("kink", self.kink, kinks)
+        _require_known("loss_factor", self.loss_factor, tuple(LOSS_ROWS))
+        for name, factor in self.loss_factor.items():
+            _require_positive(f"loss_factor {name!r}:", factor)
+        for name in self.conventions:
+            self._require_convention(name)
+        _require_size("max_steps", self.max_steps)
+        for name in ("max_width", "max_batch", "max_depth"):
+            if getattr(self, name) is not None:
+                _require_size(name, getattr(self, name))
+
+    def _require_convention(self, name: str) -> None:
+        """Raise ClaimError if the claimed convention of a feature is unknown or impossible."""
+        _require_known("conventions", [name], names_with_conventions())
+        known, claimed = row_of(name).conventions, self.conventions[name]
+        _require_known(f"conventions of {name}", [claimed], tuple(known))
+        option = known[claimed].excludes
+        if option in self.claim_of(name):
+            raise ClaimError(
+                f"capabilities() has conventions {name!r}: {claimed!r} and claims {name}'s "
+                f"{option}; an engine of that convention has no {option}."
+            )
+
+    def claim_of(self, name: str) -> Claim:
+        """Return what is claimed of a feature: the allowed values of its options."""
+        return next((c[name] for kind in TABLES if name in (c := getattr(self, kind))), {})
+
+    def has(self, name: str) -> bool:
+        """Return True if a layer, loss or optimizer is claimed."""
+        return any(name in getattr(self, kind) for kind in TABLES)
+
+    def described_conventions(self) -> list[str]:
+        """Return a sentence for every convention and factor that was claimed or found."""
+        said = [
+            f"{name}: {row_of(name).conventions[convention].sentence}"
+            for name, convention in self.conventions.items()
+        ]
+        for name, factor in self.loss_factor.items():
+            said.append(f"{name}: it is {factor:g} times torch's, as claimed")
+        return said
 
     def refuses(self, case: Case) -> str | None:
         """Return the first part of a case that the engine does not claim, or None."""
@@ -217,6 +269,11 @@ def _require_known(what: str, values: Any, known: tuple[Any, ...]) -> None:
 def _require_size(what: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
         raise ClaimError(f"capabilities() has {what} {value!r}; it has to be an integer from 1 on.")
+
+
+def _require_positive(what: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < inf:
+        raise ClaimError(f"capabilities() has {what} {value!r}; it has to be a positive number.")
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -58,6 +58,11 @@ def names_with(kind: str, *properties: str) -> tuple[str, ...]:
     )
 
 
+def names_with_conventions() -> tuple[str, ...]:
+    """Return the names of the features with conventions."""
+    return tuple(name for rows in ROWS.values() for name, row in rows.items() if row.conventions)
+
+
 def options_of(spec: Mapping[str, Any]) -> Options:
     """Return the options of a description with all defaults; raises SpecError if it is invalid."""
     row = row_of(spec.get("type"))
@@ -72,6 +77,14 @@ def options_of(spec: Mapping[str, Any]) -> Options:
     if "betas" in options:
         options["betas"] = tuple(options["betas"])
     return Options(**options)
+
+
+def by_convention(o: Options, conventions: Mapping[str, str]) -> Options:
+    """Return the options with those that state the convention of the feature, torch's if none."""
+    known = row_of(o.type).conventions
+    if not known:
+        return o
+    return Options(**{**vars(o), **known[conventions.get(o.type, next(iter(known)))].options})
 
 
 def state_of(optimizer: Options | None) -> tuple[State, ...]:

@@ -5,7 +5,9 @@ the exact values, the proofs and the check of paths follow from its statement. A
 entries in textbook/layers.py, truth/layers.py, tests/oracle/exactly.py and tests/proofs.py as well.
 """
 
-from manualnn.oracle.protocol.rows import Layer, Option, Rounding, Statement
+from math import inf
+
+from manualnn.oracle.protocol.rows import Convention, Layer, Option, Rounding, Statement
 
 ROWS = (
     Layer(
@@ -94,6 +96,15 @@ ROWS = (
         name="Softplus",
         method="softplus",
         options={"beta": Option(1.0, (0.3, 3.0, 20.0)), "threshold": Option(20.0, (1.0, 5.0))},
+        conventions={
+            "torch": Convention("it is z where β z > threshold, as in torch"),
+            "calculus": Convention(
+                "it is log(1 + exp(β z)) / β for every z, by calculus; torch's is z where "
+                "β z > threshold",
+                {"threshold": inf},
+                excludes="threshold",
+            ),
+        },
         is_partner=True,
         statement=Statement(
             formula=lambda m, o, z: m.where(

@@ -7,7 +7,14 @@ as well.
 
 from typing import Any
 
-from manualnn.oracle.protocol.rows import REDUCTIONS, Loss, Option, Rounding, Statement
+from manualnn.oracle.protocol.rows import (
+    REDUCTIONS,
+    Convention,
+    Loss,
+    Option,
+    Rounding,
+    Statement,
+)
 
 REDUCTION = {"reduction": Option("mean", REDUCTIONS[1:])}
 
@@ -98,6 +105,16 @@ ROWS = (
         name="BCELoss",
         method="bce",
         options={**REDUCTION, "weight": Option(None)},
+        conventions={
+            "torch": Convention(
+                "its gradient is (y − t) / max(y (1 − y), 1e-12), as in torch", {"floor": 1e-12}
+            ),
+            "calculus": Convention(
+                "its gradient is (y − t) / (y (1 − y)), by calculus; torch floors y (1 − y) at "
+                "1e-12",
+                {"floor": 0.0},
+            ),
+        },
         is_partner=True,
         targets="probabilities",
         takes_probabilities=True,

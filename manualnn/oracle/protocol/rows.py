@@ -1,6 +1,7 @@
 """Rows of the table of features: what the oracle knows of one layer, loss or optimizer.
 
     Option      an option: its default, the values that cases are drawn with
+    Convention  a formula at an extreme, where right engines differ
     Statement   a function of one entry: its formula, and the bounds of its derivatives
     Layer       options, properties and statement of a layer
     Loss        options, properties and statement of a loss
@@ -46,6 +47,17 @@ class Option:
     def values(self) -> tuple[Any, ...]:
         """The values that cases are drawn with, the default first."""
         return self.others if self.default is REQUIRED else (self.default, *self.others)
+
+
+@dataclass(frozen=True)
+class Convention:
+    """A formula of a feature at an extreme, where right engines differ."""
+
+    sentence: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Values of options that state the formula. Engines do not receive them."""
+    excludes: str = ""
+    """The option that an engine of this convention lacks."""
 
 
 class Options(SimpleNamespace):
@@ -128,6 +140,8 @@ class Feature:
     method: str
     """The first part of the names of its methods in the textbook engine, such as "leaky_relu"."""
     options: Mapping[str, Option] = field(default_factory=dict)
+    conventions: Mapping[str, Convention] = field(default_factory=dict)
+    """Conventions by name, torch's first. An engine claims one, or it is found by its answers."""
     is_partner: bool = False
     """True if cases about other features may contain the feature.
 

@@ -7,6 +7,7 @@ Schema 1:
 
     schema, target, profile, seed, truth, cases, entries, undecided, seconds, problems
     capabilities      the engine's claims, after validation
+    conventions       one sentence for each convention that was claimed or found
     relaxations       one sentence for each claim that widens error bounds
     sharpness         {"float64": median of bound / |value|, …}, in the plain recipes
     sharpness_overall the same in all recipes
@@ -36,7 +37,7 @@ from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report.report import Report
 
 SCHEMA = 1
-DERIVED = ("schema", "relaxations", "counts", "exit_code")
+DERIVED = ("schema", "conventions", "relaxations", "counts", "exit_code")
 """Values that a report computes from its other values."""
 
 
@@ -46,7 +47,9 @@ class ReportError(OracleError, ValueError):
 
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as a mapping of lists, strings and finite numbers."""
-    derived = (SCHEMA, report.capabilities.relaxations(), report.counts(), report.exit_code)
+    claims = report.capabilities
+    said = claims.described_conventions(), claims.relaxations()
+    derived = (SCHEMA, *said, report.counts(), report.exit_code)
     return _plain(report) | _plain(dict(zip(DERIVED, derived, strict=True)))
 
 

@@ -6,7 +6,8 @@
 The row of a layer, loss, optimizer or provocation shows the checks of numbers in its own recipe:
 loss, outputs, gradients, updates. Every other assertion (a metamorphic relation, memory,
 determinism) has its own row, over all recipes. A cell shows the worst status of its checks, and its
-footnote gives the reason. Features that no engine claims are listed below the table.
+footnote gives the reason. Features that no engine claims, and the conventions of each engine, are
+listed below the table.
 
     ✓   passed                        ✗   wrong numbers, or another assertion failed
     –   not claimed                   e   an error, a crash, a hang or garbage
@@ -67,6 +68,9 @@ def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
     if len(claimed) < len(rows):
         absent = ", ".join(row[1] for row in rows if row not in claimed)
         lines += ["", f"Claimed by none: {absent}."]
+    for report in reports:
+        for convention in report.capabilities.described_conventions():
+            lines += ["", f"Convention of {report.engine_name}: {convention}."]
     for note, number in notes.items():
         lines += ["", f"{number}. {note}"]
     return "\n".join(lines) + "\n"

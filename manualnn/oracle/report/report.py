@@ -182,5 +182,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
         yield " ", other
     yield " ", f"{report.undecided:.2%} of slopes at kinks undecided by rounding"
     yield "truth", report.truth.removeprefix("truth: ")
+    for convention in report.capabilities.described_conventions():
+        yield "convention", convention
     for relaxation in report.capabilities.relaxations():
         yield "relaxed", relaxation

@@ -13,12 +13,20 @@ call depends on an earlier one.
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LOSS_ROWS, TABLES, Options, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    LOSS_ROWS,
+    TABLES,
+    Options,
+    by_convention,
+    options_of,
+    state_of,
+)
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.textbook.layers import Activations
 from manualnn.oracle.textbook.losses import Losses
@@ -43,6 +51,9 @@ class Textbook(Activations, Losses, UpdateRules):
     ys: list[Array]
     """The input and the output of every layer."""
     grads: dict[str, Array]
+    conventions: Mapping[str, str] = MappingProxyType({})
+    """The conventions of features, where they are not torch's."""
+    loss_factor: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, dtype: Any = None) -> None:
         self.dtype = None if dtype is None else np.dtype(dtype)
@@ -74,8 +85,8 @@ class Textbook(Activations, Losses, UpdateRules):
             for _ in range(case.steps):
                 self.now += 1
                 self.ys = self.forward(self.x)
-                value = self.value(self.loss, self.ys[-1], self.t)
-                dx = self.backward(self.slope(self.loss, self.ys[-1], self.t))
+                value = self.factor * self.value(self.loss, self.ys[-1], self.t)
+                dx = self.backward(self.factor * self.slope(self.loss, self.ys[-1], self.t))
                 if self.rule is not None:
                     self.update(self.rule)
             return self.result(value, dx)
@@ -93,10 +104,11 @@ class Textbook(Activations, Losses, UpdateRules):
     def load(self, case: Case) -> None:
         """Copy the arrays and the options of a case."""
         self.case, self.kind = case, self.dtype or np.dtype(case.dtype)
-        self.layers = [options_of(spec) for spec in case.layers]
+        self.layers = [by_convention(options_of(spec), self.conventions) for spec in case.layers]
         for i, layer in enumerate(self.layers):
             layer.i = i
-        self.loss = options_of(case.loss)
+        self.loss = by_convention(options_of(case.loss), self.conventions)
+        self.factor = self.loss_factor.get(self.loss.type, 1)
         self.rule = options_of(case.optimizer) if case.optimizer else None
         classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
         own = case.map(lambda name, a: np.array(a, None if name == "t" and classes else self.kind))

@@ -48,7 +48,7 @@ class Losses(Arithmetic):
         return -self.sample_weight(o) * (t * yes + (1 - t) * no)
 
     def bce_slopes(self, o: Options, y: Array, t: Array) -> Array:
-        room = np.maximum(y * (1 - y), self.array(np.float32(1e-12)))  # torch's limit, a float32
+        room = np.maximum(y * (1 - y), self.array(np.float32(o.floor)))  # torch's is a float32
         return self.sample_weight(o) * ((y - t) / room)
 
     def logits_terms(self, o: Options, y: Array, t: Array) -> Array:

@@ -58,6 +58,8 @@ class Precision:
         elementary_ulps: float = 4,
         subnormals: str = "kept",
         kink: Mapping[str, float] | None = None,
+        conventions: Mapping[str, str] | None = None,
+        loss_factor: Mapping[str, float] | None = None,
         numbers: Literal["native", "mpmath"] = "native",
         longdouble_bits: int = LONGDOUBLE_BITS,
     ) -> None:
@@ -74,6 +76,8 @@ class Precision:
         self.ulps = 2 * elementary_ulps
         """Error of an elementary function in units of u: half a unit in the last place."""
         self.kink = dict(kink or {})
+        self.conventions = dict(conventions or {})
+        self.loss_factor = dict(loss_factor or {})
         self.sums: Precision | None = None
         """The arithmetic of sums, or None if sums are computed in the dtype."""
         widest = self.dtype
@@ -103,6 +107,8 @@ class Precision:
             elementary_ulps=claims.elementary_ulps,
             subnormals=claims.subnormals,
             kink=claims.kink,
+            conventions=claims.conventions,
+            loss_factor=claims.loss_factor,
         )
 
     def gamma(self, n: float) -> float:

@@ -73,7 +73,9 @@ def _softplus_backward(
     """Return da σ(βz) or, as in torch, (da exp(βz)) / (exp(βz) + 1), which may overflow."""
     dz, grads = _elementwise(_softplus, _softplus_slope)[1](layer, own, z, a, da)
     kind, s = z.kind, _scaled(layer, z)
-    largest = kind.rough.exp(np.minimum(s.v.astype(kind.rough.dtype) + s.e, layer.threshold))
+    # Without a threshold this formula overflows for a large z alone, so no right engine has it.
+    most = layer.threshold if layer.threshold < np.inf else 0.0
+    largest = kind.rough.exp(np.minimum(s.v.astype(kind.rough.dtype) + s.e, most))
     overflows = (da.most * largest >= kind.max) & (s.v - s.e <= layer.threshold)
     return dz.plus_error(np.where(overflows, np.inf, 0.0)), grads
 

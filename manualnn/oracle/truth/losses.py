@@ -19,6 +19,8 @@ from manualnn.oracle.truth.bounded import Array, Bounded
 from manualnn.oracle.truth.elementwise import Evaluation
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus
 
+SMALLEST = 3.8e-44
+"""A little more than e^−100, below which logarithms are limited."""
 Function = Callable[[Any, Bounded, Array], tuple[Bounded, Bounded]]
 
 
@@ -50,10 +52,12 @@ def _log_at_least_100(y: Bounded) -> Bounded:
 
 
 def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-    """Limit the logarithms to −100 and the denominator of dy to float32's 1e-12, as torch does.
+    """Limit the logarithms to −100, and the denominator of dy to the convention's `floor`.
 
-    An engine may compute log(1 − y) for log1p(−y), which loses u. Above the limit it may compute
-    −t/y + (1 − t)/(1 − y) for the gradient, whose terms may cancel.
+    torch's floor is float32's 1e-12. By calculus it is 0: then no bound holds where y or 1 − y may
+    be below e^−100, because a limited logarithm has the slope 0 or 1/y. An engine may compute
+    log(1 − y) for log1p(−y), which loses u. Above the limit it may compute −t/y + (1 − t)/(1 − y)
+    for the gradient, whose terms may cancel.
     """
     kind, divisor = y.kind, _divisor(loss, y)
     w = kind.number(1 if loss.weight is None else loss.weight)
@@ -63,7 +67,8 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     terms = w * -(target * _log_at_least_100(y) + rest * no)
 
     room = y * other
-    least = kind.exact(np.float32(1e-12)).plus_error(abs(1e-12 - float(np.float32(1e-12))))
+    floor = np.float32(loss.floor)
+    least = kind.exact(floor).plus_error(abs(loss.floor - float(floor)))
     open_ = room.v > least.v
     room = Bounded(np.maximum(room.v, least.v), room.e + least.e * ~open_, kind)
     error = y - target
@@ -73,7 +78,13 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     e = kind.rough.divide(error.e + kind.size(quotient) * room.e, smallest)
     apart = kind.rough.divide(target.size, y.size) + kind.rough.divide(rest.size, other.size)
     dy = Bounded(quotient, e, kind).product_rounded()
-    dy = dy.plus_error(np.where(open_, kind.gamma(4) * apart, 0.0)) * w
+    dy = dy.plus_error(np.where(open_, kind.gamma(4) * apart, 0.0))
+    if not loss.floor:
+        limited = np.minimum(y.size - y.e, other.size - other.e) <= SMALLEST
+        limited |= ~(smallest > 0)
+        v = np.where(limited, kind.wide.number(0), dy.v)
+        dy = Bounded(v, np.where(limited, np.inf, dy.e), kind)
+    dy = dy * w
     return _over(terms.sum(), divisor), _over(dy, divisor)
 
 

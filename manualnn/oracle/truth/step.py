@@ -19,7 +19,7 @@ import numpy as np
 
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import Options, options_of, state_of
+from manualnn.oracle.protocol.features import Options, by_convention, options_of, state_of
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.layers import layer_truth, mask_truth
 from manualnn.oracle.truth.losses import loss_truth
@@ -126,7 +126,7 @@ def derivatives(
     kind: Precision, case: Case, params: Mapping[str, Bounded]
 ) -> tuple[Bounded, Bounded, dict[str, Bounded], Bounded]:
     """Return the loss, the outputs, every gradient from the last layer to the first, and dx."""
-    layers = [options_of(spec) for spec in case.layers]
+    layers = [by_convention(options_of(spec), kind.conventions) for spec in case.layers]
     own: list[dict[str, Bounded]] = [{} for _ in layers]
     for key, bounded in params.items():
         place, _, name = key.partition(".")
@@ -138,8 +138,11 @@ def derivatives(
     for layer, arrays in zip(layers, own, strict=True):
         forward, _ = layer_truth(layer.type)
         ys.append(forward(layer, arrays, ys[-1]))
-    loss = options_of(case.loss)
+    loss = by_convention(options_of(case.loss), kind.conventions)
     value, dy = loss_truth(loss.type)(loss, ys[-1], np.asarray(case.t))
+    if (factor := kind.loss_factor.get(loss.type, 1)) != 1:
+        # An engine may round the factor, or multiply by it before it divides.
+        value, dy = ((a * factor).product_rounded(2) for a in (value, dy))
     grads: dict[str, Bounded] = {}
     for i in reversed(range(len(layers))):
         _, backward = layer_truth(layers[i].type)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
+from manualnn.oracle.checks.conventions import settle
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.trial import Faulty, Skipped, Trial
 from manualnn.oracle.diagnosis.diagnose import diagnose
@@ -58,6 +59,8 @@ def judge_answers(folder: str | Path, vectors: str | Path | None = None) -> Repo
     report = Report(f"answers in {folder}", claims, "vectors", given.seed, truth_statement())
     tally = Tally(report)
     with connect(Recorded(claims, answers)) as bench:
+        settle(bench, [of_dtype(case, dtype) for case in cases for dtype in claims.dtypes])
+        report.capabilities = replace(claims, conventions=bench.capabilities.conventions)
         for case in cases:
             for dtype in claims.dtypes:
                 tally.judge(bench, of_dtype(case, dtype))
