@@ -49,7 +49,8 @@ def connect(target: Any, *, time_limit: float = 10.0) -> "EngineClient":
     if not 0 < time_limit < math.inf:  # NaN as well
         raise EngineError(f"the time limit is {time_limit}; give a positive number of seconds.")
     is_command = isinstance(target, str) and not ATTRIBUTE.fullmatch(target)
-    if is_command and target.endswith(".py") and not os.access(target, os.X_OK):
+    is_file = is_command and target.endswith(".py") and " " not in target
+    if is_file and not os.access(target, os.X_OK):
         raise EngineError(
             f"{target} is a Python file, and no program that can be started; add a colon and the "
             f"name of the engine's class, such as {target}:Engine."
