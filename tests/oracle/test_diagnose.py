@@ -284,7 +284,7 @@ def test_the_layers_between_which_the_backward_pass_goes_wrong_are_named():
             case(optimizer={**ADAM, "betas": (0.9, 0.99)}, state={"step": 30}),
             "state['step'] is greater than 19",
         ),
-        ("momentum blends", case(optimizer=MOMENTUM), "momentum="),
+        ("momentum blends", case(optimizer=MOMENTUM), "only with momentum other than 0"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -9,7 +9,7 @@ import pytest
 from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.neighbours import contrasting_calls, similar_calls
-from manualnn.oracle.diagnosis.conditions import find_condition
+from manualnn.oracle.diagnosis.conditions.search import find_condition
 from manualnn.oracle.diagnosis.shrink import MOVES
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -106,6 +106,7 @@ def test_the_search_for_a_condition_sends_masks_that_p_makes():
             sent.append(other)
             return len(sent) > 6  # Ordinary numbers pass, so the numbers of the case matter.
 
+        fails.first = ""
         find_condition(fails, case, CLAIMS)
         assert len(sent) > 6
         for other in sent:

@@ -27,12 +27,13 @@ from manualnn.oracle.cases.neighbours import contrasting_calls, similar_calls
 from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.conditions import find_condition, find_earlier_call
+from manualnn.oracle.diagnosis.conditions.history import find_earlier_call
+from manualnn.oracle.diagnosis.conditions.outcome import BehaviourJudge, NumbersJudge
+from manualnn.oracle.diagnosis.conditions.search import find_condition
 from manualnn.oracle.diagnosis.factors import (
     describe_factors,
     describe_precision,
     find_factor,
-    passes_as_float32,
 )
 from manualnn.oracle.diagnosis.hypotheses import surviving
 from manualnn.oracle.diagnosis.location import locate
@@ -108,9 +109,7 @@ def _diagnose_numbers(
 def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
     """Return the diagnosis of a fault, or of a failed check whose numbers are right."""
 
-    def case_fails(case: Case) -> bool | None:
-        if budget.over or bench.capabilities.refuses(case) or not is_valid(case):
-            return None
+    def shows(case: Case) -> bool:
         if finding.kind == "wrong":
             return rejudge(bench, finding.check, case) is not None
         bench.fresh()
@@ -122,7 +121,8 @@ def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when = ""
     if finding.kind != "hang":
-        when = find_condition(case_fails, finding.case, bench.capabilities)
+        judge = BehaviourJudge(bench, budget, shows)
+        when = find_condition(judge, finding.case, bench.capabilities)
     return Diagnosis(first, scope, when=when, likely=likely)
 
 
@@ -254,13 +254,12 @@ def _find_condition(
     bench: EngineClient, own: Observation, budget: Budget
 ) -> tuple[str, list[Observation]]:
     """Return the condition of the failure, and the observations that were made to find it."""
+    if len(own.calls) == 1:
+        judge = NumbersJudge(bench, own, budget)
+        return find_condition(judge, own.case, bench.capabilities), judge.observations
     observations: list[Observation] = []
-    # An error that only the wider bounds of float32 hide does not depend on the data type.
-    hidden = "float32" if own.case.dtype == "float64" and passes_as_float32(own) else None
 
     def calls_fail(calls: Sequence[Case]) -> bool | None:
-        if calls[-1].dtype == hidden:
-            return None
         refused = any(bench.capabilities.refuses(case) or not is_valid(case) for case in calls)
         if refused or budget.over:
             return None
@@ -270,10 +269,7 @@ def _find_condition(
         observations.append(seen)
         return seen.is_wrong
 
-    if len(own.calls) > 1:
-        return find_earlier_call(calls_fail, own.case), observations
-    when = find_condition(lambda case: calls_fail([case]), own.case, bench.capabilities)
-    return when, observations
+    return find_earlier_call(calls_fail, own.case), observations
 
 
 def _widths_text(case: Case) -> str:
