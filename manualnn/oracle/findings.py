@@ -92,9 +92,14 @@ class Diagnosis:
     when: str = ""
     """The condition of the failure, from nearby cases: "only when N equals a width"."""
     likely: tuple[Cause, ...] = ()
-    """Bugs that reproduce the engine's numbers; the cases do not distinguish several of them."""
+    """Bugs that reproduce the engine's numbers. Several of them are alternatives that the cases do
+    not distinguish, unless `together`."""
     hurried: bool = False
     """True if the time limit was reached before any known bug was found to explain the finding."""
+    together: bool = False
+    """True if all likely bugs act in this case."""
+    unknown: str = ""
+    """The reason why no bug is named."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -325,15 +325,15 @@ def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(wrong, k
     assert len(calls) == 1
 
 
-def test_a_bug_that_was_named_is_suspected_of_the_next_finding(monkeypatch):
+def test_a_bug_that_was_named_is_known_to_the_next_finding(monkeypatch):
     report = check_engine(HalvesMean, only=["plain:loss"])
     (finding,) = (f for result in report.results for f in result.findings)
     other = finding.case.but(x=finding.case.x + 1)  # a case has one diagnosis
     suspected = []
 
-    def noted(*args, suspects, **options):
-        suspected.append(list(suspects))
-        return diagnose(*args, suspects=suspects, **options)
+    def noted(*args, known, **options):
+        suspected.append([hypothesis.bug.id for hypothesis in known.hypotheses])
+        return diagnose(*args, known=known, **options)
 
     monkeypatch.setattr(explaining, "diagnose", noted)
     with connect(HalvesMean) as bench:

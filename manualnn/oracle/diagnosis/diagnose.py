@@ -1,7 +1,7 @@
 """Diagnosis of a finding: what is wrong, when, and which known bug explains it.
 
     diagnose(bench, finding, seconds=2.0)      a Diagnosis; never raises for the engine's errors
-    diagnose(bench, finding, suspects=ids)     the same; these known bugs are tried first
+    diagnose(bench, finding, known=known)      the same, for an engine with known bugs
 
 The diagnosis calls the engine again and answers four questions, in this order, until time runs out.
 Which quantity is wrong first, and which of its entries (`location`)? Is it wrong by a constant
@@ -10,11 +10,10 @@ engine fail (`conditions`)?
 
 The case of a finding is often too small to answer: with one sample and one column, many bugs give
 the same numbers. So the case is grown again into cases of other sizes and numbers
-(`cases.neighbours`). A known bug is named if it reproduces the results for all of them. If several
-bugs do, cases with a greater contrast are tried, and the bugs that remain are named.
+(`cases.neighbours`). A known bug is named if it passes the tests of `naming`.
 
-Bugs that were named for earlier findings of the same engine are suspects. A suspect that reproduces
-all results is named again, without trying the rest of the catalogue.
+Bugs that were named for earlier findings of the same engine are `known`. If they give all numbers
+of the finding, they are its causes. Otherwise a bug is searched for that acts beside them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,8 +21,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.bugs.bug import Bug, preferred
-from manualnn.oracle.cases.neighbours import contrasting_calls, similar_calls
+from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.cases.neighbours import similar_calls
 from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.budget import Budget
@@ -35,9 +34,12 @@ from manualnn.oracle.diagnosis.factors import (
     describe_precision,
     find_factor,
 )
-from manualnn.oracle.diagnosis.hypotheses import surviving
+from manualnn.oracle.diagnosis.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.location import locate
+from manualnn.oracle.diagnosis.naming import MOST, NO_TIME, Search
 from manualnn.oracle.diagnosis.observation import Observation, observe
+from manualnn.oracle.diagnosis.past import Past
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
@@ -48,27 +50,36 @@ NONDETERMINISTIC = (
 )
 LEFT_FOR_CONDITIONS = 0.5
 """Seconds for the condition, even if the budget is spent."""
+NEIGHBOURS = 40
+"""Largest number of the condition's observations that may refute a name."""
 REPETITIONS = 3
 """Number of further calls with the same case, to see whether the engine is deterministic."""
-MOST = 3
-"""Largest number of causes that are named."""
 
 
 def diagnose(
-    bench: EngineClient, finding: Finding, *, seconds: float = 2.0, suspects: Iterable[str] = ()
+    bench: EngineClient,
+    finding: Finding,
+    *,
+    seconds: float = 2.0,
+    known: Known | None = None,
+    past: Past | None = None,
 ) -> Diagnosis:
-    """Return the diagnosis of a finding, in about `seconds`."""
+    """Return the diagnosis of a finding, in about `seconds`.
+
+    `known` are the bugs that are named already. A bug that is named here is added to them. `past`
+    are earlier cases of the engine, which may refute a name.
+    """
+    search = Search(bench, known or Known(), past or Past(), Budget(seconds))
     try:
         # Wrong engines return NaN and infinity, which need no warning.
         with np.errstate(all="ignore"):
-            return _diagnose(bench, finding, Budget(seconds), [BUGS[name] for name in suspects])
+            return _diagnose(finding, search)
     except EngineError as error:
         return Diagnosis(finding.entries[0].quantity if finding.entries else "", str(error))
 
 
-def _diagnose(
-    bench: EngineClient, finding: Finding, budget: Budget, suspects: Sequence[Bug]
-) -> Diagnosis:
+def _diagnose(finding: Finding, search: Search) -> Diagnosis:
+    bench, budget = search.bench, search.budget
     own = None if finding.kind != "wrong" else _observe_again(bench, finding, budget)
     if own is None and finding.kind == "wrong" and is_about_numbers(finding):
         return Diagnosis(finding.entries[0].quantity, NONDETERMINISTIC)
@@ -76,12 +87,14 @@ def _diagnose(
         return _diagnose_behaviour(bench, finding, budget)
     if not _is_deterministic(bench, own):
         return Diagnosis(locate(own)[0], NONDETERMINISTIC)
-    return _diagnose_numbers(bench, own, budget, suspects)
+    same = search.known.explaining(own)
+    if same:
+        return Diagnosis(*locate(own), likely=_causes_of(same), together=True)
+    return _diagnose_numbers(own, search)
 
 
-def _diagnose_numbers(
-    bench: EngineClient, own: Observation, budget: Budget, suspects: Sequence[Bug]
-) -> Diagnosis:
+def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
+    bench, budget = search.bench, search.budget
     observations = [own]
     for calls in similar_calls(own.calls, bench.capabilities):
         if budget.over:
@@ -97,13 +110,21 @@ def _diagnose_numbers(
     same = [seen for seen in failing if first in seen.wrong_names]
     factors = [find_factor(seen, first) for seen in same[1:4] or same]
     ratio = describe_factors(factors) or describe_precision(grown)
-    bugs = _find_likely_bugs(bench, own, observations, budget, suspects)
-    hurried = not bugs and budget.over
+    naming = search.name(_possible_bugs(own), own, observations[1:])
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
     when, neighbours = _find_condition(bench, own, budget)
-    for seen in neighbours if len(bugs) > 1 else ():
-        bugs = surviving(bugs, seen, budget) or bugs
-    return Diagnosis(first, scope, ratio, when, _causes_of(bugs), hurried)
+    naming = search.still(naming, neighbours[:NEIGHBOURS])
+    search.add(naming)
+    return Diagnosis(
+        first,
+        scope,
+        ratio,
+        when,
+        _causes_of(naming.hypotheses),
+        naming.reason == NO_TIME,
+        naming.together,
+        naming.reason,
+    )
 
 
 def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:
@@ -168,33 +189,6 @@ def _is_deterministic(bench: EngineClient, seen: Observation) -> bool:
     return True
 
 
-def _find_likely_bugs(
-    bench: EngineClient,
-    own: Observation,
-    observations: Sequence[Observation],
-    budget: Budget,
-    suspects: Sequence[Bug],
-) -> list[Bug]:
-    """Return the known bugs that reproduce these observations, and more if several do."""
-    # An observation with many wrong quantities contradicts most bugs at once, so it comes first.
-    hardest = sorted(observations, key=lambda seen: -len(seen.wrong_names))
-    bugs: list[Bug] = []
-    for candidates in (suspects, _possible_bugs(own)):
-        bugs = list(candidates)
-        for seen in (*hardest[:1], own, *hardest[1:]):
-            bugs = surviving(bugs, seen, budget)
-        if bugs:
-            break
-    for calls in contrasting_calls(own.case, bench.capabilities):
-        if len(bugs) < 2 or budget.over:
-            break
-        seen_far = observe(bench, calls, fresh=False)
-        # If no bug explains an observation far away, that observation shows another bug.
-        if seen_far is not None:
-            bugs = surviving(bugs, seen_far, budget) or bugs
-    return preferred(bugs)
-
-
 def _possible_bugs(own: Observation) -> list[Bug]:
     """Return the bugs that can cause the wrong quantities: none of a later part of a step."""
     if len(own.calls) > 1:
@@ -235,19 +229,23 @@ def _find_causes_of_behaviour(finding: Finding, budget: Budget) -> tuple[Cause, 
             if other is not None and _signature(other) == _signature(finding):
                 bugs.append(bug)
                 break
-    return _causes_of(bugs) if len(bugs) <= MOST else ()
+    return tuple(Cause(b.id, b.title, b.wrong, b.right) for b in bugs) if len(bugs) <= MOST else ()
 
 
 def _signature(finding: Finding) -> tuple[object, ...]:
     """Return the properties that all findings of the same bug share."""
     lines = finding.message.strip().splitlines()
-    entries = tuple((entry.quantity, entry.index) for entry in finding.entries)
+    entries = tuple(
+        (entry.quantity, entry.index, f"{entry.got:.4g}", f"{entry.expected:.4g}")
+        for entry in finding.entries
+    )
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _causes_of(bugs: Sequence[Bug]) -> tuple[Cause, ...]:
-    """Return the first bugs as causes, MOST at most."""
-    return tuple(Cause(bug.id, bug.title, bug.wrong, bug.right) for bug in bugs[:MOST])
+def _causes_of(hypotheses: Iterable[Hypothesis]) -> tuple[Cause, ...]:
+    """Return the bugs as causes, with the constants of their engines."""
+    bugs = [hypothesis.bug.of(hypothesis.alone) for hypothesis in hypotheses]
+    return tuple(Cause(bug.id, bug.title, bug.wrong, bug.right) for bug in bugs)
 
 
 def _find_condition(

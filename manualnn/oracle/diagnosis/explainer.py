@@ -16,7 +16,9 @@ from dataclasses import dataclass, field, replace
 from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
+from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.likeness import same_failure
+from manualnn.oracle.diagnosis.past import Past
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Diagnosis, Finding
@@ -32,6 +34,10 @@ class Explainer:
     """Seconds that are left for all findings together."""
     diagnoses: dict[str, Diagnosis] = field(default_factory=dict)
     """Complete diagnoses of wrong numbers, by the ids of the calls."""
+    known: Known = field(default_factory=Known)
+    """The bugs that are named so far."""
+    past: Past = field(default_factory=Past)
+    """Earlier cases of the run."""
 
     def alone(self, finding: Finding) -> Finding | None:
         """Return the finding on a fresh engine; None if a fresh engine does not show it."""
@@ -73,15 +79,12 @@ class Explainer:
         calls = ",".join(case.id for case in finding.calls or (finding.case,))
         diagnosis = self.diagnoses.get(calls) if is_about_numbers(finding) else None
         if diagnosis is None:
-            diagnosis = diagnose(self.bench, finding, seconds=seconds, suspects=self._suspects())
+            diagnosis = diagnose(
+                self.bench, finding, seconds=seconds, known=self.known, past=self.past
+            )
             if is_about_numbers(finding) and not diagnosis.hurried:
                 self.diagnoses[calls] = diagnosis
         return replace(finding, diagnosis=diagnosis)
-
-    def _suspects(self) -> dict[str, None]:
-        """Return the bugs that were the only likely cause of a finding, in order."""
-        named = (diagnosis.likely for diagnosis in self.diagnoses.values())
-        return dict.fromkeys(likely[0].bug for likely in named if len(likely) == 1)
 
 
 def _still_fails(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:

@@ -1,8 +1,9 @@
 """Hypotheses: known bugs that are run to see which of them gives the engine's own numbers.
 
-    reproduces(factory, observation)   True if a wrong engine gives every number of an observation
-    resembles(factory, observation)    the same for a bug of precision: errors of the same size
-    surviving(bugs, observation, …)    the bugs that reproduce the observation
+    Hypothesis(bug, engine)            one engine of a known bug, with one value of its constants
+    hypotheses_of(bugs, observation)   the engines of some bugs, constants fitted to an observation
+    hypothesis.judge(observation)      a Verdict
+    surviving(hypotheses, seen, …)     the hypotheses that reproduce an observation
 
 A hypothesis is the textbook engine with one known bug. It runs in longdouble, so that its numbers
 show the bug without rounding errors. It has to give every number that the engine returned, in every
@@ -13,21 +14,26 @@ The engine rounds its own wrong formula, but the bounds are those of the right f
 is taken relative to the hypothesis' own numbers and made FACTOR times as wide; or it is FACTOR
 times the rounding error of the hypothesis, measured by running it in the case's data type.
 
-A bug is kept only if it passes every case that the engine passes. On wrong entries it has to be
-closer to the engine's number than the truth is. Otherwise any bug would explain an error just above
-the bound.
+A hypothesis that gives the truth explains no wrong number. So at every wrong entry the hypothesis
+has to be closer to the engine's number than half the distance of the truth. An error may be one of
+rounding alone, because the terms of a wrong formula cancel. Then the hypothesis in the case's data
+type has to be wrong at the same entry, by an error of about the same size.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.bugs.composite import compose
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.observation import Observation, in_order
+from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.case import Array, Spec
+from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.compare import true_values
 
@@ -39,78 +45,186 @@ EXPLAINED = 1e-3
 BITS = 3
 """Engines of the same precision have errors that differ by less than 2^BITS."""
 
+Engine = type[Textbook]
+Results = list[dict[str, Array]]
 
-def surviving(bugs: Iterable[Bug], observation: Observation, budget: Budget) -> list[Bug]:
-    """Return the bugs that reproduce an observation; none if time ran out before the end."""
-    found = []
+
+class Verdict(Enum):
+    """The relation between a hypothesis and an observation."""
+
+    SILENT = "the engine and the hypothesis give the truth"
+    CONFIRMED = "the engine is wrong, and the hypothesis gives its numbers"
+    OPEN = "the engine is wrong in another way, perhaps by another bug"
+    REFUTED = "the engine is right where the hypothesis is wrong"
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A known bug with fixed constants."""
+
+    bug: Bug
+    engine: Engine
+    """The engine with this bug, and with those that are known already."""
+    alone: Engine
+    """The engine with this bug alone."""
+    second: "Hypothesis | None" = None
+    """A second bug, which the engine has too."""
+    only: tuple[Spec, ...] = ()
+    """Types and options of the parts to which the bug was narrowed; empty: all parts."""
+
+    @property
+    def name(self) -> tuple[str, ...]:
+        """The ids of its bugs, in alphabetical order."""
+        return tuple(sorted({self.bug.id, *(self.second.name if self.second else ())}))
+
+    def without_second(self, base: Engine) -> "Hypothesis":
+        """Return the hypothesis of the first bug on top of an engine."""
+        return Hypothesis(self.bug, compose(self.alone, base), self.alone)
+
+    def explains(self, observation: Observation) -> bool:
+        """Return True if it gives every number of the observation."""
+        return (reproduces if self.bug.exact else resembles)(self.engine, observation)
+
+    def judge(self, observation: Observation) -> Verdict:
+        """Compare the hypothesis with an observation, whose engine may have other bugs too."""
+        if self.explains(observation):
+            return Verdict.CONFIRMED if observation.is_wrong else Verdict.SILENT
+        dtype = np.longdouble if self.bug.exact and observation.is_finite else None
+        return Verdict.REFUTED if is_refuted(self.engine, observation, dtype) else Verdict.OPEN
+
+
+def hypotheses_of(
+    bugs: Iterable[Bug], observation: Observation, base: Engine = Textbook
+) -> Iterator[Hypothesis]:
+    """Yield the engines of some bugs on top of `base`, with constants that fit the observation."""
+    truths = {name: true_values(near) for name, near in observation.expected.items()}
     for bug in bugs:
+        alone: dict[Engine, Engine] = {}
+        there = bug if base is Textbook else _on_top(bug, base, alone)
+        for engine in there.engines_for(observation.case, observation.got, truths):
+            yield Hypothesis(bug, engine, alone.get(engine, engine))
+
+
+def _on_top(bug: Bug, base: Engine, alone: dict[Engine, Engine]) -> Bug:
+    """Return the bug with engines on top of another one; note the engines of the bug alone."""
+
+    def beside(engine: Engine) -> Engine:
+        composite = compose(engine, base)
+        alone[composite] = engine
+        return composite
+
+    make = bug.make
+    return replace(
+        bug,
+        engines=tuple(map(beside, bug.engines)),
+        make=None if make is None else lambda *values: beside(make(*values)),
+    )
+
+
+def surviving(
+    hypotheses: Iterable[Hypothesis], observation: Observation, budget: Budget
+) -> list[Hypothesis]:
+    """Return the hypotheses that explain an observation; none if time ran out before the end."""
+    found = []
+    for hypothesis in hypotheses:
         if budget.over:
             return []
-        explains = reproduces if bug.exact else resembles
-        if any(explains(factory, observation) for factory in bug.engines):
-            found.append(bug)
+        if hypothesis.explains(observation):
+            found.append(hypothesis)
     return found
 
 
-def reproduces(factory: Any, observation: Observation) -> bool:
-    """Return True if a hypothesis gives all numbers of all calls of an observation."""
-    finite = all(
-        np.isfinite(array).all()
-        for outcome in observation.outcomes
-        for array in outcome.quantities().values()
+def reproduces(engine: Engine, observation: Observation) -> bool:
+    """Return True if a wrong engine gives all numbers of all calls of an observation."""
+    return matching(engine, observation) == sum(map(len, observation.compared)) and all(
+        engine.admits(outcome.quantities()) for outcome in observation.outcomes
     )
-    answers = _answers(factory, np.longdouble if finite else None, observation)
+
+
+def matching(engine: Engine, observation: Observation) -> int:
+    """Return how many quantities an engine gives before the first one that it does not give."""
+    answers = run(engine, np.longdouble if observation.is_finite else None, observation)
     if answers is None:
-        return False
-    rounded: list[dict[str, Array]] | None = None
-    for i, outcome in enumerate(observation.outcomes):
-        expected = observation.truths[i].quantities()
-        for name, got in in_order(outcome.quantities(), expected).items():
+        return 0
+    rounded: Results | None = None
+    number = 0
+    for i, call in enumerate(observation.compared):
+        for name, (got, near) in call.items():
             h = answers[i].get(name)
             if h is None or h.shape != got.shape:
-                return False
-            if _agrees(got, h, expected[name]):
-                continue
-            if not _may_be_rounding(got, h, expected[name]):
-                return False
-            rounded = rounded or _answers(factory, None, observation) or answers
-            if not _agrees(got, h, expected[name], rounded[i].get(name, h)):
-                return False
-    return all(factory.admits(outcome.quantities()) for outcome in observation.outcomes)
+                return number
+            if not _agrees(got, h, near):
+                if not _may_be_rounding(got, h, near):
+                    return number
+                rounded = rounded or run(engine, None, observation) or answers
+                if not _agrees(got, h, near, rounded[i].get(name, h)):
+                    return number
+            number += 1
+    return number
 
 
-def resembles(factory: Any, observation: Observation) -> bool:
-    """Return True if a hypothesis has errors in the same places as the engine, and as large."""
-    answers = _answers(factory, None, observation)
+def resembles(engine: Engine, observation: Observation) -> bool:
+    """Return True if an engine has errors in the same arrays as the observed one, and as large."""
+    answers = run(engine, None, observation)
     if answers is None:
         return False
-    for i, outcome in enumerate(observation.outcomes):
-        expected = observation.truths[i].quantities()
-        for name, array in in_order(outcome.quantities(), expected).items():
+    for i, call in enumerate(observation.compared):
+        for name, (got, near) in call.items():
             h = answers[i].get(name)
-            if h is None or h.shape != array.shape:
+            if h is None or h.shape != got.shape or not _is_alike(got, h):
                 return False
-            own, other = _excess(array, expected[name]), _excess(h, expected[name])
+            own, other = excess(got, near), excess(h, near)
             if (own > 1) != (other > 1):
                 return False
             if own > 1 and own != other and not 2**-BITS <= own / other <= 2**BITS:
                 return False
-    return True
+    return all(engine.admits(outcome.quantities()) for outcome in observation.outcomes)
 
 
-def _answers(factory: Any, dtype: Any, observation: Observation) -> list[dict[str, Array]] | None:
+def is_refuted(engine: Engine, observation: Observation, dtype: Any = None) -> bool:
+    """Return True if the observed engine is right in the first quantity where a bug must show.
+
+    Another bug may be the reason for later differences, or for a wrong number before.
+    """
+    answers = run(engine, dtype, observation)
+    if answers is None:
+        return False
+    for i, call in enumerate(observation.compared):
+        for name, (got, near) in call.items():
+            h = answers[i].get(name)
+            if h is None or h.shape != got.shape:
+                return True
+            if excess(got, near) > 1:
+                return False
+            if excess(h, near) > 2**BITS:
+                return True
+    return False
+
+
+def run(engine: Engine, dtype: Any, observation: Observation) -> Results | None:
     """Return the results of a new engine for the calls; None if it gives none."""
     answers = []
     try:
-        engine = factory(dtype=dtype)
-        for case, truth in zip(observation.calls, observation.truths, strict=True):
-            kind = truth.kind
-            engine.conventions, engine.loss_factor = kind.conventions, kind.loss_factor
-            result = engine.step(case.copy())
-            answers.append(in_order(Outcome(result=result).quantities(), truth.quantities()))
+        fresh = engine(dtype=dtype)
+        for i, case in enumerate(observation.calls):
+            kind = observation.truths[i].kind
+            fresh.conventions, fresh.loss_factor = kind.conventions, kind.loss_factor
+            result = Outcome(result=fresh.step(case.copy())).quantities()
+            names = observation.compared[i]
+            answers.append({name: np.asarray(result[name]) for name in names if name in result})
     except Exception:  # noqa: BLE001 - a wrong engine may raise anything
         return None
     return answers
+
+
+def excess(got: Array, near: Bounded) -> Any:
+    """Return the largest error of an array, in units of its bound."""
+    with np.errstate(all="ignore"):
+        bounds = near.bounds
+        error = np.abs(np.asarray(got, np.longdouble) - true_values(near))
+        error = np.where(error <= bounds, np.where(error > 0, error / bounds, 0), error / bounds)
+        is_lost = ~np.isfinite(got) & np.isfinite(bounds)
+        return np.inf if is_lost.any() else _largest(np.where(np.isfinite(bounds), error, 0))
 
 
 def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -> bool:
@@ -127,19 +241,53 @@ def _agrees(got: Array, h: Array, near: Bounded, rounded: Array | None = None) -
         usable = np.isfinite(e) & finite
         if not usable.any():
             return True
-        own = 0 if rounded is None else np.abs(rounded - h)[usable].max()
-        got, h, v, e = got[usable], h[usable], v[usable], e[usable]
-        size, unit = np.abs(h), 8 * near.kind.u
-        ordinary = e.max() / max(np.abs(v).max(), near.kind.tiny) + unit
-        relative = np.where(v != 0, np.minimum(e / np.abs(v), ordinary), ordinary)
-        tight = FACTOR * np.maximum(np.maximum(e, relative * size) + unit * size, own)
-        loose = FACTOR * max(ordinary * size.max(), own)
-        explained = np.minimum(EXPLAINED * np.abs(got - v), loose)
-        off = np.abs(got - v) > e
+        noise = np.zeros_like(h) if rounded is None else np.abs(rounded - h)
+        noise = np.where(np.isnan(noise), 0, noise)
+        tight = room(h, near, noise, usable)[usable]
+        got, h, v, e, noise = got[usable], h[usable], v[usable], e[usable], noise[usable]
+        error, left = np.abs(got - v), np.abs(got - h)
+        off = error > e
+        loose = FACTOR * max(_ordinary(v, e, near) * np.abs(h).max(), noise.max())
+        explained = np.minimum(EXPLAINED * error, loose)
         allowed = np.where(off, np.maximum(tight, explained), tight)
-        left = np.abs(got - h)
-        is_closer = _largest(left[off]) <= max(_largest(np.abs(got - v)[off]) / 2, FACTOR * own)
-        return bool(is_closer and np.all(left <= allowed))
+        if not np.all(left <= allowed):
+            return False
+        return not off.any() or _explains_errors(error[off], left[off], e[off], noise[off])
+
+
+def room(h: Array, near: Bounded, noise: Array, usable: Array | None = None) -> Array:
+    """Return how far an engine with the formula of `h` may be from it.
+
+    `noise` is the rounding error of the formula, as measured. Entries that are not `usable` do not
+    count for the size of ordinary errors.
+    """
+    v, e = true_values(near), near.bounds
+    usable = np.isfinite(e) & np.isfinite(h) if usable is None else usable
+    if not usable.any():
+        return np.full_like(e, np.inf)
+    size, unit = np.abs(h), 8 * near.kind.u
+    ordinary = _ordinary(v[usable], e[usable], near)
+    relative = np.where(v != 0, np.minimum(e / np.abs(v), ordinary), ordinary)
+    close = np.maximum(e, relative * size) + unit * size
+    return np.asarray(FACTOR * np.maximum(close, noise[usable].max()))
+
+
+def _ordinary(v: Array, e: Array, near: Bounded) -> Any:
+    """Return the error bound of an array, relative to its largest number."""
+    return e.max() / max(np.abs(v).max(), near.kind.tiny) + 8 * near.kind.u
+
+
+def _explains_errors(error: Array, left: Array, e: Array, noise: Array) -> bool:
+    """Return True if a hypothesis explains the wrong entries of an array, the worst one for sure.
+
+    An error that is not larger than the noise, the rounding of the hypothesis at this entry, may be
+    left. But at the worst entry, that noise has to be of the size of the error.
+    """
+    halved = left <= error / 2
+    is_noise = error <= 2**BITS * noise
+    worst = int(np.argmax(error / np.maximum(e, np.finfo(float).tiny)))
+    sure = halved[worst] or 2**-BITS * noise[worst] <= error[worst] <= 2**BITS * noise[worst]
+    return bool(sure and np.all(halved | is_noise | (error <= FACTOR * e)))
 
 
 def _may_be_rounding(got: Array, h: Array, near: Bounded) -> bool:
@@ -153,11 +301,12 @@ def _may_be_rounding(got: Array, h: Array, near: Bounded) -> bool:
         return bool(_largest(distance) <= near.kind.u**0.5 * size)
 
 
-def _excess(got: Array, near: Bounded) -> Any:
-    """Return the largest error of an array, in units of its bound."""
-    with np.errstate(all="ignore"):
-        error = np.abs(np.asarray(got, np.longdouble) - true_values(near)) / near.bounds
-        return _largest(error) if np.isfinite(got).all() else np.inf
+def _is_alike(got: Array, h: Array) -> bool:
+    """Return True if two arrays have NaN and infinity at the same places."""
+    return bool(
+        np.array_equal(np.isnan(got), np.isnan(h))
+        and np.array_equal(got[np.isinf(got)], h[np.isinf(h)])
+    )
 
 
 def _largest(array: Array) -> Any:

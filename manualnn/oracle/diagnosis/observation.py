@@ -6,10 +6,10 @@
 Quantities that have no truth are left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,7 +18,20 @@ from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.compare import refutes
-from manualnn.oracle.truth.step import Expected, truth
+from manualnn.oracle.truth.step import truth
+
+
+class Numbers(Protocol):
+    """The truth of a call, or numbers that stand in for it."""
+
+    @property
+    def kind(self) -> Precision:
+        """The arithmetic of the engine, and its conventions."""
+        ...
+
+    def quantities(self) -> dict[str, Bounded]:
+        """Return every array under its full name, in the order of a step."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +40,7 @@ class Observation:
 
     calls: tuple[Case, ...]
     outcomes: tuple[Outcome, ...]
-    truths: tuple[Expected, ...]
+    truths: tuple[Numbers, ...]
 
     @property
     def case(self) -> Case:
@@ -43,6 +56,18 @@ class Observation:
     def expected(self) -> dict[str, Bounded]:
         """The truth of the last call."""
         return self.truths[-1].quantities()
+
+    @cached_property
+    def compared(self) -> tuple[dict[str, tuple[Array, Bounded]], ...]:
+        """The result and the truth of each quantity, for every call."""
+        pairs = zip(self.outcomes, self.truths, strict=True)
+        return tuple(_paired(outcome.quantities(), near.quantities()) for outcome, near in pairs)
+
+    @cached_property
+    def is_finite(self) -> bool:
+        """True if no result holds NaN or infinity."""
+        every = (got for call in self.compared for got, _ in call.values())
+        return all(np.isfinite(got).all() for got in every)
 
     @cached_property
     def wrong(self) -> dict[str, Array]:
@@ -78,6 +103,12 @@ def observe(
     return Observation(tuple(calls), tuple(outcomes), tuple(truths))
 
 
-def in_order(named: dict[str, Any], expected: dict[str, Bounded]) -> dict[str, Array]:
+def in_order(named: Mapping[str, Any], expected: Mapping[str, Bounded]) -> dict[str, Array]:
     """Return the arrays in the order of a step, without those that have no truth."""
     return {name: np.asarray(named[name]) for name in expected if name in named}
+
+
+def _paired(
+    named: Mapping[str, Any], expected: Mapping[str, Bounded]
+) -> dict[str, tuple[Array, Bounded]]:
+    return {name: (a, expected[name]) for name, a in in_order(named, expected).items()}

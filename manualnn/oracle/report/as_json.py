@@ -17,7 +17,7 @@ Schema 1:
       findings        [{check, kind, message, entries, right, blamed, minimal, case_id, case,
                         diagnosis}]
         entries       [{quantity, index, got, expected, bound, wrong, size}]
-        diagnosis     null or {first, scope, ratio, when, hurried,
+        diagnosis     null or {first, scope, ratio, when, hurried, together, unknown,
                         likely: [{bug, title, wrong, right}]}
 
 NaN and infinities are the strings "NaN", "Infinity" and "-Infinity". The calls of a finding are not

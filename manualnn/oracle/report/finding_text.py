@@ -106,13 +106,15 @@ def _diagnosis_rows(diagnosis: Diagnosis, kind: str) -> Iterator[tuple[str, str]
         yield "likely", f"{cause.title} [{cause.bug}]"
         yield "  wrong", cause.wrong
         yield "  right", cause.right
-    if len(diagnosis.likely) > 1:
+    if diagnosis.together and len(diagnosis.likely) > 1:
+        yield " ", "all of them act in this case"
+    elif len(diagnosis.likely) > 1:
         yield " ", "these cases do not distinguish the causes"
     if diagnosis.hurried:
         text = "time limit reached before all known bugs were tried; use a longer profile"
         yield "likely", f"unknown ({text})"
     elif not diagnosis.likely and kind == "wrong":
-        yield "likely", "unknown: no known bug gives these numbers"
+        yield "likely", f"unknown: {diagnosis.unknown or 'no known bug gives these numbers'}"
 
 
 def _family(finding: Finding) -> tuple[str, ...]:

@@ -1,0 +1,104 @@
+"""Known bugs of the engine under test: bugs that earlier findings of a run have named.
+
+    known = Known()
+    known.add(hypothesis)            name one more bug
+    known.explaining(observation)    the named bugs that together give the observation's numbers
+    known.rebased(observation)       the observation, with their numbers in place of the truth
+    known.engine                     an engine with all of them
+
+An engine often has several bugs. Once a bug is named, the catalogue's engine with this bug is the
+truth of that part: a result that it reproduces shows nothing new, and a result that it does not
+reproduce shows another bug. For several named bugs it is their composite (`bugs.composite`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.bugs.composite import compose
+from manualnn.oracle.diagnosis.hypotheses import Engine, Hypothesis, reproduces, room, run
+from manualnn.oracle.diagnosis.observation import Observation
+from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.truth.bounded import Bounded, Precision
+
+
+@dataclass(frozen=True)
+class Stated:
+    """Numbers that stand in for the truth of a call."""
+
+    named: dict[str, Bounded]
+    kind: Precision
+
+    def quantities(self) -> dict[str, Bounded]:
+        """Return every array under its full name, in the order of a step."""
+        return self.named
+
+
+@dataclass
+class Known:
+    """The bugs that are named, and the engine that has all of them."""
+
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    alternatives: dict[str, tuple[Hypothesis, ...]] = field(default_factory=dict)
+    """Bugs that the cases so far do not distinguish from a named one, by its id."""
+
+    @property
+    def engine(self) -> Engine:
+        """The engine with all named bugs; the textbook engine if there are none."""
+        return _composite(self.hypotheses)
+
+    def add(self, hypothesis: Hypothesis, alternatives: Sequence[Hypothesis] = ()) -> None:
+        """Name one more bug. Bugs of rounding and of memory are not part of the composite."""
+        is_new = hypothesis.bug.id not in {h.bug.id for h in self.hypotheses}
+        if is_new and hypothesis.bug.exact and hypothesis.bug.kind != "memory":
+            self.hypotheses.append(hypothesis)
+            self.alternatives[hypothesis.bug.id] = tuple(alternatives)
+
+    def explaining(self, observation: Observation) -> list[Hypothesis]:
+        """Return the fewest named bugs that together give all numbers; empty if none do."""
+        if not self.hypotheses or not reproduces(self.engine, observation):
+            return []
+        for count in range(1, len(self.hypotheses)):
+            for some in combinations(self.hypotheses, count):
+                if reproduces(_composite(some), observation):
+                    return list(some)
+        return list(self.hypotheses)
+
+    def rebased(self, observation: Observation) -> Observation:
+        """Return the observation with the numbers of the named bugs in place of the truth.
+
+        It is the observation itself if they have no numbers for it.
+        """
+        if not self.hypotheses:
+            return observation
+        answers = run(self.engine, np.longdouble, observation)
+        rounded = run(self.engine, None, observation)
+        if answers is None or rounded is None:
+            return observation
+        stated = []
+        for i, call in enumerate(observation.compared):
+            named = {}
+            for name, (got, near) in call.items():
+                h, noise = answers[i].get(name), rounded[i].get(name)
+                if h is None or noise is None or h.shape != got.shape:
+                    return observation
+                named[name] = _stated(h, noise, near)
+            stated.append(Stated(named, observation.truths[i].kind))
+        return replace(observation, truths=tuple(stated))
+
+
+def _composite(hypotheses: Iterable[Hypothesis]) -> Engine:
+    return reduce(lambda base, added: compose(added.alone, base), hypotheses, Textbook)
+
+
+def _stated(h: Any, rounded: Any, near: Bounded) -> Bounded:
+    """Return the numbers of an engine with the distance that rounding may cause."""
+    with np.errstate(all="ignore"):
+        noise = np.abs(rounded - h)
+        noise = np.where(np.isnan(noise), 0, noise)
+        e = np.where(np.isfinite(near.bounds), room(h, near, noise), np.inf)
+        return Bounded(h, np.asarray(e, float), near.kind)

@@ -1,0 +1,208 @@
+"""Naming: the known bug that explains the observations of an engine, if one can be relied on.
+
+    Search(bench, known, past, budget).name(bugs, own, others)      a Naming
+
+A name has to pass four tests, because a wrong name costs more than none.
+
+1. It reproduces the failing case, with one engine, whose constants stay the same from here on.
+2. It reproduces every similar case, of other sizes and numbers.
+3. No earlier case of the run refutes it: the engine is not right where the bug must show.
+4. No experiment refutes it. An experiment is a case far away from the failing one, for which some
+   hypothesis gives other numbers than the truth.
+
+If no bug passes the first two tests, two bugs may act at once, and pairs are tried (`pairs`). Pairs
+have to pass the same tests. If more than MOST bugs pass all tests, none of them is named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.bugs.composite import compose, restrict
+from manualnn.oracle.diagnosis.budget import Budget
+from manualnn.oracle.diagnosis.experiments import experiments
+from manualnn.oracle.diagnosis.hypotheses import Hypothesis, Verdict, hypotheses_of, surviving
+from manualnn.oracle.diagnosis.known import Known
+from manualnn.oracle.diagnosis.observation import Observation, observe
+from manualnn.oracle.diagnosis.pairs import find_pairs
+from manualnn.oracle.diagnosis.past import Past, traits_of
+from manualnn.oracle.engines.client import EngineClient
+from manualnn.oracle.protocol.case import Spec
+from manualnn.oracle.protocol.features import options_of
+
+MOST = 3
+"""Largest number of bugs that are named together."""
+TIME_FOR_PAIRS = 1.0
+"""Seconds at least for pairs of bugs."""
+
+PARTS = {
+    "losses": ("losses",),
+    "activations": ("layers",),
+    "optimizers": ("optimizers",),
+    "backward": (),
+}
+"""The parts of a case that have the bugs of a kind; bugs of other kinds may be in any part."""
+
+NO_BUG = "no known bug gives these numbers"
+REFUTED = "other cases refute the known bugs that give these numbers"
+SEVERAL = "several known bugs give these numbers in all cases tried: {}"
+NO_TIME = "time limit reached before all known bugs were tried; use a longer profile"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The bugs that explain an observation, or the reason why none is named."""
+
+    hypotheses: tuple[Hypothesis, ...] = ()
+    """One for each bug."""
+    together: bool = False
+    """True if all of the bugs act in the observation; otherwise they are alternatives."""
+    reason: str = ""
+
+
+@dataclass
+class Search:
+    """The search for the bug that explains some observations."""
+
+    bench: EngineClient
+    known: Known
+    past: Past
+    budget: Budget
+
+    def name(self, bugs: Sequence[Bug], own: Observation, others: Sequence[Observation]) -> Naming:
+        """Return the bugs that explain an observation, and others of similar cases."""
+        own, others = self.known.rebased(own), list(map(self.known.rebased, others))
+        # Many wrong quantities contradict most bugs at once, so such an observation comes first.
+        others.sort(key=lambda seen: -len(seen.wrong_names))
+        base = self.known.engine
+        candidates = [*hypotheses_of(bugs, own, base)]
+        for seen in others[:1]:
+            candidates += hypotheses_of([bug for bug in bugs if bug.fit], seen, base)
+        here = everywhere = surviving(candidates, own, self.budget)
+        for seen in others:
+            everywhere = surviving(everywhere, seen, self.budget)
+        if not everywhere and not self.budget.over:
+            budget = self.budget.with_at_least(TIME_FOR_PAIRS)
+            everywhere = find_pairs(bugs, here, [own, *others], base, budget)
+        if not everywhere:
+            return Naming(reason=NO_TIME if self.budget.over else NO_BUG)
+        return self._named(self._unrefuted(everywhere, own), own)
+
+    def still(self, naming: Naming, observations: Sequence[Observation]) -> Naming:
+        """Return what is left of a naming after further observations."""
+        if not naming.hypotheses:
+            return naming
+        left = list(naming.hypotheses)
+        for seen in map(self.known.rebased, observations):
+            left = [h for h in left if h.judge(seen) is not Verdict.REFUTED]
+            if len(left) > 1 and seen.is_wrong and not naming.together:
+                left = [h for h in left if h.explains(seen)] or left
+        if naming.together and len(left) < len(naming.hypotheses):
+            left = []
+        return replace(naming, hypotheses=tuple(left), reason="" if left else REFUTED)
+
+    def add(self, naming: Naming) -> None:
+        """Add the bugs of a naming to those that are known."""
+        if naming.together:
+            for hypothesis in naming.hypotheses:
+                self.known.add(hypothesis)
+        elif naming.hypotheses:
+            first, *alternatives = naming.hypotheses
+            self.known.add(first, alternatives)
+
+    def _named(self, hypotheses: Sequence[Hypothesis], own: Observation) -> Naming:
+        """Return the bugs of hypotheses that passed all tests."""
+        if not hypotheses:
+            return Naming(reason=REFUTED)
+        # A bug of every part is likelier than one that was narrowed to the parts of the failure.
+        hypotheses = [h for h in hypotheses if not h.only] or list(hypotheses)
+        least = min(h.bug.rank for h in hypotheses)
+        hypotheses = [h for h in hypotheses if h.bug.rank == least]
+        base = self.known.engine
+        firsts = {h.bug.id: h.without_second(base) for h in reversed(hypotheses)}
+        acting = [h for h in firsts.values() if h.explains(own)][::-1]
+        if acting:
+            ids = [h.bug.id for h in acting]
+            return (
+                Naming(reason=SEVERAL.format(", ".join(ids)))
+                if len(ids) > MOST
+                else Naming(tuple(acting))
+            )
+        pairs = {h.name: h for h in hypotheses}
+        if len(pairs) > 1:
+            return Naming(reason=SEVERAL.format(", ".join(map(" + ".join, pairs))))
+        both = (hypotheses[0].without_second(base), hypotheses[0].second)
+        return Naming(tuple(h for h in both if h is not None), together=True)
+
+    def _unrefuted(self, hypotheses: list[Hypothesis], own: Observation) -> list[Hypothesis]:
+        """Return the hypotheses that neither an earlier case nor an experiment refutes."""
+        for seen in self.past.related(own.case) if len(own.calls) == 1 else ():
+            if self.budget.over or not hypotheses:
+                break
+            known = self.known.rebased(seen) if seen.is_wrong else seen
+            hypotheses = [h for h in hypotheses if h.judge(known) is not Verdict.REFUTED]
+        for calls in experiments(own.calls, self.bench.capabilities):
+            if self.budget.over or not hypotheses:
+                break
+            seen_far = observe(self.bench, calls, fresh=False)
+            if seen_far is not None:
+                hypotheses = self._after(hypotheses, own, self.known.rebased(seen_far))
+        return hypotheses
+
+    def _after(
+        self, hypotheses: list[Hypothesis], own: Observation, seen: Observation
+    ) -> list[Hypothesis]:
+        """Return the hypotheses that are left after an experiment.
+
+        Other parts of a network may have other bugs. But if a case has no other part than the
+        failing one, the bug of that case explains it.
+        """
+        confirmed, left = [], []
+        for hypothesis in hypotheses:
+            verdict = hypothesis.judge(seen)
+            if verdict is Verdict.CONFIRMED:
+                confirmed.append(hypothesis)
+            elif verdict is not Verdict.REFUTED:
+                left.append(hypothesis)
+            else:
+                left += self._narrowed(hypothesis, own, seen)
+        if confirmed:
+            return confirmed
+        is_its_own = traits_of(seen.case) <= traits_of(own.case)
+        return [] if seen.is_wrong and seen.is_finite and is_its_own else left
+
+    def _narrowed(
+        self, hypothesis: Hypothesis, own: Observation, seen: Observation
+    ) -> list[Hypothesis]:
+        """Return a hypothesis that a case with other parts refutes, for the parts of the failure.
+
+        The same line may be written for each optimizer or reduction, and be wrong in one of them.
+        """
+        groups = PARTS.get(hypothesis.bug.kind, ("layers", "losses", "optimizers"))
+        specs = [
+            vars(options_of(spec))
+            for group, spec in own.case.parts()
+            if group in groups and spec["type"] != "Linear"
+        ]
+        others = [vars(options_of(spec)) for _, spec in seen.case.parts()]
+        only = tuple(switches for spec in specs if (switches := _distinguishing(spec, others)))
+        if not only or hypothesis.second:
+            return []
+        alone = restrict(hypothesis.alone, only)
+        engine = compose(alone, self.known.engine)
+        narrowed = replace(hypothesis, engine=engine, alone=alone, only=only)
+        return [narrowed] if narrowed.judge(seen) is not Verdict.REFUTED else []
+
+
+def _distinguishing(spec: Spec, others: Sequence[Spec]) -> Spec:
+    """Return the type and those switches of a part that no other part has; empty if one has all.
+
+    Switches are options that code branches on: strings and truth values.
+    """
+    same = [other for other in others if other["type"] == spec["type"]]
+    switches = {
+        option: value
+        for option, value in spec.items()
+        if isinstance(value, str | bool) and any(other[option] != value for other in same)
+    }
+    return {} if same and not switches else {"type": spec["type"], **switches}

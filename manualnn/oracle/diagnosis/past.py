@@ -1,0 +1,60 @@
+"""Earlier cases of a run, which may refute a known bug.
+
+    past = Past()
+    past.note(case, outcome, truth)      remember one call of the engine
+    past.related(case)                   observations of cases that have the same features and more
+
+Of each set of features, the first MOST right and MOST wrong results are remembered.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from manualnn.oracle.diagnosis.observation import Numbers, Observation
+from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import row_of
+
+MOST = 4
+"""Number of observations that are remembered, for each set of features."""
+TRIED = 60
+"""Largest number of observations that are compared with one case."""
+
+Features = frozenset[str]
+
+
+@dataclass
+class Past:
+    """Observations of earlier cases, by their features, and by whether the engine was right."""
+
+    observations: dict[tuple[Features, bool], list[Observation]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    def note(self, case: Case, outcome: Outcome, truth: Numbers, *, failed: bool) -> None:
+        """Remember the outcome of a case."""
+        some = self.observations[traits_of(case), failed]
+        if len(some) < MOST:
+            some.append(Observation((case,), (outcome,), (truth,)))
+
+    def related(self, case: Case) -> Iterator[Observation]:
+        """Yield observations of cases with all types of this case, right and wrong ones."""
+        own = {name for name in traits_of(case) if "." not in name}
+        every = [
+            seen for (found, _), some in self.observations.items() if own <= found for seen in some
+        ]
+        yield from every[:: max(1, len(every) // TRIED)]
+
+
+def traits_of(case: Case) -> Features:
+    """Return the types and the options of a case, without the values that are defaults."""
+    found = set()
+    for _, spec in case.parts():
+        row = row_of(spec["type"])
+        found.add(row.name)
+        for option, value in spec.items():
+            known = row.options.get(option)
+            if known is not None and option != "lr" and value != known.default:
+                found.add(f"{row.name}.{option}")
+    return frozenset(found)
