@@ -142,8 +142,8 @@ class Run:
             if case is None:
                 continue
             drawn, judged, refused = True, False, False
-            if self.has_memory and self.client.in_process:
-                self.client.fresh()
+            if self.has_memory and self.client.is_python:
+                self.client.restart()
             trial = Trial(self.client, "", case, self.ledger)
             for name, result in list(waiting.items()):
                 trial.check = result.id
@@ -210,12 +210,12 @@ class Run:
         """Return True if the engine allows a check; if not, set the reason in the result."""
         if not JUDGEMENTS[name].needs(self.claims):
             result.status, result.reason = "not_claimed", "the claims do not allow it"
-        elif JUDGEMENTS[name].shares_memory and not self.client.in_process:
-            result.status, result.reason = "not_claimed", "another process shares no memory"
+        elif JUDGEMENTS[name].examines and not self.client.is_python:
+            result.status, result.reason = "not_claimed", "only for engines in Python"
         return result.status != "not_claimed"
 
     def _has_enough(self, name: str, result: CheckResult) -> bool:
-        is_slow = JUDGEMENTS[name].restarts and not self.client.in_process
+        is_slow = JUDGEMENTS[name].restarts and not self.client.is_python
         return is_slow and result.cases >= RESTARTS
 
     def _fail(self, result: CheckResult, finding: Finding) -> None:

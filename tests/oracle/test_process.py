@@ -362,10 +362,6 @@ def test_a_long_complaint_keeps_its_beginning():
     assert len(text) < failures.TAIL + 20
 
 
-def test_run_raw_is_for_engines_in_process(bench):
-    assert not bench.in_process
-    with pytest.raises(EngineError, match="ask in_process"):
-        bench.run_raw(case())
 
 
 def test_a_process_is_asked_where_an_event_loop_runs():

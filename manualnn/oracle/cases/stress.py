@@ -101,7 +101,7 @@ _METAMORPHIC = (
     *("batch.permutation", "units.permutation", "batch.shards", "batch.duplicated"),
     "bias.ones_column",
 )
-_MEMORY = ("memory.inputs", "memory.aliasing", "memory.layouts")
+_MEMORY = ("memory.inputs", "memory.aliasing", "memory.dtypes", "memory.layouts")
 _HISTORY = ("repeat", "history", "interleaved")
 _UPDATES = ("update.own_gradient", "lr.zero")
 _LOGITS = _small("CrossEntropyLoss")

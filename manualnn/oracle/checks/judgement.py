@@ -26,8 +26,8 @@ class Judgement:
     judge: Judge
     needs: Needs = lambda _: True
     """Returns True if the engine's capabilities allow the check."""
-    shares_memory: bool = False
-    """True if the check works only for engines in this process."""
+    examines: bool = False
+    """True if the check examines memory, which works only for engines in Python."""
     restarts: bool = False
     """True if the check starts the engine again, which is slow for an engine in another process."""
 

@@ -1,26 +1,23 @@
-"""Memory checks: writing to inputs, results that share memory, arrays of every memory layout.
+"""Memory checks: written inputs, results that share memory, memory layouts, dtypes of results.
 
-They are for engines in this process. The engine gets the case's own arrays, and its own result
-arrays are examined, without copies.
+They are for engines in Python. `client.examine` finds the facts where the engine runs.
 """
-
-from collections.abc import Callable, Mapping
-
-import numpy as np
 
 from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.trial import Trial
+from manualnn.oracle.engines.layouts import LAYOUTS, is_plain
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.truth.compare import find_differences
+from manualnn.oracle.truth.compare import compare, find_differences, truth_arrays
+
+WIDER = {"float32": ("float64", "float128"), "float64": ("float128",)}
+"""Wider dtypes than each dtype of a case."""
 
 
-@check("memory.inputs", "no input is written to", shares_memory=True)
+@check("memory.inputs", "no input is written to", examines=True)
 def _inputs(trial: Trial) -> Finding | None:
-    case = trial.case.copy()
-    before = trial.case.arrays()
-    trial.ask_raw(case)
-    entries = find_differences(case.arrays(), before)
+    written = trial.facts.written
+    trial.calls.append(trial.case)
+    entries = find_differences(written, trial.case.arrays()) if written else ()
     if not entries:
         return None
     return trial.finding(f"the engine writes to its input {entries[0].quantity}", entries)
@@ -29,90 +26,68 @@ def _inputs(trial: Trial) -> Finding | None:
 @check(
     "memory.aliasing",
     "no result shares memory with an input, another result or the next call's",
-    shares_memory=True,
+    examines=True,
 )
 def _aliasing(trial: Trial) -> Finding | None:
-    case = trial.case.copy()
-    got = {n: a for n, a in trial.ask_raw(case).items() if isinstance(a, np.ndarray)}
-    message = _describe_shared_memory(got, case.arrays())
-    if message:
-        return trial.finding(message)
-    copies = {name: array.copy() for name, array in got.items()}
-    trial.ask_raw(case.map(lambda name, a: a[::-1].copy() if name in ("x", "t") else a.copy()))
-    entries = find_differences(got, copies)
+    facts = trial.facts
+    trial.calls.append(trial.case)
+    for name, other in facts.shared:
+        return trial.finding(f"{name} and {other} are one array")
+    for name, other in facts.shared_inputs:
+        return trial.finding(f"{name} is memory of the input {other}")
+    entries = find_differences(facts.changed, facts.outcome.quantities())
     if not entries:
         return None
     return trial.finding(f"the next call changes the {entries[0].quantity} of this one", entries)
 
 
-def _describe_shared_memory(got: Mapping[str, Array], inputs: Mapping[str, Array]) -> str:
-    """Return the names of a result and of an array that share memory; "" if none do."""
-    names = list(got)
-    for i, name in enumerate(names):
-        for other in names[:i]:
-            if np.shares_memory(got[name], got[other]):
-                return f"{name} and {other} are one array"
-        for other, array in inputs.items():
-            if np.shares_memory(got[name], array):
-                return f"{name} is memory of the input {other}"
-    return ""
+@check("memory.dtypes", "every result has the dtype of the case", examines=True)
+def _dtypes(trial: Trial) -> Finding | None:
+    """Require the case's dtype of every array. A loss may be of a wider dtype.
+
+    The wider loss is allowed because many engines add up the loss as a number of Python.
+    """
+    facts, dtype = trial.facts, trial.case.dtype
+    trial.calls.append(trial.case)
+    wrong = {name: kind for name, kind in facts.dtypes.items() if kind != dtype}
+    if wrong.get("loss") in WIDER[dtype]:
+        del wrong["loss"]
+    if not wrong:
+        return None
+    name, kind = next(iter(wrong.items()))
+    others = f", and so are {len(wrong) - 1} other results" if len(wrong) > 1 else ""
+    return trial.finding(f"{name} is of dtype {kind} in a case of dtype {dtype}{others}")
 
 
 @check(
     "memory.layouts",
     "arrays in every layout are accepted, and give the same answer",
-    shares_memory=True,
+    examines=True,
 )
 def _layouts(trial: Trial) -> Finding | None:
-    for name, lay_out in LAYOUTS.items():
-        case = trial.case.map(lay_out)
-        entries, right = trial.compare_with_truth(case, trial.ask_raw(case))
+    """Compare the answers to the same numbers in two layouts, of the quantities that are right.
+
+    Other layouts may be summed in another order. Two right answers differ by at most the sum of
+    their bounds. Nothing is known about the rounding of a wrong quantity, so it is not compared.
+    """
+    for layout, lay_out in LAYOUTS.items():
+        laid_out = trial.case.map(lay_out)
+        if is_plain(laid_out):
+            continue
+        same_numbers = layout != "broadcast"
+        case = trial.case if same_numbers else laid_out.copy()
+        plain = trial.base if same_numbers else trial.ask(case)
+        values, bounds = truth_arrays(trial.truth(case).quantities(), plain)
+        right = compare(plain, values, bounds)[1]
+        got = trial.ask_in_layout(case, layout)
+        entries, same = compare(
+            got, {name: plain[name] for name in right}, {name: 2 * bounds[name] for name in right}
+        )
         if entries:
-            return trial.finding(f"arrays that are {name} give another answer", entries, right)
+            return trial.finding(
+                f"arrays that are {layout} give another answer than in C order", entries, same
+            )
     return None
 
 
-def _strided(_: str, a: Array) -> Array:
-    """Return a view of every second entry of a larger array that holds NaN in between."""
-    wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)
-    if a.dtype.kind == "f":
-        wide[:] = np.nan
-    wide[..., ::2] = a
-    return wide[..., ::2]
-
-
-def _reversed(_: str, a: Array) -> Array:
-    return a[::-1].copy()[::-1]
-
-
-def _unaligned(_: str, a: Array) -> Array:
-    raw = np.zeros(a.nbytes + 1, np.uint8)
-    shifted = raw[1:].view(a.dtype).reshape(a.shape)
-    shifted[...] = a
-    return shifted
-
-
-def _read_only(_: str, a: Array) -> Array:
-    fixed = a.copy()
-    fixed.flags.writeable = False
-    return fixed
-
-
-def _broadcast(name: str, a: Array) -> Array:
-    """Broadcast the first row of x and t, so that all rows share memory."""
-    if name not in ("x", "t") or len(a) < 1:
-        return a.copy()
-    return np.broadcast_to(a[:1].copy(), a.shape)
-
-
-LAYOUTS: dict[str, Callable[[str, Array], Array]] = {
-    "in Fortran order": lambda _, a: np.array(a, order="F"),
-    "strided": _strided,
-    "of negative strides": _reversed,
-    "read-only": _read_only,
-    "unaligned": _unaligned,
-    "broadcast": _broadcast,
-}
-
-
-CHECKS = (_inputs, _aliasing, _layouts)
+CHECKS = (_inputs, _aliasing, _dtypes, _layouts)

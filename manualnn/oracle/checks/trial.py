@@ -20,6 +20,7 @@ from typing import Any
 from manualnn.errors import OracleError
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.engines.client import EngineClient
+from manualnn.oracle.engines.examination import Examination
 from manualnn.oracle.findings import Entry, Finding, Outcome
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.bounded import Bounded, Precision
@@ -89,12 +90,18 @@ class Trial:
         self._accept(case)
         return self._result(self.bench.run(case))
 
-    def ask_raw(self, case: Case) -> Mapping[str, Any]:
-        """Return the engine's own result arrays for the case's own arrays, without copies."""
+    def ask_in_layout(self, case: Case, layout: str) -> dict[str, Any]:
+        """Return the engine's result for a case with arrays in another memory layout."""
         self._accept(case)
-        outcome = self.bench.run_raw(case)
-        self._result(outcome)
-        return outcome.quantities()
+        return self._result(self.bench.examine(case, layout=layout).outcome)
+
+    @cached_property
+    def facts(self) -> Examination:
+        """The facts about memory for the case itself and a next call with the rows reversed."""
+        following = self.case.map(lambda name, a: a[::-1].copy() if name in ("x", "t") else a)
+        examination = self.bench.examine(self.case, then=following)
+        self._result(examination.outcome)
+        return examination
 
     def _accept(self, case: Case) -> None:
         """Add the case to the calls. Raises Declined if the engine does not claim it."""
@@ -107,11 +114,16 @@ class Trial:
         self.bench.fresh()
         self.calls.clear()
 
+    def restart(self) -> None:
+        """Start a fresh process of the engine, without any history."""
+        self.bench.restart()
+        self.calls.clear()
+
     def varies(self, case: Case, answer: Mapping[str, Any]) -> bool:
         """Return True if fresh engines give different results for the same case."""
         calls = list(self.calls)
         varied = False
-        for _ in range(12 if self.bench.in_process else 4):
+        for _ in range(12 if self.bench.is_python else 4):
             self.bench.fresh()
             varied = varied or bool(find_differences(self.ask(case), answer))
         self.calls[:] = calls

@@ -40,15 +40,16 @@ class Explainer:
     """Earlier cases of the run."""
 
     def alone(self, finding: Finding) -> Finding | None:
-        """Return the finding on a fresh engine; None if a fresh engine does not show it."""
+        """Return the finding in a fresh process; None if a fresh process does not show it."""
         if finding.kind == "hang":
             return finding
+        self.bench.restart()
         return rejudge(self.bench, finding.check, finding.case)
 
     def after(self, finding: Finding, recent: list[Case]) -> Finding:
         """Return the finding with the earlier calls that a fresh engine needs to show it."""
         for before in (recent[-1:], recent):
-            self.bench.fresh()
+            self.bench.restart()
             for case in before:
                 self.bench.run(case)
             again = rejudge(self.bench, finding.check, finding.case, fresh=False)
@@ -89,7 +90,7 @@ class Explainer:
 
 def _still_fails(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
     """Return a predicate: a case shows the same failure, on a fresh engine if that is cheap."""
-    fresh = bench.in_process or judgement_of(finding.check).restarts
+    fresh = bench.is_python or judgement_of(finding.check).restarts
 
     def case_fails(case: Case) -> bool:
         if bench.capabilities.refuses(case):

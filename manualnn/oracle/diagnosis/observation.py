@@ -92,7 +92,7 @@ def observe(
 
     Without `fresh`, the engine is fresh only if that is cheap or if there are several calls.
     """
-    if fresh or bench.in_process or len(calls) > 1:
+    if fresh or bench.is_python or len(calls) > 1:
         bench.fresh()
     outcomes, truths = [], []
     for case in calls:

@@ -2,12 +2,18 @@
 
     connect("mytoy:Engine")                  an attribute of a module: a class, factory or instance
     connect("path/to/mytoy.py:Engine")       the same of a file
+    connect("mytoy:Engine", in_process=True) the same in this process
     connect("node engine.mjs")               a command line: a process that speaks PROTOCOL.md
     connect(Engine)                          the class, factory or instance itself
 
     with connect(target) as client:
         outcome = client.run(case)           raises nothing, whatever the engine does
         client.fresh()                       a new instance or process, without history
+        client.restart()                     a new process, without any history
+
+A module is imported in a process of its own, so that a crash is an outcome. A class, factory or
+instance exists only in this process, so it stays here: its crash ends this process, and nothing
+removes the history in its module's globals.
 
 Every failure of an engine becomes the outcome of the case, and the next case finds a running
 engine. A result is validated and converted: arrays have the case's dtype and are copies, weights
@@ -15,58 +21,64 @@ have the layout (out, in), and the loss is a 0-d array. Numbers of another dtype
 case's dtype, which hides at most half a unit in the last place.
 """
 
-import copy
 import math
 import os
 import re
-from dataclasses import replace
 from typing import Any, Self
 
-import numpy as np
-
+from manualnn.oracle.engines.child import Child
+from manualnn.oracle.engines.examination import Examination
 from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.in_process import InProcess
 from manualnn.oracle.engines.process import Process
-from manualnn.oracle.engines.validation import Malformed, map_result, normalize_result
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
-from manualnn.oracle.protocol.case import Case, Spec
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 
 __all__ = ["EngineClient", "EngineError", "connect"]
 
-ATTRIBUTE = re.compile(r"[\w./-]+:[\w.]+")
+ATTRIBUTE = re.compile(r"(?P<module>[\w./-]+):[\w.]+")
 """Form of the targets "module:attribute" and "path/to/file.py:attribute"."""
+TIME_LIMIT = 10.0
+"""Default timeout of a call, in seconds."""
+START_LIMIT = 60.0
+"""Default timeout of the first answer, in seconds: an engine may load large libraries."""
 
-Transport = InProcess | Process
+Transport = Child | InProcess | Process
 
 
-def connect(target: Any, *, time_limit: float = 10.0) -> "EngineClient":
+def connect(
+    target: Any, *, time_limit: float | None = None, in_process: bool = False
+) -> "EngineClient":
     """Return the client of an engine; raises EngineError if the engine cannot be used.
 
-    `time_limit` is the timeout of a call in seconds. A call beyond it is a hang.
+    `time_limit` is the timeout of a call and of the first answer in seconds, by default 10 and 60.
+    A call beyond it is a hang. With `in_process`, a module is imported in this process.
     """
-    if not 0 < time_limit < math.inf:  # NaN as well
+    if time_limit is not None and not 0 < time_limit < math.inf:  # NaN as well
         raise EngineError(f"the time limit is {time_limit}; give a positive number of seconds.")
-    is_command = isinstance(target, str) and not ATTRIBUTE.fullmatch(target)
-    is_file = is_command and target.endswith(".py") and " " not in target
-    if is_file and not os.access(target, os.X_OK):
-        raise EngineError(
-            f"{target} is a Python file, and no program that can be started; add a colon and the "
-            f"name of the engine's class, such as {target}:Engine."
-        )
-    transport: Transport = (Process if is_command else InProcess)(target, time_limit)
+    limits = time_limit or TIME_LIMIT, time_limit or START_LIMIT
+    transport = _transport(target, *limits, in_process=in_process)
     try:
-        content = transport.capabilities()
-        try:
-            capabilities = Capabilities.read(content)
-        except (ClaimError, TypeError, ValueError) as error:
-            message = f"{transport.name} claims what cannot be understood: {error}"
-            raise EngineError(message) from error
-        return EngineClient(transport, capabilities, time_limit)
+        return EngineClient(transport, transport.capabilities(), limits[0])
     except BaseException:
         transport.close()
         raise
+
+
+def _transport(target: Any, call: float, start: float, *, in_process: bool) -> Transport:
+    named = ATTRIBUTE.fullmatch(target) if isinstance(target, str) else None
+    if isinstance(target, str) and not named:
+        is_file = target.endswith(".py") and " " not in target
+        if is_file and not os.access(target, os.X_OK):
+            raise EngineError(
+                f"{target} is a Python file, and no program that can be started; add a colon and "
+                f"the name of the engine's class, such as {target}:Engine."
+            )
+        return Process(target, call, start)
+    if not named or in_process or named["module"] == "__main__":
+        return InProcess(target, call)
+    return Child(target, call, start)
 
 
 class EngineClient:
@@ -77,39 +89,43 @@ class EngineClient:
         self.target = transport.name
         self.capabilities = capabilities
         self.time_limit = time_limit
-        self.in_process = isinstance(transport, InProcess)
+        self.is_python = not isinstance(transport, Process)
+        """True if the engine is a Python object: it can be examined, and `fresh` is cheap."""
+        self.can_restart = not isinstance(transport, InProcess)
+        """True if `restart` removes the history in the globals of modules."""
 
     def run(self, case: Case) -> Outcome:
         """Return the outcome of a case; the engine gets a copy of the case."""
-        seen = self._in_layout(case)
-        outcome = self._step(seen, _complete(seen.copy()))
-        if outcome.result is None:
-            return outcome
-        return Outcome(result=map_result(outcome.result, lambda _, a: np.array(a, order="C")))
+        return self._transport.run(case, self.capabilities)
 
-    def run_raw(self, case: Case) -> Outcome:
-        """Return the outcome of a case without copies, to see which memory the engine uses.
+    def examine(self, case: Case, *, layout: str = "", then: Case | None = None) -> Examination:
+        """Return the outcome of a case with facts about the memory that the engine uses.
 
-        Only for engines in this process. The engine gets the case's own arrays, and the result
-        holds the engine's own arrays if they fit. Weights of the layout (in, out) are views.
+        Only for engines in Python. The arrays of the case are in a layout of LAYOUTS. `then` is
+        the case of a next call.
         """
-        if not self.in_process:
+        if isinstance(self._transport, Process):
             raise EngineError(
-                f"{self.target} runs in a process of its own, which shares no memory; "
-                "ask in_process before run_raw."
+                f"{self.target} is a process that shares no memory; ask is_python before examine."
             )
-        seen = self._in_layout(case)
-        return self._step(seen, _complete(seen))
+        return self._transport.examine(case, self.capabilities, layout, then)
 
     def fresh(self) -> None:
-        """Remove all history: the next case finds a new instance or a new process.
+        """Remove the history of the engine: the next case finds a new instance or a new process.
 
-        An engine that was given as an instance stays the same.
+        An engine that was given as an instance stays the same. History in a module's globals stays.
         """
         self._transport.fresh()
 
+    def restart(self) -> None:
+        """Remove all history: the next case finds a new process.
+
+        An engine in this process can only be made anew, as by `fresh`.
+        """
+        self._transport.restart()
+
     def another(self) -> "EngineClient":
-        """Return the client of a second engine, made in the same way."""
+        """Return the client of a second engine, made in the same way beside the first one."""
         return EngineClient(self._transport.another(), self.capabilities, self.time_limit)
 
     def close(self) -> None:
@@ -121,38 +137,3 @@ class EngineClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _in_layout(self, case: Case) -> Case:
-        """Return the case with weights in the engine's layout."""
-        if self.capabilities.weight_layout == "out,in":
-            return case
-        stored = ("params.", "state.")
-        return case.map(lambda name, a: a.T if name.startswith(stored) else a)
-
-    def _step(self, seen: Case, given: Case) -> Outcome:
-        """Return the outcome of `given`, a case like `seen`, with the result validated."""
-        outcome = self._transport.step(given, self.capabilities)
-        if outcome.result is None:
-            return outcome
-        try:
-            result = normalize_result(outcome.result, seen, self.capabilities)
-        except Malformed as error:
-            return Outcome(fault="malformed", message=str(error))
-        if self.capabilities.weight_layout == "in,out":
-            turned = ("grads.", "params.", "state.")
-            result = map_result(result, lambda name, a: a.T if name.startswith(turned) else a)
-        return Outcome(result=result)
-
-
-def _complete(case: Case) -> Case:
-    """Return the case with every option, in dictionaries that the engine may change."""
-    return replace(
-        case.map(lambda _, array: array),
-        layers=tuple(_all_options(spec) for spec in case.layers),
-        loss=_all_options(case.loss),
-        optimizer=case.optimizer and _all_options(case.optimizer),
-    )
-
-
-def _all_options(spec: Spec) -> Spec:
-    return copy.deepcopy(vars(options_of(spec)))

@@ -1,6 +1,7 @@
 """Exceptions for engine failures: `EngineError` (cannot start) and `Fault` (a call went wrong)."""
 
 import re
+import signal
 import traceback
 
 from manualnn.errors import OracleError
@@ -37,6 +38,16 @@ def format_position(error: BaseException) -> str:
     return shorten("".join(traceback.format_tb(error.__traceback__)[1:-1]))
 
 
+def describe_exit(code: int) -> str:
+    """Return the way in which a process ended, from the code that it returned."""
+    if code >= 0:
+        return f"it exited with code {code}"
+    try:
+        return f"{signal.Signals(-code).name} ended it"
+    except ValueError:
+        return f"signal {-code} ended it"
+
+
 def quote_start(line: bytes | bytearray) -> str:
     """Return the start of a line, quoted."""
     text = line[:SHOWN].decode(errors="backslashreplace")
@@ -49,5 +60,5 @@ def shorten(text: str) -> str:
     return text if len(text) <= TAIL else f"{text[:HEAD]} …\n… {text[HEAD - TAIL :]}"
 
 
-_MACHINERY = re.compile(r"importlib|engines.in_process\.py$")
+_MACHINERY = re.compile(r"importlib|engines.(in_process|examination|server)\.py$")
 """Files whose frames lead to the engine's code."""

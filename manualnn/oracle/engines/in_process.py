@@ -2,6 +2,8 @@
 
     InProcess("module:attribute", time_limit)      or a file, class, factory or instance
 
+`server` uses it in a process that only the engine has.
+
 An exception of the engine is an "error" outcome with the traceback from the engine's own code on.
 That includes SystemExit but not KeyboardInterrupt, which comes from the user. Warnings of the
 engine are not shown. A signal ends a call that takes too long, and the next case finds a new
@@ -24,6 +26,8 @@ from types import FrameType, ModuleType
 from typing import Any
 from warnings import catch_warnings
 
+from manualnn.oracle.engines.conventions import accept, complete, copied, in_layout, read_claims
+from manualnn.oracle.engines.examination import Examination, examine
 from manualnn.oracle.engines.faults import EngineError, format_position, format_traceback
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -42,8 +46,11 @@ class InProcess:
         self._make = _find_factory(self.name, found)
         self._engine: Any = None
 
-    def capabilities(self) -> Any:
-        """Return the engine's claims as the engine returned them."""
+    def capabilities(self) -> Capabilities:
+        """Return the engine's claims; raises EngineError."""
+        return read_claims(self.name, self._claims())
+
+    def _claims(self) -> Any:
         try:
             with catch_warnings(action="ignore"):
                 self._engine = engine = self._make()
@@ -57,7 +64,18 @@ class InProcess:
                 "See that it can be made without arguments, and that its capabilities() returns."
             ) from error
 
-    def step(self, case: Case, _: Capabilities) -> Outcome:
+    def run(self, case: Case, claims: Capabilities) -> Outcome:
+        """Return the outcome of a copy of a case; the result holds copies."""
+        seen = in_layout(case, claims)
+        return copied(accept(self._step(complete(seen.copy())), seen, claims))
+
+    def examine(
+        self, case: Case, claims: Capabilities, layout: str, then: Case | None
+    ) -> Examination:
+        """Return the examination of a call, and of the next call if there is one."""
+        return examine(self._step, case, claims, layout, then)
+
+    def _step(self, case: Case) -> Outcome:
         """Return the outcome of a case, the result as the engine returned it."""
         try:
             with catch_warnings(action="ignore"), _timeout(self._time_limit):
@@ -82,6 +100,8 @@ class InProcess:
     def fresh(self) -> None:
         """Forget the instance; the next case makes a new one."""
         self._engine = None
+
+    restart = fresh
 
     def another(self) -> "InProcess":
         """Return another instance of the engine; the same one, if the target is an instance."""

@@ -1,6 +1,6 @@
 """Engines in other processes, in any language, which follow PROTOCOL.md on stdin and stdout.
 
-    Process("node engine.mjs", time_limit)
+    Process("node engine.mjs", time_limit, start_limit)
 
 A process starts at its first call, and again after it crashed, timed out or wrote garbage. Ending a
 process also ends the processes that it started.
@@ -24,15 +24,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from manualnn.oracle.engines import messages
-from manualnn.oracle.engines.faults import EngineError, Fault, quote_start, shorten
+from manualnn.oracle.engines.conventions import accept, complete, copied, in_layout, read_claims
+from manualnn.oracle.engines.faults import (
+    EngineError,
+    Fault,
+    describe_exit,
+    quote_start,
+    shorten,
+)
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 
 T = TypeVar("T")
 
-START_LIMIT = 60.0
-"""Timeout of the first line, in seconds: an interpreter may load large libraries, or compile."""
 LONGEST_LINE = 2**28
 """Largest length of a line, in bytes."""
 GRACE = 0.5
@@ -44,16 +49,17 @@ STDERR_KEPT = 2**13
 class Process:
     """An engine in a process of its own."""
 
-    def __init__(self, command: str, time_limit: float) -> None:
+    def __init__(self, command: str, time_limit: float, start_limit: float) -> None:
         self.name = command
         self._time_limit = time_limit
+        self._start_limit = start_limit
         self._arguments = _split(command)
         self._loop = asyncio.new_event_loop()
         self._child: _Child | None = None
         self._seq = 0
 
-    def capabilities(self) -> Any:
-        """Return the engine's answer to the first message."""
+    def capabilities(self) -> Capabilities:
+        """Return the claims in the engine's answer to the first message; raises EngineError."""
         try:
             claims = self._start()[1]
         except Fault as fault:
@@ -71,10 +77,15 @@ class Process:
             ) from fault
         if claims.get("arrays") == "safetensors":
             messages.load_safetensors()
-        return claims
+        return read_claims(self.name, claims)
 
-    def step(self, case: Case, claims: Capabilities) -> Outcome:
+    def run(self, case: Case, claims: Capabilities) -> Outcome:
         """Return the outcome of a case."""
+        seen = in_layout(case, claims)
+        return copied(accept(self._step(complete(seen), claims), seen, claims))
+
+    def _step(self, case: Case, claims: Capabilities) -> Outcome:
+        """Return the outcome of a case, the result as the engine returned it."""
         try:
             child = self._child or self._start()[0]
             return self._run_case(child, case, claims.arrays)
@@ -90,9 +101,11 @@ class Process:
         """End the process; the next case starts a new one."""
         self._end(GRACE)
 
+    restart = fresh
+
     def another(self) -> "Process":
         """Return another process of the same command."""
-        return Process(self.name, self._time_limit)
+        return Process(self.name, self._time_limit, self._start_limit)
 
     def close(self) -> None:
         """End the process."""
@@ -110,7 +123,7 @@ class Process:
             raise Fault("crash", f"it cannot be started: {error}") from error
         self._child = child
         hello = messages.encode(messages.HELLO)
-        return child, self._ask(child, hello, START_LIMIT, messages.read_hello)
+        return child, self._ask(child, hello, self._start_limit, messages.read_hello)
 
     def _run_case(self, child: "_Child", case: Case, form: str) -> Outcome:
         self._seq += 1
@@ -219,7 +232,7 @@ class _Child(asyncio.SubprocessProtocol):
         if code is None:
             how = "it closed its stdout, and runs on"
         else:
-            how = f"it exited with code {code}" if code >= 0 else f"{_name_signal(-code)} ended it"
+            how = describe_exit(code)
         return Fault("crash", f"{how}{self._describe_half_line(',')}.")
 
     def _describe_half_line(self, comma: str = "") -> str:
@@ -289,10 +302,3 @@ def _split(command: str) -> list[str]:
             "the target is empty; it has to be module:attribute, file.py:attribute or a command."
         )
     return [argument.strip('"') for argument in arguments] if os.name == "nt" else arguments
-
-
-def _name_signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
