@@ -80,8 +80,13 @@ _OUTPUT: dict[str, Any] = {
 @click.option(
     "--time-limit",
     type=click.FloatRange(0, min_open=True),
-    default=10.0,
-    help="Timeout per call, in seconds.",
+    help="Timeout of each call and of the first answer, in seconds (default: 10, and 60 for the "
+    "first answer).",
+)
+@click.option(
+    "--in-process",
+    is_flag=True,
+    help="Run an engine in Python in this process, as for a debugger. A crash then ends the run.",
 )
 @click.option("--replay", metavar="FILE-OR-ID", help="Saved failure to run again.")
 @click.option(
@@ -172,6 +177,10 @@ def _read_claims(file: str) -> dict[str, Any]:
     return {name: value for name, value in content.items() if name != "type"}
 
 
+def _connection(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("time_limit", "in_process")}
+
+
 def _print_protocol(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
     page = resources.files("manualnn.oracle").joinpath("PROTOCOL.md")
     click.echo(page.read_text(encoding="utf-8"), nl=False)
@@ -195,7 +204,7 @@ def _list_checks(target: str | None, options: dict[str, Any]) -> int:
     from manualnn.oracle.runner import checks_for
     from manualnn.oracle.textbook.engine import Textbook
 
-    with connect(target or Textbook, time_limit=options["time_limit"]) as client:
+    with connect(target or Textbook, **_connection(options)) as client:
         for name, sentence in checks_for(client.capabilities):
             click.echo(f"{name}\n    {sentence}")
     return 0
@@ -254,8 +263,8 @@ def _test_engine(target: str | None, options: dict[str, Any]) -> int:
                 seed=seed,
                 only=options["only"],
                 expected=options["expected"],
-                time_limit=options["time_limit"],
                 progress=live.update,
+                **_connection(options),
             )
             code = report.exit_code
         except KeyboardInterrupt:
@@ -315,7 +324,7 @@ def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
     failure = load(options["replay"], options["failures"])
     target = target or failure.target
     code = 0
-    with connect(target, time_limit=options["time_limit"]) as client:
+    with connect(target, **_connection(options)) as client:
         settle(client)
         refused = client.capabilities.refuses(failure.case)
         if refused:

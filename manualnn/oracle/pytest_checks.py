@@ -70,10 +70,11 @@ def checks(
     profile: str = "quick",
     seed: int = 0,
     only: Sequence[str] = (),
-    time_limit: float = 10.0,
+    time_limit: float | None = None,
+    in_process: bool = False,
 ) -> list[Check]:
     """Return the checks of an engine in the order of a run; `only` are patterns of ids."""
-    client = connect(target, time_limit=time_limit)
+    client = connect(target, time_limit=time_limit, in_process=in_process)
     engine = _Engine(client, profile, seed)
     found = [
         Check(name, sentence, engine)

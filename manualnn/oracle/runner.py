@@ -30,17 +30,19 @@ def check_engine(
     seed: int = 0,
     only: Iterable[str] = (),
     expected: Any = None,
-    time_limit: float = 10.0,
+    time_limit: float | None = None,
+    in_process: bool = False,
     progress: Progress | None = None,
 ) -> Report:
     """Judge an engine and return the report; raises EngineError if it cannot be used.
 
     `only` are patterns of check ids (`*` as in file names). `expected` is a file of expected
-    failures, or its text. A call that takes longer than `time_limit` seconds is a hang.
+    failures, or its text. A call that takes longer than `time_limit` seconds (default 10) is a
+    hang. An engine given as text is imported in a process of its own, or with `in_process` here.
     `progress(done, total, report)` is called during the run with the unfinished report.
     """
     known = expectations.read(expected) if expected is not None else None
-    with connect(target, time_limit=time_limit) as client:
+    with connect(target, time_limit=time_limit, in_process=in_process) as client:
         run = Run(client, profile, seed, tuple(only), progress)
         run.run_all()
         if known is not None:

@@ -165,6 +165,12 @@ BUGGY = {
     ),
     "memory.inputs": Writes,
     "memory.aliasing": Reuses,
+    "memory.dtypes": changed(
+        lambda case, r: {
+            **r,
+            "outputs": r["outputs"].astype("float64" if case.dtype == "float32" else "float32"),
+        }
+    ),
     "memory.layouts": NeedsC,
 }
 

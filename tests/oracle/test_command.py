@@ -181,7 +181,7 @@ def test_a_malformed_line_of_expected_failures_exits_with_2(tmp_path):
 
 
 def test_ctrl_c_prints_what_was_found_until_then():
-    result = manualnn("check", "toy.py:Interrupted")
+    result = manualnn("check", "toy.py:Interrupted", "--in-process")
     assert result.exit_code == 130, result.output
     assert "FAIL" in result.output
     assert re.search(r"problem +interrupted after \d+ of \d+ checks", result.output)

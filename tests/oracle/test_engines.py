@@ -120,14 +120,14 @@ def test_a_result_arrives_as_the_engine_computed_it():
         np.testing.assert_array_equal(named[name], array, err_msg=name)
 
 
-@pytest.mark.parametrize("run", ["run", "run_raw"])
-def test_a_bench_hides_the_layout_of_weights(run):
+def test_a_bench_hides_the_layout_of_weights():
     with connect(Toy) as straight, connect(Turned) as turned:
-        one, other = (getattr(bench, run)(case()).quantities() for bench in (straight, turned))
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        assert other[name].shape == array.shape, name
-        np.testing.assert_array_equal(other[name], array, err_msg=name)
+        for ask in (lambda bench: bench.run(case()), lambda bench: bench.examine(case()).outcome):
+            one, other = ask(straight).quantities(), ask(turned).quantities()
+            assert one.keys() == other.keys()
+            for name, array in one.items():
+                assert other[name].shape == array.shape, name
+                np.testing.assert_array_equal(other[name], array, err_msg=name)
 
 
 def test_a_turned_engine_sees_weights_in_c_order():
@@ -161,23 +161,62 @@ def test_an_engine_may_take_apart_what_it_is_given():
     assert kept.to_json() == case().to_json()
 
 
-def test_run_raw_hands_over_the_case_s_own_arrays():
-    given = []
-    kept = case()
-    with connect(doing(given.append)) as bench:
-        bench.run_raw(kept)
-        for name, array in kept.arrays().items():
-            assert given[0].arrays()[name] is array, name
-        bench.run(kept)
-        for name, array in kept.arrays().items():
-            assert not np.shares_memory(given[1].arrays()[name], array), name
+def test_an_examination_sees_what_is_written_also_in_the_layout_of_the_engine():
+    def write(given):
+        given.x[1, 2] = 7
+        given.params["0.weight"][...] *= 2
+
+    for engine in (doing(write), type("Both", (doing(write), Turned), {})):
+        kept = case()
+        with connect(engine) as bench:
+            written = bench.examine(kept).written
+            assert bench.examine(kept, layout="read-only").outcome.fault == "error"
+        assert written.keys() == {"x", "params.0.weight"}
+        np.testing.assert_array_equal(written["params.0.weight"], 2 * W)
+        assert (written["x"][1, 2], kept.x[1, 2]) == (7, 6)
 
 
-def test_run_copies_results_and_run_raw_does_not():
-    buffer = Y.copy()
-    with connect(toy(lambda result: {**result, "outputs": buffer})) as bench:
-        assert not np.shares_memory(bench.run(case()).result["outputs"], buffer)
-        assert np.shares_memory(bench.run_raw(case()).result["outputs"], buffer)
+def test_an_examination_sees_what_shares_memory_and_what_the_next_call_changes():
+    buffer = np.zeros_like(Y)
+
+    class Sharing(Toy):
+        def step(self, case):
+            result = super().step(case)
+            buffer[...] = result["outputs"]
+            return {**result, "outputs": buffer, "input_grad": case.x, "params": result["grads"]}
+
+    with connect(Sharing) as bench:
+        seen = bench.examine(case(), then=case(x=2 * X))
+    assert seen.shared_inputs == (("input_grad", "x"),)
+    assert set(seen.shared) == {(f"params.0.{key}", f"grads.0.{key}") for key in ("weight", "bias")}
+    np.testing.assert_array_equal(seen.outcome.result["outputs"], Y)
+    assert seen.changed.keys() == {"outputs"}
+    np.testing.assert_array_equal(seen.changed["outputs"], 2 * X @ W.T + B)
+
+
+def test_an_examination_sees_the_dtypes_of_what_has_one():
+    class Torch:
+        """An array whose dtype is no class of NumPy."""
+
+        dtype = "torch.float64"
+
+        def __array__(self, dtype=None, copy=None):
+            return GX
+
+    def loosen(result):
+        return {
+            **result,
+            "loss": float(result["loss"]),
+            "outputs": Y.astype("float32"),
+            "input_grad": Torch(),
+        }
+
+    with connect(toy(loosen)) as bench:
+        dtypes = bench.examine(case()).dtypes
+    assert "loss" not in dtypes
+    assert dtypes.pop("outputs") == "float32"
+    assert set(dtypes.values()) == {"float64"}
+    assert "input_grad" in dtypes
 
 
 def fail(error):

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from manualnn.oracle.engines import client, process
 from manualnn.oracle.engines import faults as failures
-from manualnn.oracle.engines import process
 from manualnn.oracle.engines.client import EngineError, connect
 from manualnn.oracle.protocol.case import Case
 
@@ -325,7 +325,7 @@ reply(right)
     ("target", "message"),
     [
         ("no-such-program", "cannot be started: .*no-such-program"),
-        ("engine.py", "cannot be started: .*write module:attribute"),
+        ("engine.py", "is a Python file, .* such as engine.py:Engine"),
         ("'", "is not a command line: No closing quotation"),
         ("", "the target is empty"),
         ("true", "exited with code 0"),
@@ -340,7 +340,7 @@ reply(right)
     ],
 )
 def test_what_is_no_engine_is_refused_with_a_reason(target, message, monkeypatch):
-    monkeypatch.setattr(process, "START_LIMIT", 0.5)
+    monkeypatch.setattr(client, "START_LIMIT", 0.5)
     before = open_files()
     with pytest.raises(EngineError) as caught:
         connect(target)
@@ -360,8 +360,6 @@ def test_a_long_complaint_keeps_its_beginning():
     assert text.startswith("panicked: no such key")
     assert text.endswith("exit")
     assert len(text) < failures.TAIL + 20
-
-
 
 
 def test_a_process_is_asked_where_an_event_loop_runs():

@@ -36,9 +36,11 @@ PRINTED = 2**13
 class Child:
     """An engine in a process of its own, which several instances may share."""
 
-    def __init__(self, target: str, time_limit: float, start_limit: float) -> None:
+    def __init__(
+        self, target: str, time_limit: float, start_limit: float, host: "_Host | None" = None
+    ) -> None:
         self.name = target
-        self._host = _Host(target, time_limit, start_limit)
+        self._host = host or _Host(target, time_limit, start_limit)
         self._key = next(self._host.keys)
         self._is_fresh = False
 
@@ -63,9 +65,7 @@ class Child:
         except Fault as fault:
             return Outcome(fault=fault.kind, message=str(fault))
 
-    def examine(
-        self, case: Case, _: Capabilities, layout: str, then: Case | None
-    ) -> Examination:
+    def examine(self, case: Case, _: Capabilities, layout: str, then: Case | None) -> Examination:
         """Return the examination of a call, and of the next call if there is one."""
         calls = 1 if then is None else 2
         try:
@@ -84,10 +84,8 @@ class Child:
 
     def another(self) -> "Child":
         """Return another instance in the same process."""
-        other = Child.__new__(Child)
-        other.name, other._host, other._is_fresh = self.name, self._host, False
-        other._key = next(self._host.keys)
-        return other
+        host = self._host
+        return Child(self.name, host.time_limit, host.start_limit, host)
 
     def close(self) -> None:
         """End the process, if this is the first instance in it."""
@@ -110,7 +108,7 @@ class _Host:
         self._seed = str(secrets.randbelow(2**32))
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self._forks = self._is_used = False
+        self._forks = self._is_used = self._knows_claims = False
 
     def ask(
         self, head: tuple[Any, ...], method: str, arguments: tuple[Any, ...], seconds: float
@@ -118,8 +116,9 @@ class _Host:
         """Return the answer to a call; raises Fault, after which a new process runs."""
         if self._process is None:
             self._start()
-        claims = None if self._is_used else self.claims
-        self._is_used, number = True, next(self._numbers)
+        claims = None if self._knows_claims else self.claims
+        self._is_used, self._knows_claims = True, self.claims is not None
+        number = next(self._numbers)
         content = pack((number, *head, claims, method, arguments))
         try:
             self._send(content)
@@ -142,7 +141,7 @@ class _Host:
             self._receive(ENDED, GRACE)
         except Fault:
             self.close()
-        self._is_used = False
+        self._is_used = self._knows_claims = False
 
     def close(self) -> None:
         """End the process and all that it started."""
@@ -157,19 +156,19 @@ class _Host:
     def _start(self) -> None:
         self._link, theirs = Pipe()
         descriptor = theirs.fileno()
-        self._output = tempfile.TemporaryFile()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - `close` closes it
         code = (
             f"import sys; sys.path[:] = {sys.path!r}\n"
             f"from manualnn.oracle.engines.server import main; main({descriptor})"
         )
         options: dict[str, Any] = {"start_new_session": True, "pass_fds": (descriptor,)}
         if os.name == "nt":
-            os.set_handle_inheritable(descriptor, True)  # type: ignore[attr-defined]
+            os.set_handle_inheritable(descriptor, True)  # type: ignore[attr-defined]  # noqa: FBT003
             options = {"close_fds": False}
         else:
             _append(self._output.fileno())
         self._process = subprocess.Popen(  # noqa: S603 - Python itself
-            [sys.executable, *subprocess._args_from_interpreter_flags(), "-u", "-c", code],
+            [sys.executable, "-u", "-c", code],
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=self._output,
@@ -178,7 +177,7 @@ class _Host:
             **options,
         )
         theirs.close()
-        self._is_used = False
+        self._is_used = self._knows_claims = False
         self._send(pack((self._target, self.time_limit)))
         answer = self._receive(0, self.start_limit)
         if isinstance(answer, str):
@@ -204,7 +203,7 @@ class _Host:
             except (EOFError, OSError):
                 raise self._end() from None
             if got == ENDED != number:
-                self._is_used = False
+                self._is_used = self._knows_claims = False
                 raise self._crash(value)
         return value
 

@@ -5,6 +5,8 @@
     accept(outcome, seen, claims)    the outcome with its result validated, weights as (out, in)
     copied(outcome)                  the outcome with arrays of its own
     read_claims(name, content)       the capabilities; raises EngineError if they are invalid
+
+The checks know one layout of weights, (out, in).
 """
 
 import copy

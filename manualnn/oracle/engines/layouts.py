@@ -2,6 +2,8 @@
 
     case.map(LAYOUTS["strided"])      the case in that layout
     is_plain(case)                    all arrays are in C order, aligned and writeable
+
+The numbers stay the same, except that "broadcast" repeats the first row of x and t.
 """
 
 from collections.abc import Callable

@@ -229,10 +229,7 @@ class _Child(asyncio.SubprocessProtocol):
         """Return the Fault of a process that has ended, or at least closed its stdout."""
         await self._wait_for_exit(GRACE)
         code = self._transport.get_returncode()
-        if code is None:
-            how = "it closed its stdout, and runs on"
-        else:
-            how = describe_exit(code)
+        how = "it closed its stdout, and runs on" if code is None else describe_exit(code)
         return Fault("crash", f"{how}{self._describe_half_line(',')}.")
 
     def _describe_half_line(self, comma: str = "") -> str:

@@ -19,13 +19,17 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings
 
-from manualnn.oracle.engines.faults import EngineError
+from manualnn.oracle.engines.examination import Examination
+from manualnn.oracle.engines.faults import EngineError, format_traceback
 from manualnn.oracle.engines.in_process import InProcess
 from manualnn.oracle.engines.wire import pack, unpack
-from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.findings import Outcome
+
+if TYPE_CHECKING:
+    from manualnn.oracle.protocol.capabilities import Capabilities
 
 ENDED = -1
 """Number of the message that a copy of the process ended; its value is the exit code."""
@@ -99,15 +103,22 @@ def _serve(link: Any, engine: InProcess) -> None:
 
 
 def _answer(engine: InProcess, claims: Any, method: str, arguments: tuple[Any, ...]) -> Any:
+    try:
+        return _call(engine, claims, method, arguments)
+    except EngineError as error:
+        return str(error)
+    except KeyboardInterrupt as error:  # Ctrl-C does not reach this process
+        outcome = Outcome(fault="error", message=format_traceback(error))
+        return Examination(outcome) if method == "examine" else outcome
+
+
+def _call(engine: InProcess, claims: Any, method: str, arguments: tuple[Any, ...]) -> Any:
     if method == "examine":
         case, *others = arguments
         return engine.examine(case, claims, *others)
     if method == "run":
-        return engine.run(*arguments, claims)
-    try:
-        return engine.capabilities()
-    except EngineError as error:
-        return str(error)
+        return engine.run(arguments[0], claims)
+    return engine.capabilities()
 
 
 def _send(link: Any, number: int, value: Any) -> None:
