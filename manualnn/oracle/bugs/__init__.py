@@ -7,18 +7,15 @@ The catalogue has two uses. Tests run its engines to show that the oracle finds 
 diagnosis runs them on a failing case, and names the bug that reproduces an engine's own numbers.
 """
 
-from manualnn.oracle.bugs.activations import rectifiers, slopes, smooth, softmax
-from manualnn.oracle.bugs.backward import linear, loops, products, sizes
-from manualnn.oracle.bugs.behaviour import aliasing, ignored_options, precision, remembering
+from manualnn.oracle.bugs import activations, backward, behaviour, losses, optimizers
 from manualnn.oracle.bugs.bug import Bug
-from manualnn.oracle.bugs.losses import any_loss, cross_entropy, probabilities, regression
-from manualnn.oracle.bugs.optimizers import adam, any_rule, sgd_rmsprop_adagrad, state, steps
 
 TABLES = (
-    *(any_loss, regression, probabilities, cross_entropy),
-    *(smooth, rectifiers, softmax, slopes, linear, loops, products, sizes),
-    *(any_rule, sgd_rmsprop_adagrad, adam, steps, state),
-    *(aliasing, remembering, precision, ignored_options),
+    *losses.TABLES,
+    *activations.TABLES,
+    *backward.TABLES,
+    *optimizers.TABLES,
+    *behaviour.TABLES,
 )
 
 BUGS: dict[str, Bug] = {name: bug for table in TABLES for name, bug in table.BUGS.items()}

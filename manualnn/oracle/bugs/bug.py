@@ -40,7 +40,7 @@ Fit = Callable[[Make, Case, Numbers, Numbers], Iterable[Any]]
 """Returns the values of a constant that may give an engine's numbers: (make, case, got, truth)."""
 SHOWN = (int, float, str)
 """Types of the constants that a title shows."""
-SYMBOLS = {"eps": "ε", "beta": "β", "share": "factor"}
+SYMBOLS = {"eps": "ε", "least": "ε", "beta": "β", "share": "factor"}
 """The names of constants in a title, where the attribute has another name."""
 
 CHECKS = {

@@ -1,1 +1,5 @@
 """Known bugs of memory, history, precision and ignored options."""
+
+from manualnn.oracle.bugs.behaviour import aliasing, ignored_options, precision, remembering
+
+TABLES = (aliasing, remembering, precision, ignored_options)

@@ -1,1 +1,13 @@
 """Known bugs of losses and of their gradients."""
+
+from manualnn.oracle.bugs.losses import (
+    any_loss,
+    constants,
+    cross_entropy,
+    label_smoothing,
+    logits,
+    probabilities,
+    regression,
+)
+
+TABLES = (any_loss, constants, regression, probabilities, logits, cross_entropy, label_smoothing)

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import with_options
+from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -103,6 +104,6 @@ BUGS["divisor-plus-eps"] = bug(
     "A small number is added to the divisor of the mean, against division by zero.",
     lines=("L = Σ … / (D + ε)", "L = Σ … / D"),
     source="keras",
-    guard=[1e-8, 1e-7, 1e-12],
-    divisor=lambda e, o, y, t: Textbook.divisor(e, o, y, t) + e.num(e.guard),
+    eps=Constant([1e-8, 1e-7, 1e-12], solved(1e-8)),
+    divisor=lambda e, o, y, t: Textbook.divisor(e, o, y, t) + e.num(e.eps),
 )

@@ -1,32 +1,19 @@
-"""Bugs of cross-entropy: axis, divisor, weights, ignored labels, label smoothing."""
+"""Bugs of cross-entropy: axis, divisor, weights, ignored labels, probabilities."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Constant, Method, Table, bug
-from manualnn.oracle.bugs.edits import change, clip_probabilities, with_options
+from manualnn.oracle.bugs.bug import Constant, Table, bug
+from manualnn.oracle.bugs.edits import clip_probabilities, with_options
 from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("losses")
 extreme_bug = partial(bug, killed_by="certain:*")
 
 _slopes = Textbook.cross_entropy_slopes
-
-
-def _smoothed(rest: Callable[[Array, Any], Array]) -> Method:
-    """Return targets (1 − ε) q plus rest(q, ε)."""
-
-    def smoothed(e: Textbook, o: Options, q: Array) -> Array:
-        eps = e.num(o.label_smoothing)
-        return q * (1 - eps) + rest(q, eps)
-
-    return smoothed
 
 
 def _softmax(e: Textbook, y: Array, *, axis: int = 1) -> Array:
@@ -85,7 +72,7 @@ BUGS["cross-entropy-clipped"] = extreme_bug(
     "Probabilities are clipped to [ε, 1 − ε] before the logarithm.",
     lines=("−log clip(p, ε, 1 − ε)", "−log p"),
     source="scikit-learn",
-    eps=[1e-7, 1e-8, 1e-12, 1e-15, None],
+    eps=Constant([1e-7, 1e-8, 1e-12, 1e-15, None], solved(1e-7)),
     cross_entropy_terms=lambda e, o, y, t: (
         -e.shares(o, y, t) * np.log(clip_probabilities(e, _softmax(e, y), e.eps))
     ),
@@ -120,11 +107,6 @@ BUGS["cross-entropy-of-log-probabilities"] = bug(
     lines=("L = −Σ q y / D", "L = −Σ q log softmax(y) / D"),
     cross_entropy_terms=lambda e, o, y, t: -e.shares(o, y, t) * y,
     cross_entropy_slopes=lambda e, o, y, t: -e.shares(o, y, t),
-)
-BUGS["cross-entropy-without-minus"] = bug(
-    "The minus sign of the loss is missing; its gradient is right.",
-    lines=("L = Σ q log p / D", "L = −Σ q log p / D"),
-    cross_entropy_terms=lambda e, o, y, t: -Textbook.cross_entropy_terms(e, o, y, t),
 )
 BUGS["cross-entropy-mean-over-classes"] = bug(
     "The mean divides by samples times classes.",
@@ -167,60 +149,6 @@ BUGS["ignore-index-negative-only"] = bug(
     lines=("ignored where t < 0", "ignored where t = ignore_index"),
     counts=lambda e, o, t: t >= 0,
 )
-BUGS["smoothing-over-k-minus-1"] = bug(
-    "Label smoothing distributes ε over the other classes only.",
-    lines=("q = 1 − ε for the target, ε / (K − 1) else", "q = (1 − ε) onehot + ε / K"),
-    smoothed=_smoothed(lambda q, eps: (1 - q) * (eps / max(q.shape[1] - 1, 1))),
-)
-BUGS["smoothing-divided-by-k-minus-1"] = bug(
-    "Label smoothing divides by K − 1, but distributes over all K classes.",
-    lines=("q = (1 − ε) onehot + ε / (K − 1)", "q = (1 − ε) onehot + ε / K"),
-    smoothed=_smoothed(lambda q, eps: eps / max(q.shape[1] - 1, 1)),
-)
-BUGS["smoothing-target-not-reduced"] = bug(
-    "Label smoothing adds ε / K without reducing the target: the targets sum to 1 + ε.",
-    lines=("q = onehot + ε / K", "q = (1 − ε) onehot + ε / K"),
-    smoothed=lambda e, o, q: q + e.num(o.label_smoothing) / q.shape[1],
-)
-BUGS["smoothing-target-without-share"] = bug(
-    "Label smoothing does not add ε / K to the target class: the targets sum to 1 − ε / K.",
-    lines=("q = 1 − ε for the target, ε / K else", "q = (1 − ε) onehot + ε / K"),
-    smoothed=_smoothed(lambda q, eps: (1 - q) * (eps / q.shape[1])),
-)
-BUGS["smoothing-counts-samples"] = bug(
-    "Label smoothing divides by the number of samples instead of classes.",
-    lines=("q = (1 − ε) onehot + ε / N", "q = (1 − ε) onehot + ε / K"),
-    source="keras",
-    smoothed=_smoothed(lambda q, eps: eps / len(q)),
-)
-BUGS["smoothing-ignored"] = bug(
-    "The option label_smoothing is ignored.",
-    lines=("q = onehot", "q = (1 − ε) onehot + ε / K"),
-    smoothed=lambda e, o, q: q,
-)
-BUGS["smoothing-not-in-slope"] = bug(
-    "Label smoothing is applied to the loss, but not to the gradient.",
-    lines=("∂L/∂y = (p − onehot) / D", "∂L/∂y = (p − q) / D, q smoothed"),
-    **with_options("cross_entropy_slopes", label_smoothing=0),
-)
-BUGS["smoothing-not-weighted"] = bug(
-    "The smooth part of the targets is not multiplied by the class weights.",
-    lines=("−Σ ((1 − ε) w onehot + ε / K) log p", "−Σ w ((1 − ε) onehot + ε / K) log p"),
-    shares=lambda e, o, y, t: (
-        (1 - e.num(o.label_smoothing)) * Textbook.shares(e, change(o, label_smoothing=0), y, t)
-        + e.array(e.counts(o, t)[:, None] if t.ndim == 1 else 1)
-        * (e.num(o.label_smoothing) / y.shape[1])
-    ),
-)
-BUGS["smoothing-weighted-by-target"] = bug(
-    "The smooth part of the targets is multiplied by the weight of the sample's target class.",
-    lines=("−w[t] Σ ((1 − ε) onehot + ε / K) log p", "−Σ w ((1 − ε) onehot + ε / K) log p"),
-    where=lambda e, o, y, t: t.ndim == 1,
-    shares=lambda e, o, y, t: (
-        Textbook.shares(e, change(o, weight=None), y, t)
-        * e.class_weight(o, y)[np.where(e.counts(o, t), t, 0)][:, None]
-    ),
-)
 BUGS["weight-of-likeliest-class"] = bug(
     "With probabilities as targets, the gradient uses the weight of the most likely class.",
     lines=("∂L/∂y = (w[argmax t] p − w t) / D", "∂L/∂y = (Σ w t · p − w t) / D"),
@@ -228,12 +156,6 @@ BUGS["weight-of-likeliest-class"] = bug(
     cross_entropy_slopes=lambda e, o, y, t: (
         e.exp(e.log_shares(y)) * e.class_weight(o, y)[t.argmax(axis=1)][:, None] - e.shares(o, y, t)
     ),
-)
-BUGS["smoothing-of-ignored"] = bug(
-    "Ignored samples get the smooth part of the targets.",
-    lines=("q = ε / K where t is ignored", "q = 0 where t is ignored"),
-    where=lambda e, o, y, t: t.ndim == 1 and o.label_smoothing,
-    shares=lambda e, o, y, t: e.smoothed(o, e.one_hot(o, y, t)) * e.class_weight(o, y),
 )
 BUGS["probability-targets-rounded"] = bug(
     "Probabilities as targets are replaced by the class with the highest one.",
@@ -246,4 +168,64 @@ BUGS["labels-from-1"] = bug(
     "Labels are counted from 1: each one selects the class before it.",
     lines=("onehot at t − 1", "onehot at t"),
     one_hot=lambda e, o, y, t: np.roll(Textbook.one_hot(e, o, y, t), -1, axis=1),
+)
+BUGS["labels-from-0-instead-of-1"] = bug(
+    "Each label selects the class after it, as if labels were counted from −1.",
+    lines=("onehot at t + 1", "onehot at t"),
+    one_hot=lambda e, o, y, t: np.roll(Textbook.one_hot(e, o, y, t), 1, axis=1),
+)
+BUGS["cross-entropy-is-divergence"] = bug(
+    "The loss is the divergence from the targets: the entropy of the targets is subtracted.",
+    lines=("L = Σ q log(q / p) / D", "L = −Σ q log p / D"),
+    cross_entropy_terms=lambda e, o, y, t: (
+        (q := e.shares(o, y, t)) * (np.log(np.where(q > 0, q, 1)) - e.log_shares(y))
+    ),
+)
+BUGS["target-counts-if-not-0"] = bug(
+    "Every class with a target above 0 counts fully in the loss, but not in the gradient.",
+    lines=("L = −Σ log p where q ≠ 0", "L = −Σ q log p / D"),
+    source="darknet #5207",
+    cross_entropy_terms=lambda e, o, y, t: np.where(e.shares(o, y, t) == 0, 0, -e.log_shares(y)),
+)
+BUGS["cross-entropy-slope-of-shares"] = bug(
+    "The gradient is the softmax alone: the target is not subtracted, or it is added.",
+    lines=("∂L/∂y = p / D, or (p + q) / D", "∂L/∂y = (p − q) / D"),
+    sign=[0, 1],
+    cross_entropy_slopes=lambda e, o, y, t: _slopes(e, o, y, t) + (1 + e.sign) * e.shares(o, y, t),
+)
+BUGS["cross-entropy-slope-of-logits"] = bug(
+    "The gradient subtracts the targets from the logits instead of from their softmax.",
+    lines=("∂L/∂y = (y − q) / D", "∂L/∂y = (p − q) / D"),
+    cross_entropy_slopes=lambda e, o, y, t: y - e.shares(o, y, t),
+)
+BUGS["cross-entropy-slope-of-logarithms"] = bug(
+    "The gradient subtracts the targets from log-probabilities instead of probabilities.",
+    lines=("∂L/∂y = (log p − q) / D", "∂L/∂y = (p − q) / D"),
+    cross_entropy_slopes=lambda e, o, y, t: e.log_shares(y) - e.shares(o, y, t),
+)
+BUGS["softmax-twice-in-value"] = bug(
+    "The value of the loss applies a softmax twice, but its gradient does not.",
+    lines=("L = −Σ q log softmax(softmax(y)) / D", "L = −Σ q log softmax(y) / D"),
+    cross_entropy_terms=lambda e, o, y, t: Textbook.cross_entropy_terms(e, o, _softmax(e, y), t),
+)
+BUGS["softmax-twice-with-own-slope"] = bug(
+    "A softmax is applied to the logits before the loss, with its own right gradient.",
+    lines=("L(softmax(y), t)", "L(y, t)"),
+    cross_entropy_terms=lambda e, o, y, t: Textbook.cross_entropy_terms(e, o, _softmax(e, y), t),
+    cross_entropy_slopes=lambda e, o, y, t: e.softmax_backward(
+        o, y, (p := _softmax(e, y)), _slopes(e, o, p, t)
+    ),
+)
+BUGS["cross-entropy-binary-terms"] = bug(
+    "Classes other than the target add −log(1 − p), as in a binary cross-entropy.",
+    lines=("term = −q log p − (1 − q) log(1 − p)", "term = −q log p"),
+    cross_entropy_terms=lambda e, o, y, t: (
+        Textbook.cross_entropy_terms(e, o, y, t)
+        - (1 - e.shares(o, y, t)) * np.log1p(-_softmax(e, y))
+    ),
+)
+BUGS["cross-entropy-only-of-first-target"] = bug(
+    "All samples use the label of the first one.",
+    lines=("q[n] = onehot at t[0]", "q[n] = onehot at t[n]"),
+    shares=lambda e, o, y, t: Textbook.shares(e, o, y, np.resize(t[:1], t.shape)),
 )

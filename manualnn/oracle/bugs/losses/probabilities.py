@@ -1,20 +1,18 @@
-"""Bugs of losses of probabilities: BCE, BCE with logits, and weights of classes."""
+"""Bugs of losses of probabilities: BCE, and weights of classes."""
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Methods, Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import clip_probabilities, is_of, with_options
-from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("losses")
-CLIPS = [1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None]
+CLIPS = Constant([1e-7, 1e-8, 1e-6, 1e-12, 1e-15, None], solved(1e-7))
 """Distances from 0 and 1; None: the machine epsilon."""
 BCE_SLOPE = "∂L/∂y = (y − t) / max(y (1 − y), 1e-12)"
-LOGITS_TERM = "term = p t softplus(−y) + (1 − t) softplus(y)"
 extreme_bug = partial(bug, killed_by="certain:*")
 weight_bug = partial(bug, killed_by="loss.*weight*:*")
 
@@ -37,7 +35,7 @@ BUGS["bce-log-plus-eps"] = bug(
         "−t log(y + ε) − (1 − t) log(1 − y + ε)",
         "−t log y − (1 − t) log(1 − y), logarithms ≥ −100",
     ),
-    eps=[1e-8, 1e-7, 1e-9, 1e-12],
+    eps=Constant([1e-8, 1e-7, 1e-9, 1e-12], solved(1e-8)),
     bce_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
         * (t * np.log(y + e.num(e.eps)) + (1 - t) * np.log(1 - y + e.num(e.eps)))
@@ -53,7 +51,7 @@ BUGS["bce-not-clamped"] = extreme_bug(
 BUGS["bce-slope-plus-eps"] = bug(
     "A small number is added to the denominator of the gradient.",
     lines=("∂L/∂y = (y − t) / (y (1 − y) + ε)", BCE_SLOPE),
-    eps=[1e-8, 1e-7, 1e-12],
+    eps=Constant([1e-8, 1e-7, 1e-12], solved(1e-8)),
     bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (y - t) / (y * (1 - y) + e.num(e.eps)),
 )
 BUGS["bce-slope-not-bounded"] = extreme_bug(
@@ -65,7 +63,7 @@ BUGS["bce-slope-not-bounded"] = extreme_bug(
 BUGS["bce-slope-bounded-early"] = extreme_bug(
     "The lower bound of the gradient's denominator is too large.",
     lines=("∂L/∂y = (y − t) / max(y (1 − y), ε), ε above 1e-12", BCE_SLOPE),
-    least=[1e-6, 1e-7, 1e-8, 1e-10],
+    least=Constant([1e-6, 1e-7, 1e-8, 1e-10], solved(1e-6)),
     bce_slopes=lambda e, o, y, t: (
         e.sample_weight(o) * (y - t) / np.maximum(y * (1 - y), e.array(e.least))
     ),
@@ -133,107 +131,28 @@ BUGS["weight-in-divisor"] = bug(
     ),
     divisor=lambda e, o, y, t: e.total(np.broadcast_to(e.sample_weight(o), y.shape)),
 )
-BUGS["logits-without-sigmoid"] = bug(
-    "The gradient uses the logits as probabilities.",
-    lines=("∂L/∂y = (y − t) / D", "∂L/∂y = (σ(y) − t) / D"),
-    logits_slopes=lambda e, o, y, t: (
-        e.sample_weight(o) * ((1 - t) * y - e.pos_weight(o) * t * (1 - y))
+BUGS["bce-zeros-only"] = bug(
+    "The term of the targets 1 is missing.",
+    lines=("term = −(1 − t) log(1 − y)", "term = −t log y − (1 − t) log(1 − y)"),
+    bce_terms=lambda e, o, y, t: -e.sample_weight(o) * (1 - t) * np.maximum(np.log1p(-y), -100),
+    bce_slopes=lambda e, o, y, t: e.sample_weight(o) * (1 - t) / np.maximum(1 - y, e.array(1e-12)),
+)
+BUGS["bce-slope-of-one-quotient"] = bug(
+    "The gradient divides by y or by 1 − y alone.",
+    lines=("∂L/∂y = (y − t) / y, or (y − t) / (1 − y)", "∂L/∂y = (y − t) / (y (1 − y))"),
+    below=[lambda e, y: y, lambda e, y: 1 - y],
+    bce_slopes=lambda e, o, y, t: (
+        e.sample_weight(o) * (y - t) / np.maximum(e.below(y), e.array(1e-12))
     ),
 )
-BUGS["logits-sigmoid-twice"] = bug(
-    "A sigmoid is applied to the logits, although the loss applies its own.",
-    lines=("L(σ(y), t)", "L(y, t)"),
-    logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, e.sigma(y), t),
-    logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, o, e.sigma(y), t),
+BUGS["bce-slope-ones-only"] = bug(
+    "The gradient has only the term of the targets 1, or only that of the targets 0.",
+    lines=("∂L/∂y = −t / y, or (1 − t) / (1 − y)", "∂L/∂y = −t / y + (1 − t) / (1 − y)"),
+    part=[lambda e, y, t: -t / y, lambda e, y, t: (1 - t) / (1 - y)],
+    bce_slopes=lambda e, o, y, t: e.sample_weight(o) * e.part(y, t),
 )
-BUGS["logits-log-of-sigmoid"] = extreme_bug(
-    "The logarithm of a sigmoid is infinite where the sigmoid underflows to 0.",
-    lines=("−t log σ(y) − (1 − t) log(1 − σ(y))", "t softplus(−y) + (1 − t) softplus(y)"),
-    exact=False,
-    logits_terms=lambda e, o, y, t: (
-        -e.sample_weight(o)
-        * (e.pos_weight(o) * t * np.log(e.sigma(y)) + (1 - t) * np.log(1 - e.sigma(y)))
-    ),
-)
-BUGS["logits-clipped"] = extreme_bug(
-    "The probabilities of the logits are clipped to [ε, 1 − ε].",
-    lines=("−t log clip(σ(y), ε, 1 − ε) − …", "t softplus(−y) + (1 − t) softplus(y)"),
-    exact=False,
-    eps=[1e-7, 1e-12, None],
-    logits_terms=lambda e, o, y, t: (
-        -e.sample_weight(o)
-        * (
-            e.pos_weight(o) * t * np.log(clip_probabilities(e, e.sigma(y), e.eps))
-            + (1 - t) * np.log(clip_probabilities(e, e.sigma(-y), e.eps))
-        )
-    ),
-)
-BUGS["logits-exp-sign"] = bug(
-    "The stable form has a plus sign in the exponent, so that it overflows.",
-    lines=("max(y, 0) − y t + log(1 + exp(+|y|))", "max(y, 0) − y t + log(1 + exp(−|y|))"),
-    killed_by="loss.BCEWithLogitsLoss*:*",
-    source="pytorch #2221",
-    softplus_of=lambda e, v: np.maximum(v, 0) + np.log1p(np.exp(np.abs(v))),
-)
-BUGS["logits-slope-at-zero"] = bug(
-    "The gradient of the stable form lacks ½ at 0, from |y|′(0) = 0 and max(y, 0)′(0) = 0.",
-    lines=("∂L/∂y = −t / D at y = 0", "∂L/∂y = (½ − t) / D at y = 0"),
-    killed_by="zeros:*",
-    source="pytorch #2298",
-    logits_slopes=lambda e, o, y, t: np.where(
-        y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Textbook.logits_slopes(e, o, y, t)
-    ),
-)
-
-
-def _weighted(factor: Callable[[Array, Array], Array]) -> Methods:
-    """Return terms and slopes without pos_weight times factor(pos_weight, t)."""
-    right = with_options("logits_terms", "logits_slopes", pos_weight=None)
-    return {
-        name: lambda e, o, y, t, method=method: factor(e.pos_weight(o), t) * method(e, o, y, t)
-        for name, method in right.items()
-    }
-
-
-BUGS["pos-weight-on-all"] = bug(
-    "The option pos_weight multiplies the whole loss.",
-    lines=("term = p (t softplus(−y) + (1 − t) softplus(y))", LOGITS_TERM),
-    **_weighted(lambda w, t: w),
-)
-BUGS["pos-weight-as-sample-weight"] = bug(
-    "The option pos_weight weights whole terms by their target: wrong for targets between 0 and 1.",
-    lines=("term = (1 + (p − 1) t) (t softplus(−y) + (1 − t) softplus(y))", LOGITS_TERM),
-    source="aprender #2204",
-    **_weighted(lambda w, t: 1 + (w - 1) * t),
-)
-BUGS["pos-weight-on-zeros"] = bug(
-    "The option pos_weight multiplies the term of the targets 0 instead of 1.",
-    lines=("term = t softplus(−y) + p (1 − t) softplus(y)", LOGITS_TERM),
-    logits_terms=lambda e, o, y, t: Textbook.logits_terms(e, o, -y, 1 - t),
-    logits_slopes=lambda e, o, y, t: -Textbook.logits_slopes(e, o, -y, 1 - t),
-)
-BUGS["pos-weight-ignored"] = bug(
-    "The option pos_weight is ignored.",
-    lines=("term = t softplus(−y) + (1 − t) softplus(y)", LOGITS_TERM),
-    pos_weight=lambda e, o: e.array(1),
-)
-BUGS["pos-weight-not-in-slope"] = bug(
-    "The option pos_weight is applied to the loss, but not to the gradient.",
-    lines=("∂L/∂y = (σ(y) − t) / D", "∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D"),
-    **with_options("logits_slopes", pos_weight=None),
-)
-BUGS["pos-weight-on-target-only"] = bug(
-    "In the gradient, pos_weight multiplies the target, but not the sigmoid.",
-    lines=("∂L/∂y = (σ(y) − p t) / D", "∂L/∂y = ((1 − t) σ(y) − p t σ(−y)) / D"),
-    logits_slopes=lambda e, o, y, t: e.sample_weight(o) * (e.sigma(y) - e.pos_weight(o) * t),
-)
-BUGS["labels-plus-minus-1"] = bug(
-    "The loss is that of labels −1 and 1: right for targets 0 and 1, wrong between them.",
-    lines=("term = log(1 + exp(−(2t − 1) y))", "term = t softplus(−y) + (1 − t) softplus(y)"),
-    logits_terms=lambda e, o, y, t: (
-        e.sample_weight(o) * e.pos_weight(o) ** t * e.softplus_of(-(2 * t - 1) * y)
-    ),
-    logits_slopes=lambda e, o, y, t: (
-        -e.sample_weight(o) * e.pos_weight(o) ** t * (2 * t - 1) * e.sigma(-(2 * t - 1) * y)
-    ),
+BUGS["bce-targets-swapped"] = bug(
+    "Targets 0 and 1 are swapped in the loss, but not in its gradient.",
+    lines=("term = −(1 − t) log y − t log(1 − y)", "term = −t log y − (1 − t) log(1 − y)"),
+    bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, y, 1 - t),
 )

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Method, Methods, Table, bug
+from manualnn.oracle.bugs.bug import Constant, Method, Methods, Table, bug
 from manualnn.oracle.bugs.edits import is_of, with_options
+from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -90,7 +91,7 @@ BUGS["l1-slope-at-zero"] = bug(
 BUGS["l1-smoothed"] = bug(
     "The absolute error is smoothed at 0.",
     lines=("L = Σ √(e² + ε) / D", "L = Σ |e| / D"),
-    eps=[1e-12, 1e-8],
+    eps=Constant([1e-12, 1e-8], solved(1e-8)),
     l1_terms=lambda e, o, y, t: np.sqrt((y - t) ** 2 + e.num(e.eps)),
     l1_slopes=lambda e, o, y, t: (y - t) / np.sqrt((y - t) ** 2 + e.num(e.eps)),
 )
@@ -192,4 +193,101 @@ BUGS["huber-is-pseudo-huber"] = bug(
         e.num(o.delta) ** 2 * (np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2) - 1)
     ),
     huber_slopes=lambda e, o, y, t: (y - t) / np.sqrt(1 + ((y - t) / e.num(o.delta)) ** 2),
+)
+BUGS["huber-other-delta"] = bug(
+    "The Huber loss has another threshold than δ.",
+    lines=("δ ← c", "δ as given"),
+    rank=1,
+    delta=Constant([0.5, 1.345, 1.35, 2.0, 0.1], solved(0.5, 2.0, 0.1)),
+    **with_options("huber_terms", "huber_slopes", delta=lambda e, o: e.delta),
+)
+BUGS["huber-other-delta-in-slope"] = bug(
+    "The gradient of the Huber loss has another threshold than the loss.",
+    lines=("∂L/∂y = clip(y − t, −c, c) / D", "∂L/∂y = clip(y − t, −δ, δ) / D"),
+    rank=1,
+    delta=Constant([0.5, 2.0], solved(0.5, 2.0, 0.1)),
+    **with_options("huber_slopes", delta=lambda e, o: e.delta),
+)
+BUGS["huber-half-delta"] = bug(
+    "The threshold of the Huber loss is δ/2, 2δ, or δ².",
+    lines=("δ ← δ/2, 2δ or δ²", "δ as given"),
+    other=[lambda e, d: d / 2, lambda e, d: 2 * d, lambda e, d: d * d],
+    **with_options("huber_terms", "huber_slopes", delta=lambda e, o: e.other(o.delta)),
+)
+BUGS["huber-slope-halved-outside"] = bug(
+    "The gradient of the Huber loss beyond δ is ½ δ, as the value at δ suggests.",
+    lines=("∂L/∂y = ½ δ sign(y − t) / D beyond δ", "∂L/∂y = δ sign(y − t) / D beyond δ"),
+    huber_slopes=lambda e, o, y, t: np.where(
+        np.abs(y - t) <= o.delta, y - t, e.num(o.delta) / 2 * np.sign(y - t)
+    ),
+)
+BUGS["huber-slope-doubled-inside"] = bug(
+    "The gradient of the Huber loss within δ has the factor 2 of the squared error.",
+    lines=("∂L/∂y = 2 (y − t) / D within δ", "∂L/∂y = (y − t) / D within δ"),
+    huber_slopes=lambda e, o, y, t: np.where(
+        np.abs(y - t) <= o.delta, 2 * (y - t), e.num(o.delta) * np.sign(y - t)
+    ),
+)
+BUGS["huber-slope-positive-outside"] = bug(
+    "The gradient of the Huber loss beyond δ loses its sign.",
+    lines=("∂L/∂y = δ / D beyond δ", "∂L/∂y = δ sign(y − t) / D beyond δ"),
+    huber_slopes=lambda e, o, y, t: np.where(np.abs(y - t) <= o.delta, y - t, e.num(o.delta)),
+)
+BUGS["huber-branches-swapped"] = bug(
+    "The branches of the Huber loss are swapped: quadratic beyond δ, linear within it.",
+    lines=("quadratic where |y − t| > δ", "quadratic where |y − t| ≤ δ"),
+    **_huber(lambda error, o: np.abs(error) > o.delta),
+)
+BUGS["absolute-for-square"] = bug(
+    "The value of the squared error is that of the absolute error.",
+    lines=("L = Σ |y − t| / D", MSE),
+    mse_terms=lambda e, o, y, t: np.abs(y - t),
+)
+BUGS["square-for-absolute"] = bug(
+    "The value of the absolute error is that of the squared error.",
+    lines=("L = Σ (y − t)² / D", "L = Σ |y − t| / D"),
+    l1_terms=lambda e, o, y, t: (y - t) ** 2,
+)
+BUGS["mse-slope-of-sign"] = bug(
+    "The gradient of the squared error is that of the absolute error.",
+    lines=("∂L/∂y = sign(y − t) / D", MSE_SLOPE),
+    mse_slopes=lambda e, o, y, t: np.sign(y - t),
+)
+BUGS["mse-slope-squared"] = bug(
+    "The gradient of the squared error is the squared error.",
+    lines=("∂L/∂y = (y − t)² / D, or 2 (y − t)² / D", MSE_SLOPE),
+    mse_slopes=[lambda e, o, y, t: (y - t) ** 2, lambda e, o, y, t: 2 * (y - t) ** 2],
+)
+BUGS["mse-slope-of-target-or-output"] = bug(
+    "The gradient of the squared error lacks the target or the output.",
+    lines=("∂L/∂y = 2 y / D, or −2 t / D", MSE_SLOPE),
+    mse_slopes=[lambda e, o, y, t: 2 * y, lambda e, o, y, t: -2 * t],
+)
+BUGS["root-of-mse-in-value"] = bug(
+    "The value is the root of the mean squared error, but the gradient is that of the mean.",
+    lines=("L = √(Σ (y − t)² / D)", MSE),
+    killed_by="loss.MSELoss*:*",
+    where=is_of("MSELoss"),
+    value=lambda e, o, y, t: np.sqrt(Textbook.value(e, o, y, t)),
+)
+BUGS["l1-slope-positive"] = bug(
+    "The gradient of the absolute error loses its sign.",
+    lines=("∂L/∂y = 1 / D", "∂L/∂y = sign(y − t) / D"),
+    l1_slopes=lambda e, o, y, t: np.ones_like(y),
+)
+BUGS["l1-slope-of-error"] = bug(
+    "The gradient of the absolute error is the error, as that of half the squared error.",
+    lines=("∂L/∂y = (y − t) / D", "∂L/∂y = sign(y − t) / D"),
+    l1_slopes=lambda e, o, y, t: y - t,
+)
+BUGS["l1-signed"] = bug(
+    "The absolute error lacks the absolute value, so that errors cancel.",
+    lines=("L = Σ (y − t) / D", "L = Σ |y − t| / D"),
+    l1_terms=lambda e, o, y, t: y - t,
+)
+BUGS["l1-slope-divided-by-error"] = bug(
+    "A small number is added to |y − t| in the quotient that gives its sign.",
+    lines=("∂L/∂y = (y − t) / (|y − t| + ε) / D", "∂L/∂y = sign(y − t) / D"),
+    eps=Constant([1e-8, 1e-7, 1e-12], solved(1e-8)),
+    l1_slopes=lambda e, o, y, t: (y - t) / (np.abs(y - t) + e.num(e.eps)),
 )
