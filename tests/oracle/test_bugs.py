@@ -87,6 +87,10 @@ def test_no_two_bugs_are_the_same(kinds):
             continue
         for make in bug.engines:
             engine = make(np.longdouble)
-            got = [numbers(engine, case) for case in CASES]
+            got = [
+                numbers(engine, case) if bug.acts_in(case) else number
+                for case, number in zip(CASES, right, strict=True)
+            ]
             if got != right:
-                assert seen.setdefault(b"|".join(got), name) == name
+                # A family is named only if no single bug is, so it may have an engine in common.
+                assert seen.setdefault((bug.rank, b"|".join(got)), name) == name

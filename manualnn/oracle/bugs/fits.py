@@ -27,16 +27,20 @@ MATERIAL = 1e-3
 """Errors below this share of the largest relative error may be consequences or roundings."""
 
 
-def largest(*groups: str) -> Fit:
-    """Return a fit of a bound: the largest number of a group, if the truth exceeds it."""
+def largest(group: str, *, inverse: Callable[[float], float] = float) -> Fit:
+    """Return a fit of a bound: the largest number of a group, if the truth exceeds it.
+
+    `inverse` returns the bound of a function's argument from that of its value.
+    """
 
     def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
-        for group in groups:
-            names = [name for name in truth if name.partition(".")[0] == group and name in got]
-            bound = max((float(np.abs(got[name]).max(initial=0)) for name in names), default=0)
-            right = max((float(np.abs(truth[name]).max(initial=0)) for name in names), default=0)
-            if 0 < bound < right:
-                yield from _rounded(bound, ROUNDINGS * _unit(case))
+        names = [name for name in truth if name.partition(".")[0] == group and name in got]
+        bound = max((float(np.abs(got[name]).max(initial=0)) for name in names), default=0)
+        right = max((float(np.abs(truth[name]).max(initial=0)) for name in names), default=0)
+        value = inverse(bound)
+        if 0 < bound < right and np.isfinite(value) and value:
+            error = abs(inverse(bound * (1 - ROUNDINGS * _unit(case))) / value - 1)
+            yield from _rounded(value, error)
 
     return fit
 

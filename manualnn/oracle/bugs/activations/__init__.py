@@ -1,5 +1,12 @@
-"""Known bugs of activations and of their derivatives."""
+"""Known bugs of activations and of their slopes."""
 
-from manualnn.oracle.bugs.activations import rectifiers, slopes, smooth, softmax
+from manualnn.oracle.bugs.activations import (
+    any_activation,
+    dropout,
+    rectifiers,
+    slopes,
+    smooth,
+    softmax,
+)
 
-TABLES = (smooth, rectifiers, softmax, slopes)
+TABLES = (any_activation, smooth, rectifiers, softmax, dropout, slopes)

@@ -4,11 +4,15 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import with_options
+from manualnn.oracle.bugs.fits import largest, solved
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
+_with_negative_slope = with_options(
+    "leaky_relu", "leaky_relu_slope", negative_slope=lambda e, o: -o.negative_slope
+)
 kink_bug = partial(bug, killed_by="kinks:*")
 
 BUGS["relu-slope-at-zero"] = kink_bug(
@@ -17,11 +21,6 @@ BUGS["relu-slope-at-zero"] = kink_bug(
     source="TF #62429",
     at_zero=[1, 0.5],
     relu_slope=lambda e, o, z, a: np.where(z == 0, e.array(e.at_zero), e.array(z > 0)),
-)
-BUGS["relu-slope-is-activation"] = bug(
-    "The slope of ReLU is its value.",
-    lines=("dz = da ⊙ a", "dz = da ⊙ [z > 0]"),
-    relu_slope=lambda e, o, z, a: a,
 )
 BUGS["relu-slope-inverted"] = bug(
     "The slope of ReLU is 1 where it must be 0, and 0 where it must be 1.",
@@ -34,11 +33,12 @@ BUGS["relu-gates-by-gradient"] = bug(
     relu_backward=lambda e, o, z, a, da: np.maximum(da, 0) * (z > 0),
 )
 BUGS["relu-capped"] = bug(
-    "The output of ReLU is limited to 6.",
-    lines=("a = min(max(z, 0), 6)", "a = max(z, 0)"),
+    "The output of ReLU has an upper limit.",
+    lines=("a = min(max(z, 0), c)", "a = max(z, 0)"),
     killed_by="optimizer.*:*",
-    relu=lambda e, o, z: np.clip(z, 0, 6),
-    relu_slope=lambda e, o, z, a: e.array((z > 0) & (z < 6)),
+    c=Constant([6.0, 1.0, 20.0], largest("outputs")),
+    relu=lambda e, o, z: np.clip(z, 0, e.array(e.c)),
+    relu_slope=lambda e, o, z, a: e.array((z > 0) & (z < e.c)),
 )
 BUGS["relu-threshold-above-zero"] = bug(
     "The slope of ReLU is 0 up to a small positive number.",
@@ -68,6 +68,60 @@ BUGS["leaky-relu-slope-ignored"] = bug(
     "LeakyReLU ignores the option negative_slope: α is always 0.01.",
     lines=("α = 0.01", "α as given"),
     **with_options("leaky_relu", "leaky_relu_slope", negative_slope=0.01),
+)
+BUGS["leaky-relu-other-slope"] = bug(
+    "LeakyReLU has another slope than the option negative_slope.",
+    lines=("α ← c", "α as given"),
+    rank=1,
+    slope_below=Constant([0.1, 0.2, 1 / 3, 0.05], solved(0.1, 0.2, linear=True)),
+    **with_options("leaky_relu", "leaky_relu_slope", negative_slope=lambda e, o: e.slope_below),
+)
+BUGS["leaky-relu-other-slope-backward"] = bug(
+    "The backward pass of LeakyReLU has another slope than its forward pass.",
+    lines=("dz = da ⊙ (1 for z > 0, else c)", "dz = da ⊙ (1 for z > 0, else α)"),
+    rank=1,
+    slope_below=Constant([0.1], solved(0.1, 0.2, linear=True)),
+    **with_options("leaky_relu_slope", negative_slope=lambda e, o: e.slope_below),
+)
+BUGS["leaky-relu-slope-negated"] = bug(
+    "The small slope of LeakyReLU has the wrong sign: a = |α z| or −α z below 0.",
+    lines=("a = −α z for z < 0, forward, backward or both", "a = α z for z < 0"),
+    leaky_relu=[
+        _with_negative_slope["leaky_relu"],
+        Textbook.leaky_relu,
+        _with_negative_slope["leaky_relu"],
+    ],
+    leaky_relu_slope=[
+        Textbook.leaky_relu_slope,
+        _with_negative_slope["leaky_relu_slope"],
+        _with_negative_slope["leaky_relu_slope"],
+    ],
+)
+BUGS["relu-is-leaky"] = bug(
+    "ReLU has a small slope below 0: forward and backward.",
+    lines=("a = z for z > 0, else c z", "a = max(z, 0)"),
+    rank=1,
+    slope_below=Constant([0.01, 0.1, 0.2], solved(0.1, 0.2, linear=True)),
+    relu=lambda e, o, z: np.where(z > 0, z, e.num(e.slope_below) * z),
+    relu_slope=lambda e, o, z, a: np.where(z > 0, 1, e.array(e.slope_below)),
+)
+BUGS["relu-slope-is-leaky"] = bug(
+    "The slope of ReLU below 0 is a small number.",
+    lines=("relu′(z) = c for z ≤ 0", "relu′(z) = 0 for z ≤ 0"),
+    rank=1,
+    slope_below=Constant([0.01, 0.1], solved(0.1, 0.2, linear=True)),
+    relu_slope=lambda e, o, z, a: np.where(z > 0, 1, e.array(e.slope_below)),
+)
+BUGS["relu-is-absolute"] = bug(
+    "ReLU is the absolute value, forward and backward.",
+    lines=("a = |z|, dz = da ⊙ sign(z)", "a = max(z, 0), dz = da ⊙ [z > 0]"),
+    relu=lambda e, o, z: np.abs(z),
+    relu_slope=lambda e, o, z, a: np.sign(z),
+)
+BUGS["relu-slope-is-sign"] = bug(
+    "The slope of ReLU is the sign of z.",
+    lines=("dz = da ⊙ sign(z)", "dz = da ⊙ [z > 0]"),
+    relu_slope=lambda e, o, z, a: np.sign(z),
 )
 BUGS["leaky-relu-with-relu-slope"] = bug(
     "LeakyReLU has the slope of ReLU: the gradient is 0 where z < 0.",

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
+from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
@@ -36,7 +37,7 @@ BUGS["slope-bounded-below"] = bug(
     "A slope has a positive lower bound, so that it does not vanish.",
     lines=("dz = da ⊙ max(f′(z), c)", "dz = da ⊙ f′(z)"),
     killed_by="saturation:*",
-    c=[0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6],
+    c=Constant([0.1, 0.05, 0.01, 1e-3, 1e-4, 1e-5, 1e-6], solved(0.1, 1e-3, 1e-5)),
     sigmoid_slope=lambda e, o, z, a: np.maximum(Textbook.sigmoid_slope(e, o, z, a), e.array(e.c)),
     tanh_slope=lambda e, o, z, a: np.maximum(Textbook.tanh_slope(e, o, z, a), e.array(e.c)),
 )
@@ -44,7 +45,7 @@ BUGS["slope-plus-constant"] = bug(
     "A constant is added to a slope, so that it does not vanish.",
     lines=("dz = da ⊙ (f′(z) + c)", "dz = da ⊙ f′(z)"),
     source="Fahlman 1988",
-    c=[0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6],
+    c=Constant([0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6], solved(0.1)),
     sigmoid_slope=lambda e, o, z, a: Textbook.sigmoid_slope(e, o, z, a) + e.array(e.c),
     tanh_slope=lambda e, o, z, a: Textbook.tanh_slope(e, o, z, a) + e.array(e.c),
 )

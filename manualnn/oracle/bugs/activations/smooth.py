@@ -4,46 +4,19 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Method, Methods, Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import change, with_options
+from manualnn.oracle.bugs.fits import largest, solved
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
 saturation_bug = partial(bug, killed_by="saturation:*")
 
-SLOPES = ("sigmoid_slope", "tanh_slope", "leaky_relu_slope", "softplus_slope")
-ONES: Methods = dict.fromkeys((*SLOPES, "relu_slope"), lambda e, o, z, a: np.ones_like(z))
+
+def _logit(a: float) -> float:
+    return float(np.log(a / (1 - a))) if 0 < a < 1 else float("nan")
 
 
-def _squared(*slopes: str) -> Methods:
-    return {n: lambda e, o, z, a, n=n: getattr(Textbook, n)(e, o, z, a) ** 2 for n in slopes}
-
-
-def _repeated(backward: Method) -> Method:
-    return lambda e, o, z, a, da: backward(e, o, z, a, backward(e, o, z, a, da))
-
-
-BUGS["slope-missing"] = bug(
-    "The slope of the activation is missing in the backward pass.",
-    lines=("dz = da", "dz = da ⊙ f′(z)"),
-    **ONES,
-    softmax_backward=lambda e, o, z, a, da: da,
-    log_softmax_backward=lambda e, o, z, a, da: da,
-)
-BUGS["slope-squared"] = bug(
-    "The backward pass applies the slope of the activation twice.",
-    lines=("dz = da ⊙ f′(z)²", "dz = da ⊙ f′(z)"),
-    **_squared(*SLOPES),
-    softmax_backward=_repeated(Textbook.softmax_backward),
-    log_softmax_backward=_repeated(Textbook.log_softmax_backward),
-)
-BUGS["slope-at-activation"] = bug(
-    "The slope is computed at the activation instead of the pre-activation.",
-    lines=("dz = da ⊙ f′(a)", "dz = da ⊙ f′(z)"),
-    sigmoid_slope=lambda e, o, z, a: e.sigma(a) * (1 - e.sigma(a)),
-    tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
-    softplus_slope=lambda e, o, z, a: Textbook.softplus_slope(e, o, a, a),
-)
 BUGS["slope-formula-at-pre-activation"] = bug(
     "The formula of the slope in terms of a, such as a (1 − a) or 1 − a², gets z.",
     lines=("dz = da ⊙ z (1 − z), or da ⊙ (1 − z²)", "dz = da ⊙ a (1 − a), or da ⊙ (1 − a²)"),
@@ -60,10 +33,9 @@ BUGS["slope-of-the-gradient"] = bug(
 )
 BUGS["sigmoid-slope-one-minus"] = bug(
     "The slope of the sigmoid lacks a factor or has a wrong sign.",
-    lines=("σ′ = 1 − a, a (1 + a), a − 1 …", "σ′ = a (1 − a)"),
+    lines=("σ′ = 1 − a, a (1 + a), or a (a − 1)", "σ′ = a (1 − a)"),
     sigmoid_slope=[
         lambda e, o, z, a: 1 - a,
-        lambda e, o, z, a: a,
         lambda e, o, z, a: a * (1 + a),
         lambda e, o, z, a: a * (a - 1),
     ],
@@ -76,7 +48,7 @@ BUGS["sigmoid-with-tanh-slope"] = bug(
 BUGS["sigmoid-clipped"] = saturation_bug(
     "The input of the sigmoid is clipped too early.",
     lines=("σ(clip(z, −c, c))", "σ(z)"),
-    c=[10, 15, 20, 30],
+    c=Constant([10.0, 15.0, 20.0, 30.0], largest("outputs", inverse=_logit)),
     sigma=lambda e, v: Textbook.sigma(e, np.clip(v, e.array(-e.c), e.array(e.c))),
 )
 BUGS["sigmoid-overflows"] = saturation_bug(
@@ -187,4 +159,85 @@ BUGS["softplus-overflows"] = bug(
     source="numpy-ml",
     exact=False,
     softplus=lambda e, o, z: np.log1p(np.exp(z * e.num(o.beta))) / e.num(o.beta),
+)
+BUGS["tanh-from-overflowing-power"] = saturation_bug(
+    "exp(2z) overflows for large z and gives inf / inf, or exp(−2z) for large negative z.",
+    lines=("a = (exp(2z) − 1) / (exp(2z) + 1), or the same with exp(−2z)", "a = tanh(z)"),
+    exact=False,
+    sign=[1, -1],
+    tanh=lambda e, o, z: e.sign * (np.exp(2 * e.sign * z) - 1) / (np.exp(2 * e.sign * z) + 1),
+)
+BUGS["tanh-is-sigmoid"] = bug(
+    "tanh is 2 σ(z) − 1 or σ(z), with its own right gradient.",
+    lines=("a = 2 σ(z) − 1, or σ(z)", "a = tanh(z)"),
+    tanh=[lambda e, o, z: 2 * e.sigma(z) - 1, lambda e, o, z: e.sigma(z)],
+    tanh_slope=[
+        lambda e, o, z, a: 2 * e.sigma(z) * e.sigma(-z),
+        lambda e, o, z, a: e.sigma(z) * e.sigma(-z),
+    ],
+)
+BUGS["sigmoid-is-tanh"] = bug(
+    "The sigmoid is tanh(z), or ½ (1 + tanh z) without halving z.",
+    lines=("a = tanh(z), or ½ (1 + tanh(z))", "a = 1 / (1 + exp(−z))"),
+    sigmoid=[lambda e, o, z: np.tanh(z), lambda e, o, z: e.sigma(2 * z)],
+    sigmoid_slope=[
+        lambda e, o, z, a: 1 - np.tanh(z) ** 2,
+        lambda e, o, z, a: 2 * e.sigma(2 * z) * e.sigma(-2 * z),
+    ],
+)
+BUGS["sigmoid-slope-from-pre-activation-twice"] = bug(
+    "The slope of the sigmoid or of tanh applies the function to its output again.",
+    lines=("σ′ = σ(a) (1 − σ(a)), tanh′ = 1 − tanh(a)²", "σ′ = a (1 − a), tanh′ = 1 − a²"),
+    sigmoid_slope=lambda e, o, z, a: e.sigma(a) * e.sigma(-a),
+    tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
+)
+BUGS["tanh-slope-halved-or-doubled-square"] = bug(
+    "The slope of tanh has a factor at the square.",
+    lines=("tanh′ = 1 − 2 a², or 1 − ½ a²", "tanh′ = 1 − a²"),
+    share=Constant([2.0, 0.5], solved(2.0, 3.0, linear=True)),
+    tanh_slope=lambda e, o, z, a: 1 - e.num(e.share) * a * a,
+)
+BUGS["softplus-other-threshold"] = bug(
+    "Softplus has another threshold than the option: it is linear too early or too late.",
+    lines=("a = z where β z > c", "a = z where β z > threshold"),
+    c=[0.0, 5.0, 10.0, 15.0],
+    **with_options("softplus", "softplus_slope", threshold=lambda e, o: e.c),
+)
+BUGS["softplus-is-relu"] = bug(
+    "Softplus is ReLU, forward or backward.",
+    lines=("a = max(z, 0), or softplus′ = [z > 0]", "a = log(1 + exp(β z)) / β"),
+    softplus=[lambda e, o, z: np.maximum(z, 0), Textbook.softplus],
+    softplus_slope=[
+        Textbook.softplus_slope,
+        lambda e, o, z, a: e.array(z > 0),
+    ],
+)
+BUGS["softplus-slope-of-exp"] = bug(
+    "The slope of softplus is e / (1 + e) with a wrong sign of the exponent, or exp(z).",
+    lines=("softplus′ = σ(−β z), or exp(β z)", "softplus′ = σ(β z)"),
+    of=[lambda e, s: e.sigma(-s), lambda e, s: np.exp(s)],
+    softplus_slope=lambda e, o, z, a: e.of(z * e.num(o.beta)),
+)
+BUGS["softsign-slope"] = bug(
+    "The slope of Softsign lacks the square or has a wrong sign.",
+    lines=(
+        "1 / (1 + |z|), 1 / (1 + z²), 1 / (1 + z)², −1 / (1 + |z|)² for z < 0",
+        "softsign′ = 1 / (1 + |z|)²",
+    ),
+    softsign_slope=[
+        lambda e, o, z, a: 1 / (1 + np.abs(z)),
+        lambda e, o, z, a: 1 / (1 + z * z),
+        lambda e, o, z, a: 1 / (1 + z) ** 2,
+        lambda e, o, z, a: np.where(z < 0, -1, 1) / (1 + np.abs(z)) ** 2,
+        lambda e, o, z, a: (1 - a) ** 2,
+    ],
+)
+BUGS["softsign-of-square-or-root"] = bug(
+    "Softsign divides by another number than 1 + |z|.",
+    lines=("a = z / √(1 + z²), z / (1 + z), or z / (1 + z²)", "a = z / (1 + |z|)"),
+    softsign=[
+        lambda e, o, z: z / np.sqrt(1 + z * z),
+        lambda e, o, z: z / (1 + z),
+        lambda e, o, z: z / (1 + z * z),
+    ],
 )

@@ -1,13 +1,12 @@
-"""Bugs of softmax, log-softmax and dropout."""
+"""Bugs of softmax and log-softmax."""
 
 from functools import partial
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Method, Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
+from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.protocol.features import Options
-from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
 extreme_bug = partial(bug, killed_by="certain:*")
@@ -63,7 +62,7 @@ BUGS["softmax-no-shift"] = extreme_bug(
 BUGS["softmax-plus-eps"] = bug(
     "A small number is added to the denominator of the softmax.",
     lines=("a = exp(z − m) / (Σ exp(z − m) + ε)", "a = exp(z − m) / Σ exp(z − m)"),
-    eps=[1e-8, 1e-7, 1e-12],
+    eps=Constant([1e-8, 1e-7, 1e-12], solved(1e-8)),
     softmax=lambda e, o, z: (
         _softmax(z, 1) / (1 + e.num(e.eps) * _softmax(z, 1).max(axis=1, keepdims=True))
     ),
@@ -91,75 +90,81 @@ BUGS["log-softmax-axis-0"] = bug(
     log_softmax=lambda e, o, z: e.log_shares(z.T).T,
     log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da.sum(axis=0),
 )
-BUGS["dropout-not-in-backward"] = bug(
-    "The mask of dropout is not applied to the gradient.",
-    lines=("dz = da", "dz = mask ⊙ da"),
-    dropout_backward=lambda e, o, z, a, da: da,
+BUGS["log-softmax-no-shift"] = extreme_bug(
+    "exp overflows because the maximum is not subtracted first.",
+    lines=("a = z − log Σ exp(z)", "a = z − m − log Σ exp(z − m), m = max z"),
+    exact=False,
+    log_softmax=lambda e, o, z: z - np.log(np.exp(z).sum(axis=1, keepdims=True)),
 )
-BUGS["dropout-mask-twice"] = bug(
-    "The mask of dropout is applied to the gradient twice, so that its scale is squared.",
-    lines=("dz = mask² ⊙ da", "dz = mask ⊙ da"),
-    dropout_backward=lambda e, o, z, a, da: Textbook.dropout(e, o, Textbook.dropout(e, o, da)),
-)
-
-
-def _kept(e: Textbook, o: Options) -> Array | None:
-    """Return the mask with entries 0 and 1."""
-    mask = Textbook.mask(e, o)
-    return None if mask is None else np.sign(mask)
-
-
-def _rescaled(method: Method) -> Method:
-    """Return a method of dropout with its result divided by 1 − p."""
-
-    def rescaled(e: Textbook, o: Options, *arrays: Array) -> Array:
-        a = method(e, o, *arrays)
-        return a if e.mask(o) is None or o.p == 1 else a / (1 - e.num(o.p))
-
-    return rescaled
-
-
-BUGS["dropout-mask-of-one-sample"] = bug(
-    "The gradient uses the mask of one sample for all samples.",
-    lines=("dz[n] = mask[0] ⊙ da[n], or mask[−1]", "dz[n] = mask[n] ⊙ da[n]"),
-    sample=[0, -1],
-    dropout_backward=lambda e, o, z, a, da: (
-        da if e.mask(o) is None or not len(da) else e.mask(o)[e.sample] * da
+BUGS["log-softmax-shared-shift"] = extreme_bug(
+    "The maximum of the whole batch is subtracted from every row: rows far below it underflow.",
+    lines=("m = max over the array", "m = max over the row"),
+    exact=False,
+    log_softmax=lambda e, o, z: (
+        z - z.max() - np.log(np.exp(z - z.max()).sum(axis=1, keepdims=True))
     ),
 )
-BUGS["dropout-scaled-again"] = bug(
-    "The scale 1 / (1 − p) is applied again, although the mask contains it.",
-    lines=("a = mask ⊙ z / (1 − p), dz = mask ⊙ da / (1 − p)", "a = mask ⊙ z, dz = mask ⊙ da"),
-    dropout_backward=[_rescaled(Textbook.dropout_backward), Textbook.dropout_backward],
-    dropout=_rescaled(Textbook.dropout),
+BUGS["log-softmax-plus-eps"] = bug(
+    "A small number is added to the probabilities inside the logarithm of log-softmax.",
+    lines=("a = log(softmax(z) + ε)", "a = log softmax(z)"),
+    eps=Constant([1e-8, 1e-7, 1e-12, 1e-10], solved(1e-8)),
+    log_softmax=lambda e, o, z: np.log(_softmax(z, 1) + e.num(e.eps)),
 )
-BUGS["dropout-unscaled"] = bug(
-    "Dropout does not scale the entries that it keeps by 1 / (1 − p).",
-    lines=("a = z where kept", "a = z / (1 − p) where kept"),
-    source="mxnet",
-    mask=_kept,
+BUGS["log-softmax-shift-not-added"] = bug(
+    "The maximum is not subtracted from z itself, or not added to the logarithm.",
+    lines=("a = z − log Σ exp(z − m)", "a = z − m − log Σ exp(z − m)"),
+    log_softmax=lambda e, o, z: e.log_shares(z) + z.max(axis=1, keepdims=True),
 )
-BUGS["dropout-unscaled-backward"] = bug(
-    "The gradient of the entries that dropout keeps is not scaled by 1 / (1 − p).",
-    lines=("dz = da where kept", "dz = da / (1 − p) where kept"),
-    dropout_backward=lambda e, o, z, a, da: da if e.mask(o) is None else da * _kept(e, o),
+BUGS["log-softmax-is-softmax"] = bug(
+    "Log-softmax lacks the logarithm.",
+    lines=("a = softmax(z)", "a = log softmax(z)"),
+    log_softmax=lambda e, o, z: _softmax(z, 1),
 )
-BUGS["dropout-mask-from-zeros"] = bug(
-    "The mask of dropout is inferred from zeros in the output: inputs of 0 count as dropped.",
-    lines=("dz = da / (1 − p) where a ≠ 0", "dz = da / (1 − p) where kept"),
-    killed_by="kinks:*",
-    source="kaldi",
-    dropout_backward=lambda e, o, z, a, da: (
-        da if e.mask(o) is None else da * np.where(a != 0, e.mask(o), 0)
-    ),
+BUGS["softmax-over-all"] = bug(
+    "The softmax sums over the whole batch, so that all outputs together have the sum 1.",
+    lines=("a = exp(z) / Σₙₖ exp(z)", "a = exp(z) / Σₖ exp(z)"),
+    softmax=lambda e, o, z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(),
 )
-BUGS["dropout-scaled-by-p"] = bug(
-    "Dropout scales by 1 / p, as if p were the probability to keep an entry.",
-    lines=("a = z / p where kept", "a = z / (1 − p) where kept"),
-    mask=lambda e, o: _kept(e, o) if _kept(e, o) is None or not o.p else _kept(e, o) / e.num(o.p),
+BUGS["softmax-over-all-forward-and-backward"] = bug(
+    "The softmax sums over the whole batch, with its own right gradient.",
+    lines=("a = exp(z) / Σₙₖ exp(z)", "a = exp(z) / Σₖ exp(z)"),
+    softmax=lambda e, o, z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(),
+    softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).sum()),
 )
-BUGS["dropout-skipped"] = bug(
-    "Dropout does nothing, as outside of training.",
-    lines=("a = z", "a = mask ⊙ z"),
-    mask=lambda e, o: None,
+BUGS["softmax-not-normalized"] = bug(
+    "The softmax lacks its denominator.",
+    lines=("a = exp(z), or exp(z − m)", "a = exp(z) / Σ exp(z)"),
+    shifted=[0, 1],
+    softmax=lambda e, o, z: np.exp(z - e.shifted * z.max(axis=1, keepdims=True)),
+)
+BUGS["softmax-base-2"] = bug(
+    "The softmax uses powers of 2 or 10 instead of e.",
+    lines=("a = 2^z / Σ 2^z", "a = exp(z) / Σ exp(z)"),
+    radix=[2.0, 10.0],
+    softmax=lambda e, o, z: _softmax(z * e.log(e.array(e.radix)), 1),
+)
+BUGS["softmax-axis-0-forward"] = bug(
+    "The forward pass of the softmax sums over samples, its backward pass over outputs.",
+    lines=("a = exp(z) / Σₙ exp(z)", "a = exp(z) / Σₖ exp(z)"),
+    softmax=lambda e, o, z: _softmax(z, 0),
+)
+BUGS["softmax-slope-axis-0"] = bug(
+    "The backward pass of the softmax sums over samples.",
+    lines=("dz = a ⊙ (da − Σₙ da a)", "dz = a ⊙ (da − Σₖ da a)"),
+    softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).sum(axis=0)),
+)
+BUGS["softmax-slope-mean"] = bug(
+    "The softmax's slope subtracts the mean of da a instead of its sum.",
+    lines=("dz = a ⊙ (da − mean(da a))", "dz = a ⊙ (da − Σ da a)"),
+    softmax_backward=lambda e, o, z, a, da: a * (da - (da * a).mean(axis=1, keepdims=True)),
+)
+BUGS["log-softmax-slope-axis-0"] = bug(
+    "The backward pass of log-softmax sums over samples.",
+    lines=("dz = da − exp(a) Σₙ da", "dz = da − exp(a) Σₖ da"),
+    log_softmax_backward=lambda e, o, z, a, da: da - np.exp(a) * da.sum(axis=0),
+)
+BUGS["log-softmax-slope-sign"] = bug(
+    "The gradient of log-softmax adds the term of the sum.",
+    lines=("dz = da + exp(a) Σ da", "dz = da − exp(a) Σ da"),
+    log_softmax_backward=lambda e, o, z, a, da: da + np.exp(a) * da.sum(axis=1, keepdims=True),
 )

@@ -1,6 +1,7 @@
 """Bugs of a constant in any loss: factors, additions, limits, and terms that are left out."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -95,14 +96,14 @@ BUGS["loss-and-slope-mean-taken-twice"] = bug(
 )
 
 
-def _slope_of_sample(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+def _slope_of_sample(e: Any, o: Options, y: Array, t: Array) -> Array:
     """Return the gradient with zeros for the samples that the loss leaves out."""
     dy = 0 * y
     dy[e.samples] = Textbook.slope(e, o, y, t)[e.samples]
     return dy
 
 
-def _value_of_sample(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+def _value_of_sample(e: Any, o: Options, y: Array, t: Array) -> Array:
     terms = e.equation(o, "_terms")(o, y, t)[e.samples]
     return np.asarray(e.total(terms) / e.value_divisor(o, y, t))
 

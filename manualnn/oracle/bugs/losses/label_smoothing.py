@@ -16,7 +16,7 @@ BUGS = Table("losses")
 SMOOTHED = "q = (1 − ε) onehot + ε / K"
 
 
-def _smoothed(rest: Callable[[Array, Any], Array]) -> Method:
+def _smoothed(rest: Callable[[Array, Any], Any]) -> Method:
     """Return targets (1 − ε) q plus rest(q, ε)."""
 
     def smoothed(e: Textbook, o: Options, q: Array) -> Array:
