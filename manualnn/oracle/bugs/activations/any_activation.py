@@ -85,7 +85,7 @@ FORMS: tuple[tuple[str, str, str, str, Fit | None, Passes], ...] = (
         lambda f, b: {"": lambda e, o, z: z, "_backward": lambda e, o, z, a, da: da},
     ),
     (
-        "twice",
+        "applied-twice",
         "{} is applied twice, with its own right gradient.",
         "a = f(f(z))",
         "a = f(z)",
@@ -98,7 +98,7 @@ FORMS: tuple[tuple[str, str, str, str, Fit | None, Passes], ...] = (
         },
     ),
     (
-        "twice-forward",
+        "applied-twice-forward",
         "{} is applied twice in the forward pass, but its slope once.",
         "a = f(f(z))",
         "a = f(z)",

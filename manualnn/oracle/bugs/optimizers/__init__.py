@@ -1,5 +1,14 @@
 """Known bugs of update rules and of their state."""
 
-from manualnn.oracle.bugs.optimizers import adam, any_rule, sgd_rmsprop_adagrad, state, steps
+from manualnn.oracle.bugs.optimizers import (
+    adam,
+    adamax,
+    any_rule,
+    constants,
+    sgd_rmsprop_adagrad,
+    state,
+    steps,
+    stored,
+)
 
-TABLES = (any_rule, sgd_rmsprop_adagrad, adam, steps, state)
+TABLES = (any_rule, constants, sgd_rmsprop_adagrad, adam, adamax, steps, state, stored)

@@ -172,11 +172,6 @@ BUGS["eps-as-minimum"] = eps_bug(
     lines=("d = m / max(√v, ε)", "d = m / (√v + ε)"),
     **roots(lambda v, eps: np.maximum(np.sqrt(v), eps)),
 )
-BUGS["eps-fixed"] = eps_bug(
-    "The option eps is ignored: ε is always 1e-8.",
-    lines=("ε = 1e-8", "ε as given"),
-    **with_options("rmsprop_root", "adagrad_root", "adam_root", eps=1e-8),
-)
 BUGS["root-missing"] = bug(
     "The root is missing, so that the step is divided by the mean square.",
     lines=("d = m / (v + ε)", "d = m / (√v + ε)"),
