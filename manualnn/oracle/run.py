@@ -138,7 +138,7 @@ class Run:
         claims = replace(self.claims, dtypes=(dtype,))
         drawn = refused = False
         for _ in range(ATTEMPTS):
-            case = recipe.draw(rng, claims, size, newcomer)
+            case = recipe.draw(rng, claims, size, newcomer, i // len(self.claims.dtypes))
             if case is None:
                 continue
             drawn, judged, refused = True, False, False

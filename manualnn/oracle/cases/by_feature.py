@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.choices import Impossible
+from manualnn.oracle.cases.corners.layers import layer_corners
+from manualnn.oracle.cases.corners.losses import loss_corners
+from manualnn.oracle.cases.corners.rules import rule_corners
 from manualnn.oracle.cases.draft import Draft, gives_probabilities
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, FORWARD, Recipe
 from manualnn.oracle.protocol.case import Case
@@ -34,28 +37,35 @@ def feature_recipes() -> Iterator[Recipe]:
     """Yield the recipes of every loss, layer and optimizer, and of each of its options."""
     for name, row in LOSS_ROWS.items():
         for r in REDUCTIONS:
-            yield _recipe(
+            recipe = _recipe(
                 f"loss.{name}", f" with reduction {r!r}", _with_loss(name, reduction=r), r
             )
+            yield replace(recipe, corners=tuple(loss_corners(name, r)))
         yield from _option_recipes(f"loss.{name}", _with_loss)
         if row.targets == "classes":
             sentence, make = " of probabilities of classes", _with_loss(name, probabilities=True)
-            yield _recipe(f"loss.{name}", sentence, make, "probabilities")
+            recipe = _recipe(f"loss.{name}", sentence, make, "probabilities")
+            yield replace(recipe, corners=tuple(loss_corners(name, "probabilities")))
     for name in LAYER_ROWS:
         sentence = " first, between others, last and twice in a row"
-        yield _recipe(f"layer.{name}", sentence, _with_layer(name))
+        recipe = _recipe(f"layer.{name}", sentence, _with_layer(name))
+        yield replace(recipe, corners=tuple(layer_corners(name)))
         yield from _option_recipes(f"layer.{name}", _with_layer)
     for name in OPTIMIZER_ROWS:
-        yield _recipe(f"optimizer.{name}", "", _with_optimizer(name))
+        recipe = _recipe(f"optimizer.{name}", "", _with_optimizer(name))
+        yield replace(recipe, corners=tuple(rule_corners(name)))
         yield from _option_recipes(f"optimizer.{name}", _with_optimizer)
 
 
 def _option_recipes(name: str, make: Callable[[str, str], Make]) -> Iterator[Recipe]:
-    feature = name.partition(".")[2]
+    kind, _, feature = name.partition(".")
+    corners = {"loss": loss_corners, "layer": layer_corners, "optimizer": rule_corners}[kind]
     for option in row_of(feature).options:
         if option not in ALWAYS and option != "reduction":
             recipe = _recipe(name, f" with {option}", make(feature, option), option)
-            yield replace(recipe, feature=f"{feature}.{option}")
+            yield replace(
+                recipe, feature=f"{feature}.{option}", corners=tuple(corners(feature, option))
+            )
 
 
 def _recipe(name: str, sentence: str, make: Make, suffix: str = "") -> Recipe:

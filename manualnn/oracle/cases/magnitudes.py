@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.cases.choices import Impossible
+from manualnn.oracle.cases.corners.layers import ROW_DISTANCE, SATURATING_SIZES
 from manualnn.oracle.cases.draft import Draft, gives_probabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS
 from manualnn.oracle.truth.step import truth
 
-SATURATING_SIZES = (12.0, 20.0, 40.0, 88.7, 104.0, 710.0, 745.0)
-"""|z| at which a sigmoid's slope vanishes in float32 or float64, or at which exp overflows."""
-ROW_DISTANCE = 800.0
-"""Distance between rows: e^−745 is the smallest positive float64 number."""
 CERTAIN_SIZES = (30.0, 88.8, 104.0, 710.0, 745.0, 1e4)
 """Sizes of logits that make a class certain."""
 

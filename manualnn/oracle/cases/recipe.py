@@ -2,7 +2,12 @@
 
     recipe.draw(rng, capabilities, size)                  a case; None if the claims admit none
     recipe.draw(rng, capabilities, size, "Softsign")      a case with this newcomer: see `partners`
+    recipe.draw(rng, capabilities, size, corner=2)        a case of the third corner, if claimed
     recipe.examples(capabilities, 25)                     ("", 0), ("", 1), …, ("Softsign", 0), …
+
+A *corner* is what every run visits for certain: a default, an end of an option, a branch of a
+formula. The first cases of a recipe visit its corners in order, in every dtype; the others are
+drawn at random.
 
 A recipe of one feature carries the feature's name: "loss.MSELoss.mean", "layer.Tanh",
 "optimizer.Adam.amsgrad". Those are in `by_feature`. A stress recipe carries the name of what it
@@ -43,6 +48,8 @@ class Recipe:
     judgements: tuple[str, ...] = DIFFERENTIAL
     feature: str = ""
     """The feature or option of a recipe of one feature, such as "Tanh" or "HuberLoss.delta"."""
+    corners: tuple[Callable[[Draft], Case], ...] = ()
+    """Makers of the first cases. A corner that the claims do not allow leaves its turn to `make`."""
 
     def examples(self, claims: Capabilities, count: int) -> Iterator[tuple[str, int]]:
         """Yield the newcomer and the number of every case, "" for the cases without a newcomer.
@@ -60,20 +67,28 @@ class Recipe:
         return (*own, zlib.crc32(newcomer.encode())) if newcomer else own
 
     def draw(
-        self, rng: np.random.Generator, claims: Capabilities, size: Size, newcomer: str = ""
+        self,
+        rng: np.random.Generator,
+        claims: Capabilities,
+        size: Size,
+        newcomer: str = "",
+        corner: int | None = None,
     ) -> Case | None:
         """Return a case that the arguments determine; None if the claims admit none.
 
         The case has the newcomer. Otherwise it has the recipe's own feature and partners alone.
+        `corner` is the number of a corner; without one, or beyond the last, the case is random.
         """
         narrowed = claims_of_partners(claims, self.feature or newcomer)
-        for _ in range(ATTEMPTS if newcomer else 1):
+        corners = self.corners[corner : corner + 1] if corner is not None else ()
+        for make in (*corners, *[self.make] * (ATTEMPTS if newcomer else 1)):
             try:
                 with np.errstate(all="ignore"):
-                    case = self.make(Draft(rng, narrowed, size, newcomer))
+                    case = make(Draft(rng, narrowed, size, newcomer))
             except Impossible:
                 continue
-            if has_feature(case, newcomer) if newcomer else True:
-                refused = claims.refuses(case)
-                return None if refused else replace(case, recipe=self.name, note=self.sentence)
+            if newcomer and not has_feature(case, newcomer):
+                continue
+            if not claims.refuses(case):
+                return replace(case, recipe=self.name, note=self.sentence)
         return None

@@ -81,7 +81,9 @@ ROWS = (
     Layer(
         name="LeakyReLU",
         method="leaky_relu",
-        options={"negative_slope": Option(0.01, (0.3, 0.0, 1.0, 2.5), exact=(0.5, 0.25, 0.0))},
+        options={
+            "negative_slope": Option(0.01, (0.3, 0.0, 1.0, 2.5, -0.5), exact=(0.5, 0.25, 0.0))
+        },
         is_partner=True,
         statement=Statement(
             formula=lambda m, o, z: m.where(z > 0, z, o.negative_slope * z),
@@ -105,6 +107,7 @@ ROWS = (
                 excludes="threshold",
             ),
         },
+        switches=lambda o: (o.threshold / o.beta,),
         is_partner=True,
         statement=Statement(
             formula=lambda m, o, z: m.where(

@@ -59,6 +59,7 @@ ROWS = (
         name="HuberLoss",
         method="huber",
         options={**REDUCTION, "delta": Option(1.0, (0.1, 0.5, 3.0), exact=(1.0, 2.0, 0.5))},
+        switches=lambda o: (o.delta,),
         statement=Statement(
             formula=lambda m, o, y, t: m.where(
                 abs(y - t) <= o.delta, (y - t) * (y - t) / 2, o.delta * (abs(y - t) - o.delta / 2)
@@ -87,6 +88,7 @@ ROWS = (
         name="SmoothL1Loss",
         method="smooth_l1",
         options={**REDUCTION, "beta": Option(1.0, (0.1, 0.5, 3.0, 0.0), exact=(1.0, 2.0, 0.5))},
+        switches=lambda o: (o.beta,),
         statement=Statement(
             formula=lambda m, o, y, t: m.where(
                 abs(y - t) < o.beta,

@@ -147,6 +147,11 @@ class Feature:
 
     It is False for a new feature, so that the cases of other features stay the same.
     """
+    switches: Callable[[Any], tuple[float, ...]] = lambda _: ()
+    """From the options: z of a layer or |y − t| of a loss at which the formula changes.
+
+    Every run visits both sides of a switch. A kink at 0 is none, because every run visits 0.
+    """
 
     @property
     def defaults(self) -> dict[str, Any]:
