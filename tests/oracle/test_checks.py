@@ -120,6 +120,13 @@ def first_unit(case, key, g):
     return g
 
 
+def made_finite(value):
+    """Replace NaN by 0 and infinity by the largest number, in all arrays of a result."""
+    if isinstance(value, dict):
+        return {key: made_finite(entry) for key, entry in value.items()}
+    return np.nan_to_num(value)
+
+
 BUGGY = {
     "outputs": changed(lambda case, r: {**r, "outputs": r["outputs"] + 1}),
     "loss": changed(lambda case, r: {**r, "loss": r["loss"] * 2}),
@@ -132,6 +139,7 @@ BUGGY = {
     "exact": changed(
         lambda case, r: {**r, "outputs": r["outputs"] * (1 + np.finfo(case.dtype).eps)}
     ),
+    "overflow": changed(lambda case, r: {name: made_finite(v) for name, v in r.items()}),
     "finite": changed(lambda case, r: {**r, "loss": np.float64("nan")}),
     "batch.permutation": changed(lambda case, r: {**r, "loss": r["loss"] + case.x[0, 0]}),
     "units.permutation": grads(first_unit),
@@ -184,6 +192,25 @@ def test_a_judgement_finds_the_bug_that_it_is_about(judgement):
     found = findings(BUGGY[judgement], judgement, 12)
     assert found
     assert all(finding.calls and finding.message for finding in found)
+
+
+@pytest.mark.parametrize("quantity", ["loss", "grads", "input_grad", "state", "params"])
+def test_one_unit_in_the_last_place_is_found_where_nothing_rounds(quantity):
+    def off(value):
+        if isinstance(value, dict):
+            return {k: v if k == "step" else off(v) for k, v in value.items()}
+        return np.nextafter(value, np.array(np.inf, value.dtype))
+
+    engine = changed(
+        lambda case, r: (
+            {**r, quantity: off(np.asarray(r[quantity]) if quantity == "loss" else r[quantity])}
+            if quantity in r
+            else r
+        )
+    )
+    found = findings(engine, "exact", 40)
+    assert found
+    assert {f.entries[0].quantity.partition(".")[0] for f in found} == {quantity}
 
 
 @pytest.mark.parametrize("judgement", JUDGEMENTS)

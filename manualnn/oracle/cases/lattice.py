@@ -2,6 +2,7 @@
 
     draw_on_lattice(draft)    a case with integers throughout
     draw_on_kinks(draft)      the same with pre-activations of exactly 0, and exact targets
+    is_exact(case, "loss")    True if every correct program computes the quantity without rounding
 
 Every sum and product in such a case is a multiple of one power of two and less than 2²⁴ of it.
 It is therefore exact in float32, in every order. Weights and biases are up to 1, inputs and targets
@@ -15,24 +16,73 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, row_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of, row_of
 from manualnn.oracle.truth.step import truth
 
 SIZES = (1, 2, 4)
+GRAIN = 32.0
+"""Arrays of the lattice hold multiples of 1 / GRAIN."""
+LARGEST = 64.0
+"""A bound on the numbers in arrays of the lattice."""
 
 
-def draw_on_lattice(draft: Draft) -> Case:
-    """Return a case of at most two Linear layers in which nothing rounds."""
+def is_exact(case: Case, quantity: str) -> bool:
+    """Return True if every correct program computes a quantity of a case without rounding.
+
+    Outputs are sums of products. Gradients of squared and absolute errors are, too, with factors of
+    2 / D or 1 / D. With one or two samples every divisor is a power of two, also for a program that
+    keeps a running mean, or averages parts of a batch. A program may round the loss: it may square
+    a root of squares, or keep a running mean of all terms. Only a single term leaves no choice.
+    A program may also compute Huber's gradient by a quotient, as it may clip a norm.
+    """
+    if quantity == "outputs":
+        return True
+    if case.loss["type"] not in ("MSELoss", "L1Loss") or case.n > 2 or not _is_on_lattice(case):
+        return False
+    return quantity != "loss" or case.n * case.widths[-1] == 1
+
+
+def _is_on_lattice(case: Case) -> bool:
+    """Return True if sizes, numbers and options are those of the lattice."""
+    numbers: list[Any] = []
+    for _, spec in case.parts():
+        numbers += [v for v in vars(options_of(spec)).values() if isinstance(v, float)]
+    is_sgd = case.optimizer is None or case.optimizer["type"] == "SGD"
+    arrays = [*case.arrays().values(), np.array(numbers)]
+    return (
+        is_sgd
+        and case.steps == 1
+        and all(LAYER_ROWS[layer["type"]].is_exact for layer in case.layers)
+        and sum(layer["type"] == "Linear" for layer in case.layers) <= 2
+        and {case.n, *case.widths} <= set(SIZES)
+        and all(np.all((a * GRAIN % 1 == 0) & (abs(a) <= LARGEST)) for a in arrays)
+    )
+
+
+def draw_on_lattice(
+    draft: Draft, *, loss_name: str = "", hidden: str = "", size: int | None = None
+) -> Case:
+    """Return a case of at most two Linear layers in which nothing rounds.
+
+    `hidden` is the layer between two Linear layers. `size` is the number of samples and of outputs.
+    What is not given is drawn.
+    """
     losses = [name for name in draft.claims.losses if LOSS_ROWS[name].is_exact]
+    if loss_name:
+        losses = [name for name in losses if name == loss_name]
     name = draft.pick_name(losses)
     loss = draft.loss(name) | _exact_options(draft, name)
-    depth = min(1 + draft.chance(0.6), draft.max_depth)
+    depth = min(1 + (bool(hidden) or draft.chance(0.6)), draft.max_depth)
+    if hidden and depth < 2:
+        raise Impossible
     sizes = [s for s in SIZES if s <= min(draft.max_width, draft.max_batch)]
     widths = [draft.pick(sizes) for _ in range(depth + 1)]
-    layers = _layers(draft, widths)
-    n = draft.pick([s for s in (1, 2, 4, 8) if s <= draft.max_batch])
+    widths[-1] = size or widths[-1]
+    layers = _layers(draft, widths, hidden)
+    n = size or draft.pick([s for s in (1, 2, 4, 8) if s <= draft.max_batch])
     case = draft.case(widths=widths, layers=layers, loss=loss, n=n)
     sgd = _sgd(draft)
     if sgd and case.params:
@@ -47,11 +97,16 @@ def draw_on_lattice(draft: Draft) -> Case:
     return case.map(integers)
 
 
-def draw_on_kinks(draft: Draft) -> Case:
-    """Return a lattice case whose errors and pre-activations are often exactly 0, or tie."""
-    case = draw_on_lattice(draft)
+def draw_on_kinks(draft: Draft, *, hidden: str = "") -> Case:
+    """Return a lattice case whose errors and pre-activations are often exactly 0, or tie.
+
+    If a hidden layer is given, its first input is exactly 0 for every sample.
+    """
+    case = draw_on_lattice(draft, hidden=hidden)
     for key, array in case.params.items():
-        if draft.chance(0.4):  # A row of zeros makes z = 0 for every sample.
+        if hidden and key.startswith("0."):
+            array[0] = 0
+        elif draft.chance(0.4):  # A row of zeros makes z = 0 for every sample.
             array[int(draft.rng.integers(len(array)))] = draft.pick((0.0, -0.0))
         elif draft.chance(0.3) and key.endswith("weight"):
             array[:] = array[:1]  # Equal rows make ties.
@@ -62,8 +117,12 @@ def draw_on_kinks(draft: Draft) -> Case:
     return case.but(t=np.where(met, y - offset, case.t).astype(case.dtype))
 
 
-def _layers(draft: Draft, widths: list[int]) -> list[Any]:
+def _layers(draft: Draft, widths: list[int], hidden: str = "") -> list[Any]:
     names = [name for name in draft.activations() if LAYER_ROWS[name].is_exact]
+    if hidden:
+        names = [name for name in names if name == hidden]
+        if not names:
+            raise Impossible
     layers: list[Any] = []
     for i, (a, b) in enumerate(pairwise(widths)):
         if i and names:

@@ -1,7 +1,7 @@
 """Makers of cases with extreme numbers: saturated, tiny, huge, subnormal, cancelling, zero.
 
     saturate, reach_kinks, make_certain, cancel, scale_by_powers, scale_columns,
-    make_subnormal, repeat_rows, make_zero                                       draft -> case
+    make_subnormal, repeat_rows, make_zero, overflow                             draft -> case
 
 Each draws an ordinary case first and then changes some of its arrays.
 """
@@ -129,6 +129,39 @@ def make_zero(draft: Draft) -> Case:
     arrays = [n for n, a in case.arrays().items() if a.dtype.kind == "f" and n[0] in "xtp"]
     name = draft.pick(arrays)
     return case.map(lambda n, a: np.zeros_like(a) if n == name else a)
+
+
+def overflow(draft: Draft) -> Case:
+    """Make one sample so large that the loss, or already the outputs leave the dtype's range.
+
+    All numbers are positive and every layer is homogeneous. So no difference of two infinities
+    occurs, which some correct programs turn into 0 and others into NaN.
+    """
+    names = [name for name in draft.activations() if LAYER_ROWS[name].is_homogeneous]
+    losses = [n for n in draft.claims.losses if LOSS_ROWS[n].statement]
+    if not draft.max_depth:
+        raise Impossible
+    widths = draft.widths(min(2, draft.max_depth))
+    layers: list[Any] = []
+    for i, (a, b) in enumerate(pairwise(widths)):
+        if i and names:
+            layers.append(draft.layer(draft.pick_name(names)))
+        layers.append(draft.layer("Linear", in_features=a, out_features=b))
+    case = draft.case(layers=layers, loss=draft.loss(draft.pick_name(losses)))
+    if case.optimizer and "SGD" in draft.claims.optimizers:
+        case = case.but(optimizer=draft.optimizer("SGD"))
+    large = 2.0 ** (70 if case.dtype == "float32" else 520)  # The square is beyond the range.
+    outputs_too = draft.chance(0.5)
+
+    def change(name: str, a: Array) -> Array:
+        if name == "t" or name.startswith("noise"):
+            return a
+        a = np.abs(a) + a.dtype.type(2**-4)
+        if name == "x":
+            a[0] *= large
+        return a * a.dtype.type(large) if outputs_too and name == "params.0.weight" else a
+
+    return case.map(change)
 
 
 def case_around(draft: Draft, name: str, *, last: bool) -> Case:

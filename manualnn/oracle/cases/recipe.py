@@ -49,7 +49,7 @@ class Recipe:
     feature: str = ""
     """The feature or option of a recipe of one feature, such as "Tanh" or "HuberLoss.delta"."""
     corners: tuple[Callable[[Draft], Case], ...] = ()
-    """Makers of the first cases. A corner that the claims do not allow leaves its turn to `make`."""
+    """Makers of the first cases. If the claims do not allow a corner, `make` takes its turn."""
 
     def examples(self, claims: Capabilities, count: int) -> Iterator[tuple[str, int]]:
         """Yield the newcomer and the number of every case, "" for the cases without a newcomer.

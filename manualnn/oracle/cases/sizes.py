@@ -4,6 +4,7 @@ match_sizes, set_critical_size, set_long_size(place), vary_depth, take_no_sample
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft, least_outputs
@@ -81,9 +82,10 @@ def vary_depth(draft: Draft) -> Case:
     return draft.training_case(widths=widths, loss=loss)
 
 
-def take_no_samples(draft: Draft) -> Case:
+def take_no_samples(draft: Draft, loss_name: str = "", **given: Any) -> Case:
     """Draw no samples, so that the sum over them is 0."""
     if not draft.claims.empty_batch:
         raise Impossible
     sums = [name for name in draft.claims.losses if "sum" in draft.values(name, "reduction")]
-    return draft.training_case(loss=draft.loss(draft.pick_name(sums), reduction="sum"), n=0)
+    loss = draft.loss(loss_name or draft.pick_name(sums), reduction="sum")
+    return draft.training_case(loss=loss, n=0, **given)

@@ -11,7 +11,8 @@ from typing import Any
 
 from manualnn.oracle.cases import magnitudes, sizes
 from manualnn.oracle.cases.choices import Impossible
-from manualnn.oracle.cases.draft import Draft
+from manualnn.oracle.cases.corners import stress as corners
+from manualnn.oracle.cases.draft import STEPS, Draft
 from manualnn.oracle.cases.lattice import draw_on_kinks, draw_on_lattice
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
 from manualnn.oracle.protocol.case import Case
@@ -104,28 +105,71 @@ _METAMORPHIC = (
 _MEMORY = ("memory.inputs", "memory.aliasing", "memory.dtypes", "memory.layouts")
 _HISTORY = ("repeat", "history", "interleaved")
 _UPDATES = ("update.own_gradient", "lr.zero")
+_BEYOND = (*DIFFERENTIAL, "overflow")
 _LOGITS = _small("CrossEntropyLoss")
+_SQUARE = corners.every(corners.as_many_samples_as, 0, -1)
+_SHAPES = (corners.sized(n=1, width=1), corners.sized(n=1), corners.sized(width=1))
+_DEPTHS = (
+    *(corners.sized(depth=depth) for depth in (0, 1)),
+    corners.sized(width=2, depth=sizes.DEEP),
+)
+_ZEROS = corners.every(corners.filled_with_zeros, "x", "t", "weight", "bias")
+_RATES = corners.every(corners.at_rate, *EXTREME_RATES)
+_STEPS = corners.every(corners.with_steps_before, 0, *STEPS)
 
 STRESS = (
     Recipe("plain", "ordinary cases of all claimed features", _ANY),
     Recipe("options", "several options at once", _many_options, 2),
-    Recipe("square", "as many samples as a width, or one more or less", sizes.match_sizes, 2),
-    Recipe("lattice", "small integers and powers of two", draw_on_lattice, 2, _EXACT),
-    Recipe("kinks", "zeros, ties and exact targets, on the lattice", draw_on_kinks, 2, _EXACT),
+    Recipe(
+        "square",
+        "as many samples as a width, or one more or less",
+        sizes.match_sizes,
+        2,
+        corners=_SQUARE,
+    ),
+    Recipe(
+        "lattice",
+        "small integers and powers of two",
+        draw_on_lattice,
+        2,
+        _EXACT,
+        corners=corners.LATTICE,
+    ),
+    Recipe(
+        "kinks",
+        "zeros, ties and exact targets, on the lattice",
+        draw_on_kinks,
+        2,
+        _EXACT,
+        corners=corners.KINKS,
+    ),
     Recipe("relations", "ordinary cases, compared with equivalent ones", _ANY, 1, _METAMORPHIC),
     Recipe("scale", "networks that scale with x", _homogeneous, 1, ("scale.power_of_two",)),
     Recipe("dead", "a hidden unit that is 0 for every sample", _dead_units, 0.5, ("units.dead",)),
     Recipe("logits", "logits and their classes", _LOGITS, 1, ("logits.sum_zero",)),
     Recipe("updates", "updates by the engine's own gradient", _ANY, 1, _UPDATES),
-    Recipe("steps", "an optimizer early, late and in between", _late_steps, 3),
+    Recipe("steps", "an optimizer early, late and in between", _late_steps, 3, corners=_STEPS),
     Recipe("trajectory", "many steps, one after another", _late_steps, 0.4, ("trajectory",)),
-    Recipe("memory", "arrays that share memory or have any strides", _sharing_memory, 1, _MEMORY),
-    Recipe("history", "batches after other batches", _ANY, 1, _HISTORY),
-    Recipe("shapes", "one size at or beside a power of two", sizes.set_critical_size, 2),
-    Recipe("depth", "no Linear layer, one, or many", sizes.vary_depth),
+    Recipe(
+        "memory",
+        "arrays that share memory or have any strides",
+        _sharing_memory,
+        2,
+        _MEMORY,
+        corners=corners.MEMORY,
+    ),
+    Recipe("history", "batches after other batches", _ANY, 1, _HISTORY, corners=corners.HISTORY),
+    Recipe(
+        "shapes",
+        "one size at or beside a power of two",
+        sizes.set_critical_size,
+        2,
+        corners=_SHAPES,
+    ),
+    Recipe("depth", "no Linear layer, one, or many", sizes.vary_depth, corners=_DEPTHS),
     Recipe("rows", "repeated samples, equal targets, missing classes", magnitudes.repeat_rows),
-    Recipe("zeros", "an array that is all zeros", magnitudes.make_zero, 1, _FINITE),
-    Recipe("rates", "learning rates of 0, tiny, huge and not dyadic", _rates),
+    Recipe("zeros", "an array that is all zeros", magnitudes.make_zero, 1, _FINITE, corners=_ZEROS),
+    Recipe("rates", "learning rates of 0, tiny, huge and not dyadic", _rates, corners=_RATES),
     Recipe("nearly", "pre-activations close to 0", magnitudes.reach_kinks, 2),
     Recipe("saturation", "|z| from 12 to 745", magnitudes.saturate, 4, _FINITE),
     Recipe("certain", "logits up to 10,000", magnitudes.make_certain, 2, _FINITE),
@@ -133,7 +177,8 @@ STRESS = (
     Recipe("ladder", "arrays scaled by a power of two", magnitudes.scale_by_powers, 2),
     Recipe("columns", "columns of very different sizes", magnitudes.scale_columns),
     Recipe("subnormals", "numbers close to the smallest", magnitudes.make_subnormal, 1, _FINITE),
-    Recipe("empty", "a batch of no samples", sizes.take_no_samples, 0.4),
+    Recipe("overflow", "numbers beyond the dtype's range", magnitudes.overflow, 0.5, _BEYOND),
+    Recipe("empty", "a batch of no samples", sizes.take_no_samples, 0.8, corners=corners.EMPTY),
     Recipe("long.batch", "hundreds of samples", sizes.set_long_size("batch"), 0.25),
     Recipe("long.in_features", "hundreds of inputs", sizes.set_long_size("in_features"), 0.25),
     Recipe("long.hidden", "hundreds of hidden units", sizes.set_long_size("hidden"), 0.25),

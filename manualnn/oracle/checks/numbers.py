@@ -1,4 +1,4 @@
-"""Checks of a result's numbers: against the truth, against exact outputs, finite or not.
+"""Checks of a result's numbers: against the truth, against exact numbers, finite or not.
 
 Six differential checks compare one kind of quantity each with the truth, in the order of a step. A
 case that goes wrong fails only the first of them that it violates, because later quantities follow
@@ -9,12 +9,15 @@ from functools import partial
 
 import numpy as np
 
+from manualnn.oracle.cases.lattice import is_exact
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.judgement import Judgement, check, returning
 from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.findings import Entry, Finding
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.compare import first_entry, group_of
+from manualnn.oracle.truth.compare import first_entry, group_of, true_values
 from manualnn.oracle.truth.step import truth
 
 
@@ -31,34 +34,38 @@ def _differential(name: str, trial: Trial) -> Finding | None:
 
 def describe_entry(entry: Entry) -> str:
     """Return a sentence on a wrong entry: the number, the expected number and the bound."""
-    index = f"[{', '.join(map(str, entry.index))}]" if entry.index else ""
     within = f"to within {entry.bound:.2g}" if entry.bound else "exactly"
-    return (
-        f"{entry.quantity}{index} is {entry.got:.17g}; it has to be {entry.expected:.17g} {within}"
-    )
+    place = describe_place(entry)
+    return f"{place} is {entry.got:.17g}; it has to be {entry.expected:.17g} {within}"
+
+
+def describe_place(entry: Entry) -> str:
+    """Return the quantity and the index of an entry."""
+    return entry.quantity + (f"[{', '.join(map(str, entry.index))}]" if entry.index else "")
 
 
 @check(
     "exact",
-    "where no sum has to round, the outputs are exact, every slope at a kink is decided, "
+    "where no correct program rounds, numbers are exact, every slope at a kink is decided, "
     "and all other numbers are the truth's, within the bound",
 )
 def _exact(trial: Trial) -> Finding | None:
     """Judge a case in which no sum has to round, so that every slope at a kink is decided.
 
-    The outputs are exact, because sums are exact in any order. Later quantities keep their bounds:
-    a correct program may round the square of a root, or a third of a batch.
+    `is_exact` names the quantities that no correct program rounds. The others keep their bounds.
     """
     got = trial.ask_base()
     kind = Precision.of(trial.case.dtype, trial.bench.capabilities)
     kind.decided = True
     expected = truth(trial.case, kind)
     truths = expected.quantities()
-    outputs = truths["outputs"]
-    if np.any(np.asarray(outputs.v).astype(kind.dtype) != outputs.v):
-        raise Declined("not every output is a number of the dtype")
-    e = np.where(outputs.bounded, kind.exact(outputs.v).e, np.inf)
-    truths["outputs"] = Bounded(outputs.v, e, kind)
+    for name, number in truths.items():
+        if not is_exact(trial.case, name):
+            continue
+        if np.any(np.asarray(number.v).astype(kind.dtype) != number.v):
+            raise Declined(f"{name} has numbers that the dtype does not have")
+        e = np.where(number.bounded, kind.exact(number.v).e, np.inf)
+        truths[name] = Bounded(number.v, e, kind)
     entries, right = trial.compare(got, truths, expected.steps)
     return trial.finding(describe_entry(entries[0]), entries, right) if entries else None
 
@@ -75,6 +82,47 @@ def _finite(trial: Trial) -> Finding | None:
     return trial.finding(describe_entry(entries[0]), entries) if entries else None
 
 
+@check("overflow", "no result is finite where the truth is far beyond the dtype's range")
+def _overflow(trial: Trial) -> Finding | None:
+    """Judge numbers that no program can hold: the result is infinite or NaN.
+
+    The bound is that of a dtype without a largest number, and rules out results within the range.
+    A correct program may return to finite numbers only by an operation that infinity leaves finite,
+    such as a quotient or a saturating function. The cases have none.
+    """
+    case = trial.case
+    if not _keeps_infinity(case):
+        raise Declined("the case has operations whose result is finite for infinite numbers")
+    got = trial.ask_base()
+    kind = Precision.of(case.dtype, trial.bench.capabilities)
+    for numbers in filter(None, (kind, kind.sums)):
+        numbers.max, numbers.to_the_edge, numbers.rough = np.inf, 1.0, numbers.wide
+    beyond = 2 * np.finfo(case.dtype).max.astype(np.longdouble)
+    for name, number in truth(case, kind).quantities().items():
+        least = np.abs(true_values(number)) - number.bounds
+        wrong = np.isfinite(got.get(name, np.inf)) & (least > beyond)
+        if wrong.any():
+            entry = first_entry(name, wrong, got[name], np.inf * np.sign(number.v), 0.0)
+            value = np.format_float_scientific(true_values(number)[entry.index], precision=2)
+            message = (
+                f"{describe_place(entry)} is {entry.got:.17g}; the truth is {value}, beyond the "
+                f"range of {case.dtype}, so that it has to be infinite or NaN"
+            )
+            return trial.finding(message, [entry])
+    return None
+
+
+def _keeps_infinity(case: Case) -> bool:
+    """Return True if all operations on large positive numbers are sums and products."""
+    arrays = [case.x, *case.params.values()]
+    return (
+        all(LAYER_ROWS[layer["type"]].is_homogeneous for layer in case.layers)
+        and LOSS_ROWS[case.loss["type"]].statement is not None
+        and (case.optimizer is None or case.optimizer["type"] == "SGD")
+        and all(np.all(array > 0) for array in arrays)
+    )
+
+
 _SENTENCES = {
     "outputs": "the network's outputs are the truth's, within the bound",
     "loss": "the loss is the truth's, within the bound",
@@ -87,4 +135,5 @@ CHECKS = (
     *(Judgement(n, _SENTENCES[n], partial(_differential, n), returning(n)) for n in DIFFERENTIAL),
     _exact,
     _finite,
+    _overflow,
 )

@@ -23,7 +23,7 @@ from manualnn.oracle.report.wording import entry_line
 from manualnn.output.tables import format_markdown
 
 QUANTITIES = ("outputs", "loss", "grads", "input_grad", "params", "state")
-NUMBERS = (*QUANTITIES, "numerical", "exact", "finite", "*")
+NUMBERS = (*QUANTITIES, "numerical", "exact", "finite", "overflow", "*")
 """Assertions about numbers; "*" stands for all of them."""
 GROUPS = {
     "layer": "Layers",
