@@ -7,8 +7,9 @@ import pytest
 
 import manualnn
 from manualnn.oracle.protocol import features as options
-from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.claims import ClaimError
 from manualnn.oracle.protocol.features import options_of, state_names
 from manualnn.spec import from_spec, to_spec
 

@@ -11,8 +11,9 @@ from manualnn.oracle import check_engine
 from manualnn.oracle.cases.extremes import extreme_cases
 from manualnn.oracle.checks.conventions import settle
 from manualnn.oracle.engines.client import connect
-from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import to_lists
+from manualnn.oracle.protocol.claims import ClaimError
 from manualnn.oracle.protocol.features import by_convention, options_of
 from manualnn.oracle.report.as_json import from_json, to_json
 from manualnn.oracle.report.compliance import to_markdown

@@ -94,11 +94,19 @@ def _with_layer(name: str, option: str | None = None) -> Make:
     linear = name == "Linear"
     places, letter = (LINEAR_PLACES, "A") if linear else (PLACES, "L")
 
+    def admitted(draft: Draft) -> list[str]:
+        has_others = any(n != name for n in draft.activations())
+        return [
+            p
+            for p in places
+            if p.count(letter) <= draft.max_depth
+            and ("B" not in p or has_others)
+            and _is_admitted(draft, p, letter)
+        ]
+
     def make(draft: Draft) -> Case:
         others = [n for n in draft.activations() if n != name]
-        place = draft.pick(
-            [p for p in places if p.count(letter) <= draft.max_depth and ("B" not in p or others)]
-        )
+        place = draft.pick(admitted(draft))
         loss = draft.loss()
         widths = list(draft.widths(place.count(letter), loss))
         layers: list[Any] = []
@@ -112,6 +120,8 @@ def _with_layer(name: str, option: str | None = None) -> Make:
                 layers.append(draft.layer(*known))
         if not gives_probabilities(layers[-1]):
             layers += draft.closing_layers(loss)
+        if not draft.claims.admits_network(layer["type"] for layer in layers):
+            layers.append(draft.layer(draft.pick_name(draft.activations())))
         case = draft.case(
             layers=layers, loss=loss, widths=None if "L" in place or linear else widths
         )
@@ -121,6 +131,12 @@ def _with_layer(name: str, option: str | None = None) -> Make:
         return case
 
     return make
+
+
+def _is_admitted(draft: Draft, place: str, letter: str) -> bool:
+    """Return True if the claims admit the place, or the place and a last layer after it."""
+    names = ["Linear" if mark == letter else "" for mark in place]
+    return any(draft.claims.admits_network(order) for order in (names, [*names, ""]))
 
 
 def _with_optimizer(name: str, option: str | None = None) -> Make:

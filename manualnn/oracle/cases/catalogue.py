@@ -27,11 +27,12 @@ def unclaimed(claims: Capabilities) -> list[Recipe]:
 def _is_claimed(claims: Capabilities, recipe: Recipe) -> bool:
     _, name, *option = recipe.name.split(".")
     claim = next((c[name] for kind in TABLES if name in (c := getattr(claims, kind))), None)
-    if claim is None or not option or option[0] == "probabilities":
+    if claim is None or not option:
         return claim is not None
+    if option[0] == "probabilities":
+        return "probabilities" in claims.class_targets
+    values = claims.values(name, "reduction" if option[0] in REDUCTIONS else option[0])
     if option[0] in REDUCTIONS:
-        values = claim.get("reduction", [])
-        return option[0] == "mean" or values == "any" or option[0] in values
-    values = claim.get(option[0], [])
+        return values == "any" or option[0] in values
     default = row_of(name).options[option[0]].default
     return values == "any" or any(value != default for value in values)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import OracleError
-from manualnn.oracle.protocol.capabilities import Capabilities, Claim
+from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.claims import Claim
 from manualnn.oracle.protocol.features import ALWAYS, LAYER_ROWS, LOSS_ROWS, TABLES, row_of
 
 RATES = (0.1, 0.02, 1 / 3, 0.7, 0.003)
@@ -91,10 +92,8 @@ class Choices:
 
     def values(self, name: str, option: str) -> list[Any]:
         """Return the values of an option that the claims allow, the default first."""
-        known = row_of(name).options[option]
-        claim = self.claim_of(name).get(option, [])
-        values = known.values if claim == "any" else claim
-        return [known.default, *(value for value in values if value != known.default)]
+        values = self.claims.values(name, option)
+        return list(row_of(name).options[option].values if values == "any" else values)
 
     def options(self, name: str) -> list[str]:
         """Return the claimed options of a feature, except its reduction and those to avoid."""
@@ -142,8 +141,10 @@ class Choices:
             if not self.layers_of_probabilities():
                 names = [n for n in names if not LOSS_ROWS[n].takes_probabilities]
             name = self.pick_name([n for n in names if self._good_reductions(n)] or names)
-        if "reduction" not in given and (drawn or self.chance(0.5)):
-            reductions = self._good_reductions(name) or self.values(name, "reduction")
+        reductions = self.values(name, "reduction")
+        is_needed = drawn or "mean" not in reductions
+        if "reduction" not in given and (is_needed or self.chance(0.5)):
+            reductions = self._good_reductions(name) or reductions
             given["reduction"] = self.pick(reductions)
         return {"type": name, **given}
 

@@ -130,9 +130,12 @@ class Draft(Choices):
             layers.append(self.layer("Linear", in_features=a, out_features=b))
         layers += last
         ends = [name for name in self.claims.layers if name != "Linear"]
-        if not layers or (ends and not last and self.chance(ending)):
+        if not layers or (ends and not last and (self.chance(ending) or not self._may_end(layers))):
             layers.append(self.layer(self.pick_name(ends)))
         return tuple(layers)
+
+    def _may_end(self, layers: Sequence[Any]) -> bool:
+        return self.claims.admits_network(layer["type"] for layer in layers)
 
     def samples(self, widths: Sequence[int]) -> int:
         """Return a number of samples, which is often one of the widths, or next to one."""
@@ -157,6 +160,8 @@ class Draft(Choices):
         `probabilities`: the targets are probabilities of classes. `ending`: see `network`.
         """
         loss = dict(loss) if loss else self.loss()
+        if LOSS_ROWS[loss["type"]].targets == "classes":
+            probabilities = probabilities or "indices" not in self.claims.class_targets
         least = least_outputs(loss)
         if layers is None:
             widths = widths or self.widths(loss=loss)

@@ -14,8 +14,9 @@ feature is drawn by its own recipe alone.
 from dataclasses import replace
 from typing import Any
 
-from manualnn.oracle.protocol.capabilities import Capabilities, Claim
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.claims import Claim
 from manualnn.oracle.protocol.features import ROWS
 from manualnn.oracle.protocol.rows import Feature
 

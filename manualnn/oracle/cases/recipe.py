@@ -81,7 +81,8 @@ class Recipe:
         """
         narrowed = claims_of_partners(claims, self.feature or newcomer)
         corners = self.corners[corner : corner + 1] if corner is not None else ()
-        for make in (*corners, *[self.make] * (ATTEMPTS if newcomer else 1)):
+        is_rare = newcomer or claims.networks != Capabilities.networks
+        for make in (*corners, *[self.make] * (ATTEMPTS if is_rare else 1)):
             try:
                 with np.errstate(all="ignore"):
                     case = make(Draft(rng, narrowed, size, newcomer))

@@ -12,32 +12,37 @@ to set. An engine of unusual build claims how it differs, and the bounds follow 
 formula (`RELAXATIONS`), which the report prints.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from math import inf
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from manualnn.errors import OracleError
 from manualnn.oracle.protocol.case import PROTOCOL, Case
+from manualnn.oracle.protocol.claims import (
+    Claim,
+    ClaimError,
+    is_equal,
+    read_claims,
+    require_known,
+    require_networks,
+    require_positive,
+    require_size,
+)
 from manualnn.oracle.protocol.features import (
     ALWAYS,
     LOSS_ROWS,
-    REDUCTIONS,
     TABLES,
     names_with,
     names_with_conventions,
     row_of,
 )
 
-Claim = dict[str, Any]
-"""{option: list of values, or "any"} for the options with other values than the default."""
-
 LAYOUTS = ("out,in", "in,out")
 RETURNS = ("loss", "grads", "params", "outputs", "input_grad", "state")
 DTYPES = ("float32", "float64")
+CLASS_TARGETS = ("indices", "probabilities")
 
 RELAXATIONS = {
     "accumulate_dtype": "sums of n terms have the bound γₙ of that dtype's unit roundoff",
@@ -50,10 +55,6 @@ RELAXATIONS = {
     ),
     "kink": "the derivative of that layer or loss at its kink is that number in place of torch's",
 }
-
-
-class ClaimError(OracleError, ValueError):
-    """The result of `capabilities()` is invalid."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,10 @@ class Capabilities:
     """The convention of a feature, such as {"BCELoss": "calculus"}. See `Feature.conventions`."""
     loss_factor: dict[str, float] = field(default_factory=dict)
     """A constant factor of a loss: {"MSELoss": 0.5} is half of torch's."""
+    class_targets: tuple[str, ...] = CLASS_TARGETS
+    """The forms of the targets of a loss of classes."""
+    networks: str = "[LA]+"
+    """A regular expression of the layers in order: L is Linear, A is any other layer."""
 
     @classmethod
     def read(cls, content: Any) -> "Capabilities":
@@ -104,7 +109,7 @@ class Capabilities:
             if name not in known:
                 raise ClaimError(f"capabilities() has {name!r}; known are {', '.join(known)}.")
         for kind, table in TABLES.items():
-            values[kind] = _read_claims(kind, values.get(kind, {}), table)
+            values[kind] = read_claims(kind, values.get(kind, {}), table)
         for kind in ("layers", "losses"):
             if not values[kind]:
                 raise ClaimError(
@@ -114,36 +119,39 @@ class Capabilities:
         usual = ("loss", "grads", "params") if values["optimizers"] else ("loss", "grads")
         values["returns"] = tuple(values.get("returns") or usual)
         values["dtypes"] = tuple(values.get("dtypes", ("float64",)))
+        values["class_targets"] = tuple(values.get("class_targets", CLASS_TARGETS))
         claims = cls(**values)
         claims.validate()
         return claims
 
     def validate(self) -> None:
         """Raise ClaimError for the first claim that no case can meet."""
-        _require_known("protocol", [self.protocol], (PROTOCOL,))
-        _require_known("dtypes", self.dtypes, DTYPES)
-        _require_known("returns", self.returns, RETURNS)
-        _require_known("weight_layout", [self.weight_layout], LAYOUTS)
-        _require_known("arrays", [self.arrays], ("list", "base64", "safetensors"))
-        _require_known("subnormals", [self.subnormals], ("kept", "flushed"))
-        _require_known("accumulate_dtype", [self.accumulate_dtype], (None, *DTYPES))
+        require_known("protocol", [self.protocol], (PROTOCOL,))
+        require_known("dtypes", self.dtypes, DTYPES)
+        require_known("returns", self.returns, RETURNS)
+        require_known("weight_layout", [self.weight_layout], LAYOUTS)
+        require_known("arrays", [self.arrays], ("list", "base64", "safetensors"))
+        require_known("subnormals", [self.subnormals], ("kept", "flushed"))
+        require_known("accumulate_dtype", [self.accumulate_dtype], (None, *DTYPES))
         kinks = (*names_with("layers", "has_kink"), *names_with("losses", "has_kink"))
-        _require_known("kink", self.kink, kinks)
-        _require_known("loss_factor", self.loss_factor, tuple(LOSS_ROWS))
+        require_known("kink", self.kink, kinks)
+        require_known("loss_factor", self.loss_factor, tuple(LOSS_ROWS))
         for name, factor in self.loss_factor.items():
-            _require_positive(f"loss_factor {name!r}:", factor)
+            require_positive(f"loss_factor {name!r}:", factor)
+        require_known("class_targets", self.class_targets, CLASS_TARGETS)
+        require_networks(self.networks)
         for name in self.conventions:
             self._require_convention(name)
-        _require_size("max_steps", self.max_steps)
+        require_size("max_steps", self.max_steps)
         for name in ("max_width", "max_batch", "max_depth"):
             if getattr(self, name) is not None:
-                _require_size(name, getattr(self, name))
+                require_size(name, getattr(self, name))
 
     def _require_convention(self, name: str) -> None:
         """Raise ClaimError if the claimed convention of a feature is unknown or impossible."""
-        _require_known("conventions", [name], names_with_conventions())
+        require_known("conventions", [name], names_with_conventions())
         known, claimed = row_of(name).conventions, self.conventions[name]
-        _require_known(f"conventions of {name}", [claimed], tuple(known))
+        require_known(f"conventions of {name}", [claimed], tuple(known))
         option = known[claimed].excludes
         if option in self.claim_of(name):
             raise ClaimError(
@@ -154,6 +162,19 @@ class Capabilities:
     def claim_of(self, name: str) -> Claim:
         """Return what is claimed of a feature: the allowed values of its options."""
         return next((c[name] for kind in TABLES if name in (c := getattr(self, kind))), {})
+
+    def values(self, name: str, option: str) -> Any:
+        """Return the values of an option that the engine supports, the default first, or "any"."""
+        known, claim = row_of(name).options[option], self.claim_of(name)
+        claimed = "any" if option in ALWAYS else claim.get(option, [])
+        if claimed == "any" or (known.is_listed and option in claim):
+            return claimed
+        return [known.default, *(v for v in claimed if not is_equal(v, known.default))]
+
+    def admits_network(self, names: Iterable[str]) -> bool:
+        """Return True if a network may have these layers in this order."""
+        letters = "".join("L" if name == "Linear" else "A" for name in names)
+        return re.fullmatch(self.networks, letters) is not None
 
     def has(self, name: str) -> bool:
         """Return True if a layer, loss or optimizer is claimed."""
@@ -173,20 +194,31 @@ class Capabilities:
         """Return the first part of a case that the engine does not claim, or None."""
         if case.dtype not in self.dtypes:
             return case.dtype
+        reasons = (self._refuses_parts, self._refuses_structure, self._refuses_sizes)
+        return next((why for reason in reasons if (why := reason(case))), find_undefined(case))
+
+    def _refuses_parts(self, case: Case) -> str | None:
         for kind, spec in case.parts():
             claim = getattr(self, kind).get(spec["type"])
             if claim is None:
                 return str(spec["type"])
-            defaults = TABLES[kind][spec["type"]]
-            for option, value in spec.items():
-                if option == "type" or option in ALWAYS or _equal(value, defaults[option]):
-                    continue
-                values = claim.get(option, [])
-                if values != "any" and not any(_equal(value, v) for v in values):
+            for option in row_of(spec["type"]).options:
+                values = self.values(spec["type"], option)
+                value = spec.get(option, TABLES[kind][spec["type"]][option])
+                if values != "any" and not any(is_equal(value, v) for v in values):
                     return f"{spec['type']}({option}={value!r})"
+        return None
+
+    def _refuses_structure(self, case: Case) -> str | None:
         if self.optimizers and case.optimizer is None:
             return "a case without an optimizer"
-        return self._refuses_sizes(case) or find_undefined(case)
+        if LOSS_ROWS[case.loss["type"]].targets == "classes":
+            form = "indices" if case.t.ndim == 1 else "probabilities"
+            if form not in self.class_targets:
+                return f"targets that are {form} of classes"
+        if not self.admits_network(layer["type"] for layer in case.layers):
+            return "a network of layers in that order"
+        return None
 
     def _refuses_sizes(self, case: Case) -> str | None:
         depth = sum(layer["type"] == "Linear" for layer in case.layers)
@@ -223,60 +255,3 @@ def find_undefined(case: Case) -> str | None:
         weights = np.ones(case.widths[-1]) if weight is None else np.asarray(weight)
         counted = weights[case.t[case.t != loss.get("ignore_index", -100)]].any()
     return None if counted or reduction == "sum" else "a mean over nothing"
-
-
-def _read_claims(
-    kind: str, content: Any, table: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Claim]:
-    if isinstance(content, str) or not isinstance(content, Iterable):
-        raise ClaimError(
-            f"capabilities() has {kind} {content!r}; it has to be a list of names, or a mapping of "
-            "names to options."
-        )
-    if not isinstance(content, Mapping):
-        content = {name: {} for name in content}
-    claims: dict[str, Claim] = {}
-    for name, claim in content.items():
-        if name not in table:
-            raise ClaimError(
-                f"capabilities() claims {name!r} among the {kind}; known are {', '.join(table)}."
-            )
-        options = dict.fromkeys(table[name], "any") if claim == "any" else dict(claim)
-        for option, given in options.items():
-            if option not in table[name]:
-                raise ClaimError(
-                    f"capabilities() claims {name}'s {option!r}; it has {', '.join(table[name])}."
-                )
-            listed = isinstance(given, Iterable) and not isinstance(given, str)
-            if not listed and given != "any":
-                raise ClaimError(
-                    f"capabilities() has {name}'s {option} {given!r}; it has to be a list of "
-                    'values, or "any".'
-                )
-        if options.get("reduction", "any") != "any":
-            _require_known(f"{name}'s reduction", options["reduction"], REDUCTIONS)
-        claims[name] = options
-    return claims
-
-
-def _require_known(what: str, values: Any, known: tuple[Any, ...]) -> None:
-    for value in values:
-        if value not in known:
-            listing = ", ".join(repr(v) for v in known)
-            raise ClaimError(f"capabilities() has {what} {value!r}; it has to be among {listing}.")
-
-
-def _require_size(what: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
-        raise ClaimError(f"capabilities() has {what} {value!r}; it has to be an integer from 1 on.")
-
-
-def _require_positive(what: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < inf:
-        raise ClaimError(f"capabilities() has {what} {value!r}; it has to be a positive number.")
-
-
-def _equal(a: Any, b: Any) -> bool:
-    if a is None or b is None or isinstance(a, str) or isinstance(b, str):
-        return a is b or (isinstance(a, str) and a == b)
-    return np.shape(a) == np.shape(b) and bool(np.all(np.equal(a, b)))

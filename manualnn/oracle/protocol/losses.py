@@ -16,7 +16,7 @@ from manualnn.oracle.protocol.rows import (
     Statement,
 )
 
-REDUCTION = {"reduction": Option("mean", REDUCTIONS[1:])}
+REDUCTION = {"reduction": Option("mean", REDUCTIONS[1:], is_listed=True)}
 
 
 def _smaller(m: Any, a: Any, b: Any) -> Any:

@@ -42,6 +42,8 @@ class Option:
     """Values with which no operation rounds on small integers: see `cases.lattice`."""
     is_partner: bool = True
     """True if cases about other features may set the option. False for an option added later."""
+    is_listed: bool = False
+    """True if a claim lists all values, the default only if it is among them."""
 
     @property
     def values(self) -> tuple[Any, ...]:

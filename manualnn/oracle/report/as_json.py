@@ -32,8 +32,9 @@ import numpy as np
 
 from manualnn.errors import OracleError
 from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Finding
-from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.claims import ClaimError
 from manualnn.oracle.report.report import Report
 
 SCHEMA = 1

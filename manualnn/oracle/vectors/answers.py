@@ -27,8 +27,9 @@ from manualnn.oracle.engines.faults import EngineError, Fault
 from manualnn.oracle.engines.messages import read_arrays
 from manualnn.oracle.engines.validation import map_result
 from manualnn.oracle.findings import CheckResult, Finding
-from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities, Claim, ClaimError
+from manualnn.oracle.protocol.capabilities import DTYPES, RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.claims import Claim, ClaimError
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import Report
 from manualnn.oracle.truth.compare import group_of
