@@ -18,8 +18,9 @@ import numpy as np
 from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.validation import Malformed, map_result, normalize_result
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.protocol.capabilities import Capabilities, ClaimError
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case, Spec
+from manualnn.oracle.protocol.claims import ClaimError
 from manualnn.oracle.protocol.features import options_of
 
 STORED = ("params.", "state.")
