@@ -45,7 +45,10 @@ MAX_FAULTS = 3
 MAX_HANGS = 3
 """Stop the run after this many timeouts."""
 RESTARTS = 3
-"""Largest number of examples for a check that starts a new process for each."""
+"""Number of examples for which a check that starts the engine again starts a new process.
+
+If the engine is in another language, there are no further examples.
+"""
 REMEMBERED = 30
 """Number of previous cases that are repeated to reproduce a finding."""
 
@@ -142,11 +145,12 @@ class Run:
             if case is None:
                 continue
             drawn, judged, refused = True, False, False
-            if self.has_memory and self.client.is_python:
-                self.client.restart()
             trial = Trial(self.client, "", case, self.ledger)
+            if self.has_memory and self.client.is_python:
+                trial.renew()
             for name, result in list(waiting.items()):
                 trial.check = result.id
+                trial.in_new_process = result.cases < RESTARTS
                 try:
                     finding = self._judge(trial, result)
                 except Declined as reason:

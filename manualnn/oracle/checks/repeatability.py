@@ -73,7 +73,7 @@ def _is_nondeterministic(
     """Return True if fresh engines differ too, and `got` is within the bounds."""
     if not trial.varies(case, alone):
         return False
-    trial.bench.fresh()
+    trial.renew()
     for call in trial.calls:  # bring the engine back to its state before
         trial.bench.run(call)
     return not trial.compare_with_truth(case, got)[0]

@@ -73,6 +73,11 @@ class Trial:
     ledger: Ledger = field(default_factory=Ledger)
     calls: list[Case] = field(default_factory=list)
     """The calls since the engine was last fresh, or since the check began."""
+    in_new_process: bool = True
+    """True if a fresh engine is a new process, without history in the globals of modules.
+
+    That is so only where a new process is cheap.
+    """
     known_truths: dict[int, tuple[Case, Expected]] = field(default_factory=dict)
 
     @cached_property
@@ -111,20 +116,25 @@ class Trial:
 
     def fresh(self) -> None:
         """Start a fresh engine, without history."""
-        self.bench.fresh()
+        self.renew()
         self.calls.clear()
 
-    def restart(self) -> None:
-        """Start a fresh process of the engine, without any history."""
-        self.bench.restart()
-        self.calls.clear()
+    def renew(self) -> None:
+        """Remove the engine's history: see `in_new_process`."""
+        if self.in_new_process and self.bench.forks:
+            self.bench.restart()
+        else:
+            self.bench.fresh()
 
     def varies(self, case: Case, answer: Mapping[str, Any]) -> bool:
         """Return True if fresh engines give different results for the same case."""
         calls = list(self.calls)
         varied = False
-        for _ in range(12 if self.bench.is_python else 4):
-            self.bench.fresh()
+        for i in range(12 if self.bench.is_python else 4):
+            if i < 3:
+                self.renew()
+            else:
+                self.bench.fresh()
             varied = varied or bool(find_differences(self.ask(case), answer))
         self.calls[:] = calls
         return varied

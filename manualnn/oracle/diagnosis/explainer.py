@@ -38,12 +38,16 @@ class Explainer:
     """The bugs that are named so far."""
     past: Past = field(default_factory=Past)
     """Earlier cases of the run."""
+    slow_restarts: int = 5
+    """Number of findings that are repeated in a new process where that is not cheap."""
 
     def alone(self, finding: Finding) -> Finding | None:
         """Return the finding in a fresh process; None if a fresh process does not show it."""
         if finding.kind == "hang":
             return finding
-        self.bench.restart()
+        if self.bench.forks or self.slow_restarts > 0:
+            self.bench.restart()
+            self.slow_restarts -= 1
         return rejudge(self.bench, finding.check, finding.case)
 
     def after(self, finding: Finding, recent: list[Case]) -> Finding:

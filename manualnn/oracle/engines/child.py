@@ -74,6 +74,11 @@ class Child:
             return Examination(Outcome(fault=fault.kind, message=str(fault)))
         return cast("Examination", answer)
 
+    @property
+    def forks(self) -> bool:
+        """True if a new process is a copy of one that has imported the module."""
+        return self._host.forks
+
     def fresh(self) -> None:
         """Forget the instance; the next call makes a new one in the same process."""
         self._is_fresh = True
@@ -108,7 +113,7 @@ class _Host:
         self._seed = str(secrets.randbelow(2**32))
         self._numbers = count(1)
         self._process: subprocess.Popen[bytes] | None = None
-        self._forks = self._is_used = self._knows_claims = False
+        self.forks = self._is_used = self._knows_claims = False
 
     def ask(
         self, head: tuple[Any, ...], method: str, arguments: tuple[Any, ...], seconds: float
@@ -133,7 +138,7 @@ class _Host:
         """Leave the process if it has had a call; the next call finds one without history."""
         if self._process is None or not self._is_used:
             return
-        if not self._forks:
+        if not self.forks:
             self.close()
             return
         try:
@@ -183,7 +188,7 @@ class _Host:
         if isinstance(answer, str):
             self.close()
             raise EngineError(answer)
-        self._forks = answer
+        self.forks = answer
 
     def _send(self, content: bytes) -> None:
         try:

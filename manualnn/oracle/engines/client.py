@@ -91,8 +91,11 @@ class EngineClient:
         self.time_limit = time_limit
         self.is_python = not isinstance(transport, Process)
         """True if the engine is a Python object: it can be examined, and `fresh` is cheap."""
-        self.can_restart = not isinstance(transport, InProcess)
-        """True if `restart` removes the history in the globals of modules."""
+
+    @property
+    def forks(self) -> bool:
+        """True if `restart` is as cheap as `fresh`, because a process without history forks."""
+        return isinstance(self._transport, Child) and self._transport.forks
 
     def run(self, case: Case) -> Outcome:
         """Return the outcome of a case; the engine gets a copy of the case."""
