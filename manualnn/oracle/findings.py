@@ -15,10 +15,14 @@ FAULTS = ("error", "crash", "hang", "garbage", "malformed")
 """Kinds of failed calls. error: an exception or an `errored` reply; crash: the process ended;
 hang: no reply within the time limit; garbage: a reply that is not one line of JSON; malformed: a
 result with a wrong shape, dtype or name."""
-STATUSES = ("passed", "failed", "errored", "expected", "unexpected", "not_claimed", "skipped")
+STATUSES = (
+    *("passed", "failed", "errored", "expected", "unexpected"),
+    *("not_judged", "not_claimed", "skipped"),
+)
 """Statuses of a check. failed: wrong numbers; errored: a failed call; expected: a failure that the
-file of expected failures lists; unexpected: the file lists the check, but it passes; not_claimed:
-the capabilities exclude it; skipped: the engine skipped all of its cases."""
+file of expected failures lists; unexpected: the file lists the check, but it passes; not_judged:
+its cases need another feature, which fails; not_claimed: the capabilities exclude it; skipped: the
+engine skipped all of its cases."""
 FAILING = ("failed", "errored")
 """Statuses that fail a run, apart from "unexpected"."""
 

@@ -53,7 +53,7 @@ class Check:
         import pytest
 
         result = self.engine.result(self.id)
-        if result.status in {"not_claimed", "skipped"}:
+        if result.status in {"not_judged", "not_claimed", "skipped"}:
             pytest.skip(f"{result.status.replace('_', ' ')}: {result.reason}")
         if result.status in FAILING:
             raise CheckFailedError(f"{_in_one_line(result)}\n\n{self.engine.describe(result)}")

@@ -3,12 +3,16 @@
 One engine gets the cases of all recipes one after another. So its memory of one case can spoil the
 next one. Each finding is therefore repeated on a fresh engine. If it does not come back, the check
 of history reports it. Otherwise its case is shrunk and explained, within a time limit for all
-findings together. A feature that fails in its own recipe is avoided in later recipes, as long as
-the claims leave another one.
+findings together.
+
+A feature that is at fault is avoided in all other recipes, as long as the claims leave another one.
+A recipe of one feature does not fail because of another: `Blame` tells which one is at fault, and
+the recipe goes on without it. A check that can be judged on no case without it is "not judged".
 """
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -16,12 +20,13 @@ import numpy as np
 
 from manualnn.oracle.adequacy import ENDED_EARLY, problems
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
-from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.partners import Avoided, recipes_at_fault
 from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.checks.conventions import settle
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Skipped, Trial
+from manualnn.oracle.diagnosis.blame import Blame
 from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import CheckResult, Finding
@@ -49,6 +54,8 @@ RESTARTS = 3
 
 If the engine is in another language, there are no further examples.
 """
+MAX_BLOCKED = 2
+"""Stop a check after this many cases that fail because of a feature that cannot be avoided."""
 REMEMBERED = 30
 """Number of previous cases that are repeated to reproduce a finding."""
 
@@ -56,6 +63,11 @@ REMEMBERED = 30
 def describe_check(recipe: Recipe, judgement: str) -> str:
     """Return the assertion of a check as a sentence."""
     return f"{recipe.sentence}: {JUDGEMENTS[judgement].sentence}"
+
+
+def fails_text(features: Collection[str]) -> str:
+    """Return the reason of a check that cannot be judged: "Tanh fails"."""
+    return f"{' and '.join(features)} {'fails' if len(features) == 1 else 'fail'}"
 
 
 @dataclass
@@ -69,10 +81,16 @@ class Run:
     progress: Progress | None
     ledger: Ledger = field(default_factory=Ledger)
     avoid: set[str] = field(default_factory=set)
-    """Recipes of features that failed."""
+    """Recipes of features that are at fault, such as "layer.Tanh" or "loss.MSELoss.mean"."""
+    faulty: set[str] = field(default_factory=set)
+    """Names of the features that a reported finding blames."""
+    unreported: dict[str, tuple[CheckResult, Finding]] = field(default_factory=dict)
+    """Findings in the recipe of another feature, by the feature at fault."""
     recent: list[Case] = field(default_factory=list)
     has_memory: bool = False
     """True if the engine seems to remember earlier cases. Every case then gets a fresh engine."""
+    blocked: Counter[str] = field(default_factory=Counter)
+    """The number of cases of a check that a feature at fault made useless, by the check's id."""
     hangs: int = 0
     total: int = 0
     """Number of checks of the run."""
@@ -86,6 +104,7 @@ class Run:
         settle(self.client)
         self.claims = self.client.capabilities
         self.explainer = Explainer(self.client, self.profile.explaining)
+        self.blame = Blame(self.client)
         self.began = time.perf_counter()
         self.report = Report(
             self.client.target, self.claims, self.profile_name, self.seed, truth_statement()
@@ -97,6 +116,7 @@ class Run:
         self.total = sum(len(self._new_results(recipe)) for recipe in recipes)
         for recipe in recipes:
             self.run_recipe(recipe)
+        self._report_rest()
         for recipe in unclaimed(self.claims):
             check = f"{recipe.name}:*"
             if self._is_wanted(check):
@@ -113,7 +133,6 @@ class Run:
             for result in waiting.values():
                 result.reason = ENDED_EARLY
             waiting = {}
-        size = replace(self.profile.size, avoid=frozenset(self.avoid))
         faults = empty = 0
         for newcomer, i in recipe.examples(self.claims, self.profile.examples):
             empty = empty if i else 0
@@ -122,26 +141,28 @@ class Run:
             if not waiting or faults >= MAX_FAULTS or self.hangs >= MAX_HANGS:
                 break
             if empty < (1 if newcomer else MAX_EMPTY_DRAWS):
-                drawn, fault = self._judge_example(recipe, newcomer, size, i, waiting)
+                drawn, fault = self._judge_example(recipe, newcomer, i, waiting)
                 faults += fault
                 empty = 0 if drawn else empty + 1
         for result in results.values():
             if not result.findings:
                 self._finish(result)
-            elif recipe.name.startswith(("loss.", "layer.", "optimizer.")):
-                self.avoid.add(recipe.name)
         self._publish()
 
     def _judge_example(
-        self, recipe: Recipe, newcomer: str, size: Size, i: int, waiting: dict[str, CheckResult]
+        self, recipe: Recipe, newcomer: str, i: int, waiting: dict[str, CheckResult]
     ) -> tuple[bool, bool]:
         """Draw and judge one case; return True if there was a case, and whether a call failed."""
         rng = np.random.default_rng([self.seed, *recipe.key(i, newcomer)])
-        dtype = self.claims.dtypes[i % len(self.claims.dtypes)]
-        claims = replace(self.claims, dtypes=(dtype,))
         drawn = refused = False
-        for _ in range(ATTEMPTS):
-            case = recipe.draw(rng, claims, size, newcomer, i // len(self.claims.dtypes))
+        avoided = Avoided(self.claims, frozenset(self.avoid), recipe.name)
+        for attempt in range(ATTEMPTS):
+            # A case of features at fault is better than none.
+            claims = avoided.claims if attempt < ATTEMPTS - 1 or drawn else self.claims
+            count = len(self.claims.dtypes)
+            claims = replace(claims, dtypes=(self.claims.dtypes[i % count],))
+            size = replace(self.profile.size, avoid=avoided.recipes)
+            case = recipe.draw(rng, claims, size, newcomer, i // count)
             if case is None:
                 continue
             drawn, judged, refused = True, False, False
@@ -152,7 +173,7 @@ class Run:
                 trial.check = result.id
                 trial.in_new_process = result.cases < RESTARTS
                 try:
-                    finding = self._judge(trial, result)
+                    finding = self._judge(trial, result, recipe)
                 except Declined as reason:
                     refused = refused or isinstance(reason, Skipped)
                     result.reason = str(reason)
@@ -169,18 +190,23 @@ class Run:
             result.skipped += refused
         return drawn, False
 
-    def _judge(self, trial: Trial, result: CheckResult) -> Finding | None:
+    def _judge(self, trial: Trial, result: CheckResult, recipe: Recipe) -> Finding | None:
         """Return and report the finding of a check; raises Declined if the check does not apply."""
         finding = judge(trial)
         result.cases += 1
         if finding is None:
             return None
         self.hangs += finding.kind == "hang"
+        own = recipe.feature.partition(".")[0]
+        blamed = self.blame.features_at_fault(finding)
+        if blamed and own not in blamed and (own or self.faulty.issuperset(blamed)):
+            self._put_off(result, finding, blamed)
+            return None
         confirmed = self.explainer.alone(finding)
         if confirmed is None and self._reports_memory(finding.case):
             return None
         confirmed = confirmed or self.explainer.after(finding, self.recent)
-        self._fail(result, confirmed)
+        self._fail(result, replace(confirmed, blamed=(own,) if own in blamed else blamed), recipe)
         return confirmed
 
     def _reports_memory(self, case: Case) -> bool:
@@ -193,9 +219,8 @@ class Run:
         if finding is None:
             return False
         recipe = next(r for r in recipes_for(self.claims) if r.name == "history")
-        self._fail(
-            CheckResult(check, describe_check(recipe, "history"), "failed", cases=1), finding
-        )
+        result = CheckResult(check, describe_check(recipe, "history"), "failed", cases=1)
+        self._fail(result, finding, recipe)
         return True
 
     def _new_results(self, recipe: Recipe) -> dict[str, CheckResult]:
@@ -220,24 +245,56 @@ class Run:
 
     def _has_enough(self, name: str, result: CheckResult) -> bool:
         is_slow = JUDGEMENTS[name].restarts and not self.client.is_python
-        return is_slow and result.cases >= RESTARTS
+        return (is_slow and result.cases >= RESTARTS) or self.blocked[result.id] >= MAX_BLOCKED
 
-    def _fail(self, result: CheckResult, finding: Finding) -> None:
+    def _put_off(self, result: CheckResult, finding: Finding, blamed: Collection[str]) -> None:
+        """Leave a finding to the recipes of the features at fault, which it blames."""
+        for name in blamed:
+            self.unreported.setdefault(name, (result, finding))
+        at_fault = recipes_at_fault(finding.case, blamed)
+        if at_fault <= self.avoid:
+            self.blocked[result.id] += 1
+            result.reason = fails_text(blamed)
+        self.avoid |= at_fault
+        result.cases -= 1
+
+    def _report_rest(self) -> None:
+        """Report the findings that blame a feature whose own recipe has not failed."""
+        for name, (result, finding) in self.unreported.items():
+            if name in self.faulty:
+                continue
+            self.faulty.add(name)
+            confirmed = self.explainer.alone(finding)
+            if confirmed is not None or not self._reports_memory(finding.case):
+                confirmed = replace(confirmed or finding, blamed=(name,))
+                result.findings.append(self.explainer.smaller(confirmed))
+                self._settle(result)
+                self._publish()
+
+    def _fail(self, result: CheckResult, finding: Finding, recipe: Recipe) -> None:
         """Shrink and explain a finding, and report it."""
+        if recipe.feature:
+            self.avoid.add(recipe.name)
+            self.faulty.add(recipe.feature.partition(".")[0])
         result.findings.append(self.explainer.smaller(finding))
         self._finish(result)
         self._publish()
 
     def _finish(self, result: CheckResult) -> None:
         """Set the final status of a check, and add it to the report."""
+        self._settle(result)
+        self.report.results.append(result)
+
+    def _settle(self, result: CheckResult) -> None:
         if result.findings:
             result.status = "failed" if result.findings[0].kind == "wrong" else "errored"
             result.reason = ""
+        elif self.blocked[result.id]:
+            result.status = "not_judged"
         elif result.cases:
             result.status, result.reason = "passed", ""
         elif result.status == "skipped" and not result.reason:
             result.status, result.reason = "not_claimed", "the claims allow no such case"
-        self.report.results.append(result)
 
     def _publish(self) -> None:
         """Update the report's figures, and call `progress`."""

@@ -136,3 +136,12 @@ def test_a_malformed_line_is_named(line, message):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ExpectedFileError, match=r"nowhere\.txt, cannot be read"):
         read(tmp_path / "nowhere.txt")
+
+
+def test_a_line_about_a_check_that_was_not_judged_is_no_problem():
+    """Another feature fails, so that the check says neither that it passes nor that it fails."""
+    assert applied("a:grads | known", a="not_judged", b="passed") == (
+        ["not_judged", "passed"],
+        [],
+        0,
+    )

@@ -13,7 +13,7 @@ from oracle.toys import TOY
 from manualnn.oracle.pytest_checks import CheckFailedError, checks
 
 ROOT = Path(__file__).parents[2]
-PATTERNS = ["layer.Tanh:outputs", "loss.MSELoss.mean:grads"]
+PATTERNS = ["layer.Linear:grads", "layer.Tanh:outputs"]
 SUITE = f"""
 from manualnn.oracle import parametrize_with_checks
 from toy import {{engine}}
@@ -58,11 +58,11 @@ def test_collecting_asks_for_capabilities_and_runs_no_case(toy):
 
 
 def test_the_message_of_a_failure_is_the_report(toy, tmp_path):
-    (check,) = checks(toy.MeanBias, only=["loss.MSELoss.mean:grads"])
+    (check,) = checks(toy.MeanBias, only=["layer.Linear:grads"])
     with pytest.raises(CheckFailedError) as caught:
         check()
     output = str(caught.value)
-    assert "FAIL  loss.MSELoss.mean:grads  toy 1.0" in output
+    assert "FAIL  layer.Linear:grads  toy 1.0" in output
     assert "grads.0.bias" in output
     name = re.search(r"--replay (R-\w+)", output)[1]
     assert (tmp_path / ".manualnn" / f"{name}.json").is_file()
@@ -86,7 +86,7 @@ def test_an_authors_suite_has_a_test_for_every_check(tmp_path):
     output, code = pytested("-q", "-rA", "test_mine.py", folder=tmp_path)
     assert code == 1, output
     assert "PASSED test_mine.py::test_engine[layer.Tanh:outputs]" in output
-    assert "FAILED test_mine.py::test_engine[loss.MSELoss.mean:grads]" in output
+    assert "FAILED test_mine.py::test_engine[layer.Linear:grads]" in output
     assert "toy 1.0 (float64)" in output
     assert "engine.result(" not in output  # the author needs the report, not the frames
 
@@ -104,7 +104,7 @@ def test_the_summary_has_the_likely_bug_and_the_command_to_replay_works_from_her
     output, code = pytested("suite/test_mine.py", folder=tmp_path)
     assert code == 1, output
     summary = next(line for line in output.splitlines() if line.startswith("FAILED"))
-    assert re.search(r"MSELoss\.mean:grads\] - CheckFailedError: [A-Z]\w+ \w+", summary)
+    assert re.search(r"Linear:grads\] - CheckFailedError: [A-Z]\w+ \w+", summary)
     command = re.search(r"replay +manualnn check (suite/toy\.py:MeanBias --replay R-\w+)", output)
     replay = [sys.executable, "-m", "manualnn", "check", *command[1].split()]
     replayed = subprocess.run(replay, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
@@ -115,9 +115,9 @@ def test_the_summary_has_the_likely_bug_and_the_command_to_replay_works_from_her
 @pytest.mark.usefixtures("toy")
 def test_this_suite_judges_the_engine_that_it_is_given(tmp_path):
     target = f"--engine={tmp_path / 'toy.py'}:MeanBias"
-    options = f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml", "-k", "MSELoss.mean:grads", "-n2"
+    options = f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml", "-k", "Linear:grads", "-n2"
     output, code = pytested(ROOT / "tests", target, *options, folder=tmp_path)
     assert code == 1, output
     assert f"engine: {tmp_path / 'toy.py'}:MeanBias; of all tests only test_engine.py" in output
-    assert "test_engine[loss.MSELoss.mean:grads]" in output
+    assert "test_engine[layer.Linear:grads]" in output
     assert not re.search(r"tests/(?!test_engine)\S+\.py", output), output

@@ -358,4 +358,4 @@ def test_a_large_error_does_not_shrink_to_one_that_rounding_may_explain():
     report = check_engine(HalfMore, only=["plain:loss"])
     (finding,) = (f for result in report.results for f in result.findings)
     assert finding.minimal
-    assert finding.entries[0].got == 1.5 * finding.entries[0].expected
+    assert finding.entries[0].got == pytest.approx(1.5 * finding.entries[0].expected)

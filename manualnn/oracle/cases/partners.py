@@ -2,6 +2,7 @@
 
     claims_of_partners(capabilities, "Softsign")    the claims of all partners and of Softsign
     newcomers(capabilities)                         the claimed features that are not partners
+    Avoided(capabilities, recipes, own).claims      the claims without features that are at fault
 
 A draw picks among the claimed features at random. If a new feature joined them, it would change
 every case that follows in the stream of random numbers. Therefore the candidates are fixed: the
@@ -11,13 +12,15 @@ recipe, drawn from a stream of their own among the partners and that feature. A 
 feature is drawn by its own recipe alone.
 """
 
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.claims import Claim
-from manualnn.oracle.protocol.features import ROWS
+from manualnn.oracle.protocol.features import REDUCTIONS, ROWS, options_of, row_of
 from manualnn.oracle.protocol.rows import Feature
 
 
@@ -37,6 +40,62 @@ def claims_of_partners(claims: Capabilities, feature: str = "") -> Capabilities:
             if rows[other].is_partner or other == name
         } or claimed
     return replace(claims, **narrowed)
+
+
+@dataclass(frozen=True)
+class Avoided:
+    """The features that the cases of one recipe avoid, because their own recipes failed."""
+
+    claimed: Capabilities
+    failed: frozenset[str]
+    """Names of recipes, such as "layer.Tanh" and "loss.MSELoss.mean"."""
+    own: str
+    """The recipe that draws the cases. It does not avoid its own feature."""
+
+    @cached_property
+    def recipes(self) -> frozenset[str]:
+        """The names of recipes of features and options that are to be avoided."""
+        return frozenset(name for name in self.failed if name != self.own)
+
+    @cached_property
+    def features(self) -> set[str]:
+        """The names of the claimed features that are to be avoided in every form."""
+        own = self.own.split(".")[1:2]
+        names = {name for kind in ROWS for name in getattr(self.claimed, kind) if [name] != own}
+        return {name for name in names if self._forms(name) <= self.recipes}
+
+    def _forms(self, name: str) -> set[str]:
+        if name not in ROWS["losses"]:
+            return {recipe_of(name)}
+        claim = self.claimed.losses[name].get("reduction", [])
+        reductions = REDUCTIONS if claim == "any" else ("mean", *claim)
+        return {recipe_of(name, reduction) for reduction in reductions}
+
+    @cached_property
+    def claims(self) -> Capabilities:
+        """The claims without the features to be avoided; all of a kind if no other is claimed."""
+        narrowed: dict[str, Any] = {}
+        for kind in ROWS:
+            claims: dict[str, Claim] = getattr(self.claimed, kind)
+            kept = {name: claim for name, claim in claims.items() if name not in self.features}
+            narrowed[kind] = kept or claims
+        rests = self.features & {*narrowed["layers"], *narrowed["losses"]}
+        if rests and not self.own.startswith("optimizer."):
+            # A wrong gradient would change all numbers of the next step.
+            narrowed["max_steps"] = 1
+        return replace(self.claimed, **narrowed)
+
+
+def recipe_of(feature: str, reduction: str = "") -> str:
+    """Return the name of a feature's own recipe; a loss has one for each reduction."""
+    name = f"{type(row_of(feature)).__name__.lower()}.{feature}"
+    return f"{name}.{reduction}" if reduction else name
+
+
+def recipes_at_fault(case: Case, names: Collection[str]) -> set[str]:
+    """Return the recipes of the named features in the form that they have in a case."""
+    reduction = options_of(case.loss).reduction
+    return {recipe_of(name, reduction if name in ROWS["losses"] else "") for name in names}
 
 
 def newcomers(claims: Capabilities) -> list[str]:

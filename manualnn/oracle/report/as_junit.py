@@ -18,7 +18,7 @@ from manualnn.oracle.report.wording import printable
 WHOLE = "the whole run"
 """Name of the last testcase."""
 
-_TAGS = dict.fromkeys(("expected", "not_claimed", "skipped"), "skipped")
+_TAGS = dict.fromkeys(("expected", "not_judged", "not_claimed", "skipped"), "skipped")
 _TAGS |= {"failed": "failure", "unexpected": "failure", "errored": "error"}
 
 

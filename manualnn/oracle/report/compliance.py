@@ -11,7 +11,7 @@ listed below the table.
 
     ✓   passed                        ✗   wrong numbers, or another assertion failed
     –   not claimed                   e   an error, a crash, a hang or garbage
-    s   claimed, but every case skipped
+    s   claimed, but every case skipped    ?   not judged, because another feature fails
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -34,13 +34,13 @@ GROUPS = {
 }
 LEGEND = (
     "✓ passed, ✗ wrong numbers or a failed assertion, – not claimed, "
-    "s every case skipped, e error or crash"
+    "s every case skipped, e error or crash, ? not judged because another feature fails"
 )
 
 Row = tuple[str, str]
 """Group and name of a row."""
 
-_WORST = ("e", "✗", "✓", "s", "–")
+_WORST = ("e", "✗", "?", "✓", "s", "–")
 
 
 def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
@@ -116,24 +116,25 @@ def _sort_key(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int
 def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: bool) -> str:
     marks = [_mark(result) for result in results] or ["–"]
     worst = min(marks, key=_WORST.index)
-    if worst not in {"✗", "e"}:
+    if worst not in {"✗", "e", "?"}:
         return worst
     texts = [_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst]
     numbers = {notes.setdefault(" ".join(text.split()), len(notes) + 1) for text in texts}
-    judged = sum(mark not in {"–", "s"} for mark in marks)
+    judged = sum(mark not in {"–", "s", "?"} for mark in marks)
     count = f" {marks.count(worst)} of {judged}" if counted else ""
     return f"{worst}{count} <sup>{', '.join(map(str, sorted(numbers)))}</sup>"
 
 
 def _mark(result: CheckResult) -> str:
-    marks = {"passed": "✓", "unexpected": "✓", "not_claimed": "–", "skipped": "s", "errored": "e"}
+    marks = {"passed": "✓", "unexpected": "✓", "not_claimed": "–", "skipped": "s"}
+    marks |= {"errored": "e", "not_judged": "?"}
     has_fault = any(finding.kind != "wrong" for finding in result.findings)
     return marks.get(result.status, "e" if has_fault else "✗")
 
 
 def _note(result: CheckResult) -> str:
     """Return the reason of a failure: the expected one, the likely cause, or the wrong numbers."""
-    if result.status == "expected":
+    if result.status in {"expected", "not_judged"}:
         return result.reason
     if not result.findings:
         return result.reason or result.sentence

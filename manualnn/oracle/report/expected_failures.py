@@ -85,11 +85,11 @@ def apply(
     """Set the statuses "expected" and "unexpected", and report lines that match no failure.
 
     `known` are the ids of all checks of the engine. They are needed where only some checks ran,
-    because a line about a check that was left out is not a problem. By default they are the
-    report's checks.
+    because a line about a check that was left out or not judged is not a problem. By default they
+    are the report's checks.
     """
-    judged = {result.id for result in report.results}
-    elsewhere = set(known or ()) - judged
+    judged = {result.id for result in report.results if result.status != "not_judged"}
+    elsewhere = {*(known or ()), *(result.id for result in report.results)} - judged
     wrong = {result.id for result in report.results if result.status in FAILING}
     valid = [failure for failure in failures if not failure.expired(today)]
     stale = [failure for failure in valid if not any(map(failure.matches, wrong | elsewhere))]

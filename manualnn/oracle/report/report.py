@@ -80,7 +80,7 @@ def text(report: Report, failures: str | None = None) -> str:
 def summary(report: Report, paint: Paint = no_paint) -> str:
     """Return counts, figures, problems, verdict and likely causes."""
     lines: list[str] = []
-    for status in ("unexpected", "expected", "skipped", "not_claimed"):
+    for status in ("unexpected", "expected", "skipped", "not_judged", "not_claimed"):
         reasons: dict[str, list[str]] = {}
         for result in (result for result in report.results if result.status == status):
             reasons.setdefault(result.reason, []).append(result.id)

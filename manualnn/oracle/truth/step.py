@@ -126,29 +126,54 @@ def derivatives(
     kind: Precision, case: Case, params: Mapping[str, Bounded]
 ) -> tuple[Bounded, Bounded, dict[str, Bounded], Bounded]:
     """Return the loss, the outputs, every gradient from the last layer to the first, and dx."""
-    layers = [by_convention(options_of(spec), kind.conventions) for spec in case.layers]
-    own: list[dict[str, Bounded]] = [{} for _ in layers]
-    for key, bounded in params.items():
-        place, _, name = key.partition(".")
-        own[int(place)][name] = bounded
-    for key, array in (case.noise or {}).items():
-        i = int(key.partition(".")[0])
-        own[i]["mask"] = mask_truth(kind, layers[i].p, array)
-    ys = [kind.exact(case.x)]
-    for layer, arrays in zip(layers, own, strict=True):
-        forward, _ = layer_truth(layer.type)
-        ys.append(forward(layer, arrays, ys[-1]))
+    passes = _Passes(kind, case, params)
     loss = by_convention(options_of(case.loss), kind.conventions)
-    value, dy = loss_truth(loss.type)(loss, ys[-1], np.asarray(case.t))
+    value, dy = loss_truth(loss.type)(loss, passes.ys[-1], np.asarray(case.t))
     if (factor := kind.loss_factor.get(loss.type, 1)) != 1:
         # An engine may round the factor, or multiply by it before it divides.
         value, dy = ((a * factor).product_rounded(2) for a in (value, dy))
-    grads: dict[str, Bounded] = {}
-    for i in reversed(range(len(layers))):
-        _, backward = layer_truth(layers[i].type)
-        dy, own_grads = backward(layers[i], own[i], ys[i], ys[i + 1], dy)
-        grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
-    return value, ys[-1], grads, dy
+    return value, passes.ys[-1], *passes.backward(len(case.layers), dy)
+
+
+def gradients_below(
+    case: Case, layer: int, dy: Array, precision: Precision
+) -> tuple[dict[str, Bounded], Bounded]:
+    """Return the gradients of the layers up to `layer`, and dx, if ∂L/∂(its output) is dy.
+
+    The loss and the layers after it play no part. An engine has rounded dy once to return it.
+    """
+    with np.errstate(all="ignore"):
+        params = {key: precision.exact(array) for key, array in case.params.items()}
+        passes = _Passes(precision, case, params)
+        return passes.backward(layer + 1, precision.returned(dy))
+
+
+class _Passes:
+    """The forward pass of a case, and its backward pass from any layer on."""
+
+    def __init__(self, kind: Precision, case: Case, params: Mapping[str, Bounded]) -> None:
+        self.layers = [by_convention(options_of(spec), kind.conventions) for spec in case.layers]
+        self.own: list[dict[str, Bounded]] = [{} for _ in self.layers]
+        for key, bounded in params.items():
+            place, _, name = key.partition(".")
+            self.own[int(place)][name] = bounded
+        for key, array in (case.noise or {}).items():
+            i = int(key.partition(".")[0])
+            self.own[i]["mask"] = mask_truth(kind, self.layers[i].p, array)
+        self.ys = [kind.exact(case.x)]
+        for layer, arrays in zip(self.layers, self.own, strict=True):
+            forward, _ = layer_truth(layer.type)
+            self.ys.append(forward(layer, arrays, self.ys[-1]))
+
+    def backward(self, end: int, dy: Bounded) -> tuple[dict[str, Bounded], Bounded]:
+        """Return the gradients of the layers before `end`, and dx, from the gradient after them."""
+        grads: dict[str, Bounded] = {}
+        for i in reversed(range(end)):
+            _, backward = layer_truth(self.layers[i].type)
+            arrays = self.own[i]
+            dy, own_grads = backward(self.layers[i], arrays, self.ys[i], self.ys[i + 1], dy)
+            grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
+        return grads, dy
 
 
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
