@@ -158,9 +158,9 @@ NARROW = [
 ]
 
 
-def brief(monkeypatch, engine, **given):
+def brief(monkeypatch, engine, explaining=0, **given):
     size = PROFILES["quick"].size
-    monkeypatch.setitem(PROFILES, "brief", profiles.Profile(3, size, 0))
+    monkeypatch.setitem(PROFILES, "brief", profiles.Profile(3, size, explaining))
     return check_engine(engine, profile="brief", **given)
 
 
@@ -199,3 +199,27 @@ def test_without_the_claim_it_fails(engine, monkeypatch):
 def test_a_claim_that_means_nothing_is_refused(claims, message):
     with pytest.raises(ClaimError, match=re.escape(message)):
         Capabilities.read({"layers": ["Linear"], "losses": ["MSELoss"], **claims})
+
+
+@pytest.mark.parametrize(
+    ("engine", "claim"),
+    [
+        (SumsAlone, '"losses": {"MSELoss": {"reduction": ["sum"]}}'),
+        (ThirdOfAbsolute, '"loss_factor": {"L1Loss": ' + f"{1 / 3}"),
+        (IndicesAlone, '"class_targets": ["indices"]'),
+        (ProbabilitiesAlone, '"class_targets": ["probabilities"]'),
+        (Fused, '"networks": "(LA)*L"'),
+        (FusedThroughout, '"networks": "(LA)+"'),
+        (NeedsParameters, '"networks": "[LA]*L[LA]*"'),
+    ],
+)
+def test_a_failure_for_want_of_a_claim_advises_it(engine, claim, monkeypatch):
+    twin = type("Unclaimed", (engine,), {"losses": list(engine.losses), "claims": {}})
+    report = brief(monkeypatch, twin, only=["loss.*", "layer.*"], explaining=2)
+    assert claim in " ".join(str(report).split())
+
+
+def test_a_bug_gets_no_advice(monkeypatch):
+    twin = type("Twin", (Small,), {"factor": 1.001})
+    report = brief(monkeypatch, twin, only=["plain:grads"], explaining=1)
+    assert "  claim " not in str(report)

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 
 from manualnn.oracle.findings import CheckResult, Diagnosis, Finding
+from manualnn.oracle.report.advice import advise
 from manualnn.oracle.report.wording import (
     case_line,
     case_numbers,
@@ -77,6 +78,7 @@ class FindingText:
             rows.append(("", f"… and {len(entries) - ENTRIES} more quantities"))
         if diagnosis is not None:
             rows += _diagnosis_rows(diagnosis, finding.kind)
+        rows.append(("claim", advise(finding)))
         if self.failures is not None:
             rows.append(("replay", replay_command(self.target, finding, self.failures)))
         word = "FAIL" if finding.kind == "wrong" else finding.kind.upper()
