@@ -23,7 +23,12 @@ from manualnn.oracle.textbook.engine import Textbook
 
 EACH = profile() == "nightly"
 FILES = {name: Path(table.__file__) for table in TABLES for name in table.BUGS}
-ENGINES = [(name, i) for name, bug in BUGS.items() for i in range(len(bug.engines))]
+ENGINES = [
+    (name, i)
+    for name, bug in BUGS.items()
+    # The engines of a family differ in a number, or in the condition of a known bug.
+    for i in ([turn() % len(bug.engines)] if bug.rank else range(len(bug.engines)))
+]
 CHOSEN = choose(ENGINES, lambda engine: [FILES[engine[0]]])
 IDS = [check for check, _ in checks_for(Capabilities.read(Textbook().capabilities()))]
 KINDS = ("losses", "activations", "backward", "optimizers", "memory", "precision")
@@ -46,12 +51,25 @@ def numbers(engine, case):
         return b"".join(np.asarray(a, np.float32).tobytes() for a in arrays)
 
 
+class NoticedError(Exception):
+    """A check failed, so that the run may end."""
+
+
+def end_at_first_failure(_done, _total, report):
+    if any(result.status in {"failed", "errored"} for result in report.results):
+        raise NoticedError
+
+
 @pytest.mark.parametrize(("name", "i"), CHOSEN, ids=str)
 def test_a_bug_is_noticed_by_the_checks_that_it_names(name, i, unexplained):
     bug = BUGS[name]
-    report = check_engine(bug.engines[i], profile=unexplained, only=[bug.killed_by])
-    kills = [r.id for r in report.results if r.status in {"failed", "errored"}]
-    assert kills, f"{name}: {bug.title} It survives {len(report.results)} checks."
+    with pytest.raises(NoticedError):
+        check_engine(
+            bug.engines[i],
+            profile=unexplained,
+            only=[bug.killed_by],
+            progress=end_at_first_failure,
+        )
 
 
 def test_the_catalogue_is_large_and_nothing_in_it_is_lost():

@@ -62,6 +62,21 @@ def norm(*, of_each: bool) -> Fit:
     return fit
 
 
+def digits(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[str]:
+    """Yield the shortest forms, .6g or .6f, in which all numbers of a result can be written.
+
+    Numbers with 16 digits say nothing, and neither do few numbers.
+    """
+    numbers = [float(v) for a in got.values() for v in np.ravel(a) if np.isfinite(v)]
+    most = np.finfo(case.dtype).precision
+    for kind in "gf" if numbers else "":
+        for count in range(1, most + 1):
+            form = f".{count}{kind}"
+            if all(np.asarray(float(format(v, form)), case.dtype) == v for v in numbers):
+                yield form
+                break
+
+
 def solved(
     *starts: float, linear: bool = False, but: Callable[[Case], tuple[float, ...]] | None = None
 ) -> Fit:

@@ -40,6 +40,9 @@ IGNORED = (
 )
 """Layer, loss or optimizer, its option, and the places where the option is ignored."""
 
+ZEROS = ["lr", "betas", "weight_decay", "ignore_index", "negative_slope"]
+"""Options whose default is not 0 and that may be 0."""
+
 for part, option, *places in IGNORED:
     kind = next(kind for kind, table in TABLES.items() if part in table)
     default, method = TABLES[kind][part][option], row_of(part).method
@@ -56,10 +59,13 @@ for part, option, *places in IGNORED:
 
 
 def _replace_zeros(e: Any) -> None:
+    """Give options of 0 their defaults; with `e.option`, only the options of that name."""
     for o in (*e.layers, e.loss, *([e.rule] if e.rule else [])):
         defaults = vars(options_of({"type": o.type})) if o.type != "Linear" else {}
         for name, default in defaults.items():
             value = getattr(o, name)
+            if e.option not in {"any", name}:
+                continue
             if isinstance(value, tuple) and isinstance(default, tuple):
                 both = zip(value, default, strict=True)
                 setattr(o, name, tuple(v or usual for v, usual in both))
@@ -68,8 +74,9 @@ def _replace_zeros(e: Any) -> None:
 
 
 BUGS["zero-is-taken-for-absent"] = bug(
-    "An option of 0 counts as missing, as with JavaScript's operator ||.",
-    lines=("option || default", "option ?? default"),
-    killed_by="o*:*",
+    "An option of 0 counts as missing, as with `value or default`.",
+    lines=("option || default, or option or default", "default only if the option is missing"),
+    killed_by="*o*:*",
+    option=["any", *ZEROS],
     load=after_load(_replace_zeros),
 )

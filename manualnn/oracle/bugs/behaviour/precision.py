@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import (
     SMALL_ERRORS,
     after_load,
@@ -14,6 +14,7 @@ from manualnn.oracle.bugs.edits import (
     multiply_in_float32,
     with_small_error,
 )
+from manualnn.oracle.bugs.fits import digits
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 
@@ -81,6 +82,58 @@ BUGS["float16-gradients"] = rounding_bug(
     "Gradients are stored in float16.",
     lines=("g rounded to float16", "g in the dtype of the case"),
     linear_grads=each_gradient(lambda e, o, g: _stored(g, np.float16, e.kind)),
+)
+BUGS["float16-parameters"] = rounding_bug(
+    "Parameters are stored in float16.",
+    lines=("p rounded to float16", "p in the dtype of the case"),
+    killed_by="*:params",
+    moved=lambda e, o, p, d, lr: _stored(p - lr * d, np.float16, e.kind),
+)
+BUGS["outputs-in-smaller-dtype"] = rounding_bug(
+    "The outputs make a detour by a smaller dtype.",
+    lines=("y rounded to float32 or float16", "y in the dtype of the case"),
+    killed_by="*:outputs",
+    detour=[np.float32, np.float16],
+    forward=lambda e, x: [
+        *(ys := Textbook.forward(e, x))[:-1],
+        _stored(ys[-1], e.detour, e.kind),
+    ],
+)
+BUGS["layers-in-smaller-dtype"] = rounding_bug(
+    "The output of every layer makes a detour by a smaller dtype.",
+    lines=("a rounded to float32 or float16", "a in the dtype of the case"),
+    killed_by="*:outputs",
+    detour=[np.float32, np.float16],
+    linear=lambda e, o, x: _stored(Textbook.linear(e, o, x), e.detour, e.kind),
+)
+BUGS["inputs-in-smaller-dtype"] = rounding_bug(
+    "The input, the parameters or the targets make a detour by a smaller dtype.",
+    lines=("x, θ or t rounded to float32 or float16", "x, θ and t in the dtype of the case"),
+    killed_by="*:*",
+    detour=[np.float32, np.float16] * 3,
+    part=["x", "x", "params", "params", "t", "t"],
+    load=lambda e, case: Textbook.load(
+        e,
+        case.map(
+            lambda name, a: (
+                _stored(a, e.detour, a.dtype)
+                if name.partition(".")[0] == e.part and a.dtype.kind == "f"
+                else a
+            )
+        ),
+    ),
+)
+BUGS["float16-loss"] = rounding_bug(
+    "The loss is rounded to float16.",
+    lines=("L rounded to float16", "L in the dtype of the case"),
+    killed_by="*:loss",
+    value=lambda e, o, y, t: _stored(Textbook.value(e, o, y, t), np.float16, e.kind),
+)
+BUGS["slope-in-smaller-dtype"] = rounding_bug(
+    "The gradient of the loss makes a detour by a smaller dtype.",
+    lines=("∂L/∂y rounded to float32 or float16", "∂L/∂y in the dtype of the case"),
+    detour=[np.float32, np.float16],
+    slope=lambda e, o, y, t: _stored(Textbook.slope(e, o, y, t), e.detour, e.kind),
 )
 BUGS["float16-products"] = rounding_bug(
     "The factors of matrix products are rounded to float16.",
@@ -179,7 +232,9 @@ BUGS["printed-with-few-digits"] = bug(
     "Results are written with too few digits, such as the 6 digits of printf's %g and %f.",
     lines=("too few digits to read the same number back", "17 digits for float64, 9 for float32"),
     base=PrintsFewDigits,
-    form=[".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f", ".15g"],
+    form=Constant(
+        [".6g", ".6f", ".4f", ".7g", ".8g", ".8f", ".9g", ".10f", ".12g", ".12f", ".15g"], digits
+    ),
 )
 BUGS["gradient-slightly-off"] = bug(
     "One entry of the gradient of the weights is slightly wrong.",
