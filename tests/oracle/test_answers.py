@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 from schemas import validate
 
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import read_array, to_base64, to_lists
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import text
@@ -251,6 +252,16 @@ def test_vectors_for_claims_are_judged_by_these_claims(tmp_path, monkeypatch):
     assert report.capabilities.returns == ("loss", "grads")
     assert report.exit_code == 0
     assert {result.status for result in report.results} == {"passed"}
+
+
+def test_the_written_truth_follows_the_claims():
+    half = Capabilities.read(
+        {"layers": ["Linear"], "losses": ["MSELoss"], "loss_factor": {"MSELoss": 0.5}}
+    )
+    whole, scaled = RECORDED[SQUARED.id], vectors.recorded_truth(SQUARED, half)
+    for name in ("loss", "grads.0.weight", "input_grad"):
+        np.testing.assert_array_equal(scaled[name]["hi"], whole[name]["hi"] / 2)
+    np.testing.assert_array_equal(scaled["outputs"]["hi"], whole["outputs"]["hi"])
 
 
 def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from manualnn.oracle.protocol.features import LOSS_ROWS
 
 SAME = {"float32": 1e-4, "float64": 1e-9}
 """Largest relative difference of two ratios that are the same, by dtype."""
+SIMPLE = 1e-6
+"""Largest relative difference between a ratio and the simple fraction that it stands for."""
 FUSED = {
     "(LA)*L": "each activation stands between two Linear layers",
     "(LA)+": "each Linear layer has an activation",
@@ -65,7 +67,8 @@ def _about_reduction(loss: str, case: Case) -> str:
 
 def _about_ratio(loss: str, ratio: float) -> str:
     # A measured ratio has rounding errors, and a claim has none.
-    exact = float(Fraction(ratio).limit_denominator(1000)) or ratio
+    simple = float(Fraction(ratio).limit_denominator(1000))
+    exact = simple if abs(simple - ratio) <= SIMPLE * ratio else ratio
     factor = _conditional(
         f"its {loss} is always {ratio:.6g} times torch's", loss_factor={loss: exact}
     )

@@ -97,12 +97,19 @@ class Precision:
         """The numbers of undecided and of all entries, for each array of slopes that jump."""
 
     @classmethod
-    def of(cls, dtype: Any, claims: Capabilities | None = None) -> "Precision":
+    def of(
+        cls,
+        dtype: Any,
+        claims: Capabilities | None = None,
+        *,
+        numbers: Literal["native", "mpmath"] = "native",
+    ) -> "Precision":
         """Return the arithmetic of an engine that makes these claims, for cases of that dtype."""
         if claims is None:
-            return cls(dtype)
+            return cls(dtype, numbers=numbers)
         return cls(
             dtype,
+            numbers=numbers,
             accumulate_dtype=claims.accumulate_dtype,
             elementary_ulps=claims.elementary_ulps,
             subnormals=claims.subnormals,

@@ -88,7 +88,8 @@ def write_vectors(
             f"{out} is not empty and has no manifest.json, so vectors would overwrite files of "
             "something else; name a new folder."
         )
-    cases = vector_cases(seed, None if claims is None else Capabilities.read(claims))
+    read = None if claims is None else Capabilities.read(claims)
+    cases = vector_cases(seed, read)
     hashes: dict[str, str] = {}
 
     def write(name: str, content: bytes) -> None:
@@ -97,7 +98,7 @@ def write_vectors(
         hashes[name] = hashlib.sha256(content).hexdigest()
 
     for done, case in enumerate(cases, 1):
-        for name, content in vector_files(case).items():
+        for name, content in vector_files(case, read).items():
             write(name, content)
         if progress is not None:
             progress(done, len(cases))
@@ -139,9 +140,9 @@ def read_vectors(folder: str | Path) -> Vectors:
     return Vectors(manifest["seed"], cases, manifest.get("claims"))
 
 
-def vector_files(case: Case) -> dict[str, bytes]:
+def vector_files(case: Case, claims: Capabilities | None = None) -> dict[str, bytes]:
     """Return the files of one case: their contents by their names in the folder."""
-    expected = recorded_truth(case)
+    expected = recorded_truth(case, claims)
     numbers = sum(a.size for a in case.arrays().values())
     numbers += sum(np.size(near["hi"]) for near in expected.values())
     stored: dict[str, Array] = {}
@@ -187,13 +188,16 @@ def flags(case: Case) -> list[str]:
     return sorted(found | {name for name, present in extra.items() if present})
 
 
-def recorded_truth(case: Case) -> dict[str, dict[str, Any]]:
+def recorded_truth(case: Case, claims: Capabilities | None = None) -> dict[str, dict[str, Any]]:
     """Return hi, lo and the bound of each dtype for every quantity, as float64 arrays.
 
+    They follow the claims: a convention, the factor of a loss, a slope at a kink, wider bounds.
     A case without an optimizer has no parameters and no state here.
     """
     near = {
-        dtype: truth(of_dtype(case, dtype), Precision(dtype, numbers="mpmath")).quantities()
+        dtype: truth(
+            of_dtype(case, dtype), Precision.of(dtype, claims, numbers="mpmath")
+        ).quantities()
         for dtype in DTYPES
     }
     result: dict[str, dict[str, Any]] = {}
