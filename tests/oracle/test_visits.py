@@ -14,7 +14,13 @@ from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, OPTIMIZER_ROWS, options_of
+from manualnn.oracle.protocol.features import (
+    ALWAYS,
+    LAYER_ROWS,
+    LOSS_ROWS,
+    OPTIMIZER_ROWS,
+    options_of,
+)
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.extended import FLOAT64
 
@@ -58,8 +64,10 @@ def first_cases(claims, seed):
 
 
 def optioned(claim, row):
-    """Return the claimed values of every option, as pairs."""
+    """Return the claimed values of every option, as pairs; the recipe of rates has those of lr."""
     for option, known in row.options.items():
+        if option in ALWAYS:
+            continue
         values = claim.get(option, [])
         yield from ((option, v) for v in (known.others if values == "any" else values))
 
@@ -289,17 +297,10 @@ def of_rules(claims):
             (name,),
         )
         for option, value in optioned(claim, row):
-            later = steps or claims.accepts_state
-            yield (
-                f"{name}.{option}={value}",
-                (
-                    lambda c, n, o, v, later=later: (
-                        given(c, "optimizers", n, o, v)
-                        and (not later or step_of(c) > 0 or c.steps > 1)
-                    )
-                ),
-                (name, option, value),
-            )
+            found = name, option, value
+            yield f"{name}.{option}={value} at first", first_update, found
+            if steps or claims.accepts_state:
+                yield f"{name}.{option}={value} later", later_update, found
         if claims.accepts_state and "any" in (claim.get("amsgrad"), name == "Adamax" and "any"):
             yield f"{name} above and below its maximum", far_from_maximum, (name,)
         if {"nesterov", "momentum", "weight_decay"} <= claim.keys():
@@ -314,6 +315,14 @@ def of_rules(claims):
                 ),
                 (name,),
             )
+
+
+def first_update(case, *found):
+    return given(case, "optimizers", *found) and not case.state and case.steps == 1
+
+
+def later_update(case, *found):
+    return given(case, "optimizers", *found) and (step_of(case) > 0 or case.steps > 1)
 
 
 def step_of(case):

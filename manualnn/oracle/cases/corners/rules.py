@@ -36,9 +36,9 @@ def rule_corners(name: str, option: str | None = None) -> Iterator[Make]:
         yield from (partial(_rule, name, None, 0, start) for start in STARTS)
         return
     count = len(row.options[option].others)
-    for number in range(count):
-        yield partial(_rule, name, option, number, "second")
-    for start in ("fresh", "late", "several"):
+    for start in ("second", "fresh"):
+        yield from (partial(_rule, name, option, number, start) for number in range(count))
+    for start in ("late", "several"):
         yield partial(_rule, name, option, 0, start)
 
 
