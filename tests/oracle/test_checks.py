@@ -231,20 +231,47 @@ def small(**changes):
     return case.but(**changes)
 
 
-def test_a_case_fails_under_the_first_quantity_that_is_wrong():
+def test_a_quantity_is_judged_by_itself_where_earlier_ones_are_wrong():
+    """Gradients do not follow from the loss, and updates are judged by the engine's gradients."""
     wrong = changed(
         lambda case, r: {
             **r,
             "loss": r["loss"] * 2,
             "grads": {k: g * 2 for k, g in r["grads"].items()},
+            "params": {k: p - case.params[k] / 8 for k, p in r["params"].items()},
         }
     )
     with connect(wrong) as bench:
-        loss = rejudge(bench, "plain:loss", small())
+        loss, grads, params = (
+            rejudge(bench, f"plain:{name}", small()) for name in ("loss", "grads", "params")
+        )
         assert [entry.quantity for entry in loss.entries][:2] == ["loss", "grads.0.weight"]
         assert "outputs" in loss.right
-        assert rejudge(bench, "plain:grads", small()) is None
+        assert grads.entries[0].quantity == "grads.0.weight"
+        assert params.entries[0].quantity == "params.0.weight"
+        got, case = params.entries[0], small()
+        g = (
+            2
+            * (2 / 12)
+            * ((case.x @ case.params["0.weight"].T + case.params["0.bias"] - case.t).T @ case.x)[
+                0, 0
+            ]
+        )
+        assert got.expected == pytest.approx(case.params["0.weight"][0, 0] - 0.5 * g)
         assert rejudge(bench, "plain:outputs", small()) is None
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_an_update_that_follows_from_wrong_gradients_is_right(steps):
+    class Doubled(Textbook):
+        def linear_db(self, o, dz):
+            return 2 * super().linear_db(o, dz)
+
+    momentum = {"type": "SGD", "lr": 0.5, "momentum": 0.5}
+    with connect(Doubled) as bench:
+        case = small(optimizer=momentum, steps=steps)
+        assert rejudge(bench, "plain:params", case) is None
+        assert rejudge(bench, "plain:state", case) is None
 
 
 def test_entries_count_what_is_wrong():

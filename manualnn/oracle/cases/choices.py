@@ -199,8 +199,12 @@ class Choices:
                     spec[other] = draw_value(other)
 
     def claim_of(self, name: str) -> Claim:
-        """Return what is claimed of a feature: the allowed values of its options."""
-        return next(c[name] for kind in TABLES if name in (c := getattr(self.claims, kind)))
+        """Return what is claimed of a feature; raises Impossible if it is not claimed."""
+        for kind in TABLES:
+            claims: dict[str, Claim] = getattr(self.claims, kind)
+            if name in claims:
+                return claims[name]
+        raise Impossible
 
     def _good_reductions(self, name: str) -> list[Any]:
         return [r for r in self.values(name, "reduction") if not self.is_avoided(name, r)]

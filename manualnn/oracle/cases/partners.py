@@ -75,9 +75,12 @@ class Avoided:
     def claims(self) -> Capabilities:
         """The claims without the features to be avoided; all of a kind if no other is claimed."""
         narrowed: dict[str, Any] = {}
+        # Networks without parameters test little, so only recipes of another layer avoid Linear.
+        kept_anyway = set() if self.own.startswith("layer.") else {"Linear"}
         for kind in ROWS:
             claims: dict[str, Claim] = getattr(self.claimed, kind)
-            kept = {name: claim for name, claim in claims.items() if name not in self.features}
+            dropped = self.features - kept_anyway
+            kept = {name: claim for name, claim in claims.items() if name not in dropped}
             narrowed[kind] = kept or claims
         rests = self.features & {*narrowed["layers"], *narrowed["losses"]}
         if rests and not self.own.startswith("optimizer."):

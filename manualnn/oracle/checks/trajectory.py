@@ -1,5 +1,6 @@
 """Checks of updates: a learning rate of 0, the engine's own gradient, and many steps in a row."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,8 @@ from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import options_of
-from manualnn.oracle.truth.compare import find_differences
-from manualnn.oracle.truth.step import start, update, update_truth
+from manualnn.oracle.truth.compare import find_differences, group_of
+from manualnn.oracle.truth.step import start, update
 
 LENGTH = 30
 """Number of steps that are judged one by one."""
@@ -117,17 +118,33 @@ def _lr_zero(trial: Trial) -> Finding | None:
 def _own_gradient(trial: Trial) -> Finding | None:
     if trial.case.optimizer is None:
         raise Declined("the case has no optimizer")
-    case = trial.case.but(steps=1)
-    got = trial.ask(case)
-    expected = trial.truth(case)
-    grads = {key: expected.kind.returned(got[f"grads.{key}"]) for key in case.params}
-    truths = update_truth(case, grads, expected.kind)
-    entries, right = trial.compare(got, truths, expected.steps)
+    return _judge_updates(trial, trial.case.but(steps=1), ("state", "params"))
+
+
+def judge_own_updates(trial: Trial, name: str) -> Finding | None:
+    """Judge the state or the parameters by the engine's own gradients, whatever those are."""
+    if trial.case.optimizer is None or "grads" not in trial.bench.capabilities.returns:
+        raise Declined(f"{name} follows from quantities that are wrong already")
+    return _judge_updates(trial, trial.case, (name,))
+
+
+def _judge_updates(trial: Trial, case: Case, groups: Collection[str]) -> Finding | None:
+    """Do the updates of a case again with the gradients that the engine returns for each step."""
+    kind, rule = trial.truth(case).kind, options_of(case.optimizer or {})
+    point = start(kind, case, rule)
+    for steps in range(1, case.steps + 1):
+        got = trial.ask(case.but(steps=steps))
+        with np.errstate(all="ignore"):
+            grads = {key: kind.returned(got[f"grads.{key}"]) for key in case.params}
+            point = update(rule, point, grads)
+    entries, right = trial.compare(got, point.quantities(), trial.truth(case).steps)
     if not entries:
         return None
     first = entries[0]
+    if group_of(first.quantity) not in groups:
+        raise Declined(f"{first.quantity} is wrong already, and the rest follows from it")
     message = (
-        f"{first.quantity} is {first.got:.17g}; from the engine's own gradient it would have to be "
+        f"{first.quantity} is {first.got:.17g}; from the engine's own gradient it has to be "
         f"{first.expected:.17g} to within {first.bound:.2g}"
     )
     return trial.finding(message, entries, right)
