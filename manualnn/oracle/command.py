@@ -310,7 +310,10 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
 
 
 def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
-    """Run a saved failure again; return 1 if it still fails, and 0 if it passes now."""
+    """Run a saved failure again; return 1 if it still fails, and 0 if it passes now.
+
+    Return 3 if it passes, but was not seen again in its own run either.
+    """
     from manualnn.oracle.checks.conventions import settle
     from manualnn.oracle.diagnosis.explainer import Explainer
     from manualnn.oracle.engines.client import connect
@@ -336,7 +339,11 @@ def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
         explainer = Explainer(client, math.inf)
         for check_id in failure.checks:
             finding = again(client, check_id, failure)
-            if finding is None:
+            if finding is None and not failure.repeatable:
+                code = code or 3
+                reason = "it failed once in the run, and not when it was repeated there; run again"
+                click.echo(f"{paint('not decided', 'bad')}  {check_id}: {reason}")
+            elif finding is None:
                 click.echo(f"{paint('passes now', 'good')}  {check_id}")
                 for line in [case_line(failure.case), *case_numbers(failure.case)]:
                     click.echo("\n".join(wrapped(line)))

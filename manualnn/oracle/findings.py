@@ -128,6 +128,8 @@ class Finding:
     """Features without which the engine is right on the case; empty if they are not known."""
     minimal: bool = False
     """True if the shrinker has finished with the case."""
+    repeatable: bool = True
+    """False if the check failed once, but passed in a new process and after the recent calls."""
     diagnosis: Diagnosis | None = None
 
 

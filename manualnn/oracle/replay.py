@@ -5,8 +5,9 @@
     again(client, check, failure)  the Finding that the engine gives now, or None if it passes
 
 A file is named after its case. It holds {"checks": [ids], "target": …, "case": {…},
-"before": [{…}, …]}. `before` are the cases that the engine had before this one, because a failure
-may depend on them.
+"before": [{…}, …], "repeatable": true}. `before` are the cases that the engine had before this
+one, because a failure may depend on them. A failure that depends on still earlier calls, or on
+chance, is not repeatable.
 """
 
 import json
@@ -42,6 +43,8 @@ class Failure:
     case: Case
     before: tuple[Case, ...] = ()
     """Cases that the engine had before this one."""
+    repeatable: bool = True
+    """False if the run itself did not see the failure again; then passing now means nothing."""
 
 
 def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
@@ -55,7 +58,9 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
         name = finding.case.id
         known = found.get(name, Failure((), report.target, finding.case))
         before = max(known.before, finding.calls[:-1], key=len)
-        found[name] = replace(known, checks=(*known.checks, finding.check), before=before)
+        repeatable = known.repeatable and finding.repeatable
+        checks = (*known.checks, finding.check)
+        found[name] = replace(known, checks=checks, before=before, repeatable=repeatable)
     paths = [Path(folder, f"{name}.json") for name in found]
     try:
         if paths:
@@ -66,6 +71,7 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
                 "target": failure.target,
                 "case": failure.case.to_json(),
                 "before": [case.to_json() for case in failure.before],
+                "repeatable": failure.repeatable,
             }
             write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
     except OSError as error:
@@ -97,7 +103,8 @@ def load(file_or_id: str, folder: str | Path = FOLDER) -> Failure:
         content = json.loads(path.read_text(encoding="utf-8"))
         case = Case.from_json(content["case"])
         before = tuple(map(Case.from_json, content["before"]))
-        failure = Failure(tuple(content["checks"]), content["target"], case, before)
+        repeatable = bool(content.get("repeatable", True))
+        failure = Failure(tuple(content["checks"]), content["target"], case, before, repeatable)
         for each in (case, *before):
             _require_valid(each)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -145,9 +152,9 @@ def _require_valid(case: Case) -> None:
 
 
 def again(client: EngineClient, check: str, failure: Failure) -> Finding | None:
-    """Return the finding of a check on a fresh engine; if none, after the cases before it."""
+    """Return the finding of a check in a new process; if none, after the cases before it."""
     for before in dict.fromkeys(((), failure.before)):
-        client.fresh()
+        client.restart()
         for case in before:
             client.run(case)
         try:

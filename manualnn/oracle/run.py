@@ -28,7 +28,7 @@ from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Skipped, Trial
 from manualnn.oracle.diagnosis.blame import Blame
 from manualnn.oracle.diagnosis.explainer import Explainer
-from manualnn.oracle.engines.client import EngineClient
+from manualnn.oracle.engines.client import EngineClient, EngineError
 from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.profiles import PROFILES, UnknownNameError
 from manualnn.oracle.protocol.case import Case
@@ -48,7 +48,7 @@ A newcomer is given up after one, because an example with a newcomer makes many 
 MAX_FAULTS = 3
 """Stop a recipe after this many faults."""
 MAX_HANGS = 3
-"""Stop the run after this many timeouts."""
+"""Stop the run after this many timeouts, or lines that are no answers if there is no answer."""
 RESTARTS = 3
 """Number of examples for which a check that starts the engine again starts a new process.
 
@@ -91,7 +91,8 @@ class Run:
     """True if the engine seems to remember earlier cases. Every case then gets a fresh engine."""
     blocked: Counter[str] = field(default_factory=Counter)
     """The number of cases of a check that a feature at fault made useless, by the check's id."""
-    hangs: int = 0
+    silent: Counter[str] = field(default_factory=Counter)
+    """Numbers of timeouts ("hang") and of lines that are no answers ("garbage")."""
     total: int = 0
     """Number of checks of the run."""
 
@@ -129,7 +130,7 @@ class Run:
         """Draw the cases of a recipe, and judge each by all of its checks."""
         results = self._new_results(recipe)
         waiting = {name: result for name, result in results.items() if self._admits(name, result)}
-        if self.hangs >= MAX_HANGS:
+        if self.silent["hang"] >= MAX_HANGS:
             for result in waiting.values():
                 result.reason = ENDED_EARLY
             waiting = {}
@@ -138,7 +139,7 @@ class Run:
             empty = empty if i else 0
             for name in [n for n in waiting if self._has_enough(n, results[n])]:
                 del waiting[name]
-            if not waiting or faults >= MAX_FAULTS or self.hangs >= MAX_HANGS:
+            if not waiting or faults >= MAX_FAULTS or self.silent["hang"] >= MAX_HANGS:
                 break
             if empty < (1 if newcomer else MAX_EMPTY_DRAWS):
                 drawn, fault = self._judge_example(recipe, newcomer, i, waiting)
@@ -196,7 +197,8 @@ class Run:
         result.cases += 1
         if finding is None:
             return None
-        self.hangs += finding.kind == "hang"
+        if finding.kind in {"garbage", "hang"}:
+            self._note_silence(finding)
         own = recipe.feature.partition(".")[0]
         blamed = self.blame.features_at_fault(finding)
         if blamed and own not in blamed and (own or self.faulty.issuperset(blamed)):
@@ -208,6 +210,16 @@ class Run:
         confirmed = confirmed or self.explainer.after(finding, self.recent)
         self._fail(result, replace(confirmed, blamed=(own,) if own in blamed else blamed), recipe)
         return confirmed
+
+    def _note_silence(self, finding: Finding) -> None:
+        """Count a call without an answer; raises EngineError after several, and no answer ever."""
+        kind = finding.kind
+        self.silent[kind] += 1
+        if self.silent[kind] >= MAX_HANGS and not self.ledger.entries:
+            raise EngineError(
+                f"{self.client.target} answered none of its first cases. The last failure: {kind}, "
+                f"{finding.message}"
+            )
 
     def _reports_memory(self, case: Case) -> bool:
         """Report the check of history if it fails on a case; return True if it has failed."""

@@ -20,7 +20,7 @@ def reply(message):
 
 
 def run(code, **scope):
-    tools = {"os": os, "reply": reply, "signal": signal, "sys": sys, "time": time}
+    tools = {"json": json, "os": os, "reply": reply, "signal": signal, "sys": sys, "time": time}
     exec(code, tools | scope)  # noqa: S102 - the tests' own code
 
 

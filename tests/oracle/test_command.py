@@ -175,6 +175,29 @@ def test_what_cannot_be_used_exits_with_2_and_a_message(arguments, message):
     assert "Traceback" not in result.output
 
 
+def test_an_engine_that_never_answers_exits_with_2_after_three_cases(tmp_path):
+    code = "import sys\nfor line in sys.stdin:\n"
+    hello = '{"type":"hello","layers":["Linear"],"losses":["MSELoss"]}'
+    talk = f"    print({hello!r} if 'hello' in line else 'loss 0.3', flush=True)\n"
+    (tmp_path / "talks.py").write_text(code + talk, encoding="utf-8")
+    result = manualnn("check", f"{sys.executable} -S -E talks.py")
+    assert result.exit_code == 2, result.output
+    told = squeezed(result.output)
+    assert "answered none of its first cases. The last failure: garbage" in told
+    assert "'loss 0.3'" in told
+
+
+def test_a_failure_that_was_seen_once_is_not_said_to_pass(failed, tmp_path):
+    name = re.search(r"--replay (R-\w+)", failed.output)[1]
+    file = tmp_path / ".manualnn" / f"{name}.json"
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(kept | {"repeatable": False}), encoding="utf-8")
+    result = manualnn("check", "toy.py:Right", "--replay", name)
+    assert result.exit_code == 3, result.output
+    assert "passes now" not in result.output
+    assert "not decided" in result.output
+
+
 def test_a_malformed_line_of_expected_failures_exits_with_2(tmp_path):
     (tmp_path / "expected.txt").write_text("# fine\nlayer.Tanh:grads\n", encoding="utf-8")
     result = manualnn("check", "toy.py:Right", "--expected", "expected.txt")

@@ -110,6 +110,14 @@ FAULTS = {
         "malformed",
         "result.outputs is not an array: int too large",
     ),
+    **{
+        f"writes {word}": (
+            f"print(json.dumps(right).replace('1.0', '{word}'), flush=True)",
+            "malformed",
+            rf'the bare word {re.escape(word)}, .*\[{re.escape(word)}, .*the string "NaN", "Inf',
+        )
+        for word in ("-nan", "nan", "inf", "-inf", "1.#IND", "-nan(0x8)")
+    },
     "has truth values": (
         "reply({**right, 'result': {'outputs': [[True, False]]}})",
         "malformed",

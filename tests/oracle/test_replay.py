@@ -94,6 +94,15 @@ def test_a_failure_that_needs_the_calls_before_it_is_seen_again(tmp_path):
         assert again(bench, "plain:grads", replace(failure, before=())) is None
 
 
+def test_a_failure_that_its_run_saw_once_is_marked(tmp_path):
+    made = report(linear(3.0))
+    made.results[0].findings[0] = replace(made.results[0].findings[0], repeatable=False)
+    save(made, tmp_path)
+    assert not load(linear(3.0).id, tmp_path).repeatable
+    save(report(linear(3.0)), tmp_path)
+    assert load(linear(3.0).id, tmp_path).repeatable
+
+
 def test_a_case_that_the_engine_no_longer_takes_is_not_said_to_pass(tmp_path):
     class Declining(Textbook):
         def step(self, case):  # noqa: ARG002
@@ -180,5 +189,5 @@ def test_a_new_folder_of_failures_stays_out_of_a_repository(tmp_path):
 def test_a_saved_failure_is_plain_json(tmp_path):
     (path,) = save(report(case()), tmp_path)
     content = json.loads(path.read_text(encoding="utf-8"), parse_constant=pytest.fail)
-    assert content.keys() == {"checks", "target", "case", "before"}
+    assert content.keys() == {"checks", "target", "case", "before", "repeatable"}
     validate("failure", content)

@@ -60,7 +60,8 @@ class Explainer:
             if again is not None:
                 message = f"only after {len(before)} other calls: {again.message}"
                 return replace(again, calls=(*before, *again.calls), message=message)
-        return replace(finding, message=f"failed once, but passed when repeated: {finding.message}")
+        message = f"failed once, but passed when repeated: {finding.message}"
+        return replace(finding, message=message, repeatable=False)
 
     def smaller(self, finding: Finding) -> Finding:
         """Return a smaller finding with its diagnosis, if there is time left."""

@@ -10,6 +10,7 @@ A form is "list", "base64" or "safetensors". With "safetensors" the arrays are i
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,12 +97,26 @@ def load_safetensors() -> Any:
 _KINDS = {"ok": "result", "skipped": "reason", "errored": "trace"}
 _WRITERS = {"list": lambda _, array: to_lists(array), "base64": lambda _, array: to_base64(array)}
 
+_BARE_NUMBER = re.compile(
+    rb"[\[,:]\s*([+-]?(?:nan(?:\([^)]*\))?|inf(?:inity)?|1\.#\w+)|[+]\d[\d.eE+-]*)\s*[\],}]",
+    re.IGNORECASE,
+)
+"""A number that C or Python prints, but JSON does not have: -nan, nan(0x7), inf, 1.#IND, +1.5."""
+
 
 def _message(text: bytes) -> dict[str, Any]:
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
         message = None
+        word = _BARE_NUMBER.search(text) if text.lstrip().startswith(b"{") else None
+        if word:
+            raise Fault(
+                "malformed",
+                f"a reply holds the bare word {word[1].decode()}, which is not JSON: "
+                f"{quote_start(text[max(0, word.start() - 40) :])}. Write the string "
+                '"NaN", "Infinity" or "-Infinity" in its place.',
+            ) from None
     if not isinstance(message, dict):
         raise Fault(
             "garbage",

@@ -14,8 +14,8 @@ Schema 1:
     counts            {"passed": 400, "failed": 2, …}: number of checks of each status
     exit_code         0 no failure, 1 a failure, 3 the run proves little
     results           [{id, sentence, status, cases, skipped, reason, findings}]
-      findings        [{check, kind, message, entries, right, blamed, minimal, case_id, case,
-                        diagnosis}]
+      findings        [{check, kind, message, entries, right, blamed, minimal, repeatable,
+                        case_id, case, diagnosis}]
         entries       [{quantity, index, got, expected, bound, wrong, size}]
         diagnosis     null or {first, scope, ratio, when, hurried, together, unknown,
                         likely: [{bug, title, wrong, right}]}
