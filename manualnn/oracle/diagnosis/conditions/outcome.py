@@ -42,13 +42,17 @@ class NumbersJudge:
     """Judges cases of an engine whose numbers are wrong."""
 
     def __init__(self, bench: EngineClient, own: Observation, budget: Budget) -> None:
-        self.bench, self.own, self.budget = bench, own, budget
-        self.first = own.wrong_names[0]
+        self.bench, self.budget = bench, budget
+        self.focus(own)
+        self.observations: list[Observation] = []
+        """All observations that were made for the outcomes."""
+
+    def focus(self, own: Observation) -> None:
+        """Make an observation the example of the failure."""
+        self.own, self.first = own, own.wrong_names[0]
         self.group = group_of(self.first)
         self.least = _relative_errors(own)
         """The smallest relative error of a failure so far, for each group of quantities."""
-        self.observations: list[Observation] = []
-        """All observations that were made for the outcomes."""
 
     def __call__(self, case: Case) -> bool | None:
         """Return the outcome of a case."""
@@ -65,7 +69,8 @@ class NumbersJudge:
         if not seen.is_wrong:
             return False if self._would_show(seen) else None
         # The error of an earlier step is an error of every quantity of a later one.
-        same = group_of(seen.wrong_names[0]) == self.group or seen.case.steps > 1
+        several = max(seen.case.steps, self.own.case.steps) > 1
+        same = several or group_of(seen.wrong_names[0]) == self.group
         if not same or _excess(seen) < VISIBLE:
             return None
         for group, error in _relative_errors(seen).items():

@@ -119,7 +119,7 @@ def _is_no_multiple(above: int, m: int, size: float) -> bool:
 
 def find_range(name: str, outcomes: Reals, fails: Callable[[float], bool | None]) -> Rule | None:
     """Return the range of real numbers that fails, with ends as round as the outcomes allow."""
-    known = sorted(value for value, failed in outcomes.items() if failed is not None)
+    known = _without_faded(outcomes, fails)
     failing = [value for value in known if outcomes[value]]
     turns = [(a, b) for a, b in pairwise(known) if outcomes[a] != outcomes[b]]
     if not failing or not turns or len(turns) > 2:
@@ -132,9 +132,9 @@ def find_range(name: str, outcomes: Reals, fails: Callable[[float], bool | None]
         return None
     mirrored = abs(first + last) <= NARROW * abs(last)
     if len(ends) == 1 and outcomes[known[-1]]:
-        text, holds = _above(first), first.__lt__
+        text, holds = _above(first), partial(_is_between, first, known[-1])
     elif len(ends) == 1:
-        text, holds = _below(first), first.__gt__
+        text, holds = _below(first), partial(_is_between, known[0], first)
     elif outcomes[known[0]]:
         text = _above(last) if mirrored else f"{_below(first)} or {_above(last)}"
         holds = partial(_is_outside, first, last)
@@ -145,12 +145,29 @@ def find_range(name: str, outcomes: Reals, fails: Callable[[float], bool | None]
     return Rule(f"{shown} is {text}", holds)
 
 
+def _without_faded(outcomes: Reals, fails: Callable[[float], bool | None]) -> list[float]:
+    """Return the values with a known outcome, without large ones at which the error has faded.
+
+    There it has no end, because it becomes smaller than its bound little by little.
+    """
+    known = sorted(value for value, failed in outcomes.items() if failed is not None)
+    for step in (-1, 1):
+        ordered = known[::step]
+        turn = next((k for k in range(1, len(ordered)) if outcomes[ordered[k]]), 0)
+        if not turn or outcomes[ordered[0]]:
+            continue
+        outer, inner = ordered[turn - 1], ordered[turn]
+        if outer * inner > 0 and _end({**outcomes}, fails, *sorted((outer, inner))) is None:
+            known = [value for value in known if step * (value - outer) > 0]
+    return known
+
+
 def _is_outside(first: float, last: float, value: float) -> bool:
     return value < first or value > last
 
 
 def _is_between(first: float, last: float, value: float) -> bool:
-    return first < value < last
+    return first <= value <= last
 
 
 def _above(end: float) -> str:

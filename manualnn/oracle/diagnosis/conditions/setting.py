@@ -6,7 +6,7 @@
     Condition(text, inside, outside).holds(judge)
 
 A condition holds if every fresh case inside fails and every one outside passes. Outside, other
-magnitudes are tried too, because a rule about sizes may only be the shadow of one about numbers.
+magnitudes and numbers of samples are tried too, because a rule may only be the shadow of another.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -70,6 +70,7 @@ class Condition:
     text: str
     inside: tuple[Setting, ...]
     outside: tuple[Setting, ...]
+    about_sizes: bool = False
 
     def holds(self, judge: Judge) -> bool:
         """Return True if all fresh cases agree with the sentence, with some on both sides."""
@@ -77,8 +78,10 @@ class Condition:
             return False
         if not _agree(judge, self.outside, wanted=False):
             return False
-        scaled = [s.but(scale=factor) for s in self.outside[:1] for factor in SCALES]
-        return not any(setting.fails(judge, FRESH[:1]) for setting in scaled)
+        others = [s.but(scale=factor) for s in self.outside[:1] for factor in SCALES]
+        if not self.about_sizes:
+            others += [s.with_size(0, n) for s in self.outside[:2] for n in (1, 4 * s.sizes[0] + 1)]
+        return not any(setting.fails(judge, FRESH[:1]) for setting in others)
 
 
 def _agree(judge: Judge, settings: Iterable[Setting], *, wanted: bool) -> bool:

@@ -33,7 +33,7 @@ def equal_sizes(judge: Judge, base: Setting) -> Iterator[Condition]:
             text = f"only when {names[i]} equals {names[j]}"
             if i and j == i + 1:
                 text = f"only where a weight is square ({names[i]} equals {names[j]})"
-            yield Condition(text, both, one)
+            yield Condition(text, both, one, about_sizes=True)
 
 
 def single_sizes(judge: Judge, base: Setting) -> Iterator[Condition]:
@@ -60,7 +60,7 @@ def single_sizes(judge: Judge, base: Setting) -> Iterator[Condition]:
                 tuple(base.with_size(k, s) for s in rule.examples(failing=f, known=outcomes))
                 for f in (True, False)
             )
-            yield Condition(f"only when {rule.text}", inside, outside)
+            yield Condition(f"only when {rule.text}", inside, outside, about_sizes=True)
 
 
 def steps(judge: Judge, base: Setting, claims: Capabilities) -> Iterator[Condition]:
