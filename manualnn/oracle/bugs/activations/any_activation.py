@@ -195,7 +195,7 @@ BUGS["slope-before-bias"] = bug(
 BUGS["slope-of-negative-input"] = bug(
     "The slope is computed at −z.",
     lines=("dz = da ⊙ f′(−z)", "dz = da ⊙ f′(z)"),
-    **_slope_at(lambda e, o, z, a: -z),
+    **_slope_at(lambda e, o, z, a: z if o.type == "ReLU" else -z),
 )
 BUGS["slope-of-one-sample"] = bug(
     "All samples use the slope of the first or last one.",

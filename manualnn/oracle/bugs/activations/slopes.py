@@ -19,10 +19,9 @@ BUGS["sigmoid-slope-squares"] = bug(
 )
 BUGS["tanh-slope-sign-or-power"] = bug(
     "The slope of tanh has a wrong sign or a wrong power.",
-    lines=("tanh′ = 1 + a², a² − 1, (1 − a)² or 1 − a⁴", "tanh′ = 1 − a²"),
+    lines=("tanh′ = 1 + a², (1 − a)² or 1 − a⁴", "tanh′ = 1 − a²"),
     tanh_slope=[
         lambda e, o, z, a: 1 + a * a,
-        lambda e, o, z, a: a * a - 1,
         lambda e, o, z, a: (1 - a) ** 2,
         lambda e, o, z, a: 1 - a**4,
     ],

@@ -33,11 +33,10 @@ BUGS["slope-of-the-gradient"] = bug(
 )
 BUGS["sigmoid-slope-one-minus"] = bug(
     "The slope of the sigmoid lacks a factor or has a wrong sign.",
-    lines=("σ′ = 1 − a, a (1 + a), or a (a − 1)", "σ′ = a (1 − a)"),
+    lines=("σ′ = 1 − a, or a (1 + a)", "σ′ = a (1 − a)"),
     sigmoid_slope=[
         lambda e, o, z, a: 1 - a,
         lambda e, o, z, a: a * (1 + a),
-        lambda e, o, z, a: a * (a - 1),
     ],
 )
 BUGS["sigmoid-with-tanh-slope"] = bug(
@@ -184,12 +183,6 @@ BUGS["sigmoid-is-tanh"] = bug(
         lambda e, o, z, a: 1 - np.tanh(z) ** 2,
         lambda e, o, z, a: 2 * e.sigma(2 * z) * e.sigma(-2 * z),
     ],
-)
-BUGS["sigmoid-slope-from-pre-activation-twice"] = bug(
-    "The slope of the sigmoid or of tanh applies the function to its output again.",
-    lines=("σ′ = σ(a) (1 − σ(a)), tanh′ = 1 − tanh(a)²", "σ′ = a (1 − a), tanh′ = 1 − a²"),
-    sigmoid_slope=lambda e, o, z, a: e.sigma(a) * e.sigma(-a),
-    tanh_slope=lambda e, o, z, a: 1 - np.tanh(a) ** 2,
 )
 BUGS["tanh-slope-halved-or-doubled-square"] = bug(
     "The slope of tanh has a factor at the square.",

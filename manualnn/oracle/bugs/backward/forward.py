@@ -150,13 +150,6 @@ BUGS["errors-are-one-array"] = bug(
         e.of(dx := Textbook.linear_backward(e, o, x, z, dz)) + 0 * dx if len(x) else x
     ),
 )
-BUGS["weight-gradient-of-sample-means"] = bug(
-    "The gradient of the weights uses the mean of the inputs for every sample.",
-    lines=("dW = Σₙ dz[n]ᵀ mean(x)", "dW = Σₙ dz[n]ᵀ x[n]"),
-    linear_dW=lambda e, o, x, dz: e.matmul(
-        dz.T, x.sum(axis=0, keepdims=True) / max(len(x), 1) + 0 * x
-    ),
-)
 BUGS["weight-gradient-of-next-input"] = bug(
     "The gradient of the weights pairs each error with the input of the next sample.",
     lines=("dW = Σₙ dz[n]ᵀ x[n + 1]", "dW = Σₙ dz[n]ᵀ x[n]"),

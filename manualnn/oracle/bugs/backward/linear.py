@@ -171,6 +171,7 @@ BUGS["output-activation-skipped"] = bug(
 BUGS["output-slope-missing"] = bug(
     "The backward pass does not apply the slope of the last activation.",
     lines=("dz = dy", "dz = dy ⊙ f′(z)"),
+    source="NeuralNetworkFromScratch #3",
     slope=_slope_without_activation,
 )
 BUGS["weight-gradient-of-network-input"] = square_bug(

@@ -32,7 +32,6 @@ IGNORED = (
     ("CrossEntropyLoss", "label_smoothing", "loss"),
     ("CrossEntropyLoss", "ignore_index", "loss", "slope"),
     ("RMSprop", "alpha", "everywhere"),
-    ("Adagrad", "eps", "everywhere"),
     ("Adam", "betas", "everywhere"),
     ("AdamW", "betas", "everywhere"),
     ("AdamW", "weight_decay", "everywhere"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Method, Methods, Table, bug
-from manualnn.oracle.bugs.edits import KnowsKey, with_options
+from manualnn.oracle.bugs.edits import KnowsKey, is_of, with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -53,6 +53,7 @@ BUGS["adam-uncorrected"] = bug(
     "The bias corrections of Adam's means are missing.",
     lines=("m̂ = m, v̂ = v", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
     source="mlx",
+    where=is_of("Adam", "AdamW"),
     **_corrections(lambda e, beta, t: 1),
 )
 BUGS["adam-first-moment-uncorrected"] = bug(
@@ -84,6 +85,7 @@ BUGS["adam-power-in-float32"] = bug(
 BUGS["adam-correction-multiplied"] = bug(
     "Adam's means are multiplied by their bias corrections instead of divided.",
     lines=("m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
+    source="convnetjs #70",
     **_corrections(lambda e, beta, t: 1 / (1 - e.num(beta) ** t)),
 )
 BUGS["adam-eps-before-correction"] = bug(
@@ -106,6 +108,7 @@ BUGS["adam-betas-swapped"] = bug(
 BUGS["adam-complement-missing"] = bug(
     "Adam's means add each new gradient without the factor 1 − β.",
     lines=("m ← β₁ m + g, v ← β₂ v + g²", "m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²"),
+    where=is_of("Adam", "AdamW"),
     adam_mean=lambda e, o, m, g, t: e.num(o.betas[0]) * m + g,
     adam_square=lambda e, o, v, g, t: e.num(o.betas[1]) * v + g * g,
 )
@@ -115,6 +118,7 @@ BUGS["adam-complements-swapped"] = bug(
         "m ← (1 − β₁) m + β₁ g, v ← (1 − β₂) v + β₂ g²",
         "m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g²",
     ),
+    where=is_of("Adam", "AdamW"),
     adam_mean=lambda e, o, m, g, t: (1 - e.num(o.betas[0])) * m + e.num(o.betas[0]) * g,
     adam_square=lambda e, o, v, g, t: (1 - e.num(o.betas[1])) * v + e.num(o.betas[1]) * (g * g),
 )

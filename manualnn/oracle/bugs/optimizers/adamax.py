@@ -171,11 +171,6 @@ BUGS["adam-eps-inside-root-before-correction"] = bug(
     lines=("d = m̂ / √((v + ε) / (1 − β₂ᵗ))", "d = m̂ / (√v̂ + ε)"),
     adam_root=lambda e, o, v, t: np.sqrt((v + e.num(o.eps)) / e.adam_correction2(o, t)),
 )
-BUGS["adam-root-missing"] = bug(
-    "Adam divides by the mean square without its root.",
-    lines=("d = m̂ / (v̂ + ε)", "d = m̂ / (√v̂ + ε)"),
-    adam_root=lambda e, o, v, t: v / e.adam_correction2(o, t) + e.num(o.eps),
-)
 BUGS["adam-square-of-sum"] = bug(
     "Adam squares the whole new average instead of the gradient.",
     lines=("v ← (β₂ v + (1 − β₂) g)²", "v ← β₂ v + (1 − β₂) g²"),

@@ -18,6 +18,7 @@ eps_bug = partial(bug, killed_by="optimizer.*.eps:*")
 BUGS["update-uphill"] = bug(
     "The update adds the step instead of subtracting it.",
     lines=("p ← p + lr d", "p ← p − lr d"),
+    source="caffe2, pytorch #11678",
     moved=lambda e, o, p, d, lr: p + lr * d,
 )
 BUGS["lr-applied-twice"] = bug(
@@ -85,6 +86,7 @@ BUGS["decay-halved"] = decay_bug(
 BUGS["decay-negated"] = decay_bug(
     "The weight decay has the wrong sign: weights grow.",
     lines=("g ← g − λ p", "g ← g + λ p"),
+    source="chainer #261",
     **_scaled_decay(-1),
 )
 BUGS["decay-over-n"] = decay_bug(
@@ -108,6 +110,7 @@ BUGS["decay-of-signs"] = decay_bug(
 BUGS["decay-decoupled"] = decay_bug(
     "The weight decay is that of AdamW: it is not part of the gradient.",
     lines=("p ← (1 − lr λ) p, then the rule for g", "g ← g + λ p, then the rule for g"),
+    source="mxnet #9363",
     gradient=lambda e, o, p, g: e.uphill(o, g),
     updated=lambda e, o, key, p, g, s: Textbook.updated(
         e, o, key, p if o.type == "AdamW" else e.adamw_decayed(o, p), g, s

@@ -3,7 +3,7 @@
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
-from manualnn.oracle.bugs.edits import is_of, with_options
+from manualnn.oracle.bugs.edits import with_options
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
@@ -117,15 +117,6 @@ BUGS["lr-in-buffer-and-step"] = bug(
     starts=[1, 0],
     sgd_buffer=lambda e, o, b, g, t: (
         g.copy() if t == e.starts else e.num(o.momentum) * b + e.num(o.lr) * g
-    ),
-)
-BUGS["decay-after-momentum"] = bug(
-    "The weight decay is not part of the momentum buffer.",
-    lines=("b ← μ b + g, p ← p − lr (b + λ p)", "b ← μ b + (g + λ p), p ← p − lr b"),
-    where=is_of("SGD"),
-    gradient=lambda e, o, p, g: e.uphill(o, g),
-    sgd=lambda e, o, p, g, s, t: (
-        Textbook.sgd(e, o, p, g, s, t) - e.num(o.lr) * (e.num(o.weight_decay) * p)
     ),
 )
 BUGS["alpha-swapped"] = bug(
