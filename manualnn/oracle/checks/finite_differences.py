@@ -24,6 +24,7 @@ def _numerical(trial: Trial) -> Finding | None:
     """
     base = at_first_step(trial.case)
     got, truths = trial.ask(base), trial.truth(base).grads
+    trial.require_right(base, got, "outputs" if "outputs" in got else "loss")
     dtype = np.dtype(base.dtype).type
     step = 2.0 ** (-9 if base.dtype == "float32" else -17)
     entries = []

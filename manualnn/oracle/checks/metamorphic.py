@@ -1,8 +1,9 @@
 """Metamorphic checks: relations between the engine's results for two cases, without the truth.
 
 Each check changes the case, such as the order of its samples or units. It calls the engine for both
-cases and compares the results. Both results may be off by their own bounds, |a − b| ≤ eₐ + e_b.
-Where rounding cannot differ, they have to be the same bit for bit.
+cases and compares the results. Both results may be off by their own bounds, |a − b| ≤ eₐ + e_b, and
+by their own errors if their numbers are wrong: see `roughness`. Where rounding cannot differ, they
+have to be the same bit for bit.
 """
 
 from collections.abc import Callable
@@ -11,17 +12,13 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.checks.judgement import check
+from manualnn.oracle.checks.roughness import unexplained
 from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_sample
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import names_with, options_of
-from manualnn.oracle.truth.compare import (
-    compare,
-    find_differences,
-    find_wrong,
-    first_entry,
-)
+from manualnn.oracle.truth.compare import find_differences
 
 
 def _has_hidden_relu(claims: Capabilities) -> bool:
@@ -43,17 +40,19 @@ def _compare_cases(
     None for an array that cannot be compared.
     """
     got, truths = trial.ask(base), trial.truth(base).quantities()
+    used = [(base, got, 1)]
     sums: dict[str, Array] = {}
     bounds: dict[str, Array] = {name: truth.bounds for name, truth in truths.items()}
     for case, share in others:
         answer, expected = trial.ask(case), trial.truth(case)
+        used.append((case, answer, share))
         for name, truth in expected.quantities().items():
             if name not in answer or (changed := back(name, answer[name])) is None:
                 continue
             # This sum has a relative error of 2⁻⁶³, or of 2⁻⁵³ without extended precision.
             sums[name] = sums.get(name, 0) + np.asarray(changed, np.longdouble) * share
             bounds[name] = bounds[name] + back(name, truth.bounds) * abs(share)
-    entries, right = compare(got, sums, bounds)
+    entries, right = unexplained(trial, got, sums, bounds, used)
     if not entries:
         return None
     first = entries[0]
@@ -155,7 +154,8 @@ def _ones_column(trial: Trial) -> Finding | None:
     bias, weight = trial.truth(base).grads["0.bias"], trial.truth(other).grads["0.weight"]
     values = {"grads.0.bias": answer["grads.0.weight"][:, -1]}
     bounds = {"grads.0.bias": bias.bounds + weight.bounds[:, -1]}
-    entries, right = compare(got, values, bounds)
+    used = [(base, got, 1), (other, answer, 1)]
+    entries, right = unexplained(trial, got, values, bounds, used)
     message = "the gradient of a bias is not that of a weight whose input is always 1"
     return trial.finding(message, entries, right) if entries else None
 
@@ -171,12 +171,13 @@ def _sum_zero(trial: Trial) -> Finding | None:
     name = f"grads.{len(base.layers) - 1}.bias"
     if base.loss["type"] != "CrossEntropyLoss" or name[6:] not in base.params:
         raise Declined("the outputs are not logits of classes from a bias")
-    total = np.sum(trial.ask(base)[name].astype(np.longdouble))
-    bound = np.sum(trial.truth(base).grads[name[6:]].bounds)
-    if not (wrong := find_wrong(total, 0.0, bound)):
-        return None
-    entry = first_entry(name, wrong, total, 0.0, bound)
-    return trial.finding("the gradients of a sample's logits do not sum to 0", [entry])
+    got = trial.ask(base)
+    total = np.asarray(np.sum(got[name].astype(np.longdouble)))
+    bound = np.asarray(np.sum(trial.truth(base).grads[name[6:]].bounds))
+    used = [(base, got, got[name].size)]
+    entries, _ = unexplained(trial, {name: total}, {name: np.zeros(())}, {name: bound}, used)
+    message = "the gradients of a sample's logits do not sum to 0"
+    return trial.finding(message, entries) if entries else None
 
 
 @check(
@@ -196,7 +197,8 @@ def _power_of_two(trial: Trial) -> Finding | None:
         return a * a.dtype.type(8) if name in ("x", "t") or name.endswith("bias") else a
 
     got = {name: a for name, a in trial.ask(base).items() if _is_homogeneous(name)}
-    answer = trial.ask(base.map(up))
+    larger = base.map(up)
+    answer = trial.ask(larger)
     powers = {name: 8 if _is_linear(name) else 64 for name in got}
     wanted = {name: array * array.dtype.type(powers[name]) for name, array in got.items()}
     least = np.finfo(base.dtype).tiny * 2**10
@@ -205,6 +207,10 @@ def _power_of_two(trial: Trial) -> Finding | None:
     entries = find_differences(answer, wanted)
     if not entries or trial.varies(base, got):
         return None
+    # The relation is exact, but not for digits that are wrong anyway.
+    exactly = {name: np.zeros(array.shape) for name, array in wanted.items()}
+    used = [(base, got, max(powers.values())), (larger, answer, 1)]
+    entries, _ = unexplained(trial, answer, wanted, exactly, used)
     return trial.finding("numbers 8 times as large give other digits", entries)
 
 

@@ -1,21 +1,25 @@
 """Checks of updates: a learning rate of 0, the engine's own gradient, and many steps in a row."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.checks.judgement import check
+from manualnn.oracle.checks.roughness import MARGIN, roughness, unexplained
 from manualnn.oracle.checks.trial import Declined, Trial
-from manualnn.oracle.findings import Finding
+from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import options_of
-from manualnn.oracle.truth.compare import find_differences, group_of
+from manualnn.oracle.truth.bounded import Bounded
+from manualnn.oracle.truth.compare import find_differences, group_of, truth_arrays
 from manualnn.oracle.truth.step import start, update
 
 LENGTH = 30
 """Number of steps that are judged one by one."""
+FEW_DIGITS = 0.05
+"""Largest share of a gradient that missing digits are blamed for, and no wrong factor."""
 END = 100
 """Number of steps of which only the final numbers are judged."""
 
@@ -40,17 +44,24 @@ def _trajectory(trial: Trial) -> Finding | None:
 def _feed_back(trial: Trial) -> Finding | None:
     """Give the engine its own parameters and state after each step. Judge each step separately."""
     case = trial.case.but(steps=1)
-    for _ in range(LENGTH):
+    for i in range(LENGTH):
         got = trial.ask(case)
         entries, right = trial.compare_with_truth(case, got)
         step = trial.truth(case).steps
         if entries:
+            _require_update(entries, is_first=i == 0)
             message = f"step {step} is wrong, given the engine's own results of the step before"
             return trial.finding(message, entries, right)
         case = _next_case(case, got, step)
         if not all(np.all(np.isfinite(a)) for a in case.arrays().values()):
             return None
     return None
+
+
+def _require_update(entries: tuple[Entry, ...], *, is_first: bool) -> None:
+    """Raise Declined if a first step is wrong before its update, which other checks report."""
+    if is_first and not entries[0].quantity.startswith(("state", "params")):
+        raise Declined(f"{entries[0].quantity} is wrong already, and every step follows from it")
 
 
 def _next_case(case: Case, got: dict[str, Any], steps: int) -> Case:
@@ -84,6 +95,7 @@ def _follow(trial: Trial) -> Finding | None:
         got.pop("state.step", None)
         entries, right = trial.compare(got, truths | point.quantities(), steps)
         if entries:
+            _require_update(entries, is_first=steps == 1)
             message = f"step {steps} is wrong, given the engine's own results of earlier steps"
             return trial.finding(message, entries, right)
         here = first.but(params={key: got[f"params.{key}"] for key in first.params})
@@ -105,9 +117,26 @@ def _lr_zero(trial: Trial) -> Finding | None:
         raise Declined("the case has no optimizer")
     case = trial.case.but(optimizer={**trial.case.optimizer, "lr": 0.0})
     got = trial.ask(case)
-    entries = find_differences(got, {f"params.{key}": a for key, a in case.params.items()})
+    wanted = {f"params.{key}": a for key, a in case.params.items()}
+    if not find_differences(got, wanted):
+        return None
+    exactly = {name: np.zeros(a.shape) for name, a in wanted.items()}
+    entries, _ = unexplained(trial, got, wanted, exactly, [(case, got, 1)])
     message = "a learning rate of 0 changes parameters"
     return trial.finding(message, entries) if entries else None
+
+
+def _updates_by(
+    trial: Trial, case: Case, answers: Sequence[Mapping[str, Any]], unknown: float = 0.0
+) -> dict[str, Bounded]:
+    """Return the truth of updates with the engine's gradients, which are off by `unknown`."""
+    kind, rule = trial.truth(case).kind, options_of(case.optimizer or {})
+    point = start(kind, case, rule)
+    with np.errstate(all="ignore"):
+        for got in answers:
+            grads = {k: kind.returned(got[f"grads.{k}"]).plus_error(unknown) for k in case.params}
+            point = update(rule, point, grads)
+    return point.quantities()
 
 
 @check(
@@ -130,14 +159,18 @@ def judge_own_updates(trial: Trial, name: str) -> Finding | None:
 
 def _judge_updates(trial: Trial, case: Case, groups: Collection[str]) -> Finding | None:
     """Do the updates of a case again with the gradients that the engine returns for each step."""
-    kind, rule = trial.truth(case).kind, options_of(case.optimizer or {})
-    point = start(kind, case, rule)
-    for steps in range(1, case.steps + 1):
-        got = trial.ask(case.but(steps=steps))
-        with np.errstate(all="ignore"):
-            grads = {key: kind.returned(got[f"grads.{key}"]) for key in case.params}
-            point = update(rule, point, grads)
-    entries, right = trial.compare(got, point.quantities(), trial.truth(case).steps)
+    answers = [trial.ask(case.but(steps=steps)) for steps in range(1, case.steps + 1)]
+    got, truths = answers[-1], _updates_by(trial, case, answers)
+    entries, right = trial.compare(got, truths, trial.truth(case).steps)
+    if entries and all(entry.quantity != "state.step" for entry in entries):
+        # A gradient that is returned in few digits is not the one that the update had.
+        unknown = MARGIN * roughness(trial, case, got, even_if_right=True).get("grads", 0.0)
+        largest = max(float(np.abs(got[f"grads.{k}"]).max(initial=0)) for k in case.params)
+        if unknown < FEW_DIGITS * largest:
+            truths = _updates_by(trial, case, answers, unknown)
+        values, bounds = truth_arrays(truths, got)
+        used = [(case, got, 1)]
+        entries, right = unexplained(trial, got, values, bounds, used, even_if_right=True)
     if not entries:
         return None
     first = entries[0]

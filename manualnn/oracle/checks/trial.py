@@ -184,6 +184,14 @@ class Trial:
             entries = (*earlier, wrong, *entries[len(earlier) :])
         return entries, right
 
+    def require_right(self, case: Case, got: Mapping[str, Any], *names: str) -> None:
+        """Raise Declined if one of these quantities is wrong, because later ones follow from it."""
+        quantities = self.truth(case).quantities()
+        values, bounds = truth_arrays({name: quantities[name] for name in names}, got)
+        entries, _ = compare(got, values, bounds)
+        if entries:
+            raise Declined(f"{entries[0].quantity} is wrong already")
+
     def finding(
         self, message: str, entries: Iterable[Entry] = (), right: Iterable[str] = ()
     ) -> Finding:
