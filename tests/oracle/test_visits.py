@@ -443,13 +443,12 @@ def unvisited(claims, seed):
         ]
 
 
-@pytest.mark.parametrize("seed", [0, 1 + turn() % 4])
-def test_a_run_visits_every_corner_of_all_features(seed):
-    assert not unvisited(EVERYTHING, seed)
+def test_a_run_visits_every_corner_of_all_features():
+    assert not unvisited(EVERYTHING, turn() % 5)
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_run_visits_every_corner_that_a_small_engine_claims(name):
     claims = Capabilities.read(SMALL[name])
-    for seed in range(5):
+    for seed in {0, turn() % 5}:
         assert not unvisited(claims, seed)

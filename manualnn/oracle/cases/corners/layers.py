@@ -84,7 +84,7 @@ def _linear(option: str | None, n: int, inputs: int, outputs: int, draft: Draft)
         raise Impossible
     loss = draft.loss()
     outputs = max(outputs, least_outputs(loss))
-    given = {"bias": option is None}
+    given: dict[str, Any] = {"bias": option is None}
     layer = draft.layer("Linear", in_features=inputs, out_features=outputs, **given)
     return draft.case(layers=[layer, *draft.closing_layers(loss)], loss=loss, n=n)
 

@@ -56,8 +56,8 @@ def option_value(draft: Draft, name: str, option: str, number: int, width: int) 
     """Return a claimed value of an option that is not its default, by its number."""
     claim = draft.claim_of(name).get(option, [])
     if option in ("weight", "pos_weight") and claim == "any":
-        values = WEIGHTS if option == "weight" else POSITIVE_WEIGHTS
-        return [float(v) for v in np.resize(values, width)]
+        weights = WEIGHTS if option == "weight" else POSITIVE_WEIGHTS
+        return [float(v) for v in np.resize(weights, width)]
     default = LOSS_ROWS[name].options[option].default
     values = claim if option.endswith("weight") else draft.values(name, option)
     fitting = [v for v in values if np.any(v != default) and np.size(v) in (1, width)]
