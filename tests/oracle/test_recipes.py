@@ -51,6 +51,35 @@ def test_whatever_is_drawn_is_valid_and_claimed(claims):
             assert all(a.dtype == case.dtype for a in case.arrays().values() if a.dtype.kind == "f")
 
 
+def without(kind, *names):
+    """Return the claims of everything but some features, as in a run in which these failed."""
+    kept = {n: claim for n, claim in getattr(ALL, kind).items() if n not in names}
+    return dataclasses.replace(ALL, **{kind: kept})
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        ALL,
+        FEW,
+        TINY,
+        without("layers", "Linear"),
+        without("losses", "MSELoss"),
+        without("optimizers", "SGD"),
+    ],
+    ids=["all", "few", "tiny", "no Linear", "no MSELoss", "no SGD"],
+)
+def test_a_corner_is_a_valid_case_or_leaves_its_turn(claims):
+    rng = np.random.default_rng(3)
+    for recipe in recipes_for(claims):
+        for corner in range(len(recipe.corners)):
+            case = recipe.draw(rng, claims, Size(), "", corner)
+            if case is not None:
+                assert is_valid(case), (recipe.name, corner, case.to_json())
+                arrays = [a for a in case.arrays().values() if a.dtype.kind == "f"]
+                assert all(a.dtype == case.dtype for a in arrays)
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_draws_for_an_engine_that_claims_everything(name):
     assert len(drawn(RECIPES[name], number=10)) >= 3

@@ -101,12 +101,11 @@ def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first
     if LAYER_ROWS[name].mixes_features:
         x = _rows_apart(draft, x.shape[1])
     width, layers = x.shape[1], [spec]
-    depth = draft.max_depth
-    if not is_first:
-        depth -= 1
-        layers = [draft.layer("Linear", in_features=width, out_features=width), spec]
+    depth = draft.max_depth - (not is_first)
     if depth < 0:
         raise Impossible
+    if not is_first:
+        layers = [draft.layer("Linear", in_features=width, out_features=width), spec]
     if depth:
         outputs = draft.count(draft.max_width, least_outputs(loss))
         layers.append(draft.layer("Linear", in_features=width, out_features=outputs))

@@ -59,6 +59,8 @@ def filled_with_zeros(name: str) -> Make:
     def make(draft: Draft) -> Case:
         loss, linear = draft.loss(), {}
         if name == "bias":
+            if not draft.max_depth:
+                raise Impossible
             width = max(least_outputs(loss), draft.count(draft.max_width))
             linear = draft.layer("Linear", in_features=2, out_features=width, bias=True)
         layers = [linear, *draft.closing_layers(loss)] if linear else None
