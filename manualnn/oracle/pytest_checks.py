@@ -25,7 +25,8 @@ from manualnn.oracle import replay
 from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import FAILING, CheckResult
 from manualnn.oracle.profiles import UnknownNameError
-from manualnn.oracle.report.finding_text import FindingText, last_line
+from manualnn.oracle.report.finding_text import FindingText
+from manualnn.oracle.report.mistakes import last_line
 from manualnn.oracle.report.report import Report
 from manualnn.oracle.runner import checks_for, run_recipe
 

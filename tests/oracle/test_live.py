@@ -16,8 +16,8 @@ CASE = Case((), {"type": "MSELoss"}, {}, np.ones((1, 1)), np.ones((1, 1)))
 CLAIMS = Capabilities.read({"name": "toy", "layers": ["Tanh"], "losses": ["MSELoss"]})
 
 
-def result(name, status="failed"):
-    findings = [Finding(name, CASE, (CASE,), message="it is wrong")] if status == "failed" else []
+def result(name, status="failed", message="it is wrong"):
+    findings = [Finding(name, CASE, (CASE,), message=message)] if status == "failed" else []
     return CheckResult(name, "It is right.", status, 1, 0, findings)
 
 
@@ -30,14 +30,17 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_finding_is_printed_once_when_it_is_found(capsys):
+def test_a_mistake_is_printed_once_when_it_is_found(capsys):
     growing = report(result("a:x"))
     with LiveReport("toy:Engine", None) as live:
         live.update(1, 3, growing)
         assert "FAIL  a:x  toy (float64)" in capsys.readouterr().out
         live.update(2, 3, growing)
         assert not capsys.readouterr().out
-        growing.results.append(result("b:x"))
+        growing.results.append(result("same:x"))
+        live.update(2, 3, growing)
+        assert not capsys.readouterr().out
+        growing.results.append(result("b:x", message="it is wrong as well"))
         live.update(3, 3, growing)
         assert "FAIL  b:x" in capsys.readouterr().out
     live.print_new(growing)

@@ -68,7 +68,7 @@ def test_the_schemas_allow_the_fields_of_the_data_classes():
         kind: {field.name for field in fields(kind)}
         for kind in (Capabilities, Case, CheckResult, Diagnosis, Entry, Finding, Report)
     }
-    derived = {"schema", "conventions", "relaxations", "counts", "exit_code"}
+    derived = {"schema", "conventions", "relaxations", "counts", "mistakes", "exit_code"}
     assert defined("capabilities", "claims") == names[Capabilities]
     assert defined("case") == names[Case] | {"protocol"}
     assert defined("report") == names[Report] | derived

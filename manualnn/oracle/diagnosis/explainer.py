@@ -74,7 +74,7 @@ class Explainer:
         if alone:
             small = shrink(finding.case, _still_fails(self.bench, finding), seconds=seconds)
             smaller = rejudge(self.bench, finding.check, small)
-            finding = replace(smaller, minimal=True) if smaller else finding
+            finding = replace(smaller, minimal=True, blamed=finding.blamed) if smaller else finding
         if finding.kind == "wrong":
             finding = self.diagnosed(finding, seconds)
         self.seconds -= budget.spent

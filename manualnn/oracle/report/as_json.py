@@ -12,6 +12,7 @@ Schema 1:
     sharpness         {"float64": median of bound / |value|, …}, in the plain recipes
     sharpness_overall the same in all recipes
     counts            {"passed": 400, "failed": 2, …}: number of checks of each status
+    mistakes          [{title, checks}]: the distinct mistakes, with the checks that they fail
     exit_code         0 no failure, 1 a failure, 3 the run proves little
     results           [{id, sentence, status, cases, skipped, reason, findings}]
       findings        [{check, kind, message, entries, right, blamed, minimal, repeatable,
@@ -35,10 +36,11 @@ from manualnn.oracle.findings import Cause, CheckResult, Diagnosis, Entry, Findi
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.claims import ClaimError
+from manualnn.oracle.report.mistakes import distinct_mistakes
 from manualnn.oracle.report.report import Report
 
 SCHEMA = 1
-DERIVED = ("schema", "conventions", "relaxations", "counts", "exit_code")
+DERIVED = ("schema", "conventions", "relaxations", "counts", "mistakes", "exit_code")
 """Values that a report computes from its other values."""
 
 
@@ -50,7 +52,7 @@ def to_json(report: Report) -> dict[str, Any]:
     """Return a report as a mapping of lists, strings and finite numbers."""
     claims = report.capabilities
     said = claims.described_conventions(), claims.relaxations()
-    derived = (SCHEMA, *said, report.counts(), report.exit_code)
+    derived = (SCHEMA, *said, report.counts(), distinct_mistakes(report.results), report.exit_code)
     return _plain(report) | _plain(dict(zip(DERIVED, derived, strict=True)))
 
 

@@ -2,8 +2,10 @@
 
     FindingText(target, engine).describe(result)     the text of one failed check
 
-Findings with the same likely cause are printed once in full. Every further one takes one line,
-so a `FindingText` object remembers the causes that it has described.
+    FindingText(target, engine).describe_new(result)     empty if the same mistake was described
+
+Findings of the same mistake are printed once in full, so a `FindingText` object remembers the
+mistakes that it has described.
 """
 
 import shlex
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from manualnn.oracle.findings import CheckResult, Diagnosis, Finding
 from manualnn.oracle.report.advice import advise
+from manualnn.oracle.report.mistakes import family
 from manualnn.oracle.report.wording import (
     case_line,
     case_numbers,
@@ -23,8 +26,6 @@ ENTRIES = 6
 """Largest number of wrong quantities that are listed; further ones are counted."""
 MESSAGE_LINES, FIRST_LINES = 12, 3
 """Number of lines of an engine's message that are printed, and how many of them come first."""
-
-_UNDIAGNOSED = ("undiagnosed",)
 
 Paint = Callable[[str, str], str]
 """paint(text, kind) colours a text; kind is "bad" or "good"."""
@@ -47,21 +48,19 @@ class FindingText:
         """For every cause, the check that was described in full."""
 
     def describe(self, result: CheckResult) -> str:
-        """Return the text of a failed check, in full or in one line."""
-        if not result.findings:
-            return self._line(result.id, result.reason)
-        finding = result.findings[0]
-        family = _family(finding)
-        if family in self.described:
-            if family == _UNDIAGNOSED:
-                brief = entry_line(finding.entries[0]) if finding.entries else ""
-                return self._line(
-                    result.id, f"not diagnosed: {brief or last_line(finding.message)}"
-                )
-            return self._line(result.id, f"same as {self.described[family]}")
-        separator = "\n" if self.described else ""
-        self.described[family] = result.id
-        return separator + self._in_full(finding, result.sentence)
+        """Return the text of a failed check: in full, or in one line for a known mistake."""
+        return self.describe_new(result) or self._line(result)
+
+    def describe_new(self, result: CheckResult) -> str:
+        """Return the text of the mistakes of a failed check that were not described before."""
+        texts = []
+        for finding in result.findings:
+            key = family(finding)
+            if key not in self.described:
+                separator = "\n" if self.described else ""
+                self.described[key] = result.id
+                texts.append(separator + self._in_full(finding, result.sentence))
+        return "\n".join(texts)
 
     def _in_full(self, finding: Finding, sentence: str) -> str:
         diagnosis, entries = finding.diagnosis, finding.entries
@@ -86,10 +85,14 @@ class FindingText:
         lines = [line for label, text in rows if text for line in wrapped(text, label)]
         return "\n".join([head, *lines])
 
-    def _line(self, check: str, text: str) -> str:
-        return "\n".join(wrapped(f"{self._head(check)}  {text}", indent=0))
+    def _line(self, result: CheckResult) -> str:
+        findings = result.findings
+        same = self.described[family(findings[0])] if findings else ""
+        text = f"same mistake as {same}" if findings else result.reason
+        word = "ERROR" if result.status == "errored" else "FAIL"
+        return "\n".join(wrapped(f"{self._head(result.id, word)}  {text}", indent=0))
 
-    def _head(self, check: str, word: str = "FAIL") -> str:
+    def _head(self, check: str, word: str) -> str:
         return f"{self.paint(word, 'bad')}  {check}"
 
 
@@ -119,25 +122,8 @@ def _diagnosis_rows(diagnosis: Diagnosis, kind: str) -> Iterator[tuple[str, str]
         yield "likely", f"unknown: {diagnosis.unknown or 'no known bug gives these numbers'}"
 
 
-def _family(finding: Finding) -> tuple[str, ...]:
-    """Return a key that findings with the same cause share."""
-    diagnosis = finding.diagnosis
-    if diagnosis is not None and diagnosis.likely:
-        return ("cause", *(cause.bug for cause in diagnosis.likely))
-    if finding.kind != "wrong":
-        return (finding.kind, last_line(finding.message))
-    if diagnosis is None:
-        return _UNDIAGNOSED
-    return ("unknown", diagnosis.first, diagnosis.ratio, diagnosis.when)
-
-
 def _shorten(message: str) -> str:
     lines = message.strip().splitlines()
     if len(lines) > MESSAGE_LINES:
         lines[FIRST_LINES : FIRST_LINES - MESSAGE_LINES] = ["…"]
     return printable("\n".join(lines))
-
-
-def last_line(message: str) -> str:
-    """Return the last line of a message, which names the error at the end of a traceback."""
-    return printable((message.strip().splitlines() or [""])[-1])

@@ -32,7 +32,6 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         """The latest report."""
         self.done = self.total = 0
         """Numbers of finished checks and of all checks."""
-        self._printed: set[str] = set()
         self._bar: Any = None
 
     def update(self, done: int, total: int, report: Report) -> None:
@@ -45,15 +44,18 @@ class LiveReport(AbstractContextManager["LiveReport"]):
         self.print_new(report)
 
     def print_new(self, report: Report) -> None:
-        """Print the findings that were not printed yet, except expected ones."""
+        """Print the mistakes that were not printed yet, except those of expected failures."""
         self.text.engine = report.engine_name
         for result in report.results:
             expected = any(failure.matches(result.id) for failure in self.known)
-            if result.status in FAILING and not expected and result.id not in self._printed:
-                self._printed.add(result.id)
+            if (
+                result.status in FAILING
+                and not expected
+                and (text := self.text.describe_new(result))
+            ):
                 if self._bar is not None:
                     self._bar.clear()
-                click.echo(self.text.describe(result))
+                click.echo(text)
                 if self._bar is not None:
                     self._bar.refresh()
 

@@ -2,20 +2,23 @@
 
     Report                      target, capabilities, results, figures, problems
     text(report, failures)      the whole report; `failures` is the folder of `replay.save`
-    summary(report)             counts, sharpness, truth, verdict and likely causes
+    summary(report)             counts, sharpness, truth, verdict and distinct mistakes
     verdict(report)             one sentence
 
-Findings with the same likely cause are printed once in full. Every further one takes one line.
+Each distinct mistake is printed once in full. The summary lists the checks that it fails.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from manualnn.oracle.findings import FAILING, STATUSES, CheckResult
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.report.finding_text import FindingText, Paint, no_paint
+from manualnn.oracle.report.mistakes import distinct_mistakes
 from manualnn.oracle.report.wording import counted, wrapped
+
+MOST_CHECKS = 5
+"""Largest number of checks that are listed for one mistake."""
 
 
 @dataclass(repr=False)
@@ -73,14 +76,15 @@ class Report:
 def text(report: Report, failures: str | None = None) -> str:
     """Return the whole report; with `failures`, each finding has the command to replay it."""
     findings = FindingText(report.target, report.engine_name, failures)
-    described = [findings.describe(r) for r in report.results if r.status in FAILING]
+    described = [findings.describe_new(r) for r in report.results if r.status in FAILING]
+    described = [words for words in described if words]
     return "\n".join([*described, *([""] if described else []), summary(report)]) + "\n"
 
 
 def summary(report: Report, paint: Paint = no_paint) -> str:
-    """Return counts, figures, problems, verdict and likely causes."""
+    """Return what was not judged, figures, problems, verdict, mistakes and what is not claimed."""
     lines: list[str] = []
-    for status in ("unexpected", "expected", "skipped", "not_judged", "not_claimed"):
+    for status in ("unexpected", "expected", "skipped", "not_judged"):
         reasons: dict[str, list[str]] = {}
         for result in (result for result in report.results if result.status == status):
             reasons.setdefault(result.reason, []).append(result.id)
@@ -94,9 +98,10 @@ def summary(report: Report, paint: Paint = no_paint) -> str:
         lines += wrapped(words, label, indent=0)
     kind = "bad" if report.exit_code else "good"
     lines += [paint(line, kind) for line in wrapped(verdict(report), "verdict", indent=0)]
-    for cause, checks in _causes(report).most_common():
-        lines += wrapped(f"{cause} ({counted(checks, 'check')})", "likely", indent=0)
-    return "\n".join(lines)
+    for number, mistake in enumerate(distinct_mistakes(report.results), 1):
+        lines += wrapped(mistake.title, f"mistake {number}", indent=0)
+        lines += wrapped(_listed(mistake.checks), " ", indent=0)
+    return "\n".join([*lines, *_not_claimed(report)])
 
 
 def verdict(report: Report) -> str:
@@ -105,7 +110,8 @@ def verdict(report: Report) -> str:
     bad = counts["failed"] + counts["errored"]
     judged = bad + counts["passed"] + counts["expected"] + counts["unexpected"]
     if bad:
-        return f"{name} is wrong: {bad} of {counted(judged, 'check')} failed."
+        mistakes = counted(len(distinct_mistakes(report.results)), "distinct mistake")
+        return f"{name} is wrong: {mistakes}; {bad} of {counted(judged, 'check')} failed."
     if counts["unexpected"]:
         return (
             f"{name} is better than expected: {counted(counts['unexpected'], 'expected failure')} "
@@ -121,19 +127,26 @@ def verdict(report: Report) -> str:
     )
 
 
-def _causes(report: Report) -> Counter[str]:
-    """Return the number of failed checks for each likely cause."""
-    return Counter(_cause(result) for result in report.results if result.status in FAILING)
+def _listed(checks: list[str]) -> str:
+    """Return the ids of the checks that a mistake fails, at most MOST_CHECKS of them."""
+    shown = ", ".join(checks[:MOST_CHECKS])
+    more = len(checks) - MOST_CHECKS
+    return f"fails {shown}" + (f" and {more} more" if more > 0 else "")
 
 
-def _cause(result: CheckResult) -> str:
-    finding = result.findings[0] if result.findings else None
-    if finding is not None and finding.kind != "wrong":
-        return f"unknown, {finding.kind}"
-    diagnosis = finding and finding.diagnosis
-    if not diagnosis or not diagnosis.likely:
-        return "unknown" if diagnosis and not diagnosis.hurried else "not diagnosed"
-    return " Or: ".join(cause.title for cause in diagnosis.likely)
+def _not_claimed(report: Report) -> list[str]:
+    """Return the line of the features that are not claimed; as many as the width allows."""
+    ids = [r.id for r in report.results if r.status == "not_claimed"]
+    names = _shorten(report, [check for check in ids if check.endswith(":*")])
+    other = sum(not check.endswith(":*") for check in ids)
+    end = f"{counted(other, 'check')} {'does' if other == 1 else 'do'} not apply" if other else ""
+    for shown in range(len(names), -1, -1):
+        more = [f"{len(names) - shown} more features"] if shown < len(names) else []
+        words = "; ".join(filter(None, (", ".join([*names[:shown], *more]), end)))
+        lines = wrapped(words, "not claimed", indent=0)
+        if len(lines) == 1:
+            return lines if words else []
+    return lines
 
 
 def _shorten(report: Report, ids: list[str]) -> list[str]:

@@ -4,13 +4,16 @@
     case_numbers(case)    one line for each array; no lines for a large case
     entry_line(entry)     "grads.0.weight[1,0]  got 0.4500  truth 0.3000  |err| 0.15  bound 3e-17"
     counted(2, "case")    "2 cases"
-    wrapped(text, label)  lines of at most WIDTH columns, indented under their label
+    wrapped(text, label)  lines as wide as the terminal, indented under their label
     printable(text)       a text that is safe for terminals and XML
 
 Numbers are written with as many digits as distinguish them.
 """
 
+import os
 import re
+import shutil
+import sys
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -21,8 +24,8 @@ from manualnn.oracle.findings import Entry
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LOSSES, TABLES
 
-WIDTH = 100
-"""Columns of a report."""
+NARROWEST = 40
+"""Columns below which lines are not wrapped any further."""
 FEW = 40
 """Largest number of array entries of a case that are printed."""
 LABEL = 12
@@ -61,9 +64,11 @@ def entry_line(entry: Entry) -> str:
     """Return a wrong entry with its truth, error and error bound."""
     index = f"[{','.join(map(str, entry.index))}]" if entry.index else ""
     got, truth = _distinguish(entry.got, entry.expected)
+    error, bound = abs(entry.got - entry.expected), entry.bound
+    digits = next((n for n in range(1, 18) if f"{error:.{n}g}" != f"{bound:.{n}g}"), 1)
     line = (
         f"{entry.quantity}{index}  got {got}  truth {truth}  "
-        f"|err| {abs(entry.got - entry.expected):.2g}  bound {entry.bound:.1g}"
+        f"|err| {error:.{max(2, digits)}g}  bound {bound:.{digits}g}"
     )
     return line if entry.size == 1 else f"{line}  ({entry.wrong} of {entry.size} wrong)"
 
@@ -81,12 +86,19 @@ def wrapped(text: str, label: str = "", indent: int = 2) -> list[str]:
     for paragraph in text.splitlines() or [""]:
         lines += textwrap.wrap(
             paragraph,
-            WIDTH,
+            columns(),
             initial_indent=hanging if lines else start,
             subsequent_indent=hanging,
             break_on_hyphens=False,
         ) or [hanging.rstrip()]
     return lines
+
+
+def columns() -> int:
+    """Return the width of the terminal; lines that go to a file are not wrapped."""
+    if "COLUMNS" in os.environ or sys.stdout.isatty():
+        return max(NARROWEST, shutil.get_terminal_size().columns)
+    return sys.maxsize
 
 
 def printable(text: str) -> str:
