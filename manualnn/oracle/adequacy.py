@@ -40,7 +40,8 @@ def _too_little(report: Report, ledger: Ledger, *, narrowed: bool) -> Iterator[s
     if skipped > judged:
         yield (
             f"the engine skipped {skipped} of {skipped + judged} cases; "
-            "narrow its capabilities() to what it supports"
+            "narrow its capabilities() to what it supports, with lists of options, class_targets "
+            "or networks"
         )
     if any(result.reason == ENDED_EARLY for result in report.results):
         yield ENDED_EARLY

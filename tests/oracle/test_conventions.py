@@ -81,6 +81,18 @@ def test_a_claim_is_not_asked_for():
     assert settled(Claimed)["BCELoss"] == "calculus"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_an_engine_of_one_dtype_and_few_layers_is_recognized(dtype):
+    """In float32 the rounding of a sigmoid hides the difference, unless it overflows."""
+
+    class Few(CONTROLS["bce-by-quotients"].engine):
+        def capabilities(self):
+            claims = {"layers": ["Linear", "Sigmoid"], "losses": ["BCELoss"], "dtypes": [dtype]}
+            return {**super().capabilities(), **claims}
+
+    assert settled(Few) == {"BCELoss": "calculus"}
+
+
 @pytest.mark.parametrize(
     ("engine", "only"), [(LinearFrom5, "layer.Softplus:*"), (Clipped, "certain:*")]
 )

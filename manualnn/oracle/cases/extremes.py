@@ -18,11 +18,11 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS
 
-LADDER = (30.0, -30.0, 21.0, 25.0, -28.0, 1.5, 6.0, 12.0, 60.0, -60.0, 90.0)
+LADDER = (30.0, -30.0, 21.0, 25.0, -28.0, 1.5, 6.0, 12.0, 60.0, -60.0, 90.0, -90.0)
 """Sizes of z: y (1 − y) is below 1e-12 from 28 on, and softplus(z) is z to the last digit from 37.
 
-A threshold that is smaller than usual needs a smaller z, and the relative error of a softmax stays
-small for a larger one.
+A threshold that is smaller than usual needs a smaller z. The relative error of a softmax stays
+small for a larger one, and 1/y overflows in float32 from 88 on.
 """
 SATURATED = 800.0
 """|z| at which every dtype has y = 0 or y = 1."""

@@ -3,18 +3,17 @@
     settle(client)      set client.capabilities.conventions for every claimed feature that has some
 
 At an extreme, torch's formula may differ from the mathematics, and right engines follow either. The
-engine is asked a few small cases in which the truths by two conventions differ. The convention that
-agrees with most of the differing quantities is the engine's, torch's if none agrees with more. All
-further cases are judged by it, so that an engine has to keep to it.
+engine is asked a few small cases in which the truths by two conventions differ. The convention by
+which most quantities are right is the engine's, torch's if no other has more of them. All further
+cases are judged by it, so that an engine has to keep to it.
 
 By calculus, some results have no bound, such as a gradient with a denominator of 0. Right engines
 limit the denominator in some way. An engine whose answers there are not finite has torch's
 convention, unless it claims another.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def _find_convention(client: EngineClient, name: str, cases: Sequence[Case] | No
         return torch
     asked: Iterable[tuple[Case, Truths]]
     if cases is None:
-        asked = islice(_telling_cases(claims, name, possible), QUESTIONS)
+        asked = _choose_cases(claims, name, possible)
         saturated = saturated_cases(claims, name)
     else:
         own = [case for case in cases if has_feature(case, name) and not claims.refuses(case)]
@@ -89,14 +88,22 @@ def _truths(claims: Capabilities, name: str, possible: list[str], case: Case) ->
     return truths
 
 
-def _telling_cases(
+def _choose_cases(
     claims: Capabilities, name: str, possible: list[str]
-) -> Iterator[tuple[Case, Truths]]:
-    """Yield cases whose truths differ, with the truths by each convention."""
+) -> Iterable[tuple[Case, Truths]]:
+    """Return a few cases whose truths differ, with the truths by each convention.
+
+    Without such a case, return all: in float32, the truth by calculus may have no bound.
+    """
+    every, telling = [], []
     for case in extreme_cases(claims, name):
-        truths = _truths(claims, name, possible, case)
-        if _differ(truths, claims):
-            yield case, truths
+        pair = case, _truths(claims, name, possible, case)
+        every.append(pair)
+        if _differ(pair[1], claims):
+            telling.append(pair)
+        if len(telling) == QUESTIONS:
+            break
+    return telling or every
 
 
 def _differ(truths: Truths, claims: Capabilities) -> bool:

@@ -55,9 +55,10 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     """Limit the logarithms to −100, and the denominator of dy to the convention's `floor`.
 
     torch's floor is float32's 1e-12. By calculus it is 0: then no bound holds where y or 1 − y may
-    be below e^−100, because a limited logarithm has the slope 0 or 1/y. An engine may compute
-    log(1 − y) for log1p(−y), which loses u. Above the limit it may compute −t/y + (1 − t)/(1 − y)
-    for the gradient, whose terms may cancel.
+    be below e^−100. An engine may limit the logarithm there, whose slope is then 0, or not.
+
+    An engine may compute log(1 − y) for log1p(−y), which loses u. Above the limit it may compute
+    −t/y + (1 − t)/(1 − y) for the gradient, whose terms may cancel.
     """
     kind, divisor = y.kind, _divisor(loss, y)
     w = kind.number(1 if loss.weight is None else loss.weight)
@@ -80,8 +81,9 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     dy = Bounded(quotient, e, kind).product_rounded()
     dy = dy.plus_error(np.where(open_, kind.gamma(4) * apart, 0.0))
     if not loss.floor:
-        limited = np.minimum(y.size - y.e, other.size - other.e) <= SMALLEST
-        limited |= ~(smallest > 0)
+        low, high = y.size - y.e <= SMALLEST, other.size - other.e <= SMALLEST
+        terms = terms.plus_error(np.where((low & (t != 0)) | (high & (t != 1)), np.inf, 0.0))
+        limited = low | high | ~(smallest > 0)
         v = np.where(limited, kind.wide.number(0), dy.v)
         dy = Bounded(v, np.where(limited, np.inf, dy.e), kind)
     dy = dy * w
