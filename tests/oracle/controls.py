@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from oracle.rule_orders import INSIDE, ORDERS
 
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, Options
@@ -547,4 +548,41 @@ control(
     claims={"layers": {**dict.fromkeys(LAYER_ROWS, "any"), "Softplus": {"beta": "any"}}},
     softplus=lambda e, o, z: np.logaddexp(0, z * e.num(o.beta)) / e.num(o.beta),
     softplus_slope=lambda e, o, z, a: e.sigma(z * e.num(o.beta)),
+)
+
+
+def _order(line: str, name: str) -> Any:
+    return ORDERS[line][name]
+
+
+control(
+    "updates-of-other-programs",
+    "Updates are grouped as TensorFlow, Optax and PyTorch's fused steps have them.",
+    sgd=_order("sgd", "p − lr g − lr μ b"),
+    adam_step=_order("adam_step", "PyTorch: m / (√v / (√c₂ rate) + ε / rate)"),
+    adamw=_order("adamw", "Optax: p − lr (u + λ p)"),
+    adamax=_order("adamax", "lr m / (c₁ u)"),
+    moved_by_quotient=_order("moved_by_quotient", "p − lr (d (1 / root))"),
+)
+
+
+class RateInBuffers(Textbook):
+    """Keras: buffers contain the rate, so that they are not the protocol's state."""
+
+    def capabilities(self) -> dict[str, Any]:
+        known = super().capabilities()
+        returns = [name for name in known["returns"] if name != "state"]
+        return {**known, "returns": returns, "accepts_state": False, "max_steps": 100}
+
+    def result(self, value: Any, dx: Array) -> dict[str, Any]:
+        whole = super().result(value, dx)
+        return {name: whole[name] for name in whole if name != "state"}
+
+
+control(
+    "rate-in-buffers",
+    "Momentum is a velocity with the rate inside, and Nesterov's step two additions, as in Keras.",
+    base=RateInBuffers,
+    sgd=INSIDE["rate inside, Keras: p + μ v − lr g, two additions"][1],
+    rmsprop=INSIDE["Keras: b = μ b + lr g / root"][1],
 )

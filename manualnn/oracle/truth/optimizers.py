@@ -23,7 +23,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.optimizers import UpdateRules
-from manualnn.oracle.truth.bounded import Bounded, Precision
+from manualnn.oracle.truth.bounded import HUGE, Bounded, Precision
 from manualnn.oracle.truth.functions import larger, root
 
 
@@ -71,7 +71,10 @@ class BoundedRules(UpdateRules):
     def moved_by_quotient(
         self, o: Options, p: Bounded, d: Bounded, root: Bounded, lr: Bounded
     ) -> Bounded:
-        """Return p − lr (d / root), p − (lr d) / root, p − (lr / root) d or p − d / (root / lr)."""
+        """Return p − lr (d / root), p − (lr d) / root, p − (lr / root) d or p − d / (root / lr).
+
+        The quotient by the root may also be a product with 1 / root.
+        """
         return p - self._step(o, d, root, lr)
 
     def quotient(self, o: Options, d: Bounded, root: Bounded) -> Bounded:
@@ -81,32 +84,64 @@ class BoundedRules(UpdateRules):
     def _step(self, o: Options, d: Bounded, root: Bounded, lr: Bounded) -> Bounded:
         """Return lr d / root in each order.
 
-        A program that begins with lr d may lose η by underflow before it divides. Where lr d or
-        lr / root may overflow, there is no bound.
+        A program that begins with lr d may lose η by underflow before it divides by the root and
+        by Adam's corrections. lr / root may lose η before it is multiplied by d, and where
+        root / lr overflows, d / ∞ is 0. Where lr d or lr / root may overflow, there is no bound.
         """
         kind, least = self.kind, self.num(o.eps)
         room = np.maximum(root.size - root.e, (least.size - least.e) * (1 - 2 * kind.u))
         quotient = kind.wide.divide(d.v, root.v)
         e = kind.rough.divide(d.e + kind.size(quotient) * root.e, room)
-        lost = kind.rough.divide(np.where(d.most == 0, 0.0, 4 * kind.eta), room)
+        lost = kind.rough.divide(4 * kind.eta, room * _least_corrections(o))
+        lost = np.where(d.most == 0, 0.0, lost + d.most * (4 * kind.eta + 2 / kind.max))
         largest = np.maximum(lr.most * d.most, kind.rough.divide(lr.most, room))
         lost = np.where(largest < kind.max, lost, np.inf)
         step = Bounded(quotient, e, kind).product_rounded(3).times(lr).product_rounded()
         return step.plus_error(lost)
 
     def sgd(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
-        """Return p − lr (g + λ p) or, as textbooks have it, (1 − lr λ) p − lr g.
+        """Return p − lr (g + λ p) in each order, or p − lr b and Nesterov's p − lr (g + μ b).
 
-        The second rounds both options, their product, 1 − lr λ, and the product of that with p.
+        Without momentum, textbooks write (1 − lr λ) p − lr g, which rounds both options, their
+        product, 1 − lr λ, and the product of that with p. With momentum, the terms of the buffer
+        b = μ b₀ + g + λ p are added in any order, and v = −lr b replaces b. Nesterov's step is
+
+            p − lr g − lr μ b, as two additions or one (Keras, TensorFlow, PaddlePaddle)
+            p − μ v₀ + (1 + μ) v or p + μ² v₀ − (1 + μ) lr g (Caffe, Chainer)
+
+        The longest way of a term there is lr (1 + μ) (μ b₀ + g): 5 roundings, and 1 beside p. The
+        bound counts them with the absolute values of all terms, because these orders cancel where
+        others do not.
         """
+        kind, lr, mu, decay = self.kind, abs(o.lr), abs(o.momentum), abs(o.weight_decay)
+        carried = mu * s["momentum_buffer"].most if mu and t > 1 else 0.0
         moved: Bounded = super().sgd(o, p, g, s, t)
-        if o.momentum or not o.weight_decay:
+        size = g.most + decay * p.most
+        if not mu:
+            kept = abs(1 - o.lr * o.weight_decay) + lr * decay
+            return moved.plus_error(kind.rounding(3, kept * p.most + lr * size)) if decay else moved
+        size = size + carried
+        if decay:
+            s["momentum_buffer"] = s["momentum_buffer"].plus_error(kind.rounding(1, size))
+        roundings = 2
+        if o.nesterov:
+            size, roundings = (1 + mu) * size + carried, 6
+        # v = −lr b loses its own η in each of its operations, and b loses lr η.
+        lost = np.minimum(size * HUGE, 12 * _ages(mu, t) * kind.eta)
+        return moved.plus_error(
+            kind.rounding(1, p.most) + kind.rounding(roundings, lr * size) + lost
+        )
+
+    def rmsprop(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
+        """Return the step, whose buffer may contain the rate: b = μ b + (lr g) / root (Keras).
+
+        Then lr g may lose η before it is divided by the root, in each update that b remembers.
+        """
+        moved: Bounded = super().rmsprop(o, p, g, s, t)
+        if not (o.momentum and o.eps):
             return moved
-        g = self.gradient(o, p, g)
-        decay = abs(o.lr * o.weight_decay)
-        own = g.most + abs(o.weight_decay) * p.most
-        size = (abs(1 - o.lr * o.weight_decay) + decay) * p.most + abs(o.lr) * own
-        return moved.plus_error(self.kind.rounding(3, size))
+        lost = 4 * self.kind.eta * _ages(abs(o.momentum), t) / o.eps
+        return moved.plus_error(np.where(s["momentum_buffer"].most == 0, 0.0, lost))
 
     def rmsprop_variance(self, _: Options, v: Bounded, m: Bounded) -> Bounded:
         """Return v − m²; rounding may make it negative, and torch's root of that is NaN."""
@@ -123,6 +158,17 @@ class BoundedRules(UpdateRules):
         """Return √(v / (1 − β₂ᵗ)) + ε or √v / √(1 − β₂ᵗ) + ε, which rounds twice more."""
         return self.sqrt(v / self.adam_correction2(o, t)).rounded(2) + self.num(o.eps)
 
+    def adamw(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
+        """Return the decayed p less the step, p − (step + lr λ p) or p − step − lr λ p.
+
+        The second rounds a sum of step and decay (Optax), the third the difference of p and step.
+        """
+        moved: Bounded = super().adamw(o, p, g, s, t)
+        if not o.weight_decay:
+            return moved
+        most = p.most * (1 + abs(o.lr * o.weight_decay))
+        return moved.plus_error(self.kind.rounding(2, (moved.most + most) + most))
+
     def adamw_decayed(self, o: Options, p: Bounded) -> Bounded:
         """Return (1 − lr λ) p, p − (lr λ) p or p − lr (λ p)."""
         kind = self.kind
@@ -131,3 +177,14 @@ class BoundedRules(UpdateRules):
         v = p.v * (1 - decay)
         size = p.most * (kept + 2 * kind.size(decay))
         return Bounded(v, p.e * kept + kind.rounding(4, size, v), kind)
+
+
+def _least_corrections(o: Options) -> float:
+    """Return a lower bound of (1 − β₁ᵗ) √(1 − β₂ᵗ), the factors of Adam's rate; 1 without them."""
+    beta1, beta2 = getattr(o, "betas", (0.0, 0.0))
+    return float((1 - beta1) * np.sqrt(1 - beta2))
+
+
+def _ages(momentum: float, t: int) -> float:
+    """Return an upper bound of Σ μᵏ over t updates, the weight of old errors in a buffer."""
+    return min(t, 1 / (1 - momentum)) if momentum < 1 else t
