@@ -45,14 +45,14 @@ def _about_error(finding: Finding) -> Iterator[str]:
     letters = "".join("L" if layer["type"] == "Linear" else "A" for layer in case.layers)
     if not case.params:
         yield _conditional("it needs a layer with parameters", networks="[LA]*L[LA]*")
-    for networks, reason in FUSED.items():
-        if not re.fullmatch(networks, letters):
-            yield _conditional(reason, networks=networks)
-            break
-    if finding.check.startswith(f"loss.{loss}."):
-        if LOSS_ROWS[loss].targets == "classes":
-            yield _conditional("it takes probabilities of classes", class_targets=["probabilities"])
-        yield _about_reduction(loss, case)
+    fused = ((n, reason) for n, reason in FUSED.items() if not re.fullmatch(n, letters))
+    for networks, reason in list(fused)[:1]:
+        yield _conditional(reason, networks=networks)
+    if LOSS_ROWS[loss].targets == "classes":
+        yield _conditional(
+            "it takes probabilities of classes alone", class_targets=["probabilities"]
+        )
+    yield _about_reduction(loss, case)
 
 
 def _conditional(reason: str, **claim: Any) -> str:

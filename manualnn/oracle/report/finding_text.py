@@ -46,6 +46,8 @@ class FindingText:
         self.target, self.engine, self.failures, self.paint = target, engine, failures, paint
         self.described: dict[tuple[str, ...], str] = {}
         """For every cause, the check that was described in full."""
+        self.advised: set[str] = set()
+        """Advice that was printed."""
 
     def describe(self, result: CheckResult) -> str:
         """Return the text of a failed check: in full, or in one line for a known mistake."""
@@ -77,7 +79,9 @@ class FindingText:
             rows.append(("", f"… and {len(entries) - ENTRIES} more quantities"))
         if diagnosis is not None:
             rows += _diagnosis_rows(diagnosis, finding.kind)
-        rows.append(("claim", advise(finding)))
+        advice = advise(finding)
+        rows.append(("claim", "" if advice in self.advised else advice))
+        self.advised.add(advice)
         if self.failures is not None:
             rows.append(("replay", replay_command(self.target, finding, self.failures)))
         word = "FAIL" if finding.kind == "wrong" else finding.kind.upper()
