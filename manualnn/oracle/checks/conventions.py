@@ -45,7 +45,7 @@ def settle(client: EngineClient, cases: Sequence[Case] | None = None) -> None:
             claims = replace(claims, conventions={**claims.conventions, name: found})
     if claims is not client.capabilities:
         client.capabilities = claims
-        client.fresh()  # so that no finding depends on these calls
+        client.restart()  # so that no finding depends on these calls
 
 
 def _find_convention(client: EngineClient, name: str, cases: Sequence[Case] | None) -> str:

@@ -121,7 +121,7 @@ class Trial:
 
     def renew(self) -> None:
         """Remove the engine's history: see `in_new_process`."""
-        if self.in_new_process and self.bench.forks:
+        if self.in_new_process and self.bench.restarts_cheaply:
             self.bench.restart()
         else:
             self.bench.fresh()

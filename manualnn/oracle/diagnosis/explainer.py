@@ -45,7 +45,7 @@ class Explainer:
         """Return the finding in a fresh process; None if a fresh process does not show it."""
         if finding.kind == "hang":
             return finding
-        if self.bench.forks or self.slow_restarts > 0:
+        if self.bench.restarts_cheaply or self.slow_restarts > 0:
             self.bench.restart()
             self.slow_restarts -= 1
         return rejudge(self.bench, finding.check, finding.case)

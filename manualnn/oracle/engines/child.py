@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from itertools import count
 from multiprocessing import Pipe
+from statistics import mean
 from typing import Any, cast
 
 from manualnn.oracle.engines.examination import Examination
@@ -29,6 +30,11 @@ from manualnn.oracle.protocol.case import Case
 
 GRACE = 2.0
 """Seconds beyond the time limit in which a call has to stop by itself."""
+CHEAP = 0.1
+"""Longest mean time of the first calls in new processes, in seconds, if these are cheap.
+
+Some libraries load parts of themselves at the first call, which takes seconds.
+"""
 PRINTED = 2**13
 """Number of bytes shown from the end of what an engine printed."""
 
@@ -75,9 +81,9 @@ class Child:
         return cast("Examination", answer)
 
     @property
-    def forks(self) -> bool:
-        """True if a new process is a copy of one that has imported the module."""
-        return self._host.forks
+    def restarts_cheaply(self) -> bool:
+        """True if a new process costs little more than a new instance."""
+        return self._host.restarts_cheaply
 
     def fresh(self) -> None:
         """Forget the instance; the next call makes a new one in the same process."""
@@ -109,6 +115,7 @@ class _Host:
         self.time_limit, self.start_limit = time_limit, start_limit
         self.claims: Capabilities | None = None
         self.keys = count()
+        self._first_calls: list[float] = []
         self._target = target
         self._seed = str(secrets.randbelow(2**32))
         self._numbers = count(1)
@@ -122,17 +129,26 @@ class _Host:
         if self._process is None:
             self._start()
         claims = None if self._knows_claims else self.claims
+        is_first = self.claims is not None and not self._is_used
         self._is_used, self._knows_claims = True, self.claims is not None
         number = next(self._numbers)
         content = pack((number, *head, claims, method, arguments))
         try:
             self._send(content)
-            return self._receive(number, seconds)
+            value, used = self._receive(number, seconds)
         except Fault:
             raise
         except BaseException:
             self.close()  # its late answer would count for the next call
             raise
+        if is_first:
+            self._first_calls.append(used)
+        return value
+
+    @property
+    def restarts_cheaply(self) -> bool:
+        """True if a new process is a copy of another one, and its first call is fast."""
+        return self.forks and (not self._first_calls or mean(self._first_calls) < CHEAP)
 
     def restart(self) -> None:
         """Leave the process if it has had a call; the next call finds one without history."""
@@ -184,7 +200,7 @@ class _Host:
         theirs.close()
         self._is_used = self._knows_claims = False
         self._send(pack((self._target, self.time_limit)))
-        answer = self._receive(0, self.start_limit)
+        answer, _ = self._receive(0, self.start_limit)
         if isinstance(answer, str):
             self.close()
             raise EngineError(answer)
@@ -196,21 +212,21 @@ class _Host:
         except OSError:
             raise self._end() from None
 
-    def _receive(self, number: int, seconds: float) -> Any:
-        """Return the value of the answer with that number, and skip late answers."""
+    def _receive(self, number: int, seconds: float) -> tuple[Any, float]:
+        """Return the value and the time of the answer with that number, and skip late answers."""
         end = time.monotonic() + seconds
         got = None
         while got != number:
             try:
                 if not self._link.poll(max(0.0, end - time.monotonic())):
                     raise self._hang(seconds)
-                got, value = unpack(self._link.recv_bytes())
+                got, value, used = unpack(self._link.recv_bytes())
             except (EOFError, OSError):
                 raise self._end() from None
             if got == ENDED != number:
                 self._is_used = self._knows_claims = False
                 raise self._crash(value)
-        return value
+        return value, used
 
     def _hang(self, seconds: float) -> Fault:
         """End a process that does not answer."""

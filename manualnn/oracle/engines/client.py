@@ -93,9 +93,9 @@ class EngineClient:
         """True if the engine is a Python object: it can be examined, and `fresh` is cheap."""
 
     @property
-    def forks(self) -> bool:
-        """True if `restart` is as cheap as `fresh`, because a process without history forks."""
-        return isinstance(self._transport, Child) and self._transport.forks
+    def restarts_cheaply(self) -> bool:
+        """True if a new process costs little more than a new instance."""
+        return isinstance(self._transport, Child) and self._transport.restarts_cheaply
 
     def run(self, case: Case) -> Outcome:
         """Return the outcome of a case; the engine gets a copy of the case."""

@@ -8,8 +8,8 @@ module is imported twice. Threads do not survive a fork. If the import started a
 the system has no fork, the process answers the calls itself, and `Child` starts another one.
 
 A message is (number, key of the instance, is fresh, claims or None, method, arguments). The claims
-are sent once to every copy. An answer is (number, value). The first answer is the message of an
-EngineError, or a bool: the process forks.
+are sent once to every copy. An answer is (number, value, processor time of the process so far). The
+first answer is the message of an EngineError, or a bool: the process forks.
 """
 
 import faulthandler
@@ -17,6 +17,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ def _call(engine: InProcess, claims: Any, method: str, arguments: tuple[Any, ...
 
 
 def _send(link: Any, number: int, value: Any) -> None:
-    link.send_bytes(pack((number, value)))
+    link.send_bytes(pack((number, value, time.process_time())))
 
 
 def _empty_output() -> None:
