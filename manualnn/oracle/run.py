@@ -47,6 +47,8 @@ A newcomer is given up after one, because an example with a newcomer makes many 
 """
 MAX_FAULTS = 3
 """Stop a recipe after this many faults."""
+MAX_FINDINGS = 4
+"""Stop a check after this many findings, each of another bug."""
 MAX_HANGS = 3
 """Stop the run after this many timeouts, or lines that are no answers if there is no answer."""
 RESTARTS = 3
@@ -181,9 +183,10 @@ class Run:
                     continue
                 judged = True
                 if isinstance(finding, Finding):
-                    del waiting[name]
+                    self._end_if_unknown(name, waiting)
                     if finding.kind != "wrong":
                         return True, True
+            self.explainer.note(trial)
             self.recent = [*self.recent[-REMEMBERED:], case]
             if judged:
                 return True, False
@@ -193,15 +196,27 @@ class Run:
 
     def _judge(self, trial: Trial, result: CheckResult, recipe: Recipe) -> Finding | None:
         """Return and report the finding of a check; raises Declined if the check does not apply."""
-        finding = judge(trial)
+        try:
+            finding = judge(trial)
+        except Declined:
+            if not self.explainer.explains(trial):
+                raise
+            finding = None  # What follows from a known bug is right beside it.
         result.cases += 1
         if finding is None:
             return None
         if finding.kind in {"garbage", "hang"}:
             self._note_silence(finding)
         own = recipe.feature.partition(".")[0]
+        known = self.explainer.known_finding(trial, finding)
+        if known is not None:
+            # Apart from the known bugs, the result is right.
+            if own in known.blamed and not result.findings:
+                self._add(result, known)
+            return None
         blamed = self.blame.features_at_fault(finding)
-        if blamed and own not in blamed and (own or self.faulty.issuperset(blamed)):
+        is_elsewhere = blamed and own not in blamed and (own or self.faulty.issuperset(blamed))
+        if is_elsewhere and not self.explainer.shows_more(trial, blamed):
             self._put_off(result, finding, blamed)
             return None
         confirmed = self.explainer.alone(finding)
@@ -285,12 +300,27 @@ class Run:
 
     def _fail(self, result: CheckResult, finding: Finding, recipe: Recipe) -> None:
         """Shrink and explain a finding, and report it."""
-        if recipe.feature:
+        own, blamed = recipe.feature.partition(".")[0], finding.blamed
+        finding = self.explainer.smaller(finding)
+        if own and (own in blamed or not blamed):
             self.avoid.add(recipe.name)
-            self.faulty.add(recipe.feature.partition(".")[0])
-        result.findings.append(self.explainer.smaller(finding))
-        self._finish(result)
+            self.faulty.add(own)
+        if self.explainer.is_named(finding):
+            # The engine with the named bug is the truth of these features from now on.
+            self.avoid = {name for name in self.avoid if name.split(".")[1] not in blamed}
+        self._add(result, finding)
         self._publish()
+
+    def _add(self, result: CheckResult, finding: Finding) -> None:
+        result.findings.append(finding)
+        if len(result.findings) == 1:
+            self._finish(result)
+
+    def _end_if_unknown(self, name: str, waiting: dict[str, CheckResult]) -> None:
+        """End a failed check, unless its bugs are named, so that it can show further ones."""
+        findings = waiting[name].findings
+        if not self.explainer.is_named(findings[-1]) or len(findings) >= MAX_FINDINGS:
+            del waiting[name]
 
     def _finish(self, result: CheckResult) -> None:
         """Set the final status of a check, and add it to the report."""

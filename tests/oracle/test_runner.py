@@ -296,15 +296,15 @@ def test_checks_are_listed_without_running_any():
     assert len(ids) == len(set(ids)) > 100
 
 
-class AddsAThird(Textbook):
+class TakesTheCosine(Textbook):
     """A bug that is not in the catalogue."""
 
     def step(self, case):
         result = super().step(case)
-        return result | {"loss": result["loss"] + 1 / 3}
+        return result | {"loss": np.cos(result["loss"])}
 
 
-@pytest.mark.parametrize(("wrong", "known"), [(HalvesMean, True), (AddsAThird, False)])
+@pytest.mark.parametrize(("wrong", "known"), [(HalvesMean, True), (TakesTheCosine, False)])
 def test_the_same_numbers_have_one_explanation_which_is_looked_for_once(wrong, known, monkeypatch):
     report = check_engine(wrong, only=["plain:loss"])
     (finding,) = (f for result in report.results for f in result.findings)

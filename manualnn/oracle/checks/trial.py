@@ -79,11 +79,14 @@ class Trial:
     That is so only where a new process is cheap.
     """
     known_truths: dict[int, tuple[Case, Expected]] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    """The engine's outcome for the case itself, once it was called."""
 
     @cached_property
     def base(self) -> dict[str, Any]:
         """The engine's result for the case itself. The engine is called once."""
-        return self._result(self.bench.run(self.case))
+        self.outcome = self.bench.run(self.case)
+        return self._result(self.outcome)
 
     def ask_base(self) -> dict[str, Any]:
         """Return `base` and count it among the calls."""
@@ -156,6 +159,11 @@ class Trial:
             # The case is stored too, so that no other case gets its id.
             self.known_truths[id(case)] = case, expected
         return self.known_truths[id(case)][1]
+
+    @property
+    def has_truth(self) -> bool:
+        """True if the truth of the case itself is known already."""
+        return id(self.case) in self.known_truths
 
     @cached_property
     def verdict(self) -> Comparison:

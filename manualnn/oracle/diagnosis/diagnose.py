@@ -89,8 +89,9 @@ def _diagnose(finding: Finding, search: Search) -> Diagnosis:
         return Diagnosis(locate(own)[0], NONDETERMINISTIC)
     same = search.known.explaining(own)
     if same:
-        return Diagnosis(*locate(own), likely=_causes_of(same), together=True)
-    return _diagnose_numbers(own, search)
+        return Diagnosis(*locate(own), likely=causes_of(same), together=True)
+    rebased = search.known.rebased(own)
+    return _diagnose_numbers(rebased if rebased.is_wrong else own, search)
 
 
 def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
@@ -101,7 +102,7 @@ def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
             break
         neighbour = observe(bench, calls, fresh=False)
         if neighbour is not None:
-            observations.append(neighbour)
+            observations.append(search.known.rebased(neighbour))
     failing = [seen for seen in observations if seen.is_wrong]
     grown = next((seen for seen in failing[1:] if len(seen.calls) == len(own.calls)), own)
     first, scope = locate(grown)
@@ -112,7 +113,7 @@ def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
     ratio = describe_factors(factors) or describe_precision(grown)
     naming = search.name(_possible_bugs(own), own, observations[1:])
     budget = budget.with_at_least(LEFT_FOR_CONDITIONS)
-    when, neighbours = _find_condition(bench, own, budget)
+    when, neighbours = _find_condition(search, own, budget)
     naming = search.still(naming, neighbours[:NEIGHBOURS])
     search.add(naming)
     return Diagnosis(
@@ -120,7 +121,7 @@ def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
         scope,
         ratio,
         when,
-        _causes_of(naming.hypotheses),
+        causes_of(naming.hypotheses),
         naming.reason == NO_TIME,
         naming.together,
         naming.reason,
@@ -226,13 +227,13 @@ def _find_causes_of_behaviour(finding: Finding, budget: Budget) -> tuple[Cause, 
                 return ()
             with connect(factory) as hypothesis:
                 other = rejudge(hypothesis, finding.check, finding.case)
-            if other is not None and _signature(other) == _signature(finding):
+            if other is not None and signature(other) == signature(finding):
                 bugs.append(bug)
                 break
     return tuple(Cause(b.id, b.title, b.wrong, b.right) for b in bugs) if len(bugs) <= MOST else ()
 
 
-def _signature(finding: Finding) -> tuple[object, ...]:
+def signature(finding: Finding) -> tuple[object, ...]:
     """Return the properties that all findings of the same bug share."""
     lines = finding.message.strip().splitlines()
     entries = tuple(
@@ -242,18 +243,19 @@ def _signature(finding: Finding) -> tuple[object, ...]:
     return finding.kind, lines[-1] if lines else "", entries
 
 
-def _causes_of(hypotheses: Iterable[Hypothesis]) -> tuple[Cause, ...]:
+def causes_of(hypotheses: Iterable[Hypothesis]) -> tuple[Cause, ...]:
     """Return the bugs as causes, with the constants of their engines."""
     bugs = [hypothesis.bug.of(hypothesis.alone) for hypothesis in hypotheses]
     return tuple(Cause(bug.id, bug.title, bug.wrong, bug.right) for bug in bugs)
 
 
 def _find_condition(
-    bench: EngineClient, own: Observation, budget: Budget
+    search: Search, own: Observation, budget: Budget
 ) -> tuple[str, list[Observation]]:
     """Return the condition of the failure, and the observations that were made to find it."""
+    bench = search.bench
     if len(own.calls) == 1:
-        judge = NumbersJudge(bench, own, budget)
+        judge = NumbersJudge(bench, own, budget, search.known.rebased)
         return find_condition(judge, own.case, bench.capabilities), judge.observations
     observations: list[Observation] = []
 

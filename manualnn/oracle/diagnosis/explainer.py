@@ -10,19 +10,28 @@ A finding that a fresh engine does not show depends on earlier calls. It is repe
 before it, and then after all recent cases. The more time is spent, the less is left for each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.table import judgement_of, rejudge
+from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.diagnose import diagnose, is_about_numbers
+from manualnn.oracle.diagnosis.diagnose import causes_of, diagnose, is_about_numbers, signature
+from manualnn.oracle.diagnosis.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.known import Known
-from manualnn.oracle.diagnosis.likeness import same_failure
+from manualnn.oracle.diagnosis.likeness import place_of, same_failure
+from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.diagnosis.past import Past
 from manualnn.oracle.diagnosis.shrink import shrink
-from manualnn.oracle.engines.client import EngineClient
+from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
+
+MOST_SECONDS = 4.0
+"""Largest number of seconds to diagnose a finding. Shrinking takes up to half as many."""
 
 
 @dataclass
@@ -38,6 +47,10 @@ class Explainer:
     """The bugs that are named so far."""
     past: Past = field(default_factory=Past)
     """Earlier cases of the run."""
+    named: dict[str, Finding] = field(default_factory=dict)
+    """The finding that named each bug."""
+    unexplained: set[str] = field(default_factory=set)
+    """Features with a finding that no known bug explains."""
     slow_restarts: int = 5
     """Number of findings that are repeated in a new process where that is not cheap."""
 
@@ -69,12 +82,13 @@ class Explainer:
         if left <= 0 or finding.kind == "hang":
             return finding
         budget = Budget(left)
-        seconds = max(0.2, min(2.0, left / 10))
+        seconds = max(0.2, min(MOST_SECONDS, left / 8))
         alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
         if alone:
-            small = shrink(finding.case, _still_fails(self.bench, finding), seconds=seconds)
-            smaller = rejudge(self.bench, finding.check, small)
-            finding = replace(smaller, minimal=True, blamed=finding.blamed) if smaller else finding
+            small = shrink(finding.case, self._still_fails(finding), seconds=seconds / 2)
+            smaller = self._judged_anew(finding, small)
+            if smaller is not None:
+                finding = replace(smaller, minimal=True, blamed=finding.blamed)
         if finding.kind == "wrong":
             finding = self.diagnosed(finding, seconds)
         self.seconds -= budget.spent
@@ -90,17 +104,122 @@ class Explainer:
             )
             if is_about_numbers(finding) and not diagnosis.hurried:
                 self.diagnoses[calls] = diagnosis
-        return replace(finding, diagnosis=diagnosis)
+        found = replace(finding, diagnosis=diagnosis)
+        if self.is_named(found):
+            for cause in diagnosis.likely:
+                self.named.setdefault(cause.bug, found)
+        else:
+            self.unexplained |= set(finding.blamed)
+        return found
 
+    def note(self, trial: Trial) -> None:
+        """Remember the case of a trial, if its numbers were compared with the truth."""
+        seen = _observed(trial)
+        if seen is not None:
+            self.past.note(seen)
 
-def _still_fails(bench: EngineClient, finding: Finding) -> Callable[[Case], bool]:
-    """Return a predicate: a case shows the same failure, on a fresh engine if that is cheap."""
-    fresh = bench.is_python or judgement_of(finding.check).restarts
+    def known_finding(self, trial: Trial, finding: Finding) -> Finding | None:
+        """Return a finding that the named bugs explain, with their names; None if they do not.
 
-    def case_fails(case: Case) -> bool:
-        if bench.capabilities.refuses(case):
+        It has the minimal case of the bug, if the check fails there as well.
+        """
+        if finding.kind != "wrong" or not self.known.hypotheses:
+            return None
+        seen = _observed(trial)
+        if seen is not None and seen.is_wrong:
+            causes = self.known.explaining(seen)
+        else:
+            causes = self._giving_the_same(finding)
+        if not causes:
+            return None
+        names = {hypothesis.bug.id for hypothesis in causes}
+        known = next((f for name, f in self.named.items() if {name} == names), None)
+        small = known and rejudge(self.bench, finding.check, known.case)
+        if known and small:
+            finding = replace(small, minimal=True)
+        blamed = {feature for name in names for feature in self.named[name].blamed}
+        first = finding.entries[0].quantity if finding.entries else ""
+        diagnosis = Diagnosis(first, "", likely=causes_of(causes), together=True)
+        return replace(finding, diagnosis=diagnosis, blamed=tuple(sorted(blamed)))
+
+    def explains(self, trial: Trial) -> bool:
+        """Return True if a check of numbers fails only because of the named bugs."""
+        if trial.check.rpartition(":")[2] not in DIFFERENTIAL or not self.known.hypotheses:
             return False
-        found = rejudge(bench, finding.check, case, fresh=fresh)
-        return same_failure(found, finding)
+        seen = _observed(trial)
+        return seen is not None and seen.is_wrong and self.known.reproduces(seen)
 
-    return case_fails
+    def shows_more(self, trial: Trial, blamed: Collection[str]) -> bool:
+        """Return True if features show another bug than the named ones, for the first time."""
+        seen = _observed(trial)
+        features = {feature for finding in self.named.values() for feature in finding.blamed}
+        if seen is None or not set(blamed) <= features - self.unexplained:
+            return False
+        return self.known.shows_more(seen)
+
+    def _giving_the_same(self, finding: Finding) -> list[Hypothesis]:
+        """Return the named bugs, if an engine with them has the same finding."""
+        with connect(self.known.engine) as hypothesis:
+            hypothesis.capabilities = self.bench.capabilities
+            other = rejudge(hypothesis, finding.check, finding.case)
+        is_same = other is not None and signature(other) == signature(finding)
+        return list(self.known.hypotheses) if is_same else []
+
+    def is_named(self, finding: Finding) -> bool:
+        """Return True if the causes of a finding are among the named bugs."""
+        likely = finding.diagnosis.likely if finding.diagnosis else ()
+        return bool(likely) and {cause.bug for cause in likely} <= self.known.names
+
+    def _still_fails(self, finding: Finding) -> Callable[[Case], bool]:
+        """Return a predicate: a case shows the same failure, on a fresh engine if that is cheap.
+
+        If there are named bugs, the case has to show more than they explain.
+        """
+        bench = self.bench
+        fresh = bench.is_python or judgement_of(finding.check).restarts
+        place = self._place_beyond(finding)
+
+        def case_fails(case: Case) -> bool:
+            if bench.capabilities.refuses(case):
+                return False
+            if place is not None:
+                return self._place_in(case, fresh=fresh) == place
+            found = rejudge(bench, finding.check, case, fresh=fresh)
+            return same_failure(found, finding)
+
+        return case_fails
+
+    def _place_beyond(self, finding: Finding) -> tuple[object, ...] | None:
+        """Return where a finding shows more than the named bugs; None if there are none."""
+        if not self.known.hypotheses or not is_about_numbers(finding) or len(finding.calls) > 1:
+            return None
+        return self._place_in(finding.case, fresh=True)
+
+    def _place_in(self, case: Case, *, fresh: bool) -> tuple[object, ...] | None:
+        """Return the first quantity of a case that the named bugs do not explain."""
+        seen = observe(self.bench, [case], fresh=fresh)
+        if seen is None or not self.known.shows_more(seen):
+            return None
+        beyond = self.known.rebased(seen)
+        name = beyond.wrong_names[0]
+        return (*place_of(name), bool(np.isfinite(beyond.got[name]).all()))
+
+    def _judged_anew(self, finding: Finding, case: Case) -> Finding | None:
+        """Return the finding for a smaller case.
+
+        A bug beside named ones may show first in another group of quantities in a smaller case.
+        """
+        found = rejudge(self.bench, finding.check, case)
+        if found is None and self._place_beyond(finding) is not None:
+            recipe = finding.check.rpartition(":")[0]
+            checks = (f"{recipe}:{group}" for group in DIFFERENTIAL)
+            every = (rejudge(self.bench, check, case) for check in checks)
+            found = next((other for other in every if other is not None), None)
+        return found
+
+
+def _observed(trial: Trial) -> Observation | None:
+    """Return the observation of a trial's own case; None if it was not compared with the truth."""
+    if trial.outcome is None or trial.outcome.result is None or not trial.has_truth:
+        return None
+    return Observation((trial.case,), (trial.outcome,), (trial.truth(trial.case),))

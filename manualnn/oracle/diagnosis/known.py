@@ -4,6 +4,7 @@
     known.add(hypothesis)            name one more bug
     known.explaining(observation)    the named bugs that together give the observation's numbers
     known.rebased(observation)       the observation, with their numbers in place of the truth
+    known.shows_more(observation)    True if a number differs from the truth in another way
     known.engine                     an engine with all of them
 
 An engine often has several bugs. Once a bug is named, the catalogue's engine with this bug is the
@@ -51,6 +52,12 @@ class Known:
         """The engine with all named bugs; the textbook engine if there are none."""
         return _composite(self.hypotheses)
 
+    @property
+    def names(self) -> set[str]:
+        """The ids of the named bugs, and of those that are not distinguished from them."""
+        others = (h for some in self.alternatives.values() for h in some)
+        return {h.bug.id for h in (*self.hypotheses, *others)}
+
     def add(self, hypothesis: Hypothesis, alternatives: Sequence[Hypothesis] = ()) -> None:
         """Name one more bug. Bugs of rounding and of memory are not part of the composite."""
         is_new = hypothesis.bug.id not in {h.bug.id for h in self.hypotheses}
@@ -58,15 +65,23 @@ class Known:
             self.hypotheses.append(hypothesis)
             self.alternatives[hypothesis.bug.id] = tuple(alternatives)
 
+    def reproduces(self, observation: Observation) -> bool:
+        """Return True if the named bugs give all numbers of an observation."""
+        return bool(self.hypotheses) and reproduces(self.engine, observation)
+
     def explaining(self, observation: Observation) -> list[Hypothesis]:
         """Return the fewest named bugs that together give all numbers; empty if none do."""
-        if not self.hypotheses or not reproduces(self.engine, observation):
+        if not self.reproduces(observation):
             return []
         for count in range(1, len(self.hypotheses)):
             for some in combinations(self.hypotheses, count):
                 if reproduces(_composite(some), observation):
                     return list(some)
         return list(self.hypotheses)
+
+    def shows_more(self, observation: Observation) -> bool:
+        """Return True if the observation has a wrong number that the named bugs do not give."""
+        return self.rebased(observation).is_wrong and not self.reproduces(observation)
 
     def rebased(self, observation: Observation) -> Observation:
         """Return the observation with the numbers of the named bugs in place of the truth.

@@ -1,6 +1,7 @@
 """Likeness of findings: whether a smaller case shows the same failure.
 
 same_failure(found, finding)    True if two findings show the same failure
+place_of("grads.0.bias")        ("grads", "bias")
 """
 
 import math
@@ -40,7 +41,7 @@ def same_failure(found: Finding | None, finding: Finding) -> bool:
 
 
 def _is_same_entry(new: Entry, old: Entry, case: Case) -> bool:
-    if _place_of(new.quantity) != _place_of(old.quantity):
+    if place_of(new.quantity) != place_of(old.quantity):
         return False
     if math.isfinite(new.got) != math.isfinite(old.got):
         return False
@@ -48,7 +49,7 @@ def _is_same_entry(new: Entry, old: Entry, case: Case) -> bool:
     return factor is None or _is_factor(factor, new)
 
 
-def _place_of(quantity: str) -> tuple[str, str]:
+def place_of(quantity: str) -> tuple[str, str]:
     """Return the group of a quantity and its kind of parameter: ("grads", "bias")."""
     return quantity.partition(".")[0], quantity.rpartition(".")[2]
 

@@ -70,10 +70,12 @@ class Search:
     budget: Budget
 
     def name(self, bugs: Sequence[Bug], own: Observation, others: Sequence[Observation]) -> Naming:
-        """Return the bugs that explain an observation, and others of similar cases."""
-        own, others = self.known.rebased(own), list(map(self.known.rebased, others))
+        """Return the bugs that explain an observation and others of similar cases.
+
+        The observations have the numbers of the known bugs in place of the truth.
+        """
         # Many wrong quantities contradict most bugs at once, so such an observation comes first.
-        others.sort(key=lambda seen: -len(seen.wrong_names))
+        others = sorted(others, key=lambda seen: -len(seen.wrong_names))
         base = self.known.engine
         candidates = [*hypotheses_of(bugs, own, base)]
         for seen in others[:1]:

@@ -1,8 +1,8 @@
 """Earlier cases of a run, which may refute a known bug.
 
     past = Past()
-    past.note(case, outcome, truth)      remember one call of the engine
-    past.related(case)                   observations of cases that have the same features and more
+    past.note(observation)     remember one call of the engine
+    past.related(case)         observations of cases that have the same features and more
 
 Of each set of features, the first MOST right and MOST wrong results are remembered.
 """
@@ -11,8 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from manualnn.oracle.diagnosis.observation import Numbers, Observation
-from manualnn.oracle.findings import Outcome
+from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import row_of
 
@@ -32,11 +31,11 @@ class Past:
         default_factory=lambda: defaultdict(list)
     )
 
-    def note(self, case: Case, outcome: Outcome, truth: Numbers, *, failed: bool) -> None:
-        """Remember the outcome of a case."""
-        some = self.observations[traits_of(case), failed]
+    def note(self, seen: Observation) -> None:
+        """Remember an observation of one case."""
+        some = self.observations[traits_of(seen.case), seen.is_wrong]
         if len(some) < MOST:
-            some.append(Observation((case,), (outcome,), (truth,)))
+            some.append(seen)
 
     def related(self, case: Case) -> Iterator[Observation]:
         """Yield observations of cases with all types of this case, right and wrong ones."""

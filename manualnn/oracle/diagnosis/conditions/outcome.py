@@ -41,8 +41,15 @@ VISIBLE = 16
 class NumbersJudge:
     """Judges cases of an engine whose numbers are wrong."""
 
-    def __init__(self, bench: EngineClient, own: Observation, budget: Budget) -> None:
-        self.bench, self.budget = bench, budget
+    def __init__(
+        self,
+        bench: EngineClient,
+        own: Observation,
+        budget: Budget,
+        rebase: Callable[[Observation], Observation] = lambda seen: seen,
+    ) -> None:
+        """`rebase` replaces the truth of an observation by the numbers of known bugs."""
+        self.bench, self.budget, self.rebase = bench, budget, rebase
         self.focus(own)
         self.observations: list[Observation] = []
         """All observations that were made for the outcomes."""
@@ -62,7 +69,7 @@ class NumbersJudge:
         if seen is None:
             return None
         self.observations.append(seen)
-        return self.outcome(seen)
+        return self.outcome(self.rebase(seen))
 
     def outcome(self, seen: Observation) -> bool | None:
         """Return the outcome that an observation shows."""
