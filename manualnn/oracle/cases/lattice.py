@@ -32,17 +32,18 @@ LARGEST = 64.0
 def is_exact(case: Case, quantity: str) -> bool:
     """Return True if every correct program computes a quantity of a case without rounding.
 
-    Outputs are sums of products. Gradients of squared and absolute errors are, too, with factors of
-    2 / D or 1 / D. With one or two samples every divisor is a power of two, also for a program that
-    keeps a running mean, or averages parts of a batch. A program may round the loss: it may square
-    a root of squares, or keep a running mean of all terms. Only a single term leaves no choice.
-    A program may also compute Huber's gradient by a quotient, as it may clip a norm.
+    Outputs are sums of products. Other quantities are exact if one path leads from each number to
+    the loss: one sample, and one unit in every layer after the input. There are no means of parts,
+    no running means and no norms, which round. If every number is a power of two, a complex step
+    rounds nothing either. A program may compute Huber's slope by a quotient, as it may clip a norm.
     """
     if quantity == "outputs":
         return True
-    if case.loss["type"] not in ("MSELoss", "L1Loss") or case.n > 2 or not _is_on_lattice(case):
-        return False
-    return quantity != "loss" or case.n * case.widths[-1] == 1
+    return (
+        case.loss["type"] in ("MSELoss", "L1Loss")
+        and {case.n, *case.widths[1:]} == {1}
+        and _is_on_lattice(case)
+    )
 
 
 def _is_on_lattice(case: Case) -> bool:
@@ -57,7 +58,7 @@ def _is_on_lattice(case: Case) -> bool:
         and case.steps == 1
         and all(LAYER_ROWS[layer["type"]].is_exact for layer in case.layers)
         and sum(layer["type"] == "Linear" for layer in case.layers) <= 2
-        and {case.n, *case.widths} <= set(SIZES)
+        and set(case.widths) <= set(SIZES)
         and all(np.all((a * GRAIN % 1 == 0) & (abs(a) <= LARGEST)) for a in arrays)
     )
 
@@ -67,8 +68,8 @@ def draw_on_lattice(
 ) -> Case:
     """Return a case of at most two Linear layers in which nothing rounds.
 
-    `hidden` is the layer between two Linear layers. `size` is the number of samples and of outputs.
-    What is not given is drawn.
+    `hidden` is the layer between two Linear layers. `size` is the number of samples and of units of
+    every layer. What is not given is drawn.
     """
     losses = [name for name in draft.claims.losses if LOSS_ROWS[name].is_exact]
     if loss_name:
@@ -80,7 +81,7 @@ def draw_on_lattice(
         raise Impossible
     sizes = [s for s in SIZES if s <= min(draft.max_width, draft.max_batch)]
     widths = [draft.pick(sizes) for _ in range(depth + 1)]
-    widths[-1] = size or widths[-1]
+    widths[1:] = [size or width for width in widths[1:]]
     layers = _layers(draft, widths, hidden)
     n = size or draft.pick([s for s in (1, 2, 4, 8) if s <= draft.max_batch])
     case = draft.case(widths=widths, layers=layers, loss=loss, n=n)
@@ -94,7 +95,11 @@ def draw_on_lattice(
         most = 2 if name in ("x", "t") else 1
         return draft.rng.integers(-most, most + 1, a.shape).astype(a.dtype)
 
-    return case.map(integers)
+    case = case.map(integers)
+    if size == 1:  # An error that is a power of two: see `is_exact`.
+        y = _outputs(case)
+        return case.but(t=(y - draft.pick((1.0, -1.0, 2.0, -2.0))).astype(case.dtype))
+    return case
 
 
 def draw_on_kinks(draft: Draft, *, hidden: str = "") -> Case:
@@ -110,11 +115,15 @@ def draw_on_kinks(draft: Draft, *, hidden: str = "") -> Case:
             array[int(draft.rng.integers(len(array)))] = draft.pick((0.0, -0.0))
         elif draft.chance(0.3) and key.endswith("weight"):
             array[:] = array[:1]  # Equal rows make ties.
-    y = truth(case.but(optimizer=None, state=None)).outputs.v
+    y = _outputs(case)
     corner = next((v for o, v in case.loss.items() if _exact_values(case.loss["type"], o)), 1.0)
     offset = corner * draft.rng.integers(-1, 2, y.shape)
     met = draft.rng.random(y.shape) < 0.7
     return case.but(t=np.where(met, y - offset, case.t).astype(case.dtype))
+
+
+def _outputs(case: Case) -> Array:
+    return truth(case.but(optimizer=None, state=None)).outputs.v
 
 
 def _layers(draft: Draft, widths: list[int], hidden: str = "") -> list[Any]:

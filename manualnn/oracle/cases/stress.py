@@ -105,7 +105,7 @@ _METAMORPHIC = (
 _MEMORY = ("memory.inputs", "memory.aliasing", "memory.dtypes", "memory.layouts")
 _HISTORY = ("repeat", "history", "interleaved")
 _UPDATES = ("update.own_gradient", "lr.zero")
-_BEYOND = (*DIFFERENTIAL, "overflow")
+_BEYOND = ("overflow",)
 _LOGITS = _small("CrossEntropyLoss")
 _SQUARE = corners.every(corners.as_many_samples_as, 0, -1)
 _SHAPES = (corners.sized(n=1, width=1), corners.sized(n=1), corners.sized(width=1))

@@ -13,9 +13,9 @@ from manualnn.oracle.cases.lattice import is_exact
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.judgement import Judgement, check, returning
 from manualnn.oracle.checks.trajectory import judge_own_updates
-from manualnn.oracle.checks.trial import Declined, Trial
+from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.findings import Entry, Finding
-from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.compare import first_entry, group_of, true_values
@@ -64,15 +64,23 @@ def _exact(trial: Trial) -> Finding | None:
     kind.decided = True
     expected = truth(trial.case, kind)
     truths = expected.quantities()
-    for name, number in truths.items():
-        if not is_exact(trial.case, name):
-            continue
+    exact = [name for name in truths if is_exact(trial.case, name)]
+    if not all(_is_power_of_two(truths[name].v) for name in exact if name.startswith("grads")):
+        exact = ["outputs"]
+    for name in exact:
+        number = truths[name]
         if np.any(np.asarray(number.v).astype(kind.dtype) != number.v):
             raise Declined(f"{name} has numbers that the dtype does not have")
         e = np.where(number.bounded, kind.exact(number.v).e, np.inf)
         truths[name] = Bounded(number.v, e, kind)
     entries, right = trial.compare(got, truths, expected.steps)
     return trial.finding(describe_entry(entries[0]), entries, right) if entries else None
+
+
+def _is_power_of_two(v: Array) -> bool:
+    """Return True if every number is 0 or a power of two, with any sign."""
+    mantissas, _ = np.frexp(np.abs(np.asarray(v)).astype(np.float64))
+    return bool(np.all((mantissas == 0) | (mantissas == 0.5)))
 
 
 @check("finite", "no result is NaN or infinite where the truth is finite")
@@ -92,13 +100,19 @@ def _overflow(trial: Trial) -> Finding | None:
     """Judge numbers that no program can hold: the result is infinite or NaN.
 
     The bound is that of a dtype without a largest number, and rules out results within the range.
+    An engine may report an error instead, as Python does for the square of a large float.
     A correct program may return to finite numbers only by an operation that infinity leaves finite,
     such as a quotient or a saturating function. The cases have none.
     """
     case = trial.case
     if not _keeps_infinity(case):
         raise Declined("the case has operations whose result is finite for infinite numbers")
-    got = trial.ask_base()
+    try:
+        got = trial.ask_base()
+    except Faulty as faulty:
+        if faulty.outcome.fault in ("crash", "hang"):
+            raise
+        raise Declined("the engine reports an error for numbers beyond the range") from None
     kind = Precision.of(case.dtype, trial.bench.capabilities)
     for numbers in filter(None, (kind, kind.sums)):
         numbers.max, numbers.to_the_edge, numbers.rough = np.inf, 1.0, numbers.wide
