@@ -102,7 +102,9 @@ def test_a_wrong_engine_near_a_convention_fails(engine, only):
 
 def test_a_gradient_that_divides_by_zero_fails_unless_it_is_claimed():
     only = ["loss.BCELoss*", "certain:*"]
-    assert check_engine(Undivided, only=only).exit_code == 1
+    report = check_engine(Undivided, only=only)
+    assert report.exit_code == 1
+    assert 'claim "conventions": {"BCELoss": "calculus"}' in " ".join(str(report).split())
     assert check_engine(Claimed, only=only).counts()["failed"] == 0
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from schemas import validate
 
 from manualnn.oracle import check_engine, profiles
 from manualnn.oracle.profiles import PROFILES
@@ -166,6 +167,7 @@ def brief(monkeypatch, engine, explaining=0, **given):
 
 @pytest.mark.parametrize("engine", NARROW)
 def test_an_engine_that_supports_little_is_judged_by_that(engine, monkeypatch):
+    validate("capabilities", engine().capabilities())
     report = brief(monkeypatch, engine)
     assert report.counts()["passed"] > 30
     assert not [r.findings[0].message for r in report.results if r.findings]

@@ -33,6 +33,9 @@ def advise(finding: Finding) -> str:
     loss = case.loss["type"]
     if LOSS_ROWS[loss].targets == "classes" and case.t.ndim == 2:
         return _conditional("it takes indices of classes alone", class_targets=["indices"])
+    if finding.kind == "wrong" and _divides_by_zero(finding):
+        reason = f"NaN and infinity are meant where {loss} has an output of 0 or 1"
+        return _conditional(reason, conventions={loss: "calculus"})
     if finding.kind == "wrong":
         ratio = _ratio_of_loss(finding)
         return "" if ratio is None else _about_ratio(loss, ratio)
@@ -74,6 +77,11 @@ def _about_ratio(loss: str, ratio: float) -> str:
     )
     other = _conditional("it has one other reduction", losses={loss: {"reduction": ["sum"]}})
     return f"{factor}; {other}"
+
+
+def _divides_by_zero(finding: Finding) -> bool:
+    likely = finding.diagnosis.likely if finding.diagnosis else ()
+    return any(cause.bug == "bce-slope-not-bounded" for cause in likely)
 
 
 def _ratio_of_loss(finding: Finding) -> float | None:
