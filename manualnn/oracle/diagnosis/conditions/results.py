@@ -15,12 +15,13 @@ from itertools import chain, pairwise
 import numpy as np
 
 from manualnn.oracle.diagnosis.conditions.outcome import VISIBLE, NumbersJudge
+from manualnn.oracle.diagnosis.conditions.rules import roundest
 from manualnn.oracle.diagnosis.conditions.setting import Setting
 from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.truth.compare import group_of, true_values
 
-POWERS = (-30, -20, -14, -10, -7, -4, -2, 0, 2, 4, 7, 10, 14, 20)
+POWERS = (-100, -60, -30, -20, -14, -10, -7, -4, -2, 0, 2, 4, 7, 10, 14, 20, 40)
 """Powers of 2 by which x and the targets are scaled."""
 LEAST = 3
 """Smallest number of entries on each side of a limit."""
@@ -54,20 +55,17 @@ class Pool:
 
 def range_of_results(judge: NumbersJudge, setting: Setting) -> str:
     """Return the condition that the true number is above or below a limit; empty without one."""
-    first = {power: _observed(judge, setting, (power,), (51,)) for power in POWERS}
-    shares = {p: _wrong_share(judge, some[0]) for p, some in first.items() if some}
-    powers = [p for p, share in shares.items() if 0 < share < 1]
-    for p, q in pairwise(shares):
-        powers += [p, q] if {shares[p], shares[q]} == {0.0, 1.0} else []
+    seen = {power: _observed(judge, setting, (power,), (51,)) for power in POWERS}
+    powers = _turning(judge, setting, seen)
     if not powers:
         return ""
-    seen = [judge.own, *chain(*first.values())]
-    seen += _observed(judge, setting, powers[:3], range(52, 56))
-    fresh = _observed(judge, setting, (*powers[:2], -7, 0, 7), (57, 58))
+    known = [judge.own, *chain(*seen.values())]
+    known += _observed(judge, setting, powers, range(52, 55))
+    fresh = _observed(judge, setting, (*powers, -7, 0, 7), (57, 58))
     suffix = "." + judge.first.rpartition(".")[2]
     for part in dict.fromkeys(("", suffix if "." in judge.first else "")):
         belongs = partial(_belongs, judge, part)
-        pool, test = _pool(seen, belongs), _pool(fresh, belongs)
+        pool, test = _pool(known, belongs), _pool(fresh, belongs)
         if not pool.is_enough:
             continue
         for kind, variable in VARIABLES.items():
@@ -88,7 +86,7 @@ def _limit(pool: Pool, test: Pool, kind: str, variable: Variable) -> str:
         limit = constant
         is_clipped = bool(signs.all()) and right <= limit * (1 + 1e-5) and wrong >= limit
     else:
-        is_clipped, limit = False, (right + wrong) / 2
+        is_clipped, limit = False, roundest(float(right), float(wrong))
     ratio = wrong / right if above else right / wrong
     if not is_clipped and not (right < wrong and right * wrong > 0 and 1 <= ratio <= NARROW):
         return ""
@@ -110,6 +108,26 @@ def _constant(numbers: Array) -> float:
     """Return the number that all numbers are; 0 if they differ."""
     low, high = float(numbers.min()), float(numbers.max())
     return (low + high) / 2 if np.isfinite(high) and high - low <= 1e-5 * high else 0.0
+
+
+def _turning(
+    judge: NumbersJudge, setting: Setting, seen: dict[int, list[Observation]]
+) -> list[int]:
+    """Return the powers between which the share of wrong entries changes most; empty if none."""
+    shares = {power: _wrong_share(judge, some[0]) for power, some in seen.items() if some}
+    pairs = [(p, q) for p, q in pairwise(shares) if shares[p] != shares[q]]
+    if not pairs:
+        return []
+    p, q = max(pairs, key=lambda pair: abs(shares[pair[0]] - shares[pair[1]]))
+    while q - p > 1:
+        middle = (p + q) // 2
+        seen[middle] = _observed(judge, setting, (middle,), (51,))
+        share = _wrong_share(judge, seen[middle][0]) if seen[middle] else shares[q]
+        if share not in {shares[p], shares[q]}:
+            return [p, middle, q]
+        shares[middle] = share
+        p, q = (middle, q) if share == shares[p] else (p, middle)
+    return [p, q]
 
 
 def _wrong_share(judge: NumbersJudge, seen: Observation) -> float:

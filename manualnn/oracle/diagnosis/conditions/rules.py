@@ -190,7 +190,7 @@ def _end(
             return 0.0
     for _ in range(30):
         if b - a <= NARROW * max(abs(a), abs(b)):
-            return _roundest(a, b)
+            return roundest(a, b)
         middle = (a + b) / 2
         failed = fails(middle)
         if failed is None:
@@ -200,7 +200,7 @@ def _end(
     return None
 
 
-def _roundest(a: float, b: float) -> float:
+def roundest(a: float, b: float) -> float:
     """Return the number of the fewest digits from a to b."""
     for digits in range(1, 17):
         for value in (float(f"{(a + b) / 2:.{digits}g}"), float(f"{b:.{digits}g}")):
