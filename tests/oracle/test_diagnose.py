@@ -451,7 +451,9 @@ def pool():
 
 def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
     """Bugs that no drawn case shows (memory, history, rare sizes) have checks of their own."""
-    cases, bugs = pool(), [bug for bug in BUGS.values() if bug.kind != "memory"]
+    # An engine of a family may have a bug that has its own name.
+    cases = pool()
+    bugs = [bug for bug in BUGS.values() if bug.kind != "memory" and bug.rank == 0]
     named, alone, asked = 0, 0, 0
     for bug in bugs if ALL else bugs[::24]:
         with connect(bug.engines[0]) as bench:

@@ -77,18 +77,37 @@ class Search:
         # Many wrong quantities contradict most bugs at once, so such an observation comes first.
         others = sorted(others, key=lambda seen: -len(seen.wrong_names))
         base = self.known.engine
-        candidates = [*hypotheses_of(bugs, own, base)]
-        for seen in others[:1]:
-            candidates += hypotheses_of([bug for bug in bugs if bug.fit], seen, base)
-        here = everywhere = surviving(candidates, own, self.budget)
-        for seen in others:
-            everywhere = surviving(everywhere, seen, self.budget)
-        if not everywhere and not self.budget.over:
+        here: list[Hypothesis] = []
+        naming = Naming(reason=NO_BUG)
+        # A family is named only if no single bug is, so families are tried afterwards.
+        for rank in sorted({bug.rank for bug in bugs}):
+            candidates = [bug for bug in bugs if bug.rank == rank]
+            found = everywhere = self._explaining(candidates, own, others[:1])
+            here += found
+            for seen in others:
+                everywhere = surviving(everywhere, seen, self.budget)
+            if everywhere:
+                naming = self._named(self._unrefuted(everywhere, own), own)
+            if naming.reason not in {NO_BUG, REFUTED} or self.budget.over:
+                break
+        if naming.reason == NO_BUG and self.budget.over:
+            return Naming(reason=NO_TIME)
+        if naming.reason == NO_BUG:
             budget = self.budget.with_at_least(TIME_FOR_PAIRS)
-            everywhere = find_pairs(bugs, here, [own, *others], base, budget)
-        if not everywhere:
-            return Naming(reason=NO_TIME if self.budget.over else NO_BUG)
-        return self._named(self._unrefuted(everywhere, own), own)
+            pairs = find_pairs(bugs, here, [own, *others], base, budget)
+            if pairs:
+                return self._named(self._unrefuted(pairs, own), own)
+        return naming
+
+    def _explaining(
+        self, bugs: Sequence[Bug], own: Observation, others: Sequence[Observation]
+    ) -> list[Hypothesis]:
+        """Return the hypotheses of some bugs that explain `own`, with constants of any of both."""
+        base = self.known.engine
+        candidates = [*hypotheses_of(bugs, own, base)]
+        for seen in others:
+            candidates += hypotheses_of([bug for bug in bugs if bug.fit], seen, base)
+        return surviving(candidates, own, self.budget)
 
     def still(self, naming: Naming, observations: Sequence[Observation]) -> Naming:
         """Return what is left of a naming after further observations."""
