@@ -185,6 +185,7 @@ def _without_bias(e: Textbook, o: Options, z: Array, a: Array) -> Array:
 BUGS["slope-at-activation"] = bug(
     "The slope is computed at the activation instead of the pre-activation.",
     lines=("dz = da ⊙ f′(a)", "dz = da ⊙ f′(z)"),
+    source="neural2d #40, pytorch #31938",
     **_slope_at(lambda e, o, z, a: a),
 )
 BUGS["slope-before-bias"] = bug(

@@ -142,3 +142,11 @@ BUGS["leaky-relu-by-absolute-value"] = bug(
         (1 + e.num(o.negative_slope)) / 2 * z + (1 - e.num(o.negative_slope)) / 2 * np.abs(z)
     ),
 )
+BUGS["leaky-relu-slope-0-passes-all"] = bug(
+    "With negative_slope 0, LeakyReLU passes all gradients back.",
+    lines=("dz = da where α = 0", "dz = da ⊙ [z > 0] where α = 0"),
+    killed_by="layer.LeakyReLU.negative_slope:*",
+    source="chainer #5898",
+    where=lambda e, o, z, a: o.negative_slope == 0,
+    leaky_relu_slope=lambda e, o, z, a: np.ones_like(z),
+)

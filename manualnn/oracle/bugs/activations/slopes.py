@@ -56,3 +56,10 @@ BUGS["log-softmax-slope-sum-1"] = bug(
         lambda e, o, z, a, da: da + np.exp(a),
     ],
 )
+BUGS["slope-of-gradient-alone"] = bug(
+    "The backward pass of tanh or of the sigmoid is the slope at the incoming gradient.",
+    lines=("dz = f′(da)", "dz = da ⊙ f′(z)"),
+    source="yizt/numpy_neural_network #6",
+    tanh_backward=lambda e, o, z, a, da: 1 - np.tanh(da) ** 2,
+    sigmoid_backward=lambda e, o, z, a, da: e.sigma(da) * e.sigma(-da),
+)

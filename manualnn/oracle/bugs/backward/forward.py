@@ -165,3 +165,9 @@ BUGS["outputs-of-last-hidden-layer"] = bug(
         "outputs": (e.ys[-2] if e.layers and e.ys[-2].shape == e.ys[-1].shape else e.ys[-1]).copy(),
     },
 )
+BUGS["bias-gradient-is-one-sum"] = bug(
+    "The gradient of every bias is the sum over all units.",
+    lines=("db[j] = Σₙ Σₖ dz[n, k]", "db[j] = Σₙ dz[n, j]"),
+    source="stat453-deep-learning-ss21 #5",
+    linear_db=lambda e, o, dz: dz.sum() + 0 * Textbook.linear_db(e, o, dz),
+)

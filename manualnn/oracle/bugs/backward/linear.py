@@ -16,6 +16,7 @@ square_bug = partial(bug, killed_by="square:*")
 BUGS["bias-mean-for-sum"] = bug(
     "The gradient of the bias is a mean over samples instead of a sum.",
     lines=("db = Σₙ dz[n] / N", "db = Σₙ dz[n]"),
+    source="kvfrans/notes #5",
     linear_db=lambda e, o, dz: dz.sum(axis=0) / len(dz),
 )
 BUGS["bias-of-one-sample"] = bug(

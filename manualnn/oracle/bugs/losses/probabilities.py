@@ -156,3 +156,12 @@ BUGS["bce-targets-swapped"] = bug(
     lines=("term = −(1 − t) log y − t log(1 − y)", "term = −t log y − (1 − t) log(1 − y)"),
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, y, 1 - t),
 )
+BUGS["bce-sign-of-zeros"] = bug(
+    "The term of the targets 0 has the wrong sign in the loss, but not in its gradient.",
+    lines=("term = −t log y + (1 − t) log(1 − y)", "term = −t log y − (1 − t) log(1 − y)"),
+    source="machine-learning-book #239",
+    bce_terms=lambda e, o, y, t: (
+        -e.sample_weight(o) * (t * np.maximum(np.log(y), -100))
+        + e.sample_weight(o) * (1 - t) * np.maximum(np.log1p(-y), -100)
+    ),
+)

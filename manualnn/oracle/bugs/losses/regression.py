@@ -291,3 +291,9 @@ BUGS["l1-slope-divided-by-error"] = bug(
     eps=Constant([1e-8, 1e-7, 1e-12], solved(1e-8)),
     l1_slopes=lambda e, o, y, t: (y - t) / (np.abs(y - t) + e.num(e.eps)),
 )
+BUGS["huber-zero-below"] = bug(
+    "Errors below −δ add nothing to the Huber loss.",
+    lines=("term = 0 where y − t < −δ", "term = δ (|e| − δ/2) where |e| > δ"),
+    source="on-policy #47",
+    huber_terms=lambda e, o, y, t: Textbook.huber_terms(e, o, y, t) * (y - t >= -o.delta),
+)

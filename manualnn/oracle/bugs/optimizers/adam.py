@@ -92,7 +92,7 @@ BUGS["adam-eps-before-correction"] = bug(
     "ε is added to the root before the bias correction: its effect is ε / √(1 − β₂ᵗ).",
     lines=("d = m̂ √(1 − β₂ᵗ) / (√v + ε)", "d = m̂ / (√v̂ + ε)"),
     killed_by="optimizer.Adam*.eps:*",
-    source="scikit-learn",
+    source="scikit-learn, torchani #261",
     adam_root=lambda e, o, v, t: (np.sqrt(v) + e.num(o.eps)) / e.adam_correction2(o, t) ** 0.5,
 )
 BUGS["adam-root-uncorrected-correction"] = bug(

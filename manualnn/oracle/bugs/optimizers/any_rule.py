@@ -30,6 +30,7 @@ BUGS["lr-applied-twice"] = bug(
 BUGS["lr-over-n"] = bug(
     "The learning rate is divided by the number of samples.",
     lines=("p ← p − lr / N d", "p ← p − lr d"),
+    source="d2l-en #1000",
     moved=lambda e, o, p, d, lr: p - lr / len(e.x) * d,
 )
 BUGS["update-forgotten"] = bug(

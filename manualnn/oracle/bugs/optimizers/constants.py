@@ -143,6 +143,7 @@ BUGS["eps-plus-constant"] = family(
 BUGS["eps-inside-and-outside"] = bug(
     "ε is inside the root and added to it again.",
     lines=("d = m / (√(v + ε) + ε)", "d = m / (√v + ε)"),
+    source="pytorch_optimizer #397",
     killed_by="optimizer.*.eps:*",
     **roots(lambda v, eps: np.sqrt(v + eps) + eps),
 )
@@ -221,4 +222,11 @@ BUGS["lr-decay-other-power"] = bug(
         lambda e, a, t: np.exp(-a * (t - 1)),
     ],
     adagrad_rate=lambda e, o, t: e.num(o.lr) * e.array(e.rule_of(e.num(o.lr_decay), e.num(t))),
+)
+BUGS["eps-after-reciprocal"] = bug(
+    "ε is added to the reciprocal of the root.",
+    lines=("d = m (1 / √v + ε)", "d = m / (√v + ε)"),
+    killed_by="optimizer.*.eps:*",
+    source="pytorch_optimizer #480",
+    **roots(lambda v, eps: 1 / (1 / np.sqrt(v) + eps)),
 )

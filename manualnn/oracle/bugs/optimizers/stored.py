@@ -266,3 +266,13 @@ BUGS["update-of-means-of-rows"] = update_bug(
         e, o, key, p, g.mean(axis=e.along, keepdims=True) + 0 * g, s
     ),
 )
+BUGS["squares-of-parameters"] = bug(
+    "The optimizer averages squares of the parameters instead of the gradients.",
+    lines=("v ← β v + (1 − β) p²", "v ← β v + (1 − β) g²"),
+    killed_by="optimizer.*:*",
+    source="yizt/numpy_neural_network #6",
+    base=KnowsKey,
+    rmsprop_square=lambda e, o, v, g: Textbook.rmsprop_square(e, o, v, e.params[e.key]),
+    adagrad_sum=lambda e, o, s, g: Textbook.adagrad_sum(e, o, s, e.params[e.key]),
+    adam_square=lambda e, o, v, g, t: Textbook.adam_square(e, o, v, e.params[e.key], t),
+)
