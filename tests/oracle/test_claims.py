@@ -144,3 +144,12 @@ def test_a_wrong_description_is_refused(spec, message):
 def test_a_claim_that_no_case_could_meet_is_named_before_the_run(claims, said):
     with pytest.raises(ClaimError, match=re.escape(said)):
         Capabilities.read({**LEAST, **claims})
+
+
+def test_a_label_beyond_the_classes_raises_nothing_while_a_case_is_changed():
+    """The diagnosis changes ignore_index, and asks then whether the new case is admitted."""
+    claims = Capabilities.read(
+        {**LEAST, "losses": {"CrossEntropyLoss": {"ignore_index": "any"}}, "dtypes": ["float64"]}
+    )
+    loss = {"type": "CrossEntropyLoss", "ignore_index": 1}
+    assert claims.refuses(example(loss, t=np.array([0, 1, -100]))) is None

@@ -253,5 +253,7 @@ def find_undefined(case: Case) -> str | None:
     if reduction == "mean" and loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1:
         weight = loss.get("weight")
         weights = np.ones(case.widths[-1]) if weight is None else np.asarray(weight)
-        counted = weights[case.t[case.t != loss.get("ignore_index", -100)]].any()
+        labels = case.t[case.t != loss.get("ignore_index", -100)]
+        # A label beyond the classes makes a case invalid, which is not the question here.
+        counted = weights[labels[(labels >= 0) & (labels < len(weights))]].any()
     return None if counted or reduction == "sum" else "a mean over nothing"
