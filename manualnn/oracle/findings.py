@@ -148,3 +148,15 @@ class CheckResult:
     findings: list[Finding] = field(default_factory=list)
     reason: str = ""
     """The reason for the status, where it needs one."""
+
+    def settle(self, *, blocked: bool) -> None:
+        """Set the final status; `blocked`: a feature at fault made cases useless."""
+        if self.findings:
+            self.status = "failed" if self.findings[0].kind == "wrong" else "errored"
+            self.reason = ""
+        elif blocked:
+            self.status = "not_judged"
+        elif self.cases:
+            self.status, self.reason = "passed", ""
+        elif self.status == "skipped" and not self.reason:
+            self.status, self.reason = "not_claimed", "the claims allow no such case"

@@ -56,7 +56,7 @@ RESTARTS = 3
 
 If the engine is in another language, there are no further examples.
 """
-MAX_BLOCKED = 2
+MAX_BLOCKED = 1
 """Stop a check after this many cases that fail because of a feature that cannot be avoided."""
 REMEMBERED = 30
 """Number of previous cases that are repeated to reproduce a finding."""
@@ -120,6 +120,7 @@ class Run:
         for recipe in recipes:
             self.run_recipe(recipe)
         self._report_rest()
+        self.report.avoided = Avoided(self.claims, frozenset(self.avoid), "").left_out
         for recipe in unclaimed(self.claims):
             check = f"{recipe.name}:*"
             if self._is_wanted(check):
@@ -131,7 +132,7 @@ class Run:
     def run_recipe(self, recipe: Recipe) -> None:
         """Draw the cases of a recipe, and judge each by all of its checks."""
         results = self._new_results(recipe)
-        waiting = {name: result for name, result in results.items() if self._admits(name, result)}
+        waiting = {n: result for n, result in results.items() if result.status != "not_claimed"}
         if self.silent["hang"] >= MAX_HANGS:
             for result in waiting.values():
                 result.reason = ENDED_EARLY
@@ -253,22 +254,17 @@ class Run:
     def _new_results(self, recipe: Recipe) -> dict[str, CheckResult]:
         """Return empty results of the wanted checks that are not finished."""
         finished = {result.id for result in self.report.results}
-        return {
-            name: CheckResult(check, describe_check(recipe, name), "skipped")
-            for name in recipe.judgements
-            if self._is_wanted(check := f"{recipe.name}:{name}") and check not in finished
-        }
+        results = {}
+        for name in recipe.judgements:
+            if self._is_wanted(check := f"{recipe.name}:{name}") and check not in finished:
+                reason = JUDGEMENTS[name].refuses(self.client)
+                status = "not_claimed" if reason else "skipped"
+                sentence = describe_check(recipe, name)
+                results[name] = CheckResult(check, sentence, status, reason=reason)
+        return results
 
     def _is_wanted(self, check: str) -> bool:
         return not self.only or any(fnmatchcase(check, pattern) for pattern in self.only)
-
-    def _admits(self, name: str, result: CheckResult) -> bool:
-        """Return True if the engine allows a check; if not, set the reason in the result."""
-        if not JUDGEMENTS[name].needs(self.claims):
-            result.status, result.reason = "not_claimed", "the claims do not allow it"
-        elif JUDGEMENTS[name].examines and not self.client.is_python:
-            result.status, result.reason = "not_claimed", "only for engines in Python"
-        return result.status != "not_claimed"
 
     def _has_enough(self, name: str, result: CheckResult) -> bool:
         is_slow = JUDGEMENTS[name].restarts and not self.client.is_python
@@ -295,7 +291,7 @@ class Run:
             if confirmed is not None or not self._reports_memory(finding.case):
                 confirmed = replace(confirmed or finding, blamed=(name,))
                 result.findings.append(self.explainer.smaller(confirmed))
-                self._settle(result)
+                result.settle(blocked=bool(self.blocked[result.id]))
                 self._publish()
 
     def _fail(self, result: CheckResult, finding: Finding, recipe: Recipe) -> None:
@@ -324,19 +320,8 @@ class Run:
 
     def _finish(self, result: CheckResult) -> None:
         """Set the final status of a check, and add it to the report."""
-        self._settle(result)
+        result.settle(blocked=bool(self.blocked[result.id]))
         self.report.results.append(result)
-
-    def _settle(self, result: CheckResult) -> None:
-        if result.findings:
-            result.status = "failed" if result.findings[0].kind == "wrong" else "errored"
-            result.reason = ""
-        elif self.blocked[result.id]:
-            result.status = "not_judged"
-        elif result.cases:
-            result.status, result.reason = "passed", ""
-        elif result.status == "skipped" and not result.reason:
-            result.status, result.reason = "not_claimed", "the claims allow no such case"
 
     def _publish(self) -> None:
         """Update the report's figures, and call `progress`."""

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from manualnn.oracle import check_engine, profiles
+from manualnn.oracle.cases.by_feature import feature_recipes
+from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.partners import Avoided
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.table import rejudge
@@ -14,6 +16,7 @@ from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import FAILING
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LOSS_ROWS
 from manualnn.oracle.textbook.engine import Textbook
 
 CLAIMS = {
@@ -151,3 +154,43 @@ def test_what_fails_is_avoided_as_long_as_there_is_something_else():
     assert own.claims == claims
     one = Avoided(claims, frozenset({"optimizer.SGD"}), "plain")
     assert one.claims == claims, "another optimizer is not claimed, and a rule spoils no gradient"
+
+
+class MeanBias(Textbook):
+    def linear_db(self, o, dz):
+        return super().linear_db(o, dz) / len(dz)
+
+
+class Tilted(Textbook):
+    """The gradient of every loss has a part that is not there."""
+
+    def slope(self, o, y, t):
+        return super().slope(o, y, t) + (1 + y**2) / 8
+
+
+@pytest.mark.parametrize("sees_input", [True, False])
+@pytest.mark.parametrize("wrong", [MeanBias, Tilted])
+@pytest.mark.parametrize("name", sorted(LOSS_ROWS.keys() - {"BCELoss"}))
+def test_a_loss_is_told_from_the_layers_before_it(name, wrong, sees_input):
+    """The corners of a loss, such as targets of the last class and saturated logits, included."""
+
+    class Engine(wrong):
+        def capabilities(self):
+            usual = super().capabilities()
+            losses = usual["losses"] if sees_input else {name: "any"}
+            kept = [part for part in usual["returns"] if sees_input or part != "input_grad"]
+            return {**usual, "losses": losses, "returns": kept}
+
+        def result(self, value, dx):
+            result = super().result(value, dx)
+            return {part: a for part, a in result.items() if part in self.capabilities()["returns"]}
+
+    recipe = next(r for r in feature_recipes() if r.name == f"loss.{name}.mean")
+    at_fault = {MeanBias: ("Linear",), Tilted: (name,)}[wrong]
+    with connect(Engine) as bench:
+        for i in range(5):
+            rng = np.random.default_rng([9, i])
+            drawn = recipe.draw(rng, bench.capabilities, Size(), "", i)
+            finding = drawn and rejudge(bench, "loss:grads", drawn)
+            if finding:
+                assert Blame(bench).features_at_fault(finding) == at_fault, drawn

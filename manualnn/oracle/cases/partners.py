@@ -88,6 +88,12 @@ class Avoided:
             narrowed["max_steps"] = 1
         return replace(self.claimed, **narrowed)
 
+    @property
+    def left_out(self) -> list[str]:
+        """The names of the features that no case has."""
+        kept = (name for kind in ROWS for name in getattr(self.claims, kind))
+        return sorted(self.features.difference(kept))
+
 
 def recipe_of(feature: str, reduction: str = "") -> str:
     """Return the name of a feature's own recipe; a loss has one for each reduction."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manualnn.oracle.checks.trial import Trial
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 
@@ -30,6 +31,12 @@ class Judgement:
     """True if the check examines memory, which works only for engines in Python."""
     restarts: bool = False
     """True if the check starts the engine again, which is slow for an engine in another process."""
+
+    def refuses(self, bench: EngineClient) -> str:
+        """Return the reason why the check is not for an engine; empty if it is."""
+        if not self.needs(bench.capabilities):
+            return "the claims do not allow it"
+        return "only for engines in Python" if self.examines and not bench.is_python else ""
 
 
 def check(name: str, sentence: str, **options: Any) -> Callable[[Judge], Judgement]:

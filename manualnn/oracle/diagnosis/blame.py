@@ -17,12 +17,18 @@ import numpy as np
 from manualnn.oracle.cases.resize import is_valid, keep_rows, remove_layers
 from manualnn.oracle.checks.table import JUDGEMENTS
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
-from manualnn.oracle.diagnosis.location import input_of_layer
+from manualnn.oracle.diagnosis.isolate import (
+    behind_linear,
+    between_linear,
+    loss_like,
+    part_of,
+    with_bias,
+)
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.protocol.case import Case, Spec
-from manualnn.oracle.protocol.features import LOSS_ROWS, options_of
-from manualnn.oracle.truth.bounded import Precision
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LOSS_ROWS
+from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.compare import group_of
 from manualnn.oracle.truth.step import gradients_below
 
@@ -32,6 +38,8 @@ GRADIENTS = {"grads", "input_grad"}
 UPDATES = ("state", "params")
 MATERIAL = 2**10
 """Equal samples are not summed with the roundings of one, so only a larger error counts."""
+ROWS = 4
+"""Number of samples that are tried for one that shows something."""
 
 Fails = Callable[[Case], bool | None]
 """Returns True if the engine fails a case, and None if the case cannot be judged."""
@@ -112,9 +120,14 @@ class Blame:
         names = list(dict.fromkeys([case.loss["type"], *(layer["type"] for layer in case.layers)]))
         without = {name: self._verdict(self._without(case, name), fails) for name in names}
         alone = {name: self._verdict(self._alone(case, name, group), fails) for name in names}
-        if group in GRADIENTS and not self._other_losses(case):
-            without[names[0]] = self._asked(case, self._fails_given_slope)
-            alone |= self._alone_given_slope(case, names, fails=alone[names[0]])
+        if group in GRADIENTS:
+            given_slope = self._asked(case, self._fails_given_slope)
+            if given_slope or without[names[0]] is None:
+                without[names[0]] = given_slope
+            elif given_slope is False:
+                without[names[0]] = None  # Every loss may be at fault.
+            if not self._other_losses(case) or given_slope is False:
+                alone |= self._alone_given_slope(case, names, fails=alone[names[0]])
         suspects = [name for name in names if without[name] is not True]
         guilty = [name for name in suspects if alone[name] is not False]
         guilty = guilty or [name for name in names if alone[name]]
@@ -129,26 +142,31 @@ class Blame:
         """Return True if gradients do not follow from the bias gradient of the last Linear layer.
 
         With equal samples, every gradient of a parameter is a function of that one, so that the
-        loss and the layers after it play no part.
+        loss and the layers after it play no part. A sample whose gradients are 0 shows nothing.
         """
-        linear = [i for i, layer in enumerate(case.layers) if layer["type"] == "Linear"]
-        if not linear or not case.n:
+        last = max((i for i, o in enumerate(case.layers) if o["type"] == "Linear"), default=None)
+        if last is None:
             return None
-        same = keep_rows(case, [0] * case.n)
-        if self.bench.is_python:
-            self.bench.fresh()
-        got = self.bench.run(same).quantities()
-        slope = got.get(f"grads.{linear[-1]}.bias")
-        if slope is None or not np.isfinite(slope).all():
-            return None
-        kind = Precision.of(case.dtype, self.bench.capabilities)
-        expected, _ = gradients_below(keep_rows(case, [0]), linear[-1], slope[None], kind)
-        for key, near in expected.items():
-            with np.errstate(all="ignore"):
-                error = np.abs(got[f"grads.{key}"] - np.asarray(near.v))
-                if np.any(~(error <= MATERIAL * case.n * near.bounds)):
-                    return True
-        return False
+        rows = [keep_rows(case, [row] * case.n) for row in range(min(case.n, ROWS))]
+        for equal in (*rows, case.but(x=np.ones_like(case.x), t=rows[0].t)) if rows else ():
+            same = with_bias(equal, last)
+            if self.bench.capabilities.refuses(same):
+                continue
+            if self.bench.is_python:
+                self.bench.fresh()
+            got = self.bench.run(same).quantities()
+            slope = got.get(f"grads.{last}.bias")
+            if slope is None or not np.isfinite(slope).all():
+                return None
+            kind = Precision.of(case.dtype, self.bench.capabilities)
+            single = keep_rows(same, [0])
+            expected, _ = gradients_below(single, last, slope[None], kind)
+            if np.any(expected[f"{last}.weight"].v != 0):
+                return any(
+                    _differs(got[f"grads.{key}"], near, MATERIAL * case.n)
+                    for key, near in expected.items()
+                )
+        return None
 
     def _asked(self, case: Case | None, fails: Fails) -> bool | None:
         if case is None or self.bench.capabilities.refuses(case) or not is_valid(case):
@@ -166,13 +184,13 @@ class Blame:
         """Yield cases like this one that do not have a feature."""
         if name == case.loss["type"]:
             for other in self._other_losses(case):
-                yield case.but(loss=_loss(other, case.loss))
+                yield case.but(loss=loss_like(other, case.loss))
             return
         smaller: Case | None = case
         for i in reversed([i for i, layer in enumerate(case.layers) if layer["type"] == name]):
             if smaller is not None:
                 whole = len(smaller.layers) == 1
-                smaller = _part(smaller, 0, 0) if whole else remove_layers(smaller, i, i + 1)
+                smaller = part_of(smaller, 0, 0) if whole else remove_layers(smaller, i, i + 1)
         yield smaller
 
     def _alone(self, case: Case, name: str, group: str) -> Iterator[Case | None]:
@@ -183,12 +201,12 @@ class Blame:
         """
         end = len(case.layers)
         spots = [i for i, layer in enumerate(case.layers) if layer["type"] == name]
-        parts = [_part(case, i, i + 1) for i in spots]
+        parts = [part_of(case, i, i + 1) for i in spots]
         if name == case.loss["type"]:
-            parts = [_part(case, end, end)]
+            parts = [part_of(case, end, end)]
         is_visible = group not in GRADIENTS or "input_grad" in self.bench.capabilities.returns
         for part in parts:
-            yield part if is_visible or name == "Linear" or part is None else _behind_linear(part)
+            yield part if is_visible or name == "Linear" or part is None else behind_linear(part)
 
     def _alone_given_slope(
         self, case: Case, names: Sequence[str], *, fails: bool | None
@@ -203,9 +221,16 @@ class Blame:
         if linear is not None and "Linear" in names:
             verdicts["Linear"] = linear
         for name in set(names[1:]) - {"Linear"} if fails else ():
-            parts = [_before_linear(part) for part in self._alone(case, name, "")]
+            parts = [between_linear(part) for part in self._alone(case, name, "")]
             verdicts[name] = None if linear else self._verdict(parts, self._fails_given_slope)
         return verdicts
+
+
+def _differs(got: Any, near: Bounded, factor: float) -> bool:
+    """Return True if an entry is farther from the truth than so many times the bound."""
+    with np.errstate(all="ignore"):
+        error = np.abs(got - np.asarray(near.v))
+        return bool(np.any(~(error <= factor * near.bounds)))
 
 
 def _compares_with_truth(finding: Finding) -> bool:
@@ -213,69 +238,3 @@ def _compares_with_truth(finding: Finding) -> bool:
     judgement = finding.check.rpartition(":")[2]
     usual = {*PASSES, *UPDATES, "exact", "finite", "numerical", "paths", "trajectory"}
     return judgement in usual
-
-
-def _part(case: Case, i: int, j: int) -> Case | None:
-    """Return the case of the layers i … j − 1 alone, with the input that they have in the case."""
-    x = input_of_layer(case, i).astype(case.dtype) if i else case.x
-    if not np.isfinite(x).all():
-        return None
-
-    def own(arrays: Any) -> dict[str, Any]:
-        numbered = ((key.partition("."), array) for key, array in (arrays or {}).items())
-        return {f"{int(k) - i}.{n}": a for (k, _, n), a in numbered if i <= int(k) < j}
-
-    loss, t = case.loss, case.t
-    if case.widths[j] != case.widths[-1]:
-        loss, t = _loss(case.loss["type"], case.loss), _targets(case, case.widths[j])
-    return case.but(
-        layers=case.layers[i:j],
-        params=own(case.params),
-        noise=own(case.noise) or None,
-        x=x,
-        t=t,
-        loss=loss,
-        state=None,
-        steps=1,
-    )
-
-
-def _behind_linear(part: Case) -> Case:
-    """Return a case with a Linear layer of the identity before the first layer."""
-    layer, params = _identity(part, part.widths[0])
-    moved = {f"{int(k) + 1}.{n}": a for (k, _, n), a in _numbered(part.params)}
-    noise = {f"{int(k) + 1}.{n}": a for (k, _, n), a in _numbered(part.noise or {})}
-    first = {f"0.{name}": array for name, array in params.items()}
-    return part.but(layers=(layer, *part.layers), params=first | moved, noise=noise or None)
-
-
-def _before_linear(part: Case | None) -> Case | None:
-    """Return a case with Linear layers of the identity before the first and after the last."""
-    if part is None:
-        return None
-    case = _behind_linear(part)
-    layer, params = _identity(part, part.widths[-1])
-    last = {f"{len(case.layers)}.{name}": array for name, array in params.items()}
-    return case.but(layers=(*case.layers, layer), params={**case.params, **last})
-
-
-def _identity(case: Case, width: int) -> tuple[Spec, dict[str, Any]]:
-    layer = {"type": "Linear", "in_features": width, "out_features": width}
-    return layer, {"weight": np.eye(width, dtype=case.dtype), "bias": np.zeros(width, case.dtype)}
-
-
-def _numbered(arrays: Any) -> list[Any]:
-    return [(key.partition("."), array) for key, array in arrays.items()]
-
-
-def _loss(name: str, like: Spec) -> Spec:
-    """Return a loss without options, with the reduction of another one."""
-    reduction = options_of(like).reduction
-    return {"type": name, "reduction": reduction}
-
-
-def _targets(case: Case, width: int) -> Any:
-    """Return targets for another number of outputs."""
-    if LOSS_ROWS[case.loss["type"]].targets == "classes" and case.t.ndim == 1:
-        return case.t % max(1, width)
-    return np.resize(case.t, (case.n, width)).astype(case.dtype)

@@ -5,7 +5,8 @@
 
 Schema 1:
 
-    schema, target, profile, seed, truth, cases, entries, undecided, seconds, problems
+    schema, target, profile, seed, truth, cases, entries, undecided, seconds, avoided,
+    problems
     capabilities      the engine's claims, after validation
     conventions       one sentence for each convention that was claimed or found
     relaxations       one sentence for each claim that widens error bounds

@@ -43,6 +43,8 @@ class Report:
     undecided: float = 0.0
     """Share of the slopes at kinks that rounding decides."""
     seconds: float = 0.0
+    avoided: list[str] = field(default_factory=list)
+    """Features that fail, and that the checks of other features therefore do without."""
     problems: list[str] = field(default_factory=list)
     """Reasons why the run proves little, such as "only 3 cases ran"."""
 
@@ -92,6 +94,9 @@ def summary(report: Report, paint: Paint = no_paint) -> str:
             names = ids if status in {"unexpected", "expected"} else _shorten(report, ids)
             listed = ", ".join(names) + (f": {reason}" if reason else "")
             lines += wrapped(listed, status.replace("_", " "), indent=0)
+    if report.avoided:
+        words = f"{', '.join(report.avoided)}: because of the failure, other checks do without it"
+        lines += wrapped(words, "avoided", indent=0)
     if lines:
         lines.append("")
     for label, words in (*_figures(report), *(("problem", p) for p in report.problems)):
