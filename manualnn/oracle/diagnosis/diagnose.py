@@ -48,7 +48,7 @@ from manualnn.oracle.truth.compare import group_of, is_same
 NONDETERMINISTIC = (
     "the engine is nondeterministic: a fresh instance gives different numbers for the same case"
 )
-LEFT_FOR_CONDITIONS = 0.5
+LEFT_FOR_CONDITIONS = 1.0
 """Seconds for the condition, even if the budget is spent."""
 NEIGHBOURS = 40
 """Largest number of the condition's observations that may refute a name."""

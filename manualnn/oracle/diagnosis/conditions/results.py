@@ -96,7 +96,8 @@ def _limit(pool: Pool, test: Pool, kind: str, variable: Variable) -> str:
         return ""
     number, what = f"{abs(limit):.3g}", "|truth|" if not kind.startswith("signed") else "the truth"
     if is_clipped:
-        got = f"±{number}" if what == "|truth|" else f"{limit:.3g}"
+        is_signed = what == "|truth|" and bool((pool.got[pool.wrong] < 0).any())
+        got = f"±{number}" if is_signed else f"{limit:.3g}"
         return f"only where {what} is greater than {number}: got is {got} there"
     ending = ": got is 0 there" if not pool.got[pool.wrong].any() else ""
     sign = "−" if (limit < 0) == above else ""

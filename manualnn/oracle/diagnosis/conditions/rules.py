@@ -21,6 +21,8 @@ Reals = dict[float, bool | None]
 MULTIPLES = (2, 4, 8, 16, 32, 64)
 FRESH_SIZES = (*range(2, 41), 51, 70, 71, 96, 129, 130)
 """Sizes for the test of a rule."""
+SMALL = 0.01
+"""An interval around 0 that is at most so wide is the end 0."""
 NARROW = 0.02
 """Relative width of the interval in which the end of a range of real numbers is known."""
 
@@ -182,6 +184,8 @@ def _end(
     outcomes: Reals, fails: Callable[[float], bool | None], a: float, b: float
 ) -> float | None:
     """Return the roundest number where passing turns into failing; None if it stays unknown."""
+    if a < 0 < b and b - a <= SMALL:
+        return 0.0
     if a <= 0 <= b and (outcomes.get(0.0) is not None or a * b == 0):
         # 0 itself is one of both sides, and numbers close to it are the other.
         other = b if a == 0 else a
