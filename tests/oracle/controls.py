@@ -586,3 +586,15 @@ control(
     sgd=INSIDE["rate inside, Keras: p + μ v − lr g, two additions"][1],
     rmsprop=INSIDE["Keras: b = μ b + lr g / root"][1],
 )
+
+
+def _complex_step(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    """Return ∂(y − t)²/∂y as Im((y + ih − t)²) / h. Its numbers round where products do not."""
+    if o.type != "MSELoss":
+        return Textbook.slope(e, o, y, t)
+    kind, h = np.result_type(y, np.complex64), y.dtype.type(1e-10)
+    error = (y - t).astype(kind) + kind.type(1j) * h
+    return np.asarray((error * error).imag / h / e.slope_divisor(o, y, t), y.dtype)
+
+
+control("complex-step", "The loss is differentiated by a complex step.", slope=_complex_step)

@@ -213,6 +213,17 @@ def test_one_unit_in_the_last_place_is_found_where_nothing_rounds(quantity):
     assert {f.entries[0].quantity.partition(".")[0] for f in found} == {quantity}
 
 
+def test_an_error_in_place_of_infinity_is_accepted():
+    """Python raises OverflowError for the square of a large float."""
+
+    def refuse(case, result):
+        if not np.isfinite(result["loss"]):
+            raise OverflowError("Numerical result out of range")
+        return result
+
+    assert not findings(changed(refuse), "overflow", 12)
+
+
 @pytest.mark.parametrize("judgement", JUDGEMENTS)
 def test_a_judgement_finds_nothing_in_a_correct_engine(judgement):
     assert not findings(Textbook, judgement, 4)
