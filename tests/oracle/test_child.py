@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manualnn.oracle.engines import child
+from manualnn.oracle.engines import child, host
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.runner import check_engine
@@ -74,7 +74,7 @@ def test_a_failure_belongs_to_its_case_and_the_next_case_runs(bench, note, fault
 
 
 def test_a_hang_shows_its_place_also_in_compiled_code(tmp_path, monkeypatch):
-    monkeypatch.setattr(child, "GRACE", 0.2)
+    monkeypatch.setattr(host, "GRACE", 0.2)
     file = tmp_path / "wild.py"
     file.write_text(WILD.read_text(encoding="utf-8"), encoding="utf-8")
     blocked = "signal = __import__('signal'); signal.pthread_sigmask(0, [14]); time.sleep(60)"
@@ -104,6 +104,22 @@ def test_an_answer_is_never_that_of_another_case(bench):
     for n in (2, 3, 4):
         outcome = bench.run(case(n=n))
         assert outcome.fault == "crash" or outcome.result["outputs"].shape == (n, 2)
+    assert runs_on(bench)
+
+
+def test_a_case_sent_ahead_is_answered_once_and_only_if_it_is_asked_for(bench):
+    count, other = case("reply = {'skipped': str(calls)}"), case("reply = {'skipped': 'no'}")
+    bench.restart()
+    bench.begin(count)
+    assert bench.run(count).skipped == "1"
+    assert bench.run(count).skipped == "2"
+    bench.begin(other)
+    assert bench.run(count).skipped == "4"
+    bench.begin(case("os._exit(3)"))
+    assert bench.run(count).fault == "crash"
+    ends = case("os._exit(4)")
+    bench.begin(ends)
+    assert "code 4" in bench.run(ends).message
     assert runs_on(bench)
 
 
@@ -142,7 +158,7 @@ def test_large_arrays_arrive_whole(bench):
 def test_an_import_that_crashes_or_hangs_is_an_error_with_a_reason(
     tmp_path, code, message, monkeypatch
 ):
-    monkeypatch.setattr(child, "GRACE", 0.2)
+    monkeypatch.setattr(host, "GRACE", 0.2)
     (tmp_path / "broken.py").write_text(code, encoding="utf-8")
     with pytest.raises(EngineError, match=f"(?s)failed before its first case: {message}"):
         connect(f"{tmp_path}/broken.py:Engine", time_limit=2)

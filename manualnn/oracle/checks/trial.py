@@ -168,6 +168,9 @@ class Trial:
     @cached_property
     def verdict(self) -> Comparison:
         """The comparison of the case itself with the truth."""
+        if "base" not in self.__dict__:
+            self.bench.begin(self.case)
+        self.truth(self.case)  # while the engine computes
         if self.case.recipe.startswith(TAME):
             undecided, jumps = self.truth(self.case).undecided
             self.ledger.undecided += undecided

@@ -114,12 +114,17 @@ def _answer(engine: InProcess, claims: Any, method: str, arguments: tuple[Any, .
 
 
 def _call(engine: InProcess, claims: Any, method: str, arguments: tuple[Any, ...]) -> Any:
-    if method == "examine":
+    """Return the value of a call.
+
+    Without claims, the call was sent to a process that had just ended. `Child` has read so, and
+    does not read this answer.
+    """
+    if claims and method == "examine":
         case, *others = arguments
         return engine.examine(case, claims, *others)
-    if method == "run":
+    if claims and method == "run":
         return engine.run(arguments[0], claims)
-    return engine.capabilities()
+    return engine.capabilities() if method == "capabilities" else None
 
 
 def _send(link: Any, number: int, value: Any) -> None:
