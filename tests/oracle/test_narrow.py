@@ -221,6 +221,21 @@ def test_a_failure_for_want_of_a_claim_advises_it(engine, claim, monkeypatch):
     assert claim in " ".join(str(report).split())
 
 
+def test_a_bug_is_named_in_an_engine_of_half_the_loss(monkeypatch):
+    class MeanBias(HalfOverSamples):
+        def step(self, case):
+            result = super().step(case)
+            for key, right in result["grads"].items():
+                g = right / (len(case.x) if key.endswith("bias") else 1)
+                result["grads"][key] = g
+                result["params"][key] = case.params[key] - case.optimizer["lr"] * g
+            return result
+
+    report = brief(monkeypatch, MeanBias, only=["plain:grads"], explaining=20)
+    (finding,) = report.results[0].findings
+    assert [cause.bug for cause in finding.diagnosis.likely] == ["bias-mean-for-sum"]
+
+
 def test_a_bug_gets_no_advice(monkeypatch):
     twin = type("Twin", (Small,), {"factor": 1.001})
     report = brief(monkeypatch, twin, only=["plain:grads"], explaining=1)

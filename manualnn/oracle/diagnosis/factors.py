@@ -132,7 +132,9 @@ def describe_precision(observation: Observation) -> str:
 
 def passes_as_float32(observation: Observation) -> bool:
     """Return True if the whole last result is within the bounds of float32."""
-    coarse = truth(observation.case, Precision("float32")).quantities()
+    own = observation.truths[-1].kind
+    kind = Precision("float32", conventions=own.conventions, loss_factor=own.loss_factor)
+    coarse = truth(observation.case, kind).quantities()
     return not any(refutes(coarse[name], array).any() for name, array in observation.got.items())
 
 
