@@ -335,7 +335,7 @@ class OneBuffer(Textbook):
 
 for kept in (ByShape, OneCounter, OneBuffer):
     # A fresh instance shares the class's memory. Then only the numbers show it.
-    bug(kept.__doc__, "history", "plain", base=kept)
+    bug(kept.__doc__, "history", "plain", "options", "square", base=kept)
 
 
 def found(engine, patterns, seed):

@@ -7,6 +7,7 @@ identity. The second position shows the slope to an engine that returns no gradi
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -93,6 +94,11 @@ def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first
     given = dict(LAYER_ROWS[name].defaults)
     if option:
         given = {option: nth_option(draft, name, option, number)}
+        # The second position has no option at its default, because options may multiply.
+        others = [o for o in draft.claim_of(name) if o not in given and not is_first]
+        for other in others:
+            with suppress(Impossible):
+                given[other] = nth_option(draft, name, other, number)
     spec = draft.layer(name, **given)
     loss = draft.loss()
     least = 2 if LAYER_ROWS[name].mixes_features else 1
