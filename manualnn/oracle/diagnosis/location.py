@@ -158,11 +158,11 @@ def _shown_right(observation: Observation) -> set[str]:
     return {
         name
         for name in observation.got
-        if not observation.wrong[name].any() and _sharp(observation, name).any()
+        if not observation.wrong[name].any() and sharp_entries(observation, name).any()
     }
 
 
-def _sharp(observation: Observation, name: str) -> Array:
+def sharp_entries(observation: Observation, name: str) -> Array:
     """Return the mask of the entries that are not 0 and have a narrow bound."""
     near = observation.expected[name]
     size = np.abs(true_values(near))
@@ -234,7 +234,7 @@ def _backward(observation: Observation, first: str, bad: list[str], shown: set[s
             f"alone{or_input}"
         )
     # An error that a sample cannot pass back, as behind a ReLU of 0, would not show upstream.
-    passable = _sharp(observation, "input_grad").any(axis=1).all()
+    passable = sharp_entries(observation, "input_grad").any(axis=1).all()
     if set(upstream) & shown and passes_right and passable:
         return f"layer {layer} passes back the right gradient: its own gradients are wrong"
     if not later:

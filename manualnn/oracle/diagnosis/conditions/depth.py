@@ -1,13 +1,16 @@
 """Conditions on the depth of a network, and on the position of a layer in it."""
 
 from collections.abc import Iterator
+from itertools import product
 
 from manualnn.oracle.cases.neighbours import distinct_widths
 from manualnn.oracle.diagnosis.conditions.outcome import Judge, NumbersJudge
 from manualnn.oracle.diagnosis.conditions.rules import Outcomes, find_rule
 from manualnn.oracle.diagnosis.conditions.setting import FRESH, SEEDS, Condition, Setting
-from manualnn.oracle.diagnosis.location import ACTIVATIONS
+from manualnn.oracle.diagnosis.location import ACTIVATIONS, sharp_entries
+from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Case, Spec
+from manualnn.oracle.truth.compare import group_of
 
 
 def depths(judge: Judge, base: Setting) -> Iterator[Condition]:
@@ -43,22 +46,29 @@ def position(judge: Judge, base: Setting) -> str:
     if not isinstance(judge, NumbersJudge) or judge.group not in {"grads", "params", "state"}:
         return ""
     own, found = len(_linear(base.case)), set()
-    for depth, seed in ((3, FRESH[0]), (4, FRESH[1])):
-        deep = _deeper(base.case, depth - own) if depth > own else base.case
+    for depth, seed in product((3, 4), FRESH):
+        deep = _deeper(base.case, depth - own) if own and depth > own else base.case
         count = len(judge.observations)
         if not own or not judge(_setting(base, deep).draw(seed)):
             return ""
-        seen = judge.observations[count]
-        layers = _linear(seen.case)
-        names = [name for name in seen.got if name.startswith(judge.group)]
-        wrong = [i for i in layers if any(seen.wrong[n].any() for n in names if f".{i}." in n)]
-        # An error that is passed back is wrong in all earlier layers, wherever it comes from.
-        if judge.group == "grads" and wrong[0] == layers[0] and "input_grad" not in seen.got:
-            return ""
-        if "input_grad" in seen.wrong_names:
-            return ""
-        found.add(_where(wrong, layers))
+        found.add(_place(judge, judge.observations[count]))
     return found.pop() if len(found) == 1 else ""
+
+
+def _place(judge: NumbersJudge, seen: Observation) -> str:
+    """Return the position of the wrong layers of a case; empty if it is unclear."""
+    layers = _linear(seen.case)
+    suffix = "." + judge.first.rpartition(".")[2]
+    names = [n for n in seen.got if group_of(n) == judge.group and n.endswith(suffix)]
+    # A gradient of 0, as behind a ReLU of 0, would hide an error.
+    if not all(seen.wrong[name].any() or sharp_entries(seen, name).any() for name in names):
+        return ""
+    wrong = [i for i in layers if any(seen.wrong[n].any() for n in names if f".{i}." in n)]
+    # An error that is passed back is wrong in all earlier layers, wherever it comes from.
+    is_passed = "input_grad" in seen.wrong_names or "input_grad" not in seen.got
+    if not wrong or (judge.group == "grads" and wrong[0] == layers[0] and is_passed):
+        return ""
+    return _where(wrong, layers)
 
 
 def _where(wrong: list[int], layers: list[int]) -> str:
