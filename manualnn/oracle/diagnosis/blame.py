@@ -68,7 +68,7 @@ class Blame:
             fails = self._fails_passes(finding.kind, kind)
             for step in self._steps(case):
                 if fails(step):
-                    return self._at_fault(step, fails, kind)
+                    return self._at_fault(step, fails, kind, is_fault=finding.kind != "wrong")
         return rule if case.steps > 1 else ()
 
     def _steps(self, case: Case) -> Iterator[Case]:
@@ -116,7 +116,9 @@ class Blame:
 
         return fails
 
-    def _at_fault(self, case: Case, fails: Fails, group: str) -> tuple[str, ...]:
+    def _at_fault(
+        self, case: Case, fails: Fails, group: str, *, is_fault: bool = False
+    ) -> tuple[str, ...]:
         names = list(dict.fromkeys([case.loss["type"], *(layer["type"] for layer in case.layers)]))
         without = {name: self._verdict(self._without(case, name), fails) for name in names}
         alone = {name: self._verdict(self._alone(case, name, group), fails) for name in names}
@@ -128,6 +130,8 @@ class Blame:
                 without[names[0]] = None  # Every loss may be at fault.
             if not self._other_losses(case) or given_slope is False:
                 alone |= self._alone_given_slope(case, names, fails=alone[names[0]])
+        if is_fault and False not in (*without.values(), *alone.values()):
+            return ()  # An engine that raises an error in every case
         suspects = [name for name in names if without[name] is not True]
         guilty = [name for name in suspects if alone[name] is not False]
         guilty = guilty or [name for name in names if alone[name]]
