@@ -25,7 +25,7 @@ from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.checks.conventions import settle
 from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
-from manualnn.oracle.checks.trial import Declined, Skipped, Trial
+from manualnn.oracle.checks.trial import Declined, Follows, Skipped, Trial
 from manualnn.oracle.diagnosis.blame import Blame
 from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.engines.client import EngineClient, EngineError
@@ -181,6 +181,7 @@ class Run:
                 except Declined as reason:
                     refused = refused or isinstance(reason, Skipped)
                     result.reason = str(reason)
+                    result.status = "not_judged" if isinstance(reason, Follows) else result.status
                     continue
                 judged = True
                 if isinstance(finding, Finding):
@@ -215,7 +216,7 @@ class Run:
             if own in known.blamed and not result.findings:
                 self._add(result, known)
             return None
-        blamed = self.blame.features_at_fault(finding)
+        blamed = self.blame.features_at_fault(finding, self.faulty)
         is_elsewhere = blamed and own not in blamed and (own or self.faulty.issuperset(blamed))
         if is_elsewhere and not self.explainer.shows_more(trial, blamed):
             self._put_off(result, finding, blamed)

@@ -13,7 +13,7 @@ from manualnn.oracle.cases.lattice import is_exact
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.judgement import Judgement, check, returning
 from manualnn.oracle.checks.trajectory import judge_own_updates
-from manualnn.oracle.checks.trial import Declined, Faulty, Trial
+from manualnn.oracle.checks.trial import Declined, Faulty, Follows, Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS
@@ -34,7 +34,7 @@ def _differential(name: str, trial: Trial) -> Finding | None:
         return trial.finding(describe_entry(entries[0]), entries, right)
     if name in {"state", "params"} and wrong[0] not in {"state", "params"}:
         return judge_own_updates(trial, name)
-    raise Declined(f"{entries[0].quantity} is wrong already, and {name} follows from it")
+    raise Follows(f"{wrong[0]} is wrong already, and {name} follows from it")
 
 
 def describe_entry(entry: Entry) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.roughness import MARGIN, roughness, unexplained
-from manualnn.oracle.checks.trial import Declined, Trial
+from manualnn.oracle.checks.trial import Declined, Follows, Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -61,7 +61,9 @@ def _feed_back(trial: Trial) -> Finding | None:
 def _require_update(entries: tuple[Entry, ...], *, is_first: bool) -> None:
     """Raise Declined if a first step is wrong before its update, which other checks report."""
     if is_first and not entries[0].quantity.startswith(("state", "params")):
-        raise Declined(f"{entries[0].quantity} is wrong already, and every step follows from it")
+        raise Follows(
+            f"{group_of(entries[0].quantity)} is wrong already, and every step follows from it"
+        )
 
 
 def _next_case(case: Case, got: dict[str, Any], steps: int) -> Case:
@@ -153,7 +155,7 @@ def _own_gradient(trial: Trial) -> Finding | None:
 def judge_own_updates(trial: Trial, name: str) -> Finding | None:
     """Judge the state or the parameters by the engine's own gradients, whatever those are."""
     if trial.case.optimizer is None or "grads" not in trial.bench.capabilities.returns:
-        raise Declined(f"{name} follows from quantities that are wrong already")
+        raise Follows(f"{name} follows from quantities that are wrong already")
     return _judge_updates(trial, trial.case, (name,))
 
 
@@ -175,7 +177,7 @@ def _judge_updates(trial: Trial, case: Case, groups: Collection[str]) -> Finding
         return None
     first = entries[0]
     if group_of(first.quantity) not in groups:
-        raise Declined(f"{first.quantity} is wrong already, and the rest follows from it")
+        raise Follows(f"{group_of(first.quantity)} is wrong already, and the rest follows from it")
     message = (
         f"{first.quantity} is {first.got:.17g}; from the engine's own gradient it has to be "
         f"{first.expected:.17g} to within {first.bound:.2g}"

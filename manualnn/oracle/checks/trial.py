@@ -41,6 +41,10 @@ class Declined(OracleError):  # noqa: N818 - a signal: there is nothing to judge
     """The check does not apply to this case, or the engine refused it."""
 
 
+class Follows(Declined):
+    """A quantity cannot be judged because it follows from another one, which is wrong."""
+
+
 class Skipped(Declined):
     """The engine refused a case that its capabilities include."""
 

@@ -9,7 +9,7 @@ at fault fails on its own, with the input that it has in the case. A feature is 
 kind of case clears it. Several features may be at fault at once: then every one fails on its own.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,12 +50,17 @@ class Blame:
 
     def __init__(self, bench: EngineClient) -> None:
         self.bench = bench
+        self.known: Collection[str] = ()
 
-    def features_at_fault(self, finding: Finding) -> tuple[str, ...]:
-        """Return the features at fault in the finding's case; empty if the calls do not tell."""
+    def features_at_fault(self, finding: Finding, known: Collection[str] = ()) -> tuple[str, ...]:
+        """Return the features at fault in the finding's case; empty if the calls do not tell.
+
+        Features that are `known` to fail come first among those that may be at fault.
+        """
+        self.known = known
         case, group = finding.case, group_of(finding.entries[0].quantity) if finding.entries else ""
         rule = (case.optimizer["type"],) if case.optimizer else ()
-        if finding.kind not in {"wrong", "error", "malformed"} or len(finding.calls) > 1:
+        if finding.kind not in {"wrong", "error", "malformed"} or _is_about_calls(finding):
             return ()
         if finding.kind == "wrong" and not _compares_with_truth(finding):
             fails = self._fails_check(finding.check)
@@ -123,6 +128,9 @@ class Blame:
         without = {name: self._verdict(self._without(case, name), fails) for name in names}
         alone = {name: self._verdict(self._alone(case, name, group), fails) for name in names}
         if group in GRADIENTS:
+            beside = [other for other in self._alone(case, names[0], group) if other]
+            if self._verdict([o for o in beside if o.layers], self._fails_given_slope):
+                alone[names[0]] = None  # The Linear layer beside the loss is at fault itself.
             given_slope = self._asked(case, self._fails_given_slope)
             if given_slope or without[names[0]] is None:
                 without[names[0]] = given_slope
@@ -133,6 +141,9 @@ class Blame:
         if is_fault and False not in (*without.values(), *alone.values()):
             return ()  # An engine that raises an error in every case
         suspects = [name for name in names if without[name] is not True]
+        known = [name for name in suspects if name in self.known and alone[name] is not False]
+        if known:
+            return tuple(known)
         guilty = [name for name in suspects if alone[name] is not False]
         guilty = guilty or [name for name in names if alone[name]]
         return tuple([name for name in guilty if alone[name]] or guilty or suspects)
@@ -173,9 +184,11 @@ class Blame:
         return None
 
     def _asked(self, case: Case | None, fails: Fails) -> bool | None:
-        if case is None or self.bench.capabilities.refuses(case) or not is_valid(case):
-            return None
-        return fails(case)
+        return fails(case) if case is not None and self._admits(case) else None
+
+    def _admits(self, case: Case | None) -> bool:
+        """Return True if the engine claims a case, and the case has a truth."""
+        return not (case is None or self.bench.capabilities.refuses(case) or not is_valid(case))
 
     def _other_losses(self, case: Case) -> list[str]:
         """Return the claimed losses that take the same targets as the loss of a case."""
@@ -192,9 +205,12 @@ class Blame:
             return
         smaller: Case | None = case
         for i in reversed([i for i, layer in enumerate(case.layers) if layer["type"] == name]):
-            if smaller is not None:
-                whole = len(smaller.layers) == 1
-                smaller = part_of(smaller, 0, 0) if whole else remove_layers(smaller, i, i + 1)
+            if smaller is not None and len(smaller.layers) > 1:
+                smaller = remove_layers(smaller, i, i + 1)
+            elif smaller is not None:
+                smaller = part_of(smaller, 0, 0)
+                if name != "Linear" and not self._admits(smaller):
+                    smaller = smaller and behind_linear(smaller)
         yield smaller
 
     def _alone(self, case: Case, name: str, group: str) -> Iterator[Case | None]:
@@ -210,7 +226,8 @@ class Blame:
             parts = [part_of(case, end, end)]
         is_visible = group not in GRADIENTS or "input_grad" in self.bench.capabilities.returns
         for part in parts:
-            yield part if is_visible or name == "Linear" or part is None else behind_linear(part)
+            is_shown = name == "Linear" or (is_visible and self._admits(part))
+            yield part if is_shown or part is None else behind_linear(part)
 
     def _alone_given_slope(
         self, case: Case, names: Sequence[str], *, fails: bool | None
@@ -235,6 +252,12 @@ def _differs(got: Any, near: Bounded, factor: float) -> bool:
     with np.errstate(all="ignore"):
         error = np.abs(got - np.asarray(near.v))
         return bool(np.any(~(error <= factor * near.bounds)))
+
+
+def _is_about_calls(finding: Finding) -> bool:
+    """Return True if the failure depends on earlier calls or on memory, not on a feature."""
+    judgement = finding.check.rpartition(":")[2]
+    return judgement.startswith("memory.") or judgement in {"repeat", "history", "interleaved"}
 
 
 def _compares_with_truth(finding: Finding) -> bool:
