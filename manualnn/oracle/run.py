@@ -219,7 +219,7 @@ class Run:
         blamed = self.blame.features_at_fault(finding, self.faulty)
         is_elsewhere = blamed and own not in blamed and (own or self.faulty.issuperset(blamed))
         if is_elsewhere and not self.explainer.shows_more(trial, blamed):
-            self._put_off(result, finding, blamed)
+            self._put_off(result, finding, blamed, is_right=own in self.blame.cleared)
             return None
         confirmed = self.explainer.alone(finding)
         if confirmed is None and self._reports_memory(finding.case):
@@ -271,16 +271,22 @@ class Run:
         is_slow = JUDGEMENTS[name].restarts and not self.client.is_python
         return (is_slow and result.cases >= RESTARTS) or self.blocked[result.id] >= MAX_BLOCKED
 
-    def _put_off(self, result: CheckResult, finding: Finding, blamed: Collection[str]) -> None:
-        """Leave a finding to the recipes of the features at fault, which it blames."""
+    def _put_off(
+        self, result: CheckResult, finding: Finding, blamed: Collection[str], *, is_right: bool
+    ) -> None:
+        """Leave a finding to the recipes of the features at fault, which it blames.
+
+        `is_right`: the recipe's own feature was judged all the same, without them.
+        """
         for name in blamed:
             self.unreported.setdefault(name, (result, finding))
         at_fault = recipes_at_fault(finding.case, blamed)
-        if at_fault <= self.avoid:
-            self.blocked[result.id] += 1
-            result.reason = fails_text(blamed)
+        if not is_right:
+            result.cases -= 1
+            if at_fault <= self.avoid:
+                self.blocked[result.id] += 1
+                result.reason = fails_text(blamed)
         self.avoid |= at_fault
-        result.cases -= 1
 
     def _report_rest(self) -> None:
         """Report the findings that blame a feature whose own recipe has not failed."""

@@ -125,15 +125,26 @@ def test_a_wrong_activation_fails_alone_and_the_rest_is_judged_without_it():
 
 
 @pytest.mark.usefixtures("few")
-def test_a_wrong_loss_without_an_alternative_leaves_gradients_unjudged_and_outputs_judged():
+def test_layers_are_judged_by_the_engines_own_gradient_of_a_wrong_loss_without_an_alternative():
     report = check_engine(MSELoss, only=["loss.*", "layer.*", "plain:*"])
     found = statuses(report)
     assert found["loss.MSELoss.mean:grads"] == "failed"
+    assert found["layer.Linear:grads"] == found["layer.Tanh:grads"] == "passed"
     assert found["layer.Linear:outputs"] == found["layer.Tanh:outputs"] == "passed"
     assert found["plain:outputs"] == "passed", "one step each, because a wrong update spoils more"
     unjudged = {r.id: r.reason for r in report.results if r.status == "not_judged"}
-    assert unjudged["plain:grads"] == unjudged["layer.Tanh:grads"] == "MSELoss fails"
+    assert unjudged["plain:grads"] == "MSELoss fails"
     assert not [check for check, s in found.items() if s in FAILING and "MSELoss" not in check]
+
+
+@pytest.mark.usefixtures("few")
+def test_a_wrong_loss_does_not_hide_a_wrong_layer():
+    class Both(Tanh, MSELoss):
+        pass
+
+    found = statuses(check_engine(Both, only=["loss.*", "layer.*"]))
+    failed = {check.partition(":")[0] for check, status in found.items() if status in FAILING}
+    assert failed == {"loss.MSELoss.mean", "layer.Tanh"}
 
 
 @pytest.mark.usefixtures("few")

@@ -589,3 +589,10 @@ def test_an_expected_failure_is_explained_by_its_reason():
     result = failing("layer.Tanh:grads", "expected")
     result.reason = "rounds to float16 (https://example.org)"
     assert table(report(PASSED, result))[1] == ["1. rounds to float16 (https://example.org)"]
+
+
+def test_a_feature_is_not_marked_wrong_by_a_finding_that_blames_another():
+    rows, notes = table(report(failing("layer.Tanh:grads", blamed=("MSELoss",))))
+    assert rows["Tanh"] == ["? <sup>1</sup>"]
+    assert notes == ["1. MSELoss fails"]
+    assert table(report(failing("layer.Tanh:grads", blamed=("Tanh",))))[0]["Tanh"][0][0] == "✗"

@@ -51,13 +51,15 @@ class Blame:
     def __init__(self, bench: EngineClient) -> None:
         self.bench = bench
         self.known: Collection[str] = ()
+        self.cleared: set[str] = set()
+        """Layers of the last finding that are right, given the engine's own gradient after them."""
 
     def features_at_fault(self, finding: Finding, known: Collection[str] = ()) -> tuple[str, ...]:
         """Return the features at fault in the finding's case; empty if the calls do not tell.
 
         Features that are `known` to fail come first among those that may be at fault.
         """
-        self.known = known
+        self.known, self.cleared = known, set()
         case, group = finding.case, group_of(finding.entries[0].quantity) if finding.entries else ""
         rule = (case.optimizer["type"],) if case.optimizer else ()
         if finding.kind not in {"wrong", "error", "malformed"} or _is_about_calls(finding):
@@ -132,6 +134,9 @@ class Blame:
             if self._verdict([o for o in beside if o.layers], self._fails_given_slope):
                 alone[names[0]] = None  # The Linear layer beside the loss is at fault itself.
             given_slope = self._asked(case, self._fails_given_slope)
+            if given_slope is False:
+                last = max(i for i, layer in enumerate(case.layers) if layer["type"] == "Linear")
+                self.cleared = {layer["type"] for layer in case.layers[: last + 1]}
             if given_slope or without[names[0]] is None:
                 without[names[0]] = given_slope
             elif given_slope is False:

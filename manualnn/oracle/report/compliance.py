@@ -16,7 +16,7 @@ listed below the table.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from manualnn.oracle.findings import CheckResult
+from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import Report
 from manualnn.oracle.report.wording import entry_line
@@ -118,7 +118,7 @@ def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: boo
     worst = min(marks, key=_WORST.index)
     if worst not in {"✗", "e", "?"}:
         return worst
-    texts = [_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst]
+    texts = [_reason_or_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst]
     numbers = {notes.setdefault(" ".join(text.split()), len(notes) + 1) for text in texts}
     judged = sum(mark not in {"–", "s", "?"} for mark in marks)
     count = f" {marks.count(worst)} of {judged}" if counted else ""
@@ -128,8 +128,24 @@ def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: boo
 def _mark(result: CheckResult) -> str:
     marks = {"passed": "✓", "unexpected": "✓", "not_claimed": "–", "skipped": "s"}
     marks |= {"errored": "e", "not_judged": "?"}
+    if result.findings and all(_blames_another(result.id, f) for f in result.findings):
+        return "?"
     has_fault = any(finding.kind != "wrong" for finding in result.findings)
     return marks.get(result.status, "e" if has_fault else "✗")
+
+
+def _blames_another(check: str, finding: Finding) -> bool:
+    """Return True if a finding in the recipe of a feature blames only other features."""
+    kind, _, name = check.partition(":")[0].partition(".")
+    own = name.partition(".")[0] if kind in {"layer", "loss", "optimizer"} else ""
+    return bool(own and finding.blamed) and own not in finding.blamed
+
+
+def _reason_or_note(result: CheckResult) -> str:
+    """Return the reason of a check that is not judged, or the note of a failure."""
+    if _mark(result) == "?" and result.findings:
+        return f"{' and '.join(result.findings[0].blamed)} fails"
+    return _note(result)
 
 
 def _note(result: CheckResult) -> str:
