@@ -111,6 +111,16 @@ def test_bugs_of_the_catalogue_are_named_in_an_engine_by_another_author(capsys):
     assert alone >= 0.9 * len(KNOWN)
 
 
+def test_a_constant_is_found_in_the_numbers_of_an_engine_by_another_author():
+    class Clips(type(Toy()())):
+        def spoilt(self, _, grads):
+            return {key: np.clip(g, -0.037, 0.037) for key, g in grads.items()}
+
+    (cause,) = explained(Clips, case(), small=False).likely
+    assert cause.bug == "gradient-clipped"
+    assert "c = 0.037" in cause.title
+
+
 def test_a_wrong_number_that_cancels_to_a_rounding_error_is_explained():
     """The gradients of the cross-entropy have the sum 0 over the classes."""
     Squeezed = BUGS["single-sample-squeezed"].engines[0]
