@@ -76,7 +76,8 @@ def draw_on_lattice(
         losses = [name for name in losses if name == loss_name]
     name = draft.pick_name(losses)
     loss = draft.loss(name) | _exact_options(draft, name)
-    depth = min(1 + (bool(hidden) or draft.chance(0.6)), draft.max_depth)
+    deep = bool(hidden) or (size != 1 and draft.chance(0.6))
+    depth = min(1 + deep, draft.max_depth)
     if hidden and depth < 2:
         raise Impossible
     sizes = [s for s in SIZES if s <= min(draft.max_width, draft.max_batch)]
@@ -85,7 +86,7 @@ def draw_on_lattice(
     layers = _layers(draft, widths, hidden)
     n = size or draft.pick([s for s in (1, 2, 4, 8) if s <= draft.max_batch])
     case = draft.case(widths=widths, layers=layers, loss=loss, n=n)
-    sgd = _sgd(draft)
+    sgd = _sgd(draft, has_momentum=size == 1)
     if sgd and case.params:
         case = draft.with_steps(case, sgd).but(steps=1)
 
@@ -96,9 +97,12 @@ def draw_on_lattice(
         return draft.rng.integers(-most, most + 1, a.shape).astype(a.dtype)
 
     case = case.map(integers)
-    if size == 1:  # An error that is a power of two: see `is_exact`.
-        y = _outputs(case)
-        return case.but(t=(y - draft.pick((1.0, -1.0, 2.0, -2.0))).astype(case.dtype))
+    if size == 1:  # Powers of two, the error included: see `is_exact`.
+        case = case.map(
+            lambda name, a: a if name[0] in "tn" else np.where(a == 0, a.dtype.type(1), a)
+        )
+        t = _outputs(case) - draft.pick((1.0, -1.0, 2.0, -2.0))
+        return case.but(t=t.astype(case.dtype))
     return case
 
 
@@ -163,7 +167,7 @@ def _exact_values(name: str, option: str) -> tuple[Any, ...]:
     return known.exact if known else ()
 
 
-def _sgd(draft: Draft) -> dict[str, Any] | None:
+def _sgd(draft: Draft, *, has_momentum: bool = False) -> dict[str, Any] | None:
     """Return SGD with dyadic numbers; None if it is not claimed."""
     claim = draft.claims.optimizers.get("SGD")
     if claim is None:
@@ -176,7 +180,7 @@ def _sgd(draft: Draft) -> dict[str, Any] | None:
         ("nesterov", (False, True)),
     ):
         allowed = claim.get(option, [])
-        value = draft.pick(values)
+        value = values[1] if option == "momentum" and has_momentum else draft.pick(values)
         if value and (allowed == "any" or value in allowed):
             spec[option] = value
     if spec.get("nesterov") and not spec.get("momentum"):

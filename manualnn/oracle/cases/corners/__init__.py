@@ -1,6 +1,7 @@
 """Corners: what every run visits for certain, because random cases may miss it.
 
-corners_of(recipe)        makers of the first cases of a recipe of one feature
-layers, losses, rules     corners of one kind of feature each
-stress                    corners of the stress recipes
+    layers, losses, rules     corners of the recipes of one feature
+    stress                    corners of the stress recipes
+
+A corner is a maker of cases, draft -> case. The first cases of a recipe are those of its corners.
 """
