@@ -93,9 +93,12 @@ def solved(
         name, index, error = place
         right = np.asarray(truth[name])[index]
         goal = np.asarray(got[name], np.longdouble)[index] - right
+        if _is_wrong_earlier(_run(make(starts[0]), case), truth, name):
+            return
 
         def error_of(value: Any) -> Any:
-            return _run(make(value), case, name, index) - right
+            numbers = _run(make(value), case)
+            return np.longdouble(numbers[name][index] if name in numbers else np.nan) - right
 
         others = but(case) if but else ()
         solve = _linear if linear else _powers
@@ -147,13 +150,35 @@ def _powers(
             return
 
 
-def _run(engine: Any, case: Case, name: str, index: tuple[Any, ...]) -> Any:
-    """Return a number of an engine's result in extended precision; NaN if there is none."""
+def _run(engine: Any, case: Case) -> dict[str, Any]:
+    """Return the numbers of an engine in extended precision; none if it fails."""
     try:
-        result = engine(dtype=np.longdouble).step(case.copy())
-        return np.asarray(Outcome(result=result).quantities()[name], np.longdouble)[index]
+        return Outcome(result=engine(dtype=np.longdouble).step(case.copy())).quantities()
     except Exception:  # noqa: BLE001 - a wrong engine may raise anything
-        return np.longdouble(np.nan)
+        return {}
+
+
+def _largest_errors(got: Numbers, truth: Numbers) -> dict[str, tuple[tuple[Any, ...], float]]:
+    """Return the entry with the largest error of each quantity, and its relative error."""
+    errors = {}
+    for name, right in truth.items():
+        if name in got and np.shape(got[name]) == np.shape(right) and np.size(right):
+            distance = np.abs(np.asarray(got[name], np.longdouble) - right)
+            size = max(np.abs(right).max(), np.abs(got[name]).max())
+            if np.isfinite(distance).all() and distance.max():
+                at = np.unravel_index(int(distance.argmax()), distance.shape)
+                errors[name] = (at, float(distance[at] / size))
+    return errors
+
+
+def _is_wrong_earlier(numbers: Numbers, truth: Numbers, name: str) -> bool:
+    """Return True if a wrong engine has an error before the first wrong quantity of the engine."""
+    least = ROUNDINGS * float(np.finfo(np.longdouble).eps)
+    errors = {n: e for n, e in _largest_errors(numbers, truth).items() if e[1] > least}
+    if name not in errors:
+        return False
+    earlier = list(truth)[: list(truth).index(name)]
+    return any(n in errors and errors[n][1] > errors[name][1] / 10 for n in earlier)
 
 
 def _most_wrong(
@@ -163,19 +188,13 @@ def _most_wrong(
 
     The third value is the part of the error that may be rounding.
     """
-    errors = {}
-    for name, right in truth.items():
-        if name in got and np.shape(got[name]) == np.shape(right) and np.size(right):
-            distance = np.abs(np.asarray(got[name], np.longdouble) - right)
-            size = max(np.abs(right).max(), np.abs(got[name]).max())
-            if np.isfinite(distance).all() and distance.max() > ROUNDINGS * _unit(case) * size:
-                at = np.unravel_index(int(distance.argmax()), distance.shape)
-                errors[name] = (at, float(distance[at] / size))
+    least = ROUNDINGS * _unit(case)
+    errors = {n: e for n, e in _largest_errors(got, truth).items() if e[1] > least}
     if not errors:
         return None
     most = max(error for _, error in errors.values())
     name, (at, error) = next((n, e) for n, e in errors.items() if e[1] >= MATERIAL * most)
-    return name, at, ROUNDINGS * _unit(case) / error
+    return name, at, least / error
 
 
 def _unit(case: Case) -> float:

@@ -53,10 +53,13 @@ BUGS["step-stays-1"] = bug(
 )
 BUGS["step-per-parameter"] = bug(
     "The step count is incremented for every parameter instead of every update.",
-    lines=("t ← t + 1 for every tensor", "t ← t + 1 for every update"),
+    lines=("t ← t + 1, or βᵗ ← β βᵗ, for every tensor", "t ← t + 1 for every update"),
     source="Torchy",
     base=CountsSteps,
-    count=lambda e, t: (t - 1) * len(e.params) + list(e.params).index(e.key) + 1,
+    given=[lambda e: 0, lambda e: int(e.case.state["step"]) if e.case.state else 0],
+    count=lambda e, t: (
+        (g := e.given()) + (t - g - 1) * len(e.params) + list(e.params).index(e.key) + 1
+    ),
 )
 BUGS["step-from-0"] = bug(
     "Steps are counted from 0, so that the first bias correction divides by 0.",
@@ -87,28 +90,35 @@ BUGS["step-stops-counting"] = bug(
 
 
 class SharesState(Textbook):
-    """Stores the state by shape and by the part of a key after the dot."""
+    """Stores the state by shape, and perhaps by the part of a key after the dot."""
+
+    by_name: bool
+
+    def owner_of(self, key: str) -> Any:
+        """Return the label under which the state of a parameter is stored."""
+        return (key.partition(".")[2] if self.by_name else "", self.params[key].shape)
 
     def update(self, rule: Options) -> None:
         owners: dict[Any, str] = {}
         for key, p in self.params.items():
-            owner = owners.setdefault((key.partition(".")[2], p.shape), key)
+            owner = owners.setdefault(self.owner_of(key), key)
             s = {name: group[owner] for name, group in self.state.items()}
             self.params[key] = self.updated(rule, key, p, self.grads[key], s)
             for name, a in s.items():
                 self.state[name][owner] = a
-        for key, p in self.params.items():
-            owner = owners[key.partition(".")[2], p.shape]
+        for key in self.params:
+            owner = owners[self.owner_of(key)]
             for group in self.state.values():
                 group[key] = group[owner].copy()
 
 
 BUGS["state-shared-by-name"] = bug(
-    'The state is stored by short names: all "weight" arrays of the same shape share it.',
-    lines=('state["weight"]', 'state["0.weight"], state["2.weight"]'),
+    'The state is stored by short names or by shapes: "weight" arrays of the same shape share it.',
+    lines=('state["weight"], or state[shape]', 'state["0.weight"], state["2.weight"]'),
     killed_by="steps:*",
     source="numpy-ml #78",
     base=SharesState,
+    by_name=[True, False],
 )
 BUGS["decay-skipped-without-momentum"] = bug(
     "The weight decay is not applied if the momentum is 0.",
