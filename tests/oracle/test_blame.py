@@ -101,6 +101,14 @@ def test_two_features_at_fault_are_both_blamed():
         assert set(Blame(bench).features_at_fault(finding)) == {"Linear", "Tanh"}
 
 
+def test_without_time_a_feature_that_is_known_to_fail_is_blamed():
+    with connect(Tanh) as bench:
+        finding = rejudge(bench, "plain:grads", case(0, 4))
+        blame = Blame(bench, seconds=0)
+        assert blame.features_at_fault(finding) == ()
+        assert blame.features_at_fault(finding, {"Linear", "ReLU"}) == ("Linear",)
+
+
 @pytest.fixture
 def few(monkeypatch):
     """Run few examples without an explanation, because only the statuses are of interest."""

@@ -17,6 +17,7 @@ import numpy as np
 from manualnn.oracle.cases.resize import is_valid, keep_rows, remove_layers
 from manualnn.oracle.checks.table import JUDGEMENTS
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
+from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.isolate import (
     behind_linear,
     between_linear,
@@ -24,6 +25,7 @@ from manualnn.oracle.diagnosis.isolate import (
     part_of,
     with_bias,
 )
+from manualnn.oracle.diagnosis.places import features_of
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
@@ -40,6 +42,8 @@ MATERIAL = 2**10
 """Equal samples are not summed with the roundings of one, so only a larger error counts."""
 ROWS = 4
 """Number of samples that are tried for one that shows something."""
+SECONDS = 20.0
+"""Time of all similar cases of a run. After it, a feature that is known to fail is blamed."""
 
 Fails = Callable[[Case], bool | None]
 """Returns True if the engine fails a case, and None if the case cannot be judged."""
@@ -48,8 +52,8 @@ Fails = Callable[[Case], bool | None]
 class Blame:
     """Finds the features that are at fault in failing cases of one engine."""
 
-    def __init__(self, bench: EngineClient) -> None:
-        self.bench = bench
+    def __init__(self, bench: EngineClient, seconds: float = SECONDS) -> None:
+        self.bench, self.seconds = bench, seconds
         self.known: Collection[str] = ()
         self.cleared: set[str] = set()
         """Layers of the last finding that are right, given the engine's own gradient after them."""
@@ -60,6 +64,14 @@ class Blame:
         Features that are `known` to fail come first among those that may be at fault.
         """
         self.known, self.cleared = known, set()
+        if self.seconds <= 0:
+            return tuple(sorted(features_of(finding.case).intersection(known)))
+        budget = Budget(self.seconds)
+        blamed = self._blamed(finding)
+        self.seconds -= budget.spent
+        return blamed
+
+    def _blamed(self, finding: Finding) -> tuple[str, ...]:
         case, group = finding.case, group_of(finding.entries[0].quantity) if finding.entries else ""
         rule = (case.optimizer["type"],) if case.optimizer else ()
         if finding.kind not in {"wrong", "error", "malformed"} or _is_about_calls(finding):
