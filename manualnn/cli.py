@@ -16,7 +16,7 @@ _MODULES = {
     "explain": "manualnn.explain.command",
     "predict": "manualnn.tabular.command",
     "train": "manualnn.tabular.command",
-    "vectors": "manualnn.oracle.command",
+    "vectors": "manualnn.oracle.vectors.command",
 }
 """The module of each command; the command has the same name there."""
 

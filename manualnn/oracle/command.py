@@ -1,11 +1,10 @@
-"""The commands `manualnn check` and `manualnn vectors`, thin layers over the library."""
+"""The command `manualnn check`, a thin layer over the library."""
 
 import json
 import math
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
@@ -13,44 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manualnn.errors import ManualNNError
+from manualnn.output.console import OUTPUT_FILE, exit_with_2
 from manualnn.output.files import write_text
 
 if TYPE_CHECKING:
     from manualnn.oracle.report.report import Report
 
-__all__ = ["check", "vectors"]
-
-
-class _UnusableError(click.ClickException):
-    exit_code = 2
-
-
-@contextmanager
-def _exit_with_2() -> Iterator[None]:
-    """Turn an error about the engine or a file into a message and exit code 2."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # click ends silently if the reader, such as head, has closed the pipe
-    except (ManualNNError, OSError) as error:
-        raise _UnusableError(str(error)) from error
-
-
-def _require_folder(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: ARG001
-    if value is not None and not Path(value).absolute().parent.is_dir():
-        message = f"there is no folder {Path(value).parent} to write {value} in; make it first."
-        raise click.BadParameter(message)
-    return value
+__all__ = ["check"]
 
 
 _FOLDER = click.Path(exists=True, file_okay=False)
 _FILE = click.Path(exists=True, dir_okay=False)
-_OUTPUT: dict[str, Any] = {
-    "type": click.Path(dir_okay=False, writable=True),
-    "callback": _require_folder,
-    "metavar": "FILE",
-}
 
 
 @click.command(short_help="Test anybody's backpropagation, and explain what is wrong.")
@@ -95,11 +67,11 @@ _OUTPUT: dict[str, Any] = {
     default=".manualnn",
     help="Folder in which failures are saved, and in which --replay finds them.",
 )
-@click.option("--json", **_OUTPUT, help="File for the report as JSON.")
-@click.option("--junit", **_OUTPUT, help="File for the report as JUnit XML.")
+@click.option("--json", **OUTPUT_FILE, help="File for the report as JSON.")
+@click.option("--junit", **OUTPUT_FILE, help="File for the report as JUnit XML.")
 @click.option(
     "--markdown",
-    **_OUTPUT,
+    **OUTPUT_FILE,
     help="File for a table in Markdown: each feature, and whether it is correct.",
 )
 @click.option(
@@ -128,53 +100,8 @@ def check(target: str | None, **options: Any) -> None:
     engine, a file or the command line cannot be used; 3 no failure, but too few checks ran.
     """
     run = next((run for name, run in _MODES.items() if options[name]), _test_engine)
-    with _exit_with_2():
+    with exit_with_2():
         sys.exit(run(target, options))
-
-
-@click.command(short_help="Write cases with their truth, for engines that Python cannot call.")
-@click.argument("out", type=click.Path(file_okay=False))
-@click.option("--seed", type=click.IntRange(0), default=0, help="Random seed for the cases.")
-@click.option(
-    "--claims",
-    type=_FILE,
-    help="JSON file with the engine's claims, as of `manualnn check --protocol`: all cases fit "
-    "them. Without it, the cases cover every feature.",
-)
-def vectors(out: str, seed: int, claims: str | None) -> None:
-    """Write conformance vectors: cases, their truth, and the error bounds of a correct engine.
-
-    The engine reads the cases and writes its answers to files. `manualnn check --answers DIR`
-    then checks the answers. OUT/README.md describes the files.
-    """
-    from manualnn.oracle.vectors.files import write_vectors
-    from manualnn.output.progress_bar import find_tqdm
-
-    tqdm = find_tqdm()
-    with _exit_with_2(), tqdm(unit="case", leave=False) if tqdm else nullcontext() as bar:
-
-        def show(done: int, total: int) -> None:
-            if bar is not None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-        content = None if claims is None else _read_claims(claims)
-        count = write_vectors(out, seed=seed, claims=content, progress=show)
-    click.echo(f"{count:,} cases written to {out}")
-
-
-def _read_claims(file: str) -> dict[str, Any]:
-    """Return the claims in a JSON file; an engine's first line `hello` is one."""
-    try:
-        content = json.loads(Path(file).read_bytes())
-    except ValueError as error:
-        raise _UnusableError(f"{file} is not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise _UnusableError(
-            f"{file} holds no JSON object; expected claims such as "
-            '{"layers": ["Linear"], "losses": ["MSELoss"]}.'
-        )
-    return {name: value for name, value in content.items() if name != "type"}
 
 
 def _connection(options: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,25 @@
-"""Standard output that may be closed early, and options that check a value against a lazy list."""
+"""What the commands share: output that may be closed early, exit code 2, options with a check."""
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import click
 
-__all__ = ["print_text", "require_choice", "write_stdout"]
+from manualnn.errors import ManualNNError
+
+__all__ = [
+    "OUTPUT_FILE",
+    "UnusableError",
+    "exit_with_2",
+    "print_text",
+    "require_choice",
+    "write_stdout",
+]
 
 
 def print_text(text: str) -> None:
@@ -39,3 +51,35 @@ def require_choice(module: str, names: str) -> Callable[..., str]:
         return click.Choice(choices).convert(value, param, ctx)
 
     return check
+
+
+class UnusableError(click.ClickException):
+    """An engine, a file or the command line cannot be used: exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def exit_with_2() -> Iterator[None]:
+    """Turn an error about an engine or a file into a message and exit code 2."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # click ends silently if the reader, such as head, has closed the pipe
+    except (ManualNNError, OSError) as error:
+        raise UnusableError(str(error)) from error
+
+
+def _require_folder(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: ARG001
+    if value is not None and not Path(value).absolute().parent.is_dir():
+        message = f"there is no folder {Path(value).parent} to write {value} in; make it first."
+        raise click.BadParameter(message)
+    return value
+
+
+OUTPUT_FILE: dict[str, Any] = {
+    "type": click.Path(dir_okay=False, writable=True),
+    "callback": _require_folder,
+    "metavar": "FILE",
+}
+"""Arguments of an option for a file to write."""

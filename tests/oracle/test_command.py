@@ -148,7 +148,7 @@ def test_too_little_exits_with_3():
     result = manualnn("check", "toy.py:Picky", *ONLY)
     assert result.exit_code == 3, result.output
     assert "problem" in result.output
-    assert "not in the mood" in result.output
+    assert "not in the mood" in squeezed(result.output)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,8 @@ def test_help_does_not_wait_for_the_oracle():
     )
     run = [sys.executable, "-c", code]
     loaded = subprocess.run(run, capture_output=True, text=True, check=True)  # noqa: S603
-    assert loaded.stdout.splitlines()[-1] == "['manualnn.oracle', 'manualnn.oracle.command']"
+    modules = [f"manualnn.oracle{m}" for m in ("", ".command", ".vectors", ".vectors.command")]
+    assert loaded.stdout.splitlines()[-1] == str(modules)
 
 
 def test_a_pattern_that_matches_no_check_is_a_wrong_command_line():
