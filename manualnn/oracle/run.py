@@ -210,7 +210,7 @@ class Run:
         if finding.kind in {"garbage", "hang"}:
             self._note_silence(finding)
         own = recipe.feature.partition(".")[0]
-        known = self.explainer.known_finding(trial, finding)
+        known = self.explainer.known_finding(trial, finding, "" if result.findings else own)
         if known is not None:
             # Apart from the known bugs, the result is right.
             if own in known.blamed and not result.findings:

@@ -20,7 +20,6 @@ from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import causes_of, diagnose, is_about_numbers, signature
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.likeness import place_of, same_failure
 from manualnn.oracle.diagnosis.observation import Observation, observe
@@ -30,8 +29,9 @@ from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 
-MOST_SECONDS = 4.0
-"""Largest number of seconds to diagnose a finding. Shrinking takes up to half as many."""
+UPDATES = ("state", "params")
+MOST_SECONDS = 6.0
+"""Largest number of seconds to diagnose a finding. Shrinking takes up to a third of it."""
 
 
 @dataclass
@@ -82,10 +82,10 @@ class Explainer:
         if left <= 0 or finding.kind == "hang":
             return finding
         budget = Budget(left)
-        seconds = max(0.2, min(MOST_SECONDS, left / 8))
+        seconds = max(0.2, min(MOST_SECONDS, left / 5))
         alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
         if alone:
-            small = shrink(finding.case, self._still_fails(finding), seconds=seconds / 2)
+            small = shrink(finding.case, self._still_fails(finding), seconds=seconds / 3)
             smaller = self._judged_anew(finding, small)
             if smaller is not None:
                 finding = replace(smaller, minimal=True, blamed=finding.blamed)
@@ -97,6 +97,7 @@ class Explainer:
     def diagnosed(self, finding: Finding, seconds: float = 2.0) -> Finding:
         """Return the finding with its diagnosis. Findings of the same calls share one."""
         calls = ",".join(case.id for case in finding.calls or (finding.case,))
+        before = len(self.known.hypotheses)
         diagnosis = self.diagnoses.get(calls) if is_about_numbers(finding) else None
         if diagnosis is None:
             diagnosis = diagnose(
@@ -106,6 +107,8 @@ class Explainer:
                 self.diagnoses[calls] = diagnosis
         found = replace(finding, diagnosis=diagnosis)
         if self.is_named(found):
+            if self.named and len(self.known.hypotheses) > before:
+                found = replace(found, blamed=self.known.parts_at_fault(found))
             for cause in diagnosis.likely:
                 self.named.setdefault(cause.bug, found)
         else:
@@ -118,20 +121,24 @@ class Explainer:
         if seen is not None:
             self.past.note(seen)
 
-    def known_finding(self, trial: Trial, finding: Finding) -> Finding | None:
+    def known_finding(self, trial: Trial, finding: Finding, feature: str) -> Finding | None:
         """Return a finding that the named bugs explain, with their names; None if they do not.
 
-        It has the minimal case of the bug, if the check fails there as well.
+        It has the minimal case of the bug, if the check fails there as well. A finding of another
+        feature than those of the named bugs gets no names, which saves time.
         """
         if finding.kind != "wrong" or not self.known.hypotheses:
             return None
         seen = _observed(trial)
-        if seen is not None and seen.is_wrong:
-            causes = self.known.explaining(seen)
-        else:
-            causes = self._giving_the_same(finding)
-        if not causes:
+        wrong = seen if seen is not None and seen.is_wrong else None
+        if not (self.known.covers(wrong) if wrong else self._gives(finding)):
             return None
+        if not any(feature in named.blamed for named in self.named.values()):
+            return finding
+        causes = (self.known.explaining(wrong) if wrong else []) or self.known.hypotheses
+        # Of several bugs, those of update rules show in updates, and the others before.
+        of_update = finding.check.rpartition(":")[2] in UPDATES
+        causes = [h for h in causes if (h.bug.kind == "optimizers") == of_update] or causes
         names = {hypothesis.bug.id for hypothesis in causes}
         known = next((f for name, f in self.named.items() if {name} == names), None)
         small = known and rejudge(self.bench, finding.check, known.case)
@@ -147,7 +154,7 @@ class Explainer:
         if trial.check.rpartition(":")[2] not in DIFFERENTIAL or not self.known.hypotheses:
             return False
         seen = _observed(trial)
-        return seen is not None and seen.is_wrong and self.known.reproduces(seen)
+        return seen is not None and seen.is_wrong and self.known.covers(seen)
 
     def shows_more(self, trial: Trial, blamed: Collection[str]) -> bool:
         """Return True if features show another bug than the named ones, for the first time."""
@@ -157,13 +164,12 @@ class Explainer:
             return False
         return self.known.shows_more(seen)
 
-    def _giving_the_same(self, finding: Finding) -> list[Hypothesis]:
-        """Return the named bugs, if an engine with them has the same finding."""
+    def _gives(self, finding: Finding) -> bool:
+        """Return True if an engine with the named bugs has the same finding."""
         with connect(self.known.engine) as hypothesis:
             hypothesis.capabilities = self.bench.capabilities
             other = rejudge(hypothesis, finding.check, finding.case)
-        is_same = other is not None and signature(other) == signature(finding)
-        return list(self.known.hypotheses) if is_same else []
+        return other is not None and signature(other) == signature(finding)
 
     def is_named(self, finding: Finding) -> bool:
         """Return True if the causes of a finding are among the named bugs."""
@@ -207,15 +213,13 @@ class Explainer:
     def _judged_anew(self, finding: Finding, case: Case) -> Finding | None:
         """Return the finding for a smaller case.
 
-        A bug beside named ones may show first in another group of quantities in a smaller case.
+        A bug beside named ones fails the check of the first quantity that those do not explain.
         """
-        found = rejudge(self.bench, finding.check, case)
-        if found is None and self._place_beyond(finding) is not None:
-            recipe = finding.check.rpartition(":")[0]
-            checks = (f"{recipe}:{group}" for group in DIFFERENTIAL)
-            every = (rejudge(self.bench, check, case) for check in checks)
-            found = next((other for other in every if other is not None), None)
-        return found
+        place = self._place_beyond(replace(finding, case=case))
+        recipe, _, judgement = finding.check.rpartition(":")
+        checks = dict.fromkeys((str(place[0]) if place else judgement, judgement, *DIFFERENTIAL))
+        every = (rejudge(self.bench, f"{recipe}:{check}", case) for check in checks)
+        return next((found for found in every if found is not None), None)
 
 
 def _observed(trial: Trial) -> Observation | None:

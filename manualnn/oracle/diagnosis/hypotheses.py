@@ -32,7 +32,7 @@ from manualnn.oracle.bugs.composite import compose
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.findings import Outcome
-from manualnn.oracle.protocol.case import Array, Spec
+from manualnn.oracle.protocol.case import Array, Case, Spec
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.compare import true_values
@@ -45,6 +45,14 @@ EXPLAINED = 1e-3
 BITS = 3
 """Engines of the same precision have errors that differ by less than 2^BITS."""
 
+PARTS = {
+    "losses": ("losses",),
+    "activations": ("layers",),
+    "optimizers": ("optimizers",),
+    "backward": (),
+}
+"""The parts of a case that have the bugs of a kind; bugs of other kinds may be in any part."""
+
 Engine = type[Textbook]
 Results = list[dict[str, Array]]
 
@@ -54,7 +62,9 @@ class Verdict(Enum):
 
     SILENT = "the engine and the hypothesis give the truth"
     CONFIRMED = "the engine is wrong, and the hypothesis gives its numbers"
-    OPEN = "the engine is wrong in another way, perhaps by another bug"
+    PARTLY = "the hypothesis gives the first wrong numbers, but not all later ones"
+    OPEN = "the first wrong numbers are true by the hypothesis; another bug may be the reason"
+    DENIED = "the first wrong numbers are others by the hypothesis"
     REFUTED = "the engine is right where the hypothesis is wrong"
 
 
@@ -81,6 +91,12 @@ class Hypothesis:
         """Return the hypothesis of the first bug on top of an engine."""
         return Hypothesis(self.bug, compose(self.alone, base), self.alone)
 
+    def parts_of(self, case: Case) -> list[Spec]:
+        """Return the descriptions in a case that may have the bug, other than Linear."""
+        groups = PARTS.get(self.bug.kind, ("layers", "losses", "optimizers"))
+        every = [spec for group, spec in case.parts() if group in groups]
+        return [spec for spec in every if spec["type"] != "Linear"]
+
     def explains(self, observation: Observation) -> bool:
         """Return True if it gives every number of the observation."""
         return (reproduces if self.bug.exact else resembles)(self.engine, observation)
@@ -90,7 +106,7 @@ class Hypothesis:
         if self.explains(observation):
             return Verdict.CONFIRMED if observation.is_wrong else Verdict.SILENT
         dtype = np.longdouble if self.bug.exact and observation.is_finite else None
-        return Verdict.REFUTED if is_refuted(self.engine, observation, dtype) else Verdict.OPEN
+        return compare_first(self.engine, observation, dtype)
 
 
 def hypotheses_of(
@@ -181,24 +197,29 @@ def resembles(engine: Engine, observation: Observation) -> bool:
     return all(engine.admits(outcome.quantities()) for outcome in observation.outcomes)
 
 
-def is_refuted(engine: Engine, observation: Observation, dtype: Any = None) -> bool:
-    """Return True if the observed engine is right in the first quantity where a bug must show.
+def compare_first(engine: Engine, observation: Observation, dtype: Any = None) -> Verdict:
+    """Compare an engine with the first wrong quantity of an observation, and those before.
 
-    Another bug may be the reason for later differences, or for a wrong number before.
+    Another bug may be the reason for wrong numbers after them.
     """
     answers = run(engine, dtype, observation)
     if answers is None:
-        return False
+        return Verdict.OPEN
+    number = 0
     for i, call in enumerate(observation.compared):
         for name, (got, near) in call.items():
             h = answers[i].get(name)
             if h is None or h.shape != got.shape:
-                return True
+                return Verdict.REFUTED
+            differs = excess(h, near) > 2**BITS
             if excess(got, near) > 1:
-                return False
-            if excess(h, near) > 2**BITS:
-                return True
-    return False
+                if matching(engine, observation) > number:
+                    return Verdict.PARTLY
+                return Verdict.DENIED if differs else Verdict.OPEN
+            if differs:
+                return Verdict.REFUTED
+            number += 1
+    return Verdict.OPEN
 
 
 def run(engine: Engine, dtype: Any, observation: Observation) -> Results | None:

@@ -21,10 +21,14 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.composite import compose
-from manualnn.oracle.diagnosis.hypotheses import Engine, Hypothesis, reproduces, room, run
+from manualnn.oracle.diagnosis.hypotheses import Engine, Hypothesis, excess, reproduces, room, run
 from manualnn.oracle.diagnosis.observation import Observation
+from manualnn.oracle.findings import Finding
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Bounded, Precision
+
+VISIBLE = 8.0
+"""An error of so many times the bound is visible whatever the rounding."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,20 @@ class Known:
         """Return True if the named bugs give all numbers of an observation."""
         return bool(self.hypotheses) and reproduces(self.engine, observation)
 
+    def covers(self, observation: Observation) -> bool:
+        """Return True if the named bugs act in an observation, and nothing shows another bug."""
+        if self.reproduces(observation):
+            return observation.is_wrong
+        return self._act_in(observation) and not self.rebased(observation).is_wrong
+
+    def _act_in(self, observation: Observation) -> bool:
+        answers = run(self.engine, None, observation) if self.hypotheses else None
+        return answers is not None and any(
+            name in answer and excess(answer[name], near) > VISIBLE
+            for answer, call in zip(answers, observation.compared, strict=True)
+            for name, (_, near) in call.items()
+        )
+
     def explaining(self, observation: Observation) -> list[Hypothesis]:
         """Return the fewest named bugs that together give all numbers; empty if none do."""
         if not self.reproduces(observation):
@@ -81,7 +99,14 @@ class Known:
 
     def shows_more(self, observation: Observation) -> bool:
         """Return True if the observation has a wrong number that the named bugs do not give."""
-        return self.rebased(observation).is_wrong and not self.reproduces(observation)
+        return observation.is_wrong and not self.covers(observation)
+
+    def parts_at_fault(self, finding: Finding) -> tuple[str, ...]:
+        """Return the features of a case that have the bug that is named last."""
+        last = self.hypotheses[-1]
+        types = [spec["type"] for spec in last.parts_of(finding.case)]
+        is_of_linear = last.bug.kind == "backward"
+        return tuple(dict.fromkeys(["Linear"] if is_of_linear else types)) or finding.blamed
 
     def rebased(self, observation: Observation) -> Observation:
         """Return the observation with the numbers of the named bugs in place of the truth.

@@ -10,12 +10,14 @@ A name has to pass four tests, because a wrong name costs more than none.
 4. No experiment refutes it. An experiment is a case far away from the failing one, for which some
    hypothesis gives other numbers than the truth.
 
-If no bug passes the first two tests, two bugs may act at once, and pairs are tried (`pairs`). Pairs
-have to pass the same tests. If more than MOST bugs pass all tests, none of them is named.
+If no bug passes the first two tests, two bugs may act at once. Later quantities of a step follow
+from earlier ones. So a bug is named that explains the failing case, and that explains the first
+wrong quantity of every similar case. If there is none, pairs of bugs are tried (`pairs`). Both have
+to pass the other tests. If more than MOST bugs pass all tests, none of them is named.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.bugs.composite import compose, restrict
@@ -32,16 +34,10 @@ from manualnn.oracle.protocol.features import options_of
 
 MOST = 3
 """Largest number of bugs that are named together."""
+LEAST = 3
+"""Least number of similar cases for a bug that explains only the first wrong numbers."""
 TIME_FOR_PAIRS = 1.0
 """Seconds at least for pairs of bugs."""
-
-PARTS = {
-    "losses": ("losses",),
-    "activations": ("layers",),
-    "optimizers": ("optimizers",),
-    "backward": (),
-}
-"""The parts of a case that have the bugs of a kind; bugs of other kinds may be in any part."""
 
 NO_BUG = "no known bug gives these numbers"
 REFUTED = "other cases refute the known bugs that give these numbers"
@@ -68,6 +64,8 @@ class Search:
     known: Known
     past: Past
     budget: Budget
+    against: list[Observation] = field(default_factory=list)
+    """Experiments that no hypothesis explained."""
 
     def name(self, bugs: Sequence[Bug], own: Observation, others: Sequence[Observation]) -> Naming:
         """Return the bugs that explain an observation and others of similar cases.
@@ -76,7 +74,6 @@ class Search:
         """
         # Many wrong quantities contradict most bugs at once, so such an observation comes first.
         others = sorted(others, key=lambda seen: -len(seen.wrong_names))
-        base = self.known.engine
         here: list[Hypothesis] = []
         naming = Naming(reason=NO_BUG)
         # A family is named only if no single bug is, so families are tried afterwards.
@@ -92,12 +89,27 @@ class Search:
                 break
         if naming.reason == NO_BUG and self.budget.over:
             return Naming(reason=NO_TIME)
-        if naming.reason == NO_BUG:
-            budget = self.budget.with_at_least(TIME_FOR_PAIRS)
-            pairs = find_pairs(bugs, here, [own, *others], base, budget)
-            if pairs:
-                return self._named(self._unrefuted(pairs, own), own)
-        return naming
+        if naming.hypotheses or (naming.reason != NO_BUG and not self.against):
+            return naming
+        return self._beside_another(bugs, here, own, others) or naming
+
+    def _beside_another(
+        self,
+        bugs: Sequence[Bug],
+        here: Sequence[Hypothesis],
+        own: Observation,
+        others: Sequence[Observation],
+    ) -> Naming | None:
+        """Return a bug that explains `own`, and that explains the rest beside another bug."""
+        if not self.against:
+            left = self._unrefuted(_explaining_first(here, others), own, partly=True)
+            naming = self._named(left, own)
+            if naming.hypotheses:
+                return naming
+        budget = self.budget.with_at_least(TIME_FOR_PAIRS)
+        base = self.known.engine
+        pairs = find_pairs(bugs, here, [own, *others, *self.against], base, budget)
+        return self._named(self._unrefuted(pairs, own), own) if pairs else None
 
     def _explaining(
         self, bugs: Sequence[Bug], own: Observation, others: Sequence[Observation]
@@ -155,8 +167,13 @@ class Search:
         both = (hypotheses[0].without_second(base), hypotheses[0].second)
         return Naming(tuple(h for h in both if h is not None), together=True)
 
-    def _unrefuted(self, hypotheses: list[Hypothesis], own: Observation) -> list[Hypothesis]:
-        """Return the hypotheses that neither an earlier case nor an experiment refutes."""
+    def _unrefuted(
+        self, hypotheses: list[Hypothesis], own: Observation, *, partly: bool = False
+    ) -> list[Hypothesis]:
+        """Return the hypotheses that neither an earlier case nor an experiment refutes.
+
+        With `partly`, another bug may be the reason for numbers that they do not give.
+        """
         for seen in self.past.related(own.case) if len(own.calls) == 1 else ():
             if self.budget.over or not hypotheses:
                 break
@@ -167,30 +184,40 @@ class Search:
                 break
             seen_far = observe(self.bench, calls, fresh=False)
             if seen_far is not None:
-                hypotheses = self._after(hypotheses, own, self.known.rebased(seen_far))
+                far = self.known.rebased(seen_far)
+                hypotheses = self._after(hypotheses, own, far, partly=partly)
         return hypotheses
 
     def _after(
-        self, hypotheses: list[Hypothesis], own: Observation, seen: Observation
+        self,
+        hypotheses: list[Hypothesis],
+        own: Observation,
+        seen: Observation,
+        *,
+        partly: bool,
     ) -> list[Hypothesis]:
         """Return the hypotheses that are left after an experiment.
 
         Other parts of a network may have other bugs. But if a case has no other part than the
         failing one, the bug of that case explains it.
         """
-        confirmed, left = [], []
-        for hypothesis in hypotheses:
-            verdict = hypothesis.judge(seen)
-            if verdict is Verdict.CONFIRMED:
-                confirmed.append(hypothesis)
-            elif verdict is not Verdict.REFUTED:
-                left.append(hypothesis)
-            else:
+        is_its_own = traits_of(seen.case) <= traits_of(own.case) and seen.is_finite
+        verdicts = [(h, h.judge(seen)) for h in hypotheses]
+        best = {verdict for _, verdict in verdicts}
+        for kind in (Verdict.CONFIRMED, Verdict.PARTLY):
+            if kind in best and (partly or kind is Verdict.CONFIRMED):
+                return [h for h, verdict in verdicts if verdict is kind]
+        left = []
+        for hypothesis, verdict in verdicts:
+            if verdict is Verdict.REFUTED:
                 left += self._narrowed(hypothesis, own, seen)
-        if confirmed:
-            return confirmed
-        is_its_own = traits_of(seen.case) <= traits_of(own.case)
-        return [] if seen.is_wrong and seen.is_finite and is_its_own else left
+            elif (
+                not is_its_own or verdict is Verdict.SILENT or (partly and verdict is Verdict.OPEN)
+            ):
+                left.append(hypothesis)
+        if not left and is_its_own and seen.is_wrong:
+            self.against.append(seen)
+        return left
 
     def _narrowed(
         self, hypothesis: Hypothesis, own: Observation, seen: Observation
@@ -199,12 +226,7 @@ class Search:
 
         The same line may be written for each optimizer or reduction, and be wrong in one of them.
         """
-        groups = PARTS.get(hypothesis.bug.kind, ("layers", "losses", "optimizers"))
-        specs = [
-            vars(options_of(spec))
-            for group, spec in own.case.parts()
-            if group in groups and spec["type"] != "Linear"
-        ]
+        specs = [vars(options_of(spec)) for spec in hypothesis.parts_of(own.case)]
         others = [vars(options_of(spec)) for _, spec in seen.case.parts()]
         only = tuple(switches for spec in specs if (switches := _distinguishing(spec, others)))
         if not only or hypothesis.second:
@@ -213,6 +235,17 @@ class Search:
         engine = compose(alone, self.known.engine)
         narrowed = replace(hypothesis, engine=engine, alone=alone, only=only)
         return [narrowed] if narrowed.judge(seen) is not Verdict.REFUTED else []
+
+
+def _explaining_first(
+    hypotheses: Sequence[Hypothesis], others: Sequence[Observation]
+) -> list[Hypothesis]:
+    """Return the hypotheses that give the first wrong numbers of all observations."""
+    wrong = [seen for seen in others if seen.is_wrong]
+    found = list(hypotheses) if len(wrong) >= LEAST else []
+    for seen in wrong:
+        found = [h for h in found if h.judge(seen) in {Verdict.CONFIRMED, Verdict.PARTLY}]
+    return found
 
 
 def _distinguishing(spec: Spec, others: Sequence[Spec]) -> Spec:

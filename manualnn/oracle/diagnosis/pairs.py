@@ -25,8 +25,10 @@ from manualnn.oracle.diagnosis.hypotheses import (
 )
 from manualnn.oracle.diagnosis.observation import Observation
 
-FIRST, SECOND = 16, 60
-"""Largest numbers of first and of second bugs that are tried."""
+FIRST, SECOND = 12, 120
+"""Largest numbers of groups of first and of second bugs that are tried."""
+MEMBERS = 5
+"""Largest number of bugs of the same numbers that are tried in their place."""
 ENOUGH = 8
 """Number of pairs after which the search ends."""
 VISIBLE = 8.0
@@ -41,49 +43,53 @@ def find_pairs(
     budget: Budget,
 ) -> list[Hypothesis]:
     """Return hypotheses of two bugs that together explain all observations."""
+    exact = [bug for bug in bugs if bug.exact and bug.kind != "memory"]
+    first = [h for h in here if h.bug.exact and h.bug.kind != "memory"]
+    target = observations[0]
+    if first:
+        left = [seen for seen in observations if seen.is_wrong and not first[0].explains(seen)]
+        target = max(left or observations, key=lambda seen: len(seen.wrong_names))
+    seconds = _alike(_active(exact, target, base, budget), target)
+    firsts = _alike(first, target) if first else seconds
     found: list[Hypothesis] = []
-    for pair, target in _candidates(bugs, here, observations, base, budget):
-        if budget.over or len(found) >= ENOUGH:
-            break
-        if pair.explains(target) and all(pair.explains(seen) for seen in observations):
-            found.append(pair)
+    for alike in firsts[:FIRST]:
+        for others in seconds[:SECOND]:
+            if budget.over or len(found) >= ENOUGH:
+                return found
+            if any(pair.explains(target) for pair in _pairs(alike[:1], others[:1])):
+                found += [
+                    pair
+                    for pair in _pairs(alike[:MEMBERS], others[:MEMBERS])
+                    if all(pair.explains(seen) for seen in (target, *observations))
+                ]
     return found
 
 
-def _candidates(
-    bugs: Sequence[Bug],
-    here: Sequence[Hypothesis],
-    observations: Sequence[Observation],
-    base: Engine,
-    budget: Budget,
-) -> Iterator[tuple[Hypothesis, Observation]]:
-    """Yield pairs, each with the observation that most likely contradicts it."""
-    exact = [bug for bug in bugs if bug.exact and bug.kind != "memory"]
-    firsts = [h for h in here if h.bug.exact and h.bug.kind != "memory"]
-    if firsts:
-        hardest = max(observations, key=lambda seen: len(seen.wrong_names))
-        seconds = _active(exact, hardest, base, budget)[:SECOND]
-        firsts = sorted(firsts, key=lambda h: -matching(h.engine, hardest))
-    else:
-        hardest = observations[0]
-        seconds = _active(exact, hardest, base, budget)[:SECOND]
-        firsts = seconds
-    for first in firsts[:FIRST]:
+def _pairs(firsts: Sequence[Hypothesis], seconds: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
+    """Yield the engines of two bugs; either may be on top of the other."""
+    for first in firsts:
         for second in seconds:
-            if budget.over:
-                return
             if first.bug.id != second.bug.id:
-                for engine in (
-                    compose(first.alone, second.engine),
-                    compose(second.alone, first.engine),
-                ):
-                    yield Hypothesis(first.bug, engine, first.alone, second), hardest
+                above, below = (first.alone, second.engine), (second.alone, first.engine)
+                for engine in (compose(*above), compose(*below)):
+                    yield Hypothesis(first.bug, engine, first.alone, second)
+
+
+def _alike(hypotheses: Sequence[Hypothesis], seen: Observation) -> list[list[Hypothesis]]:
+    """Return groups of hypotheses with the same numbers, those that explain most first."""
+    groups: dict[bytes, list[Hypothesis]] = {}
+    for hypothesis in sorted(hypotheses, key=lambda hypothesis: hypothesis.bug.rank):
+        answers = run(hypothesis.engine, np.longdouble, seen)
+        if answers is not None:
+            numbers = b"".join(a.astype(np.float32).tobytes() for a in answers[-1].values())
+            groups.setdefault(numbers, []).append(hypothesis)
+    return sorted(groups.values(), key=lambda group: -matching(group[0].engine, seen))
 
 
 def _active(
     bugs: Sequence[Bug], seen: Observation, base: Engine, budget: Budget
 ) -> list[Hypothesis]:
-    """Return the bugs that change a number of an observation, those that explain most first."""
+    """Return the bugs that change a number of an observation."""
     found = []
     for hypothesis in hypotheses_of(bugs, seen, base):
         if budget.over:
@@ -92,7 +98,7 @@ def _active(
         if answers is not None and any(
             excess(answers[-1][name], near) > VISIBLE
             for name, (_, near) in seen.compared[-1].items()
-            if answers[-1][name].shape == near.v.shape
+            if name in answers[-1] and answers[-1][name].shape == near.v.shape
         ):
             found.append(hypothesis)
-    return sorted(found, key=lambda hypothesis: -matching(hypothesis.engine, seen))
+    return found

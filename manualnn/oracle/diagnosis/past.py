@@ -48,7 +48,7 @@ class Past:
 
 def traits_of(case: Case) -> Features:
     """Return the types and the options of a case, without the values that are defaults."""
-    found = set()
+    found = {"updates.several"} if case.steps > 1 or case.state is not None else set()
     for _, spec in case.parts():
         row = row_of(spec["type"])
         found.add(row.name)
