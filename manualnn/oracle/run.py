@@ -328,7 +328,9 @@ class Run:
     def _finish(self, result: CheckResult) -> None:
         """Set the final status of a check, and add it to the report."""
         result.settle(blocked=bool(self.blocked[result.id]))
-        self.report.results.append(result)
+        is_known = any(result.id == known.id for known in self.report.results)
+        if not is_known:  # the check of history may have been reported before its recipe
+            self.report.results.append(result)
 
     def _publish(self) -> None:
         """Update the report's figures, and call `progress`."""

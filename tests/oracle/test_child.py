@@ -207,3 +207,4 @@ def test_state_in_a_global_is_reported_as_history_and_blames_no_feature(tmp_path
     assert "history:history" in {r.id for r in report.results if r.status == "failed"}
     alone = [r.id for r in report.results for f in r.findings if len(f.calls) == 1]
     assert not alone
+    assert [r.id for r in report.results].count("history:history") == 1
