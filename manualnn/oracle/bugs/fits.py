@@ -173,7 +173,7 @@ def _largest_errors(got: Numbers, truth: Numbers) -> dict[str, tuple[tuple[Any, 
 
 def _is_wrong_earlier(numbers: Numbers, truth: Numbers, name: str) -> bool:
     """Return True if a wrong engine has an error before the first wrong quantity of the engine."""
-    least = ROUNDINGS * float(np.finfo(np.longdouble).eps)
+    least = max(ROUNDINGS * float(np.finfo(np.longdouble).eps), 1e-15)
     errors = {n: e for n, e in _largest_errors(numbers, truth).items() if e[1] > least}
     if name not in errors:
         return False

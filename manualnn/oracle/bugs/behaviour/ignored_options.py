@@ -39,8 +39,8 @@ IGNORED = (
 )
 """Layer, loss or optimizer, its option, and the places where the option is ignored."""
 
-ZEROS = ["lr", "betas", "weight_decay", "ignore_index", "negative_slope"]
-"""Options whose default is not 0 and that may be 0."""
+ZEROS = ["betas", "weight_decay", "ignore_index", "negative_slope"]
+"""Options whose default is not 0 and that may be 0; the learning rate has its own bug."""
 
 for part, option, *places in IGNORED:
     kind = next(kind for kind, table in TABLES.items() if part in table)
@@ -77,5 +77,12 @@ BUGS["zero-is-taken-for-absent"] = bug(
     lines=("option || default, or option or default", "default only if the option is missing"),
     killed_by="*o*:*",
     option=["any", *ZEROS],
+    load=after_load(_replace_zeros),
+)
+BUGS["zero-lr-is-taken-for-absent"] = bug(
+    "A learning rate of 0 counts as missing, as with `value or default`.",
+    lines=("lr or default", "default only if lr is missing"),
+    killed_by="updates:*",
+    option="lr",
     load=after_load(_replace_zeros),
 )
