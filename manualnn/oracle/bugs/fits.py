@@ -38,7 +38,7 @@ def largest(group: str, *, inverse: Callable[[float], float] = float) -> Fit:
         bound = max((float(np.abs(got[name]).max(initial=0)) for name in names), default=0)
         right = max((float(np.abs(truth[name]).max(initial=0)) for name in names), default=0)
         value = inverse(bound)
-        if 0 < bound < right and np.isfinite(value) and value:
+        if 0 < bound < right * (1 - ROUNDINGS * _unit(case)) and np.isfinite(value) and value:
             error = abs(inverse(bound * (1 - ROUNDINGS * _unit(case))) / value - 1)
             yield from _rounded(value, error)
 
@@ -56,7 +56,7 @@ def norm(*, of_each: bool) -> Fit:
                 join(float((np.asarray(n[k], np.longdouble) ** 2).sum()) for k in names) ** 0.5
                 for n in (got, truth)
             )
-            if 0 < bound < right:
+            if 0 < bound < right * (1 - ROUNDINGS * _unit(case)):
                 yield from _rounded(bound, ROUNDINGS * _unit(case))
 
     return fit
@@ -65,16 +65,19 @@ def norm(*, of_each: bool) -> Fit:
 def digits(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[str]:
     """Yield the shortest forms, .6g or .6f, in which all numbers of a result can be written.
 
-    Numbers with 16 digits say nothing, and neither do few numbers.
+    The correct numbers need more digits, or the form says nothing.
     """
-    numbers = [float(v) for a in got.values() for v in np.ravel(a) if np.isfinite(v)]
-    most = np.finfo(case.dtype).precision
-    for kind in "gf" if numbers else "":
-        for count in range(1, most + 1):
-            form = f".{count}{kind}"
-            if all(np.asarray(float(format(v, form)), case.dtype) == v for v in numbers):
-                yield form
-                break
+
+    def fits(named: Numbers, form: str) -> bool:
+        arrays = [np.asarray(named[name], case.dtype).ravel() for name in got if name in truth]
+        numbers = [v for a in arrays for v in a if np.isfinite(v)]
+        return all(np.asarray(float(format(float(v), form)), case.dtype) == v for v in numbers)
+
+    for kind in "gf":
+        forms = [f".{count}{kind}" for count in range(1, np.finfo(case.dtype).precision + 1)]
+        form = next((form for form in forms if fits(got, form)), "")
+        if form and not fits(truth, form):
+            yield form
 
 
 def solved(
