@@ -25,13 +25,7 @@ from typing import Any, TypeVar
 
 from manualnn.oracle.engines import messages
 from manualnn.oracle.engines.conventions import accept, complete, copied, in_layout, read_claims
-from manualnn.oracle.engines.faults import (
-    EngineError,
-    Fault,
-    describe_exit,
-    quote_start,
-    shorten,
-)
+from manualnn.oracle.engines.faults import EngineError, Fault, describe_exit, quote_start, shorten
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
