@@ -119,7 +119,7 @@ class Explainer:
         """Remember the case of a trial, if its numbers were compared with the truth."""
         seen = _observed(trial)
         if seen is not None:
-            self.past.note(seen)
+            self.past.note(seen, is_wrong=bool(trial.verdict[0]))
 
     def known_finding(self, trial: Trial, finding: Finding, feature: str) -> Finding | None:
         """Return a finding that the named bugs explain, with their names; None if they do not.

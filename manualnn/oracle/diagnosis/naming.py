@@ -16,9 +16,10 @@ wrong quantity of every similar case. If there is none, pairs of bugs are tried 
 to pass the other tests. If more than MOST bugs pass all tests, none of them is named.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.bugs.composite import compose, restrict
 from manualnn.oracle.diagnosis.budget import Budget
@@ -64,6 +65,8 @@ class Search:
     known: Known
     past: Past
     budget: Budget
+    view: Callable[[Observation], Observation | None] = lambda seen: seen
+    """The part of an observation that counts; None if none does."""
     against: list[Observation] = field(default_factory=list)
     """Experiments that no hypothesis explained."""
 
@@ -100,7 +103,17 @@ class Search:
         own: Observation,
         others: Sequence[Observation],
     ) -> Naming | None:
-        """Return a bug that explains `own`, and that explains the rest beside another bug."""
+        """Return a bug that explains `own`, and that explains the rest beside another bug.
+
+        Bugs of an update rule leave all numbers before the update as they are.
+        """
+        before = own.before_update()
+        if before is not None and before.is_wrong and len(before.got) < len(own.got):
+            part = replace(self, view=Observation.before_update, against=[])
+            rest = [seen.before_update() for seen in others]
+            naming = part.name(bugs, before, [seen for seen in rest if seen is not None])
+            if naming.hypotheses:
+                return naming
         if not self.against:
             left = self._unrefuted(_explaining_first(here, others), own, partly=True)
             naming = self._named(left, own)
@@ -108,6 +121,7 @@ class Search:
                 return naming
         budget = self.budget.with_at_least(TIME_FOR_PAIRS)
         base = self.known.engine
+        bugs = [bug for bug in BUGS.values() if bug.acts_in(own.case)]
         pairs = find_pairs(bugs, here, [own, *others, *self.against], base, budget)
         return self._named(self._unrefuted(pairs, own), own) if pairs else None
 
@@ -177,14 +191,15 @@ class Search:
         for seen in self.past.related(own.case) if len(own.calls) == 1 else ():
             if self.budget.over or not hypotheses:
                 break
-            known = self.known.rebased(seen) if seen.is_wrong else seen
-            hypotheses = [h for h in hypotheses if h.judge(known) is not Verdict.REFUTED]
+            known = self.view(self.known.rebased(seen) if seen.is_wrong else seen)
+            if known is not None:
+                hypotheses = [h for h in hypotheses if h.judge(known) is not Verdict.REFUTED]
         for calls in experiments(own.calls, self.bench.capabilities):
             if self.budget.over or not hypotheses:
                 break
             seen_far = observe(self.bench, calls, fresh=False)
-            if seen_far is not None:
-                far = self.known.rebased(seen_far)
+            far = None if seen_far is None else self.view(self.known.rebased(seen_far))
+            if far is not None:
                 hypotheses = self._after(hypotheses, own, far, partly=partly)
         return hypotheses
 

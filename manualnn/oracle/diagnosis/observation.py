@@ -7,7 +7,7 @@ Quantities that have no truth are left out.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -79,6 +79,12 @@ class Observation:
         """The quantities of the last result that have wrong entries."""
         return [name for name, mask in self.wrong.items() if mask.any()]
 
+    def before_update(self) -> "Observation | None":
+        """Return the observation without state and parameters; None if an earlier step has them."""
+        if any(case.steps > 1 for case in self.calls):
+            return None
+        return replace(self, outcomes=tuple(map(_before_update, self.outcomes)))
+
     @property
     def is_wrong(self) -> bool:
         """True if the last result has a wrong entry."""
@@ -101,6 +107,11 @@ def observe(
             return None
         truths.append(truth(case, Precision.of(case.dtype, bench.capabilities)))
     return Observation(tuple(calls), tuple(outcomes), tuple(truths))
+
+
+def _before_update(outcome: Outcome) -> Outcome:
+    result = {k: v for k, v in (outcome.result or {}).items() if k not in {"state", "params"}}
+    return replace(outcome, result=result)
 
 
 def in_order(named: Mapping[str, Any], expected: Mapping[str, Bounded]) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """Earlier cases of a run, which may refute a known bug.
 
     past = Past()
-    past.note(observation)     remember one call of the engine
+    past.note(observation, …)  remember one call of the engine
     past.related(case)         observations of cases that have the same features and more
 
 Of each set of features, the first MOST right and MOST wrong results are remembered.
@@ -31,9 +31,9 @@ class Past:
         default_factory=lambda: defaultdict(list)
     )
 
-    def note(self, seen: Observation) -> None:
+    def note(self, seen: Observation, *, is_wrong: bool) -> None:
         """Remember an observation of one case."""
-        some = self.observations[traits_of(seen.case), seen.is_wrong]
+        some = self.observations[traits_of(seen.case), is_wrong]
         if len(some) < MOST:
             some.append(seen)
 
