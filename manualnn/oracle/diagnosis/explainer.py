@@ -207,6 +207,8 @@ class Explainer:
         if seen is None or not self.known.shows_more(seen):
             return None
         beyond = self.known.rebased(seen)
+        if not beyond.is_wrong:
+            return None
         name = beyond.wrong_names[0]
         return (*place_of(name), bool(np.isfinite(beyond.got[name]).all()))
 
