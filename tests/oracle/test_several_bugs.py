@@ -1,0 +1,112 @@
+"""Several bugs of one engine are told apart, and names that a case refutes are not given."""
+
+import numpy as np
+import pytest
+from oracle.pairs import drawn_pairs, outcome_of
+from oracle.test_diagnose import MOMENTUM, case, explained
+from rotation import turn
+
+from manualnn.oracle.bugs import BUGS
+from manualnn.oracle.bugs.composite import compose, restrict
+from manualnn.oracle.diagnosis.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.known import Known
+from manualnn.oracle.diagnosis.observation import observe
+from manualnn.oracle.engines.client import connect
+from manualnn.oracle.findings import Outcome as Answer
+from manualnn.oracle.textbook.engine import Textbook
+
+
+def engine_of(name):
+    return BUGS[name].engines[0]
+
+
+def hypothesis_of(name):
+    return Hypothesis(BUGS[name], engine_of(name), engine_of(name))
+
+
+def answer(engine, case):
+    return Answer(result=engine(np.longdouble).step(case.copy())).quantities()
+
+
+def test_a_composite_has_both_bugs():
+    """The slope without its 2 halves every gradient; the mean divides that of the bias by N."""
+    both = answer(compose(engine_of("bias-mean-for-sum"), engine_of("mse-slope-without-2")), case())
+    right = answer(Textbook, case())
+    np.testing.assert_allclose(2 * both["grads.0.weight"], right["grads.0.weight"], rtol=1e-15)
+    np.testing.assert_allclose(2 * 5 * both["grads.0.bias"], right["grads.0.bias"], rtol=1e-15)
+
+
+def test_each_bug_of_a_composite_keeps_its_constant():
+    """Both constants have the name c. Gradients are clipped at one, the loss is the other more."""
+    clip = next(e for e in BUGS["gradient-clipped"].engines if e.c == 1.0)
+    plus = BUGS["loss-plus-constant"].make(0.25)
+    far = case().but(t=case().t + 100)
+    for engine in (compose(clip, plus), compose(plus, clip)):
+        both, right = answer(engine, far), answer(Textbook, far)
+        assert abs(both["loss"] - right["loss"] - 0.25) < 1e-12
+        assert np.abs(both["grads.0.bias"]).max() == 1
+
+
+def test_a_bug_is_restricted_to_parts_of_a_case():
+    only = restrict(engine_of("update-uphill"), [{"type": "SGD", "momentum": 0.9}])
+    for optimizer in (MOMENTUM, {"type": "SGD", "lr": 0.1}):
+        uphill = answer(engine_of("update-uphill"), case(optimizer=optimizer))["params.0.bias"]
+        right = answer(Textbook, case(optimizer=optimizer))["params.0.bias"]
+        expected = uphill if optimizer is MOMENTUM else right
+        assert np.array_equal(answer(only, case(optimizer=optimizer))["params.0.bias"], expected)
+
+
+def test_known_bugs_are_the_truth_of_their_parts():
+    known = Known([hypothesis_of("mse-slope-without-2")])
+    both = compose(engine_of("update-uphill"), engine_of("mse-slope-without-2"))
+    for engine, first in ((both, ["params.0.weight", "params.0.bias"]), (known.engine, [])):
+        with connect(engine) as bench:
+            seen = observe(bench, [case()])
+        assert "grads.0.bias" in seen.wrong_names
+        assert known.rebased(seen).wrong_names == first
+        assert known.shows_more(seen) == bool(first)
+        assert bool(known.explaining(seen)) == (not first)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "first", "refuted"),
+    [
+        ("leaky", {"curve": "LeakyReLU"}, "leaky-relu-wrong-side"),
+        ("dead", {"curve": "Tanh"}, "weights-not-updated-below-the-last"),
+    ],
+)
+def test_a_name_that_an_experiment_refutes_is_not_given(wrong, first, refuted):
+    """For α > 1, max(z, αz) is the small slope on the wrong side; a dead Tanh stops all below."""
+
+    class Wrong(Textbook):
+        def leaky_relu(self, o, z):
+            return (
+                np.maximum(z, o.negative_slope * z)
+                if wrong == "leaky"
+                else super().leaky_relu(o, z)
+            )
+
+        def leaky_relu_slope(self, o, z, a):
+            large = np.where(z > 0, o.negative_slope, 1)
+            return large if o.negative_slope > 1 else super().leaky_relu_slope(o, z, a)
+
+        def tanh_backward(self, o, z, a, da):
+            return super().tanh_backward(o, z, a, da) * (wrong != "dead")
+
+    start = case(widths=(4, 6, 3), **first)
+    if wrong == "leaky":
+        start = start.but(
+            layers=tuple(
+                {**layer, "negative_slope": 2.0} if layer["type"] == "LeakyReLU" else layer
+                for layer in start.layers
+            )
+        )
+    assert refuted not in [cause.bug for cause in explained(Wrong, start).likely]
+
+
+def test_both_bugs_of_a_pair_are_named():
+    """A fixed pair in one part of a network, and a pair that another commit draws anew."""
+    fixed = ("bias-mean-for-sum", "mse-slope-without-2")
+    assert outcome_of(fixed).right == set(fixed)
+    (drawn,) = drawn_pairs(np.random.default_rng(turn()), 1)
+    assert not outcome_of(drawn).wrong
