@@ -31,7 +31,7 @@ from manualnn.oracle.textbook.engine import Textbook
 
 PROFILE = "planted"
 PROFILES[PROFILE] = Profile(6, Size(), 60)
-ALWAYS = {"layers": ["Linear", "Tanh"], "losses": ["MSELoss"], "optimizers": ["SGD"]}
+ALWAYS = {"layers": ["Linear", "Tanh", "Sigmoid"], "losses": ["MSELoss"], "optimizers": ["SGD"]}
 DRAWS = 3
 """Cases of each recipe in the sample."""
 

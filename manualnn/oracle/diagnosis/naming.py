@@ -28,7 +28,7 @@ from manualnn.oracle.diagnosis.hypotheses import Hypothesis, Verdict, hypotheses
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.diagnosis.pairs import find_pairs
-from manualnn.oracle.diagnosis.past import Past, traits_of
+from manualnn.oracle.diagnosis.past import SEVERAL_UPDATES, Past, traits_of
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.protocol.case import Spec
 from manualnn.oracle.protocol.features import options_of
@@ -216,7 +216,9 @@ class Search:
         Other parts of a network may have other bugs. But if a case has no other part than the
         failing one, the bug of that case explains it.
         """
-        is_its_own = traits_of(seen.case) <= traits_of(own.case) and seen.is_finite
+        # Of a bug that explains all numbers of a step, several steps follow.
+        traits = traits_of(seen.case) - (frozenset() if partly else {SEVERAL_UPDATES})
+        is_its_own = traits <= traits_of(own.case) and seen.is_finite
         verdicts = [(h, h.judge(seen)) for h in hypotheses]
         best = {verdict for _, verdict in verdicts}
         for kind in (Verdict.CONFIRMED, Verdict.PARTLY):

@@ -17,6 +17,8 @@ from manualnn.oracle.protocol.features import row_of
 
 MOST = 4
 """Number of observations that are remembered, for each set of features."""
+SEVERAL_UPDATES = "updates.several"
+"""A trait of cases with several updates, or with a state after some."""
 TRIED = 60
 """Largest number of observations that are compared with one case."""
 
@@ -48,7 +50,7 @@ class Past:
 
 def traits_of(case: Case) -> Features:
     """Return the types and the options of a case, without the values that are defaults."""
-    found = {"updates.several"} if case.steps > 1 or case.state is not None else set()
+    found = {SEVERAL_UPDATES} if case.steps > 1 or case.state is not None else set()
     for _, spec in case.parts():
         row = row_of(spec["type"])
         found.add(row.name)
