@@ -27,7 +27,7 @@ from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Follows, Skipped, Trial
 from manualnn.oracle.diagnosis.blame import Blame
-from manualnn.oracle.diagnosis.explainer import Explainer
+from manualnn.oracle.diagnosis.explainer import Explainer, client_for
 from manualnn.oracle.engines.client import EngineClient, EngineError
 from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.profiles import PROFILES, UnknownNameError
@@ -170,7 +170,7 @@ class Run:
             if case is None:
                 continue
             drawn, judged, refused = True, False, False
-            trial = Trial(self.client, "", case, self.ledger)
+            trial = Trial(client_for(self.client, recipe.name), "", case, self.ledger)
             if self.has_memory and self.client.is_python:
                 trial.renew()
             for name, result in list(waiting.items()):

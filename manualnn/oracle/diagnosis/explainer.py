@@ -61,7 +61,7 @@ class Explainer:
         if self.bench.restarts_cheaply or self.slow_restarts > 0:
             self.bench.restart()
             self.slow_restarts -= 1
-        return rejudge(self.bench, finding.check, finding.case)
+        return self._rejudge(finding, finding.case)
 
     def after(self, finding: Finding, recent: list[Case]) -> Finding:
         """Return the finding with the earlier calls that a fresh engine needs to show it."""
@@ -69,7 +69,7 @@ class Explainer:
             self.bench.restart()
             for case in before:
                 self.bench.run(case)
-            again = rejudge(self.bench, finding.check, finding.case, fresh=False)
+            again = self._rejudge(finding, finding.case, fresh=False)
             if again is not None:
                 message = f"only after {len(before)} other calls: {again.message}"
                 return replace(again, calls=(*before, *again.calls), message=message)
@@ -83,7 +83,7 @@ class Explainer:
             return finding
         budget = Budget(left)
         seconds = max(0.2, min(MOST_SECONDS, left / 5))
-        alone = len(finding.calls) == 1 or rejudge(self.bench, finding.check, finding.case)
+        alone = len(finding.calls) == 1 or self._rejudge(finding, finding.case)
         if alone:
             small = shrink(finding.case, self._still_fails(finding), seconds=seconds / 3)
             smaller = self._judged_anew(finding, small)
@@ -100,9 +100,8 @@ class Explainer:
         before = len(self.known.hypotheses)
         diagnosis = self.diagnoses.get(calls) if is_about_numbers(finding) else None
         if diagnosis is None:
-            diagnosis = diagnose(
-                self.bench, finding, seconds=seconds, known=self.known, past=self.past
-            )
+            client = client_for(self.bench, finding.check)
+            diagnosis = diagnose(client, finding, seconds=seconds, known=self.known, past=self.past)
             if is_about_numbers(finding) and not diagnosis.hurried:
                 self.diagnoses[calls] = diagnosis
         found = replace(finding, diagnosis=diagnosis)
@@ -141,7 +140,7 @@ class Explainer:
         causes = [h for h in causes if (h.bug.kind == "optimizers") == of_update] or causes
         names = {hypothesis.bug.id for hypothesis in causes}
         known = next((f for name, f in self.named.items() if {name} == names), None)
-        small = known and rejudge(self.bench, finding.check, known.case)
+        small = known and self._rejudge(finding, known.case)
         if known and small:
             finding = replace(small, minimal=True)
         blamed = {feature for name in names for feature in self.named[name].blamed}
@@ -171,6 +170,10 @@ class Explainer:
             other = rejudge(hypothesis, finding.check, finding.case)
         return other is not None and signature(other) == signature(finding)
 
+    def _rejudge(self, finding: Finding, case: Case, *, fresh: bool = True) -> Finding | None:
+        """Return the finding of the same check for a case; None if there is none."""
+        return rejudge(client_for(self.bench, finding.check), finding.check, case, fresh=fresh)
+
     def is_named(self, finding: Finding) -> bool:
         """Return True if the causes of a finding are among the named bugs."""
         likely = finding.diagnosis.likely if finding.diagnosis else ()
@@ -189,8 +192,8 @@ class Explainer:
             if bench.capabilities.refuses(case):
                 return False
             if place is not None:
-                return self._place_in(case, fresh=fresh) == place
-            found = rejudge(bench, finding.check, case, fresh=fresh)
+                return self._place_in(case, finding.check, fresh=fresh) == place
+            found = self._rejudge(finding, case, fresh=fresh)
             return same_failure(found, finding)
 
         return case_fails
@@ -199,11 +202,11 @@ class Explainer:
         """Return where a finding shows more than the named bugs; None if there are none."""
         if not self.known.hypotheses or not is_about_numbers(finding) or len(finding.calls) > 1:
             return None
-        return self._place_in(finding.case, fresh=True)
+        return self._place_in(finding.case, finding.check, fresh=True)
 
-    def _place_in(self, case: Case, *, fresh: bool) -> tuple[object, ...] | None:
+    def _place_in(self, case: Case, check: str, *, fresh: bool) -> tuple[object, ...] | None:
         """Return the first quantity of a case that the named bugs do not explain."""
-        seen = observe(self.bench, [case], fresh=fresh)
+        seen = observe(client_for(self.bench, check), [case], fresh=fresh)
         if seen is None or not self.known.shows_more(seen):
             return None
         beyond = self.known.rebased(seen)
@@ -220,8 +223,21 @@ class Explainer:
         place = self._place_beyond(replace(finding, case=case))
         recipe, _, judgement = finding.check.rpartition(":")
         checks = dict.fromkeys((str(place[0]) if place else judgement, judgement, *DIFFERENTIAL))
-        every = (rejudge(self.bench, f"{recipe}:{check}", case) for check in checks)
+        client = client_for(self.bench, recipe)
+        every = (rejudge(client, f"{recipe}:{check}", case) for check in checks)
         return next((found for found in every if found is not None), None)
+
+
+def client_for(client: EngineClient, check: str) -> EngineClient:
+    """Return a client for the cases of a check or of a recipe.
+
+    The results for recipes of losses and layers have no updates, because a bug of an update rule is
+    left to the recipes of that rule.
+    """
+    is_before_update = check.startswith(("loss.", "layer.")) and "grads" in (
+        client.capabilities.returns
+    )
+    return client.omitting(*UPDATES) if is_before_update else client
 
 
 def _observed(trial: Trial) -> Observation | None:

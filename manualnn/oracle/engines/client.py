@@ -21,6 +21,7 @@ have the layout (out, in), and the loss is a 0-d array. Numbers of another dtype
 case's dtype, which hides at most half a unit in the last place.
 """
 
+import copy
 import math
 import os
 import re
@@ -91,6 +92,13 @@ class EngineClient:
         self.time_limit = time_limit
         self.is_python = not isinstance(transport, Process)
         """True if the engine is a Python object: it can be examined, and `fresh` is cheap."""
+        self._omitted: frozenset[str] = frozenset()
+
+    def omitting(self, *names: str) -> "EngineClient":
+        """Return a client of the same engine whose results lack some parts, such as "params"."""
+        other = copy.copy(self)
+        other._omitted = frozenset(names)  # noqa: SLF001 - a copy of this object
+        return other
 
     @property
     def restarts_cheaply(self) -> bool:
@@ -104,7 +112,11 @@ class EngineClient:
 
     def run(self, case: Case) -> Outcome:
         """Return the outcome of a case; the engine gets a copy of the case."""
-        return self._transport.run(case, self.capabilities)
+        outcome = self._transport.run(case, self.capabilities)
+        if outcome.result is None or self._omitted.isdisjoint(outcome.result):
+            return outcome
+        kept = {name: part for name, part in outcome.result.items() if name not in self._omitted}
+        return Outcome(result=kept)
 
     def examine(self, case: Case, *, layout: str = "", then: Case | None = None) -> Examination:
         """Return the outcome of a case with facts about the memory that the engine uses.
