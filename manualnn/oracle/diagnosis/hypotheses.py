@@ -205,7 +205,7 @@ def compare_first(engine: Engine, observation: Observation, dtype: Any = None) -
     answers = run(engine, dtype, observation)
     if answers is None:
         return Verdict.OPEN
-    number = 0
+    number, verdict = 0, Verdict.OPEN
     for i, call in enumerate(observation.compared):
         for name, (got, near) in call.items():
             h = answers[i].get(name)
@@ -213,13 +213,15 @@ def compare_first(engine: Engine, observation: Observation, dtype: Any = None) -
                 return Verdict.REFUTED
             differs = excess(h, near) > 2**BITS
             if excess(got, near) > 1:
-                if matching(engine, observation) > number:
-                    return Verdict.PARTLY
-                return Verdict.DENIED if differs else Verdict.OPEN
-            if differs:
+                is_given = matching(engine, observation) > number
+                verdict = Verdict.PARTLY if is_given else Verdict.DENIED if differs else verdict
+                # Gradients do not follow from the loss, so a right loss proves nothing for them.
+                if name != "loss" or verdict is not Verdict.PARTLY:
+                    return verdict
+            elif differs:
                 return Verdict.REFUTED
             number += 1
-    return Verdict.OPEN
+    return verdict
 
 
 def run(engine: Engine, dtype: Any, observation: Observation) -> Results | None:

@@ -56,23 +56,34 @@ def find_pairs(
         for others in seconds[:SECOND]:
             if budget.over or len(found) >= ENOUGH:
                 return found
-            if any(pair.explains(target) for pair in _pairs(alike[:1], others[:1])):
-                found += [
-                    pair
-                    for pair in _pairs(alike[:MEMBERS], others[:MEMBERS])
-                    if all(pair.explains(seen) for seen in (target, *observations))
-                ]
+            for above, _ in _pairs(alike[:1], others[:1]):
+                if above.explains(target):
+                    found += [
+                        pair
+                        for pair, swapped in _pairs(alike[:MEMBERS], others[:MEMBERS])
+                        if all(pair.explains(seen) for seen in (target, *observations))
+                        and swapped.explains(target)
+                    ]
     return found
 
 
-def _pairs(firsts: Sequence[Hypothesis], seconds: Sequence[Hypothesis]) -> Iterator[Hypothesis]:
-    """Yield the engines of two bugs; either may be on top of the other."""
+def _pairs(
+    firsts: Sequence[Hypothesis], seconds: Sequence[Hypothesis]
+) -> Iterator[tuple[Hypothesis, Hypothesis]]:
+    """Yield two engines with two bugs, either of which is on top of the other.
+
+    If only one of the engines explains the numbers, the upper bug hides a part of the lower one, so
+    that nothing shows the lower bug as a whole.
+    """
     for first in firsts:
         for second in seconds:
             if first.bug.id != second.bug.id:
-                above, below = (first.alone, second.engine), (second.alone, first.engine)
-                for engine in (compose(*above), compose(*below)):
-                    yield Hypothesis(first.bug, engine, first.alone, second)
+                above = compose(first.alone, second.engine)
+                below = compose(second.alone, first.engine)
+                yield (
+                    Hypothesis(first.bug, above, first.alone, second),
+                    Hypothesis(first.bug, below, first.alone, second),
+                )
 
 
 def _alike(hypotheses: Sequence[Hypothesis], seen: Observation) -> list[list[Hypothesis]]:
