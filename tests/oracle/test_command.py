@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from xml.etree import ElementTree as ET
@@ -37,12 +38,24 @@ def squeezed(words):
     return " ".join(words.split())
 
 
-@pytest.fixture
-def failed(tmp_path):
-    """Return the result of `manualnn check` for an engine with a wrong bias gradient."""
-    files = [f"--{form}={tmp_path / f'report.{form}'}" for form in ("json", "junit", "markdown")]
-    result = manualnn("check", "toy.py:MeanBias", *ONLY, *files)
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """Return the result of `manualnn check` for a wrong bias gradient, and its folder."""
+    folder = tmp_path_factory.mktemp("failing")
+    (folder / "toy.py").write_text(TOY, encoding="utf-8")
+    files = [f"--{form}=report.{form}" for form in ("json", "junit", "markdown")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = manualnn("check", "toy.py:MeanBias", *ONLY, *files)
     assert result.exit_code == 1, result.output
+    return result, folder
+
+
+@pytest.fixture
+def failed(failing, tmp_path):
+    """Copy the files of the failing check to the test's folder, and return its result."""
+    result, folder = failing
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     return result
 
 
@@ -261,10 +274,10 @@ def test_vectors_that_cannot_be_written_are_told_with_exit_code_2(monkeypatch):
     assert "pip install mpmath" in squeezed(result.output)
 
 
+@pytest.mark.usefixtures("failed")
 def test_reports_are_combined_to_one_table(tmp_path):
-    for name in ("Right", "MeanBias"):
-        manualnn("check", f"toy.py:{name}", *ONLY, "--json", f"{name}.json")
-    combine = "check", "--combine", "Right.json", "--combine", "MeanBias.json"
+    manualnn("check", "toy.py:Right", *ONLY, "--json", "Right.json")
+    combine = "check", "--combine", "Right.json", "--combine", "report.json"
     printed = manualnn(*combine)
     assert printed.exit_code == 0
     assert re.search(r"^\| Linear \| ✓ \| ✗", printed.output, re.MULTILINE)
@@ -272,11 +285,9 @@ def test_reports_are_combined_to_one_table(tmp_path):
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed.output
 
 
-def test_the_same_seed_gives_the_same_findings():
-    first, second = (
-        re.findall(r"^FAIL.*", manualnn("check", "toy.py:MeanBias", *ONLY).output, re.MULTILINE)
-        for _ in range(2)
-    )
+def test_the_same_seed_gives_the_same_findings(failed):
+    again = manualnn("check", "toy.py:MeanBias", *ONLY)
+    first, second = (re.findall(r"^FAIL.*", r.output, re.MULTILINE) for r in (failed, again))
     assert first == second
 
 

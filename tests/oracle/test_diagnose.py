@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from oracle.drawn import drawn_case
 from oracle.toy import Toy
+from rotation import profile, turn
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.cases.neighbours import (
@@ -98,17 +99,18 @@ UNKNOWN = [
 
 
 def test_bugs_of_the_catalogue_are_named_in_an_engine_by_another_author(capsys):
-    """Every diagnosis names the right bug, and most name no other bug."""
+    """Every diagnosis names the right bug, and most name no other bug; a third in each run."""
+    chosen = KNOWN if profile() == "nightly" else KNOWN[turn() % 3 :: 3]
     named = [
         [cause.bug for cause in explained(Toy(mistake), first).likely]
-        for mistake, first, _ in KNOWN
+        for mistake, first, _ in chosen
     ]
-    for (mistake, _, bug), causes in zip(KNOWN, named, strict=True):
+    for (mistake, _, bug), causes in zip(chosen, named, strict=True):
         assert bug in causes, (mistake, causes)
     alone = sum(len(causes) == 1 for causes in named)
     with capsys.disabled():
-        print(f" {alone} of {len(KNOWN)} bugs of another author named alone", end=" ")  # noqa: T201 - a figure to be quoted
-    assert alone >= 0.9 * len(KNOWN)
+        print(f" {alone} of {len(chosen)} bugs of another author named alone", end=" ")  # noqa: T201 - a figure to be quoted
+    assert alone >= len(chosen) - 1
 
 
 def test_a_constant_is_found_in_the_numbers_of_an_engine_by_another_author():

@@ -115,7 +115,7 @@ def test_the_summary_has_the_likely_bug_and_the_command_to_replay_works_from_her
 @pytest.mark.usefixtures("toy")
 def test_this_suite_judges_the_engine_that_it_is_given(tmp_path):
     target = f"--engine={tmp_path / 'toy.py'}:MeanBias"
-    options = f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml", "-k", "Linear:grads", "-n2"
+    options = f"--rootdir={ROOT}", "-c", ROOT / "pyproject.toml", "-k", "Linear:grads", "-n1"
     output, code = pytested(ROOT / "tests", target, *options, folder=tmp_path)
     assert code == 1, output
     assert f"engine: {tmp_path / 'toy.py'}:MeanBias; of all tests only test_engine.py" in output
