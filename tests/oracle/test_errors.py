@@ -20,6 +20,7 @@ EXEMPT = {
 BUILTINS = (ValueError, LookupError, OSError, AssertionError)
 INTERNAL = {
     "Declined",  # tells the runner that a check does not apply to a case
+    "Follows",  # tells the runner that a quantity follows from a wrong one
     "Skipped",  # tells the runner that the engine skipped a case
     "Faulty",  # tells the runner that a call has no result
     "Impossible",  # tells a recipe that no case fits the capabilities
