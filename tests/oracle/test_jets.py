@@ -42,3 +42,8 @@ def test_at_a_kink_the_derivative_is_that_of_the_branch_that_holds():
 
 def test_a_term_that_does_not_depend_on_z_has_no_derivative_even_where_z_is_infinite():
     assert Jets(Numbers, 2).derivatives(lambda m, z: z + 3, EXACT.inf)[1:] == [1, 0]
+
+
+def test_where_z_is_not_a_number_neither_is_a_derivative_that_depends_on_it():
+    assert Jets(Numbers, 1).derivatives(lambda m, z: z + 3, EXACT.nan)[1] == 1
+    assert EXACT.isnan(Jets(Numbers, 1).derivatives(lambda m, z: z * z, EXACT.nan)[1])

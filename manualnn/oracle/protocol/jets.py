@@ -104,11 +104,9 @@ class Jets:
     def derivatives(self, f: Callable[..., Any], z: Any, *rest: Any) -> list[Any]:
         """Return f(z, *rest) and its derivatives by z, up to the order; f takes this arithmetic."""
         found = f(self, Jet(self, (z, 1, *[0] * (self.order - 1))[: self.order + 1]), *rest)
-        everywhere = z == z  # noqa: PLR0124 - a mask of the shape of z
-        return [
-            self.m.where(everywhere, self._number(c * factorial(k)), self._number(0))
-            for k, c in enumerate(found.c)
-        ]
+        shape = z == z  # noqa: PLR0124 - a mask of the shape of z, which is False where z is NaN
+        numbers = [self._number(c * factorial(k)) for k, c in enumerate(found.c)]
+        return [self.m.where(shape, number, number) for number in numbers]
 
     def compare(self, operation: Callable[[Any, Any], Any], a: Jet, b: Any) -> Any:
         """Return on which side of a condition each entry is."""

@@ -159,6 +159,25 @@ BUGS["softplus-overflows"] = bug(
     exact=False,
     softplus=lambda e, o, z: np.log1p(np.exp(z * e.num(o.beta))) / e.num(o.beta),
 )
+BUGS["softplus-literal"] = bug(
+    "log(1 + exp(z)) is computed as it is written: inf for large z, and 0 for small ones.",
+    lines=("a = log(1 + exp(β z)) / β everywhere", "a = log1p(exp(β z)) / β, z above threshold"),
+    source="numpy-ml, ML-From-Scratch",
+    exact=False,
+    softplus=lambda e, o, z: np.log(1 + np.exp(z * e.num(o.beta))) / e.num(o.beta),
+    softplus_slope=[
+        lambda e, o, z, a: e.sigma(z * e.num(o.beta)),
+        lambda e, o, z, a: (q := np.exp(z * e.num(o.beta))) / (q + 1),
+    ],
+)
+BUGS["sigmoid-slope-overflows"] = saturation_bug(
+    "The slope of the sigmoid divides by a square of exp, which overflows: inf / inf, or 0.",
+    lines=("σ′ = exp(−z) / (1 + exp(−z))², or the same with exp(z)", "σ′ = a (1 − a)"),
+    source="smolgrad",
+    exact=False,
+    sign=[-1, 1],
+    sigmoid_slope=lambda e, o, z, a: (q := np.exp(e.sign * z)) / (1 + q) ** 2,
+)
 BUGS["tanh-from-overflowing-power"] = saturation_bug(
     "exp(2z) overflows for large z and gives inf / inf, or exp(−2z) for large negative z.",
     lines=("a = (exp(2z) − 1) / (exp(2z) + 1), or the same with exp(−2z)", "a = tanh(z)"),

@@ -93,9 +93,15 @@ BUGS["log-softmax-axis-0"] = bug(
 )
 BUGS["log-softmax-no-shift"] = saturation_bug(
     "exp overflows because the maximum is not subtracted first.",
-    lines=("a = z − log Σ exp(z)", "a = z − m − log Σ exp(z − m), m = max z"),
+    lines=(
+        "a = z − log Σ exp(z), or log(exp(z) / Σ exp(z))",
+        "a = z − m − log Σ exp(z − m), m = max z",
+    ),
     exact=False,
-    log_softmax=lambda e, o, z: z - np.log(np.exp(z).sum(axis=1, keepdims=True)),
+    log_softmax=[
+        lambda e, o, z: z - np.log(np.exp(z).sum(axis=1, keepdims=True)),
+        lambda e, o, z: np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)),
+    ],
 )
 BUGS["log-softmax-shared-shift"] = saturation_bug(
     "The maximum of the whole batch is subtracted from every row: rows far below it underflow.",

@@ -1,5 +1,13 @@
 """Known bugs of the Linear layer and of the backward pass."""
 
-from manualnn.oracle.bugs.backward import constants, forward, linear, loops, products, sizes
+from manualnn.oracle.bugs.backward import (
+    constants,
+    forward,
+    last_layer,
+    linear,
+    loops,
+    products,
+    sizes,
+)
 
-TABLES = (linear, forward, constants, loops, products, sizes)
+TABLES = (linear, last_layer, forward, constants, loops, products, sizes)

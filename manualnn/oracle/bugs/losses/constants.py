@@ -68,6 +68,15 @@ BUGS["outputs-limited"] = family(
         np.clip(ys[-1], e.array(-e.c), e.array(e.c)),
     ],
 )
+BUGS["mse-slope-of-half-the-sum"] = bug(
+    "The loss is a mean of squares, but its gradient is that of half their sum.",
+    lines=("L = Σ (y − t)² / (N K), ∂L/∂y = y − t, or (y − t) / N", "∂L/∂y = 2 (y − t) / (N K)"),
+    killed_by="loss.MSELoss.mean:*",
+    source="RustNN",
+    over=[lambda e, y: 1, lambda e, y: len(y)],
+    where=lambda e, o, y, t: o.type == "MSELoss" and o.reduction != "sum",
+    slope=lambda e, o, y, t: (y - t) / e.over(y),
+)
 BUGS["loss-negated"] = bug(
     "The loss has the wrong sign, but its gradient is right.",
     lines=("L = −Σ … / D", "L = Σ … / D"),

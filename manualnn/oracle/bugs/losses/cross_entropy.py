@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Constant, Table, bug
-from manualnn.oracle.bugs.edits import clip_probabilities, with_options
+from manualnn.oracle.bugs.edits import change, clip_probabilities, with_options
 from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
@@ -33,10 +33,15 @@ BUGS["cross-entropy-axis-0"] = bug(
 )
 BUGS["cross-entropy-no-shift"] = extreme_bug(
     "exp overflows because the maximum is not subtracted first.",
-    lines=("log Σ exp(y)", "m + log Σ exp(y − m), m = max y"),
+    lines=("log Σ exp(y), or log(exp(y) / Σ exp(y))", "m + log Σ exp(y − m), m = max y"),
     exact=False,
+    logarithms=[
+        lambda e, y, total: y - np.log(total),
+        lambda e, y, total: np.log(np.exp(y) / total),
+        lambda e, y, total: np.log(np.maximum(np.exp(y) / total, np.finfo(y.dtype).tiny)),
+    ],
     cross_entropy_terms=lambda e, o, y, t: (
-        -e.shares(o, y, t) * (y - np.log(np.exp(y).sum(axis=1, keepdims=True)))
+        -e.shares(o, y, t) * e.logarithms(y, np.exp(y).sum(axis=1, keepdims=True))
     ),
     cross_entropy_slopes=lambda e, o, y, t: (
         np.exp(y)
@@ -128,6 +133,16 @@ BUGS["class-weight-only-on-target"] = bug(
         - e.shares(o, y, t)
     ),
 )
+BUGS["class-weight-of-column"] = bug(
+    "In the gradient, each logit gets the weight of its own class instead of the target's.",
+    lines=("∂L/∂y[j] = w[j] (p[j] − q[j]) / D", "∂L/∂y[j] = w[t] (p[j] − q[j]) / D"),
+    killed_by="loss.CrossEntropyLoss*weight*:*",
+    source="tinynn",
+    where=lambda e, o, y, t: o.weight is not None,
+    cross_entropy_slopes=lambda e, o, y, t: (
+        e.class_weight(o, y) * _slopes(e, change(o, weight=None), y, t)
+    ),
+)
 BUGS["ignored-in-divisor"] = bug(
     "Samples with ignore_index count in the divisor of the mean.",
     lines=("D = N", "D = number of samples not ignored"),
@@ -162,6 +177,15 @@ BUGS["probability-targets-rounded"] = bug(
     lines=("q = onehot(argmax t)", "q = t"),
     shares=lambda e, o, y, t: Textbook.shares(
         e, o, y, t if t.ndim == 1 else np.eye(t.shape[1], dtype=t.dtype)[t.argmax(axis=1)]
+    ),
+)
+BUGS["probability-targets-rounded-in-value"] = bug(
+    "The value of the loss takes the class with the highest target; the gradient is right.",
+    lines=("L = −Σ log p[argmax t] / D", "L = −Σ t log p / D"),
+    source="tinynn",
+    where=lambda e, o, y, t: t.ndim == 2,
+    cross_entropy_terms=lambda e, o, y, t: Textbook.cross_entropy_terms(
+        e, o, y, np.eye(t.shape[1], dtype=t.dtype)[t.argmax(axis=1)]
     ),
 )
 BUGS["labels-from-1"] = bug(

@@ -9,11 +9,24 @@ from manualnn.oracle.bugs.bug import Constant, Methods, Table, bug
 from manualnn.oracle.bugs.edits import clip_probabilities, with_options
 from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("losses")
 LOGITS_TERM = "term = p t softplus(−y) + (1 − t) softplus(y)"
 extreme_bug = partial(bug, killed_by="certain:*")
+
+
+def _by_logarithms(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    """Return −p t log σ(y) − (1 − t) log(1 − σ(y))."""
+    yes, no = np.log(e.sigma(y)), np.log(1 - e.sigma(y))
+    return np.asarray(-(e.pos_weight(o) * t * yes + (1 - t) * no))
+
+
+def _by_one_logarithm(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    """Return y (1 − t) − (1 + (p − 1) t) log σ(y)."""
+    return np.asarray(y * (1 - t) - (1 + (e.pos_weight(o) - 1) * t) * np.log(e.sigma(y)))
+
 
 BUGS["logits-without-sigmoid"] = bug(
     "The gradient uses the logits as probabilities.",
@@ -29,13 +42,35 @@ BUGS["logits-sigmoid-twice"] = bug(
     logits_slopes=lambda e, o, y, t: Textbook.logits_slopes(e, o, e.sigma(y), t),
 )
 BUGS["logits-log-of-sigmoid"] = extreme_bug(
-    "The logarithm of a sigmoid is infinite where the sigmoid underflows to 0.",
-    lines=("−t log σ(y) − (1 − t) log(1 − σ(y))", "t softplus(−y) + (1 − t) softplus(y)"),
-    exact=False,
-    logits_terms=lambda e, o, y, t: (
-        -e.sample_weight(o)
-        * (e.pos_weight(o) * t * np.log(e.sigma(y)) + (1 - t) * np.log(1 - e.sigma(y)))
+    "The logarithm of a sigmoid is infinite where the sigmoid underflows to 0 or rounds to 1.",
+    lines=(
+        "−t log σ(y) − (1 − t) log(1 − σ(y)), or y (1 − t) − log σ(y)",
+        "t softplus(−y) + (1 − t) softplus(y)",
     ),
+    source="nielsen, tinynn",
+    exact=False,
+    unweighted=[_by_logarithms, _by_one_logarithm],
+    logits_terms=lambda e, o, y, t: e.sample_weight(o) * e.unweighted(o, y, t),
+)
+BUGS["logits-infinity-replaced"] = extreme_bug(
+    "The logarithm of 0 becomes the largest floating-point number, because inf is replaced.",
+    lines=("nan_to_num(−t log σ(y) − (1 − t) log(1 − σ(y)))", LOGITS_TERM),
+    source="nielsen",
+    exact=False,
+    logits_terms=lambda e, o, y, t: e.sample_weight(o) * np.nan_to_num(_by_logarithms(e, o, y, t)),
+)
+BUGS["logits-literal"] = bug(
+    "log(1 + exp(y)) is computed as it is written: inf for large y, and 0 for small ones.",
+    lines=("t log(1 + exp(−y)) + (1 − t) log(1 + exp(y)), or y (1 − t) + …", LOGITS_TERM),
+    killed_by="loss.BCEWithLogitsLoss*:*",
+    exact=False,
+    unweighted=[
+        lambda e, o, y, t: (
+            e.pos_weight(o) * t * np.log(1 + np.exp(-y)) + (1 - t) * np.log(1 + np.exp(y))
+        ),
+        lambda e, o, y, t: y * (1 - t) + (1 + (e.pos_weight(o) - 1) * t) * np.log(1 + np.exp(-y)),
+    ],
+    logits_terms=lambda e, o, y, t: e.sample_weight(o) * e.unweighted(o, y, t),
 )
 BUGS["logits-clipped"] = extreme_bug(
     "The probabilities of the logits are clipped to [ε, 1 − ε].",

@@ -80,6 +80,31 @@ BUGS["bce-swapped"] = bug(
     source="smolgrad, Keras Tversky",
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, t, y),
 )
+BUGS["bce-swapped-with-own-slope"] = bug(
+    "Prediction and target are swapped in the loss, with its own right gradient.",
+    lines=(
+        "term = −y log t − (1 − y) log(1 − t), t clipped to [ε, 1 − ε]",
+        "term = −t log y − (1 − t) log(1 − y)",
+    ),
+    source="smolgrad",
+    eps=Constant([1e-7, 1e-8, 1e-6, 1e-12, 1e-15], solved(1e-7)),
+    bce_terms=lambda e, o, y, t: (
+        -e.sample_weight(o)
+        * (y * np.log(s := clip_probabilities(e, t, e.eps)) + (1 - y) * np.log(1 - s))
+    ),
+    bce_slopes=lambda e, o, y, t: (
+        e.sample_weight(o) * (np.log(1 - (s := clip_probabilities(e, t, e.eps))) - np.log(s))
+    ),
+)
+BUGS["bce-infinity-replaced"] = extreme_bug(
+    "The logarithm of 0 becomes the largest floating-point number, because inf is replaced.",
+    lines=("nan_to_num(−t log y − (1 − t) log(1 − y))", "logarithms ≥ −100"),
+    source="nielsen",
+    exact=False,
+    bce_terms=lambda e, o, y, t: (
+        e.sample_weight(o) * np.nan_to_num(-(t * np.log(y) + (1 - t) * np.log(1 - y)))
+    ),
+)
 BUGS["bce-slope-of-logits"] = bug(
     "The gradient already contains the slope of a sigmoid, which is then applied again.",
     lines=("∂L/∂y = y − t", "∂L/∂y = (y − t) / (y (1 − y))"),

@@ -5,10 +5,11 @@ from manualnn.oracle.bugs.optimizers import (
     adamax,
     any_rule,
     constants,
+    decay,
     sgd_rmsprop_adagrad,
     state,
     steps,
     stored,
 )
 
-TABLES = (any_rule, constants, sgd_rmsprop_adagrad, adam, adamax, steps, state, stored)
+TABLES = (any_rule, decay, constants, sgd_rmsprop_adagrad, adam, adamax, steps, state, stored)

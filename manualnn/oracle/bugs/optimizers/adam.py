@@ -85,8 +85,15 @@ BUGS["adam-power-in-float32"] = bug(
 BUGS["adam-correction-multiplied"] = bug(
     "Adam's means are multiplied by their bias corrections instead of divided.",
     lines=("m̂ = m (1 − β₁ᵗ), v̂ = v (1 − β₂ᵗ)", "m̂ = m / (1 − β₁ᵗ), v̂ = v / (1 − β₂ᵗ)"),
-    source="convnetjs #70",
-    **_corrections(lambda e, beta, t: 1 / (1 - e.num(beta) ** t)),
+    source="convnetjs #70, whose t counts samples as well",
+    count=[lambda e, t: t, lambda e, t: t * max(len(e.x), 1)],
+    **_corrections(lambda e, beta, t: 1 / (1 - e.num(beta) ** e.count(t))),
+)
+BUGS["adam-step-counts-samples"] = bug(
+    "The t of Adam's bias corrections counts samples instead of updates.",
+    lines=("1 − β^(N t)", "1 − βᵗ"),
+    source="convnetjs",
+    **_corrections(lambda e, beta, t: 1 - e.num(beta) ** (t * max(len(e.x), 1))),
 )
 BUGS["adam-eps-before-correction"] = bug(
     "ε is added to the root before the bias correction: its effect is ε / √(1 − β₂ᵗ).",
