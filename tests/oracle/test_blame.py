@@ -101,6 +101,25 @@ def test_two_features_at_fault_are_both_blamed():
         assert set(Blame(bench).features_at_fault(finding)) == {"Linear", "Tanh"}
 
 
+@pytest.mark.parametrize("check", ["params", "outputs", "update.own_gradient", "lr.zero"])
+def test_a_rule_that_does_not_follow_from_the_engines_own_gradients_is_blamed(check):
+    """A wrong loss beside it changes every gradient, and so every quantity of a later step."""
+
+    class Both(SGD, MSELoss):
+        pass
+
+    with connect(Both) as bench:
+        finding = rejudge(bench, f"optimizer.SGD:{check}", case(0, 4).but(steps=3))
+        assert finding is not None
+        assert Blame(bench).features_at_fault(finding) == ("SGD",)
+
+
+def test_a_right_rule_is_not_blamed_for_a_wrong_loss():
+    with connect(MSELoss) as bench:
+        finding = rejudge(bench, "optimizer.SGD:outputs", case(0, 4).but(steps=3))
+        assert Blame(bench).features_at_fault(finding) == ("MSELoss",)
+
+
 def test_without_time_a_feature_that_is_known_to_fail_is_blamed():
     with connect(Tanh) as bench:
         finding = rejudge(bench, "plain:grads", case(0, 4))

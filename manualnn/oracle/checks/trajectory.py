@@ -152,11 +152,11 @@ def _own_gradient(trial: Trial) -> Finding | None:
     return _judge_updates(trial, trial.case.but(steps=1), ("state", "params"))
 
 
-def judge_own_updates(trial: Trial, name: str) -> Finding | None:
+def judge_own_updates(trial: Trial, *groups: str) -> Finding | None:
     """Judge the state or the parameters by the engine's own gradients, whatever those are."""
     if trial.case.optimizer is None or "grads" not in trial.bench.capabilities.returns:
-        raise Follows(f"{name} follows from quantities that are wrong already")
-    return _judge_updates(trial, trial.case, (name,))
+        raise Follows(f"{groups[0]} follows from quantities that are wrong already")
+    return _judge_updates(trial, trial.case, groups)
 
 
 def _judge_updates(trial: Trial, case: Case, groups: Collection[str]) -> Finding | None:

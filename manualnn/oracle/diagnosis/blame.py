@@ -16,6 +16,7 @@ import numpy as np
 
 from manualnn.oracle.cases.resize import is_valid, keep_rows, remove_layers
 from manualnn.oracle.checks.table import JUDGEMENTS
+from manualnn.oracle.checks.trajectory import judge_own_updates
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.isolate import (
@@ -76,19 +77,41 @@ class Blame:
         rule = (case.optimizer["type"],) if case.optimizer else ()
         if finding.kind not in {"wrong", "error", "malformed"} or _is_about_calls(finding):
             return ()
+        if rule and finding.kind == "wrong" and self._update_is_wrong(finding, group):
+            return rule
         if finding.kind == "wrong" and not _compares_with_truth(finding):
             fails = self._fails_check(finding.check)
             return self._at_fault(case, fails, "") if fails(case) else ()
-        if group in UPDATES and finding.kind == "wrong" and case.steps == 1:
-            return rule
         if group == "loss" and "outputs" in finding.right and case.steps == 1:
             return (case.loss["type"],)
-        for kind in dict.fromkeys((group, *PASSES) if finding.kind == "wrong" else PASSES[:1]):
+        passes = [group, *PASSES] if group in PASSES else PASSES
+        for kind in dict.fromkeys(passes if finding.kind == "wrong" else PASSES[:1]):
             fails = self._fails_passes(finding.kind, kind)
             for step in self._steps(case):
                 if fails(step):
                     return self._at_fault(step, fails, kind, is_fault=finding.kind != "wrong")
         return rule if case.steps > 1 else ()
+
+    def _update_is_wrong(self, finding: Finding, group: str) -> bool:
+        """Return True if an update does not follow from the engine's own gradients.
+
+        Then the rule is at fault, whatever else is. Wrong updates of earlier steps change all
+        quantities of a later step, so several steps are judged from the first one on.
+        """
+        if finding.check.rpartition(":")[2] in {"lr.zero", "update.own_gradient"}:
+            return True
+        if group in UPDATES and finding.case.steps == 1:
+            return True
+        if finding.case.steps == 1 or not {"grads", "params"} <= set(
+            self.bench.capabilities.returns
+        ):
+            return False
+        self.bench.fresh()
+        trial = Trial(self.bench, finding.check, finding.case)
+        try:
+            return judge_own_updates(trial, *UPDATES) is not None
+        except (Declined, Faulty):
+            return False
 
     def _steps(self, case: Case) -> Iterator[Case]:
         """Yield each step as a case of its own, from the parameters that the engine returned.
