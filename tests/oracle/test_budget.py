@@ -1,8 +1,9 @@
-"""CPU time spends a budget, and so does wall-clock time at half the rate. Clocks are fakes."""
+"""CPU time spends a budget, and so does wall-clock time at a lower rate. Clocks are fakes."""
 
 import pytest
 
 from manualnn.oracle.diagnosis.budget import PATIENCE, Budget
+from manualnn.oracle.engines.work import WORK
 
 
 class Clocks:
@@ -30,6 +31,13 @@ def test_work_spends_it_and_others_work_does_not(clocks):
     assert not budget.over
     clocks.work += 1.0
     assert budget.over
+
+
+def test_work_of_an_engine_in_another_process_spends_it(clocks):
+    budget = Budget(2.0)
+    clocks.clock += 4.0
+    WORK.seconds += 1.5
+    assert budget.spent == 1.5
 
 
 def test_waiting_spends_it_in_the_end(clocks):

@@ -12,6 +12,7 @@ import pytest
 
 from manualnn.oracle.engines import child, host
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
+from manualnn.oracle.engines.work import WORK
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.runner import check_engine
 
@@ -208,3 +209,14 @@ def test_state_in_a_global_is_reported_as_history_and_blames_no_feature(tmp_path
     alone = [r.id for r in report.results for f in r.findings if len(f.calls) == 1]
     assert not alone
     assert [r.id for r in report.results].count("history:history") == 1
+
+
+def test_the_cpu_time_of_an_engine_is_known_in_every_process_of_it(bench):
+    """A loop takes at least its own CPU time, and the calls take at most the wall clock's."""
+    loop = "import time\nend = time.process_time() + 0.02\nwhile time.process_time() < end: pass"
+    before, began = WORK.seconds, time.monotonic()
+    for _ in range(2):
+        bench.run(case(loop))
+        bench.run(case("import time; time.sleep(0.1)"))
+        bench.restart()
+    assert 0.04 <= WORK.seconds - before <= time.monotonic() - began - 0.2

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 from manualnn.oracle.engines.faults import EngineError, Fault, describe_exit, shorten
 from manualnn.oracle.engines.server import ENDED
 from manualnn.oracle.engines.wire import pack, unpack
+from manualnn.oracle.engines.work import WORK
 
 if TYPE_CHECKING:
     from manualnn.oracle.protocol.capabilities import Capabilities
@@ -66,6 +67,7 @@ class Host:
         self.claims: Capabilities | None = None
         self.keys = count()
         self._first_calls: list[float] = []
+        self._used = 0.0
         self._begun: Call | None = None
         self._target = target
         self._seed = str(secrets.randbelow(2**32))
@@ -98,6 +100,8 @@ class Host:
         except BaseException:
             self.close()  # its late answer would count for the next call
             raise
+        WORK.seconds += used - self._used if used >= self._used else used  # a new process is at 0
+        self._used = used
         if begun.is_first:
             self._first_calls.append(used)
         return value

@@ -16,6 +16,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
@@ -26,6 +27,7 @@ from typing import Any, TypeVar
 from manualnn.oracle.engines import messages
 from manualnn.oracle.engines.conventions import accept, complete, copied, in_layout, read_claims
 from manualnn.oracle.engines.faults import EngineError, Fault, describe_exit, quote_start, shorten
+from manualnn.oracle.engines.work import WORK
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
@@ -129,12 +131,14 @@ class Process:
 
     def _ask(self, child: "_Child", line: bytes, seconds: float, read: Callable[[bytes], T]) -> T:
         """Return the answer to a question; the message of a Fault ends with the end of stderr."""
+        began = time.monotonic()
         try:
             return read(self._wait(child.ask(line, seconds)))
         except Fault as fault:
             said = self._wait(child.read_stderr())
             raise Fault(fault.kind, f"{fault}\nstderr: {said}" if said else str(fault)) from fault
         finally:
+            WORK.seconds += (time.monotonic() - began) / 2  # its CPU time is not known
             child.stderr.clear()
 
     def _end(self, grace: float) -> None:
