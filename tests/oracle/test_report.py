@@ -262,13 +262,64 @@ def test_one_mistake_is_printed_in_full_once_and_the_summary_lists_its_checks():
     assert "mistake 2 unknown bug: wrong gradients fails c:x" in squeezed(shown)
 
 
-def test_mistakes_without_a_name_are_told_apart_by_the_feature_and_the_quantity():
-    def unknown(check, *blamed, quantity="grads.0.weight"):
-        entry = replace(ENTRY, quantity=quantity)
-        return failing(check, diagnosis=None, blamed=blamed, entries=(entry,))
+def unknown(check, blamed, quantity="grads.0.weight", got=0.45, **diagnosis):
+    said = Diagnosis(quantity, "", **diagnosis)
+    entry = replace(ENTRY, quantity=quantity, got=got)
+    return failing(check, diagnosis=said, blamed=(blamed,), entries=(entry,))
 
+
+@pytest.mark.parametrize(
+    ("first", "second", "title"),
+    [
+        ({}, {}, "unknown bug of Tanh, ReLU: wrong gradients"),
+        ({"ratio": "K"}, {"got": 9.0, "ratio": "K"}, "unknown bug of Tanh, ReLU: wrong gradients"),
+        ({"when": "if"}, {"got": 9.0, "when": "if"}, "unknown bug of Tanh, ReLU: wrong gradients"),
+        ({"ratio": "K"}, {"got": 9.0, "ratio": "N"}, ""),
+        ({"ratio": "K"}, {"quantity": "loss", "ratio": "K"}, ""),
+    ],
+)
+def test_mistakes_without_a_name_are_one_if_numbers_or_factors_or_conditions_agree(
+    first, second, title
+):
+    found = distinct_mistakes([unknown("a:b", "Tanh", **first), unknown("c:d", "ReLU", **second)])
+    assert [mistake.title for mistake in found if "," in mistake.title] == (
+        [title] if title else []
+    )
+    assert len(found) == (1 if title else 2)
+
+
+def test_a_wrong_update_is_one_mistake_in_whatever_quantity_it_shows():
+    results = [unknown("a:params", "SGD", "params.0.weight")]
+    results += [unknown("a:outputs", "SGD", "outputs", got=9.0)]
+    (mistake,) = distinct_mistakes(results)
+    assert mistake.title == "unknown bug of SGD: wrong params, wrong outputs"
+    described = FindingText("toy", "toy")
+    assert described.describe_new(results[0])
+    assert not described.describe_new(results[1])
+
+
+def test_the_same_error_at_the_same_line_is_one_mistake():
+    def error(check, blamed, line, size):
+        trace = f'Traceback:\n  File "toy.py", line {line}, in step\nValueError: shape ({size},)'
+        return failing(check, "errored", kind="error", message=trace, blamed=blamed, diagnosis=None)
+
+    results = [error("a:b", ("Tanh",), 7, 2), error("c:d", (), 7, 3), error("e:f", (), 8, 2)]
+    found = [(mistake.title, mistake.checks) for mistake in distinct_mistakes(results)]
+    assert found == [
+        ("error in Tanh: ValueError: shape (2,)", ["a:b", "c:d"]),
+        ("error: ValueError: shape (2,)", ["e:f"]),
+    ]
+
+
+def test_the_assertion_of_another_check_is_not_printed():
+    result = failing("a:params")
+    result.findings[0] = replace(result.findings[0], check="a:loss")
+    assert "asserts" not in FindingText("toy", "toy").describe(result)
+
+
+def test_mistakes_without_a_name_are_told_apart_by_the_feature_and_the_quantity():
     results = [unknown("a:grads", "Tanh"), unknown("b:input_grad", "Tanh", quantity="input_grad")]
-    results += [unknown("c:grads", "ReLU"), unknown("d:outputs", "Tanh", quantity="outputs")]
+    results += [unknown("c:grads", "ReLU", got=9.0), unknown("d:outputs", "Tanh", "outputs")]
     found = [(mistake.title, mistake.checks) for mistake in distinct_mistakes(results)]
     assert found == [
         ("unknown bug of Tanh: wrong gradients", ["a:grads", "b:input_grad"]),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from manualnn.oracle.findings import CheckResult, Diagnosis, Finding
 from manualnn.oracle.report.advice import advise
-from manualnn.oracle.report.mistakes import family
+from manualnn.oracle.report.mistakes import Key, Mistakes
 from manualnn.oracle.report.wording import (
     case_line,
     case_numbers,
@@ -44,7 +44,8 @@ class FindingText:
     ) -> None:
         """With `failures`, the folder of saved failures, the text has the command to replay."""
         self.target, self.engine, self.failures, self.paint = target, engine, failures, paint
-        self.described: dict[tuple[str, ...], str] = {}
+        self.mistakes = Mistakes()
+        self.described: dict[Key, str] = {}
         """For every cause, the check that was described in full."""
         self.advised: set[str] = set()
         """Advice that was printed."""
@@ -57,11 +58,12 @@ class FindingText:
         """Return the text of the mistakes of a failed check that were not described before."""
         texts = []
         for finding in result.findings:
-            key = family(finding)
+            key = self.mistakes.key(finding)
             if key not in self.described:
                 separator = "\n" if self.described else ""
                 self.described[key] = result.id
-                texts.append(separator + self._in_full(finding, result.sentence))
+                sentence = result.sentence if finding.check == result.id else ""
+                texts.append(separator + self._in_full(finding, sentence))
         return "\n".join(texts)
 
     def _in_full(self, finding: Finding, sentence: str) -> str:
@@ -91,7 +93,7 @@ class FindingText:
 
     def _line(self, result: CheckResult) -> str:
         findings = result.findings
-        same = self.described[family(findings[0])] if findings else ""
+        same = self.described[self.mistakes.key(findings[0])] if findings else ""
         text = f"same mistake as {same}" if findings else result.reason
         word = "ERROR" if result.status == "errored" else "FAIL"
         return "\n".join(wrapped(f"{self._head(result.id, word)}  {text}", indent=0))
