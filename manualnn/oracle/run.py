@@ -120,6 +120,7 @@ class Run:
         for recipe in recipes:
             self.run_recipe(recipe)
         self._report_rest()
+        self._look_again()
         self.report.avoided = Avoided(self.claims, frozenset(self.avoid), "").left_out
         for recipe in unclaimed(self.claims):
             check = f"{recipe.name}:*"
@@ -300,6 +301,13 @@ class Run:
                 result.findings.append(self.explainer.smaller(confirmed))
                 result.settle(blocked=bool(self.blocked[result.id]))
                 self._publish()
+
+    def _look_again(self) -> None:
+        """Explain the findings without a name again, because further bugs are named by now."""
+        self.explainer.seconds = max(self.explainer.seconds, self.profile.explaining / 3)
+        for result in self.report.results:
+            result.findings = [self.explainer.again(finding) for finding in result.findings]
+        self._publish()
 
     def _fail(self, result: CheckResult, finding: Finding, recipe: Recipe) -> None:
         """Shrink and explain a finding, and report it."""

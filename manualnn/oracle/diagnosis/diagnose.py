@@ -37,7 +37,7 @@ from manualnn.oracle.diagnosis.factors import (
 from manualnn.oracle.diagnosis.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.location import locate
-from manualnn.oracle.diagnosis.naming import MOST, NO_TIME, Search
+from manualnn.oracle.diagnosis.naming import MOST, NO_TIME, TIME_FOR_NAMED, Search
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.diagnosis.past import Past
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
@@ -97,8 +97,9 @@ def _diagnose(finding: Finding, search: Search) -> Diagnosis:
 def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
     bench, budget = search.bench, search.budget
     observations = [own]
+    time_for_cases = budget.with_at_least(TIME_FOR_NAMED) if search.known.ids else budget
     for calls in similar_calls(own.calls, bench.capabilities):
-        if budget.over:
+        if time_for_cases.over:
             break
         neighbour = observe(bench, calls, fresh=False)
         if neighbour is not None:

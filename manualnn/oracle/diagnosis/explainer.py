@@ -5,6 +5,7 @@
     explainer.after(finding, recent)                 the finding after the calls before it
     explainer.smaller(finding)                       a minimal finding, with its diagnosis
     explainer.diagnosed(finding)                     the finding with its diagnosis
+    explainer.again(finding)                         the same at the end, with all named bugs
 
 A finding that a fresh engine does not show depends on earlier calls. It is repeated after the case
 before it, and then after all recent cases. The more time is spent, the less is left for each.
@@ -15,11 +16,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from manualnn.oracle.cases.neighbours import similar_calls
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import causes_of, diagnose, is_about_numbers, signature
+from manualnn.oracle.diagnosis.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.likeness import place_of, same_failure
 from manualnn.oracle.diagnosis.observation import Observation, observe
@@ -51,6 +54,8 @@ class Explainer:
     """The finding that named each bug."""
     unexplained: set[str] = field(default_factory=set)
     """Features with a finding that no known bug explains."""
+    tried: dict[str, int] = field(default_factory=dict)
+    """The number of named bugs at the time of a diagnosis, by the ids of the calls."""
     slow_restarts: int = 5
     """Number of findings that are repeated in a new process where that is not cheap."""
 
@@ -96,7 +101,8 @@ class Explainer:
 
     def diagnosed(self, finding: Finding, seconds: float = 2.0) -> Finding:
         """Return the finding with its diagnosis. Findings of the same calls share one."""
-        calls = ",".join(case.id for case in finding.calls or (finding.case,))
+        calls = _ids(finding)
+        self.tried[calls] = len(self.known.ids)
         before = len(self.known.hypotheses)
         diagnosis = self.diagnoses.get(calls) if is_about_numbers(finding) else None
         if diagnosis is None:
@@ -113,6 +119,49 @@ class Explainer:
         else:
             self.unexplained |= set(finding.blamed)
         return found
+
+    def again(self, finding: Finding) -> Finding:
+        """Return a finding without a name again, at the end of a run, with all named bugs.
+
+        It has their names if they explain it. Otherwise it is diagnosed again, if a bug was named
+        since, or if the time limit was reached.
+        """
+        if finding.kind != "wrong" or self.is_named(finding) or not self.known.ids:
+            return finding
+        if finding.diagnosis is not None and finding.diagnosis.likely:
+            return finding
+        causes = self._named_causes(finding)
+        if causes:
+            first = finding.entries[0].quantity if finding.entries else ""
+            diagnosis = finding.diagnosis or Diagnosis(first, "")
+            diagnosis = replace(
+                diagnosis, likely=causes_of(causes), together=True, hurried=False, unknown=""
+            )
+            blamed = {f for h in causes for f in self.named[h.bug.id].blamed}
+            return replace(finding, diagnosis=diagnosis, blamed=tuple(sorted(blamed)))
+        is_stale = self.tried.get(_ids(finding), -1) < len(self.known.ids)
+        if not is_stale or not is_about_numbers(finding) or self.seconds <= 0:
+            return finding
+        budget = Budget(self.seconds)
+        self.diagnoses.pop(_ids(finding), None)
+        found = self.diagnosed(finding, min(MOST_SECONDS, self.seconds / 5))
+        self.seconds -= budget.spent
+        return found if found.diagnosis and found.diagnosis.likely else finding
+
+    def _named_causes(self, finding: Finding) -> list[Hypothesis]:
+        """Return the named bugs that explain a finding and similar cases; empty if none do."""
+        if not self.known.hypotheses or not finding.repeatable:
+            return []
+        if not is_about_numbers(finding):
+            return self.known.hypotheses if self._gives(finding) else []
+        client, calls = client_for(self.bench, finding.check), finding.calls or (finding.case,)
+        seen = observe(client, calls)
+        causes = self.known.explaining(seen) if seen is not None else []
+        for similar in similar_calls(calls, self.bench.capabilities) if causes else ():
+            other = observe(client, similar, fresh=False)
+            if other is not None and other.is_wrong and not self.known.covers(other):
+                return []
+        return causes
 
     def note(self, trial: Trial) -> None:
         """Remember the case of a trial, if its numbers were compared with the truth."""
@@ -238,6 +287,11 @@ def client_for(client: EngineClient, check: str) -> EngineClient:
         client.capabilities.returns
     )
     return client.omitting(*UPDATES) if is_before_update else client
+
+
+def _ids(finding: Finding) -> str:
+    """Return the ids of the calls of a finding."""
+    return ",".join(case.id for case in finding.calls or (finding.case,))
 
 
 def _observed(trial: Trial) -> Observation | None:

@@ -50,6 +50,8 @@ class Known:
     hypotheses: list[Hypothesis] = field(default_factory=list)
     alternatives: dict[str, tuple[Hypothesis, ...]] = field(default_factory=dict)
     """Bugs that the cases so far do not distinguish from a named one, by its id."""
+    ids: set[str] = field(default_factory=set)
+    """The ids of all bugs that were named, those of rounding and of memory included."""
 
     @property
     def engine(self) -> Engine:
@@ -63,11 +65,17 @@ class Known:
         return {h.bug.id for h in (*self.hypotheses, *others)}
 
     def add(self, hypothesis: Hypothesis, alternatives: Sequence[Hypothesis] = ()) -> None:
-        """Name one more bug. Bugs of rounding and of memory are not part of the composite."""
-        is_new = hypothesis.bug.id not in {h.bug.id for h in self.hypotheses}
-        if is_new and hypothesis.bug.exact and hypothesis.bug.kind != "memory":
+        """Name one more bug. Bugs of rounding and of memory are not part of the composite.
+
+        A bug that was narrowed to some parts may be named again for others.
+        """
+        bug = hypothesis.bug
+        self.ids |= {bug.id, *(other.bug.id for other in alternatives)}
+        named = [h for h in self.hypotheses if h.bug.id == bug.id]
+        is_new = all(h.only and h.only != hypothesis.only for h in named)
+        if is_new and bug.exact and bug.kind != "memory":
             self.hypotheses.append(hypothesis)
-            self.alternatives[hypothesis.bug.id] = tuple(alternatives)
+            self.alternatives[bug.id] = (*self.alternatives.get(bug.id, ()), *alternatives)
 
     def reproduces(self, observation: Observation) -> bool:
         """Return True if the named bugs give all numbers of an observation."""

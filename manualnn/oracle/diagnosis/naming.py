@@ -37,6 +37,8 @@ MOST = 3
 """Largest number of bugs that are named together."""
 LEAST = 3
 """Least number of similar cases for a bug that explains only the first wrong numbers."""
+TIME_FOR_NAMED = 1.0
+"""Seconds at least for bugs that earlier findings have named."""
 TIME_FOR_PAIRS = 1.0
 """Seconds at least for pairs of bugs."""
 
@@ -77,6 +79,25 @@ class Search:
         """
         # Many wrong quantities contradict most bugs at once, so such an observation comes first.
         others = sorted(others, key=lambda seen: -len(seen.wrong_names))
+        # One line of code often serves several rules or layers, so its bug is likely in all.
+        named = [bug for bug in bugs if bug.id in self.known.ids and bug.rank == 0]
+        if named:
+            budget = self.budget.with_at_least(TIME_FOR_NAMED)
+            part = replace(self, budget=budget, against=[])
+            naming, _ = part._among(named, own, others)  # noqa: SLF001 - a copy of this object
+            if naming.hypotheses:
+                return naming
+        naming, here = self._among(bugs, own, others)
+        if naming.reason == NO_BUG and self.budget.over:
+            return Naming(reason=NO_TIME)
+        if naming.hypotheses or (naming.reason != NO_BUG and not self.against):
+            return naming
+        return self._beside_another(bugs, here, own, others) or naming
+
+    def _among(
+        self, bugs: Sequence[Bug], own: Observation, others: Sequence[Observation]
+    ) -> tuple[Naming, list[Hypothesis]]:
+        """Return a single bug that passes all tests, and the bugs that explain `own`."""
         here: list[Hypothesis] = []
         naming = Naming(reason=NO_BUG)
         # A family is named only if no single bug is, so families are tried afterwards.
@@ -90,11 +111,7 @@ class Search:
                 naming = self._named(self._unrefuted(everywhere, own), own)
             if naming.reason not in {NO_BUG, REFUTED} or self.budget.over:
                 break
-        if naming.reason == NO_BUG and self.budget.over:
-            return Naming(reason=NO_TIME)
-        if naming.hypotheses or (naming.reason != NO_BUG and not self.against):
-            return naming
-        return self._beside_another(bugs, here, own, others) or naming
+        return naming, here
 
     def _beside_another(
         self,
