@@ -27,7 +27,8 @@ from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import JUDGEMENTS, judge, rejudge
 from manualnn.oracle.checks.trial import Declined, Follows, Skipped, Trial
 from manualnn.oracle.diagnosis.blame import Blame
-from manualnn.oracle.diagnosis.explainer import Explainer, client_for
+from manualnn.oracle.diagnosis.explainer import Explainer
+from manualnn.oracle.diagnosis.same_cause import client_for
 from manualnn.oracle.engines.client import EngineClient, EngineError
 from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.profiles import PROFILES, UnknownNameError

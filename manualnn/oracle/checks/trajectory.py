@@ -128,7 +128,7 @@ def _lr_zero(trial: Trial) -> Finding | None:
     return trial.finding(message, entries) if entries else None
 
 
-def _updates_by(
+def updates_by(
     trial: Trial, case: Case, answers: Sequence[Mapping[str, Any]], unknown: float = 0.0
 ) -> dict[str, Bounded]:
     """Return the truth of updates with the engine's gradients, which are off by `unknown`."""
@@ -162,14 +162,14 @@ def judge_own_updates(trial: Trial, *groups: str) -> Finding | None:
 def _judge_updates(trial: Trial, case: Case, groups: Collection[str]) -> Finding | None:
     """Do the updates of a case again with the gradients that the engine returns for each step."""
     answers = [trial.ask(case.but(steps=steps)) for steps in range(1, case.steps + 1)]
-    got, truths = answers[-1], _updates_by(trial, case, answers)
+    got, truths = answers[-1], updates_by(trial, case, answers)
     entries, right = trial.compare(got, truths, trial.truth(case).steps)
     if entries and all(entry.quantity != "state.step" for entry in entries):
         # A gradient that is returned in few digits is not the one that the update had.
         unknown = MARGIN * roughness(trial, case, got, even_if_right=True).get("grads", 0.0)
         largest = max(float(np.abs(got[f"grads.{k}"]).max(initial=0)) for k in case.params)
         if unknown < FEW_DIGITS * largest:
-            truths = _updates_by(trial, case, answers, unknown)
+            truths = updates_by(trial, case, answers, unknown)
         values, bounds = truth_arrays(truths, got)
         used = [(case, got, 1)]
         entries, right = unexplained(trial, got, values, bounds, used, even_if_right=True)

@@ -16,23 +16,27 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from manualnn.oracle.cases.neighbours import similar_calls
 from manualnn.oracle.cases.recipe import DIFFERENTIAL
 from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.diagnose import causes_of, diagnose, is_about_numbers, signature
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.diagnose import causes_of, diagnose, is_about_numbers
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.likeness import place_of, same_failure
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.diagnosis.past import Past
+from manualnn.oracle.diagnosis.same_cause import (
+    client_for,
+    explains_update,
+    gives,
+    is_update,
+    named_causes,
+)
 from manualnn.oracle.diagnosis.shrink import shrink
-from manualnn.oracle.engines.client import EngineClient, connect
+from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 
-UPDATES = ("state", "params")
 MOST_SECONDS = 6.0
 """Largest number of seconds to diagnose a finding. Shrinking takes up to a third of it."""
 
@@ -130,7 +134,7 @@ class Explainer:
             return finding
         if finding.diagnosis is not None and finding.diagnosis.likely:
             return finding
-        causes = self._named_causes(finding)
+        causes = named_causes(self.bench, self.known, finding)
         if causes:
             first = finding.entries[0].quantity if finding.entries else ""
             diagnosis = finding.diagnosis or Diagnosis(first, "")
@@ -148,21 +152,6 @@ class Explainer:
         self.seconds -= budget.spent
         return found if found.diagnosis and found.diagnosis.likely else finding
 
-    def _named_causes(self, finding: Finding) -> list[Hypothesis]:
-        """Return the named bugs that explain a finding and similar cases; empty if none do."""
-        if not self.known.hypotheses or not finding.repeatable:
-            return []
-        if not is_about_numbers(finding):
-            return self.known.hypotheses if self._gives(finding) else []
-        client, calls = client_for(self.bench, finding.check), finding.calls or (finding.case,)
-        seen = observe(client, calls)
-        causes = self.known.explaining(seen) if seen is not None else []
-        for similar in similar_calls(calls, self.bench.capabilities) if causes else ():
-            other = observe(client, similar, fresh=False)
-            if other is not None and other.is_wrong and not self.known.covers(other):
-                return []
-        return causes
-
     def note(self, trial: Trial) -> None:
         """Remember the case of a trial, if its numbers were compared with the truth."""
         seen = _observed(trial)
@@ -179,13 +168,15 @@ class Explainer:
             return None
         seen = _observed(trial)
         wrong = seen if seen is not None and seen.is_wrong else None
-        if not (self.known.covers(wrong) if wrong else self._gives(finding)):
-            return None
+        if not (self.known.covers(wrong) if wrong else gives(self.bench, self.known, finding)):
+            if not explains_update(self.bench, self.known, finding):
+                return None
+            wrong = None
         if not any(feature in named.blamed for named in self.named.values()):
             return finding
         causes = (self.known.explaining(wrong) if wrong else []) or self.known.hypotheses
         # Of several bugs, those of update rules show in updates, and the others before.
-        of_update = finding.check.rpartition(":")[2] in UPDATES
+        of_update = is_update(finding)
         causes = [h for h in causes if (h.bug.kind == "optimizers") == of_update] or causes
         names = {hypothesis.bug.id for hypothesis in causes}
         known = next((f for name, f in self.named.items() if {name} == names), None)
@@ -211,13 +202,6 @@ class Explainer:
         if seen is None or not set(blamed) <= features - self.unexplained:
             return False
         return self.known.shows_more(seen)
-
-    def _gives(self, finding: Finding) -> bool:
-        """Return True if an engine with the named bugs has the same finding."""
-        with connect(self.known.engine) as hypothesis:
-            hypothesis.capabilities = self.bench.capabilities
-            other = rejudge(hypothesis, finding.check, finding.case)
-        return other is not None and signature(other) == signature(finding)
 
     def _rejudge(self, finding: Finding, case: Case, *, fresh: bool = True) -> Finding | None:
         """Return the finding of the same check for a case; None if there is none."""
@@ -275,18 +259,6 @@ class Explainer:
         client = client_for(self.bench, recipe)
         every = (rejudge(client, f"{recipe}:{check}", case) for check in checks)
         return next((found for found in every if found is not None), None)
-
-
-def client_for(client: EngineClient, check: str) -> EngineClient:
-    """Return a client for the cases of a check or of a recipe.
-
-    The results for recipes of losses and layers have no updates, because a bug of an update rule is
-    left to the recipes of that rule.
-    """
-    is_before_update = check.startswith(("loss.", "layer.")) and "grads" in (
-        client.capabilities.returns
-    )
-    return client.omitting(*UPDATES) if is_before_update else client
 
 
 def _ids(finding: Finding) -> str:

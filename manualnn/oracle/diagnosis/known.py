@@ -12,7 +12,7 @@ truth of that part: a result that it reproduces shows nothing new, and a result 
 reproduce shows another bug. For several named bugs it is their composite (`bugs.composite`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from itertools import combinations
@@ -23,10 +23,12 @@ import numpy as np
 from manualnn.oracle.bugs.composite import compose
 from manualnn.oracle.diagnosis.hypotheses import Engine, Hypothesis, excess, reproduces, room, run
 from manualnn.oracle.diagnosis.observation import Observation
-from manualnn.oracle.findings import Finding
+from manualnn.oracle.findings import Finding, Outcome
+from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Bounded, Precision
 
+UPDATES = ("state", "params")
 VISIBLE = 8.0
 """An error of so many times the bound is visible whatever the rounding."""
 
@@ -57,6 +59,11 @@ class Known:
     def engine(self) -> Engine:
         """The engine with all named bugs; the textbook engine if there are none."""
         return _composite(self.hypotheses)
+
+    @property
+    def of_rules(self) -> list[Hypothesis]:
+        """The named bugs of update rules."""
+        return [h for h in self.hypotheses if h.bug.kind == "optimizers"]
 
     @property
     def names(self) -> set[str]:
@@ -94,6 +101,24 @@ class Known:
             for answer, call in zip(answers, observation.compared, strict=True)
             for name, (_, near) in call.items()
         )
+
+    def explains_update(self, case: Case, outcome: Outcome, near: Mapping[str, Bounded]) -> bool:
+        """Return True if the named bugs give an update, given the engine's own gradients.
+
+        `near` are the right numbers after the update by those gradients.
+        """
+        grads = (outcome.result or {})["grads"]
+
+        class Given(_composite(self.of_rules)):  # type: ignore[misc]
+            def backward(self, dy: Array) -> Array:
+                dx = super().backward(dy)
+                self.grads = {key: np.asarray(a, self.kind) for key, a in grads.items()}
+                return np.asarray(dx)
+
+        kind = next(iter(near.values())).kind
+        updates = {name: part for name, part in (outcome.result or {}).items() if name in UPDATES}
+        seen = Observation((case,), (Outcome(result=updates),), (Stated(dict(near), kind),))
+        return bool(self.of_rules) and seen.is_wrong and reproduces(Given, seen)
 
     def explaining(self, observation: Observation) -> list[Hypothesis]:
         """Return the fewest named bugs that together give all numbers; empty if none do."""
