@@ -1,5 +1,7 @@
 """Several bugs of one engine are told apart, and names that a case refutes are not given."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from oracle.pairs import drawn_pairs, outcome_of
@@ -8,10 +10,14 @@ from rotation import profile, turn
 
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.composite import compose, restrict
+from manualnn.oracle.checks.table import rejudge
+from manualnn.oracle.diagnosis.diagnose import diagnose
+from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.diagnosis.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.engines.client import connect
+from manualnn.oracle.findings import Diagnosis
 from manualnn.oracle.findings import Outcome as Answer
 from manualnn.oracle.textbook.engine import Textbook
 
@@ -110,6 +116,81 @@ def test_a_name_that_an_experiment_refutes_is_not_given(wrong, first, refuted):
             )
         )
     assert refuted not in [cause.bug for cause in explained(Wrong, start).likely]
+
+
+class EpsInside(engine_of("eps-inside-root")):
+    """A rule whose bug is listed, and a gradient whose bug is not."""
+
+    tilt = 0.0
+
+    def slope(self, o, y, t):
+        return super().slope(o, y, t) + self.tilt * (1 + y**2)
+
+
+class Tilted(EpsInside):
+    tilt = 0.125
+
+
+class Other(Tilted):
+    """RMSprop has another bug, which is not listed."""
+
+    def apply_rule(self, o, p, g, s, now):
+        wrong = super().apply_rule(o, p, g, s, now)
+        return wrong - p / 64 if o.type == "RMSprop" else wrong
+
+
+RMSPROP = {"type": "RMSprop", "lr": 0.1, "eps": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("engine", "check", "is_same"),
+    [
+        (EpsInside, "optimizer.RMSprop:params", True),
+        (Tilted, "optimizer.RMSprop:params", True),
+        (Tilted, "updates:update.own_gradient", True),
+        (Other, "optimizer.RMSprop:params", False),
+        (Other, "updates:update.own_gradient", False),
+    ],
+)
+def test_a_bug_that_is_named_later_explains_an_earlier_finding(engine, check, is_same):
+    """The time limit left it unknown. A wrong gradient does not hide the bug of its update."""
+    with connect(engine) as bench:
+        explainer = Explainer(bench, seconds=0)
+        unknown = Diagnosis("params.0.weight", "", hurried=True)
+        found = rejudge(bench, check, case(optimizer=RMSPROP))
+        finding = replace(found, diagnosis=unknown, blamed=("RMSprop",))
+        assert explainer.again(finding) is finding
+        explainer.known.add(hypothesis_of("eps-inside-root"))
+        explainer.named["eps-inside-root"] = replace(finding, blamed=("Adagrad",))
+        again = explainer.again(finding)
+    assert [cause.bug for cause in again.diagnosis.likely] == is_same * ["eps-inside-root"]
+    assert again.diagnosis.hurried != is_same
+
+
+def test_a_named_bug_is_tried_first_and_without_a_time_limit():
+    """It was narrowed to one rule, and another rule of the engine has it too."""
+    with connect(EpsInside) as bench:
+        finding = rejudge(bench, "optimizer.RMSprop:params", case(optimizer=RMSPROP))
+        for ids, names in ((set(), []), ({"eps-inside-root"}, ["eps-inside-root"])):
+            known = Known(ids=ids)
+            found = diagnose(bench, finding, seconds=0, known=known)
+            assert [cause.bug for cause in found.likely] == names
+
+
+def test_a_bug_is_known_in_all_parts_for_which_it_is_named():
+    known = Known()
+    for rule in ("Adagrad", "RMSprop", "RMSprop"):
+        only = ({"type": rule},)
+        alone = restrict(engine_of("eps-inside-root"), only)
+        known.add(replace(hypothesis_of("eps-inside-root"), alone=alone, only=only))
+    assert [h.only[0]["type"] for h in known.hypotheses] == ["Adagrad", "RMSprop"]
+    for rule in ("Adagrad", "RMSprop", "Adam"):
+        start = case(optimizer={"type": rule, "lr": 0.1, "eps": 0.1})
+        whole, right = answer(engine_of("eps-inside-root"), start), answer(Textbook, start)
+        expected = right if rule == "Adam" else whole
+        assert np.array_equal(
+            answer(known.engine, start)["params.0.bias"], expected["params.0.bias"]
+        )
 
 
 def test_both_bugs_of_a_pair_are_named():

@@ -79,7 +79,8 @@ class Known:
         bug = hypothesis.bug
         self.ids |= {bug.id, *(other.bug.id for other in alternatives)}
         named = [h for h in self.hypotheses if h.bug.id == bug.id]
-        is_new = all(h.only and h.only != hypothesis.only for h in named)
+        parts = [h.only for h in (*named, hypothesis)]
+        is_new = not named or (() not in parts and hypothesis.only not in parts[:-1])
         if is_new and bug.exact and bug.kind != "memory":
             self.hypotheses.append(hypothesis)
             self.alternatives[bug.id] = (*self.alternatives.get(bug.id, ()), *alternatives)
