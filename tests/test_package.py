@@ -243,6 +243,7 @@ def test_examples_in_readme_run(folder):
     assert done.stdout == "".join(blocks("text"))
 
 
+@pytest.mark.once
 def test_sessions_in_readme_are_what_the_command_prints(folder):
     sessions = [block.removeprefix("$ ").partition("\n") for block in blocks("console")]
     assert len(sessions) == 2

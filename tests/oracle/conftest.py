@@ -12,6 +12,12 @@ HERE = Path(__file__).parent
 VERSIONED = {"test_case", "test_command", "test_engines", "test_process", "test_protocol"}
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no module of which no test would be selected."""
+    once = collection_path.suffix == ".py" and collection_path.stem not in VERSIONED
+    return True if once and config.option.markexpr == "not once" else None
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
