@@ -12,8 +12,6 @@ from manualnn.oracle.textbook.engine import Textbook
 BUGS = Table("backward")
 OF_LOGITS = ("CrossEntropyLoss", "BCEWithLogitsLoss")
 """Losses whose right gradient is a difference already."""
-ERRORS = [(1.0, "1"), (2.0, "1"), (0.5, "1"), (1.0, "N"), (2.0, "N"), (1.0, "N K")]
-"""Constants and divisors of the error of the last layer."""
 
 
 def _skipping_last(e: Textbook, o: Options, suffix: str = "") -> Any:
@@ -26,11 +24,11 @@ def _skipping_last(e: Textbook, o: Options, suffix: str = "") -> Any:
 
 
 def _difference(e: Any, o: Options, y: Array, t: Array) -> Array:
-    """Return c (y − t) / D for losses of y itself."""
+    """Return (y − t) / D for losses of y itself."""
     if o.type in OF_LOGITS:
         return Textbook.slope(e, o, y, t)
     divisor = {"1": 1, "N": len(y), "N K": y.size}[e.D]
-    return np.asarray(e.num(e.c) * (y - t) / divisor)
+    return np.asarray((y - t) / divisor)
 
 
 BUGS["last-slope-missing"] = bug(
@@ -41,11 +39,9 @@ BUGS["last-slope-missing"] = bug(
 )
 BUGS["last-error-is-difference"] = bug(
     "The error of the last layer is y − t, whatever its activation and its loss.",
-    lines=("dz of the last layer = c (y − t) / D", "dz of the last layer = ∂L/∂y ⊙ f′(z)"),
+    lines=("dz of the last layer = (y − t) / D", "dz of the last layer = ∂L/∂y ⊙ f′(z)"),
     source="synaptic, Cranium",
-    rank=1,
-    c=[c for c, _ in ERRORS],
-    D=[divisor for _, divisor in ERRORS],
+    D=["1", "N", "N K"],
     equation=_skipping_last,
     slope=_difference,
 )

@@ -172,6 +172,17 @@ BUGS["weight-of-likeliest-class"] = bug(
         e.exp(e.log_shares(y)) * e.class_weight(o, y)[t.argmax(axis=1)][:, None] - e.shares(o, y, t)
     ),
 )
+BUGS["weight-of-likeliest-class-in-value"] = bug(
+    "With probabilities as targets, the value uses the weight of the most likely class.",
+    lines=("L = −Σ w[argmax t] t log p / D", "L = −Σ w t log p / D"),
+    killed_by="loss.CrossEntropyLoss.probabilities:*",
+    source="tinynn",
+    where=lambda e, o, y, t: t.ndim == 2 and o.weight is not None,
+    cross_entropy_terms=lambda e, o, y, t: (
+        e.class_weight(o, y)[t.argmax(axis=1)][:, None]
+        * Textbook.cross_entropy_terms(e, change(o, weight=None), y, t)
+    ),
+)
 BUGS["probability-targets-rounded"] = bug(
     "Probabilities as targets are replaced by the class with the highest one.",
     lines=("q = onehot(argmax t)", "q = t"),
@@ -182,7 +193,6 @@ BUGS["probability-targets-rounded"] = bug(
 BUGS["probability-targets-rounded-in-value"] = bug(
     "The value of the loss takes the class with the highest target; the gradient is right.",
     lines=("L = −Σ log p[argmax t] / D", "L = −Σ t log p / D"),
-    source="tinynn",
     where=lambda e, o, y, t: t.ndim == 2,
     cross_entropy_terms=lambda e, o, y, t: Textbook.cross_entropy_terms(
         e, o, y, np.eye(t.shape[1], dtype=t.dtype)[t.argmax(axis=1)]
