@@ -131,3 +131,22 @@ def test_it_claims_everything_and_has_a_method_for_it():
         for name in table:
             for suffix in suffixes[kind]:
                 assert hasattr(Textbook, row_of(name).method + suffix), name
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("layer", "ReLU"), ("layer", "LeakyReLU"), ("loss", "L1Loss")]
+)
+def test_a_slope_at_a_kink_is_the_claimed_one(kind, name, dtype):
+    """Σ ∂L/∂y at y = t, or ∂L/∂x of a ReLU at x = 0, is that number times the gradient after it."""
+    layers = ({"type": name},) if kind == "layer" else ()
+    loss = {"type": name if kind == "loss" else "MSELoss", "reduction": "sum"}
+    zero, one = np.zeros((2, 1), dtype), np.full((2, 1), 0.5, dtype)
+    case = Case(layers, loss, {}, zero, one if layers else zero, dtype=dtype)
+    engine = Textbook()
+    engine.kink = {name: 0.25}
+    after = -1.0 if layers else 1.0
+    assert np.array_equal(quantities(engine, case)["input_grad"], np.full((2, 1), 0.25 * after))
+    kind_of_truth = Precision(dtype, kink=engine.kink)
+    near = truth(case, kind_of_truth).quantities()["input_grad"]
+    assert np.array_equal(np.asarray(near.v, float), np.full((2, 1), 0.25 * after))

@@ -4,8 +4,8 @@ A method of an equation takes the options o of its layer, loss or optimizer firs
 letters of the equations: z pre-activation, a activation, y outputs, t targets.
 """
 
-from collections.abc import Callable
-from types import SimpleNamespace
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,14 @@ class Arithmetic:
 
     kind: "np.dtype[Any]"
     """The dtype of the current call."""
+    kink: Mapping[str, float] = MappingProxyType({})
+    """The slope of a layer or loss at its kink, where it is not torch's."""
+
+    def at_kink(self, o: Options, where: Array, slope: Array) -> Array:
+        """Return the slope with another number at the kink, if one is set."""
+        return (
+            np.where(where, self.array(self.kink[o.type]), slope) if o.type in self.kink else slope
+        )
 
     def num(self, value: Any) -> Any:
         """Return an option in float64 or better, because 1 − β is computed from it."""

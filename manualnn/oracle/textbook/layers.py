@@ -49,7 +49,7 @@ def _add_methods(row: Layer) -> None:
 
     def slope(self: Activations, o: Options, z: Array, a: Array) -> Array:
         derivative: Array = statement.derivatives(self.functions, o, z)[1]
-        return derivative
+        return self.at_kink(o, z == 0, derivative)
 
     def backward(self: Activations, o: Options, z: Array, a: Array, da: Array) -> Array:
         product: Array = da * self.equation(o, "_slope")(o, z, a)

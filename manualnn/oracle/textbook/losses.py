@@ -113,7 +113,7 @@ def _add_methods(row: Loss) -> None:
 
     def slopes(self: Losses, o: Options, y: Array, t: Array) -> Array:
         derivative: Array = statement.derivatives(self.functions, o, y, t)[1]
-        return derivative
+        return self.at_kink(o, y == t, derivative)
 
     setattr(Losses, f"{row.method}_terms", terms)
     setattr(Losses, f"{row.method}_slopes", slopes)
