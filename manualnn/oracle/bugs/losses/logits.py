@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,15 +18,24 @@ LOGITS_TERM = "term = p t softplus(−y) + (1 − t) softplus(y)"
 extreme_bug = partial(bug, killed_by="certain:*")
 
 
-def _by_logarithms(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+def _by_logarithms(e: Any, o: Options, y: Array, t: Array) -> Array:
     """Return −p t log σ(y) − (1 − t) log(1 − σ(y))."""
-    yes, no = np.log(e.sigma(y)), np.log(1 - e.sigma(y))
+    yes, no = np.log(e.sigma_of(y)), np.log(1 - e.sigma_of(y))
     return np.asarray(-(e.pos_weight(o) * t * yes + (1 - t) * no))
 
 
-def _by_one_logarithm(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+def _by_one_logarithm(e: Any, o: Options, y: Array, t: Array) -> Array:
     """Return y (1 − t) − (1 + (p − 1) t) log σ(y)."""
-    return np.asarray(y * (1 - t) - (1 + (e.pos_weight(o) - 1) * t) * np.log(e.sigma(y)))
+    return np.asarray(y * (1 - t) - (1 + (e.pos_weight(o) - 1) * t) * np.log(e.sigma_of(y)))
+
+
+def _right_sigma(e: Textbook, y: Array) -> Array:
+    return e.sigma(y)
+
+
+def _literal_sigma(e: Textbook, y: Array) -> Array:
+    """Return a sigmoid that is 0 where exp(−y) overflows."""
+    return 1 / (1 + np.exp(-y))
 
 
 BUGS["logits-without-sigmoid"] = bug(
@@ -49,7 +59,8 @@ BUGS["logits-log-of-sigmoid"] = extreme_bug(
     ),
     source="nielsen, tinynn",
     exact=False,
-    unweighted=[_by_logarithms, _by_one_logarithm],
+    unweighted=[_by_logarithms] * 2 + [_by_one_logarithm] * 2,
+    sigma_of=[_right_sigma, _literal_sigma] * 2,
     logits_terms=lambda e, o, y, t: e.sample_weight(o) * e.unweighted(o, y, t),
 )
 BUGS["logits-infinity-replaced"] = extreme_bug(
@@ -57,6 +68,7 @@ BUGS["logits-infinity-replaced"] = extreme_bug(
     lines=("nan_to_num(−t log σ(y) − (1 − t) log(1 − σ(y)))", LOGITS_TERM),
     source="nielsen",
     exact=False,
+    sigma_of=[_right_sigma, _literal_sigma],
     logits_terms=lambda e, o, y, t: e.sample_weight(o) * np.nan_to_num(_by_logarithms(e, o, y, t)),
 )
 BUGS["logits-literal"] = bug(
