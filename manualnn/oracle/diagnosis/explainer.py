@@ -36,6 +36,7 @@ from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.truth.compare import group_of
 
 MOST_SECONDS = 6.0
 """Largest number of seconds to diagnose a finding. Shrinking takes up to a third of it."""
@@ -168,7 +169,9 @@ class Explainer:
             return None
         seen = _observed(trial)
         wrong = seen if seen is not None and seen.is_wrong else None
-        if not (self.known.covers(wrong) if wrong else gives(self.bench, self.known, finding)):
+        if not (
+            self._covers(wrong, finding.check) if wrong else gives(self.bench, self.known, finding)
+        ):
             if not explains_update(self.bench, self.known, finding):
                 return None
             wrong = None
@@ -187,6 +190,17 @@ class Explainer:
         first = finding.entries[0].quantity if finding.entries else ""
         diagnosis = Diagnosis(first, "", likely=causes_of(causes), together=True)
         return replace(finding, diagnosis=diagnosis, blamed=tuple(sorted(blamed)))
+
+    def _covers(self, seen: Observation, check: str) -> bool:
+        """Return True if the named bugs explain what a check compares.
+
+        Beside them, another bug may show in other quantities, which have checks of their own.
+        """
+        if self.known.covers(seen):
+            return True
+        judgement = check.rpartition(":")[2]
+        beyond = {group_of(name) for name in self.known.rebased(seen).wrong_names}
+        return judgement in DIFFERENTIAL and judgement not in beyond and self.known.acts_in(seen)
 
     def explains(self, trial: Trial) -> bool:
         """Return True if a check of numbers fails only because of the named bugs."""

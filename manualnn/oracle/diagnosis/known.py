@@ -93,9 +93,10 @@ class Known:
         """Return True if the named bugs act in an observation, and nothing shows another bug."""
         if self.reproduces(observation):
             return observation.is_wrong
-        return self._act_in(observation) and not self.rebased(observation).is_wrong
+        return self.acts_in(observation) and not self.rebased(observation).is_wrong
 
-    def _act_in(self, observation: Observation) -> bool:
+    def acts_in(self, observation: Observation) -> bool:
+        """Return True if the named bugs change visible numbers of an observation."""
         answers = run(self.engine, None, observation) if self.hypotheses else None
         return answers is not None and any(
             name in answer and excess(answer[name], near) > VISIBLE
