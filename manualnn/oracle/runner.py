@@ -18,9 +18,10 @@ from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import CheckResult
 from manualnn.oracle.profiles import UnknownNameError
 from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.record import Progress, describe_check
 from manualnn.oracle.report import expected_failures as expectations
 from manualnn.oracle.report.report import Report
-from manualnn.oracle.run import Progress, Run, describe_check
+from manualnn.oracle.run import Run
 
 
 def check_engine(
