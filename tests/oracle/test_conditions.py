@@ -10,7 +10,7 @@ from oracle.test_diagnose import case
 from rotation import profile, turn
 
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.conditions.outcome import NumbersJudge
+from manualnn.oracle.diagnosis.conditions.outcome import BehaviourJudge, NumbersJudge
 from manualnn.oracle.diagnosis.conditions.rules import find_range
 from manualnn.oracle.diagnosis.conditions.search import find_condition
 from manualnn.oracle.diagnosis.observation import observe
@@ -165,3 +165,17 @@ def test_a_range_has_the_roundest_end_that_the_outcomes_allow(fails, text):
     values = [0.0, *(s * v for v in (0.1, 0.7, 2.0, 5.0, 8.0, 50.0) for s in (1, -1))]
     rule = find_range("v", {v: fails(v) for v in sorted(values)}, fails)
     assert (rule and rule.text) == text
+
+
+@pytest.mark.parametrize(("ordinary", "expected"), [(False, "only with small numbers"), (None, "")])
+def test_numbers_are_a_condition_only_where_ordinary_ones_are_known_to_pass(ordinary, expected):
+    """An outcome may be unknown because time ran out, or because another quantity is wrong."""
+
+    def shows(case):
+        size = np.abs(case.x).max()
+        return True if size < 2**-20 else False if size > 2**20 else ordinary
+
+    small = case().map(lambda name, a: a * 2.0**-30 if name == "x" else a)
+    with connect(Textbook) as bench:
+        found = find_condition(BehaviourJudge(bench, Budget(20), shows), small, bench.capabilities)
+    assert found.startswith(expected) if expected else not found
