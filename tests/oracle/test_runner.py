@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 
 from manualnn.oracle import check_engine, profiles
+from manualnn.oracle.adequacy import problems
 from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.checks import trial
+from manualnn.oracle.checks.ledger import Ledger
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis import explainer as explaining
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.engines.client import connect
-from manualnn.oracle.findings import STATUSES
+from manualnn.oracle.findings import STATUSES, CheckResult
 from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.report.report import Report
 from manualnn.oracle.runner import checks_for, run_check
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth import bounded
@@ -194,6 +197,17 @@ def test_an_engine_that_skips_what_it_claims_is_reported():
     assert statuses(report)["layer.Tanh:grads"] == "skipped"
     assert any("layer.Tanh" in problem for problem in report.problems)
     assert report.exit_code == 3
+
+
+@pytest.mark.parametrize(("returns", "is_judged"), [(["params"], False), (["outputs"], True)])
+def test_a_rule_whose_updates_were_not_judged_is_reported(returns, is_judged):
+    """The gradients of a case prove nothing about the update after them."""
+    claims = Capabilities.read({**Modest().capabilities(), "returns": ["grads", *returns]})
+    report = Report("toy", claims, "quick", 0, "")
+    report.results = [CheckResult("optimizer.Adam:grads", "", "passed", cases=9)]
+    report.results += [CheckResult(f"optimizer.Adam:{name}", "", "not_judged") for name in returns]
+    missed = "claimed, but not judged: optimizer.Adam" in problems(report, Ledger())
+    assert missed != is_judged
 
 
 def test_an_engine_that_claims_next_to_nothing_is_not_green():

@@ -8,6 +8,7 @@ from oracle.pairs import drawn_pairs, outcome_of
 from oracle.test_diagnose import MOMENTUM, case, explained
 from rotation import profile, turn
 
+from manualnn.oracle import check_engine, profiles
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.composite import compose, restrict
 from manualnn.oracle.checks.table import rejudge
@@ -19,6 +20,7 @@ from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Diagnosis
 from manualnn.oracle.findings import Outcome as Answer
+from manualnn.oracle.report.mistakes import distinct_mistakes
 from manualnn.oracle.textbook.engine import Textbook
 
 
@@ -165,6 +167,30 @@ def test_a_bug_that_is_named_later_explains_an_earlier_finding(engine, check, is
         again = explainer.again(finding)
     assert [cause.bug for cause in again.diagnosis.likely] == is_same * ["eps-inside-root"]
     assert again.diagnosis.hurried != is_same
+
+
+class Masked(engine_of("slope-of-the-sum")):
+    """Every gradient has a listed bug, and Adam has another one, which is not listed."""
+
+    def capabilities(self):
+        kinds = {"layers": ["Linear", "Tanh"], "losses": ["MSELoss"], "optimizers": ["SGD", "Adam"]}
+        return {**super().capabilities(), **kinds, "dtypes": ["float64"]}
+
+    def apply_rule(self, o, p, g, s, now):
+        wrong = super().apply_rule(o, p, g, s, now)
+        return wrong + np.sin(p) / 64 if o.type == "Adam" else wrong
+
+
+def test_a_rule_is_judged_and_blamed_though_every_gradient_is_wrong(monkeypatch):
+    quick = replace(profiles.PROFILES["quick"], examples=6, explaining=6)
+    monkeypatch.setitem(profiles.PROFILES, "quick", quick)
+    report = check_engine(Masked, only=["loss.MSELoss.mean:*", "optimizer.*", "updates:*"])
+    statuses = {result.id: result.status for result in report.results}
+    assert statuses["optimizer.SGD:params"] == "passed"
+    assert statuses["optimizer.Adam:params"] == "failed"
+    first, second = (mistake.title for mistake in distinct_mistakes(report.results))
+    assert "[slope-of-the-sum]" in first
+    assert second.startswith("unknown bug of Adam: ")
 
 
 def test_a_named_bug_is_tried_first_and_without_a_time_limit():
