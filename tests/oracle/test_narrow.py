@@ -236,6 +236,16 @@ def test_a_bug_is_named_in_an_engine_of_half_the_loss(monkeypatch):
     assert [cause.bug for cause in finding.diagnosis.likely] == ["bias-mean-for-sum"]
 
 
+def test_an_error_about_shapes_gets_no_advice(monkeypatch):
+    class Misshapen(Small):
+        def step(self, case):
+            return super().step(case) if len(case.x) == 1 else np.ones(2) + np.ones(len(case.x) + 2)
+
+    report = brief(monkeypatch, Misshapen, only=["plain:*"], explaining=1)
+    assert "broadcast" in str(report)
+    assert "  claim " not in str(report)
+
+
 def test_a_bug_gets_no_advice(monkeypatch):
     twin = type("Twin", (Small,), {"factor": 1.001})
     report = brief(monkeypatch, twin, only=["plain:grads"], explaining=1)

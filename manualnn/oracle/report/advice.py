@@ -25,6 +25,10 @@ FUSED = {
     "(LA)+": "each Linear layer has an activation",
 }
 """Usual networks of engines whose Linear layers are fused with their activations."""
+OF_ARRAYS = re.compile(
+    r"broadcast|read-only|not aligned|matmul|reshape|array element|out of bounds"
+)
+"""Words of NumPy's errors about arrays: a bug in a formula, and no feature that is missing."""
 
 
 def advise(finding: Finding) -> str:
@@ -39,6 +43,8 @@ def advise(finding: Finding) -> str:
     if finding.kind == "wrong":
         ratio = _ratio_of_loss(finding)
         return "" if ratio is None else _about_ratio(loss, ratio)
+    if finding.kind != "error" or OF_ARRAYS.search(finding.message):
+        return ""
     return "; ".join(_about_error(finding))
 
 
@@ -91,9 +97,14 @@ def _ratio_of_loss(finding: Finding) -> float | None:
     names = [entry.quantity for entry in finding.entries]
     if "loss" not in names or "outputs" in names or len(entries) < 2:
         return None
+    diagnosis = finding.diagnosis
+    if diagnosis and (diagnosis.when or diagnosis.ratio.startswith("where")):
+        return None  # A factor that is not always there is a bug.
     ratios = [_ratio(entry) for entry in entries]
     low, high = min(ratios), max(ratios)
-    return ratios[0] if low > 0 and high - low <= SAME[finding.case.dtype] * low else None
+    if abs(low - 1) <= SIMPLE or low <= 0:
+        return None
+    return ratios[0] if high - low <= SAME[finding.case.dtype] * low else None
 
 
 def _ratio(entry: Entry) -> float:
