@@ -28,20 +28,14 @@ pytestmark = pytest.mark.once
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
-ORACLE = (
-    "oracle/test_compare",
-    "oracle/test_expected",
-    "oracle/test_masks",
-    "oracle/test_truth",
-    "oracle/test_checks",
-    "oracle/test_runner",
-)
+JUDGES = ("oracle/test_compare", "oracle/test_masks", "oracle/test_truth", "oracle/test_checks")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory", "test_plan")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": (*KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
-    "oracle": ORACLE,
+    "oracle": JUDGES,
+    "runs": ("oracle/test_expected", "oracle/test_runner"),
     "training": (*LOOP, *KERNELS, "test_initializers", "test_divergence", "test_interruption"),
 }
 
