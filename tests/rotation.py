@@ -1,6 +1,7 @@
 """Choose the examples of an expensive test: those of changed files, and a share that rotates.
 
     choose(MISTAKES, files_of)     all of them in the profile nightly, otherwise a part
+    third(PROOFS, *files)          all of them where the engine has changed, otherwise a third
 
 Planting a bug costs seconds, and there are hundreds. A push plants the bugs of the files that it
 changes, at most CHANGED of them, and every SHARE-th of the rest. The share moves on by one with
@@ -23,10 +24,13 @@ from hypothesis import settings
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARE = {"ci": 12, "dev": 24}
+SHARE = {"ci": 12, "dev": 48}
 """The profile's share is one of so many examples; a profile below dev takes dev's."""
 CHANGED = {"ci": 24, "dev": 6}
 """The most examples that are chosen because their file has changed."""
+
+ENGINE = ("elementary.py", "explain", "layers", "losses", "network", "optimizers", "parameters.py")
+"""The files and folders of the engine's mathematics."""
 
 
 def profile() -> str:
@@ -45,6 +49,18 @@ def choose(examples: Sequence[T], files_of: Callable[[T], Iterable[Path]]) -> li
     changed = [i for i, e in enumerate(examples) if not changed_files().isdisjoint(files_of(e))]
     spread = changed[:: -(-len(changed) // most)] if changed else []
     return [examples[i] for i in sorted({*spread, *range(turn() % share, len(examples), share)})]
+
+
+def third(examples: Iterable[T], *files: str) -> list[T]:
+    """Return every third example, in turn; all of them if the engine or one of the files changed.
+
+    The proofs of the engine stay true as long as nobody changes it.
+    """
+    places = {*map(Path, files), *(ROOT / "manualnn" / name for name in ENGINE)}
+    has_changed = any(not places.isdisjoint([file, *file.parents]) for file in changed_files())
+    if profile() == "nightly" or has_changed:
+        return list(examples)
+    return list(examples)[turn() % 3 :: 3]
 
 
 @cache

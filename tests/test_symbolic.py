@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import proofs
 import pytest
 import sympy as sp
 from proofs import (
@@ -26,6 +27,7 @@ from proofs import (
     oracles_options,
     symbolic_options,
 )
+from rotation import third
 from sympy.core.relational import Relational
 
 from manualnn import (
@@ -48,9 +50,12 @@ from manualnn import (
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.optimizers import OPTIMIZERS
+from manualnn.oracle import protocol
 from manualnn.oracle.protocol.features import LOSS_ROWS, state_names, state_of
 
 pytestmark = pytest.mark.once
+
+FILES = __file__, proofs.__file__, *protocol.__path__
 
 N, WIDTH = 2, 3
 
@@ -230,7 +235,9 @@ def outputs_of(statement: LossStatement) -> Array:
     return names("y", len(targets_of(statement)), WIDTH)
 
 
-@pytest.mark.parametrize("statement", LOSS_STATEMENTS, ids=lambda s: f"{s.loss}-{s.target}")
+@pytest.mark.parametrize(
+    "statement", third(LOSS_STATEMENTS, *FILES), ids=lambda s: f"{s.loss}-{s.target}"
+)
 def test_loss_is_its_formula_and_backward_the_derivative(statement: LossStatement) -> None:
     """L is as stated and dy = ∂L/∂y, for all y and t; both ways of asking for them agree."""
     loss, y, t = statement.loss, outputs_of(statement), targets_of(statement)
@@ -283,7 +290,7 @@ def test_cross_entropy_of_softmax_collapses_to_the_difference() -> None:
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 10])
-@pytest.mark.parametrize("rule", RULE_EXAMPLES, ids=repr)
+@pytest.mark.parametrize("rule", third(RULE_EXAMPLES, *FILES), ids=repr)
 def test_rule_is_its_recurrence(rule: Optimizer, t: int) -> None:
     """One step from any θ, any gradient and any state is that of the oracle's statement."""
     options, size, cases = oracles_options(rule), 3, Cases()
@@ -364,7 +371,7 @@ def stated_outputs(
 STATED = {s.loss: s.formula for s in LOSS_STATEMENTS}
 
 
-@pytest.mark.parametrize(("net", "loss", "n"), NETWORKS, ids=str)
+@pytest.mark.parametrize(("net", "loss", "n"), third(NETWORKS, *FILES), ids=str)
 def test_network_has_the_gradient_of_its_own_loss(net: Sequential, loss: Any, n: int) -> None:
     """L is the stated formulas' composition, and every ∂L/∂θ and ∂L/∂x its sympy.diff."""
     x = names("x", n, net.in_features or 2)
