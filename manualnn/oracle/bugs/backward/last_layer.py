@@ -42,6 +42,8 @@ BUGS["last-error-is-difference"] = bug(
     lines=("dz of the last layer = (y − t) / D", "dz of the last layer = ∂L/∂y ⊙ f′(z)"),
     source="synaptic, Cranium",
     D=["1", "N", "N K"],
-    equation=_skipping_last,
+    equation=lambda e, o, suffix="": (
+        Textbook.equation if e.loss.type in OF_LOGITS else _skipping_last
+    )(e, o, suffix),
     slope=_difference,
 )
