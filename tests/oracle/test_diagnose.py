@@ -19,7 +19,7 @@ from manualnn.oracle.cases.neighbours import (
 from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.diagnose import diagnose
-from manualnn.oracle.diagnosis.factors import describe_factors, find_factor
+from manualnn.oracle.diagnosis.factors import describe_factors, describe_precision, find_factor
 from manualnn.oracle.diagnosis.hypotheses import Hypothesis, reproduces
 from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.location import locate
@@ -231,6 +231,20 @@ def test_a_small_factor_is_written_as_1_plus_a_share_and_float32_is_no_condition
     assert diagnosis.ratio == f"where it is wrong, got = (1 {sign} {abs(share):.3g}) × truth"
     assert diagnosis.when == "only in the first Linear layer"
     assert diagnosis.likely == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "is_float32"),
+    [(np.float32, True), (lambda g: g * (1 + 4e-9), False), (lambda g: g * (1 + 3e-12), False)],
+    ids=["float32", "4e-9", "3e-12"],
+)
+def test_errors_far_smaller_than_those_of_float32_are_not_said_to_be_of_float32(change, is_float32):
+    class Changed(Textbook):
+        def matmul(self, a, b):
+            return np.asarray(change(super().matmul(a, b)), a.dtype)
+
+    with connect(Changed) as bench:
+        assert bool(describe_precision(observe(bench, [case()]))) == is_float32
 
 
 def test_one_entry_in_one_case_has_no_ratio_without_a_name():
