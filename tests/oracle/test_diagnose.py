@@ -235,8 +235,8 @@ def test_a_small_factor_is_written_as_1_plus_a_share_and_float32_is_no_condition
 
 @pytest.mark.parametrize(
     ("change", "is_float32"),
-    [(np.float32, True), (lambda g: g * (1 + 4e-9), False), (lambda g: g * (1 + 3e-12), False)],
-    ids=["float32", "4e-9", "3e-12"],
+    [(np.float32, True), (lambda a: a * (1 + 1e-9), False), (lambda a: a * (1 + 3e-12), False)],
+    ids=["float32", "1e-9", "3e-12"],
 )
 def test_errors_far_smaller_than_those_of_float32_are_not_said_to_be_of_float32(change, is_float32):
     class Changed(Textbook):
