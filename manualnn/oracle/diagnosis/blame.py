@@ -16,7 +16,6 @@ import numpy as np
 
 from manualnn.oracle.cases.resize import is_valid, keep_rows, remove_layers
 from manualnn.oracle.checks.table import JUDGEMENTS
-from manualnn.oracle.checks.trajectory import judge_own_updates
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.isolate import (
@@ -26,7 +25,9 @@ from manualnn.oracle.diagnosis.isolate import (
     part_of,
     with_bias,
 )
+from manualnn.oracle.diagnosis.known import UPDATES
 from manualnn.oracle.diagnosis.places import features_of
+from manualnn.oracle.diagnosis.updates import update_is_wrong
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
@@ -38,7 +39,6 @@ from manualnn.oracle.truth.step import gradients_below
 PASSES = ("outputs", "loss", "grads", "input_grad")
 """Groups of quantities that the forward and the backward pass compute."""
 GRADIENTS = {"grads", "input_grad"}
-UPDATES = ("state", "params")
 MATERIAL = 2**10
 """Equal samples are not summed with the roundings of one, so only a larger error counts."""
 ROWS = 4
@@ -77,7 +77,7 @@ class Blame:
         rule = (case.optimizer["type"],) if case.optimizer else ()
         if finding.kind not in {"wrong", "error", "malformed"} or _is_about_calls(finding):
             return ()
-        if rule and finding.kind == "wrong" and self._update_is_wrong(finding, group):
+        if rule and finding.kind == "wrong" and update_is_wrong(self.bench, finding):
             return rule
         if finding.kind == "wrong" and not _compares_with_truth(finding):
             fails = self._fails_check(finding.check)
@@ -91,27 +91,6 @@ class Blame:
                 if fails(step):
                     return self._at_fault(step, fails, kind, is_fault=finding.kind != "wrong")
         return rule if case.steps > 1 else ()
-
-    def _update_is_wrong(self, finding: Finding, group: str) -> bool:
-        """Return True if an update does not follow from the engine's own gradients.
-
-        Then the rule is at fault, whatever else is. Wrong updates of earlier steps change all
-        quantities of a later step, so several steps are judged from the first one on.
-        """
-        if finding.check.rpartition(":")[2] in {"lr.zero", "update.own_gradient"}:
-            return True
-        if group in UPDATES and finding.case.steps == 1:
-            return True
-        if finding.case.steps == 1 or not {"grads", "params"} <= set(
-            self.bench.capabilities.returns
-        ):
-            return False
-        self.bench.fresh()
-        trial = Trial(self.bench, finding.check, finding.case)
-        try:
-            return judge_own_updates(trial, *UPDATES) is not None
-        except (Declined, Faulty):
-            return False
 
     def _steps(self, case: Case) -> Iterator[Case]:
         """Yield each step as a case of its own, from the parameters that the engine returned.

@@ -25,14 +25,9 @@ from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.likeness import place_of, same_failure
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.diagnosis.past import Past
-from manualnn.oracle.diagnosis.same_cause import (
-    client_for,
-    explains_update,
-    gives,
-    is_update,
-    named_causes,
-)
+from manualnn.oracle.diagnosis.same_cause import client_for, gives, named_causes
 from manualnn.oracle.diagnosis.shrink import shrink
+from manualnn.oracle.diagnosis.updates import explains_update, is_update
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case

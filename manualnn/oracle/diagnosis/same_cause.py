@@ -1,26 +1,19 @@
 """Named bugs that explain a finding: the same cause as that of an earlier finding.
 
-    named_causes(bench, known, finding)      the named bugs that explain it; empty if none do
-    explains_update(bench, known, finding)   True if they give its update, whatever the gradients
-    gives(bench, known, finding)             True if an engine with them has the same finding
-    is_update(finding)                       True if an update is the first that is wrong
-    client_for(bench, check)                 the client for the cases of a check
-
-A finding of an update is also judged by the engine's own gradients, because other bugs may have
-changed those.
+named_causes(bench, known, finding)      the named bugs that explain it; empty if none do
+gives(bench, known, finding)             True if an engine with them has the same finding
+client_for(bench, check)                 the client for the cases of a check
 """
 
 from manualnn.oracle.cases.neighbours import similar_calls
 from manualnn.oracle.checks.table import rejudge
-from manualnn.oracle.checks.trajectory import updates_by
-from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.diagnosis.diagnose import is_about_numbers, signature
 from manualnn.oracle.diagnosis.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.known import UPDATES, Known
 from manualnn.oracle.diagnosis.observation import observe
+from manualnn.oracle.diagnosis.updates import explains_update
 from manualnn.oracle.engines.client import EngineClient, connect
 from manualnn.oracle.findings import Finding
-from manualnn.oracle.truth.compare import group_of
 
 
 def named_causes(bench: EngineClient, known: Known, finding: Finding) -> list[Hypothesis]:
@@ -41,32 +34,12 @@ def named_causes(bench: EngineClient, known: Known, finding: Finding) -> list[Hy
     return [h for h in known.of_rules if h.bug.acts_in(finding.case)]
 
 
-def explains_update(bench: EngineClient, known: Known, finding: Finding) -> bool:
-    """Return True if the named bugs explain an update, given the engine's own gradients."""
-    case = finding.case
-    returned = {"grads", "params"} <= {*bench.capabilities.returns}
-    if not known.of_rules or not is_update(finding) or case.steps > 1 or not returned:
-        return False
-    bench.fresh()
-    trial = Trial(bench, finding.check, case)
-    try:
-        near = updates_by(trial, case, [trial.base])
-    except (Declined, Faulty):
-        return False
-    return trial.outcome is not None and known.explains_update(case, trial.outcome, near)
-
-
 def gives(bench: EngineClient, known: Known, finding: Finding) -> bool:
     """Return True if an engine with the named bugs has the same finding."""
     with connect(known.engine) as hypothesis:
         hypothesis.capabilities = bench.capabilities
         other = rejudge(hypothesis, finding.check, finding.case)
     return other is not None and signature(other) == signature(finding)
-
-
-def is_update(finding: Finding) -> bool:
-    """Return True if the first wrong quantity of a finding is one of an update."""
-    return bool(finding.entries) and group_of(finding.entries[0].quantity) in UPDATES
 
 
 def client_for(client: EngineClient, check: str) -> EngineClient:
