@@ -86,15 +86,14 @@ BUGS["logits-literal"] = bug(
 )
 BUGS["logits-clipped"] = extreme_bug(
     "The probabilities of the logits are clipped to [ε, 1 − ε].",
-    lines=("−t log clip(σ(y), ε, 1 − ε) − …", "t softplus(−y) + (1 − t) softplus(y)"),
+    lines=("p = clip(σ(y), ε, 1 − ε): −t log p − (1 − t) log(1 − p)", LOGITS_TERM),
+    source="scikit-learn",
     exact=False,
     eps=Constant([1e-7, 1e-12, None], solved(1e-7)),
+    probability=lambda e, y: clip_probabilities(e, e.sigma(y), e.eps),
     logits_terms=lambda e, o, y, t: (
         -e.sample_weight(o)
-        * (
-            e.pos_weight(o) * t * np.log(clip_probabilities(e, e.sigma(y), e.eps))
-            + (1 - t) * np.log(clip_probabilities(e, e.sigma(-y), e.eps))
-        )
+        * (e.pos_weight(o) * t * np.log(e.probability(y)) + (1 - t) * np.log(1 - e.probability(y)))
     ),
 )
 BUGS["logits-exp-sign"] = bug(
