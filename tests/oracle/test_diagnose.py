@@ -20,9 +20,10 @@ from manualnn.oracle.cases.resize import is_valid
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.factors import describe_factors, describe_precision, find_factor
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis, reproduces
-from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.location import locate
+from manualnn.oracle.diagnosis.names.agreement import reproduces
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.names.known import Known
 from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.engines.client import connect

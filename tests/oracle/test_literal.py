@@ -6,7 +6,8 @@ import pytest
 from oracle.test_diagnose import case
 
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis, Verdict
+from manualnn.oracle.diagnosis.names.agreement import Verdict
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.textbook.engine import Textbook

@@ -14,8 +14,8 @@ from manualnn.oracle.bugs.composite import compose, restrict
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.explainer import Explainer
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis
-from manualnn.oracle.diagnosis.known import Known
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.names.known import Known
 from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Diagnosis

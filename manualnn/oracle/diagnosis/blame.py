@@ -25,7 +25,7 @@ from manualnn.oracle.diagnosis.isolate import (
     part_of,
     with_bias,
 )
-from manualnn.oracle.diagnosis.known import UPDATES
+from manualnn.oracle.diagnosis.names.known import UPDATES
 from manualnn.oracle.diagnosis.places import features_of
 from manualnn.oracle.diagnosis.updates import update_is_wrong
 from manualnn.oracle.engines.client import EngineClient

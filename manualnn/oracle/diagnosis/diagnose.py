@@ -34,12 +34,12 @@ from manualnn.oracle.diagnosis.factors import (
     describe_precision,
     find_factor,
 )
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis
-from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.location import locate
-from manualnn.oracle.diagnosis.naming import MOST, NO_TIME, TIME_FOR_NAMED, Search
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.names.known import Known
+from manualnn.oracle.diagnosis.names.past import Past
+from manualnn.oracle.diagnosis.names.search import MOST, NO_TIME, TIME_FOR_NAMED, Search
 from manualnn.oracle.diagnosis.observation import Observation, observe
-from manualnn.oracle.diagnosis.past import Past
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case

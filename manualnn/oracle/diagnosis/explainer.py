@@ -21,10 +21,10 @@ from manualnn.oracle.checks.table import judgement_of, rejudge
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.diagnose import causes_of, diagnose, is_about_numbers
-from manualnn.oracle.diagnosis.known import Known
 from manualnn.oracle.diagnosis.likeness import place_of, same_failure
+from manualnn.oracle.diagnosis.names.known import Known
+from manualnn.oracle.diagnosis.names.past import Past
 from manualnn.oracle.diagnosis.observation import Observation, observe
-from manualnn.oracle.diagnosis.past import Past
 from manualnn.oracle.diagnosis.same_cause import client_for, gives, named_causes
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.diagnosis.updates import explains_update, is_update

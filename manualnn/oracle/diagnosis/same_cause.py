@@ -8,8 +8,8 @@ client_for(bench, check)                 the client for the cases of a check
 from manualnn.oracle.cases.neighbours import similar_calls
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.diagnosis.diagnose import is_about_numbers, signature
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis
-from manualnn.oracle.diagnosis.known import UPDATES, Known
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
+from manualnn.oracle.diagnosis.names.known import UPDATES, Known
 from manualnn.oracle.diagnosis.observation import observe
 from manualnn.oracle.diagnosis.updates import explains_update
 from manualnn.oracle.engines.client import EngineClient, connect

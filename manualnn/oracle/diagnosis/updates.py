@@ -7,7 +7,7 @@ explains_update(bench, known, finding)   True if named bugs of rules give the up
 
 from manualnn.oracle.checks.trajectory import judge_own_updates, updates_by
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
-from manualnn.oracle.diagnosis.known import UPDATES, Known
+from manualnn.oracle.diagnosis.names.known import UPDATES, Known
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.truth.compare import group_of

@@ -23,12 +23,13 @@ from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.bugs.composite import compose, restrict
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.experiments import experiments
-from manualnn.oracle.diagnosis.hypotheses import Hypothesis, Verdict, hypotheses_of, surviving
-from manualnn.oracle.diagnosis.known import Known
+from manualnn.oracle.diagnosis.names.agreement import Verdict
+from manualnn.oracle.diagnosis.names.experiments import experiments
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis, hypotheses_of, surviving
+from manualnn.oracle.diagnosis.names.known import Known
+from manualnn.oracle.diagnosis.names.pairs import find_pairs
+from manualnn.oracle.diagnosis.names.past import SEVERAL_UPDATES, Past, traits_of
 from manualnn.oracle.diagnosis.observation import Observation, observe
-from manualnn.oracle.diagnosis.pairs import find_pairs
-from manualnn.oracle.diagnosis.past import SEVERAL_UPDATES, Past, traits_of
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.protocol.case import Spec
 from manualnn.oracle.protocol.features import options_of

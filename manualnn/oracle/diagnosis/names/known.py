@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.composite import compose
-from manualnn.oracle.diagnosis.hypotheses import Engine, Hypothesis, excess, reproduces, room, run
+from manualnn.oracle.diagnosis.names.agreement import Engine, excess, reproduces, room, run
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.findings import Finding, Outcome
 from manualnn.oracle.protocol.case import Array, Case

@@ -15,14 +15,8 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Bug
 from manualnn.oracle.bugs.composite import compose
 from manualnn.oracle.diagnosis.budget import Budget
-from manualnn.oracle.diagnosis.hypotheses import (
-    Engine,
-    Hypothesis,
-    excess,
-    hypotheses_of,
-    matching,
-    run,
-)
+from manualnn.oracle.diagnosis.names.agreement import Engine, excess, matching, run
+from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis, hypotheses_of
 from manualnn.oracle.diagnosis.observation import Observation
 
 FIRST, SECOND = 12, 120
