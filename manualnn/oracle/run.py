@@ -21,6 +21,7 @@ from manualnn.oracle.cases.partners import Avoided
 from manualnn.oracle.cases.recipe import Recipe
 from manualnn.oracle.checks.table import JUDGEMENTS, judge
 from manualnn.oracle.checks.trial import Declined, Follows, Skipped, Trial
+from manualnn.oracle.diagnosis.places import features_of
 from manualnn.oracle.diagnosis.same_cause import client_for
 from manualnn.oracle.engines.client import EngineError
 from manualnn.oracle.findings import CheckResult, Finding
@@ -163,6 +164,9 @@ class Run(Record):
             if own in known.blamed and not result.findings:
                 self._add(result, known)
             return None
+        others = self.explainer.unexplained - {own}
+        if own and result.findings and not others.isdisjoint(features_of(finding.case)):
+            return None  # The bug of another feature, which has no name, may be the reason.
         blamed = self.blame.features_at_fault(finding, self.faulty)
         is_elsewhere = blamed and own not in blamed and (own or self.faulty.issuperset(blamed))
         if is_elsewhere and not self.explainer.shows_more(trial, blamed):

@@ -101,6 +101,25 @@ def test_two_features_at_fault_are_both_blamed():
         assert set(Blame(bench).features_at_fault(finding)) == {"Linear", "Tanh"}
 
 
+@pytest.mark.parametrize("returns", [None, ["loss", "grads", "params"]])
+def test_a_wrong_layer_does_not_pass_because_linear_is_avoided(returns, monkeypatch):
+    """Alone, an activation has no parameter, and some engines return no other gradient."""
+
+    class Both(Linear, Tanh):
+        def result(self, value, dx):
+            result = super().result(value, dx)
+            return {name: result[name] for name in returns or result}
+
+    Both.returns = returns
+    monkeypatch.setitem(profiles.PROFILES, "quick", profiles.Profile(8, Size(), 2))
+    report = check_engine(Both, only=["layer.*:grads", "layer.*:input_grad"])
+    statuses = {result.id: result.status for result in report.results}
+    # It fails, or nothing is said of it because Linear fails.
+    of_tanh = {statuses["layer.Tanh:grads"], statuses["layer.Tanh:input_grad"]}
+    assert of_tanh & {"failed", "not_judged"}
+    assert statuses["layer.Linear:grads"] == "failed"
+
+
 @pytest.mark.parametrize("check", ["params", "outputs", "update.own_gradient", "lr.zero"])
 def test_a_rule_that_does_not_follow_from_the_engines_own_gradients_is_blamed(check):
     """A wrong loss beside it changes every gradient, and so every quantity of a later step."""

@@ -55,7 +55,10 @@ class Avoided:
     @cached_property
     def recipes(self) -> frozenset[str]:
         """The names of recipes of features and options that are to be avoided."""
-        return frozenset(name for name in self.failed if name != self.own)
+        kept = {self.own}
+        if self.own.startswith("layer.") and "input_grad" not in self.claimed.returns:
+            kept.add(recipe_of("Linear"))  # Without it, such an engine would show no gradient.
+        return frozenset(self.failed - kept)
 
     @cached_property
     def features(self) -> set[str]:
