@@ -252,6 +252,8 @@ def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
     from manualnn.oracle.runner import checks_for
 
     failure = load(options["replay"], options["failures"])
+    if target and target != failure.target:
+        click.echo(f"{failure.case.id} was saved by a run of {failure.target}.", err=True)
     target = target or failure.target
     code = 0
     with connect(target, **_connection(options)) as client:

@@ -108,6 +108,7 @@ def test_a_failure_that_has_been_mended_passes_now(failed):
     name = re.search(r"--replay (R-\w+)", failed.output)[1]
     result = manualnn("check", "toy.py:Right", "--replay", name)
     assert result.exit_code == 0
+    assert f"{name} was saved by a run of toy.py:MeanBias." in result.output
     assert "passes now" in result.output
     assert "MSELoss mean" in result.output
 

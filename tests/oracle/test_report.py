@@ -24,7 +24,7 @@ from manualnn.oracle.report.as_json import ReportError, from_json, to_json
 from manualnn.oracle.report.as_junit import WHOLE, to_junit
 from manualnn.oracle.report.compliance import to_markdown
 from manualnn.oracle.report.finding_text import FindingText
-from manualnn.oracle.report.mistakes import distinct_mistakes
+from manualnn.oracle.report.mistakes import distinct_mistakes, last_line
 from manualnn.oracle.report.report import Report, summary, text
 from manualnn.oracle.report.wording import case_line, case_numbers, entry_line
 
@@ -647,3 +647,9 @@ def test_a_feature_is_not_marked_wrong_by_a_finding_that_blames_another():
     assert rows["Tanh"] == ["? <sup>1</sup>"]
     assert notes == ["1. MSELoss fails"]
     assert table(report(failing("layer.Tanh:grads", blamed=("Tanh",))))[0]["Tanh"][0][0] == "✗"
+
+
+def test_the_last_line_of_a_traceback_is_no_line_of_marks():
+    message = 'File "mine.py", line 3, in step\n    while True:\n          ^^^^\n'
+    assert last_line(message).strip() == "while True:"
+    assert last_line("") == ""

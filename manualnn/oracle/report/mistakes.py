@@ -152,5 +152,9 @@ def _part(finding: Finding) -> str:
 
 
 def last_line(message: str) -> str:
-    """Return the last line of a message, which names the error at the end of a traceback."""
-    return printable((message.strip().splitlines() or [""])[-1])
+    """Return the last line of a message, which names the error at the end of a traceback.
+
+    Python marks a position below a line of code by a line of ^ alone.
+    """
+    lines = [line for line in message.splitlines() if line.strip(" ^~")]
+    return printable(lines[-1] if lines else "")
