@@ -219,12 +219,14 @@ def run_command(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program, *words = shlex.split(line)
     start = {"python": [], "manualnn": ["-m", "manualnn"]}[program]
     paths = [folder, Path(manualnn.__file__).parents[1], os.environ.get("PYTHONPATH", "")]
+    # pytest-xdist sets a width, at which the lines would be wrapped.
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     return subprocess.run(  # noqa: S603  # our own interpreter and code
         [sys.executable, *start, *words],
         capture_output=True,
         text=True,
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, paths)))},
+        env=environment | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, paths)))},
         check=False,
     )
 

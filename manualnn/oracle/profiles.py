@@ -22,7 +22,7 @@ class Profile:
 
 
 PROFILES = {
-    "quick": Profile(25, Size(), 30),
+    "quick": Profile(25, Size(), 45),
     "ci": Profile(200, Size(33, 257, 4, 13, (257, 300, 511, 1025)), 60),
     "nightly": Profile(5000, Size(512, 4097, 5, 40, (257, 1023, 1024, 1025, 4097)), 600),
 }

@@ -30,6 +30,8 @@ ENGINES = [
     for name, bug in BUGS.items()
     # The engines of a family differ in a number, or in the condition of a known bug.
     for i in ([turn() % len(bug.engines)] if bug.rank else range(len(bug.engines)))
+    # A bug in a part of the cases may be silent in those of one check; another test shows it.
+    if name not in partial.BUGS
 ]
 CHOSEN = choose(ENGINES, lambda engine: [FILES[engine[0]]])
 IDS = [check for check, _ in checks_for(Capabilities.read(Textbook().capabilities()))]

@@ -408,3 +408,19 @@ def test_a_slope_at_a_kink_is_decided_where_nothing_rounds():
 def test_what_is_infinite_is_not_finite():
     infinite = changed(lambda case, r: {**r, "loss": np.float64("inf")})
     assert findings(infinite, "finite", examples=3, most=1)
+
+
+def test_a_slope_at_a_kink_is_decided_where_no_sum_rounds():
+    """z = 1 − 1 is exactly 0, so a slope of 1 there is wrong; elsewhere a sum may round."""
+
+    class SlopeAtZero(Textbook):
+        def relu_slope(self, _o, z, _a):
+            return np.where(z >= 0, z.dtype.type(1), z.dtype.type(0))
+
+    linear = {"type": "Linear", "in_features": 2, "out_features": 2, "bias": False}
+    weight, x, t = np.array([[1.0, -1.0]] * 2), np.ones((1, 2)), np.ones((1, 2))
+    loss = {"type": "MSELoss", "reduction": "sum"}
+    case = Case((linear, {"type": "ReLU"}), loss, {"0.weight": weight}, x, t)
+    for engine, is_wrong in ((SlopeAtZero, True), (Textbook, False)):
+        with connect(engine) as bench:
+            assert bool(rejudge(bench, "kinks:exact", case)) == is_wrong

@@ -495,7 +495,8 @@ def test_every_bug_of_the_catalogue_is_named_by_its_own_name(capsys):
         print(f" {alone} of {asked} bugs named alone, {named} among up to three", end=" ")  # noqa: T201 - a figure to be quoted
     assert asked >= (250 if ALL else 8)
     assert named >= 0.97 * asked
-    assert alone >= 0.9 * asked
+    # Of the few bugs of a sample, some more may share their numbers with others.
+    assert alone >= (0.9 if ALL else 0.8) * asked
 
 
 def test_an_observation_compares_with_the_truth_by_its_bounds():

@@ -202,12 +202,16 @@ def test_what_is_written_is_well_formed(case):
 
 
 def test_most_bounds_are_sharp():
+    """Each case counts once, so that one long case does not decide."""
     shares = {"float64": [], "float32": []}
     for case in SOME:
+        own = {dtype: [] for dtype in shares}
         for near in vectors.recorded_truth(case).values():
             for dtype, bound in near["bound"].items():
                 told = near["hi"] != 0
-                shares[dtype] += list((bound[told] / np.abs(near["hi"][told])).flat)
+                own[dtype] += list((bound[told] / np.abs(near["hi"][told])).flat)
+        for dtype, some in own.items():
+            shares[dtype] += [np.median(some)] if some else []
     assert np.median(shares["float64"]) < 1e-12
     assert np.median(shares["float32"]) < 1e-3
 

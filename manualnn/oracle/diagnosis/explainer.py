@@ -33,7 +33,7 @@ from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.truth.compare import group_of
 
-MOST_SECONDS = 6.0
+MOST_SECONDS = 9.0
 """Largest number of seconds to diagnose a finding. Shrinking takes up to a third of it."""
 
 
