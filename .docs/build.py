@@ -65,6 +65,8 @@ def main() -> None:
     with warnings.catch_warnings():
         # pdoc warns because it also finds modules through a package that has no __all__.
         warnings.filterwarnings("ignore", "The module specification")
+        # The module is the wheel's; the folder of the same name holds the same code.
+        warnings.filterwarnings("ignore", "'manualnn' may refer to either")
         pdoc.pdoc("manualnn", *sorted(names, key=reading_order), output_directory=PAGES)
     if wrong := list(broken_links()):
         sys.exit("\n".join(wrong))
