@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from manualnn.output.files import write_text, write_whole
+from manualnn.output.files import open_whole, write_text, write_whole
 
 
 @pytest.mark.parametrize("call", ["fsync", "replace"])
@@ -28,6 +28,23 @@ def test_an_interrupted_save_leaves_the_old_file_and_nothing_else(
     monkeypatch.setattr(os, call, fail)
     with pytest.raises((OSError, KeyboardInterrupt)):
         write_whole(path, b"new")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"the old one"]
+
+
+@pytest.mark.parametrize("error", [LookupError("mine"), OSError("mine"), KeyboardInterrupt("mine")])
+def test_a_block_that_ends_by_an_error_leaves_the_old_file_and_raises_that_error(
+    tmp_path: Path, error: BaseException
+) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"the old one")
+
+    def fail() -> None:
+        with open_whole(path) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(type(error), match=r"^mine$"):
+        fail()
     assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"the old one"]
 
 

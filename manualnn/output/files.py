@@ -3,33 +3,46 @@
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-__all__ = ["require_writable", "write_text", "write_whole"]
+__all__ = ["open_whole", "require_writable", "write_text", "write_whole"]
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file completely or not at all. An existing file is replaced.
+@contextmanager
+def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file to write; it appears under its name when the block has ended without an error.
 
-    A link stays a link, and a file keeps its permissions. If the file cannot be written, OSError
-    is raised and no temporary file remains.
+    An existing file is replaced then, and stays as it is until then. A link stays a link, and a
+    file keeps its permissions. If the file cannot be written, OSError is raised. No temporary file
+    remains.
     """
     require_writable(path)
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".manualnn-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if target.exists():
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
     except OSError as error:
-        message = f"cannot write to {path}: {error.strerror or error}; nothing was saved."
+        if error.strerror is None:  # not of the operating system: an error of the caller's block
+            raise
+        message = f"cannot write to {path}: {error.strerror}; nothing was saved."
         raise OSError(message) from error
     finally:  # also after Ctrl-C; a temporary file that has replaced the target is gone already
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write a file completely or not at all, as `open_whole` does."""
+    with open_whole(path) as file:
+        file.write(content)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
