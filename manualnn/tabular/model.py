@@ -142,7 +142,7 @@ class TableModel:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "TableModel":
         """Read a file that `save` wrote. Raises ModelFileError if it is damaged or not a model."""
-        trainer, notes = load_with_notes(path)
+        trainer, notes, _ = load_with_notes(path)
         if "table" not in notes:
             message = (
                 f"{path} holds a network, but not the columns that it is for; expected a model "

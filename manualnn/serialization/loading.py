@@ -1,0 +1,106 @@
+"""Loading of a trainer from a model file."""
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import ModelFileError, ShapeError
+from manualnn.network.sequential import Sequential
+from manualnn.serialization import container
+from manualnn.serialization.parts import GENERATORS, NOTES, OPTIMIZER, require_finite
+from manualnn.training.trainer import Trainer
+
+
+def load(path: str | os.PathLike[str]) -> Trainer:
+    """Return the trainer that was saved to a file.
+
+    If it was saved with `resumable=False`, the optimizer has its initial state and the seed is 0.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, if it is damaged, of another kind or of another version, if its
+        parts do not fit together, or if it holds a model of a table.
+    MissingExtraError
+        If safetensors is not installed.
+
+    """
+    trainer, notes, _ = load_with_notes(path)
+    if "table" in notes:
+        message = (
+            f"{path} holds a model of a table, whose columns must be encoded before the network; "
+            f"load it with manualnn.tabular.load_model. Its trainer is the network alone."
+        )
+        raise ModelFileError(message)
+    return trainer
+
+
+def load_with_notes(
+    path: str | os.PathLike[str],
+) -> tuple[Trainer, dict[str, Any], dict[str, Array]]:
+    """Return the trainer, the notes and the arrays of a file. Raises the same errors as `load`."""
+    about, arrays = container.read(path)
+    vectors, own = _take(arrays, OPTIMIZER), _take(arrays, NOTES)
+    try:
+        spec, notes = about["spec"], dict(about["notes"])
+        # Before any allocation, because a damaged spec may describe arrays of any size.
+        net = Sequential.from_spec(spec)
+        _require_match(net.shapes, spec["dtype"], arrays)
+        params = net.load_state_dict(arrays, dtype=spec["dtype"])
+        trainer = Trainer.from_spec(spec, params=params)
+        if "training" in about:
+            _resume(trainer, about["training"], vectors)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        message = (
+            f"{path}: the parts of the model file do not fit together: {reason.rstrip('.')}. "
+            f"Save the model again."
+        )
+        raise ModelFileError(message) from error
+    require_finite(path, params)
+    return trainer, notes, own
+
+
+def _take(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Remove the arrays with a prefix; return them by their names without it."""
+    keys = [key for key in arrays if key.startswith(prefix)]
+    return {key.removeprefix(prefix): arrays.pop(key) for key in keys}
+
+
+def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str, Array]) -> None:
+    """Restore the state of the optimizer, the counters and the random generator."""
+    expected = dict.fromkeys(trainer.rule.vectors(), trainer.params.vector.shape)
+    _require_match(expected, trainer.params.dtype, vectors, OPTIMIZER)
+    random = training["random"]
+    counts = [training["steps"], training["optimizer_step"]]
+    if random["bit_generator"] not in GENERATORS or not all(type(n) is int for n in counts):
+        message = f"the progress of the training is damaged, got {training}"
+        raise ValueError(message)
+    trainer.steps, step = counts
+    last_loss = training["last_loss"]
+    trainer.last_loss = math.nan if last_loss is None else float(last_loss)
+    trainer.state |= {"step": step, **vectors}
+    bits = getattr(np.random, random["bit_generator"])()
+    bits.state = random
+    trainer.rng = np.random.Generator(bits)
+
+
+def _require_match(
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: Any,
+    arrays: Mapping[str, Array],
+    prefix: str = "",
+) -> None:
+    """Raise ShapeError if an array is missing, unknown, or of another shape or dtype."""
+    expected = {f"{prefix}{key} {shape} {np.dtype(dtype)}" for key, shape in shapes.items()}
+    got = {f"{prefix}{key} {array.shape} {array.dtype}" for key, array in arrays.items()}
+    if expected != got:
+        message = (
+            f"expected {', '.join(sorted(expected - got)) or 'nothing more'}, "
+            f"got {', '.join(sorted(got - expected)) or 'nothing'} instead"
+        )
+        raise ShapeError(message)
