@@ -93,6 +93,7 @@ def test_an_entry_beyond_its_bound_is_found(folder, quantity, dtype):
     assert finding.case.dtype == dtype
     assert report.exit_code == 1
     assert name in text(report)
+    assert f"vector {TANH.id}" in text(report)
 
 
 @pytest.mark.parametrize("quantity", ["params.{key}", "state.exp_avg_sq.{key}"])

@@ -221,7 +221,7 @@ class Tally:
             self.skipped += 1
             self._add(trial.check, "skipped")
         except Faulty as faulty:
-            self._add(trial.check, "errored", trial.fault(faulty))
+            self._add(trial.check, "errored", trial.fault(faulty), case)
         else:
             self.report.cases += 1
             self._compare(trial)
@@ -258,11 +258,13 @@ class Tally:
             entries = [entry for entry in wrong if group_of(entry.quantity) == judgement]
             if entries:
                 message = f"{judgement} differ from the truth by more than rounding"
-                self._add(trial.check, "failed", trial.finding(message, entries, right))
+                self._add(trial.check, "failed", trial.finding(message, entries, right), trial.case)
             elif any(group_of(name) == judgement for name in right):
                 self._add(trial.check, "passed")
 
-    def _add(self, check: str, status: str, finding: Finding | None = None) -> None:
+    def _add(
+        self, check: str, status: str, finding: Finding | None = None, case: Case | None = None
+    ) -> None:
         sentence = "answers to vectors lie within the bound of the truth"
         result = self.results.setdefault(check, CheckResult(check, sentence, "skipped"))
         if status == "skipped":
@@ -271,5 +273,6 @@ class Tally:
         result.cases += 1
         order = ("skipped", "passed", "errored", "failed")
         result.status = max(result.status, status, key=order.index)
-        if finding is not None:
-            result.findings.append(finding)
+        if finding is not None and case is not None:
+            vector = f"vector {of_dtype(case, 'float64').id}"  # the id of the file, in every dtype
+            result.findings.append(replace(finding, message=f"{vector}: {finding.message}"))
