@@ -19,8 +19,6 @@ from manualnn.parameters import Parameters
 from manualnn.validation import first_nonfinite
 
 DTYPES = ("float32", "float64")
-WIDEST = 1024
-"""Features of a scaling that becomes a Linear of its own, which has WIDEST² weights."""
 LARGEST_ERROR = 1e-4
 """Rounding error that the folding of a scaling may add to the scaled features."""
 
@@ -120,14 +118,15 @@ def _merge(steps: Iterable[Step], dtype: str) -> list[Layer | Matrix]:
                 waiting = step if waiting is None else waiting.then(step)
         elif waiting is None:
             merged.append(step)
-        else:
+        elif isinstance(step, Matrix):
             _require_accuracy(waiting, dtype)
-            is_matrix = isinstance(step, Matrix)
-            merged += [step.after(waiting)] if is_matrix else [_diagonal(waiting, dtype), step]
+            merged.append(step.after(waiting))
             waiting = None
+        else:
+            break
     if waiting is not None:
-        _require_accuracy(waiting, dtype)
-        merged.append(_diagonal(waiting, dtype))
+        message = "the graph scales or shifts features with no Linear directly before or after."
+        raise SpecError(message)
     return merged
 
 
@@ -145,19 +144,6 @@ def _require_accuracy(step: Affine, dtype: str) -> None:
             f"pass dtype='float64', or scale the features outside."
         )
         raise SpecError(message)
-
-
-def _diagonal(step: Affine, dtype: str) -> Matrix:
-    """Return the step as a matrix of its own. Raises SpecError if it would be too large."""
-    width = step.scale.size if step.offset is None else max(step.scale.size, step.offset.size)
-    if not 1 < width <= WIDEST:
-        message = (
-            f"the graph scales {'all' if width == 1 else width} features without a Linear "
-            f"before or after it; such a scaling of 2 to {WIDEST} features can be imported."
-        )
-        raise SpecError(message)
-    scale, offset = _spread(step, width)
-    return Matrix(np.diag(scale), offset, dtype)
 
 
 def _spread(step: Affine, width: int) -> tuple[Array, Array | None]:

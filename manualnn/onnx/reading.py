@@ -68,10 +68,10 @@ def load_onnx(
         If onnx is not installed.
 
     """
-    onnx = require_onnx()
-    is_proto = isinstance(model, onnx.ModelProto)
-    name = "the model" if is_proto else os.fspath(model)
-    proto = model if is_proto else read_model(model)
+    if isinstance(model, str | os.PathLike):
+        name, proto = os.fspath(model), read_model(model)
+    else:
+        name, proto = "the model", model
     check_model(proto, name)
     try:
         graph = Graph(proto)
@@ -133,8 +133,9 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
     if node.operator not in OPERATORS:
         known = sorted({split(e)[0] for _, e in READ} | OPERATORS.keys())
         message = (
-            f"no layer represents it here. Known operators: {', '.join(known)}. "
-            "Pass output= to import the part before it."
+            f"no layer represents it here. Known operators: {', '.join(known)}. Pass output= "
+            f"with the name of an inner value, such as {(node.inputs or [''])[0]!r}, to import "
+            f"the part before it."
         )
         raise SpecError(message)
     return OPERATORS[node.operator](graph, node)
