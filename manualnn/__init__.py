@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _OWNERS = {
-    "History": "training.trainer",
+    "EarlyStopping": "training.callbacks",
+    "History": "training.history",
     "Parameters": "parameters",
     "Sequential": "network.sequential",
     "Trainer": "training.trainer",
@@ -57,7 +58,8 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.parameters import Parameters as Parameters
     from manualnn.serialization import load as load
     from manualnn.serialization import save as save
-    from manualnn.training.trainer import History as History
+    from manualnn.training.callbacks import EarlyStopping as EarlyStopping
+    from manualnn.training.history import History as History
     from manualnn.training.trainer import Trainer as Trainer
 else:
     # Modules are loaded at the first use of a name, because loading NumPy takes longer than all

@@ -1,5 +1,7 @@
 """Validation of the arrays and numbers that users pass in."""
 
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -122,6 +124,34 @@ def require_count(name: str, value: Any, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         message = f"{name} must be an integer of at least {least}, got {value!r}."
         raise SpecError(message)
+
+
+def require_number(name: str, value: Any, least: float = -math.inf) -> None:
+    """Raise SpecError if value is not a number, or below `least`."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= least:
+        at_least = f" of at least {least:g}" if math.isfinite(least) else ""
+        message = f"{name} must be a number{at_least}, got {value!r}."
+        raise SpecError(message)
+
+
+def as_weights(value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
+    """Return the weights of n samples as an array of dtype, or None if all of them are 1.
+
+    Raises ShapeError, DTypeError or DomainError if they do not fit.
+    """
+    w = as_floats(value, dtype, "sample_weight")
+    if w.shape != (n,):
+        message = f"sample_weight must have one number for each of {n} samples, got {w.shape}."
+        raise ShapeError(message)
+    require_finite(w, "sample_weight")
+    if (w < 0).any():
+        at = int(np.argmax(w < 0))
+        message = f"sample_weight must be at least 0, got {w[at]} at index {at}."
+        raise DomainError(message)
+    if not w.any():
+        message = f"sample_weight is 0 for all {n} samples; give at least one a weight above 0."
+        raise DomainError(message)
+    return None if (w == 1).all() else w
 
 
 def _cast(given: Array, dtype: np.dtype[Any], name: str) -> Array:

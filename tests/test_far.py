@@ -34,7 +34,7 @@ from manualnn import (
     Trainer,
 )
 from manualnn.spec import from_spec
-from manualnn.training.batches import Batches
+from manualnn.training.batches import Batches, Samples
 
 FLOATS = [np.float32, np.float64, np.longdouble]
 
@@ -121,9 +121,10 @@ def test_dropout_is_active_wherever_it_stands_and_in_every_step(place: int) -> N
 
 def test_the_order_of_the_samples_is_the_generators_permutation() -> None:
     rng = np.random.default_rng(8)
-    batches = Batches(np.arange(23.0)[:, None], np.arange(23), 5, copy.deepcopy(rng))
+    own = copy.deepcopy(rng)
+    batches = Batches(Samples(np.arange(23.0)[:, None], np.arange(23)), 5, shuffle=True)
     for _ in range(3):
-        seen = [(x[:, 0].tolist(), t.tolist()) for x, t in batches]
+        seen = [(x[:, 0].tolist(), t.tolist()) for x, t, _ in batches.arrange(batches.draw(own))]
         order = rng.permutation(23).tolist()
         assert [list(chain(*part)) for part in zip(*seen, strict=True)] == [order, order]
 

@@ -29,14 +29,21 @@ TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
 JUDGES = ("oracle/test_compare", "oracle/test_masks", "oracle/test_truth", "oracle/test_checks")
-LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_memory", "test_plan")
+LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fit", "test_memory")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": (*KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
     "oracle": JUDGES,
     "runs": ("oracle/test_expected", "oracle/test_runner"),
-    "training": (*LOOP, *KERNELS, "test_initializers", "test_divergence", "test_interruption"),
+    "training": (
+        *LOOP,
+        "test_plan",
+        *KERNELS,
+        "test_initializers",
+        "test_divergence",
+        "test_interruption",
+    ),
 }
 
 
@@ -85,7 +92,7 @@ def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[i
     shutil.copytree(PACKAGE, room / "manualnn", ignore=ignored)
     (room / "tests" / "oracle").mkdir(parents=True)
     helpers = (f"oracle/{helper}" for helper in ("drawn", "exactly", "toy", "toys"))
-    for helper in ("conftest", "toys", *helpers, *CAUGHT_BY[table]):
+    for helper in ("conftest", "toys", "cases", "values", *helpers, *CAUGHT_BY[table]):
         shutil.copy(TESTS / f"{helper}.py", room / "tests" / f"{helper}.py")
     shutil.copy(TESTS.parent / "pyproject.toml", room)
     if mistake:

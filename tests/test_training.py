@@ -113,7 +113,7 @@ REFUSED: dict[str, tuple[type[Exception], Any, Any, dict[str, Any]]] = {
     "batch_size must be .* got True": (SpecError, X, T, {"batch_size": True}),
     "epochs must be an integer of at least 0, got -1": (SpecError, X, T, {"epochs": -1}),
     "epochs must be .* got '1e3'": (SpecError, X, T, {"epochs": "1e3"}),
-    "target_loss must be a number or None, got '0.1'": (SpecError, X, T, {"target_loss": "0.1"}),
+    "target_loss must be a number, got '0.1'": (SpecError, X, T, {"target_loss": "0.1"}),
 }
 
 

@@ -11,6 +11,12 @@ A loss is a frozen description, like a layer. `forward` and `backward` are its k
 
 Gradients differ by the same factors: from mean to batchmean K, from batchmean to sum N. A loss that
 has one term for each sample (CrossEntropyLoss) divides by N also for mean.
+
+Samples may have weights wₙ, as if sample n came wₙ times. With the terms lₙₖ, and with sample n's
+part dₙ of the divisor D = Σₙ dₙ (K for mean, 1 for batchmean):
+
+    mean, batchmean     L = Σₙ wₙ Σₖ lₙₖ / Σₙ wₙ dₙ
+    sum                 L = Σₙ wₙ Σₖ lₙₖ
 """
 
 from dataclasses import dataclass
@@ -38,7 +44,13 @@ class Loss(Description):
 
     def forward(self, y: Array, t: Array, /) -> Any:
         """Return L, a scalar of y's dtype."""
-        raise NotImplementedError
+        return self.reduced(self.terms(y, t), y, t)
+
+    def terms(self, y: Array, t: Array, /) -> Array:
+        """Return the terms l whose sum, divided by D, is L; shape (N, K)."""
+        kind = type(self).__name__
+        message = f"{kind} has no method terms(y, t), which sample weights and {kind}.forward need."
+        raise SpecError(message)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         """Return dy = ∂L/∂y."""
@@ -53,6 +65,24 @@ class Loss(Description):
     def divisor(self, y: Array, t: Array, /) -> Any:
         """Return the divisor of the sum of all terms."""
         return {"mean": y.size, "batchmean": len(y), "sum": 1}[self.reduction]
+
+    def divisors(self, y: Array, t: Array, /) -> Array:
+        """Return d, each sample's part of the divisor, unless the reduction is sum; shape (N,)."""
+        return np.full(len(y), y.shape[1] if self.reduction == "mean" else 1, y.dtype)
+
+    def weighted_divisor(self, y: Array, t: Array, w: Array, /) -> Any:
+        """Return the divisor for samples with the weights w, shape (N,)."""
+        return 1 if self.reduction == "sum" else np.dot(w, self.divisors(y, t))
+
+    def weighted(
+        self, y: Array, t: Array, w: Array, /, *, out: Array | None = None
+    ) -> tuple[Any, Array]:
+        """Return L and dy for samples with the weights w, shape (N,)."""
+        divisor = self.weighted_divisor(y, t, w) or 1
+        value = np.dot(w, np.add.reduce(self.terms(y, t), axis=1)) / divisor
+        dy = self.backward(y, t, out=out)  # which divides by the divisor without weights
+        factor = w * (self.divisor(y, t) / divisor)
+        return value, np.multiply(dy, factor[:, None], out=dy)
 
     def share(self, y: Array, t: Array, /, numerator: int = 1) -> Any:
         """Return numerator / D with the divisor D, rounded once to y's dtype."""

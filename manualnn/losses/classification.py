@@ -68,11 +68,11 @@ class BCELoss(_BinaryLoss):
     Source: torch.nn.BCELoss, and batchmean.
     """
 
-    def forward(self, y: Array, t: Array, /) -> Any:
+    def terms(self, y: Array, t: Array, /) -> Array:
         yes = maximum(log(y), -100)
         no = maximum(log1p(-y), -100)
-        terms = _weights(self.weight, y, "weight") * (t * yes + (1 - t) * no)
-        return 0 - self.reduced(terms, y, t)  # −x would make a zero negative
+        # −x would make a zero negative
+        return 0 - _weights(self.weight, y, "weight") * (t * yes + (1 - t) * no)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
@@ -118,10 +118,9 @@ class BCEWithLogitsLoss(_BinaryLoss):
         _weights(self.pos_weight, y, "pos_weight")
         return _BinaryLoss.targets(self, t, y)
 
-    def forward(self, y: Array, t: Array, /) -> Any:
+    def terms(self, y: Array, t: Array, /) -> Array:
         yes = _weights(self.pos_weight, y, "pos_weight") * t * softplus(-y)
-        terms = _weights(self.weight, y, "weight") * (yes + (1 - t) * softplus(y))
-        return self.reduced(terms, y, t)
+        return _weights(self.weight, y, "weight") * (yes + (1 - t) * softplus(y))
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         yes = _weights(self.pos_weight, y, "pos_weight") * t * sigmoid(-y)
@@ -199,8 +198,16 @@ class CrossEntropyLoss(Loss):
             return np.add.reduce(np.array(self.weight, dtype=y.dtype)[t[counts]])
         return 1 if self.reduction == "sum" else len(y)
 
-    def forward(self, y: Array, t: Array, /) -> Any:
-        return 0 - self.reduced(self._targets(y, t) * log_softmax(y), y, t)
+    def divisors(self, y: Array, t: Array, /) -> Array:
+        if self.reduction != "mean" or t.ndim == 2:
+            return np.ones(len(y), y.dtype)
+        counts = t != self.ignore_index
+        if self.weight is None:
+            return counts.astype(y.dtype)
+        return counts * np.array(self.weight, dtype=y.dtype)[np.where(counts, t, 0)]
+
+    def terms(self, y: Array, t: Array, /) -> Array:
+        return 0 - self._targets(y, t) * log_softmax(y)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         return self._gradient(softmax(y, out=out), self._targets(y, t), y, t)

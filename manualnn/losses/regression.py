@@ -25,6 +25,10 @@ class MSELoss(Loss):
     Shapes: y, t, dy (N, K). Source: torch.nn.MSELoss, and batchmean.
     """
 
+    def terms(self, y: Array, t: Array, /) -> Array:
+        e = y - t
+        return np.multiply(e, e)
+
     def forward(self, y: Array, t: Array, /) -> Any:
         return sum_of_squares(y - t) / self.divisor(y, t)
 
@@ -53,8 +57,8 @@ class L1Loss(Loss):
     Shapes: y, t, dy (N, K). Source: torch.nn.L1Loss, and batchmean.
     """
 
-    def forward(self, y: Array, t: Array, /) -> Any:
-        return self.reduced(np.abs(y - t), y, t)
+    def terms(self, y: Array, t: Array, /) -> Array:
+        return np.abs(y - t)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
@@ -81,11 +85,10 @@ class HuberLoss(Loss):
         Loss.__post_init__(self)
         require(self, "delta", "greater than 0", self.delta > 0)
 
-    def forward(self, y: Array, t: Array, /) -> Any:
+    def terms(self, y: Array, t: Array, /) -> Array:
         distance = np.abs(y - t)
         bounded = minimum(distance, self.delta)
-        terms = bounded * (distance - bounded * ratio(1, 2, y))
-        return self.reduced(terms, y, t)
+        return bounded * (distance - bounded * ratio(1, 2, y))
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
@@ -115,12 +118,12 @@ class SmoothL1Loss(Loss):
         Loss.__post_init__(self)
         require(self, "beta", "at least 0", self.beta >= 0)
 
-    def forward(self, y: Array, t: Array, /) -> Any:
+    def terms(self, y: Array, t: Array, /) -> Array:
         size = np.abs(y - t)
         if self.beta == 0:
-            return self.reduced(size, y, t)
+            return size
         inner = minimum(size, self.beta)
-        return self.reduced(inner / self.beta * (size - inner / 2), y, t)
+        return inner / self.beta * (size - inner / 2)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         if self.beta == 0:

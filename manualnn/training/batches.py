@@ -1,6 +1,7 @@
 """Batches of the samples, in a new random order in every epoch."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,46 +9,69 @@ from manualnn.elementary import Array
 from manualnn.validation import require_count
 
 
+class Samples(NamedTuple):
+    """Inputs x, targets t and weights w of N samples, checked. w is None if all weights are 1."""
+
+    x: Array
+    t: Array
+    w: Array | None = None
+
+    def cut(self, part: slice) -> "Samples":
+        """Return a part of the samples: views."""
+        return Samples(self.x[part], self.t[part], self.w if self.w is None else self.w[part])
+
+
 class Batches:
     """The batches of an epoch, in a new order on each pass. The next batch overwrites the last.
 
     Parameters
     ----------
-    x, t : array (N, …)
-        Inputs and targets.
+    samples : Samples
+        Inputs, targets and weights.
     batch_size : int, optional
         Samples in a batch; all of them if None.
-    rng : Generator, optional
-        Draws the order. Without it the samples stay in their order.
+    shuffle : bool
+        If True, every epoch has a new order. Otherwise the samples stay in their order.
 
     """
 
-    def __init__(
-        self, x: Array, t: Array, batch_size: int | None, rng: "np.random.Generator | None"
-    ) -> None:
+    def __init__(self, samples: Samples, batch_size: int | None, *, shuffle: bool) -> None:
         if batch_size is not None:
             require_count("batch_size", batch_size, 1)
-        self._size = min(batch_size or len(x), len(x))
-        self._x, self._t = x, t
+        n = len(samples.x)
+        self.size = min(batch_size or n, n)
+        self.samples = samples
         # A step on all samples does not depend on their order.
-        self._rng = rng if self._size < len(x) else None
-        if self._rng:
-            full = [np.empty((self._size, *a.shape[1:]), a.dtype) for a in (x, t)]
-            sizes = {self._size, len(x) % self._size} - {0}
-            # The same two arrays for every batch of a size, because the step is planned for them.
-            self._buffers = {n: [a[:n] for a in full] for n in sizes}
+        self.shuffles = bool(shuffle) and self.size < n
+        if self.shuffles:
+            x, t, w = samples
+            full = Samples(self._room(x), self._room(t), None if w is None else self._room(w))
+            sizes = {self.size, n % self.size} - {0}
+            # The same arrays for every batch of a size, because the step is planned for them.
+            self._buffers = {k: full.cut(slice(k)) for k in sizes}
 
-    def __iter__(self) -> Iterator[tuple[Array, Array]]:
-        n, size = len(self._x), self._size
-        order = self._rng.permutation(n) if self._rng else None
-        for start in range(0, n, size):
+    def _room(self, array: Array) -> Array:
+        return np.empty((self.size, *array.shape[1:]), array.dtype)
+
+    def draw(self, rng: "np.random.Generator") -> Array | None:
+        """Return the order of the samples in the next epoch, or None if they are not shuffled."""
+        return rng.permutation(len(self.samples.x)) if self.shuffles else None
+
+    def arrange(self, order: Array | None, first: int = 0) -> Iterator[Samples]:
+        """Yield the batches of an epoch, from the batch with the number `first` on."""
+        n, size = len(self.samples.x), self.size
+        if size == n and first == 0:
+            yield self.samples  # the same arrays in every epoch, for which the step is planned
+            return
+        for start in range(first * size, n, size):
             part = slice(start, min(start + size, n))
             if order is None:
-                yield self._x[part], self._t[part]
+                yield self.samples.cut(part)
             else:
                 chosen = order[part]
-                x, t = self._buffers[len(chosen)]
-                # mode="clip" lets NumPy write directly to out; all indices are in range.
-                np.take(self._x, chosen, axis=0, out=x, mode="clip")
-                np.take(self._t, chosen, axis=0, out=t, mode="clip")
-                yield x, t
+                batch = self._buffers[len(chosen)]
+                for source, target in zip(self.samples, batch, strict=True):
+                    if source is not None:
+                        # mode="clip" lets NumPy write directly to out; all indices are in range.
+                        np.take(source, chosen, axis=0, out=target, mode="clip")
+                yield batch

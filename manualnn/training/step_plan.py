@@ -37,6 +37,8 @@ class StepPlan:
         The loss function of the plan.
     x, t : array or None
         The batch of the next run. None while another batch is being set.
+    w : array or None
+        The weights of its samples, if they have any.
     t_ndim : int
         The number of dimensions of the targets.
     y : array (N, out)
@@ -60,6 +62,7 @@ class StepPlan:
         loss: Loss,
         x: Array,
         t: Array,
+        w: Array | None = None,
         *,
         arrays: ArraysByLayer,
         grads: Parameters,
@@ -71,9 +74,11 @@ class StepPlan:
         self.is_quiet = False
         self.x: Array | None = x
         self.t: Array | None = t
+        self.w = w
         self.t_ndim = t.ndim
         # Views tell x and t apart in the recorded calls, also if both are the same array.
         self._x, self._t = x, t = x.view(), t.view()
+        weights = None if w is None else w.view()
         if len(x) == 1:
             buffers = buffers._replace(dy=_dy_of_one_sample(layers, buffers.dy, grads))
         self.y, dy = buffers.y[-1] if buffers.y else x, buffers.dy[-1]
@@ -83,20 +88,24 @@ class StepPlan:
             calls += self._trace(call)
         if type(loss).require_outputs is not Loss.require_outputs:
             calls.append(Call(loss.require_outputs, (self.y,)))
-        calls += self._trace(
-            Call(loss.forward_and_backward, (self.y, t), {"out": dy}),
-            fallback=Call(self._compute_loss, (loss, self.y, t, dy)),
-        )
+        if weights is None:
+            calls += self._trace(
+                Call(loss.forward_and_backward, (self.y, t), {"out": dy}),
+                fallback=Call(self._compute_loss, (loss, self.y, t, dy)),
+            )
+        else:
+            calls.append(Call(self._compute_weighted_loss, (loss, self.y, t, weights, dy)))
         self._scale, self._loss_scale = _last_factor(calls, dy)
         self.is_descent = False
         for call in backward_calls(layers, arrays, x, buffers, grads):
             calls += self._trace(call)
         self.calls = calls = [call for call in calls if not _has_no_effect(call)]
         self._prepared = [call.prepare() for call in calls]
+        parts = [(x, 0), (t, 1)] if weights is None else [(x, 0), (t, 1), (weights, 2)]
         self._batch_readers = [
             (i, places)
             for i, call in enumerate(calls)
-            if (places := [(k, int(a is t)) for k, a in enumerate(call.args) if a is x or a is t])
+            if (places := [(k, j) for k, a in enumerate(call.args) for b, j in parts if a is b])
         ]
         self._is_from_manualnn = all(map(is_from_manualnn, (*layers, loss)))
 
@@ -111,10 +120,10 @@ class StepPlan:
         self.is_quiet = self._is_from_manualnn and is_from_manualnn(rule)
         self.rule = rule
 
-    def set_batch(self, x: Array, t: Array) -> None:
+    def set_batch(self, x: Array, t: Array, w: Array | None) -> None:
         """Replace the batch by another one of the same size."""
         self.x = self.t = None  # set last, because Ctrl-C may interrupt this method
-        batch = x.view(), t.view()
+        batch = x.view(), t.view(), w if w is None else w.view()
         for i, places in self._batch_readers:
             call = self.calls[i]
             args = list(call.args)
@@ -122,7 +131,7 @@ class StepPlan:
                 args[place] = batch[which]
             self.calls[i] = call = Call(call.function, tuple(args), call.options)
             self._prepared[i] = call.prepare()
-        self.x, self.t = x, t
+        self.x, self.t, self.w = x, t, w
 
     def run(self) -> float:
         """Run the forward and backward pass; return the loss."""
@@ -151,6 +160,11 @@ class StepPlan:
     def _compute_loss(self, loss: Loss, y: Array, t: Array, dy: Array) -> None:
         self._value[...] = compute_loss(loss, y, t, dy)
 
+    def _compute_weighted_loss(self, loss: Loss, y: Array, t: Array, w: Array, dy: Array) -> None:
+        self._value[...], grad = loss.weighted(y, t, w, out=dy)
+        if grad is not dy:
+            dy[...] = grad
+
 
 class StepPlans:
     """The planned steps of a network, one for each of the last batch sizes.
@@ -172,7 +186,7 @@ class StepPlans:
         self._workspace: Workspace | None = None
         self._plans: dict[int, StepPlan] = {}
 
-    def find(self, loss: Loss, x: Array, t: Array) -> StepPlan:
+    def find(self, loss: Loss, x: Array, t: Array, w: Array | None = None) -> StepPlan:
         """Return the plan of a step on this batch. It is recorded if there is none yet."""
         self.last_step = None, None, None
         n, features = x.shape
@@ -183,20 +197,23 @@ class StepPlans:
             self._plans.clear()
             self._workspace = work
         plan = self._plans.get(n)
-        if plan is None or plan.loss is not loss or plan.t_ndim != t.ndim:
+        is_other = plan is None or plan.loss is not loss or plan.t_ndim != t.ndim
+        if plan is None or is_other or (plan.w is None) != (w is None):
             if len(self._plans) >= MAX_SIZES:
                 self._plans.clear()
-            plan = self._plans[n] = self._record(loss, x, t, work.buffers(n))
-        elif x is not plan.x or t is not plan.t:
-            plan.set_batch(x, t)
+            plan = self._plans[n] = self._record(loss, x, t, w, work.buffers(n))
+        elif x is not plan.x or t is not plan.t or w is not plan.w:
+            plan.set_batch(x, t, w)
         return plan
 
-    def _record(self, loss: Loss, x: Array, t: Array, buffers: Buffers) -> StepPlan:
+    def _record(
+        self, loss: Loss, x: Array, t: Array, w: Array | None, buffers: Buffers
+    ) -> StepPlan:
         pairs = zip(self._arrays, buffers.noise, strict=True)
         arrays = [{**params, **noise} for params, noise in pairs]
         with np.errstate(all="ignore"):
             return StepPlan(
-                self._net.layers, loss, x, t, arrays=arrays, grads=self.grads, buffers=buffers
+                self._net.layers, loss, x, t, w, arrays=arrays, grads=self.grads, buffers=buffers
             )
 
 

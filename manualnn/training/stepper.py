@@ -1,7 +1,7 @@
 """One training step, and the state that it changes: the base class of `Trainer`."""
 
 import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import closest
+from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype
 
@@ -28,28 +29,21 @@ SYNONYMS = {
     "weights": "params",
 }
 """Names that other libraries use, and the attribute of `Trainer` that they mean."""
-FIT_OPTIONS = {"epochs", "batch_size", "shuffle", "target_loss", "callbacks", "progress"}
+FIT_OPTIONS = {
+    "batch_size",
+    "callbacks",
+    "epochs",
+    "progress",
+    "resume",
+    "sample_weight",
+    "shuffle",
+    "target_loss",
+    "validation_data",
+}
 
 
 class NotFiniteError(Exception):
     """The loss, or a parameter after the update, is not finite. The parameters are restored."""
-
-
-@dataclass
-class History:
-    """The record of one `Trainer.fit`."""
-
-    loss: list[float] = field(default_factory=list)
-    """The loss of each epoch over its samples, each measured before the step that used it."""
-    seconds: float = 0.0
-    """Duration in seconds."""
-    stopped: str = ""
-    """Reason: "epochs", "target_loss", "callback", "interrupted" or "diverged"."""
-
-    @property
-    def epochs(self) -> int:
-        """Number of finished epochs."""
-        return len(self.loss)
 
 
 class Progress:
@@ -183,7 +177,7 @@ class Stepper:
         try:
             return self._step(plan)
         except NotFiniteError as reason:
-            raise self._diverged(reason, None, History()) from None
+            raise self._diverged(reason) from None
 
     def _step(self, plan: StepPlan) -> float:
         """Do forward pass, loss, backward pass and update; return the loss before the update.
@@ -247,8 +241,9 @@ class Stepper:
             self._outputs = np.broadcast_to(self._outputs[:1, :1], shape)
         return self.loss.targets(t, self._outputs)
 
-    def _diverged(self, reason: Exception, epoch: int | None, history: History) -> DivergedError:
-        """Return the error with the reason, the place, and the advice."""
+    def _diverged(self, reason: Exception, history: History | None = None) -> DivergedError:
+        """Return the error with the reason, the place, and the advice; `fit` has a history."""
+        epoch = None if history is None else history.epochs + 1
         where = f"step {self.steps + 1}" if epoch is None else f"epoch {epoch}"
         last = self.last_loss
         known = "no loss was finite" if math.isnan(last) else f"the last finite loss: {last:.6g}"
@@ -258,6 +253,8 @@ class Stepper:
             f"{self.lr:g}, inputs standardised to mean 0 and deviation 1, or smaller initial "
             f"weights."
         )
+        history = history or History()
+        history.stopped = "diverged"
         return DivergedError(message, epoch=epoch, last_loss=last, history=history)
 
 

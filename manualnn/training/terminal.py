@@ -1,4 +1,4 @@
-"""The training at a terminal: its progress bar, and Ctrl-C between two steps."""
+"""The training at a terminal: its progress bar, and Ctrl-C or SIGTERM between two steps."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -9,32 +9,37 @@ from manualnn.output.progress_bar import find_tqdm
 
 
 @contextmanager
-def note_interrupt() -> Iterator[Callable[[], bool]]:
-    """Note the first Ctrl-C instead of raising it in the middle of a step. The second one raises.
+def note_signals() -> Iterator[Callable[[], str]]:
+    """Note the first Ctrl-C or SIGTERM, instead of ending in the middle of a step.
 
-    Yields a function that returns True after the first Ctrl-C. In a thread other than the main one,
-    and where the program has a handler of its own, signals stay as they are.
+    The second one acts as without this function: Ctrl-C raises, SIGTERM ends the process. Yields a
+    function that returns "interrupted" after Ctrl-C, "terminated" after SIGTERM, and otherwise "".
+    In a thread other than the main one, and where the program has a handler of its own, signals
+    stay as they are.
     """
     import signal
 
-    noted = threading.Event()
+    noted = [""]
+    kinds: dict[int, tuple[str, Any]] = {
+        signal.SIGINT: ("interrupted", signal.default_int_handler),
+        signal.SIGTERM: ("terminated", signal.SIG_DFL),
+    }
+    is_main = threading.current_thread() is threading.main_thread()
+    ours = [
+        kind for kind, (_, usual) in kinds.items() if is_main and signal.getsignal(kind) is usual
+    ]
 
     def note(number: int, frame: Any) -> None:  # noqa: ARG001
-        noted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        noted[0], usual = kinds[number]
+        signal.signal(number, usual)
 
-    is_pythons_handler = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if not is_pythons_handler:
-        yield noted.is_set
-        return
-    signal.signal(signal.SIGINT, note)
     try:
-        yield noted.is_set
+        for kind in ours:
+            signal.signal(kind, note)
+        yield lambda: noted[0]
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for kind in ours:
+            signal.signal(kind, kinds[kind][1])
 
 
 @contextmanager

@@ -3,22 +3,29 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import SpecError
+from manualnn.errors import ManualNNError, SpecError
 from manualnn.losses import LOSSES
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
-from manualnn.training.batches import Batches
-from manualnn.training.stepper import History, NotFiniteError, Stepper
-from manualnn.training.terminal import note_interrupt, progress_bar
-from manualnn.validation import as_batch, require_count, require_finite
+from manualnn.training.batches import Batches, Samples
+from manualnn.training.history import History
+from manualnn.training.run import Run, as_callbacks, loss_over
+from manualnn.training.stepper import NotFiniteError, Stepper
+from manualnn.training.terminal import note_signals, progress_bar
+from manualnn.validation import (
+    as_batch,
+    as_weights,
+    require_count,
+    require_finite,
+    require_number,
+)
 
 __all__ = ["History", "Trainer"]
 
@@ -108,6 +115,13 @@ class Trainer(Stepper):
         with np.errstate(all="ignore"):
             return self.loss.classify(self.predict(x))
 
+    def evaluate(self, x: Any, t: Any, *, sample_weight: Any = None) -> float:
+        """Return the loss over all samples, without dropout; the arguments are those of `fit`.
+
+        The samples are predicted in batches, so that the memory for it is bounded.
+        """
+        return loss_over(self, self._samples(x, t, sample_weight))
+
     def fit(
         self,
         x: Any,
@@ -117,6 +131,8 @@ class Trainer(Stepper):
         batch_size: int | None = None,
         shuffle: bool = True,
         target_loss: float | None = None,
+        sample_weight: Any = None,
+        validation_data: Any = None,
         callbacks: Callback | Iterable[Callback] = (),
         progress: bool | None = None,
     ) -> History:
@@ -136,8 +152,16 @@ class Trainer(Stepper):
             If True, every epoch visits the samples in a new order, drawn from the seed.
         target_loss : float, optional
             Stop after the first epoch whose loss is at most this.
+        sample_weight : array (N,), optional
+            Weights wₙ of at least 0. Sample n counts as if it came wₙ times: the loss is
+            Σₙ wₙ lₙ / Σₙ wₙ over the samples of a batch, with the loss lₙ of sample n alone, or
+            Σₙ wₙ lₙ for reduction sum (see `manualnn.losses.base`). A sample with weight 0 is left
+            out.
+        validation_data : tuple (x, t) or (x, t, sample_weight), optional
+            Samples whose loss is measured after every epoch, without dropout.
         callbacks : callable (trainer, history), or several
             Called after every epoch. If one returns a true value, the training ends.
+            `EarlyStopping` and the schedules of the learning rate are callbacks.
         progress : bool, optional
             If True, show a progress bar. If None, show it if standard error is a terminal and tqdm
             is installed.
@@ -145,65 +169,115 @@ class Trainer(Stepper):
         Returns
         -------
         History
-            Also after Ctrl-C. The parameters are then those of the last finished step.
+            Also after Ctrl-C, and after SIGTERM where the program does not handle it. The
+            parameters are then those of the last finished step.
 
         Raises
         ------
         ShapeError, DTypeError, DomainError
-            If x or t does not fit, is empty or is not finite, or if an output is outside the domain
-            of the loss.
+            If x, t or a weight does not fit, is empty or is not finite, or if an output is outside
+            the domain of the loss.
         DivergedError
-            If the loss or a parameter is no longer finite. The parameters are then those of the
-            last step with finite values.
+            If a loss or a parameter is no longer finite. The parameters are then those of the last
+            step with finite values.
 
         """
+        samples = self._samples(x, t, sample_weight)
+        validation = None if validation_data is None else self._validation(validation_data)
+        batches = Batches(samples, batch_size, shuffle=shuffle)
+        require_count("epochs", epochs, 0)
+        if target_loss is not None:
+            require_number("target_loss", target_loss)
+        run = Run(self, batches, validation, as_callbacks(callbacks))
+        history = run.history
+        for callback in run.stateful:
+            callback.begin(run)
+        with progress_bar(epochs, progress) as advance, note_signals() as asked:
+            try:
+                self._train(run, epochs, target_loss, asked, advance)
+            except KeyboardInterrupt:
+                history.stopped = "interrupted"
+            # Asked again, because Ctrl-C may come in the last epoch.
+            history.stopped = asked() or history.stopped or "epochs"
+        for callback in run.stateful:
+            callback.end(run)
+        return history
+
+    def _train(
+        self,
+        run: Run,
+        epochs: int,
+        target_loss: float | None,
+        asked: Callable[[], str],
+        advance: Callable[[float], None],
+    ) -> None:
+        """Do the epochs. `asked` returns why to stop before the next step, or ""."""
+        history = run.history
+        started = time.perf_counter() - history.seconds
+        while history.epochs < epochs and not history.stopped:
+            history.stopped = self._epoch(run, asked)
+            history.seconds = time.perf_counter() - started
+            if history.stopped:
+                break
+            if run.validation:
+                history.validation_loss.append(self._validate(run.validation, history))
+            history.lr.append(self.lr)
+            loss = run.finish_epoch()
+            history.loss.append(loss)
+            history.seconds = time.perf_counter() - started
+            advance(loss)
+            history.stopped = run.call_back()
+            if not history.stopped and target_loss is not None and loss <= target_loss:
+                history.stopped = "target_loss"
+
+    def _epoch(self, run: Run, asked: Callable[[], str]) -> str:
+        """Do a step on every batch; return why it ended before the last one, or ""."""
+        for x, t, w in run.batches.arrange(run.draw_order(), run.batch):
+            if reason := asked():
+                return reason
+            try:
+                plan = self._plans.find(self.loss, x, t, w)
+                loss = self._step(plan)
+            except NotFiniteError as error:
+                raise self._diverged(error, run.history) from None
+            if w is None:
+                share = float(self.loss.divisor(plan.y, t))
+            else:
+                share = float(self.loss.weighted_divisor(plan.y, t, w))
+            run.total += loss * share
+            run.weight += share
+            run.batch += 1
+        return ""
+
+    def _validate(self, samples: Samples, history: History) -> float:
+        loss = loss_over(self, samples)
+        if not math.isfinite(loss):
+            reason = NotFiniteError(f"the loss over the validation samples is {loss}")
+            raise self._diverged(reason, history)
+        return loss
+
+    def _samples(self, x: Any, t: Any, sample_weight: Any) -> Samples:
+        """Return the samples, checked; those with a weight of 0 are left out."""
         x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
         t = self._targets(t, x)
         require_finite(x, "x")
         require_finite(t, "t")
-        batches = Batches(x, t, batch_size, self.rng if shuffle else None)
-        require_count("epochs", epochs, 0)
-        if not (target_loss is None or (isinstance(target_loss, Real) and target_loss > -math.inf)):
-            message = f"target_loss must be a number or None, got {target_loss!r}."
-            raise SpecError(message)
-        history = History(stopped="epochs")
-        callbacks = [callbacks] if callable(callbacks) else list(callbacks)
-        started = time.perf_counter()
-        with progress_bar(epochs, progress) as advance, note_interrupt() as is_interrupted:
-            try:
-                for _ in range(epochs):
-                    loss = self._epoch(batches, is_interrupted, history)
-                    history.loss.append(loss)
-                    history.seconds = time.perf_counter() - started
-                    advance(loss)
-                    if sum(bool(callback(self, history)) for callback in callbacks):
-                        history.stopped = "callback"
-                        break
-                    if target_loss is not None and loss <= target_loss:
-                        history.stopped = "target_loss"
-                        break
-            except KeyboardInterrupt:
-                history.stopped = "interrupted"
-            if is_interrupted():  # checked again, because Ctrl-C may come in the last epoch
-                history.stopped = "interrupted"
-        history.seconds = time.perf_counter() - started
-        return history
+        w = None if sample_weight is None else as_weights(sample_weight, len(x), x.dtype)
+        if w is not None and not w.all():
+            counts = w > 0
+            return self._samples(x[counts], t[counts], w[counts])
+        return Samples(x, t, w)
 
-    def _epoch(
-        self, batches: Batches, is_interrupted: Callable[[], bool], history: History
-    ) -> float:
-        """Do a step on every batch; return the loss over all samples."""
-        total = weight = 0.0
-        for x, t in batches:
-            if is_interrupted():
-                raise KeyboardInterrupt
-            try:
-                plan = self._plans.find(self.loss, x, t)
-                loss = self._step(plan)
-            except NotFiniteError as reason:
-                history.stopped = "diverged"
-                raise self._diverged(reason, history.epochs + 1, history) from None
-            share = float(self.loss.divisor(plan.y, t))
-            total += loss * share
-            weight += share
-        return total if self.loss.reduction == "sum" else total / (weight or 1)
+    def _validation(self, data: Any) -> Samples:
+        """Return the validation samples, checked."""
+        if not isinstance(data, tuple | list) or len(data) not in {2, 3}:
+            message = (
+                f"validation_data must be a tuple (x, t) or (x, t, sample_weight), got "
+                f"{type(data).__name__}; pass validation_data=(x, t)."
+            )
+            raise SpecError(message)
+        try:
+            return self._samples(data[0], data[1], data[2] if len(data) == 3 else None)
+        except ManualNNError as error:
+            message = f"validation_data: {error}"
+            raise type(error)(message) from error

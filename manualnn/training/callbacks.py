@@ -1,0 +1,129 @@
+"""EarlyStopping: end a training that no longer improves, with the best parameters."""
+
+from typing import TYPE_CHECKING, Any
+
+from manualnn.errors import SpecError
+from manualnn.training.history import History
+from manualnn.training.run import Callback, Run
+from manualnn.validation import require_count, require_number
+
+if TYPE_CHECKING:
+    from manualnn.elementary import Array
+    from manualnn.training.trainer import Trainer
+
+__all__ = ["EarlyStopping"]
+
+MONITORED = ("validation_loss", "loss")
+"""Curves of the history that a callback can watch."""
+
+
+class EarlyStopping(Callback):
+    """End the training after `patience` epochs in a row without an improvement.
+
+    A new training starts anew; a resumed one continues the count.
+
+    Parameters
+    ----------
+    patience : int
+        Number of epochs, at least 1.
+    min_delta : float
+        An epoch is an improvement if its loss is below the best one by more than this.
+    monitor : str
+        "validation_loss", which needs `fit(validation_data=…)`, or "loss".
+    restore_best : bool
+        If True, the parameters of the epoch with the lowest loss are copied back when `fit` ends,
+        whatever ends it except divergence.
+
+    Attributes
+    ----------
+    best : float or None
+        The lowest loss.
+    best_epoch : int
+        Its epoch, counted from 1; 0 before the first.
+    wait : int
+        Number of epochs since the last improvement.
+
+    Examples
+    --------
+    >>> stop = EarlyStopping(patience=3)
+    >>> trainer = Trainer(net, MSELoss(), SGD(lr=0.1))
+    >>> history = trainer.fit(x, t, epochs=10_000, validation_data=(x, t), callbacks=[stop])
+    >>> history.stopped, stop.best == min(history.validation_loss)
+    ('early_stopping', True)
+
+    """
+
+    reason = "early_stopping"
+
+    def __init__(
+        self,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        monitor: str = "validation_loss",
+        *,
+        restore_best: bool = True,
+    ) -> None:
+        require_count("patience", patience, 1)
+        require_number("min_delta", min_delta, 0)
+        require_monitor(monitor)
+        self.patience = patience
+        self.min_delta = min_delta
+        self.monitor = monitor
+        self.restore_best = restore_best
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best: float | None = None
+        self.best_epoch = 0
+        self.wait = 0
+        self._vector: Array | None = None
+
+    def begin(self, run: Run) -> None:
+        """Forget the last training. Raises SpecError if nothing measures the monitored loss."""
+        require_measured(self, run)
+        self._reset()
+
+    def __call__(self, trainer: "Trainer", history: History) -> bool:
+        """Return True after `patience` epochs without an improvement."""
+        value = getattr(history, self.monitor)[-1]
+        improves = self.best is None or value < self.best - self.min_delta
+        self.wait = 0 if improves else self.wait + 1
+        if self.best is None or value < self.best:
+            self.best, self.best_epoch = value, history.epochs
+            if self.restore_best:
+                self._vector = trainer.params.vector.copy()
+        return self.wait >= self.patience
+
+    def end(self, run: Run) -> None:
+        """Copy the best parameters back."""
+        if self.restore_best and self._vector is not None:
+            run.trainer.params.vector[...] = self._vector
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the best loss, its epoch and parameters, and the count."""
+        names = ("best", "best_epoch", "wait", "_vector")
+        return {name.strip("_"): value for name in names if (value := vars(self)[name]) is not None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._reset()
+        state = dict(state)
+        self._vector = state.pop("vector", None)
+        vars(self).update(state)
+
+
+def require_monitor(monitor: Any) -> None:
+    """Raise SpecError for a curve that the history does not have."""
+    if monitor not in MONITORED:
+        message = f"monitor must be one of {', '.join(MONITORED)}, got {monitor!r}."
+        raise SpecError(message)
+
+
+def require_measured(callback: Any, run: Run) -> None:
+    """Raise SpecError if the callback watches a validation loss that nothing measures."""
+    if callback.monitor == "validation_loss" and run.validation is None:
+        message = (
+            f"{type(callback).__name__} watches the validation_loss, but fit got no "
+            f"validation_data; pass fit(validation_data=(x, t)), or monitor='loss'."
+        )
+        raise SpecError(message)

@@ -1,0 +1,32 @@
+"""History: the record of a training, epoch by epoch."""
+
+from dataclasses import dataclass, field
+
+__all__ = ["History"]
+
+
+@dataclass
+class History:
+    """The record of one `Trainer.fit`.
+
+    >>> history = Trainer(net, MSELoss(), SGD(lr=0.1)).fit(x, t, epochs=2, validation_data=(x, t))
+    >>> len(history.loss), len(history.validation_loss), history.lr, history.stopped
+    (2, 2, [0.1, 0.1], 'epochs')
+    """
+
+    loss: list[float] = field(default_factory=list)
+    """The loss of each epoch over its samples, each measured before the step that used it."""
+    seconds: float = 0.0
+    """Duration in seconds."""
+    stopped: str = ""
+    """Reason: "epochs", "target_loss", "early_stopping", "callback", "interrupted" (Ctrl-C),
+    "terminated" (SIGTERM) or "diverged"."""
+    validation_loss: list[float] = field(default_factory=list)
+    """The loss over the validation samples after each epoch; empty without validation data."""
+    lr: list[float] = field(default_factory=list)
+    """The learning rate of each epoch."""
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return len(self.loss)

@@ -1,0 +1,138 @@
+"""Run: the state of one `Trainer.fit` beside the trainer's own, and the loss over many samples."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.errors import SpecError
+from manualnn.losses import Loss
+from manualnn.training.batches import Batches, Samples
+from manualnn.training.history import History
+
+if TYPE_CHECKING:
+    from manualnn.training.stepper import Stepper
+
+ROWS = 1024
+"""Samples in a prediction for `loss_over`: so many that the cost of a call does not count."""
+
+
+class Callback:
+    """Base of the callbacks that have a state. Any other callable (trainer, history) is one, too.
+
+    `fit` calls `begin`, then the callback itself after every epoch, then `end`. The last is left
+    out if the training diverges.
+    """
+
+    reason = "callback"
+    """`History.stopped`, if the callback ends the training."""
+
+    def begin(self, run: "Run") -> None:
+        """Prepare for a training."""
+
+    def __call__(self, trainer: Any, history: History) -> bool | None:
+        """Return True to end the training after this epoch."""
+        raise NotImplementedError
+
+    def end(self, run: "Run") -> None:
+        """Finish a training."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state: JSON values and arrays."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the state that `state_dict` returned."""
+        vars(self).update(state)
+
+
+@dataclass
+class Run:
+    """One training: data, callbacks, history, and the position inside of the running epoch."""
+
+    trainer: "Stepper"
+    batches: Batches
+    validation: Samples | None
+    callbacks: list[Callable[..., Any]]
+    history: History = field(default_factory=History)
+    batch: int = 0
+    """Number of finished batches of the running epoch."""
+    total: float = 0.0
+    """Σ of loss × divisor over these batches."""
+    weight: float = 0.0
+    """Σ of the divisors of these batches."""
+    random: dict[str, Any] = field(default_factory=dict)
+    """State of the generator before it drew the order of the running epoch."""
+
+    @property
+    def stateful(self) -> list[Callback]:
+        """The callbacks with a state."""
+        return [c for c in self.callbacks if isinstance(c, Callback)]
+
+    def draw_order(self) -> Array | None:
+        """Return the order of the samples in the running epoch.
+
+        If the epoch has begun in another process, draw the same order again.
+        """
+        if not self.batches.shuffles:
+            return None
+        bits = self.trainer.rng.bit_generator
+        now = dict(bits.state)
+        if not self.batch:
+            self.random = now
+            return self.batches.draw(self.trainer.rng)
+        bits.state = self.random
+        order = self.batches.draw(self.trainer.rng)
+        bits.state = now
+        return order
+
+    def finish_epoch(self) -> float:
+        """Return the loss of the epoch over all samples, and start the next epoch."""
+        loss = _average(self.trainer.loss, self.total, self.weight)
+        self.batch, self.total, self.weight = 0, 0.0, 0.0
+        return loss
+
+    def call_back(self) -> str:
+        """Call every callback; return why the training ends, or "" if it goes on."""
+        # All of them, also after one that ends the training.
+        ends = [bool(callback(self.trainer, self.history)) for callback in self.callbacks]
+        if not any(ends):
+            return ""
+        reason: str = getattr(self.callbacks[ends.index(True)], "reason", Callback.reason)
+        return reason
+
+
+def loss_over(trainer: "Stepper", samples: Samples) -> float:
+    """Return the loss over all samples, predicted without dropout in bounded memory."""
+    loss, total, weight = trainer.loss, 0.0, 0.0
+    for x, t, w in Batches(samples, ROWS, shuffle=False).arrange(None):
+        y = trainer.net.forward(trainer.params, x)
+        loss.require_outputs(y)
+        with np.errstate(all="ignore"):
+            if w is None:
+                value, share = loss.forward(y, t), float(loss.divisor(y, t))
+            else:
+                value, _ = loss.weighted(y, t, w)
+                share = float(loss.weighted_divisor(y, t, w))
+        total += float(value) * share
+        weight += share
+    return _average(loss, total, weight)
+
+
+def as_callbacks(callbacks: Any) -> list[Callable[..., Any]]:
+    """Return a list of callbacks. Raises SpecError if one is not callable."""
+    found = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
+    for callback in found:
+        if not callable(callback) or isinstance(callback, type):
+            message = (
+                f"callbacks must be callable as callback(trainer, history), got {callback!r}; "
+                f"pass functions, or objects such as EarlyStopping(patience=10)."
+            )
+            raise SpecError(message)
+    return found
+
+
+def _average(loss: Loss, total: float, weight: float) -> float:
+    return total if loss.reduction == "sum" else total / (weight or 1)
