@@ -39,7 +39,7 @@ def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
+def write_whole(path: str | os.PathLike[str], content: bytes | bytearray) -> None:
     """Write a file completely or not at all, as `open_whole` does."""
     with open_whole(path) as file:
         file.write(content)

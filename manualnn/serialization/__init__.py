@@ -11,7 +11,10 @@ further arrays have keys that begin with "notes.". To load a state_dict that tor
 
     params = net.load_state_dict(safetensors.numpy.load_file("from_torch.safetensors"))
 
-A file is written completely or not at all.
+A file is written completely or not at all. It holds a checksum: a file with any damage is refused
+with ModelFileError, and so is every other file, with its kind and the remedy. Reading a file never
+takes more than a small multiple of its size in memory. Files of version 1, which have no checksum,
+are read as before.
 """
 
 from manualnn.serialization.container import require_safetensors

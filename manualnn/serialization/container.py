@@ -1,20 +1,42 @@
-"""The container of a model file: a JSON description and named arrays in a safetensors file."""
+"""The container of a model file: a JSON description and named arrays in a safetensors file.
 
+    8 bytes      length of the header
+    header       JSON: {"__metadata__": {"manualnn": DESCRIPTION}, KEY: {dtype, shape, offsets}, …}
+    the rest     the numbers of the arrays
+
+DESCRIPTION is a JSON text that begins with {"sha256": DIGEST, "version": 2, …}. DIGEST is the
+SHA-256 of the whole file without the 64 characters of DIGEST itself, so that no bit of a file can
+change unnoticed. It protects from damage, not from forgery: whoever changes a file on purpose can
+compute a new digest. Files of version 1 have no digest; they are read without this protection.
+
+SHA-256 reads 0.7 GB/s to 2 GB/s, depending on the processor. CRC-32 is about twice as fast, but
+lets one of 4 billion damaged files pass.
+"""
+
+import hashlib
 import importlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError, ModelFileError
 from manualnn.output.files import write_whole
+from manualnn.serialization.foreign import recognize
+from manualnn.serialization.texts import parse_json, printable
 
-VERSION = 1
-"""Version of the files that this module writes and reads."""
+VERSION = 2
+"""Version of the files that this module writes. It reads this version and version 1."""
+HEADER_MAX = 16 * 2**20
+"""Maximum length of a header in bytes. It bounds the time and memory that a hostile file costs."""
+MARK = b'"manualnn":"{\\"sha256\\":\\"'
+"""The bytes before the digest. Elsewhere in the header, quotes in a text are escaped."""
+DIGITS = 64
+LENGTH = 8
 
 
 def write(
@@ -22,62 +44,76 @@ def write(
 ) -> None:
     """Write a description and arrays to a file, completely or not at all.
 
-    Raises ModelFileError if the description is no JSON, or if the file cannot be written.
+    Raises ModelFileError if the description is no JSON or too long, or if writing fails.
     """
-    about = {"version": VERSION, **description}
+    about = {"sha256": "0" * DIGITS, "version": VERSION, **description}
     try:
-        text = json.dumps(about, default=_plain, allow_nan=False)
+        text = json.dumps(about, default=_plain, allow_nan=False, separators=(",", ":"))
+        parse_json(text)
     except (TypeError, ValueError, RecursionError) as error:
         message = f"{path}: the spec and the notes must fit into JSON ({error}); nothing was saved."
         raise ModelFileError(message) from error
     # safetensors reads an array's memory as if it were contiguous, without looking at its strides.
     contiguous = {key: np.asarray(array, order="C") for key, array in arrays.items()}
-    content = require_safetensors(".numpy").save(contiguous, {"manualnn": text})
+    try:
+        content = bytearray(require_safetensors(".numpy").save(contiguous, {"manualnn": text}))
+    except UnicodeEncodeError as error:
+        message = f"{path}: the names of the arrays must be Unicode text ({error})."
+        raise ModelFileError(message) from error
+    if (length := int.from_bytes(content[:LENGTH], "little")) > HEADER_MAX:
+        message = (
+            f"{path}: the description of the model takes {length:,} bytes, a model file may have "
+            f"{HEADER_MAX:,}; pass large notes as arrays. Nothing was saved."
+        )
+        raise ModelFileError(message)
+    start = content.index(MARK) + len(MARK)
+    content[start : start + DIGITS] = _digest(content, start)
     try:
         write_whole(path, content)
     except OSError as error:
         raise ModelFileError(str(error)) from error
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Any, dict[str, Array]]:
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays of a file. Raises ModelFileError if it is damaged."""
-    safetensors = require_safetensors()
-    if not Path(path).is_file():
-        is_there = "it is not a regular file" if Path(path).exists() else "there is no such file"
-        message = f"cannot read {path}: {is_there}; expected a model that manualnn saved."
-        raise ModelFileError(message)
+    reader = require_safetensors(".numpy")
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        message = f"cannot read {path}: {error}."
+        content, metadata = _read_content(path)
+    except ModelFileError:
+        raise
+    except (OSError, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or "it does not fit into memory"
+        message = f"cannot read {path}: {reason}."
         raise ModelFileError(message) from error
-    except Exception as error:  # a damaged header may fail anywhere in the reader
+    text = metadata.get("manualnn") if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
         message = (
-            f"{path} is not a model file, or is damaged or truncated ({error}); "
-            f"expected a safetensors file that manualnn saved. Save it, or copy it, again."
-        )
-        raise ModelFileError(message) from error
-    if "manualnn" not in metadata:
-        message = (
-            f"{path} is a safetensors file, but was not saved by manualnn: it does not say which "
-            f"network it is for. Build the network, and load the parameters with "
+            f"{path} is a safetensors file, but was not saved by manualnn, or is damaged: it does "
+            f"not say which network it is for. Build the network, and load the parameters with "
             f"net.load_state_dict(safetensors.numpy.load_file({str(path)!r}))."
         )
         raise ModelFileError(message)
+    start = content.find(MARK) + len(MARK)
+    has_digest = start >= len(MARK)
+    if has_digest and content[start : start + DIGITS] != _digest(content, start):
+        raise _damaged(path, "its checksum is not that of its content")
     try:
-        about = json.loads(metadata["manualnn"])
-        version = about["version"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        message = f"{path}: the model file's description is damaged ({error}); save it again."
-        raise ModelFileError(message) from error
-    if version != VERSION:
+        about = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its description cannot be read ({error})") from error
+    version = about.get("version") if isinstance(about, dict) else None
+    if type(version) is not int or version not in {1, VERSION}:
         message = (
-            f"{path} is a model file of version {version}, this manualnn reads version {VERSION}; "
-            f"use the manualnn that saved it."
+            f"{path} is a model file of version {printable(version)}, this manualnn reads the "
+            f"versions 1 and {VERSION}; use the manualnn that saved it."
         )
         raise ModelFileError(message)
+    if version == VERSION and not has_digest:
+        raise _damaged(path, "it has no checksum")
+    try:
+        arrays = reader.load(content)
+    except Exception as error:  # the reader's own class, or a KeyError for an unknown dtype
+        raise _damaged(path, f"its arrays cannot be read ({error!r})") from error
     return about, arrays
 
 
@@ -88,6 +124,71 @@ def require_safetensors(module: str = "") -> Any:
     except ImportError:
         message = "model files need the package safetensors; pip install 'manualnn[cli]'."
         raise MissingExtraError(message) from None
+
+
+def _read_content(path: str | os.PathLike[str]) -> tuple[bytes, Any]:
+    """Return the bytes of a safetensors file, and its metadata."""
+    if not Path(path).is_file():
+        is_there = "it is not a regular file" if Path(path).exists() else "there is no such file"
+        message = f"cannot read {path}: {is_there}; expected a model that manualnn saved."
+        raise ModelFileError(message)
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        metadata = _check_header(path, file, size)
+        file.seek(0)
+        return file.read(size), metadata
+
+
+def _check_header(path: str | os.PathLike[str], file: BinaryIO, size: int) -> Any:
+    """Return the metadata in the header.
+
+    Raises ModelFileError if the header does not describe exactly the rest of the file. So a large
+    file of another kind is refused before its content takes memory.
+    """
+    start = file.read(1024)
+    length = int.from_bytes(start[:LENGTH], "little")
+    begins_like_header = start[LENGTH : LENGTH + 1] == b"{"
+    if not begins_like_header or length > min(size - LENGTH, HEADER_MAX):
+        message = recognize(path, start)
+        if not begins_like_header:
+            message = message or (
+                f"{path} is not a model file, or is damaged; expected a safetensors file that "
+                f"manualnn saved. Save it, or copy it, again."
+            )
+        if message:
+            raise ModelFileError(message)
+        reason = (
+            f"its header should have {length:,} bytes, but the file has {size:,} and a header at "
+            f"most {HEADER_MAX:,}; the file is truncated or the length is wrong"
+        )
+        raise _damaged(path, reason)
+    file.seek(LENGTH)
+    try:
+        header = parse_json(file.read(length).decode())
+        metadata = header.pop("__metadata__", None)
+        ends = [entry["data_offsets"][1] for entry in header.values()]
+        expected = LENGTH + length + max(ends, default=0)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, f"its header cannot be read ({error})") from error
+    except (TypeError, LookupError, AttributeError) as error:
+        raise _damaged(path, "its header does not describe arrays as safetensors does") from error
+    if expected != size:
+        what = "is truncated" if size < expected else "has bytes appended"
+        raise _damaged(path, f"it {what}: it should have {expected} bytes, but has {size}")
+    return metadata
+
+
+def _digest(content: bytes | bytearray, start: int) -> bytes:
+    """Return the hexadecimal SHA-256 of a file, without the digest that begins at `start`."""
+    view = memoryview(content)
+    found = hashlib.sha256(view[:start])
+    found.update(view[start + DIGITS :])
+    return found.hexdigest().encode()
+
+
+def _damaged(path: str | os.PathLike[str], reason: str) -> ModelFileError:
+    message = f"{path} is damaged: {printable(reason)}. Copy it again, or save the model again."
+    return ModelFileError(message)
 
 
 def _plain(value: Any) -> Any:

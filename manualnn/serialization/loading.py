@@ -3,16 +3,21 @@
 import math
 import os
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import ModelFileError, ShapeError
+from manualnn.errors import DTypeError, ModelFileError, ShapeError
 from manualnn.network.sequential import Sequential
 from manualnn.serialization import container
-from manualnn.serialization.parts import GENERATORS, NOTES, OPTIMIZER, require_finite
+from manualnn.serialization.parts import DTYPES, GENERATORS, NOTES, OPTIMIZER, require_finite
+from manualnn.serialization.texts import printable
 from manualnn.training.trainer import Trainer
+
+STEPS_MAX = 2**63
+"""Bound of the counters. Beyond it, a rule's power of a decay rate could raise OverflowError."""
 
 
 def load(path: str | os.PathLike[str]) -> Trainer:
@@ -57,7 +62,8 @@ def load_with_notes(
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         message = (
-            f"{path}: the parts of the model file do not fit together: {reason.rstrip('.')}. "
+            f"{path}: the parts of the model file do not fit together: "
+            f"{printable(reason.rstrip('.'))}. "
             f"Save the model again."
         )
         raise ModelFileError(message) from error
@@ -75,13 +81,16 @@ def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str,
     """Restore the state of the optimizer, the counters and the random generator."""
     expected = dict.fromkeys(trainer.rule.vectors(), trainer.params.vector.shape)
     _require_match(expected, trainer.params.dtype, vectors, OPTIMIZER)
+    steps, step, last_loss = (training[key] for key in ("steps", "optimizer_step", "last_loss"))
     random = training["random"]
-    counts = [training["steps"], training["optimizer_step"]]
-    if random["bit_generator"] not in GENERATORS or not all(type(n) is int for n in counts):
+    if (
+        random["bit_generator"] not in GENERATORS
+        or not all(type(n) is int and 0 <= n < STEPS_MAX for n in (steps, step))
+        or type(last_loss) not in {int, float, NoneType}
+    ):
         message = f"the progress of the training is damaged, got {training}"
         raise ValueError(message)
-    trainer.steps, step = counts
-    last_loss = training["last_loss"]
+    trainer.steps = steps
     trainer.last_loss = math.nan if last_loss is None else float(last_loss)
     trainer.state |= {"step": step, **vectors}
     bits = getattr(np.random, random["bit_generator"])()
@@ -96,7 +105,10 @@ def _require_match(
     prefix: str = "",
 ) -> None:
     """Raise ShapeError if an array is missing, unknown, or of another shape or dtype."""
-    expected = {f"{prefix}{key} {shape} {np.dtype(dtype)}" for key, shape in shapes.items()}
+    if str(dtype) not in DTYPES:
+        message = f"expected the dtype {' or '.join(DTYPES)}, got {dtype!r}"
+        raise DTypeError(message)
+    expected = {f"{prefix}{key} {shape} {dtype}" for key, shape in shapes.items()}
     got = {f"{prefix}{key} {array.shape} {array.dtype}" for key, array in arrays.items()}
     if expected != got:
         message = (

@@ -6,6 +6,9 @@ from manualnn.errors import ModelFileError
 from manualnn.parameters import Parameters
 from manualnn.validation import first_nonfinite
 
+DTYPES = ("float32", "float64")
+"""Data types of the parameters that a file can hold."""
+
 OPTIMIZER = "optimizer."
 """Prefix of the keys of the optimizer's vectors. The keys of a layer begin with its number."""
 NOTES = "notes."

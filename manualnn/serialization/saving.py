@@ -8,12 +8,9 @@ from typing import Any
 from manualnn.elementary import Array
 from manualnn.errors import ModelFileError, SpecError
 from manualnn.serialization import container
-from manualnn.serialization.parts import GENERATORS, NOTES, OPTIMIZER, require_finite
+from manualnn.serialization.parts import DTYPES, GENERATORS, NOTES, OPTIMIZER, require_finite
 from manualnn.training.trainer import Trainer
 from manualnn.validation import as_array
-
-DTYPES = ("float32", "float64")
-"""Data types of the parameters that a file can hold."""
 
 
 def save(
