@@ -19,8 +19,8 @@ from sklearn import datasets
 
 from manualnn import Trainer
 from manualnn.cli import cli
+from manualnn.tabular.csv_model import TableModel
 from manualnn.tabular.csv_table import read_csv
-from manualnn.tabular.model import TableModel
 from manualnn.tabular.prepare import prepare
 
 

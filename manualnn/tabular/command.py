@@ -14,8 +14,8 @@ from manualnn.output.console import print_text, require_choice, write_stdout
 from manualnn.output.files import require_writable, write_whole
 
 if TYPE_CHECKING:
+    from manualnn.tabular.csv_model import TableModel
     from manualnn.tabular.csv_table import Table
-    from manualnn.tabular.model import TableModel
 
 __all__ = ["predict", "train"]
 
@@ -192,8 +192,8 @@ def predict(model: str, data: str, delimiter: str | None, output: str | None) ->
     probability. Columns are matched by name in any order; unknown columns are not used. If DATA
     has the target column, the scores are printed on standard error.
     """
+    from manualnn.tabular.csv_model import TableModel
     from manualnn.tabular.csv_table import count_noun, read_csv
-    from manualnn.tabular.model import TableModel
 
     if output is not None:
         _require_output(output, data, model)

@@ -1,176 +1,155 @@
-"""Models for tables: a network and the columns that it reads and predicts.
+"""Models for tables: a network, and the columns that it reads and predicts.
 
-model = TableModel.load("model.safetensors")
-predictions = model.predict(read_csv("new.csv"))
+model = load_model("model.safetensors")
+model.predict({"age": [41], "city": ["Rome"]})
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import ModelFileError, TableError
-from manualnn.losses import CrossEntropyLoss, MSELoss
+from manualnn.errors import ModelFileError, SpecError
 from manualnn.serialization import load_with_notes, save
-from manualnn.spec import closest
-from manualnn.tabular.csv_table import Table
+from manualnn.tabular.encoder import Encoder
+from manualnn.tabular.target import Target
 from manualnn.training.trainer import Trainer
-from manualnn.validation import first_nonfinite
 
-__all__ = ["Columns", "TableModel"]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a table that a model uses, and their scaling.
-
-    inputs   (feature − mean) · scale, scale = 1 / deviation; scale = 0 for a constant feature
-    target   the index of its class; or (target − target_mean) / target_deviation
-
-    Means and deviations are computed from the training rows only.
-    """
-
-    target: str
-    features: tuple[str, ...]
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    classes: tuple[str, ...] = ()
-    """Class names in the order of the outputs; empty for regression."""
-    target_mean: float = 0.0
-    target_deviation: float = 1.0
-
-    @property
-    def task(self) -> str:
-        """The task: "classification" or "regression"."""
-        return "classification" if self.classes else "regression"
-
-    def is_for(self, trainer: Trainer) -> bool:
-        """Return True if the columns fit the inputs, the outputs and the loss of the network."""
-        numbers = (*self.mean, *self.scale, self.target_mean, self.target_deviation)
-        return (
-            trainer.net.in_features == len(self.features) == len(self.mean) == len(self.scale)
-            and trainer.net.out_features == (len(self.classes) or 1)
-            and type(trainer.loss) is (CrossEntropyLoss if self.classes else MSELoss)
-            and bool(np.isfinite(numbers).all())
-        )
-
-    def inputs(self, table: Table, dtype: Any) -> Array:
-        """Return the network's inputs, shape (rows, features).
-
-        Raises TableError if a column is missing, or if a cell is not a number or too large.
-        """
-        missing = [f for f in self.features if f not in table.columns]
-        if missing:
-            message = (
-                f"{table.name} lacks {len(missing)} of the {len(self.features)} columns that the "
-                f"model was trained on: {', '.join(missing)}. {_suggest_columns(missing, table)}"
-            )
-            raise TableError(message)
-        return self.scaled(table, table.numbers(self.features), dtype)
-
-    def scaled(self, table: Table, features: Array, dtype: Any) -> Array:
-        """Return the features of the table, standardised for the network."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            x = np.ascontiguousarray(((features - self.mean) * self.scale).astype(dtype))
-        if where := first_nonfinite(x):
-            row, column = where
-            message = (
-                f"{table.name}, line {table.lines[row]}, column {self.features[column]!r}: the "
-                f"number is too large to be scaled in {np.dtype(dtype)}; check its unit."
-            )
-            raise TableError(message)
-        return x
-
-    def targets(self, table: Table, dtype: Any) -> Array:
-        """Return the network's targets: class indices of shape (rows,), or numbers (rows, 1).
-
-        Raises TableError if a cell is not a number, or not a class of the model.
-        """
-        if not self.classes:
-            t = table.numbers([self.target])
-            return ((t - self.target_mean) / self.target_deviation).astype(dtype)
-        number = {name: i for i, name in enumerate(self.classes)}
-        labels = table.labels(self.target)
-        unknown = next((i for i, label in enumerate(labels) if label not in number), None)
-        if unknown is not None:
-            message = (
-                f"{table.name}, line {table.lines[unknown]}, column {self.target!r}: the model "
-                f"does not know the class {labels[unknown]!r}, but {', '.join(self.classes)}."
-            )
-            raise TableError(message)
-        return np.array([number[label] for label in labels])
+__all__ = ["TableModel", "load_model"]
 
 
 @dataclass(frozen=True)
 class TableModel:
-    """A network with its trainer, and the columns that it reads and predicts."""
+    """A network with its trainer, the encoding of its inputs, and what it predicts.
+
+    All methods take data as a Table, a mapping of columns, records, a data frame, or an array whose
+    columns are `encoder.features` in order, and need NumPy alone. They raise TableError if the data
+    lacks a column, or has a text where a number is expected.
+    """
 
     trainer: Trainer
-    columns: Columns
+    encoder: Encoder
+    target: Target
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """Notes on the training, which fit into JSON."""
 
-    def outputs(self, table: Table) -> Array:
-        """Return the network's output for each row."""
-        return self.trainer.predict(self.columns.inputs(table, self.trainer.params.dtype))
+    def outputs(self, data: Any) -> Array:
+        """Return the network's outputs, shape (N, number of outputs)."""
+        return self.trainer.predict(self.encoder.transform(data, self.trainer.params.dtype))
 
-    def predict(self, table: Table) -> dict[str, Sequence[Any]]:
-        """Return columns of predictions, one entry for each row.
+    def predict(self, data: Any) -> Array:
+        """Return the class of each row, (N,); or its number, (N,), or numbers, (N, targets)."""
+        return self.decide(self.outputs(data))
 
-        For classes {"prediction": names, "probability": numbers}; for regression {"prediction":
-        numbers} in the unit of the target. Raises TableError if the table does not fit.
+    def probabilities(self, data: Any) -> Array:
+        """Return the probability of each class, (N, classes), in the order of `target.classes`.
+
+        Raises SpecError for a regression.
         """
-        return self.interpret(self.outputs(table))
+        return self.probabilities_of(self.outputs(data))
 
-    def interpret(self, y: Array) -> dict[str, Sequence[Any]]:
-        """Return the columns of predictions for outputs y of the network."""
-        if not self.columns.classes:
-            return {"prediction": self.in_units(y)[:, 0].tolist()}
-        classes, probabilities = self.trainer.loss.classify(y)
-        names = [self.columns.classes[i] for i in classes]
-        return {"prediction": names, "probability": probabilities.astype(float).tolist()}
+    def scores(self, data: Any, sample_weight: Any = None) -> dict[str, float | None]:
+        """Return the scores on the rows that have a target. See `scores_of`."""
+        table = self.encoder.table(data)
+        table.require(self.target.names)
+        rows = self.target.known(table)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
+        t = self.target.encode(table, self.trainer.params.dtype)
+        return self.scores_of(self.outputs(table.take(rows)), t, weight)
 
-    def in_units(self, y: Array) -> Array:
-        """Return outputs or targets of a regression in the unit of the target column."""
-        return y.astype(float) * self.columns.target_deviation + self.columns.target_mean
+    def decide(self, y: Array) -> Array:
+        """Return the predictions for outputs y of the network."""
+        if self.target.classes:
+            return self.target.values[self.probabilities_of(y).argmax(axis=1)]
+        values = self.target.decode(y)
+        return values[:, 0] if len(self.target.names) == 1 else values
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write network, columns and scaling to a file. Raises ModelFileError if that fails."""
-        save(path, self.trainer, resumable=False, notes={"table": asdict(self.columns)})
+    def probabilities_of(self, y: Array) -> Array:
+        """Return the probabilities of the classes, (N, classes), for outputs y of the network."""
+        if not self.target.classes:
+            message = "a regression has no probabilities; use predict."
+            raise SpecError(message)
+        with np.errstate(all="ignore"):
+            p = self.trainer.loss.probabilities(y).astype(float)
+        return np.hstack([1 - p, p]) if p.shape[1] == 1 else p
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "TableModel":
-        """Read a file that `save` wrote. Raises ModelFileError if it is damaged or not a model."""
-        trainer, notes, _ = load_with_notes(path)
-        if "table" not in notes:
-            message = (
-                f"{path} holds a network, but not the columns that it is for; expected a model "
-                f"from `manualnn train`. Use it from Python with manualnn.serialization.load."
-            )
-            raise ModelFileError(message)
-        saved = notes["table"]
-        try:
-            fields: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in saved.items()
+    def scores_of(self, y: Array, t: Array, weight: Array | None = None) -> dict[str, float | None]:
+        """Return the scores of outputs y against the network's targets t, with weights (N,).
+
+        Classification: accuracy, the fraction of rows whose likeliest class is right; log-loss, the
+        mean of −log(probability of the right class). Regression, for each target, with errors e in
+        its unit: RMSE √(mean of e²); MAE, the mean of |e|; R², 1 − Σe² / Σ(truth − its mean)². A
+        score is None if it is not defined: any without rows, R² of a target that does not vary.
+        """
+        if self.target.classes:
+            p = self.probabilities_of(y)
+            right = p[np.arange(len(t)), t]
+            loss = -np.log(np.maximum(right, np.finfo(float).tiny))
+            return {
+                "accuracy": _mean(p.argmax(axis=1) == t, weight),
+                "log-loss": _mean(loss, weight),
             }
-            columns = Columns(**fields)
-            fits = columns.is_for(trainer)
-        except (TypeError, ValueError, AttributeError):
-            fits = False
-        if not fits:
-            message = (
-                f"{path}: the columns do not fit the network {trainer.net!r}, got {saved}; "
-                f"train the model again."
-            )
-            raise ModelFileError(message)
-        return cls(trainer, columns)
+        scores: dict[str, float | None] = {}
+        truths, values = self.target.decode(t).T, self.target.decode(y).T
+        for name, truth, value in zip(self.target.names, truths, values, strict=True):
+            mse, center = _mean((value - truth) ** 2, weight), _mean(truth, weight)
+            varies = len(truth) and truth.min() < truth.max()
+            spread = _mean((truth - center) ** 2, weight) if varies else None
+            found = {
+                "RMSE": None if mse is None else mse**0.5,
+                "MAE": _mean(abs(value - truth), weight),
+                "R²": 1 - mse / spread if mse is not None and spread else None,
+            }
+            of = f" of {name}" if len(self.target.names) > 1 else ""
+            scores |= {f"{score}{of}": number for score, number in found.items()}
+        return scores
+
+    def save(self, path: str | os.PathLike[str], *, resumable: bool = False) -> None:
+        """Write the model to a file. Raises ModelFileError if that fails."""
+        table = {
+            "encoder": self.encoder.to_json(),
+            "target": self.target.to_json(),
+            "about": dict(self.about),
+        }
+        save(path, self.trainer, resumable=resumable, notes={"table": table})
 
 
-def _suggest_columns(missing: Sequence[str], table: Table) -> str:
-    """Return the columns of the table, with a guess which of them are the missing ones."""
-    pairs = {column: closest(column, table.columns) for column in missing}
-    meant = [f"{column!r} by {other!r}" for column, other in pairs.items() if other]
-    hint = f" Did you mean {', '.join(meant)}?" if meant else ""
-    return f"It has {', '.join(table.columns)}; rename or add columns.{hint}"
+def load_model(path: str | os.PathLike[str]) -> TableModel:
+    """Return the model that `TableModel.save` wrote to a file.
+
+    Raises ModelFileError if there is no such file, or if it is damaged or no model of a table.
+    """
+    trainer, notes, _ = load_with_notes(path)
+    if "table" not in notes:
+        message = (
+            f"{path} holds a network, but not the columns that it is for; expected a model from "
+            f"`manualnn train`. Use it from Python with manualnn.load."
+        )
+        raise ModelFileError(message)
+    try:
+        table = notes["table"]
+        encoder, target = Encoder.from_json(table["encoder"]), Target.from_json(table["target"])
+        about = dict(table["about"])
+        inputs, outputs = trainer.net.in_features, trainer.net.out_features
+        widths = {target.width} | ({1} if len(target.classes) == 2 else set())
+        fits = inputs in {None, len(encoder.inputs)} and outputs in {None, *widths}
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        message = f"{path}: the columns of the model are damaged ({error}); train it again."
+        raise ModelFileError(message) from error
+    if not fits:
+        message = (
+            f"{path}: the columns do not fit the network {trainer.net!r}, which has {inputs} "
+            f"inputs and {outputs} outputs; train the model again."
+        )
+        raise ModelFileError(message)
+    return TableModel(trainer, encoder, target, about)
+
+
+def _mean(values: Array, weight: Array | None) -> float | None:
+    """Return the weighted mean, or None without rows or with no weight."""
+    if not len(values) or (weight is not None and not weight.sum()):
+        return None
+    return float(np.average(values, weights=weight))

@@ -19,8 +19,8 @@ from manualnn.layers import LAYERS, Linear
 from manualnn.losses import CrossEntropyLoss, MSELoss
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import AdamW, Optimizer
+from manualnn.tabular.csv_model import Columns, TableModel
 from manualnn.tabular.csv_table import Table, find_column
-from manualnn.tabular.model import Columns, TableModel
 from manualnn.training.trainer import Trainer
 
 __all__ = ["Prepared", "prepare"]

@@ -8,8 +8,8 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.output.tables import align_columns
+from manualnn.tabular.csv_model import TableModel
 from manualnn.tabular.csv_table import Table, count_noun
-from manualnn.tabular.model import TableModel
 from manualnn.tabular.prepare import Prepared
 
 __all__ = ["compute_scores", "describe", "format_items", "format_results"]

@@ -1,0 +1,198 @@
+"""The layout of a text of separated values: separator, quotes, skipped lines, names of columns."""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from manualnn.errors import TableError
+from manualnn.tabular.source import Source
+from manualnn.tabular.table import Column, count_noun
+
+__all__ = ["Layout", "find_layout", "name_columns"]
+
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}
+_SAMPLE = 200
+"""Rows that tell whether the first row names the columns."""
+_WIDE = 20_000
+"""Length of a line from which on separators are counted, because sniffing takes long."""
+_TEXT = {"auto_detect": False, "header": False, "max_line_size": 2**28, "nullstr": "\x02"}
+"""Options of DuckDB's reader: cells as they stand, so that an empty line is no empty cell."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the lines of a text are divided into cells."""
+
+    delimiter: str
+    quote: str
+    escape: str
+    skip: int
+    width: int
+    """Number of columns."""
+    header: tuple[str, ...] = ()
+    """Names of the columns, if they are on a skipped line."""
+    comment: tuple[str, ...] = ()
+    """Cells of the comment before the first row: the names, if that row is data."""
+
+    def query(self, source: Source) -> tuple[str, dict[str, Any]]:
+        """Return the SQL that reads all cells as text, and its parameters."""
+        options = _TEXT | {
+            "delim": self.delimiter,
+            "quote": self.quote,
+            "escape": self.escape,
+            "skip": self.skip,
+            "compression": source.form,
+            "columns": {f"c{i}": "VARCHAR" for i in range(self.width)},
+        }
+        named = ", ".join(f"{option} = ${option}" for option in options)
+        return f"FROM read_csv($path, {named})", {"path": str(source.path), **options}
+
+
+def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layout:
+    """Return the layout of a text, as DuckDB finds it. Raises TableError for an empty text."""
+    lines = _first_lines(connection, source)
+    skip = 0
+    while skip < len(lines) and (not lines[skip].strip() or lines[skip].startswith("#")):
+        skip += 1
+    comment = lines[skip - 1].lstrip("# ") if skip else ""
+    if skip < len(lines) and (
+        said := re.fullmatch(r'"?sep=(.)"?', lines[skip].strip(), re.IGNORECASE)
+    ):
+        delimiter, skip = delimiter or said[1], skip + 1
+    if skip == len(lines):
+        message = f"{source.name} is empty; expected a line of names, then a line for each row."
+        raise TableError(message)
+    layout = _sniff(connection, source, delimiter, skip) if len(lines[skip]) < _WIDE else None
+    if layout is None or layout.width == 1:
+        layout = _guess(lines[skip:], delimiter, skip)
+    rows = _split(lines[skip:], layout)
+    skipped = [line for line in lines[skip : layout.skip] if line.strip()]
+    is_short = len(rows) > 1 and len(rows[0]) + 1 == len(rows[1])
+    if is_short and not _count_votes(rows[1], rows[2:])[0]:
+        # Either R has left out the name of the row names, or all rows end with a separator.
+        is_ended = not any(row[-1] for row in rows[1:])
+        names = (*rows[0], "") if is_ended else ("", *rows[0])
+        layout = replace(layout, skip=skip + 1, width=len(names), header=names)
+    elif len(_split(skipped, layout)) and len(_split(skipped, layout)[-1]) > 1:
+        layout = _guess(lines[skip:], delimiter, skip)  # no title, but rows of another length
+    elif layout.skip > skip:
+        count = count_noun(layout.skip - skip, "line")
+        source.remarks.append(f"skipped {count} before the table, from {lines[skip]!r:.60} on")
+    if layout.delimiter != ",":
+        source.remarks.append(f"separator {_SEPARATORS.get(layout.delimiter, layout.delimiter)}")
+    cells = tuple(_split([comment], layout)[0]) if comment else ()
+    return replace(layout, comment=cells if len(cells) == layout.width else ())
+
+
+def name_columns(
+    rows: list[Any], layout: Layout, *, header: bool | None
+) -> tuple[list[str], list[Any], list[str]]:
+    """Return the names of the columns, the rows without the header, and remarks.
+
+    The first row is the header if it differs in kind from the rows below it, or if nothing speaks
+    for data. Columns without a name are called "column 3", repeated names "name.1".
+    """
+    first, rest = rows[0] if rows else (), rows[1:]
+    for_header, for_data = _count_votes(first, rest[:_SAMPLE])
+    remarks = []
+    if layout.header:
+        first, rest = layout.header, rows
+    elif header is False or (header is None and for_data and not for_header):
+        if header is None and not layout.comment:
+            remarks.append("the first row looks like data, so the columns have no names")
+        first, rest = layout.comment or ("",) * layout.width, rows
+    elif for_data and header is None:
+        remarks.append(f"the first row was read as names, though {for_data} of them look like data")
+    names: dict[str, int] = {}
+    for number, cell in enumerate(first, 1):
+        base = name = (cell or "").strip() or f"column {number}"
+        while name in names:
+            names[base] += 1
+            name = f"{base}.{names[base]}"
+        names[name] = 0
+    return list(names), rest, remarks
+
+
+def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[int, int]:
+    """Return how many cells of the first row speak for a header, and how many for data.
+
+    A text above numbers, or no text above cells that are all there, is a header. A number above
+    numbers is data, unless the numbers of the row count steps, such as 1990, 1991, 1992; so is a
+    text that occurs again below it.
+    """
+    kinds = [Column.of([cell]).kind for cell in first]
+    numbers = [float(c) for c, kind in zip(first, kinds, strict=True) if kind == "number"]
+    steps = {b - a for a, b in pairwise(numbers)}
+    is_count = len(numbers) > 2 and len(steps) == 1 and steps != {0.0}
+    for_header = for_data = 0
+    columns: Any = zip(*rest, strict=False) if rest else [()] * len(first)
+    for cell, kind, below in zip(first, kinds, columns, strict=False):
+        column = Column.of(below)
+        if kind == "empty":
+            for_header += bool(len(below)) and cell in {None, ""} and not column.missing.any()
+        elif kind != "text":
+            for_data += column.kind in {kind, "empty"} and not (is_count and kind == "number")
+        elif column.kind in {"number", "boolean", "date"}:
+            for_header += 1
+        else:
+            for_data += cell in below
+    return for_header, for_data
+
+
+def _first_lines(connection: Any, source: Source) -> list[str]:
+    options = _TEXT | {
+        "delim": "\x01", "quote": "", "escape": "", "strict_mode": False,
+        "columns": {"line": "VARCHAR"}, "compression": source.form, "nullstr": "",
+    }  # fmt: skip
+    named = ", ".join(f"{option} = ${option}" for option in options)
+    sql = f"FROM read_csv($path, {named})"
+    lines = connection.execute(sql, {"path": str(source.path), **options}).fetchmany(_SAMPLE)
+    return [line or "" for (line,) in lines]
+
+
+def _sniff(connection: Any, source: Source, delimiter: str | None, skip: int) -> Layout | None:
+    """Return the layout that DuckDB finds, or None if it finds none."""
+    import duckdb
+
+    options = {"all_varchar": True, "compression": source.form}
+    options |= {"delim": delimiter} if delimiter else {}
+    options |= {"skip": skip} if skip else {}  # even 0 would keep DuckDB from finding it
+    named = ", ".join(f"{option} = ${option}" for option in options)
+    sql = f"SELECT Delimiter, Quote, Escape, SkipRows, len(Columns) FROM sniff_csv($path, {named})"  # noqa: S608
+    try:
+        found = connection.execute(sql, {"path": str(source.path), **options}).fetchone()
+    except duckdb.Error:
+        return None
+    separator, quote, escape = (cell.replace("(empty)", "") for cell in found[:3])
+    quote = quote or '"'  # none were needed in the first rows
+    return Layout(separator, quote, escape or quote, *found[3:])
+
+
+def _guess(lines: Sequence[str], delimiter: str | None, skip: int) -> Layout:
+    """Return the layout with the separator that divides the most lines like the first one."""
+
+    def widths(separator: str) -> list[int]:
+        return [len(row) for row in _split(lines[:20], Layout(separator, '"', '"', 0, 0))]
+
+    def score(separator: str) -> tuple[bool, int, int]:
+        first, *others = widths(separator)
+        return first > 1, others.count(first), first
+
+    best = delimiter or max(_SEPARATORS, key=score)
+    return Layout(best, '"', '"', skip, widths(best)[0])
+
+
+def _split(lines: Sequence[str], layout: Layout) -> list[list[str]]:
+    """Return the cells of the first lines, without blank lines."""
+    csv.field_size_limit(2**31 - 1)
+    reader = csv.reader(
+        (f"{line}\n" for line in lines),
+        delimiter=layout.delimiter,
+        quotechar=layout.quote,
+        escapechar="\\" if layout.escape == "\\" else None,
+        skipinitialspace=True,
+    )
+    return [row for row in reader if row]

@@ -1,0 +1,154 @@
+"""Reading of files into tables, with DuckDB.
+
+DuckDB finds the separator, the quotes and the lines before the table, and splits the text into
+cells; it reads Parquet and compressed files as well. Which cells are numbers is decided here, over
+all rows and not over a sample: see `manualnn.tabular.table`.
+"""
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from manualnn.errors import MissingExtraError, TableError
+from manualnn.tabular.layout import find_layout, name_columns
+from manualnn.tabular.source import Source
+from manualnn.tabular.table import MISSING, Column, Table, count_noun
+
+__all__ = ["read_batches", "read_table"]
+
+
+def read_table(path: str | os.PathLike[str], **options: Any) -> Table:
+    """Read a whole file. The options and errors are those of `read_batches`."""
+    return Table.joined(read_batches(path, **options))
+
+
+def read_batches(
+    path: str | os.PathLike[str],
+    *,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    missing: Iterable[str] = (),
+    columns: Iterable[str] | None = None,
+    text: Collection[str] = (),
+    rows: int = 65536,
+) -> Iterator[Table]:
+    """Read a file part by part. There is always a first part, perhaps without rows.
+
+    Parameters
+    ----------
+    path : path
+        A text file of separated values, plain or compressed (gzip, zstd), or a Parquet file; or
+        "-" for standard input.
+    delimiter : str, optional
+        The character between the cells; detected if None.
+    header : bool, optional
+        Whether the first row names the columns. If None, it does unless it looks like data.
+    decimal : {".", ","}, optional
+        The decimal mark. If None, a comma only where the cells leave no other choice.
+    encoding : str, optional
+        Name of the text's encoding. If None, UTF-8 or UTF-16, or else Windows-1252, which is
+        Latin-1 with more signs.
+    missing : iterable of str
+        Texts that mean a missing value, besides `manualnn.tabular.table.MISSING`.
+    columns : iterable of str, optional
+        Names of the columns to return, where the file has them; all if None.
+    text : collection of str
+        Names of columns to return as text as it stands, whatever it holds.
+    rows : int
+        Largest number of rows in a part.
+
+    Yields
+    ------
+    Table
+        A part of the rows, in order.
+
+    Raises
+    ------
+    TableError
+        If the file is empty or no table, or a row has more or fewer cells than the first.
+    OSError
+        If the file cannot be read.
+    MissingExtraError
+        If DuckDB is not installed.
+
+    """
+    try:
+        import duckdb
+    except ImportError:
+        message = "reading tables needs DuckDB; pip install 'manualnn[data]'."
+        raise MissingExtraError(message) from None
+    absent = MISSING | set(missing)
+    wanted = None if columns is None else set(columns)
+    with TemporaryDirectory(prefix="manualnn-") as folder, duckdb.connect() as connection:
+        source = Source(path, folder, encoding)
+        try:
+            if source.form == "parquet":
+                cells = connection.execute("FROM read_parquet(?)", [str(source.path)])
+                names, part = [column[0] for column in cells.description], cells.fetchmany(rows)
+            else:
+                layout = find_layout(connection, source, delimiter)
+                cells = _query(connection, layout, source)
+                names, part, remarks = name_columns(cells.fetchmany(rows), layout, header=header)
+                source.remarks += remarks
+                if decimal is None and _has_decimal_commas(part):
+                    decimal = ","
+                    source.remarks.append("decimal commas")
+            first = 1
+            while True:
+                cut = zip(*part, strict=True) if part else [()] * len(names)
+                kept = {
+                    column: Column.verbatim(values)
+                    if column in text
+                    else Column.of(values, absent, decimal or ".")
+                    for column, values in zip(names, cut, strict=True)
+                    if wanted is None or column in wanted
+                }
+                yield Table(source.name, kept, len(part), source.remarks, first)
+                first += len(part)
+                part = cells.fetchmany(rows)
+                if not part:
+                    return
+        except duckdb.Error as error:
+            raise TableError(_explain(source.name, str(error))) from None
+
+
+def _query(connection: Any, layout: Any, source: Source) -> Any:
+    """Return the cursor over all cells as text."""
+    import duckdb
+
+    try:
+        return connection.execute(*layout.query(source))
+    except duckdb.Error as error:
+        if "state machine" not in str(error):
+            raise
+    source.transcode(newline=None)  # because DuckDB wants all lines to end in one way
+    return connection.execute(*layout.query(source))
+
+
+def _has_decimal_commas(rows: list[Any]) -> bool:
+    """Return True if a column has numbers with commas that cannot separate thousands."""
+    for cells in zip(*rows[:1000], strict=True):
+        texts = [cell.strip() for cell in cells if cell and "," in cell]
+        if texts and all(re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text) for text in texts):
+            return any(len(text.partition(",")[2]) != 3 for text in texts)
+    return False
+
+
+def _explain(name: str, error: str) -> str:
+    """Return DuckDB's error about a line as a message."""
+    line = re.search(r"Line: (\d+)", error)
+    cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
+    at = f"{name}, line {line[1]}" if line else name
+    if cells:
+        return (
+            f"{at}: got {count_noun(int(cells[2]), 'cell')}, expected {cells[1]} as in the first "
+            f"row; complete the line, quote a cell that holds the separator, or name the separator."
+        )
+    if "quote" in error:
+        return f"{at}: a quote opens here and is not closed; write a quote inside a cell twice."
+    reason = error.replace("Invalid Input Error: ", "").splitlines()
+    return f"{at} cannot be read: {' '.join(reason[:3])}"

@@ -1,0 +1,85 @@
+"""Files as DuckDB can read them: on disk, and their text in UTF-8."""
+
+import gzip
+import io
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from manualnn.errors import TableError
+
+__all__ = ["Source"]
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "parquet"}
+_NO_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite", b"\x89HDF", b"BZh", b"\xfd7zXZ")
+"""First bytes of spreadsheets, archives and other files that are refused."""
+
+
+class Source:
+    """A file to read, perhaps a copy in a folder, and remarks on it.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    path : Path
+        Path of the file, or of its copy in UTF-8.
+    form : str
+        "parquet", or the compression of a text: "gzip", "zstd" or "none".
+    remarks : list of str
+        What a user may want to check.
+
+    """
+
+    def __init__(self, path: Any, folder: str, encoding: str | None) -> None:
+        self.name, self.path, self.folder = str(path), Path(path), Path(folder)
+        self.remarks: list[str] = []
+        if self.name == "-":
+            self.name, self.path = "standard input", self.folder / "input"
+            with self.path.open("xb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        with self.path.open("rb") as file:
+            start = file.read(8)
+        self.form = next((f for magic, f in _MAGIC.items() if start.startswith(magic)), "none")
+        if start.startswith(_NO_TEXT):
+            message = f"{self.name} is no text; save it as CSV or Parquet first."
+            raise TableError(message)
+        if self.form in {"none", "gzip"}:
+            encoding = encoding or self._find_encoding()
+            if encoding.lower() not in {"utf-8", "utf8"}:
+                self.remarks.append(f"encoding {encoding}")
+                self.transcode(encoding)
+
+    def transcode(self, encoding: str = "utf-8", newline: str | None = "") -> None:
+        """Continue with a copy in UTF-8. With newline None, all its lines end in one way."""
+        copy = self.folder / f"copy-{encoding}"
+        try:
+            with self._text(encoding, newline) as text, copy.open("w", encoding="utf-8") as file:
+                shutil.copyfileobj(text, file)
+        except (LookupError, UnicodeError) as error:
+            message = f"{self.name} is not in the encoding {encoding}: {error}; name another."
+            raise TableError(message) from None
+        self.path, self.form = copy, "none"
+
+    def _text(self, encoding: str, newline: str | None = "") -> io.TextIOWrapper:
+        file = gzip.open(self.path) if self.form == "gzip" else self.path.open("rb")  # noqa: SIM115
+        return io.TextIOWrapper(file, encoding, newline=newline)
+
+    def _find_encoding(self) -> str:
+        """Return UTF-16 for a text with its mark or zero bytes, or the first of three that fits."""
+        with self._text("latin-1") as text:
+            start = text.read(1000)
+        if start.startswith(("ÿþ", "þÿ")):
+            return "utf-16"
+        if start.count("\0") > len(start) / 4:
+            return "utf-16-be" if start.startswith("\0") else "utf-16-le"
+        for encoding in ("utf-8", "cp1252"):
+            try:
+                with self._text(encoding) as text:
+                    while text.read(2**20):
+                        pass
+            except UnicodeDecodeError:
+                continue
+            return encoding
+        return "latin-1"
