@@ -122,6 +122,19 @@ class Encoder:
             left_out=tuple(constant),
         )
 
+    def describe(self) -> list[tuple[str, str, str]]:
+        """Return name, kind and a sentence on the encoding of each column that is used."""
+        found = []
+        for i, (name, median) in enumerate(zip(self.numbers, self.medians, strict=True)):
+            filled = f"missing: {median:g} and an indicator" if i in self.indicated else ""
+            scaled = f"mean {self.mean[i]:g}, deviation {self.scale[i]:g}"
+            found.append((name, "number", f"{scaled}; {filled}" if filled else scaled))
+        for name, labels in self.categories:
+            shown = shorten([str(label) for label in labels], 10)
+            found.append((name, "text", f"{count_noun(len(labels), 'category')}: {shown}"))
+        found += [(name, "text", f"hashed to {n} inputs") for name, n in self.hashed]
+        return found
+
     def table(self, data: Any) -> Table:
         """Return data of any form as a table. Raises TableError if it lacks a column."""
         table = Table.of(data, self.features)

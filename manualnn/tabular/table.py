@@ -39,6 +39,8 @@ _DATE = re.compile(
     r"|[0-9]{1,2}[- /](?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- /,]*[0-9]{2,4})"
     r"(?:[T ].*)?"
 )
+_INDEX_NAMES = {"column 1", "rownames", "row.names", "Unnamed: 0", "index", "__index_level_0__"}
+_ID_NAMES = {"id", "index", "row", "rownum", "obs", "no", "nr", "#", "x", "case", "sample", "key"}
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 _EXACT = 2.0**53
 """Up to here float64 holds every whole number."""
@@ -249,6 +251,30 @@ class Table:
         message = f"{self.name} has no column {column!r}, but {shorten(names, 20)}{hint}"
         raise TableError(message)
 
+    @cached_property
+    def row_names(self) -> str | None:
+        """The first column, if it only counts or names the rows; otherwise None.
+
+        It has no name, or that of an index, and all its cells differ; or it is called id or the
+        like, and counts the rows from 0 or 1.
+        """
+        if len(self.columns) < 2 or len(self) < 2:
+            return None
+        name, second, *_ = self.columns
+        column = self.columns[name]
+        is_nameless = name in _INDEX_NAMES and second != "column 2"
+        if column.kind == "number":
+            steps = np.diff(column.numbers())
+            counts = (steps == 1).all() and column.numbers()[0] in {0, 1}
+            is_named = name.lower() in _ID_NAMES or name in _INDEX_NAMES
+            whole = bool((column.numbers() % 1 == 0).all())
+            return (
+                name
+                if (counts and is_named) or (is_nameless and whole and (steps > 0).all())
+                else None
+            )
+        return name if is_nameless and len(column.distinct) == len(self) else None
+
     def require(self, names: Iterable[str]) -> None:
         """Raise TableError if columns are missing, which names the first ten of them."""
         names = list(names)
@@ -286,8 +312,9 @@ class Table:
 
 
 def count_noun(number: int, noun: str) -> str:
-    """Return the number with its noun in singular or plural: 1 row, 2 rows."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Return the number with its noun in singular or plural: 1 row, 2 rows, 2 categories."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def shorten(names: Sequence[str], most: int = 6) -> str:
