@@ -59,7 +59,13 @@ class Graph:
         self.outputs = list(graph.output)
         nodes = [Node(node, opset) for node in graph.node if node.output]
         self.nodes = {node.output: node for node in nodes}
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        bare = onnx.ModelProto()
+        bare.CopyFrom(model)
+        # Inference would believe the shapes that the file declares for values and outputs.
+        del bare.graph.value_info[:]
+        for value in bare.graph.output:
+            value.type.tensor_type.ClearField("shape")
+        inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
         self.types = {
             value.name: value.type.tensor_type
             for value in (*inferred.value_info, *inferred.input, *inferred.output)
