@@ -1,0 +1,65 @@
+"""Bounds on the rounding error of a network in any order of operations."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from manualnn import (
+    Dropout,
+    Identity,
+    LeakyReLU,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Softsign,
+    Tanh,
+)
+
+COST = 16
+"""Units u = eps/2 by which exp, log, tanh and the like may be wrong, for numbers of size 1."""
+
+
+def error_bound(net: Sequential, params: Any, x: Any) -> Any:
+    """Return how far a computation in the dtype of x may be from the exact outputs.
+
+    E is the error of an activation's input, u the unit of rounding. A sum of n products adds n + 1
+    roundings of the sum of their sizes. A function whose slope is at most L passes on L E. To
+    first order; one percent covers the rest.
+    """
+    u = np.finfo(x.dtype).eps / 2
+    arrays = net.layer_arrays(params)
+    error = np.zeros_like(x)
+    for layer, own in zip(net.layers, arrays, strict=True):
+        y = layer.forward(own, x)
+        match layer:
+            case Linear():
+                size = np.abs(x) @ np.abs(own["weight"].T) + np.abs(own.get("bias", 0))
+                error = error @ np.abs(own["weight"].T) + (x.shape[1] + 2) * u * size
+            case Softmax():
+                # The exponents zᵢ − m are wrong by 2 max E, and by u |zᵢ − m|, where a |z − m| ≤ 1.
+                row = np.expm1(2 * error.max(axis=1, keepdims=True))
+                error = np.minimum(row, 1) + (COST + 2 * x.shape[1]) * u + 0 * y
+            case LogSoftmax():
+                row = 2 * error.max(axis=1, keepdims=True)
+                size = 1 + np.abs(x).max(axis=1, keepdims=True)
+                error = row + (COST + 2 * x.shape[1]) * u * size + 0 * y
+            case Softplus(beta=beta, threshold=threshold):
+                # At the threshold, the function jumps by log(1 + exp(−threshold)) / beta.
+                near = np.abs(beta * x - threshold) <= abs(beta) * (error + 4 * u * np.abs(x))
+                jump = near * np.log1p(np.exp(-threshold)) / abs(beta)
+                error = error + jump + COST * u * (np.abs(x) + 1 / abs(beta))
+            case LeakyReLU(negative_slope=slope):
+                error = max(1, abs(slope)) * error + COST * u * np.abs(y)
+            case Sigmoid() | Tanh() | ReLU() | Softsign() | Dropout() | Identity():
+                error = error + COST * u * np.minimum(np.abs(x), 1 + np.abs(y))
+                # MLAS takes sigmoid(z) for 0 below z = −18, where it is smaller than u.
+                error = error + (u if isinstance(layer, Sigmoid) else 0)
+            case _:
+                pytest.fail(f"state the bound of {layer!r}")
+        x = y
+    return 1.01 * error

@@ -1,0 +1,130 @@
+"""ONNX export: onnxruntime computes what the network computes."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from cases import DTYPES, KEEPS_WIDTH, networks, parameters
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx_models.bounds import error_bound
+from values import arrays
+
+from manualnn import (
+    SGD,
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    Dropout,
+    DTypeError,
+    Identity,
+    Layer,
+    Linear,
+    ManualNNError,
+    MSELoss,
+    ReLU,
+    Sequential,
+    ShapeError,
+    Sigmoid,
+    SpecError,
+    Tanh,
+    Trainer,
+)
+from manualnn.onnx import export_onnx, load_onnx, save_onnx
+
+pytestmark = pytest.mark.once
+
+NET = Sequential(Linear(3, 4), Tanh(), Linear(4, 2))
+
+
+def run(proto: onnx.ModelProto, x: Any) -> Any:
+    """Return what onnxruntime computes."""
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+
+@st.composite
+def exports(draw: st.DrawFn) -> Any:
+    """Draw a network of any layers, its parameters and a batch."""
+    dtype, width = draw(DTYPES), draw(st.integers(1, 17))
+    net, _ = draw(networks(width, names=KEEPS_WIDTH))
+    params = draw(parameters(net, dtype))
+    x = draw(arrays((draw(st.integers(1, 9)), width), dtype, ("normal", "integers", "large")))
+    return net, params, x
+
+
+@given(exports())
+def test_onnxruntime_computes_what_the_network_computes(drawn):
+    net, params, x = drawn
+    proto = export_onnx(net, params)
+    onnx.checker.check_model(proto, full_check=True)
+    y = net.forward(params, x)
+    with np.errstate(over="ignore", invalid="ignore"):
+        bound = 2 * error_bound(net, params, x)
+    got = run(proto, x)
+    assert got.dtype == y.dtype
+    assert got.shape == y.shape
+    wrong = ~(np.abs(got - y) <= bound) & np.isfinite(bound)
+    assert not wrong.any(), (net, got[wrong], y[wrong], bound[wrong])
+
+
+@given(exports())
+def test_the_import_of_an_export_is_the_network_bit_for_bit(drawn):
+    net, params, _ = drawn
+    loaded, values = load_onnx(export_onnx(net, params, opset=13), dtype=params.dtype)
+    changes_nothing = (Identity(), Dropout(1.0))
+    assert loaded.layers == tuple(layer for layer in net.layers if layer not in changes_nothing)
+    assert values.dtype == params.dtype
+    assert values.vector.tobytes() == params.vector.tobytes()
+
+
+@pytest.mark.parametrize("loss", [CrossEntropyLoss(), BCEWithLogitsLoss(), BCELoss()])
+def test_probabilities_are_those_of_the_loss(loss):
+    net = Sequential(*NET.layers, Sigmoid()) if loss == BCELoss() else NET
+    trainer = Trainer(net, loss, SGD(), seed=0)
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    y = trainer.predict(x)
+    got = run(export_onnx(trainer, probabilities=True), x)
+    np.testing.assert_allclose(got, loss.probabilities(y), rtol=64 * np.finfo(float).eps)
+    np.testing.assert_allclose(run(export_onnx(trainer), x), y, rtol=64 * np.finfo(float).eps)
+
+
+def test_the_sizes_of_the_batch_and_of_unknown_widths_are_free():
+    proto = export_onnx(Sequential(ReLU()), Sequential(ReLU()).init(0))
+    for shape in [(1, 3), (7, 2), (0, 5)]:
+        assert run(proto, np.zeros(shape)).shape == shape
+
+
+class Square(Layer):
+    def forward(self, params, x, /, *, out=None):  # noqa: ARG002
+        return np.multiply(x, x, out=out)
+
+
+PARAMS = NET.init(0)
+DIVERGED = PARAMS.copy()
+DIVERGED.vector[3] = np.nan
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((NET,), {}, SpecError, "expects a Trainer, or a Sequential and its Parameters"),
+        ((NET, PARAMS), {"probabilities": True}, SpecError, r"append Softmax\(\)"),
+        ((NET, Sequential(Linear(3, 4)).init(0)), {}, ShapeError, "expects Parameters of shapes"),
+        ((NET, PARAMS.astype(np.longdouble)), {}, DTypeError, "float32 or float64"),
+        ((NET, DIVERGED), {}, ManualNNError, "must be finite"),
+        ((NET, PARAMS), {"opset": 12}, SpecError, "from 13 to"),
+        ((NET, PARAMS), {"opset": 10_000}, SpecError, "from 13 to"),
+        ((Sequential(Square()), Sequential().init(0)), {}, SpecError, "no form for"),
+        ((Trainer(NET, MSELoss(), SGD()),), {"probabilities": True}, SpecError, "classification"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(arguments, options, error, message, tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(error, match=message):
+        save_onnx(path, *arguments, **options)
+    assert not path.exists()
