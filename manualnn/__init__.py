@@ -24,6 +24,7 @@ _OWNERS = {
     "kaiming_normal": "initializers",
     "kaiming_uniform": "initializers",
     "load": "serialization",
+    "load_arrays": "serialization",
     "save": "serialization",
     "xavier_normal": "initializers",
     "xavier_uniform": "initializers",
@@ -57,6 +58,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.optimizers.sgd import *
     from manualnn.parameters import Parameters as Parameters
     from manualnn.serialization import load as load
+    from manualnn.serialization import load_arrays as load_arrays
     from manualnn.serialization import save as save
     from manualnn.training.callbacks import EarlyStopping as EarlyStopping
     from manualnn.training.history import History as History

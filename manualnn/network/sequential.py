@@ -132,15 +132,21 @@ class Sequential:
         initialize(params, defaults, np.random.default_rng(seed), initializers)
         return params
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], dtype: Any = None) -> Parameters:
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        dtype: Any = None,
+        *,
+        names: Mapping[str, Any] | None = None,
+    ) -> Parameters:
         """Return parameters with the values of a state_dict of this package or of torch.
 
-        The result has the dtype of the arrays, or `dtype` if given. It shares no memory with them.
-        Raises SpecError for an argument that is not a state_dict. Raises ShapeError if a key is
-        missing or unknown, or if a shape differs. Without `dtype`, raises DTypeError for arrays of
-        another dtype, such as float16.
+        The result has the dtype of the arrays, or `dtype`, which float16 and bfloat16 need. A
+        prefix that all keys share, such as "module." or "_orig_mod.", is removed. `names` maps
+        layers of the state_dict to this network's: {"fc1": "0", "fc2": "3"}. Raises SpecError,
+        ShapeError or DTypeError, with what to pass for a checkpoint, or for other names of layers.
         """
-        return parameters_from(state_dict, self.shapes, self, dtype)
+        return parameters_from(state_dict, self.shapes, self, dtype, names)
 
     def layer_arrays(self, params: Parameters) -> ArraysByLayer:
         """Return the arrays of each layer. Raises ShapeError if params do not fit this network."""

@@ -5,6 +5,7 @@ to the CPU, and converted by NumPy. NumPy has no bfloat16, so such a tensor is f
 which holds each of its numbers exactly.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ShapeError, SpecError
+from manualnn.network.names import fit_keys
 from manualnn.parameters import Parameters
 from manualnn.validation import FLOATS, as_array
 
@@ -20,26 +22,28 @@ CONVERTIBLE = "biufO"
 
 
 def parameters_from(
-    state_dict: Any, shapes: Mapping[str, tuple[int, ...]], owner: object, dtype: Any = None
+    state_dict: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    owner: object,
+    dtype: Any = None,
+    names: Mapping[str, Any] | None = None,
 ) -> Parameters:
     """Return Parameters of these shapes with the values of a state_dict.
 
     Raises what `Sequential.load_state_dict` documents; `owner` names the network in the message.
     """
     if not isinstance(state_dict, Mapping):
-        hint = "pass its state_dict()" if hasattr(state_dict, "state_dict") else "pass a mapping"
+        hint = "pass a mapping"
+        if hasattr(state_dict, "state_dict"):
+            hint = "pass its state_dict()"
+        elif isinstance(state_dict, str | os.PathLike):
+            hint = "pass manualnn.load_arrays(path), if it is the path of a safetensors file"
         message = (
             f"load_state_dict expects a mapping from names to arrays, got an object of "
             f"type {type(state_dict).__name__}; {hint}."
         )
         raise SpecError(message)
-    missing, unknown = shapes.keys() - state_dict.keys(), state_dict.keys() - shapes.keys()
-    if missing or unknown:
-        message = (
-            f"the state_dict does not fit {owner!r}: "
-            f"missing {_listed(missing)}; not known {_listed(unknown)}."
-        )
-        raise ShapeError(message)
+    state_dict = fit_keys(state_dict, shapes, owner, names)
     arrays = {key: _as_numpy(value, key, dtype) for key, value in state_dict.items()}
     if dtype is None:
         dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float64)
@@ -48,7 +52,9 @@ def parameters_from(
     params = Parameters(shapes, dtype=dtype)
     for key, view in params.items():
         if arrays[key].shape != view.shape:
-            message = f"{key} must have shape {view.shape}, got {arrays[key].shape}."
+            got = arrays[key].shape
+            hint = "; pass its transpose" if got == view.shape[::-1] else ""
+            message = f"{key} must have shape {view.shape}, got {got}{hint}."
             raise ShapeError(message)
         view[...] = arrays[key]
     return params
@@ -81,7 +87,3 @@ def _unsupported(key: str, dtype: Any) -> DTypeError:
         f"{key} is {dtype}, expected {', '.join(map(str, FLOATS[:2]))} or longdouble; pass "
         f"dtype='float32' to load_state_dict to convert it."
     )
-
-
-def _listed(keys: set[str]) -> str:
-    return ", ".join(sorted(map(str, keys))) or "none"

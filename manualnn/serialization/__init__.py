@@ -9,7 +9,7 @@ ever executed. The parameters have torch's keys ("0.weight", …), so torch read
 `safetensors.torch.load_file`. The state of the optimizer has keys that begin with "optimizer.",
 further arrays have keys that begin with "notes.". To load a state_dict that torch saved:
 
-    params = net.load_state_dict(safetensors.numpy.load_file("from_torch.safetensors"))
+    params = net.load_state_dict(load_arrays("from_torch.safetensors"))
 
 A file is written completely or not at all. It holds a checksum: a file with any damage is refused
 with ModelFileError, and so is every other file, with its kind and the remedy. Reading a file never
@@ -17,8 +17,8 @@ takes more than a small multiple of its size in memory. Files of version 1, whic
 are read as before.
 """
 
-from manualnn.serialization.container import require_safetensors
+from manualnn.serialization.container import load_arrays, require_safetensors
 from manualnn.serialization.loading import load, load_with_notes
 from manualnn.serialization.saving import save
 
-__all__ = ["load", "load_with_notes", "require_safetensors", "save"]
+__all__ = ["load", "load_arrays", "load_with_notes", "require_safetensors", "save"]

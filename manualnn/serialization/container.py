@@ -35,6 +35,9 @@ HEADER_MAX = 16 * 2**20
 """Maximum length of a header in bytes. It bounds the time and memory that a hostile file costs."""
 MARK = b'"manualnn":"{\\"sha256\\":\\"'
 """The bytes before the digest. Elsewhere in the header, quotes in a text are escaped."""
+DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
+DTYPES |= {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
+"""NumPy's dtype of each dtype of safetensors, without the complex ones."""
 DIGITS = 64
 LENGTH = 8
 
@@ -76,27 +79,7 @@ def write(
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays of a file. Raises ModelFileError if it is damaged."""
-    reader = require_safetensors(".numpy")
-    try:
-        content, metadata = _read_content(path)
-    except ModelFileError:
-        raise
-    except (OSError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or "it does not fit into memory"
-        message = f"cannot read {path}: {reason}."
-        raise ModelFileError(message) from error
-    text = metadata.get("manualnn") if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
-        message = (
-            f"{path} is a safetensors file, but was not saved by manualnn, or is damaged: it does "
-            f"not say which network it is for. Build the network, and load the parameters with "
-            f"net.load_state_dict(safetensors.numpy.load_file({str(path)!r}))."
-        )
-        raise ModelFileError(message)
-    start = content.find(MARK) + len(MARK)
-    has_digest = start >= len(MARK)
-    if has_digest and content[start : start + DIGITS] != _digest(content, start):
-        raise _damaged(path, "its checksum is not that of its content")
+    text, arrays, is_verified = _read(path, is_ours=True)
     try:
         about = parse_json(text)
     except (ValueError, RecursionError) as error:
@@ -108,13 +91,28 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]
             f"versions 1 and {VERSION}; use the manualnn that saved it."
         )
         raise ModelFileError(message)
-    if version == VERSION and not has_digest:
+    if version == VERSION and not is_verified:
         raise _damaged(path, "it has no checksum")
-    try:
-        arrays = reader.load(content)
-    except Exception as error:  # the reader's own class, or a KeyError for an unknown dtype
-        raise _damaged(path, f"its arrays cannot be read ({error!r})") from error
     return about, arrays
+
+
+def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
+    """Return the arrays of a safetensors file, by whichever program it was written.
+
+        params = net.load_state_dict(load_arrays("weights.safetensors"))
+
+    The arrays have the dtypes of the file. Only bfloat16, which NumPy lacks, becomes float32, which
+    holds each of its numbers exactly.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, if it is damaged, or if it is of another kind.
+    MissingExtraError
+        If safetensors is not installed.
+
+    """
+    return _read(path, is_ours=False)[1]
 
 
 def require_safetensors(module: str = "") -> Any:
@@ -126,21 +124,64 @@ def require_safetensors(module: str = "") -> Any:
         raise MissingExtraError(message) from None
 
 
-def _read_content(path: str | os.PathLike[str]) -> tuple[bytes, Any]:
-    """Return the bytes of a safetensors file, and its metadata."""
-    if not Path(path).is_file():
-        is_there = "it is not a regular file" if Path(path).exists() else "there is no such file"
-        message = f"cannot read {path}: {is_there}; expected a model that manualnn saved."
-        raise ModelFileError(message)
-    with Path(path).open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        metadata = _check_header(path, file, size)
-        file.seek(0)
-        return file.read(size), metadata
+def _read(path: str | os.PathLike[str], *, is_ours: bool) -> tuple[Any, dict[str, Array], bool]:
+    """Return the description in a safetensors file, its arrays, and True if it has a checksum.
+
+    Raises ModelFileError if it is damaged, or, with `is_ours`, if it has no description.
+    """
+    safetensors = require_safetensors()
+    try:
+        if not Path(path).is_file():
+            raise ModelFileError(_missing(path))
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            text = _check_header(path, file, size)
+            if is_ours and not isinstance(text, str):
+                raise ModelFileError(_unknown_network(path))
+            file.seek(0)
+            content = file.read(size)
+        start = content.find(MARK) + len(MARK)
+        has_digest = start >= len(MARK)
+        if has_digest and content[start : start + DIGITS] != _digest(content, start):
+            raise _damaged(path, "its checksum is not that of its content")
+        parts = safetensors.deserialize(content)
+        return text, {key: _as_array(**part) for key, part in parts}, has_digest
+    except (OSError, MemoryError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        reason = getattr(error, "strerror", None) or "it does not fit into memory"
+        message = f"cannot read {path}: {reason}."
+        raise ModelFileError(message) from error
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise _damaged(path, f"its arrays cannot be read ({error})") from error
+
+
+def _missing(path: str | os.PathLike[str]) -> str:
+    reason = "it is not a regular file" if Path(path).exists() else "there is no such file"
+    return f"cannot read {path}: {reason}; expected a safetensors file."
+
+
+def _unknown_network(path: str | os.PathLike[str]) -> str:
+    return (
+        f"{path} is a safetensors file, but was not saved by manualnn, or is damaged: it does not "
+        f"say which network it is for. Build the network, and load the parameters with "
+        f"net.load_state_dict(manualnn.load_arrays({str(path)!r}))."
+    )
+
+
+def _as_array(dtype: str, shape: list[int], data: bytearray) -> Array:
+    """Return the array of a file. Raises ValueError if NumPy has no such dtype."""
+    if dtype not in DTYPES:
+        message = f"NumPy has no dtype {dtype}"
+        raise ValueError(message)
+    array = np.frombuffer(data, DTYPES[dtype])
+    if dtype == "BF16":  # the upper half of a float32
+        array = (array.astype("<u4") << 16).view("<f4")
+    return array.reshape(shape)
 
 
 def _check_header(path: str | os.PathLike[str], file: BinaryIO, size: int) -> Any:
-    """Return the metadata in the header.
+    """Return manualnn's description in the header, or None.
 
     Raises ModelFileError if the header does not describe exactly the rest of the file. So a large
     file of another kind is refused before its content takes memory.
@@ -152,8 +193,8 @@ def _check_header(path: str | os.PathLike[str], file: BinaryIO, size: int) -> An
         message = recognize(path, start)
         if not begins_like_header:
             message = message or (
-                f"{path} is not a model file, or is damaged; expected a safetensors file that "
-                f"manualnn saved. Save it, or copy it, again."
+                f"{path} is not a model file, or is damaged; expected a safetensors file, "
+                f"as manualnn saves it. Save it, or copy it, again."
             )
         if message:
             raise ModelFileError(message)
@@ -165,7 +206,7 @@ def _check_header(path: str | os.PathLike[str], file: BinaryIO, size: int) -> An
     file.seek(LENGTH)
     try:
         header = parse_json(file.read(length).decode())
-        metadata = header.pop("__metadata__", None)
+        text = header.pop("__metadata__", {}).get("manualnn")
         ends = [entry["data_offsets"][1] for entry in header.values()]
         expected = LENGTH + length + max(ends, default=0)
     except (ValueError, RecursionError) as error:
@@ -175,7 +216,7 @@ def _check_header(path: str | os.PathLike[str], file: BinaryIO, size: int) -> An
     if expected != size:
         what = "is truncated" if size < expected else "has bytes appended"
         raise _damaged(path, f"it {what}: it should have {expected} bytes, but has {size}")
-    return metadata
+    return text
 
 
 def _digest(content: bytes | bytearray, start: int) -> bytes:

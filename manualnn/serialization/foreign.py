@@ -63,8 +63,8 @@ def recognize(path: str | os.PathLike[str], start: bytes) -> str | None:
         return None
     what, remedy = kind
     return (
-        f"{path} is not a model file: it is {what}. Expected a safetensors file that manualnn "
-        f"saved; {remedy.format(path=str(path))}."
+        f"{path} is not a model file: it is {what}. Expected a safetensors file, as "
+        f"manualnn saves it; {remedy.format(path=str(path))}."
     )
 
 
