@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _OWNERS = {
+    "CosineAnnealingLR": "training.schedules",
     "EarlyStopping": "training.callbacks",
     "History": "training.history",
     "Parameters": "parameters",
+    "ReduceLROnPlateau": "training.schedules",
     "Sequential": "network.sequential",
+    "StepLR": "training.schedules",
     "Trainer": "training.trainer",
     "calculate_gain": "initializers",
     "kaiming_normal": "initializers",
@@ -62,6 +65,9 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.serialization import save as save
     from manualnn.training.callbacks import EarlyStopping as EarlyStopping
     from manualnn.training.history import History as History
+    from manualnn.training.schedules import CosineAnnealingLR as CosineAnnealingLR
+    from manualnn.training.schedules import ReduceLROnPlateau as ReduceLROnPlateau
+    from manualnn.training.schedules import StepLR as StepLR
     from manualnn.training.trainer import Trainer as Trainer
 else:
     # Modules are loaded at the first use of a name, because loading NumPy takes longer than all

@@ -1,6 +1,8 @@
 """What `fit` takes beside the samples: weights, validation samples, and early stopping."""
 
 import copy
+import math
+import pickle
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from manualnn import (
     SGD,
     Adam,
     BCEWithLogitsLoss,
+    CosineAnnealingLR,
     CrossEntropyLoss,
     DivergedError,
     DomainError,
@@ -27,9 +30,11 @@ from manualnn import (
     Loss,
     ManualNNError,
     MSELoss,
+    ReduceLROnPlateau,
     Sequential,
     ShapeError,
     SpecError,
+    StepLR,
     Tanh,
     Trainer,
 )
@@ -270,3 +275,58 @@ def test_early_stopping_without_what_it_watches_is_refused() -> None:
     assert ours.steps == 0
     assert ours.params == trainer().params
     assert NET.init(0) == ours.params
+
+
+# ---------------------------------------------------------------------- schedules
+
+
+def rates(schedule: Any, epochs: int, ours: Trainer) -> list[float]:
+    return ours.fit(X, T, epochs=epochs, callbacks=schedule).lr
+
+
+def test_schedules_follow_their_formulas() -> None:
+    """The cosine is computed from epoch to epoch: a few roundings in each, and π's by itself."""
+    assert rates(StepLR(3, gamma=0.5), 9, trainer(rule=SGD(lr=0.25))) == [
+        0.25 * 0.5 ** (e // 3) for e in range(9)
+    ]
+    lrs = rates(CosineAnnealingLR(8, eta_min=0.01), 9, trainer(rule=SGD(lr=0.25)))
+    expected = [0.01 + 0.24 * (1 + math.cos(math.pi * e / 8)) / 2 for e in range(9)]
+    assert lrs == pytest.approx(expected, abs=9 * 16 * 2**-53)
+
+
+@pytest.mark.parametrize("schedule", [StepLR(2), CosineAnnealingLR(5), ReduceLROnPlateau()])
+def test_a_copied_schedule_goes_on_by_itself(schedule: Any) -> None:
+    """Copies are what scikit-learn's clone, joblib and pickle make."""
+    data = (X, 2 * T)
+    ours = trainer()
+    schedule = copy.deepcopy(schedule)
+    ours.fit(X, T, epochs=3, validation_data=data, callbacks=schedule)
+    again, copied = copy.deepcopy(ours), pickle.loads(pickle.dumps(schedule))  # noqa: S301
+    for one, other in ((ours, schedule), (again, copied)):
+        one.fit(X, T, epochs=20, validation_data=data, callbacks=other)
+    assert ours.params == again.params
+    assert schedule.state_dict() == copied.state_dict()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: StepLR(0), "step_size must be an integer of at least 1, got 0"),
+        (lambda: StepLR(2, gamma=-1), "gamma must be a number of at least 0, got -1"),
+        (lambda: CosineAnnealingLR(2.5), "T_max must be an integer of at least 1, got 2.5"),
+        (lambda: ReduceLROnPlateau("lowest"), "mode must be one of min, max, got 'lowest'"),
+        (lambda: ReduceLROnPlateau(factor=1), "factor must be below 1, got 1"),
+        (lambda: ReduceLROnPlateau(monitor="x"), "monitor must be one of validation_loss, loss"),
+        (
+            lambda: trainer().fit(X, T, callbacks=ReduceLROnPlateau()),
+            "ReduceLROnPlateau watches the validation_loss, but fit got no validation_data",
+        ),
+        (
+            lambda: StepLR(2).load_state_dict({"last_epoch": 3}),
+            "the state of StepLR must have base_lr, last_epoch, got last_epoch",
+        ),
+    ],
+)
+def test_options_that_are_out_of_range_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        make()

@@ -42,6 +42,8 @@ class EarlyStopping(Callback):
         Its epoch, counted from 1; 0 before the first.
     wait : int
         Number of epochs since the last improvement.
+    vector : array or None
+        The parameters after that epoch, with restore_best.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class EarlyStopping(Callback):
     """
 
     reason = "early_stopping"
+    state = ("best", "best_epoch", "wait", "vector")
 
     def __init__(
         self,
@@ -76,7 +79,7 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self.wait = 0
-        self._vector: Array | None = None
+        self.vector: Array | None = None
 
     def begin(self, run: Run) -> None:
         """Forget the last training. Raises SpecError if nothing measures the monitored loss."""
@@ -91,25 +94,13 @@ class EarlyStopping(Callback):
         if self.best is None or value < self.best:
             self.best, self.best_epoch = value, history.epochs
             if self.restore_best:
-                self._vector = trainer.params.vector.copy()
+                self.vector = trainer.params.vector.copy()
         return self.wait >= self.patience
 
     def end(self, run: Run) -> None:
         """Copy the best parameters back."""
-        if self.restore_best and self._vector is not None:
-            run.trainer.params.vector[...] = self._vector
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the best loss, its epoch and parameters, and the count."""
-        names = ("best", "best_epoch", "wait", "_vector")
-        return {name.strip("_"): value for name in names if (value := vars(self)[name]) is not None}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self._reset()
-        state = dict(state)
-        self._vector = state.pop("vector", None)
-        vars(self).update(state)
+        if self.restore_best and self.vector is not None:
+            run.trainer.params.vector = self.vector
 
 
 def require_monitor(monitor: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -26,8 +26,10 @@ class Callback:
     out if the training diverges.
     """
 
-    reason = "callback"
+    reason: ClassVar[str] = "callback"
     """`History.stopped`, if the callback ends the training."""
+    state: ClassVar[tuple[str, ...]] = ()
+    """The attributes that training changes: JSON values, arrays or None."""
 
     def begin(self, run: "Run") -> None:
         """Prepare for a training."""
@@ -40,12 +42,17 @@ class Callback:
         """Finish a training."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state: JSON values and arrays."""
-        return {}
+        """Return the state: JSON values, arrays and None."""
+        return {name: getattr(self, name) for name in self.state}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the state that `state_dict` returned."""
-        vars(self).update(state)
+        """Restore the state that `state_dict` returned. Raises SpecError for another one."""
+        if state.keys() != set(self.state):
+            kind, names = type(self).__name__, ", ".join(self.state)
+            message = f"the state of {kind} must have {names}, got {', '.join(state) or 'nothing'}."
+            raise SpecError(message)
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 @dataclass
