@@ -57,7 +57,7 @@ def read_batches(
     columns : iterable of str, optional
         Names of the columns to return, where the file has them; all if None.
     text : collection of str
-        Names of columns to return as text as it stands, whatever it holds.
+        Columns, by name or number, whose cells are also returned as they stand, in `Table.texts`.
     rows : int
         Largest number of rows in a part.
 
@@ -69,7 +69,8 @@ def read_batches(
     Raises
     ------
     TableError
-        If the file is empty or no table, or a row has more or fewer cells than the first.
+        If the file is empty or no table, if a row has more or fewer cells than the first, or if a
+        column of `text` is not there.
     OSError
         If the file cannot be read.
     MissingExtraError
@@ -97,17 +98,22 @@ def read_batches(
                 if decimal is None and _has_decimal_commas(part):
                     decimal = ","
                     source.remarks.append("decimal commas")
+            found = Table(source.name, dict.fromkeys(names, Column.of([])), 0)
+            copied = [found.find(column) for column in text]
             first = 1
             while True:
                 cut = zip(*part, strict=True) if part else [()] * len(names)
+                by_name = dict(zip(names, cut, strict=True))
                 kept = {
-                    column: Column.verbatim(values)
-                    if column in text
-                    else Column.of(values, absent, decimal or ".")
-                    for column, values in zip(names, cut, strict=True)
+                    column: Column.of(values, absent, decimal or ".")
+                    for column, values in by_name.items()
                     if wanted is None or column in wanted
                 }
-                yield Table(source.name, kept, len(part), source.remarks, first)
+                texts = {
+                    column: ["" if cell is None else str(cell) for cell in by_name[column]]
+                    for column in copied
+                }
+                yield Table(source.name, kept, len(part), source.remarks, first, texts)
                 first += len(part)
                 part = cells.fetchmany(rows)
                 if not part:

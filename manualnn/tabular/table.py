@@ -104,13 +104,6 @@ class Column:
         return cls(shared)
 
     @classmethod
-    def verbatim(cls, cells: Sequence[Any]) -> "Column":
-        """Return the column of cells as texts, and nothing made of them."""
-        values = np.empty(len(cells), object)
-        values[:] = ["" if cell is None else str(cell) for cell in cells]
-        return cls(values)
-
-    @classmethod
     def joined(cls, parts: "Sequence[Column]") -> "Column":
         """Return the column of all cells of the parts."""
         arrays = [part.values for part in parts]
@@ -179,6 +172,7 @@ class Table:
     rows      number of rows
     remarks   sentences on how the file was read
     first     number of the first row, in messages; more than 1 in a later part of a file
+    texts     cells as they stand in the file, of the columns for which that was asked
     """
 
     name: str
@@ -186,6 +180,7 @@ class Table:
     rows: int
     remarks: list[str] = field(default_factory=list)
     first: int = 1
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of rows."""
