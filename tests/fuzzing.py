@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -148,10 +149,10 @@ def build(numbers: list[int]) -> tuple[bytes, bool]:
     start = {} if about["version"] == 1 else {"sha256": "0" * 64}
     description = json.loads(json.dumps(start | about))
     for kind, where, value in changes["description"]:
-        change_tree(description, kind, where, VALUES[value])
+        change_tree(description, kind, where, deepcopy(VALUES[value]))
     header = header_of(to_text(description), arrays)
     for kind, where, value in changes["header"]:
-        change_tree(header, kind, where, VALUES[value])
+        change_tree(header, kind, where, deepcopy(VALUES[value]))
     data = b"".join(array.tobytes() for array in arrays.values())
     before = content = signed(assemble(to_text(header), data))
     for kind, where, value in changes["bytes"]:
@@ -201,15 +202,16 @@ def main() -> int:
                 counts[judge(one, path)] += 1
                 slowest = max(slowest, time.perf_counter() - begun)
 
-        bound = settings(
-            max_examples=-(-options.inputs // BATCH),
-            phases=[Phase.generate, Phase.shrink],
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
         drawn = st.lists(INPUTS, min_size=BATCH, max_size=BATCH)
-        seed(chosen)(bound(given(drawn)(search)))()
+        for first in range(0, options.inputs, ROUND):
+            bound = settings(
+                max_examples=-(-min(ROUND, options.inputs - first) // BATCH),
+                phases=[Phase.generate, Phase.shrink],
+                deadline=None,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            )
+            seed(chosen + first)(bound(given(drawn)(search)))()
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     sys.stdout.write(
         f"{counts.total():,} files: {counts['refused']:,} refused, {counts['loaded']:,} loaded, no "
@@ -221,6 +223,8 @@ def main() -> int:
 
 BATCH = 25
 """Files in one example of Hypothesis, whose own work for each example takes longer than a file."""
+ROUND = 25_000
+"""Files in one search of Hypothesis, which keeps all examples of a search in memory."""
 
 if __name__ == "__main__":
     sys.exit(main())

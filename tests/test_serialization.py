@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import safetensors.numpy as st_numpy
 from cases import Case, cases
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_files import pack, unpack
 
@@ -29,6 +29,9 @@ from manualnn import (
 from manualnn.serialization import load, load_with_notes, save
 
 NET = Sequential(Linear(3, 4), Sigmoid(), Linear(4, 2))
+
+FEWER = settings(max_examples=max(8, settings.default.max_examples // 5))
+"""Writing a file takes longer than all else that these tests do."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,7 @@ def rewrite(
 # ---------------------------------------------------------------------- bit for bit
 
 
+@FEWER
 @given(case=cases(), resumable=st.booleans())
 def test_a_loaded_trainer_is_the_saved_one(folder: Path, case: Case, *, resumable: bool) -> None:
     path = folder / "model"
@@ -78,6 +82,7 @@ def go_on(trainer: Trainer, case: Case, epochs: int) -> Any:
     return losses, trainer.params.vector.tobytes(), vectors, trainer.steps
 
 
+@FEWER
 @given(case=cases(), seed=st.integers(0, 2**64))
 def test_training_goes_on_after_loading_as_if_it_had_never_been_saved(
     folder: Path, case: Case, seed: int
@@ -90,6 +95,7 @@ def test_training_goes_on_after_loading_as_if_it_had_never_been_saved(
     assert go_on(load(path), case, 2) == go_on(trainer, case, 2)
 
 
+@FEWER
 @given(
     notes=st.dictionaries(
         st.text(), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists)

@@ -145,6 +145,7 @@ def _read(path: str | os.PathLike[str], *, is_ours: bool) -> tuple[Any, dict[str
         if has_digest and content[start : start + DIGITS] != _digest(content, start):
             raise _damaged(path, "its checksum is not that of its content")
         parts = safetensors.deserialize(content)
+        del content  # of the size of the file
         return text, {key: _as_array(**part) for key, part in parts}, has_digest
     except (OSError, MemoryError) as error:
         if isinstance(error, ModelFileError):

@@ -8,7 +8,7 @@ import pytest
 import safetensors.torch as st_torch
 import torch
 from cases import Case, cases
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import manualnn as mnn
@@ -24,6 +24,7 @@ def bits(state_dict: Any) -> dict[str, bytes]:
     return {key: np.asarray(value).tobytes() for key, value in state_dict.items()}
 
 
+@settings(max_examples=max(8, settings.default.max_examples // 2))
 @given(case=cases(steps=st.just(1)))
 def test_weights_go_both_ways_through_files_unchanged(folder: Path, case: Case) -> None:
     """The network, its file, torch's module, torch's file, and the network again."""
