@@ -195,7 +195,7 @@ class Stepper:
     def _run(self, plan: StepPlan) -> float:
         if plan.noise:
             draw_noise(self.net.layers, self.rng, plan.noise)
-        loss = plan.run()
+        loss = self._evaluate(plan)
         if not math.isfinite(loss):
             message = f"the loss is {loss}"
             raise NotFiniteError(message)
@@ -207,6 +207,10 @@ class Stepper:
             self._update()
         self._progress.steps += 1
         return loss
+
+    def _evaluate(self, plan: StepPlan) -> float:
+        """Run forward and backward pass; return the loss. A subclass may add terms to both."""
+        return plan.run()
 
     def _descend(self) -> None:
         """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's step."""

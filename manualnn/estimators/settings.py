@@ -1,0 +1,171 @@
+"""The parameters of the estimators, and the network, loss and rule that they describe."""
+
+from dataclasses import KW_ONLY, dataclass
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from manualnn.errors import SpecError
+from manualnn.estimators.objective import EpsilonHatAdam, HalfPoissonLoss
+from manualnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigmoid, Tanh
+from manualnn.losses import (
+    LOSSES,
+    BCELoss,
+    HuberLoss,
+    L1Loss,
+    Loss,
+    MSELoss,
+)
+from manualnn.network.sequential import Sequential
+from manualnn.optimizers import SGD, Optimizer
+from manualnn.parameters import Parameters
+
+ACTIVATIONS: dict[str, type[Layer]] = {
+    "identity": Identity,
+    "logistic": Sigmoid,
+    "tanh": Tanh,
+    "relu": ReLU,
+    **{name: kind for name, kind in LAYERS.items() if kind not in {Linear, Dropout}},
+}
+"""The layers by scikit-learn's names and by ours."""
+REGRESSION_LOSSES: dict[str, Loss] = {
+    # The gradient of the squared error is scikit-learn's once it is halved.
+    "squared_error": MSELoss(reduction="batchmean"),
+    "absolute_error": L1Loss(reduction="batchmean"),
+    "huber": HuberLoss(reduction="batchmean"),
+    "poisson": HalfPoissonLoss(reduction="batchmean"),
+}
+"""The losses of a regressor by scikit-learn's names: the sum over the targets, mean over rows."""
+STOCHASTIC = ("sgd", "adam")
+
+
+@dataclass(eq=False, repr=False)
+class Settings(BaseEstimator):
+    """The parameters of both estimators; `MLPClassifier` documents them."""
+
+    hidden_layer_sizes: Any = (100,)
+    activation: Any = "relu"
+    _: KW_ONLY
+    solver: str = "adam"
+    alpha: float = 0.0001
+    batch_size: Any = "auto"
+    learning_rate: str = "constant"
+    learning_rate_init: float = 0.001
+    power_t: float = 0.5
+    max_iter: int = 200
+    shuffle: bool = True
+    random_state: Any = None
+    tol: float = 1e-4
+    verbose: Any = False
+    warm_start: bool = False
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    n_iter_no_change: Any = 10
+    max_fun: int = 15000
+    dropout: float = 0.0
+    optimizer: Any = None
+    schedule: Any = None
+    dtype: Any = None
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS)), Layer],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "optimizer": [Optimizer, None],
+        "schedule": [callable, None],
+        "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
+    }
+
+    def _hidden_widths(self) -> list[int]:
+        sizes = self.hidden_layer_sizes
+        widths = [int(width) for width in (sizes if np.iterable(sizes) else [sizes])]
+        if any(width <= 0 for width in widths):
+            message = f"hidden_layer_sizes must be > 0, got {widths}."
+            raise SpecError(message)
+        return widths
+
+    def _build_network(self, features: int, outputs: int, loss: Loss) -> Sequential:
+        """Return the network; after each hidden layer come the activation and the dropout."""
+        if isinstance(self.activation, Linear | Dropout):
+            message = f"activation must be an activation such as ReLU(), got {self.activation!r}."
+            raise SpecError(message)
+        layers: list[Layer] = []
+        widths = [features, *self._hidden_widths()]
+        for n, m in pairwise(widths):
+            activation = self.activation
+            layers += [
+                Linear(n, m),
+                activation if isinstance(activation, Layer) else ACTIVATIONS[activation](),
+            ]
+            if self.dropout:
+                layers.append(Dropout(float(self.dropout)))
+        layers.append(Linear(widths[-1], outputs))
+        if isinstance(loss, BCELoss):
+            layers.append(Sigmoid())
+        return Sequential(*layers)
+
+    def _draw_parameters(
+        self, net: Sequential, random_state: np.random.RandomState, dtype: Any
+    ) -> Parameters:
+        """Return initial parameters, drawn as scikit-learn does (Glorot & Bengio 2010)."""
+        params = Parameters(net.shapes, dtype=dtype)
+        factor = 2.0 if self.activation in {"logistic", "Sigmoid", Sigmoid()} else 6.0
+        for i, layer in enumerate(net.layers):
+            if isinstance(layer, Linear):
+                n, m = layer.in_features, layer.out_features
+                bound = np.sqrt(factor / (n + m))
+                params[f"{i}.weight"] = random_state.uniform(-bound, bound, (n, m)).T
+                params[f"{i}.bias"] = random_state.uniform(-bound, bound, m)
+        return params
+
+    def _build_rule(self) -> Optimizer:
+        """Return the update rule; the solver lbfgs needs none, but a trainer has one."""
+        if self.optimizer is not None:
+            if self.solver == "lbfgs":
+                message = "optimizer is not used by solver='lbfgs'; set solver='adam' or 'sgd'."
+                raise SpecError(message)
+            return self.optimizer
+        lr = float(self.learning_rate_init)
+        if self.solver == "sgd":
+            momentum = float(self.momentum)
+            return SGD(lr=lr, momentum=momentum, nesterov=self.nesterovs_momentum and momentum > 0)
+        betas = (float(self.beta_1), float(self.beta_2))
+        return EpsilonHatAdam(lr=lr, betas=betas, eps=float(self.epsilon))
+
+
+def named_loss(loss: Any) -> Loss:
+    """Return the loss for a name of ours, or the loss itself."""
+    return LOSSES[loss]() if isinstance(loss, str) else loss
