@@ -36,6 +36,8 @@ class Layout:
     """Names of the columns, if they are on a skipped line."""
     comment: tuple[str, ...] = ()
     """Cells of the comment before the first row: the names, if that row is data."""
+    has_header: bool = False
+    """Whether to leave out the first row."""
 
     def query(self, source: Source) -> tuple[str, dict[str, Any]]:
         """Return the SQL that reads all cells as text, and its parameters."""
@@ -44,6 +46,7 @@ class Layout:
             "quote": self.quote,
             "escape": self.escape,
             "skip": self.skip,
+            "header": self.has_header,
             "compression": source.form,
             "columns": {f"c{i}": "VARCHAR" for i in range(self.width)},
         }
@@ -96,7 +99,7 @@ def name_columns(
     for data. Columns without a name are called "column 3", repeated names "name.1".
     """
     first, rest = rows[0] if rows else (), rows[1:]
-    for_header, for_data = _count_votes(first, rest[:_SAMPLE])
+    for_header, for_data = _count_votes(first[:_SAMPLE], rest[:_SAMPLE])
     remarks = []
     if layout.header:
         first, rest = layout.header, rows
@@ -128,7 +131,9 @@ def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[i
     steps = {b - a for a, b in pairwise(numbers)}
     is_count = len(numbers) > 2 and len(steps) == 1 and steps != {0.0}
     for_header = for_data = 0
-    columns: Any = zip(*rest, strict=False) if rest else [()] * len(first)
+    columns: Any = (
+        zip(*(row[: len(first)] for row in rest), strict=False) if rest else [()] * len(first)
+    )
     for cell, kind, below in zip(first, kinds, columns, strict=False):
         column = Column.of(below)
         if kind == "empty":

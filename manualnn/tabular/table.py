@@ -20,7 +20,7 @@ from manualnn.elementary import Array
 from manualnn.errors import TableError
 from manualnn.spec import closest
 
-__all__ = ["MISSING", "Column", "Table", "count_noun", "label_of", "shorten"]
+__all__ = ["MISSING", "NUMERAL", "Column", "Table", "count_noun", "label_of", "shorten"]
 
 MISSING = frozenset([
     "", "?", "-", "--", ".", "..", "NA", "N/A", "n/a", "na", "<NA>", "#N/A", "#NA", "NaN", "NAN",
@@ -29,8 +29,8 @@ MISSING = frozenset([
 ])  # fmt: skip
 """Texts that programs write for a missing value. Na, the symbol of sodium, is none of them."""
 
-_NUMERAL = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_IS_NUMERAL = re.compile(f"{_NUMERAL}|[+-]?(?i:inf|infinity)")
+NUMERAL = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_IS_NUMERAL = re.compile(f"{NUMERAL}|[+-]?(?i:inf|infinity)")
 _NO_NUMERAL = re.compile(rf"(?m)^(?!(?:{_IS_NUMERAL.pattern})$)")
 _DECORATED = re.compile(r"([+-]?)[$€£]?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?)\s?%?")
 _COMMA = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]*),[0-9]+(?:[eE][+-]?[0-9]+)?")
@@ -42,8 +42,6 @@ _DATE = re.compile(
 _INDEX_NAMES = {"column 1", "rownames", "row.names", "Unnamed: 0", "index", "__index_level_0__"}
 _ID_NAMES = {"id", "index", "row", "rownum", "obs", "no", "nr", "#", "x", "case", "sample", "key"}
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
-_EXACT = 2.0**53
-"""Up to here float64 holds every whole number."""
 
 
 def label_of(cell: Any) -> str:
@@ -81,22 +79,20 @@ class Column:
             The decimal mark of numbers in texts.
 
         """
-        values = np.asarray(cells)
-        if values.ndim != 1 and len(values):
-            values = np.empty(len(cells), object)
-            values[:] = cells
-        if values.dtype.kind == "f" or (
-            values.dtype.kind in "iu" and not (abs(values.astype(float)) >= _EXACT).any()
-        ):
-            return cls(values.astype(float))
-        texts = [_text_of(cell, missing) for cell in values.tolist()]
+        kind = cells.dtype.kind if isinstance(cells, np.ndarray) else ""
+        if kind == "f" or (kind in {"i", "u"} and not _may_be_rounded(cells.astype(float))):
+            return cls(cells.astype(float))
+        cells = cells.tolist() if kind else list(cells)
+        kinds = set(map(type, cells))
+        if float in kinds and kinds <= {float, type(None)}:
+            return cls(np.array([np.nan if cell is None else cell for cell in cells]))
+        texts = [_text_of(cell, missing) for cell in cells]
         if decimal == ",":
             texts = [_with_point(text) for text in texts]
         present = [text for text in texts if text is not None]
         if present and not _NO_NUMERAL.search("\n".join(present)):
             numbers = np.array([np.nan if t is None else float(t) for t in texts])
-            whole = np.isfinite(numbers) & (abs(numbers) >= _EXACT)
-            if not whole.any():
+            if not _may_be_rounded(numbers):
                 return cls(numbers)
         pool: dict[Any, Any] = {}
         shared = np.empty(len(texts), object)
@@ -320,13 +316,16 @@ def shorten(names: Sequence[str], most: int = 6) -> str:
 # ---------------------------------------------------------------------- cells
 
 
+def _may_be_rounded(numbers: Array) -> bool:
+    """Return True if a finite number is so large that float64 does not hold all whole numbers."""
+    return bool((np.isfinite(numbers) & (abs(numbers) >= 2.0**53)).any())
+
+
 def _text_of(cell: Any, missing: Iterable[str]) -> str | None:
     """Return a cell of any type as stripped text, or None if it is missing."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return None
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    text = str(cell).strip()
+    if isinstance(cell, float):
+        return None if math.isnan(cell) else label_of(cell)
+    text = "" if cell is None else str(cell).strip()
     return None if text in missing else text
 
 
