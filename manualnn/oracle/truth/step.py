@@ -10,7 +10,7 @@ bounded numbers of the step before. Capabilities of an engine can widen the boun
 argument is `Precision.of(case.dtype, capabilities)`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -177,16 +177,34 @@ class _Passes:
 
 
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
-    """Return the point after one update."""
-    params: dict[str, Bounded] = {}
-    state: dict[str, dict[str, Bounded]] = {name: {} for name in point.state}
-    for key, p in point.params.items():
-        own = {name: arrays[key] for name, arrays in point.state.items()}
-        rules = BoundedRules(p.kind)
-        params[key] = rules.apply_rule(rule, p, grads[key], own, point.steps + 1)
-        for name, array in own.items():
-            state[name][key] = array
-    return Point(params, state, point.steps + 1)
+    """Return the point after one update.
+
+    No rule looks beyond one entry, so one call for all parameters gives what one for each gives.
+    """
+    if not point.params:
+        return Point({}, point.state, point.steps + 1)
+    own = {name: _joined(arrays, point.params) for name, arrays in point.state.items()}
+    p, g = _joined(point.params, point.params), _joined(grads, point.params)
+    moved = BoundedRules(p.kind).apply_rule(rule, p, g, own, point.steps + 1)
+    state = {name: _split(array, point.params) for name, array in own.items()}
+    return Point(_split(moved, point.params), state, point.steps + 1)
+
+
+def _joined(arrays: Mapping[str, Bounded], keys: Iterable[str]) -> Bounded:
+    """Return the entries of some arrays as one vector."""
+    parts = [arrays[key] for key in keys]
+    v, e = (np.concatenate(a, axis=None) for a in ([x.v for x in parts], [x.e for x in parts]))
+    return Bounded(v, e, parts[0].kind, known=all(part.known for part in parts))
+
+
+def _split(vector: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
+    """Return the vector of `_joined` as arrays of the shapes of others."""
+    arrays, start = {}, 0
+    for key, other in like.items():
+        part, start = slice(start, start + other.v.size), start + other.v.size
+        v, e = (a[part].reshape(other.v.shape) for a in (vector.v, vector.e))
+        arrays[key] = Bounded(v, e, vector.kind, known=vector.known)
+    return arrays
 
 
 @lru_cache
