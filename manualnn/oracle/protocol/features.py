@@ -44,9 +44,9 @@ ALWAYS = {"in_features", "out_features", "lr"}
 
 def row_of(name: Any) -> Feature:
     """Return the row of a layer, loss or optimizer; raises SpecError for an unknown name."""
-    for rows in ROWS.values():
-        if name in rows:
-            return rows[name]
+    row = LAYER_ROWS.get(name) or LOSS_ROWS.get(name) or OPTIMIZER_ROWS.get(name)
+    if row is not None:
+        return row
     known = ", ".join(known for rows in ROWS.values() for known in rows)
     raise SpecError(f"no layer, loss or optimizer is called {name!r}; there are {known}.")
 

@@ -19,7 +19,7 @@ derivative at a kink is that of the branch which holds there.
 
 import operator
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from math import factorial
 from typing import Any
 
@@ -47,11 +47,12 @@ class Jet:
         self.c: tuple[Any, ...] = tuple(coefficients)
 
     def __neg__(self) -> "Jet":
-        return Jet(self.jets, (-a for a in self.c))
+        return Jet(self.jets, [-a for a in self.c])
 
     def __add__(self, other: Any) -> "Jet":
-        pairs = zip(self.c, _coefficients(other, len(self.c)), strict=True)
-        return Jet(self.jets, (_sum([a, b]) for a, b in pairs))
+        if not isinstance(other, Jet):
+            return Jet(self.jets, (_sum(self.c[0], other), *self.c[1:]))
+        return Jet(self.jets, [_sum(a, b) for a, b in zip(self.c, other.c, strict=True)])
 
     def __sub__(self, other: Any) -> "Jet":
         return self + -other
@@ -60,19 +61,22 @@ class Jet:
         return -self + other
 
     def __mul__(self, other: Any) -> "Jet":
-        a, b = self.c, _coefficients(other, len(self.c))
-        return Jet(self.jets, (_convolution(a[: k + 1], b[: k + 1]) for k in range(len(a))))
+        a = self.c
+        if not isinstance(other, Jet):
+            return Jet(self.jets, [_product(coefficient, other) for coefficient in a])
+        b = other.c
+        return Jet(self.jets, [_convolution(a[: k + 1], b[: k + 1]) for k in range(len(a))])
 
     __radd__ = __add__
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> "Jet":
         if not isinstance(other, Jet):
-            return Jet(self.jets, (a if _is_zero(a) else a / other for a in self.c))
+            return Jet(self.jets, [a if _is_zero(a) else a / other for a in self.c])
         quotient: list[Any] = []
         for k, a in enumerate(self.c):  # a = quotient · other, solved for the last coefficient
             rest = _convolution(quotient, other.c[1 : k + 1])
-            quotient.append(_sum([a, rest if _is_zero(rest) else -rest]) / other.c[0])
+            quotient.append(_sum(a, rest if _is_zero(rest) else -rest) / other.c[0])
         return Jet(self.jets, quotient)
 
     def __rtruediv__(self, other: Any) -> "Jet":
@@ -105,7 +109,7 @@ class Jets:
         """Return f(z, *rest) and its derivatives by z, up to the order; f takes this arithmetic."""
         found = f(self, Jet(self, (z, 1, *[0] * (self.order - 1))[: self.order + 1]), *rest)
         shape = z == z  # noqa: PLR0124 - a mask of the shape of z, which is False where z is NaN
-        numbers = [self._number(c * factorial(k)) for k, c in enumerate(found.c)]
+        numbers = [self._number(c if k < 2 else c * factorial(k)) for k, c in enumerate(found.c)]
         return [self.m.where(shape, number, number) for number in numbers]
 
     def compare(self, operation: Callable[[Any, Any], Any], a: Jet, b: Any) -> Any:
@@ -146,7 +150,8 @@ class Jets:
             slope = derivative(self, Jet(self, x.c[:-1])).c
             for k in range(1, len(x.c)):
                 terms = [_product(j * x.c[j], slope[k - j]) for j in range(1, k + 1)]
-                coefficients.append(_sum(terms) / k)
+                total = reduce(_sum, terms)
+                coefficients.append(total if k == 1 else total / k)
         return Jet(self, coefficients)
 
 
@@ -156,20 +161,20 @@ def _coefficients(a: Any, terms: int) -> tuple[Any, ...]:
 
 def _is_zero(a: Any) -> bool:
     """Return True if a is the plain number 0, which even an infinite factor leaves 0."""
-    return isinstance(a, int) and a == 0
+    return type(a) is int and a == 0
 
 
 def _product(a: Any, b: Any) -> Any:
     return 0 if _is_zero(a) or _is_zero(b) else a * b
 
 
-def _sum(terms: Any) -> Any:
-    total: Any = 0
-    for term in terms:
-        total = term if _is_zero(total) else total if _is_zero(term) else total + term
-    return total
+def _sum(a: Any, b: Any) -> Any:
+    return b if _is_zero(a) else a if _is_zero(b) else a + b
 
 
 def _convolution(a: Any, b: Any) -> Any:
     """Return Σ aⱼ bₖ₋ⱼ, k the last index of both."""
-    return _sum(_product(x, y) for x, y in zip(a, reversed(b), strict=True))
+    total: Any = 0
+    for x, y in zip(a, reversed(b), strict=True):
+        total = _sum(total, _product(x, y))
+    return total

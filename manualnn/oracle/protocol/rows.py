@@ -12,6 +12,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -155,8 +156,8 @@ class Feature:
     Every run visits both sides of a switch. A kink at 0 is none, because every run visits 0.
     """
 
-    @property
-    def defaults(self) -> dict[str, Any]:
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
         """The default of every option; REQUIRED where there is none."""
         return {name: option.default for name, option in self.options.items()}
 

@@ -169,38 +169,47 @@ class Precision:
 
     def number(self, value: Any) -> "Bounded":
         """Return an option, which an engine may round to its dtype."""
-        return _number(self, value) if isinstance(value, float | int) else self._option(value)
-
-    def _option(self, value: Any) -> "Bounded":
-        plain = np.asarray(value, np.float64)
-        e = np.abs(plain - plain.astype(self.dtype).astype(np.float64))
-        e = np.where(np.abs(plain) < self.least, np.abs(plain), e)
-        return Bounded(self.wide.array(plain), e, self, known=not e.any())
+        is_single = isinstance(value, float | int)
+        e = (_option_error if is_single else _error_of_options)(value, self.dtype, self.least)
+        v = self.wide.array(value if is_single else np.asarray(value, np.float64))
+        return Bounded(v, e, self, known=not e.any())
 
     def size(self, v: Any) -> Array:
         """Return |v| in the numbers that e is kept in."""
-        return np.asarray(np.abs(v)).astype(self.rough.dtype)
+        size = np.abs(v)
+        if self.wide is self.rough is FLOAT64:
+            return size if type(size) is np.ndarray else np.asarray(size, np.float64)
+        return np.asarray(size).astype(self.rough.dtype)
 
 
-@lru_cache(maxsize=1024)
-def _number(kind: Precision, value: float) -> "Bounded":
-    return kind._option(value)  # noqa: SLF001 - the cache belongs to the class
+def _error_of_options(value: Any, dtype: np.dtype[Any], least: float) -> Array:
+    """Return how far options are from themselves in a dtype without numbers below `least`."""
+    plain = np.asarray(value, np.float64)
+    e = np.abs(plain - plain.astype(dtype).astype(np.float64))
+    return np.where(np.abs(plain) < least, np.abs(plain), e)
+
+
+_option_error = lru_cache(maxsize=1024)(_error_of_options)
+"""The same for one number, which many cases have."""
 
 
 class Bounded:
     """An array of true values v and an array of the same shape of error bounds e."""
 
-    __slots__ = ("_bounds", "_size", "e", "kind", "known", "v")
+    __slots__ = ("_bounds", "_most", "_size", "e", "evaluation", "kind", "known", "v")
     __array_ufunc__ = None  # NumPy leaves operators to this class
 
     def __init__(self, v: Any, e: Array, kind: Precision, *, known: bool = False) -> None:
-        self.v = np.asarray(v)
+        self.v = v if type(v) is np.ndarray else np.asarray(v)
         self.e = e
         self.kind = kind
         self.known = known
         """True if e is 0, which saves arithmetic."""
         self._size: Array | None = None
+        self._most: Array | None = None
         self._bounds: Array | None = None
+        self.evaluation: Any = None
+        """The evaluation of a statement that gave these values: see `elementwise`."""
 
     @property
     def size(self) -> Array:
@@ -212,7 +221,9 @@ class Bounded:
     @property
     def most(self) -> Array:
         """A bound on the size of the computed value."""
-        return self.size if self.known else self.size + self.e
+        if self._most is None:
+            self._most = self.size if self.known else self.size + self.e
+        return self._most
 
     @property
     def bounded(self) -> Array:
@@ -333,4 +344,7 @@ def _unbounded_kept(product: Array, e: Array, axis: int) -> Array:
 
     BLAS may skip a product with 0, but infinity times 0 is NaN to an engine.
     """
-    return np.where(np.all(e < np.inf, axis=axis, keepdims=True), product, np.inf)
+    finite = e < np.inf
+    if finite.all():
+        return product
+    return np.where(np.all(finite, axis=axis, keepdims=True), product, np.inf)

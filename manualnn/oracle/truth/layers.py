@@ -144,10 +144,17 @@ def _elementwise(
 
 
 def _stated(statement: Statement) -> tuple[Forward, Backward]:
-    return _elementwise(
-        lambda o, z: Evaluation(statement, o, z).value(),
-        lambda o, z, _: Evaluation(statement, o, z).slope(z.kind.kink.get(o.type)),
-    )
+    def value(o: Any, z: Bounded) -> Bounded:
+        found = Evaluation(statement, o, z)
+        a = found.value()
+        a.evaluation = found
+        return a
+
+    def slope(o: Any, z: Bounded, a: Bounded) -> Bounded:
+        found = a.evaluation or Evaluation(statement, o, z)
+        return found.slope(z.kind.kink.get(o.type))
+
+    return _elementwise(value, slope)
 
 
 def _over_rows(

@@ -74,9 +74,9 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
     kind.jumps.clear()
     optimizer = options_of(case.optimizer) if case.optimizer else None
     with np.errstate(all="ignore"):
-        point = start(kind, case, optimizer)
+        point, network = start(kind, case, optimizer), Network(kind, case)
         for _ in range(case.steps):
-            loss, outputs, grads, input_grad = derivatives(kind, case, point.params)
+            loss, outputs, grads, input_grad = network.derivatives(point.params)
             if optimizer is not None:
                 point = update(optimizer, point, grads)
     undecided = sum(some for some, _ in kind.jumps), sum(size for _, size in kind.jumps)
@@ -122,17 +122,51 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
     return Point(params, state, 0)
 
 
-def derivatives(
-    kind: Precision, case: Case, params: Mapping[str, Bounded]
-) -> tuple[Bounded, Bounded, dict[str, Bounded], Bounded]:
-    """Return the loss, the outputs, every gradient from the last layer to the first, and dx."""
-    passes = _Passes(kind, case, params)
-    loss = by_convention(options_of(case.loss), kind.conventions)
-    value, dy = loss_truth(loss.type)(loss, passes.ys[-1], np.asarray(case.t))
-    if (factor := kind.loss_factor.get(loss.type, 1)) != 1:
-        # An engine may round the factor, or multiply by it before it divides.
-        value, dy = ((a * factor).product_rounded(2) for a in (value, dy))
-    return value, passes.ys[-1], *passes.backward(len(case.layers), dy)
+class Network:
+    """The passes of a case through its network, from the output to the gradients of the input.
+
+    What no parameter changes is made once, because a case may have many steps.
+    """
+
+    def __init__(self, kind: Precision, case: Case) -> None:
+        self.layers = [by_convention(options_of(spec), kind.conventions) for spec in case.layers]
+        self.loss = by_convention(options_of(case.loss), kind.conventions)
+        self.functions = [layer_truth(layer.type) for layer in self.layers]
+        self.masks: list[dict[str, Bounded]] = [{} for _ in self.layers]
+        for key, array in (case.noise or {}).items():
+            i = int(key.partition(".")[0])
+            self.masks[i]["mask"] = mask_truth(kind, self.layers[i].p, array)
+        self.kind, self.x, self.t = kind, kind.exact(case.x), np.asarray(case.t)
+
+    def derivatives(
+        self, params: Mapping[str, Bounded]
+    ) -> tuple[Bounded, Bounded, dict[str, Bounded], Bounded]:
+        """Return the loss, the outputs, every gradient from last layer to first, and dx."""
+        self.forward(params)
+        value, dy = loss_truth(self.loss.type)(self.loss, self.ys[-1], self.t)
+        if (factor := self.kind.loss_factor.get(self.loss.type, 1)) != 1:
+            # An engine may round the factor, or multiply by it before it divides.
+            value, dy = ((a * factor).product_rounded(2) for a in (value, dy))
+        return value, self.ys[-1], *self.backward(len(self.layers), dy)
+
+    def forward(self, params: Mapping[str, Bounded]) -> None:
+        """Compute the output of every layer."""
+        self.own = [dict(masks) for masks in self.masks]
+        for key, bounded in params.items():
+            place, _, name = key.partition(".")
+            self.own[int(place)][name] = bounded
+        self.ys = [self.x]
+        for layer, (forward, _), own in zip(self.layers, self.functions, self.own, strict=True):
+            self.ys.append(forward(layer, own, self.ys[-1]))
+
+    def backward(self, end: int, dy: Bounded) -> tuple[dict[str, Bounded], Bounded]:
+        """Return the gradients of the layers before `end`, and dx, from the gradient after them."""
+        grads: dict[str, Bounded] = {}
+        for i in reversed(range(end)):
+            _, backward = self.functions[i]
+            dy, own_grads = backward(self.layers[i], self.own[i], self.ys[i], self.ys[i + 1], dy)
+            grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
+        return grads, dy
 
 
 def gradients_below(
@@ -143,37 +177,9 @@ def gradients_below(
     The loss and the layers after it play no part. An engine has rounded dy once to return it.
     """
     with np.errstate(all="ignore"):
-        params = {key: precision.exact(array) for key, array in case.params.items()}
-        passes = _Passes(precision, case, params)
-        return passes.backward(layer + 1, precision.returned(dy))
-
-
-class _Passes:
-    """The forward pass of a case, and its backward pass from any layer on."""
-
-    def __init__(self, kind: Precision, case: Case, params: Mapping[str, Bounded]) -> None:
-        self.layers = [by_convention(options_of(spec), kind.conventions) for spec in case.layers]
-        self.own: list[dict[str, Bounded]] = [{} for _ in self.layers]
-        for key, bounded in params.items():
-            place, _, name = key.partition(".")
-            self.own[int(place)][name] = bounded
-        for key, array in (case.noise or {}).items():
-            i = int(key.partition(".")[0])
-            self.own[i]["mask"] = mask_truth(kind, self.layers[i].p, array)
-        self.ys = [kind.exact(case.x)]
-        for layer, arrays in zip(self.layers, self.own, strict=True):
-            forward, _ = layer_truth(layer.type)
-            self.ys.append(forward(layer, arrays, self.ys[-1]))
-
-    def backward(self, end: int, dy: Bounded) -> tuple[dict[str, Bounded], Bounded]:
-        """Return the gradients of the layers before `end`, and dx, from the gradient after them."""
-        grads: dict[str, Bounded] = {}
-        for i in reversed(range(end)):
-            _, backward = layer_truth(self.layers[i].type)
-            arrays = self.own[i]
-            dy, own_grads = backward(self.layers[i], arrays, self.ys[i], self.ys[i + 1], dy)
-            grads |= {f"{i}.{name}": g for name, g in own_grads.items()}
-        return grads, dy
+        network = Network(precision, case)
+        network.forward({key: precision.exact(array) for key, array in case.params.items()})
+        return network.backward(layer + 1, precision.returned(dy))
 
 
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
