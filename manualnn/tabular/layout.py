@@ -57,34 +57,37 @@ class Layout:
 def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layout:
     """Return the layout of a text, as DuckDB finds it. Raises TableError for an empty text."""
     lines = _first_lines(connection, source)
-    skip = 0
-    while skip < len(lines) and (not lines[skip].strip() or lines[skip].startswith("#")):
-        skip += 1
-    comment = lines[skip - 1].lstrip("# ") if skip else ""
-    if skip < len(lines) and (
-        said := re.fullmatch(r'"?sep=(.)"?', lines[skip].strip(), re.IGNORECASE)
-    ):
-        delimiter, skip = delimiter or said[1], skip + 1
-    if skip == len(lines):
+    skip, comment, said = _skip_preamble(lines)
+    delimiter, lines = delimiter or said, lines[skip:]
+    if not lines:
         message = f"{source.name} is empty; expected a line of names, then a line for each row."
         raise TableError(message)
-    layout = _sniff(connection, source, delimiter, skip) if len(lines[skip]) < _WIDE else None
+    layout = _sniff(connection, source, delimiter, skip) if len(lines[0]) < _WIDE else None
+    if layout and layout.skip > skip:
+        title = lines[: layout.skip - skip]
+        if _is_title(title, lines[len(title) :], layout):
+            source.remarks.append(
+                f"skipped {count_noun(len(title), 'line')} before the table, from {title[0]!r} on"
+            )
+            skip, lines = layout.skip, lines[len(title) :]
+        else:
+            layout = None
     if layout is None or layout.width == 1:
-        layout = _guess(lines[skip:], delimiter, skip)
-    rows = _split(lines[skip:], layout)
-    skipped = [line for line in lines[skip : layout.skip] if line.strip()]
-    is_short = len(rows) > 1 and len(rows[0]) + 1 == len(rows[1])
-    if is_short and not _count_votes(rows[1], rows[2:])[0]:
+        if delimiter is None and _is_aligned(lines):
+            source.rewrite(squeeze=True)
+            lines, delimiter = [" ".join(line.split()) for line in lines], " "
+        layout = _guess(lines, delimiter, skip)
+    first, *rest = _split(lines, layout)
+    if rest and len(first) + 1 == len(rest[0]) and not _count_votes(rest[0], rest[1:])[0]:
         # Either R has left out the name of the row names, or all rows end with a separator.
-        is_ended = not any(row[-1] for row in rows[1:])
-        names = (*rows[0], "") if is_ended else ("", *rows[0])
+        is_ended = not any(row[-1] for row in rest)
+        names = (*first, "") if is_ended else ("", *first)
         layout = replace(layout, skip=skip + 1, width=len(names), header=names)
-    elif len(_split(skipped, layout)) and len(_split(skipped, layout)[-1]) > 1:
-        layout = _guess(lines[skip:], delimiter, skip)  # no title, but rows of another length
-    elif layout.skip > skip:
-        count = count_noun(layout.skip - skip, "line")
-        source.remarks.append(f"skipped {count} before the table, from {lines[skip]!r:.60} on")
-    if layout.delimiter != ",":
+        if not is_ended:
+            source.remarks.append(
+                "there is one name less than columns, so the first column has no name"
+            )
+    if layout.delimiter != "," and layout.width > 1:
         source.remarks.append(f"separator {_SEPARATORS.get(layout.delimiter, layout.delimiter)}")
     cells = tuple(_split([comment], layout)[0]) if comment else ()
     return replace(layout, comment=cells if len(cells) == layout.width else ())
@@ -98,6 +101,8 @@ def name_columns(
     The first row is the header if it differs in kind from the rows below it, or if nothing speaks
     for data. Columns without a name are called "column 3", repeated names "name.1".
     """
+    while rows and not any(rows[0]) and not layout.header:  # as spreadsheets write them
+        rows = rows[1:]
     first, rest = rows[0] if rows else (), rows[1:]
     for_header, for_data = _count_votes(first[:_SAMPLE], rest[:_SAMPLE])
     remarks = []
@@ -126,8 +131,9 @@ def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[i
     numbers is data, unless the numbers of the row count steps, such as 1990, 1991, 1992; so is a
     text that occurs again below it.
     """
-    kinds = [Column.of([cell]).kind for cell in first]
-    numbers = [float(c) for c, kind in zip(first, kinds, strict=True) if kind == "number"]
+    cells = [Column.of([cell]) for cell in first]
+    kinds = [cell.kind for cell in cells]
+    numbers = [cell.numbers()[0] for cell in cells if cell.kind == "number"]
     steps = {b - a for a, b in pairwise(numbers)}
     is_count = len(numbers) > 2 and len(steps) == 1 and steps != {0.0}
     for_header = for_data = 0
@@ -174,6 +180,36 @@ def _sniff(connection: Any, source: Source, delimiter: str | None, skip: int) ->
     separator, quote, escape = (cell.replace("(empty)", "") for cell in found[:3])
     quote = quote or '"'  # none were needed in the first rows
     return Layout(separator, quote, escape or quote, *found[3:])
+
+
+def _skip_preamble(lines: Sequence[str]) -> tuple[int, str, str | None]:
+    """Return the number of blank lines and comments at the start, the last, and a separator said.
+
+    Spreadsheets say it in a line such as sep=; before the table.
+    """
+    skip = 0
+    while skip < len(lines) and (not lines[skip].strip() or lines[skip].startswith("#")):
+        skip += 1
+    comment = lines[skip - 1].lstrip("# ") if skip else ""
+    said = re.fullmatch(r'(?i)"?sep=(.)"?', lines[skip].strip()) if skip < len(lines) else None
+    return (skip + 1, comment, said[1]) if said else (skip, comment, None)
+
+
+def _is_title(skipped: Sequence[str], lines: Sequence[str], layout: Layout) -> bool:
+    """Return True if the lines before a table are a title, and not rows of another length.
+
+    DuckDB skips any number of rows. A title has no separators or a blank line below it, and is
+    shorter than the table.
+    """
+    rows = _split(skipped, layout)
+    is_apart = not skipped[-1].strip() or max(map(len, rows), default=0) < 2
+    return is_apart and len(rows) < len(lines)
+
+
+def _is_aligned(lines: Sequence[str]) -> bool:
+    """Return True if columns of equal number are separated by several blanks."""
+    widths = {len(line.split()) for line in lines if line.strip()}
+    return len(widths) == 1 and widths != {1} and any("  " in line.strip() for line in lines)
 
 
 def _guess(lines: Sequence[str], delimiter: str | None, skip: int) -> Layout:

@@ -15,7 +15,7 @@ from typing import Any
 from manualnn.errors import MissingExtraError, TableError
 from manualnn.tabular.layout import Layout, find_layout, name_columns
 from manualnn.tabular.source import Source
-from manualnn.tabular.table import MISSING, NUMERAL, Column, Table, count_noun
+from manualnn.tabular.table import COMMA, MISSING, NUMERAL, Column, Table, count_noun
 
 __all__ = ["read_batches", "read_table"]
 
@@ -92,7 +92,8 @@ def read_batches(
         try:
             if source.form == "parquet":
                 cells = connection.execute("FROM read_parquet(?)", [str(source.path)])
-                names, part = [column[0] for column in cells.description], cells.fetchmany(rows)
+                names, start = [column[0] for column in cells.description], cells.fetchmany(rows)
+                part = start
             else:
                 layout = find_layout(connection, source, delimiter)
                 cells = _query(connection, layout, source)
@@ -102,12 +103,19 @@ def read_batches(
                 if decimal is None and _has_decimal_commas(part):
                     decimal = ","
                     source.remarks.append("decimal commas")
-                if len(start) == rows and not text and len(names) <= _NARROW and decimal != ",":
-                    layout = replace(layout, has_header=len(part) < len(start))
-                    cells = _cast(connection, layout, source, part, absent)
-                    part = cells.fetchmany(rows)
             found = Table(source.name, dict.fromkeys(names, Column.of([])), 0)
             copied = [found.find(column) for column in text]
+            header_rows = len(start) - len(part)
+            is_long = len(start) == rows and len(names) <= _NARROW and header_rows < 2
+            if is_long and source.form != "parquet" and decimal != ",":
+                layout = replace(layout, has_header=bool(header_rows))
+                numbers = [
+                    i
+                    for i, sample in enumerate(zip(*part, strict=True))
+                    if names[i] not in copied and Column.of(sample, absent).values.dtype == float
+                ]
+                cells = _cast(connection, layout, source, numbers, absent)
+                part = cells.fetchmany(rows)
             first = 1
             while True:
                 cut = zip(*part, strict=True) if part else [()] * len(names)
@@ -139,28 +147,22 @@ def _query(connection: Any, layout: Layout, source: Source) -> Any:
     except duckdb.Error as error:
         if "state machine" not in str(error):
             raise
-    source.transcode(newline=None)  # because DuckDB wants all lines to end in one way
+    source.rewrite(newline=None)  # because DuckDB wants all lines to end in one way
     return connection.execute(*layout.query(source))
 
 
 def _cast(
-    connection: Any, layout: Layout, source: Source, sample: list[Any], missing: Collection[str]
+    connection: Any, layout: Layout, source: Source, columns: list[int], missing: Collection[str]
 ) -> Any:
-    """Return the cursor over a long file, where DuckDB casts the columns of numbers.
+    """Return the cursor over a long file, where DuckDB casts columns of numbers.
 
-    It reads the file twice: first to see in which columns every cell is missing or a numeral that
-    float64 holds. So the result is the same as without, several times faster. The sample is some
-    of the rows.
+    It reads the file twice: first to see in which of the columns every cell is missing or a numeral
+    that float64 holds. So the result is the same as without, several times faster.
     """
     query, parameters = layout.query(source)
     pattern = "|".join([NUMERAL, *map(re.escape, missing)]).replace("'", "''")
     gaps = [f"'{text}'" for text in missing if re.fullmatch(NUMERAL, text)]
     sound: set[int] = set()
-    columns = [
-        i
-        for i, cells in enumerate(zip(*sample, strict=True))
-        if Column.of(cells, missing).values.dtype == float
-    ]
     if columns:
         check = (
             "bool_and(c{0} IS NULL OR (regexp_full_match(trim(c{0}), '{1}') AND coalesce("
@@ -179,8 +181,8 @@ def _has_decimal_commas(rows: list[Any]) -> bool:
     """Return True if a column has numbers with commas that cannot separate thousands."""
     for cells in zip(*rows[:1000], strict=True):
         texts = [cell.strip() for cell in cells if cell and "," in cell]
-        if texts and all(re.fullmatch(r"[+-]?[0-9]*,[0-9]+", text) for text in texts):
-            return any(len(text.partition(",")[2]) != 3 for text in texts)
+        if texts and all(map(COMMA.fullmatch, texts)):
+            return any("." in text or len(text.partition(",")[2]) != 3 for text in texts)
     return False
 
 

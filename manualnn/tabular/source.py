@@ -49,14 +49,23 @@ class Source:
             encoding = encoding or self._find_encoding()
             if encoding.lower() not in {"utf-8", "utf8"}:
                 self.remarks.append(f"encoding {encoding}")
-                self.transcode(encoding)
+                self.rewrite(encoding)
 
-    def transcode(self, encoding: str = "utf-8", newline: str | None = "") -> None:
-        """Continue with a copy in UTF-8. With newline None, all its lines end in one way."""
-        copy = self.folder / f"copy-{encoding}"
+    def rewrite(
+        self, encoding: str = "utf-8", *, newline: str | None = "", squeeze: bool = False
+    ) -> None:
+        """Continue with a copy in UTF-8.
+
+        With newline None, all lines end in one way; with `squeeze`, one blank separates words.
+        """
+        if self.form == "zstd":
+            message = f"{self.name} has to be read in another way than usual; decompress it first."
+            raise TableError(message)
+        copy = self.folder / f"copy{len(list(self.folder.iterdir()))}"
         try:
             with self._text(encoding, newline) as text, copy.open("w", encoding="utf-8") as file:
-                shutil.copyfileobj(text, file)
+                for line in text:
+                    file.write(f"{' '.join(line.split())}\n" if squeeze else line)
         except (LookupError, UnicodeError) as error:
             message = f"{self.name} is not in the encoding {encoding}: {error}; name another."
             raise TableError(message) from None

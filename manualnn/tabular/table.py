@@ -20,7 +20,7 @@ from manualnn.elementary import Array
 from manualnn.errors import TableError
 from manualnn.spec import closest
 
-__all__ = ["MISSING", "NUMERAL", "Column", "Table", "count_noun", "label_of", "shorten"]
+__all__ = ["COMMA", "MISSING", "NUMERAL", "Column", "Table", "count_noun", "label_of", "shorten"]
 
 MISSING = frozenset([
     "", "?", "-", "--", ".", "..", "NA", "N/A", "n/a", "na", "<NA>", "#N/A", "#NA", "NaN", "NAN",
@@ -33,7 +33,7 @@ NUMERAL = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
 _IS_NUMERAL = re.compile(f"{NUMERAL}|[+-]?(?i:inf|infinity)")
 _NO_NUMERAL = re.compile(rf"(?m)^(?!(?:{_IS_NUMERAL.pattern})$)")
 _DECORATED = re.compile(r"([+-]?)[$€£]?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?)\s?%?")
-_COMMA = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]*),[0-9]+(?:[eE][+-]?[0-9]+)?")
+COMMA = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]*),[0-9]+(?:[eE][+-]?[0-9]+)?")
 _DATE = re.compile(
     r"(?:[0-9]{4}([-/.])[0-9]{1,2}\1[0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\2[0-9]{2,4}"
     r"|[0-9]{1,2}[- /](?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*[- /,]*[0-9]{2,4})"
@@ -338,7 +338,7 @@ def _as_texts(values: Array) -> Array:
 
 
 def _with_point(text: str | None) -> str | None:
-    if text is None or not _COMMA.fullmatch(text):
+    if text is None or not COMMA.fullmatch(text):
         return text
     return text.replace(".", "").replace(",", ".")
 

@@ -127,10 +127,10 @@ class Target:
     def values(self) -> Array:
         """The classes as an array: of numbers if all are, otherwise of texts."""
         column = Column.of(self.classes)
-        if column.values.dtype != float:
+        if column.values.dtype != float or not np.isfinite(column.values).all():
             return np.array(self.classes, object)
-        whole = column.values.astype(np.int64)
-        return whole if np.array_equal(whole, column.values) else column.values
+        are_whole = (column.values % 1 == 0).all()
+        return column.values.astype(np.int64) if are_whole else column.values
 
     def to_json(self) -> dict[str, Any]:
         """Return the target as JSON data, from which `from_json` restores it exactly."""
