@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _OWNERS = {
+    "Checkpoint": "checkpoints",
     "CosineAnnealingLR": "training.schedules",
     "EarlyStopping": "training.callbacks",
     "History": "training.history",
@@ -37,6 +38,7 @@ _OPEN = ("errors", "layers", "losses", "optimizers")
 """Modules with public names only."""
 
 if TYPE_CHECKING:  # one by one, because type checkers lose names behind two star imports
+    from manualnn.checkpoints import Checkpoint as Checkpoint
     from manualnn.errors import *
     from manualnn.initializers import calculate_gain as calculate_gain
     from manualnn.initializers import kaiming_normal as kaiming_normal

@@ -11,6 +11,10 @@ from typing import BinaryIO
 __all__ = ["open_whole", "require_writable", "write_text", "write_whole"]
 
 
+DESCRIPTORS = "/proc/self/fd"
+"""Where Linux lists the open files of a process."""
+
+
 @contextmanager
 def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a file to write; it appears under its name when the block has ended without an error.
@@ -23,10 +27,14 @@ def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".manualnn-{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with _open_nameless(target.parent) or temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if not temporary.exists():
+                nameless = f"{DESCRIPTORS}/{file.fileno()}"
+                # With a folder that is ignored, because os.link follows no link without one.
+                os.link(nameless, temporary, src_dir_fd=file.fileno(), follow_symlinks=True)
         if target.exists():
             temporary.chmod(stat.S_IMODE(target.stat().st_mode))
         temporary.replace(target)
@@ -37,6 +45,19 @@ def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise OSError(message) from error
     finally:  # also after Ctrl-C; a temporary file that has replaced the target is gone already
         temporary.unlink(missing_ok=True)
+
+
+def _open_nameless(folder: Path) -> BinaryIO | None:
+    """Open a file without a name, so that nothing of it remains if the process is killed.
+
+    Returns None where the system, or the file system, has no such files.
+    """
+    if not hasattr(os, "O_TMPFILE") or not Path(DESCRIPTORS).is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except OSError:
+        return None
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes | bytearray) -> None:

@@ -84,7 +84,8 @@ class EarlyStopping(Callback):
     def begin(self, run: Run) -> None:
         """Forget the last training. Raises SpecError if nothing measures the monitored loss."""
         require_measured(self, run)
-        self._reset()
+        if not run.is_resumed:
+            self._reset()
 
     def __call__(self, trainer: "Trainer", history: History) -> bool:
         """Return True after `patience` epochs without an improvement."""
@@ -95,6 +96,10 @@ class EarlyStopping(Callback):
             self.best, self.best_epoch = value, history.epochs
             if self.restore_best:
                 self.vector = trainer.params.vector.copy()
+        return self.is_over()
+
+    def is_over(self) -> bool:
+        """Return True after `patience` epochs without an improvement."""
         return self.wait >= self.patience
 
     def end(self, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from manualnn.training.batches import Batches, Samples
 from manualnn.training.history import History
 
 if TYPE_CHECKING:
-    from manualnn.training.stepper import Stepper
+    from manualnn.training.trainer import Trainer
 
 ROWS = 1024
 """Samples in a prediction for `loss_over`: so many that the cost of a call does not count."""
@@ -31,12 +32,28 @@ class Callback:
     state: ClassVar[tuple[str, ...]] = ()
     """The attributes that training changes: JSON values, arrays or None."""
 
+    watches_steps = False
+    """True if `fit` shall call `after_step`."""
+
     def begin(self, run: "Run") -> None:
         """Prepare for a training."""
+
+    def after_step(self, run: "Run") -> None:
+        """Look at the training after a step."""
+
+    def after_epoch(self, run: "Run") -> None:
+        """Look at the training after all callbacks of an epoch."""
+
+    def is_over(self) -> bool:
+        """Return True if the state itself ends the training, also a resumed one."""
+        return False
 
     def __call__(self, trainer: Any, history: History) -> bool | None:
         """Return True to end the training after this epoch."""
         raise NotImplementedError
+
+    def before_end(self, run: "Run") -> None:
+        """Look at the training before any callback ends."""
 
     def end(self, run: "Run") -> None:
         """Finish a training."""
@@ -59,7 +76,7 @@ class Callback:
 class Run:
     """One training: data, callbacks, history, and the position inside of the running epoch."""
 
-    trainer: "Stepper"
+    trainer: "Trainer"
     batches: Batches
     validation: Samples | None
     callbacks: list[Callable[..., Any]]
@@ -72,11 +89,39 @@ class Run:
     """Σ of the divisors of these batches."""
     random: dict[str, Any] = field(default_factory=dict)
     """State of the generator before it drew the order of the running epoch."""
+    is_resumed: bool = False
+    is_whole: bool = True
+    """False after an interruption in the middle of a step or a callback."""
 
     @property
     def stateful(self) -> list[Callback]:
         """The callbacks with a state."""
         return [c for c in self.callbacks if isinstance(c, Callback)]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of all samples, those of the validation included: a second for a gigabyte."""
+        import hashlib
+
+        found = hashlib.sha256()
+        for part in (self.batches.samples, self.validation or ()):
+            for array in part:
+                if array is None:
+                    found.update(b"no weights")
+                    continue
+                found.update(f"{array.shape} {array.dtype}".encode())
+                for start in range(0, len(array), ROWS):
+                    found.update(np.ascontiguousarray(array[start : start + ROWS]).data)
+        return found.hexdigest()
+
+    def end_reason(self, target_loss: float | None) -> str:
+        """Return why no further epoch is needed, or "" if one is."""
+        ended = [callback for callback in self.stateful if callback.is_over()]
+        if ended:
+            return ended[0].reason
+        losses = self.history.loss
+        is_reached = losses and target_loss is not None and losses[-1] <= target_loss
+        return "target_loss" if is_reached else ""
 
     def draw_order(self) -> Array | None:
         """Return the order of the samples in the running epoch.
@@ -111,7 +156,7 @@ class Run:
         return reason
 
 
-def loss_over(trainer: "Stepper", samples: Samples) -> float:
+def loss_over(trainer: "Trainer", samples: Samples) -> float:
     """Return the loss over all samples, predicted without dropout in bounded memory."""
     loss, total, weight = trainer.loss, 0.0, 0.0
     for x, t, w in Batches(samples, ROWS, shuffle=False).arrange(None):

@@ -48,7 +48,8 @@ class Schedule(Callback):
 
     def begin(self, run: Run) -> None:
         """Start anew if the last training was another trainer's."""
-        if self._owner is not None and self._owner() is not run.trainer:
+        is_others = self._owner is not None and self._owner() is not run.trainer
+        if is_others and not run.is_resumed:
             self._reset()
         self._owner = weakref.ref(run.trainer)
         if self.base_lr is None:

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,7 @@ class Trainer(Stepper):
         validation_data: Any = None,
         callbacks: Callback | Iterable[Callback] = (),
         progress: bool | None = None,
+        resume: Any = None,
     ) -> History:
         """Train until the number of epochs, or the target loss, is reached.
 
@@ -165,6 +167,10 @@ class Trainer(Stepper):
         progress : bool, optional
             If True, show a progress bar. If None, show it if standard error is a terminal and tqdm
             is installed.
+        resume : path, optional
+            A file that `Checkpoint` wrote in a training with the same arguments. The training
+            continues there and ends bit for bit as if it had never been cut short; `epochs` and
+            the history include the epochs before.
 
         Returns
         -------
@@ -177,6 +183,8 @@ class Trainer(Stepper):
         ShapeError, DTypeError, DomainError
             If x, t or a weight does not fit, is empty or is not finite, or if an output is outside
             the domain of the loss.
+        ModelFileError, SpecError
+            If `resume` is no checkpoint, or one of another training.
         DivergedError
             If a loss or a parameter is no longer finite. The parameters are then those of the last
             step with finite values.
@@ -189,16 +197,22 @@ class Trainer(Stepper):
         if target_loss is not None:
             require_number("target_loss", target_loss)
         run = Run(self, batches, validation, as_callbacks(callbacks))
-        history = run.history
+        if resume is not None:
+            # Imports go down, and files are above training.
+            import_module("manualnn.checkpoints").resume(resume, run)
         for callback in run.stateful:
             callback.begin(run)
+        history = run.history
         with progress_bar(epochs, progress) as advance, note_signals() as asked:
             try:
                 self._train(run, epochs, target_loss, asked, advance)
             except KeyboardInterrupt:
+                run.is_whole = False
                 history.stopped = "interrupted"
             # Asked again, because Ctrl-C may come in the last epoch.
             history.stopped = asked() or history.stopped or "epochs"
+        for callback in run.stateful:
+            callback.before_end(run)
         for callback in run.stateful:
             callback.end(run)
         return history
@@ -214,8 +228,9 @@ class Trainer(Stepper):
         """Do the epochs. `asked` returns why to stop before the next step, or ""."""
         history = run.history
         started = time.perf_counter() - history.seconds
+        history.stopped = run.end_reason(target_loss)
         while history.epochs < epochs and not history.stopped:
-            history.stopped = self._epoch(run, asked)
+            history.stopped = asked() or self._epoch(run, asked)
             history.seconds = time.perf_counter() - started
             if history.stopped:
                 break
@@ -226,14 +241,16 @@ class Trainer(Stepper):
             history.loss.append(loss)
             history.seconds = time.perf_counter() - started
             advance(loss)
-            history.stopped = run.call_back()
-            if not history.stopped and target_loss is not None and loss <= target_loss:
-                history.stopped = "target_loss"
+            history.stopped = run.call_back() or run.end_reason(target_loss)
+            for callback in run.stateful:
+                callback.after_epoch(run)
 
     def _epoch(self, run: Run, asked: Callable[[], str]) -> str:
         """Do a step on every batch; return why it ended before the last one, or ""."""
+        watchers = [c.after_step for c in run.stateful if c.watches_steps]
         for x, t, w in run.batches.arrange(run.draw_order(), run.batch):
-            if reason := asked():
+            # The order is drawn before the first batch, so an epoch that has begun has a batch.
+            if run.batch and (reason := asked()):
                 return reason
             try:
                 plan = self._plans.find(self.loss, x, t, w)
@@ -247,6 +264,8 @@ class Trainer(Stepper):
             run.total += loss * share
             run.weight += share
             run.batch += 1
+            for watch in watchers:
+                watch(run)
         return ""
 
     def _validate(self, samples: Samples, history: History) -> float:

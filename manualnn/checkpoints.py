@@ -1,0 +1,219 @@
+"""Checkpoints: files from which a training that was cut short continues bit for bit.
+
+    trainer.fit(x, t, epochs=500, callbacks=[Checkpoint("run.checkpoint")])
+    trainer.fit(x, t, epochs=500, callbacks=[Checkpoint("run.checkpoint")], resume="run.checkpoint")
+
+A checkpoint is a model file (see `manualnn.serialization`), which `load` reads as a trainer. Beside
+that, it has the position in the epoch, the sums of the epoch's loss, the state of the generator
+before it drew the epoch's order, the history, and the state of every callback that has one. The
+samples are not in the file; a SHA-256 of all their numbers is, so that other samples are refused.
+"""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from manualnn.errors import ModelFileError, SpecError
+from manualnn.output.files import require_writable
+from manualnn.serialization import load_with_notes, require_safetensors, save
+from manualnn.training.history import History
+from manualnn.training.run import Callback, Run
+from manualnn.training.trainer import Trainer
+from manualnn.validation import require_count, require_number
+
+__all__ = ["Checkpoint", "resume"]
+
+KEY = "checkpoint"
+CURVES = ("loss", "validation_loss", "lr")
+
+
+class Checkpoint(Callback):
+    """Save the training to a file, every so often and whenever `fit` ends without an error.
+
+    `fit` ends so also after Ctrl-C, and after SIGTERM where the program does not handle it. A file
+    replaces the one before when it is complete. If there is none at the beginning, one is written
+    then, so that everything that prevents it is known before the training.
+
+    Parameters
+    ----------
+    path : path
+        Path of the file.
+    every_epochs, every_steps : int, optional
+        Save after every so many epochs or steps. Without any of the three: after every epoch.
+    every_seconds : float, optional
+        Save after the first step that ends so many seconds after the last checkpoint.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> folder = TemporaryDirectory()
+    >>> path = f"{folder.name}/run"
+    >>> trainer = Trainer(net, MSELoss(), SGD(lr=0.1))
+    >>> history = trainer.fit(x, t, epochs=3, callbacks=Checkpoint(path))
+    >>> another = Trainer(net, MSELoss(), SGD(lr=0.1))
+    >>> another.fit(x, t, epochs=5, callbacks=Checkpoint(path), resume=path).epochs
+    5
+    >>> folder.cleanup()
+
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        every_epochs: int | None = None,
+        every_steps: int | None = None,
+        every_seconds: float | None = None,
+    ) -> None:
+        if every_epochs is every_steps is every_seconds is None:
+            every_epochs = 1
+        for name, count in (("every_epochs", every_epochs), ("every_steps", every_steps)):
+            if count is not None:
+                require_count(name, count, 1)
+        if every_seconds is not None:
+            require_number("every_seconds", every_seconds, 0)
+        self.path = path
+        self.every_epochs = every_epochs
+        self.every_steps = every_steps
+        self.every_seconds = every_seconds
+        self.watches_steps = not (every_steps is every_seconds is None)
+
+    def begin(self, run: Run) -> None:
+        """Raise ModelFileError or MissingExtraError if no file can be written."""
+        require_safetensors()
+        try:
+            require_writable(self.path)
+        except OSError as error:
+            raise ModelFileError(str(error)) from error
+        self._saved: tuple[int, int] | None = None
+        self._time = time.monotonic()
+        if not Path(self.path).exists():
+            self.save(run)
+
+    def __call__(self, trainer: Any, history: History) -> None:
+        """Do nothing: the state is complete only after all callbacks."""
+
+    def after_step(self, run: Run) -> None:
+        """Save after every so many steps and seconds."""
+        steps, seconds = self.every_steps, self.every_seconds
+        if (steps and run.trainer.steps % steps == 0) or (
+            seconds is not None and time.monotonic() - self._time >= seconds
+        ):
+            self.save(run)
+
+    def after_epoch(self, run: Run) -> None:
+        """Save after every so many epochs."""
+        if self.every_epochs and run.history.epochs % self.every_epochs == 0:
+            self.save(run)
+
+    def before_end(self, run: Run) -> None:
+        """Save the last state. A step that was interrupted has none; the last file stays then."""
+        if run.is_whole and self._saved != (run.trainer.steps, run.history.epochs):
+            self.save(run)
+
+    def save(self, run: Run) -> None:
+        """Write the file."""
+        states, arrays = [], {name: np.array(getattr(run.history, name)) for name in CURVES}
+        for i, callback in enumerate(run.stateful):
+            state = callback.state_dict()
+            own = {name for name, value in state.items() if isinstance(value, np.ndarray)}
+            arrays |= {f"{i}.{name}": state[name] for name in own}
+            plain = {name: value for name, value in state.items() if name not in own}
+            states.append([type(callback).__name__, plain])
+        about = {
+            "batch": run.batch,
+            "total": run.total,
+            "weight": run.weight,
+            "random": run.random,
+            "seconds": run.history.seconds,
+            "callbacks": states,
+            **_plan(run),
+        }
+        save(self.path, run.trainer, notes={KEY: about}, arrays=arrays)
+        self._saved = run.trainer.steps, run.history.epochs
+        self._time = time.monotonic()
+
+
+def resume(path: str | os.PathLike[str], run: Run) -> None:
+    """Put a training, its trainer and its callbacks into the state that a checkpoint has.
+
+    Raises
+    ------
+    ModelFileError
+        If there is no such file, if it is damaged, or if it is no checkpoint.
+    SpecError
+        If the checkpoint is one of another network, loss, rule, dtype, batch size or shuffling, of
+        other samples, or of other callbacks.
+
+    """
+    saved, notes, arrays = load_with_notes(path)
+    if KEY not in notes:
+        message = (
+            f"{path} is a model and no checkpoint: it has no position to resume from. To train it "
+            f"further, call fit of the trainer that load({str(path)!r}) returns."
+        )
+        raise ModelFileError(message)
+    try:
+        about = notes[KEY]
+        history = History(seconds=float(about["seconds"]))
+        for name in CURVES:
+            setattr(history, name, arrays.pop(name).tolist())
+        plan = {name: about[name] for name in _plan(run)}
+        states = [(kind, dict(state)) for kind, state in about["callbacks"]]
+        for name, array in arrays.items():
+            i, _, key = name.partition(".")
+            states[int(i)][1][key] = array
+        run_state = int(about["batch"]), float(about["total"]), float(about["weight"])
+        random = dict(about["random"])
+    except (KeyError, TypeError, ValueError, LookupError) as error:
+        message = f"{path}: the checkpoint's description is damaged ({error!r}); train again."
+        raise ModelFileError(message) from error
+    _require_same(path, run, saved, plan, [kind for kind, _ in states])
+    for callback, (_, state) in zip(run.stateful, states, strict=True):
+        callback.load_state_dict(state)
+    trainer = run.trainer
+    trainer.params.vector = saved.params.vector
+    trainer.state, trainer.rng, trainer.lr = saved.state, saved.rng, saved.lr
+    trainer.steps, trainer.last_loss = saved.steps, saved.last_loss
+    run.history, run.random, run.is_resumed = history, random, True
+    run.batch, run.total, run.weight = run_state
+
+
+def _plan(run: Run) -> dict[str, Any]:
+    """Return what must be the same for a training to continue exactly."""
+    return {
+        "batch_size": run.batches.size,
+        "shuffle": run.batches.shuffles,
+        "samples": run.digest,
+    }
+
+
+def _require_same(
+    path: Any, run: Run, saved: Trainer, plan: dict[str, Any], callbacks: list[str]
+) -> None:
+    """Raise SpecError if the training is not the one that was saved."""
+    trainer = run.trainer
+    pairs = {
+        "network": (saved.net, trainer.net),
+        "loss": (saved.loss, trainer.loss),
+        "rule": (replace(saved.rule, lr=trainer.lr), trainer.rule),
+        "dtype": (saved.params.dtype, trainer.params.dtype),
+        **{name: (plan[name], value) for name, value in _plan(run).items()},
+        "callbacks": (callbacks, [type(callback).__name__ for callback in run.stateful]),
+    }
+    for name, (expected, got) in pairs.items():
+        if expected != got:
+            what = (
+                "the samples are not those"
+                if name == "samples"
+                else (f"{name} was {expected}, got {got}")
+            )
+            message = (
+                f"cannot resume from {path}: {what} of the training that was saved; pass the same "
+                f"arguments, or start anew without resume."
+            )
+            raise SpecError(message)
