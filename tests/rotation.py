@@ -2,6 +2,7 @@
 
     choose(MISTAKES, files_of)     all of them in the profile nightly, otherwise a part
     third(PROOFS, *files)          all of them where the engine has changed, otherwise a third
+    share(CONTROLS, 16)            all of them in the profile nightly, otherwise a sixteenth
 
 Planting a bug costs seconds, and there are hundreds. A push plants the bugs of the files that it
 changes, at most CHANGED of them, and every SHARE-th of the rest. The share moves on by one with
@@ -24,9 +25,9 @@ from hypothesis import settings
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARE = {"ci": 12, "dev": 48}
+SHARE = {"ci": 24, "dev": 48}
 """The profile's share is one of so many examples; a profile below dev takes dev's."""
-CHANGED = {"ci": 24, "dev": 6}
+CHANGED = {"ci": 10, "dev": 6}
 """The most examples that are chosen because their file has changed."""
 
 ENGINE = ("elementary.py", "explain", "layers", "losses", "network", "optimizers", "parameters.py")
@@ -45,10 +46,15 @@ def choose(examples: Sequence[T], files_of: Callable[[T], Iterable[Path]]) -> li
     """Return the examples of this run, in their order; `files_of` gives an example's files."""
     if profile() == "nightly":
         return list(examples)
-    share, most = SHARE[profile()], CHANGED[profile()]
+    part, most = SHARE[profile()], CHANGED[profile()]
     changed = [i for i, e in enumerate(examples) if not changed_files().isdisjoint(files_of(e))]
     spread = changed[:: -(-len(changed) // most)] if changed else []
-    return [examples[i] for i in sorted({*spread, *range(turn() % share, len(examples), share)})]
+    return [examples[i] for i in sorted({*spread, *range(turn() % part, len(examples), part)})]
+
+
+def share(examples: Iterable[T], parts: int) -> list[T]:
+    """Return one of so many parts of the examples, in turn; all of them in the profile nightly."""
+    return list(examples) if profile() == "nightly" else list(examples)[turn() % parts :: parts]
 
 
 def third(examples: Iterable[T], *files: str) -> list[T]:

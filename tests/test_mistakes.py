@@ -92,7 +92,7 @@ def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[i
     shutil.copytree(PACKAGE, room / "manualnn", ignore=ignored)
     (room / "tests" / "oracle").mkdir(parents=True)
     helpers = (f"oracle/{helper}" for helper in ("drawn", "exactly", "toy", "toys"))
-    for helper in ("conftest", "toys", "cases", "values", *helpers, *CAUGHT_BY[table]):
+    for helper in ("conftest", "rotation", "toys", "cases", "values", *helpers, *CAUGHT_BY[table]):
         shutil.copy(TESTS / f"{helper}.py", room / "tests" / f"{helper}.py")
     shutil.copy(TESTS.parent / "pyproject.toml", room)
     if mistake:

@@ -14,6 +14,7 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import read_array, to_base64, to_lists
 from manualnn.oracle.protocol.features import TABLES
 from manualnn.oracle.report.report import text
+from manualnn.oracle.vectors import answers as answering
 from manualnn.oracle.vectors import files as vectors
 from manualnn.oracle.vectors.answers import AnswersError, judge_answers
 from manualnn.oracle.vectors.draw import vector_cases
@@ -35,8 +36,9 @@ RECORDED = {case.id: vectors.recorded_truth(case) for case in [*FEW, SQUARED]}
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return a folder for the answers to two vectors."""
-    monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: FEW)
+    """Return a folder for the answers to two vectors. Findings are not diagnosed."""
+    monkeypatch.setattr(answering, "vector_cases", lambda: FEW)
+    monkeypatch.setattr(answering, "DIAGNOSED", 0)
     return tmp_path
 
 
@@ -112,7 +114,8 @@ def test_a_constant_factor_is_named_from_the_answers_alone(folder, monkeypatch):
     }
     slip["result"]["input_grad"] = (np.array(slip["result"]["input_grad"]) / 2).tolist()
     write(folder, slip)
-    monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: [SQUARED])
+    monkeypatch.setattr(answering, "DIAGNOSED", 6)
+    monkeypatch.setattr(answering, "vector_cases", lambda: [SQUARED])
     report = judge_answers(folder)
     (finding,) = next(r.findings for r in report.results if r.id.endswith(":grads"))
     assert finding.diagnosis.first.startswith("grads.")
@@ -282,7 +285,7 @@ def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch
 def test_claims_that_admit_hardly_a_vector_are_no_verdict(folder, monkeypatch):
     assert SQUARED.steps == 1
     others = [TANH.but(x=TANH.x + i, steps=2) for i in range(1, 21)]
-    monkeypatch.setattr("manualnn.oracle.vectors.answers.vector_cases", lambda: [SQUARED, *others])
+    monkeypatch.setattr(answering, "vector_cases", lambda: [SQUARED, *others])
     write(folder, answer(SQUARED))
     claims = {kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()}
     (folder / "capabilities.json").write_text(json.dumps({**claims, "accepts_state": True}))

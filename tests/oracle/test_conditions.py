@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 from oracle.test_diagnose import case
-from rotation import profile, turn
+from rotation import share
 
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.conditions.outcome import BehaviourJudge, NumbersJudge
@@ -115,7 +115,7 @@ CONDITIONAL = [
 ]  # fmt: skip
 
 
-SOME = CONDITIONAL if profile() == "nightly" else CONDITIONAL[turn() % 3 :: 3]
+SOME = share(CONDITIONAL, 3)
 
 
 @pytest.mark.parametrize(("engine", "first", "expected"), SOME, ids=[text for *_, text in SOME])

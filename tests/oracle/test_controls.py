@@ -1,15 +1,14 @@
 """Controls: correct engines of unusual build never fail a check.
 
-Each control answers a few cases of every recipe. In the profile nightly, each control also runs the
-whole profile quick. Other profiles take one control for the whole profile quick, and every eighth
-for the few cases. Both rotate (see rotation.py).
+In the profile nightly, each control runs the whole profile quick. In other profiles, a share of the
+controls answers a few cases of every recipe (see rotation.py).
 """
 
 import numpy as np
 import pytest
 from oracle.controls import CONTROLS
 from oracle.drawn import drawn_case
-from rotation import profile, turn
+from rotation import profile, share, turn
 
 from manualnn.oracle import check_engine, profiles
 from manualnn.oracle.findings import Outcome
@@ -18,15 +17,13 @@ from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.textbook.engine import Textbook
 
 EACH = profile() == "nightly"
-WHOLE = list(CONTROLS) if EACH else [list(CONTROLS)[turn() % len(CONTROLS)]]
-BRIEF = list(CONTROLS)[turn() % 8 :: 8]
 CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(40)]
 
 
-@pytest.mark.parametrize("name", dict.fromkeys([*WHOLE, *BRIEF]))
+@pytest.mark.parametrize("name", share(CONTROLS, 16))
 def test_a_right_engine_fails_no_check(name, monkeypatch):
     quick = PROFILES["quick"]
-    brief = quick if name in WHOLE else profiles.Profile(3, quick.size, 0)
+    brief = quick if EACH else profiles.Profile(3, quick.size, 0)
     monkeypatch.setitem(PROFILES, "brief", brief)
     report = check_engine(CONTROLS[name].engine, profile="brief")
     assert report.counts()["passed"] > 40
@@ -42,7 +39,7 @@ def test_an_engine_of_one_rule_fails_no_check(rule):
         def capabilities(self):
             return {**super().capabilities(), "optimizers": {rule: "any"}}
 
-    for seed in range(4):
+    for seed in range(4) if EACH else [turn() % 4]:
         report = check_engine(OneRule, seed=seed, only=["lattice:*", "kinks:*", "updates:*"])
         assert not [r.id for r in report.results if r.findings]
 
