@@ -81,6 +81,8 @@ class Host:
             self._start()
         claims = None if self._knows_claims else self.claims
         call.is_first = self.claims is not None and not self._is_used
+        if not self._is_used:
+            self._used = 0.0  # the CPU time of a new process
         self._is_used, self._knows_claims = True, self.claims is not None
         call.number = next(self._numbers)
         head = call.number, call.key, call.is_fresh, claims
@@ -100,7 +102,7 @@ class Host:
         except BaseException:
             self.close()  # its late answer would count for the next call
             raise
-        WORK.seconds += used - self._used if used >= self._used else used  # a new process is at 0
+        WORK.seconds += used - self._used
         self._used = used
         if begun.is_first:
             self._first_calls.append(used)
