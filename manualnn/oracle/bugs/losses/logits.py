@@ -106,7 +106,6 @@ BUGS["logits-exp-sign"] = bug(
 BUGS["logits-slope-at-zero"] = bug(
     "The gradient of the stable form lacks ½ at 0, from |y|′(0) = 0 and max(y, 0)′(0) = 0.",
     lines=("∂L/∂y = −t / D at y = 0", "∂L/∂y = (½ − t) / D at y = 0"),
-    killed_by="zeros:*",
     source="pytorch #2298",
     logits_slopes=lambda e, o, y, t: np.where(
         y == 0, -e.sample_weight(o) * e.pos_weight(o) * t, Textbook.logits_slopes(e, o, y, t)
