@@ -1,7 +1,7 @@
 """Choose the examples of an expensive test: those of changed files, and a share that rotates.
 
     choose(MISTAKES, files_of)     all of them in the profile nightly, otherwise a part
-    third(PROOFS, *files)          all of them where the engine has changed, otherwise a third
+    third(PROOFS, "layers")        all of them where these files have changed, otherwise a third
     share(CONTROLS, 16)            all of them in the profile nightly, otherwise a sixteenth
 
 Planting a bug costs seconds, and there are hundreds. A push plants the bugs of the files that it
@@ -30,9 +30,6 @@ SHARE = {"ci": 24, "dev": 48}
 CHANGED = {"ci": 10, "dev": 6}
 """The most examples that are chosen because their file has changed."""
 
-ENGINE = ("elementary.py", "explain", "layers", "losses", "network", "optimizers", "parameters.py")
-"""The files and folders of the engine's mathematics."""
-
 
 def profile() -> str:
     """Return the profile that decides: nightly, ci or dev, by the number of Hypothesis examples."""
@@ -58,11 +55,12 @@ def share(examples: Iterable[T], parts: int) -> list[T]:
 
 
 def third(examples: Iterable[T], *files: str) -> list[T]:
-    """Return every third example, in turn; all of them if the engine or one of the files changed.
+    """Return every third example, in turn; all of them if one of the files or folders changed.
 
-    The proofs of the engine stay true as long as nobody changes it.
+    The files are those below manualnn, or absolute. The proofs of what they hold stay true as long
+    as nobody changes them.
     """
-    places = {*map(Path, files), *(ROOT / "manualnn" / name for name in ENGINE)}
+    places = {ROOT / "manualnn" / name for name in (*files, "elementary.py", "parameters.py")}
     has_changed = any(not places.isdisjoint([file, *file.parents]) for file in changed_files())
     if profile() == "nightly" or has_changed:
         return list(examples)

@@ -17,7 +17,7 @@ import numpy as np
 import proofs
 import pytest
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, Array, with_numbers
-from rotation import third
+from rotation import profile, third, turn
 from rounding import Rounded, as_mpmath, bound, exactly
 
 from manualnn import Layer, Linear, Loss, Parameters, Sequential, Sigmoid
@@ -32,8 +32,15 @@ FLOATS = [np.float32, np.float64, np.longdouble]
 as_rounded = np.frompyfunc(lambda v: Rounded(exactly(v)), 1, 1)
 
 LAYERS = {str(with_numbers(s.layer)): s.layer for s in LAYER_STATEMENTS}
-CHOSEN = third(LAYERS, __file__, proofs.__file__)
+CHOSEN = third(LAYERS, "layers", "losses", "network", __file__, proofs.__file__)
 LOSSES = {f"{with_numbers(s.loss)}-{s.target}": (s.loss, s.target) for s in LOSS_STATEMENTS}
+
+
+def losses_after(layer: str) -> list[str]:
+    """Return a third of the losses, others after each layer and in each run; nightly, all."""
+    if profile() == "nightly":
+        return list(LOSSES)
+    return list(LOSSES)[(turn() + list(LAYERS).index(layer)) % 3 :: 3]
 
 
 @pytest.fixture(autouse=True)
@@ -103,8 +110,8 @@ class Problem:
 
 @pytest.mark.parametrize("layer", CHOSEN)
 def test_every_entry_is_the_central_difference_of_the_loss(layer: str) -> None:
-    """∂L/∂θ and ∂L/∂x are the engine's own loss differenced, to 10⁻³⁶, after every loss."""
-    for loss in LOSSES:
+    """∂L/∂θ and ∂L/∂x are the engine's own loss differenced, to 10⁻³⁶."""
+    for loss in losses_after(layer):
         each = Problem(layer, loss)
         for got, wanted in zip(each.true_gradient(), each.differences(), strict=True):
             assert abs(got - wanted) <= TOLERANCE * (1 + abs(wanted)), loss
@@ -115,7 +122,7 @@ def test_every_entry_is_the_central_difference_of_the_loss(layer: str) -> None:
 def test_floats_stay_within_their_rounding_of_the_truth(layer: str, dtype: Any) -> None:
     """Each entry differs from the truth by no more than its operations may have rounded."""
     sharpness = []
-    for loss in LOSSES:
+    for loss in losses_after(layer):
         each = Problem(layer, loss)
         got, truth = each.gradient(lambda a: a.astype(dtype)), each.true_gradient()
         bounds = [bound(entry, dtype) for entry in each.gradient(as_rounded)]

@@ -365,7 +365,7 @@ def test_every_number_has_the_requested_decimals() -> None:
 # ---------------------------------------------------------------------- the three forms
 
 
-@pytest.mark.parametrize("layer", third(LAYERS, __file__))
+@pytest.mark.parametrize("layer", third(LAYERS, "explain", "layers", __file__))
 def test_every_layer_and_loss_is_shown_in_every_form(layer: str) -> None:
     for loss, decimals in product(LOSSES, (None, 3)):
         net, params, x, t = network_of(layer, loss)

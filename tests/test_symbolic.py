@@ -236,7 +236,7 @@ def outputs_of(statement: LossStatement) -> Array:
 
 
 @pytest.mark.parametrize(
-    "statement", third(LOSS_STATEMENTS, *FILES), ids=lambda s: f"{s.loss}-{s.target}"
+    "statement", third(LOSS_STATEMENTS, "losses", *FILES), ids=lambda s: f"{s.loss}-{s.target}"
 )
 def test_loss_is_its_formula_and_backward_the_derivative(statement: LossStatement) -> None:
     """L is as stated and dy = ∂L/∂y, for all y and t; both ways of asking for them agree."""
@@ -290,7 +290,7 @@ def test_cross_entropy_of_softmax_collapses_to_the_difference() -> None:
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 10])
-@pytest.mark.parametrize("rule", third(RULE_EXAMPLES, *FILES), ids=repr)
+@pytest.mark.parametrize("rule", third(RULE_EXAMPLES, "optimizers", *FILES), ids=repr)
 def test_rule_is_its_recurrence(rule: Optimizer, t: int) -> None:
     """One step from any θ, any gradient and any state is that of the oracle's statement."""
     options, size, cases = oracles_options(rule), 3, Cases()
@@ -371,7 +371,9 @@ def stated_outputs(
 STATED = {s.loss: s.formula for s in LOSS_STATEMENTS}
 
 
-@pytest.mark.parametrize(("net", "loss", "n"), third(NETWORKS, *FILES), ids=str)
+@pytest.mark.parametrize(
+    ("net", "loss", "n"), third(NETWORKS, "layers", "losses", "network", *FILES), ids=str
+)
 def test_network_has_the_gradient_of_its_own_loss(net: Sequential, loss: Any, n: int) -> None:
     """L is the stated formulas' composition, and every ∂L/∂θ and ∂L/∂x its sympy.diff."""
     x = names("x", n, net.in_features or 2)

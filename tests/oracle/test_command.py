@@ -89,6 +89,7 @@ def test_the_report_is_written_in_every_form(tmp_path):
     assert "| Linear | ✗" in (tmp_path / "report.markdown").read_text(encoding="utf-8")
 
 
+@pytest.mark.once
 def test_a_failure_is_kept_and_seen_again_by_its_id_and_by_its_file(failed):
     name = re.search(r"--replay (R-\w+)", failed.output)[1]
     for kept in (name, f".manualnn/{name}.json"):
@@ -113,6 +114,7 @@ def test_a_failure_that_has_been_mended_passes_now(failed):
     assert "MSELoss mean" in result.output
 
 
+@pytest.mark.once
 def test_every_check_that_failed_on_a_case_is_judged_again(failed, tmp_path):
     name = re.search(r"--replay (R-\w+)", failed.output)[1]
     kept = json.loads((tmp_path / ".manualnn" / f"{name}.json").read_text(encoding="utf-8"))
@@ -124,6 +126,7 @@ def test_every_check_that_failed_on_a_case_is_judged_again(failed, tmp_path):
     assert again.count("asserts") == 1
 
 
+@pytest.mark.once
 def test_a_folder_can_be_chosen_for_failures():
     result = manualnn("check", "toy.py:MeanBias", *ONLY, "--failures", "kept")
     name = re.search(r"--replay (R-\w+) --failures kept", squeezed(result.output))[1]
@@ -135,6 +138,7 @@ def test_an_engine_that_is_right_leaves_no_folder(tmp_path):
     assert not (tmp_path / ".manualnn").exists()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("line", "code"),
     [("*:loss | what is right", 1), ("nothing:* | none", 1)],
@@ -146,6 +150,7 @@ def test_expected_failures_that_do_not_fit_fail_the_run(line, code, tmp_path):
 
 
 @pytest.mark.usefixtures("failed")
+@pytest.mark.once
 def test_expected_failures_make_a_run_well_and_are_not_told_in_full(tmp_path):
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     bad = [r["id"] for r in report["results"] if r["status"] in {"failed", "errored"}]
@@ -286,6 +291,7 @@ def test_reports_are_combined_to_one_table(tmp_path):
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed.output
 
 
+@pytest.mark.once
 def test_the_same_seed_gives_the_same_findings(failed):
     again = manualnn("check", "toy.py:MeanBias", *ONLY)
     first, second = (re.findall(r"^FAIL.*", r.output, re.MULTILINE) for r in (failed, again))
@@ -318,6 +324,7 @@ def test_a_pattern_that_matches_no_check_is_a_wrong_command_line():
     assert "'layer.Tanh:*'" in told
 
 
+@pytest.mark.once
 def test_a_folder_that_cannot_keep_failures_costs_a_warning_only(tmp_path):
     (tmp_path / "file").touch()
     options = "--failures", "file/kept", "--json", "report.json"
