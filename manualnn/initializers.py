@@ -12,13 +12,15 @@ numpy.random, which would take a quarter of its time.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.parameters import Parameters
-from manualnn.validation import as_array
+from manualnn.validation import as_array, shown
 
 __all__ = [
     "calculate_gain",
@@ -47,6 +49,10 @@ def initialize(
 
     Raises SpecError for a name that no layer has, and ShapeError for values of another shape.
     """
+    for name, given in initializers.items():
+        if not callable(given):
+            message = f"the initializer of {name} must be callable, got {shown(given)}."
+            raise SpecError(message)
     unknown = set(initializers) - {key.partition(".")[2] for key in params}
     if unknown:
         message = (
@@ -75,12 +81,12 @@ def zeros(rng: "np.random.Generator", shape: Shape) -> Array:  # noqa: ARG001
 
 def uniform(rng: "np.random.Generator", shape: Shape, a: float = 0.0, b: float = 1.0) -> Array:
     """Draw uniformly in [a, b). Source: torch.nn.init.uniform_."""
-    return rng.uniform(a, b, shape)
+    return _draw("uniform", rng, shape, a, b)
 
 
 def normal(rng: "np.random.Generator", shape: Shape, mean: float = 0.0, std: float = 1.0) -> Array:
     """Draw normals with this mean and standard deviation. Source: torch.nn.init.normal_."""
-    return rng.normal(mean, std, shape)
+    return _draw("normal", rng, shape, mean, std)
 
 
 def xavier_uniform(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) -> Array:
@@ -88,7 +94,7 @@ def xavier_uniform(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) 
 
     Source: Glorot & Bengio 2010, equation 16; torch.nn.init.xavier_uniform_.
     """
-    bound = gain * math.sqrt(6 / sum(_fans(shape)))
+    bound = _number("gain", gain) * math.sqrt(6 / sum(_fans(shape)))
     return uniform(rng, shape, -bound, bound)
 
 
@@ -97,7 +103,7 @@ def xavier_normal(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) -
 
     Source: Glorot & Bengio 2010; torch.nn.init.xavier_normal_.
     """
-    return normal(rng, shape, std=gain * math.sqrt(2 / sum(_fans(shape))))
+    return normal(rng, shape, std=_number("gain", gain) * math.sqrt(2 / sum(_fans(shape))))
 
 
 def kaiming_uniform(
@@ -139,35 +145,69 @@ _GAINS = {
 }
 
 
-def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+def calculate_gain(nonlinearity: Any, param: float | None = None) -> float:
     """Return the factor that torch recommends for the weights before this nonlinearity.
 
     linear and sigmoid 1, tanh 5/3, relu √2, selu 3/4, leaky_relu √(2 / (1 + slope²)) with slope =
     param, or 0.01 if param is None. Source: torch.nn.init.calculate_gain.
     """
-    if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
-    if nonlinearity not in _GAINS:
+    if not isinstance(nonlinearity, str) or nonlinearity not in {*_GAINS, "leaky_relu"}:
         known = ", ".join([*_GAINS, "leaky_relu"])
-        message = f"nonlinearity must be one of {known}; got {nonlinearity!r}."
+        message = f"nonlinearity must be one of {known}; got {shown(nonlinearity)}."
         raise SpecError(message)
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else _number("param", param)) ** 2))
     return _GAINS[nonlinearity]
+
+
+def _draw(method: str, rng: Any, shape: Any, *options: Any) -> Array:
+    """Draw an array with a method of a generator. Raises SpecError for an invalid argument."""
+    if not hasattr(rng, method):
+        message = f"rng must be a generator, got {shown(rng)}; pass np.random.default_rng(seed)."
+        raise SpecError(message)
+    if not _is_shape(shape):
+        message = f"shape must be a tuple of integers, got {shown(shape)}."
+        raise SpecError(message)
+    low, high = (_number("an option", option) for option in options)
+    try:
+        return getattr(rng, method)(low, high, shape)
+    except (ValueError, OverflowError) as error:
+        message = f"{method} cannot draw with the options {low:g} and {high:g}: {error}."
+        raise SpecError(message) from error
+
+
+def _is_shape(shape: Any) -> bool:
+    return isinstance(shape, tuple | list) and all(
+        isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape
+    )
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a finite number. Raises SpecError for anything else."""
+    try:
+        number = float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        message = f"{name} must be a finite number, got {shown(value)}."
+        raise SpecError(message)
+    return number
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
     """Return fan_in and fan_out of a weight of shape (out, in)."""
-    if len(shape) != 2:
+    if not _is_shape(shape) or len(shape) != 2 or 0 in shape:
         message = (
-            f"fan_in and fan_out need a weight of shape (out, in), got shape {shape}; "
+            f"fan_in and fan_out need a weight of shape (out, in), got shape {shown(shape)}; "
             f"use zeros, uniform or normal for a bias."
         )
         raise SpecError(message)
     return shape[1], shape[0]
 
 
-def _fan(shape: Shape, mode: str) -> int:
+def _fan(shape: Shape, mode: Any) -> int:
     fans = dict(zip(("fan_in", "fan_out"), _fans(shape), strict=True))
-    if mode not in fans:
-        message = f"mode must be 'fan_in' or 'fan_out', got {mode!r}."
+    if not isinstance(mode, str) or mode not in fans:
+        message = f"mode must be 'fan_in' or 'fan_out', got {shown(mode)}."
         raise SpecError(message)
     return fans[mode]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import ShapeError
-from manualnn.validation import as_array, as_dtype
+from manualnn.errors import ManualNNError, ShapeError
+from manualnn.validation import as_array, as_dtype, shown
 
 __all__ = ["Parameters"]
 
@@ -46,23 +46,34 @@ class Parameters(Mapping[str, Array]):
         *,
         dtype: Any = np.float64,
     ) -> None:
-        size = sum(map(prod, shapes.values()))
-        vector = np.zeros(size, as_dtype(dtype)) if vector is None else as_array(vector, "vector")
+        try:
+            self.shapes = dict(shapes)
+            size = sum(map(prod, self.shapes.values()))
+            layers = [int(key.partition(".")[0]) for key in self.shapes]
+            vector = (
+                np.zeros(size, as_dtype(dtype)) if vector is None else as_array(vector, "vector")
+            )
+        except (TypeError, ValueError, AttributeError, MemoryError) as error:
+            if isinstance(error, ManualNNError):
+                raise
+            message = (
+                f'the parameters need a mapping from keys such as "0.weight" to shapes, and memory '
+                f"for them, got {shown(shapes)} ({error})."
+            )
+            raise ShapeError(message) from error
         as_dtype(vector.dtype)
         if vector.shape != (size,):
             message = f"the parameters need a vector of shape ({size},), got {vector.shape}."
             raise ShapeError(message)
-        self.shapes = dict(shapes)
         self._vector = np.ascontiguousarray(vector)
         self._views: dict[str, Array] = {}
-        depth = 1 + max((int(key.partition(".")[0]) for key in shapes), default=-1)
+        depth = 1 + max(layers, default=-1)
         self.layers: tuple[dict[str, Array], ...] = tuple({} for _ in range(depth))
         start = 0
-        for key, shape in self.shapes.items():
+        for layer, (key, shape) in zip(layers, self.shapes.items(), strict=True):
             stop = start + prod(shape)
             view = self._vector[start:stop].reshape(shape)
-            layer, _, name = key.partition(".")
-            self.layers[int(layer)][name] = view
+            self.layers[layer][key.partition(".")[2]] = view
             self._views[key] = view
             start = stop
 

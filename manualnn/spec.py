@@ -6,7 +6,6 @@
 are its options.
 """
 
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
@@ -17,7 +16,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 
 from manualnn.errors import SpecError
-from manualnn.validation import refuse_mask
+from manualnn.validation import refuse_mask, shown
 
 T = TypeVar("T")
 
@@ -54,12 +53,17 @@ class Description:
         for option in fields(self):  # type: ignore[arg-type]
             value = getattr(self, option.name)
             refuse_mask(value, option.name)
-            value = _plain(value)
+            try:
+                value = _plain(value)
+            except RecursionError as error:
+                message = f"{type(self).__name__}: {option.name} is nested too deep."
+                raise SpecError(message) from error
             object.__setattr__(self, option.name, value)
             if not _fits(value, option.type):
                 kind = option.type.__name__ if isinstance(option.type, type) else option.type
                 message = (
-                    f"{type(self).__name__}: {option.name} must be of type {kind}, got {value!r}."
+                    f"{type(self).__name__}: {option.name} must be of type {kind}, "
+                    f"got {shown(value)}."
                 )
                 raise SpecError(message)
 
@@ -88,13 +92,15 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
     """
     if not isinstance(spec, Mapping) or "type" not in spec:
         example = next(iter(table))
-        message = f'{kind}: expected an object such as {{"type": "{example}", …}}, got {spec!r}.'
+        message = (
+            f'{kind}: expected an object such as {{"type": "{example}", …}}, got {shown(spec)}.'
+        )
         raise SpecError(message)
     name = spec["type"]
     if not isinstance(name, str) or name not in table:
         known = ", ".join(table)
         message = (
-            f"{kind}: there is no type {name!r}{_did_you_mean(name, table)}. Known: {known}; "
+            f"{kind}: there is no type {shown(name)}{_did_you_mean(name, table)}. Known: {known}; "
             "one of your own is first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS."
         )
         raise SpecError(message)
@@ -109,7 +115,8 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
             raise SpecError(message)
     missing = [k for k, f in options.items() if f.default is MISSING and k not in given]
     if missing:
-        message = f"{name} needs {', '.join(missing)}; got {dict(given) or 'no options'}."
+        got = shown(given) if given else "no options"
+        message = f"{name} needs {', '.join(missing)}; got {got}."
         raise SpecError(message)
     return table[name](**given)
 
@@ -126,7 +133,7 @@ def refuse_misspelt(spec: Mapping[str, Any], parts: Iterable[str]) -> None:
 def _fits(value: Any, kind: Any) -> bool:
     """Return True if a value has the type of an option.
 
-    An integer is also a float. A boolean is neither.
+    An integer is also a float. A boolean is neither. A tuple has no NaN.
     """
     members = get_args(kind)
     if isinstance(kind, UnionType):
@@ -135,15 +142,26 @@ def _fits(value: Any, kind: Any) -> bool:
         if members[-1] is Ellipsis and isinstance(value, tuple):
             members = members[:1] * len(value)
         same_length = isinstance(value, tuple) and len(value) == len(members)
-        return same_length and all(map(_fits, value, members))
+        has_nan = same_length and any(entry != entry for entry in value)  # noqa: PLR0124
+        return same_length and not has_nan and all(map(_fits, value, members))
     if isinstance(value, bool):
         return kind is bool
     if kind is float:
-        # An object of another library, such as a symbol, has its own mathematics.
-        foreign = type(value).__module__.partition(".")[0] not in {"builtins", "numpy"}
+        if not isinstance(value, Real):
+            return _is_foreign_number(value)
         is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
-        return foreign or (isinstance(value, Real) and not is_too_large)
+        return not is_too_large
     return isinstance(value, Integral if kind is int else kind)
+
+
+def _is_foreign_number(value: Any) -> bool:
+    """Return True for a number of another library, such as a symbol, with its own mathematics."""
+    if type(value).__module__.partition(".")[0] in {"builtins", "numpy"}:
+        return False
+    try:
+        return bool(value - 0.5 == value - 0.5)
+    except Exception:  # noqa: BLE001 - whatever such an object raises, it is no number
+        return False
 
 
 def _plain(value: Any) -> Any:
@@ -168,7 +186,7 @@ def _did_you_mean(name: Any, known: Iterable[str]) -> str:
 def require(description: Any, option: str, expected: str, condition: Any) -> None:
     """Raise SpecError if the condition on an option is false, or if the option is NaN."""
     value = getattr(description, option)
-    plain = isinstance(value, Real) and not isinstance(value, bool)
-    if not condition or (plain and math.isnan(value)):
-        message = f"{type(description).__name__}: {option} must be {expected}, got {value!r}."
+    is_nan = isinstance(value, Real) and value != value  # noqa: PLR0124
+    if not condition or is_nan:
+        message = f"{type(description).__name__}: {option} must be {expected}, got {shown(value)}."
         raise SpecError(message)

@@ -12,12 +12,21 @@ from manualnn.errors import DomainError, DTypeError, ShapeError, SpecError
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.longdouble))
 
 
+def shown(value: Any) -> str:
+    """Return the repr of a value for a message, cut if it is long."""
+    import reprlib
+
+    shortener = reprlib.Repr()
+    shortener.maxstring = shortener.maxother = 200
+    return shortener.repr(value)
+
+
 def as_dtype(dtype: Any) -> np.dtype[Any]:
     """Return the dtype. Raises DTypeError if manualnn does not compute in it."""
     try:
         found: np.dtype[Any] = np.dtype(dtype)
-    except TypeError as error:
-        message = f"expected a dtype such as 'float64', got {dtype!r}."
+    except (TypeError, ValueError) as error:
+        message = f"expected a dtype such as 'float64', got {shown(dtype)}."
         raise DTypeError(message) from error
     if found not in {*FLOATS, OBJECT}:
         message = (
@@ -161,3 +170,24 @@ def _cast(given: Array, dtype: np.dtype[Any], name: str) -> Array:
         message = f"{name} has numbers too large for {dtype}, up to {np.abs(given).max():g}."
         raise DomainError(message)
     return cast
+
+
+def as_generator(seed: Any) -> "np.random.Generator":
+    """Return NumPy's generator for a seed, or the generator itself.
+
+    Raises SpecError for anything that is no seed. NumPy itself crashes on some such objects.
+    """
+    random = np.random
+    sources = (random.Generator, random.BitGenerator, random.SeedSequence)
+    if seed is None or isinstance(seed, sources):
+        return random.default_rng(seed)
+    entries = seed.tolist() if type(seed) is np.ndarray else seed
+    entries = entries if isinstance(entries, list | tuple) else [entries]
+    for entry in entries:
+        if isinstance(entry, bool) or not isinstance(entry, int | np.integer) or entry < 0:
+            message = (
+                f"seed must be an integer of at least 0, a sequence of them, a Generator or None, "
+                f"got {shown(seed)}."
+            )
+            raise SpecError(message)
+    return random.default_rng(entries if len(entries) != 1 else entries[0])

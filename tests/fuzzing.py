@@ -27,7 +27,12 @@ from model_files import assemble, header_of, pack, signed
 from manualnn import ModelFileError, Trainer
 from manualnn.serialization import load_with_notes
 
-TEXTS = {"@deep": "[" * 3000 + "]" * 3000, "@infinite": "1e999", "@long": "9" * 5000, "@nan": "NaN"}
+TEXTS = {
+    **{f"@deep{depth}": "[" * depth + "]" * depth for depth in (150, 450, 600, 900, 3000)},
+    "@infinite": "1e999",
+    "@long": "9" * 5000,
+    "@nan": "NaN",
+}
 """JSON texts that Python's writer does not produce, by the text that stands for each."""
 VALUES = (
     *(None, True, False, -1, 0, 1, 2, 7, 2**31, 2**63, 10**400, -0.5, 0.5, 1e308, *TEXTS),

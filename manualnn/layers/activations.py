@@ -165,6 +165,10 @@ class LeakyReLU(Layer):
 
     reads_output: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "negative_slope", "a number", condition=True)
+
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         a = minimum(z, 0, out=out)
         np.multiply(a, self.negative_slope, out=a)
@@ -197,6 +201,7 @@ class Softplus(Layer):
     def __post_init__(self) -> None:
         Layer.__post_init__(self)
         require(self, "beta", "a number other than 0", self.beta != 0)
+        require(self, "threshold", "a number", condition=True)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         scaled = z * self.beta

@@ -27,9 +27,16 @@ import numpy as np
 from manualnn.elementary import Array, ratio
 from manualnn.errors import ShapeError, SpecError
 from manualnn.spec import Description, require
-from manualnn.validation import as_array, as_dtype, as_floats
+from manualnn.validation import as_array, as_dtype, as_floats, shown
 
 REDUCTIONS = ("mean", "sum", "batchmean")
+
+
+def require_loss(loss: Any) -> None:
+    """Raise SpecError if loss is not a Loss."""
+    if not isinstance(loss, Loss):
+        message = f"expected a loss such as MSELoss(), got {shown(loss)}."
+        raise SpecError(message)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -138,20 +145,25 @@ class Loss(Description):
         )
         raise SpecError(message)
 
-    def classify(self, y: Array, /) -> tuple[Array, Array]:
+    def classify(self, y: Any, /) -> tuple[Array, Array]:
         """Return the likelier class of each output, 0 or 1, and its probability; both (N, K)."""
-        p = self.probabilities(y)
+        p = self.probabilities(self._outputs(y))
         classes = (p >= 0.5).astype(np.intp)
         return classes, np.where(classes, p, 1 - p)
 
     def _checked(self, y: Any, t: Any) -> tuple[Array, Array]:
+        y = self._outputs(y)
+        self.require_outputs(y)
+        return y, self.targets(t, y)
+
+    def _outputs(self, y: Any) -> Array:
+        """Return y as an array of floats of shape (N, K). Raises ShapeError or DTypeError."""
         y = as_array(y, "y")
         y = as_floats(y, as_dtype(np.float64 if y.dtype.kind in "biu" else y.dtype), "y")
         if y.ndim != 2:
             message = f"{type(self).__name__} expects y of shape (N, K), got {y.shape}."
             raise ShapeError(message)
-        self.require_outputs(y)
-        return y, self.targets(t, y)
+        return y
 
     def _require_terms(self, y: Array) -> None:
         if y.size == 0 and self.reduction != "sum":

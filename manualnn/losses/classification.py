@@ -228,9 +228,9 @@ class CrossEntropyLoss(Loss):
     def probabilities(self, y: Array, /) -> Array:
         return softmax(y)
 
-    def classify(self, y: Array, /) -> tuple[Array, Array]:
+    def classify(self, y: Any, /) -> tuple[Array, Array]:
         """Return the likeliest class of each sample and its probability; both (N,)."""
-        p = self.probabilities(y)
+        p = self.probabilities(self._outputs(y))
         classes = np.argmax(p, axis=-1)
         return classes, p[np.arange(len(p)), classes]
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import ShapeError
+from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import Layer
 from manualnn.layers.base import LayerArrays
-from manualnn.validation import as_floats
+from manualnn.validation import as_array, as_floats, shown
 
 Noise = Mapping[str, Array]
 """{"1.mask": array, …}: the number of the layer, and the name that the layer gives the array."""
@@ -38,15 +38,18 @@ def noise_by_layer(
 ) -> list[LayerArrays]:
     """Return for each layer its part of the noise for the inputs x.
 
-    Raises ShapeError if an array is missing, unknown or of another shape, and DTypeError if it has
-    another dtype than x.
+    Raises ShapeError if an array is missing, unknown or of another shape, DTypeError if it has
+    another dtype than x, and SpecError if noise is no mapping.
     """
+    if not isinstance(noise, Mapping):
+        message = f"noise must be a mapping, got {shown(noise)}; draw it with sample(seed, x)."
+        raise SpecError(message)
     expected = {
         f"{i}.{name}": shape
         for i, shapes in enumerate(_shapes(layers, widths, len(x)))
         for name, shape in shapes.items()
     }
-    given = {key: np.shape(array) for key, array in noise.items()}
+    given = {key: as_array(array, f"noise[{key!r}]").shape for key, array in noise.items()}
     if given != expected:
         message = f"noise must have {expected}, got {given}; draw it with sample(seed, x)."
         raise ShapeError(message)

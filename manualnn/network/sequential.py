@@ -13,7 +13,7 @@ from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
-from manualnn.losses import Loss
+from manualnn.losses.base import Loss, require_loss
 from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_layer
 from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.network.state_dict import parameters_from
@@ -21,7 +21,7 @@ from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
 from manualnn.tracing import is_from_manualnn
-from manualnn.validation import as_array, as_batch, as_dtype
+from manualnn.validation import as_array, as_batch, as_dtype, as_generator
 
 __all__ = ["Sequential"]
 
@@ -129,7 +129,7 @@ class Sequential:
         """
         params = Parameters(self.shapes, dtype=dtype)
         defaults = [layer.init for layer in self.layers]
-        initialize(params, defaults, np.random.default_rng(seed), initializers)
+        initialize(params, defaults, as_generator(seed), initializers)
         return params
 
     def load_state_dict(
@@ -186,10 +186,9 @@ class Sequential:
         """
         x = as_array(x, "x")
         x = as_batch(x, x.dtype, self.in_features, self)
-        noise = noise_arrays(
-            self.layers, self.widths(x.shape[1]), as_dtype(dtype or x.dtype), len(x)
-        )
-        draw_noise(self.layers, np.random.default_rng(seed), noise)
+        dtype = as_dtype(x.dtype if dtype is None else dtype)
+        noise = noise_arrays(self.layers, self.widths(x.shape[1]), dtype, len(x))
+        draw_noise(self.layers, as_generator(seed), noise)
         return {f"{i}.{name}": array for i, own in enumerate(noise) for name, array in own.items()}
 
     # ------------------------------------------------------------------ backwards
@@ -257,6 +256,7 @@ class Sequential:
             If x, t, noise or params do not fit.
 
         """
+        require_loss(loss)
         views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
         arrays = self._with_noise(views, x, noise)
@@ -292,9 +292,9 @@ class Sequential:
                 raise SpecError(message) from None
         return widths
 
-    def _with_noise(self, views: ArraysByLayer, x: Array, noise: Noise | None) -> ArraysByLayer:
+    def _with_noise(self, views: ArraysByLayer, x: Array, noise: Any) -> ArraysByLayer:
         """Return for each layer its parameters and its part of the noise."""
-        if not noise:
+        if noise is None or (isinstance(noise, Mapping) and not noise):
             return views
         parts = noise_by_layer(self.layers, self.widths(x.shape[1]), noise, x)
         return [{**params, **part} for params, part in zip(views, parts, strict=True)]

@@ -35,6 +35,7 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         Optimizer.__post_init__(self)
+        require(self, "dampening", "a number", condition=True)
         is_allowed = not self.nesterov or (self.momentum > 0 and self.dampening == 0)
         require(self, "nesterov", "used with momentum above 0 and dampening 0", is_allowed)
 

@@ -24,10 +24,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import MissingExtraError, ModelFileError
+from manualnn.errors import MissingExtraError, ModelFileError, SpecError
 from manualnn.output.files import write_whole
 from manualnn.serialization.foreign import recognize
 from manualnn.serialization.texts import parse_json, printable
+from manualnn.validation import shown
 
 VERSION = 2
 """Version of the files that this module writes. It reads this version and version 1."""
@@ -49,6 +50,7 @@ def write(
 
     Raises ModelFileError if the description is no JSON or too long, or if writing fails.
     """
+    path = as_path(path)
     about = {"sha256": "0" * DIGITS, "version": VERSION, **description}
     try:
         text = json.dumps(about, default=_plain, allow_nan=False, separators=(",", ":"))
@@ -115,6 +117,14 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
     return _read(path, is_ours=False)[1]
 
 
+def as_path(path: Any) -> Path:
+    """Return the path of a file. Raises SpecError for an object that is no path."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        message = f"expected the path of a file, got {shown(path)}."
+        raise SpecError(message)
+    return Path(os.fsdecode(path))
+
+
 def require_safetensors(module: str = "") -> Any:
     """Return safetensors, or a module of it. Raises MissingExtraError if it is not installed."""
     try:
@@ -130,10 +140,13 @@ def _read(path: str | os.PathLike[str], *, is_ours: bool) -> tuple[Any, dict[str
     Raises ModelFileError if it is damaged, or, with `is_ours`, if it has no description.
     """
     safetensors = require_safetensors()
+    path = as_path(path)
     try:
-        if not Path(path).is_file():
-            raise ModelFileError(_missing(path))
-        with Path(path).open("rb") as file:
+        if not path.is_file():
+            reason = "it is not a regular file" if path.exists() else "there is no such file"
+            message = f"cannot read {path}: {reason}; expected a safetensors file."
+            raise ModelFileError(message)
+        with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             text = _check_header(path, file, size)
             if is_ours and not isinstance(text, str):
@@ -155,11 +168,6 @@ def _read(path: str | os.PathLike[str], *, is_ours: bool) -> tuple[Any, dict[str
         raise ModelFileError(message) from error
     except (safetensors.SafetensorError, ValueError) as error:
         raise _damaged(path, f"its arrays cannot be read ({error})") from error
-
-
-def _missing(path: str | os.PathLike[str]) -> str:
-    reason = "it is not a regular file" if Path(path).exists() else "there is no such file"
-    return f"cannot read {path}: {reason}; expected a safetensors file."
 
 
 def _unknown_network(path: str | os.PathLike[str]) -> str:

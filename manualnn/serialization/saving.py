@@ -10,7 +10,7 @@ from manualnn.errors import ModelFileError, SpecError
 from manualnn.serialization import container
 from manualnn.serialization.parts import DTYPES, GENERATORS, NOTES, OPTIMIZER, require_finite
 from manualnn.training.trainer import Trainer
-from manualnn.validation import as_array
+from manualnn.validation import as_array, shown
 
 
 def save(
@@ -63,18 +63,27 @@ def save(
         )
         raise ModelFileError(message)
     require_finite(path, params)
+    for name, own in (("notes", notes), ("arrays", arrays)):
+        if not (own is None or isinstance(own, Mapping)):
+            message = f"{name} must be a mapping from names to data, got {shown(own)}."
+            raise SpecError(message)
     description: dict[str, Any] = {"spec": trainer.spec(), "notes": dict(notes or {})}
     parts = dict(params)
     if resumable:
         description["training"] = _progress(path, trainer)
         parts |= {OPTIMIZER + name: trainer.state[name] for name in trainer.rule.vectors()}
-    parts |= {NOTES + name: _storable(path, name, value) for name, value in (arrays or {}).items()}
+    parts |= {
+        f"{NOTES}{name}": _storable(path, name, value) for name, value in (arrays or {}).items()
+    }
     container.write(path, description, parts)
 
 
-def _storable(path: str | os.PathLike[str], name: str, value: Any) -> Array:
+def _storable(path: str | os.PathLike[str], name: Any, value: Any) -> Array:
     """Return value as an array. Raises ModelFileError if a file cannot hold it."""
-    array = as_array(value, name)
+    array = as_array(value, str(name))
+    if not isinstance(name, str):
+        message = f"{path}: the name of an array must be a text, got {shown(name)}."
+        raise SpecError(message)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         message = (
             f"{path}: the array {name!r} must be of booleans, integers or floats of at most 64 "

@@ -17,7 +17,7 @@ from manualnn.parameters import Parameters
 from manualnn.spec import closest
 from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
-from manualnn.validation import as_batch, as_dtype
+from manualnn.validation import as_batch, as_dtype, as_generator
 
 SYNONYMS = {
     "criterion": "loss",
@@ -86,6 +86,7 @@ class Stepper:
             (net, Sequential, "Sequential(Linear(3, 2))"),
             (loss, Loss, "MSELoss()"),
             (rule, Optimizer, "SGD(lr=0.02)"),
+            (params, Parameters | None, "params=net.init(seed)"),
         ):
             if not isinstance(argument, kind):
                 message = f"Trainer expects {example} or the like, got {argument!r}."
@@ -93,7 +94,7 @@ class Stepper:
         self.net = net
         self.loss = loss
         self.rule = rule
-        root = np.random.default_rng(seed)
+        root = as_generator(seed)
         self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
         self.rng = root.spawn(1)[0]
         self.state = rule.init(self.params)
