@@ -90,8 +90,7 @@ def assemble(
         else:
             layers.append(step)
     net = Sequential(*layers)
-    with np.errstate(over="ignore"):
-        params = net.load_state_dict(arrays, dtype=chosen)
+    params = net.load_state_dict(arrays, dtype=chosen)
     for key, array in params.items():
         if where := first_nonfinite(array):
             message = f"the weights must be finite, got {array[where]} in {key} at {where}."

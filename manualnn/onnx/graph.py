@@ -55,7 +55,7 @@ class Graph:
         graph = model.graph
         self._arrays: dict[str, Array | None] = {}
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
-        self.inputs = [value.name for value in graph.input if value.name not in self.constants]
+        self.inputs = {value.name for value in graph.input} - self.constants.keys()
         self.outputs = list(graph.output)
         nodes = [Node(node, opset) for node in graph.node if node.output]
         self.nodes = {node.output: node for node in nodes}

@@ -34,55 +34,34 @@ Expression = Any
 Z = "z"
 SCALED = ("Mul", Z, "beta")
 
-LEAKY_RELU = ("LeakyRelu", Z, "alpha=negative_slope")
-LEAKY_RELU_64 = ("Where", ("Greater", Z, 0.0), Z, ("Mul", Z, "negative_slope"))
-SOFTSIGN_64 = ("Div", Z, ("Add", ("Abs", Z), 1.0))
+# log(1 + exp(s)) = max(s, 0) + log(1 + exp(−|s|)), which cannot overflow.
+CURVED = ("Add", ("Max", SCALED, 0.0), ("Log", ("Add", ("Exp", ("Neg", ("Abs", SCALED))), 1.0)))
 
 
 def _softplus(scaled: Expression, curved: Expression) -> Expression:
     return ("Where", ("Greater", scaled, "threshold"), Z, curved)
 
 
-SOFTPLUS = _softplus(SCALED, ("Div", ("Softplus", SCALED), "beta"))
-# log(1 + exp(s)) = max(s, 0) + log(1 + exp(−|s|)) cannot overflow.
-SOFTPLUS_64 = _softplus(
-    SCALED,
-    (
-        "Div",
-        ("Add", ("Max", SCALED, 0.0), ("Log", ("Add", ("Exp", ("Neg", ("Abs", SCALED))), 1.0))),
-        "beta",
-    ),
-)
-
-WRITTEN: dict[tuple[type[Layer], str], Expression] = {
-    (LeakyReLU, "float32"): LEAKY_RELU,
-    (LeakyReLU, "float64"): LEAKY_RELU_64,
-    (Softplus, "float32"): SOFTPLUS,
-    (Softplus, "float64"): SOFTPLUS_64,
-    (Softsign, "float32"): ("Softsign", Z),
-    (Softsign, "float64"): SOFTSIGN_64,
-    **{
-        (layer, dtype): expression
-        for dtype in ("float32", "float64")
-        for layer, expression in {
-            Sigmoid: ("Sigmoid", Z),
-            Tanh: ("Tanh", Z),
-            ReLU: ("Relu", Z),
-            Softmax: ("Softmax", Z, "axis=dim"),
-            LogSoftmax: ("LogSoftmax", Z, "axis=dim"),
-        }.items()
-    },
-}
-"""The expression that the export writes for a layer in a dtype."""
-
-READ: list[tuple[type[Layer], Expression]] = [
-    *((layer, expression) for (layer, _), expression in WRITTEN.items()),
-    (LeakyReLU, ("PRelu", Z, "negative_slope")),
-    (Softplus, _softplus(Z, ("Softplus", Z))),
-    (Softplus, ("Div", ("Softplus", SCALED), "beta")),
-    (Softplus, ("Softplus", Z)),
+BOTH = ("float32", "float64")
+EXPRESSIONS: list[tuple[type[Layer], tuple[str, ...], Expression]] = [
+    (Sigmoid, BOTH, ("Sigmoid", Z)),
+    (Tanh, BOTH, ("Tanh", Z)),
+    (ReLU, BOTH, ("Relu", Z)),
+    (Softmax, BOTH, ("Softmax", Z, "axis=dim")),
+    (LogSoftmax, BOTH, ("LogSoftmax", Z, "axis=dim")),
+    (LeakyReLU, ("float32",), ("LeakyRelu", Z, "alpha=negative_slope")),
+    (LeakyReLU, ("float64",), ("Where", ("Greater", Z, 0.0), Z, ("Mul", Z, "negative_slope"))),
+    (LeakyReLU, (), ("PRelu", Z, "negative_slope")),
+    (Softsign, ("float32",), ("Softsign", Z)),
+    (Softsign, ("float64",), ("Div", Z, ("Add", ("Abs", Z), 1.0))),
+    (Softplus, ("float32",), _softplus(SCALED, ("Div", ("Softplus", SCALED), "beta"))),
+    (Softplus, ("float64",), _softplus(SCALED, ("Div", CURVED, "beta"))),
+    (Softplus, (), _softplus(Z, ("Softplus", Z))),
+    (Softplus, (), ("Div", ("Softplus", SCALED), "beta")),
+    (Softplus, (), ("Softplus", Z)),
 ]
-"""The expressions that the import recognises. A whole one stands before its parts."""
+"""The layers' expressions, and the dtypes in which the export writes them. The import tries them in
+this order, so that a whole expression comes before its parts."""
 
 PROBABILITY = ("Sigmoid", Z)
 TWO_CLASSES = ("Concat", ("Sub", 1.0, PROBABILITY), PROBABILITY, "axis=axis")

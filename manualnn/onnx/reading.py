@@ -24,7 +24,7 @@ from manualnn.layers import Dropout, Softmax, Softplus
 from manualnn.network.sequential import Sequential
 from manualnn.onnx.folding import Affine, Matrix, Pair, Step, assemble
 from manualnn.onnx.graph import Graph, Node, check_model, read_model
-from manualnn.onnx.patterns import READ, TWO_CLASSES, Z, require_onnx, split
+from manualnn.onnx.patterns import EXPRESSIONS, TWO_CLASSES, Z, require_onnx, split
 from manualnn.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def load_onnx(
         name, proto = "the model", model
     check_model(proto, name)
     try:
-        graph = Graph(proto)
-        return assemble(*_read_steps(graph, output), dtype)
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused at the end
+            return assemble(*_read_steps(Graph(proto), output), dtype)
     except ManualNNError as error:
         message = f"{name}: {error}"
         raise type(error)(message) from error
@@ -95,8 +95,8 @@ def _read_steps(graph: Graph, output: str | None) -> tuple[list[Step], str]:
         except SpecError as error:
             message = f"{node.name} cannot be imported: {error}"
             raise SpecError(message) from error
-        steps[:0] = read
-    return steps, graph.dtype(value)
+        steps += reversed(read)
+    return steps[::-1], graph.dtype(value)
 
 
 def _choose_output(graph: Graph) -> str:
@@ -120,7 +120,7 @@ def _choose_output(graph: Graph) -> str:
 
 def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
     """Return what computes the node's output, and the value that it is computed from."""
-    for kind, expression in READ:
+    for kind, _, expression in EXPRESSIONS:
         if options := graph.match(expression, node.output, {}):
             value = options.pop(Z)
             if kind is Softplus:
@@ -131,7 +131,7 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
     if options and options["axis"] in {-1, 1}:
         return [Pair(), Softmax()], options[Z]
     if node.operator not in OPERATORS:
-        known = sorted({split(e)[0] for _, e in READ} | OPERATORS.keys())
+        known = sorted({split(e)[0] for _, _, e in EXPRESSIONS} | OPERATORS.keys())
         message = (
             f"no layer represents it here. Known operators: {', '.join(known)}. Pass output= "
             f"with the name of an inner value, such as {(node.inputs or [''])[0]!r}, to import "

@@ -12,7 +12,7 @@ from manualnn.errors import DTypeError, ModelFileError, SpecError
 from manualnn.layers import Dropout, Identity, Layer, Linear, Sigmoid, Softmax
 from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss
 from manualnn.network.sequential import Sequential
-from manualnn.onnx.patterns import WRITTEN, Expression, Z, require_onnx, split
+from manualnn.onnx.patterns import EXPRESSIONS, Expression, Z, require_onnx, split
 from manualnn.output.files import write_whole
 from manualnn.parameters import Parameters
 from manualnn.training.trainer import Trainer
@@ -191,15 +191,15 @@ class _Graph:
             return self.add_node(name, "Dropout", value, self.add_constant(f"{key}.p", layer.p))
         if type(layer) in {Identity, Dropout}:
             return self.add_node(name, "Identity", value)
-        expression = WRITTEN.get((type(layer), self.dtype.name))
-        if expression is None:
-            known = {Linear, Dropout, Identity} | {kind for kind, _ in WRITTEN}
-            message = (
-                f"layer {key}: ONNX export has no form for {layer!r}; "
-                f"it has one for {', '.join(sorted(kind.__name__ for kind in known))}."
-            )
-            raise SpecError(message)
-        return self._add_expression(expression, layer, key, {Z: value})
+        for kind, dtypes, expression in EXPRESSIONS:
+            if kind is type(layer) and self.dtype.name in dtypes:
+                return self._add_expression(expression, layer, key, {Z: value})
+        known = {Linear, Dropout, Identity} | {kind for kind, _, _ in EXPRESSIONS}
+        message = (
+            f"layer {key}: ONNX export has no form for {layer!r}; "
+            f"it has one for {', '.join(sorted(kind.__name__ for kind in known))}."
+        )
+        raise SpecError(message)
 
     def _add_expression(
         self, expression: Expression, layer: Layer, key: str, done: dict[Expression, str]
