@@ -23,8 +23,6 @@ from manualnn import (
 )
 from manualnn.onnx import export_onnx, load_onnx, save_onnx
 
-pytestmark = pytest.mark.once
-
 NET = Sequential(Linear(3, 4), Tanh(), Linear(4, 2))
 PARAMS = NET.init(0)
 
