@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from manualnn.oracle.engines import child, host
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.engines.work import WORK
+from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.runner import check_engine
 
@@ -202,7 +204,8 @@ def test_the_process_ends_with_its_parent(tmp_path):
     pytest.fail("the engine's process still runs")
 
 
-def test_state_in_a_global_is_reported_as_history_and_blames_no_feature(tmp_path):
+def test_state_in_a_global_is_reported_as_history_and_blames_no_feature(tmp_path, monkeypatch):
+    monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], examples=6, explaining=3))
     (tmp_path / "wild.py").write_text(WILD.read_text(encoding="utf-8"), encoding="utf-8")
     report = check_engine(f"{tmp_path}/wild.py:Global", only=["layer.Tanh:loss", "history:*"])
     assert "history:history" in {r.id for r in report.results if r.status == "failed"}

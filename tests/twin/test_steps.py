@@ -10,6 +10,7 @@ import torch
 from cases import KEEPS_WIDTH, Case, cases
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from rotation import profile
 from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge, apart, oracle_case
 
 import reference.layers
@@ -22,6 +23,8 @@ from manualnn.oracle.truth.losses import loss_truth
 from manualnn.oracle.truth.step import Expected, truth
 from reference import Twin
 
+PART = 2 if profile() == "nightly" else 4
+"""A test of one feature draws so much fewer cases than a test of all."""
 SMALL = {
     "depth": st.integers(1, 2),
     "widths": st.integers(1, 7),
@@ -114,17 +117,17 @@ def test_every_step_agrees_with_torch() -> None:
 
 @pytest.mark.parametrize("name", KEEPS_WIDTH)
 def test_every_step_through_a_layer_agrees_with_torch(name: str) -> None:
-    hold(agree_in_every_step, cases(layer_names=(name,), **SMALL), share=2)
+    hold(agree_in_every_step, cases(layer_names=(name,), **SMALL), share=PART)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_step_down_a_loss_agrees_with_torch(name: str) -> None:
-    hold(agree_in_every_step, cases(loss_names=(name,), **SMALL), share=2)
+    hold(agree_in_every_step, cases(loss_names=(name,), **SMALL), share=PART)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_step_by_a_rule_agrees_with_torch(name: str) -> None:
-    hold(agree_in_every_step, cases(rule_names=(name,), **SMALL), share=2)
+    hold(agree_in_every_step, cases(rule_names=(name,), **SMALL), share=PART)
 
 
 def test_whole_trajectories_agree_with_torch() -> None:
