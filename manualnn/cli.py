@@ -13,9 +13,12 @@ _MODULES = {
     "bench": "manualnn.benchmark.command",
     "check": "manualnn.oracle.command",
     "doctor": "manualnn.doctor.command",
+    "evaluate": "manualnn.tabular.commands.predict",
     "explain": "manualnn.explain.command",
-    "predict": "manualnn.tabular.command",
-    "train": "manualnn.tabular.command",
+    "export": "manualnn.tabular.commands.info",
+    "info": "manualnn.tabular.commands.info",
+    "predict": "manualnn.tabular.commands.predict",
+    "train": "manualnn.tabular.commands.train",
     "vectors": "manualnn.oracle.vectors.command",
 }
 """The module of each command; the command has the same name there."""

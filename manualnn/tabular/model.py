@@ -5,7 +5,6 @@ model.predict({"age": [41], "city": ["Rome"]})
 """
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +32,7 @@ class TableModel:
     trainer: Trainer
     encoder: Encoder
     target: Target
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
     """Notes on the training, which fit into JSON."""
 
     def outputs(self, data: Any) -> Array:

@@ -1,32 +1,32 @@
-"""Preparation of a table for training: task, scaling, split into rows, and network.
+"""Preparation of a table for training: target, features, parts of the rows, and estimator.
 
-prepared = prepare(read_csv("data.csv"), "price", seed=0)
-train = prepared.train
-prepared.model.trainer.fit(prepared.x[train], prepared.t[train], epochs=100, batch_size=32)
+prepared = prepare(read_table("data.csv"), ["price"], seed=0)
+history = prepared.fit(epochs=100, batch_size=32)
 prepared.model.save("model.safetensors")
 """
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError, TableError
-from manualnn.layers import LAYERS, Linear
-from manualnn.losses import CrossEntropyLoss, MSELoss
-from manualnn.network.sequential import Sequential
+from manualnn.estimators import MLPClassifier, MLPRegressor
+from manualnn.layers import Layer, Sigmoid
+from manualnn.losses import CrossEntropyLoss, Loss, MSELoss, regression
 from manualnn.optimizers import AdamW, Optimizer
-from manualnn.tabular.csv_model import Columns, TableModel
-from manualnn.tabular.csv_table import Table, find_column
-from manualnn.training.trainer import Trainer
+from manualnn.tabular.encoder import Encoder
+from manualnn.tabular.model import TableModel
+from manualnn.tabular.table import Table, count_noun
+from manualnn.tabular.target import Target
+from manualnn.training.trainer import History
 
 __all__ = ["Prepared", "prepare"]
 
-MOST_CLASSES = 20
-"""A target with more different whole numbers than this holds quantities, not classes."""
 FEWEST_ROWS = 10
 """Fewer rows cannot be split into training rows and test rows."""
 
@@ -36,181 +36,270 @@ class Prepared:
     """A model before its training, and its data."""
 
     model: TableModel
-    reason: str
-    """The reason for the task, as a clause."""
+    estimator: Any
+    """The estimator that trains the model's network."""
     x: Array
     """Inputs of all rows for the network."""
     t: Array
     """Targets of all rows for the loss."""
+    weight: Array | None
+    """Weights of all rows."""
     train: Array
-    """Indices of the training rows."""
+    """Indices of the rows that are trained on."""
+    validation: Array
+    """Indices of the rows that early stopping watches; may be empty."""
     test: Array
     """Indices of the test rows; may be empty."""
+    roles: Mapping[str, str]
+    """The columns that are no features: target, ignored or sample weight."""
+    remarks: Sequence[str]
+    """Sentences about the rows and columns that were left out."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of rows of each part."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: len(rows) for name, rows in parts.items()}
+
+    @property
+    def reported(self) -> Array:
+        """The rows that the report is about: the test rows if there are some."""
+        return self.test if len(self.test) else self.train
+
+    def predict(self) -> Array:
+        """Return the network's outputs for all rows."""
+        return self.model.trainer.predict(self.x)
+
+    def fit(self, **options: Any) -> History:
+        """Train on the training rows, with the options of `Trainer.fit`."""
+
+        def part(rows: Array) -> tuple[Array, ...]:
+            arrays = (self.x, self.t, self.weight)
+            return tuple(array[rows] for array in arrays if array is not None)
+
+        if len(self.validation):
+            options["validation_data"] = part(self.validation)
+        x, t, *weight = part(self.train)
+        if weight:
+            options["sample_weight"] = weight[0]
+        with _no_advice():
+            history: History = self.estimator._fit_with(x, t, **options)  # noqa: SLF001 - made for this
+        return history
+
+
+@contextmanager
+def _no_advice() -> Iterator[None]:
+    """Suppress scikit-learn's warnings about targets in one column, and about many classes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def prepare(
     table: Table,
-    target: str,
+    targets: Sequence[str],
     *,
     task: str | None = None,
     ignore: Iterable[str] = (),
+    sample_weight: str | None = None,
+    missing: str = "impute",
+    hashed: Iterable[str] = (),
+    most_categories: int = 100,
+    missing_class: bool = False,
     hidden: Sequence[int] = (32,),
-    activation: str = "Sigmoid",
+    activation: Layer | None = None,
+    loss: Loss | None = None,
     rule: Optimizer | None = None,
     test_fraction: float = 0.2,
+    validation_fraction: float = 0.0,
     seed: int = 0,
-    dtype: Any = np.float64,
+    dtype: Any = "float64",
+    **options: Any,
 ) -> Prepared:
-    """Return a model for the table, and the rows split into training rows and test rows.
+    """Return a model for the table, and the rows split into parts.
 
     Parameters
     ----------
     table : Table
-        The data. All columns except the target and those to ignore are features.
-    target : str
-        The column to predict.
+        The data. All columns that have no other part are features.
+    targets : sequence of str
+        The columns to predict, by name or number: one for classification, one or more for
+        regression.
     task : {"classification", "regression"}, optional
-        If None, classification for a target of text, or of at most 20 different whole numbers that
-        are no more than half as many as the rows; otherwise regression.
+        Chosen by the target if None; see `manualnn.tabular.target`.
     ignore : iterable of str
-        Columns that are not used.
+        Columns that are not used, by name or number.
+    sample_weight : str, optional
+        The column with the weight of each row in the loss.
+    missing : {"impute", "fail"}
+        Whether missing values of features are replaced or refused.
+    hashed : iterable of str
+        Columns of text to hash, by name or number.
+    most_categories : int
+        Largest number of different values of a column of text that is not hashed.
+    missing_class : bool
+        If True, rows without a target are a class of their own, and otherwise they are left out.
     hidden : sequence of int
         Widths of the hidden layers. The output layer is linear.
-    activation : str
-        Name of the layer after each hidden layer.
+    activation : Layer, optional
+        The layer after each hidden layer; Sigmoid() if None.
+    loss : Loss, optional
+        CrossEntropyLoss() or MSELoss() if None.
     rule : Optimizer, optional
         AdamW(lr=0.005) if None.
-    test_fraction : float
-        Fraction of the rows to hold out as test rows, drawn from the seed. For classification, the
-        same fraction of each class.
+    test_fraction, validation_fraction : float
+        Fractions of the rows to hold out, and of the others to watch for early stopping. For
+        classification, nearly the same fraction of each class; one row of each remains at least.
     seed : int
-        Seed of the split, the initial parameters and the order of the batches.
+        Seed of the parts, the initial parameters and the order of the batches.
     dtype : data type
         The dtype of the network, float32 or float64.
+    options
+        Further options of the estimator: dropout, schedule, class_weight.
 
     Raises
     ------
     SpecError
-        If test_fraction is out of range.
+        If an option is out of range.
     TableError
         If a column is missing or not usable, if there are too few rows, or if all rows have the
         same class or value.
 
     """
-    if not 0 <= test_fraction < 1:
-        message = f"test_fraction must be from 0 to below 1, got {test_fraction}."
+    for name, fraction in {"test": test_fraction, "validation": validation_fraction}.items():
+        if not 0 <= fraction < 1:
+            message = f"{name}_fraction must be from 0 to below 1, got {fraction}."
+            raise SpecError(message)
+    roles = _assign_roles(table, targets, ignore, sample_weight)
+    names = tuple(name for name, role in roles.items() if role == "target")
+    fewest = FEWEST_ROWS if test_fraction or validation_fraction else 2
+    _require_rows(table, fewest)
+    target = Target.fit(table, names, task=task, missing_class=missing_class)
+    loss = _require_loss(loss, target)
+    if "class_weight" in options and not target.classes:
+        message = "class_weight is for classes, but the task is regression; use sample_weight."
         raise SpecError(message)
-    find_column(target, table.columns, table.name)
-    ignored = {find_column(column, table.columns, table.name) for column in ignore}
-    features = tuple(c for c in table.columns if c != target and c not in ignored)
-    if not features:
-        message = f"{table.name} has no column to predict {target!r} from; add one."
-        raise TableError(message)
-    fewest = FEWEST_ROWS if test_fraction else 2
+    known = target.known(table)
+    remarks = []
+    if not known.all():
+        rows = count_noun(int((~known).sum()), "row")
+        remarks.append(f"{rows} without {', '.join(map(repr, names))} left out")
+        table = table.take(known)
+        _require_rows(table, fewest)
+    counter = table.row_names
+    if counter is not None and counter not in roles:
+        roles[counter] = "ignored"
+        remarks.append(f"the first column, {counter!r}, only counts or names the rows: left out")
+    train, validation, test = _split(table, target, test_fraction, validation_fraction, seed)
+    if not target.classes:
+        target = replace(
+            Target.fit(table, names, task="regression", train=train), reason=target.reason
+        )
+    encoder = Encoder.fit(
+        table.take(train),
+        [name for name in table.columns if name not in roles],
+        missing=missing,
+        hashed=[table.find(column) for column in hashed],
+        most_categories=most_categories,
+    )
+    x, t = encoder.transform(table, dtype), target.encode(table, dtype)
+    kind = MLPClassifier if target.classes else MLPRegressor
+    estimator = kind(
+        hidden_layer_sizes=tuple(hidden),
+        activation=activation or Sigmoid(),
+        alpha=0.0,
+        loss=loss,
+        optimizer=rule or AdamW(lr=0.005),
+        random_state=seed,
+        dtype=dtype,
+        **options,
+    )
+    with _no_advice():
+        trainer = estimator._start(x[train], t[train])  # noqa: SLF001 - made for this
+    model = TableModel(trainer, encoder, target, {})
+    weight = _weights(table, roles, train)
+    return Prepared(model, estimator, x, t, weight, train, validation, test, roles, remarks)
+
+
+def _require_rows(table: Table, fewest: int) -> None:
     if len(table) < fewest:
         message = (
-            f"{table.name} has too few rows: got {len(table)}, expected at least {fewest}; "
-            f"add rows, or train on all of them with --test-fraction 0 (at least 2)."
+            f"{table.name} has too few rows with a target: got {len(table)}, expected at least "
+            f"{fewest}; add rows, or train on all of them with --test-fraction 0 (at least 2)."
         )
         raise TableError(message)
-    numbers = table.numbers(features)
-    task, reason = (task, "as requested") if task else _choose_task(table, target)
-    split, rest = np.random.default_rng(seed).spawn(2)
-    classes: tuple[str, ...] = ()
-    groups = [np.arange(len(table))]
-    if task == "classification":
-        classes, groups = _classes(table, target)
-    train, test = _split(groups, test_fraction, split)
-    mean, scale = _standard(numbers[train], table, features)
-    columns = Columns(target, features, mean, scale, classes)
-    if not classes:
-        center, deviation = _target_standard(table, target, train)
-        columns = replace(columns, target_mean=center, target_deviation=deviation)
-    widths = [len(features), *hidden]
-    layers = [layer for n, m in pairwise(widths) for layer in (Linear(n, m), LAYERS[activation]())]
-    net = Sequential(*layers, Linear(widths[-1], len(classes) or 1))
-    loss = CrossEntropyLoss() if classes else MSELoss()
-    trainer = Trainer(net, loss, rule or AdamW(lr=0.005), seed=rest, dtype=dtype)
-    x, t = columns.scaled(table, numbers, dtype), columns.targets(table, dtype)
-    return Prepared(TableModel(trainer, columns), reason, x, t, train, test)
 
 
-def _choose_task(table: Table, target: str) -> tuple[str, str]:
-    """Return the task for the target, and the reason as a clause."""
-    if "text" in table.kinds(target):
-        return "classification", "because the target is text"
-    values = table.numbers([target])
-    different = len(np.unique(values))
-    if (values != np.round(values)).any():
-        return "regression", "because the target has numbers with a fraction"
-    reason = f"because the target has {different} different whole numbers"
-    if different <= min(MOST_CLASSES, len(table) // 2):
-        return "classification", f"{reason} (if they are quantities: --task regression)"
-    return "regression", f"{reason} (if they are classes: --task classification)"
+def _assign_roles(
+    table: Table, targets: Iterable[str], ignore: Iterable[str], sample_weight: str | None
+) -> dict[str, str]:
+    """Return the role of each column that is no feature. Raise TableError if it has two."""
+    roles: dict[str, str] = {}
+    for role, columns in {
+        "target": targets,
+        "ignored": ignore,
+        "sample weight": [sample_weight] if sample_weight else [],
+    }.items():
+        for column in columns:
+            name = table.find(column)
+            if roles.setdefault(name, role) != role:
+                table.refuse(name, f"it cannot be {roles[name]} and {role} at once; choose one")
+    return roles
 
 
-def _classes(table: Table, target: str) -> tuple[tuple[str, ...], list[Array]]:
-    """Return the names of the classes in order, and the rows of each."""
-    rows: dict[str, list[int]] = {}
-    for row, label in enumerate(table.labels(target)):
-        rows.setdefault(label, []).append(row)
-    if len(rows) < 2:
-        message = (
-            f"{table.name}, column {target!r}: every row is of the class {next(iter(rows))!r}; "
-            f"expected at least two classes."
-        )
-        raise TableError(message)
-    alone = [label for label in rows if len(rows[label]) == 1]
-    if alone:
-        line = table.lines[rows[alone[0]][0]]
-        message = (
-            f"{table.name}, line {line}, column {target!r}: {alone[0]!r} is the only row of its "
-            f"class ({len(alone)} of {len(rows)} classes have one row), expected at least two of "
-            f"each; add rows, remove it, or say --task regression."
-        )
-        raise TableError(message)
-    numeric = table.kinds(target) == {"number"}
-    classes = sorted(rows, key=float) if numeric else sorted(rows)
-    return tuple(classes), [np.array(rows[label]) for label in classes]
+def _require_loss(loss: Loss | None, target: Target) -> Loss:
+    """Return the loss, or the usual one. Raise SpecError if it does not suit the task."""
+    if target.classes:
+        loss = loss or CrossEntropyLoss()
+        fits, expected = isinstance(loss, CrossEntropyLoss), "CrossEntropyLoss"
+    else:
+        loss = loss or MSELoss()
+        fits, expected = type(loss).__name__ in regression.__all__, ", ".join(regression.__all__)
+    if not fits:
+        message = f"{loss!r} is no loss for {target.task} of a table; expected {expected}."
+        raise SpecError(message)
+    return loss
 
 
 def _split(
-    groups: Sequence[Array], fraction: float, rng: "np.random.Generator"
+    table: Table, target: Target, test_fraction: float, validation_fraction: float, seed: int
+) -> tuple[Array, Array, Array]:
+    """Return the indices of the rows to train on, to watch, and to test on."""
+    groups = target.encode(table) if target.classes else np.zeros(len(table), int)
+    rng = np.random.default_rng(seed)
+    rest, test = _hold_out(np.arange(len(table)), groups, test_fraction, rng)
+    train, validation = _hold_out(rest, groups, validation_fraction, rng)
+    return train, validation, test
+
+
+def _hold_out(
+    rows: Array, groups: Array, fraction: float, rng: "np.random.Generator"
 ) -> tuple[Array, Array]:
-    """Return training rows and test rows: of each group the fraction, but at least one row."""
-    test = []
-    for rows in groups:
-        held_out = min(max(round(fraction * len(rows)), 1), len(rows) - 1) if fraction else 0
-        test.append(rng.permutation(rows)[:held_out])
-    held = np.sort(np.concatenate(test))
-    return np.setdiff1d(np.concatenate(groups), held), held
+    """Return the rows to keep and a random fraction of them to hold out.
+
+    Nearly the same fraction of each group is held out, and one row of each group stays.
+    """
+    order = rng.permutation(rows)
+    order = order[np.argsort(groups[order], kind="stable")]
+    is_first = np.diff(groups[order], prepend=-1) != 0
+    spare = order[~is_first]
+    count = min(round(fraction * len(rows)), len(spare))
+    # Every k-th row of rows that are sorted by group is the same share of each group.
+    held = spare[((np.arange(count) + rng.random()) * len(spare) / max(count, 1)).astype(int)]
+    return np.setdiff1d(rows, held), np.sort(held)
 
 
-def _standard(
-    x: Array, table: Table, features: Sequence[str]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and 1 / deviation of each column; 0 for a constant column."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = x.mean(axis=0), x.std(axis=0)
-    for name, finite in zip(features, np.isfinite(mean + deviation), strict=True):
-        if not finite:
-            message = (
-                f"{table.name}, column {name!r}: the numbers are too large to be scaled; "
-                f"use a larger unit."
-            )
-            raise TableError(message)
-    # Rounding may give equal numbers a deviation other than 0.
-    varies = (x.min(axis=0) < x.max(axis=0)) & (deviation > 0)
-    scale = np.divide(1, deviation, where=varies, out=np.zeros_like(mean))
-    return tuple(mean.tolist()), tuple(scale.tolist())
-
-
-def _target_standard(table: Table, target: str, train: Array) -> tuple[float, float]:
-    ((mean,), (scale,)) = _standard(table.numbers([target])[train], table, [target])
-    if not scale:
-        message = (
-            f"{table.name}, column {target!r}: every row to train on has the same value, "
-            f"{mean:g}; expected a target that varies."
-        )
-        raise TableError(message)
-    return mean, 1 / scale
+def _weights(table: Table, roles: Mapping[str, str], train: Array) -> Array | None:
+    """Return the weights of the rows, or None if no column has them."""
+    name = next((name for name, role in roles.items() if role == "sample weight"), None)
+    if name is None:
+        return None
+    weight = table.numbers(name)
+    wrong = ~(weight >= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        what = "is missing" if np.isnan(weight[row]) else f"is {weight[row]:g}"
+        table.refuse(name, f"the weight {what}, expected a number of 0 or more; correct it", row)
+    if not weight[train].any():
+        table.refuse(name, "the weights of all rows to train on are 0; expected one above 0")
+    return weight

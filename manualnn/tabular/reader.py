@@ -59,7 +59,8 @@ def read_batches(
     missing : iterable of str
         Texts that mean a missing value, besides `manualnn.tabular.table.MISSING`.
     columns : collection of str, optional
-        Names of the columns to return, where the file has them; all if None.
+        Names of the columns to return. If None or if the file lacks one, all are returned; an error
+        about the missing one can name them then.
     text : collection of str
         Columns, by name or number, whose cells are also returned as they stand, in `Table.texts`.
     rows : int
@@ -103,6 +104,7 @@ def read_batches(
                 if decimal is None and _has_decimal_commas(part):
                     decimal = ","
                     source.remarks.append("decimal commas")
+            wanted = {*names} if columns is None or not {*columns} <= {*names} else {*columns}
             found = Table(source.name, dict.fromkeys(names, Column.of([])), 0)
             copied = [found.find(column) for column in text]
             header_rows = len(start) - len(part)
@@ -123,7 +125,7 @@ def read_batches(
                 kept = {
                     column: Column.of(values, absent, decimal or ".")
                     for column, values in by_name.items()
-                    if columns is None or column in columns
+                    if column in wanted
                 }
                 texts = {
                     column: ["" if cell is None else str(cell) for cell in by_name[column]]

@@ -1,4 +1,4 @@
-"""Text about a model for tables: the prepared training, and the scores of its predictions."""
+"""Text about a model for tables: what it is, its preparation, and its scores."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,99 +8,170 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.output.tables import align_columns
-from manualnn.tabular.csv_model import TableModel
-from manualnn.tabular.csv_table import Table, count_noun
+from manualnn.tabular.model import TableModel
 from manualnn.tabular.prepare import Prepared
+from manualnn.tabular.table import Table, count_noun, shorten
+from manualnn.training.trainer import Trainer
 
-__all__ = ["compute_scores", "describe", "format_items", "format_results"]
+__all__ = [
+    "compute_scores",
+    "describe",
+    "describe_model",
+    "describe_trainer",
+    "format_classes",
+    "format_items",
+    "format_results",
+    "format_scores",
+]
 
 MOST_LISTED = 20
 """With more classes than this, the table class by class is left out."""
 
+Scores = Mapping[str, float | None]
+
 
 def describe(prepared: Prepared, table: Table) -> str:
     """Return lines about the table and about the network that will be trained."""
-    columns, trainer = prepared.model.columns, prepared.model.trainer
-    used = {columns.target, *columns.features}
-    constant = [f for f, scale in zip(columns.features, columns.scale, strict=True) if not scale]
-    target, of_each = columns.target, ""
-    if columns.classes:
-        counts = zip(columns.classes, np.bincount(prepared.t).tolist(), strict=True)
-        shares = _shorten([f"{name} ({count_noun(n, 'row')})" for name, n in counts])
-        target += f": {len(columns.classes)} classes, {shares}"
-        of_each = ", the same share of each class"
-    lines = {
-        "target": target,
-        "task": f"{columns.task}, {prepared.reason}",
-        "features": f"{len(columns.features)}: {_shorten(columns.features)}",
-        "ignored": _shorten([c for c in table.columns if c not in used]),
-        "constant": constant and f"{_shorten(constant)}: without effect",
-        "rows": f"{len(prepared.train)} to train on, {len(prepared.test)} held out{of_each}",
-        "network": _describe_network(trainer.net.layers, trainer.params.vector.size),
+    model, roles = prepared.model, prepared.roles
+    target = model.target
+
+    def named(role: str) -> str:
+        return shorten([name for name, found in roles.items() if found == role])
+
+    parts = {
+        "to train on": prepared.train,
+        "to watch for early stopping": prepared.validation,
+        "held out": prepared.test,
+    }
+    lines = describe_model(model) | {"task": f"{target.task}, {target.reason}"}
+    if target.classes:
+        counts = zip(target.classes, np.bincount(prepared.t).tolist(), strict=True)
+        shares = shorten([f"{name} ({count_noun(n, 'row')})" for name, n in counts])
+        lines["target"] = f"{named('target')}: {len(target.classes)} classes, {shares}"
+    lines |= {
+        "ignored": named("ignored"),
+        "constant": shorten(model.encoder.left_out),
+        "missing": _describe_missing(table, model.encoder.features),
+        "weights": named("sample weight"),
+        "rows": ", ".join(f"{len(rows)} {what}" for what, rows in parts.items() if len(rows)),
+    }
+    size = f"{count_noun(len(table), 'row')}, {count_noun(len(table.columns), 'column')}"
+    remarks = [f"  {remark}" for remark in (*table.remarks, *prepared.remarks)]
+    shown = {name: text for name, text in lines.items() if text}
+    return "\n".join([f"{table.name}: {size}", *remarks, format_items(shown)])
+
+
+def describe_model(model: TableModel) -> dict[str, str]:
+    """Return what a model predicts, and from what, with which network."""
+    target, encoder = model.target, model.encoder
+    classes = (
+        f": {len(target.classes)} classes, {shorten(target.classes)}" if target.classes else ""
+    )
+    texts = len(encoder.features) - len(encoder.numbers)
+    of_text = f"; {texts} of text" if texts else ""
+    return {
+        "target": shorten(target.names) + classes,
+        "task": target.task,
+        "features": f"{len(encoder.features)}: {shorten(encoder.features)}{of_text}",
+        **describe_trainer(model.trainer),
+    }
+
+
+def describe_trainer(trainer: Trainer) -> dict[str, str]:
+    """Return the layers with their widths, and how they are trained."""
+    layers = trainer.net.layers
+    widths = [layer.in_features for layer in layers if isinstance(layer, Linear)]
+    inputs = [count_noun(widths[0], "input")] if widths else []
+    names = [
+        f"Linear {layer.out_features}"
+        if isinstance(layer, Linear)
+        else repr(layer).removesuffix("()")
+        for layer in layers
+    ]
+    parameters = count_noun(trainer.params.vector.size, "parameter")
+    return {
+        "network": f"{', '.join(inputs + names)}; {parameters}",
         "training": f"{type(trainer.loss).__name__}, {type(trainer.rule).__name__} with learning "
         f"rate {trainer.lr:g}, {trainer.params.dtype}",
     }
-    head = (
-        f"{table.name}: {count_noun(len(table), 'row')}, {count_noun(len(table.columns), 'column')}"
-    )
-    return f"{head}\n{format_items({name: text for name, text in lines.items() if text})}"
 
 
-def format_results(prepared: Prepared) -> str:
-    """Return the scores on training rows and test rows, next to a baseline without features."""
-    model, columns = prepared.model, prepared.model.columns
-    y = model.trainer.predict(prepared.x)
-    parts = {"trained on": prepared.train} | (
-        {"held out": prepared.test} if len(prepared.test) else {}
-    )
-    last, rows = list(parts.items())[-1]
-    baseline = _baseline_outputs(model, prepared.t[prepared.train], len(rows))
-    table = {name: compute_scores(model, y[part], prepared.t[part]) for name, part in parts.items()}
-    table["no features"] = compute_scores(model, baseline, prepared.t[rows])
-    rows_of_scores = [[s, *(column[s] for column in table.values())] for s in table[last]]
-    text = _format_rows([["", *table], *rows_of_scores], "lr")
-    guess = "the shares of the classes" if columns.classes else "the mean of the target"
-    text += f"\n  (no features: {last}, predicted as {guess} in training)"
-    if columns.classes and len(columns.classes) <= MOST_LISTED:
-        text += f"\n\n{last}, class by class\n{_format_classes(model, y[rows], prepared.t[rows])}"
+def compute_scores(prepared: Prepared) -> dict[str, Scores]:
+    """Return the scores of the training rows, of the test rows, and of a baseline.
+
+    The baseline predicts the test rows, or else the training rows, without features.
+    """
+    model, t = prepared.model, prepared.t
+    y = prepared.predict()
+    parts = {"trained on": prepared.train, "held out": prepared.test}
+    scores = {name: model.scores_of(y[r], t[r]) for name, r in parts.items() if len(r)}
+    rows = prepared.reported
+    baseline = np.broadcast_to(_baseline(prepared), (len(rows), y.shape[1]))
+    return {**scores, "no features": model.scores_of(baseline, t[rows])}
+
+
+def format_results(prepared: Prepared, scores: Mapping[str, Scores]) -> str:
+    """Return the scores, remarks on them, and the classes one by one."""
+    target, rows = prepared.model.target, prepared.reported
+    last = "held out" if "held out" in scores else "trained on"
+    guess = "the shares of the classes" if target.classes else "the mean of the target"
+    text = f"{format_scores(scores)}\n  (no features: {last}, predicted as {guess} in training)"
+    if last == "held out":
+        text += _warn_if_useless(scores[last], scores["no features"])
+    if target.classes and len(target.classes) <= MOST_LISTED:
+        classes = format_classes(prepared.model, prepared.predict()[rows], prepared.t[rows])
+        text += f"\n\n{last}, class by class\n{classes}"
     return text
 
 
-def compute_scores(model: TableModel, y: Array, t: Array) -> dict[str, str]:
-    """Return name and value of each score of the outputs y against the targets t.
+def format_scores(columns: Mapping[str, Scores]) -> str:
+    """Return a table of scores, with a column for each of the mappings."""
+    rows = [[score, *(_format_score(score, column[score]) for column in columns.values())]
+            for score in next(iter(columns.values()))]  # fmt: skip
+    return _format_rows([["", *columns], *rows], "lr")
 
-    Classification: accuracy, the fraction of rows whose likeliest class is correct; log-loss, the
-    mean of −log(probability of the correct class). Regression, with errors e = value − truth in
-    the target's unit: RMSE √(mean of e²); MAE, the mean of |e|; R², 1 − Σe² / Σ(truth − its mean)².
+
+def _format_score(name: str, value: float | None) -> str:
+    if value is None:
+        return "undefined"
+    if name == "accuracy":
+        return f"{value:.1%}"
+    return f"{value:.4f}" if name.startswith(("log-loss", "R²")) else f"{value:.5g}"
+
+
+def _baseline(prepared: Prepared) -> Array:
+    """Return the network's output that ignores the features and suits the training rows best.
+
+    It gives the shares of the classes, or the mean of the targets.
     """
-    if model.columns.classes:
-        accuracy = np.mean(np.argmax(y, axis=1) == t)
-        return {"accuracy": f"{accuracy:.1%}", "log-loss": f"{model.trainer.loss.value(y, t):.4f}"}
-    truth = model.in_units(t)
-    errors = model.in_units(y) - truth
-    spread = np.sum((truth - truth.mean()) ** 2)
-    return {
-        "RMSE": f"{np.sqrt(np.mean(errors**2)):.5g}",
-        "MAE": f"{np.mean(np.abs(errors)):.5g}",
-        "R²": f"{1 - np.sum(errors**2) / spread:.4f}" if spread else "undefined",
-    }
+    t, target = prepared.t[prepared.train], prepared.model.target
+    if not target.classes:
+        return t.mean(axis=0)
+    with np.errstate(divide="ignore"):
+        return np.log(np.bincount(t, minlength=len(target.classes)) / len(t))
 
 
-def _baseline_outputs(model: TableModel, trained_on: Array, rows: int) -> Array:
-    """Return outputs that ignore the features, the same for each of the rows.
+def _warn_if_useless(scores: Scores, baseline: Scores) -> str:
+    """Return a remark if held-out rows are predicted worse than without features."""
+    worse = [
+        name
+        for name, value in scores.items()
+        if name.startswith(("log-loss", "RMSE"))
+        and value is not None
+        and value > (baseline[name] or 0)
+    ]
+    if not worse:
+        return ""
+    return (
+        f"\n  Held-out rows are predicted worse than without features ({', '.join(worse)}): the "
+        f"network has learnt what holds for the training rows only.\n  Try --early-stopping, "
+        f"--weight-decay, --dropout or a smaller --hidden; or the features do not tell the target."
+    )
 
-    They are the shares of the classes among the training targets, or the mean of these targets.
-    """
-    if model.columns.classes:
-        output = np.log(np.bincount(trained_on) / len(trained_on))
-    else:
-        output = trained_on.mean(axis=0)
-    return np.tile(output.astype(model.trainer.params.dtype), (rows, 1))
 
-
-def _format_classes(model: TableModel, y: Array, t: Array) -> str:
+def format_classes(model: TableModel, y: Array, t: Array) -> str:
     """Return a line for each class: number of rows, recall, and the predictions that are wrong."""
-    names, predicted = model.columns.classes, np.argmax(y, axis=1)
+    names, predicted = model.target.classes, np.argmax(model.probabilities_of(y), axis=1)
     rows = [["class", "rows", "recall", "predicted as"]]
     for i, name in enumerate(names):
         counts = Counter(predicted[t == i].tolist())
@@ -120,17 +191,9 @@ def _format_rows(rows: Iterable[Sequence[str]], alignment: str) -> str:
     return "\n".join(f"  {line}" for line in align_columns(rows, alignment))
 
 
-def _describe_network(layers: Sequence[object], parameters: int) -> str:
-    """Return the layers with their widths, such as "4 inputs, Linear 8, Sigmoid, Linear 3"."""
-    widths = [layer.in_features for layer in layers if isinstance(layer, Linear)]
-    names = [
-        f"Linear {layer.out_features}" if isinstance(layer, Linear) else type(layer).__name__
-        for layer in layers
-    ]
-    inputs = count_noun(widths[0], "input")
-    return f"{inputs}, {', '.join(names)}; {count_noun(parameters, 'parameter')}"
-
-
-def _shorten(names: Sequence[str], most: int = 6) -> str:
-    """Return the first names, and the number of the others."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" * (len(names) > most))
+def _describe_missing(table: Table, features: Iterable[str]) -> str:
+    """Return the number of missing values of each feature that has some, most of them first."""
+    counts = Counter({name: int(table.columns[name].missing.sum()) for name in features})
+    found = [f"{name} ({count})" for name, count in counts.most_common() if count]
+    cells = count_noun(counts.total(), "value")
+    return f"{cells} in {count_noun(len(found), 'feature')}: {shorten(found)}" if found else ""

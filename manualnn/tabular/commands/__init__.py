@@ -1,0 +1,1 @@
+"""The commands for tables: `train`, `predict`, `evaluate`, `info` and `export`."""

@@ -1,0 +1,200 @@
+"""The command `manualnn train`."""
+
+import math
+import shlex
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Never
+
+import click
+
+from manualnn.errors import DivergedError, ManualNNError, ModelFileError
+from manualnn.output.console import print_text
+from manualnn.tabular.commands.options import (
+    ARGUMENTS,
+    DATA,
+    Sections,
+    require_outputs,
+    take_reading,
+)
+from manualnn.tabular.commands.training_options import training_options
+
+if TYPE_CHECKING:
+    from manualnn.training.callbacks import EarlyStopping
+    from manualnn.training.history import History
+
+__all__ = ["train"]
+
+CODES = {"interrupted": 130, "terminated": 143}
+"""The exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal."""
+EVERY = {"every_seconds": 60.0}
+"""The period of checkpoints if none is given. They are deleted when the model is saved."""
+
+
+@click.command(cls=Sections, short_help="Train a classifier or a regressor on a table.")
+@DATA
+@training_options
+@click.pass_context
+def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None:
+    """Train a classifier or a regressor on a table, and report its scores on held-out rows.
+
+    DATA is a CSV or TSV file (also .gz or .zst), a Parquet file, or - for standard input. Columns
+    of numbers are standardised; text, yes/no and boolean columns become one input for each value.
+    The test rows are not used for training, nor for what is learnt about the columns.
+
+    NAME:OPTION=VALUE,… sets options of a layer, loss, optimizer or schedule; names are torch's.
+
+    Ctrl-C ends the training and saves the model as trained until then; the exit code is 130.
+    SIGTERM ends it without a model; the exit code is 143. After both, --resume goes on.
+    """
+    from manualnn.checkpoints import Checkpoint
+    from manualnn.serialization import require_safetensors
+    from manualnn.tabular.commands.log import log_epochs
+    from manualnn.tabular.prepare import prepare
+    from manualnn.tabular.reader import read_table
+    from manualnn.tabular.report import compute_scores, describe, format_items, format_results
+    from manualnn.training.callbacks import EarlyStopping
+
+    require_safetensors()
+    log, resume, every = (options.pop(name) for name in ("log", "resume", "checkpoint_every"))
+    checkpoint = f"{output}.checkpoint"
+    is_new = not Path(checkpoint).exists()
+    require_outputs({"--output": output, "--log": log}, data, resume)
+    if not options.pop("force"):
+        _require_ours(output)
+        _require_ours(checkpoint)
+    patience, stops_early = options.pop("patience"), options.pop("early_stopping")
+    early = EarlyStopping(patience) if stops_early else None
+    if early is None:
+        options["validation_fraction"] = 0
+    limits = {name: options.pop(name) for name in ("epochs", "batch_size", "target_loss")}
+    about = {
+        "command": shlex.join(["manualnn", "train", *ctx.meta[ARGUMENTS]]),
+        "missing_values": options["missing_value"],
+    }
+    table = read_table(data, **take_reading(options))
+    prepared = prepare(table, options.pop("target"), **_build(options, limits["epochs"]))
+    print_text(describe(prepared, table))
+    saving = Checkpoint(checkpoint, **(every or EVERY))
+    with log_epochs(log) if log else nullcontext() as logged:
+        callbacks = [callback for callback in (early, saving, logged) if callback]
+        try:
+            history = prepared.fit(**limits, callbacks=callbacks, resume=resume)
+        except ManualNNError as error:
+            if not every and is_new:
+                Path(checkpoint).unlink(missing_ok=True)
+            if isinstance(error, DivergedError):
+                _explain_divergence(error, prepared.estimator.optimizer.lr, output)
+            raise
+    lines = {"stopped": _describe_end(history, limits, early)}
+    if history.stopped in CODES:
+        lines["continue"] = f"{about['command']} --resume {shlex.quote(checkpoint)}"
+    if history.stopped == "terminated":  # who sends it will not wait for scores
+        print_text(format_items(lines))
+        sys.exit(CODES[history.stopped])
+    scores = compute_scores(prepared)
+    prepared.model.about.update(
+        about,
+        rows=prepared.sizes,
+        epochs=history.epochs,
+        stopped=history.stopped,
+        scores=scores,
+    )
+    prepared.model.save(output)
+    if history.stopped not in CODES and not every:
+        Path(checkpoint).unlink(missing_ok=True)
+    print_text(format_items(lines | {"saved as": output}))
+    print_text(f"\n{format_results(prepared, scores)}")
+    sys.exit(CODES.get(history.stopped, 0))
+
+
+def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """Return the options of `prepare`: layers, loss, rule and schedule in place of their specs."""
+    from manualnn.layers import LAYERS
+    from manualnn.losses import LOSSES
+    from manualnn.optimizers import OPTIMIZERS
+    from manualnn.spec import from_spec
+
+    rule = options.pop("optimizer") | {"lr": options.pop("lr")}
+    for name in ("momentum", "weight_decay"):
+        if (value := options.pop(name)) is not None:
+            rule[name] = value
+    if options["class_weight"] is None:  # a regressor has no such option
+        del options["class_weight"]
+    loss, activation = options.pop("loss"), options.pop("activation")
+    has_validation = options["validation_fraction"] > 0
+    return options | {
+        "loss": loss and from_spec(loss, LOSSES, "loss"),
+        "activation": from_spec(activation, LAYERS, "activation"),
+        "rule": from_spec(rule, OPTIMIZERS, "optimizer"),
+        "schedule": _build_schedule(options.pop("schedule"), epochs, has_validation=has_validation),
+    }
+
+
+def _build_schedule(spec: dict[str, Any] | None, epochs: int, *, has_validation: bool) -> Any:
+    from manualnn.training import schedules
+
+    if spec is None:
+        return None
+    name, given = spec["type"], {key: value for key, value in spec.items() if key != "type"}
+    usual: dict[str, dict[str, Any]] = {
+        "CosineAnnealingLR": {"T_max": epochs},
+        "ReduceLROnPlateau": {"monitor": "validation_loss" if has_validation else "loss"},
+    }
+    try:
+        return getattr(schedules, name)(**usual.get(name, {}) | given)
+    except TypeError as error:
+        message = f"--schedule {name}: {error}; its options are torch's."
+        raise click.UsageError(message) from error
+
+
+def _describe_end(
+    history: "History", limits: Mapping[str, Any], early: "EarlyStopping | None"
+) -> str:
+    """Return when and why the training ended."""
+    from manualnn.tabular.table import count_noun
+
+    reason = {
+        "epochs": "as many as --epochs allows",
+        "target_loss": f"the loss is at most {limits['target_loss']}",
+        "early_stopping": "the validation loss does not improve any more",
+        "interrupted": "Ctrl-C; the model as trained until then is saved",
+        "terminated": "SIGTERM; no model was saved, but a checkpoint",
+    }[history.stopped]
+    losses = f", loss {history.loss[-1]:.4g}" if history.loss else ""
+    if history.validation_loss:
+        losses += f", validation loss {history.validation_loss[-1]:.4g}"
+    if early and early.best is not None and early.best_epoch < history.epochs:
+        reason += f"; the lowest validation loss was {early.best:.4g} in epoch {early.best_epoch}"
+    epochs = count_noun(history.epochs, "epoch")
+    return f"after {epochs}, {history.seconds:.2g} s{losses}: {reason}"
+
+
+def _require_ours(output: str) -> None:
+    """Raise an error if the output would replace a file that is no model of ours."""
+    from manualnn.serialization import load_with_notes
+
+    if Path(output).exists() and Path(output).stat().st_size:
+        try:
+            load_with_notes(output)
+        except ModelFileError as error:
+            message = (
+                f"{output} would be replaced, but it is no model file that can be read ({error}) "
+                f"Give another --output, or say --force."
+            )
+            raise click.UsageError(message) from error
+
+
+def _explain_divergence(error: DivergedError, lr: float, output: str) -> Never:
+    """Raise an error that says what to do."""
+    known = (
+        "" if math.isnan(error.last_loss) else f", the last finite loss was {error.last_loss:.4g}"
+    )
+    old = f" {output} is still the old one." if Path(output).exists() else ""
+    message = (
+        f"training diverged in epoch {error.epoch}{known}; nothing was saved.{old} "
+        f"Try a smaller --lr than {lr:g}, or leave it out."
+    )
+    raise click.ClickException(message) from error

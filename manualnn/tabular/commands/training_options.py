@@ -1,0 +1,200 @@
+"""The options of `manualnn train`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from manualnn.tabular.commands.options import (
+    READING,
+    Described,
+    Every,
+    Number,
+    Widths,
+    section,
+)
+
+__all__ = ["training_options"]
+
+_columns, _network = section("Columns and rows"), section("Network")
+_training, _stopping = section("Training"), section("Stopping")
+_files = section("Output")
+
+_OPTIONS = [
+    _columns(
+        "--target",
+        required=True,
+        multiple=True,
+        metavar="COLUMN",
+        help="Column to predict, by name or number; a regression may have several.",
+    ),
+    _columns(
+        "--task",
+        type=click.Choice(["classification", "regression"]),
+        help="Kind of prediction. Default: classification if the target is text, or at most 20 "
+        "different whole numbers (and no more than half as many as there are rows).",
+    ),
+    _columns(
+        "--ignore",
+        multiple=True,
+        metavar="COLUMN",
+        help="Column to leave out, by name or number; may be repeated.",
+    ),
+    _columns(
+        "--sample-weight", metavar="COLUMN", help="Column with the weight of each row in the loss."
+    ),
+    _columns(
+        "--missing",
+        type=click.Choice(["impute", "fail"]),
+        default="impute",
+        help="Missing numbers become the median, with an indicator as a further input, and missing "
+        "texts a category of their own; or they are refused.",
+    ),
+    _columns(
+        "--hash",
+        "hashed",
+        multiple=True,
+        metavar="COLUMN",
+        help="Column of text with many values to spread over 32 inputs, by name or number; may be "
+        "repeated.",
+    ),
+    _columns(
+        "--max-categories",
+        "most_categories",
+        type=click.IntRange(2),
+        default=100,
+        help="Largest number of different values of a column of text that is not hashed.",
+    ),
+    _columns(
+        "--missing-class",
+        is_flag=True,
+        help="Rows without a target are a class. Default: they are left out.",
+    ),
+    _columns(
+        "--test-fraction",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.2,
+        help="Fraction of the rows to hold out as test rows.",
+    ),
+    *READING,
+    _network(
+        "--hidden",
+        type=Widths(),
+        default="32",
+        help="Widths of the hidden layers, such as 32,16, or none.",
+    ),
+    _network(
+        "--activation",
+        type=Described("manualnn.layers.activations", "__all__"),
+        default="Sigmoid",
+        help="Layer after each hidden layer, such as ReLU or LeakyReLU:negative_slope=0.1; the "
+        "output layer is linear.",
+    ),
+    _network(
+        "--dropout",
+        type=click.FloatRange(0, 1, max_open=True),
+        default=0.0,
+        help="Probability with which training drops an output of a hidden layer.",
+    ),
+    _network(
+        "--dtype",
+        type=click.Choice(["float32", "float64"]),
+        default="float64",
+        help="Precision of the computation.",
+    ),
+    _training(
+        "--loss",
+        type=Described("manualnn.losses", "LOSSES"),
+        help="Function to minimise, such as HuberLoss or CrossEntropyLoss:label_smoothing=0.1. "
+        "Default: CrossEntropyLoss, or MSELoss of the standardised target.",
+    ),
+    _training(
+        "--optimizer",
+        type=Described("manualnn.optimizers", "OPTIMIZERS"),
+        default="AdamW",
+        help="Update rule, such as Adam or SGD:nesterov=true.",
+    ),
+    _training("--lr", type=Number(), default=0.005, help="Learning rate."),
+    _training("--momentum", type=Number(), help="Momentum of SGD or RMSprop."),
+    _training(
+        "--weight-decay",
+        type=Number(),
+        help="Factor of the penalty on large weights. Default: the optimizer's, 0.01 for AdamW.",
+    ),
+    _training(
+        "--schedule",
+        type=Described("manualnn.training.schedules", "__all__"),
+        help="Change of the learning rate, such as CosineAnnealingLR, StepLR:step_size=30 or "
+        "ReduceLROnPlateau:patience=5. Default: none.",
+    ),
+    _training(
+        "--class-weight",
+        type=click.Choice(["balanced"]),
+        help="Weight rows so that each class has the same total weight. Default: no weights.",
+    ),
+    _training("--batch-size", type=click.IntRange(1), default=32, help="Number of rows per step."),
+    _training(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        help="Random seed of the held-out rows, the initial parameters and the order of the "
+        "batches.",
+    ),
+    _stopping(
+        "--epochs",
+        type=click.IntRange(1),
+        default=100,
+        help="Largest number of passes over the rows.",
+    ),
+    _stopping(
+        "--target-loss",
+        type=Number(),
+        show_default=False,
+        help="Training loss at or below which training stops.",
+    ),
+    _stopping(
+        "--early-stopping",
+        is_flag=True,
+        help="Stop when the loss of a validation part does not improve any more, and go back "
+        "to the parameters with the lowest.",
+    ),
+    _stopping(
+        "--patience",
+        type=click.IntRange(1),
+        default=10,
+        help="Number of epochs without improvement before --early-stopping stops.",
+    ),
+    _stopping(
+        "--validation-fraction",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.1,
+        help="Fraction of the training rows that --early-stopping watches and does not train on.",
+    ),
+    _files("--output", type=click.Path(), default="model.safetensors", help="File of the model."),
+    _files("--force", is_flag=True, help="Replace --output even if it is not a model file."),
+    _files(
+        "--log",
+        type=click.Path(),
+        help="File with a line for each epoch: JSON lines if its name ends in .jsonl, "
+        "otherwise CSV.",
+    ),
+    _files(
+        "--checkpoint-every",
+        type=Every(),
+        help="Period after which the state of the training is written to OUTPUT.checkpoint: a "
+        "number of epochs such as 10, or seconds such as 30s. Default: 60s, and the file is "
+        "deleted when the training has ended.",
+    ),
+    _files(
+        "--resume",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Checkpoint from which to go on, with the same table and options as before.",
+    ),
+]
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of `manualnn train` to a command."""
+    for add in reversed(_OPTIONS):
+        command = add(command)
+    return command

@@ -1,0 +1,372 @@
+"""What `train`, `predict`, `evaluate`, `info` and `export` compute, on real and on made tables."""
+
+import csv
+import io
+import json
+import math
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import blobs, evaluate, info, predict, run, train, write, write_dataset
+from sklearn import datasets
+
+import manualnn as mnn
+from manualnn.tabular import load_model, read_table
+from manualnn.tabular.commands import log as log_module
+from manualnn.tabular.prepare import prepare
+
+pytestmark = pytest.mark.once  # what they show depends on no version
+
+
+def read_log(path: Path) -> list[dict[str, str]]:
+    """Return the lines of a log in CSV."""
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+# ---------------------------------------------------------------------- real data
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "least"),
+    [
+        ("wine", "accuracy", 0.95),
+        ("iris", "accuracy", 0.9),
+        ("breast_cancer", "accuracy", 0.95),
+        ("diabetes", "R²", 0.4),
+    ],
+)
+def test_the_defaults_do_well_on_real_data(
+    tmp_path: Path, name: str, score: str, least: float
+) -> None:
+    data = write_dataset(tmp_path / "data.csv", getattr(datasets, f"load_{name}")())
+    train(data, output=tmp_path / "model")
+    assert info(tmp_path / "model")["table"]["about"]["scores"]["held out"][score] >= least
+    rows = predict(tmp_path / "model", data)
+    truth = [row["y"] for row in csv.DictReader(io.StringIO(data.read_text()))]
+    if score == "accuracy":
+        expected = np.mean([row["prediction"] == y for row, y in zip(rows, truth, strict=True)])
+    else:
+        t = np.array(truth, float)
+        errors = np.array([float(row["prediction"]) for row in rows]) - t
+        expected = 1 - np.sum(errors**2) / np.sum((t - t.mean()) ** 2)
+    assert evaluate(tmp_path / "model", data)[score] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["wine", "diabetes"])
+def test_the_command_predicts_bit_for_bit_what_the_library_does(
+    tmp_path: Path, name: str, dtype: str
+) -> None:
+    """This includes the CSV text: a printed float is read back as the same float."""
+    data = write_dataset(tmp_path / "data.csv", getattr(datasets, f"load_{name}")())
+    prepared = prepare(read_table(data), ["y"], dtype=dtype, seed=3)
+    prepared.fit(epochs=7, batch_size=32)
+    train(data, f"--dtype={dtype}", "--seed=3", "--epochs=7", output=tmp_path / "model")
+    assert load_model(tmp_path / "model").trainer.params == prepared.model.trainer.params
+    rows = predict(tmp_path / "model", data, *(["--probabilities"] if name == "wine" else []))
+    expected = prepared.model.predict(read_table(data)).tolist()
+    assert [type(expected[0])(row["prediction"]) for row in rows] == expected
+    if name == "wine":
+        p = prepared.model.probabilities(read_table(data))
+        names = [f"probability_class_{i}" for i in range(3)]
+        assert [[float(row[n]) for n in names] for row in rows] == p.tolist()
+        assert [float(row["probability"]) for row in rows] == p.max(axis=1).tolist()
+
+
+# ---------------------------------------------------------------------- training
+
+
+def test_several_targets_are_predicted_and_scored_one_by_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 80))
+    data = write(tmp_path / "d.csv", {"a": a, "b": b, "y": 1000 + 50 * a, "z": b - a})
+    train(data, "--target=z", "--hidden=none", "--epochs=300", output=tmp_path / "m")
+    rows = predict(tmp_path / "m", data)
+    assert list(rows[0]) == ["prediction_y", "prediction_z"]
+    # Both targets are linear, so that a network without hidden layers comes close.
+    assert [float(row["prediction_y"]) for row in rows] == pytest.approx(1000 + 50 * a, abs=2)
+    assert [float(row["prediction_z"]) for row in rows] == pytest.approx(b - a, abs=0.1)
+    assert {"R² of y", "RMSE of z"} < evaluate(tmp_path / "m", data).keys()
+
+
+def test_early_stopping_saves_the_parameters_of_the_lowest_validation_loss(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    columns = {f"x{i}": rng.normal(size=60) for i in range(8)} | {"y": rng.normal(size=60)}
+    data, log = write(tmp_path / "d.csv", columns), tmp_path / "log.csv"
+    options = ("--early-stopping", "--patience=7", "--validation-fraction=0.3", "--epochs=500")
+    result = train(data, *options, "--log", log)
+    losses = [float(row["validation_loss"]) for row in read_log(log)]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 1 + 7 < 500
+    assert f" in epoch {best + 1}\n" in result.stdout
+    prepared = prepare(read_table(data), ["y"], validation_fraction=0.3)
+    rows = prepared.validation
+    trainer = load_model(data.with_suffix(".safetensors")).trainer
+    assert trainer.evaluate(prepared.x[rows], prepared.t[rows]) == min(losses)
+    assert not set(rows) & {*prepared.train, *prepared.test}
+
+
+def test_balanced_classes_are_weights_of_the_rows(tmp_path: Path) -> None:
+    columns = blobs(40)
+    columns["y"][:30] = "no"
+    counts = {name: list(columns["y"]).count(name) for name in ("no", "yes")}
+    columns["w"] = [40 / (2 * counts[name]) for name in columns["y"]]
+    data = write(tmp_path / "d.csv", columns)
+    usual = ("--test-fraction=0", "--epochs=5")
+    train(data, *usual, "--class-weight=balanced", "--ignore=w", output=tmp_path / "balanced")
+    train(data, *usual, "--sample-weight=w", output=tmp_path / "weighted")
+    train(data, *usual, "--ignore=w", output=tmp_path / "plain")
+    balanced, weighted, plain = (
+        load_model(tmp_path / name).trainer.params for name in ("balanced", "weighted", "plain")
+    )
+    assert balanced == weighted != plain
+
+
+def test_options_reach_the_network_the_loss_and_the_rule(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", {"a": np.arange(20.0), "y": np.sin(np.arange(20.0))})
+    result = train(
+        data, "--hidden=3,2", "--activation=leakyrelu:negative_slope=0.3", "--dropout=0.2",
+        "--loss=huberloss:delta=0.5", "--optimizer=SGD:nesterov=true", "--momentum=0.5",
+        "--weight-decay=0.01", "--lr=0.1", "--schedule=StepLR:step_size=2,gamma=0.5", "--epochs=5",
+        "--log", tmp_path / "log.jsonl",
+    )  # fmt: skip
+    assert "Linear 3, LeakyReLU(negative_slope=0.3), Dropout(p=0.2), Linear 2" in result.stdout
+    trainer = load_model(data.with_suffix(".safetensors")).trainer
+    assert trainer.loss == mnn.HuberLoss(delta=0.5)
+    # Two of the five epochs end a step of the schedule: 0.1, 0.1, 0.05, 0.05, 0.025.
+    rule = mnn.SGD(lr=0.025, momentum=0.5, nesterov=True, weight_decay=0.01)
+    assert trainer.rule == rule
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["lr"] for line in lines] == [0.1, 0.1, 0.05, 0.05, 0.025]
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4, 5]
+    train(data, "--schedule=CosineAnnealingLR", "--lr=0.2", "--epochs=4", "--log", tmp_path / "l")
+    lr = [float(row["lr"]) for row in read_log(tmp_path / "l")]
+    assert lr == pytest.approx([0.1 * (1 + math.cos(math.pi * e / 4)) for e in range(4)])
+
+
+def test_rows_without_a_target_are_left_out_or_a_class(tmp_path: Path) -> None:
+    columns = blobs(60)
+    columns["y"] = ["" if i % 6 == 0 else name for i, name in enumerate(columns["y"])]
+    data = write(tmp_path / "d.csv", columns)
+    assert "10 rows without 'y' left out" in train(data, "--epochs=1").stdout
+    facts = info(data.with_suffix(".safetensors"))["table"]
+    assert facts["target"]["classes"] == ["no", "yes"]
+    assert sum(facts["about"]["rows"].values()) == 50
+    assert run("evaluate", data.with_suffix(".safetensors"), data).stdout.startswith(
+        f"{data}: 50 rows with a target, of 60"
+    )
+    train(data, "--epochs=1", "--missing-class")
+    facts = info(data.with_suffix(".safetensors"))["table"]
+    assert facts["target"]["classes"] == ["no", "yes", "(missing)"]
+
+
+def test_held_out_rows_are_a_fraction_of_each_class_and_the_rest_has_every_class() -> None:
+    from manualnn.tabular.table import Table
+
+    rng = np.random.default_rng(0)
+    for sizes in ([50, 30, 20], [1, 1, 98], [2] * 50, [97, 1, 1, 1]):
+        y = np.repeat([f"c{i:02}" for i in range(len(sizes))], sizes)
+        table = Table.of({"x": rng.normal(size=100), "y": rng.permutation(y)})
+        made = prepare(table, ["y"], test_fraction=0.25, validation_fraction=0.2, seed=4)
+        parts = made.train, made.validation, made.test
+        assert sorted(np.concatenate(parts)) == list(range(100))
+        assert [len(part) for part in parts] == [60, 15, 25] or sizes == [2] * 50
+        counts = [np.bincount(made.t[part], minlength=len(sizes)) for part in parts]
+        assert (counts[0] >= 1).all()
+        # One row of each class stays; of the others, each class gives its share of the 25 rows.
+        spare = np.array(sizes) - 1
+        assert (abs(counts[2] - 25 * spare / spare.sum()) <= 1).all()
+
+
+def test_a_remark_says_that_features_are_useless(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    noise = {f"x{i}": rng.normal(size=60) for i in range(20)}
+    data = write(tmp_path / "d.csv", {**noise, "y": rng.normal(size=60)})
+    remark = "Held-out rows are predicted worse than without features (RMSE)"
+    assert remark in train(data, "--epochs=300").stdout
+    assert "worse than" not in train(write(tmp_path / "e.csv", blobs())).stdout
+
+
+# ---------------------------------------------------------------------- prediction
+
+
+def test_kept_columns_are_copied_as_they_stand_over_many_parts(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=1")
+    n = 70_000  # more than one part of 65,536 rows
+    new = {"id": [f"{i:06}" for i in range(n)], "b": [" 1.50 "] * n, "a": np.arange(n)}
+    rows = predict(
+        data.with_suffix(".safetensors"), write(tmp_path / "n.csv", new), "--keep=id", "--keep=2"
+    )
+    assert list(rows[0]) == ["id", "b", "prediction", "probability"]
+    assert [row["id"] for row in rows] == new["id"]
+    assert {row["b"] for row in rows} == {" 1.50 "}
+
+
+def test_a_header_without_rows_gives_a_header_and_no_rows(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=1")
+    result = run("predict", data.with_suffix(".safetensors"), "-", "--keep=a", text="b,a\n")
+    assert (result.exit_code, result.stdout) == (0, "a,prediction,probability\n")
+
+
+def test_columns_that_nobody_needs_never_refuse(tmp_path: Path) -> None:
+    columns = blobs()
+    data = write(tmp_path / "d.csv", columns)
+    train(data, "--epochs=1")
+    other = {
+        "": range(60),
+        "text": ["x"] * 60,
+        "b": columns["b"],
+        "a": columns["a"],
+        "y": ["?"] * 60,
+    }
+    text = write(tmp_path / "n.csv", other).read_text().replace("text", "", 1)
+    assert predict(data.with_suffix(".safetensors"), "-", text=text) == predict(
+        data.with_suffix(".safetensors"), data
+    )
+
+
+def test_unknown_categories_are_counted(tmp_path: Path) -> None:
+    columns = blobs()
+    columns["city"] = ["Rome", "Oslo"] * 30
+    data = write(tmp_path / "d.csv", columns)
+    train(data, "--epochs=1")
+    columns["city"][:3] = ["Bern", "Bonn", "Bern"]
+    result = run("predict", data.with_suffix(".safetensors"), write(tmp_path / "n.csv", columns))
+    assert result.exit_code == 0
+    assert "column 'city': 3 values of no category that the model knows" in result.stderr
+
+
+def test_a_text_for_missing_is_remembered(tmp_path: Path) -> None:
+    columns = blobs()
+    columns["a"][0] = -999
+    data = write(tmp_path / "d.csv", columns)
+    result = train(data, "--epochs=1", "--missing-value=-999.0")
+    assert "1 value in 1 feature: a (1)" in result.stdout
+    gap = predict(data.with_suffix(".safetensors"), "-", text="a,b\n,1\n")
+    assert predict(data.with_suffix(".safetensors"), "-", text="a,b\n-999.0,1\n") == gap
+
+
+def test_the_score_of_a_constant_target_is_undefined(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", {"a": np.arange(30.0), "y": np.arange(30.0) ** 2})
+    train(data, "--epochs=2")
+    new = write(tmp_path / "n.csv", {"a": [1, 2, 3], "y": [7, 7, 7]})
+    model = data.with_suffix(".safetensors")
+    errors = np.array([float(row["prediction"]) for row in predict(model, new)]) - 7
+    scores = evaluate(model, new)
+    assert scores["R²"] is None
+    assert scores["RMSE"] == pytest.approx(np.sqrt(np.mean(errors**2)))
+    assert "undefined" in run("evaluate", model, new).stdout
+
+
+# ---------------------------------------------------------------------- model files
+
+
+def test_info_says_what_a_file_holds(tmp_path: Path) -> None:
+    columns = blobs()
+    columns["city"] = ["Rome", "Oslo", ""] * 20
+    data = write(tmp_path / "d.csv", columns)
+    train(data, "--epochs=2")
+    text = run("info", data.with_suffix(".safetensors")).stdout
+    for part in ("checksum correct", "y: 2 classes, no, yes", "5 inputs, Linear 32", "Rome",
+                 "CrossEntropyLoss", f"manualnn train {data} --target=y", "held out"):  # fmt: skip
+        assert part in text
+    content = bytearray(data.with_suffix(".safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "damaged").write_bytes(content)
+    result = run("info", tmp_path / "damaged")
+    assert result.exit_code == 1
+    assert "checksum" in result.stderr
+    trainer = mnn.Trainer(mnn.Sequential(mnn.Linear(3, 2)), mnn.MSELoss(), mnn.SGD(lr=0.1))
+    trainer.step(np.ones((1, 3)), np.ones((1, 2)))
+    mnn.save(tmp_path / "network", trainer)
+    text = run("info", tmp_path / "network").stdout
+    assert "3 inputs, Linear 2; 8 parameters" in text
+    assert "SGD(lr=0.1" in text
+
+
+@pytest.mark.parametrize("form", ["numpy", "onnx"])
+def test_an_exported_network_gives_the_outputs_of_the_model(tmp_path: Path, form: str) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=2", "--activation=Tanh", "--dtype=float32")
+    model = load_model(data.with_suffix(".safetensors"))
+    x = model.encoder.transform(read_table(data), np.float32)
+    result = run("export", data.with_suffix(".safetensors"), f"--format={form}")
+    assert result.exit_code == 0, result.output
+    assert "encoder" in result.stderr
+    if form == "onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+        (y,) = onnxruntime.InferenceSession(tmp_path / "d.onnx").run(None, {"x": x})
+    else:
+        with np.load(tmp_path / "d.npz") as archive:
+            p = dict(archive)
+        y = np.tanh(x @ p["0.weight"].T + p["0.bias"]) @ p["2.weight"].T + p["2.bias"]
+    # 33 products a number, each rounded to 2⁻²⁴, of numbers of the order of 1.
+    np.testing.assert_allclose(y, model.outputs(read_table(data)), rtol=1e-5, atol=1e-5)
+    again = run("export", data.with_suffix(".safetensors"), f"--format={form}")
+    assert "exists; replace it with --force" in again.stderr
+
+
+# ---------------------------------------------------------------------- interruption
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_training_that_was_cut_short_goes_on_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, code: int
+) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    options = ("--dropout=0.3", "--schedule=CosineAnnealingLR", "--early-stopping", "--epochs=20",
+               "--patience=19", "--batch-size=7")  # fmt: skip
+    train(data, *options, "--log", tmp_path / "whole.csv", output=tmp_path / "whole")
+
+    @contextmanager
+    def interrupted(path: str) -> Any:
+        with log_epochs(path) as write_line:
+
+            def callback(trainer: Any, history: Any) -> None:
+                write_line(trainer, history)
+                if history.epochs == 5:
+                    os.kill(os.getpid(), sent)
+
+            yield callback
+
+    log_epochs = log_module.log_epochs
+    cut = ("train", data, "--target=y", *options, "--log", tmp_path / "cut.csv",
+           "--output", tmp_path / "cut")  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(log_module, "log_epochs", interrupted)
+        result = run(*cut)
+    assert result.exit_code == code
+    assert (tmp_path / "cut").exists() == (sent == signal.SIGINT)
+    checkpoint = tmp_path / "cut.checkpoint"
+    assert f"--resume {checkpoint}" in result.stdout
+    result = run(*cut, "--resume", checkpoint)
+    assert result.exit_code == 0, result.output
+    assert not checkpoint.exists()
+    whole, again = (load_model(tmp_path / name).trainer.params for name in ("whole", "cut"))
+    assert whole == again
+    logs = [read_log(tmp_path / f"{name}.csv") for name in ("whole", "cut")]
+    assert [{**row, "seconds": ""} for row in logs[0]] == [{**r, "seconds": ""} for r in logs[1]]
+
+
+def test_a_checkpoint_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=4", "--checkpoint-every=2", output=tmp_path / "m")
+    checkpoint = tmp_path / "m.checkpoint"
+    train(data, "--epochs=9", output=tmp_path / "whole")
+    train(data, "--epochs=9", "--resume", checkpoint, output=tmp_path / "n")
+    assert (
+        load_model(tmp_path / "n").trainer.params == load_model(tmp_path / "whole").trainer.params
+    )
+    other = write(tmp_path / "o.csv", blobs(seed=1))
+    result = run("train", other, "--target=y", "--resume", checkpoint, "--output", tmp_path / "m")
+    assert result.exit_code == 1
+    assert "the samples are not those of the training that was saved" in result.stderr
