@@ -12,7 +12,6 @@ samples are not in the file; a SHA-256 of all their numbers is, so that other sa
 import os
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from manualnn.errors import ModelFileError, SpecError
 from manualnn.output.files import require_writable
 from manualnn.serialization import load_with_notes, require_safetensors, save
+from manualnn.serialization.container import as_path
 from manualnn.training.history import History
 from manualnn.training.run import Callback, Run
 from manualnn.training.trainer import Trainer
@@ -76,7 +76,7 @@ class Checkpoint(Callback):
                 require_count(name, count, 1)
         if every_seconds is not None:
             require_number("every_seconds", every_seconds, 0)
-        self.path = path
+        self.path = as_path(path)
         self.every_epochs = every_epochs
         self.every_steps = every_steps
         self.every_seconds = every_seconds
@@ -91,7 +91,7 @@ class Checkpoint(Callback):
             raise ModelFileError(str(error)) from error
         self._saved: tuple[int, int] | None = None
         self._time = time.monotonic()
-        if not Path(self.path).exists():
+        if not self.path.exists():
             self.save(run)
 
     def __call__(self, trainer: Any, history: History) -> None:

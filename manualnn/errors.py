@@ -17,6 +17,7 @@ __all__ = [
     "ShapeError",
     "SpecError",
     "TableError",
+    "UnknownAttributeError",
 ]
 
 
@@ -38,6 +39,10 @@ class DomainError(ManualNNError, ValueError):
 
 class SpecError(ManualNNError, ValueError):
     """The description of a layer, loss, optimizer, case or run is invalid."""
+
+
+class UnknownAttributeError(ManualNNError, AttributeError):
+    """An attribute does not exist, or cannot be set."""
 
 
 class DivergedError(ManualNNError, ArithmeticError):

@@ -21,7 +21,59 @@ from manualnn.validation import refuse_mask, shown
 T = TypeVar("T")
 
 
-class Description:
+SYNONYMS = {
+    "criterion": "loss",
+    "input_size": "in_features",
+    "learning_rate": "lr",
+    "model": "net",
+    "network": "net",
+    "optimizer": "rule",
+    "output_size": "out_features",
+    "parameters": "params",
+    "weights": "params",
+}
+"""Names that other libraries use, and the names here."""
+
+
+class Constructor(type):
+    """Metaclass of what users build: a wrong argument is a SpecError that names the right ones."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        """Return a new object."""
+        try:
+            return super().__call__(*args, **options)
+        except TypeError:
+            if message := _misuse(cls, args, options):
+                raise SpecError(message) from None
+            raise
+
+    @property
+    def __signature__(cls) -> Any:
+        """The signature of `__init__`. Without it, help would show that of `__call__`."""
+        import inspect
+
+        signature = inspect.signature(cls.__init__)  # type: ignore[misc]
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+
+
+def _misuse(kind: Any, args: tuple[Any, ...], options: dict[str, Any]) -> str:
+    """Return the message about arguments that a constructor does not take, or "" if it does."""
+    signature = kind.__signature__
+    try:
+        signature.bind(*args, **options)
+    except TypeError as error:
+        known = list(signature.parameters)
+        unknown = [name for name in options if name not in known]
+        synonyms = [meant for name in unknown if (meant := SYNONYMS.get(name)) in known]
+        hint = f" (did you mean {synonyms[0]!r}?)" if synonyms else ""
+        if unknown and not hint:
+            hint = _did_you_mean(unknown[0], known)
+        reason = f"got an unexpected argument {unknown[0]!r}" if unknown else str(error)
+        return f"{kind.__name__}: {reason}{hint}. Its arguments: {', '.join(known) or 'none'}."
+    return ""
+
+
+class Description(metaclass=Constructor):
     """Base of layers, losses and optimizers: a frozen dataclass whose fields are its options.
 
     The methods are written here once. Letting dataclass generate them for every class would add a

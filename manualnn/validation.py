@@ -128,6 +128,13 @@ def require_finite(values: Array, name: str) -> None:
         raise DomainError(message)
 
 
+def require_flag(name: str, value: Any) -> None:
+    """Raise SpecError if value is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        message = f"{name} must be True or False, got {shown(value)}."
+        raise SpecError(message)
+
+
 def require_count(name: str, value: Any, least: int) -> None:
     """Raise SpecError if value is not an integer of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
@@ -139,7 +146,7 @@ def require_number(name: str, value: Any, least: float = -math.inf) -> None:
     """Raise SpecError if value is not a number, or below `least`."""
     if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= least:
         at_least = f" of at least {least:g}" if math.isfinite(least) else ""
-        message = f"{name} must be a number{at_least}, got {value!r}."
+        message = f"{name} must be a number{at_least}, got {shown(value)}."
         raise SpecError(message)
 
 

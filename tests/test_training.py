@@ -1,6 +1,7 @@
 """Training steps: the effect on the parameters, and the arguments and attributes refused."""
 
 import copy
+import inspect
 import io
 import math
 import pickle
@@ -23,6 +24,7 @@ from manualnn import (
     L1Loss,
     Linear,
     Loss,
+    ManualNNError,
     MSELoss,
     Optimizer,
     Parameters,
@@ -30,8 +32,10 @@ from manualnn import (
     ShapeError,
     Sigmoid,
     SpecError,
+    StepLR,
     Tanh,
     Trainer,
+    UnknownAttributeError,
 )
 
 # ---------------------------------------------------------------------- steps
@@ -280,6 +284,63 @@ def test_a_bar_that_is_asked_for_needs_tqdm(monkeypatch: pytest.MonkeyPatch) -> 
         ours.fit(X, T, progress=True)
     assert ours.params == before
     assert math.isfinite(ours.fit(X, T).loss[0])
+
+
+P = NET.init(0)
+MISUSED: dict[str, Any] = {
+    "seed must be an integer of at least 0, .* got -1": lambda: trainer(seed=-1),
+    "seed must be .* got 'a'": lambda: NET.init("a"),
+    r"seed must be .* got 1\.5": lambda: NET.sample(1.5, X),
+    r"SGD: .* argument 'learning_rate' \(did you mean 'lr'\?\). Its arguments: lr, momentum, ": (
+        lambda: SGD(learning_rate=0.1)
+    ),
+    r"SGD: .* 'momentun' \(did you mean 'momentum'\?\)": lambda: SGD(momentun=0.9),
+    "Linear: missing a required argument: 'out_features'. Its arguments: in_features, out_feat": (
+        lambda: Linear(3)
+    ),
+    "MSELoss: too many positional arguments. Its arguments: reduction": lambda: MSELoss("sum", 1),
+    r"Trainer: .*'optimizer' \(did you mean 'rule'\?\)": (
+        lambda: Trainer(NET, MSELoss(), optimizer=SGD())
+    ),
+    r"expected a loss such as MSELoss\(\), got 'MSELoss'": (
+        lambda: NET.value_and_grad(P, "MSELoss", X, T)
+    ),
+    "noise must be a mapping, got 3; draw it": lambda: NET.forward(P, X, noise=3),
+    "the initializer of weight must be callable": lambda: NET.init(0, weight=3),
+    "expects Parameters of shapes .* got int": lambda: trainer(params=3),
+    "the parameters need a mapping from keys such as .* got 3": lambda: Parameters(3),
+    "an update rule expects the Parameters of Sequential.init": lambda: Adam().init(None),
+    "an update rule expects the dict of rule.init": lambda: SGD().update(P, P, None),
+    r"Trainer expects MSELoss\(\) or the like, got 'MSELoss'": (
+        lambda: setattr(trainer(), "loss", "MSELoss")
+    ),
+    r"Trainer expects rule.init\(params\) or the like, got None": (
+        lambda: setattr(trainer(), "state", None)
+    ),
+    "steps must be an integer of at least 0, got 'a'": lambda: setattr(trainer(), "steps", "a"),
+    "shuffle must be True or False, got 'no'": lambda: trainer().fit(X, T, shuffle="no"),
+    "progress must be True or False, got 'no'": lambda: trainer().fit(X, T, progress="no"),
+    "expected the path of a file, got 3": lambda: trainer().fit(X, T, resume=3),
+}
+
+
+@pytest.mark.parametrize("message", MISUSED)
+def test_what_is_called_wrong_says_what_is_right(message: str) -> None:
+    with pytest.raises(ManualNNError, match=message):
+        MISUSED[message]()
+
+
+@pytest.mark.parametrize("name", ["net", "params"])
+def test_what_cannot_be_replaced_says_what_to_do(name: str) -> None:
+    ours = trainer()
+    with pytest.raises(UnknownAttributeError, match=f"{name} of a Trainer cannot be replaced; "):
+        setattr(ours, name, None)
+    assert ours.step(X, T) == trainer().step(X, T)
+
+
+def test_the_signature_of_a_constructor_is_shown() -> None:
+    assert str(inspect.signature(StepLR)) == "(step_size: int, gamma: float = 0.1) -> None"
+    assert [*inspect.signature(HuberLoss).parameters] == ["reduction", "delta"]
 
 
 @pytest.mark.parametrize(

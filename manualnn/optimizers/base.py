@@ -22,7 +22,7 @@ from typing import Any, ClassVar, final
 import numpy as np
 
 from manualnn.elementary import Array, is_symbolic
-from manualnn.errors import ShapeError
+from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.optimizers.arithmetic import numbers_of, return_scratch_vectors, scratch_vectors
 from manualnn.parameters import Parameters
@@ -101,6 +101,7 @@ class Optimizer(Description):
 
     def init(self, params: Parameters) -> State:
         """Return the state before the first step: every vector is zero."""
+        _require_kind(params, Parameters, "Sequential.init(seed)")
         zeros = {name: np.zeros_like(params.vector) for name in self.vectors()}
         return State({"step": 0} | zeros)
 
@@ -108,8 +109,12 @@ class Optimizer(Description):
     def update(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
         """Do one step: θ and the state change in place, the gradient does not.
 
-        Raises ShapeError if the shapes or dtypes of the three differ.
+        Raises ShapeError if the shapes or dtypes of the three differ, and SpecError for something
+        else in their places.
         """
+        _require_kind(params, Parameters, "Sequential.init(seed)")
+        _require_kind(grads, Parameters, "Sequential.value_and_grad(params, …)")
+        _require_kind(state, dict, "rule.init(params)")
         theta = params.vector
         is_quiet = is_from_manualnn(self) and not is_symbolic(theta)
         run = run_quietly if is_quiet else run_with_errstate
@@ -211,6 +216,14 @@ class Optimizer(Description):
             decay = numbers_of(p.dtype.char)(decay)
             g = np.add(g, np.multiply(p, decay, scratch[1]), scratch[0])
         return g
+
+
+def _require_kind(value: Any, kind: type, source: str) -> None:
+    """Raise SpecError for an argument of another type; `source` is the call that returns one."""
+    if not isinstance(value, kind):
+        got = type(value).__name__
+        message = f"an update rule expects the {kind.__name__} of {source}, got {got}."
+        raise SpecError(message)
 
 
 class PlannedUpdate:

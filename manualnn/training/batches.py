@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.validation import require_count
+from manualnn.validation import require_count, require_flag
 
 
 class Samples(NamedTuple):
@@ -38,6 +38,7 @@ class Batches:
     def __init__(self, samples: Samples, batch_size: int | None, *, shuffle: bool) -> None:
         if batch_size is not None:
             require_count("batch_size", batch_size, 1)
+        require_flag("shuffle", shuffle)
         n = len(samples.x)
         self.size = min(batch_size or n, n)
         self.samples = samples

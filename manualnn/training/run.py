@@ -1,5 +1,6 @@
 """Run: the state of one `Trainer.fit` beside the trainer's own, and the loss over many samples."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,8 +11,11 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.losses import Loss
+from manualnn.spec import Constructor
 from manualnn.training.batches import Batches, Samples
 from manualnn.training.history import History
+from manualnn.training.stepper import NotFiniteError
+from manualnn.validation import shown
 
 if TYPE_CHECKING:
     from manualnn.training.trainer import Trainer
@@ -20,7 +24,7 @@ ROWS = 1024
 """Samples in a prediction for `loss_over`: so many that the cost of a call does not count."""
 
 
-class Callback:
+class Callback(metaclass=Constructor):
     """Base of the callbacks that have a state. Any other callable (trainer, history) is one, too.
 
     `fit` calls `begin`, then the callback itself after every epoch, then `end`. The last is left
@@ -62,11 +66,14 @@ class Callback:
         """Return the state: JSON values, arrays and None."""
         return {name: getattr(self, name) for name in self.state}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Any) -> None:
         """Restore the state that `state_dict` returned. Raises SpecError for another one."""
-        if state.keys() != set(self.state):
-            kind, names = type(self).__name__, ", ".join(self.state)
-            message = f"the state of {kind} must have {names}, got {', '.join(state) or 'nothing'}."
+        if not isinstance(state, dict) or state.keys() != set(self.state):
+            got = ", ".join(map(str, state)) if isinstance(state, dict) else shown(state)
+            message = (
+                f"the state of {type(self).__name__} must have {', '.join(self.state)}, "
+                f"got {got or 'nothing'}."
+            )
             raise SpecError(message)
         for name, value in state.items():
             setattr(self, name, value)
@@ -140,11 +147,20 @@ class Run:
         bits.state = now
         return order
 
-    def finish_epoch(self) -> float:
-        """Return the loss of the epoch over all samples, and start the next epoch."""
-        loss = _average(self.trainer.loss, self.total, self.weight)
+    def finish_epoch(self) -> None:
+        """Enter the epoch into the history, and start the next one.
+
+        Raises NotFiniteError if the loss over the validation samples is not finite.
+        """
+        if self.validation:
+            value = loss_over(self.trainer, self.validation)
+            if not math.isfinite(value):
+                message = f"the loss over the validation samples is {value}"
+                raise NotFiniteError(message)
+            self.history.validation_loss.append(value)
+        self.history.lr.append(self.trainer.lr)
+        self.history.loss.append(_average(self.trainer.loss, self.total, self.weight))
         self.batch, self.total, self.weight = 0, 0.0, 0.0
-        return loss
 
     def call_back(self) -> str:
         """Call every callback; return why the training ends, or "" if it goes on."""
@@ -179,7 +195,7 @@ def as_callbacks(callbacks: Any) -> list[Callable[..., Any]]:
     for callback in found:
         if not callable(callback) or isinstance(callback, type):
             message = (
-                f"callbacks must be callable as callback(trainer, history), got {callback!r}; "
+                f"callbacks must be callable as callback(trainer, history), got {shown(callback)}; "
                 f"pass functions, or objects such as EarlyStopping(patience=10)."
             )
             raise SpecError(message)

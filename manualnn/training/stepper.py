@@ -1,45 +1,24 @@
 """One training step, and the state that it changes: the base class of `Trainer`."""
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import DivergedError, ShapeError, SpecError
+from manualnn.errors import DivergedError, ShapeError
 from manualnn.errstate import quiet_context
 from manualnn.losses import Loss
 from manualnn.network.noise import draw_noise
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
-from manualnn.spec import closest
+from manualnn.spec import Constructor
+from manualnn.training.attributes import check_attribute
 from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
-from manualnn.validation import as_batch, as_dtype, as_generator
-
-SYNONYMS = {
-    "criterion": "loss",
-    "learning_rate": "lr",
-    "model": "net",
-    "network": "net",
-    "optimizer": "rule",
-    "parameters": "params",
-    "weights": "params",
-}
-"""Names that other libraries use, and the attribute of `Trainer` that they mean."""
-FIT_OPTIONS = {
-    "batch_size",
-    "callbacks",
-    "epochs",
-    "progress",
-    "resume",
-    "sample_weight",
-    "shuffle",
-    "target_loss",
-    "validation_data",
-}
+from manualnn.validation import as_batch, as_dtype, as_generator, require_count
 
 
 class NotFiniteError(Exception):
@@ -60,7 +39,7 @@ class Progress:
         self.last_loss = math.nan
 
 
-class Stepper:
+class Stepper(metaclass=Constructor):
     """A network, a loss and an update rule, with the parameters and the state that steps change.
 
     `Trainer` documents the arguments and attributes.
@@ -82,19 +61,12 @@ class Stepper:
         dtype: Any = np.float64,
         params: Parameters | None = None,
     ) -> None:
-        for argument, kind, example in (
-            (net, Sequential, "Sequential(Linear(3, 2))"),
-            (loss, Loss, "MSELoss()"),
-            (rule, Optimizer, "SGD(lr=0.02)"),
-            (params, Parameters | None, "params=net.init(seed)"),
-        ):
-            if not isinstance(argument, kind):
-                message = f"Trainer expects {example} or the like, got {argument!r}."
-                raise SpecError(message)
         self.net = net
         self.loss = loss
         self.rule = rule
         root = as_generator(seed)
+        if params is not None:
+            net.layer_arrays(params)  # which refuses parameters of another network
         self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
         self.rng = root.spawn(1)[0]
         self.state = rule.init(self.params)
@@ -107,8 +79,8 @@ class Stepper:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute. Raises AttributeError for a name that the class does not declare."""
-        if not name.startswith("_") and not _is_declared(type(self), name):
-            raise AttributeError(_unknown_attribute(self, name), name=name, obj=self)
+        if not name.startswith("_"):
+            check_attribute(self, name, value)
         object.__setattr__(self, name, value)
 
     def _prepare(self) -> None:
@@ -150,6 +122,7 @@ class Stepper:
 
     @steps.setter
     def steps(self, steps: int) -> None:
+        require_count("steps", steps, 0)
         self._progress.steps = steps
 
     @property
@@ -261,24 +234,3 @@ class Stepper:
         history = history or History()
         history.stopped = "diverged"
         return DivergedError(message, epoch=epoch, last_loss=last, history=history)
-
-
-def _is_declared(kind: type, name: str) -> bool:
-    """Return True if the class or one of its bases has the attribute, or annotates it."""
-    return hasattr(kind, name) or any(
-        name in vars(base).get("__annotations__", {}) for base in kind.__mro__
-    )
-
-
-def _unknown_attribute(trainer: Stepper, name: str) -> str:
-    """Return the message about an attribute that does not exist, with the one to set instead."""
-    public = [*Stepper.__annotations__, "steps", "last_loss", "lr"]
-    if meant := SYNONYMS.get(name) or closest(name, public):
-        advice = f"set {meant}"
-    elif name in FIT_OPTIONS:
-        advice = f"pass it to fit({name}=…)"
-    elif any(name == option.name for option in fields(trainer.rule)):
-        advice = f"set rule = dataclasses.replace(trainer.rule, {name}=…)"
-    else:
-        advice = f"its attributes are {', '.join(public)}"
-    return f"{type(trainer).__name__} has no attribute {name!r}; {advice}."

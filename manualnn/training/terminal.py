@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from manualnn.output.progress_bar import find_tqdm
+from manualnn.validation import require_flag
 
 
 @contextmanager
@@ -45,6 +46,8 @@ def note_signals() -> Iterator[Callable[[], str]]:
 @contextmanager
 def progress_bar(epochs: int, progress: bool | None) -> Iterator[Callable[[float], None]]:  # noqa: FBT001
     """Show a progress bar (see `find_tqdm`); yield the function to call after every epoch."""
+    if progress is not None:
+        require_flag("progress", progress)
     make = find_tqdm(progress)
     if make is None:
         yield lambda _: None

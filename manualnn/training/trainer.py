@@ -1,6 +1,5 @@
 """Trainer: the training loop, from a network, a loss and an update rule."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
@@ -230,17 +229,16 @@ class Trainer(Stepper):
         started = time.perf_counter() - history.seconds
         history.stopped = run.end_reason(target_loss)
         while history.epochs < epochs and not history.stopped:
-            history.stopped = asked() or self._epoch(run, asked)
-            history.seconds = time.perf_counter() - started
-            if history.stopped:
-                break
-            if run.validation:
-                history.validation_loss.append(self._validate(run.validation, history))
-            history.lr.append(self.lr)
-            loss = run.finish_epoch()
-            history.loss.append(loss)
-            history.seconds = time.perf_counter() - started
-            advance(loss)
+            try:
+                history.stopped = asked() or self._epoch(run, asked)
+                if history.stopped:
+                    break
+                run.finish_epoch()
+            except NotFiniteError as reason:
+                raise self._diverged(reason, history) from None
+            finally:
+                history.seconds = time.perf_counter() - started
+            advance(history.loss[-1])
             history.stopped = run.call_back() or run.end_reason(target_loss)
             for callback in run.stateful:
                 callback.after_epoch(run)
@@ -252,11 +250,8 @@ class Trainer(Stepper):
             # The order is drawn before the first batch, so an epoch that has begun has a batch.
             if run.batch and (reason := asked()):
                 return reason
-            try:
-                plan = self._plans.find(self.loss, x, t, w)
-                loss = self._step(plan)
-            except NotFiniteError as error:
-                raise self._diverged(error, run.history) from None
+            plan = self._plans.find(self.loss, x, t, w)
+            loss = self._step(plan)
             if w is None:
                 share = float(self.loss.divisor(plan.y, t))
             else:
@@ -267,13 +262,6 @@ class Trainer(Stepper):
             for watch in watchers:
                 watch(run)
         return ""
-
-    def _validate(self, samples: Samples, history: History) -> float:
-        loss = loss_over(self, samples)
-        if not math.isfinite(loss):
-            reason = NotFiniteError(f"the loss over the validation samples is {loss}")
-            raise self._diverged(reason, history)
-        return loss
 
     def _samples(self, x: Any, t: Any, sample_weight: Any) -> Samples:
         """Return the samples, checked; those with a weight of 0 are left out."""
