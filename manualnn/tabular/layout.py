@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -63,20 +64,20 @@ def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layou
         message = f"{source.name} is empty; expected a line of names, then a line for each row."
         raise TableError(message)
     layout = _sniff(connection, source, delimiter, skip) if len(lines[0]) < _WIDE else None
-    if layout and layout.skip > skip:
-        title = lines[: layout.skip - skip]
-        if _is_title(title, lines[len(title) :], layout):
-            source.remarks.append(
-                f"skipped {count_noun(len(title), 'line')} before the table, from {title[0]!r} on"
-            )
-            skip, lines = layout.skip, lines[len(title) :]
-        else:
-            layout = None
+    if layout and layout.skip > skip and not _is_title(lines, layout.skip - skip, layout):
+        layout = None
     if layout is None or layout.width == 1:
         if delimiter is None and _is_aligned(lines):
             source.rewrite(squeeze=True)
             lines, delimiter = [" ".join(line.split()) for line in lines], " "
         layout = _guess(lines, delimiter, skip)
+        blank = next((i for i, line in enumerate(lines) if not line.strip()), 0)
+        if blank and _is_title(lines, blank, layout):
+            layout = replace(layout, skip=skip + blank)
+    if title := layout.skip - skip:
+        count, start = count_noun(title, "line"), lines[0]
+        source.remarks.append(f"skipped {count} before the table, from {start!r} on")
+        skip, lines = layout.skip, lines[title:]
     first, *rest = _split(lines, layout)
     if rest and len(first) + 1 == len(rest[0]) and not _count_votes(rest[0], rest[1:])[0]:
         # Either R has left out the name of the row names, or all rows end with a separator.
@@ -195,15 +196,16 @@ def _skip_preamble(lines: Sequence[str]) -> tuple[int, str, str | None]:
     return (skip + 1, comment, said[1]) if said else (skip, comment, None)
 
 
-def _is_title(skipped: Sequence[str], lines: Sequence[str], layout: Layout) -> bool:
-    """Return True if the lines before a table are a title, and not rows of another length.
+def _is_title(lines: Sequence[str], count: int, layout: Layout) -> bool:
+    """Return True if the first lines are a title, and not rows of another length.
 
-    DuckDB skips any number of rows. A title has no separators or a blank line below it, and is
-    shorter than the table.
+    DuckDB skips any number of rows. A title has no separators, or a blank line below it and no line
+    of as many cells as the table has columns; and it is shorter than the table.
     """
-    rows = _split(skipped, layout)
-    is_apart = not skipped[-1].strip() or max(map(len, rows), default=0) < 2
-    return is_apart and len(rows) < len(lines)
+    title, table = _split(lines[:count], layout), _split(lines[count:], layout)
+    widths = {len(row) for row in title}
+    is_apart = not all(line.strip() for line in lines[count - 1 : count + 1])
+    return len(title) < len(table) and (widths <= {1} or (is_apart and layout.width not in widths))
 
 
 def _is_aligned(lines: Sequence[str]) -> bool:
@@ -213,17 +215,15 @@ def _is_aligned(lines: Sequence[str]) -> bool:
 
 
 def _guess(lines: Sequence[str], delimiter: str | None, skip: int) -> Layout:
-    """Return the layout with the separator that divides the most lines like the first one."""
-
-    def widths(separator: str) -> list[int]:
-        return [len(row) for row in _split(lines[:20], Layout(separator, '"', '"', 0, 0))]
+    """Return the layout with the separator that divides the most lines into as many cells."""
 
     def score(separator: str) -> tuple[bool, int, int]:
-        first, *others = widths(separator)
-        return first > 1, others.count(first), first
+        rows = _split(lines[:20], Layout(separator, '"', '"', 0, 0))
+        width, count = Counter(map(len, rows)).most_common(1)[0]
+        return width > 1, count, width
 
     best = delimiter or max(_SEPARATORS, key=score)
-    return Layout(best, '"', '"', skip, widths(best)[0])
+    return Layout(best, '"', '"', skip, score(best)[2])
 
 
 def _split(lines: Sequence[str], layout: Layout) -> list[list[str]]:

@@ -195,8 +195,8 @@ def _explain(name: str, error: str) -> str:
     at = f"{name}, line {line[1]}" if line else name
     if cells:
         return (
-            f"{at}: got {count_noun(int(cells[2]), 'cell')}, expected {cells[1]} as in the first "
-            f"row; complete the line, quote a cell that holds the separator, or name the separator."
+            f"{at}: got {count_noun(int(cells[2]), 'cell')}, expected {cells[1]} as in other "
+            "rows; complete the line, quote a cell with a separator in it, or name the separator."
         )
     if "quote" in error:
         return f"{at}: a quote opens here and is not closed; write a quote inside a cell twice."

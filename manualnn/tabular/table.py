@@ -1,16 +1,15 @@
 """Tables in memory: named columns of numbers or text, from files, mappings, records or arrays.
 
 A cell is a number, a text or missing. One rule says whether two cells are the same class: equal
-numbers are, however they are spelled (0, 0.0, 0e0), whole numbers exactly and others as float64;
-true and false are, in any case; other texts are if they are equal. A text with a leading zero, such
-as 00210, is no number. `Column.labels` spells each class in one way.
+numbers are, however they are spelled (0, 0.0, 0e0): whole numbers exactly, numbers with an exponent
+or a fraction as float64; true and false are, in any case; other texts are if they are equal. A text
+with a leading zero, such as 00210, is no number. `Column.labels` spells each class in one way.
 """
 
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +31,7 @@ MISSING = frozenset([
 NUMERAL = r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _IS_NUMERAL = re.compile(f"{NUMERAL}|[+-]?(?i:inf|infinity)")
 _NO_NUMERAL = re.compile(rf"(?m)^(?!(?:{_IS_NUMERAL.pattern})$)")
+_WHOLE = re.compile(r"([+-]?)(0|[1-9][0-9]*)(?:\.0*)?")
 _DECORATED = re.compile(r"([+-]?)[$€£]?((?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?)\s?%?")
 COMMA = re.compile(r"[+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]*),[0-9]+(?:[eE][+-]?[0-9]+)?")
 _DATE = re.compile(
@@ -44,16 +44,17 @@ _ID_NAMES = {"id", "index", "row", "rownum", "obs", "no", "nr", "#", "x", "case"
 _BOOLEANS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 
 
-def label_of(cell: Any) -> str:
-    """Return the one spelling of a cell's class, the cell being a number or a text."""
+def label_of(cell: str | float) -> str:
+    """Return the one spelling of a cell's class, the cell being a text or a float."""
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() else repr(cell)
-    if cell[:1] in "tTfF" and cell.lower() in {"true", "false"}:
+    if whole := _WHOLE.fullmatch(cell):
+        return "0" if whole[2] == "0" else whole[1].replace("+", "") + whole[2]
+    if cell[:1] in {"t", "T", "f", "F"} and cell.lower() in {"true", "false"}:
         return cell.capitalize()
-    if not _IS_NUMERAL.fullmatch(cell) or not np.isfinite(value := float(cell)):
-        return cell
-    exact = Decimal(cell)
-    return str(int(exact)) if exact == exact.to_integral_value() else label_of(value)
+    if _IS_NUMERAL.fullmatch(cell) and math.isfinite(value := float(cell)):
+        return label_of(value)
+    return cell
 
 
 @dataclass(frozen=True)
