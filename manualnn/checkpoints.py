@@ -169,7 +169,7 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
             states[int(i)][1][key] = array
         run_state = int(about["batch"]), float(about["total"]), float(about["weight"])
         random = dict(about["random"])
-    except (KeyError, TypeError, ValueError, LookupError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         message = f"{path}: the checkpoint's description is damaged ({error!r}); train again."
         raise ModelFileError(message) from error
     _require_same(path, run, saved, plan, [kind for kind, _ in states])

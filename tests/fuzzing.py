@@ -98,6 +98,8 @@ def places(tree: Any) -> list[tuple[Any, Any]]:
 def change_tree(tree: Any, kind: int, where: int, value: Any) -> None:
     """Replace, remove, repeat or rename an entry of a JSON tree, in place."""
     entries = places(tree)
+    if not entries:
+        return
     parent, key = entries[where % len(entries)]
     if kind == 0:
         parent[key] = value

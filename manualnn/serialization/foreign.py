@@ -15,8 +15,14 @@ TORCH = (
     "a file of torch.save",
     "with torch, pass torch.load({path!r}, weights_only=True) to net.load_state_dict",
 )
+TORCHSCRIPT = "with torch, pass torch.jit.load({path!r}).state_dict() to net.load_state_dict"
 UNPACK = "unpack it first"
 TABLE = "`manualnn train` makes a model from a table"
+
+JOBLIB = (
+    "compressed by zlib, probably a pickle of joblib",
+    f"load it with the program that wrote it, and {LOAD_ARRAYS}",
+)
 
 KINDS: Mapping[bytes, tuple[str, str]] = {
     b"\x80\x02\x8a\x0al\xfc\x9c": TORCH,
@@ -34,6 +40,12 @@ KINDS: Mapping[bytes, tuple[str, str]] = {
     b"\x28\xb5\x2f\xfd": ("compressed by zstd", UNPACK),
     b"BZh": ("compressed by bzip2", UNPACK),
     b"\xfd7zXZ": ("compressed by xz", UNPACK),
+    b"\x78\x01": JOBLIB,
+    b"\x78\x5e": JOBLIB,
+    b"\x78\x9c": JOBLIB,
+    b"\x78\xda": JOBLIB,
+    b"\xff\xfe": ("a text in UTF-16", TABLE),
+    b"\xfe\xff": ("a text in UTF-16", TABLE),
     b"PAR1": ("a Parquet table", TABLE),
     b"\x89PNG": ("a picture", "give the path of a model"),
     b"\xff\xd8\xff": ("a picture", "give the path of a model"),
@@ -74,6 +86,8 @@ def _kind(start: bytes) -> tuple[str, str] | None:
         return what, "its writing or copying failed; save or copy the model again"
     if start.startswith(b"PK\x03\x04"):
         name = start[30 : 30 + int.from_bytes(start[26:28], "little")]
+        if b"/data/" in name:
+            return "a file of torch.jit.save", TORCHSCRIPT
         return ZIPPED.get(name[-4:], ("a zip archive", UNPACK))
     if start[:1] == b"\x08" and start[1:2] < b" " and start[2:3] in ONNX_FIELDS:
         return "an ONNX file", "load it with manualnn.onnx.load_onnx({path!r})"

@@ -76,7 +76,20 @@ class Callback(metaclass=Constructor):
             )
             raise SpecError(message)
         for name, value in state.items():
+            if not _can_follow(getattr(self, name), value):
+                kind = type(self).__name__
+                message = f"the state of {kind} has the damaged {name} {value!r}."
+                raise SpecError(message)
+        for name, value in state.items():
             setattr(self, name, value)
+
+
+def _can_follow(now: Any, value: Any) -> bool:
+    """Return True if a value of a saved state has a type that training can have given it."""
+    if type(now) is int:
+        return type(value) is int and abs(value) < 2**63
+    is_number = type(value) is float or (type(value) is int and abs(value) < 2**63)
+    return is_number or isinstance(value, np.ndarray | None)
 
 
 @dataclass
