@@ -244,7 +244,7 @@ def _learn_numbers(table: Table, names: Sequence[str]) -> dict[str, Any]:
     imputer = impute.SimpleImputer(strategy="median", add_indicator=True)
     with np.errstate(over="ignore", invalid="ignore"):
         scaler = preprocessing.StandardScaler().fit(imputer.fit_transform(values))
-    for name, *found in zip(names, scaler.mean_, scaler.scale_, strict=False):
+    for name, *found in zip(names, scaler.mean_, scaler.var_, strict=False):
         if not np.isfinite(found).all():
             table.refuse(name, "the numbers are too large to be scaled; use a larger unit")
     return {

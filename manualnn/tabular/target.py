@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -178,7 +179,7 @@ def _choose_task(column: Column) -> tuple[str, str]:
 def _classes(table: Table, name: str, missing_class: bool) -> tuple[str, ...]:  # noqa: FBT001
     column = table.columns[name]
     labels = set(column.labels().tolist()) - {None}
-    found = sorted(labels, key=float) if column.kind == "number" else sorted(labels)
+    found = sorted(labels, key=Decimal) if column.kind == "number" else sorted(labels)
     if missing_class and column.kind == "number":
         table.refuse(name, "a missing number cannot be a class; leave missing_class out")
     if missing_class and column.missing.any():
