@@ -210,12 +210,13 @@ def _read_normalization(graph: Graph, node: Node) -> tuple[list[Step], str]:
 def _affine(
     graph: Graph, value: str, scale: Array, offset: Array | None = None
 ) -> tuple[list[Step], str]:
-    _require_rows(graph, value)
-    width = (graph.shape(value) or [""])[-1]
     for array in (scale, offset):
-        if array is not None and isinstance(width, int) and array.size not in {1, width}:
-            message = f"its constant has {array.size} entries for {width} features."
-            raise SpecError(message)
+        if array is not None and array.size > 1:  # a number may also scale images, before Flatten
+            _require_rows(graph, value)
+            width = (graph.shape(value) or [""])[-1]
+            if isinstance(width, int) and array.size != width:
+                message = f"its constant has {array.size} entries for {width} features."
+                raise SpecError(message)
     return [Affine(scale, offset)], value
 
 

@@ -1,5 +1,6 @@
 """ONNX export: onnxruntime computes what the network computes."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx_models.bounds import error_bound
 from values import arrays
 
 from manualnn import (
+    LAYERS,
     SGD,
     BCELoss,
     BCEWithLogitsLoss,
@@ -70,6 +72,21 @@ def test_onnxruntime_computes_what_the_network_computes(drawn):
     assert got.shape == y.shape
     wrong = ~(np.abs(got - y) <= bound) & np.isfinite(bound)
     assert not wrong.any(), (net, got[wrong], y[wrong], bound[wrong])
+
+
+OPTIONS = {"negative_slope": 0.3, "beta": 2.5, "threshold": 1.5, "p": 0.3, "dim": 1}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", KEEPS_WIDTH)
+def test_onnxruntime_computes_every_layer(name, dtype):
+    options = {f.name: OPTIONS[f.name] for f in fields(LAYERS[name])}
+    net = Sequential(LAYERS[name](**options))
+    x = np.linspace(-3, 3, 33, dtype=dtype)[:, None] * np.array([[1, -7]], dtype)
+    params = net.init(dtype=dtype)
+    got = run(export_onnx(net, params), x)
+    bound = 2 * error_bound(net, params, x)
+    assert (np.abs(got - net.forward(params, x)) <= bound).all()
 
 
 @given(exports())

@@ -59,7 +59,7 @@ AFFINE = {
     "reshaped": "f = Reshape(x, shape) y = MatMul(f, wt)",
     "by the batch": "s = Shape(x) g = Gather(s, first) n = Unsqueeze(g, axes) "
     "c = Concat<axis=0>(n, last) f = Reshape(x, c) y = MatMul(f, wt)",
-    "images": "double[N,1,3,1] x; f = Flatten(x) y = MatMul(f, wt)",
+    "images": "double[N,1,3,1] x; s = Mul(x, two) f = Flatten(s) y = MatMul(f, wt)",
 }
 SHAPES = {
     "shape": np.array([-1, 3]),
@@ -155,6 +155,15 @@ REFUSED = {
     "a merge": ("f = Flatten<axis=0>(x) y = Relu(f)", "each row as it is"),
     "samples mixed": ("y = Softmax<axis=0>(x)", "dim must be -1 or 1"),
     "three dimensions": ("double[N,4,3] x; y = MatMul(x, wt)", r"\(N, features\)"),
+    "images scaled by row": (
+        "double[N,4,3] x; s = Mul(x, std) f = Flatten(s) y = MatMul(f, flat)",
+        r"\(N, features\), got \['N', 4, 3\]",
+    ),
+    "two inputs of Softsign": (
+        "r = Relu(x) a = Abs(r) p = Add(unit, a) y = Div(x, p)",
+        "no constant",
+    ),
+    "another Softsign": ("a = Abs(x) p = Add(two, a) y = Div(x, p)", "no constant"),
     "slopes": ("m = MatMul(x, wt) y = PRelu(m, b)", "PRelu"),
     "a network in training": (
         "y, mean_, var_ = BatchNormalization<training_mode=1>(x, std, mean, mean, std)",
@@ -173,11 +182,19 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_no_layer_represents_is_refused(name):
     text, message = REFUSED[name]
-    proto = model(text, shape=np.array([-1, 1]), wide=np.ones((5, 5)))
+    proto = model(text, shape=np.array([-1, 1]), wide=np.ones((5, 5)), flat=np.ones((12, 2)))
     if name == "two outputs":
         proto.graph.output.append(onnx.helper.make_tensor_value_info("a", TensorProto.DOUBLE, [1]))
     with pytest.raises(ManualNNError, match=message):
         load_onnx(proto)
+
+
+def test_weights_and_biases_stay_bit_identical():
+    """0 is not added to a bias: it would change −0."""
+    b = np.array([-0.0, 0.1])
+    _, params = load_onnx(model("m = MatMul(x, wt) y = Add(m, zero)", zero=b))
+    assert params["0.bias"].tobytes() == b.tobytes()
+    assert params["0.weight"].tobytes() == CONSTANTS["wt"].T.astype(float).tobytes()
 
 
 def test_an_inner_value_may_be_the_output():
