@@ -128,8 +128,17 @@ def _options(description: Any) -> list[tuple[str, Any]]:
 
 
 def to_spec(description: Any) -> dict[str, Any]:
-    """Return the JSON form of a layer, a loss or an optimizer."""
+    """Return the JSON form of a layer, a loss or an optimizer.
+
+    Raises SpecError if its class is not a dataclass.
+    """
     spec: dict[str, Any] = {"type": type(description).__name__}
+    if not is_dataclass(description):
+        message = (
+            f"{type(description).__name__} has no JSON form: it must be a dataclass, whose fields "
+            f"are its options."
+        )
+        raise SpecError(message)
     for field in fields(description):
         value = getattr(description, field.name)
         spec[field.name] = list(value) if isinstance(value, tuple) else value

@@ -49,7 +49,7 @@ class NoTruthValue:
 
 
 ODD = {
-    "text": "abc",
+    "text": "a\0b",
     "object": object(),
     "list of texts": ["a", "b"],
     "recursive list": RECURSIVE,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from model_files import pack, unpack
 
 from manualnn import (
+    LAYERS,
     SGD,
     Adam,
     DivergedError,
+    Layer,
     Linear,
     MissingExtraError,
     ModelFileError,
@@ -219,6 +222,25 @@ def test_parameters_that_are_not_finite_are_refused(tmp_path: Path, trainer: Tra
     with pytest.raises(ModelFileError, match=r"2.bias"):
         save(tmp_path / "model", trainer)
     assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Own(Layer):
+    """A layer of the user's own, of which loading knows nothing."""
+
+
+def test_a_layer_that_loading_does_not_know_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(Sequential(Own()), MSELoss(), SGD())
+    with pytest.raises(ModelFileError, match=r"could not be loaded again: .*no type 'Own'"):
+        save(tmp_path / "model", trainer)
+    assert not list(tmp_path.iterdir())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(LAYERS, "Own", Own)
+        save(tmp_path / "model", trainer)
+        assert load(tmp_path / "model").net == trainer.net
+        patch.setitem(LAYERS, "Own", Sigmoid)
+        with pytest.raises(ModelFileError, match="another class has the name"):
+            save(tmp_path / "model", trainer)
 
 
 @pytest.mark.parametrize("notes", [{"x": object()}, {"x": np.inf}, {"x": np.ones(2)}])

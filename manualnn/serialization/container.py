@@ -119,10 +119,11 @@ def load_arrays(path: str | os.PathLike[str]) -> dict[str, Array]:
 
 def as_path(path: Any) -> Path:
     """Return the path of a file. Raises SpecError for an object that is no path."""
-    if not isinstance(path, str | bytes | os.PathLike):
+    name = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else "\0"
+    if "\0" in name:
         message = f"expected the path of a file, got {shown(path)}."
         raise SpecError(message)
-    return Path(os.fsdecode(path))
+    return Path(name)
 
 
 def require_safetensors(module: str = "") -> Any:

@@ -7,8 +7,12 @@ from typing import Any
 
 from manualnn.elementary import Array
 from manualnn.errors import ModelFileError, SpecError
+from manualnn.losses import LOSSES
+from manualnn.network.sequential import Sequential
+from manualnn.optimizers import OPTIMIZERS
 from manualnn.serialization import container
 from manualnn.serialization.parts import DTYPES, GENERATORS, NOTES, OPTIMIZER, require_finite
+from manualnn.spec import from_spec
 from manualnn.training.trainer import Trainer
 from manualnn.validation import as_array, shown
 
@@ -67,6 +71,7 @@ def save(
         if not (own is None or isinstance(own, Mapping)):
             message = f"{name} must be a mapping from names to data, got {shown(own)}."
             raise SpecError(message)
+    _require_loadable(path, trainer)
     description: dict[str, Any] = {"spec": trainer.spec(), "notes": dict(notes or {})}
     parts = dict(params)
     if resumable:
@@ -76,6 +81,26 @@ def save(
         f"{NOTES}{name}": _storable(path, name, value) for name, value in (arrays or {}).items()
     }
     container.write(path, description, parts)
+
+
+def _require_loadable(path: str | os.PathLike[str], trainer: Trainer) -> None:
+    """Raise ModelFileError if network, loss and rule do not follow from their JSON form.
+
+    A class of the user's own does so only if it is in LAYERS, LOSSES or OPTIMIZERS.
+    """
+    try:
+        spec = trainer.spec()
+        loss = from_spec(spec["loss"], LOSSES, "loss")
+        rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")
+        is_same = (Sequential.from_spec(spec), loss, rule) == (
+            trainer.net, trainer.loss, trainer.rule
+        )  # fmt: skip
+        reason = "" if is_same else "another class has the name of one of its parts."
+    except SpecError as error:
+        reason = str(error)
+    if reason:
+        message = f"{path}: the trainer could not be loaded again: {reason} Nothing was saved."
+        raise ModelFileError(message)
 
 
 def _storable(path: str | os.PathLike[str], name: Any, value: Any) -> Array:
