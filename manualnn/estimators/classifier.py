@@ -25,6 +25,10 @@ from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss
 
 LOSSES = {kind.__name__ for kind in (BCELoss, BCEWithLogitsLoss, CrossEntropyLoss)}
 """The losses whose outputs are probabilities of classes."""
+MOST_COLUMNS = 64
+"""With more classes the targets are indices: a column for each class would take much memory.
+
+With fewer they are columns, because a planned step with them does a third fewer calls of Python."""
 
 
 @dataclass(eq=False, repr=False)
@@ -204,11 +208,11 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             return (y.toarray() if issparse(y) else y).astype(dtype)
         labels, inverse = np.unique(y, return_inverse=True)
         codes = np.searchsorted(self.classes_, labels)[inverse]
-        if isinstance(loss, CrossEntropyLoss):
-            self.n_outputs_ = count
+        has_column_for_each = count > 2 or isinstance(loss, CrossEntropyLoss)
+        self.n_outputs_ = count if has_column_for_each else 1
+        if isinstance(loss, CrossEntropyLoss) and count > MOST_COLUMNS:
             return codes
-        self.n_outputs_ = count if count > 2 else 1
-        ones = np.arange(count) if count > 2 else np.ones(1, int)
+        ones = np.arange(count) if has_column_for_each else np.ones(1, int)
         return (codes[:, None] == ones).astype(dtype)
 
     def _require_known_classes(self, y: Any, *, may_lack: bool) -> None:

@@ -6,7 +6,7 @@ The penalty is scikit-learn's: of the weights W, not of the biases, and divided 
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
@@ -20,14 +20,6 @@ from manualnn.training.batches import Samples
 from manualnn.training.step_plan import StepPlan
 from manualnn.training.trainer import Trainer
 from manualnn.validation import as_weights
-
-
-class Weight(NamedTuple):
-    """A weight and its gradient, as vectors, and a vector to compute in."""
-
-    W: Array
-    dW: Array
-    scratch: Array
 
 
 class ObjectiveTrainer(Trainer):
@@ -47,16 +39,16 @@ class ObjectiveTrainer(Trainer):
 
     def _prepare(self) -> None:
         super()._prepare()
-        grads = self._plans.grads
-        self._weights = [
-            Weight(W.reshape(-1), grads[key].reshape(-1), np.empty(W.size, W.dtype))
-            for key, W in self.params.items()
-            if key.endswith("weight")
-        ]
+        is_weight = self.params.zeros_like()
+        for key, array in is_weight.items():
+            array.fill(key.endswith("weight"))
+        self._is_weight = is_weight.vector
+        self._scratch = np.empty_like(self._is_weight)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy all attributes except those that `_prepare` makes."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_weights"}
+        state, prepared = super().__getstate__(), {"_is_weight", "_scratch"}
+        return {name: value for name, value in state.items() if name not in prepared}
 
     def value_and_grad(self, samples: Samples) -> tuple[float, Array]:
         """Return the objective for all samples and its gradient, which the next call overwrites."""
@@ -68,21 +60,19 @@ class ObjectiveTrainer(Trainer):
 
     def _evaluate(self, plan: StepPlan) -> float:
         value = self.scale * plan.run()
+        theta, g = self._params.vector, self._plans.grads.vector
         if self.scale != 1:
-            grads = self._plans.grads.vector
-            np.multiply(grads, self.scale, grads)
+            np.multiply(g, self.scale, g)
         n = len(plan.y) if plan.w is None else float(np.add.reduce(plan.w))
         if not self.alpha or not n:
             return value
         share = self.alpha / n
         # The gradient of plain descent already has the rule's factor.
         step = share * (self.rule.factor or 0) if plan.is_descent else share
-        squares = 0.0
-        for W, dW, scratch in self._weights:
-            np.multiply(W, step, scratch)
-            np.add(dW, scratch, dW)
-            squares += float(W.dot(W))
-        return value + share / 2 * squares
+        scratch = np.multiply(theta, self._is_weight, self._scratch)
+        value += share / 2 * float(scratch.dot(theta))
+        np.add(g, np.multiply(scratch, step, scratch), g)
+        return value
 
     def _samples(self, x: Any, t: Any, sample_weight: Any) -> Samples:
         if not isinstance(x, SparseRows):
