@@ -1,42 +1,49 @@
-"""Base class of the estimators: fitting, predicting, and the attributes of a fitted network."""
+"""Base class of the estimators: fitting."""
 
 import copy
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import _fit_context, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state, column_or_1d, gen_batches
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from manualnn.elementary import Array
-from manualnn.errors import DivergedError, ShapeError
+from manualnn.errors import DivergedError
 from manualnn.estimators.convergence import Convergence
 from manualnn.estimators.lbfgs import minimise
+from manualnn.estimators.network import Network
 from manualnn.estimators.objective import (
     ObjectiveTrainer,
     Order,
     SparseRows,
     as_rows,
+    as_value_error,
     with_epsilon_hat,
     without_epsilon_hat,
 )
-from manualnn.estimators.settings import STOCHASTIC, Settings
+from manualnn.estimators.settings import STOCHASTIC
 from manualnn.losses import Loss
 from manualnn.training.batches import Samples
 from manualnn.training.history import History
 
-CHUNK = 4096
-"""Rows that are predicted at a time, so that the memory for them is bounded."""
-
-
-class NonFiniteWeightsError(DivergedError, ValueError):
-    """Training diverged. It is a ValueError as well, because scikit-learn raises one."""
+ENDS = {
+    "epochs": (
+        "Stochastic Optimizer: Maximum iterations ({}) reached and the optimization hasn't "
+        "converged yet."
+    ),
+    "interrupted": "Training interrupted by user.",
+    "terminated": "Training interrupted by SIGTERM.",
+    "diverged": "Training diverged; the weights are those of the best score.",
+}
+"""The warnings by `History.stopped`."""
 
 
 def can_do_steps(estimator: Any) -> bool:
@@ -48,7 +55,7 @@ def can_do_steps(estimator: Any) -> bool:
 
 
 @dataclass(eq=False, repr=False)
-class Perceptron(Settings):
+class Perceptron(Network):
     """What MLPClassifier and MLPRegressor have in common."""
 
     # ------------------------------------------------------------------ what differs
@@ -113,60 +120,69 @@ class Perceptron(Settings):
         if not is_partial:
             trainer.rule = self._build_rule()
             trainer.state = trainer.rule.init(trainer.params)
+            self.schedule_ = copy.deepcopy(self.schedule)
         if self.solver == "lbfgs":
-            self.n_iter_, self.loss_ = minimise(
-                trainer, samples, tol=self.tol, max_iter=self.max_iter, max_fun=self.max_fun
-            )
-            self._require_finite()
+            self.n_iter_, self.loss_ = minimise(self, samples)
             return self
         if self.solver == "adam" and self.optimizer is None:
             trainer.rule = with_epsilon_hat(trainer.rule)
         usual, trainer.rng = trainer.rng, Order(random_state)
         try:
-            self._train(samples, random_state, epochs=1 if is_partial else self.max_iter)
+            self._train(samples, random_state, is_partial=is_partial)
         finally:
             trainer.rng, trainer.rule = usual, without_epsilon_hat(trainer.rule)
         return self
 
-    def _train(self, samples: Samples, random_state: np.random.RandomState, *, epochs: int) -> None:
+    def _train(
+        self, samples: Samples, random_state: np.random.RandomState, *, is_partial: bool
+    ) -> None:
         """Train until the objective, or the score of held-out samples, stops improving."""
-        score = None
+        held = score = None
         if self.early_stopping:
             samples, held = self._hold_out(samples, random_state)
-
-            def score() -> float:
-                return self._score_of(held.t, self._outputs(held.x), held.w)
-
+            score = partial(self._score, held)
         n = len(samples.x)
         convergence = Convergence(self, n, score)
+        epochs = 1 if is_partial else self.max_iter
         try:
-            self._run(samples, epochs, self._batch_size(n), [convergence])
+            # A schedule may watch the loss of the held-out samples.
+            seen = held if self.schedule_ else None
+            self._run(samples, seen, epochs, self._batch_size(n), [convergence], progress=False)
         except DivergedError as error:
             self.history_ = error.history if isinstance(error.history, History) else History()
             if not self.early_stopping:
-                raise _diverged(error) from error
+                raise as_value_error(error) from error
             # As in scikit-learn, a score that is not a number counts as no improvement.
             self.validation_scores_.append(np.nan)
-        if self.history_.stopped == "interrupted":
-            warnings.warn("Training interrupted by user.", stacklevel=4)
-        elif epochs > 1 and not convergence.has_converged:
-            message = (
-                f"Stochastic Optimizer: Maximum iterations ({epochs}) reached and the "
-                f"optimization hasn't converged yet."
-            )
-            warnings.warn(message, ConvergenceWarning, stacklevel=4)
+        reason = self.history_.stopped
+        if reason in ENDS and not is_partial:
+            warnings.warn(ENDS[reason].format(self.max_iter), ConvergenceWarning, stacklevel=5)
         if self.early_stopping:
             np.copyto(self.trainer_.params.vector, convergence.best)
 
+    def _score(self, held: Samples) -> float:
+        return self._score_of(held.t, self._outputs(held.x), held.w)
+
     def _run(
-        self, samples: Samples, epochs: int, batch_size: int, callbacks: Sequence[Any], **more: Any
+        self,
+        samples: Samples,
+        held: Samples | None,
+        epochs: int,
+        batch_size: int,
+        callbacks: Sequence[Any],
+        **options: Any,
     ) -> History:
-        schedule = [] if self.schedule_ is None else [self.schedule_]
-        options = {"batch_size": batch_size, "shuffle": self.shuffle, "progress": False, **more}
-        if samples.w is not None:
-            options["sample_weight"] = samples.w
+        x, t, w = samples
         self.history_ = self.trainer_.fit(
-            samples.x, samples.t, epochs=epochs, callbacks=[*callbacks, *schedule], **options
+            x,
+            t,
+            sample_weight=w,
+            validation_data=held,
+            epochs=epochs,
+            batch_size=batch_size,
+            shuffle=self.shuffle,
+            callbacks=[*callbacks, *([self.schedule_] if self.schedule_ else [])],
+            **options,
         )
         return self.history_
 
@@ -174,7 +190,7 @@ class Perceptron(Settings):
         self,
         X: Any,
         y: Any,
-        sample_weight: Any,
+        sample_weight: Any = None,
         random_state: Any = None,
         *,
         is_first: bool = False,
@@ -219,7 +235,6 @@ class Perceptron(Settings):
         for name, arrays in self.__dict__.pop("_initial", {}).items():
             self._assign(name, arrays)
         self.schedule_ = copy.deepcopy(self.schedule)
-        self.history_ = History()
         self.out_activation_ = self._name_out_activation()
         self.n_layers_ = len(self.coefs_) + 1
         self.n_iter_ = self.t_ = 0
@@ -258,12 +273,8 @@ class Perceptron(Settings):
             return min(200, n)
         if self.batch_size > n:
             message = f"batch_size is {self.batch_size}, but there are {n} samples: it becomes {n}."
-            warnings.warn(message, stacklevel=5)
+            warnings.warn(message, stacklevel=6)
         return min(int(self.batch_size), n)
-
-    def _require_finite(self) -> None:
-        if not np.isfinite(self.trainer_.params.vector).all():
-            raise _diverged(DivergedError("lbfgs found a parameter that is not finite."))
 
     # ------------------------------------------------------------------ for manualnn.tabular
 
@@ -288,79 +299,5 @@ class Perceptron(Settings):
     ) -> History:
         """Train by the callbacks alone, without the stops of `tol`; `options` are those of fit."""
         samples = self._begin(X, y, sample_weight)
-        if validation_data is not None:
-            x, t, *w = validation_data
-            held = self._begin(x, t, *w or [None])
-            options["validation_data"] = held if held.w is not None else held[:2]
-        return self._run(samples, epochs, batch_size, callbacks, **options)
-
-    # ------------------------------------------------------------------ predicting
-
-    def _predict_outputs(self, X: Any) -> Array:
-        """Return the outputs of the network for X, checked; shape (N, outputs)."""
-        check_is_fitted(self)
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=self.trainer_.params.dtype, reset=False
-        )
-        return self._outputs(as_rows(X))
-
-    def _outputs(self, x: Any) -> Array:
-        net, params = self.trainer_.net, self.trainer_.params
-        return np.concatenate([net.forward(params, x[rows]) for rows in gen_batches(len(x), CHUNK)])
-
-    @property
-    def coefs_(self) -> Sequence[Array]:
-        """Weights of each layer, (in, out): views. To change them before a fit, assign a list."""
-        return self._arrays("weight")
-
-    @coefs_.setter
-    def coefs_(self, arrays: Sequence[Array]) -> None:
-        self._assign("weight", arrays)
-
-    @property
-    def intercepts_(self) -> Sequence[Array]:
-        """Biases of each layer, (out,): views, as `coefs_`."""
-        return self._arrays("bias")
-
-    @intercepts_.setter
-    def intercepts_(self, arrays: Sequence[Array]) -> None:
-        self._assign("bias", arrays)
-
-    def _arrays(self, name: str) -> Sequence[Array]:
-        if "trainer_" in vars(self):
-            params = self.trainer_.params
-            return tuple(array.T for key, array in params.items() if key.endswith(name))
-        if name in vars(self).get("_initial", {}):
-            return self._initial[name]
-        message = f"this {type(self).__name__} has no {name}s yet; call fit first."
-        raise AttributeError(message)
-
-    def _assign(self, name: str, arrays: Sequence[Array]) -> None:
-        """Set the arrays of a fitted network, or those with which the first fit begins."""
-        if "trainer_" not in vars(self):
-            self._initial = {**vars(self).get("_initial", {}), name: arrays}
-            return
-        params = self.trainer_.params
-        keys = [key for key in params if key.endswith(name)]
-        if len(keys) != len(arrays):
-            message = f"the network has {len(keys)} {name}s, got {len(arrays)}."
-            raise ShapeError(message)
-        for key, array in zip(keys, arrays, strict=True):
-            params[key] = np.asarray(array).T
-
-    def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's tags."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-def _diverged(error: DivergedError) -> NonFiniteWeightsError:
-    """Return the error with scikit-learn's sentence and ours."""
-    message = (
-        "Solver produced non-finite parameter weights. The input data may contain large values "
-        f"and need to be preprocessed. {error}"
-    )
-    return NonFiniteWeightsError(
-        message, epoch=error.epoch, last_loss=error.last_loss, history=error.history
-    )
+        held = None if validation_data is None else self._begin(*validation_data)
+        return self._run(samples, held, epochs, batch_size, callbacks, **options)

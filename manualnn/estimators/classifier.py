@@ -20,11 +20,9 @@ from sklearn.utils.multiclass import (
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.estimators.base import Perceptron, can_do_steps
-from manualnn.estimators.settings import Settings, named_loss
-from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss
+from manualnn.estimators.settings import CLASSES, Settings, named_loss
+from manualnn.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss
 
-LOSSES = {kind.__name__ for kind in (BCELoss, BCEWithLogitsLoss, CrossEntropyLoss)}
-"""The losses whose outputs are probabilities of classes."""
 MOST_COLUMNS = 64
 """With more classes the targets are indices: a column for each class would take much memory.
 
@@ -134,7 +132,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Settings._parameter_constraints,
-        "loss": [StrOptions({"log_loss", *LOSSES}), Loss],
+        "loss": [StrOptions({"log_loss", *CLASSES}), Loss],
         "class_weight": [dict, StrOptions({"balanced"}), None],
     }
 
@@ -185,10 +183,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         if loss == "log_loss":
             is_binary = self._is_multilabel or len(self.classes_) <= 2
             loss = BCEWithLogitsLoss("batchmean") if is_binary else CrossEntropyLoss()
-        loss = named_loss(loss)
-        if not isinstance(loss, BCELoss | BCEWithLogitsLoss | CrossEntropyLoss):
-            message = f"loss must give probabilities, as {', '.join(sorted(LOSSES))}; got {loss!r}."
-            raise SpecError(message)
+        loss = named_loss(loss, CLASSES)
         if self._is_multilabel and isinstance(loss, CrossEntropyLoss):
             message = "CrossEntropyLoss has one class for a sample; use loss='log_loss' for labels."
             raise SpecError(message)
@@ -233,7 +228,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _weigh(self, y: Any, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None:
             return sample_weight
-        of_classes = compute_sample_weight(self.class_weight, y)
+        of_classes = compute_sample_weight(self.class_weight, y).astype(self.trainer_.params.dtype)
         return of_classes if sample_weight is None else of_classes * sample_weight
 
     def _codes(self, y: Array) -> Array:

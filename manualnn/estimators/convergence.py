@@ -27,8 +27,6 @@ class Convergence:
     ----------
     best : array
         The parameters with the best score.
-    has_converged : bool
-        True if the training ended before max_iter.
 
     """
 
@@ -37,7 +35,6 @@ class Convergence:
         self._samples = samples
         self._score = score
         self.best = estimator.trainer_.params.vector.copy()
-        self.has_converged = False
 
     def __call__(self, trainer: Trainer, history: History) -> bool:
         """Return True to end the training."""
@@ -60,7 +57,6 @@ class Convergence:
             if est.verbose:
                 print(f"Setting learning rate to {trainer.lr:f}")  # noqa: T201
             return False
-        self.has_converged = True
         return True
 
     def _count(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from manualnn.elementary import Array, exp, log
-from manualnn.errors import DomainError
+from manualnn.errors import DivergedError, DomainError, SpecError
 from manualnn.losses import Loss
 from manualnn.optimizers import Adam, Optimizer
 from manualnn.optimizers.base import Rates
@@ -57,6 +57,13 @@ class ObjectiveTrainer(Trainer):
             plan.set_rule(self.rule)
         with np.errstate(all="ignore"):
             return self._evaluate(plan), self._plans.grads.vector
+
+    def spec(self) -> dict[str, Any]:
+        """Return the JSON form. Raises SpecError for loss='poisson', which has no name in it."""
+        if isinstance(self.loss, HalfPoissonLoss):
+            message = "a model file has no loss='poisson'; keep the estimator by joblib.dump."
+            raise SpecError(message)
+        return super().spec()
 
     def _evaluate(self, plan: StepPlan) -> float:
         value = self.scale * plan.run()
@@ -186,3 +193,18 @@ class Order(np.random.Generator):
         self._random_state.shuffle(drawn)
         self._last = drawn if self._last is None else self._last[drawn]
         return self._last
+
+
+class NonFiniteWeightsError(DivergedError, ValueError):
+    """Training diverged. It is a ValueError as well, because scikit-learn raises one."""
+
+
+def as_value_error(error: DivergedError) -> NonFiniteWeightsError:
+    """Return the error with scikit-learn's sentence and ours."""
+    message = (
+        "Solver produced non-finite parameter weights. The input data may contain large values "
+        f"and need to be preprocessed. {error}"
+    )
+    return NonFiniteWeightsError(
+        message, epoch=error.epoch, last_loss=error.last_loss, history=error.history
+    )

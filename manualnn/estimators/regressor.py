@@ -13,8 +13,8 @@ from manualnn.elementary import Array, exp
 from manualnn.errors import SpecError
 from manualnn.estimators.base import Perceptron, can_do_steps
 from manualnn.estimators.objective import HalfPoissonLoss
-from manualnn.estimators.settings import REGRESSION_LOSSES, Settings, named_loss
-from manualnn.losses import LOSSES, Loss
+from manualnn.estimators.settings import NUMBERS, REGRESSION_LOSSES, Settings, named_loss
+from manualnn.losses import Loss
 
 
 @dataclass(eq=False, repr=False)
@@ -50,7 +50,7 @@ class MLPRegressor(RegressorMixin, Perceptron, _LossFirst):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **Settings._parameter_constraints,
-        "loss": [StrOptions({*REGRESSION_LOSSES, *LOSSES}), Loss],
+        "loss": [StrOptions({*REGRESSION_LOSSES, *NUMBERS}), Loss],
     }
 
     @available_if(can_do_steps)
@@ -68,7 +68,7 @@ class MLPRegressor(RegressorMixin, Perceptron, _LossFirst):
     def _resolve_loss(self) -> tuple[Loss, float]:
         loss = self.loss
         known = REGRESSION_LOSSES.get(loss) if isinstance(loss, str) else None
-        return known or named_loss(loss), 0.5 if loss == "squared_error" else 1.0
+        return known or named_loss(loss, NUMBERS), 0.5 if loss == "squared_error" else 1.0
 
     def _encode(self, y: Any, dtype: Any, *, is_first: bool, is_partial: bool) -> Array:  # noqa: ARG002
         t = np.asarray(y, dtype).reshape(len(y), -1)
@@ -86,7 +86,8 @@ class MLPRegressor(RegressorMixin, Perceptron, _LossFirst):
         y = self._interpret(y)
         if not np.isfinite(y).all():
             return np.nan
-        return float(r2_score(t, y, sample_weight=sample_weight))
+        with np.errstate(over="ignore", invalid="ignore"):  # of a training that diverges
+            return float(r2_score(t, y, sample_weight=sample_weight))
 
     def _name_out_activation(self) -> str:
         return "exp" if isinstance(self.trainer_.loss, HalfPoissonLoss) else "identity"

@@ -1,11 +1,13 @@
 """The parameters of the estimators, and the network, loss and rule that they describe."""
 
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+import sklearn.neural_network as theirs
 from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
@@ -15,6 +17,8 @@ from manualnn.layers import LAYERS, Dropout, Identity, Layer, Linear, ReLU, Sigm
 from manualnn.losses import (
     LOSSES,
     BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
     HuberLoss,
     L1Loss,
     Loss,
@@ -40,6 +44,12 @@ REGRESSION_LOSSES: dict[str, Loss] = {
     "poisson": HalfPoissonLoss(reduction="batchmean"),
 }
 """The losses of a regressor by scikit-learn's names: the sum over the targets, mean over rows."""
+CLASSES: dict[str, type[Loss]] = {
+    kind.__name__: kind for kind in (BCELoss, BCEWithLogitsLoss, CrossEntropyLoss)
+}
+"""The losses whose outputs are probabilities of classes."""
+NUMBERS = {name: kind for name, kind in LOSSES.items() if name not in CLASSES}
+"""The losses whose outputs are numbers."""
 STOCHASTIC = ("sgd", "adam")
 
 
@@ -77,45 +87,26 @@ class Settings(BaseEstimator):
     dtype: Any = None
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        **theirs.MLPClassifier._parameter_constraints,
         "activation": [StrOptions(set(ACTIVATIONS)), Layer],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "optimizer": [Optimizer, None],
         "schedule": [callable, None],
-        "dtype": [StrOptions({"float32", "float64"}), type, np.dtype, None],
+        "dtype": [
+            StrOptions({"float32", "float64"}),
+            Options(type, {np.float32, np.float64}),
+            Options(np.dtype, {np.dtype("float32"), np.dtype("float64")}),
+            None,
+        ],
     }
 
     def _hidden_widths(self) -> list[int]:
         sizes = self.hidden_layer_sizes
-        widths = [int(width) for width in (sizes if np.iterable(sizes) else [sizes])]
-        if any(width <= 0 for width in widths):
-            message = f"hidden_layer_sizes must be > 0, got {widths}."
+        widths = list(sizes if np.iterable(sizes) else [sizes])
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+            message = f"hidden_layer_sizes must be > 0, got {widths}; pass integers, as (100, 50)."
             raise SpecError(message)
-        return widths
+        return [int(width) for width in widths]
 
     def _build_network(self, features: int, outputs: int, loss: Loss) -> Sequential:
         """Return the network; after each hidden layer come the activation and the dropout."""
@@ -153,10 +144,11 @@ class Settings(BaseEstimator):
 
     def _build_rule(self) -> Optimizer:
         """Return the update rule; the solver lbfgs needs none, but a trainer has one."""
-        if self.optimizer is not None:
-            if self.solver == "lbfgs":
-                message = "optimizer is not used by solver='lbfgs'; set solver='adam' or 'sgd'."
+        for name in ("optimizer", "schedule", "dropout"):
+            if self.solver == "lbfgs" and getattr(self, name):
+                message = f"solver='lbfgs' has no {name}; set solver='adam' or 'sgd'."
                 raise SpecError(message)
+        if self.optimizer is not None:
             return self.optimizer
         lr = float(self.learning_rate_init)
         if self.solver == "sgd":
@@ -166,6 +158,10 @@ class Settings(BaseEstimator):
         return EpsilonHatAdam(lr=lr, betas=betas, eps=float(self.epsilon))
 
 
-def named_loss(loss: Any) -> Loss:
-    """Return the loss for a name of ours, or the loss itself."""
-    return LOSSES[loss]() if isinstance(loss, str) else loss
+def named_loss(loss: Any, kinds: Mapping[str, type[Loss]]) -> Loss:
+    """Return the loss for its name, or the loss itself. Raises SpecError for another kind."""
+    found: Loss = kinds[loss]() if isinstance(loss, str) else loss
+    if type(found).__name__ not in LOSSES.keys() - kinds.keys():
+        return found
+    message = f"loss must be one of {', '.join(kinds)}, or of your own; got {loss!r}."
+    raise SpecError(message)
