@@ -451,9 +451,9 @@ def test_what_gives_the_truth_explains_no_wrong_number():
 
 def test_a_diagnosis_keeps_to_its_time():
     with connect(Toy("bias over N")) as bench:
-        began = time.monotonic()
+        began = time.process_time()  # as its budget counts
         diagnosis = diagnose(bench, Finding("shapes:grads", case(), (case(),)), seconds=0)
-        assert time.monotonic() - began < 2.5
+        assert time.process_time() - began < 2.5
     assert diagnosis.first == "grads.0.bias"
 
 
