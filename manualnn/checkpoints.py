@@ -1,7 +1,10 @@
 """Checkpoints: files from which a training that was cut short continues bit for bit.
 
-    trainer.fit(x, t, epochs=500, callbacks=[Checkpoint("run.checkpoint")])
-    trainer.fit(x, t, epochs=500, callbacks=[Checkpoint("run.checkpoint")], resume="run.checkpoint")
+    path = Path("run.checkpoint")
+    trainer.fit(x, t, epochs=500, callbacks=[Checkpoint(path)])
+    trainer.fit(x, t, epochs=500, callbacks=[Checkpoint(path)], resume=path)
+
+To start the same program again after any end, pass `resume=path if path.exists() else None`.
 
 A checkpoint is a model file (see `manualnn.serialization`), which `load` reads as a trainer. Beside
 that, it has the position in the epoch, the sums of the epoch's loss, the state of the generator
@@ -83,12 +86,14 @@ class Checkpoint(Callback):
         self.watches_steps = not (every_steps is every_seconds is None)
 
     def begin(self, run: Run) -> None:
-        """Raise ModelFileError or MissingExtraError if no file can be written."""
+        """Raise an error if the training can be saved to no file, or not be loaded from it."""
         require_safetensors()
         try:
             require_writable(self.path)
         except OSError as error:
             raise ModelFileError(str(error)) from error
+        # A layer, loss or rule that is in no table could be saved, but not loaded.
+        Trainer.from_spec(run.trainer.spec(), params=run.trainer.params)
         self._saved: tuple[int, int] | None = None
         self._time = time.monotonic()
         if not self.path.exists():

@@ -144,7 +144,7 @@ def require_count(name: str, value: Any, least: int) -> None:
 
 def require_number(name: str, value: Any, least: float = -math.inf) -> None:
     """Raise SpecError if value is not a number, or below `least`."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= least:
+    if isinstance(value, bool) or not isinstance(value, Real) or not value >= least:  # type: ignore[operator]
         at_least = f" of at least {least:g}" if math.isfinite(least) else ""
         message = f"{name} must be a number{at_least}, got {shown(value)}."
         raise SpecError(message)

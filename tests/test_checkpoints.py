@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ SMALL = {
 }
 
 
+@settings(max_examples=max(20, settings.default.max_examples // 5))
 @given(case=cases(**SMALL), data=st.data())
 def test_a_resumed_training_ends_as_if_it_had_never_been_cut_short(
     folder: Path, case: Case, data: st.DataObject
@@ -295,6 +297,11 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     assert ours.steps == 0
 
 
+@dataclass(frozen=True)
+class OwnLoss(MSELoss):
+    pass
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -307,6 +314,10 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
                 X.astype("g"), T.astype("g"), callbacks=Checkpoint(path / "run")
             ),
             "holds float32 or float64, got parameters of",
+        ),
+        (
+            lambda path: trainer(OwnLoss()).fit(X, T, callbacks=Checkpoint(path / "run")),
+            "there is no type 'OwnLoss'.* first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS",
         ),
     ],
 )
@@ -346,8 +357,9 @@ def test_checkpoints_come_as_often_as_is_asked(tmp_path: Path) -> None:
 KILLER = Path(__file__).with_name("kills.py")
 
 
+@pytest.mark.once
 def test_a_process_that_is_killed_anywhere_resumes_bit_for_bit(tmp_path: Path) -> None:
-    kills = 100 if settings().max_examples >= 1000 else 6
+    kills = 100 if settings.default.max_examples >= 1000 else 6
     done = subprocess.run(  # noqa: S603 - the script beside this test
         [sys.executable, str(KILLER), str(tmp_path), str(kills)],
         capture_output=True,

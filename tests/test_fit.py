@@ -3,12 +3,13 @@
 import copy
 import math
 import pickle
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 from cases import Case, lattice_cases
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from toys import CLASSES, NET, N, T, X, trainer
 
@@ -47,6 +48,7 @@ DROPPING = Sequential(Linear(3, 9), Dropout(0.4), Tanh(), Linear(9, 2))
 # ---------------------------------------------------------------------- sample weights
 
 
+@settings(max_examples=max(20, settings.default.max_examples // 5))
 @given(case=lattice_cases(), data=st.data())
 def test_an_integer_weight_is_that_many_repeated_samples(case: Case, data: st.DataObject) -> None:
     """Bit for bit, because no operation rounds where the weights add up to a power of two."""
@@ -183,6 +185,21 @@ def test_the_validation_loss_is_that_of_the_prediction_after_the_epoch() -> None
     assert len(set(seen)) == 3
 
 
+def test_the_memory_for_a_validation_loss_is_bounded() -> None:
+    """Ten times the samples take no more of it: arrays of 1024 rows and up to 64 columns."""
+    net = Sequential(Linear(3, 64), Tanh(), Linear(64, 2))
+    ours = Trainer(net, MSELoss(), SGD())
+    x, t = np.ones((20_000, 3)), np.zeros((20_000, 2))
+    tracemalloc.start()
+    try:
+        ours.evaluate(x, t)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    checks = 2 * x.size + 20_000  # of the inputs: truth values
+    assert peak < 4 * 8 * 1024 * 64 + checks
+
+
 def test_measuring_a_validation_loss_does_not_change_the_training() -> None:
     results = []
     for data in (None, (X[:5], T[:5])):
@@ -222,6 +239,7 @@ def last_epoch(losses: list[float], patience: int, min_delta: float) -> int | No
     return next(ends, None)
 
 
+@settings(max_examples=max(20, settings.default.max_examples // 2))
 @given(
     losses=st.lists(st.integers(0, 8).map(float), min_size=1, max_size=30),
     patience=st.integers(1, 5),

@@ -30,6 +30,7 @@ PACKAGE = TESTS.parent / "manualnn"
 KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
 JUDGES = ("oracle/test_compare", "oracle/test_masks", "oracle/test_truth", "oracle/test_checks")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fit", "test_memory")
+HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": (*KERNELS, "test_epochs"),
@@ -44,6 +45,7 @@ CAUGHT_BY = {
         "test_divergence",
         "test_interruption",
     ),
+    "checkpoints": ("test_checkpoints",),
 }
 
 
@@ -93,7 +95,7 @@ def run_tests(room: Path, table: str, mistake: Mistake | None = None) -> tuple[i
     shutil.copytree(PACKAGE, room / "manualnn", ignore=ignored)
     (room / "tests" / "oracle").mkdir(parents=True)
     helpers = (f"oracle/{helper}" for helper in ("drawn", "exactly", "toy", "toys"))
-    for helper in ("conftest", "rotation", "toys", "cases", "values", *helpers, *CAUGHT_BY[table]):
+    for helper in (*HELPERS, *helpers, *CAUGHT_BY[table]):
         shutil.copy(TESTS / f"{helper}.py", room / "tests" / f"{helper}.py")
     shutil.copy(TESTS.parent / "pyproject.toml", room)
     if mistake:

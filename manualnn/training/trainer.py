@@ -188,6 +188,16 @@ class Trainer(Stepper):
             If a loss or a parameter is no longer finite. The parameters are then those of the last
             step with finite values.
 
+        Examples
+        --------
+        >>> trainer = Trainer(net, MSELoss(), SGD(lr=0.1), seed=0)
+        >>> history = trainer.fit(
+        ...     x[:50], t[:50], epochs=9, batch_size=8, sample_weight=np.linspace(1, 2, 50),
+        ...     validation_data=(x[50:], t[50:]), callbacks=[StepLR(4), EarlyStopping(5)],
+        ... )
+        >>> len(history.validation_loss), history.lr[0], history.lr[4]
+        (9, 0.1, 0.010000000000000002)
+
         """
         samples = self._samples(x, t, sample_weight)
         validation = None if validation_data is None else self._validation(validation_data)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from cases import losses_for
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from values import SEEDS, arrays, targets_for
 
@@ -47,6 +47,7 @@ def divisor(loss: Loss, y: Any, t: Any, w: Any) -> Any:
     return (w * parts).sum()
 
 
+@settings(max_examples=max(20, settings.default.max_examples // 5))
 @given(batch=weighted_batches())
 def test_a_weighted_loss_and_its_gradient_are_torchs(batch: tuple[Loss, Any, Any, Any]) -> None:
     """The bound: the oracle's for the loss lₙ of a sample and its gradient, times wₙ/D, and the
