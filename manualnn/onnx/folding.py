@@ -28,12 +28,14 @@ class Affine:
     """x ⊙ scale + offset; each has one entry, or one for each feature."""
 
     scale: Array
-    offset: Array | None = None
+    offset: Array | None
+    name: str
+    """The node that it was read from, for messages."""
 
     def then(self, other: "Affine") -> "Affine":
         """Return both as one step."""
         shifted = None if self.offset is None else self.offset * other.scale
-        return Affine(self.scale * other.scale, _sum(shifted, other.offset))
+        return Affine(self.scale * other.scale, _sum(shifted, other.offset), other.name)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _merge(steps: Iterable[Step], dtype: str) -> list[Layer | Matrix]:
     for step in steps:
         last = merged[-1] if merged else None
         if isinstance(step, Pair):
-            if not isinstance(last, Matrix):
+            if not isinstance(last, Matrix) or len(last.weight) != 1:
                 message = "the probabilities of two classes must follow a Linear of one output."
                 raise SpecError(message)
             bias = None if last.bias is None else np.stack([0 * last.bias[0], last.bias[0]])
@@ -124,7 +126,10 @@ def _merge(steps: Iterable[Step], dtype: str) -> list[Layer | Matrix]:
         else:
             break
     if waiting is not None:
-        message = "the graph scales or shifts features with no Linear directly before or after."
+        message = (
+            f"{waiting.name} scales or shifts features, but no Gemm or MatMul stands directly "
+            f"before or after it, into whose weights it could be multiplied."
+        )
         raise SpecError(message)
     return merged
 
@@ -138,9 +143,9 @@ def _require_accuracy(step: Affine, dtype: str) -> None:
     error = largest * float(np.finfo(dtype).eps)
     if error > LARGEST_ERROR:
         message = (
-            f"the graph shifts scaled features by up to {largest:g}. To fold this into a Linear "
-            f"of {dtype} costs an error of {error:.1g}, allowed is {LARGEST_ERROR:g}; "
-            f"pass dtype='float64', or scale the features outside."
+            f"{step.name} shifts scaled features by up to {largest:g}. Multiplied into a Linear of "
+            f"{dtype}, it costs an error of {error:.1g}, allowed is {LARGEST_ERROR:g}; pass "
+            f"dtype='float64', or scale the features outside."
         )
         raise SpecError(message)
 
@@ -149,7 +154,7 @@ def _spread(step: Affine, width: int) -> tuple[Array, Array | None]:
     """Return scale and offset with an entry for each feature."""
     for array in (step.scale, step.offset):
         if array is not None and array.size not in {1, width}:
-            message = f"constants of {array.size} entries meet {width} features."
+            message = f"{step.name} has a constant of {array.size} entries for {width} features."
             raise SpecError(message)
     scale = np.broadcast_to(step.scale, width)
     return scale, None if step.offset is None else np.broadcast_to(step.offset, width)

@@ -181,20 +181,20 @@ def _read_arithmetic(graph: Graph, node: Node) -> tuple[list[Step], str]:
         value, other = other, value
     c, one = _vector(graph, other), np.ones(1)
     if node.operator == "Add":
-        return _affine(graph, value, one, c)
+        return _affine(graph, node, value, one, c)
     if node.operator == "Sub":
-        return _affine(graph, value, *((-one, c) if is_reversed else (one, -c)))
+        return _affine(graph, node, value, *((-one, c) if is_reversed else (one, -c)))
     if node.operator == "Div" and is_reversed:
         message = "it divides a constant by its input, which no layer does."
         raise SpecError(message)
-    return _affine(graph, value, c if node.operator == "Mul" else 1 / c)
+    return _affine(graph, node, value, c if node.operator == "Mul" else 1 / c)
 
 
 def _read_scaler(graph: Graph, node: Node) -> tuple[list[Step], str]:
     """Read (x − offset) scale."""
     scale = np.array(node.attributes.get("scale", [1.0]), float)
     offset = np.array(node.attributes.get("offset", [0.0]), float)
-    return _affine(graph, node.inputs[0], scale, -offset * scale)
+    return _affine(graph, node, node.inputs[0], scale, -offset * scale)
 
 
 def _read_normalization(graph: Graph, node: Node) -> tuple[list[Step], str]:
@@ -204,11 +204,11 @@ def _read_normalization(graph: Graph, node: Node) -> tuple[list[Step], str]:
         raise SpecError(message)
     scale, bias, mean, variance = (_vector(graph, value) for value in node.inputs[1:5])
     scale = scale / np.sqrt(variance + node.number("epsilon"))
-    return _affine(graph, node.inputs[0], scale, bias - mean * scale)
+    return _affine(graph, node, node.inputs[0], scale, bias - mean * scale)
 
 
 def _affine(
-    graph: Graph, value: str, scale: Array, offset: Array | None = None
+    graph: Graph, node: Node, value: str, scale: Array, offset: Array | None = None
 ) -> tuple[list[Step], str]:
     for array in (scale, offset):
         if array is not None and array.size > 1:  # a number may also scale images, before Flatten
@@ -217,7 +217,7 @@ def _affine(
             if isinstance(width, int) and array.size != width:
                 message = f"its constant has {array.size} entries for {width} features."
                 raise SpecError(message)
-    return [Affine(scale, offset)], value
+    return [Affine(scale, offset, node.name)], value
 
 
 def _vector(graph: Graph, value: str) -> Array:

@@ -148,8 +148,8 @@ REFUSED = {
     "a reciprocal": ("m = Relu(x) y = Div(two, m)", "divides a constant"),
     "a shift of samples": ("y = Add(x, wt)", r"shape \(3, 2\)"),
     "a wider constant": ("double[N,1] x; s = Add(x, mean) y = MatMul(s, wt)", "3 entries for 1"),
-    "a scaling alone": ("m = Mul(x, std) y = Relu(m)", "no Linear"),
-    "a scaling at the end": ("m = Relu(x) y = Mul(m, std)", "no Linear"),
+    "a scaling alone": ("m = Mul(x, std) y = Relu(m)", r"\(Mul\) scales or shifts"),
+    "a scaling at the end": ("m = Relu(x) y = Mul(m, std)", r"\(Mul\) scales or shifts"),
     "an integer": ("i = Cast<to=7>(x) y = Cast<to=11>(i)", "converts to INT64"),
     "other rows": ("m = MatMul(x, wt) y = Reshape(m, shape)", "each row as it is"),
     "a merge": ("f = Flatten<axis=0>(x) y = Relu(f)", "each row as it is"),
@@ -164,6 +164,10 @@ REFUSED = {
         "no constant",
     ),
     "another Softsign": ("a = Abs(x) p = Add(two, a) y = Div(x, p)", "no constant"),
+    "two classes of two": (
+        "m = MatMul(x, wt) s = Sigmoid(m) n = Sub(unit, s) y = Concat<axis=1>(n, s)",
+        "of one output",
+    ),
     "slopes": ("m = MatMul(x, wt) y = PRelu(m, b)", "PRelu"),
     "a network in training": (
         "y, mean_, var_ = BatchNormalization<training_mode=1>(x, std, mean, mean, std)",
@@ -174,7 +178,7 @@ REFUSED = {
     "an old opset": ("opset 6; y = Relu(x)", "opset 6.*7 to"),
     "a factor that is not beta": (
         "m = MatMul(x, wt) s = Mul(m, two) p = Softplus(s) d = Div(p, five) y = Relu(d)",
-        "no Linear",
+        r"\(Div\) scales or shifts",
     ),
 }
 
