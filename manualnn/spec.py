@@ -104,6 +104,8 @@ class Description(metaclass=Constructor):
         """
         for option in fields(self):  # type: ignore[arg-type]
             value = getattr(self, option.name)
+            if type(value) is option.type:
+                continue
             refuse_mask(value, option.name)
             try:
                 value = _plain(value)

@@ -87,6 +87,8 @@ class Choices:
 
     def is_avoided(self, name: str, option: str = "") -> bool:
         """Return True if the cases are to avoid a feature, or one of its options or reductions."""
+        if not self.size.avoid:
+            return False
         feature = f"{type(row_of(name)).__name__.lower()}.{name}"
         return (f"{feature}.{option}" if option else feature) in self.size.avoid
 

@@ -63,6 +63,8 @@ class Avoided:
     @cached_property
     def features(self) -> set[str]:
         """The names of the claimed features that are to be avoided in every form."""
+        if not self.recipes:
+            return set()
         own = self.own.split(".")[1:2]
         names = {name for kind in ROWS for name in getattr(self.claimed, kind) if [name] != own}
         return {name for name in names if self._forms(name) <= self.recipes}
@@ -77,6 +79,8 @@ class Avoided:
     @cached_property
     def claims(self) -> Capabilities:
         """The claims without the features to be avoided; all of a kind if no other is claimed."""
+        if not self.features:
+            return self.claimed
         narrowed: dict[str, Any] = {}
         # Networks without parameters test little, so only recipes of another layer avoid Linear.
         kept_anyway = set() if self.own.startswith("layer.") else {"Linear"}

@@ -62,7 +62,9 @@ def accept(outcome: Outcome, seen: Case, claims: Capabilities) -> Outcome:
         result = normalize_result(outcome.result, seen, claims)
     except Malformed as error:
         return Outcome(fault="malformed", message=str(error))
-    return Outcome(result=map_result(result, lambda name, a: in_torch_layout(name, a, claims)))
+    if claims.weight_layout == "in,out":
+        result = map_result(result, lambda name, a: in_torch_layout(name, a, claims))
+    return Outcome(result=result)
 
 
 def copied(outcome: Outcome) -> Outcome:
@@ -81,4 +83,7 @@ def read_claims(name: str, content: Any) -> Capabilities:
 
 
 def _all_options(spec: Spec) -> Spec:
-    return copy.deepcopy(vars(options_of(spec)))
+    return {
+        name: value if isinstance(value, float | int | str) else copy.deepcopy(value)
+        for name, value in vars(options_of(spec)).items()
+    }

@@ -63,8 +63,10 @@ def _read_array(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Ar
         array = array.reshape(shape)
     if array.shape != shape:
         raise Malformed(f"{name} has shape {array.shape}; it has to have {shape}.")
+    if array.dtype == dtype:
+        return array
     with np.errstate(all="ignore"):
-        return array.astype(dtype, copy=False)
+        return array.astype(dtype)
 
 
 def _read_group(name: str, value: Any, case: Case) -> dict[str, Array]:

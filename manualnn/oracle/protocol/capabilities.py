@@ -161,7 +161,7 @@ class Capabilities:
 
     def claim_of(self, name: str) -> Claim:
         """Return what is claimed of a feature: the allowed values of its options."""
-        return next((c[name] for kind in TABLES if name in (c := getattr(self, kind))), {})
+        return self.layers.get(name) or self.losses.get(name) or self.optimizers.get(name) or {}
 
     def values(self, name: str, option: str) -> Any:
         """Return the values of an option that the engine supports, the default first, or "any"."""

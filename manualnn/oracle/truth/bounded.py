@@ -136,6 +136,8 @@ class Precision:
         else:
             relative = size * self.to_the_edge * (gamma / self.to_the_edge)
         lost = 4 * operations * self.eta
+        if self.rough is FLOAT64 and np.count_nonzero(size) == size.size:
+            return relative + lost  # what follows gives the same more slowly
         if product is None:
             return relative + np.minimum(size * HUGE, lost)
         if product.dtype == object:
@@ -176,10 +178,9 @@ class Precision:
 
     def size(self, v: Any) -> Array:
         """Return |v| in the numbers that e is kept in."""
-        size = np.abs(v)
-        if self.wide is self.rough is FLOAT64:
-            return size if type(size) is np.ndarray else np.asarray(size, np.float64)
-        return np.asarray(size).astype(self.rough.dtype)
+        if self.rough is FLOAT64:  # the cast is a copy unless the truth is in float64 as well
+            v = np.asarray(v).astype(np.float64, copy=False)
+        return np.asarray(np.abs(v))
 
 
 def _error_of_options(value: Any, dtype: np.dtype[Any], least: float) -> Array:
@@ -345,6 +346,6 @@ def _unbounded_kept(product: Array, e: Array, axis: int) -> Array:
     BLAS may skip a product with 0, but infinity times 0 is NaN to an engine.
     """
     finite = e < np.inf
-    if finite.all():
+    if np.count_nonzero(finite) == finite.size:
         return product
     return np.where(np.all(finite, axis=axis, keepdims=True), product, np.inf)

@@ -170,7 +170,8 @@ class Evaluation:
 
     def _times_e(self, factor: Any) -> Array:
         """Return e times a factor, 0 where e is 0 even if the factor is infinite."""
-        return np.where(self.z.e == 0, 0.0, self.z.e * factor)
+        e = self.z.e
+        return e * factor if np.count_nonzero(e) == e.size else np.where(e == 0, 0.0, e * factor)
 
     def _rounded(self, v: Array, e: Array, k: int) -> Bounded:
         """Return the k-th derivative with the roundings of the row."""
@@ -184,4 +185,4 @@ class Evaluation:
                 scale = rounding.size(kind.wide, self.options, z.v, *self.rest)
                 size = np.maximum(size, kind.size(scale))
             e = e + kind.rounding(count, size, v)
-        return Bounded(v, e, kind, known=not np.any(e))
+        return Bounded(v, e, kind, known=not np.count_nonzero(e))
