@@ -202,7 +202,9 @@ class Capabilities:
             claim = getattr(self, kind).get(spec["type"])
             if claim is None:
                 return str(spec["type"])
-            for option in row_of(spec["type"]).options:
+            for option, known in row_of(spec["type"]).options.items():
+                if option not in spec and not known.is_listed:
+                    continue  # every engine takes the default
                 values = self.values(spec["type"], option)
                 value = spec.get(option, TABLES[kind][spec["type"]][option])
                 if values != "any" and not any(is_equal(value, v) for v in values):

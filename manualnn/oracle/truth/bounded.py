@@ -25,7 +25,7 @@ underflow; therefore each operation counts 4η instead of η.
 `Precision` and `Bounded` share this file because each computes with the other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -93,6 +93,7 @@ class Precision:
         self.to_the_edge = 1.0 if is_float64 else float(np.finfo(float).max) / self.max
         self.decided = False
         """True if the forward pass is exact, so that rounding decides no condition."""
+        self._numbers: dict[float, Bounded] = {}
         self.jumps: list[tuple[int, int]] = []
         """The numbers of undecided and of all entries, for each array of slopes that jump."""
 
@@ -171,10 +172,15 @@ class Precision:
 
     def number(self, value: Any) -> "Bounded":
         """Return an option, which an engine may round to its dtype."""
-        is_single = isinstance(value, float | int)
-        e = (_option_error if is_single else _error_of_options)(value, self.dtype, self.least)
-        v = self.wide.array(value if is_single else np.asarray(value, np.float64))
-        return Bounded(v, e, self, known=not e.any())
+        if not isinstance(value, float | int):
+            return self._option(np.asarray(value, np.float64), _option_error)
+        if value not in self._numbers:
+            self._numbers[value] = self._option(value, _number_error)
+        return self._numbers[value]
+
+    def _option(self, plain: Any, error: Callable[..., Array]) -> "Bounded":
+        e = error(plain, self.dtype, self.least)
+        return Bounded(self.wide.array(plain), e, self, known=not e.any())
 
     def size(self, v: Any) -> Array:
         """Return |v| in the numbers that e is kept in."""
@@ -183,14 +189,14 @@ class Precision:
         return np.asarray(np.abs(v))
 
 
-def _error_of_options(value: Any, dtype: np.dtype[Any], least: float) -> Array:
+def _option_error(value: Any, dtype: np.dtype[Any], least: float) -> Array:
     """Return how far options are from themselves in a dtype without numbers below `least`."""
     plain = np.asarray(value, np.float64)
     e = np.abs(plain - plain.astype(dtype).astype(np.float64))
     return np.where(np.abs(plain) < least, np.abs(plain), e)
 
 
-_option_error = lru_cache(maxsize=1024)(_error_of_options)
+_number_error = lru_cache(maxsize=1024)(_option_error)
 """The same for one number, which many cases have."""
 
 
@@ -245,6 +251,14 @@ class Bounded:
                 allowed = np.asarray(self.allowed).astype(np.longdouble)
                 self._bounds = np.where(self.bounded, allowed, np.inf)
         return self._bounds
+
+    @classmethod
+    def joined(cls, parts: Iterable["Bounded"]) -> "Bounded":
+        """Return the entries of one or more arrays as one vector, because a call costs most."""
+        arrays = list(parts)
+        v = np.concatenate([array.v for array in arrays], axis=None)
+        e = np.concatenate([array.e for array in arrays], axis=None)
+        return cls(v, e, arrays[0].kind, known=all(array.known for array in arrays))
 
     def __neg__(self) -> "Bounded":
         return Bounded(-self.v, self.e, self.kind, known=self.known)

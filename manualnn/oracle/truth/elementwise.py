@@ -104,7 +104,6 @@ class Evaluation:
         self.bounds = [np.inf if b is None else float(b) for b in statement.bounds(o)]
         number = z.kind.wide.number
         self.options = o.in_numbers(number)
-        rounded = o.in_numbers(lambda value: number(z.kind.dtype.type(value)))
 
         def evaluate(branches: _Branches, options: Options) -> list[Array]:
             return branches.derivatives(lambda m, z: statement.formula(m, options, z, *rest), z.v)
@@ -119,6 +118,9 @@ class Evaluation:
             if condition.undecided.any()
         ]
         self.option_errors: Any = (0.0, 0.0)
+        rounded = self.options
+        if z.kind.dtype != np.float64:  # which has every option as it is
+            rounded = o.in_numbers(lambda value: number(z.kind.dtype.type(value)))
         if rounded != self.options:
             pairs = zip(evaluate(_Branches(z), rounded), self.derivatives, strict=True)
             self.option_errors = [z.kind.size(a - b) for a, b in pairs]

@@ -10,7 +10,7 @@ bounded numbers of the step before. Capabilities of an engine can widen the boun
 argument is `Precision.of(case.dtype, capabilities)`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -189,22 +189,18 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     """
     if not point.params:
         return Point({}, point.state, point.steps + 1)
-    own = {name: _joined(arrays, point.params) for name, arrays in point.state.items()}
-    p, g = _joined(point.params, point.params), _joined(grads, point.params)
+    own = {
+        name: Bounded.joined(arrays[key] for key in point.params)
+        for name, arrays in point.state.items()
+    }
+    p, g = (Bounded.joined(arrays[key] for key in point.params) for arrays in (point.params, grads))
     moved = BoundedRules(p.kind).apply_rule(rule, p, g, own, point.steps + 1)
     state = {name: _split(array, point.params) for name, array in own.items()}
     return Point(_split(moved, point.params), state, point.steps + 1)
 
 
-def _joined(arrays: Mapping[str, Bounded], keys: Iterable[str]) -> Bounded:
-    """Return the entries of some arrays as one vector."""
-    parts = [arrays[key] for key in keys]
-    v, e = (np.concatenate(a, axis=None) for a in ([x.v for x in parts], [x.e for x in parts]))
-    return Bounded(v, e, parts[0].kind, known=all(part.known for part in parts))
-
-
 def _split(vector: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
-    """Return the vector of `_joined` as arrays of the shapes of others."""
+    """Return the arrays that were joined to a vector, which have the shapes of others."""
     arrays, start = {}, 0
     for key, other in like.items():
         part, start = slice(start, start + other.v.size), start + other.v.size
