@@ -247,6 +247,12 @@ def test_extras_of_an_installation_have_the_packages_that_they_name(install):
     assert extras.install_commands(found)[0] == "pip install 'manualnn[cli]'"
 
 
+def test_a_package_that_an_extra_needs_twice_is_listed_once(install):
+    install("click>=8.2; extra == 'cli'", "click>=8.1,<99; extra == 'cli'")
+    (click,) = extras.find_extras()["cli"]
+    assert set(click.bound.split(",")) == {">=8.1", ">=8.2", "<99"}
+
+
 def test_a_package_for_other_systems_is_not_needed(install):
     """An example is colorama, which click needs only on Windows."""
     install(

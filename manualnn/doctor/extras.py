@@ -7,6 +7,7 @@ install_commands(extras)   the `pip install` of every extra that lacks a package
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,22 @@ def find_extras() -> dict[str, list[Package]]:
     except ImportError:  # such as metadata.PackageNotFoundError
         return {}
     requirements = [Requirement(line) for line in installed.requires or []]
-    return {
-        extra: [
-            Package(needed.name, str(needed.specifier), _installed_version(needed.name))
-            for needed in requirements
-            if needed.name != "manualnn"
-            and needed.marker
-            and needed.marker.evaluate({"extra": extra})
-            and not needed.marker.evaluate({"extra": ""})  # not in every installation
+    found: dict[str, list[Package]] = {}
+    for extra in installed.metadata.get_all("Provides-Extra") or []:
+        bounds: dict[str, Any] = {}
+        for needed in requirements:
+            if (
+                needed.name != "manualnn"
+                and needed.marker
+                and needed.marker.evaluate({"extra": extra})
+                and not needed.marker.evaluate({"extra": ""})  # not in every installation
+            ):
+                # An extra that includes others may name a package twice.
+                bounds[needed.name] = needed.specifier & bounds.get(needed.name, "")
+        found[extra] = [
+            Package(name, str(bound), _installed_version(name)) for name, bound in bounds.items()
         ]
-        for extra in installed.metadata.get_all("Provides-Extra") or []
-    }
+    return found
 
 
 def install_commands(extras: Mapping[str, Sequence[Package]]) -> list[str]:
