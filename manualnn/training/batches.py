@@ -50,6 +50,7 @@ class Batches:
             sizes = {self.size, n % self.size} - {0}
             # The same arrays for every batch of a size, because the step is planned for them.
             self._buffers = {k: full.cut(slice(k)) for k in sizes}
+            self._arrays = [a for a in samples if a is not None]
 
     def _room(self, array: Array) -> Array:
         return np.empty((self.size, *array.shape[1:]), array.dtype)
@@ -71,8 +72,7 @@ class Batches:
             else:
                 chosen = order[part]
                 batch = self._buffers[len(chosen)]
-                for source, target in zip(self.samples, batch, strict=True):
-                    if source is not None:
-                        # mode="clip" lets NumPy write directly to out; all indices are in range.
-                        np.take(source, chosen, axis=0, out=target, mode="clip")
+                for source, target in zip(self._arrays, batch):  # noqa: B905 - w may be None
+                    # "clip" lets NumPy write directly to the target; all indices are in range.
+                    source.take(chosen, 0, target, "clip")
                 yield batch
