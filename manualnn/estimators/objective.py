@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import issparse
 
 from manualnn.elementary import Array, exp, log
-from manualnn.errors import DivergedError, DomainError, SpecError
+from manualnn.errors import DivergedError, DomainError
 from manualnn.losses import Loss
 from manualnn.optimizers import Adam, Optimizer
 from manualnn.optimizers.base import Rates
@@ -57,13 +57,6 @@ class ObjectiveTrainer(Trainer):
             plan.set_rule(self.rule)
         with np.errstate(all="ignore"):
             return self._evaluate(plan), self._plans.grads.vector
-
-    def spec(self) -> dict[str, Any]:
-        """Return the JSON form. Raises SpecError for loss='poisson', which has no name in it."""
-        if isinstance(self.loss, HalfPoissonLoss):
-            message = "a model file has no loss='poisson'; keep the estimator by joblib.dump."
-            raise SpecError(message)
-        return super().spec()
 
     def _evaluate(self, plan: StepPlan) -> float:
         value = self.scale * plan.run()
