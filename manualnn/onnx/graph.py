@@ -1,6 +1,7 @@
 """An ONNX graph as the import sees it: constants, nodes by their output, and shapes."""
 
 import os
+from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,24 +27,32 @@ class Node:
     __slots__ = ("attributes", "inputs", "name", "operator", "output")
 
     def __init__(self, proto: Any, opset: int) -> None:
-        onnx = require_onnx()
         in_domain = "" if proto.domain in DOMAINS else f"{proto.domain}."
         self.operator: str = in_domain + proto.op_type
         self.inputs: list[str] = list(proto.input)
         self.output: str = proto.output[0]
         self.name = f"the node {proto.name or self.output!r} ({self.operator})"
-        self.attributes: dict[str, Any] = {}
-        value_of = onnx.helper.get_attribute_value
-        if not in_domain and onnx.defs.has(proto.op_type):
-            schema = onnx.defs.get_schema(proto.op_type, max_inclusive_version=opset)
-            for name, attribute in schema.attributes.items():
-                if attribute.default_value.name:
-                    self.attributes[name] = value_of(attribute.default_value)
+        value_of = require_onnx().helper.get_attribute_value
+        self.attributes: dict[str, Any] = {} if in_domain else dict(_defaults(proto.op_type, opset))
         self.attributes |= {attribute.name: value_of(attribute) for attribute in proto.attribute}
 
     def number(self, name: str) -> float:
         """Return an attribute that is a float."""
         return _shortest(np.float32(self.attributes[name]))
+
+
+@lru_cache(maxsize=256)
+def _defaults(operator: str, opset: int) -> dict[str, Any]:
+    """Return the attributes that an operator has if a node does not give them."""
+    onnx = require_onnx()
+    if not onnx.defs.has(operator):
+        return {}
+    attributes = onnx.defs.get_schema(operator, max_inclusive_version=opset).attributes
+    return {
+        name: onnx.helper.get_attribute_value(attribute.default_value)
+        for name, attribute in attributes.items()
+        if attribute.default_value.name
+    }
 
 
 class Graph:
@@ -98,16 +107,15 @@ class Graph:
         return self._arrays[value]
 
     def _evaluate(self, value: str) -> Array | None:
-        onnx = require_onnx()
         node = self.nodes.get(value)
         if value in self.constants:
-            array: Array | None = onnx.numpy_helper.to_array(self.constants[value])
+            array: Array | None = _to_array(self.constants[value])
         elif node is None or node.operator not in {"Constant", "Identity", "Transpose"}:
             array = None
         elif node.operator == "Constant":
             (given,) = node.attributes.values()
-            is_tensor = isinstance(given, onnx.TensorProto)
-            array = onnx.numpy_helper.to_array(given) if is_tensor else np.asarray(given)
+            is_tensor = isinstance(given, require_onnx().TensorProto)
+            array = _to_array(given) if is_tensor else np.asarray(given)
         else:
             array = self.constant(node.inputs[0])
             if array is not None and node.operator == "Transpose":
@@ -150,6 +158,17 @@ class Graph:
         return None
 
 
+def _to_array(tensor: Any) -> Array:
+    if tensor.external_data:  # onnx would search it in the current folder
+        message = (
+            f"the data of the constant {tensor.name!r} are in another file; pass the path of the "
+            f"model, whose initializers may lie in files beside it."
+        )
+        raise SpecError(message)
+    array: Array = require_onnx().numpy_helper.to_array(tensor)
+    return array
+
+
 def _shortest(number: Any) -> float:
     """Return the shortest decimal number that the dtype of `number` rounds to it.
 
@@ -187,8 +206,7 @@ def read_model(path: str | os.PathLike[str]) -> "onnx.ModelProto":
         model = onnx.load_model(os.fspath(path), format="protobuf", load_external_data=False)
         folder = Path(path).resolve().parent
         for tensor in model.graph.initializer:
-            _require_inside(tensor, folder)
-        onnx.external_data_helper.load_external_data_for_model(model, str(folder))
+            _load_external(tensor, folder)
     except OSError as error:
         message = f"cannot read {path}: {error}."
         raise ModelFileError(message) from error
@@ -198,14 +216,18 @@ def read_model(path: str | os.PathLike[str]) -> "onnx.ModelProto":
     return model
 
 
-def _require_inside(tensor: Any, folder: Path) -> None:
-    """Raise ValueError if the data of a tensor lie in a file outside the folder."""
-    location = {entry.key: entry.value for entry in tensor.external_data}.get("location")
-    if location is not None:
+def _load_external(tensor: Any, folder: Path) -> None:
+    """Load the data of a tensor that lie in a file of their own, which must be in the folder."""
+    onnx = require_onnx()
+    if onnx.external_data_helper.uses_external_data(tensor):
+        location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
         file = (folder / location).resolve()
         if not file.is_relative_to(folder) or not file.is_file():
             message = f"the data of {tensor.name!r} must be a file in {folder}, got {location!r}"
             raise ValueError(message)
+        onnx.external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        tensor.ClearField("external_data")
 
 
 def check_model(model: "onnx.ModelProto", name: str) -> None:

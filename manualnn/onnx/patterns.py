@@ -79,10 +79,10 @@ def split(expression: Expression) -> tuple[str, list[Expression], list[list[str]
     return operator, inputs, options
 
 
-def require_onnx(module: str = "") -> Any:
-    """Return the package onnx, or a module of it. Raises MissingExtraError without it."""
+def require_onnx() -> Any:
+    """Return the package onnx. Raises MissingExtraError if it is not installed."""
     try:
-        return importlib.import_module(f"onnx{module}")
+        return importlib.import_module("onnx")
     except ImportError:
         message = "ONNX models need the package onnx; pip install 'manualnn[onnx]'."
         raise MissingExtraError(message) from None

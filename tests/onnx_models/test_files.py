@@ -66,6 +66,20 @@ def test_weights_elsewhere_are_not_read(location, tmp_path):
         load_onnx(folder / "m.onnx")
 
 
+@pytest.mark.parametrize("place", ["model", "node"])
+def test_weights_are_not_searched_in_the_current_folder(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("weights").write_bytes(CONSTANTS["wt"].astype(float).tobytes())
+    proto = external("weights")
+    if place == "node":
+        tensor = proto.graph.initializer.pop()
+        node = onnx.helper.make_node("Constant", [], ["wt"], value=tensor)
+        proto.graph.node.insert(0, node)
+        Path("m.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(ManualNNError, match=r"in another file"):
+        load_onnx(proto if place == "model" else "m.onnx")
+
+
 def looped() -> onnx.ModelProto:
     proto = model("a = Relu(x) y = Relu(a)")
     proto.graph.node[0].input[0] = "y"
