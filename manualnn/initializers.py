@@ -20,7 +20,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.parameters import Parameters
-from manualnn.validation import as_array, shown
+from manualnn.validation import as_array, as_numbers, shown
 
 __all__ = [
     "calculate_gain",
@@ -71,7 +71,7 @@ def initialize(
                     f"got {values.shape}."
                 )
                 raise ShapeError(message)
-            view[...] = values
+            view[...] = as_numbers(values, view.dtype, name)
 
 
 def zeros(rng: "np.random.Generator", shape: Shape) -> Array:  # noqa: ARG001

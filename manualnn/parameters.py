@@ -8,7 +8,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ShapeError
-from manualnn.validation import as_array, as_dtype, shown
+from manualnn.validation import as_array, as_dtype, as_numbers, shown
 
 __all__ = ["Parameters"]
 
@@ -154,4 +154,4 @@ def _copy_into(array: Array, values: Any, name: str) -> None:
     if values.shape != array.shape:
         message = f"{name} has shape {array.shape}, got values of shape {values.shape}."
         raise ShapeError(message)
-    array[...] = values
+    array[...] = as_numbers(values, array.dtype, name)

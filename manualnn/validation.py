@@ -170,6 +170,32 @@ def as_weights(value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
     return None if (w == 1).all() else w
 
 
+def require_real(values: Array, name: str) -> None:
+    """Raise DTypeError for complex numbers, texts, dates and whatever else is no real number."""
+    is_real = values.dtype.kind in "biufO" or values.dtype.name == "bfloat16"  # not NumPy's own
+    if not is_real or (values.dtype.kind == "O" and None in values.ravel().tolist()):
+        message = f"{name} must be an array of real numbers, got dtype {values.dtype}."
+        raise DTypeError(message)
+
+
+def as_numbers(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """Return an array in another dtype, for parameters that are set or loaded.
+
+    Raises DTypeError for what is no real number, and DomainError for a number that is too large for
+    the dtype. NumPy would convert both, with a warning at most.
+    """
+    if values.dtype == dtype:
+        return values
+    require_real(values, name)
+    if values.dtype != OBJECT:
+        return _cast(values, dtype, name)
+    try:
+        return values.astype(dtype)
+    except (TypeError, ValueError) as error:
+        message = f"{name} must be an array of real numbers, got objects ({error})."
+        raise DTypeError(message) from error
+
+
 def _cast(given: Array, dtype: np.dtype[Any], name: str) -> Array:
     with np.errstate(over="ignore"):
         cast = given.astype(dtype)

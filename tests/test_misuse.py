@@ -156,3 +156,34 @@ def test_a_seed_may_be_what_numpy_documents() -> None:
 
 def test_a_number_of_another_library_is_an_option() -> None:
     assert SGD(lr=Fraction(1, 3)).lr == Fraction(1, 3)
+
+
+NO_NUMBERS = {
+    "complex": np.ones((4, 3), complex),
+    "texts": np.full((4, 3), "1"),
+    "dates": np.zeros((4, 3), "M8[s]"),
+    "nothing": np.full((4, 3), None),
+    "objects": np.full((4, 3), object()),
+    "too large": np.full((4, 3), 1e300),
+}
+
+
+@pytest.mark.parametrize("values", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_parameters_take_no_values_that_numpy_would_change_in_silence(values: Any) -> None:
+    """The imaginary part of a number would be lost, a date would become one, 1e300 infinite."""
+    params = PARAMS.astype("float32")
+    before = params.copy()
+    with pytest.raises((mnn.DTypeError, mnn.DomainError)):
+        params["0.weight"] = values
+    assert params == before
+    with pytest.raises((mnn.DTypeError, mnn.DomainError)):
+        NET.load_state_dict({**PARAMS, "0.weight": values}, dtype="float32")
+    with pytest.raises((mnn.DTypeError, mnn.DomainError)):
+        NET.init(0, dtype="float32", weight=lambda _, shape: np.resize(values, shape))
+
+
+def test_parameters_take_numbers_of_any_other_dtype() -> None:
+    params = PARAMS.copy()
+    for dtype in (bool, "int8", "uint64", "float16", "float32", "longdouble", object):
+        params["0.weight"] = np.ones((4, 3), dtype)
+        assert (params["0.weight"] == 1).all()

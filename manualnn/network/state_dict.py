@@ -15,10 +15,7 @@ from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ShapeError, SpecError
 from manualnn.network.names import fit_keys
 from manualnn.parameters import Parameters
-from manualnn.validation import FLOATS, as_array
-
-CONVERTIBLE = "biufO"
-"""NumPy's kinds of dtype that can become the parameters' dtype."""
+from manualnn.validation import FLOATS, as_array, as_numbers, require_real
 
 
 def parameters_from(
@@ -56,7 +53,7 @@ def parameters_from(
             hint = "; pass its transpose" if got == view.shape[::-1] else ""
             message = f"{key} must have shape {view.shape}, got {got}{hint}."
             raise ShapeError(message)
-        view[...] = arrays[key]
+        view[...] = as_numbers(arrays[key], view.dtype, key)
     return params
 
 
@@ -73,12 +70,9 @@ def _as_numpy(value: Any, key: str, dtype: Any) -> Array:
                 raise _unsupported(key, value.dtype)
             value = value.float()
     array = as_array(value, key)
-    is_half = array.dtype.name in {"float16", "bfloat16"}
-    if is_half and dtype is None:
+    if dtype is None and array.dtype.name in {"float16", "bfloat16"}:
         raise _unsupported(key, array.dtype)
-    if array.dtype.kind not in CONVERTIBLE and not is_half:
-        message = f"{key} must be an array of real numbers, got dtype {array.dtype}."
-        raise DTypeError(message)
+    require_real(array, key)
     return array
 
 
