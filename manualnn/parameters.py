@@ -38,6 +38,7 @@ class Parameters(Mapping[str, Array]):
     """
 
     __slots__ = ("_vector", "_views", "layers", "shapes")
+    __array_ufunc__ = None  # array == params is False, as for other mappings, and no loop over keys
 
     def __init__(
         self,

@@ -136,6 +136,9 @@ def test_equality_looks_at_names_dtype_and_values() -> None:
     assert params != dict(params)
     params.vector[0] = np.nan
     assert params != params.copy()
+    for array in (np.ones(3), np.ones((2, 3)), np.zeros(2, [("a", "f8")])):
+        assert (NET.init(seed=1) == array) is False
+        assert (array == NET.init(seed=1)) is False
 
 
 def test_what_changes_has_no_hash() -> None:
