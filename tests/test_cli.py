@@ -1,11 +1,8 @@
 """The command line: its help, its messages, signals and pipes, and the files that it spares."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +31,7 @@ def model(wine: Path) -> Path:
 
 def process(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "manualnn", *map(str, arguments)]
-    # A shell's background job ignores Ctrl-C, and so would its children.
-    default = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    return subprocess.Popen(  # noqa: S603
-        command,
-        stderr=subprocess.PIPE,
-        preexec_fn=default,  # noqa: PLW1509
-        **options,
-    )
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **options)  # noqa: S603
 
 
 # ---------------------------------------------------------------------- what is wrong
@@ -209,22 +199,6 @@ def test_without_an_extra_the_message_names_it(
 
 
 # ---------------------------------------------------------------------- signals and pipes
-
-
-def test_ctrl_c_saves_what_was_learnt_until_then(tmp_path: Path, wine: Path) -> None:
-    path = tmp_path / "model"
-    child = process("train", wine, "--target=y", "--epochs=1000000000", "--output", path,
-                    stdout=subprocess.PIPE)  # fmt: skip
-    assert child.stdout is not None
-    for line in child.stdout:
-        if b"training" in line:  # the last line before the training
-            break
-    time.sleep(1)
-    child.send_signal(signal.SIGINT)
-    out, error = child.communicate(timeout=60)
-    assert child.returncode == 130, error
-    assert b"Ctrl-C; the model as trained until then is saved" in out
-    assert load_model(path).trainer.params.vector.size == 547
 
 
 def test_ctrl_c_ends_quietly_before_the_training(

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from command_line import blobs, evaluate, info, predict, run, train, write, writ
 from sklearn import datasets
 
 import manualnn as mnn
-from manualnn.tabular import load_model, read_table
+from manualnn.tabular import load_model, read_batches, read_table
 from manualnn.tabular.commands import log as log_module
 from manualnn.tabular.prepare import prepare
 
@@ -195,17 +196,25 @@ def test_a_remark_says_that_features_are_useless(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- prediction
 
 
-def test_kept_columns_are_copied_as_they_stand_over_many_parts(tmp_path: Path) -> None:
+def test_kept_columns_are_copied_as_they_stand_over_many_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = write(tmp_path / "d.csv", blobs())
     train(data, "--epochs=1")
-    n = 70_000  # more than one part of 65,536 rows
+    model, n = data.with_suffix(".safetensors"), 60
     new = {"id": [f"{i:06}" for i in range(n)], "b": [" 1.50 "] * n, "a": np.arange(n)}
-    rows = predict(
-        data.with_suffix(".safetensors"), write(tmp_path / "n.csv", new), "--keep=id", "--keep=2"
-    )
+    new_data = write(tmp_path / "n.csv", new)
+    whole = run("predict", model, new_data, "--keep=id", "--keep=2").stdout
+    monkeypatch.setattr("manualnn.tabular.reader.read_batches", partial(read_batches, rows=7))
+    rows = predict(model, new_data, "--keep=id", "--keep=2", "--output", tmp_path / "out.csv")
+    assert rows == []
+    assert (tmp_path / "out.csv").read_text() == whole
+    rows = read_log(tmp_path / "out.csv")
     assert list(rows[0]) == ["id", "b", "prediction", "probability"]
     assert [row["id"] for row in rows] == new["id"]
     assert {row["b"] for row in rows} == {" 1.50 "}
+    result = run("predict", model, new_data, "--keep=prediction")
+    assert "no column 'prediction'" in result.stderr
 
 
 def test_a_header_without_rows_gives_a_header_and_no_rows(tmp_path: Path) -> None:

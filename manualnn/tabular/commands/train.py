@@ -52,9 +52,7 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     from manualnn.checkpoints import Checkpoint
     from manualnn.serialization import require_safetensors
     from manualnn.tabular.commands.log import log_epochs
-    from manualnn.tabular.prepare import prepare
     from manualnn.tabular.reader import read_table
-    from manualnn.tabular.report import compute_scores, describe, format_items, format_results
     from manualnn.training.callbacks import EarlyStopping
 
     require_safetensors()
@@ -75,13 +73,17 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
         "missing_values": options["missing_value"],
     }
     table = read_table(data, **take_reading(options))
+    # Here, because loading scikit-learn takes longer than to find what is wrong so far.
+    from manualnn.tabular.prepare import prepare
+    from manualnn.tabular.report import compute_scores, describe, format_items, format_results
+
     prepared = prepare(table, options.pop("target"), **_build(options, limits["epochs"]))
     print_text(describe(prepared, table))
     saving = Checkpoint(checkpoint, **(every or EVERY))
     with log_epochs(log) if log else nullcontext() as logged:
         callbacks = [callback for callback in (early, saving, logged) if callback]
         try:
-            history = prepared.fit(**limits, callbacks=callbacks, resume=resume)
+            history = prepared.fit(**limits, callbacks=callbacks, resume=resume, progress=None)
         except ManualNNError as error:
             if not every and is_new:
                 Path(checkpoint).unlink(missing_ok=True)
