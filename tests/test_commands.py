@@ -24,8 +24,8 @@ from manualnn.tabular.prepare import prepare
 pytestmark = pytest.mark.once  # what they show depends on no version
 
 
-def read_log(path: Path) -> list[dict[str, str]]:
-    """Return the lines of a log in CSV."""
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
     return list(csv.DictReader(io.StringIO(path.read_text())))
 
 
@@ -101,7 +101,7 @@ def test_early_stopping_saves_the_parameters_of_the_lowest_validation_loss(tmp_p
     data, log = write(tmp_path / "d.csv", columns), tmp_path / "log.csv"
     options = ("--early-stopping", "--patience=7", "--validation-fraction=0.3", "--epochs=500")
     result = train(data, *options, "--log", log)
-    losses = [float(row["validation_loss"]) for row in read_log(log)]
+    losses = [float(row["validation_loss"]) for row in read_csv(log)]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 7 < 500
     assert f" in epoch {best + 1}\n" in result.stdout
@@ -146,7 +146,7 @@ def test_options_reach_the_network_the_loss_and_the_rule(tmp_path: Path) -> None
     assert [json.loads(line)["lr"] for line in lines] == [0.1, 0.1, 0.05, 0.05, 0.025]
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4, 5]
     train(data, "--schedule=CosineAnnealingLR", "--lr=0.2", "--epochs=4", "--log", tmp_path / "l")
-    lr = [float(row["lr"]) for row in read_log(tmp_path / "l")]
+    lr = [float(row["lr"]) for row in read_csv(tmp_path / "l")]
     assert lr == pytest.approx([0.1 * (1 + math.cos(math.pi * e / 4)) for e in range(4)])
 
 
@@ -204,13 +204,13 @@ def test_kept_columns_are_copied_as_they_stand_over_many_parts(
     model, n = data.with_suffix(".safetensors"), 60
     new = {"id": [f"{i:06}" for i in range(n)], "b": [" 1.50 "] * n, "a": np.arange(n)}
     new_data = write(tmp_path / "n.csv", new)
-    whole = run("predict", model, new_data, "--keep=id", "--keep=2").stdout
+    whole = predict(model, new_data)
     monkeypatch.setattr("manualnn.tabular.reader.read_batches", partial(read_batches, rows=7))
     rows = predict(model, new_data, "--keep=id", "--keep=2", "--output", tmp_path / "out.csv")
     assert rows == []
-    assert (tmp_path / "out.csv").read_text() == whole
-    rows = read_log(tmp_path / "out.csv")
-    assert list(rows[0]) == ["id", "b", "prediction", "probability"]
+    rows = read_csv(tmp_path / "out.csv")
+    assert [row["prediction"] for row in rows] == [row["prediction"] for row in whole]
+    assert list(rows[0]) == ["id", "b", *whole[0]]
     assert [row["id"] for row in rows] == new["id"]
     assert {row["b"] for row in rows} == {" 1.50 "}
     result = run("predict", model, new_data, "--keep=prediction")
@@ -362,7 +362,7 @@ def test_a_training_that_was_cut_short_goes_on_bit_for_bit(
     assert not checkpoint.exists()
     whole, again = (load_model(tmp_path / name).trainer.params for name in ("whole", "cut"))
     assert whole == again
-    logs = [read_log(tmp_path / f"{name}.csv") for name in ("whole", "cut")]
+    logs = [read_csv(tmp_path / f"{name}.csv") for name in ("whole", "cut")]
     assert [{**row, "seconds": ""} for row in logs[0]] == [{**r, "seconds": ""} for r in logs[1]]
 
 
