@@ -8,7 +8,8 @@ layer (`manualnn.onnx.patterns`), or one of these operators:
     BatchNormalization                      are multiplied into the Linear before or after
     Identity, Cast, Flatten, Reshape,       nothing, if they leave each row as it is
     ZipMap
-    Dropout                                 a Dropout, which does nothing in prediction
+    Dropout                                 a Dropout, which does nothing in prediction, even where
+                                            the graph was exported for training
 """
 
 import math
