@@ -235,10 +235,25 @@ DATA = {
     "price": [1.5, 2.5, 7.5, 3.0, 0.5, 9.25],
     "size": [3, 1, 4, 1, 5, 9],
 }
+
+
+class Frame:
+    """What a data frame of any library has: columns by name."""
+
+    def __init__(self, data: dict[str, list[Any]]) -> None:
+        self.data = data
+        self.columns = list(data)
+
+    def __getitem__(self, name: str) -> Any:
+        return np.array(self.data[name], object)
+
+
 FEATURES = {name: DATA[name] for name in ("age", "city", "member")}
 
 
-@pytest.mark.parametrize("form", ["records", "array", "lists", "structured", "pandas", "polars"])
+@pytest.mark.parametrize(
+    "form", ["records", "array", "lists", "structured", "frame", "pandas", "polars"]
+)
 def test_a_model_predicts_the_same_from_data_of_any_form(form: str) -> None:
     predictor = model(FEATURES | {"kind": DATA["kind"]}, ["kind"])
     expected = predictor.probabilities(FEATURES)
@@ -250,6 +265,8 @@ def test_a_model_predicts_the_same_from_data_of_any_form(form: str) -> None:
     elif form == "structured":
         filled = [(np.nan if age is None else age, city, member) for age, city, member in rows]
         rows = np.array(filled, [("age", float), ("city", "U9"), ("member", bool)])
+    elif form == "frame":
+        rows = Frame(FEATURES)
     elif form in {"pandas", "polars"}:
         rows = pytest.importorskip(form).DataFrame(FEATURES)
     np.testing.assert_array_equal(predictor.probabilities(rows), expected)

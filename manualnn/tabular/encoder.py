@@ -5,14 +5,21 @@ categories. Encoding needs NumPy alone, and an encoder is plain JSON in a model 
 """
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import MissingExtraError, TableError
+from manualnn.errors import TableError
+from manualnn.tabular.learning import (
+    is_constant,
+    learn_categories,
+    learn_numbers,
+    refuse_missing,
+    refuse_unusable,
+)
 from manualnn.tabular.table import Table, count_noun, shorten
 
 __all__ = ["Encoder"]
@@ -72,19 +79,22 @@ class Encoder:
         table: Table,
         features: Iterable[str],
         *,
+        train: Array | None = None,
         missing: str = "impute",
         hashed: Collection[str] = (),
         buckets: int = 32,
         most_categories: int = MOST_CATEGORIES,
     ) -> "Encoder":
-        """Learn the encoding of the features from the rows of a table, those to train on.
+        """Learn the encoding of the features of a table. Needs scikit-learn.
 
         Parameters
         ----------
         table : Table
-            The rows to learn from.
+            The rows, all of which tell whether a column holds numbers.
         features : iterable of str
             Names of columns.
+        train : array of indices, optional
+            The rows to learn from; all if None.
         missing : {"impute", "fail"}
             What missing cells do: be filled and indicated, or be refused.
         hashed : collection of str
@@ -103,23 +113,24 @@ class Encoder:
             If scikit-learn is not installed.
 
         """
-        features = list(features)
         kinds = {name: table.columns[name].kind for name in features}
-        constant = [name for name in features if _is_constant(table, name)]
-        used = [name for name in features if name not in set(constant)]
         if missing == "fail":
-            _refuse_missing(table, features)
-        numbers = [n for n in used if kinds[n] == "number" and n not in hashed]
-        texts = [n for n in used if n not in set(numbers) and n not in hashed]
-        _refuse_unusable(table, texts, most_categories)
+            refuse_missing(table, kinds)
+        if train is not None:
+            table = table.take(train)
+        used = {name: kind for name, kind in kinds.items() if not is_constant(table, name)}
         if not used:
             message = f"{table.name} has no column to predict from that varies; add one."
             raise TableError(message)
+        rest = {name: kind for name, kind in used.items() if name not in hashed}
+        numbers = [name for name, kind in rest.items() if kind == "number"]
+        texts = {name: kind for name, kind in rest.items() if kind != "number"}
+        refuse_unusable(table, texts, most_categories)
         return cls(
-            **_learn_numbers(table, numbers),
-            categories=_learn_categories(table, texts),
+            **learn_numbers(table, numbers),
+            categories=learn_categories(table, texts),
             hashed=tuple((name, buckets) for name in used if name in hashed),
-            left_out=tuple(constant),
+            left_out=tuple(name for name in kinds if name not in used),
         )
 
     def describe(self) -> list[tuple[str, str, str]]:
@@ -197,23 +208,12 @@ class Encoder:
 
     def to_json(self) -> dict[str, Any]:
         """Return the encoder as JSON data, from which `from_json` restores it exactly."""
-        return {
-            "numbers": list(self.numbers), "medians": list(self.medians),
-            "indicated": list(self.indicated), "mean": list(self.mean), "scale": list(self.scale),
-            "categories": [[name, list(labels)] for name, labels in self.categories],
-            "hashed": [list(pair) for pair in self.hashed], "left_out": list(self.left_out),
-        }  # fmt: skip
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Encoder":
         """Return the encoder of JSON data. Raises ValueError or TypeError for any other data."""
-        fields = ("numbers", "medians", "indicated", "mean", "scale")
-        encoder = cls(
-            **{key: tuple(data[key]) for key in fields},
-            categories=tuple((name, tuple(labels)) for name, labels in data["categories"]),
-            hashed=tuple((name, buckets) for name, buckets in data["hashed"]),
-            left_out=tuple(data["left_out"]),
-        )
+        encoder = cls(**{key: _freeze(value) for key, value in data.items()})
         numbers = len(encoder.numbers)
         scaled = numbers + len(encoder.indicated)
         labels = [label for _, of in encoder.categories for label in of if label is not None]
@@ -232,87 +232,6 @@ class Encoder:
         return encoder
 
 
-# ---------------------------------------------------------------------- learning
-
-
-def _learn_numbers(table: Table, names: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of the encoder for columns of numbers."""
-    if not names:
-        return {}
-    impute, preprocessing = _import_sklearn()
-    values = np.column_stack([table.numbers(name) for name in names])
-    imputer = impute.SimpleImputer(strategy="median", add_indicator=True)
-    with np.errstate(over="ignore", invalid="ignore"):
-        scaler = preprocessing.StandardScaler().fit(imputer.fit_transform(values))
-    for name, *found in zip(names, scaler.mean_, scaler.var_, strict=False):
-        if not np.isfinite(found).all():
-            table.refuse(name, "the numbers are too large to be scaled; use a larger unit")
-    return {
-        "numbers": tuple(names),
-        "medians": tuple(imputer.statistics_.tolist()),
-        "indicated": tuple(imputer.indicator_.features_.tolist()),
-        "mean": tuple(scaler.mean_.tolist()),
-        "scale": tuple(scaler.scale_.tolist()),
-    }
-
-
-def _learn_categories(table: Table, names: Sequence[str]) -> tuple[Any, ...]:
-    if not names:
-        return ()
-    _, preprocessing = _import_sklearn()
-    labels = np.column_stack([table.columns[name].labels() for name in names])
-    encoder = preprocessing.OneHotEncoder().fit(labels)
-    return tuple(
-        (name, tuple(found.tolist()))
-        for name, found in zip(names, encoder.categories_, strict=True)
-    )
-
-
-def _is_constant(table: Table, name: str) -> bool:
-    column = table.columns[name]
-    values = column.distinct if column.values.dtype == float else set(column.labels().tolist())
-    return len(values - {None}) + bool(column.missing.any()) < 2
-
-
-def _refuse_missing(table: Table, names: Sequence[str]) -> None:
-    found = [name for name in names if table.columns[name].missing.any()]
-    if found:
-        column = table.columns[found[0]]
-        others = f"; so have {shorten(found[1:])}" if found[1:] else ""
-        cells = count_noun(int(column.missing.sum()), "missing value")
-        what = f"the value is missing ({cells} in the column{others}); fill it or remove the row"
-        table.refuse(found[0], what, int(np.argmax(column.missing)))
-
-
-def _refuse_unusable(table: Table, names: Sequence[str], most: int) -> None:
-    """Raise TableError for dates and for columns of too many values, with what to do."""
-    import shlex
-
-    wrong, found = [], []
-    for name in names:
-        column = table.columns[name]
-        different = len(column.distinct)
-        if column.kind == "date":
-            found.append(f"{name!r} holds dates, such as {min(column.distinct)!r}")
-        elif different > most or (different > 20 and different == len(table)):
-            found.append(f"{name!r} is text of {different} different values")
-        else:
-            continue
-        wrong.append(name)
-    if wrong:
-        ignore = " ".join(f"--ignore {shlex.quote(name)}" for name in wrong[:10])
-        message = (
-            f"{table.name}: {count_noun(len(wrong), 'column')} cannot be used as a feature: "
-            f"{'; '.join(found[:10])}. Leave out with {ignore}; or make numbers of a date (year, "
-            f"month, days), and hash many values with --hash COLUMN."
-        )
-        raise TableError(message)
-
-
-def _import_sklearn() -> tuple[Any, Any]:
-    try:
-        from sklearn import impute, preprocessing
-    except ImportError:
-        message = "learning from tables needs scikit-learn; pip install 'manualnn[data]'."
-        raise MissingExtraError(message) from None
-    return impute, preprocessing
+def _freeze(value: Any) -> Any:
+    """Return JSON data with tuples in place of lists."""
+    return tuple(map(_freeze, value)) if isinstance(value, list) else value

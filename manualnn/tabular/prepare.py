@@ -179,25 +179,26 @@ def prepare(
     if "class_weight" in options and not target.classes:
         message = "class_weight is for classes, but the task is regression; use sample_weight."
         raise SpecError(message)
-    known = target.known(table)
     remarks = []
+    counter = table.row_names
+    if counter is not None and counter not in roles:
+        roles[counter] = "ignored"
+        remarks.append(f"the first column, {counter!r}, only counts or names the rows: left out")
+    known = target.known(table)
     if not known.all():
         rows = count_noun(int((~known).sum()), "row")
         remarks.append(f"{rows} without {', '.join(map(repr, names))} left out")
         table = table.take(known)
         _require_rows(table, fewest)
-    counter = table.row_names
-    if counter is not None and counter not in roles:
-        roles[counter] = "ignored"
-        remarks.append(f"the first column, {counter!r}, only counts or names the rows: left out")
     train, validation, test = _split(table, target, test_fraction, validation_fraction, seed)
     if not target.classes:
         target = replace(
             Target.fit(table, names, task="regression", train=train), reason=target.reason
         )
     encoder = Encoder.fit(
-        table.take(train),
+        table,
         [name for name in table.columns if name not in roles],
+        train=train,
         missing=missing,
         hashed=[table.find(column) for column in hashed],
         most_categories=most_categories,

@@ -131,7 +131,8 @@ def read_batches(
                     column: ["" if cell is None else str(cell) for cell in by_name[column]]
                     for column in copied
                 }
-                yield Table(source.name, kept, len(part), source.remarks, first, texts)
+                numbering = range(first, first + len(part))
+                yield Table(source.name, kept, len(part), source.remarks, numbering, texts)
                 first += len(part)
                 part = cells.fetchmany(rows)
                 if not part:

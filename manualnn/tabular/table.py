@@ -129,8 +129,10 @@ class Column:
 
         Numbers may be decorated, all of them in texts such as 12%, 1,234 or $5.
         """
-        if self.values.dtype == float or not self.distinct:
-            return "number" if self.distinct else "empty"
+        if self.missing.all():
+            return "empty"
+        if self.values.dtype == float:
+            return "number"
         cells = self.distinct
         if all(map(_IS_NUMERAL.fullmatch, cells)):
             return "number"
@@ -168,7 +170,7 @@ class Table:
     columns   the columns by name, in the file's order
     rows      number of rows
     remarks   sentences on how the file was read
-    first     number of the first row, in messages; more than 1 in a later part of a file
+    numbering numbers of the rows in the file, for messages; from 1 on if None
     texts     cells as they stand in the file, of the columns for which that was asked
     """
 
@@ -176,7 +178,7 @@ class Table:
     columns: Mapping[str, Column]
     rows: int
     remarks: list[str] = field(default_factory=list)
-    first: int = 1
+    numbering: Any = None
     texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -221,12 +223,14 @@ class Table:
             return first
         tables = [first, *rest]
         columns = {name: Column.joined([t.columns[name] for t in tables]) for name in first.columns}
-        return cls(first.name, columns, sum(map(len, tables)), first.remarks, first.first)
+        return cls(first.name, columns, sum(map(len, tables)), first.remarks)
 
     def take(self, rows: Array) -> "Table":
         """Return the table of the given rows: indices or a mask."""
         columns = {name: column.take(rows) for name, column in self.columns.items()}
-        return Table(self.name, columns, len(np.arange(self.rows)[rows]), self.remarks)
+        numbering = np.arange(1, len(self) + 1) if self.numbering is None else self.numbering
+        taken = np.asarray(numbering)[rows]
+        return Table(self.name, columns, len(taken), self.remarks, taken)
 
     def find(self, column: str) -> str:
         """Return the name of a column, given by its name or its number, counted from 1.
@@ -273,7 +277,8 @@ class Table:
         missing = [name for name in names if name not in self.columns]
         if not missing:
             return
-        spare = [name for name in self.columns if name not in set(names)]
+        known = set(names)
+        spare = [name for name in self.columns if name not in known]
         pairs = {name: closest(name, spare[:1000]) for name in missing[:10]}
         meant = [f"{name!r} by {other!r}" for name, other in pairs.items() if other]
         message = (
@@ -298,7 +303,8 @@ class Table:
 
     def refuse(self, column: str, what: str, row: int | None = None) -> Any:
         """Raise TableError about a column and, counted from 0, one of its rows."""
-        at = "" if row is None else f", row {self.first + int(row)}"
+        number = row if row is None else row + 1 if self.numbering is None else self.numbering[row]
+        at = "" if number is None else f", row {number}"
         message = f"{self.name}{at}, column {column!r}: {what}."
         raise TableError(message)
 
