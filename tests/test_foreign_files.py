@@ -83,7 +83,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "pipe", "/dev/zero", "/dev/stdin"):
         with pytest.raises(ModelFileError, match="not a regular file"):
             load(path)
-    for missing in (tmp_path / "nowhere", "a\0b", "x" * 5000):
+    for missing in (tmp_path / "nowhere", "x" * 5000):
         with pytest.raises(OSError, match="cannot read") as error:
             load(missing)
         assert isinstance(error.value, ModelFileError)
