@@ -164,6 +164,13 @@ def as_weights(value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
         at = int(np.argmax(w < 0))
         message = f"sample_weight must be at least 0, got {w[at]} at index {at}."
         raise DomainError(message)
+    with np.errstate(over="ignore"):
+        total = w.sum()
+    if not np.isfinite(total):
+        message = (
+            f"sample_weight must have a finite sum, got numbers up to {w.max():g}; scale them."
+        )
+        raise DomainError(message)
     if not w.any():
         message = f"sample_weight is 0 for all {n} samples; give at least one a weight above 0."
         raise DomainError(message)

@@ -136,6 +136,7 @@ REFUSED: dict[str, tuple[type[Exception], Any]] = {
     r"one number for each of 23 samples, got \(23, 1\)": (ShapeError, W[:, None]),
     "at least 0, got -0.5 at index 2": (DomainError, np.where(np.arange(N) == 2, -0.5, W)),
     "sample_weight must be finite, got nan": (DomainError, np.where(np.arange(N) == 2, np.nan, W)),
+    "must have a finite sum, got numbers up to 1e": (DomainError, np.full(N, 1e308)),
     "is 0 for all 23 samples": (DomainError, np.zeros(N)),
     "sample_weight is float32": (DTypeError, W.astype("f4")),
 }

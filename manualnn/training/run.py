@@ -25,7 +25,7 @@ ROWS = 1024
 
 
 class Callback(metaclass=Constructor):
-    """Base of the callbacks that have a state. Any other callable (trainer, history) is one, too.
+    """Base of the callbacks that take part in more than the end of an epoch.
 
     `fit` calls `begin`, then the callback itself after every epoch, then `end`. The last is left
     out if the training diverges.
@@ -114,9 +114,14 @@ class Run:
     """False after an interruption in the middle of a step or a callback."""
 
     @property
-    def stateful(self) -> list[Callback]:
-        """The callbacks with a state."""
+    def hooked(self) -> list[Callback]:
+        """The callbacks that take part in more than the end of an epoch."""
         return [c for c in self.callbacks if isinstance(c, Callback)]
+
+    @property
+    def stateful(self) -> list[Any]:
+        """The callbacks with a state, which have `state_dict()` and `load_state_dict(state)`."""
+        return [c for c in self.callbacks if hasattr(c, "state_dict") and getattr(c, "state", True)]
 
     @cached_property
     def digest(self) -> str:
@@ -136,7 +141,7 @@ class Run:
 
     def end_reason(self, target_loss: float | None) -> str:
         """Return why no further epoch is needed, or "" if one is."""
-        ended = [callback for callback in self.stateful if callback.is_over()]
+        ended = [callback for callback in self.hooked if callback.is_over()]
         if ended:
             return ended[0].reason
         losses = self.history.loss
@@ -171,7 +176,7 @@ class Run:
                 message = f"the loss over the validation samples is {value}"
                 raise NotFiniteError(message)
             self.history.validation_loss.append(value)
-        self.history.lr.append(self.trainer.lr)
+        self.history.lr.append(float(self.trainer.lr))
         self.history.loss.append(_average(self.trainer.loss, self.total, self.weight))
         self.batch, self.total, self.weight = 0, 0.0, 0.0
 

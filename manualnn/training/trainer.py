@@ -70,12 +70,9 @@ class Trainer(Stepper):
     AttributeError
         If an attribute that does not exist is set. The message names the right one.
 
-    Examples
-    --------
     >>> trainer = Trainer(net, MSELoss(), SGD(lr=0.02), seed=0)
     >>> history = trainer.fit(x, t, epochs=1000, batch_size=32, target_loss=1e-3)
     >>> y = trainer.predict(x)
-
     """
 
     def spec(self) -> dict[str, Any]:
@@ -162,7 +159,8 @@ class Trainer(Stepper):
             Samples whose loss is measured after every epoch, without dropout.
         callbacks : callable (trainer, history), or several
             Called after every epoch. If one returns a true value, the training ends.
-            `EarlyStopping` and the schedules of the learning rate are callbacks.
+            `EarlyStopping` and the schedules of the learning rate are callbacks. A `Checkpoint`
+            saves the state of each callback that has `state_dict()` and `load_state_dict(state)`.
         progress : bool, optional
             If True, show a progress bar. If None, show it if standard error is a terminal and tqdm
             is installed.
@@ -209,10 +207,11 @@ class Trainer(Stepper):
         if resume is not None:
             # Imports go down, and files are above training.
             import_module("manualnn.checkpoints").resume(resume, run)
-        for callback in run.stateful:
+        for callback in run.hooked:
             callback.begin(run)
         history = run.history
-        with progress_bar(epochs, progress) as advance, note_signals() as asked:
+        left = progress_bar(max(epochs - history.epochs, 0), progress)
+        with left as advance, note_signals() as asked:
             try:
                 self._train(run, epochs, target_loss, asked, advance)
             except KeyboardInterrupt:
@@ -220,9 +219,9 @@ class Trainer(Stepper):
                 history.stopped = "interrupted"
             # Asked again, because Ctrl-C may come in the last epoch.
             history.stopped = asked() or history.stopped or "epochs"
-        for callback in run.stateful:
+        for callback in run.hooked:
             callback.before_end(run)
-        for callback in run.stateful:
+        for callback in run.hooked:
             callback.end(run)
         return history
 
@@ -250,12 +249,12 @@ class Trainer(Stepper):
                 history.seconds = time.perf_counter() - started
             advance(history.loss[-1])
             history.stopped = run.call_back() or run.end_reason(target_loss)
-            for callback in run.stateful:
+            for callback in run.hooked:
                 callback.after_epoch(run)
 
     def _epoch(self, run: Run, asked: Callable[[], str]) -> str:
         """Do a step on every batch; return why it ended before the last one, or ""."""
-        watchers = [c.after_step for c in run.stateful if c.watches_steps]
+        watchers = [c.after_step for c in run.hooked if c.watches_steps]
         for x, t, w in run.batches.arrange(run.draw_order(), run.batch):
             # The order is drawn before the first batch, so an epoch that has begun has a batch.
             if run.batch and (reason := asked()):
