@@ -42,7 +42,7 @@ class MLPRegressor(RegressorMixin, Perceptron, _LossFirst):
     >>> from manualnn.estimators import MLPRegressor
     >>> from sklearn.datasets import make_regression
     >>> X, y = make_regression(200, 5, noise=1, random_state=0)
-    >>> model = MLPRegressor((20,), solver="lbfgs", random_state=0).fit(X, y / y.std())
+    >>> model = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs").fit(X, y / y.std())
     >>> model.predict(X[:3]).shape
     (3,)
 
