@@ -65,6 +65,8 @@ def load_onnx(
         If the model is valid, but no chain of layers represents it. The message names the node.
     DTypeError
         If the weights are float16 or of another type, and `dtype` is not given.
+    DomainError
+        If a weight is too large for `dtype`.
     MissingExtraError
         If onnx is not installed.
 
