@@ -204,16 +204,16 @@ class Trainer(Stepper):
         if target_loss is not None:
             require_number("target_loss", target_loss)
         run = Run(self, batches, validation, as_callbacks(callbacks))
-        if resume is not None:
-            # Imports go down, and files are above training.
-            import_module("manualnn.checkpoints").resume(resume, run)
-        for callback in run.hooked:
-            callback.begin(run)
-        history = run.history
-        left = progress_bar(max(epochs - history.epochs, 0), progress)
-        with left as advance, note_signals() as asked:
+        with note_signals() as asked:
+            if resume is not None:
+                # Imports go down, and files are above training.
+                import_module("manualnn.checkpoints").resume(resume, run)
+            for callback in run.hooked:
+                callback.begin(run)
+            history = run.history
             try:
-                self._train(run, epochs, target_loss, asked, advance)
+                with progress_bar(max(epochs - history.epochs, 0), progress) as advance:
+                    self._train(run, epochs, target_loss, asked, advance)
             except KeyboardInterrupt:
                 run.is_whole = False
                 history.stopped = "interrupted"
