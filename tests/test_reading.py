@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from manualnn.errors import TableError
 from manualnn.tabular import Column, Table, read_batches, read_table
-from manualnn.tabular.table import MISSING, label_of
+from manualnn.tabular.column import MISSING, label_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # DuckDB's own files
 
@@ -317,7 +317,10 @@ def test_two_cells_are_one_class_if_their_numbers_are_equal(first: float, second
             ["9007199254740993", 9007199254740993, "9007199254740992.0"],
             ["9007199254740993", "9007199254740993", "9007199254740992"],
         ),
-        (["yes", "Yes", "1e999", "é"], ["yes", "Yes", "1e999", "é"]),
+        (
+            ["yes", "Yes", "Infinity", "1e999", "é", "1\n2"],
+            ["yes", "Yes", "inf", "inf", "é", "1\n2"],
+        ),
         (
             [None, np.nan, "NA", " x ", np.float32(0.5), np.int8(3)],
             [None, None, None, "x", "0.5", "3"],
@@ -328,7 +331,10 @@ def test_labels_spell_each_class_in_one_way(cells_of: list[Any], labels: list[st
     assert Column.of(cells_of).labels().tolist() == labels
 
 
-@given(st.lists(TEXTS | NUMBERS | st.booleans() | st.none(), max_size=6))
+ODD = ["inf", "-Infinity", "1e999", "007", "TRUE", "1_0", "+5", "-0", "1e5", "12%", "1\n2", b"7"]
+
+
+@given(st.lists(TEXTS | NUMBERS | st.booleans() | st.sampled_from([None, *ODD]), max_size=6))
 def test_labels_are_their_own_labels_and_do_not_depend_on_the_other_cells(
     values: list[Any],
 ) -> None:
@@ -378,8 +384,9 @@ ROW_NAMES = {
     ",a\n1.5,5\n2.5,6\n": None,
     ",a\n3,5\n1,6\n": None,
     "rownames,a\n7,5\n8,6\n": "rownames",
-    "id,a\n1,5\n2,6\n3,7\n": "id",
-    "id,a\n1,5\n3,6\n4,7\n": None,
+    "id,a,b\n1,5,5\n2,6,7\n3,7,7\n": "id",
+    "id,a\n1,5\n2,6\n3,7\n": None,
+    "id,a,b\n1,5,5\n3,6,5\n4,7,7\n": None,
     "t,a\n1,5\n2,6\n3,7\n": None,
     "1,5\n2,6\n3,9\n": "column 1",
     "2,5\n3,6\n5,9\n": None,

@@ -13,10 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from manualnn.tabular.column import Column
     from manualnn.tabular.encoder import Encoder
     from manualnn.tabular.model import TableModel, load_model
     from manualnn.tabular.reader import read_batches, read_table
-    from manualnn.tabular.table import Column, Table
+    from manualnn.tabular.table import Table
     from manualnn.tabular.target import Target
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Column": "table",
+    "Column": "column",
     "Encoder": "encoder",
     "Table": "table",
     "TableModel": "model",

@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import Any
 
 from manualnn.errors import TableError
+from manualnn.tabular.column import Column
 from manualnn.tabular.source import Source
-from manualnn.tabular.table import Column, count_noun
+from manualnn.tabular.table import count_noun
 
 __all__ = ["Layout", "find_layout", "name_columns"]
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import MissingExtraError, TableError
-from manualnn.tabular.table import Column, Table, count_noun, shorten
+from manualnn.tabular.column import Column
+from manualnn.tabular.table import Table, count_noun, shorten
 
 __all__ = ["is_constant", "learn_categories", "learn_numbers", "refuse_missing", "refuse_unusable"]
 

@@ -13,9 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from manualnn.errors import MissingExtraError, TableError
+from manualnn.tabular.column import COMMA, MISSING, NUMERAL, Column
 from manualnn.tabular.layout import Layout, find_layout, name_columns
 from manualnn.tabular.source import Source
-from manualnn.tabular.table import COMMA, MISSING, NUMERAL, Column, Table, count_noun
+from manualnn.tabular.table import Table, count_noun
 
 __all__ = ["read_batches", "read_table"]
 
@@ -57,7 +58,7 @@ def read_batches(
         Name of the text's encoding. If None, UTF-8 or UTF-16, or else Windows-1252, which is
         Latin-1 with more signs.
     missing : iterable of str
-        Texts that mean a missing value, besides `manualnn.tabular.table.MISSING`.
+        Texts that mean a missing value, besides `manualnn.tabular.column.MISSING`.
     columns : collection of str, optional
         Names of the columns to return. If None or if the file lacks one, all are returned; an error
         about the missing one can name them then.

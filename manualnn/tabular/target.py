@@ -9,7 +9,8 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import TableError
-from manualnn.tabular.table import Column, Table, shorten
+from manualnn.tabular.column import Column
+from manualnn.tabular.table import Table, shorten
 
 __all__ = ["MISSING_CLASS", "Target"]
 
