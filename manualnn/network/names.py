@@ -2,7 +2,7 @@
 
 strip_prefix      "module.0.weight" → "0.weight"
 rename            {"fc1": "0"}: "fc1.weight" → "0.weight"
-suggest           the mapping that `rename` needs, if layers fit by number and shape
+suggest           the mapping that load_state_dict needs, if layers fit by number and shape
 """
 
 import re
