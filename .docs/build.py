@@ -59,7 +59,7 @@ def main() -> None:
     modules = pkgutil.walk_packages(manualnn.__path__, prefix="manualnn.")
     names = {module.name for module in modules} - {"manualnn.__main__"}
     shutil.rmtree(PAGES, ignore_errors=True)
-    for module in (manualnn, manualnn.explain):
+    for module in (manualnn, manualnn.explain, manualnn.tabular):
         for name in module.__all__:
             getattr(module, name)  # names that are loaded on first use are documented, too
     with warnings.catch_warnings():
