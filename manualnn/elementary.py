@@ -214,6 +214,20 @@ def log_softmax(x: Array, /, *, out: Array | None = None) -> Array:
     return np.subtract(out, log(np.add.reduce(exp(out), axis=-1, keepdims=True)), out=out)
 
 
+SHORT, MANY = 32, 32
+"""Rows are short up to the first number of columns, and many beyond the second number of rows."""
+
+
+def by_columns(x: Array, /) -> Array:
+    """Return x, copied column by column if it has many short rows.
+
+    NumPy reduces and broadcasts the rows of such an array five times faster.
+    """
+    if is_symbolic(x) or x.shape[1] > SHORT or len(x) <= MANY:
+        return x
+    return np.positive(x, order="F")
+
+
 def softmax_and_log(x: Array, /, *, out: Array | None = None) -> tuple[Array, Array]:
     """Return softmax(x), written to out, and log_softmax(x), for the cost of one of them."""
     log_a = _below_row_maximum(x, None)

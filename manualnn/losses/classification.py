@@ -7,6 +7,7 @@ import numpy as np
 
 from manualnn.elementary import (
     Array,
+    by_columns,
     is_symbolic,
     log,
     log1p,
@@ -210,20 +211,21 @@ class CrossEntropyLoss(Loss):
         return 0 - self._targets(y, t) * log_softmax(y)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
-        return self._gradient(softmax(y, out=out), self._targets(y, t), y, t)
+        return self._gradient(softmax(y), self._targets(y, t), y, t, out)
 
     def forward_and_backward(
         self, y: Array, t: Array, /, *, out: Array | None = None
     ) -> tuple[Any, Array]:
-        q = self._targets(y, t)
-        a, log_a = softmax_and_log(y, out=out)
-        return 0 - self.reduced(q * log_a, y, t), self._gradient(a, q, y, t)
+        y = by_columns(y)
+        q = by_columns(self._targets(y, t))
+        a, log_a = softmax_and_log(y)
+        return 0 - self.reduced(q * log_a, y, t), self._gradient(a, q, y, t, out)
 
-    def _gradient(self, a: Array, q: Array, y: Array, t: Array) -> Array:
-        """Turn softmax(y) into dy."""
+    def _gradient(self, a: Array, q: Array, y: Array, t: Array, out: Array | None) -> Array:
+        """Return dy, computed in the memory of a = softmax(y)."""
         np.multiply(a, np.add.reduce(q, axis=-1, keepdims=True), out=a)
         np.subtract(a, q, out=a)
-        return np.divide(a, self.divisor(y, t) or 1, out=a)
+        return np.divide(a, self.divisor(y, t) or 1, out=out, order="C")
 
     def probabilities(self, y: Array, /) -> Array:
         return softmax(y)
@@ -238,7 +240,7 @@ class CrossEntropyLoss(Loss):
         """Return w[k] q[n,k], shape (N, K)."""
         rows, classes = y.shape
         if t.ndim == 1:
-            q = np.zeros_like(y, order="C", subok=False)
+            q = np.zeros_like(y, subok=False)
             counting = np.flatnonzero(t != self.ignore_index)
             q[counting, t[counting]] = 1
         else:

@@ -6,9 +6,9 @@ r"""Benchmarks of manualnn, compared with its bare matrix products and with othe
     tox -e bench -- --only steps --only products --only scaling --threads one --activation Sigmoid \
         --markdown tests/benchmarks/README.md --plots tests/benchmarks
 
-Sections: steps, products, predict, fit, update, memory, scaling, import, size. Every peer runs in a
-process of its own. The processes take turns, and ratios are medians over the turns. A peer that is
-not installed is left out; a line names the package to install.
+Sections: steps, products, predict, fit, estimators, update, memory, scaling, import, size. Every
+peer runs in a process of its own. The processes take turns, and ratios are medians over the turns.
+A peer that is not installed is left out; a line names the package to install.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from costs import import_seconds, installed_bytes
+from estimators import CASES, EPOCHS, ESTIMATORS, show_estimators
 from fitting import ACCURACY, CASE, FITTERS
 from peers import ALL, LIBRARIES, MULTIPLIERS, NUMPY_BASED
 
@@ -39,7 +40,18 @@ from manualnn.doctor.processes import usable_cores
 from manualnn.doctor.report import examine
 from manualnn.output.tables import format_markdown
 
-SECTIONS = ("steps", "products", "predict", "fit", "update", "memory", "scaling", "import", "size")
+SECTIONS = (
+    "steps",
+    "products",
+    "predict",
+    "fit",
+    "estimators",
+    "update",
+    "memory",
+    "scaling",
+    "import",
+    "size",
+)
 SMALL = ("3-2-2", "4-16-3")
 UNSHARED = (*SMALL, "64-128-64-10")
 
@@ -126,11 +138,13 @@ def measure(name, options):
         "products": (bare(options), MULTIPLIERS, "products"),
         "predict": (predictions(), ALL.values(), "predict"),
         "fit": ([CASE], FITTERS, "fit"),
+        "estimators": (CASES, ESTIMATORS, "classify"),
         "update": (updates(options), (ManualNN, Torch), "update"),
         "memory": (grid(networks=options.network or GRID), NUMPY_BASED, "memory"),
         "scaling": (scaling(), LIBRARIES, "step"),
     }[name]
-    peers = [peer for peer in peers if peer.name in options.peer]
+    if name != "estimators":
+        peers = [peer for peer in peers if peer.name in options.peer]
     rounds = 1 if name == "memory" else options.rounds
     rows = []
     for row in compare(peers, cases, task=task, rounds=rounds, seconds=options.seconds):
@@ -198,6 +212,7 @@ TITLES = {
     "products": "The bare matrix products of a step, by whose library",
     "predict": "Prediction: 784-128-10, float32, Sigmoid, 1 thread",
     "fit": f"A whole training: the digits, until {ACCURACY:.0%} of those held out are right",
+    "estimators": f"MLPClassifier: {EPOCHS} epochs on the digits, and how many others are right",
     "update": "Adam's update alone, float32; torch's is fused=True",
     "memory": "Traced peak memory of a step",
     "scaling": "Cost beside arithmetic: w-w-w, batch 64, float32, Sigmoid, SGD, 1 thread",
@@ -218,6 +233,8 @@ def show(name, found):
             for library, sizes in found.items()
         ]
         return format_markdown(heads, body, "lr")
+    if name == "estimators":
+        return [*show_estimators(found), "", *left_out(found)]
     if name == "steps":
         return [*step_tables(found), *left_out(found)]
     first, label, form, unit = SHOWN[name]
