@@ -238,7 +238,8 @@ def closest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is most similar to name, or None if no name is similar."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(str(name), list(known), n=1)), None)
+    text = str(name)[:100]  # a file may hold names of any length
+    return next(iter(difflib.get_close_matches(text, list(known), n=1)), None)
 
 
 def _did_you_mean(name: Any, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from model_files import assemble, header_of, pack, signed
 
-from manualnn import ModelFileError, Trainer
+from manualnn import ModelFileError, Trainer, load_arrays
 from manualnn.serialization import load_with_notes
 
 TEXTS = {
@@ -181,6 +182,8 @@ def judge(numbers: list[int], path: Path) -> str:
         assert str(path) in message, message
         assert len(message) < 2000, len(message)
         assert message.isprintable(), message
+        with suppress(ModelFileError):
+            load_arrays(path)
         return "refused"
     assert not must_be_refused
     assert isinstance(trainer, Trainer)

@@ -77,6 +77,8 @@ def _suggest(state_dict: Mapping[str, Any], shapes: Shapes) -> str:
     """
     theirs = _layers({key: tuple(getattr(v, "shape", ())) for key, v in state_dict.items()})
     ours = _layers(shapes)
+    if len(ours) != len(theirs) or len(ours) > SHOWN:
+        return ""
     names: dict[str, str] = {}
     for parts in set(map(frozenset, theirs.values())) | set(map(frozenset, ours.values())):
         own = [layer for layer, found in ours.items() if found == parts]
@@ -86,8 +88,6 @@ def _suggest(state_dict: Mapping[str, Any], shapes: Shapes) -> str:
             return ""
         by_number = sorted(other, key=lambda layer: [*map(int, re.findall(r"\d+", layer))])
         names |= zip(by_number, own, strict=True)
-    if not names or len(names) > SHOWN:
-        return ""
     ordered = dict(sorted(names.items(), key=lambda pair: int(pair[1])))
     return f"names={ordered}"
 
