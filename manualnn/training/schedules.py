@@ -17,7 +17,7 @@ from manualnn.training.history import History
 from manualnn.training.run import Callback, Run
 from manualnn.validation import require_count, require_number
 
-__all__ = ["CosineAnnealingLR", "ReduceLROnPlateau", "StepLR"]
+__all__ = ["CosineAnnealingLR", "ReduceLROnPlateau", "Schedule", "StepLR"]
 
 
 class Schedule(Callback):
