@@ -393,5 +393,6 @@ def test_a_process_that_is_killed_anywhere_resumes_bit_for_bit(tmp_path: Path) -
         check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
     )
+    print(done.stdout)  # noqa: T201 - the figure; pytest -rP shows it
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{kills} kills"), done.stdout
