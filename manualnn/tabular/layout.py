@@ -20,8 +20,14 @@ _SAMPLE = 200
 """Rows that tell whether the first row names the columns."""
 _WIDE = 20_000
 """Length of a line from which on separators are counted, because sniffing takes long."""
-_TEXT = {"auto_detect": False, "header": False, "max_line_size": 2**28, "nullstr": "\x02"}
-"""Options of DuckDB's reader: cells as they stand, so that an empty line is no empty cell."""
+_TEXT = {
+    "auto_detect": False, "header": False, "nullstr": "\x02",
+    "max_line_size": 2**24, "buffer_size": 2**25,
+}  # fmt: skip
+"""Options of DuckDB's reader: cells as they stand, so that an empty line is no empty cell.
+
+The buffer is given because it would be 32 lines of the largest size, which is a whole file.
+"""
 
 
 @dataclass(frozen=True)
