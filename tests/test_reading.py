@@ -250,6 +250,7 @@ REFUSED = {
     "rows that grow": ("a\n" + "1\n" * 99 + "1,2\n" * 999, "line 101: got 2 cells, expected 1"),
     "open quote": ('a,b\n1,2\n"3,4\n5,6\n', "line 3: a quote opens here and is not closed"),
     "spreadsheet": (b"PK\x03\x04" + b"\0" * 99, "save it as CSV or Parquet"),
+    "damaged": (gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "is a damaged gzip file"),
     "another encoding": ("a,b\né,2\n".encode("latin-1"), "not in the encoding ascii"),
 }
 
@@ -405,3 +406,9 @@ def test_standard_input_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     table = read_table("-")
     assert cells(table) == {"a": [1], "b": [2]}
     assert re.match("standard input", table.name)
+
+
+def test_a_name_that_is_a_pattern_is_the_name_of_one_file(tmp_path: Path) -> None:
+    for name, content in {"t[1].csv": "a,b\n1,2\n", "t1.csv": "c,d\n3,4\n"}.items():
+        (tmp_path / name).write_text(content)
+    assert cells(read_table(tmp_path / "t[1].csv")) == {"a": [1], "b": [2]}

@@ -5,6 +5,7 @@ cells; it reads Parquet and compressed files as well. Which cells are numbers is
 all rows and not over a sample: see `manualnn.tabular.table`.
 """
 
+import csv
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator
@@ -138,7 +139,7 @@ def read_batches(
                 part = cells.fetchmany(rows)
                 if not part:
                     return
-        except duckdb.Error as error:
+        except (duckdb.Error, csv.Error) as error:
             raise TableError(_explain(source.name, str(error))) from None
 
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import shutil
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,14 @@ class Source:
         if start.startswith(_NO_TEXT):
             message = f"{self.name} is no text; save it as CSV or Parquet first."
             raise TableError(message)
+        if set("*?[") & set(str(self.path)):  # DuckDB would read all files that it matches
+            self.path = Path(shutil.copy(self.path, self.folder / "file"))
         if self.form in {"none", "gzip"}:
-            encoding = encoding or self._find_encoding()
+            try:
+                encoding = encoding or self._find_encoding()
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                message = f"{self.name} is a damaged gzip file ({error}); copy it again."
+                raise TableError(message) from None
             if encoding.lower() not in {"utf-8", "utf8"}:
                 self.remarks.append(f"encoding {encoding}")
                 self.rewrite(encoding)
