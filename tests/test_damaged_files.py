@@ -154,6 +154,9 @@ HOSTILE = {
     "other encoding": (with_header("Linear", "\u0130").replace(b"\xc4\xb0", b"\xff\xfe"), "utf"),
     "code": (with_text('"Linear"', '"__import__(\'os\').abort()"'), "there is no type"),
     "escape sequence": (with_text('"Linear"', r'"\u001b[2J\ud800"'), r"\\x1b\[2J"),
+    "escape sequence in a key": (
+        with_header('"0.bias"', r'"\u001b[2J' + "x" * 5000 + '"'), r"got \\x1b\[2Jxxx.*… Save the"
+    ),
     "structured dtype": (with_text('"float64"', '"f8,(9999999,)f8"'), "expected the dtype float32"),
 }  # fmt: skip
 
