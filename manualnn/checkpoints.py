@@ -128,15 +128,15 @@ class Checkpoint(Callback):
             own = {name for name, value in state.items() if isinstance(value, np.ndarray)}
             arrays |= {f"{i}.{name}": state[name] for name in own}
             plain = {name: value for name, value in state.items() if name not in own}
-            states.append([type(callback).__name__, plain])
+            states.append(plain)
         about = {
             "batch": run.batch,
             "total": run.total,
             "weight": run.weight,
             "random": run.random,
             "seconds": run.history.seconds,
-            "callbacks": states,
-            **_plan(run),
+            "states": states,
+            "training": _describe(run),
         }
         save(self.path, run.trainer, notes={KEY: about}, arrays=arrays)
         self._saved = run.trainer.steps, run.history.epochs
@@ -164,61 +164,47 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
         raise ModelFileError(message)
     try:
         about = notes[KEY]
-        history = History(seconds=float(about["seconds"]))
-        for name in CURVES:
-            setattr(history, name, arrays.pop(name).tolist())
-        plan = {name: about[name] for name in _plan(run)}
-        states = [(kind, dict(state)) for kind, state in about["callbacks"]]
+        curves: dict[str, Any] = {name: list(map(float, arrays.pop(name))) for name in CURVES}
+        history = History(seconds=float(about["seconds"]), **curves)
+        batch, total, weight = int(about["batch"]), float(about["total"]), float(about["weight"])
+        random = dict(about["random"])
+        if batch and run.batches.shuffles:
+            type(saved.rng.bit_generator)().state = random  # which refuses what is no state
+        states = [dict(state) for state in about["states"]]
         for name, array in arrays.items():
             i, _, key = name.partition(".")
-            states[int(i)][1][key] = array
-        run_state = int(about["batch"]), float(about["total"]), float(about["weight"])
-        random = dict(about["random"])
+            states[int(i)][key] = array
+        trained = {name: str(about["training"][name]) for name in _describe(run)}
     except (TypeError, ValueError, LookupError, ArithmeticError) as error:
         message = f"{path}: the checkpoint's description is damaged ({error!r}); train again."
         raise ModelFileError(message) from error
-    _require_same(path, run, saved, plan, [kind for kind, _ in states])
-    for callback, (_, state) in zip(run.stateful, states, strict=True):
+    for name, got in _describe(run).items():
+        if got != trained[name]:
+            message = (
+                f"cannot resume from {path}, a checkpoint of another training: the {name} was "
+                f"{trained[name]}, got {got}; pass the same arguments, or leave resume out."
+            )
+            raise SpecError(message)
+    for callback, state in zip(run.stateful, states, strict=False):
         callback.load_state_dict(state)
     trainer = run.trainer
     trainer.params.vector = saved.params.vector
     trainer.state, trainer.rng, trainer.lr = saved.state, saved.rng, saved.lr
     trainer.steps, trainer.last_loss = saved.steps, saved.last_loss
     run.history, run.random, run.is_resumed = history, random, True
-    run.batch, run.total, run.weight = run_state
+    run.batch, run.total, run.weight = batch, total, weight
 
 
-def _plan(run: Run) -> dict[str, Any]:
-    """Return what must be the same for a training to continue exactly."""
-    return {
-        "batch_size": run.batches.size,
-        "shuffle": run.batches.shuffles,
-        "samples": run.digest,
-    }
-
-
-def _require_same(
-    path: Any, run: Run, saved: Trainer, plan: dict[str, Any], callbacks: list[str]
-) -> None:
-    """Raise SpecError if the training is not the one that was saved."""
+def _describe(run: Run) -> dict[str, str]:
+    """Return in words what must be the same for a training to continue exactly."""
     trainer = run.trainer
-    pairs = {
-        "network": (saved.net, trainer.net),
-        "loss": (saved.loss, trainer.loss),
-        "rule": (replace(saved.rule, lr=trainer.lr), trainer.rule),
-        "dtype": (saved.params.dtype, trainer.params.dtype),
-        **{name: (plan[name], value) for name, value in _plan(run).items()},
-        "callbacks": (callbacks, [type(callback).__name__ for callback in run.stateful]),
+    return {
+        "network": repr(trainer.net),
+        "loss": repr(trainer.loss),
+        "rule": repr(replace(trainer.rule, lr=0)),  # a schedule may have changed the rate
+        "dtype": str(trainer.params.dtype),
+        "batch size": str(run.batches.size),
+        "shuffling": str(run.batches.shuffles),
+        "SHA-256 of all samples": run.digest,
+        "list of callbacks with a state": repr([type(c).__name__ for c in run.stateful]),
     }
-    for name, (expected, got) in pairs.items():
-        if expected != got:
-            what = (
-                "the samples are not those"
-                if name == "samples"
-                else (f"{name} was {expected}, got {got}")
-            )
-            message = (
-                f"cannot resume from {path}: {what} of the training that was saved; pass the same "
-                f"arguments, or start anew without resume."
-            )
-            raise SpecError(message)

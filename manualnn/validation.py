@@ -128,6 +128,13 @@ def require_finite(values: Array, name: str) -> None:
         raise DomainError(message)
 
 
+def require_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise SpecError if value is not one of the choices."""
+    if not isinstance(value, str) or value not in choices:
+        message = f"{name} must be one of {', '.join(choices)}, got {shown(value)}."
+        raise SpecError(message)
+
+
 def require_flag(name: str, value: Any) -> None:
     """Raise SpecError if value is neither True nor False."""
     if not isinstance(value, bool | np.bool_):

@@ -1,11 +1,12 @@
 """EarlyStopping: end a training that no longer improves, with the best parameters."""
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from manualnn.errors import SpecError
 from manualnn.training.history import History
 from manualnn.training.run import Callback, Run
-from manualnn.validation import require_count, require_number
+from manualnn.validation import require_choice, require_count, require_flag, require_number
 
 if TYPE_CHECKING:
     from manualnn.elementary import Array
@@ -17,6 +18,7 @@ MONITORED = ("validation_loss", "loss")
 """Curves of the history that a callback can watch."""
 
 
+@dataclass(eq=False)
 class EarlyStopping(Callback):
     """End the training after `patience` epochs in a row without an improvement.
 
@@ -55,24 +57,20 @@ class EarlyStopping(Callback):
 
     """
 
-    reason = "early_stopping"
-    state = ("best", "best_epoch", "wait", "vector")
+    patience: int = 10
+    min_delta: float = 0.0
+    monitor: str = "validation_loss"
+    restore_best: bool = field(default=True, kw_only=True)
 
-    def __init__(
-        self,
-        patience: int = 10,
-        min_delta: float = 0.0,
-        monitor: str = "validation_loss",
-        *,
-        restore_best: bool = True,
-    ) -> None:
-        require_count("patience", patience, 1)
-        require_number("min_delta", min_delta, 0)
-        require_monitor(monitor)
-        self.patience = patience
-        self.min_delta = min_delta
-        self.monitor = monitor
-        self.restore_best = restore_best
+    reason: ClassVar[str] = "early_stopping"
+    state: ClassVar[tuple[str, ...]] = ("best", "best_epoch", "wait", "vector")
+
+    def __post_init__(self) -> None:
+        """Raise SpecError for an option that is out of range."""
+        require_count("patience", self.patience, 1)
+        require_number("min_delta", self.min_delta, 0)
+        require_choice("monitor", self.monitor, MONITORED)
+        require_flag("restore_best", self.restore_best)
         self._reset()
 
     def _reset(self) -> None:
@@ -106,13 +104,6 @@ class EarlyStopping(Callback):
         """Copy the best parameters back."""
         if self.restore_best and self.vector is not None:
             run.trainer.params.vector = self.vector
-
-
-def require_monitor(monitor: Any) -> None:
-    """Raise SpecError for a curve that the history does not have."""
-    if monitor not in MONITORED:
-        message = f"monitor must be one of {', '.join(MONITORED)}, got {monitor!r}."
-        raise SpecError(message)
 
 
 def require_measured(callback: Any, run: Run) -> None:

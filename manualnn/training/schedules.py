@@ -9,17 +9,19 @@ continues the schedule; another trainer starts it anew. `History.lr` has the rat
 
 import math
 import weakref
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from manualnn.errors import SpecError
-from manualnn.training.callbacks import require_measured, require_monitor
+from manualnn.training.callbacks import MONITORED, require_measured
 from manualnn.training.history import History
 from manualnn.training.run import Callback, Run
-from manualnn.validation import require_count, require_number
+from manualnn.validation import require_choice, require_count, require_number
 
 __all__ = ["CosineAnnealingLR", "ReduceLROnPlateau", "Schedule", "StepLR"]
 
 
+@dataclass(eq=False)
 class Schedule(Callback):
     """Base of the schedules. A subclass defines `next_rate`.
 
@@ -34,7 +36,8 @@ class Schedule(Callback):
 
     state: ClassVar[tuple[str, ...]] = ("base_lr", "last_epoch")
 
-    def __init__(self) -> None:
+    def __post_init__(self) -> None:
+        """Raise SpecError for an option that is out of range."""
         self._owner: weakref.ref[Any] | None = None
         self._reset()
 
@@ -68,6 +71,7 @@ class Schedule(Callback):
         raise NotImplementedError
 
 
+@dataclass(eq=False)
 class StepLR(Schedule):
     """Multiply the learning rate by gamma after every `step_size` epochs.
 
@@ -81,18 +85,21 @@ class StepLR(Schedule):
 
     """
 
-    def __init__(self, step_size: int, gamma: float = 0.1) -> None:
-        require_count("step_size", step_size, 1)
-        require_number("gamma", gamma, 0)
-        self.step_size = step_size
-        self.gamma = gamma
-        super().__init__()
+    step_size: int
+    gamma: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Raise SpecError for an option that is out of range."""
+        require_count("step_size", self.step_size, 1)
+        require_number("gamma", self.gamma, 0)
+        super().__post_init__()
 
     def next_rate(self, lr: float, history: History) -> float:  # noqa: ARG002
         """Return lr, or lr × gamma at the end of `step_size` epochs."""
         return lr if self.last_epoch % self.step_size else lr * self.gamma
 
 
+@dataclass(eq=False)
 class CosineAnnealingLR(Schedule):
     """Let the learning rate fall from lr to eta_min in T_max epochs, as half a wave of a cosine.
 
@@ -110,12 +117,14 @@ class CosineAnnealingLR(Schedule):
 
     """
 
-    def __init__(self, T_max: int, eta_min: float = 0.0) -> None:
-        require_count("T_max", T_max, 1)
-        require_number("eta_min", eta_min, 0)
-        self.T_max = T_max
-        self.eta_min = eta_min
-        super().__init__()
+    T_max: int
+    eta_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise SpecError for an option that is out of range."""
+        require_count("T_max", self.T_max, 1)
+        require_number("eta_min", self.eta_min, 0)
+        super().__post_init__()
 
     def next_rate(self, lr: float, history: History) -> float:  # noqa: ARG002
         """Return the rate of the next epoch."""
@@ -127,6 +136,7 @@ class CosineAnnealingLR(Schedule):
         return share * (lr - least) + least
 
 
+@dataclass(eq=False)
 class ReduceLROnPlateau(Schedule):
     """Multiply the learning rate by `factor` when the loss has stopped improving.
 
@@ -162,47 +172,36 @@ class ReduceLROnPlateau(Schedule):
 
     """
 
-    state = (*Schedule.state, "best", "num_bad_epochs", "cooldown_counter")
+    mode: str = "min"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    min_lr: float = 0.0
+    eps: float = 1e-8
+    monitor: str = field(default="validation_loss", kw_only=True)
 
-    def __init__(
-        self,
-        mode: str = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
-        threshold_mode: str = "rel",
-        *,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-        eps: float = 1e-8,
-        monitor: str = "validation_loss",
-    ) -> None:
-        for name, value, choices in (
-            ("mode", mode, ("min", "max")),
-            ("threshold_mode", threshold_mode, ("rel", "abs")),
-        ):
-            if value not in choices:
-                message = f"{name} must be one of {', '.join(choices)}, got {value!r}."
-                raise SpecError(message)
-        for name, number in (("threshold", threshold), ("min_lr", min_lr), ("eps", eps)):
-            require_number(name, number, 0)
-        require_count("patience", patience, 0)
-        require_count("cooldown", cooldown, 0)
-        require_number("factor", factor, 0)
-        if factor >= 1:
-            message = f"factor must be below 1, got {factor!r}."
+    state: ClassVar[tuple[str, ...]] = (
+        *Schedule.state,
+        "best",
+        "num_bad_epochs",
+        "cooldown_counter",
+    )
+
+    def __post_init__(self) -> None:
+        """Raise SpecError for an option that is out of range."""
+        require_choice("mode", self.mode, ("min", "max"))
+        require_choice("threshold_mode", self.threshold_mode, ("rel", "abs"))
+        require_choice("monitor", self.monitor, MONITORED)
+        for name in ("patience", "cooldown"):
+            require_count(name, getattr(self, name), 0)
+        for name in ("factor", "threshold", "min_lr", "eps"):
+            require_number(name, getattr(self, name), 0)
+        if self.factor >= 1:
+            message = f"factor must be below 1, got {self.factor!r}."
             raise SpecError(message)
-        require_monitor(monitor)
-        self.mode = mode
-        self.factor = factor
-        self.patience = patience
-        self.threshold = threshold
-        self.threshold_mode = threshold_mode
-        self.cooldown = cooldown
-        self.min_lr = min_lr
-        self.eps = eps
-        self.monitor = monitor
-        super().__init__()
+        super().__post_init__()
 
     def _reset(self) -> None:
         super()._reset()
