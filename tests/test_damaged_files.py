@@ -155,7 +155,7 @@ HOSTILE = {
     "code": (with_text('"Linear"', '"__import__(\'os\').abort()"'), "there is no type"),
     "escape sequence": (with_text('"Linear"', r'"\u001b[2J\ud800"'), r"\\x1b\[2J"),
     "escape sequence in a key": (
-        with_header('"0.bias"', r'"\u001b[2J' + "x" * 5000 + '"'), r"got \\x1b\[2Jxxx.*… Save the"
+        with_header('"0.bias"', r'"\u001b[2J' + "x" * 5000 + '"'), r"got \\x1b\[2Jxxx.*…\. Save the"
     ),
     "structured dtype": (with_text('"float64"', '"f8,(9999999,)f8"'), "expected the dtype float32"),
 }  # fmt: skip
