@@ -1,8 +1,10 @@
 """Files of tables: read as they were written, whatever program wrote them, or refused with line."""
 
+import bz2
 import csv
 import gzip
 import io
+import lzma
 import re
 from pathlib import Path
 from typing import Any
@@ -68,7 +70,7 @@ def cells(table: Table) -> dict[str, list[Any]]:
         {"delimiter": st.sampled_from(",;\t|"), "lineterminator": st.sampled_from(["\n", "\r\n"])}
     ),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
-    compress=st.sampled_from([bytes, gzip.compress]),
+    compress=st.sampled_from([bytes, gzip.compress, bz2.compress, lzma.compress]),
 )
 def test_numbers_come_back_bit_for_bit_and_texts_letter_for_letter(
     folder: Path, rows: Any, options: Any, encoding: str, compress: Any
@@ -250,7 +252,7 @@ REFUSED = {
     "rows that grow": ("a\n" + "1\n" * 99 + "1,2\n" * 999, "line 101: got 2 cells, expected 1"),
     "open quote": ('a,b\n1,2\n"3,4\n5,6\n', "line 3: a quote opens here and is not closed"),
     "spreadsheet": (b"PK\x03\x04" + b"\0" * 99, "save it as CSV or Parquet"),
-    "damaged": (gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "is a damaged gzip file"),
+    "damaged": (bz2.compress(b"a,b\n1,2\n" * 99)[:-9], "is a damaged bz2 file"),
     "another encoding": ("a,b\né,2\n".encode("latin-1"), "not in the encoding ascii"),
 }
 

@@ -47,8 +47,8 @@ def read_batches(
     Parameters
     ----------
     path : path
-        A text file of separated values, plain or compressed (gzip, zstd), or a Parquet file; or
-        "-" for standard input.
+        A text of separated values, plain or compressed (gzip, bz2, xz, zstd), or a Parquet file;
+        "-" is the standard input.
     delimiter : str, optional
         The character between the cells; detected if None.
     header : bool, optional

@@ -1,10 +1,13 @@
 """Files as DuckDB can read them: on disk, and their text in UTF-8."""
 
+import bz2
 import gzip
 import io
+import lzma
 import shutil
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +15,15 @@ from manualnn.errors import TableError
 
 __all__ = ["Source"]
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "parquet"}
-_NO_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite", b"\x89HDF", b"BZh", b"\xfd7zXZ")
+_MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bz2",
+    b"\xfd7zXZ": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PAR1": "parquet",
+}
+_OPEN: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+_NO_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite", b"\x89HDF")
 """First bytes of spreadsheets, archives and other files that are refused."""
 
 
@@ -27,7 +37,7 @@ class Source:
     path : Path
         Path of the file, or of its copy in UTF-8.
     form : str
-        "parquet", or the compression of a text: "gzip", "zstd" or "none".
+        "parquet", or the compression of a text, such as "gzip", or "none".
     remarks : list of str
         What a user may want to check.
 
@@ -48,14 +58,16 @@ class Source:
             raise TableError(message)
         if set("*?[") & set(str(self.path)):  # DuckDB would read all files that it matches
             self.path = Path(shutil.copy(self.path, self.folder / "file"))
-        if self.form in {"none", "gzip"}:
+        if self.form == "none" or self.form in _OPEN:
             try:
                 encoding = encoding or self._find_encoding()
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                message = f"{self.name} is a damaged gzip file ({error}); copy it again."
+            except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
+                message = f"{self.name} is a damaged {self.form} file ({error}); copy it again."
                 raise TableError(message) from None
-            if encoding.lower() not in {"utf-8", "utf8"}:
+            is_utf8 = encoding.lower() in {"utf-8", "utf8"}
+            if not is_utf8:
                 self.remarks.append(f"encoding {encoding}")
+            if not is_utf8 or self.form in {"bz2", "xz"}:
                 self.rewrite(encoding)
 
     def rewrite(
@@ -79,8 +91,9 @@ class Source:
         self.path, self.form = copy, "none"
 
     def _text(self, encoding: str, newline: str | None = "") -> io.TextIOWrapper:
-        file = gzip.open(self.path) if self.form == "gzip" else self.path.open("rb")  # noqa: SIM115
-        return io.TextIOWrapper(file, encoding, newline=newline)
+        return io.TextIOWrapper(
+            _OPEN.get(self.form, open)(self.path, "rb"), encoding, newline=newline
+        )
 
     def _find_encoding(self) -> str:
         """Return UTF-16 for a text with its mark or zero bytes, or the first of three that fits."""
