@@ -184,12 +184,22 @@ def test_held_out_rows_are_a_fraction_of_each_class_and_the_rest_has_every_class
         assert (abs(counts[2] - 25 * spare / spare.sum()) <= 1).all()
 
 
+def test_a_class_of_one_row_is_trained_on(tmp_path: Path) -> None:
+    columns = blobs(30)
+    columns["y"][7] = "once"
+    result = train(write(tmp_path / "d.csv", columns), "--epochs=1")
+    assert "1 of 3 classes with a single row, which is trained on" in result.stdout
+
+
 def test_a_remark_says_that_features_are_useless(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     noise = {f"x{i}": rng.normal(size=60) for i in range(20)}
     data = write(tmp_path / "d.csv", {**noise, "y": rng.normal(size=60)})
     remark = "Held-out rows are predicted worse than without features (RMSE)"
-    assert remark in train(data, "--epochs=300").stdout
+    for epochs, why in {300: "what holds for the training rows only", 1: "more --epochs"}.items():
+        report = train(data, f"--epochs={epochs}", "--lr=0.01").stdout
+        assert remark in report
+        assert why in report
     assert "worse than" not in train(write(tmp_path / "e.csv", blobs())).stdout
 
 

@@ -21,7 +21,7 @@ from manualnn.losses import CrossEntropyLoss, Loss, MSELoss, regression
 from manualnn.optimizers import AdamW, Optimizer
 from manualnn.tabular.encoder import Encoder
 from manualnn.tabular.model import TableModel
-from manualnn.tabular.table import Table, count_noun
+from manualnn.tabular.table import Table, count_noun, shorten
 from manualnn.tabular.target import Target
 from manualnn.training.trainer import History
 
@@ -51,7 +51,7 @@ class Prepared:
     test: Array
     """Indices of the test rows; may be empty."""
     roles: Mapping[str, str]
-    """The columns that are no features: target, ignored or sample weight."""
+    """The columns that are no features: target, ignored, sample weight or row names."""
     remarks: Sequence[str]
     """Sentences about the rows and columns that were left out."""
 
@@ -182,14 +182,21 @@ def prepare(
     remarks = []
     counter = table.row_names
     if counter is not None and counter not in roles:
-        roles[counter] = "ignored"
+        roles[counter] = "row names"
         remarks.append(f"the first column, {counter!r}, only counts or names the rows: left out")
+    features = [name for name in table.columns if name not in roles]
+    if not features:
+        message = f"{table.name} has no column to predict {shorten(names)} from; add one."
+        raise TableError("; ".join([*remarks, message]))
     known = target.known(table)
     if not known.all():
         rows = count_noun(int((~known).sum()), "row")
         remarks.append(f"{rows} without {', '.join(map(repr, names))} left out")
         table = table.take(known)
         _require_rows(table, fewest)
+    if target.classes and (alone := (np.bincount(target.encode(table)) == 1).sum()):
+        of = f"{alone} of {len(target.classes)} classes"
+        remarks.append(f"{of} with a single row, which is trained on")
     train, validation, test = _split(table, target, test_fraction, validation_fraction, seed)
     if not target.classes:
         target = replace(
@@ -197,7 +204,7 @@ def prepare(
         )
     encoder = Encoder.fit(
         table,
-        [name for name in table.columns if name not in roles],
+        features,
         train=train,
         missing=missing,
         hashed=[table.find(column) for column in hashed],

@@ -27,6 +27,9 @@ __all__ = [
 MOST_LISTED = 20
 """With more classes than this, the table class by class is left out."""
 
+WELL = 0.9
+"""A network that predicts well has at most this share of the baseline's loss."""
+
 Scores = Mapping[str, float | None]
 
 
@@ -117,7 +120,7 @@ def format_results(prepared: Prepared, scores: Mapping[str, Scores]) -> str:
     guess = "the shares of the classes" if target.classes else "the mean of the target"
     text = f"{format_scores(scores)}\n  (no features: {last}, predicted as {guess} in training)"
     if last == "held out":
-        text += _warn_if_useless(scores[last], scores["no features"])
+        text += _warn_if_useless(scores)
     if target.classes and len(target.classes) <= MOST_LISTED:
         classes = format_classes(prepared.model, prepared.predict()[rows], prepared.t[rows])
         text += f"\n\n{last}, class by class\n{classes}"
@@ -151,21 +154,23 @@ def _baseline(prepared: Prepared) -> Array:
         return np.log(np.bincount(t, minlength=len(target.classes)) / len(t))
 
 
-def _warn_if_useless(scores: Scores, baseline: Scores) -> str:
+def _warn_if_useless(scores: Mapping[str, Scores]) -> str:
     """Return a remark if held-out rows are predicted worse than without features."""
-    worse = [
-        name
-        for name, value in scores.items()
-        if name.startswith(("log-loss", "RMSE"))
-        and value is not None
-        and value > (baseline[name] or 0)
-    ]
+    trained, held_out, baseline = scores.values()
+    losses = [name for name in held_out if name.startswith(("log-loss", "RMSE"))]
+    worse = [name for name in losses if (held_out[name] or 0) > (baseline[name] or 0)]
     if not worse:
         return ""
+    if all((trained[name] or 0) > WELL * (baseline[name] or 0) for name in worse):
+        why = "Training rows are hardly predicted better. Try more --epochs or another --lr"
+    else:
+        why = (
+            "The network has learnt what holds for the training rows only. Try --early-stopping, "
+            "--weight-decay, --dropout or a smaller --hidden"
+        )
     return (
-        f"\n  Held-out rows are predicted worse than without features ({', '.join(worse)}): the "
-        f"network has learnt what holds for the training rows only.\n  Try --early-stopping, "
-        f"--weight-decay, --dropout or a smaller --hidden; or the features do not tell the target."
+        f"\n  Held-out rows are predicted worse than without features ({shorten(worse)})."
+        f"\n  {why}; or the features do not tell the target."
     )
 
 
