@@ -166,7 +166,11 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
         about = notes[KEY]
         curves: dict[str, Any] = {name: list(map(float, arrays.pop(name))) for name in CURVES}
         history = History(seconds=float(about["seconds"]), **curves)
-        batch, total, weight = int(about["batch"]), float(about["total"]), float(about["weight"])
+        batch, total, weight = (
+            max(int(about["batch"]), 0),
+            float(about["total"]),
+            float(about["weight"]),
+        )
         random = dict(about["random"])
         if batch and run.batches.shuffles:
             type(saved.rng.bit_generator)().state = random  # which refuses what is no state

@@ -76,7 +76,7 @@ class Callback(metaclass=Constructor):
             )
             raise SpecError(message)
         for name, value in state.items():
-            if not _can_follow(getattr(self, name), value):
+            if not _can_follow(getattr(self, name), value, name):
                 kind = type(self).__name__
                 message = f"the state of {kind} has the damaged {name} {value!r}."
                 raise SpecError(message)
@@ -84,12 +84,12 @@ class Callback(metaclass=Constructor):
             setattr(self, name, value)
 
 
-def _can_follow(now: Any, value: Any) -> bool:
+def _can_follow(now: Any, value: Any, name: str) -> bool:
     """Return True if a value of a saved state has a type that training can have given it."""
     if type(now) is int:
         return type(value) is int and abs(value) < 2**63
     is_number = type(value) is float or (type(value) is int and abs(value) < 2**63)
-    return is_number or isinstance(value, np.ndarray | None)
+    return is_number or value is None or (name == "vector" and isinstance(value, np.ndarray))
 
 
 @dataclass
