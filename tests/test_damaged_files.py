@@ -210,7 +210,7 @@ def test_a_checkpoint_with_a_state_of_other_types_is_refused(
     trainer.fit(x, t, epochs=2, progress=False, **options)
     trainer.fit(x, t, epochs=3, progress=False, resume=path, **options)
     about, arrays = unpack(path.read_bytes())
-    about["notes"]["checkpoint"]["callbacks"][0][1][name] = value
+    about["notes"]["checkpoint"]["states"][0][name] = value
     path.write_bytes(pack(about, arrays))
     with pytest.raises(SpecError, match=f"EarlyStopping has the damaged {name}"):
         trainer.fit(x, t, epochs=4, progress=False, resume=path, **options)
