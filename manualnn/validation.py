@@ -1,6 +1,7 @@
 """Validation of the arrays and numbers that users pass in."""
 
 import math
+import sys
 from numbers import Real
 from typing import Any
 
@@ -110,6 +111,11 @@ def as_batch(value: Any, dtype: np.dtype[Any], features: int | None, owner: Any)
         hint = "; pass x.reshape(len(x), -1)"
     message = f"{owner!r} expects x of shape {expected}, got {x.shape}{hint}."
     raise ShapeError(message)
+
+
+def is_finite_number(value: Any) -> bool:
+    """Return True for a number of a JSON text, which is not NaN or infinite."""
+    return type(value) in {int, float} and abs(value) <= sys.float_info.max
 
 
 def first_nonfinite(values: Array) -> tuple[int, ...] | None:

@@ -1,6 +1,7 @@
 """Models for tables: scikit-learn's encoding, targets, predictions from data of any form."""
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,14 @@ def test_an_encoder_survives_json_bit_for_bit(data: Any) -> None:
     assert again == encoder
     np.testing.assert_array_equal(again.transform(data), encoder.transform(data))
     assert len(encoder.describe()) == len(encoder.features)
+
+
+@pytest.mark.parametrize("value", [[0.5], [[0.5]], "0.5", True, None, 10**400, math.inf])
+@pytest.mark.parametrize("part", ["medians", "mean", "scale"])
+def test_an_encoder_from_json_has_finite_numbers(part: str, value: Any) -> None:
+    sound = Encoder.fit(Table.of({"a": [1.0, 2.0]}), ["a"]).to_json()
+    with pytest.raises(ValueError, match="encoding of the columns is damaged"):
+        Encoder.from_json({**sound, part: [value]})
 
 
 def test_hashing_gives_equal_texts_equal_buckets_and_needs_no_vocabulary() -> None:

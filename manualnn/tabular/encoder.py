@@ -21,6 +21,7 @@ from manualnn.tabular.learning import (
     refuse_unusable,
 )
 from manualnn.tabular.table import Table, count_noun, shorten
+from manualnn.validation import is_finite_number
 
 __all__ = ["Encoder"]
 
@@ -221,7 +222,7 @@ class Encoder:
             len(encoder.medians) == numbers
             and len(encoder.mean) == len(encoder.scale) == scaled
             and all(type(i) is int and 0 <= i < numbers for i in encoder.indicated)
-            and all(map(np.isfinite, (*encoder.medians, *encoder.mean, *encoder.scale)))
+            and all(map(is_finite_number, (*encoder.medians, *encoder.mean, *encoder.scale)))
             and all(scale > 0 for scale in encoder.scale)
             and all(type(n) is int and 0 < n < 2**31 for _, n in encoder.hashed)
             and all(type(name) is str for name in (*encoder.features, *labels))

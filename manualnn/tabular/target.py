@@ -11,6 +11,7 @@ from manualnn.elementary import Array
 from manualnn.errors import TableError
 from manualnn.tabular.column import Column
 from manualnn.tabular.table import Table, shorten
+from manualnn.validation import is_finite_number
 
 __all__ = ["MISSING_CLASS", "Target"]
 
@@ -155,7 +156,7 @@ class Target:
             and len(target.names) >= 1
             and len(set(target.classes)) == len(target.classes) != 1
             and len(target.mean) == len(target.deviation) == expected
-            and all(map(np.isfinite, numbers))
+            and all(map(is_finite_number, numbers))
         )
         if not is_sound:
             message = "the description of the target is damaged"
