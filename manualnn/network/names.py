@@ -1,8 +1,9 @@
 """Names of parameters in state_dicts of other networks: prefixes, layers, checkpoints.
 
-strip_prefix      "module.0.weight" → "0.weight"
-rename            {"fc1": "0"}: "fc1.weight" → "0.weight"
-suggest           the mapping that load_state_dict needs, if layers fit by number and shape
+    "module.0.weight" → "0.weight"      a prefix that all keys share is removed
+    "fc1.weight"      → "0.weight"      with names={"fc1": "0"}
+
+Where neither fits, the message says which `names` would, or where in a checkpoint the weights are.
 """
 
 import re

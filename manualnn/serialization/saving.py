@@ -45,10 +45,11 @@ def save(
     Raises
     ------
     ModelFileError
-        If the file cannot be written, or if it could not be loaded again. A file that was at `path`
-        before then stays as it was.
+        If the file cannot be written, or if it could not be loaded again: for numbers that are not
+        finite, a layer of your own that is not in LAYERS, or notes of more than 16 MB. A file that
+        was at `path` before then stays as it was.
     SpecError
-        If `trainer` is not a Trainer.
+        If `trainer` is not a Trainer, or if another argument has a wrong type.
     MissingExtraError
         If safetensors is not installed.
 
