@@ -83,59 +83,6 @@ def outcome(ours: Trainer, x: Any, t: Any, callbacks: list[Any], **options: Any)
     )
 
 
-SCHEDULES = [
-    lambda: StepLR(1, gamma=0.5),
-    lambda: CosineAnnealingLR(3),
-    lambda: ReduceLROnPlateau(patience=0, threshold=0.5),
-]
-SMALL = {
-    "depth": st.integers(0, 2),
-    "widths": st.integers(1, 5),
-    "sizes": st.integers(1, 9),
-    "styles": ("normal", "integers"),
-}
-
-
-@settings(max_examples=max(20, settings.default.max_examples // 5))
-@given(case=cases(**SMALL), data=st.data())
-def test_a_resumed_training_ends_as_if_it_had_never_been_cut_short(
-    folder: Path, case: Case, data: st.DataObject
-) -> None:
-    """Whatever is trained, and after whichever steps it was cut short, twice."""
-    path = folder / "run"
-    path.unlink(missing_ok=True)
-    options = {
-        "batch_size": data.draw(st.sampled_from([None, 1, 2, 3])),
-        "shuffle": data.draw(st.booleans()),
-        "epochs": data.draw(st.integers(1, 4)),
-        "sample_weight": data.draw(st.sampled_from([None, 1.0 + np.arange(len(case.x))])),
-        "validation_data": (case.x, case.t),
-    }
-    if options["sample_weight"] is not None:
-        options["sample_weight"] = options["sample_weight"].astype(case.x.dtype)
-    batches = -(-len(case.x) // (options["batch_size"] or len(case.x)))
-    stops = data.draw(st.lists(st.integers(1, options["epochs"] * batches), max_size=2))
-    schedules = data.draw(st.lists(st.sampled_from(SCHEDULES), max_size=2))
-    every = data.draw(st.integers(1, 3))
-    seed = data.draw(st.integers(0, 2**32))
-
-    def run(step: int, **more: Any) -> tuple[Any, ...]:
-        # A trainer that resumes has another state before, which must not matter.
-        ours = Trainer(case.net, case.loss, case.rule, params=case.params, seed=seed + bool(more))
-        checkpoint = Checkpoint(path, every_steps=every, every_epochs=2)
-        callbacks = [Crash(step), checkpoint, EarlyStopping(2), *(make() for make in schedules)]
-        return outcome(ours, case.x, case.t, callbacks, **options, **more)
-
-    for place, step in enumerate(sorted(stops)):
-        try:
-            run(step, **({"resume": path} if place else {}))
-        except CrashError:
-            load(path)
-    resumed = run(0, **({"resume": path} if stops else {}))
-    path.unlink()
-    assert resumed == run(0)
-
-
 def test_each_part_of_a_run_that_matters_is_used_in_the_search() -> None:
     """The same search with a known answer: dropout, momentum and order do change the outcome."""
     runs = []
@@ -376,6 +323,61 @@ def test_checkpoints_come_as_often_as_is_asked(tmp_path: Path) -> None:
     assert places(2, every_steps=3) == [(0, 0), (3, 1), (4, 2)]
     assert places(1, every_seconds=0) == [(0, 0), (1, 0), (2, 0), (2, 1)]
     assert places(2, every_seconds=1e9) == [(0, 0), (4, 2)]
+
+
+# ---------------------------------------------------------------------- anywhere
+
+SCHEDULES = [
+    lambda: StepLR(1, gamma=0.5),
+    lambda: CosineAnnealingLR(3),
+    lambda: ReduceLROnPlateau(patience=0, threshold=0.5),
+]
+SMALL = {
+    "depth": st.integers(0, 2),
+    "widths": st.integers(1, 5),
+    "sizes": st.integers(1, 9),
+    "styles": ("normal", "integers"),
+}
+
+
+@settings(max_examples=max(20, settings.default.max_examples // 5))
+@given(case=cases(**SMALL), data=st.data())
+def test_a_resumed_training_ends_as_if_it_had_never_been_cut_short(
+    folder: Path, case: Case, data: st.DataObject
+) -> None:
+    """Whatever is trained, and after whichever steps it was cut short, twice."""
+    path = folder / "run"
+    path.unlink(missing_ok=True)
+    options = {
+        "batch_size": data.draw(st.sampled_from([None, 1, 2, 3])),
+        "shuffle": data.draw(st.booleans()),
+        "epochs": data.draw(st.integers(1, 4)),
+        "sample_weight": data.draw(st.sampled_from([None, 1.0 + np.arange(len(case.x))])),
+        "validation_data": (case.x, case.t),
+    }
+    if options["sample_weight"] is not None:
+        options["sample_weight"] = options["sample_weight"].astype(case.x.dtype)
+    batches = -(-len(case.x) // (options["batch_size"] or len(case.x)))
+    stops = data.draw(st.lists(st.integers(1, options["epochs"] * batches), max_size=2))
+    schedules = data.draw(st.lists(st.sampled_from(SCHEDULES), max_size=2))
+    every = data.draw(st.integers(1, 3))
+    seed = data.draw(st.integers(0, 2**32))
+
+    def run(step: int, **more: Any) -> tuple[Any, ...]:
+        # A trainer that resumes has another state before, which must not matter.
+        ours = Trainer(case.net, case.loss, case.rule, params=case.params, seed=seed + bool(more))
+        checkpoint = Checkpoint(path, every_steps=every, every_epochs=2)
+        callbacks = [Crash(step), checkpoint, EarlyStopping(2), *(make() for make in schedules)]
+        return outcome(ours, case.x, case.t, callbacks, **options, **more)
+
+    for place, step in enumerate(sorted(stops)):
+        try:
+            run(step, **({"resume": path} if place else {}))
+        except CrashError:
+            load(path)
+    resumed = run(0, **({"resume": path} if stops else {}))
+    path.unlink()
+    assert resumed == run(0)
 
 
 # ---------------------------------------------------------------------- kills
