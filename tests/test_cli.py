@@ -200,6 +200,21 @@ def test_without_an_extra_the_message_names_it(
     assert "Traceback" not in result.stderr
 
 
+def test_a_model_is_used_without_scikit_learn(wine: Path, model: Path) -> None:
+    program = f"""if True:
+        import sys
+        sys.modules["sklearn"] = None
+        from manualnn.cli import cli
+        for words in (["info"], ["evaluate", {str(wine)!r}], ["predict", {str(wine)!r}]):
+            cli([words[0], {str(model)!r}, *words[1:]], standalone_mode=False)
+    """
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-178:] == run("predict", model, wine).stdout.splitlines()[1:]
+
+
 # ---------------------------------------------------------------------- signals and pipes
 
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,9 +10,11 @@ from manualnn.elementary import Array
 from manualnn.layers import Linear
 from manualnn.output.tables import align_columns
 from manualnn.tabular.model import TableModel
-from manualnn.tabular.prepare import Prepared
 from manualnn.tabular.table import Table, count_noun, shorten
 from manualnn.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from manualnn.tabular.prepare import Prepared  # which loads scikit-learn
 
 __all__ = [
     "compute_scores",
@@ -33,7 +36,7 @@ WELL = 0.9
 Scores = Mapping[str, float | None]
 
 
-def describe(prepared: Prepared, table: Table) -> str:
+def describe(prepared: "Prepared", table: Table) -> str:
     """Return lines about the table and about the network that will be trained."""
     model, roles = prepared.model, prepared.roles
     target = model.target
@@ -99,7 +102,7 @@ def describe_trainer(trainer: Trainer) -> dict[str, str]:
     }
 
 
-def compute_scores(prepared: Prepared) -> dict[str, Scores]:
+def compute_scores(prepared: "Prepared") -> dict[str, Scores]:
     """Return the scores of the training rows, of the test rows, and of a baseline.
 
     The baseline predicts the test rows, or else the training rows, without features.
@@ -113,7 +116,7 @@ def compute_scores(prepared: Prepared) -> dict[str, Scores]:
     return {**scores, "no features": model.scores_of(baseline, t[rows])}
 
 
-def format_results(prepared: Prepared, scores: Mapping[str, Scores]) -> str:
+def format_results(prepared: "Prepared", scores: Mapping[str, Scores]) -> str:
     """Return the scores, remarks on them, and the classes one by one."""
     target, rows = prepared.model.target, prepared.reported
     last = "held out" if "held out" in scores else "trained on"
@@ -142,7 +145,7 @@ def _format_score(name: str, value: float | None) -> str:
     return f"{value:.4f}" if name.startswith(("log-loss", "R²")) else f"{value:.5g}"
 
 
-def _baseline(prepared: Prepared) -> Array:
+def _baseline(prepared: "Prepared") -> Array:
     """Return the network's output that ignores the features and suits the training rows best.
 
     It gives the shares of the classes, or the mean of the targets.

@@ -28,7 +28,9 @@ def info(*, model: str, as_json: bool) -> None:
 
     The file is checked on the way: its checksum, and that its parts fit together.
     """
+    from manualnn import checkpoints
     from manualnn.serialization import container, load_with_notes
+    from manualnn.tabular.model import load_model
     from manualnn.tabular.report import describe_model, describe_trainer, format_items
 
     trainer, notes, _ = load_with_notes(model)
@@ -37,24 +39,20 @@ def info(*, model: str, as_json: bool) -> None:
         facts = {"file": model, "bytes": size, **trainer.spec(), "steps": trainer.steps, **notes}
         print_text(json.dumps(facts, indent=2))
         return
-    of_table = _read_table_model(model) if "table" in notes else None
-    kind = "a model for tables" if of_table else "a network"
+    of_table = load_model(model) if "table" in notes else None
     lines = describe_model(of_table) if of_table else describe_trainer(trainer)
     lines["optimizer"] = repr(trainer.rule)
+    kind = "a model for tables" if of_table else "a network"
+    if checkpoints.KEY in notes:
+        kind = "a checkpoint; fit(resume=…) or `manualnn train … --resume` goes on from it"
     if trainer.steps:
-        lines["steps"] = f"{trainer.steps}; mnn.load goes on from there"
-    version = container.read(model)[0]["version"]
-    checked = "checksum correct" if version > 1 else "without a checksum"
-    print_text(f"{model}: {kind}, {size:,} bytes, version {version}, {checked}")
+        lines["steps"] = str(trainer.steps)
+    is_checked = container.read(model)[0]["version"] > 1
+    checked = "checksum correct" if is_checked else "version 1, without a checksum"
+    print_text(f"{model}: {kind}\n  {size:,} bytes, {checked}")
     print_text(format_items(lines))
     if of_table:
         print_text(_describe_table(of_table))
-
-
-def _read_table_model(path: str) -> "TableModel":
-    from manualnn.tabular.model import load_model
-
-    return load_model(path)
 
 
 def _describe_table(model: "TableModel") -> str:

@@ -145,11 +145,7 @@ def _build_schedule(spec: dict[str, Any] | None, epochs: int, *, has_validation:
         "CosineAnnealingLR": {"T_max": epochs},
         "ReduceLROnPlateau": {"monitor": "validation_loss" if has_validation else "loss"},
     }
-    try:
-        return getattr(schedules, name)(**usual.get(name, {}) | given)
-    except TypeError as error:
-        message = f"--schedule {name}: {error}; its options are torch's."
-        raise click.UsageError(message) from error
+    return getattr(schedules, name)(**usual.get(name, {}) | given)
 
 
 def _describe_end(
