@@ -46,6 +46,7 @@ CAUGHT_BY = {
         "test_interruption",
     ),
     "checkpoints": ("test_checkpoints",),
+    "tables": ("test_encoder", "test_reading"),
 }
 
 

@@ -136,6 +136,8 @@ AB = {"a": [1, 3], "b": [2, 4]}
 FILES: dict[str, tuple[str | bytes, dict[str, list[Any]]]] = {
     "comments": ("# made by x\n# more, stuff\na,b\n1,2\n3,4\n", AB),
     "sep=": ("sep=;\r\na;b\r\n1;2\r\n3;4\r\n", AB),
+    "comments among the rows": ("a,b\n# x\n1,2\n## y, z, u\n3,4\n", AB),
+    "signs like comments": ("a,b\n#1,2\n#3,4\n", {"a": ["#1", "#3"], "b": [2, 4]}),
     "np.savetxt": ("# a,b\n1.0e+00,2.0e+00\n3.000e+00,4.0e+00\n", AB),
     "old Mac": ("a,b\r1,2\r3,4\r", AB),
     "mixed line ends": ("a,b\r\n1,2\n3,4\r\n", AB),
@@ -171,6 +173,10 @@ FILES: dict[str, tuple[str | bytes, dict[str, list[Any]]]] = {
     "no header, text": (
         "p,x\ne,s\np,s\n",
         {"column 1": ["p", "e", "p"], "column 2": ["x", "s", "s"]},
+    ),
+    "a name among the texts": (
+        "a,b,c\na,x,u\nz,y,v\n",
+        {"a": ["a", "z"], "b": ["x", "y"], "c": ["u", "v"]},
     ),
     "text only": (
         "name,city\nAnn,Rome\nBo,Oslo\n",

@@ -64,12 +64,8 @@ class Layout:
 
 def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layout:
     """Return the layout of a text, as DuckDB finds it. Raises TableError for an empty text."""
-    lines = _first_lines(connection, source)
-    skip, comment, said = _skip_preamble(lines)
-    delimiter, lines = delimiter or said, lines[skip:]
-    if not lines:
-        message = f"{source.name} is empty; expected a line of names, then a line for each row."
-        raise TableError(message)
+    lines, skip, comment, said = _read_start(connection, source)
+    delimiter = delimiter or said
     layout = _sniff(connection, source, delimiter, skip) if len(lines[0]) < _WIDE else None
     if layout and layout.skip > skip and not _is_title(lines, layout.skip - skip, layout):
         layout = None
@@ -85,13 +81,10 @@ def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layou
         count, start = count_noun(title, "line"), lines[0]
         source.remarks.append(f"skipped {count} before the table, from {start!r} on")
         skip, lines = layout.skip, lines[title:]
-    first, *rest = _split(lines, layout)
-    if rest and len(first) + 1 == len(rest[0]) and not _count_votes(rest[0], rest[1:])[0]:
-        # Either R has left out the name of the row names, or all rows end with a separator.
-        is_ended = not any(row[-1] for row in rest)
-        names = (*first, "") if is_ended else ("", *first)
+    names = _complete_names(lines, layout)
+    if names:
         layout = replace(layout, skip=skip + 1, width=len(names), header=names)
-        if not is_ended:
+        if not names[0]:
             source.remarks.append(
                 "there is one name less than columns, so the first column has no name"
             )
@@ -136,15 +129,15 @@ def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[i
     """Return how many cells of the first row speak for a header, and how many for data.
 
     A text above numbers, or no text above cells that are all there, is a header. A number above
-    numbers is data, unless the numbers of the row count steps, such as 1990, 1991, 1992; so is a
-    text that occurs again below it.
+    numbers is data, unless the row's numbers count steps, such as 1990, 1991, 1992; so are texts
+    that occur again below, if they are half of the row.
     """
     cells = [Column.of([cell]) for cell in first]
     kinds = [cell.kind for cell in cells]
     numbers = [cell.numbers()[0] for cell in cells if cell.kind == "number"]
     steps = {b - a for a, b in pairwise(numbers)}
     is_count = len(numbers) > 2 and len(steps) == 1 and steps != {0.0}
-    for_header = for_data = 0
+    for_header = for_data = repeated = 0
     columns: Any = (
         zip(*(row[: len(first)] for row in rest), strict=False) if rest else [()] * len(first)
     )
@@ -157,8 +150,8 @@ def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[i
         elif column.kind in {"number", "boolean", "date"}:
             for_header += 1
         else:
-            for_data += cell in below
-    return for_header, for_data
+            repeated += cell in below
+    return for_header, for_data + (repeated if 2 * repeated >= len(first) else 0)
 
 
 def _first_lines(connection: Any, source: Source) -> list[str]:
@@ -190,6 +183,20 @@ def _sniff(connection: Any, source: Source, delimiter: str | None, skip: int) ->
     return Layout(separator, quote, escape or quote, *found[3:])
 
 
+def _read_start(connection: Any, source: Source) -> tuple[list[str], int, str, str | None]:
+    """Return the first lines of the table, and what `_skip_preamble` found before them."""
+    lines = _first_lines(connection, source)
+    if _has_comments(lines[_skip_preamble(lines)[0] :]):
+        source.rewrite(drop="#")
+        source.remarks.append("lines that begin with # left out")
+        lines = _first_lines(connection, source)
+    skip, comment, said = _skip_preamble(lines)
+    if skip == len(lines):
+        message = f"{source.name} is empty; expected a line of names, then a line for each row."
+        raise TableError(message)
+    return lines[skip:], skip, comment, said
+
+
 def _skip_preamble(lines: Sequence[str]) -> tuple[int, str, str | None]:
     """Return the number of blank lines and comments at the start, the last, and a separator said.
 
@@ -201,6 +208,26 @@ def _skip_preamble(lines: Sequence[str]) -> tuple[int, str, str | None]:
     comment = lines[skip - 1].lstrip("# ") if skip else ""
     said = re.fullmatch(r'(?i)"?sep=(.)"?', lines[skip].strip()) if skip < len(lines) else None
     return (skip + 1, comment, said[1]) if said else (skip, comment, None)
+
+
+def _complete_names(lines: Sequence[str], layout: Layout) -> tuple[str, ...]:
+    """Return the names of the columns, if the header lacks one; otherwise nothing.
+
+    R leaves out the name of the row names. Or all rows end with a separator, and the header not.
+    """
+    first, *rest = _split(lines, layout)
+    if not rest or len(first) + 1 != len(rest[0]) or _count_votes(rest[0], rest[1:])[0]:
+        return ()
+    return ("", *first) if any(row[-1] for row in rest) else (*first, "")
+
+
+def _has_comments(lines: Sequence[str]) -> bool:
+    """Return True if some lines begin with # and have another number of cells than the rows."""
+    commented = [line for line in lines if line.startswith("#")]
+    if not commented or 2 * len(commented) > len(lines):
+        return False
+    layout = _guess(lines, None, 0)
+    return all(len(row) != layout.width for line in commented for row in _split([line], layout))
 
 
 def _is_title(lines: Sequence[str], count: int, layout: Layout) -> bool:

@@ -71,11 +71,17 @@ class Source:
                 self.rewrite(encoding)
 
     def rewrite(
-        self, encoding: str = "utf-8", *, newline: str | None = "", squeeze: bool = False
+        self,
+        encoding: str = "utf-8",
+        *,
+        newline: str | None = "",
+        squeeze: bool = False,
+        drop: str = "",
     ) -> None:
         """Continue with a copy in UTF-8.
 
-        With newline None, all lines end in one way; with `squeeze`, one blank separates words.
+        With newline None, all lines end in one way; with `squeeze`, one blank separates words; the
+        lines that begin with `drop` are left out.
         """
         if self.form == "zstd":
             message = f"{self.name} has to be read in another way than usual; decompress it first."
@@ -84,7 +90,8 @@ class Source:
         try:
             with self._text(encoding, newline) as text, copy.open("w", encoding="utf-8") as file:
                 for line in text:
-                    file.write(f"{' '.join(line.split())}\n" if squeeze else line)
+                    if not drop or not line.startswith(drop):
+                        file.write(f"{' '.join(line.split())}\n" if squeeze else line)
         except (LookupError, UnicodeError) as error:
             message = f"{self.name} is not in the encoding {encoding}: {error}; name another."
             raise TableError(message) from None
