@@ -140,6 +140,14 @@ def test_the_learning_rate_follows_scikit_learns_rules() -> None:
     assert 1e-6 / 5 < model.trainer_.lr <= 1e-6
 
 
+def test_lbfgs_ends_when_the_slope_is_within_tol() -> None:
+    model = MLPRegressor(solver="lbfgs", **SMALL).fit(X, NUMBERS)
+    value, slope = model.trainer_.value_and_grad(Samples(X, NUMBERS[:, None]))
+    assert model.loss_ == pytest.approx(value, rel=1e-12)
+    loose = clone(model).set_params(tol=10 * np.abs(slope).max()).fit(X, NUMBERS)
+    assert loose.n_iter_ < model.n_iter_
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_sparse_matrix_trains_and_predicts_as_its_array(solver: str) -> None:
     options = SMALL | {"solver": solver}
@@ -174,8 +182,9 @@ def test_weights_of_classes_are_weights_of_samples() -> None:
     assert np.array_equal(weights(class_weight=named), weights(sample_weight=of_samples))
     names, counts = np.unique(CLASSES, return_counts=True)
     balanced = dict(zip(names, len(X) / (3 * counts), strict=True))
-    both = weights(class_weight=balanced, sample_weight=WEIGHTS)
-    assert np.array_equal(weights(class_weight="balanced", sample_weight=WEIGHTS), both)
+    product = np.array([balanced[name] for name in CLASSES], "f4") * WEIGHTS.astype("f4")
+    both = weights(class_weight="balanced", sample_weight=WEIGHTS)
+    assert np.array_equal(weights(sample_weight=product), both)
 
 
 def test_layers_rules_schedules_and_losses_of_manualnn_are_parameters() -> None:
@@ -292,6 +301,8 @@ def test_probabilities_are_never_rounded_to_0_or_1() -> None:
 def test_one_class_alone_is_predicted() -> None:
     model = MLPClassifier(**SMALL).fit(X, np.full(len(X), "oak"))
     assert model.predict_proba(X[:2]).shape == (2, 1)
+    model.intercepts_ = [np.full_like(array, 1e3) for array in model.intercepts_]
+    model.coefs_ = [np.zeros_like(array) for array in model.coefs_]
     assert model.predict(X[:2]).tolist() == ["oak", "oak"]
 
 
