@@ -357,6 +357,7 @@ def test_what_does_not_fit_a_model_is_refused() -> None:
 def test_no_rows_give_no_predictions() -> None:
     predictor = model(FEATURES | {"kind": DATA["kind"]}, ["kind"])
     assert predictor.probabilities({name: [] for name in FEATURES}).shape == (0, 3)
+    assert predictor.probabilities([]).shape == (0, 3)
 
 
 def _damage(table: dict[str, Any], path: str, value: Any) -> None:

@@ -81,6 +81,8 @@ class Column:
         kind = cells.dtype.kind if isinstance(cells, np.ndarray) else ""
         if kind == "f" or (kind in {"i", "u"} and not _may_be_rounded(cells.astype(float))):
             return cls(cells.astype(float))
+        if kind == "M":  # whose list would be of whole numbers
+            cells = cells.astype(str)
         cells = cells.tolist() if kind else list(cells)
         kinds = set(map(type, cells))
         if kinds <= {float, type(None)}:

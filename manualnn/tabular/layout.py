@@ -206,7 +206,7 @@ def _skip_preamble(lines: Sequence[str]) -> tuple[int, str, str | None]:
     while skip < len(lines) and (not lines[skip].strip() or lines[skip].startswith("#")):
         skip += 1
     comment = lines[skip - 1].lstrip("# ") if skip else ""
-    said = re.fullmatch(r'(?i)"?sep=(.)"?', lines[skip].strip()) if skip < len(lines) else None
+    said = re.fullmatch(r'(?i)"?sep=(.)"?\s*', lines[skip]) if skip < len(lines) else None
     return (skip + 1, comment, said[1]) if said else (skip, comment, None)
 
 

@@ -190,6 +190,7 @@ def _columns_of(data: Any, names: Sequence[str], name: str) -> Iterator[tuple[st
         yield from ((str(key), [row.get(key) for row in data]) for key in keys)
     else:
         array = np.asarray(data, object if isinstance(data, Sequence) else None)
+        array = array.reshape(0, len(names)) if array.shape == (0,) else array  # no records
         if array.ndim != 2 or array.shape[1] != len(names):
             message = (
                 f"{name}: expected columns with names (a mapping, records or a data frame), or an "
