@@ -4,6 +4,7 @@ import copy
 import math
 import pickle
 import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,12 +70,15 @@ def test_integer_weights_are_repeated_samples_to_every_loss(name: str, reduction
     """L is a sum of 2 N terms of one sign, with a product and a quotient in each; the order may
     differ. An entry of dy differs by the roundings of 1/D, w/D and two products.
     """
-    options: dict[str, Any] = {"CrossEntropyLoss": {"weight": (0.3, 2.5), "ignore_index": 1}}
-    loss = LOSSES[name](reduction, **options.get(name, {}))
+    loss = LOSSES[name](reduction)
     t: Any = T if name not in {"BCELoss", "BCEWithLogitsLoss"} else 1.0 * (T > 0)
     y, w = 1 / (1 + np.exp(-X[:, :2])), RNG.integers(1, 5, N)
-    runs = [(y, t)] if name != "CrossEntropyLoss" else [(X[:, :2], CLASSES), (X[:, :2], y)]
-    for outputs, targets in runs:
+    runs = [(loss, y, t)]
+    if name == "CrossEntropyLoss":
+        some = replace(loss, ignore_index=1)
+        runs = [(each, X[:, :2], CLASSES) for each in (loss, some, replace(some, weight=(0.3, 2)))]
+        runs.append((loss, X[:, :2], y))
+    for loss, outputs, targets in runs:
         value, dy = loss.weighted(outputs, targets, w.astype(float))
         again, repeated = loss.value_and_grad(
             np.repeat(outputs, w, axis=0), np.repeat(targets, w, axis=0)
@@ -123,11 +127,12 @@ def test_only_the_ratio_of_weights_matters_to_a_mean(reduction: str) -> None:
     assert results[0] == results[1]
 
 
-def test_the_loss_of_an_epoch_is_weighted_over_all_samples() -> None:
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_the_loss_of_an_epoch_is_weighted_over_all_samples(*, shuffle: bool) -> None:
     """The bound is that of a sum of 2 N positive terms in any order, with a product in each."""
     ours = trainer(rule=SGD(lr=0.0))
     error = (ours.predict(X) - T) ** 2
-    history = ours.fit(X, T, batch_size=5, sample_weight=W)
+    history = ours.fit(X, T, batch_size=5, sample_weight=W, shuffle=shuffle)
     assert history.loss == pytest.approx([(W @ error).sum() / (2 * W.sum())], rel=4 * N * 2**-52)
 
 
