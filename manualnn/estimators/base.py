@@ -23,7 +23,6 @@ from manualnn.estimators.network import Network
 from manualnn.estimators.objective import (
     ObjectiveTrainer,
     Order,
-    SparseRows,
     as_rows,
     as_value_error,
     with_epsilon_hat,
@@ -154,9 +153,9 @@ class Perceptron(Network):
                 raise as_value_error(error) from error
             # As in scikit-learn, a score that is not a number counts as no improvement.
             self.validation_scores_.append(np.nan)
-        reason = self.history_.stopped
-        if reason in ENDS and not is_partial:
-            warnings.warn(ENDS[reason].format(self.max_iter), ConvergenceWarning, stacklevel=5)
+        ending = ENDS.get(self.history_.stopped)
+        if ending and not is_partial:
+            warnings.warn(ending.format(self.max_iter), ConvergenceWarning, stacklevel=5)
         if self.early_stopping:
             np.copyto(self.trainer_.params.vector, convergence.best)
 
@@ -249,12 +248,10 @@ class Perceptron(Network):
         self, samples: Samples, random_state: np.random.RandomState
     ) -> tuple[Samples, Samples]:
         """Return the samples to train on, and those that decide when to stop."""
-        x: Any = samples.x
-        t, w = samples.t, samples.w
+        x, t, w = samples
         stratify = t.astype(bool) if is_classifier(self) and self.n_outputs_ == 1 else None
-        x = x.matrix if isinstance(x, SparseRows) else x
         parts = train_test_split(
-            *(part for part in (x, t, w) if part is not None),
+            *(part for part in (getattr(x, "matrix", x), t, w) if part is not None),
             random_state=random_state,
             test_size=self.validation_fraction,
             stratify=stratify,
