@@ -21,7 +21,7 @@ from manualnn.tabular.column import MISSING, label_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # DuckDB's own files
 
-FEW = settings(max_examples=max(20, settings().max_examples // 10))  # a file takes 30 ms
+FEW = settings(max_examples=max(10, settings().max_examples // 10))  # a file takes 30 ms
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**60), 2**60)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=6)
 WORDS = st.text("xyzäß, ;|\"'\n", min_size=1, max_size=6).map(str.strip).filter(bool)
@@ -213,7 +213,6 @@ FILES: dict[str, tuple[str | bytes, dict[str, list[Any]]]] = {
 }
 
 
-@pytest.mark.once
 @pytest.mark.parametrize(("content", "expected"), FILES.values(), ids=FILES)
 def test_a_file_is_read_as_its_program_meant_it(
     folder: Path, content: str | bytes, expected: dict[str, list[Any]]
