@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cases import Case, lattice_cases
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from toys import CLASSES, NET, N, T, X, trainer
 
@@ -251,6 +251,7 @@ def last_epoch(losses: list[float], patience: int, min_delta: float) -> int | No
     patience=st.integers(1, 5),
     min_delta=st.sampled_from([0.0, 1.0, 2.5]),
 )
+@example(losses=[5.0, 6.0, 4.0, 6.0, 3.5, 6.0, 6.0], patience=2, min_delta=0.0)
 def test_it_stops_after_as_many_epochs_without_improvement(
     losses: list[float], patience: int, min_delta: float
 ) -> None:
