@@ -178,6 +178,9 @@ def test_an_output_that_cannot_be_is_refused_before_the_work(
         result = run(command, *arguments, "--output", output)
         assert result.exit_code in {1, 2}
         assert message in result.stderr
+    if command == "train":
+        result = run(command, *arguments, "--output", tmp_path / "m", "--log", tmp_path / "m")
+        assert "would replace" in result.stderr
     assert wine.read_bytes() == before
     assert not list(tmp_path.iterdir())
 

@@ -122,7 +122,8 @@ def format_results(prepared: "Prepared", scores: Mapping[str, Scores]) -> str:
     last = "held out" if "held out" in scores else "trained on"
     guess = "the shares of the classes" if target.classes else "the mean of the target"
     text = f"{format_scores(scores)}\n  (no features: {last}, predicted as {guess} in training)"
-    if last == "held out":
+    # Balanced classes are paid for by the scores of all rows.
+    if last == "held out" and not getattr(prepared.estimator, "class_weight", None):
         text += _warn_if_useless(scores)
     if target.classes and len(target.classes) <= MOST_LISTED:
         classes = format_classes(prepared.model, prepared.predict()[rows], prepared.t[rows])

@@ -140,7 +140,7 @@ class Widths(click.ParamType):  # type: ignore[type-arg]  # none in click 8.2
 class Every(click.ParamType):  # type: ignore[type-arg]  # none in click 8.2
     """A period: a number of epochs such as 10, or seconds such as 30s."""
 
-    name = "EPOCHS|SECONDSs"
+    name = "PERIOD"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
