@@ -336,18 +336,35 @@ def test_what_cannot_be_fitted_is_refused(model, y: np.ndarray, message: str) ->
         clone(model).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"hidden_layer_sizes": (3,)}, {"activation": "tanh"}, {"dropout": 0.5}, {"loss": "huber"}],
+)
+def test_a_fitted_network_is_not_changed_in_silence(change: dict) -> None:
+    model = MLPRegressor(warm_start=True, **SMALL).fit(X, NUMBERS).set_params(**change)
+    for fit in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match="another network or loss"):
+            fit(X, NUMBERS)
+    assert model.set_params(warm_start=False).fit(X, NUMBERS).n_iter_ == 12
+
+
 def test_partial_fit_does_not_balance_classes_that_it_does_not_know() -> None:
     with pytest.raises(ValueError, match="as a dict"):
         MLPClassifier(class_weight="balanced").partial_fit(X, YES, classes=[False, True])
 
 
 def test_warnings_say_how_a_training_ended() -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         MLPRegressor(**SMALL).fit(X, NUMBERS)
         options = DESCENT | {"learning_rate_init": 1e3, "early_stopping": True}
         MLPRegressor(**options).fit(X, NUMBERS)
-    assert [str(w.message).split()[0] for w in caught] == ["Stochastic", "Training"]
+        MLPRegressor(schedule=interrupt).fit(X, NUMBERS)
+    assert [str(w.message).partition(" ")[0] for w in caught] == ["Stochastic", *["Training"] * 2]
+    assert "by user" in str(caught[-1].message)
     assert all(w.filename == __file__ for w in caught)
 
 

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from manualnn.elementary import Array
-from manualnn.errors import DivergedError
+from manualnn.errors import DivergedError, SpecError
 from manualnn.estimators.convergence import Convergence
 from manualnn.estimators.lbfgs import minimise
 from manualnn.estimators.network import Network
@@ -30,6 +30,7 @@ from manualnn.estimators.objective import (
 )
 from manualnn.estimators.settings import STOCHASTIC
 from manualnn.losses import Loss
+from manualnn.network.sequential import Sequential
 from manualnn.training.batches import Samples
 from manualnn.training.history import History
 
@@ -43,14 +44,6 @@ ENDS = {
     "diverged": "Training diverged; the weights are those of the best score.",
 }
 """The warnings by `History.stopped`."""
-
-
-def can_do_steps(estimator: Any) -> bool:
-    """Return True if the solver does steps, otherwise raise AttributeError."""
-    if estimator.solver in STOCHASTIC:
-        return True
-    message = f"partial_fit needs solver='sgd' or 'adam', got {estimator.solver!r}."
-    raise AttributeError(message)
 
 
 @dataclass(eq=False, repr=False)
@@ -203,8 +196,12 @@ class Perceptron(Network):
             )
         t = self._encode(y, X.dtype, is_first=is_first, is_partial=is_partial)
         loss, scale = self._resolve_loss()
+        net = self._network(X.shape[1], self.n_outputs_, loss)
         if is_first:
-            self._build(X, loss, random_state)
+            self._build(net, loss, random_state, X.dtype)
+        elif (net, loss) != (self.trainer_.net, self.trainer_.loss):
+            message = "the parameters describe another network or loss than the fitted one; set "
+            raise SpecError(message + "warm_start=False and call fit, or set them back.")
         self.trainer_.alpha, self.trainer_.scale = float(self.alpha), scale
         return Samples(as_rows(X), t, self._weigh(y, sample_weight))
 
@@ -224,10 +221,11 @@ class Perceptron(Network):
             y = column_or_1d(y, warn=True)
         return X, y
 
-    def _build(self, X: Any, loss: Loss, random_state: np.random.RandomState) -> None:
+    def _build(
+        self, net: Sequential, loss: Loss, random_state: np.random.RandomState, dtype: Any
+    ) -> None:
         """Make the trainer, and the attributes of a fit without an epoch."""
-        net = self._build_network(X.shape[1], self.n_outputs_, loss)
-        params = self._draw_parameters(net, random_state, X.dtype)
+        params = self._draw_parameters(net, random_state, dtype)
         # The copy keeps the numbers that scikit-learn draws next.
         seed = int(copy.deepcopy(random_state).randint(2**31 - 1))
         self.trainer_ = ObjectiveTrainer(net, loss, self._build_rule(), seed=seed, params=params)

@@ -19,8 +19,8 @@ from sklearn.utils.multiclass import (
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
-from manualnn.estimators.base import Perceptron, can_do_steps
-from manualnn.estimators.settings import CLASSES, Settings, named_loss
+from manualnn.estimators.base import Perceptron
+from manualnn.estimators.settings import CLASSES, Settings, can_do_steps, named_loss
 from manualnn.losses import BCEWithLogitsLoss, CrossEntropyLoss, Loss
 
 MOST_COLUMNS = 64

@@ -11,9 +11,15 @@ from sklearn.utils.metaestimators import available_if
 
 from manualnn.elementary import Array, exp
 from manualnn.errors import SpecError
-from manualnn.estimators.base import Perceptron, can_do_steps
+from manualnn.estimators.base import Perceptron
 from manualnn.estimators.objective import HalfPoissonLoss
-from manualnn.estimators.settings import NUMBERS, REGRESSION_LOSSES, Settings, named_loss
+from manualnn.estimators.settings import (
+    NUMBERS,
+    REGRESSION_LOSSES,
+    Settings,
+    can_do_steps,
+    named_loss,
+)
 from manualnn.losses import Loss
 
 

@@ -108,8 +108,8 @@ class Settings(BaseEstimator):
             raise SpecError(message)
         return [int(width) for width in widths]
 
-    def _build_network(self, features: int, outputs: int, loss: Loss) -> Sequential:
-        """Return the network; after each hidden layer come the activation and the dropout."""
+    def _network(self, features: int, outputs: int, loss: Loss) -> Sequential:
+        """Return the network. After each hidden layer come the activation and the dropout."""
         if isinstance(self.activation, Linear | Dropout):
             message = f"activation must be an activation such as ReLU(), got {self.activation!r}."
             raise SpecError(message)
@@ -165,3 +165,11 @@ def named_loss(loss: Any, kinds: Mapping[str, type[Loss]]) -> Loss:
         return found
     message = f"loss must be one of {', '.join(kinds)}, or of your own; got {loss!r}."
     raise SpecError(message)
+
+
+def can_do_steps(estimator: Any) -> bool:
+    """Return True if the solver does steps, otherwise raise AttributeError."""
+    if estimator.solver in STOCHASTIC:
+        return True
+    message = f"partial_fit needs solver='sgd' or 'adam', got {estimator.solver!r}."
+    raise AttributeError(message)
