@@ -312,6 +312,9 @@ def test_info_says_what_a_file_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["numpy", "onnx"])
 def test_an_exported_network_gives_the_outputs_of_the_model(tmp_path: Path, form: str) -> None:
+    if form == "onnx":
+        pytest.importorskip("onnx")
+        onnxruntime = pytest.importorskip("onnxruntime")
     data = write(tmp_path / "d.csv", blobs())
     train(data, "--epochs=2", "--activation=Tanh", "--dtype=float32")
     model = load_model(data.with_suffix(".safetensors"))
@@ -320,7 +323,6 @@ def test_an_exported_network_gives_the_outputs_of_the_model(tmp_path: Path, form
     assert result.exit_code == 0, result.output
     assert "encoder" in result.stderr
     if form == "onnx":
-        onnxruntime = pytest.importorskip("onnxruntime")
         (y,) = onnxruntime.InferenceSession(tmp_path / "d.onnx").run(None, {"x": x})
     else:
         with np.load(tmp_path / "d.npz") as archive:
