@@ -119,8 +119,13 @@ def test_an_encoder_from_json_has_finite_numbers(part: str, value: Any) -> None:
 
 def test_hashing_gives_equal_texts_equal_buckets_and_needs_no_vocabulary() -> None:
     words = [f"w{i % 150}" for i in range(300)]
-    encoder = Encoder.fit(Table.of({"w": words}), ["w"], hashed=["w"], buckets=7)
-    x = encoder.transform({"w": [*words, "new", None]})
+    data = {"w": words, "n": [*range(300)], "v": ["a", "b"] * 150}
+    encoder = Encoder.fit(Table.of(data), data, hashed=["w"], buckets=7)
+    rows = {"w": [*words, "new", None], "n": [149.5] * 302, "v": ["c"] * 302}
+    number, *others = encoder.transform(rows).T
+    assert not number.any()
+    assert not np.any(others[:2])
+    x = np.array(others[2:]).T
     assert x.shape == (302, 7)
     np.testing.assert_array_equal(x.sum(axis=1), 1)
     np.testing.assert_array_equal(x[:150], x[150:300])
