@@ -74,6 +74,14 @@ class Rounded:
         inherited = abs(self.value) * other.error + abs(other.value) * self.error + abs(value)
         return Rounded(value, inherited)
 
+    def __eq__(self, other: object) -> bool:
+        """Return True for the same number with the same bound, which tells a number from others."""
+        if not isinstance(other, Rounded):
+            return NotImplemented
+        return (self.value, self.error) == (other.value, other.error)
+
+    __hash__ = None
+
     def __neg__(self) -> "Rounded":
         return Rounded(-self.value, self.inherited, self.terms, self.size)
 
