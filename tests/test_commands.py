@@ -354,7 +354,7 @@ def test_a_training_that_was_cut_short_goes_on_bit_for_bit(
 
             def callback(trainer: Any, history: Any) -> None:
                 write_line(trainer, history)
-                if history.epochs == 5:
+                if history.epochs == 5 and not history.stopped:
                     os.kill(os.getpid(), sent)
 
             yield callback
@@ -387,8 +387,14 @@ def test_a_checkpoint_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:
     assert (
         load_model(tmp_path / "n").trainer.params == load_model(tmp_path / "whole").trainer.params
     )
+    log = ("--log", tmp_path / "log.csv")
+    train(data, "--epochs=4", "--resume", checkpoint, *log, output=tmp_path / "n")
+    lines = read_csv(tmp_path / "log.csv")
+    assert [line["epoch"] for line in lines] == ["1", "2", "3", "4"]
     other = write(tmp_path / "o.csv", blobs(seed=1))
-    result = run("train", other, "--target=y", "--resume", checkpoint, "--output", tmp_path / "m")
+    result = run("train", other, "--target=y", "--resume", checkpoint, "--output", tmp_path / "m",
+                 *log)  # fmt: skip
     assert result.exit_code == 1
     assert f"cannot resume from {checkpoint}" in result.stderr
     assert "samples" in result.stderr
+    assert read_csv(tmp_path / "log.csv") == lines

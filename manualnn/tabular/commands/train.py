@@ -22,6 +22,7 @@ from manualnn.tabular.commands.options import (
 from manualnn.tabular.commands.training_options import training_options
 
 if TYPE_CHECKING:
+    from manualnn.tabular.prepare import Prepared
     from manualnn.training.callbacks import EarlyStopping
     from manualnn.training.history import History
 
@@ -51,7 +52,6 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     """
     from manualnn.checkpoints import Checkpoint
     from manualnn.serialization import require_safetensors
-    from manualnn.tabular.commands.log import log_epochs
     from manualnn.tabular.reader import read_table
     from manualnn.training.callbacks import EarlyStopping
 
@@ -79,17 +79,15 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
 
     prepared = prepare(table, options.pop("target"), **_build(options, limits["epochs"]))
     print_text(describe(prepared, table))
-    saving = Checkpoint(checkpoint, **(every or EVERY))
-    with log_epochs(log) if log else nullcontext() as logged:
-        callbacks = [callback for callback in (early, saving, logged) if callback]
-        try:
-            history = prepared.fit(**limits, callbacks=callbacks, resume=resume, progress=None)
-        except ManualNNError as error:
-            if not every and is_new:
-                Path(checkpoint).unlink(missing_ok=True)
-            if isinstance(error, DivergedError):
-                _explain_divergence(error, prepared.estimator.optimizer.lr, output)
-            raise
+    callbacks: list[Any] = [Checkpoint(checkpoint, **(every or EVERY)), *([early] if early else [])]
+    try:
+        history = _fit(prepared, log, callbacks=callbacks, resume=resume, **limits)
+    except ManualNNError as error:
+        if is_new and not every:
+            Path(checkpoint).unlink(missing_ok=True)
+        if isinstance(error, DivergedError):
+            _explain_divergence(error, prepared.estimator.optimizer.lr, output)
+        raise
     lines = {"stopped": _describe_end(history, limits, early)}
     if history.stopped in CODES:
         lines["continue"] = f"{about['command']} --resume {shlex.quote(checkpoint)}"
@@ -110,6 +108,20 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     print_text(format_items(lines | {"saved as": output}))
     print_text(f"\n{format_results(prepared, scores)}")
     sys.exit(CODES.get(history.stopped, 0))
+
+
+def _fit(
+    prepared: "Prepared", log: str | None, *, callbacks: list[Any], **options: Any
+) -> "History":
+    """Train, and log every epoch if a file is given."""
+    from manualnn.tabular.commands.log import log_epochs
+
+    with log_epochs(log) if log else nullcontext() as logged:
+        callbacks = [*callbacks, logged] if logged else callbacks
+        history = prepared.fit(callbacks=callbacks, progress=None, **options)
+        if logged:  # also if the checkpoint had all epochs already
+            logged(prepared.model.trainer, history)
+    return history
 
 
 def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
