@@ -69,7 +69,7 @@ WRONG = {
     "an unknown activation": (NUMBERS, ["--target=y", "--activation=Sigmoit"], "'Softplus'"),
     "an unknown option": (NUMBERS, ["--target=y", "--loss=HuberLoss:beta=1"], "no option 'beta'"),
     "an option without a value": (NUMBERS, ["--target=y", "--loss=HuberLoss:1"],
-                                  "expected HuberLoss:option=value"),
+                                  "expected a name, or name:option=value"),
     "no momentum": (NUMBERS, ["--target=y", "--momentum=0.9"], "AdamW has no option 'momentum'"),
     "loss of classes": (NUMBERS, ["--target=y", "--loss=CrossEntropyLoss"], "expected HuberLoss"),
     "loss of numbers": (YES, ["--target=a", "--loss=MSELoss"], "expected CrossEntropyLoss"),

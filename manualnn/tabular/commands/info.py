@@ -1,6 +1,5 @@
 """The commands `manualnn info` and `manualnn export`."""
 
-import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "info"]
 
-ENDINGS = {"onnx": ".onnx", "torch": ".torch.safetensors", "numpy": ".npz"}
+ENDINGS = {"onnx": ".onnx", "torch": ".torch.safetensors"}
 
 
 @click.command(short_help="Print what a model file holds.")
@@ -83,7 +82,7 @@ def _describe_table(model: "TableModel") -> str:
     type=click.Choice([*ENDINGS]),
     required=True,
     help="onnx: a graph for onnxruntime. torch: a safetensors file that load_state_dict of a "
-    "torch.nn.Sequential takes. numpy: an archive of the parameters.",
+    "torch.nn.Sequential takes.",
 )
 @click.option("--output", type=click.Path(), help="Default: MODEL with the ending of the format.")
 @click.option("--force", is_flag=True, help="Replace an existing file.")
@@ -98,7 +97,9 @@ def export(*, model: str, form: str, output: str | None, force: bool, probabilit
     Only the network is written. The encoding of a table's columns is left to the caller:
     `manualnn info MODEL --json` prints it.
     """
-    from manualnn.serialization import load_with_notes
+    import numpy as np
+
+    from manualnn.serialization import load_with_notes, require_safetensors
 
     output = output or str(Path(model).with_suffix(ENDINGS[form]))
     require_outputs({"--output": output}, model)
@@ -112,7 +113,8 @@ def export(*, model: str, form: str, output: str | None, force: bool, probabilit
 
         save_onnx(output, trainer, probabilities=probabilities)
     else:
-        write_whole(output, _to_bytes(trainer, form))
+        parameters = {key: np.ascontiguousarray(array) for key, array in trainer.params.items()}
+        write_whole(output, require_safetensors(".numpy").save(parameters))
     print_text(f"{output}: {_explain_loading(trainer, form, output)}")
     if "table" in notes:
         click.echo(
@@ -122,28 +124,10 @@ def export(*, model: str, form: str, output: str | None, force: bool, probabilit
         )
 
 
-def _to_bytes(trainer: "Trainer", form: str) -> bytes:
-    import numpy as np
-
-    from manualnn.serialization import require_safetensors
-
-    parameters: dict[str, Any] = {
-        key: np.ascontiguousarray(array) for key, array in trainer.params.items()
-    }
-    if form == "torch":
-        content: bytes = require_safetensors(".numpy").save(parameters)
-        return content
-    file = io.BytesIO()
-    np.savez(file, **parameters)
-    return file.getvalue()
-
-
 def _explain_loading(trainer: "Trainer", form: str, output: str) -> str:
     """Return how another program loads the file."""
     if form == "onnx":
         return "one input x (rows, inputs), one output y (rows, outputs)"
-    if form == "numpy":
-        return f"numpy.load gives the arrays {', '.join(trainer.params)}"
     layers = ", ".join(f"nn.{layer!r}" for layer in trainer.net.layers)
     double = ".double()" if trainer.params.dtype == float else ""
     return (

@@ -13,13 +13,15 @@ import click
 from manualnn.output.files import require_writable
 
 __all__ = [
+    "ARGUMENTS",
     "DATA",
     "MODEL",
-    "Described",
-    "Every",
-    "Number",
+    "NUMBER",
+    "PERIOD",
+    "READING",
+    "WIDTHS",
     "Sections",
-    "Widths",
+    "described",
     "reading_options",
     "require_outputs",
     "section",
@@ -68,112 +70,81 @@ def section(heading: str) -> Callable[..., Callable[..., Any]]:
     return partial(click.option, cls=_Option, heading=heading)
 
 
-class Described(click.ParamType):  # type: ignore[type-arg]  # none in click 8.2
-    """A layer, loss, optimizer or schedule: NAME, or NAME:option=value,option=value.
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # none in click 8.2
+    """A value that a function parses. It raises ValueError if the value is not what is expected."""
 
-    The value is its JSON form. The table of names is imported when a value is converted and not for
-    `--help`, because it needs NumPy.
+    def __init__(self, name: str, expected: str, parse: Callable[[str], Any]) -> None:
+        self.name, self._expected, self._parse = name, expected, parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return what the function makes of a text; a default may be a value already."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except ValueError:
+            self.fail(f"expected {self._expected}; got {value!r}.", param, ctx)
+
+
+def described(module: str, table: str) -> Parsed:
+    """Return the type of a layer, loss, optimizer or schedule, whose value is its JSON form.
+
+    The names are imported when a value is parsed and not for `--help`, because they need NumPy.
     """
 
-    name = "NAME[:OPTION=VALUE,…]"
-
-    def __init__(self, module: str, table: str) -> None:
-        self._module, self._table = module, table
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, Any]:
-        """Return the JSON form."""
-        name, _, options = value.partition(":")
-        known = {kind.lower(): kind for kind in getattr(import_module(self._module), self._table)}
+    def parse(text: str) -> dict[str, Any]:
+        name, _, options = text.partition(":")
+        known = {kind.lower(): kind for kind in getattr(import_module(module), table)}
         kind = known.get(name.strip().lower(), name.strip())
-        spec = {"type": click.Choice([*known.values()]).convert(kind, param, ctx)}
-        for part in options.split(",") if options else ():
-            key, equals, number = part.partition("=")
-            if not equals:
-                self.fail(f"expected {name}:option=value, got {value!r}.", param, ctx)
+        spec = {"type": click.Choice([*known.values()]).convert(kind, None, None)}
+        for option in options.split(",") if options else ():
+            key, number = option.split("=")
             try:
                 spec[key.strip()] = json.loads(number)
             except ValueError:
                 spec[key.strip()] = number.strip()
         return spec
 
-
-class Number(click.FloatRange):
-    """A finite number of at least 0."""
-
-    name = "NUMBER"
-
-    def __init__(self) -> None:
-        super().__init__(min=0)
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number."""
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"expected a finite number of 0 or more; got {value}.", param, ctx)
-        return number
+    return Parsed("NAME[:OPTION=VALUE,…]", "a name, or name:option=value,option=value", parse)
 
 
-class Widths(click.ParamType):  # type: ignore[type-arg]  # none in click 8.2
-    """Widths of hidden layers such as 32,16; or none."""
-
-    name = "WIDTHS"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """Return the widths."""
-        if value.strip().lower() == "none":
-            return ()
-        try:
-            widths = tuple(map(int, value.split(",")))
-        except ValueError:
-            widths = (0,)
-        if min(widths) < 1:
-            self.fail(f"expected widths such as 32 or 32,16, or none; got {value!r}.", param, ctx)
-        return widths
+def _parse_number(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise ValueError
+    return number
 
 
-class Every(click.ParamType):  # type: ignore[type-arg]  # none in click 8.2
-    """A period: a number of epochs such as 10, or seconds such as 30s."""
-
-    name = "PERIOD"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, float]:
-        """Return the option of `Checkpoint`."""
-        number, name = (
-            (value[:-1], "every_seconds") if value[-1:] == "s" else (value, "every_epochs")
-        )
-        try:
-            count = float(number) if name == "every_seconds" else int(number)
-        except ValueError:
-            count = 0
-        if not 0 < count < float("inf"):
-            self.fail(
-                f"expected epochs such as 10, or seconds such as 30s; got {value!r}.", param, ctx
-            )
-        return {name: count}
+def _parse_widths(text: str) -> tuple[int, ...]:
+    widths = () if text.strip().lower() == "none" else tuple(map(int, text.split(",")))
+    if any(width < 1 for width in widths):
+        raise ValueError
+    return widths
 
 
-def _parse_delimiter(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: ARG001
-    value = "\t" if value in {"tab", "\\t"} else value
-    if value is not None and (len(value) != 1 or value in '"\r\n'):
-        message = f"expected one character, or tab; got {value!r}."
-        raise click.BadParameter(message)
-    return value
+def _parse_period(text: str) -> dict[str, float]:
+    is_seconds = text.endswith("s")
+    count = float(text[:-1]) if is_seconds else int(text)
+    if not 0 < count < math.inf:
+        raise ValueError
+    return {"every_seconds" if is_seconds else "every_epochs": count}
 
+
+def _parse_delimiter(text: str) -> str:
+    character = "\t" if text in {"tab", "\\t"} else text
+    if len(character) != 1 or character in '"\r\n':
+        raise ValueError
+    return character
+
+
+NUMBER = Parsed("NUMBER", "a finite number of 0 or more", _parse_number)
+WIDTHS = Parsed("WIDTHS", "widths such as 32 or 32,16, or none", _parse_widths)
+PERIOD = Parsed("PERIOD", "epochs such as 10, or seconds such as 30s", _parse_period)
+CHARACTER = Parsed("CHARACTER", "one character, or tab", _parse_delimiter)
 
 _reading = section("Reading")
 READING = [
     _reading(
         "--delimiter",
-        callback=_parse_delimiter,
-        metavar="CHARACTER",
+        type=CHARACTER,
         help="Character between the cells, or tab. Default: detected.",
     ),
     _reading(

@@ -6,11 +6,11 @@ from typing import Any
 import click
 
 from manualnn.tabular.commands.options import (
+    NUMBER,
+    PERIOD,
     READING,
-    Described,
-    Every,
-    Number,
-    Widths,
+    WIDTHS,
+    described,
     section,
 )
 
@@ -79,13 +79,13 @@ _OPTIONS = [
     *READING,
     _network(
         "--hidden",
-        type=Widths(),
+        type=WIDTHS,
         default="32",
         help="Widths of the hidden layers, such as 32,16, or none.",
     ),
     _network(
         "--activation",
-        type=Described("manualnn.layers.activations", "__all__"),
+        type=described("manualnn.layers.activations", "__all__"),
         default="Sigmoid",
         help="Layer after each hidden layer, such as ReLU or LeakyReLU:negative_slope=0.1; the "
         "output layer is linear.",
@@ -104,26 +104,26 @@ _OPTIONS = [
     ),
     _training(
         "--loss",
-        type=Described("manualnn.losses", "LOSSES"),
+        type=described("manualnn.losses", "LOSSES"),
         help="Function to minimise, such as HuberLoss or CrossEntropyLoss:label_smoothing=0.1. "
         "Default: CrossEntropyLoss, or MSELoss of the standardised target.",
     ),
     _training(
         "--optimizer",
-        type=Described("manualnn.optimizers", "OPTIMIZERS"),
+        type=described("manualnn.optimizers", "OPTIMIZERS"),
         default="AdamW",
         help="Update rule, such as Adam or SGD:nesterov=true.",
     ),
-    _training("--lr", type=Number(), default=0.005, help="Learning rate."),
-    _training("--momentum", type=Number(), help="Momentum of SGD or RMSprop."),
+    _training("--lr", type=NUMBER, default=0.005, help="Learning rate."),
+    _training("--momentum", type=NUMBER, help="Momentum of SGD or RMSprop."),
     _training(
         "--weight-decay",
-        type=Number(),
+        type=NUMBER,
         help="Factor of the penalty on large weights. Default: the optimizer's, 0.01 for AdamW.",
     ),
     _training(
         "--schedule",
-        type=Described("manualnn.training.schedules", "__all__"),
+        type=described("manualnn.training.schedules", "__all__"),
         help="Change of the learning rate, such as CosineAnnealingLR, StepLR:step_size=30 or "
         "ReduceLROnPlateau:patience=5. Default: none.",
     ),
@@ -148,7 +148,7 @@ _OPTIONS = [
     ),
     _stopping(
         "--target-loss",
-        type=Number(),
+        type=NUMBER,
         show_default=False,
         help="Training loss at or below which training stops.",
     ),
@@ -180,7 +180,7 @@ _OPTIONS = [
     ),
     _files(
         "--checkpoint-every",
-        type=Every(),
+        type=PERIOD,
         help="Period after which the state of the training is written to OUTPUT.checkpoint: a "
         "number of epochs such as 10, or seconds such as 30s. Default: 60s, and the file is "
         "deleted when the training has ended.",
