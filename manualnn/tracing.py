@@ -116,7 +116,7 @@ class Trace:
             function(*inputs, out=out, **options)
         if isinstance(function, np.ufunc) and function.signature is None:
             dtype = next(a.dtype for a in inputs if isinstance(a, np.ndarray))
-            inputs = [_cheapest_operand(a, dtype, out) for a in inputs]
+            inputs = [_cheapest_operand(a, dtype, out, function) for a in inputs]
         if function is np.dot or (isinstance(function, np.ufunc) and function not in _OUT_BY_NAME):
             self.calls.append(Call(function, (*inputs, out), options))
         else:
@@ -180,9 +180,16 @@ _OUT_BY_NAME = (np.maximum, np.minimum)
 """Ufuncs that accept `out` as a keyword only. All others get it by position, which is cheaper."""
 
 
-def _cheapest_operand(value: Any, dtype: "np.dtype[Any]", out: Array) -> Any:
+LARGE = 8192
+"""From this size on, NumPy finds the maximum of an array and a row faster, up to three times, than
+that of an array and a number; float64 gains a tenth."""
+
+
+def _cheapest_operand(value: Any, dtype: "np.dtype[Any]", out: Array, function: np.ufunc) -> Any:
     """Return an operand of the same values that NumPy reads with the least overhead."""
     if isinstance(value, int | float | np.generic):
+        if function in _OUT_BY_NAME and out.ndim == 2 and out.size >= LARGE:
+            return np.full(out.shape[1], value, dtype)
         return np.array(value, dtype)
     if value.size == out.size and value.shape != out.shape and value.flags.c_contiguous:
         return value.reshape(out.shape)

@@ -115,6 +115,21 @@ def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.counts()["passed"] > 200
 
 
+@pytest.mark.parametrize("kind", [name for name in LAYERS if name != "Linear"])
+def test_a_planned_step_of_many_units_is_that_of_the_kernels(kind: str) -> None:
+    """From tracing.LARGE on, a call has other operands; the numbers are the same, bit for bit."""
+    layer = LAYERS[kind]() if kind != "Dropout" else LAYERS[kind](p=0.0)
+    net, rng = Sequential(Linear(3, 90), layer, Linear(90, 5)), np.random.default_rng(0)
+    loss, first, last = CrossEntropyLoss(), np.zeros((100, 3)), rng.normal(size=(100, 3))
+    t = rng.integers(0, 5, 100)
+    step = Trainer(net, loss, SGD(lr=1.0))
+    step.step(first, t)
+    before = step.params.copy()
+    step.step(last, t)
+    grads = net.value_and_grad(before, loss, last, t)[1]
+    assert np.array_equal(step.params.vector, before.vector - grads.vector)
+
+
 def test_another_loss_is_what_the_next_step_makes_small() -> None:
     ours = trainer()
     hand = ByHand(ours)
