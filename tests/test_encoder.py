@@ -117,6 +117,16 @@ def test_an_encoder_from_json_has_finite_numbers(part: str, value: Any) -> None:
         Encoder.from_json({**sound, part: [value]})
 
 
+def test_only_the_rows_to_train_on_are_learnt_from_but_all_rows_tell_the_kind() -> None:
+    table = Table.of({"x": [1, 2, 4, 1e9], "w": ["a", "b", "a", "c"], "m": ["1", "2", "1", "old"]})
+    encoder = Encoder.fit(table, table.columns, train=np.arange(3))
+    alone = Encoder.fit(table.take(np.arange(3)), ["x", "w"])
+    assert (encoder.medians, encoder.mean, encoder.scale) == (
+        alone.medians, alone.mean, alone.scale)  # fmt: skip
+    assert encoder.categories == (("w", ("a", "b")), ("m", ("1", "2")))
+    assert encoder.count_unknown(table) == {"w": 1, "m": 1}
+
+
 def test_hashing_gives_equal_texts_equal_buckets_and_needs_no_vocabulary() -> None:
     words = [f"w{i % 150}" for i in range(300)]
     data = {"w": words, "n": [*range(300)], "v": ["a", "b"] * 150}

@@ -200,6 +200,10 @@ FILES: dict[str, tuple[str | bytes, dict[str, list[Any]]]] = {
         {"a": ["1"] * LATE + ["x"], "b": [2] * LATE + [4]},
     ),
     "decimal commas": ("a;b\n1,5;x\n1.234,25;y\n", {"a": [1.5, 1234.25], "b": ["x", "y"]}),
+    "decimal commas without names": (
+        "9;2,5\n10;3,25\nx;1,5\n",
+        {"column 1": ["9", "10", "x"], "column 2": [2.5, 3.25, 1.5]},
+    ),
     "codes": ("a,b\n00210,1\n10115,2\n", {"a": ["00210", "10115"], "b": [1, 2]}),
     "large integers": (
         "a,b\n9007199254740993,1\n2,1\n",

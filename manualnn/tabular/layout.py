@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from manualnn.errors import TableError
-from manualnn.tabular.column import Column
+from manualnn.tabular.column import COMMA, Column
 from manualnn.tabular.source import Source
 from manualnn.tabular.table import count_noun
 
@@ -65,7 +65,7 @@ class Layout:
 def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layout:
     """Return the layout of a text, as DuckDB finds it. Raises TableError for an empty text."""
     lines, skip, comment, said = _read_start(connection, source)
-    delimiter = delimiter or said
+    delimiter = delimiter or said or _find_by_commas(lines)
     layout = _sniff(connection, source, delimiter, skip) if len(lines[0]) < _WIDE else None
     if layout and layout.skip > skip and not _is_title(lines, layout.skip - skip, layout):
         layout = None
@@ -95,7 +95,11 @@ def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layou
 
 
 def name_columns(
-    rows: list[Any], layout: Layout, *, header: bool | None
+    rows: list[Any],
+    layout: Layout,
+    *,
+    header: bool | None,
+    decimal: str,
 ) -> tuple[list[str], list[Any], list[str]]:
     """Return the names of the columns, the rows without the header, and remarks.
 
@@ -105,7 +109,7 @@ def name_columns(
     while rows and not any(rows[0]) and not layout.header:  # as spreadsheets write them
         rows = rows[1:]
     first, rest = rows[0] if rows else (), rows[1:]
-    for_header, for_data = _count_votes(first[:_SAMPLE], rest[:_SAMPLE])
+    for_header, for_data = _count_votes(first[:_SAMPLE], rest[:_SAMPLE], decimal)
     remarks = []
     if layout.header:
         first, rest = layout.header, rows
@@ -125,14 +129,16 @@ def name_columns(
     return list(names), rest, remarks
 
 
-def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[int, int]:
+def _count_votes(
+    first: Sequence[Any], rest: Sequence[Sequence[Any]], decimal: str = "."
+) -> tuple[int, int]:
     """Return how many cells of the first row speak for a header, and how many for data.
 
     A text above numbers, or no text above cells that are all there, is a header. A number above
     numbers is data, unless the row's numbers count steps, such as 1990, 1991, 1992; so are texts
     that occur again below, if they are half of the row.
     """
-    cells = [Column.of([cell]) for cell in first]
+    cells = [Column.of([cell], decimal=decimal) for cell in first]
     kinds = [cell.kind for cell in cells]
     numbers = [cell.numbers()[0] for cell in cells if cell.kind == "number"]
     steps = {b - a for a, b in pairwise(numbers)}
@@ -142,7 +148,7 @@ def _count_votes(first: Sequence[Any], rest: Sequence[Sequence[Any]]) -> tuple[i
         zip(*(row[: len(first)] for row in rest), strict=False) if rest else [()] * len(first)
     )
     for cell, kind, below in zip(first, kinds, columns, strict=False):
-        column = Column.of(below)
+        column = Column.of(below, decimal=decimal)
         if kind == "empty":
             for_header += bool(len(below)) and cell in {None, ""} and not column.missing.any()
         elif kind != "text":
@@ -228,6 +234,17 @@ def _has_comments(lines: Sequence[str]) -> bool:
         return False
     layout = _guess(lines, None, 0)
     return all(len(row) != layout.width for line in commented for row in _split([line], layout))
+
+
+def _find_by_commas(lines: Sequence[str]) -> str | None:
+    """Return the separator by which all commas are decimal marks, if there is one."""
+    for separator in ";\t|":
+        rows = _split(lines, Layout(separator, '"', '"', 0, 0))
+        commas = [cell.strip() for row in rows for cell in row if "," in cell]
+        is_even = len({len(row) for row in rows}) == 1 < len(rows[0])
+        if commas and is_even and all(map(COMMA.fullmatch, commas)):
+            return separator
+    return None
 
 
 def _is_title(lines: Sequence[str], count: int, layout: Layout) -> bool:

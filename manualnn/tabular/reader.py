@@ -101,11 +101,13 @@ def read_batches(
                 layout = find_layout(connection, source, delimiter)
                 cells = _query(connection, layout, source)
                 start = cells.fetchmany(rows)
-                names, part, remarks = name_columns(start, layout, header=header)
-                source.remarks += remarks
-                if decimal is None and _has_decimal_commas(part):
+                if decimal is None and _has_decimal_commas(start[1:] or start):
                     decimal = ","
                     source.remarks.append("decimal commas")
+                names, part, remarks = name_columns(
+                    start, layout, header=header, decimal=decimal or "."
+                )
+                source.remarks += remarks
             wanted = {*names} if columns is None or not {*columns} <= {*names} else {*columns}
             found = Table(source.name, dict.fromkeys(names, Column.of([])), 0)
             copied = [found.find(column) for column in text]
