@@ -6,8 +6,7 @@ prepared.model.save("model.safetensors")
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,17 +81,9 @@ class Prepared:
         x, t, *weight = part(self.train)
         if weight:
             options["sample_weight"] = weight[0]
-        with _no_advice():
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
             history: History = self.estimator._fit_with(x, t, **options)  # noqa: SLF001 - made for this
         return history
-
-
-@contextmanager
-def _no_advice() -> Iterator[None]:
-    """Suppress scikit-learn's warnings about targets in one column, and about many classes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        yield
 
 
 def prepare(
@@ -194,10 +185,13 @@ def prepare(
         remarks.append(f"{rows} without {', '.join(map(repr, names))} left out")
         table = table.take(known)
         _require_rows(table, fewest)
-    if target.classes and (alone := (np.bincount(target.encode(table)) == 1).sum()):
+    groups = target.encode(table) if target.classes else np.zeros(len(table), int)
+    if alone := (np.bincount(groups) == 1).sum():
         of = f"{alone} of {len(target.classes)} classes"
         remarks.append(f"{of} with a single row, which is trained on")
-    train, validation, test = _split(table, target, test_fraction, validation_fraction, seed)
+    rng = np.random.default_rng(seed)
+    rest, test = _hold_out(np.arange(len(table)), groups, test_fraction, rng)
+    train, validation = _hold_out(rest, groups, validation_fraction, rng)
     if not target.classes:
         target = replace(
             Target.fit(table, names, task="regression", train=train), reason=target.reason
@@ -222,7 +216,8 @@ def prepare(
         dtype=dtype,
         **options,
     )
-    with _no_advice():
+    # scikit-learn warns of targets in one column, and of many classes.
+    with warnings.catch_warnings(action="ignore", category=UserWarning):
         trainer = estimator._start(x[train], t[train])  # noqa: SLF001 - made for this
     model = TableModel(trainer, encoder, target, {})
     weight = _weights(table, roles, train)
@@ -267,17 +262,6 @@ def _require_loss(loss: Loss | None, target: Target) -> Loss:
         message = f"{loss!r} is no loss for {target.task} of a table; expected {expected}."
         raise SpecError(message)
     return loss
-
-
-def _split(
-    table: Table, target: Target, test_fraction: float, validation_fraction: float, seed: int
-) -> tuple[Array, Array, Array]:
-    """Return the indices of the rows to train on, to watch, and to test on."""
-    groups = target.encode(table) if target.classes else np.zeros(len(table), int)
-    rng = np.random.default_rng(seed)
-    rest, test = _hold_out(np.arange(len(table)), groups, test_fraction, rng)
-    train, validation = _hold_out(rest, groups, validation_fraction, rng)
-    return train, validation, test
 
 
 def _hold_out(
