@@ -138,6 +138,7 @@ FILES: dict[str, tuple[str | bytes, dict[str, list[Any]]]] = {
     "sep=": ("sep=;\r\na;b\r\n1;2\r\n3;4\r\n", AB),
     "comments among the rows": ("a,b\n# x\n1,2\n## y, z, u\n3,4\n", AB),
     "signs like comments": ("a,b\n#1,2\n#3,4\n", {"a": ["#1", "#3"], "b": [2, 4]}),
+    "sep= of a rare sign": ("sep=:\na:b\n1:2\n3:4\n", AB),
     "sep= of a tab": ("sep=\t\na\tb\n1\t2\n3\t4\n", AB),
     "np.savetxt": ("# a,b\n1.0e+00,2.0e+00\n3.000e+00,4.0e+00\n", AB),
     "old Mac": ("a,b\r1,2\r3,4\r", AB),
