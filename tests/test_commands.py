@@ -325,6 +325,10 @@ def test_an_exported_network_gives_the_outputs_of_the_model(tmp_path: Path) -> N
     # 33 products a number, each rounded to 2⁻²⁴, of numbers of the order of 1.
     np.testing.assert_allclose(y, model.outputs(read_table(data)), rtol=1e-5, atol=1e-5)
     assert "exists; replace it with --force" in run(*command).stderr
+    command = ("export", data.with_suffix(".safetensors"), "--format=onnx", "--force")
+    assert run(*command, "--probabilities", "--opset=17").exit_code == 0
+    (y,) = onnxruntime.InferenceSession(tmp_path / "d.onnx").run(None, {"x": x})
+    np.testing.assert_allclose(y, model.probabilities(read_table(data)), rtol=1e-5, atol=1e-5)
 
 
 # ---------------------------------------------------------------------- interruption

@@ -91,7 +91,10 @@ def _describe_table(model: "TableModel") -> str:
     is_flag=True,
     help="Let the ONNX graph end in probabilities instead of the loss's inputs.",
 )
-def export(*, model: str, form: str, output: str | None, force: bool, probabilities: bool) -> None:
+@click.option(
+    "--opset", type=click.IntRange(1), help="Version of ONNX's operators. Default: newest."
+)
+def export(*, model: str, form: str, output: str | None, force: bool, **of_onnx: Any) -> None:
     """Write a model's network for other programs.
 
     Only the network is written. The encoding of a table's columns is left to the caller:
@@ -105,13 +108,13 @@ def export(*, model: str, form: str, output: str | None, force: bool, probabilit
     require_outputs({"--output": output}, model)
     if Path(output).exists() and not force:
         raise click.UsageError(f"{output} exists; replace it with --force, or give another name.")
-    if probabilities and form != "onnx":
-        raise click.UsageError("--probabilities is for --format onnx.")
+    if form != "onnx" and any(of_onnx.values()):
+        raise click.UsageError("--probabilities and --opset are for --format onnx.")
     trainer, notes, _ = load_with_notes(model)
     if form == "onnx":
         from manualnn.onnx import save_onnx
 
-        save_onnx(output, trainer, probabilities=probabilities)
+        save_onnx(output, trainer, **of_onnx)
     else:
         parameters = {key: np.ascontiguousarray(array) for key, array in trainer.params.items()}
         write_whole(output, require_safetensors(".numpy").save(parameters))
