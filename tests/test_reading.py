@@ -113,6 +113,19 @@ def test_a_long_file_whose_numbers_duckdb_casts_is_the_same_table(
         np.testing.assert_array_equal(joined.columns[name].labels(), whole.columns[name].labels())
 
 
+def test_a_cell_late_in_a_long_file_is_no_number_by_the_same_rule(folder: Path) -> None:
+    odd = ["007", "x", "1_0", "inf", "9007199254740993", " 5 ", "-3", "1e400", "NaN", "0x1"]
+    lines = [",".join(f"name{i}" for i in range(len(odd))), *[",".join("1" * len(odd))] * 9]
+    text = "\n".join([*lines, ",".join(odd), *lines[1:2]])
+    whole = read(folder, text, missing=["-3"])
+    parts = read_batches(folder / "t.csv", missing=["-3"], rows=4)
+    joined = Table.joined(parts)
+    for name, column in whole.columns.items():
+        assert joined.columns[name].labels().tolist() == column.labels().tolist()
+    found = [column.labels()[9] for column in whole.columns.values()]
+    assert found == ["007", "x", "1_0", "inf", "9007199254740993", "5", None, "inf", None, "0x1"]
+
+
 @pytest.mark.once
 def test_parquet_and_zstd_hold_the_same_table(tmp_path: Path) -> None:
     rows = "SELECT i, i / 8 AS f, 'w' || (i % 3) AS w, i % 2 = 0 AS b, 2::BIGINT ** 62 + i AS large"
@@ -166,6 +179,7 @@ FILES: dict[str, tuple[str | bytes, dict[str, list[Any]]]] = {
         "x,1990,1991,1992\nu,1,2,3\nv,4,5,6\n",
         {"x": ["u", "v"], "1990": [1, 4], "1991": [2, 5], "1992": [3, 6]},
     ),
+    "three of a name": ("a,a.1,a\n1,2,3\n", {"a": [1], "a.1": [2], "a.2": [3]}),
     "two of a name": ("a,a,b\n1,2,3\n", {"a": [1], "a.1": [2], "b": [3]}),
     "SQL": ('select,"a;""b""",\'; DROP\n1,2,3\n', {"select": [1], 'a;"b"': [2], "'; DROP": [3]}),
     "no header": (
