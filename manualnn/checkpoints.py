@@ -28,7 +28,7 @@ from manualnn.training.run import Callback, Run
 from manualnn.training.trainer import Trainer
 from manualnn.validation import require_count, require_number
 
-__all__ = ["Checkpoint", "resume"]
+__all__ = ["Checkpoint", "count_epochs", "resume"]
 
 KEY = "checkpoint"
 CURVES = ("loss", "validation_loss", "lr")
@@ -141,6 +141,15 @@ class Checkpoint(Callback):
         save(self.path, run.trainer, notes={KEY: about}, arrays=arrays)
         self._saved = run.trainer.steps, run.history.epochs
         self._time = time.monotonic()
+
+
+def count_epochs(path: str | os.PathLike[str]) -> int:
+    """Return the number of finished epochs in a file; 0 in one that is no checkpoint.
+
+    Raises ModelFileError if there is no such file, or if it is damaged.
+    """
+    _, _, arrays = load_with_notes(path)
+    return len(arrays.get("loss", ()))
 
 
 def resume(path: str | os.PathLike[str], run: Run) -> None:

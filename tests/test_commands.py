@@ -386,6 +386,14 @@ def test_a_checkpoint_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:
     train(data, "--epochs=4", "--resume", checkpoint, *log, output=tmp_path / "n")
     lines = read_csv(tmp_path / "log.csv")
     assert [line["epoch"] for line in lines] == ["1", "2", "3", "4"]
+    # Nothing was left to train, so that the checkpoint is worth as much as before.
+    train(data, "--epochs=4", "--resume", checkpoint, output=tmp_path / "m")
+    before = checkpoint.read_bytes()
+    result = run("train", data, "--target=y", "--epochs=3", "--resume", checkpoint, "--output",
+                 tmp_path / "m")  # fmt: skip
+    assert result.exit_code == 2
+    assert f"{checkpoint} holds 4 epochs already; --epochs must be more than 4" in result.stderr
+    assert checkpoint.read_bytes() == before
     other = write(tmp_path / "o.csv", blobs(seed=1))
     result = run("train", other, "--target=y", "--resume", checkpoint, "--output", tmp_path / "m",
                  *log)  # fmt: skip

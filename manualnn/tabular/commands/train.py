@@ -50,7 +50,7 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     Ctrl-C ends the training and saves the model as trained until then; the exit code is 130.
     SIGTERM ends it without a model; the exit code is 143. After both, --resume goes on.
     """
-    from manualnn.checkpoints import Checkpoint
+    from manualnn.checkpoints import Checkpoint, count_epochs
     from manualnn.serialization import require_safetensors
     from manualnn.tabular.reader import read_table
     from manualnn.training.callbacks import EarlyStopping
@@ -63,6 +63,10 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     if not options.pop("force"):
         _require_ours(output)
         _require_ours(checkpoint)
+    held = count_epochs(resume) if resume else 0
+    if held > options["epochs"]:
+        message = f"{resume} holds {held} epochs already; --epochs must be more than {held}."
+        raise click.UsageError(message)
     patience, stops_early = options.pop("patience"), options.pop("early_stopping")
     early = EarlyStopping(patience) if stops_early else None
     if early is None:
@@ -103,7 +107,8 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
         scores=scores,
     )
     prepared.model.save(output)
-    if history.stopped not in CODES and not every:
+    is_done = history.stopped not in CODES and history.epochs > held
+    if is_done and not every:
         Path(checkpoint).unlink(missing_ok=True)
     print_text(format_items(lines | {"saved as": output}))
     print_text(f"\n{format_results(prepared, scores)}")
