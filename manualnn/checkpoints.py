@@ -50,6 +50,11 @@ class Checkpoint(Callback):
     every_seconds : float, optional
         Save after the first step that ends so many seconds after the last checkpoint.
 
+    Attributes
+    ----------
+    saved : tuple (steps, epochs) or None
+        What the last file that this training wrote holds.
+
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
@@ -83,6 +88,7 @@ class Checkpoint(Callback):
         self.every_epochs = every_epochs
         self.every_steps = every_steps
         self.every_seconds = every_seconds
+        self.saved: tuple[int, int] | None = None
         self.watches_steps = not (every_steps is every_seconds is None)
 
     def begin(self, run: Run) -> None:
@@ -94,7 +100,7 @@ class Checkpoint(Callback):
             raise ModelFileError(str(error)) from error
         # A layer, loss or rule that is in no table could be saved, but not loaded.
         Trainer.from_spec(run.trainer.spec(), params=run.trainer.params)
-        self._saved: tuple[int, int] | None = None
+        self.saved = None
         self._time = time.monotonic()
         if not self.path.exists():
             self.save(run)
@@ -117,7 +123,7 @@ class Checkpoint(Callback):
 
     def before_end(self, run: Run) -> None:
         """Save the last state. A step that was interrupted has none; the last file stays then."""
-        if run.is_whole and self._saved != (run.trainer.steps, run.history.epochs):
+        if run.is_whole and self.saved != (run.trainer.steps, run.history.epochs):
             self.save(run)
 
     def save(self, run: Run) -> None:
@@ -139,7 +145,7 @@ class Checkpoint(Callback):
             "training": _describe(run),
         }
         save(self.path, run.trainer, notes={KEY: about}, arrays=arrays)
-        self._saved = run.trainer.steps, run.history.epochs
+        self.saved = run.trainer.steps, run.history.epochs
         self._time = time.monotonic()
 
 

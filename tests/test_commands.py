@@ -1,22 +1,26 @@
 """What `train`, `predict`, `evaluate`, `info` and `export` compute, on real and on made tables."""
 
 import csv
+import errno
 import io
 import json
 import math
 import os
+import resource
 import signal
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from command_line import blobs, evaluate, info, predict, run, train, write, write_dataset
 from sklearn import datasets
 
 import manualnn as mnn
+from manualnn.cli import cli
 from manualnn.tabular import load_model, read_batches, read_table
 from manualnn.tabular.commands import log as log_module
 from manualnn.tabular.prepare import prepare
@@ -401,3 +405,110 @@ def test_a_checkpoint_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:
     assert f"cannot resume from {checkpoint}" in result.stderr
     assert "samples" in result.stderr
     assert read_csv(tmp_path / "log.csv") == lines
+
+
+# ---------------------------------------------------------------------- full disks
+
+
+@contextmanager
+def largest_file(size: int) -> Any:
+    """Let the system refuse every file that grows beyond a size, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_checkpoint_without_room_leaves_the_one_before_and_the_way_to_go_on(
+    tmp_path: Path,
+) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    options = ("--hidden=none", "--checkpoint-every=10", "--epochs=100")
+    train(data, *options, output=tmp_path / "whole")
+    train(data, *options, "--epochs=55", output=tmp_path / "m")
+    checkpoint = tmp_path / "m.checkpoint"
+    room = checkpoint.stat().st_size  # that of 55 epochs; each adds 16 bytes
+    checkpoint.unlink()
+    (tmp_path / "m").unlink()
+    command = ("train", data, "--target=y", *options, "--output", tmp_path / "m")
+    with largest_file(room):
+        result = run(*command)
+    assert result.exit_code == 1
+    assert f"cannot write to {checkpoint}: File too large; the old file is" in result.stderr
+    assert f"{checkpoint} holds the training after 50 epochs" in result.stderr
+    words = result.stderr.splitlines()[-1].split()
+    assert words == ["manualnn", *map(str, command), "--resume", str(checkpoint)]
+    assert run(*words[1:]).exit_code == 0
+    models = [load_model(tmp_path / name).trainer.params for name in ("m", "whole")]
+    assert models[0] == models[1]
+
+
+def test_a_model_without_room_is_saved_by_the_command_in_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=3", output=tmp_path / "whole")
+
+    def fail(*_: Any) -> None:
+        message = "cannot write to m: No space left on device; nothing was saved."
+        raise mnn.ModelFileError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("manualnn.tabular.model.TableModel.save", fail)
+        result = run("train", data, "--target=y", "--epochs=3", "--output", tmp_path / "m")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'm.checkpoint'} holds the training after 3 epochs" in result.stderr
+    assert run(*result.stderr.splitlines()[-1].split()[1:]).exit_code == 0
+    models = [load_model(tmp_path / name).trainer.params for name in ("m", "whole")]
+    assert models[0] == models[1]
+
+
+def test_a_log_without_room_does_not_end_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    monkeypatch.setattr("manualnn.tabular.commands.options.require_writable", lambda _: None)
+    result = train(data, "--epochs=3", "--log=/dev/full")
+    assert result.stderr == (
+        "cannot write to /dev/full: No space left on device; the log ends after 0 epochs; the "
+        "training goes on.\n"
+    )
+    assert "after 3 epochs" in result.stdout
+
+
+class FullDisk(io.RawIOBase):
+    """A file with room for so many writes."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.null = os.open(os.devnull, os.O_WRONLY)
+
+    def fileno(self) -> int:
+        return self.null
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.room -= 1
+        if self.room == -1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return len(content)
+
+
+def test_a_standard_output_without_room_is_named_and_what_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    model = data.with_suffix(".safetensors")
+    arguments = ["train", data, "--target=y", "--epochs=1", "--output", model]
+    for room, rest in ((0, ""), (1, f" The model is saved as {model}.")):
+        assert not model.exists()
+        monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BufferedWriter(FullDisk(room))))
+        with pytest.raises(click.ClickException) as caught:
+            cli.main(list(map(str, arguments)), standalone_mode=False)
+        reason = "cannot write to the standard output: No space left on device."
+        assert caught.value.message == reason + rest
+    load_model(model)

@@ -23,20 +23,26 @@ __all__ = [
 
 
 def print_text(text: str) -> None:
-    """Print a text. If the reader of standard output has closed the pipe, do nothing."""
+    """Print a text, as `write_stdout` does."""
     write_stdout(f"{text}\n".encode())
 
 
 def write_stdout(content: bytes) -> bool:
-    """Write to standard output; return False if its reader, such as head, has closed the pipe."""
+    """Write to standard output; return False if its reader, such as head, has closed the pipe.
+
+    Raises OSError with a message if it cannot be written, such as on a full disk.
+    """
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
+    except OSError as error:
         # Python flushes standard output once more at its end, and would report the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
+        if isinstance(error, BrokenPipeError):
+            return False
+        message = f"cannot write to the standard output: {error.strerror}."
+        raise OSError(message) from error
     return True
 
 

@@ -41,7 +41,8 @@ def open_whole(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.strerror is None:  # not of the operating system: an error of the caller's block
             raise
-        message = f"cannot write to {path}: {error.strerror}; nothing was saved."
+        kept = "the old file is unchanged" if target.exists() else "nothing was saved"
+        message = f"cannot write to {path}: {error.strerror}; {kept}."
         raise OSError(message) from error
     finally:  # also after Ctrl-C; a temporary file that has replaced the target is gone already
         temporary.unlink(missing_ok=True)

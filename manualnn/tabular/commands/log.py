@@ -3,10 +3,13 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import click
+
+from manualnn.tabular.table import count_noun
 from manualnn.training.history import History
 
 __all__ = ["log_epochs"]
@@ -19,14 +22,15 @@ def log_epochs(path: str) -> Iterator[Callable[[Any, History], None]]:
     """Yield a callback of `Trainer.fit` that adds a line to a file after every epoch.
 
     An old file is replaced at the first call. A training that goes on from a checkpoint begins with
-    the lines of its epochs before that; only their seconds are not known.
+    the lines of its epochs before that; only their seconds are not known. If the file cannot be
+    written, such as on a full disk, a message says so and the log ends; the training is worth more.
     """
     is_json = path.endswith((".jsonl", ".json"))
-    written = 0
+    written, is_over = 0, False
     with ExitStack() as stack:
         file: Any = None
 
-        def write(_: Any, history: History) -> None:
+        def write(history: History) -> None:
             nonlocal file, written
             if file is None:
                 file = stack.enter_context(Path(path).open("w", encoding="utf-8", newline=""))
@@ -39,7 +43,21 @@ def log_epochs(path: str) -> Iterator[Callable[[Any, History], None]]:
                     file.write(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n")
                 else:
                     csv.writer(file, lineterminator="\n").writerow(row)
-            written = history.epochs
             file.flush()
+            written = history.epochs
 
-        yield write
+        def log(_: Any, history: History) -> None:
+            nonlocal is_over
+            if is_over:
+                return
+            try:
+                write(history)
+            except OSError as error:
+                is_over = True
+                if file:
+                    with suppress(OSError):  # it flushes once more
+                        file.close()
+                what = f"the log ends after {count_noun(written, 'epoch')}; the training goes on"
+                click.echo(f"cannot write to {path}: {error.strerror}; {what}.", err=True)
+
+        yield log

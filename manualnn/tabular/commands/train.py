@@ -12,6 +12,7 @@ import click
 
 from manualnn.errors import DivergedError, ManualNNError, ModelFileError
 from manualnn.output.console import print_text
+from manualnn.tabular.commands.continuation import Continuation, count_held, print_end
 from manualnn.tabular.commands.options import (
     ARGUMENTS,
     DATA,
@@ -50,7 +51,7 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     Ctrl-C ends the training and saves the model as trained until then; the exit code is 130.
     SIGTERM ends it without a model; the exit code is 143. After both, --resume goes on.
     """
-    from manualnn.checkpoints import Checkpoint, count_epochs
+    from manualnn.checkpoints import Checkpoint
     from manualnn.serialization import require_safetensors
     from manualnn.tabular.reader import read_table
     from manualnn.training.callbacks import EarlyStopping
@@ -60,13 +61,8 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     checkpoint = f"{output}.checkpoint"
     is_new = not Path(checkpoint).exists()
     require_outputs({"--output": output, "--log": log}, data, resume)
-    if not options.pop("force"):
-        _require_ours(output)
-        _require_ours(checkpoint)
-    held = count_epochs(resume) if resume else 0
-    if held > options["epochs"]:
-        message = f"{resume} holds {held} epochs already; --epochs must be more than {held}."
-        raise click.UsageError(message)
+    _require_ours(*([] if options.pop("force") else [output, checkpoint]))
+    held = count_held(resume, options["epochs"])
     patience, stops_early = options.pop("patience"), options.pop("early_stopping")
     early = EarlyStopping(patience) if stops_early else None
     if early is None:
@@ -83,9 +79,12 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
 
     prepared = prepare(table, options.pop("target"), **_build(options, limits["epochs"]))
     print_text(describe(prepared, table))
-    callbacks: list[Any] = [Checkpoint(checkpoint, **(every or EVERY)), *([early] if early else [])]
+    keeper = Checkpoint(checkpoint, **(every or EVERY))
+    callbacks = [keeper, *([early] if early else [])]
+    go_on = Continuation(about["command"], keeper, resume, prepared.model.trainer)
     try:
-        history = _fit(prepared, log, callbacks=callbacks, resume=resume, **limits)
+        with go_on.named_in_errors():
+            history = _fit(prepared, log, callbacks=callbacks, resume=resume, **limits)
     except ManualNNError as error:
         if is_new and not every:
             Path(checkpoint).unlink(missing_ok=True)
@@ -94,9 +93,9 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
         raise
     lines = {"stopped": _describe_end(history, limits, early)}
     if history.stopped in CODES:
-        lines["continue"] = f"{about['command']} --resume {shlex.quote(checkpoint)}"
+        lines["continue"] = go_on.command
     if history.stopped == "terminated":  # who sends it will not wait for scores
-        print_text(format_items(lines))
+        print_end(format_items(lines), f"Continue: {go_on.command}")
         sys.exit(CODES[history.stopped])
     scores = compute_scores(prepared)
     prepared.model.about.update(
@@ -106,12 +105,12 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
         stopped=history.stopped,
         scores=scores,
     )
-    prepared.model.save(output)
-    is_done = history.stopped not in CODES and history.epochs > held
-    if is_done and not every:
+    with go_on.named_in_errors():
+        prepared.model.save(output)
+    if history.stopped not in CODES and history.epochs > held and not every:
         Path(checkpoint).unlink(missing_ok=True)
-    print_text(format_items(lines | {"saved as": output}))
-    print_text(f"\n{format_results(prepared, scores)}")
+    report = f"{format_items(lines | {'saved as': output})}\n\n{format_results(prepared, scores)}"
+    print_end(report, f"The model is saved as {output}.")
     sys.exit(CODES.get(history.stopped, 0))
 
 
@@ -187,11 +186,13 @@ def _describe_end(
     return f"after {epochs}, {history.seconds:.2g} s{losses}: {reason}"
 
 
-def _require_ours(output: str) -> None:
-    """Raise an error if the output would replace a file that is no model of ours."""
+def _require_ours(*outputs: str) -> None:
+    """Raise an error if an output would replace a file that is no model of ours."""
     from manualnn.serialization import load_with_notes
 
-    if Path(output).exists() and Path(output).stat().st_size:
+    for output in outputs:
+        if not Path(output).exists() or not Path(output).stat().st_size:
+            continue
         try:
             load_with_notes(output)
         except ModelFileError as error:
