@@ -413,12 +413,30 @@ def test_decorated_numbers_are_numbers() -> None:
     assert Column.of(["$1,234.5", "-3"]).numbers().tolist() == [1234.5, -3]
 
 
+CHECKS: dict[str, list[Any]] = {
+    "'$1,000' for 1000.0, and the like": ["$1,000", "5"],
+    "numbers and the text 'n. v.' (in 2 rows; if it means missing: --missing-value='n. v.')":
+        [*range(20), "n. v.", "n. v."],
+    "": ["a", "b", "5"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("remark", "values"), CHECKS.items())
+def test_what_a_user_may_want_to_check_of_numbers_is_remarked(
+    remark: str, values: list[Any]
+) -> None:
+    assert Column.of(values).remark == remark
+    assert not Column.of([1, 2.5, None]).remark
+    assert not Column.of([f"0{i}" for i in range(3)] + [*range(100)]).remark
+
+
 ROW_NAMES = {
     ",a\n1,5\n2,6\n5,7\n": "column 1",
     ",a\nx,5\ny,6\n": "column 1",
     ",a\nx,5\nx,6\n": None,
     ",a\n1.5,5\n2.5,6\n": None,
     ",a\n3,5\n1,6\n": None,
+    ",a\n1,5\ninf,6\ninf,6\n": None,
     "rownames,a\n7,5\n8,6\n": "rownames",
     "id,a,b\n1,5,5\n2,6,7\n3,7,7\n": "id",
     "id,a\n1,5\n2,6\n3,7\n": None,

@@ -8,6 +8,7 @@ leading zero, such as 00210, is no number.
 
 import math
 import re
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -139,6 +140,22 @@ class Column:
         if all(map(_DATE.fullmatch, self.distinct)):
             return "date"
         return "number" if all(map(_DECORATED.fullmatch, self.distinct)) else "text"
+
+    @cached_property
+    def remark(self) -> str:
+        """What a user may want to check of the numbers, as the object of "has"; perhaps nothing."""
+        if self.values.dtype == float or self.kind not in {"number", "text"}:
+            return ""
+        texts = sorted(cell for cell in self.distinct if not _NUMBER.fullmatch(cell))
+        if self.kind == "number":
+            return f"{texts[0]!r} for {_float_of(texts[0])!r}, and the like" if texts else ""
+        odd = [cell for cell in texts if _float_of(cell) is None]
+        if len(odd) > 3 or len(self.distinct) < 10 * len(odd) or any(map(str.isdecimal, odd)):
+            return ""
+        rows = np.isin(self.values, odd).sum()
+        options = " ".join(f"--missing-value={shlex.quote(cell)}" for cell in odd)
+        of = ", ".join(map(repr, odd))
+        return f"numbers and the text {of} (in {rows} rows; if it means missing: {options})"
 
     def numbers(self) -> Array:
         """Return float64 numbers, NaN for missing. Raises ValueError(row, cell) for a text."""

@@ -114,24 +114,24 @@ class Encoder:
             If scikit-learn is not installed.
 
         """
-        kinds = {name: table.columns[name].kind for name in features}
+        columns = {name: table.columns[name] for name in features}
         if missing == "fail":
-            refuse_missing(table, kinds)
+            refuse_missing(table, columns)
         if train is not None:
             table = table.take(train)
-        used = {name: kind for name, kind in kinds.items() if not is_constant(table, name)}
+        used = [name for name in columns if not is_constant(table, name)]
         if not used:
             message = f"{table.name} has no column to predict from that varies; add one."
             raise TableError(message)
-        rest = {name: kind for name, kind in used.items() if name not in hashed}
-        numbers = [name for name, kind in rest.items() if kind == "number"]
-        texts = {name: kind for name, kind in rest.items() if kind != "number"}
+        rest = {name: columns[name] for name in used if name not in hashed}
+        numbers = [name for name, column in rest.items() if column.kind == "number"]
+        texts = {name: column for name, column in rest.items() if column.kind != "number"}
         refuse_unusable(table, texts, most_categories)
         return cls(
             **learn_numbers(table, numbers),
             categories=learn_categories(table, texts),
             hashed=tuple((name, buckets) for name in used if name in hashed),
-            left_out=tuple(name for name in kinds if name not in used),
+            left_out=tuple(name for name in columns if name not in used),
         )
 
     def describe(self) -> list[tuple[str, str, str]]:

@@ -69,24 +69,29 @@ def refuse_missing(table: Table, names: Iterable[str]) -> None:
         table.refuse(found[0], what, int(np.argmax(column.missing)))
 
 
-def refuse_unusable(table: Table, kinds: Mapping[str, str], most: int) -> None:
+def refuse_unusable(table: Table, columns: Mapping[str, Column], most: int) -> None:
     """Raise TableError for columns of dates, or of more different texts than `most`.
 
     So many rows that each have another text are refused as well, because the texts name the rows.
+    The columns have all rows of the file, `table` only those to learn from.
     """
     found = {}
-    for name, kind in kinds.items():
+    for name, column in columns.items():
         cells = table.columns[name].distinct
-        if kind == "date":
-            found[name] = f"{name!r} holds dates, such as {min(cells)!r}"
-        elif len(cells) > most or (len(cells) > 20 and len(cells) == len(table)):
-            found[name] = f"{name!r} is text of {len(cells)} different values"
+        if column.kind == "date":
+            found[name] = f"dates, such as {min(cells)!r} (make numbers: year, month, days)"
+        elif len(cells) == len(table) > 20:
+            found[name] = column.remark or "a different text in every row"
+        elif len(cells) > most:
+            is_repeated = 5 * len(cells) <= len(table)
+            remedy = f"max-categories {len(cells)}" if is_repeated else f"hash {shlex.quote(name)}"
+            what = f"{len(cells)} different texts, more than {most} (encode with --{remedy})"
+            found[name] = column.remark or what
     if found:
         ignore = " ".join(f"--ignore {shlex.quote(name)}" for name in found)
         message = (
-            f"{table.name}: {count_noun(len(found), 'column')} cannot be used as a feature: "
-            f"{'; '.join([*found.values()][:10])}. Leave out with {ignore}; or make numbers of a "
-            f"date (year, month, days), and hash many values with --hash COLUMN."
+            f"{table.name}: {count_noun(len(found), 'column')} cannot be used as a feature (leave "
+            f"out with {ignore}): {'; '.join([f'{n!r} has {w}' for n, w in found.items()][:10])}."
         )
         raise TableError(message)
 

@@ -179,6 +179,8 @@ def prepare(
     if not features:
         message = f"{table.name} has no column to predict {shorten(names)} from; add one."
         raise TableError("; ".join([*remarks, message]))
+    checks = ((name, table.columns[name].remark) for name in (*names, *features))
+    remarks += [f"{name!r} has {remark}" for name, remark in checks if remark]
     known = target.known(table)
     if not known.all():
         rows = count_noun(int((~known).sum()), "row")

@@ -118,8 +118,11 @@ class Table:
         if column.kind != "number":
             return name if is_nameless and len(column.distinct) == len(self) else None
         cells = column.numbers()
-        counts = cells[0] in {0, 1} and (np.diff(cells) == 1).all()
-        rises = (np.diff(cells) > 0).all() and (cells % 1 == 0).all()
+        if not np.isfinite(cells).all():
+            return None
+        steps = np.diff(cells)
+        counts = cells[0] in {0, 1} and (steps == 1).all()
+        rises = (steps > 0).all() and (cells % 1 == 0).all()
         is_id = name in _NAMELESS or (name.lower() in _ID_NAMES and more)
         return name if (is_id and counts) or (is_nameless and rises) else None
 
