@@ -1,8 +1,8 @@
 """Affine steps of an ONNX graph, made into Linear layers.
 
 A graph may scale and shift features by themselves, as a StandardScaler does. A network has Linear
-layers only, so such a step is multiplied into the Linear beside it. All products are computed in
-float64. Weights that need no product stay bit-identical.
+layers only, so such a step is multiplied into the Linear beside it, in float64. Weights that need
+no product stay bit-identical.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,9 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ModelFileError, SpecError
-from manualnn.layers import Layer, Linear
+from manualnn.layers import Layer, Linear, Softmax
 from manualnn.network.sequential import Sequential
+from manualnn.onnx.patterns import TwoClasses
 from manualnn.parameters import Parameters
 from manualnn.validation import first_nonfinite
 
@@ -25,70 +26,64 @@ LARGEST_ERROR = 1e-4
 
 @dataclass(frozen=True)
 class Affine:
-    """x ⊙ scale + offset; each has one entry, or one for each feature."""
+    """x @ factor + offset for a matrix of shape (in, out), or else x ⊙ factor + offset.
 
-    scale: Array
+    A factor that is no matrix and an offset have one entry, or one for each feature.
+    """
+
+    factor: Array
     offset: Array | None
     name: str
     """The node that it was read from, for messages."""
 
+    @property
+    def is_matrix(self) -> bool:
+        """True for x @ factor."""
+        return self.factor.ndim == 2
+
     def then(self, other: "Affine") -> "Affine":
-        """Return both as one step."""
-        shifted = None if self.offset is None else self.offset * other.scale
-        return Affine(self.scale * other.scale, _sum(shifted, other.offset), other.name)
+        """Return both as one step. At most one of them is a matrix."""
+        factor, offset = self.factor, self.offset
+        if other.is_matrix:
+            width = len(other.factor)
+            factor = np.broadcast_to(factor, width)[:, None]
+            if offset is not None:
+                offset = np.broadcast_to(offset, width) @ other.factor.astype(float)
+        elif offset is not None:
+            offset = offset * other.factor
+        if offset is None or other.offset is None:  # no 0 is added, because it would change −0
+            offset = other.offset if offset is None else offset
+        else:
+            offset = offset + other.offset
+        return Affine(np.multiply(factor, other.factor, dtype=float), offset, other.name)
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """x Wᵀ + b, with W of shape (out, in) and the dtype that the graph has for W."""
-
-    weight: Array
-    bias: Array | None
-    dtype: str
-
-    def then(self, step: Affine) -> "Matrix":
-        """Return the matrix followed by the step."""
-        scale, offset = _spread(step, len(self.weight))
-        scaled = None if self.bias is None else self.bias * scale
-        return Matrix(self.weight * scale[:, None], _sum(scaled, offset), self.dtype)
-
-    def after(self, step: Affine) -> "Matrix":
-        """Return the step followed by the matrix."""
-        scale, offset = _spread(step, self.weight.shape[1])
-        shifted = None if offset is None else self.weight @ offset
-        return Matrix(self.weight * scale, _sum(shifted, self.bias), self.dtype)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The scores 0 and z of two classes, for the only score z."""
-
-
-Step = Layer | Affine | Matrix | Pair
+Step = Layer | Affine | TwoClasses
 
 
 def assemble(
-    steps: Iterable[Step], default: str, dtype: Any = None
+    steps: Iterable[Step], default: np.dtype[Any], dtype: Any = None
 ) -> tuple[Sequential, Parameters]:
     """Return the network of the steps and its parameters.
 
     The dtype is `dtype`, or that of the first matrix, or else `default`.
     """
     steps = list(steps)
-    own = next((step.dtype for step in steps if isinstance(step, Matrix)), default)
-    chosen = own if dtype is None else np.dtype(dtype).name
+    matrices = [step for step in steps if isinstance(step, Affine) and step.is_matrix]
+    own = matrices[0].factor.dtype if matrices else default
+    chosen = np.dtype(own if dtype is None else dtype).name
     if chosen not in DTYPES:
         message = f"a network has parameters of float32 or float64, got {chosen}; pass dtype=."
         raise DTypeError(message)
     layers: list[Layer] = []
     arrays: dict[str, Array] = {}
-    for step in _merge(steps, chosen):
-        if isinstance(step, Matrix):
-            arrays[f"{len(layers)}.weight"] = step.weight
-            if step.bias is not None:
-                arrays[f"{len(layers)}.bias"] = step.bias
-            out_features, in_features = step.weight.shape
-            layers.append(Linear(in_features, out_features, bias=step.bias is not None))
+    for step in _fold(steps, chosen):
+        if isinstance(step, Affine):
+            in_features, out_features = step.factor.shape
+            arrays[f"{len(layers)}.weight"] = step.factor.T
+            if step.offset is not None:
+                arrays[f"{len(layers)}.bias"] = np.broadcast_to(step.offset, out_features)
+            layers.append(Linear(in_features, out_features, bias=step.offset is not None))
         else:
             layers.append(step)
     net = Sequential(*layers)
@@ -100,42 +95,39 @@ def assemble(
     return net, params
 
 
-def _merge(steps: Iterable[Step], dtype: str) -> list[Layer | Matrix]:
-    """Return the steps with every Affine and Pair folded into a Matrix."""
-    merged: list[Layer | Matrix] = []
-    waiting: Affine | None = None
+def _fold(steps: Iterable[Step], dtype: str) -> list[Layer | Affine]:
+    """Return the steps with every Affine and TwoClasses folded into a matrix beside it."""
+    folded: list[Layer | Affine] = []
     for step in steps:
-        last = merged[-1] if merged else None
-        if isinstance(step, Pair):
-            if not isinstance(last, Matrix) or len(last.weight) != 1:
+        last = folded[-1] if folded else None
+        if isinstance(step, TwoClasses):
+            if not isinstance(last, Affine) or last.factor.shape[1:] != (1,):
                 message = "the probabilities of two classes must follow a Linear of one output."
                 raise SpecError(message)
-            bias = None if last.bias is None else np.stack([0 * last.bias[0], last.bias[0]])
-            merged[-1] = Matrix(np.vstack([0 * last.weight, last.weight]), bias, last.dtype)
-        elif isinstance(step, Affine):
-            if waiting is None and isinstance(last, Matrix):
-                merged[-1] = last.then(step)
-            else:
-                waiting = step if waiting is None else waiting.then(step)
-        elif waiting is None:
-            merged.append(step)
-        elif isinstance(step, Matrix):
-            _require_accuracy(waiting, dtype)
-            merged.append(step.after(waiting))
-            waiting = None
+            folded[-1] = last.then(Affine(np.array([0.0, 1.0]), None, last.name))
+            folded.append(Softmax())
+        elif (
+            isinstance(step, Affine)
+            and isinstance(last, Affine)
+            and not (last.is_matrix and step.is_matrix)
+        ):
+            if step.is_matrix:
+                _require_accuracy(last, dtype)
+            folded[-1] = last.then(step)
         else:
-            break
-    if waiting is not None:
-        message = (
-            f"{waiting.name} scales or shifts features, but no Gemm or MatMul stands directly "
-            f"before or after it, into whose weights it could be multiplied."
-        )
-        raise SpecError(message)
-    return merged
+            folded.append(step)
+    for step in folded:
+        if isinstance(step, Affine) and not step.is_matrix:
+            message = (
+                f"{step.name} scales or shifts features, but no Gemm or MatMul stands directly "
+                f"before or after it, into whose weights it could be multiplied."
+            )
+            raise SpecError(message)
+    return folded
 
 
 def _require_accuracy(step: Affine, dtype: str) -> None:
-    """Raise SpecError if W (x ⊙ scale) + W offset would cancel too many digits.
+    """Raise SpecError if (x ⊙ factor) W + offset W would cancel too many digits.
 
     The graph subtracts before it multiplies, so it does not lose them.
     """
@@ -148,20 +140,3 @@ def _require_accuracy(step: Affine, dtype: str) -> None:
             f"dtype='float64', or scale the features outside."
         )
         raise SpecError(message)
-
-
-def _spread(step: Affine, width: int) -> tuple[Array, Array | None]:
-    """Return scale and offset with an entry for each feature."""
-    for array in (step.scale, step.offset):
-        if array is not None and array.size not in {1, width}:
-            message = f"{step.name} has a constant of {array.size} entries for {width} features."
-            raise SpecError(message)
-    scale = np.broadcast_to(step.scale, width)
-    return scale, None if step.offset is None else np.broadcast_to(step.offset, width)
-
-
-def _sum(a: Array | None, b: Array | None) -> Array | None:
-    """Return the sum of those that are there. 0 is not added, because it would change −0."""
-    if a is None or b is None:
-        return b if a is None else a
-    return a + b

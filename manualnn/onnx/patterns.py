@@ -1,24 +1,19 @@
-"""Expressions of ONNX operators that stand for one layer.
+"""The layers as ONNX operators: one table, which the export writes and the import recognises.
 
-The export writes them and the import recognises them. An expression is one of
-
-    Z                       the layer's input
-    "beta"                  a constant: the layer's option of that name
-    1.0                     a constant of that value
-    ("Mul", Z, "beta")      an operator and its inputs
-    "axis=dim"              no input: the operator's attribute axis is the layer's option dim
-
-Several expressions for one layer have three reasons. onnxruntime has no LeakyRelu, Softplus and
-Softsign in float64. The operator Softplus has neither beta nor threshold. Each exporter of torch
-has its own composition, and the one by TorchScript drops the threshold.
+A layer has several forms for three reasons. onnxruntime has no LeakyRelu, Softplus and Softsign in
+float64. The operator Softplus has neither beta nor threshold. Each exporter has its own form, and
+torch's by TorchScript drops the threshold.
 """
 
 import importlib
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 from manualnn.errors import MissingExtraError
 from manualnn.layers import (
-    Layer,
+    Dropout,
     LeakyReLU,
     LogSoftmax,
     ReLU,
@@ -29,54 +24,76 @@ from manualnn.layers import (
     Tanh,
 )
 
-Expression = Any
-
 Z = "z"
-SCALED = ("Mul", Z, "beta")
 
+
+class Op(NamedTuple):
+    """An operator with its inputs and attributes; see `op`."""
+
+    operator: str
+    inputs: tuple[Any, ...]
+    attributes: tuple[tuple[str, Any], ...]
+
+
+def op(operator: str, *inputs: Any, **attributes: Any) -> Op:
+    """Return the form of a layer.
+
+    Each input is Z (the layer's input), the name of an option of the layer, a number, or another
+    Op. Each attribute is the name of an option or a number.
+    """
+    return Op(operator, inputs, tuple(attributes.items()))
+
+
+@dataclass(frozen=True)
+class TwoClasses:
+    """The probabilities of two classes for the only score z: softmax of the scores 0 and z."""
+
+
+SCALED = op("Mul", Z, "beta")
 # log(1 + exp(s)) = max(s, 0) + log(1 + exp(−|s|)), which cannot overflow.
-CURVED = ("Add", ("Max", SCALED, 0.0), ("Log", ("Add", ("Exp", ("Neg", ("Abs", SCALED))), 1.0)))
+SMALL = op("Log", op("Add", op("Exp", op("Neg", op("Abs", SCALED))), 1.0))
+CURVED = op("Add", op("Max", SCALED, 0.0), SMALL)
+PROBABILITY = op("Sigmoid", Z)
+
+UNBOUNDED = partial(Softplus, threshold=40.0)
+"""Softplus without a threshold. From 40 on it rounds to z, because exp(−40) < 40 · 2⁻⁵³."""
 
 
-def _softplus(scaled: Expression, curved: Expression) -> Expression:
-    return ("Where", ("Greater", scaled, "threshold"), Z, curved)
+def _bounded(scaled: Any, curved: Op) -> Op:
+    """Return softplus with the threshold."""
+    return op("Where", op("Greater", scaled, "threshold"), Z, curved)
 
 
 BOTH = ("float32", "float64")
-EXPRESSIONS: list[tuple[type[Layer], tuple[str, ...], Expression]] = [
-    (Sigmoid, BOTH, ("Sigmoid", Z)),
-    (Tanh, BOTH, ("Tanh", Z)),
-    (ReLU, BOTH, ("Relu", Z)),
-    (Softmax, BOTH, ("Softmax", Z, "axis=dim")),
-    (LogSoftmax, BOTH, ("LogSoftmax", Z, "axis=dim")),
-    (LeakyReLU, ("float32",), ("LeakyRelu", Z, "alpha=negative_slope")),
-    (LeakyReLU, ("float64",), ("Where", ("Greater", Z, 0.0), Z, ("Mul", Z, "negative_slope"))),
-    (LeakyReLU, (), ("PRelu", Z, "negative_slope")),
-    (Softsign, ("float32",), ("Softsign", Z)),
-    (Softsign, ("float64",), ("Div", Z, ("Add", ("Abs", Z), 1.0))),
-    (Softplus, ("float32",), _softplus(SCALED, ("Div", ("Softplus", SCALED), "beta"))),
-    (Softplus, ("float64",), _softplus(SCALED, ("Div", CURVED, "beta"))),
-    (Softplus, (), _softplus(Z, ("Softplus", Z))),
-    (Softplus, (), ("Div", ("Softplus", SCALED), "beta")),
-    (Softplus, (), ("Softplus", Z)),
+FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
+    (Sigmoid, BOTH, op("Sigmoid", Z)),
+    (Tanh, BOTH, op("Tanh", Z)),
+    (ReLU, BOTH, op("Relu", Z)),
+    (Softmax, BOTH, op("Softmax", Z, axis="dim")),
+    (LogSoftmax, BOTH, op("LogSoftmax", Z, axis="dim")),
+    (LeakyReLU, ("float32",), op("LeakyRelu", Z, alpha="negative_slope")),
+    (
+        LeakyReLU,
+        ("float64",),
+        op("Where", op("Greater", Z, 0.0), Z, op("Mul", Z, "negative_slope")),
+    ),
+    (LeakyReLU, (), op("PRelu", Z, "negative_slope")),
+    (Softsign, ("float32",), op("Softsign", Z)),
+    (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),
+    (Softsign, (), op("Div", Z, op("Add", 1.0, op("Abs", Z)))),
+    (Softplus, ("float32",), _bounded(SCALED, op("Div", op("Softplus", SCALED), "beta"))),
+    (Softplus, ("float64",), _bounded(SCALED, op("Div", CURVED, "beta"))),
+    (Softplus, (), _bounded(Z, op("Softplus", Z))),
+    (UNBOUNDED, (), op("Div", op("Softplus", SCALED), "beta")),
+    (UNBOUNDED, (), op("Softplus", Z)),
+    (Dropout, BOTH, op("Dropout", Z, "p")),
+    (Dropout, (), op("Dropout", Z, "p", 1.0)),  # exported for training
+    (Dropout, (), op("Dropout", Z, ratio="p")),  # before opset 12
+    (Dropout, (), op("Dropout", Z)),
+    (TwoClasses, (), op("Concat", op("Sub", 1.0, PROBABILITY), PROBABILITY, axis=1)),  # skl2onnx
 ]
-"""The layers' expressions, and the dtypes in which the export writes them. The import tries them in
-this order, so that a whole expression comes before its parts."""
-
-PROBABILITY = ("Sigmoid", Z)
-TWO_CLASSES = ("Concat", ("Sub", 1.0, PROBABILITY), PROBABILITY, "axis=axis")
-"""Probabilities of two classes, as skl2onnx writes them: those of softmax of the scores 0 and z."""
-
-COMMUTATIVE = ("Add", "Mul", "Max")
-
-
-def split(expression: Expression) -> tuple[str, list[Expression], list[list[str]]]:
-    """Return the operator, its inputs, and its attributes as [attribute, option]."""
-    operator, *parts = expression
-    is_option = [isinstance(part, str) and "=" in part for part in parts]
-    inputs = [part for part, option in zip(parts, is_option, strict=True) if not option]
-    options = [part.split("=") for part, option in zip(parts, is_option, strict=True) if option]
-    return operator, inputs, options
+"""What makes the layer, the dtypes in which the export writes the form, and the form. The import
+tries them in this order, so that a whole form comes before its parts."""
 
 
 def require_onnx() -> Any:

@@ -1,38 +1,40 @@
 """Import of a network from ONNX.
 
 The import walks from the graph's output back to its input. At every value it recognises either a
-layer (`manualnn.onnx.patterns`), or one of these operators:
+form of a layer (`manualnn.onnx.patterns`), or one of these operators:
 
     Gemm, MatMul                            a Linear
-    Add, Sub, Mul, Div, Scaler,             with constants: scale and offset of every feature, which
-    BatchNormalization                      are multiplied into the Linear before or after
+    Add, Sub, Mul, Div, Scaler,             with constants: factor and offset of every feature,
+    BatchNormalization                      which are multiplied into the Linear before or after
     Identity, Cast, Flatten, Reshape,       nothing, if they leave each row as it is
     ZipMap
-    Dropout                                 a Dropout, which does nothing in prediction, even where
-                                            the graph was exported for training
+
+A Dropout does nothing in prediction, also where the graph was exported for training.
 """
 
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ModelFileError, SpecError
-from manualnn.layers import Dropout, Softmax, Softplus
 from manualnn.network.sequential import Sequential
-from manualnn.onnx.folding import Affine, Matrix, Pair, Step, assemble
-from manualnn.onnx.graph import Graph, Node, check_model, read_model
-from manualnn.onnx.patterns import EXPRESSIONS, TWO_CLASSES, Z, require_onnx, split
+from manualnn.onnx.files import read_model
+from manualnn.onnx.folding import Affine, Step, assemble
+from manualnn.onnx.graph import Graph, Node
+from manualnn.onnx.patterns import FORMS, Z, require_onnx
 from manualnn.parameters import Parameters
+from manualnn.validation import as_dtype
 
 if TYPE_CHECKING:
     import onnx
 
-NO_THRESHOLD = 40.0
-"""From here on softplus(z) rounds to z, also in float64: exp(−40) < 40 · 2⁻⁵³."""
+LABELS = (7, 8)
+"""Types of the labels that skl2onnx puts out: int64 and string."""
 FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
 
 
@@ -47,241 +49,205 @@ def load_onnx(
     The network takes x of shape (N, in). A model that flattens images takes them flattened. The
     labels of a classifier are not part of the network; its output are the probabilities.
 
-    Parameters
-    ----------
-    model : path or onnx.ModelProto
-        The model. Its weights may lie in another file in the same folder.
-    output : str, optional
-        Name of the value that the network computes. The default is the only output of the graph
-        that is floating point. It may be an inner value, such as the scores before a softmax.
-    dtype : data type, optional
-        float32 or float64. The default is the dtype of the weights.
+    `model` is a path or a ModelProto. Weights may lie in another file in the folder of the path.
+    `output` names the value that the network computes. The default is the only output of the graph
+    that is floating point. It may be an inner value, such as the scores before a softmax. `dtype`
+    is float32 or float64. The default is the dtype of the weights.
 
-    Raises
-    ------
-    ModelFileError
-        If the file cannot be read, or is not a valid ONNX model.
-    SpecError
-        If the model is valid, but no chain of layers represents it. The message names the node.
-    DTypeError
-        If the weights are float16 or of another type, and `dtype` is not given.
-    DomainError
-        If a weight is too large for `dtype`.
-    MissingExtraError
-        If onnx is not installed.
-
+    Raises ModelFileError if the file cannot be read, or is not a valid ONNX model. Raises SpecError
+    if the model is valid, but no chain of layers represents it; the message names the node. Raises
+    DTypeError if the weights are float16 or of another type, and `dtype` is not given. Raises
+    DomainError if a weight is too large for `dtype`, and MissingExtraError without onnx.
     """
-    if isinstance(model, str | os.PathLike):
-        name, proto = os.fspath(model), read_model(model)
-    else:
-        name, proto = "the model", model
-    check_model(proto, name)
+    onnx = require_onnx()
+    dtype = None if dtype is None else as_dtype(dtype)
+    path = Path(model) if isinstance(model, str | os.PathLike) else None
+    name = path or "the model"
     try:
+        proto: Any = read_model(path) if path else model
+        onnx.checker.check_model(proto)
         with np.errstate(all="ignore"):  # numbers that are not finite are refused at the end
-            return assemble(*_read_steps(Graph(proto), output), dtype)
+            graph = Graph(proto)
+            steps, value = _read_steps(graph, output)
+            default = onnx.helper.tensor_dtype_to_np_dtype(graph.types[value].elem_type)
+            return assemble(steps, default, dtype)
     except ManualNNError as error:
         message = f"{name}: {error}"
         raise type(error)(message) from error
-    except Exception as error:  # shapes and numbers of a damaged model may fail anywhere
-        message = f"{name} is damaged: {type(error).__name__}: {error}"
+    except OSError as error:
+        message = f"cannot read {name}: {error}."
+        raise ModelFileError(message) from error
+    except Exception as error:  # of protobuf and onnx; a damaged model may fail anywhere
+        reason = (str(error).strip().splitlines() or [""])[0][:300].rstrip(".")
+        message = (
+            f"{name} is not a valid ONNX model, or is damaged or truncated: "
+            f"{type(error).__name__}: {reason}."
+        )
         raise ModelFileError(message) from error
 
 
+def _choose_output(graph: Graph) -> str:
+    """Return the only output that is no label, that is, no tensor of integers or strings."""
+    floats = [name for name in graph.outputs if graph.types[name].elem_type not in LABELS]
+    if len(floats) != 1:
+        message = (
+            f"the graph has {len(floats)} floating-point outputs, expected one; pass output=, "
+            f"one of {', '.join(map(repr, graph.outputs))} or an inner value."
+        )
+        raise SpecError(message)
+    return floats[0]
+
+
 def _read_steps(graph: Graph, output: str | None) -> tuple[list[Step], str]:
-    """Return the steps from the input to the output, and the dtype of the input."""
+    """Return the steps from an input to the output, and the name of the input."""
     value = _choose_output(graph) if output is None else output
     steps: list[Step] = []
     while value not in graph.inputs:
-        node = graph.node(value)
+        if value not in graph.nodes:
+            message = f"{value!r} is no output of a node."
+            raise SpecError(message)
+        node = graph.nodes[value]
         try:
             read, value = _read_step(graph, node)
         except SpecError as error:
             message = f"{node.name} cannot be imported: {error}"
             raise SpecError(message) from error
         steps += reversed(read)
-    return steps[::-1], graph.dtype(value)
-
-
-def _choose_output(graph: Graph) -> str:
-    """Return the only output that is no label, that is, no tensor of integers or strings."""
-    tensor = require_onnx().TensorProto
-    floats = [
-        value.name
-        for value in graph.outputs
-        if not value.type.HasField("tensor_type")
-        or tensor.DataType.Name(value.type.tensor_type.elem_type) in FLOATS
-    ]
-    if len(floats) != 1:
-        names = ", ".join(repr(value.name) for value in graph.outputs)
-        message = (
-            f"the graph has {len(floats)} floating-point outputs, expected one; "
-            f"pass output=, one of {names} or an inner value."
-        )
-        raise SpecError(message)
-    return floats[0]
+    return steps[::-1], value
 
 
 def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
     """Return what computes the node's output, and the value that it is computed from."""
-    for kind, _, expression in EXPRESSIONS:
-        if options := graph.match(expression, node.output, {}):
+    for kind, _, form in FORMS:
+        options: dict[str, Any] = {}
+        if graph.matches(form, node.output, options):
             value = options.pop(Z)
-            if kind is Softplus:
-                options.setdefault("threshold", NO_THRESHOLD)
-            _require_rows(graph, value)
+            _require_rows(graph.shape(value))
             return [kind(**options)], value
-    options = graph.match(TWO_CLASSES, node.output, {})
-    if options and options["axis"] in {-1, 1}:
-        return [Pair(), Softmax()], options[Z]
+    if node.operator in SKIPPED:
+        _require_same_rows(graph, node)
+        return [], node.inputs[0]
     if node.operator not in OPERATORS:
-        known = sorted({split(e)[0] for _, _, e in EXPRESSIONS} | OPERATORS.keys())
+        known = sorted({*(form.operator for _, _, form in FORMS), *OPERATORS, *SKIPPED})
         message = (
             f"no layer represents it here. Known operators: {', '.join(known)}. Pass output= "
             f"with the name of an inner value, such as {(node.inputs or [''])[0]!r}, to import "
             f"the part before it."
         )
         raise SpecError(message)
-    return OPERATORS[node.operator](graph, node)
+    value = next((name for name in node.inputs if name not in graph.constants), node.inputs[0])
+    constants = [graph.constants.get(name) for name in node.inputs]
+    read = OPERATORS[node.operator](node, *constants)
+    factor, offset = read[0]
+    entries = max(len(factor), 1 if offset is None else len(offset))
+    if factor.ndim == 2 or entries > 1:  # a number may also scale images, before Flatten
+        _require_rows(graph.shape(value), entries)
+    return [Affine(factor, offset, node.name) for factor, offset in read], value
+
+
+def _require_rows(shape: list[int | str] | None, entries: int | None = None) -> None:
+    """Raise SpecError if a shape is known, but is not (N, features), or (N, entries)."""
+    if shape is not None and len(shape) != 2:
+        message = f"its input must have the shape (N, features), got {shape}."
+        raise SpecError(message)
+    width = shape[1] if shape else ""
+    if entries is not None and isinstance(width, int) and width != entries:
+        message = f"no Linear represents a constant of {entries} entries for {width} features."
+        raise SpecError(message)
 
 
 # ---------------------------------------------------------------------- the operators
+# Each function gets the constants among the node's inputs, and None for the others. It returns the
+# factor and the offset of one or two affine steps.
+
+Steps = list[tuple[Array, Array | None]]
 
 
-def _read_gemm(graph: Graph, node: Node) -> tuple[list[Step], str]:
+def _read_gemm(node: Node, x: Array | None, weight: Array | None, *bias: Array | None) -> Steps:
     if node.attributes["transA"]:
         message = "transA=1 mixes the samples of a batch; expected transA=0."
         raise SpecError(message)
-    weight, dtype = _read_weight(graph, node)
-    weight = (weight if node.attributes["transB"] else weight.T) * node.number("alpha")
-    bias = None
-    if len(node.inputs) > 2 and node.inputs[2]:
-        vector = _vector(graph, node.inputs[2]) * node.number("beta")
-        bias = np.broadcast_to(vector, len(weight))
-    return [Matrix(weight, bias, dtype)], node.inputs[0]
+    ((matrix, _),) = _read_matmul(node, x, weight)
+    offset = _vector(bias[0]) * node.attributes["beta"] if any(node.inputs[2:]) else None
+    factor = np.array([node.attributes["alpha"]])
+    return [(matrix.T if node.attributes["transB"] else matrix, None), (factor, offset)]
 
 
-def _read_matmul(graph: Graph, node: Node) -> tuple[list[Step], str]:
-    weight, dtype = _read_weight(graph, node)
-    return [Matrix(weight.T, None, dtype)], node.inputs[0]
-
-
-def _read_weight(graph: Graph, node: Node) -> tuple[Array, str]:
-    """Return the second input, which must be a constant matrix, and its dtype."""
-    value, constant = node.inputs[:2]
-    weight = graph.constant(constant)
-    if weight is None or weight.ndim != 2 or graph.constant(value) is not None:
+def _read_matmul(_: Node, x: Array | None, weight: Array | None) -> Steps:
+    if x is not None or weight is None or weight.ndim != 2:
         message = "its first input must be the samples, and the second a constant matrix."
         raise SpecError(message)
-    _require_rows(graph, value)
-    return weight.astype(float), weight.dtype.name
+    return [(weight, None)]
 
 
-def _read_arithmetic(graph: Graph, node: Node) -> tuple[list[Step], str]:
+def _read_arithmetic(node: Node, left: Array | None, right: Array | None) -> Steps:
     """Read x + c, c + x, x − c, c − x, x c, c x or x / c."""
-    value, other = node.inputs
-    is_reversed = graph.constant(value) is not None
-    if is_reversed:
-        value, other = other, value
-    c, one = _vector(graph, other), np.ones(1)
-    if node.operator == "Add":
-        return _affine(graph, node, value, one, c)
-    if node.operator == "Sub":
-        return _affine(graph, node, value, *((-one, c) if is_reversed else (one, -c)))
-    if node.operator == "Div" and is_reversed:
+    is_reversed = left is not None
+    if is_reversed and node.operator == "Div":
         message = "it divides a constant by its input, which no layer does."
         raise SpecError(message)
-    return _affine(graph, node, value, c if node.operator == "Mul" else 1 / c)
+    c, one = _vector(left if is_reversed else right), np.ones(1)
+    steps: dict[str, Steps] = {
+        "Add": [(one, c)],
+        "Sub": [(-one, c) if is_reversed else (one, -c)],
+        "Mul": [(c, None)],
+        "Div": [(1 / c, None)],
+    }
+    return steps[node.operator]
 
 
-def _read_scaler(graph: Graph, node: Node) -> tuple[list[Step], str]:
+def _read_scaler(node: Node, _: Array | None) -> Steps:
     """Read (x − offset) scale."""
     scale = np.array(node.attributes.get("scale", [1.0]), float)
-    offset = np.array(node.attributes.get("offset", [0.0]), float)
-    return _affine(graph, node, node.inputs[0], scale, -offset * scale)
+    return [(scale, -np.array(node.attributes.get("offset", [0.0]), float) * scale)]
 
 
-def _read_normalization(graph: Graph, node: Node) -> tuple[list[Step], str]:
+def _read_normalization(node: Node, _: Array | None, *constants: Array | None) -> Steps:
     """Read the normalisation by means and variances that were found in training."""
     if node.attributes.get("training_mode"):
         message = "it is in training mode; export the model for inference."
         raise SpecError(message)
-    scale, bias, mean, variance = (_vector(graph, value) for value in node.inputs[1:5])
-    scale = scale / np.sqrt(variance + node.number("epsilon"))
-    return _affine(graph, node, node.inputs[0], scale, bias - mean * scale)
+    scale, bias, mean, variance = map(_vector, constants)
+    scale = scale / np.sqrt(variance + node.attributes["epsilon"])
+    return [(scale, bias - mean * scale)]
 
 
-def _affine(
-    graph: Graph, node: Node, value: str, scale: Array, offset: Array | None = None
-) -> tuple[list[Step], str]:
-    for array in (scale, offset):
-        if array is not None and array.size > 1:  # a number may also scale images, before Flatten
-            _require_rows(graph, value)
-            width = (graph.shape(value) or [""])[-1]
-            if isinstance(width, int) and array.size != width:
-                message = f"its constant has {array.size} entries for {width} features."
-                raise SpecError(message)
-    return [Affine(scale, offset, node.name)], value
-
-
-def _vector(graph: Graph, value: str) -> Array:
+def _vector(constant: Array | None) -> Array:
     """Return a constant that is a number, or has one for each feature, as a float64 vector."""
-    array = graph.constant(value)
-    if array is None or array.ndim > 2 or any(n != 1 for n in array.shape[:-1]):
-        got = "an input that is no constant" if array is None else f"shape {array.shape}"
+    if constant is None or constant.ndim > 2 or any(n != 1 for n in constant.shape[:-1]):
+        got = "an input that is no constant" if constant is None else f"shape {constant.shape}"
         message = f"expected a constant of shape (features,), got {got}."
         raise SpecError(message)
-    return array.reshape(-1).astype(float)
+    return constant.reshape(-1).astype(float)
 
 
-def _read_dropout(graph: Graph, node: Node) -> tuple[list[Step], str]:
-    ratio = graph.scalar(node.inputs[1]) if len(node.inputs) > 1 and node.inputs[1] else None
-    if ratio is None:
-        ratio = node.number("ratio") if "ratio" in node.attributes else 0.5
-    return [Dropout(ratio)], node.inputs[0]
-
-
-def _skip(graph: Graph, node: Node) -> tuple[list[Step], str]:
-    """Read an operator that must leave each row as it is."""
-    value = node.inputs[0]
-    tensor = require_onnx().TensorProto
-    if node.operator == "Cast" and tensor.DataType.Name(node.attributes["to"]) not in FLOATS:
-        message = f"it converts to {tensor.DataType.Name(node.attributes['to'])}."
-        raise SpecError(message)
-    if node.operator in {"Flatten", "Reshape"} and node.attributes.get("axis") != 1:
-        before, after = graph.shape(value) or [""], graph.shape(node.output) or [""]
-        row = before[1:]
-        is_same = len(after) == 2 and (
-            after[0] == before[0] != ""
-            or (all(isinstance(n, int) for n in row) and after[1] == math.prod(row))
-        )
-        if not is_same:
-            message = f"it must leave each row as it is, but makes {after} of {before}."
-            raise SpecError(message)
-    return [], value
-
-
-def _require_rows(graph: Graph, value: str) -> None:
-    """Raise SpecError if a value is known not to have the shape (N, features)."""
-    shape = graph.shape(value)
-    if shape is not None and len(shape) != 2:
-        message = f"its input must have the shape (N, features), got {shape}."
-        raise SpecError(message)
-
-
-OPERATORS: dict[str, Callable[[Graph, Node], tuple[list[Step], str]]] = {
+OPERATORS: dict[str, Callable[..., Steps]] = {
     "Add": _read_arithmetic,
     "BatchNormalization": _read_normalization,
-    "Cast": _skip,
     "Div": _read_arithmetic,
-    "Dropout": _read_dropout,
-    "Flatten": _skip,
     "Gemm": _read_gemm,
-    "Identity": _skip,
     "MatMul": _read_matmul,
     "Mul": _read_arithmetic,
-    "Reshape": _skip,
     "Sub": _read_arithmetic,
     "ai.onnx.ml.Scaler": _read_scaler,
-    "ai.onnx.ml.ZipMap": _skip,
 }
-"""The operators that are read one by one."""
+"""The affine operators."""
+SKIPPED = ("Cast", "Flatten", "Identity", "Reshape", "ai.onnx.ml.ZipMap")
+"""The operators that are left out, if they leave each row as it is."""
+
+
+def _require_same_rows(graph: Graph, node: Node) -> None:
+    """Raise SpecError if an operator does not leave each row as it is."""
+    if node.operator == "Cast":
+        kind = require_onnx().TensorProto.DataType.Name(node.attributes["to"])
+        if kind not in FLOATS:
+            message = f"it converts to {kind}."
+            raise SpecError(message)
+    if node.operator in {"Flatten", "Reshape"} and node.attributes.get("axis") != 1:
+        before, after = graph.shape(node.inputs[0]) or [""], graph.shape(node.output) or [""]
+        row = before[1:]
+        is_batch_kept = after[0] == before[0] != ""
+        is_row_kept = all(isinstance(n, int) for n in row) and after[1:] == [math.prod(row)]
+        if len(after) != 2 or not (is_batch_kept or is_row_kept):
+            message = f"it must leave each row as it is, but makes {after} of {before}."
+            raise SpecError(message)
