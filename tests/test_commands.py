@@ -23,6 +23,7 @@ import manualnn as mnn
 from manualnn.cli import cli
 from manualnn.tabular import load_model, read_batches, read_table
 from manualnn.tabular.commands import log as log_module
+from manualnn.tabular.commands.log import log_epochs
 from manualnn.tabular.prepare import prepare
 
 pytestmark = pytest.mark.once  # what they show depends on no version
@@ -358,7 +359,6 @@ def test_a_training_that_was_cut_short_goes_on_bit_for_bit(
 
             yield callback
 
-    log_epochs = log_module.log_epochs
     cut = ("train", data, "--target=y", *options, "--log", tmp_path / "cut.csv",
            "--output", tmp_path / "cut")  # fmt: skip
     with monkeypatch.context() as patch:
@@ -476,6 +476,15 @@ def test_a_log_without_room_does_not_end_the_training(
         "training goes on.\n"
     )
     assert "after 3 epochs" in result.stdout
+    with log_epochs(str(tmp_path / "log.csv")) as log:
+        history = mnn.History(loss=[0.5], lr=[0.1], seconds=1.0)
+        log(None, history)
+        before = (tmp_path / "log.csv").read_bytes()
+        history.loss.append(0.25)
+        history.lr.append(0.1)
+        with largest_file(len(before) + 3):
+            log(None, history)
+    assert (tmp_path / "log.csv").read_bytes() == before  # no half of a line
 
 
 class FullDisk(io.RawIOBase):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -26,12 +27,12 @@ def log_epochs(path: str) -> Iterator[Callable[[Any, History], None]]:
     written, such as on a full disk, a message says so and the log ends; the training is worth more.
     """
     is_json = path.endswith((".jsonl", ".json"))
-    written, is_over = 0, False
+    written, size, is_over = 0, 0, False
     with ExitStack() as stack:
         file: Any = None
 
         def write(history: History) -> None:
-            nonlocal file, written
+            nonlocal file, written, size
             if file is None:
                 file = stack.enter_context(Path(path).open("w", encoding="utf-8", newline=""))
                 file.write("" if is_json else ",".join(COLUMNS) + "\n")
@@ -44,7 +45,7 @@ def log_epochs(path: str) -> Iterator[Callable[[Any, History], None]]:
                 else:
                     csv.writer(file, lineterminator="\n").writerow(row)
             file.flush()
-            written = history.epochs
+            written, size = history.epochs, file.tell()
 
         def log(_: Any, history: History) -> None:
             nonlocal is_over
@@ -57,6 +58,8 @@ def log_epochs(path: str) -> Iterator[Callable[[Any, History], None]]:
                 if file:
                     with suppress(OSError):  # it flushes once more
                         file.close()
+                    with suppress(OSError):
+                        os.truncate(path, size)  # to whole lines
                 what = f"the log ends after {count_noun(written, 'epoch')}; the training goes on"
                 click.echo(f"cannot write to {path}: {error.strerror}; {what}.", err=True)
 
