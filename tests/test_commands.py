@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import resource
 import signal
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from manualnn.tabular import load_model, read_batches, read_table
 from manualnn.tabular.commands import log as log_module
 from manualnn.tabular.commands.log import log_epochs
 from manualnn.tabular.prepare import prepare
+from manualnn.tabular.report import format_results
 
 pytestmark = pytest.mark.once  # what they show depends on no version
 
@@ -199,10 +201,20 @@ def test_a_remark_says_that_features_are_useless(tmp_path: Path) -> None:
     noise = {f"x{i}": rng.normal(size=60) for i in range(20)}
     data = write(tmp_path / "d.csv", {**noise, "y": rng.normal(size=60)})
     remark = "Held-out rows are predicted worse than without features (RMSE)"
-    for epochs, why in {300: "what holds for the training rows only", 1: "more --epochs"}.items():
-        report = train(data, f"--epochs={epochs}", "--lr=0.01").stdout
+    by_heart = "what holds for the training rows only. Try "
+    for options, why in {
+        "--epochs=1": "more --epochs",
+        "--epochs=300": f"{by_heart}--early-stopping, more --weight-decay, --dropout or a smaller",
+        "--epochs=300 --dropout=0.1": "more --weight-decay, more --dropout or a smaller --hidden;",
+    }.items():
+        report = train(data, *options.split(), "--lr=0.01").stdout
         assert remark in report
         assert why in report
+    useless = {"trained on": {"RMSE": 0.0}, "held out": {"RMSE": 2.0}, "no features": {"RMSE": 1.0}}
+    stopped = prepare(read_table(data), ["y"], validation_fraction=0.1)
+    assert f"{by_heart}more --weight-decay, --dropout or" in format_results(stopped, useless)
+    linear = prepare(read_table(data), ["y"], hidden=())
+    assert f"{by_heart}--early-stopping or more --weight-decay;" in format_results(linear, useless)
     assert "worse than" not in train(write(tmp_path / "e.csv", blobs())).stdout
 
 
@@ -287,6 +299,25 @@ def test_the_score_of_a_constant_target_is_undefined(tmp_path: Path) -> None:
     assert "undefined" in run("evaluate", model, new).stdout
 
 
+def test_all_missing_columns_are_named_at_once_and_which_is_the_target(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=1")
+    new = write(tmp_path / "n.csv", {"a": [1, 2], "c": [3, 4]})
+    result = run("evaluate", data.with_suffix(".safetensors"), new)
+    lack = "lacks 2 of the 3 columns that the model was trained on: b, y (the target). It has a, c"
+    assert lack in result.stderr
+    with pytest.raises(mnn.TableError, match=re.escape(lack)):
+        load_model(data.with_suffix(".safetensors")).scores(read_table(new))
+
+
+def test_two_targets_in_one_option_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", {"a": [1, 2], "y": [3, 4], "z": [5, 6]})
+    result = run("train", data, "--target=y,z", "--output", tmp_path / "m")
+    assert result.exit_code == 1
+    assert "has no column 'y,z', but 'y' and 'z'; name each on its own" in result.stderr
+    assert "several --target" in result.stderr
+
+
 # ---------------------------------------------------------------------- model files
 
 
@@ -296,7 +327,8 @@ def test_info_says_what_a_file_holds(tmp_path: Path) -> None:
     data = write(tmp_path / "d.csv", columns)
     train(data, "--epochs=2")
     text = run("info", data.with_suffix(".safetensors")).stdout
-    for part in ("checksum correct", "y: 2 classes, no, yes", "5 inputs, Linear 32", "Rome",
+    for part in ("checksum correct", "y: 2 classes, no, yes", "5 inputs, Linear 32",
+                 "3 categories: Oslo, Rome, missing",
                  "CrossEntropyLoss", f"manualnn train {data} --target=y", "held out"):  # fmt: skip
         assert part in text
     content = bytearray(data.with_suffix(".safetensors").read_bytes())

@@ -142,7 +142,7 @@ class Encoder:
             scaled = f"mean {self.mean[i]:g}, deviation {self.scale[i]:g}"
             found.append((name, "number", f"{scaled}; {filled}" if filled else scaled))
         for name, labels in self.categories:
-            shown = shorten([str(label) for label in labels], 10)
+            shown = shorten(["missing" if s is None else s for s in labels], 10)
             found.append((name, "text", f"{count_noun(len(labels), 'category')}: {shown}"))
         found += [(name, "text", f"hashed to {n} inputs") for name, n in self.hashed]
         return found

@@ -14,6 +14,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ModelFileError, SpecError
 from manualnn.serialization import load_with_notes, save
 from manualnn.tabular.encoder import Encoder
+from manualnn.tabular.table import Table
 from manualnn.tabular.target import Target
 from manualnn.training.trainer import Trainer
 
@@ -52,8 +53,8 @@ class TableModel:
 
     def scores(self, data: Any, sample_weight: Any = None) -> dict[str, float | None]:
         """Return the scores on the rows that have a target. See `scores_of`."""
-        table = self.encoder.table(data)
-        table.require(self.target.names)
+        table = Table.of(data, self.encoder.features)
+        table.require(self.encoder.features, self.target.names)
         rows = self.target.known(table)
         weight = None if sample_weight is None else np.asarray(sample_weight)[rows]
         t = self.target.encode(table, self.trainer.params.dtype)

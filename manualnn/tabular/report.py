@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.layers import Linear
+from manualnn.layers import Dropout, Linear
 from manualnn.output.tables import align_columns
 from manualnn.tabular.model import TableModel
 from manualnn.tabular.table import Table, count_noun, shorten
@@ -124,7 +124,7 @@ def format_results(prepared: "Prepared", scores: Mapping[str, Scores]) -> str:
     text = f"{format_scores(scores)}\n  (no features: {last}, predicted as {guess} in training)"
     # Balanced classes are paid for by the scores of all rows.
     if last == "held out" and not getattr(prepared.estimator, "class_weight", None):
-        text += _warn_if_useless(scores)
+        text += _warn_if_useless(scores, _list_remedies(prepared))
     if target.classes and len(target.classes) <= MOST_LISTED:
         classes = format_classes(prepared.model, prepared.predict()[rows], prepared.t[rows])
         text += f"\n\n{last}, class by class\n{classes}"
@@ -158,7 +158,19 @@ def _baseline(prepared: "Prepared") -> Array:
         return np.log(np.bincount(t, minlength=len(target.classes)) / len(t))
 
 
-def _warn_if_useless(scores: Mapping[str, Scores]) -> str:
+def _list_remedies(prepared: "Prepared") -> str:
+    """Return what helps against learning by heart and was not done yet."""
+    layers = prepared.model.trainer.net.layers
+    found = ["more --weight-decay"]
+    if not len(prepared.validation):
+        found.insert(0, "--early-stopping")
+    if sum(isinstance(layer, Linear) for layer in layers) > 1:
+        has_dropout = any(isinstance(layer, Dropout) for layer in layers)
+        found += ["more --dropout" if has_dropout else "--dropout", "a smaller --hidden"]
+    return " or ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+
+
+def _warn_if_useless(scores: Mapping[str, Scores], remedies: str) -> str:
     """Return a remark if held-out rows are predicted worse than without features."""
     trained, held_out, baseline = scores.values()
     losses = [name for name in held_out if name.startswith(("log-loss", "RMSE"))]
@@ -168,10 +180,7 @@ def _warn_if_useless(scores: Mapping[str, Scores]) -> str:
     if all((trained[name] or 0) > WELL * (baseline[name] or 0) for name in worse):
         why = "Training rows are hardly predicted better. Try more --epochs or another --lr"
     else:
-        why = (
-            "The network has learnt what holds for the training rows only. Try --early-stopping, "
-            "--weight-decay, --dropout or a smaller --hidden"
-        )
+        why = f"The network has learnt what holds for the training rows only. Try {remedies}"
     return (
         f"\n  Held-out rows are predicted worse than without features ({shorten(worse)})."
         f"\n  {why}; or the features do not tell the target."

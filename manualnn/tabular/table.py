@@ -98,6 +98,13 @@ class Table:
         names = list(self.columns)
         if column.isdecimal() and 1 <= int(column) <= len(names):
             return names[int(column) - 1]
+        parts = [part.strip() for part in column.split(",")]
+        if set(parts) <= set(names):
+            message = (
+                f"{self.name} has no column {column!r}, but {' and '.join(map(repr, parts))}; name "
+                f"each on its own (several targets by several --target)."
+            )
+            raise TableError(message)
         meant = closest(column, names)
         hint = f"; did you mean {meant!r}?" if meant else "."
         message = f"{self.name} has no column {column!r}, but {shorten(names, 20)}{hint}"
@@ -126,19 +133,24 @@ class Table:
         is_id = name in _NAMELESS or (name.lower() in _ID_NAMES and more)
         return name if (is_id and counts) or (is_nameless and rises) else None
 
-    def require(self, names: Iterable[str]) -> None:
-        """Raise TableError if columns are missing, which names the first ten of them."""
-        names = list(names)
+    def require(self, names: Iterable[str], targets: Iterable[str] = ()) -> None:
+        """Raise TableError if columns are missing, which names the first ten of them.
+
+        `targets` are required like `names`, and called targets in the message.
+        """
+        targets = dict.fromkeys(targets, " (the target)")
+        names = [*names, *targets]
         missing = [name for name in names if name not in self.columns]
         if not missing:
             return
         known = set(names)
         spare = [name for name in self.columns if name not in known]
         pairs = {name: closest(name, spare[:1000]) for name in missing[:10]}
+        called = [name + targets.get(name, "") for name in missing]
         meant = [f"{name!r} by {other!r}" for name, other in pairs.items() if other]
         message = (
             f"{self.name} lacks {len(missing)} of the {len(names)} columns that the model was "
-            f"trained on: {shorten(missing, 10)}. It has {shorten(list(self.columns), 10)}; rename "
+            f"trained on: {shorten(called, 10)}. It has {shorten(list(self.columns), 10)}; rename "
             f"or add columns.{' Did you mean ' + ', '.join(meant) + '?' if meant else ''}"
         )
         raise TableError(message)

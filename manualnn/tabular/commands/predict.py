@@ -151,7 +151,7 @@ def evaluate(*, model: str, data: str, as_json: bool, **options: Any) -> None:
     columns = [*trained.encoder.features, *trained.target.names]
     outputs, targets, rows = [], [], 0
     for batch in read_batches(data, columns=columns, **reading):
-        batch.require(trained.target.names)
+        batch.require(trained.encoder.features, trained.target.names)
         known = batch.take(trained.target.known(batch))
         outputs.append(trained.outputs(known))
         targets.append(trained.target.encode(known, trained.trainer.params.dtype))

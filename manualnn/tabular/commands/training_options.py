@@ -26,7 +26,7 @@ _OPTIONS = [
         required=True,
         multiple=True,
         metavar="COLUMN",
-        help="Column to predict, by name or number; a regression may have several.",
+        help="Column to predict, by name or number; repeated for a regression of several.",
     ),
     _columns(
         "--task",
