@@ -37,7 +37,7 @@ OMITTED = (Identity(), Dropout(1.0))
 
 
 def export_onnx(
-    net: Sequential | Trainer,
+    net: Any,
     params: Parameters | None = None,
     *,
     probabilities: bool = False,
@@ -45,10 +45,10 @@ def export_onnx(
 ) -> "onnx.ModelProto":
     """Return the ONNX model of a network: input x (N, in), output y (N, out), in params' dtype.
 
-    `net` is a Trainer, or a Sequential with its `params` in float32 or float64. With
-    `probabilities`, y are probabilities: the softmax or sigmoid that the Trainer's loss contains is
-    put on top. `opset` is the version of the ONNX operators, from 13 on. The default is the newest
-    that the installed onnx knows; an older runtime may need an older one.
+    `net` is a Trainer, a fitted MLPClassifier or MLPRegressor, or a Sequential with its `params` in
+    float32 or float64. With `probabilities`, y are probabilities: the softmax or sigmoid that the
+    loss contains is put on top. `opset` is the version of the ONNX operators, from 13 on. The
+    default is the newest that the installed onnx knows; an older runtime may need an older one.
 
     Raises SpecError if an argument is invalid, if ONNX has no form for a layer, or if the model is
     too large for a file. Raises ShapeError, DTypeError or DomainError if the parameters do not fit
@@ -86,7 +86,7 @@ def export_onnx(
 
 def save_onnx(
     path: str | os.PathLike[str],
-    net: Sequential | Trainer,
+    net: Any,
     params: Parameters | None = None,
     *,
     probabilities: bool = False,
@@ -106,6 +106,7 @@ def save_onnx(
 
 def _parts(net: Any, params: Any, *, probabilities: bool) -> tuple[Sequential, Parameters]:
     """Return the network to export, with the layers on top, and its parameters."""
+    given, net = net, getattr(net, "trainer_", net)  # that of an estimator
     if isinstance(net, Trainer) and params is None:
         if probabilities and type(net.loss) not in ON_TOP:
             message = (
@@ -117,8 +118,9 @@ def _parts(net: Any, params: Any, *, probabilities: bool) -> tuple[Sequential, P
         net, params = Sequential(*net.net.layers, *on_top), net.params
     elif not isinstance(net, Sequential) or not isinstance(params, Parameters) or probabilities:
         message = (
-            f"ONNX export expects a Trainer, or a Sequential and its Parameters (then without "
-            f"probabilities: append Softmax() or Sigmoid()); got {type(net).__name__}, "
+            f"ONNX export expects a Trainer, a fitted estimator, or a Sequential and its "
+            f"Parameters (then without probabilities: append Softmax() or Sigmoid()); got "
+            f"{type(given).__name__}, "
             f"{type(params).__name__} and probabilities={probabilities!r}."
         )
         raise SpecError(message)
