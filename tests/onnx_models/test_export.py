@@ -129,7 +129,7 @@ DIVERGED.vector[3] = np.nan
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "message"),
     [
-        ((NET,), {}, SpecError, "expects a Trainer, or a Sequential and its Parameters"),
+        ((NET,), {}, SpecError, "expects a Trainer, .* or a Sequential and its Parameters"),
         ((NET, PARAMS), {"probabilities": True}, SpecError, r"append Softmax\(\)"),
         ((NET, Sequential(Linear(3, 4)).init(0)), {}, ShapeError, "expects Parameters of shapes"),
         ((NET, PARAMS.astype(np.longdouble)), {}, DTypeError, "float32 or float64"),

@@ -1,9 +1,11 @@
 """scikit-learn's networks and pipelines come through skl2onnx, and predict what they predicted."""
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx_models.bounds import error_bound
 from skl2onnx import to_onnx
@@ -11,8 +13,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from manualnn import SpecError
-from manualnn.onnx import load_onnx
+from manualnn import SpecError, estimators
+from manualnn.onnx import load_onnx, save_onnx
 
 pytestmark = pytest.mark.once
 
@@ -83,3 +85,16 @@ def test_several_targets_need_the_output_before_the_reshape_of_skl2onnx() -> Non
     net, params = load_onnx(proto, output="add_result1")
     bound = 2 * error_bound(net, params, X)
     assert (np.abs(net.forward(params, X) - regressor.predict(X)) <= bound).all()
+
+
+@pytest.mark.parametrize("classes", [TWO, THREE])
+def test_an_estimator_of_ours_is_exported_as_it_is(classes: Any, tmp_path: Path) -> None:
+    model = estimators.MLPClassifier(**SMALL)
+    with pytest.raises(SpecError, match=r"a fitted estimator.*got MLPClassifier"):
+        save_onnx(tmp_path / "model.onnx", model)
+    fit(model, classes, np.float64)
+    save_onnx(tmp_path / "model.onnx", model, probabilities=True)
+    (p,) = onnxruntime.InferenceSession(tmp_path / "model.onnx").run(None, {"x": X})
+    expected = model.predict_proba(X)[:, -p.shape[1] :]
+    # 15 products a number, of numbers up to 20, each rounded to 2⁻⁵³, and one exp.
+    np.testing.assert_allclose(p, expected, rtol=1e-12)
