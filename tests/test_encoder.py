@@ -168,7 +168,7 @@ def test_missing_cells_may_be_refused() -> None:
 
 def test_a_constant_column_has_no_effect_and_is_not_needed() -> None:
     encoder = Encoder.fit(Table.of({"x": [0.1] * 9, "y": range(9)}), ["x", "y"])
-    assert (encoder.left_out, encoder.features) == (("x",), ["y"])
+    assert (encoder.left_out, encoder.features) == (("x",), ("y",))
     assert encoder.transform({"y": [4]}).tolist() == [[0]]
 
 
@@ -305,6 +305,16 @@ def test_a_model_predicts_the_same_from_data_of_any_form(form: str) -> None:
     assert predictor.predict({"city": "x", "age": 1, "member": "TRUE"}).shape == (1,)
 
 
+def test_the_columns_of_an_array_are_in_the_order_of_the_table() -> None:
+    data = {"zip": ["00501", "7", "00501", "7"], "a": [0.5, 1, 2, 3], "kind": [*"pqpq"]}
+    predictor = model(data, ["kind"])
+    assert predictor.encoder.features == ("zip", "a")
+    np.testing.assert_array_equal(
+        predictor.probabilities(np.array([["00501", 0.5]], object)),
+        predictor.probabilities({"zip": "00501", "a": 0.5}),
+    )
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("names", [["kind"], ["price"], ["price", "size"]])
 def test_a_saved_model_is_the_same_model(tmp_path: Path, names: list[str], dtype: str) -> None:
@@ -387,7 +397,7 @@ def _damage(table: dict[str, Any], path: str, value: Any) -> None:
 
 DAMAGE = {
     "encoder.mean": [1.0], "encoder.scale": [0.0, 0.0], "encoder.medians": ["x"],
-    "encoder.numbers": 5,
+    "encoder.numbers": 5, "encoder.features": ["age"],
     "encoder.indicated": [7], "encoder.categories": [["city", [1]]],
     "encoder.hashed": [["city", -1]],
     "target.classes": ["p"], "target.names": [], "target.mean": [1.0], "about": 3, "encoder": None,

@@ -245,6 +245,8 @@ REMARKS = {
     "5.1,x\n4.9,x\n": "the first row looks like data, so the columns have no names",
     "x,1\n3,2\n4,2\n": "the first row was read as names, though 1 of them look like data",
     "a,b\n1,2,3\n4,5,6\n": "there is one name less than columns, so the first column has no name",
+    "# x\na,b\n1,2\n3,4\n": "lines before the table that begin with # left out",
+    "a,a,b\n1,2,3\n4,5,6\n": "a column of the same name as another is called 'a.1'",
     "Report\n\na,b\n1,2\n3,4\n": "skipped 2 lines before the table, from 'Report' on",
 }
 
@@ -276,7 +278,12 @@ REFUSED = {
     "too many cells": ("a,b\n1,2\n1,2\n1,2,3\n", "line 4: got 3 cells, expected 2"),
     "rows that grow": ("a\n" + "1\n" * 99 + "1,2\n" * 999, "line 101: got 2 cells, expected 1"),
     "open quote": ('a,b\n1,2\n"3,4\n5,6\n', "line 3: a quote opens here and is not closed"),
-    "spreadsheet": (b"PK\x03\x04" + b"\0" * 99, "save it as CSV or Parquet"),
+    "spreadsheet": (b"PK\x03\x04" + b"\0" * 99, "is a ZIP.*expected Parquet, or CSV"),
+    "JSON": ('{"a": 1}\n{"a": 2}\n', "is JSON; expected Parquet, or CSV"),
+    "cut Parquet": (b"PAR1" + b"\0" * 99, r"cannot be read: [^\n]*$(?<!parquet\(\?\))"),
+    "texts with blanks": ("a   b\n1  x y z\n2  x\n3  x y\n", "different numbers of words"),
+    "not UTF-8": ("a;b\nö;ß\nö;ß\n".encode("latin-1"), "not in the encoding utf-8: .*byte 0xf6"),
+    "not Latin-1": ("a;b\nö;ß\n".encode("utf-16"), "not in the encoding latin-1: it has zero"),
     "damaged": (bz2.compress(b"a,b\n1,2\n" * 99)[:-9], "is a damaged bz2 file"),
     "another encoding": ("a,b\né,2\n".encode("latin-1"), "not in the encoding ascii"),
 }
@@ -286,7 +293,8 @@ REFUSED = {
 def test_what_is_no_table_is_refused_with_its_line(
     folder: Path, content: str | bytes, message: str
 ) -> None:
-    options = {"encoding": "ascii"} if "ascii" in message else {}
+    wanted = re.search(r"encoding ([a-z0-9-]+)", message)
+    options = {"encoding": wanted[1]} if wanted else {}
     with pytest.raises(TableError, match=message) as error:
         read(folder, content, **options)
     assert str(error.value).startswith(str(folder / "t.csv"))

@@ -38,6 +38,8 @@ class Encoder:
     of each column of text 1 or 0; for each hashed column 1 in one of its buckets.
     """
 
+    features: tuple[str, ...] = ()
+    """The columns that are needed, in the order of the table."""
     numbers: tuple[str, ...] = ()
     """Columns of numbers."""
     medians: tuple[float, ...] = ()
@@ -53,11 +55,6 @@ class Encoder:
     """Columns of text with their number of buckets."""
     left_out: tuple[str, ...] = ()
     """Columns without effect, because all their cells were equal or missing."""
-
-    @property
-    def features(self) -> list[str]:
-        """The names of the columns that are needed."""
-        return [*self.numbers, *(name for name, _ in (*self.categories, *self.hashed))]
 
     @property
     def width(self) -> int:
@@ -128,6 +125,7 @@ class Encoder:
         texts = {name: column for name, column in rest.items() if column.kind != "number"}
         refuse_unusable(table, texts, most_categories)
         return cls(
+            features=tuple(used),
             **learn_numbers(table, numbers),
             categories=learn_categories(table, texts),
             hashed=tuple((name, buckets) for name in used if name in hashed),
@@ -217,6 +215,7 @@ class Encoder:
         encoder = cls(**{key: _freeze(value) for key, value in data.items()})
         numbers = len(encoder.numbers)
         scaled = numbers + len(encoder.indicated)
+        names = [*encoder.numbers, *(name for name, _ in (*encoder.categories, *encoder.hashed))]
         labels = [label for _, of in encoder.categories for label in of if label is not None]
         is_sound = (
             len(encoder.medians) == numbers
@@ -225,7 +224,8 @@ class Encoder:
             and all(map(is_finite_number, (*encoder.medians, *encoder.mean, *encoder.scale)))
             and all(scale > 0 for scale in encoder.scale)
             and all(type(n) is int and 0 < n < 2**31 for _, n in encoder.hashed)
-            and all(type(name) is str for name in (*encoder.features, *labels))
+            and all(type(name) is str for name in (*names, *labels))
+            and sorted(encoder.features) == sorted(names)
         )
         if not is_sound:
             message = "the encoding of the columns is damaged"

@@ -125,6 +125,8 @@ def name_columns(
         while name in names:
             names[base] += 1
             name = f"{base}.{names[base]}"
+        if name != base:
+            remarks.append(f"a column of the same name as another is called {name!r}")
         names[name] = 0
     return list(names), rest, remarks
 
@@ -197,6 +199,8 @@ def _read_start(connection: Any, source: Source) -> tuple[list[str], int, str, s
         source.remarks.append("lines that begin with # left out")
         lines = _first_lines(connection, source)
     skip, comment, said = _skip_preamble(lines)
+    if comment:
+        source.remarks.append("lines before the table that begin with # left out")
     if skip == len(lines):
         message = f"{source.name} is empty; expected a line of names, then a line for each row."
         raise TableError(message)

@@ -26,8 +26,8 @@ class TableModel:
     """A network with its trainer, the encoding of its inputs, and what it predicts.
 
     All methods take data as a Table, a mapping of columns, records, a data frame, or an array whose
-    columns are `encoder.features` in order, and need NumPy alone. They raise TableError if the data
-    lacks a column, or has a text where a number is expected.
+    columns are `encoder.features`, in the order of the training table, and need NumPy alone. They
+    raise TableError if the data lacks a column, or has a text where a number is expected.
     """
 
     trainer: Trainer

@@ -91,7 +91,7 @@ def read_batches(
         raise MissingExtraError(message) from None
     absent = MISSING | set(missing)
     with TemporaryDirectory(prefix="manualnn-") as folder, duckdb.connect() as connection:
-        source = Source(path, folder, encoding)
+        source, layout = Source(path, folder, encoding), None
         try:
             if source.form == "parquet":
                 cells = connection.execute("FROM read_parquet(?)", [str(source.path)])
@@ -142,7 +142,8 @@ def read_batches(
                 if not part:
                     return
         except (duckdb.Error, csv.Error) as error:
-            raise TableError(_explain(source.name, str(error))) from None
+            is_blank = layout is not None and layout.delimiter == " "
+            raise TableError(_explain(source.name, str(error), is_blank=is_blank)) from None
 
 
 def _query(connection: Any, layout: Layout, source: Source) -> Any:
@@ -193,11 +194,16 @@ def _has_decimal_commas(rows: list[Any]) -> bool:
     return False
 
 
-def _explain(name: str, error: str) -> str:
+def _explain(name: str, error: str, *, is_blank: bool) -> str:
     """Return DuckDB's error about a line as a message."""
     line = re.search(r"Line: (\d+)", error)
     cells = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
     at = f"{name}, line {line[1]}" if line else name
+    if cells and is_blank:
+        return (
+            f"{name}: the rows have different numbers of words, so blanks do not separate the "
+            "columns; quote texts with blanks in them, or save the table as CSV."
+        )
     if cells:
         return (
             f"{at}: got {count_noun(int(cells[2]), 'cell')}, expected {cells[1]} as in other "
@@ -205,5 +211,5 @@ def _explain(name: str, error: str) -> str:
         )
     if "quote" in error:
         return f"{at}: a quote opens here and is not closed; write a quote inside a cell twice."
-    reason = error.replace("Invalid Input Error: ", "").splitlines()
+    reason = error.partition("\n\nLINE")[0].replace("Invalid Input Error: ", "").splitlines()
     return f"{at} cannot be read: {' '.join(reason[:3])}"

@@ -23,8 +23,17 @@ _MAGIC = {
     b"PAR1": "parquet",
 }
 _OPEN: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bz2": bz2.open, "xz": lzma.open}
-_NO_TEXT = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"%PDF", b"SQLite", b"\x89HDF")
-"""First bytes of spreadsheets, archives and other files that are refused."""
+_NO_TABLE = {
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"%PDF": "a PDF",
+    b"SQLite": "a database",
+    b"\x89HDF": "an HDF5 file",
+    b'{"': "JSON",
+    b"[{": "JSON",
+    b"[[": "JSON",
+}
+"""First bytes of files that are refused."""
 
 
 class Source:
@@ -53,22 +62,21 @@ class Source:
         with self.path.open("rb") as file:
             start = file.read(8)
         self.form = next((f for magic, f in _MAGIC.items() if start.startswith(magic)), "none")
-        if start.startswith(_NO_TEXT):
-            message = f"{self.name} is no text; save it as CSV or Parquet first."
+        if kind := next((k for magic, k in _NO_TABLE.items() if start.startswith(magic)), ""):
+            message = f"{self.name} is {kind}; expected Parquet, or CSV, perhaps compressed."
             raise TableError(message)
         if set("*?[") & set(str(self.path)):  # DuckDB would read all files that it matches
             self.path = Path(shutil.copy(self.path, self.folder / "file"))
         if self.form == "none" or self.form in _OPEN:
             try:
-                encoding = encoding or self._find_encoding()
+                found = encoding or self._find_encoding()
             except (EOFError, zlib.error, lzma.LZMAError, OSError) as error:
                 message = f"{self.name} is a damaged {self.form} file ({error}); copy it again."
                 raise TableError(message) from None
-            is_utf8 = encoding.lower() in {"utf-8", "utf8"}
-            if not is_utf8:
-                self.remarks.append(f"encoding {encoding}")
-            if not is_utf8 or self.form in {"bz2", "xz"}:
-                self.rewrite(encoding)
+            if found != "utf-8":
+                self.remarks.append(f"encoding {found}")
+            if found != "utf-8" or encoding or self.form in {"bz2", "xz"}:
+                self.rewrite(found)
 
     def rewrite(
         self,
@@ -90,6 +98,7 @@ class Source:
         try:
             with self._text(encoding, newline) as text, copy.open("w", encoding="utf-8") as file:
                 for line in text:
+                    _require_no_zero(line)
                     if not drop or not line.startswith(drop):
                         file.write(f"{' '.join(line.split())}\n" if squeeze else line)
         except (LookupError, UnicodeError) as error:
@@ -119,3 +128,9 @@ class Source:
                 continue
             return encoding
         return "latin-1"
+
+
+def _require_no_zero(line: str) -> None:
+    if "\0" in line:
+        message = "it has zero bytes, as UTF-16 has"
+        raise UnicodeError(message)
