@@ -9,7 +9,7 @@ import os
 import re
 import resource
 import signal
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -407,6 +407,34 @@ def test_a_training_that_was_cut_short_goes_on_bit_for_bit(
     assert whole == again
     logs = [read_csv(tmp_path / f"{name}.csv") for name in ("whole", "cut")]
     assert [{**row, "seconds": ""} for row in logs[0]] == [{**r, "seconds": ""} for r in logs[1]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
+)
+def test_a_prediction_that_was_cut_short_says_how_far_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals, code: int
+) -> None:
+    data = write(tmp_path / "d.csv", blobs())
+    train(data, "--epochs=1")
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        with closing(read_batches(*arguments, **options, rows=7)) as parts:
+            yield from (next(parts), next(parts))
+            os.kill(os.getpid(), sent)
+            yield from parts
+
+    monkeypatch.setattr("manualnn.tabular.reader.read_batches", interrupted)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    command = ("predict", data.with_suffix(".safetensors"), data)
+    result = run(*command, "--output", tmp_path / "p.csv")
+    assert result.exit_code == code
+    assert result.stderr == f"stopped after 14 rows; {tmp_path / 'p.csv'} was not written\n"
+    assert not (tmp_path / "p.csv").exists()
+    result = run(*command)
+    assert (result.exit_code, result.stderr) == (code, "stopped after 14 rows\n")
+    assert len(result.stdout.splitlines()) == 1 + 14
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_a_checkpoint_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 import csv
 import io
 import json
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,7 +61,8 @@ def predict(
 
     Writes a CSV file with a row for each row of DATA: the prediction, and for a classifier its
     probability. Columns are matched by name in any order, and others are not used. The rows are
-    read and written in parts, so that DATA may be larger than the memory.
+    read and written in parts, so that DATA may be larger than the memory. After Ctrl-C or SIGTERM
+    no --output is written; the exit code is 130 or 143.
     """
     from manualnn.tabular.model import load_model
     from manualnn.tabular.reader import read_batches
@@ -73,8 +75,9 @@ def predict(
     reading = take_reading(options, trained.about.get("missing_values", ()))
     unknown: Counter[str] = Counter()
     rows, is_read = 0, True
-    with _open_output(output) as write:
-        for batch in read_batches(data, text=keep, columns=trained.encoder.features, **reading):
+    parts: Any = read_batches(data, text=keep, columns=trained.encoder.features, **reading)
+    with _name_signal(lambda: rows, output), closing(parts), _open_output(output) as write:
+        for batch in parts:
             columns = _predict(trained, batch, probabilities=probabilities)
             if both := columns.keys() & batch.texts.keys():
                 message = f"--keep {min(both)} has the name of an output; rename the column."
@@ -89,6 +92,33 @@ def predict(
         click.echo(f"column {name!r}: {what} of no category that the model knows", err=True)
     if output is not None:
         click.echo(f"{count_noun(rows, 'prediction')} written to {output}", err=True)
+
+
+@contextmanager
+def _name_signal(rows: Callable[[], int], output: str | None) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the command with a message about the rows predicted so far."""
+    import signal
+
+    from manualnn.tabular.table import count_noun
+
+    got: list[int] = []
+
+    def end(number: int, _: Any) -> None:
+        got.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except BaseException:
+        if not got:  # a library may raise an error of its own after the signal
+            raise
+        lost = f"; {output} was not written" if output else ""
+        click.echo(f"stopped after {count_noun(rows(), 'row')}{lost}", err=True)
+        sys.exit(128 + got[0])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
