@@ -91,6 +91,12 @@ class Checkpoint(Callback):
         self.saved: tuple[int, int] | None = None
         self.watches_steps = not (every_steps is every_seconds is None)
 
+    def __repr__(self) -> str:
+        """Return the options that are set."""
+        names = ("every_epochs", "every_steps", "every_seconds")
+        given = [f", {n}={value}" for n in names if (value := getattr(self, n)) is not None]
+        return f"Checkpoint({str(self.path)!r}{''.join(given)})"
+
     def begin(self, run: Run) -> None:
         """Raise an error if the training can be saved to no file, or not be loaded from it."""
         require_safetensors()

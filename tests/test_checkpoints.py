@@ -398,3 +398,9 @@ def test_a_process_that_is_killed_anywhere_resumes_bit_for_bit(tmp_path: Path) -
     print(done.stdout)  # noqa: T201 - the figure; pytest -rP shows it
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{kills} kills"), done.stdout
+
+
+def test_a_checkpoint_shows_its_options() -> None:
+    assert repr(Checkpoint("run")) == "Checkpoint('run', every_epochs=1)"
+    both = Checkpoint("run", every_steps=5, every_seconds=0)
+    assert repr(both) == "Checkpoint('run', every_steps=5, every_seconds=0)"

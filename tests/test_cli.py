@@ -52,7 +52,7 @@ WRONG = {
                 "column 'a': the value is missing"),
     "row numbers alone": (",y\n" + "".join(f"{i},{i * i}\n" for i in range(12)), ["--target=y"],
                           "only counts or names the rows: left out; "),
-    "dates": (DATES, ["--target=y"], "'d' holds dates, such as '2024-01-10'"),
+    "dates": (DATES, ["--target=y"], "'d' has dates, such as '2024-01-10'"),
     "too many categories": (NAMES, ["--target=y"], "--ignore n"),
     "negative weight": (NUMBERS.replace("3,9,", "-3,9,"), ["--target=y", "--sample-weight=a"],
                         "the weight is -3, expected a number of 0 or more"),

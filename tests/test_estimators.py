@@ -205,6 +205,7 @@ def test_layers_rules_schedules_and_losses_of_manualnn_are_parameters() -> None:
     assert model.history_.lr == [0.02, 0.02, 0.01, 0.01, 0.005]
     assert model.predict(X).dtype == np.float32
     assert model.schedule.last_epoch == 0, "fit has changed a parameter of the estimator"
+    assert "schedule=StepLR(step_size=2, gamma=0.5)" in " ".join(repr(model).split())
 
 
 def test_a_schedule_may_watch_the_held_out_samples() -> None:
