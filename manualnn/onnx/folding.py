@@ -5,7 +5,6 @@ layers only, so such a step is multiplied into the Linear beside it, in float64.
 no product stay bit-identical.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +14,10 @@ from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ModelFileError, SpecError
 from manualnn.layers import Layer, Linear, Softmax
 from manualnn.network.sequential import Sequential
-from manualnn.onnx.patterns import TwoClasses
+from manualnn.onnx.patterns import DTYPES, TwoClasses
 from manualnn.parameters import Parameters
 from manualnn.validation import first_nonfinite
 
-DTYPES = ("float32", "float64")
 LARGEST_ERROR = 1e-4
 """Rounding error that the folding of a scaling may add to the scaled features."""
 
@@ -62,13 +60,12 @@ Step = Layer | Affine | TwoClasses
 
 
 def assemble(
-    steps: Iterable[Step], default: np.dtype[Any], dtype: Any = None
+    steps: list[Step], default: np.dtype[Any], dtype: Any
 ) -> tuple[Sequential, Parameters]:
     """Return the network of the steps and its parameters.
 
     The dtype is `dtype`, or that of the first matrix, or else `default`.
     """
-    steps = list(steps)
     matrices = [step for step in steps if isinstance(step, Affine) and step.is_matrix]
     own = matrices[0].factor.dtype if matrices else default
     chosen = np.dtype(own if dtype is None else dtype).name
@@ -95,7 +92,7 @@ def assemble(
     return net, params
 
 
-def _fold(steps: Iterable[Step], dtype: str) -> list[Layer | Affine]:
+def _fold(steps: list[Step], dtype: str) -> list[Layer | Affine]:
     """Return the steps with every Affine and TwoClasses folded into a matrix beside it."""
     folded: list[Layer | Affine] = []
     for step in steps:

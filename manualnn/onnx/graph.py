@@ -48,20 +48,20 @@ class Graph:
         self.inputs = {value.name for value in model.graph.input} - self.constants.keys()
         self.outputs = [value.name for value in model.graph.output]
         for node in nodes:  # the checker has found each node after its inputs
+            given = self.constants.get(node.inputs[0]) if node.inputs else None
             if node.operator == "Constant":
-                (given,) = node.attributes.values()
-                self.constants[node.output] = _to_array(given)
-            elif node.operator in {"Identity", "Transpose"} and node.inputs[0] in self.constants:
-                array = self.constants[node.inputs[0]]
-                is_transposed = node.operator == "Transpose"
-                array = array.transpose(node.attributes.get("perm")) if is_transposed else array
-                self.constants[node.output] = array
+                (value,) = node.attributes.values()
+                self.constants[node.output] = _to_array(value)
+            elif node.operator == "Identity" and given is not None:
+                self.constants[node.output] = given
+            elif node.operator == "Transpose" and given is not None:
+                self.constants[node.output] = given.transpose(node.attributes.get("perm"))
         bare = onnx.ModelProto()
         bare.CopyFrom(model)
         # Inference would believe the shapes that the file declares for values and outputs.
         del bare.graph.value_info[:]
-        for value in bare.graph.output:
-            value.type.tensor_type.ClearField("shape")
+        for output in bare.graph.output:
+            output.type.tensor_type.ClearField("shape")
         inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
         self.types = {
             value.name: value.type.tensor_type
@@ -84,12 +84,11 @@ class Graph:
         node = self.nodes.get(value)
         if node is None or node.operator != form.operator or len(node.inputs) != len(form.inputs):
             return False
-        return all(
-            _agrees(options, option, node.attributes.get(name)) for name, option in form.attributes
-        ) and all(
-            self.matches(part, given, options)
-            for part, given in zip(form.inputs, node.inputs, strict=True)
-        )
+        for name, option in form.attributes:
+            if not _agrees(options, option, node.attributes.get(name)):
+                return False
+        inputs = zip(form.inputs, node.inputs, strict=True)
+        return all(self.matches(part, given, options) for part, given in inputs)
 
     def _scalar(self, value: str) -> float | None:
         """Return a constant with one entry as a number, otherwise None."""

@@ -64,13 +64,13 @@ def _bounded(scaled: Any, curved: Op) -> Op:
     return op("Where", op("Greater", scaled, "threshold"), Z, curved)
 
 
-BOTH = ("float32", "float64")
+DTYPES = ("float32", "float64")
 FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
-    (Sigmoid, BOTH, op("Sigmoid", Z)),
-    (Tanh, BOTH, op("Tanh", Z)),
-    (ReLU, BOTH, op("Relu", Z)),
-    (Softmax, BOTH, op("Softmax", Z, axis="dim")),
-    (LogSoftmax, BOTH, op("LogSoftmax", Z, axis="dim")),
+    (Sigmoid, DTYPES, op("Sigmoid", Z)),
+    (Tanh, DTYPES, op("Tanh", Z)),
+    (ReLU, DTYPES, op("Relu", Z)),
+    (Softmax, DTYPES, op("Softmax", Z, axis="dim")),
+    (LogSoftmax, DTYPES, op("LogSoftmax", Z, axis="dim")),
     (LeakyReLU, ("float32",), op("LeakyRelu", Z, alpha="negative_slope")),
     (
         LeakyReLU,
@@ -86,7 +86,7 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Softplus, (), _bounded(Z, op("Softplus", Z))),
     (UNBOUNDED, (), op("Div", op("Softplus", SCALED), "beta")),
     (UNBOUNDED, (), op("Softplus", Z)),
-    (Dropout, BOTH, op("Dropout", Z, "p")),
+    (Dropout, DTYPES, op("Dropout", Z, "p")),
     (Dropout, (), op("Dropout", Z, "p", 1.0)),  # exported for training
     (Dropout, (), op("Dropout", Z, ratio="p")),  # before opset 12
     (Dropout, (), op("Dropout", Z)),

@@ -33,8 +33,8 @@ from manualnn.validation import as_dtype
 if TYPE_CHECKING:
     import onnx
 
-LABELS = (7, 8)
-"""Types of the labels that skl2onnx puts out: int64 and string."""
+LABELS = ("INT64", "STRING")
+"""Types of the labels that skl2onnx puts out."""
 FLOATS = ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
 
 
@@ -88,7 +88,8 @@ def load_onnx(
 
 def _choose_output(graph: Graph) -> str:
     """Return the only output that is no label, that is, no tensor of integers or strings."""
-    floats = [name for name in graph.outputs if graph.types[name].elem_type not in LABELS]
+    name_of = require_onnx().TensorProto.DataType.Name
+    floats = [out for out in graph.outputs if name_of(graph.types[out].elem_type) not in LABELS]
     if len(floats) != 1:
         message = (
             f"the graph has {len(floats)} floating-point outputs, expected one; pass output=, "
@@ -163,21 +164,18 @@ def _require_rows(shape: list[int | str] | None, entries: int | None = None) -> 
 Steps = list[tuple[Array, Array | None]]
 
 
-def _read_gemm(node: Node, x: Array | None, weight: Array | None, *bias: Array | None) -> Steps:
-    if node.attributes["transA"]:
+def _read_product(node: Node, x: Array | None, weight: Array | None, *bias: Array | None) -> Steps:
+    """Read x W, or alpha x W + beta c."""
+    attributes = node.attributes
+    if attributes.get("transA"):
         message = "transA=1 mixes the samples of a batch; expected transA=0."
         raise SpecError(message)
-    ((matrix, _),) = _read_matmul(node, x, weight)
-    offset = _vector(bias[0]) * node.attributes["beta"] if any(node.inputs[2:]) else None
-    factor = np.array([node.attributes["alpha"]])
-    return [(matrix.T if node.attributes["transB"] else matrix, None), (factor, offset)]
-
-
-def _read_matmul(_: Node, x: Array | None, weight: Array | None) -> Steps:
     if x is not None or weight is None or weight.ndim != 2:
         message = "its first input must be the samples, and the second a constant matrix."
         raise SpecError(message)
-    return [(weight, None)]
+    factor = np.array([attributes.get("alpha", 1.0)])
+    offset = _vector(bias[0]) * attributes["beta"] if any(node.inputs[2:]) else None
+    return [(weight.T if attributes.get("transB") else weight, None), (factor, offset)]
 
 
 def _read_arithmetic(node: Node, left: Array | None, right: Array | None) -> Steps:
@@ -225,8 +223,8 @@ OPERATORS: dict[str, Callable[..., Steps]] = {
     "Add": _read_arithmetic,
     "BatchNormalization": _read_normalization,
     "Div": _read_arithmetic,
-    "Gemm": _read_gemm,
-    "MatMul": _read_matmul,
+    "Gemm": _read_product,
+    "MatMul": _read_product,
     "Mul": _read_arithmetic,
     "Sub": _read_arithmetic,
     "ai.onnx.ml.Scaler": _read_scaler,

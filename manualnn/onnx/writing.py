@@ -13,7 +13,7 @@ from manualnn.errors import DTypeError, ModelFileError, SpecError
 from manualnn.layers import Dropout, Identity, Layer, Linear, Sigmoid, Softmax
 from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss
 from manualnn.network.sequential import Sequential
-from manualnn.onnx.patterns import BOTH, FORMS, Op, Z, op, require_onnx
+from manualnn.onnx.patterns import DTYPES, FORMS, Op, Z, op, require_onnx
 from manualnn.output.files import write_whole
 from manualnn.parameters import Parameters
 from manualnn.training.trainer import Trainer
@@ -125,7 +125,7 @@ def _parts(net: Any, params: Any, *, probabilities: bool) -> tuple[Sequential, P
         )
         raise SpecError(message)
     net.layer_arrays(params)
-    if params.dtype.name not in BOTH:
+    if params.dtype.name not in DTYPES:
         message = f"ONNX export needs float32 or float64, got {params.dtype}; use params.astype."
         raise DTypeError(message)
     require_finite(params.vector, "the parameters")

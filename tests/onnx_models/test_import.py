@@ -100,6 +100,10 @@ CHAINS: dict[str, tuple[str, list[Any]]] = {
     ),
     "one slope": ("m = MatMul(x, wt) y = PRelu(m, half)", [LeakyReLU(0.5)]),
     "dropout": ("m = MatMul(x, wt) y = Dropout(m, half)", [Dropout(0.5)]),
+    "dropout exported for training": (
+        "m = MatMul(x, wt) t = Constant<value = bool {1}>() y = Dropout(m, none, t)",
+        [Dropout(0.0)],
+    ),
     "softplus": ("m = MatMul(x, wt) y = Softplus(m)", [Softplus(1.0, 40.0)]),
     "softplus by TorchScript": (
         "m = MatMul(x, wt) s = Mul(m, two) p = Softplus(s) y = Div(p, two)",
