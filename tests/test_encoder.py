@@ -147,7 +147,10 @@ REFUSED: dict[str, tuple[dict[str, list[Any]], str]] = {
     "many": ({"w": [f"w{i}" for i in range(101)] * 2}, "'w' has 101 .*than 100 .*--hash w"),
     "many, often": ({"w": [f"w{i}" for i in range(101)] * 5}, "with --max-categories 101"),
     "names": ({"my w": [f"w{i}" for i in range(21)]}, "--ignore 'my w'.*different text in every"),
-    "numbers": ({"x": [*range(120), "n. v."]}, "numbers and the text 'n. v.' .*-value='n. v.'"),
+    "numbers": (
+        {"x": [*range(120), "n. v."]},
+        "numbers in 120 rows and text in 1: 'n. v.' .*-value='n. v.'",
+    ),
     "constant": ({"x": [1, 1], "w": ["a", "a"], "e": [None, None]}, "no column to predict from"),
     "infinite": ({"x": [1, np.inf]}, "row 2, column 'x': got inf, expected a finite number"),
     "huge": ({"x": [1e308, -1e308]}, "column 'x': the numbers are too large to be scaled"),

@@ -423,9 +423,12 @@ def test_decorated_numbers_are_numbers() -> None:
 
 CHECKS: dict[str, list[Any]] = {
     "'$1,000' for 1000.0, and the like": ["$1,000", "5"],
-    "numbers and the text 'n. v.' (in 2 rows; if it means missing: --missing-value='n. v.')":
-        [*range(20), "n. v.", "n. v."],
-    "": ["a", "b", "5"],
+    "numbers in 20 rows and text in 2: 'n. v.' (read as text; if it means missing: "
+        "--missing-value='n. v.')": [*range(20), "n. v.", "n. v.", None],
+    "numbers in 20 rows and text in 4: '[0]', '[1]', '[2]' … (read as text; if it means missing: "
+        "--missing-value='[0]' --missing-value='[1]' --missing-value='[2]' …)":
+        [*range(20), *(f"[{i}]" for i in range(4))],
+    "": ["a", "b", *range(2)],
 }  # fmt: skip
 
 
@@ -435,6 +438,8 @@ def test_what_a_user_may_want_to_check_of_numbers_is_remarked(
 ) -> None:
     assert Column.of(values).remark == remark
     assert not Column.of([1, 2.5, None]).remark
+    assert not Column.of([*range(9), "x"] * 2).remark
+    assert not Column.of([*range(10), *(f"x{i}" for i in range(10))]).remark
     assert not Column.of([f"0{i}" for i in range(3)] + [*range(100)]).remark
 
 

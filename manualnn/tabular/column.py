@@ -150,12 +150,16 @@ class Column:
         if self.kind == "number":
             return f"{texts[0]!r} for {_float_of(texts[0])!r}, and the like" if texts else ""
         odd = [cell for cell in texts if _float_of(cell) is None]
-        if len(odd) > 3 or len(self.distinct) < 10 * len(odd) or any(map(str.isdecimal, odd)):
+        rows, all_rows = np.isin(self.values, odd).sum(), (~self.missing).sum()
+        is_code = any(map(str.isdecimal, odd)) or len(self.distinct) - len(odd) < 10
+        if is_code or 2 * rows >= all_rows:
             return ""
-        rows = np.isin(self.values, odd).sum()
-        options = " ".join(f"--missing-value={shlex.quote(cell)}" for cell in odd)
-        of = ", ".join(map(repr, odd))
-        return f"numbers and the text {of} (in {rows} rows; if it means missing: {options})"
+        options = " ".join(f"--missing-value={shlex.quote(cell)}" for cell in odd[:3])
+        shown = f"{', '.join(map(repr, odd[:3]))}{' …' * (len(odd) > 3)}"
+        return (
+            f"numbers in {all_rows - rows} rows and text in {rows}: {shown} (read as text; if it "
+            f"means missing: {options}{' …' * (len(odd) > 3)})"
+        )
 
     def numbers(self) -> Array:
         """Return float64 numbers, NaN for missing. Raises ValueError(row, cell) for a text."""

@@ -20,7 +20,7 @@ from manualnn.tabular.learning import (
     refuse_missing,
     refuse_unusable,
 )
-from manualnn.tabular.table import Table, count_noun, shorten
+from manualnn.tabular.table import Table, as_tuples, count_noun, shorten
 from manualnn.validation import is_finite_number
 
 __all__ = ["Encoder"]
@@ -212,7 +212,7 @@ class Encoder:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Encoder":
         """Return the encoder of JSON data. Raises ValueError or TypeError for any other data."""
-        encoder = cls(**{key: _freeze(value) for key, value in data.items()})
+        encoder = cls(**{key: as_tuples(value) for key, value in data.items()})
         numbers = len(encoder.numbers)
         scaled = numbers + len(encoder.indicated)
         names = [*encoder.numbers, *(name for name, _ in (*encoder.categories, *encoder.hashed))]
@@ -231,8 +231,3 @@ class Encoder:
             message = "the encoding of the columns is damaged"
             raise ValueError(message)
         return encoder
-
-
-def _freeze(value: Any) -> Any:
-    """Return JSON data with tuples in place of lists."""
-    return tuple(map(_freeze, value)) if isinstance(value, list) else value

@@ -21,7 +21,7 @@ _SAMPLE = 200
 _WIDE = 20_000
 """Length of a line from which on separators are counted, because sniffing takes long."""
 _TEXT = {
-    "auto_detect": False, "header": False, "nullstr": "\x02",
+    "auto_detect": False, "nullstr": "\x02",
     "max_line_size": 2**24, "buffer_size": 2**25,
 }  # fmt: skip
 """Options of DuckDB's reader: cells as they stand, so that an empty line is no empty cell.
@@ -49,17 +49,16 @@ class Layout:
 
     def query(self, source: Source) -> tuple[str, dict[str, Any]]:
         """Return the SQL that reads all cells as text, and its parameters."""
-        options = _TEXT | {
-            "delim": self.delimiter,
-            "quote": self.quote,
-            "escape": self.escape,
-            "skip": self.skip,
-            "header": self.has_header,
-            "compression": source.form,
-            "columns": {f"c{i}": "VARCHAR" for i in range(self.width)},
-        }
-        named = ", ".join(f"{option} = ${option}" for option in options)
-        return f"FROM read_csv($path, {named})", {"path": str(source.path), **options}
+        return source.call(
+            "read_csv",
+            delim=self.delimiter,
+            quote=self.quote,
+            escape=self.escape,
+            skip=self.skip,
+            header=self.has_header,
+            columns={f"c{i}": "VARCHAR" for i in range(self.width)},
+            **_TEXT,
+        )
 
 
 def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layout:
@@ -163,27 +162,22 @@ def _count_votes(
 
 
 def _first_lines(connection: Any, source: Source) -> list[str]:
-    options = _TEXT | {
-        "delim": "\x01", "quote": "", "escape": "", "strict_mode": False,
-        "columns": {"line": "VARCHAR"}, "compression": source.form, "nullstr": "",
-    }  # fmt: skip
-    named = ", ".join(f"{option} = ${option}" for option in options)
-    sql = f"FROM read_csv($path, {named})"
-    lines = connection.execute(sql, {"path": str(source.path), **options}).fetchmany(_SAMPLE)
-    return [line or "" for (line,) in lines]
+    options = {"delim": "\x01", "quote": "", "escape": "", "strict_mode": False, "header": False}
+    options = _TEXT | options | {"nullstr": "", "columns": {"line": "VARCHAR"}}
+    cells = source.call("read_csv", **options)
+    return [line or "" for (line,) in connection.execute(*cells).fetchmany(_SAMPLE)]
 
 
 def _sniff(connection: Any, source: Source, delimiter: str | None, skip: int) -> Layout | None:
     """Return the layout that DuckDB finds, or None if it finds none."""
     import duckdb
 
-    options = {"all_varchar": True, "compression": source.form}
-    options |= {"delim": delimiter} if delimiter else {}
+    options: dict[str, Any] = {"delim": delimiter} if delimiter else {}
     options |= {"skip": skip} if skip else {}  # even 0 would keep DuckDB from finding it
-    named = ", ".join(f"{option} = ${option}" for option in options)
-    sql = f"SELECT Delimiter, Quote, Escape, SkipRows, len(Columns) FROM sniff_csv($path, {named})"  # noqa: S608
+    sql, parameters = source.call("sniff_csv", all_varchar=True, **options)
+    columns = "SELECT Delimiter, Quote, Escape, SkipRows, len(Columns)"
     try:
-        found = connection.execute(sql, {"path": str(source.path), **options}).fetchone()
+        found = connection.execute(f"{columns} {sql}", parameters).fetchone()
     except duckdb.Error:
         return None
     separator, quote, escape = (cell.replace("(empty)", "") for cell in found[:3])

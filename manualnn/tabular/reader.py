@@ -113,7 +113,7 @@ def read_batches(
             copied = [found.find(column) for column in text]
             header_rows = len(start) - len(part)
             is_long = len(start) == rows and len(names) <= _NARROW and header_rows < 2
-            if is_long and source.form != "parquet" and decimal != ",":
+            if layout and is_long and decimal != ",":
                 layout = replace(layout, has_header=bool(header_rows))
                 numbers = [
                     i

@@ -78,6 +78,12 @@ class Source:
             if found != "utf-8" or encoding or self.form in {"bz2", "xz"}:
                 self.rewrite(found)
 
+    def call(self, function: str, **options: Any) -> tuple[str, dict[str, Any]]:
+        """Return the SQL that calls a function of DuckDB on the file, and its parameters."""
+        options["compression"] = self.form
+        named = ", ".join(f"{option} = ${option}" for option in options)
+        return f"FROM {function}($path, {named})", {"path": str(self.path), **options}
+
     def rewrite(
         self,
         encoding: str = "utf-8",

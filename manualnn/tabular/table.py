@@ -12,7 +12,7 @@ from manualnn.errors import TableError
 from manualnn.spec import closest
 from manualnn.tabular.column import Column
 
-__all__ = ["Table", "count_noun", "shorten"]
+__all__ = ["Table", "as_tuples", "count_noun", "shorten"]
 
 _NAMELESS = {"column 1", "rownames", "row.names", "Unnamed: 0", "index", "__index_level_0__"}
 _ID_NAMES = {"id", "row", "rownum", "row_number", "obs", "#"}
@@ -174,6 +174,11 @@ class Table:
         at = "" if number is None else f", row {number}"
         message = f"{self.name}{at}, column {column!r}: {what}."
         raise TableError(message)
+
+
+def as_tuples(value: Any) -> Any:
+    """Return JSON data with tuples in place of lists."""
+    return tuple(map(as_tuples, value)) if isinstance(value, list) else value
 
 
 def count_noun(number: int, noun: str) -> str:

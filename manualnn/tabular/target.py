@@ -1,7 +1,7 @@
 """The target of a model for tables: classes, or numbers and their scaling."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import TableError
 from manualnn.tabular.column import Column
-from manualnn.tabular.table import Table, shorten
+from manualnn.tabular.table import Table, as_tuples, shorten
 from manualnn.validation import is_finite_number
 
 __all__ = ["MISSING_CLASS", "Target"]
@@ -137,22 +137,16 @@ class Target:
 
     def to_json(self) -> dict[str, Any]:
         """Return the target as JSON data, from which `from_json` restores it exactly."""
-        return {
-            "names": list(self.names), "classes": list(self.classes),
-            "mean": list(self.mean), "deviation": list(self.deviation),
-        }  # fmt: skip
+        return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Target":
         """Return the target of JSON data. Raises ValueError or TypeError for any other data."""
-        names, classes, mean, deviation = (
-            tuple(data[key]) for key in ("names", "classes", "mean", "deviation")
-        )
-        target = cls(names, classes, mean, deviation)
+        target = cls(**{key: as_tuples(value) for key, value in data.items()})
         numbers = (*target.mean, *target.deviation)
         expected = 0 if target.classes else len(target.names)
         is_sound = (
-            all(type(name) is str for name in (*target.names, *target.classes))
+            all(type(name) is str for name in (*target.names, *target.classes, target.reason))
             and len(target.names) >= 1
             and len(set(target.classes)) == len(target.classes) != 1
             and len(target.mean) == len(target.deviation) == expected
