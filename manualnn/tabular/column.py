@@ -9,7 +9,7 @@ leading zero, such as 00210, is no number.
 import math
 import re
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,7 +87,7 @@ class Column:
         cells = cells.tolist() if kind else list(cells)
         kinds = set(map(type, cells))
         if kinds <= {float, type(None)}:
-            return cls(np.array([np.nan if cell is None else cell for cell in cells], float))
+            return cls(np.array(cells, float))
         texts = [_text_of(cell, missing) for cell in cells]
         if decimal == ",":
             texts = [_with_point(text) for text in texts]
@@ -97,9 +97,7 @@ class Column:
             numbers = np.array([np.nan if text is None else float(text) for text in texts])
             if not _may_be_rounded(numbers):
                 return cls(numbers)
-        pool: dict[Any, Any] = {
-            text: text for text in present
-        }  # so that equal cells share one text
+        pool: dict[Any, Any] = dict(zip(present, present, strict=True))  # equal cells share a text
         return cls(_objects([pool.get(text) for text in texts]))
 
     @classmethod
@@ -165,16 +163,20 @@ class Column:
         """Return float64 numbers, NaN for missing. Raises ValueError(row, cell) for a text."""
         if self.values.dtype == float:
             return self.values
-        found = {cell: _float_of(cell) for cell in self.distinct}
-        for row, cell in enumerate(self.values.tolist() if None in found.values() else ()):
-            if found.get(cell, 0) is None:
-                raise ValueError(row, cell)
-        return np.array([found.get(cell, np.nan) for cell in self.values.tolist()], float)
+        found = np.array(self._map_distinct(_float_of), float)
+        if (is_text := np.isnan(found) & ~self.missing).any():
+            row = int(is_text.argmax())
+            raise ValueError(row, self.values[row])
+        return found
 
     def labels(self) -> Array:
         """Return an array of objects: the one spelling of each cell's class, None for missing."""
-        found: dict[Any, Any] = {cell: label_of(cell) for cell in self.distinct}
-        return _objects([found.get(cell) for cell in self.values.tolist()])
+        return _objects(self._map_distinct(label_of))
+
+    def _map_distinct(self, function: Callable[[Any], Any]) -> list[Any]:
+        """Return the function of each cell, computed once for equal cells; None for missing."""
+        found = {cell: function(cell) for cell in self.distinct}
+        return [found.get(cell) for cell in self.values.tolist()]
 
 
 def _objects(cells: list[Any]) -> Array:

@@ -65,21 +65,19 @@ def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layou
     """Return the layout of a text, as DuckDB finds it. Raises TableError for an empty text."""
     lines, skip, comment, said = _read_start(connection, source)
     delimiter = delimiter or said or _find_by_commas(lines)
-    layout = _sniff(connection, source, delimiter, skip) if len(lines[0]) < _WIDE else None
-    if layout and layout.skip > skip and not _is_title(lines, layout.skip - skip, layout):
-        layout = None
-    if layout is None or layout.width == 1:
-        if delimiter is None and _is_aligned(lines):
-            source.rewrite(squeeze=True)
-            lines, delimiter = [" ".join(line.split()) for line in lines], " "
-        layout = _guess(lines, delimiter, skip)
-        blank = next((i for i, line in enumerate(lines) if not line.strip()), 0)
-        if blank and _is_title(lines, blank, layout):
-            layout = replace(layout, skip=skip + blank)
-    if title := layout.skip - skip:
+    layout = _guess(lines, delimiter)
+    if title := _count_title(lines, layout):
         count, start = count_noun(title, "line"), lines[0]
         source.remarks.append(f"skipped {count} before the table, from {start!r} on")
-        skip, lines = layout.skip, lines[title:]
+        skip, lines = skip + title, lines[title:]
+    sniffed = _sniff(connection, source, delimiter, skip) if len(lines[0]) < _WIDE else None
+    if sniffed and sniffed.width > 1:
+        layout = sniffed
+    elif delimiter is None and _is_aligned(lines):
+        source.rewrite(squeeze=True)
+        lines = [" ".join(line.split()) for line in lines]
+        layout = _guess(lines, " ")
+    layout = replace(layout, skip=skip)
     names = _complete_names(lines, layout)
     if names:
         layout = replace(layout, skip=skip + 1, width=len(names), header=names)
@@ -172,9 +170,8 @@ def _sniff(connection: Any, source: Source, delimiter: str | None, skip: int) ->
     """Return the layout that DuckDB finds, or None if it finds none."""
     import duckdb
 
-    options: dict[str, Any] = {"delim": delimiter} if delimiter else {}
-    options |= {"skip": skip} if skip else {}  # even 0 would keep DuckDB from finding it
-    sql, parameters = source.call("sniff_csv", all_varchar=True, **options)
+    options = {"delim": delimiter} if delimiter else {}
+    sql, parameters = source.call("sniff_csv", all_varchar=True, skip=skip, **options)
     columns = "SELECT Delimiter, Quote, Escape, SkipRows, len(Columns)"
     try:
         found = connection.execute(f"{columns} {sql}", parameters).fetchone()
@@ -230,7 +227,7 @@ def _has_comments(lines: Sequence[str]) -> bool:
     commented = [line for line in lines if line.startswith("#")]
     if not commented or 2 * len(commented) > len(lines):
         return False
-    layout = _guess(lines, None, 0)
+    layout = _guess(lines, None)
     return all(len(row) != layout.width for line in commented for row in _split([line], layout))
 
 
@@ -245,16 +242,18 @@ def _find_by_commas(lines: Sequence[str]) -> str | None:
     return None
 
 
-def _is_title(lines: Sequence[str], count: int, layout: Layout) -> bool:
-    """Return True if the first lines are a title, and not rows of another length.
+def _count_title(lines: Sequence[str], layout: Layout) -> int:
+    """Return the number of lines of a title above the table.
 
-    DuckDB skips any number of rows. A title has no separators, or a blank line below it and no line
-    of as many cells as the table has columns; and it is shorter than the table.
+    They have no separators, or a blank line below them and no line of as many cells as the table
+    has columns; and they are fewer than the lines of the table.
     """
-    title, table = _split(lines[:count], layout), _split(lines[count:], layout)
-    widths = {len(row) for row in title}
-    is_apart = not all(line.strip() for line in lines[count - 1 : count + 1])
-    return len(title) < len(table) and (widths <= {1} or (is_apart and layout.width not in widths))
+    widths = [len(_split([line], layout)[0]) if line.strip() else 0 for line in lines]
+    plain = next((i for i, width in enumerate(widths) if width > 1), 0)
+    blank = widths.index(0) if 0 in widths else 0
+    apart = blank + 1 if layout.width not in widths[:blank] and blank else 0
+    count = max(plain, apart)
+    return count if layout.width > 1 and 2 * count < len(lines) else 0
 
 
 def _is_aligned(lines: Sequence[str]) -> bool:
@@ -263,7 +262,7 @@ def _is_aligned(lines: Sequence[str]) -> bool:
     return len(widths) == 1 and widths != {1} and any("  " in line.strip() for line in lines)
 
 
-def _guess(lines: Sequence[str], delimiter: str | None, skip: int) -> Layout:
+def _guess(lines: Sequence[str], delimiter: str | None) -> Layout:
     """Return the layout with the separator that divides the most lines into as many cells."""
 
     def score(separator: str) -> tuple[bool, int, int]:
@@ -272,7 +271,7 @@ def _guess(lines: Sequence[str], delimiter: str | None, skip: int) -> Layout:
         return width > 1, count, width
 
     best = delimiter or max(_SEPARATORS, key=score)
-    return Layout(best, '"', '"', skip, score(best)[2])
+    return Layout(best, '"', '"', 0, score(best)[2])
 
 
 def _split(lines: Sequence[str], layout: Layout) -> list[list[str]]:
