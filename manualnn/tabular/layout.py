@@ -74,8 +74,8 @@ def find_layout(connection: Any, source: Source, delimiter: str | None) -> Layou
     if sniffed and sniffed.width > 1:
         layout = sniffed
     elif delimiter is None and _is_aligned(lines):
-        source.rewrite(squeeze=True)
-        lines = [" ".join(line.split()) for line in lines]
+        source.rewrite(change=_squeeze)
+        lines = list(map(_squeeze, lines))
         layout = _guess(lines, " ")
     layout = replace(layout, skip=skip)
     names = _complete_names(lines, layout)
@@ -186,7 +186,7 @@ def _read_start(connection: Any, source: Source) -> tuple[list[str], int, str, s
     """Return the first lines of the table, and what `_skip_preamble` found before them."""
     lines = _first_lines(connection, source)
     if _has_comments(lines[_skip_preamble(lines)[0] :]):
-        source.rewrite(drop="#")
+        source.rewrite(change=lambda line: "" if line.startswith("#") else line)
         source.remarks.append("lines that begin with # left out")
         lines = _first_lines(connection, source)
     skip, comment, said = _skip_preamble(lines)
@@ -260,6 +260,11 @@ def _is_aligned(lines: Sequence[str]) -> bool:
     """Return True if columns of equal number are separated by several blanks."""
     widths = {len(line.split()) for line in lines if line.strip()}
     return len(widths) == 1 and widths != {1} and any("  " in line.strip() for line in lines)
+
+
+def _squeeze(line: str) -> str:
+    """Return the line with one blank between words."""
+    return " ".join(line.split()) + "\n"
 
 
 def _guess(lines: Sequence[str], delimiter: str | None) -> Layout:

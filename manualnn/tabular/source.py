@@ -89,14 +89,9 @@ class Source:
         encoding: str = "utf-8",
         *,
         newline: str | None = "",
-        squeeze: bool = False,
-        drop: str = "",
+        change: Callable[[str], str] = str,
     ) -> None:
-        """Continue with a copy in UTF-8.
-
-        With newline None, all lines end in one way; with `squeeze`, one blank separates words; the
-        lines that begin with `drop` are left out.
-        """
+        """Continue with a copy in UTF-8, of changed lines, which end alike with newline None."""
         if self.form == "zstd":
             message = f"{self.name} has to be read in another way than usual; decompress it first."
             raise TableError(message)
@@ -105,8 +100,7 @@ class Source:
             with self._text(encoding, newline) as text, copy.open("w", encoding="utf-8") as file:
                 for line in text:
                     _require_no_zero(line)
-                    if not drop or not line.startswith(drop):
-                        file.write(f"{' '.join(line.split())}\n" if squeeze else line)
+                    file.write(change(line))
         except (LookupError, UnicodeError) as error:
             message = f"{self.name} is not in the encoding {encoding}: {error}; name another."
             raise TableError(message) from None
