@@ -375,7 +375,7 @@ def test_what_does_not_fit_a_model_is_refused() -> None:
             {"aged": [1], "city": ["x"]},
         "row 2, column 'age': got the text 'old', expected a number":
             FEATURES | {"age": [1, "old", 2, 3, 4, 5]},
-        "the columns must have one length": FEATURES | {"age": [1]},
+        "the columns of the data must have one length": FEATURES | {"age": [1]},
         r"shape \(N, 3\) in the order age, city, member": np.zeros((2, 2)),
     }  # fmt: skip
     for message, data in wrong.items():

@@ -137,16 +137,13 @@ def _count_votes(
     numbers is data, unless the row's numbers count steps, such as 1990, 1991, 1992; so are texts
     that occur again below, if they are half of the row.
     """
-    cells = [Column.of([cell], decimal=decimal) for cell in first]
-    kinds = [cell.kind for cell in cells]
-    numbers = [cell.numbers()[0] for cell in cells if cell.kind == "number"]
+    columns = [Column.of([cell], decimal=decimal) for cell in first]
+    kinds = [column.kind for column in columns]
+    numbers = [column.numbers()[0] for column in columns if column.kind == "number"]
     steps = {b - a for a, b in pairwise(numbers)}
     is_count = len(numbers) > 2 and len(steps) == 1 and steps != {0.0}
     for_header = for_data = repeated = 0
-    columns: Any = (
-        zip(*(row[: len(first)] for row in rest), strict=False) if rest else [()] * len(first)
-    )
-    for cell, kind, below in zip(first, kinds, columns, strict=False):
+    for kind, cell, *below in zip(kinds, first, *rest, strict=False):
         column = Column.of(below, decimal=decimal)
         if kind == "empty":
             for_header += bool(len(below)) and cell in {None, ""} and not column.missing.any()

@@ -42,7 +42,7 @@ class Table:
         return self.rows
 
     @classmethod
-    def of(cls, data: Any, names: Sequence[str] = (), name: str = "the data") -> "Table":
+    def of(cls, data: Any, names: Sequence[str] = ()) -> "Table":
         """Return data as a table, with NumPy alone.
 
         Parameters
@@ -53,8 +53,6 @@ class Table:
             (N, number of names) or list of rows, whose columns have the given names.
         names : sequence of str
             Names of the columns of a plain array.
-        name : str
-            What messages call the table.
 
         Raises
         ------
@@ -64,12 +62,12 @@ class Table:
         """
         if isinstance(data, Table):
             return data
-        columns = {key: Column.of(cells) for key, cells in _columns_of(data, names, name)}
+        columns = {key: Column.of(cells) for key, cells in _columns_of(data, names)}
         lengths = {len(column.values) for column in columns.values()}
         if len(lengths) > 1:
-            message = f"{name}: the columns must have one length, got {sorted(lengths)} rows."
+            message = f"the columns of the data must have one length, got {sorted(lengths)} rows."
             raise TableError(message)
-        return cls(name, columns, lengths.pop() if lengths else len(data))
+        return cls("the data", columns, lengths.pop() if lengths else len(data))
 
     @classmethod
     def joined(cls, parts: "Iterable[Table]") -> "Table":
@@ -192,7 +190,7 @@ def shorten(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" * (len(names) > most))
 
 
-def _columns_of(data: Any, names: Sequence[str], name: str) -> Iterator[tuple[str, Any]]:
+def _columns_of(data: Any, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Yield the name and the cells of each column of data of any form."""
     if isinstance(data, Mapping):
         cells = list(data.values())
@@ -213,7 +211,7 @@ def _columns_of(data: Any, names: Sequence[str], name: str) -> Iterator[tuple[st
         array = array.reshape(0, len(names)) if array.shape == (0,) else array  # no records
         if array.ndim != 2 or array.shape[1] != len(names):
             message = (
-                f"{name}: expected columns with names (a mapping, records or a data frame), or an "
+                "the data: expected columns with names (a mapping, records or a data frame), or an "
                 f"array of shape (N, {len(names)}) in the order {shorten(list(names), 10)}; got "
                 f"{type(data).__name__} of shape {array.shape}."
             )
