@@ -443,6 +443,16 @@ def test_what_a_user_may_want_to_check_of_numbers_is_remarked(
     assert not Column.of([f"0{i}" for i in range(3)] + [*range(100)]).remark
 
 
+@pytest.mark.once
+def test_the_time_to_look_for_numbers_among_texts_is_linear_in_the_texts() -> None:
+    import time
+
+    column = Column.of([*range(20_000), *(f"w{i}" for i in range(15_000))])
+    start = time.process_time()
+    assert column.remark.startswith("numbers in 20000 rows and text in 15000: 'w0', 'w1', 'w10' …")
+    assert time.process_time() - start < 2  # 4 s if each is compared with each
+
+
 ROW_NAMES = {
     ",a\n1,5\n2,6\n5,7\n": "column 1",
     ",a\nx,5\ny,6\n": "column 1",

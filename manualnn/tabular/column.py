@@ -148,7 +148,8 @@ class Column:
         if self.kind == "number":
             return f"{texts[0]!r} for {_float_of(texts[0])!r}, and the like" if texts else ""
         odd = [cell for cell in texts if _float_of(cell) is None]
-        rows, all_rows = np.isin(self.values, odd).sum(), (~self.missing).sum()
+        rows = sum(map(set(odd).__contains__, self.values.tolist()))
+        all_rows = int((~self.missing).sum())
         is_code = any(map(str.isdecimal, odd)) or len(self.distinct) - len(odd) < 10
         if is_code or 2 * rows >= all_rows:
             return ""
