@@ -9,6 +9,7 @@ import os
 import re
 import resource
 import signal
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -369,6 +370,17 @@ def test_an_exported_network_gives_the_outputs_of_the_model(tmp_path: Path) -> N
 # ---------------------------------------------------------------------- interruption
 
 
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """Let signals do what Python lets them do: a shell starts background jobs with SIGINT off."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
 )
@@ -409,6 +421,7 @@ def test_a_training_that_was_cut_short_goes_on_bit_for_bit(
     assert [{**row, "seconds": ""} for row in logs[0]] == [{**r, "seconds": ""} for r in logs[1]]
 
 
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
 )
