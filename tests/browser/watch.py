@@ -1,0 +1,77 @@
+"""A page under watch: what it writes to the console, throws and requests is remembered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+"""The rules of axe-core: WCAG 2.2 to the level AA, and good practice."""
+
+
+@dataclass
+class Watch:
+    """What a page did that it must not do."""
+
+    messages: list[str] = field(default_factory=list)
+    """Errors and warnings of the console, and exceptions that nobody caught."""
+    requests: list[str] = field(default_factory=list)
+    """Addresses of everything that the page asked for, except itself."""
+
+    def listen(self, page: Page, own: str) -> None:
+        page.on("console", self._note_message)
+        page.on("pageerror", lambda error: self.messages.append(f"exception: {error}"))
+        page.on("request", lambda request: self._note_request(request, own))
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning", "assert"}:
+            self.messages.append(f"{message.type}: {message.text}")
+
+    def _note_request(self, request: Request, own: str) -> None:
+        if request.url.partition("#")[0] != own and not request.url.startswith("data:"):
+            self.requests.append(request.url)
+
+
+@contextmanager
+def opened(browser: Browser, file: Path, width: int = 1440, **options: Any) -> Iterator[Page]:
+    """Open a file in a context of its own, and fail at the end if the page misbehaved.
+
+    `options` are those of `Browser.new_context`: color_scheme, reduced_motion and so on.
+    """
+    watch, address = Watch(), file.resolve().as_uri()
+    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    page = context.new_page()
+    page.set_default_timeout(5000)
+    watch.listen(page, address)
+    try:
+        page.goto(address)
+        yield page
+        if watch.messages or watch.requests:
+            raise AssertionError(f"the page misbehaved: {watch}")
+    finally:
+        context.close()
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe-core finds: the rule, and the first elements that break it."""
+    found = Axe().run(page, options=OPTIONS).response["violations"]
+    return [
+        f"{rule['id']}: {rule['help']}; {len(rule['nodes'])} elements, "
+        + " and ".join(node["html"][:200] for node in rule["nodes"][:3])
+        for rule in found
+    ]
+
+
+def wider_than_screen(page: Page) -> list[str]:
+    """Return the elements that make the page scroll sideways, none if it does not."""
+    return page.evaluate("""() => {
+        const width = document.documentElement.clientWidth;
+        if (document.scrollingElement.scrollWidth <= width) return [];
+        return [...document.body.querySelectorAll("*")]
+            .filter((e) => e.getBoundingClientRect().right > width + 1)
+            .map((e) => e.outerHTML.slice(0, 200));
+    }""")
