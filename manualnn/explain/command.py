@@ -1,9 +1,12 @@
 """The command `manualnn explain`, a thin layer over `manualnn.explain`."""
 
+from pathlib import Path
+
 import click
 
 from manualnn.explain import MAX_DECIMALS
-from manualnn.output.console import write_stdout
+from manualnn.output.console import print_text, write_stdout
+from manualnn.output.files import write_text
 
 __all__ = ["explain"]
 
@@ -34,7 +37,14 @@ __all__ = ["explain"]
     default="text",
     help="Form of the output; Markdown has LaTeX formulas, JSON has unrounded numbers.",
 )
-def explain(spec: str | None, form: str, **options: object) -> None:
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Write the explanation as a page for a browser, and print nothing else.",
+)
+def explain(spec: str | None, form: str, page: str | None, **options: object) -> None:
     """Show one step of backpropagation with its numbers, path by path.
 
     SPEC is a JSON file with the keys "layers", "loss" and "optimizer" as everywhere, the numbers
@@ -43,5 +53,12 @@ def explain(spec: str | None, form: str, **options: object) -> None:
     """
     from manualnn import explain as library
 
+    if page and spec and Path(page).exists() and Path(page).samefile(spec):
+        message = f"--html: {page} is the run itself; give the page another name."
+        raise click.BadParameter(message)
     explanation = library.explain(spec, **options)  # type: ignore[arg-type]
+    if page:
+        write_text(page, explanation.to_html())
+        print_text(f"wrote {page}; open it in a browser")
+        return
     write_stdout(getattr(explanation, f"to_{form}")().encode())

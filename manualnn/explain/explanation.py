@@ -1,13 +1,16 @@
-"""Explanation: its data, and its output as JSON, plain text and Markdown."""
+"""Explanation: its data, and its output as JSON, plain text, Markdown and a page."""
 
 import json
 import math
 from dataclasses import dataclass, fields, is_dataclass
+from html import escape
 from typing import Any
 
+from manualnn.errors import SpecError
 from manualnn.explain.formula import Formula, Symbol
 from manualnn.explain.model import ExplanationData
 from manualnn.explain.render.document import write_document
+from manualnn.explain.render.html import write_html
 from manualnn.explain.render.markdown import MarkdownPage
 from manualnn.explain.render.notation import TEXT
 from manualnn.explain.render.text import TextPage
@@ -37,6 +40,24 @@ class Explanation(ExplanationData):
     def to_markdown(self) -> str:
         """Return the explanation in Markdown, with LaTeX formulas that GitHub renders."""
         return write_document(self, MarkdownPage(self.decimals))
+
+    def to_html(self) -> str:
+        """Return the explanation as a page: one HTML file that needs no network.
+
+        Raises SpecError if the network has too many parameters for a page of a megabyte.
+        """
+        return write_html(self, self.to_dict(), self.to_text())
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own, for notebooks; the text if it is too large."""
+        try:
+            html = self.to_html()
+        except SpecError:
+            return f"<pre>{escape(self.to_text())}</pre>"
+        return (
+            f'<iframe srcdoc="{escape(html)}" title="Backpropagation, step by step" '
+            f'style="width: 100%; height: 46rem; border: 0"></iframe>'
+        )
 
 
 def _to_json(value: Any) -> Any:  # noqa: PLR0911  # a case each

@@ -1,0 +1,40 @@
+"""The page of an explanation: the same data, as one HTML file to read and to touch."""
+
+import json
+from html import escape
+from pathlib import Path
+
+from manualnn.errors import SpecError
+from manualnn.explain.model import ExplanationData
+from manualnn.page.assemble import FOLDER, page
+
+MAX_BYTES = 1_000_000
+"""Largest size of a page. Its JSON holds every parameter and gradient with all digits."""
+
+_PAGE = Path(__file__).parent.parent / "page"
+
+
+def write_html(e: ExplanationData, data: object, text: str) -> str:
+    """Return the page of an explanation, from its JSON form and its plain text.
+
+    Raises SpecError if the network has too many parameters for a page of `MAX_BYTES`.
+    """
+    html = page(
+        _PAGE / "template.html",
+        styles=[FOLDER / "style.css", _PAGE / "explain.css"],
+        entry=_PAGE / "app.mjs",
+        data={"explanation": json.dumps(data, ensure_ascii=False, separators=(",", ":"))},
+        title="Backpropagation, step by step",
+        parts={"text": escape(text)},
+    )
+    size = len(html.encode())
+    if size > MAX_BYTES:
+        count = len(e.parameters) + e.parameters_left_out
+        message = (
+            f"cannot make a page: the network has {count:,} parameters, and with them the page "
+            f"would have {size:,} bytes, more than the limit of {MAX_BYTES:,}; explain a network "
+            f"of at most about {count * MAX_BYTES // size:,} parameters, or print the text, which "
+            f"shows the largest gradients."
+        )
+        raise SpecError(message)
+    return html

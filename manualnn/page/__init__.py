@@ -1,0 +1,1 @@
+"""Pages for a browser: what the explanation's page and the oracle's report share."""
