@@ -75,6 +75,9 @@ _FILE = click.Path(exists=True, dir_okay=False)
     help="File for a table in Markdown: each feature, and whether it is correct.",
 )
 @click.option(
+    "--html", **OUTPUT_FILE, help="File for the report as a page to read in a browser, in one file."
+)
+@click.option(
     "--combine",
     multiple=True,
     type=_FILE,
@@ -138,8 +141,8 @@ def _list_checks(target: str | None, options: dict[str, Any]) -> int:
 
 
 def _combine_reports(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
-    from manualnn.oracle.report.as_json import ReportError, from_json
     from manualnn.oracle.report.compliance import to_markdown
+    from manualnn.oracle.report.reading import ReportError, from_json
 
     reports = []
     for file in options["combine"]:
@@ -218,7 +221,7 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
     from manualnn.oracle.report.as_junit import to_junit
     from manualnn.oracle.report.compliance import to_markdown
     from manualnn.oracle.report.progress import paint
-    from manualnn.oracle.report.report import summary
+    from manualnn.oracle.report.summary import summary
 
     counts = report.counts()
     click.echo(("\n" if counts["failed"] or counts["errored"] else "") + summary(report, paint))
@@ -230,6 +233,7 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
         "json": lambda: json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n",
         "junit": lambda: to_junit(report, options["failures"]),
         "markdown": lambda: to_markdown([report]),
+        "html": lambda: report.to_html(options["failures"]),
     }
     for name, write in writers.items():
         if options[name] is not None:

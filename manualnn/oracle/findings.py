@@ -54,6 +54,21 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """The part of an array around its first wrong entry, as nested lists."""
+
+    start: tuple[int, ...]
+    """Index of the part's first entry in the array."""
+    shape: tuple[int, ...]
+    """Shape of the whole array."""
+    got: Any
+    expected: Any
+    bound: Any
+    wrong: Any
+    """True for each entry that is wrong."""
+
+
+@dataclass(frozen=True)
 class Entry:
     """One wrong entry of one array."""
 
@@ -68,6 +83,8 @@ class Entry:
     """Number of wrong entries in the array."""
     size: int = 1
     """Number of entries in the array."""
+    array: Excerpt | None = field(default=None, compare=False, repr=False)
+    """The array around the entry; None where a single number was compared."""
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from manualnn.oracle.report.as_json import from_json
 from manualnn.oracle.report.compliance import to_markdown
+from manualnn.oracle.report.reading import from_json
 
 HERE = Path(__file__).parent
 IN_PYTHON = ("torch", "jax", "sklearn", "autograd", "mygrad", "micrograd", "tinygrad")

@@ -13,7 +13,7 @@ from schemas import validate
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import read_array, to_base64, to_lists
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.report.report import text
+from manualnn.oracle.report.summary import text
 from manualnn.oracle.vectors import answers as answering
 from manualnn.oracle.vectors import files as vectors
 from manualnn.oracle.vectors.answers import AnswersError, judge_answers

@@ -43,7 +43,7 @@ def failing(tmp_path_factory):
     """Return the result of `manualnn check` for a wrong bias gradient, and its folder."""
     folder = tmp_path_factory.mktemp("failing")
     (folder / "toy.py").write_text(TOY, encoding="utf-8")
-    files = [f"--{form}=report.{form}" for form in ("json", "junit", "markdown")]
+    files = [f"--{form}=report.{form}" for form in ("json", "junit", "markdown", "html")]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         result = manualnn("check", "toy.py:MeanBias", *ONLY, *files)
@@ -87,6 +87,9 @@ def test_the_report_is_written_in_every_form(tmp_path):
     suite = ET.parse(tmp_path / "report.junit").getroot()[0]  # noqa: S314
     assert int(suite.get("failures")) == report["counts"]["failed"] > 0
     assert "| Linear | ✗" in (tmp_path / "report.markdown").read_text(encoding="utf-8")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    (held,) = re.findall(r'<script type="application/json" id="report">(.*?)</script>', page)
+    assert json.loads(held) == report
 
 
 @pytest.mark.once

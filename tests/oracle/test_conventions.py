@@ -17,8 +17,9 @@ from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import to_lists
 from manualnn.oracle.protocol.claims import ClaimError
 from manualnn.oracle.protocol.features import by_convention, options_of
-from manualnn.oracle.report.as_json import from_json, to_json
+from manualnn.oracle.report.as_json import to_json
 from manualnn.oracle.report.compliance import to_markdown
+from manualnn.oracle.report.reading import from_json
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.losses import loss_truth

@@ -15,7 +15,15 @@ from manualnn import LAYERS, LOSSES, OPTIMIZERS
 from manualnn.engine import Engine
 from manualnn.explain import EXAMPLE, explain
 from manualnn.oracle.engines import messages
-from manualnn.oracle.findings import FAULTS, STATUSES, CheckResult, Diagnosis, Entry, Finding
+from manualnn.oracle.findings import (
+    FAULTS,
+    STATUSES,
+    CheckResult,
+    Diagnosis,
+    Entry,
+    Excerpt,
+    Finding,
+)
 from manualnn.oracle.protocol.capabilities import RETURNS, Capabilities
 from manualnn.oracle.protocol.case import Case, to_base64
 from manualnn.oracle.protocol.features import options_of
@@ -66,14 +74,15 @@ def test_every_feature_of_the_engine_is_valid(mapping):
 def test_the_schemas_allow_the_fields_of_the_data_classes():
     names = {
         kind: {field.name for field in fields(kind)}
-        for kind in (Capabilities, Case, CheckResult, Diagnosis, Entry, Finding, Report)
+        for kind in (Capabilities, Case, CheckResult, Diagnosis, Entry, Excerpt, Finding, Report)
     }
     derived = {"schema", "conventions", "relaxations", "counts", "mistakes", "exit_code"}
     assert defined("capabilities", "claims") == names[Capabilities]
     assert defined("case") == names[Case] | {"protocol"}
     assert defined("report") == names[Report] | derived
     assert defined("report", "check_result") == names[CheckResult]
-    assert defined("report", "finding") == names[Finding] - {"calls"} | {"case_id"}
+    assert defined("report", "finding") == names[Finding] - {"calls"} | {"before", "case_id"}
+    assert defined("report", "excerpt") == names[Excerpt]
     assert defined("report", "entry") == names[Entry]
     assert defined("report", "diagnosis") == names[Diagnosis]
     assert defined("result") == set(RETURNS)

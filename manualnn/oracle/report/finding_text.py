@@ -75,7 +75,7 @@ class FindingText:
             ("drawn for", "" if finding.case.note in sentence else finding.case.note),
         ]
         if not entries or not finding.message.startswith(entries[0].quantity):
-            rows.append(("message", _shorten(finding.message)))
+            rows.append(("message", shorten(finding.message)))
         rows += [("", entry_line(entry)) for entry in entries[:ENTRIES]]
         if len(entries) > ENTRIES:
             rows.append(("", f"… and {len(entries) - ENTRIES} more quantities"))
@@ -117,18 +117,31 @@ def _diagnosis_rows(diagnosis: Diagnosis, kind: str) -> Iterator[tuple[str, str]
         yield "likely", f"{cause.title} [{cause.bug}]"
         yield "  wrong", cause.wrong
         yield "  right", cause.right
-    if diagnosis.together and len(diagnosis.likely) > 1:
-        yield " ", "all of them act in this case"
-    elif len(diagnosis.likely) > 1:
-        yield " ", "these cases do not distinguish the causes"
+    yield from zip(
+        (" ", "likely"), (choice(diagnosis), unknown_cause(diagnosis, kind)), strict=True
+    )
+
+
+def choice(diagnosis: Diagnosis) -> str:
+    """Return what several likely causes mean together; empty for one."""
+    if len(diagnosis.likely) < 2:
+        return ""
+    if diagnosis.together:
+        return "all of them act in this case"
+    return "these cases do not distinguish the causes"
+
+
+def unknown_cause(diagnosis: Diagnosis, kind: str) -> str:
+    """Return why no cause is named; empty if one is."""
     if diagnosis.hurried:
-        text = "time limit reached before all known bugs were tried; use a longer profile"
-        yield "likely", f"unknown ({text})"
-    elif not diagnosis.likely and kind == "wrong":
-        yield "likely", f"unknown: {diagnosis.unknown or 'no known bug gives these numbers'}"
+        return "unknown (time limit reached before all known bugs were tried; use a longer profile)"
+    if diagnosis.likely or kind != "wrong":
+        return ""
+    return f"unknown: {diagnosis.unknown or 'no known bug gives these numbers'}"
 
 
-def _shorten(message: str) -> str:
+def shorten(message: str) -> str:
+    """Return the first and the last lines of a message."""
     lines = message.strip().splitlines()
     if len(lines) > MESSAGE_LINES:
         lines[FIRST_LINES : FIRST_LINES - MESSAGE_LINES] = ["…"]

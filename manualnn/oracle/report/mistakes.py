@@ -3,6 +3,7 @@
     mistakes = Mistakes()
     mistakes.key(finding)         a key that findings with the same cause share
     distinct_mistakes(results)    [Mistake(title, checks), …] in the order of the results
+    grouped_findings(results)     the same, each with its findings
 
 Findings with the same likely bug belong together. Without a likely bug, those belong together that
 blame the same feature for the same kind of quantity, and those that are alike: one line of code
@@ -72,14 +73,20 @@ class Mistakes:
 
 def distinct_mistakes(results: Iterable[CheckResult]) -> list[Mistake]:
     """Return the mistakes of the failed checks, in the order in which they were found."""
-    groups, mistakes = Mistakes(), dict[Key, Mistake]()
+    return [mistake for mistake, _ in grouped_findings(results)]
+
+
+def grouped_findings(results: Iterable[CheckResult]) -> list[tuple[Mistake, list[Finding]]]:
+    """Return each mistake with the findings that show it, in the order of the results."""
+    groups, mistakes = Mistakes(), dict[Key, tuple[Mistake, list[Finding]]]()
     for result in results:
         for finding in result.findings if result.status in FAILING else ():
             named = _titles(finding)
             for key, title in named or [(groups.key(finding), "")]:
-                mistake = mistakes.setdefault(key, Mistake(title))
+                mistake, found = mistakes.setdefault(key, (Mistake(title), []))
                 mistake.title = title or groups.title(key)
                 mistake.checks += [result.id] if result.id not in mistake.checks else []
+                found.append(finding)
     return list(mistakes.values())
 
 

@@ -15,7 +15,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,15 +62,22 @@ def case_numbers(case: Case) -> list[str]:
 
 def entry_line(entry: Entry) -> str:
     """Return a wrong entry with its truth, error and error bound."""
-    index = f"[{','.join(map(str, entry.index))}]" if entry.index else ""
-    got, truth = _distinguish(entry.got, entry.expected)
-    error, bound = abs(entry.got - entry.expected), entry.bound
-    digits = next((n for n in range(1, 18) if f"{error:.{n}g}" != f"{bound:.{n}g}"), 1)
-    line = (
-        f"{entry.quantity}{index}  got {got}  truth {truth}  "
-        f"|err| {error:.{max(2, digits)}g}  bound {bound:.{digits}g}"
-    )
+    got, truth, error, bound = four_numbers(entry.got, entry.expected, entry.bound)
+    name = f"{entry.quantity}{index_text(entry.index)}"
+    line = f"{name}  got {got}  truth {truth}  |err| {error}  bound {bound}"
     return line if entry.size == 1 else f"{line}  ({entry.wrong} of {entry.size} wrong)"
+
+
+def four_numbers(got: float, truth: float, bound: float) -> tuple[str, str, str, str]:
+    """Return a wrong number, the truth, the error and its bound, with the digits they need."""
+    error = abs(got - truth)
+    digits = next((n for n in range(1, 18) if f"{error:.{n}g}" != f"{bound:.{n}g}"), 1)
+    return (*_distinguish(got, truth), f"{error:.{max(2, digits)}g}", f"{bound:.{digits}g}")
+
+
+def index_text(index: Iterable[int]) -> str:
+    """Return an index as it stands after a name: "[0,1]", and nothing for a single number."""
+    return f"[{joined}]" if (joined := ",".join(map(str, index))) else ""
 
 
 def counted(number: int, noun: str) -> str:

@@ -17,11 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.findings import Entry
+from manualnn.oracle.findings import Entry, Excerpt
 from manualnn.oracle.truth.bounded import Array, Bounded
 
 Comparison = tuple[tuple[Entry, ...], tuple[str, ...]]
 """The first wrong entry of every quantity that is wrong, and the names of the right quantities."""
+
+MOST_SHOWN = 8
+"""Largest number of rows and of columns of an excerpt."""
 
 
 def find_wrong(got: Any, value: Any, bound: Any) -> Array:
@@ -85,8 +88,22 @@ def compare(
 def first_entry(name: str, wrong: Array, got: Any, expected: Any, bound: Any = 0.0) -> Entry:
     """Return the first wrong entry of a quantity, with the number of its wrong entries."""
     index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    g, v, e = (float(np.broadcast_to(a, wrong.shape)[index]) for a in (got, expected, bound))
-    return Entry(name, index, g, v, e, int(wrong.sum()), wrong.size)
+    arrays = [np.broadcast_to(a, wrong.shape) for a in (got, expected, bound)]
+    g, v, e = (float(array[index]) for array in arrays)
+    excerpt = _cut(index, wrong, arrays) if wrong.ndim else None
+    return Entry(name, index, g, v, e, int(wrong.sum()), wrong.size, excerpt)
+
+
+def _cut(index: tuple[int, ...], wrong: Array, arrays: list[Array]) -> Excerpt:
+    """Return at most MOST_SHOWN entries of every axis, the first wrong one among them."""
+    start = tuple(
+        max(0, min(i - MOST_SHOWN // 2, size - MOST_SHOWN))
+        for i, size in zip(index, wrong.shape, strict=True)
+    )
+    part = tuple(slice(first, first + MOST_SHOWN) for first in start)
+    with np.errstate(all="ignore"):
+        got, expected, bound = (array[part].astype(np.float64).tolist() for array in arrays)
+    return Excerpt(start, wrong.shape, got, expected, bound, wrong[part].tolist())
 
 
 def group_of(quantity: str) -> str:

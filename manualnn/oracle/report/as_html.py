@@ -1,0 +1,164 @@
+"""Report as a page: one HTML file, readable without JavaScript.
+
+    to_html(report, failures)       the page
+    to_fragment(report)             verdict and findings, for a notebook
+
+Python writes the verdict, the findings and the table of checks, so that a mail client or a printer
+shows them. The script of the page adds drawings, sorting, filters and buttons to copy. The page
+holds the JSON form of the report, too. Findings with large cases are left out of that JSON, which
+is said, so that the page stays below two megabytes.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
+
+from manualnn.oracle.findings import STATUSES, CheckResult
+from manualnn.oracle.report.as_json import to_json
+from manualnn.oracle.report.page.findings import Findings
+from manualnn.oracle.report.summary import figures, unjudged, verdict
+from manualnn.oracle.report.wording import counted
+from manualnn.page import assemble
+from manualnn.page.markup import element
+from manualnn.page.markup import to_html as as_text
+
+if TYPE_CHECKING:
+    from manualnn.oracle.report.report import Report
+
+FOLDER = Path(__file__).parent / "page"
+MOST_JSON = 600_000
+"""Length of the JSON of all findings in a page."""
+MARKS = dict(zip(STATUSES, ("✓", "✗", "!", "≈", "+", "?", "–", "○"), strict=True))
+"""A symbol for each status of a check."""
+VERDICTS = {
+    0: ("passed", "✓", "Passed"),
+    1: ("failed", "✗", "Failed"),
+    3: ("unclear", "?", "Could not be judged"),
+}
+"""Class, symbol and word of a verdict, by exit code."""
+
+
+def to_html(report: "Report", failures: str | None = None) -> str:
+    """Return a report as a page; with `failures`, each finding is replayed from that folder."""
+    rows = {result.id: f"check-{number}" for number, result in enumerate(report.results, 1)}
+    findings = Findings(report, failures, rows)
+    content, left_out = _fitting(to_json(report))
+    parts = {
+        "verdict": as_text(_verdict(report)),
+        "mistakes": as_text(_mistakes(report, findings)),
+        "checks": as_text([_table(report, findings)]),
+        "unjudged": as_text(_unjudged(report)),
+        "note": as_text(_note(left_out)),
+    }
+    _, _, word = VERDICTS[report.exit_code]
+    return assemble.page(
+        FOLDER / "template.html",
+        styles=[assemble.FOLDER / "style.css", FOLDER / "report.css"],
+        entry=FOLDER / "report.mjs",
+        data={"report": json.dumps(content, ensure_ascii=False)},
+        title=f"{word}: {report.engine_name}",
+        parts=parts,
+    )
+
+
+def to_fragment(report: "Report") -> str:
+    """Return the verdict and the findings of a report as HTML without styles and scripts."""
+    rows = {result.id: "" for result in report.results}
+    findings = Findings(report, None, rows)
+    return as_text([element("div", _verdict(report, "h3"), findings.sections())])
+
+
+def _verdict(report: "Report", heading: str = "h1") -> Iterator[Element]:
+    kind, mark, word = VERDICTS[report.exit_code]
+    title = element("span", f"{mark} {word}", class_=f"mark {kind}")
+    yield element(heading, title, f" {report.engine_name}")
+    yield element("p", verdict(report), class_="lead")
+    if report.problems:
+        yield element("ul", [element("li", problem) for problem in report.problems])
+    facts: dict[str, list[str]] = {"target": [report.target]}
+    label = ""
+    for name, text in figures(report):
+        label = name.strip() or label
+        facts.setdefault(label, []).append(text)
+    pairs = [(element("dt", k), [element("dd", text) for text in v]) for k, v in facts.items()]
+    yield element("dl", pairs, class_="figures")
+
+
+def _mistakes(report: "Report", findings: Findings) -> Iterator[Element]:
+    if findings.groups:
+        count = counted(len(findings.groups), "distinct mistake")
+        yield element("h2", f"What is wrong: {count}", id="wrong-title")
+        yield from findings.sections()
+    known = [result for result in report.results if result.status == "expected"]
+    if known:
+        yield element("h2", "Known failures")
+        for result in known:
+            yield element("p", element("code", result.id), f": {result.reason}")
+            yield from map(findings.closed, result.findings)
+
+
+def _table(report: "Report", findings: Findings) -> Element:
+    heads = ("Status", "Check", "Cases", "What is asserted, and the reason")
+    rows = [
+        _row(result, row, findings.places.get(result.id))
+        for row, result in ((findings.rows[result.id], result) for result in report.results)
+    ]
+    return element(
+        "table",
+        element("caption", "All checks", class_="visually-hidden"),
+        element("thead", element("tr", [element("th", head, scope="col") for head in heads])),
+        element("tbody", rows),
+        id="all-checks",
+    )
+
+
+def _row(result: CheckResult, row: str, place: str | None) -> Element:
+    status = result.status.replace("_", " ")
+    reason = result.reason and element("span", f" {result.reason}", class_="muted")
+    link = element("a", "see what is wrong", href=f"#{place}") if place else None
+    skipped = f" ({result.skipped:,} skipped)" if result.skipped else ""
+    return element(
+        "tr",
+        element("td", element("span", MARKS[result.status], class_="mark"), f" {status}"),
+        element("th", element("code", result.id), scope="row"),
+        element("td", f"{result.cases:,}{skipped}", class_="number", data_sort=str(result.cases)),
+        element("td", result.sentence, reason or None, " " if link is not None else None, link),
+        id=row,
+        data_status=result.status,
+    )
+
+
+def _unjudged(report: "Report") -> Iterator[Element]:
+    pairs: list[Any] = []
+    for status, reason, names in unjudged(report, ("skipped", "not_judged", "not_claimed")):
+        pairs.append(element("dt", status.replace("_", " ") + (f": {reason}" if reason else "")))
+        pairs.append(element("dd", ", ".join(names)))
+    if pairs:
+        yield element("h2", "Not judged, and why", id="unjudged-title")
+        yield element("dl", pairs, class_="reasons")
+
+
+def _note(left_out: int) -> Iterator[Element]:
+    if left_out:
+        text = (
+            f"The data in this page leave out {counted(left_out, 'finding')}, because of their "
+            "size. The option --json writes all of them."
+        )
+        yield element("p", text)
+
+
+def _fitting(content: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the JSON form with the findings that fit into a page, and the number of others."""
+    left, left_out = MOST_JSON, 0
+    for result in content["results"]:
+        kept = []
+        for finding in result["findings"]:
+            size = len(json.dumps(finding))
+            if size <= left:
+                kept.append(finding)
+                left -= size
+        left_out += len(result["findings"]) - len(kept)
+        result["findings"] = kept
+    return content, left_out

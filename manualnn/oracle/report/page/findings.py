@@ -1,0 +1,204 @@
+"""Findings as HTML: mistakes, each with the case that shows it best.
+
+    Findings(report, failures, rows).sections()      an element for each distinct mistake
+
+A mistake shows its smallest finding. Its other findings follow, closed. Findings beyond MOST_BYTES
+are one line each, so that the page of an engine with many failures stays small.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from xml.etree.ElementTree import Element
+
+from manualnn.oracle.findings import Cause, Finding
+from manualnn.oracle.report.advice import advise
+from manualnn.oracle.report.finding_text import choice, replay_command, shorten, unknown_cause
+from manualnn.oracle.report.mistakes import Mistake, grouped_findings
+from manualnn.oracle.report.page.matrices import case_arrays, wrong_matrix, wrong_table
+from manualnn.oracle.report.wording import FEW, case_line, counted, entry_line
+from manualnn.page.markup import element, to_html
+
+if TYPE_CHECKING:
+    from manualnn.oracle.report.report import Report
+
+MOST_BYTES = 600_000
+"""Length of the HTML of all findings that are shown in full."""
+MOST_MATRICES = 6
+"""Largest number of arrays of a finding that are shown entry by entry."""
+MOST_LINKS = 12
+"""Largest number of checks that are listed openly."""
+
+
+class Findings:
+    """The findings of a report as HTML; `rows` are the ids of the rows of the checks."""
+
+    def __init__(self, report: "Report", failures: str | None, rows: Mapping[str, str]) -> None:
+        self.target, self.failures, self.rows = report.target, failures, rows
+        self.groups = grouped_findings(report.results)
+        self.sentences = {result.id: result.sentence for result in report.results}
+        self.places = {
+            check: f"mistake-{number}"
+            for number, (mistake, _) in reversed([*enumerate(self.groups, 1)])
+            for check in mistake.checks
+        }
+        """The id of the first mistake that a check shows."""
+        self.left = MOST_BYTES
+
+    def sections(self) -> Iterator[Element]:
+        """Yield an element for each mistake."""
+        for number, (mistake, findings) in enumerate(self.groups, 1):
+            yield self._section(number, mistake, findings)
+
+    def _section(self, number: int, mistake: Mistake, findings: list[Finding]) -> Element:
+        shown = min(findings, key=_obscurity)
+        others = [finding for finding in findings if finding is not shown]
+        title = f"mistake-{number}-title"
+        more = [
+            element("h4", f"The same mistake in {counted(len(others), 'more finding')}"),
+            [self.closed(finding) for finding in others],
+        ]
+        return element(
+            "article",
+            element("h3", f"{number}. {mistake.title}", id=title),
+            element("p", "Fails ", self._links(mistake.checks), class_="small checks"),
+            self.in_full(shown, "h4"),
+            element("div", more, class_="others") if others else None,
+            class_="mistake panel",
+            id=f"mistake-{number}",
+            aria_labelledby=title,
+        )
+
+    def closed(self, finding: Finding) -> Element:
+        """Return a finding behind its first line, as long as the page has room for it."""
+        line = entry_line(finding.entries[0]) if finding.entries else shorten(finding.message)
+        head = [element("code", finding.check), " ", element("span", line, class_="muted")]
+        if self.left <= 0:
+            return element("p", head, " ", element("code", self._command(finding)), class_="small")
+        return element("details", element("summary", head), self.in_full(finding, "h5"))
+
+    def in_full(self, finding: Finding, heading: str) -> Element:
+        """Return everything that is known about a finding."""
+        shown = element(
+            "div",
+            _cause(finding, heading),
+            _numbers(finding, heading),
+            self._facts(finding, heading),
+            _case(finding),
+            self._replay(finding, heading),
+            class_="finding",
+            data_case=finding.case.id,
+            data_check=finding.check,
+        )
+        self.left -= len(to_html([shown]))
+        return shown
+
+    def _facts(self, finding: Finding, heading: str) -> Element:
+        case, diagnosis = finding.case, finding.diagnosis
+        sentence = self.sentences.get(finding.check, "")
+        is_repeated = finding.entries and finding.message.startswith(finding.entries[0].quantity)
+        message = "" if is_repeated else shorten(finding.message)
+        facts = [
+            ("Failure", "" if finding.kind == "wrong" else finding.kind),
+            ("Message", element("pre", message) if "\n" in message else message),
+            ("Scope", diagnosis.scope if diagnosis else ""),
+            ("Condition", diagnosis.when if diagnosis else ""),
+            ("Ratio", diagnosis.ratio if diagnosis else ""),
+            ("Correct", ", ".join(finding.right)),
+            ("Blamed", ", ".join(finding.blamed)),
+            ("Asserted", sentence),
+            ("Smallest case" if finding.minimal else "Case", case_line(case)),
+            ("Drawn for", "" if case.note in sentence else case.note),
+            ("Claim", advise(finding)),
+        ]
+        pairs = [(element("dt", label), element("dd", text)) for label, text in facts if text != ""]
+        return element("div", element(heading, "Where it holds"), element("dl", pairs))
+
+    def _replay(self, finding: Finding, heading: str) -> Element:
+        once = "The failure was seen once, and not again when it was repeated."
+        return element(
+            "div",
+            element(heading, "Replay"),
+            None if finding.repeatable else element("p", once),
+            element("pre", element("code", self._command(finding)), class_="command"),
+            element("p", class_="tools screen", hidden=""),
+            class_="replay",
+        )
+
+    def _command(self, finding: Finding) -> str:
+        """Return the command that replays a finding from its folder, or from a file of its own."""
+        if self.failures is not None:
+            return replay_command(self.target, finding, self.failures)
+        name = f"{finding.case.id}.json"
+        return shlex.join(["manualnn", "check", self.target, "--replay", name])
+
+    def _links(self, checks: list[str]) -> list[Any]:
+        links = [element("a", check, href=f"#{self.rows[check]}") for check in checks]
+        listed = [part for link in links[:MOST_LINKS] for part in (", ", link)][1:]
+        if len(links) <= MOST_LINKS:
+            return listed
+        rest = [part for link in links[MOST_LINKS:] for part in (", ", link)][1:]
+        more = element("summary", counted(len(links) - MOST_LINKS, "more check"))
+        return [*listed, element("details", more, rest)]
+
+
+def _cause(finding: Finding, heading: str) -> Element | None:
+    diagnosis = finding.diagnosis
+    if diagnosis is None:
+        return None
+    unknown, several = unknown_cause(diagnosis, finding.kind), choice(diagnosis)
+    if not diagnosis.likely and not unknown:
+        return None
+    notes = [note[:1].upper() + note[1:] + "." for note in (several, unknown) if note]
+    return element(
+        "div",
+        element(heading, "Likely cause"),
+        [_lines(cause) for cause in diagnosis.likely],
+        [element("p", note, class_="small") for note in notes],
+    )
+
+
+def _numbers(finding: Finding, heading: str) -> Element | None:
+    """Return the wrong numbers, and a place for the drawing of the network."""
+    figure = element("figure", class_="network screen", hidden="")
+    if not finding.entries:
+        return figure
+    matrices = [m for entry in finding.entries if (m := wrong_matrix(entry)) is not None]
+    return element(
+        "div",
+        element(heading, "Wrong numbers"),
+        wrong_table(finding.entries),
+        element("div", matrices[:MOST_MATRICES], class_="arrays"),
+        figure,
+    )
+
+
+def _case(finding: Finding) -> Element:
+    size = sum(array.size for array in finding.case.arrays().values())
+    return element(
+        "details",
+        element("summary", f"The numbers of the case ({size:,})"),
+        element("div", case_arrays(finding.case), class_="arrays"),
+        open="" if size <= FEW else None,
+    )
+
+
+def _obscurity(finding: Finding) -> tuple[bool, bool, int]:
+    """Return a key by which the finding that shows its mistake best comes first."""
+    causes = len(finding.diagnosis.likely) if finding.diagnosis else 0
+    return causes > 1, not finding.minimal, sum(a.size for a in finding.case.arrays().values())
+
+
+def _lines(cause: Cause) -> Element:
+    """Return a cause with its wrong and its right line side by side."""
+    lines = (("✗ ", "The engine seems to compute", cause.wrong), ("✓ ", "Right", cause.right))
+    sides = [
+        element(
+            "div",
+            element("p", element("span", mark, class_=kind), label, class_="label"),
+            element("pre", element("code", line), class_=kind),
+        )
+        for kind, (mark, label, line) in zip(("wrong", "right"), lines, strict=True)
+    ]
+    title = element("p", f"{cause.title} ", element("code", f"[{cause.bug}]", class_="muted"))
+    return element("div", title, element("div", sides, class_="sides"))
