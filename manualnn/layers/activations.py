@@ -156,7 +156,7 @@ class LeakyReLU(Layer):
         a = max(z, 0) + s min(z, 0)
 
     Backward, given da = ∂L/∂a
-        dz = da ⊙ (1 where z > 0, s elsewhere)  the slope at 0 is s
+        dz = da ⊙ (1 where z > 0, s elsewhere)   the slope at 0 is s
 
     Shapes: z, a, dz, da (N, width). Source: torch.nn.LeakyReLU.
     """

@@ -70,6 +70,8 @@ class Trainer(Stepper):
     AttributeError
         If an attribute that does not exist is set. The message names the right one.
 
+    Examples
+    --------
     >>> trainer = Trainer(net, MSELoss(), SGD(lr=0.02), seed=0)
     >>> history = trainer.fit(x, t, epochs=1000, batch_size=32, target_loss=1e-3)
     >>> y = trainer.predict(x)

@@ -1,0 +1,67 @@
+"""The documentation: docstrings state their equations, and name what exists."""
+
+import ast
+import builtins
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import manualnn
+
+pytestmark = pytest.mark.once
+
+ELSEWHERE = {"numpy", "safetensors", "sklearn", "torch"}
+QUOTED = re.compile(r"(?<!`)`([A-Za-z_]\w*(?:\.\w+)*)`(?!`)")
+
+SOURCES = sorted(Path(manualnn.__file__).parent.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+
+
+@pytest.mark.parametrize("described", [*manualnn.LAYERS.values(), *manualnn.LOSSES.values()])
+def test_docstring_has_the_equations_of_both_passes(described):
+    for header in ("Forward", "Backward"):
+        assert re.search(rf"^{header}(,.*)?\n    \S", inspect.getdoc(described), re.MULTILINE)
+
+
+@pytest.mark.parametrize("rule", manualnn.OPTIMIZERS.values())
+def test_docstring_has_the_equations_of_the_rule(rule):
+    assert re.search(r"^\S ← ", inspect.getdoc(rule), re.MULTILINE)
+
+
+def names_in(tree: ast.Module) -> Iterator[str]:
+    """Yield the names in a module, and the words of its strings other than documentation."""
+    for node in ast.walk(tree):
+        for field in ("id", "attr", "arg", "name", "module"):
+            if isinstance(name := getattr(node, field, None), str):
+                yield from name.split(".")
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and " " not in node.value:
+            yield from re.findall(r"\w+", node.value)
+
+
+KNOWN = ELSEWHERE.union(dir(builtins), *map(names_in, TREES.values()))
+KNOWN.update(part for path in SOURCES for part in path.with_suffix("").parts)
+
+
+def is_known(name: str) -> bool:
+    """Return whether all parts of a name exist, and whether a public class has the attribute."""
+    first, *rest = name.split(".")
+    if first in ELSEWHERE:
+        return True
+    owner = getattr(manualnn, first, None)
+    if inspect.isclass(owner) and rest:
+        has_it = hasattr(owner, rest[0]) or rest[0] in inspect.get_annotations(owner)
+        return has_it or re.search(rf"^ *{rest[0]}\b.* : ", owner.__doc__, re.MULTILINE)
+    return KNOWN.issuperset({first, *rest})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_names_in_backticks_exist(path):
+    texts = [
+        str(node.value.value)
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    ]
+    assert [name for text in texts for name in QUOTED.findall(text) if not is_known(name)] == []
