@@ -1,0 +1,288 @@
+// Kinds of numbers. Every kernel of the engine is written once, over an arithmetic that it is given:
+//
+//     floats         JavaScript's numbers
+//     exact          decimal numbers with 50 digits
+//     rounded(4)     decimal numbers, rounded to 4 decimals after every operation, as one does by hand
+//     traced(base)   numbers of `base` that remember how they were computed
+//     duals(base)    numbers of `base` with their derivatives, carried forwards by the chain rule
+//
+// An arithmetic is an object of functions. Numbers of a run (inputs, targets, parameters) are read
+// with `read`; numbers of a formula (a learning rate, an ε) are made with `constant` and never
+// rounded. Functions that need several operations (sigmoid, softmax …) belong to the arithmetic as
+// well: the textbook's formula where nothing can overflow, otherwise one that cannot.
+
+import {
+  absolute, exponential, fromExact, fromShortest, hyperbolicTangent, isAbove, logarithm,
+  logarithm1p, negative, over, plus, roundDecimal, squareRoot, subtract, times, toNumber,
+} from "./decimal.mjs";
+
+// Add the functions that follow from others, unless the arithmetic has better ones.
+function complete(own) {
+  const { add, constant, div, greater, mul } = own;
+  const [zero, one] = [constant(0), constant(1)];
+  const A = {
+    zero,
+    one,
+    sum: (terms) => (terms.length ? terms.reduce((total, term) => add(total, term)) : zero),
+    dot: (u, v) => A.sum(u.map((a, i) => mul(a, v[i]))),
+    maximum: (a, b) => (greater(a, b) ? a : b),
+    minimum: (a, b) => (greater(a, b) ? b : a),
+    rectified: (a) => (greater(a, zero) ? a : zero),
+    positive: (a) => (greater(a, zero) ? one : zero),
+    sign: (a) => (greater(a, zero) ? 1 : greater(zero, a) ? -1 : 0),
+    ratio: (p, q) => div(constant(p), constant(q)),
+    power: (a, t) => Array.from({ length: t - 1 }).reduce((product) => mul(product, a), a),
+    round: (a) => a,
+    name: (a) => a, // only traced numbers have names
+    bare: (a) => a, // the number of the base
+    number: (a) => a,
+    adopt: (a) => a,
+    ...own,
+  };
+  return A;
+}
+
+const textbook = ({ add, div, exp, log, neg, one, sub, sum }) => ({
+  sigmoid: (z) => div(one, add(one, exp(neg(z)))),
+  softplus: (z) => log(add(one, exp(z))),
+  softmax(row) {
+    const powers = row.map(exp);
+    const total = sum(powers);
+    return powers.map((power) => div(power, total));
+  },
+  logSoftmax(row) {
+    const total = log(sum(row.map(exp)));
+    return row.map((z) => sub(z, total));
+  },
+});
+
+// The same functions where exp may overflow: its argument is never positive.
+function stable(A) {
+  const { add, constant, div, exp, greater, log, log1p, maximum, neg, one, sub, sum, value, zero } = A;
+  const belowHighest = (row) => {
+    const highest = constant(row.reduce((most, z) => Math.max(most, value(z)), -Infinity));
+    return row.map((z) => sub(z, highest));
+  };
+  const lowest = constant(-Number.MAX_VALUE);
+  return {
+    sigmoid(z) {
+      const power = exp(greater(z, zero) ? neg(z) : z);
+      return div(greater(z, zero) ? one : power, add(one, power));
+    },
+    softplus: (z) => (greater(z, zero) ? add(z, log1p(exp(neg(z)))) : log1p(exp(z))),
+    softmax: (row) => textbook({ div, exp, sum }).softmax(belowHighest(row)),
+    logSoftmax(row) {
+      const below = belowHighest(row).map((z) => maximum(z, lowest));
+      return textbook({ exp, log, sub, sum }).logSoftmax(below);
+    },
+  };
+}
+
+function makeFloats() {
+  const A = complete({
+    read: Number,
+    constant: Number,
+    value: (a) => a,
+    add: (a, b) => a + b,
+    sub: (a, b) => a - b,
+    mul: (a, b) => a * b,
+    div: (a, b) => a / b,
+    neg: (a) => -a,
+    greater: (a, b) => a > b,
+    abs: Math.abs,
+    exp: Math.exp,
+    log: Math.log,
+    log1p: Math.log1p,
+    sqrt: Math.sqrt,
+    tanh: Math.tanh,
+    // From here on only for speed, and for NaN, which has to stay NaN.
+    maximum: (a, b) => Math.max(a, b),
+    minimum: (a, b) => Math.min(a, b),
+    rectified: (a) => Math.max(a, 0),
+    sign: Math.sign,
+    power: (a, t) => a ** t,
+    sum(terms) {
+      let total = 0;
+      for (let i = 0; i < terms.length; i++) total += terms[i];
+      return total;
+    },
+    dot(u, v) {
+      let total = 0;
+      for (let i = 0; i < u.length; i++) total += u[i] * v[i];
+      return total;
+    },
+  });
+  return { ...A, ...stable(A), overflows: true };
+}
+
+export const floats = makeFloats();
+
+function makeDecimals(decimals) {
+  const round = decimals === undefined ? (a) => a : (a) => roundDecimal(a, decimals);
+  const constant = decimals === undefined ? fromExact : fromShortest;
+  const A = complete({
+    decimals,
+    round,
+    constant,
+    read: (x) => round(constant(Number(x))),
+    value: toNumber,
+    add: (a, b) => round(plus(a, b)),
+    sub: (a, b) => round(subtract(a, b)),
+    mul: (a, b) => round(times(a, b)),
+    div: (a, b) => round(over(a, b)),
+    neg: negative,
+    greater: isAbove,
+    abs: absolute,
+    exp: (a) => round(exponential(a)),
+    log: (a) => round(logarithm(a)),
+    log1p: (a) => round(logarithm1p(a)),
+    sqrt: (a) => round(squareRoot(a)),
+    tanh: (a) => round(hyperbolicTangent(a)),
+    ratio: (p, q) => over(constant(p), constant(q)),
+  });
+  return { ...A, ...textbook(A), unrounded: decimals === undefined ? undefined : unroundedWith(A) };
+}
+
+export const exact = makeDecimals();
+export const rounded = makeDecimals;
+
+// Nothing is rounded, but numbers are read as people write them: 0.1 is one tenth.
+const unroundedWith = ({ constant }) => ({ ...exact, constant, read: (x) => constant(Number(x)) });
+
+// A traced number is {value, op, args, symbol, literal, decimals}. With a symbol it stands for its
+// name in the formulas of others. A literal is a plain 0 or 1, such as the derivative of a number
+// with respect to itself; operations with it that change nothing are left out: 1 · a is a.
+export function traced(base) {
+  const { decimals } = base;
+  const made = (value, op, ...args) =>
+    simplified(op, args) ?? { value, op, args, symbol: null, literal: null, decimals };
+  const leaf = (value, literal = null) =>
+    ({ value, op: "", args: [], symbol: null, literal, decimals });
+  const unary = (op, f) => (a) => made(f(a.value), op, a);
+  const binary = (op, f) => (a, b) => made(f(a.value, b.value), op, a, b);
+  const valued = (a, value) => ({ ...a, value });
+  const A = complete({
+    base,
+    decimals,
+    bare: (a) => a.value,
+    number: leaf, // a number of the base, which has no name yet
+    adopt: (a) => ({ ...a, decimals }), // a number of another arithmetic, under its name
+    read: (x) => leaf(base.read(x)),
+    constant: (x) => leaf(base.constant(x), x === 0 || x === 1 ? x : null),
+    value: (a) => base.value(a.value),
+    round: (a) => valued(a, base.round(a.value)),
+    name: (a, symbol) => (a.symbol
+      ? { ...leaf(a.value), op: "=", args: [a], symbol }
+      : { ...a, symbol, literal: null }),
+    add: binary("+", base.add),
+    sub: binary("-", base.sub),
+    mul: (a, b) => (a === b ? made(base.mul(a.value, a.value), "square", a) : product(a, b)),
+    div: binary("/", base.div),
+    neg: unary("neg", base.neg),
+    greater: (a, b) => base.greater(a.value, b.value),
+    rectified: unary("rectified", base.rectified),
+    positive: unary("positive", base.positive),
+    ratio(p, q) {
+      const common = divisor(p, q);
+      const quotient = A.div(A.constant(p / common), A.constant(q / common));
+      return valued(quotient, base.ratio(p, q));
+    },
+  });
+  const product = binary("*", base.mul);
+  for (const op of ["abs", "exp", "log", "log1p", "sqrt", "tanh"]) A[op] = unary(op, base[op]);
+  const { sigmoid, softplus, softmax, logSoftmax } = textbook(A);
+  const row = (f, ours) => (z) => {
+    const values = ours(z.map((a) => a.value));
+    return f(z).map((a, i) => valued(a, values[i]));
+  };
+  return {
+    ...A,
+    sigmoid: (z) => valued(sigmoid(z), base.sigmoid(z.value)),
+    softplus: (z) => valued(softplus(z), base.softplus(z.value)),
+    softmax: row(softmax, base.softmax),
+    logSoftmax: row(logSoftmax, base.logSoftmax),
+    unrounded: base.unrounded && base.unrounded !== base ? traced(base.unrounded) : undefined,
+  };
+}
+
+const divisor = (p, q) => {
+  if (!Number.isInteger(p) || !Number.isInteger(q)) return 1;
+  let [a, b] = [Math.abs(p), q];
+  while (b) [a, b] = [b, a % b];
+  return a;
+};
+
+// 1 · a, 0 · a, 0 + a, a − 0, 0 − a, a / 1 and −0.
+function simplified(op, args) {
+  const [a, b = a] = args;
+  const zero = args.find((arg) => arg.literal === 0);
+  if ((op === "*" || op === "neg") && zero) return zero;
+  if (op === "+" && zero) return a === zero ? b : a;
+  if (op === "-" && zero && b === zero) return a;
+  if ((op === "*" || op === "/") && b.literal === 1) return a;
+  if (op === "*" && a.literal === 1) return b;
+  return undefined;
+}
+
+// A dual number is {value, slopes}: a Map from the names of sources to ∂(this)/∂(source). Only
+// sources that it depends on are in it, whatever the number. Each operation states its partial
+// derivatives, and knows nothing of the backward pass: so the two can be compared.
+export function duals(base) {
+  const wide = base.unrounded ?? base;
+  const { one } = base;
+  const NONE = new Map();
+  const leaf = (value) => ({ value, slopes: NONE });
+
+  // Σ partial · slope over the operands; `parts` are pairs of operand and partial derivative.
+  function derived(value, ...parts) {
+    const slopes = new Map();
+    for (const [operand, partial] of parts) {
+      for (const [source, slope] of operand.slopes) {
+        const term = partial === one ? slope : base.mul(partial, slope);
+        const before = slopes.get(source);
+        slopes.set(source, before === undefined ? term : base.add(before, term));
+      }
+    }
+    return { value, slopes };
+  }
+
+  const A = complete({
+    decimals: base.decimals,
+    read: (x) => leaf(base.read(x)),
+    constant: (x) => leaf(base.constant(x)),
+    value: (a) => base.value(a.value),
+    number: leaf, // a number of the base, which depends on no source
+    source: (value, name) => ({ value, slopes: new Map([[name, one]]) }),
+    round: (a) => a,
+    greater: (a, b) => base.greater(a.value, b.value),
+    ratio: (p, q) => leaf(base.ratio(p, q)),
+    sum: (terms) => derived(base.sum(terms.map((a) => a.value)), ...terms.map((a) => [a, one])),
+    add: (a, b) => derived(base.add(a.value, b.value), [a, one], [b, one]),
+    sub: (a, b) => derived(base.sub(a.value, b.value), [a, one], [b, base.neg(one)]),
+    mul: (a, b) => derived(base.mul(a.value, b.value), [a, b.value], [b, a.value]),
+    div(a, b) {
+      const quotient = wide.div(a.value, b.value);
+      const ofB = () => wide.neg(wide.div(quotient, b.value));
+      return derived(
+        base.round(quotient), [a, wide.div(one, b.value)], [b, b.slopes.size ? ofB() : one],
+      );
+    },
+    neg: (a) => derived(base.neg(a.value), [a, base.neg(one)]),
+    abs: (a) => derived(base.abs(a.value), [a, base.constant(base.sign(a.value))]),
+    exp(a) {
+      const power = wide.exp(a.value);
+      return derived(base.round(power), [a, power]);
+    },
+    log: (a) => derived(base.log(a.value), [a, wide.div(one, a.value)]),
+    log1p: (a) => derived(base.log1p(a.value), [a, wide.div(one, wide.add(one, a.value))]),
+    sqrt(a) {
+      const root = wide.sqrt(a.value);
+      return derived(base.round(root), [a, wide.div(one, wide.add(root, root))]);
+    },
+    tanh(a) {
+      const value = wide.tanh(a.value);
+      return derived(base.round(value), [a, wide.sub(one, wide.mul(value, value))]);
+    },
+  });
+  return { ...A, ...(base.overflows ? stable(A) : textbook(A)) };
+}

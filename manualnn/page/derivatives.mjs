@@ -1,0 +1,89 @@
+// Local derivatives of a pass: of each layer's outputs with respect to its inputs and parameters.
+//
+// They come from dual numbers that go through the forward kernels alone, so that the sum over all
+// paths is independent of the hand-written backward pass. Rounded numbers are those of a hand
+// computation, which uses the formulas of backward: there the dual numbers go through the backward
+// kernels.
+
+import { duals } from "./arithmetic.mjs";
+import { mapEntries, ownArrays, splitKey } from "./engine.mjs";
+import { LAYERS } from "./layers.mjs";
+import { LOSSES } from "./losses.mjs";
+
+// Layer i: units(n, j, k) is ∂(output j)/∂(input k) of sample n, and parameter(name, index, n) that
+// of the one output that the parameter enters; null where there is no edge. With i = layers.length:
+// units(n, 0, k) is ∂L/∂y[n,k]. `A` is the arithmetic of the pass; the results are numbers of its
+// base.
+export function localDerivatives(run, pass, i, A) {
+  const isRounded = A.decimals !== undefined;
+  if (i === run.layers.length) {
+    const slopes = isRounded ? pass.slopes.at(-1).map((row) => row.map(A.bare)) : null;
+    let found;
+    const lossOf = () => (found ??= slopes ?? throughLoss(run, pass, A));
+    return { units: (n, j, k) => lossOf()[n][k], parameter: () => null };
+  }
+  let found; // for each output, a Map from its sources to derivatives
+  const slopesOf = (n, j) => (found ??= (isRounded ? backwards : forwards)(run, pass, i, A))[n][j];
+  return {
+    units(n, j, k) {
+      const slopes = slopesOf(n, j);
+      // A unit with a constant output (the flat side of ReLU) stays in the graph, with slope 0.
+      return slopes.size || j !== k ? slopes.get(k) ?? null : (A.base ?? A).zero;
+    },
+    parameter: (name, index, n) => slopesOf(n, index[0]).get(nameOf(name, index)) ?? null,
+  };
+}
+
+const nameOf = (name, index) => `${name}[${index}]`;
+
+function forwards(run, pass, i, A) {
+  const D = duals(A.base ?? A);
+  const params = mapEntriesOf(pass.params, i, (a, index, name) =>
+    D.source(A.bare(a), nameOf(name, index)));
+  const x = mapEntries(i ? pass.outputs[i - 1] : pass.x, (a, [, k]) => D.source(A.bare(a), k));
+  const o = run.layers[i];
+  const y = LAYERS[o.type].forward(D, o, ownArrays(run, params, i, D), x);
+  return mapEntries(y, ({ slopes }) => slopes);
+}
+
+// The kernel is linear in dy: a dual number for each entry of dy gives all derivatives at once.
+function backwards(run, pass, i, A) {
+  const base = A.base ?? A;
+  const D = duals(base);
+  const number = (a) => D.number(A.bare(a));
+  const params = mapEntriesOf(pass.params, i, number);
+  const [x, y] = [i ? pass.outputs[i - 1] : pass.x, pass.outputs[i]];
+  const dy = mapEntries(y, (_, [n, j]) => D.source(base.zero, [n, j]));
+  const o = run.layers[i];
+  const grads = {};
+  const dx = LAYERS[o.type].backward(D, o, ownArrays(run, params, i, D),
+    mapEntries(x, number), mapEntries(y, number), dy, grads);
+  const found = mapEntries(y, () => new Map());
+  const note = (source) => ({ slopes }, index) => {
+    for (const [[n, j], slope] of slopes) found[n][j].set(source(index), slope);
+  };
+  mapEntries(dx, note(([, k]) => k));
+  for (const [name, array] of Object.entries(grads)) {
+    mapEntries(array, note((index) => nameOf(name, index)));
+  }
+  return found;
+}
+
+function throughLoss(run, pass, A) {
+  const D = duals(A.base ?? A);
+  const loss = LOSSES[run.loss.type];
+  const y = mapEntries(pass.outputs.at(-1), (a, [n, k]) => D.source(A.bare(a), `${n},${k}`));
+  const isNumeric = Array.isArray(run.t[0]);
+  const t = isNumeric ? mapEntries(pass.t, (a) => D.number(A.bare(a))) : pass.t;
+  const divisor = D.constant(loss.divisor(run.loss, y, t) || 1);
+  const { slopes } = D.div(D.sum(loss.terms(D, run.loss, y, t).flat()), divisor);
+  return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
+}
+
+// f of the entries of a layer's own parameters, by the keys of `parameters`.
+function mapEntriesOf(params, i, f) {
+  const ours = Object.entries(params).filter(([key]) => splitKey(key)[0] === i);
+  return Object.fromEntries(ours.map(([key, array]) => [
+    key, mapEntries(array, (a, index) => f(a, index, splitKey(key)[1])),
+  ]));
+}

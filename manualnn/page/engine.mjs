@@ -1,0 +1,148 @@
+// The page's engine: one training step, over any arithmetic of arithmetic.mjs.
+//
+//     const pass = propagate(run, floats);
+//     const { params, state } = update(run, pass, null, floats);
+//
+// A run is the `spec` of explanation.json: {layers, loss, optimizer, parameters, x, t}, with `masks`
+// of dropout. It has JavaScript's numbers, all else has those of the arithmetic. In a traced
+// arithmetic every quantity has its name, and its formula in the quantities before it.
+
+import { LAYERS } from "./layers.mjs";
+import { LOSSES } from "./losses.mjs";
+import { namesOf } from "./names.mjs";
+import { RULES } from "./rules.mjs";
+
+// f of every entry, whatever the depth, with the entry's index.
+export const mapEntries = (array, f, index = []) => (Array.isArray(array)
+  ? array.map((entry, i) => mapEntries(entry, f, [...index, i]))
+  : f(array, index));
+
+const mapArrays = (arrays, f) =>
+  Object.fromEntries(Object.entries(arrays).map(([key, array]) => [key, f(array, key)]));
+
+// Place and name of a key of `parameters`: "0.weight" → [0, "weight"].
+export function splitKey(key) {
+  const [layer, name] = key.split(".");
+  return [Number(layer), name];
+}
+
+// The parameters of a run as numbers of A.
+export const readParameters = (run, A) =>
+  mapArrays(run.parameters, (array) => mapEntries(array, A.read));
+
+// Forward and backward. `params` are numbers of A in place of the run's parameters. Returns
+//     x, t, params            as they were read
+//     outputs                 of each layer, [n][j]
+//     terms, loss             the term of each output, before the reduction, and L
+//     slopes, inputSlopes     ∂L/∂(output of each layer), ∂L/∂x
+//     grads                   ∂L/∂(parameter), by key
+export function propagate(run, A, params = readParameters(run, A)) {
+  const names = namesOf(run);
+  const named = (array, name) =>
+    (A.base ? mapEntries(array, (a, index) => A.name(a, name(index))) : array);
+  const reread = (array, name) => named(mapEntries(array, (a) => A.number(A.bare(a))), name);
+  const read = (array, name) => named(mapEntries(array, A.read), name);
+  const loss = LOSSES[run.loss.type];
+
+  const x = read(run.x, ([n, j]) => names.unit(-1, n, j));
+  const t = Array.isArray(run.t[0]) ? read(run.t, ([n, k]) => names.target(n, k)) : run.t;
+  const ours = mapArrays(params, (array, key) => {
+    const [layer, name] = splitKey(key);
+    return reread(array, (index) => names.parameter(layer, name, index));
+  });
+  const own = run.layers.map((_, i) => ownArrays(run, ours, i, A));
+
+  const outputs = [];
+  run.layers.forEach((o, i) => {
+    const y = LAYERS[o.type].forward(A, o, own[i], i ? outputs[i - 1] : x);
+    outputs.push(named(y, ([n, j]) => names.unit(i, n, j)));
+  });
+  const y = outputs.at(-1);
+  const terms = loss.terms(A, run.loss, y, t);
+  const divisor = A.constant(loss.divisor(run.loss, y, t) || 1);
+  const value = A.div(A.sum(terms.flat()), divisor);
+
+  const slopes = [];
+  const grads = {};
+  let dy = loss.slopes(A, run.loss, y, t);
+  for (let i = run.layers.length - 1; i >= 0; i--) {
+    dy = slopes[i] = named(dy, ([n, j]) => names.slope(i, n, j));
+    const found = {};
+    const input = i ? outputs[i - 1] : x;
+    const o = run.layers[i];
+    dy = LAYERS[o.type].backward(A, o, own[i], input, outputs[i], dy, found);
+    for (const [name, array] of Object.entries(found)) {
+      grads[`${i}.${name}`] = named(array, (index) => names.gradient(i, name, index));
+    }
+  }
+  return {
+    x, t, params: ours, outputs, slopes, grads,
+    terms: named(terms, ([n, k]) => names.term(n, k)),
+    loss: named(value, () => "L"),
+    inputSlopes: named(dy, ([n, j]) => names.slope(-1, n, j)),
+  };
+}
+
+// The arrays of one layer: its parameters, and the mask of dropout.
+export function ownArrays(run, params, i, A) {
+  const mask = run.masks?.[`${i}.mask`];
+  return {
+    weight: params[`${i}.weight`],
+    bias: params[`${i}.bias`],
+    mask: mask && mapEntries(mask, (m) => A.constant(Number(m))),
+  };
+}
+
+// The parameters after one update, and the state of the rule: {step, name: {key: array}}, null at
+// first. Rounding would turn the squares that most rules divide by into 0, so that of these rules
+// only the new parameter is rounded.
+export function update(run, pass, state, A) {
+  const rule = RULES[run.optimizer.type];
+  const o = { ...rule.defaults, ...run.optimizer };
+  const B = o.type === "SGD" ? A : A.unrounded ?? A;
+  const c = optionsOf(o, B);
+  const names = namesOf(run);
+  const next = { step: (state?.step ?? 0) + 1 };
+
+  function updated(p, key, index) {
+    const entry = (array) => index.reduce((inner, i) => inner[i], array);
+    const before = (name) => state?.[name]?.[key] && entry(state[name][key]);
+    const kept = (name, first = 0) => before(name) ?? B.constant(first);
+    const entries = {};
+    const keep = (name, value) => {
+      entries[name] = B.name(value, name);
+      return value.symbol ? value : entries[name];
+    };
+    const g = gradientOf(p, B.adopt(entry(pass.grads[key])));
+    const step = rule.step(B, o, c, g, kept, keep, next.step, p);
+    const [layer, name] = splitKey(key);
+    const after = A.name(A.round(B.sub(p, step)), names.updated(layer, name, index));
+    return { after, entries };
+  }
+
+  // g ← −g if maximize; g ← g + weight_decay θ.
+  function gradientOf(p, g) {
+    const uphill = o.maximize ? B.neg(g) : g;
+    const isDecayed = o.weight_decay && !rule.isDecoupled;
+    return isDecayed ? B.add(uphill, B.mul(p, c.weight_decay)) : uphill;
+  }
+
+  const params = mapArrays(pass.params, (array, key) => {
+    const both = mapEntries(array, (p, index) => updated(B.adopt(p), key, index));
+    const first = [both].flat(Infinity)[0];
+    for (const name of Object.keys(first?.entries ?? {})) {
+      next[name] = { ...next[name], [key]: mapEntries(both, ({ entries }) => entries[name]) };
+    }
+    return mapEntries(both, ({ after }) => after);
+  });
+  return { params, state: next };
+}
+
+// The options of a rule as constants. An option of 0 has no name: the operation is left out.
+function optionsOf(o, B) {
+  const constant = (value, name) => (value ? B.name(B.constant(value), name) : B.constant(0));
+  const numbers = Object.entries(o).filter(([, value]) => typeof value === "number");
+  const c = Object.fromEntries(numbers.map(([name, value]) => [name, constant(value, name)]));
+  if (o.betas) c.betas = o.betas.map((beta, i) => constant(beta, ["β₁", "β₂"][i]));
+  return c;
+}

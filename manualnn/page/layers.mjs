@@ -1,0 +1,94 @@
+// Layers over an arithmetic A: the output y of the input x; ∂L/∂x of dy = ∂L/∂y, with the gradients
+// of the layer's own parameters left in `grads`. Rows are samples. Names, options and their
+// defaults are torch's.
+
+const rows = (f, ...arrays) => arrays[0].map((_, n) => f(...arrays.map((array) => array[n])));
+
+const columns = (array, width) => Array.from({ length: width }, (_, j) => array.map((row) => row[j]));
+
+// A layer that acts on every entry: a of z, and dz of da.
+const pointwise = (forward, backward) => ({
+  forward: (A, o, own, x) => x.map((row) => row.map((z) => forward(A, z, o))),
+  backward: (A, o, own, x, y, dy) =>
+    rows((z, a, da) => da.map((d, j) => backward(A, z[j], a[j], d, o)), x, y, dy),
+});
+
+const rowwise = (forward, backward) => ({
+  forward: (A, o, own, x) => x.map((z) => forward(A, z)),
+  backward: (A, o, own, x, y, dy) => rows((a, da) => backward(A, a, da), y, dy),
+});
+
+const masked = (A, mask, x) => (mask ? rows((m, z) => z.map((v, j) => A.mul(m[j], v)), mask, x) : x);
+
+export const LAYERS = {
+  Linear: {
+    forward: (A, o, { weight, bias }, x) => x.map((row) => weight.map((w, i) => {
+      const z = A.dot(row, w);
+      return bias ? A.add(z, bias[i]) : z;
+    })),
+    backward(A, o, { weight, bias }, x, y, dy, grads) {
+      const [into, from] = [columns(dy, weight.length), columns(x, weight[0].length)];
+      grads.weight = into.map((d) => from.map((v) => A.dot(d, v)));
+      if (bias) grads.bias = into.map((d) => A.sum(d));
+      const away = columns(weight, weight[0].length);
+      return dy.map((d) => away.map((w) => A.dot(d, w)));
+    },
+  },
+  Identity: pointwise((A, z) => z, (A, z, a, da) => da),
+  Sigmoid: pointwise(
+    (A, z) => A.sigmoid(z),
+    ({ mul, one, sub }, z, a, da) => mul(mul(sub(one, a), a), da),
+  ),
+  Tanh: pointwise(
+    (A, z) => A.tanh(z),
+    ({ mul, one, sub }, z, a, da) => mul(sub(one, mul(a, a)), da),
+  ),
+  ReLU: pointwise(
+    (A, z) => A.rectified(z),
+    (A, z, a, da) => A.mul(da, A.positive(a)),
+  ),
+  LeakyReLU: pointwise(
+    ({ add, constant, maximum, minimum, mul, zero }, z, { negative_slope: s = 0.01 }) =>
+      add(mul(minimum(z, zero), constant(s)), maximum(z, zero)),
+    (A, z, a, da, { negative_slope: s = 0.01 }) =>
+      (A.greater(z, A.zero) ? da : A.mul(da, A.constant(s))),
+  ),
+  Softplus: pointwise(
+    (A, z, { beta = 1, threshold = 20 }) => {
+      const scaled = A.mul(z, A.constant(beta));
+      if (A.greater(scaled, A.constant(threshold))) return z;
+      return A.div(A.softplus(scaled), A.constant(beta));
+    },
+    (A, z, a, da, { beta = 1, threshold = 20 }) => {
+      const scaled = A.mul(z, A.constant(beta));
+      const isLinear = A.greater(scaled, A.constant(threshold));
+      return A.mul(da, isLinear ? A.one : A.sigmoid(scaled));
+    },
+  ),
+  Softsign: pointwise(
+    ({ abs, add, div, one }, z) => div(z, add(one, abs(z))),
+    ({ abs, add, div, one }, z, a, da) => {
+      const size = add(abs(z), one);
+      return div(div(da, size), size);
+    },
+  ),
+  Softmax: rowwise(
+    (A, z) => A.softmax(z),
+    ({ mul, sub, sum }, a, da) => {
+      const total = sum(da.map((d, j) => mul(d, a[j])));
+      return da.map((d, j) => mul(sub(d, total), a[j]));
+    },
+  ),
+  LogSoftmax: rowwise(
+    (A, z) => A.logSoftmax(z),
+    ({ exp, mul, sub, sum }, a, da) => {
+      const total = sum(da);
+      return da.map((d, j) => sub(d, mul(exp(a[j]), total)));
+    },
+  ),
+  // Without a mask it is in use, not in training, and changes nothing.
+  Dropout: {
+    forward: (A, o, { mask }, x) => masked(A, mask, x),
+    backward: (A, o, { mask }, x, y, dy) => masked(A, mask, dy),
+  },
+};

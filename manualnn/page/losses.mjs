@@ -1,0 +1,132 @@
+// Losses over an arithmetic A. `terms` are the terms l of every output, whose sum divided by D is L;
+// `slopes` is ∂L/∂y. Rows are samples. Names, options and their defaults are torch's.
+
+// D, the divisor of the reduction.
+const elements = ({ reduction = "mean" }, y) =>
+  ({ sum: 1, batchmean: y.length, mean: y.length * (y[0]?.length ?? 1) })[reduction];
+
+// A loss that adds a term for every output; `share(p)` is p / D, and k the column.
+const entrywise = (term, slope) => ({
+  divisor: elements,
+  terms: (A, o, y, t) => y.map((row, n) => row.map((v, k) => term(A, v, t[n][k], o, k))),
+  slopes(A, o, y, t) {
+    const D = elements(o, y);
+    const share = (p) => A.ratio(p, D);
+    return y.map((row, n) => row.map((v, k) => slope(A, v, t[n][k], share, o, k)));
+  },
+});
+
+const distance1 = entrywise(
+  ({ abs, sub }, y, t) => abs(sub(y, t)),
+  ({ sign, sub }, y, t, share) => share(sign(sub(y, t))),
+);
+
+const clipped = ({ constant, maximum, minimum, sub }, y, t, limit) =>
+  maximum(minimum(sub(y, t), constant(limit)), constant(-limit));
+
+// The factor of an output's class.
+const factor = (A, weight, k) => A.constant(weight?.[k] ?? 1);
+const weighted = (A, slope, { weight }, k, share) =>
+  A.mul(slope, weight ? A.constant(weight[k] * A.value(share(1))) : share(1));
+
+const LEAST_LOG = -100;
+const LEAST_ROOM = Math.fround(1e-12); // torch stores 10⁻¹² in float32
+
+export const LOSSES = {
+  MSELoss: entrywise(
+    ({ mul, sub }, y, t) => {
+      const e = sub(y, t);
+      return mul(e, e);
+    },
+    ({ mul, sub }, y, t, share) => mul(sub(y, t), share(2)),
+  ),
+  L1Loss: distance1,
+  HuberLoss: entrywise(
+    ({ abs, constant, minimum, mul, ratio, sub }, y, t, { delta = 1 }) => {
+      const distance = abs(sub(y, t));
+      const bounded = minimum(distance, constant(delta));
+      return mul(bounded, sub(distance, mul(bounded, ratio(1, 2))));
+    },
+    (A, y, t, share, { delta = 1 }) => A.mul(clipped(A, y, t, delta), share(1)),
+  ),
+  SmoothL1Loss: entrywise(
+    ({ abs, constant, div, minimum, mul, sub }, y, t, { beta = 1 }) => {
+      const size = abs(sub(y, t));
+      if (beta === 0) return size;
+      const inner = minimum(size, constant(beta));
+      return mul(div(inner, constant(beta)), sub(size, div(inner, constant(2))));
+    },
+    (A, y, t, share, { beta = 1 }) => (beta === 0
+      ? share(A.sign(A.sub(y, t)))
+      : A.mul(A.div(clipped(A, y, t, beta), A.constant(beta)), share(1))),
+  ),
+  // t log y + (1 − t) log(1 − y), with torch's two limits: at y = 0 and y = 1 all stays finite.
+  BCELoss: entrywise(
+    (A, y, t, { weight }, k) => {
+      const { add, constant, log, log1p, maximum, mul, neg, one, sub, zero } = A;
+      const yes = maximum(log(y), constant(LEAST_LOG));
+      const no = maximum(log1p(neg(y)), constant(LEAST_LOG));
+      const both = add(mul(t, yes), mul(sub(one, t), no));
+      return sub(zero, mul(factor(A, weight, k), both));
+    },
+    (A, y, t, share, o, k) => {
+      const { constant, div, maximum, mul, one, sub } = A;
+      const room = maximum(mul(y, sub(one, y)), constant(LEAST_ROOM));
+      return weighted(A, div(sub(y, t), room), o, k, share);
+    },
+  ),
+  BCEWithLogitsLoss: entrywise(
+    (A, y, t, { weight, pos_weight: positive }, k) => {
+      const { add, mul, neg, one, softplus, sub } = A;
+      const yes = mul(mul(factor(A, positive, k), t), softplus(neg(y)));
+      return mul(factor(A, weight, k), add(yes, mul(sub(one, t), softplus(y))));
+    },
+    (A, y, t, share, o, k) => {
+      const { mul, neg, one, sigmoid, sub } = A;
+      const yes = mul(mul(factor(A, o.pos_weight, k), t), sigmoid(neg(y)));
+      return weighted(A, sub(mul(sub(one, t), sigmoid(y)), yes), o, k, share);
+    },
+  ),
+  CrossEntropyLoss: {
+    divisor: classDivisor,
+    terms(A, o, y, t) {
+      const { q } = classTargets(A, o, y, t);
+      return y.map((row, n) =>
+        A.logSoftmax(row).map((log, k) => A.sub(A.zero, A.mul(q[n][k], log))));
+    },
+    slopes(A, o, y, t) {
+      const { q, totals } = classTargets(A, o, y, t);
+      const D = A.constant(classDivisor(o, y, t) || 1);
+      return y.map((row, n) =>
+        A.softmax(row).map((a, k) => A.div(A.sub(A.mul(a, totals[n]), q[n][k]), D)));
+    },
+  },
+};
+
+const areIndices = (t) => !Array.isArray(t[0]);
+const total = (numbers) => numbers.reduce((a, b) => a + b, 0);
+
+function classDivisor({ reduction = "mean", weight, ignore_index: ignored = -100 }, y, t) {
+  if (reduction !== "mean" || !areIndices(t)) return reduction === "sum" ? 1 : y.length;
+  const counted = t.filter((label) => label !== ignored);
+  return total(counted.map((label) => weight?.[label] ?? 1));
+}
+
+// w[k] q[n,k], where q are the probabilities of the target's classes, and its sums Σₖ.
+function classTargets(A, o, y, t) {
+  const { weight, ignore_index: ignored = -100, label_smoothing: smoothing = 0 } = o;
+  const [certain, spread] = [1 - smoothing, smoothing / (y[0]?.length ?? 1)];
+  if (areIndices(t)) { // numbers of the formula, as the weights are: nothing to round
+    const q = y.map((row, n) => row.map((_, k) => (t[n] === ignored ? 0
+      : (Number(t[n] === k) * certain + spread) * (weight?.[k] ?? 1))));
+    return {
+      q: q.map((row) => row.map(A.constant)),
+      totals: q.map((row) => A.constant(total(row))),
+    };
+  }
+  const q = t.map((row) => row.map((p, k) => {
+    const smoothed = smoothing ? A.add(A.mul(p, A.constant(certain)), A.constant(spread)) : p;
+    return weight ? A.mul(smoothed, A.constant(weight[k])) : smoothed;
+  }));
+  return { q, totals: q.map(A.sum) };
+}

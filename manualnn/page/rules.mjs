@@ -1,0 +1,81 @@
+// Update rules over an arithmetic A: the step Δ of one parameter p with the gradient g; p − Δ is next.
+// `o` are the options as they are, `c` as numbers of A with their names. `kept` are the numbers of
+// the rule's state, and `keep` renews one of them; t = 1, 2, … counts the updates. Names, options
+// and their defaults are torch's.
+
+// β old + (1 − β) g, or the same with g².
+function average({ add, mul, one, sub }, old, beta, g, isOfSquare = false) {
+  const share = mul(g, sub(one, beta));
+  return add(mul(old, beta), isOfSquare ? mul(share, g) : share);
+}
+
+function adam(A, o, c, g, kept, keep, t) {
+  const { add, div, maximum, mul, one, power, sqrt, sub } = A;
+  const [beta1, beta2] = c.betas;
+  const m = keep("exp_avg", average(A, kept("exp_avg"), beta1, g));
+  let v = keep("exp_avg_sq", average(A, kept("exp_avg_sq"), beta2, g, true));
+  if (o.amsgrad) v = keep("max_exp_avg_sq", maximum(kept("max_exp_avg_sq"), v));
+  const root = sqrt(sub(one, power(beta2, t)));
+  const rate = div(mul(c.lr, root), sub(one, power(beta1, t)));
+  return mul(div(m, add(sqrt(v), mul(c.eps, root))), rate);
+}
+
+const ADAM = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0 };
+
+export const RULES = {
+  SGD: {
+    defaults: { lr: 1e-3, momentum: 0, dampening: 0, weight_decay: 0 },
+    step(A, o, c, g, kept, keep, t) {
+      const { add, mul, one, sub } = A;
+      if (!o.momentum) return mul(g, c.lr);
+      const share = t === 1 ? one : (A.unrounded ?? A).sub(one, c.dampening);
+      const before = t === 1 ? A.zero : mul(kept("momentum_buffer"), c.momentum);
+      const b = keep("momentum_buffer", add(before, mul(g, share)));
+      return mul(o.nesterov ? add(g, mul(b, c.momentum)) : b, c.lr);
+    },
+  },
+  RMSprop: {
+    defaults: { lr: 1e-2, alpha: 0.99, eps: 1e-8, weight_decay: 0, momentum: 0 },
+    step(A, o, c, g, kept, keep) {
+      const { add, div, maximum, mul, sqrt, sub, zero } = A;
+      let v = keep("square_avg", average(A, kept("square_avg"), c.alpha, g, true));
+      if (o.centered) {
+        const m = keep("grad_avg", average(A, kept("grad_avg"), c.alpha, g));
+        v = maximum(sub(v, mul(m, m)), zero); // rounding may have made it negative
+      }
+      let step = div(g, add(sqrt(v), c.eps));
+      if (o.momentum) {
+        step = keep("momentum_buffer", add(mul(kept("momentum_buffer"), c.momentum), step));
+      }
+      return mul(step, c.lr);
+    },
+  },
+  Adagrad: {
+    defaults: { lr: 1e-2, lr_decay: 0, weight_decay: 0, initial_accumulator_value: 0, eps: 1e-10 },
+    step(A, o, c, g, kept, keep, t) {
+      const { add, constant, div, mul, one, sqrt } = A;
+      const s = keep("sum", add(kept("sum", o.initial_accumulator_value), mul(g, g)));
+      const rate = div(c.lr, add(one, mul(constant(t - 1), c.lr_decay)));
+      return mul(div(g, add(sqrt(s), c.eps)), rate);
+    },
+  },
+  Adam: { defaults: ADAM, step: adam },
+  AdamW: {
+    defaults: { ...ADAM, weight_decay: 1e-2 },
+    isDecoupled: true, // the decay does not enter the gradient
+    step(A, o, c, g, kept, keep, t, p) {
+      const decay = A.mul(p, A.mul(c.lr, c.weight_decay));
+      return A.add(adam(A, o, c, g, kept, keep, t), decay);
+    },
+  },
+  Adamax: {
+    defaults: { ...ADAM, lr: 2e-3 },
+    step(A, o, c, g, kept, keep, t) {
+      const { abs, add, div, maximum, mul, one, power, sub } = A;
+      const [beta1, beta2] = c.betas;
+      const m = keep("exp_avg", average(A, kept("exp_avg"), beta1, g));
+      const u = keep("exp_inf", maximum(mul(kept("exp_inf"), beta2), add(abs(g), c.eps)));
+      return mul(div(m, u), div(c.lr, sub(one, power(beta1, t))));
+    },
+  },
+};
