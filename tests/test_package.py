@@ -7,11 +7,9 @@ import inspect
 import os
 import pkgutil
 import re
-import shlex
 import subprocess
 import sys
 import sysconfig
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +177,7 @@ def test_command_without_its_extra_says_what_to_install():
     )
 
 
-# ------------------------------------------------------------------ examples
+# ------------------------------------------------------------------ documentation
 
 
 @pytest.mark.parametrize("name", ["manualnn", *MODULES])
@@ -192,75 +190,6 @@ def test_examples_in_docstrings_are_true(name):
     for example in doctest.DocTestFinder().find(module, extraglobs=known):
         runner.run(example)
     assert runner.summarize(verbose=False).failed == 0
-
-
-def blocks(language: str) -> list[str]:
-    """Return README's code blocks of a language, in order."""
-    found = re.findall(
-        rf"^ *```{language}\n(.*?)^ *```", read("README.md"), re.DOTALL | re.MULTILINE
-    )
-    return [textwrap.dedent(block) for block in found]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the files that README shows."""
-    folder = tmp_path_factory.mktemp("readme")
-    (engine,) = (code for code in blocks("python") if "class Engine" in code)
-    (table,) = (code for code in blocks("python") if code.startswith("# wine.py"))
-    (run,) = blocks("json")
-    for name, content in {"mytoy.py": engine, "wine.py": table, "run.json": run}.items():
-        (folder / name).write_text(content, encoding="utf-8")
-    return folder
-
-
-def run_command(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of README in a folder, with this interpreter and this package."""
-    program, *words = shlex.split(line)
-    start = {"python": [], "manualnn": ["-m", "manualnn"]}[program]
-    paths = [folder, Path(manualnn.__file__).parents[1], os.environ.get("PYTHONPATH", "")]
-    # pytest-xdist sets a width, at which the lines would be wrapped.
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    return subprocess.run(  # noqa: S603  # our own interpreter and code
-        [sys.executable, *start, *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=environment | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, paths)))},
-        check=False,
-    )
-
-
-def test_examples_in_readme_run(folder):
-    """The commands write what the blocks of Python read; the blocks continue each other."""
-    for line in "".join(blocks("sh")).splitlines():
-        if line.startswith(("python wine", "manualnn train", "manualnn predict")):
-            done = run_command(line, folder)
-            assert done.returncode == 0, done.stderr
-    assert (folder / "predictions.csv").is_file()
-    written = {path.read_text(encoding="utf-8") for path in folder.glob("*.py")}
-    code = "\n".join(code for code in blocks("python") if code not in written)
-    done = run_python(code, "-W", "error", folder=folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "".join(blocks("text"))
-
-
-@pytest.mark.once
-def test_sessions_in_readme_are_what_the_command_prints(folder):
-    sessions = [block.removeprefix("$ ").partition("\n") for block in blocks("console")]
-    assert len(sessions) == 2
-    for command, _, shown in sessions:
-        done = run_command(command, folder)
-        assert done.returncode == command.startswith("manualnn check"), done.stderr
-        rest = done.stdout
-        for part in shown.split("…\n"):
-            assert part in rest
-            rest = rest[rest.index(part) + len(part) :]
-
-
-def test_the_run_in_readme_is_explained(folder):
-    done = run_command("manualnn explain run.json", folder)
-    assert done.returncode == 0, done.stderr
 
 
 def test_readme_is_short():
