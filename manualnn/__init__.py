@@ -19,6 +19,7 @@ _OWNERS = {
     "CosineAnnealingLR": "training.schedules",
     "EarlyStopping": "training.callbacks",
     "History": "training.history",
+    "LiveCurve": "training.live",
     "Parameters": "parameters",
     "ReduceLROnPlateau": "training.schedules",
     "Sequential": "network.sequential",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.serialization import save as save
     from manualnn.training.callbacks import EarlyStopping as EarlyStopping
     from manualnn.training.history import History as History
+    from manualnn.training.live import LiveCurve as LiveCurve
     from manualnn.training.schedules import CosineAnnealingLR as CosineAnnealingLR
     from manualnn.training.schedules import ReduceLROnPlateau as ReduceLROnPlateau
     from manualnn.training.schedules import StepLR as StepLR

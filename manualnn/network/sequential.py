@@ -1,7 +1,4 @@
-"""Sequential: a network of layers, one after another.
-
-The forward and backward pass are in `manualnn.network.passes`.
-"""
+"""Sequential: a chain of layers, whose passes are in `manualnn.network.passes`."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, overload
@@ -17,6 +14,7 @@ from manualnn.losses.base import Loss, require_loss
 from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_layer
 from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.network.state_dict import parameters_from
+from manualnn.network.summary import as_html
 from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
@@ -71,8 +69,7 @@ class Sequential:
             for name, shape in layer.shapes().items()
         }
         self.in_features = next(
-            (layer.in_features for layer in layers if hasattr(layer, "in_features")),
-            None,
+            (layer.in_features for layer in layers if hasattr(layer, "in_features")), None
         )
         self.out_features = None
         if self.in_features is not None:
@@ -82,6 +79,8 @@ class Sequential:
     def __repr__(self) -> str:
         """Return the expression that builds the network."""
         return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    _repr_html_ = as_html  # what a notebook shows
 
     def __eq__(self, other: object) -> bool:
         """Return True if the layers are equal."""
@@ -269,9 +268,8 @@ class Sequential:
             y = buffers.y[-1] if self.layers else x
             loss.require_outputs(y)
             value = compute_loss(loss, y, loss.targets(t, y), buffers.dy[-1])
-            for call in backward_calls(
-                self.layers, arrays, x, buffers, grads, input_grad=input_grad
-            ):
+            calls = backward_calls(self.layers, arrays, x, buffers, grads, input_grad=input_grad)
+            for call in calls:
                 call()
         return (value, grads, buffers.dy[0]) if input_grad else (value, grads)
 

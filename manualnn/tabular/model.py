@@ -107,6 +107,12 @@ class TableModel:
             scores |= {f"{score}{of}": number for score, number in found.items()}
         return scores
 
+    def _repr_html_(self) -> str:
+        """Return what the model predicts, its network and its scores, for a notebook."""
+        from manualnn.tabular.report import as_html
+
+        return as_html(self)
+
     def save(self, path: str | os.PathLike[str], *, resumable: bool = False) -> None:
         """Write the model to a file. Raises ModelFileError if that fails."""
         table = {

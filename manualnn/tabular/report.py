@@ -8,15 +8,17 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.layers import Dropout, Linear
+from manualnn.output.notebook import table
 from manualnn.output.tables import align_columns
-from manualnn.tabular.model import TableModel
 from manualnn.tabular.table import Table, count_noun, shorten
 from manualnn.training.trainer import Trainer
 
 if TYPE_CHECKING:
+    from manualnn.tabular.model import TableModel
     from manualnn.tabular.prepare import Prepared  # which loads scikit-learn
 
 __all__ = [
+    "as_html",
     "compute_scores",
     "describe",
     "describe_model",
@@ -67,7 +69,7 @@ def describe(prepared: "Prepared", table: Table) -> str:
     return "\n".join([f"{table.name}: {size}", *remarks, format_items(shown)])
 
 
-def describe_model(model: TableModel) -> dict[str, str]:
+def describe_model(model: "TableModel") -> dict[str, str]:
     """Return what a model predicts, and from what, with which network."""
     target, encoder = model.target, model.encoder
     classes = (
@@ -100,6 +102,19 @@ def describe_trainer(trainer: Trainer) -> dict[str, str]:
         "training": f"{type(trainer.loss).__name__}, {type(trainer.rule).__name__} with learning "
         f"rate {trainer.lr:g}, {trainer.params.dtype}",
     }
+
+
+def as_html(model: "TableModel") -> str:
+    """Return tables for a notebook: what a model predicts, and the scores kept in its notes."""
+    text = f"<div><b>TableModel</b></div>{table(describe_model(model).items())}"
+    scores = model.about.get("scores")
+    if not isinstance(scores, Mapping) or not scores:
+        return text
+    names = dict.fromkeys(name for part in scores.values() for name in part)
+    rows = [
+        [name, *(_format_score(name, part.get(name)) for part in scores.values())] for name in names
+    ]
+    return text + table(rows, ["", *scores], alignment="lr")
 
 
 def compute_scores(prepared: "Prepared") -> dict[str, Scores]:
@@ -187,7 +202,7 @@ def _warn_if_useless(scores: Mapping[str, Scores], remedies: str) -> str:
     )
 
 
-def format_classes(model: TableModel, y: Array, t: Array) -> str:
+def format_classes(model: "TableModel", y: Array, t: Array) -> str:
     """Return a line for each class: number of rows, recall, and the predictions that are wrong."""
     names, predicted = model.target.classes, np.argmax(model.probabilities_of(y), axis=1)
     rows = [["class", "rows", "recall", "predicted as"]]

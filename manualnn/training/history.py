@@ -1,6 +1,9 @@
 """History: the record of a training, epoch by epoch."""
 
 from dataclasses import dataclass, field
+from html import escape
+
+from manualnn.output.notebook import chart, table
 
 __all__ = ["History"]
 
@@ -30,3 +33,21 @@ class History:
     def epochs(self) -> int:
         """Number of finished epochs."""
         return len(self.loss)
+
+    def _repr_html_(self) -> str:
+        """Return the curves of the losses and their last and lowest values, for a notebook."""
+        curves = {"training": self.loss, "validation": self.validation_loss}
+        found = {name: curve for name, curve in curves.items() if curve}
+        ended = f"{self.seconds:.3g} s, stopped: {self.stopped}" if self.stopped else "running"
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
+        head = f"<div><b>History</b>: {epochs}, {escape(ended)}</div>"
+        if not found:
+            return head
+        rows = [
+            (name, f"{curve[-1]:.6g}", f"{min(curve):.6g}", curve.index(min(curve)) + 1)
+            for name, curve in found.items()
+        ]
+        header = ("loss", "last", "lowest", "in epoch")
+        return f"{head}{chart(found, x_name='epoch', y_name='loss')}" + table(
+            rows, header, alignment="lr"
+        )
