@@ -169,12 +169,15 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
         raise SpecError(message)
     given = {key: value for key, value in spec.items() if key != "type"}
     options: dict[str, Field[Any]] = {f.name: f for f in fields(table[name])}  # type: ignore[arg-type]
-    for key in given:
+    for key, value in given.items():
         if key not in options:
             known = ", ".join(options) or "none"
             message = (
                 f"{name} has no option {key!r}{_did_you_mean(key, options)}. Its options: {known}."
             )
+            raise SpecError(message)
+        if isinstance(value, _JSON) and not _fits(_plain(value), options[key].type):
+            message = f"{kind}.{key} must be {_in_words(options[key].type)}, got {as_json(value)}."
             raise SpecError(message)
     missing = [k for k, f in options.items() if f.default is MISSING and k not in given]
     if missing:
@@ -182,6 +185,29 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
         message = f"{name} needs {', '.join(missing)}; got {got}."
         raise SpecError(message)
     return table[name](**given)
+
+
+_JSON = (str, int, float, bool, list, dict, type(None))
+_WORDS = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+
+
+def _in_words(kind: Any) -> str:
+    """Return what values of an option's type are in JSON."""
+    if isinstance(kind, UnionType):
+        return ", or ".join(map(_in_words, get_args(kind)))
+    if members := get_args(kind):
+        return f"a list of {'' if Ellipsis in members else f'{len(members)} '}numbers"
+    return "null" if kind is type(None) else _WORDS.get(kind, f"of type {kind}")
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON for a message, cut if it is long."""
+    import json
+
+    try:
+        return json.dumps(value, ensure_ascii=False)[:200]
+    except (TypeError, ValueError, RecursionError):
+        return shown(value)
 
 
 def refuse_misspelt(spec: Mapping[str, Any], parts: Iterable[str]) -> None:

@@ -148,7 +148,7 @@ HOSTILE = {
         with_header('"manualnn":', '"manualnn":"{}","manualnn":'), "the key 'manualnn' occurs twice"
     ),
     "huge integer": (with_text('"lr":0.1', f'"lr":{"9" * 10**5}'), "digits"),
-    "large integer": (with_text('"lr":0.1', f'"lr":{"9" * 4000}'), "lr must be of type float"),
+    "large integer": (with_text('"lr":0.1', f'"lr":{"9" * 4000}'), "lr must be a number"),
     "infinite number": (with_text('"lr":0.1', '"lr":1e999'), "1e999 is not a number"),
     "not a number": (with_text('"lr":0.1', '"lr":NaN'), "NaN is not a number"),
     "other encoding": (with_header("Linear", "\u0130").replace(b"\xc4\xb0", b"\xff\xfe"), "utf"),

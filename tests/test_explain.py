@@ -227,7 +227,7 @@ def test_the_text_shows_those_numbers() -> None:
     hand, text = by_hand(), explain(weight="0.weight[1,2]").to_text()
     assert "z0[1] = x[0]·0.weight[1,0] + x[1]·0.weight[1,1] + x[2]·0.weight[1,2]" in text
     assert "= 0.9·0.5 + 0.4·0.3 + 0.5·(-0.1) + (-0.2)\n" in text
-    assert f"The sum of all paths: ∂L/∂0.weight[1,2] = {hand['0.weight[1,2]']:.6g}\n" in text
+    assert f"The sum of all paths: ∂L/∂0.weight[1,2] = {hand['0.weight[1,2]']:.6g}." in text
     assert f"{hand['0.weight[1,2]′']:.6g}\n" in text
     assert f"  1         {hand['L after']:.6g}\n" in text
     assert "0.weight[1,2] → z0[1] → a1[1] → y[0] → L" in text
@@ -331,7 +331,7 @@ def test_the_backward_pass_is_the_one_by_hand(decimals: int | None) -> None:
             assert e.backward["0.weight"][i][j] == pytest.approx(dz[i] * x[j], abs=tolerance)
     assert e.layers[0].carried == []
     assert "∂L/∂a1[0] = ∂L/∂y[0]·2.weight[0,0] + ∂L/∂y[1]·2.weight[1,0]" in e.to_text()
-    assert "∂L/∂0.weight[1,2] = ∂L/∂z0[1]·x[2]" in e.to_text()
+    assert "∂L/∂0.weight[1,2] = ∂L/∂z0[1]·x[2]" in e.to_text(full=True)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -355,9 +355,9 @@ def test_no_rule_divides_by_a_number_that_rounding_made_zero(rule: str, decimals
 
 
 def test_every_number_has_the_requested_decimals() -> None:
-    text = explain(decimals=3).to_text()
+    text = explain(decimals=3).to_text(full=True)
     body = text[text.index("FORWARD PASS") :]
-    shown = re.findall(r"^ +(?:\S+ )?= (-?[\d.]+) +deviation", body, re.MULTILINE)
+    shown = re.findall(r" = (-?[\d.]+) +deviation", body)
     assert len(shown) > 50
     assert all(re.fullmatch(r"-?\d+\.\d{3}", number) for number in shown)
 
@@ -390,7 +390,7 @@ def test_the_update_is_the_rules_own(rule: str, decimals: int | None) -> None:
     found = [g.updated.value for g in e.gradients]
     np.testing.assert_allclose(found, after.vector, rtol=0, atol=tolerance)
     validate("explanation", e.to_json())
-    assert "θ ← θ −" in e.to_text()
+    assert rule == "SGD" or "θ ← θ −" in e.to_text()
     assert_balanced(e.to_markdown())
 
 
@@ -462,7 +462,7 @@ def test_divisor_and_classes_are_printed() -> None:
     loss = LOSSES["CrossEntropyLoss"](weight=(0.5, 1.0, 2.0))
     text = explain(net, params, x, np.array([2, 0]), loss=loss, decimals=2).to_text()
     assert "Here D = 2.5: reduction 'mean', N = 2 samples, K = 3 outputs" in text
-    assert re.search(r"t\[0\] +class 2\n", text)
+    assert "Targets: t[0] = class 2, t[1] = class 0." in text
     assert "Here D = 4: reduction 'mean'" in explain(
         Sequential(Linear(2, 2)), Sequential(Linear(2, 2)).init(0), x, x
     ).to_text().replace("\n", " ")
@@ -504,20 +504,60 @@ def test_dropout_does_nothing_unless_a_seed_is_given() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": [[1.0, 2.0]]}, r"expects x of shape \(N, 3\), got \(1, 2\)"),
-        ({"x": [[1.0, 2.0], [1.0]]}, "x must be nested lists of numbers"),
-        ({"x": []}, "expects x of shape"),
-        ({"t": [[1.0]]}, r"expects t of shape \(1, 2\)"),
-        ({"t": [[math.nan, 1.0]]}, r"t must be finite, got nan at index \(0, 0\)"),
-        ({"parameters": {"0.weight": [[1.0]]}}, "missing 0.bias"),
+        ({"x": [[1.0, 2.0]]}, "^x must have rows of 3 numbers, got 1 row of 2 numbers.$"),
+        ({"x": [[1.0, 2.0], [1.0]]}, r"^x must .*, got \[\[1.0, 2.0\], \[1.0\]\].$"),
+        ({"x": []}, "^x must have rows of 3 numbers, got 0 numbers.$"),
+        ({"x": [[True, 1, 2]]}, r"^x must have rows of 3 numbers, got \[\[true, 1, 2\]\].$"),
+        ({"x": "1"}, '^x must have rows of 3 numbers, got "1".$'),
+        ({"t": [[1.0]]}, "^t must have 1 row of 2 numbers, got 1 row of 1 number.$"),
+        ({"t": [[math.nan, 1.0]]}, r"^t\[0\]\[0\] must be a finite number, got NaN.$"),
+        ({"t": [[1, 10**400]]}, r"^t\[0\]\[1\] must be a finite number, got 1000"),
+        (
+            {"t": [2], "loss": {"type": "CrossEntropyLoss"}},
+            r"^t\[0\] must be a class, an integer from 0 to 1, got 2",
+        ),
+        (
+            {"parameters": {"0.weight": [[1.0]]}},
+            '^parameters must be an object with "0.weight", "0.bias", .*; got "0.weight".$',
+        ),
+        (
+            {"parameters": {**EXAMPLE["parameters"], "2.bias": [[1, 2]]}},
+            r"^parameters\[\"2.bias\"\] must have 2 numbers, got 1 row of 2 numbers.$",
+        ),
+        ({"layers": 3}, r"^layers must be a list of objects such as .*, got 3.$"),
+        (
+            {"layers": [EXAMPLE["layers"][0], EXAMPLE["layers"][0]]},
+            r"^layers\[1\].in_features must be 2, as layers\[0\].out_features, got 3.$",
+        ),
+        (
+            {"layers": [{"type": "Linear", "in_features": 3.5, "out_features": 2}]},
+            r"^layers\[0\].in_features must be an integer, got 3.5.$",
+        ),
+        (
+            {"optimizer": {"type": "SGD", "nesterov": 1}},
+            "^optimizer.nesterov must be true or false, got 1.$",
+        ),
+        (
+            {"loss": {"type": "CrossEntropyLoss", "weight": [1, "a"]}},
+            r"^loss.weight must be a list of numbers, or null, got \[1, \"a\"\].$",
+        ),
+        (
+            {"optimizer": {"type": "Adam", "betas": [0.9]}},
+            r"^optimizer.betas must be a list of 2 numbers, got \[0.9\].$",
+        ),
+        ({"dtype": "float8"}, '^dtype must be "float64" or "float32", got "float8".$'),
+        ({"dtype": []}, '^dtype must be "float64" or "float32", got .*.$'),
+        ({"loss_factor": 0}, "^loss_factor must be a number greater than 0, got 0.$"),
+        ({"loss_factor": True}, "^loss_factor must be a number greater than 0, got true.$"),
+        ({"masks": {"1.mask": [[1, 1]]}}, "^masks must be an object with no keys; got "),
         ({"parameters": 3}, "parameters must be an object"),
         ({"layers": [{"type": "Sigmoyd"}]}, "did you mean 'Sigmoid'"),
         ({"layers": [{"type": "Sigmoid"}], "parameters": {}}, "no parameters"),
-        ({"targets": 1}, "unknown keys 'targets'"),
+        ({"targets": 1}, 'unknown keys "targets"'),
         ({"seed": -1, "parameters": None}, "seed must be an integer of at least 0"),
         (
-            {"x": [[1e300, 1e300, 1e300]], "layers": [EXAMPLE["layers"][0]], "seed": 0},
-            "does not fit",
+            {"x": [[1e300, 1e300, 1e300]], "layers": [EXAMPLE["layers"][0]]},
+            "^parameters must be an object with",
         ),
         ({"t": [[1e300, 1e300]]}, "scale x"),
     ],

@@ -30,6 +30,8 @@ __all__ = [
 
 MAX_DECIMALS = 15
 """Largest number of decimals to round to."""
+MAX_DIGITS = 17
+"""Largest number of significant digits to show; float64 has no more."""
 
 _OWNERS = {"EXAMPLE": "run", "Explanation": "explanation", "explain": "build"}
 

@@ -15,11 +15,12 @@ from manualnn.explain.descent import descend, is_rounded
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
 from manualnn.explain.gradients import build_gradients
-from manualnn.explain.model import LayerStep, LossStep, PlacedParameter, Quantity
-from manualnn.explain.naming import Names, equations, rule_equations
+from manualnn.explain.model import LayerStep, LossStep, Quantity
+from manualnn.explain.naming import Names, brief, equations, rule_equations
 from manualnn.explain.numbers import CONTEXT, objects
-from manualnn.explain.quantities import Quantities, count_left_out
-from manualnn.explain.run import EXAMPLE, Key, Run, make_run, read_file, read_run
+from manualnn.explain.quantities import Quantities
+from manualnn.explain.reading import read_file, read_run
+from manualnn.explain.run import EXAMPLE, Key, Run, make_run, require_integer
 from manualnn.losses import Loss, MSELoss
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import SGD, Optimizer
@@ -48,6 +49,7 @@ def explain(
     target_loss: float | None = None,
     lr: float | None = None,
     paths: int = 12,
+    loss_factor: float | None = None,
     dropout_seed: int | None = None,
 ) -> Explanation:
     """Explain one training step, and run the steps after it.
@@ -79,6 +81,9 @@ def explain(
     paths : int
         Largest number of paths to show of a parameter, at least 1: those with the largest
         |product|. Sum and count always include all paths.
+    loss_factor : float, optional
+        Constant factor of the loss in place of the run's own (1): 0.5 turns the squared error into
+        the ½ Σ (t − y)² of some articles.
     dropout_seed : int, optional
         Seed of the dropout masks, which are drawn once. Without it dropout changes nothing, as in
         prediction.
@@ -102,11 +107,7 @@ def explain(
     require_count("epochs", epochs, 1)
     require_count("paths", paths, 1)
     if decimals is not None:
-        given: Any = decimals
-        is_integer = isinstance(given, int | np.integer) and not isinstance(given, bool)
-        if not is_integer or not 0 <= decimals <= MAX_DECIMALS:
-            message = f"decimals must be an integer from 0 to {MAX_DECIMALS}, got {decimals!r}."
-            raise SpecError(message)
+        require_integer("decimals", decimals, 0, MAX_DECIMALS)
     for name, number in (("target_loss", target_loss), ("lr", lr)):
         if number is not None and not math.isfinite(number):
             message = f"{name} must be a finite number, got {number!r}; pass one or leave it out."
@@ -120,12 +121,17 @@ def explain(
                 )
                 raise SpecError(message)
             loss, rule = loss or MSELoss(), rule or SGD()
-            found = make_run(run, loss, rule, params, (x, t), lr=lr, dropout_seed=dropout_seed)
+            found = make_run(
+                *(run, loss, rule, params, (x, t)),
+                lr=lr,
+                loss_factor=loss_factor,
+                dropout_seed=dropout_seed,
+            )
         else:
             spec = EXAMPLE if run is None else run
             if isinstance(spec, str | Path):
                 spec = read_file(spec)
-            found = read_run(spec, lr=lr, dropout_seed=dropout_seed)
+            found = read_run(spec, lr=lr, loss_factor=loss_factor, dropout_seed=dropout_seed)
         return _build(found, weight, decimals, paths, epochs=epochs, target_loss=target_loss)
 
 
@@ -157,7 +163,6 @@ def _build(
     errors, stopped, gradient = exact_errors, stopped_unrounded, exact_gradient
     if decimals is not None:
         errors, stopped, gradient = descend(run, decimals, epochs, target_loss)
-    listed = every if len(every) <= MAX_PARAMETERS else list(chosen)
     backward = Parameters(run.net.shapes, gradient.astype(np.float64))
     needed = q.exact.graph.sources_on_paths(chosen)
     return Explanation(
@@ -165,17 +170,13 @@ def _build(
         decimals=decimals,
         notes=list(run.notes),
         inputs=q.array(q.shown.x, q.exact.x, partial(q.names.unit, -1)),
-        inputs_left_out=count_left_out(run.x),
         targets=q.array(q.shown.t, q.exact.t, q.names.target),
-        targets_left_out=count_left_out(run.t),
-        parameters=[_placed(q, key) for key in listed],
-        parameters_left_out=len(every) - len(listed),
         layers=[_layer_step(q, i, needed.get(i, set())) for i in range(len(run.net.layers))],
         loss=_loss_step(q),
         gradients=build_gradients(q, chosen, gradient, exact_gradient, max_paths),
         gradients_left_out=len(every) - len(chosen),
         backward={key: array.tolist() for key, array in backward.items()},
-        rule=repr(run.rule),
+        rule=brief(run.rule),
         rule_rounded=is_rounded(run.rule),
         rule_equations=rule_equations(run.rule),
         errors=_errors(q, errors, exact_errors),
@@ -203,14 +204,6 @@ def _choose(run: Run, keys: list[Key], weight: str | None, gradient: Array) -> d
     return {keys[place]: place for place in places}
 
 
-def _placed(q: Quantities, key: Key) -> PlacedParameter:
-    layer, _, index = key
-    place = f"into `{q.names.unit(layer, ('n', index[0])).text}`"
-    if len(index) == 2:
-        place = f"from `{q.names.unit(layer - 1, ('n', index[1])).text}` {place}"
-    return PlacedParameter(q.parameter(key), place)
-
-
 def _layer_step(q: Quantities, i: int, needed: set[Any]) -> LayerStep:
     """Return the step of a layer; `needed` are the sources of the edges on the explained paths."""
     layer = q.run.net.layers[i]
@@ -221,15 +214,13 @@ def _layer_step(q: Quantities, i: int, needed: set[Any]) -> LayerStep:
     true = q.exact.backward[0].get(i, carried)
     return LayerStep(
         index=i,
-        layer=repr(layer),
+        layer=brief(layer),
         forward=forward,
         backward=backward,
         outputs=q.array(outputs, q.exact.outputs[i], partial(q.names.unit, i)),
-        outputs_left_out=count_left_out(outputs),
         derivatives=derivatives,
         derivatives_left_out=left_out,
         carried=q.array(carried, true, partial(q.names.slope, i - 1)),
-        carried_left_out=count_left_out(carried),
     )
 
 
@@ -253,20 +244,18 @@ def _loss_step(q: Quantities) -> LossStep:
     formulas = shown.loss_slopes()
     slopes = objects(formulas, lambda unit, f: with_value(f, shown.graph.outputs[unit]))
     true = objects(formulas, lambda unit, _: exact.graph.outputs[unit])
-    left_out = count_left_out(slopes)
     return LossStep(
-        loss=repr(loss),
+        loss=brief(loss),
         forward=forward,
         backward=backward,
         reduction=loss.reduction,
         samples=len(slopes),
         width=slopes.shape[1],
-        divisor=float(loss.divisor(np.zeros(slopes.shape), q.run.t)),
+        divisor=float(loss.divisor(np.zeros(slopes.shape), q.run.t)) * q.run.loss_factor,
+        factor=q.run.loss_factor,
         terms=q.array(shown.terms(), exact.terms(), q.names.term),
-        terms_left_out=left_out,
         total=q.quantity(LOSS, shown.error, exact.error),
         slopes=q.array(slopes, true, partial(q.names.slope, len(q.run.net.layers) - 1)),
-        slopes_left_out=left_out,
     )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from manualnn.explain import MAX_DECIMALS
+from manualnn.explain import MAX_DECIMALS, MAX_DIGITS
 from manualnn.output.console import print_text, write_stdout
 from manualnn.output.files import write_text
 
@@ -19,9 +19,21 @@ __all__ = ["explain"]
     type=click.IntRange(0, MAX_DECIMALS),
     help="Number of decimals to round to after every operation, as one does by hand.",
 )
+@click.option(
+    "--digits",
+    type=click.IntRange(1, MAX_DIGITS),
+    default=6,
+    help="Number of significant digits to show, where --decimals does not round.",
+)
+@click.option("--full", is_flag=True, help="Show every parameter path by path, and whole lists.")
 @click.option("--epochs", type=click.IntRange(1), default=10, help="Largest number of updates.")
 @click.option("--target-loss", type=float, help="Loss at or below which the updates stop.")
 @click.option("--lr", type=float, help="Learning rate; default: the one of SPEC.")
+@click.option(
+    "--loss-factor",
+    type=float,
+    help="Constant factor of the loss, such as 0.5 for ½ Σ (t − y)²; default: the one of SPEC.",
+)
 @click.option(
     "--paths", type=click.IntRange(1), default=12, help="Largest number of paths per parameter."
 )
@@ -44,7 +56,9 @@ __all__ = ["explain"]
     metavar="FILE",
     help="Write the explanation as a page for a browser, and print nothing else.",
 )
-def explain(spec: str | None, form: str, page: str | None, **options: object) -> None:
+def explain(
+    spec: str | None, form: str, page: str | None, *, digits: int, full: bool, **options: object
+) -> None:
     """Show one step of backpropagation with its numbers, path by path.
 
     SPEC is a JSON file with the keys "layers", "loss" and "optimizer" as everywhere, the numbers
@@ -61,4 +75,5 @@ def explain(spec: str | None, form: str, page: str | None, **options: object) ->
         write_text(page, explanation.to_html())
         print_text(f"wrote {page}; open it in a browser")
         return
-    write_stdout(getattr(explanation, f"to_{form}")().encode())
+    shown = {} if form == "json" else {"digits": digits, "full": full}
+    write_stdout(getattr(explanation, f"to_{form}")(**shown).encode())

@@ -7,15 +7,19 @@ from html import escape
 from typing import Any
 
 from manualnn.errors import SpecError
+from manualnn.explain import MAX_DIGITS
 from manualnn.explain.formula import Formula, Symbol
 from manualnn.explain.model import ExplanationData
 from manualnn.explain.render.document import write_document
 from manualnn.explain.render.html import write_html
 from manualnn.explain.render.markdown import MarkdownPage
-from manualnn.explain.render.notation import TEXT
+from manualnn.explain.render.notation import Notation
 from manualnn.explain.render.text import TextPage
+from manualnn.explain.run import require_integer
 
 SCHEMA = "manualnn.explain/1"
+
+_PLAIN = Notation()
 
 
 @dataclass(frozen=True)
@@ -33,13 +37,17 @@ class Explanation(ExplanationData):
         """Return the explanation as JSON."""
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
-    def to_text(self) -> str:
-        """Return the explanation as plain text."""
-        return write_document(self, TextPage(self.decimals))
+    def to_text(self, *, full: bool = False, digits: int = 6) -> str:
+        """Return the explanation as plain text.
 
-    def to_markdown(self) -> str:
-        """Return the explanation in Markdown, with LaTeX formulas that GitHub renders."""
-        return write_document(self, MarkdownPage(self.decimals))
+        `full` shows every gradient with its paths, and complete lists. Numbers that are not rounded
+        to decimals have that many significant digits, from 1 to 17.
+        """
+        return write_document(self, _page(TextPage, self.decimals, digits), full=full)
+
+    def to_markdown(self, *, full: bool = False, digits: int = 6) -> str:
+        """Return the same in Markdown, with LaTeX formulas that GitHub renders."""
+        return write_document(self, _page(MarkdownPage, self.decimals, digits), full=full)
 
     def to_html(self) -> str:
         """Return the explanation as a page: one HTML file that needs no network.
@@ -60,10 +68,15 @@ class Explanation(ExplanationData):
         )
 
 
+def _page(kind: type[TextPage], decimals: int | None, digits: int) -> TextPage:
+    require_integer("digits", digits, 1, MAX_DIGITS)
+    return kind(decimals, digits)
+
+
 def _to_json(value: Any) -> Any:  # noqa: PLR0911  # a case each
     match value:
         case Formula():
-            return {"names": TEXT.formula(value, names=True), "numbers": TEXT.formula(value)}
+            return {"names": _PLAIN.formula(value, names=True), "numbers": _PLAIN.formula(value)}
         case Symbol():
             return value.text
         case dict():

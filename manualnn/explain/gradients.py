@@ -1,6 +1,5 @@
 """Gradients: for each parameter its paths, their sum, the result of backward, and the update."""
 
-import math
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count, islice
@@ -51,10 +50,10 @@ def build_gradients(
         found.append(
             Gradient(
                 parameter=q.parameter(key),
+                place=_place(q, key),
                 **paths,
                 backward=q.quantity(slope, backward, engine),
                 difference=difference,
-                ulps=abs(difference) / math.ulp(float(engine)),
                 bound=bounds[place],
                 agrees=abs(difference) <= bounds[place],
                 state=[replace(entry, rounded=is_rounded(q.run.rule)) for entry in state],
@@ -62,6 +61,15 @@ def build_gradients(
             )
         )
     return found
+
+
+def _place(q: Quantities, key: Key) -> str:
+    """Return the units that a parameter connects, as "from `x[2]` into `z0[1]`"."""
+    layer, _, index = key
+    place = f"into `{q.names.unit(layer, ('n', index[0])).text}`"
+    if len(index) == 2:
+        place = f"from `{q.names.unit(layer - 1, ('n', index[1])).text}` {place}"
+    return place
 
 
 def _find_paths(q: Quantities, key: Key, max_paths: int) -> tuple[dict[str, Any], Decimal]:

@@ -1,7 +1,7 @@
 """The data of an explanation. Every number is a float; a `Formula` shows how it was computed.
 
-A list that can be long holds only some of its quantities. The field `…_left_out` after it is the
-number of the others.
+Lists of derivatives, gradients and paths can be long, so they hold only some of them. The field
+`…_left_out` after such a list is the number of the others.
 """
 
 from dataclasses import dataclass
@@ -24,14 +24,6 @@ class Quantity:
 
 
 @dataclass(frozen=True)
-class PlacedParameter:
-    """A parameter, and the units that it connects."""
-
-    quantity: Quantity
-    place: str
-
-
-@dataclass(frozen=True)
 class LayerStep:
     """The outputs of one layer, and its local derivatives."""
 
@@ -41,13 +33,11 @@ class LayerStep:
     """The equations of its docstring."""
     backward: list[str]
     outputs: list[Quantity]
-    outputs_left_out: int
     derivatives: list[Quantity]
     """∂(output)/∂(input or parameter), as far as the chain rule needs them."""
     derivatives_left_out: int
     carried: list[Quantity]
     """∂L/∂(its inputs), computed by backward from ∂L/∂(its outputs)."""
-    carried_left_out: int
 
 
 @dataclass(frozen=True)
@@ -61,13 +51,13 @@ class LossStep:
     samples: int
     width: int
     divisor: float
-    """D, the divisor of the sum of all terms."""
+    """D, the divisor of the sum of all terms, without the constant factor."""
+    factor: float
+    """The constant factor of the loss, which every term has."""
     terms: list[Quantity]
-    """The term of each output, before the reduction."""
-    terms_left_out: int
+    """The term of each output, before the division by D."""
     total: Quantity
     slopes: list[Quantity]
-    slopes_left_out: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +76,8 @@ class Gradient:
     """∂L/∂w of one parameter w: its paths, their sum, the result of backward, and the update."""
 
     parameter: Quantity
+    place: str
+    """The units that the parameter connects."""
     path_count: int
     paths: list[PathStep]
     paths_left_out: int
@@ -96,8 +88,6 @@ class Gradient:
     """With decimals: computed by the same kernels, with every operation rounded."""
     difference: float
     """The result of backward in float64, minus the path sum in full precision."""
-    ulps: float
-    """The difference in units in the last place of the gradient."""
     bound: float
     """Bound of the rounding error of backward in float64, to first order."""
     agrees: bool
@@ -115,11 +105,7 @@ class ExplanationData:
     decimals: int | None
     notes: list[str]
     inputs: list[Quantity]
-    inputs_left_out: int
     targets: list[Quantity]
-    targets_left_out: int
-    parameters: list[PlacedParameter]
-    parameters_left_out: int
     layers: list[LayerStep]
     loss: LossStep
     gradients: list[Gradient]

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import fields
 from typing import Any
 
 from manualnn.explain.formula import LOSS, Symbol, derivative, word
@@ -60,6 +61,17 @@ def _index(index: tuple[Any, ...]) -> str:
     return ",".join(map(str, index))
 
 
+def brief(part: Any) -> str:
+    """Return the expression that makes a layer, loss or rule, without the options that are off."""
+    options = []
+    for option in fields(part):
+        value = getattr(part, option.name)
+        is_off = value is None or (isinstance(value, bool | int | float) and value <= 0)
+        if not (value == option.default and (is_off or value is True)):
+            options.append(f"{option.name}={value!r}")
+    return f"{type(part).__name__}({', '.join(options)})"
+
+
 def equations(part: Any) -> tuple[list[str], list[str]]:
     """Return the lines of the Forward and the Backward block in a layer's or loss's docstring."""
     blocks: dict[str, list[str]] = {"Forward": [], "Backward": []}
@@ -86,9 +98,25 @@ def letter(layer: Any) -> str:
 
 
 def rule_equations(rule: Optimizer) -> list[str]:
-    """Return the equations of an update rule and the names of its state, base classes first."""
+    """Return the equations of an update rule and the names of its state, base classes first.
+
+    Lines about options that are off are left out, and paragraphs that have no other such lines.
+    """
     kinds = [kind for kind in reversed(type(rule).__mro__) if issubclass(kind, Optimizer)]
     docs = [inspect.getdoc(kind) or "" for kind in kinds]
-    paragraphs = [p for doc in docs for p in doc.split("\n\n")]
+    options = {option.name: getattr(rule, option.name) for option in fields(rule)}
+    found: list[str] = []
+    for paragraph in (p for doc in docs for p in doc.split("\n\n") if "←" in p):
+        lines = {line: _applies(line, options) for line in paragraph.splitlines()}
+        if set(lines.values()) != {False, None} and set(lines.values()) != {False}:
+            found += [line for line, applies in lines.items() if applies is not False]
     states = [state for doc in docs for state in re.findall(r"State: (?!as )[^.]*\.", doc)]
-    return [line for p in paragraphs if "←" in p for line in p.splitlines()] + states
+    return found + (states if rule.vectors() else [])
+
+
+def _applies(line: str, options: dict[str, Any]) -> bool | None:
+    """Return if the options that a line mentions are as it says; None if it mentions none."""
+    mentioned = re.findall(rf"(without )?\b({'|'.join(options)})\b", line)
+    if not mentioned or "else" in line:
+        return None
+    return any(bool(options[name]) != bool(without) for without, name in mentioned)

@@ -4,7 +4,6 @@ A run is computed twice: once as it is shown, with rounding and formulas, and on
 """
 
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,6 @@ from manualnn.explain.formula import Formula, Symbol
 from manualnn.explain.model import Quantity
 from manualnn.explain.numbers import Arithmetic
 from manualnn.explain.run import Key, Run
-
-MAX_SHOWN = 24
-"""Most units, inputs or targets in one list."""
 
 
 class Quantities:
@@ -52,11 +48,5 @@ class Quantities:
     def array(
         self, shown: Array, exact: Array, symbol: Callable[[tuple[int, ...]], Symbol]
     ) -> list[Quantity]:
-        """Return the quantities of an array's first entries; `symbol` is called with the index."""
-        indices = islice(np.ndindex(shown.shape), MAX_SHOWN)
-        return [self.quantity(symbol(i), shown[i], exact[i]) for i in indices]
-
-
-def count_left_out(values: Array) -> int:
-    """Return the number of entries that `Quantities.array` leaves out."""
-    return max(0, values.size - MAX_SHOWN)
+        """Return the quantities of an array's entries; `symbol` is called with the index."""
+        return [self.quantity(symbol(i), shown[i], exact[i]) for i in np.ndindex(shown.shape)]

@@ -1,29 +1,23 @@
 """Run: the network, parameters, loss, update rule and batch of an explanation.
 
-`read_run` reads the JSON form of a run (README), with these numbers added:
-
-    "x": [[…], …], "t": [[…], …]             the batch
-    "parameters": {"0.weight": [[…], …], …}  or "seed": 0 for the values of net.init(seed=0)
-    "dropout_seed": 0                        optional: dropout as in training, masks drawn once
+`read_run` (in `reading`) reads the JSON form of a run. `make_run` checks a run of Python objects.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from manualnn.elementary import Array
+from manualnn.elementary import OBJECT, Array
 from manualnn.errors import ShapeError, SpecError
-from manualnn.losses import LOSSES, Loss, MSELoss
+from manualnn.losses import Loss
 from manualnn.network.noise import Noise
 from manualnn.network.sequential import Sequential
-from manualnn.optimizers import OPTIMIZERS, SGD, Optimizer
+from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
-from manualnn.spec import from_spec, to_spec
-from manualnn.validation import as_batch, require_count, require_finite
+from manualnn.spec import as_json, to_spec
+from manualnn.validation import as_batch, is_finite_number, require_count, require_finite
 
 EXAMPLE: dict[str, Any] = {
     "layers": [
@@ -44,8 +38,6 @@ EXAMPLE: dict[str, Any] = {
 }
 """Three inputs, two sigmoid neurons, two linear outputs, one sample; MSE over N = 1."""
 
-KEYS = ("layers", "loss", "optimizer", "dtype", "x", "t", "parameters", "seed", "dropout_seed")
-
 Key = tuple[int, str, tuple[int, ...]]
 """A parameter: its layer, its name in the layer, and its index."""
 
@@ -56,76 +48,30 @@ class Run:
 
     net: Sequential
     loss: Loss
+    """With the constant factor in it."""
     rule: Optimizer
     params: Parameters
     x: Array
     t: Array
     noise: Noise = field(default_factory=dict)
+    loss_factor: float = 1.0
     notes: tuple[str, ...] = ()
 
     def spec(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form; `loss_factor` and `masks` are in it only if they have an effect."""
+        factor = {} if self.loss_factor == 1 else {"loss_factor": self.loss_factor}
+        masks = {key: mask.tolist() for key, mask in self.noise.items()}
         return {
             **self.net.spec(),
             "loss": to_spec(self.loss),
+            **factor,
             "optimizer": to_spec(self.rule),
             "dtype": "float64",
             "parameters": {key: array.tolist() for key, array in self.params.items()},
             "x": self.x.tolist(),
             "t": self.t.tolist(),
+            **({"masks": masks} if masks else {}),
         }
-
-
-def read_file(path: str | Path) -> Any:
-    """Return the content of a JSON file. Raises SpecError if it is not JSON, OSError as `open`."""
-    text = Path(path).read_bytes()
-    try:
-        return json.loads(text)
-    except UnicodeDecodeError as error:
-        message = f"{path}: expected JSON in UTF-8, got other bytes ({error}); save it as UTF-8."
-        raise SpecError(message) from error
-    except RecursionError as error:
-        message = f"{path}: expected a spec, got JSON nested too deeply; see the README's form."
-        raise SpecError(message) from error
-    except json.JSONDecodeError as error:
-        message = (
-            f"{path}: expected JSON, got something else in line {error.lineno}, column "
-            f"{error.colno} ({error.msg}); correct it there."
-        )
-        raise SpecError(message) from error
-
-
-def read_run(spec: Any, *, lr: float | None = None, dropout_seed: int | None = None) -> Run:
-    """Return the run of a spec; lr and dropout_seed replace the values in the spec.
-
-    Raises SpecError, ShapeError, DTypeError or DomainError for a value that does not fit.
-    """
-    if not isinstance(spec, Mapping):
-        message = f"a spec must be a JSON object with {', '.join(KEYS)}; got {spec!r}."
-        raise SpecError(message)
-    unknown = [key for key in spec if key not in KEYS]
-    missing = [key for key in ("layers", "x", "t") if key not in spec]
-    if not {"parameters", "seed"} & spec.keys():
-        missing.append('parameters (or seed, as in "seed": 0)')
-    if unknown or missing:
-        message = (
-            f"the spec lacks {', '.join(missing) or 'nothing'} and has the unknown keys "
-            f"{', '.join(map(repr, unknown)) or '(none)'}; it may have {', '.join(KEYS)}."
-        )
-        raise SpecError(message)
-    net = Sequential.from_spec(spec)
-    loss: Any = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
-    rule: Any = SGD()
-    if "optimizer" in spec:
-        rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")
-    notes = []
-    if spec.get("dtype", "float64") != "float64":
-        notes.append(f"Computed in float64; the spec's dtype is {spec['dtype']}.")
-    params = _read_parameters(net, spec)
-    if dropout_seed is None:
-        dropout_seed = spec.get("dropout_seed")
-    batch = _read_numbers(spec["x"], "x"), _read_numbers(spec["t"], "t")
-    return make_run(net, loss, rule, params, batch, lr=lr, dropout_seed=dropout_seed, notes=notes)
 
 
 def make_run(
@@ -136,7 +82,9 @@ def make_run(
     batch: tuple[Any, Any],
     *,
     lr: float | None = None,
+    loss_factor: float | None = None,
     dropout_seed: int | None = None,
+    masks: Noise | None = None,
     notes: list[str] | None = None,
 ) -> Run:
     """Return the run of a batch (x, t) after checking shapes, data types and finiteness.
@@ -160,43 +108,58 @@ def make_run(
         raise ShapeError(message)
     for name, array in {"x": x, "t": t, **params}.items():
         require_finite(array, name)
-    noise: Noise = {}
+    noise: Noise = masks or {}
     if dropout_seed is not None:
         require_count("dropout_seed", dropout_seed, 0)
         noise = net.sample(dropout_seed, x)
     if net.sample(0, x):
+        origin = "given" if dropout_seed is None else f"drawn once, from seed {dropout_seed}"
         notes.append(
-            f"Dropout as in training: the masks are drawn once, from seed {dropout_seed}."
+            f"Dropout as in training: the masks are {origin}."
             if noise
             else "Dropout as in prediction: it changes nothing. --dropout-seed draws masks."
         )
     y = net.forward(params, x, noise=noise)
     loss.require_outputs(y)
     t = loss.targets(t, y)
-    return Run(net, loss, rule, params, x, t, noise, tuple(notes))
+    factor = read_factor(1 if loss_factor is None else loss_factor)
+    loss = scale_loss(loss, factor)
+    return Run(net, loss, rule, params, x, t, noise, factor, tuple(notes))
 
 
-def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
-    if "parameters" not in spec:
-        require_count("seed", spec["seed"], 0)
-        return net.init(spec["seed"])
-    given = spec["parameters"]
-    if not isinstance(given, Mapping):
-        message = f'parameters must be an object such as {{"0.weight": [[…], …]}}, got {given!r}.'
+def read_factor(value: Any) -> float:
+    """Return the constant factor of the loss. Raises SpecError unless it is greater than 0."""
+    if not is_finite_number(value) or value <= 0:
+        message = f"loss_factor must be a number greater than 0, got {as_json(value)}."
         raise SpecError(message)
-    arrays = {key: _read_numbers(value, f"parameters {key}") for key, value in given.items()}
-    return net.load_state_dict(arrays, np.float64)
+    return float(value)
 
 
-def _read_numbers(value: Any, name: str) -> Array:
-    """Return nested lists of numbers as an array; raise SpecError for anything else."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "iuf":
-        shown = repr(value)
-        shown = shown if len(shown) <= 60 else shown[:60] + "…"
-        message = f"{name} must be nested lists of numbers, all rows equally long; got {shown}."
+def require_integer(name: str, value: Any, least: int, most: int) -> None:
+    """Raise SpecError if an option is not an integer from least to most."""
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or not least <= value <= most:
+        message = f"{name} must be an integer from {least} to {most}, got {value!r}."
         raise SpecError(message)
-    return array
+
+
+def scale_loss(loss: Loss, factor: float) -> Loss:
+    """Return a loss with a constant factor: the divisor D of its reduction becomes D / factor.
+
+    So a factor 1/2 turns the sum of squares Σ (y − t)² into Σ (y − t)² / 2, and its derivative into
+    y − t. With the reduction "sum", the loss of one output is its term, with the factor.
+    """
+    if factor == 1:
+        return loss
+    kind = type(loss)
+
+    class Scaled(kind):  # type: ignore[misc, valid-type]
+        def divisor(self, y: Array, t: Array, /) -> Any:
+            # A float is its shortest decimal form, so that a factor 0.1 gives the divisor 10.
+            exact = Fraction(kind.divisor(self, y, t)) / Fraction(repr(float(factor)))
+            if exact.denominator == 1:
+                return int(exact)
+            return exact if y.dtype is OBJECT else float(exact)
+
+    Scaled.__name__ = Scaled.__qualname__ = kind.__name__
+    return Scaled(**{option.name: getattr(loss, option.name) for option in fields(loss)})

@@ -29,7 +29,7 @@ def write_html(e: ExplanationData, data: object, text: str) -> str:
     )
     size = len(html.encode())
     if size > MAX_BYTES:
-        count = len(e.parameters) + e.parameters_left_out
+        count = len(e.gradients) + e.gradients_left_out
         message = (
             f"cannot make a page: the network has {count:,} parameters, and with them the page "
             f"would have {size:,} bytes, more than the limit of {MAX_BYTES:,}; explain a network "

@@ -7,7 +7,7 @@ brace, underscore or backslash as Markdown. Names are code spans.
 from collections.abc import Sequence
 
 from manualnn.explain.model import PathStep, Quantity
-from manualnn.explain.render.notation import LATEX
+from manualnn.explain.render.notation import Latex
 from manualnn.explain.render.text import TextPage
 from manualnn.output.tables import format_markdown
 
@@ -18,7 +18,7 @@ MAX_QUANTITIES = 8
 class MarkdownPage(TextPage):
     """Markdown as GitHub renders it."""
 
-    notation = LATEX
+    kind = Latex
 
     def heading(self, text: str, level: int) -> None:
         self.add([f"{'#' * level} {text}"])
@@ -30,6 +30,10 @@ class MarkdownPage(TextPage):
 
     def code(self, lines: list[str]) -> None:
         self.add(["```text", *lines, "```"])
+
+    def drawing(self, lines: list[str]) -> None:
+        if lines:
+            self.code(lines)
 
     def table(self, header: list[str], rows: Sequence[list[str]]) -> None:
         self.add(format_markdown(header, rows, padded=False))

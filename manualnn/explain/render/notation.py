@@ -14,14 +14,6 @@ SUM, SIGN, PRODUCT, ATOM = range(4)
 """Precedence of an expression. It gets brackets where its place requires a higher precedence."""
 
 
-def format_number(value: Decimal | float, decimals: int | None = None) -> str:
-    """Return a number with six significant digits, or with that many decimals."""
-    if decimals is not None and Decimal(value).is_finite():
-        return f"{value:.{decimals}f}"
-    # Adding 0 turns -0 into 0.
-    return f"{float(value) + 0.0:.6g}".replace("inf", "∞").replace("nan", "NaN")
-
-
 def format_deviation(deviation: float | None) -> str:
     """Return a deviation from full precision; an empty text if there is none."""
     if deviation is None:
@@ -34,7 +26,8 @@ def format_deviation(deviation: float | None) -> str:
 class Notation:
     """Plain text, such as 1 / (1 + exp(-0.3)); base class of every notation.
 
-    The class attributes are templates: {} stands for the operands.
+    The class attributes are templates: {} stands for the operands. Numbers that are not rounded to
+    decimals have `digits` significant digits.
     """
 
     times = "·"
@@ -52,6 +45,19 @@ class Notation:
         "rectified": "max({}, 0)",
         "positive": "[{} > 0]",
     }
+
+    def __init__(self, digits: int = 6) -> None:
+        self.digits = digits
+
+    def format(self, value: Decimal | float, decimals: int | None = None) -> str:
+        """Return a number with the significant digits of the notation, or with that many decimals.
+
+        The text is the same in every notation; `number` turns it into this one.
+        """
+        if decimals is not None and Decimal(value).is_finite():
+            return f"{value:.{decimals}f}"
+        # Adding 0 turns -0 into 0.
+        return f"{float(value) + 0.0:.{self.digits}g}".replace("inf", "∞").replace("nan", "NaN")
 
     def symbol(self, symbol: Symbol) -> str:
         """Return a symbol in this notation."""
@@ -75,6 +81,11 @@ class Notation:
         opened = formula.without_symbol() if formula.op and formula.symbol else formula
         return self._write(opened, names=names)[0]
 
+    def _format_leaf(self, formula: Formula) -> str:
+        """Return the number of a formula; a constant keeps all its digits."""
+        is_constant = formula.op == "" and formula.symbol is None
+        return self.format(formula.value, None if is_constant else formula.arithmetic.decimals)
+
     def _write(self, formula: Formula, *, names: bool) -> tuple[str, int]:  # noqa: PLR0911
         """Return a formula and its precedence."""
 
@@ -86,7 +97,7 @@ class Notation:
         match "" if formula.symbol else formula.op:
             case "":
                 named = formula.symbol if names else None
-                text = self.symbol(named) if named else self.number(_format_leaf(formula))
+                text = self.symbol(named) if named else self.number(self._format_leaf(formula))
                 return text, _level(text)
             case "+" | "-":
                 terms = list(_terms(formula))[::-1]
@@ -149,18 +160,9 @@ class Latex(Notation):
         return f"{base if is_atom else self.bracket.format(base)}^2"
 
 
-TEXT, LATEX = Notation(), Latex()
-
-
 def _level(text: str) -> int:
     """Return the precedence of a number or symbol."""
     return SIGN if text.startswith("-") or r"\times" in text else ATOM
-
-
-def _format_leaf(formula: Formula) -> str:
-    """Return the number of a formula; a constant keeps all its digits."""
-    is_constant = formula.op == "" and formula.symbol is None
-    return format_number(formula.value, None if is_constant else formula.arithmetic.decimals)
 
 
 def _terms(formula: Formula) -> Iterator[tuple[str, Formula]]:

@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Sequence
 
 from manualnn.explain.model import PathStep, Quantity
-from manualnn.explain.render.notation import TEXT, Notation, format_deviation, format_number
+from manualnn.explain.render.notation import Notation, format_deviation
 from manualnn.output.tables import align_columns
 
-ONE_LINE = 60
+ONE_LINE = 98
 """A quantity and its formulas stand on one line if they have at most this many characters."""
 
 
@@ -17,10 +17,11 @@ class TextPage:
     Prose has at most 100 columns. Words between backticks are names.
     """
 
-    notation: Notation = TEXT
+    kind: type[Notation] = Notation
 
-    def __init__(self, decimals: int | None) -> None:
+    def __init__(self, decimals: int | None, digits: int) -> None:
         self.decimals = decimals
+        self.notation = self.kind(digits)
         self.lines: list[str] = []
 
     def finish(self) -> str:
@@ -38,7 +39,7 @@ class TextPage:
         if level == 1:
             self.add([text.upper(), "=" * len(text)])
         elif level == 2:
-            self.add(["", text.upper(), "-" * len(text)])
+            self.add([text.upper(), "-" * len(text)])
         else:
             self.add([text])
 
@@ -54,6 +55,10 @@ class TextPage:
     def code(self, lines: list[str]) -> None:
         """Add equations as the source states them."""
         self.add([f"      {line}" for line in lines])
+
+    def drawing(self, lines: list[str]) -> None:
+        """Add a drawing."""
+        self.add([f"  {line}" for line in lines])
 
     def table(self, header: list[str], rows: Sequence[list[str]]) -> None:
         """Add a table."""
@@ -82,7 +87,7 @@ class TextPage:
 
     def number(self, quantity: Quantity) -> str:
         """Return the value of a quantity, formatted but in no notation yet."""
-        return format_number(quantity.value, self.decimals if quantity.rounded else None)
+        return self.notation.format(quantity.value, self.decimals if quantity.rounded else None)
 
     def value(self, quantity: Quantity) -> str:
         """Return the value of a quantity, and with decimals its deviation."""
@@ -107,6 +112,6 @@ class TextPage:
         notation = self.notation
         units = notation.arrow.join(map(notation.symbol, path.units))
         names = [notation.symbol(factor.symbol) for factor in path.factors]
-        numbers = [notation.factor(format_number(f.value, self.decimals)) for f in path.factors]
+        numbers = [notation.factor(notation.format(f.value, self.decimals)) for f in path.factors]
         products = map(notation.factor_separator.join, (names, numbers))
         return units, [*products, self.value(path.product)]
