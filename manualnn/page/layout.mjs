@@ -1,0 +1,264 @@
+// Layout of the drawing: which units are shown, and where units, edges and labels stand.
+//
+// Pure geometry without a document, so that Node tests it. Layers become columns: a Linear layer
+// and the elementwise layers behind it share one column, because a textbook draws them as one
+// neuron; its rows are called stages. Softmax mixes units, so it has a column of its own. After the
+// outputs come the terms of the error and the error itself.
+//
+// All positions are first (along, across): along the direction of the layers, and across it. On a
+// wide screen along is x; on a phone it is y, and a reader scrolls as always.
+
+const MIXING = new Set(["Softmax", "LogSoftmax"]);
+
+// Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.
+const ROOMY = { radius: 38, row: 22, clear: 12, label: [52, 17], gap: [76, 150], most: 6 };
+const COMPACT = { radius: 23, row: 0, clear: 10, label: [44, 15], gap: [84, 190], most: Infinity };
+const BIAS = { across: 40, upright: 14 }; // room for a bias and its label before its unit
+const UPRIGHT_GAP = 116;
+const LINK = 34; // the gap before a column without weights
+const HEADER = 16; // height of one line of a column's title
+const MARGIN = 8;
+
+// Return the columns of a run: {stages: [layer…], size, link, kind}. A stage is the index of a
+// layer; -1 is the input, layers.length the terms of the error, layers.length + 1 the error.
+export function columnsOf(run) {
+  const count = run.layers.length;
+  const inputs = run.x?.[0]?.length ?? run.layers.find((layer) => layer.in_features)?.in_features;
+  const columns = [{ stages: [-1], size: inputs, link: null, kind: "input" }];
+  run.layers.forEach((layer, i) => {
+    const last = columns.at(-1);
+    if (layer.type === "Linear") {
+      columns.push({ stages: [i], size: layer.out_features, link: "weights", kind: "neuron" });
+    } else if (MIXING.has(layer.type)) {
+      columns.push({ stages: [i], size: last.size, link: "all", kind: "neuron" });
+    } else {
+      last.stages.push(i);
+    }
+  });
+  const { size } = columns.at(-1);
+  columns.push({ stages: [count], size, link: "same", kind: "terms" });
+  columns.push({ stages: [count + 1], size: 1, link: "all", kind: "loss" });
+  return columns;
+}
+
+// Return the columns with the units to show: at most `most` a column, those with the largest
+// strength(stage, unit), and those of `wanted`, a list of [stage, unit]. `left` counts the others.
+export function chooseUnits(columns, strength, most, wanted = []) {
+  const chosen = columns.map(({ stages, size }) => {
+    const all = Array.from({ length: size }, (_, j) => j);
+    if (size <= most) return all;
+    const size_of = new Map(all.map((j) => [j, strength(stages.at(-1), j)]));
+    const asked = new Set(wanted.filter(([stage]) => stages.includes(stage)).map(([, j]) => j));
+    const order = (a, b) => asked.has(b) - asked.has(a) || size_of.get(b) - size_of.get(a) || a - b;
+    return all.sort(order).slice(0, Math.max(most, asked.size)).sort((a, b) => a - b);
+  });
+  return columns.map((column, c) => {
+    const shown = column.kind === "terms" ? chosen[c - 1] : chosen[c];
+    return { ...column, shown, left: column.size - shown.length };
+  });
+}
+
+// Return {vertical, compact, width, height, units, edges, biases, headers, rests}. All boxes are
+// {x, y, w, h} around their centre.
+export function layoutOf(run, columns, available) {
+  const slots = Math.max(...columns.map(({ shown, left }) => shown.length + (left > 0)));
+  const choices = [];
+  for (const vertical of [false, true]) {
+    for (const size of [ROOMY, COMPACT]) {
+      if (slots <= size.most) choices.push(frameOf(run, columns, size, vertical, available));
+    }
+  }
+  // On a wide screen, scroll sideways a little rather than fill it with a tall drawing.
+  const scrolls = available < 640 ? 1 : 1.3;
+  const overflow = ({ width, vertical }) =>
+    Math.max(0, width / available - (vertical ? 1 : scrolls));
+  // The first that fits in this order: wide and roomy, upright and roomy, the same compact.
+  choices.sort((a, b) => overflow(a) - overflow(b) || a.size.row < b.size.row || a.vertical - b.vertical);
+  return fill(run, columns, choices[0]);
+}
+
+// Measure one way to lay out: the extent of every column, and the width of the whole.
+function frameOf(run, columns, size, vertical, available) {
+  const extents = columns.map((column) => {
+    const rows = size.row ? column.stages.length : 1;
+    const w = 2 * size.radius;
+    const h = column.kind === "terms" && size.row ? 58 : w + size.row * Math.max(0, rows - 2);
+    const room = size.row ? BIAS[vertical ? "upright" : "across"] : 0;
+    const bias = hasBias(run, column) ? room : 0;
+    const pitch = (vertical ? w : h) + bias + size.clear;
+    const slots = column.shown.length + (column.left > 0);
+    return { w, h, bias, pitch, breadth: pitch * slots - size.clear, depth: vertical ? h : w };
+  });
+  const titles = columns.map((column) => titleOf(run, column));
+  const breadth = Math.max(...extents.map((extent) => extent.breadth));
+  const weighted = columns.filter(({ link }) => link === "weights").length;
+  const fixed = columns.reduce((total, { link }, c) =>
+    total + extents[c].depth + (link === "weights" ? 0 : gapOf(link, vertical)), 0);
+  const [least, most] = vertical ? [UPRIGHT_GAP, UPRIGHT_GAP] : size.gap;
+  const free = weighted ? (available - 2 * MARGIN - fixed) / weighted : least;
+  const gap = Math.max(least, Math.min(most, free));
+  const length = fixed + gap * weighted + 2 * MARGIN;
+  const width = vertical ? breadth + 2 * MARGIN : length;
+  return { vertical, size, extents, titles, breadth, gap, length, width: Math.ceil(width), available };
+}
+
+const gapOf = (link, vertical) => (link === null ? 0 : link === "all" && !vertical ? 56 : LINK + HEADER);
+
+function fill(run, columns, frame) {
+  const { vertical, size, extents, titles, breadth, gap } = frame;
+  const lines = vertical ? 1 : Math.max(...titles.map(({ length }) => length));
+  const top = MARGIN + HEADER * lines + 4;
+  const width = Math.max(frame.width, vertical ? Math.min(frame.available, 420) : 0);
+  const centre = vertical ? width / 2 : top + breadth / 2;
+  const place = (along, across) => (vertical ? { x: across, y: along } : { x: along, y: across });
+  const layout = {
+    vertical, compact: !size.row, radius: size.radius, width, columns,
+    units: [], edges: [], biases: [], headers: [], rests: [],
+  };
+  let along = vertical ? top : MARGIN;
+  columns.forEach((column, c) => {
+    const { w, h, bias, pitch, depth, breadth: own } = extents[c];
+    if (c) along += column.link === "weights" ? gap : gapOf(column.link, vertical);
+    // The bias stands before its unit: above it, or left of it when the layers run downwards.
+    const first = centre - own / 2 + bias + (vertical ? w : h) / 2;
+    const middle = along + depth / 2;
+    column.shown.forEach((j, slot) => {
+      const at = place(middle, first + pitch * slot);
+      const unit = { column: c, j, ...at, w, h, kind: column.kind };
+      layout.units.push(unit);
+      if (hasBias(run, column)) layout.biases.push(biasOf(column, unit, size, vertical));
+    });
+    if (column.left > 0) {
+      const at = place(middle, first + pitch * column.shown.length);
+      layout.rests.push({ column: c, left: column.left, ...at, w, h: 40 });
+    }
+    layout.headers.push(headerOf(titles[c], column, vertical, vertical ? along : middle, top));
+    along += depth;
+  });
+  for (const { x, w: breadth } of layout.headers) {
+    layout.width = Math.max(layout.width, x + breadth / 2 + MARGIN);
+  }
+  layout.height = vertical ? along + MARGIN + 10 : top + breadth + MARGIN + 10;
+  connect(layout, size);
+  return layout;
+}
+
+export function titleOf(run, { stages, kind }) {
+  if (kind === "terms") return ["target, error"];
+  if (kind === "loss") return [run.loss.type];
+  return stages.map((i) => (i < 0 ? "input" : `layer ${i} ${run.layers[i].type}`));
+}
+
+// A column's title: above all columns, or when the layers run downwards at the left before its row.
+function headerOf(lines, { link }, vertical, along, top) {
+  const text = vertical ? [lines.join(" · ")] : lines;
+  const w = 6.4 * Math.max(...text.map(({ length }) => length));
+  const h = HEADER * text.length;
+  if (vertical) return { text, x: MARGIN + w / 2, y: along - (link === "weights" ? 36 : 12), w, h, anchor: "start" };
+  return { text, x: along, y: top - 4 - h / 2, w, h, anchor: "middle" };
+}
+
+const hasBias = (run, { link, stages }) => link === "weights" && run.layers[stages[0]].bias !== false;
+
+// A bias: its dot, the line to its unit, and its label. Upright or compact it stands on the unit's
+// shoulder, otherwise above the unit.
+function biasOf({ stages }, unit, size, vertical) {
+  const key = { layer: stages[0], name: "bias", index: [unit.j] };
+  const onShoulder = vertical || !size.row;
+  const r = unit.w / 2;
+  const away = onShoulder ? r * Math.SQRT1_2 + 5 : 0;
+  const x = unit.x - away;
+  const y = onShoulder ? unit.y - unit.h / 2 + r - away : unit.y - unit.h / 2 - 20;
+  const [w, h] = size.label;
+  const label = onShoulder ? { x: x + 2, y: y - 14, w: 46, h } : { x: x + 8 + w / 2, y, w, h };
+  const line = lineBetween({ x, y, w: 0, h: 0 }, unit);
+  return { key, unit, x, y, ...line, label: size.row ? label : null };
+}
+
+// Add the edges between neighbouring columns, and the place of each weight's label.
+function connect(layout, size) {
+  const of = (c) => layout.units.filter(({ column }) => column === c);
+  layout.columns.forEach(({ link, stages }, c) => {
+    if (link === null) return;
+    const edges = [];
+    for (const to of of(c)) {
+      for (const from of of(c - 1)) {
+        if (link === "same" && from.j !== to.j) continue;
+        const weights = link === "weights";
+        const key = weights ? { layer: stages[0], name: "weight", index: [to.j, from.j] } : null;
+        edges.push({ key, from, to, link, ...lineBetween(from, to) });
+      }
+    }
+    placeLabels(edges, layout, size.label);
+    layout.edges.push(...edges);
+  });
+}
+
+// Return the straight line between the outlines of two units. An outline is a circle that is drawn
+// out to the unit's width or height, so the line leads from one circle's centre to the other's.
+function lineBetween(from, to) {
+  const clamp = (v, middle, reach) => Math.max(middle - reach, Math.min(middle + reach, v));
+  const radius = ({ w, h }) => Math.min(w, h) / 2;
+  const anchor = (unit, other) => ({
+    x: clamp(other.x, unit.x, unit.w / 2 - radius(unit)),
+    y: clamp(other.y, unit.y, unit.h / 2 - radius(unit)),
+  });
+  const [a, b] = [anchor(from, to), anchor(to, from)];
+  const distance = Math.hypot(b.x - a.x, b.y - a.y) || 1;
+  const [dx, dy] = [(b.x - a.x) / distance, (b.y - a.y) / distance];
+  const [r, s] = [radius(from) + 1, radius(to) + 1];
+  return { x1: a.x + r * dx, y1: a.y + r * dy, x2: b.x - s * dx, y2: b.y - s * dy };
+}
+
+const FRACTIONS = [0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74, 0.2, 0.8, 0.14, 0.86];
+
+export const overlaps = (a, b) =>
+  2 * Math.abs(a.x - b.x) < a.w + b.w && 2 * Math.abs(a.y - b.y) < a.h + b.h;
+
+export const pointOn = ({ x1, y1, x2, y2 }, f) => ({ x: x1 + f * (x2 - x1), y: y1 + f * (y2 - y1) });
+
+// Place the labels of all edges between two columns so that none covers another. Where that fails,
+// none is shown until its edge is chosen, because a part of the numbers would mislead.
+function placeLabels(edges, layout, [w, h]) {
+  const obstacles = [
+    ...layout.units, ...layout.headers, ...layout.rests,
+    ...layout.biases.map(({ label }) => label).filter(Boolean),
+  ];
+  const box = (edge, f) => ({ ...pointOn(edge, f), w, h });
+  // First near the middle of the edges, then nearer to their tails or heads.
+  const attempt = (wanted) => {
+    const taken = [...obstacles];
+    return edges.map((edge) => {
+      const free = FRACTIONS.map((f) => ({ f, box: box(edge, f) }))
+        .filter((place) => !taken.some((other) => overlaps(place.box, other)));
+      const cost = (place) =>
+        Math.abs(place.f - wanted) + edges.filter((other) => crosses(other, place.box)).length;
+      const best = free.sort((a, b) => cost(a) - cost(b))[0]?.box;
+      if (best) taken.push(best);
+      return best;
+    });
+  };
+  const tried = edges[0]?.link === "weights" && edges.length <= 36 ? [0.5, 0.35, 0.65, 0.2, 0.8] : [];
+  const labels = tried.map(attempt).find((boxes) => boxes.every(Boolean));
+  edges.forEach((edge, i) => {
+    Object.assign(edge, { label: labels?.[i] ?? box(edge, 0.5), fits: labels !== undefined });
+  });
+}
+
+const crosses = (edge, box) => FRACTIONS.some((f) => overlaps({ ...pointOn(edge, f), w: 4, h: 4 }, box));
+
+// Return the parameter whose edge or dot is nearest to a point, within reach, or null.
+export function nearestKey(layout, x, y, reach) {
+  let best = { distance: reach, key: null };
+  const consider = (distance, key) => {
+    if (distance < best.distance) best = { distance, key };
+  };
+  for (const { key, x1, y1, x2, y2 } of layout.edges) {
+    if (!key) continue;
+    const length = (x2 - x1) ** 2 + (y2 - y1) ** 2;
+    const f = Math.max(0, Math.min(1, ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / length));
+    consider(Math.hypot(x - x1 - f * (x2 - x1), y - y1 - f * (y2 - y1)), key);
+  }
+  for (const bias of layout.biases) consider(Math.hypot(x - bias.x, y - bias.y) - 6, bias.key);
+  return best.key;
+}

@@ -1,0 +1,43 @@
+// The texts of the drawing: numbers, the rows of a unit, and texts on a plate.
+
+import { svg } from "./dom.mjs";
+import { shortNumber } from "./figures.mjs";
+
+const ROW = 22; // distance of a unit's rows
+
+// A number as a tspan, which carries its name and its full precision.
+export const numberText = ({ name, value }, { sign = "", room = 7 } = {}) =>
+  svg("tspan", { "data-q": name, "data-value": String(value) }, sign + shortNumber(value, room));
+
+// A row of a unit, `step` rows below its middle: symbol and number; in a compact unit, one above
+// the other. The layer is said by the column's title and the sample by the legend, so that a
+// symbol has its unit's index alone: an italic z with a lowered 1 for z0[1].
+export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }) {
+  const [, letter, index] = /^(?:∂L\/∂)?(\p{L}+)\d*(?:\[(?:.*,)?(\d+)\])?$/u.exec(name);
+  const symbol = [svg("tspan", { class: "nn-letter" }, letter)];
+  if (name.startsWith("∂")) symbol.unshift("∂");
+  if (index) symbol.push(svg("tspan", { class: "nn-index", dy: 3 }, index));
+  const number = value === undefined ? null : numberText({ name, value }, { room: compact ? 6 : 7 });
+  const line = y + 4 + ROW * step;
+  if (compact) {
+    const above = number ? 8 : 0;
+    return [
+      svg("text", { x, y: line - above, class: "nn-name" }, ...symbol),
+      svg("text", { x, y: line + 7 }, number),
+    ];
+  }
+  number?.setAttribute("dx", 4);
+  if (index) number?.setAttribute("dy", -3);
+  const rule = { class: "nn-rule", x1: x - w / 2 + 5, x2: x + w / 2 - 5, y1: line - 15, y2: line - 15 };
+  return [isFirst ? null : svg("line", rule), svg("text", { x, y: line }, ...symbol, number)].filter(Boolean);
+}
+
+// A text in the middle of a plate, which hides the lines behind it.
+export function textOnPlate({ x, y }, texts, compact) {
+  const length = texts.reduce((total, { textContent }) => total + textContent.length, 0);
+  const w = 6 + (compact ? 6.3 : 7.2) * length;
+  return [
+    svg("rect", { x: x - w / 2, y: y - 8, width: w, height: 16, rx: 8 }),
+    svg("text", { x, y: y + 4 }, ...texts),
+  ];
+}
