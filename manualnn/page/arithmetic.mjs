@@ -183,7 +183,7 @@ export function traced(base) {
     rectified: unary("rectified", base.rectified),
     positive: unary("positive", base.positive),
     ratio(p, q) {
-      const common = divisor(p, q);
+      const common = greatestDivisor(p, q) || 1;
       const quotient = A.div(A.constant(p / common), A.constant(q / common));
       return valued(quotient, base.ratio(p, q));
     },
@@ -205,12 +205,12 @@ export function traced(base) {
   };
 }
 
-const divisor = (p, q) => {
+export function greatestDivisor(p, q) {
   if (!Number.isInteger(p) || !Number.isInteger(q)) return 1;
-  let [a, b] = [Math.abs(p), q];
+  let [a, b] = [Math.abs(p), Math.abs(q)];
   while (b) [a, b] = [b, a % b];
   return a;
-};
+}
 
 // 1 · a, 0 · a, 0 + a, a − 0, 0 − a, a / 1 and −0.
 function simplified(op, args) {

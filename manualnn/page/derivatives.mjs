@@ -6,7 +6,7 @@
 // kernels.
 
 import { duals } from "./arithmetic.mjs";
-import { mapEntries, ownArrays, splitKey } from "./engine.mjs";
+import { divisorOf, mapEntries, ownArrays, splitKey } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES } from "./losses.mjs";
 
@@ -75,8 +75,8 @@ function throughLoss(run, pass, A) {
   const y = mapEntries(pass.outputs.at(-1), (a, [n, k]) => D.source(A.bare(a), `${n},${k}`));
   const isNumeric = Array.isArray(run.t[0]);
   const t = isNumeric ? mapEntries(pass.t, (a) => D.number(A.bare(a))) : pass.t;
-  const divisor = D.constant(loss.divisor(run.loss, y, t) || 1);
-  const { slopes } = D.div(D.sum(loss.terms(D, run.loss, y, t).flat()), divisor);
+  const terms = loss.terms(D, run.loss, y, t).flat();
+  const { slopes } = D.div(D.sum(terms), D.ratio(...divisorOf(run, y, t)));
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
 }
 

@@ -7,6 +7,8 @@
 // of dropout. It has JavaScript's numbers, all else has those of the arithmetic. In a traced
 // arithmetic every quantity has its name, and its formula in the quantities before it.
 
+import { greatestDivisor } from "./arithmetic.mjs";
+import { fromShortest } from "./decimal.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES } from "./losses.mjs";
 import { namesOf } from "./names.mjs";
@@ -59,12 +61,12 @@ export function propagate(run, A, params = readParameters(run, A)) {
   });
   const y = outputs.at(-1);
   const terms = loss.terms(A, run.loss, y, t);
-  const divisor = A.constant(loss.divisor(run.loss, y, t) || 1);
-  const value = A.div(A.sum(terms.flat()), divisor);
+  const D = divisorOf(run, y, t);
+  const value = A.div(A.sum(terms.flat()), A.ratio(...D));
 
   const slopes = [];
   const grads = {};
-  let dy = loss.slopes(A, run.loss, y, t);
+  let dy = loss.slopes(A, run.loss, y, t, (p) => A.ratio(p * D[1], D[0]), A.ratio(...D));
   for (let i = run.layers.length - 1; i >= 0; i--) {
     dy = slopes[i] = named(dy, ([n, j]) => names.slope(i, n, j));
     const found = {};
@@ -77,10 +79,31 @@ export function propagate(run, A, params = readParameters(run, A)) {
   }
   return {
     x, t, params: ours, outputs, slopes, grads,
-    terms: named(terms, ([n, k]) => names.term(n, k)),
+    terms: named(withFactor(run, terms, A), ([n, k]) => names.term(n, k)),
     loss: named(value, () => "L"),
     inputSlopes: named(dy, ([n, j]) => names.slope(-1, n, j)),
   };
+}
+
+// The divisor D of the reduction as a fraction [p, q]. A constant factor of the loss divides it: with
+// 1/2, the sum of (y − t)² becomes that of (y − t)² / 2.
+export function divisorOf(run, y, t) {
+  const D = LOSSES[run.loss.type].divisor(run.loss, y, t) || 1;
+  return quotient(D, run.loss_factor ?? 1);
+}
+
+// a / b in lowest terms. A b such as 0.1 is the decimal number that people write.
+function quotient(a, b) {
+  if (!Number.isInteger(a)) return [a, b];
+  const { n, e } = fromShortest(b);
+  const [p, q] = [a * 10 ** Math.max(0, -e), Number(n) * 10 ** Math.max(0, e)];
+  const common = greatestDivisor(p, q);
+  return [p / common, q / common];
+}
+
+function withFactor({ loss_factor: factor = 1 }, terms, A) {
+  if (factor === 1) return terms;
+  return mapEntries(terms, (term) => A.div(term, A.ratio(...quotient(1, factor))));
 }
 
 // The arrays of one layer: its parameters, and the mask of dropout.

@@ -1,19 +1,14 @@
 // Losses over an arithmetic A. `terms` are the terms l of every output, whose sum divided by D is L;
-// `slopes` is ∂L/∂y. Rows are samples. Names, options and their defaults are torch's.
+// `slopes` is ∂L/∂y, where `share(p)` is p / D, and `divisor` is D. Rows are samples. Names, options
+// and their defaults are torch's.
 
-// D, the divisor of the reduction.
-const elements = ({ reduction = "mean" }, y) =>
-  ({ sum: 1, batchmean: y.length, mean: y.length * (y[0]?.length ?? 1) })[reduction];
-
-// A loss that adds a term for every output; `share(p)` is p / D, and k the column.
+// A loss that adds a term for every output; `at` is its place [n, k].
 const entrywise = (term, slope) => ({
-  divisor: elements,
-  terms: (A, o, y, t) => y.map((row, n) => row.map((v, k) => term(A, v, t[n][k], o, k))),
-  slopes(A, o, y, t) {
-    const D = elements(o, y);
-    const share = (p) => A.ratio(p, D);
-    return y.map((row, n) => row.map((v, k) => slope(A, v, t[n][k], share, o, k)));
-  },
+  divisor: ({ reduction = "mean" }, y) =>
+    ({ sum: 1, batchmean: y.length, mean: y.length * (y[0]?.length ?? 1) })[reduction],
+  terms: (A, o, y, t) => y.map((row, n) => row.map((v, k) => term(A, v, t[n][k], o, [n, k]))),
+  slopes: (A, o, y, t, share) =>
+    y.map((row, n) => row.map((v, k) => slope(A, v, t[n][k], share, o, [n, k]))),
 });
 
 const distance1 = entrywise(
@@ -24,10 +19,16 @@ const distance1 = entrywise(
 const clipped = ({ constant, maximum, minimum, sub }, y, t, limit) =>
   maximum(minimum(sub(y, t), constant(limit)), constant(-limit));
 
-// The factor of an output's class.
-const factor = (A, weight, k) => A.constant(weight?.[k] ?? 1);
-const weighted = (A, slope, { weight }, k, share) =>
-  A.mul(slope, weight ? A.constant(weight[k] * A.value(share(1))) : share(1));
+// The weight of an output: one for each column, or any array that fits (N, K) as in torch.
+function weightAt(weight, [n, k]) {
+  if (!Array.isArray(weight)) return weight ?? 1;
+  const row = Array.isArray(weight[0]) ? weight[weight.length > 1 ? n : 0] : weight;
+  return row[row.length > 1 ? k : 0];
+}
+
+// A slope, with its weight, divided by D.
+const weighted = (A, slope, { weight }, at, share) =>
+  A.mul(slope, weight ? A.constant(weightAt(weight, at) * A.value(share(1))) : share(1));
 
 const LEAST_LOG = -100;
 const LEAST_ROOM = Math.fround(1e-12); // torch stores 10⁻¹² in float32
@@ -62,41 +63,40 @@ export const LOSSES = {
   ),
   // t log y + (1 − t) log(1 − y), with torch's two limits: at y = 0 and y = 1 all stays finite.
   BCELoss: entrywise(
-    (A, y, t, { weight }, k) => {
+    (A, y, t, { weight }, at) => {
       const { add, constant, log, log1p, maximum, mul, neg, one, sub, zero } = A;
       const yes = maximum(log(y), constant(LEAST_LOG));
       const no = maximum(log1p(neg(y)), constant(LEAST_LOG));
       const both = add(mul(t, yes), mul(sub(one, t), no));
-      return sub(zero, mul(factor(A, weight, k), both));
+      return sub(zero, mul(constant(weightAt(weight, at)), both));
     },
-    (A, y, t, share, o, k) => {
+    (A, y, t, share, o, at) => {
       const { constant, div, maximum, mul, one, sub } = A;
       const room = maximum(mul(y, sub(one, y)), constant(LEAST_ROOM));
-      return weighted(A, div(sub(y, t), room), o, k, share);
+      return weighted(A, div(sub(y, t), room), o, at, share);
     },
   ),
   BCEWithLogitsLoss: entrywise(
-    (A, y, t, { weight, pos_weight: positive }, k) => {
-      const { add, mul, neg, one, softplus, sub } = A;
-      const yes = mul(mul(factor(A, positive, k), t), softplus(neg(y)));
-      return mul(factor(A, weight, k), add(yes, mul(sub(one, t), softplus(y))));
+    (A, y, t, { weight, pos_weight: positive }, at) => {
+      const { add, constant, mul, neg, one, softplus, sub } = A;
+      const yes = mul(mul(constant(weightAt(positive, at)), t), softplus(neg(y)));
+      return mul(constant(weightAt(weight, at)), add(yes, mul(sub(one, t), softplus(y))));
     },
-    (A, y, t, share, o, k) => {
-      const { mul, neg, one, sigmoid, sub } = A;
-      const yes = mul(mul(factor(A, o.pos_weight, k), t), sigmoid(neg(y)));
-      return weighted(A, sub(mul(sub(one, t), sigmoid(y)), yes), o, k, share);
+    (A, y, t, share, o, at) => {
+      const { constant, mul, neg, one, sigmoid, sub } = A;
+      const yes = mul(mul(constant(weightAt(o.pos_weight, at)), t), sigmoid(neg(y)));
+      return weighted(A, sub(mul(sub(one, t), sigmoid(y)), yes), o, at, share);
     },
   ),
   CrossEntropyLoss: {
-    divisor: classDivisor,
+    divisor: countClasses,
     terms(A, o, y, t) {
       const { q } = classTargets(A, o, y, t);
       return y.map((row, n) =>
         A.logSoftmax(row).map((log, k) => A.sub(A.zero, A.mul(q[n][k], log))));
     },
-    slopes(A, o, y, t) {
+    slopes(A, o, y, t, share, D) {
       const { q, totals } = classTargets(A, o, y, t);
-      const D = A.constant(classDivisor(o, y, t) || 1);
       return y.map((row, n) =>
         A.softmax(row).map((a, k) => A.div(A.sub(A.mul(a, totals[n]), q[n][k]), D)));
     },
@@ -106,7 +106,7 @@ export const LOSSES = {
 const areIndices = (t) => !Array.isArray(t[0]);
 const total = (numbers) => numbers.reduce((a, b) => a + b, 0);
 
-function classDivisor({ reduction = "mean", weight, ignore_index: ignored = -100 }, y, t) {
+function countClasses({ reduction = "mean", weight, ignore_index: ignored = -100 }, y, t) {
   if (reduction !== "mean" || !areIndices(t)) return reduction === "sum" ? 1 : y.length;
   const counted = t.filter((label) => label !== ignored);
   return total(counted.map((label) => weight?.[label] ?? 1));
