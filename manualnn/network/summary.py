@@ -3,11 +3,12 @@
 from math import prod
 from typing import Any
 
-from manualnn.output.notebook import table
-
 
 def as_html(net: Any) -> str:
     """Return a table: each layer, the number of its outputs and of its parameters."""
+    # Here, because a network needs no HTML.
+    from manualnn.page.notebook import heading, table
+
     counts = [sum(map(prod, layer.shapes().values())) for layer in net.layers]
     widths = net.widths(net.in_features)[1:] if net.in_features else ["any"] * len(net.layers)
     rows = [
@@ -15,5 +16,5 @@ def as_html(net: Any) -> str:
         for i, (layer, width, count) in enumerate(zip(net.layers, widths, counts, strict=True))
     ]
     inputs = net.in_features or "any number of"
-    head = f"<div><b>Sequential</b>: {inputs} inputs, {sum(counts):,} parameters</div>"
+    head = heading("Sequential", f"{inputs} inputs, {sum(counts):,} parameters")
     return head + table(rows, ("", "layer", "outputs", "parameters"), alignment="rlr")

@@ -8,7 +8,6 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.layers import Dropout, Linear
-from manualnn.output.notebook import table
 from manualnn.output.tables import align_columns
 from manualnn.tabular.table import Table, count_noun, shorten
 from manualnn.training.trainer import Trainer
@@ -106,7 +105,9 @@ def describe_trainer(trainer: Trainer) -> dict[str, str]:
 
 def as_html(model: "TableModel") -> str:
     """Return tables for a notebook: what a model predicts, and the scores kept in its notes."""
-    text = f"<div><b>TableModel</b></div>{table(describe_model(model).items())}"
+    from manualnn.page.notebook import heading, table
+
+    text = heading("TableModel", "") + table(describe_model(model).items())
     scores = model.about.get("scores")
     if not isinstance(scores, Mapping) or not scores:
         return text

@@ -1,9 +1,6 @@
 """History: the record of a training, epoch by epoch."""
 
 from dataclasses import dataclass, field
-from html import escape
-
-from manualnn.output.notebook import chart, table
 
 __all__ = ["History"]
 
@@ -36,11 +33,14 @@ class History:
 
     def _repr_html_(self) -> str:
         """Return the curves of the losses and their last and lowest values, for a notebook."""
+        # Here, because a training needs no HTML.
+        from manualnn.page.notebook import chart, heading, table
+
         curves = {"training": self.loss, "validation": self.validation_loss}
         found = {name: curve for name, curve in curves.items() if curve}
         ended = f"{self.seconds:.3g} s, stopped: {self.stopped}" if self.stopped else "running"
         epochs = f"{self.epochs} epoch{'s' * (self.epochs != 1)}"
-        head = f"<div><b>History</b>: {epochs}, {escape(ended)}</div>"
+        head = heading("History", f"{epochs}, {ended}")
         if not found:
             return head
         rows = [
