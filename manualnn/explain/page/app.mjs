@@ -1,15 +1,202 @@
 // The explanation's page: one state, and what is shown of it.
+//
+// Every change makes a new state; then all numbers are computed again by the page's engine and all
+// parts are shown again. The explanation that Python wrote gives the run to start with; its numbers
+// are only compared with the page's own.
 
-function offerThemes(button) {
-  const root = document.documentElement;
-  const dark = () => (root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches
-    ? "dark" : "light")) === "dark";
-  const label = () => { button.textContent = dark() ? "Light" : "Dark"; };
-  button.addEventListener("click", () => {
-    root.dataset.theme = dark() ? "light" : "dark";
-    label();
-  });
-  label();
+import { floats, rounded, traced } from "../../page/arithmetic.mjs";
+import { element } from "../../page/dom.mjs";
+import { localDerivatives, propagate, update } from "../../page/engine.mjs";
+import { exploreNetwork } from "../../page/explore.mjs";
+import { namesOf } from "../../page/names.mjs";
+import { offerThemes } from "../../page/theme.mjs";
+import { agreement, agreementText } from "./agreement.mjs";
+import { buildControls, edited, placeOf } from "./controls.mjs";
+import { drawCurve } from "./curve.mjs";
+import { descend, tracedState, courseOf } from "./descent.mjs";
+import { allSteps, buildStage } from "./stage.mjs";
+import { parameterKeys, steps } from "./story.mjs";
+import { writtenNumber } from "./writing.mjs";
+
+const byId = (id) => document.getElementById(id);
+const explanation = JSON.parse(byId("explanation").textContent);
+const start = {
+  run: explanation.spec,
+  decimals: explanation.decimals,
+  iteration: 0,
+  iterations: Math.max(explanation.errors.length - 1, countOf(explanation.spec) > 1000 ? 10 : 100),
+  target: null,
+  sample: 0,
+  selected: null,
+  step: 0,
+  colourBy: "value",
+};
+const names = namesOf(start.run);
+const list = steps(start.run);
+let state = start;
+let descent = { points: [] };
+let view;
+
+const stage = buildStage({
+  tools: byId("story-tools"), article: byId("step"), announcement: byId("announcement"),
+}, list, goTo);
+const controls = buildControls({
+  fields: byId("fields"), descent: byId("descent-tools"), network: byId("network-tools"),
+}, start.run, names, {
+  entry: (name, value) => compute({ run: edited(state.run, name, value), iteration: 0 }),
+  option: (name, value) => (name === "lr" ? setRate(value) : compute({ [name]: value })),
+  rate: (of) => setRate(of(state.run.optimizer.lr)),
+  choose: (name) => change({ selected: keyOf(name) }),
+  reset: () => {
+    compute({ ...start, step: state.step, colourBy: state.colourBy });
+    controls.reset(withName(state));
+  },
+  saved: () => save("run.json", `${JSON.stringify(state.run, null, 2)}\n`),
+});
+const network = exploreNetwork(
+  { drawing: byId("drawing"), paths: byId("paths") }, start.run, { onSelect: select },
+);
+
+function countOf(run) {
+  return parameterKeys(run).reduce((count, { indices }) => count + indices.length, 0);
 }
 
-offerThemes(document.getElementById("theme"));
+function keyOf(name) {
+  const { array, index } = placeOf(start.run, name);
+  const [layer, parameter] = array.split(".");
+  return parameter ? { layer: Number(layer), name: parameter, index } : null;
+}
+
+const format = () => (state.decimals === null ? {} : { decimals: state.decimals });
+const shown = (value) => writtenNumber(value, format());
+const keyName = ({ layer, name, index }) => names.parameter(layer, name, index);
+const sameKey = (a, b) => a && b && keyName(a) === keyName(b);
+const withName = (current) =>
+  ({ ...current, selectedName: current.selected && keyName(current.selected) });
+
+// A chosen weight is shown with its paths; among the gradients, its own step follows.
+function select(key) {
+  const own = list.findIndex((step) => sameKey(step.key, key));
+  const follow = key && own >= 0 && list[state.step].phase === "Gradients";
+  change({ selected: key, step: follow ? own : state.step });
+}
+
+function goTo(step) {
+  const { key } = list[step];
+  const left = list[state.step].key;
+  const selected = key ?? (sameKey(state.selected, left) ? null : state.selected);
+  change({ step, selected });
+}
+
+function setRate(lr) {
+  const rate = Number(lr.toPrecision(12)); // 0.1 · 3 shall not become 0.30000000000000004
+  compute({ run: { ...state.run, optimizer: { ...state.run.optimizer, lr: rate } } });
+}
+
+// Change what the numbers depend on, and compute them again.
+function compute(changes) {
+  state = { ...state, ...changes };
+  descent.cancelled = true;
+  const A = state.decimals === null ? floats : rounded(state.decimals);
+  const { iterations, target, run } = state;
+  descent = descend(run, A, { iterations, target }, showDescent);
+  look();
+}
+
+// Change only what is shown of them.
+function change(changes) {
+  const { iteration, sample } = state;
+  state = { ...state, ...changes };
+  if (state.iteration !== iteration || state.sample !== sample) look();
+  else show();
+}
+
+// Compute the pass of the current iteration, with its formulas.
+function look() {
+  const at = Math.min(state.iteration, descent.points.length - 1);
+  const { run, state: ruleState } = descent.points[at];
+  const T = traced(state.decimals === null ? floats : rounded(state.decimals));
+  const pass = propagate(run, T);
+  const local = new Map();
+  view = {
+    run, pass, names, T, n: Math.min(state.sample, run.x.length - 1),
+    updated: update(run, pass, tracedState(ruleState, run, T), T),
+    format: format(), shown,
+    nextError: descent.points[at + 1]?.error,
+    local: (i) => {
+      if (!local.has(i)) local.set(i, localDerivatives(run, pass, i, T));
+      return local.get(i);
+    },
+  };
+  show();
+}
+
+function show() {
+  const step = list[state.step];
+  stage.show(state.step, view);
+  network.update({
+    run: view.run, pass: view.pass, A: view.T, sample: view.n, colourBy: state.colourBy,
+    selected: state.selected, focus: step.focus,
+  });
+  controls.show(withName(state));
+  showDescent();
+}
+
+function showDescent() {
+  const done = descent.stopped !== null;
+  byId("descent").setAttribute("aria-busy", String(!done));
+  const errors = descent.points.map((point) => point.error);
+  const at = Math.min(state.iteration, errors.length - 1);
+  const { target, iterations, run } = state;
+  byId("descent-message").textContent = done
+    ? courseOf(descent, run.optimizer.lr, target, shown) : "Computing …";
+  drawCurve(byId("curve"), {
+    errors, iterations: done ? errors.length - 1 : iterations, iteration: at, target, shown,
+    choose: (iteration) => change({ iteration }),
+  });
+  const slider = byId("iteration");
+  slider.max = errors.length - 1;
+  slider.value = at;
+  slider.setAttribute("aria-valuetext", `after ${at} updates the error is ${shown(errors[at])}`);
+  byId("iteration-label").textContent = at === 0
+    ? "Iteration 0: the story above shows the first pass"
+    : `Iteration ${at}: the story above shows the pass after ${at} update${at === 1 ? "" : "s"}`;
+  byId("errors").replaceChildren(...rowsOf(errors).map((k) => (k === null
+    ? element("tr", {}, element("td", { colspan: 2 }, "…"))
+    : element("tr", {}, element("th", { scope: "row" }, String(k)), element("td", {
+      class: "number", "data-q": `L(${k})`, "data-value": String(errors[k]),
+    }, shown(errors[k]))))));
+}
+
+// The first and the last entries of a long list.
+function rowsOf(errors) {
+  const every = errors.map((_, k) => k);
+  return every.length <= 24 ? every : [...every.slice(0, 16), null, ...every.slice(-4)];
+}
+
+function save(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const link = element("a", { href: url, download: name });
+  link.click();
+  URL.revokeObjectURL(url);
+}
+
+byId("iteration").addEventListener("input", (event) => {
+  change({ iteration: Number(event.target.value) });
+});
+for (const input of document.querySelectorAll("[name=colour]")) {
+  input.addEventListener("change", () => change({ colourBy: input.value }));
+}
+addEventListener("resize", showDescent);
+addEventListener("beforeprint", () => {
+  byId("all-steps").replaceChildren(...allSteps(list, view));
+});
+addEventListener("afterprint", () => byId("all-steps").replaceChildren());
+
+offerThemes(byId("theme"));
+byId("main").hidden = false;
+compute({});
+controls.reset(withName(state));
+byId("agreement").textContent = agreementText(
+  agreement(explanation, view, descent.points.map((point) => point.error)),
+);

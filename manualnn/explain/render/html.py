@@ -21,7 +21,7 @@ def write_html(e: ExplanationData, data: object, text: str) -> str:
     """
     html = page(
         _PAGE / "template.html",
-        styles=[FOLDER / "style.css", _PAGE / "explain.css"],
+        styles=[FOLDER / "style.css", FOLDER / "network.css", _PAGE / "explain.css"],
         entry=_PAGE / "app.mjs",
         data={"explanation": json.dumps(data, ensure_ascii=False, separators=(",", ":"))},
         title="Backpropagation, step by step",

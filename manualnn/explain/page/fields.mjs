@@ -1,0 +1,55 @@
+// Fields for numbers: a good value acts at once, a bad one gets a message and changes nothing.
+
+import { element } from "../../page/dom.mjs";
+
+// A field with its label and its message. `read(text)` returns {value} or {problem}; `act(value)`
+// is called with every good value. The result's `show(value)` writes a value from outside.
+export function field({ edit, label, read, act, write = String, hidden = false, ...attributes }) {
+  const id = `edit-${edit}`;
+  const message = element("p", { class: "error", id: `${id}-message`, role: "alert", hidden: true });
+  const input = element("input", {
+    id, "data-edit": edit, type: "text", inputmode: "decimal", autocomplete: "off",
+    "aria-label": hidden && label, "aria-describedby": message.id, ...attributes,
+    input: () => {
+      const { value, problem } = read(input.value);
+      refuse(problem);
+      if (!problem) act(value);
+    },
+  });
+  function refuse(problem) {
+    message.hidden = !problem;
+    message.textContent = problem ?? "";
+    if (problem) input.setAttribute("aria-invalid", "true");
+    else input.removeAttribute("aria-invalid");
+  }
+  const show = (value) => {
+    if (document.activeElement === input) return; // a reader is writing there
+    input.value = write(value);
+    refuse(null);
+  };
+  const reset = (value) => {
+    input.value = write(value);
+    refuse(null);
+  };
+  return { input, message, label: element("label", { for: id }, label), show, reset };
+}
+
+const text = (content) => content.trim().replace(/^−/, "-");
+
+export const numberIn = (least = -Infinity, most = Infinity, kind = "a number such as 0.25 or -1e-3") =>
+  (content) => {
+    const value = Number(text(content));
+    if (text(content) !== "" && Number.isFinite(value) && value >= least && value <= most) {
+      return { value };
+    }
+    return { problem: `“${content}” does not fit: write ${kind}. The last value stays in force.` };
+  };
+
+export const integer = (least, most) => (content) => {
+  const kind = `an integer from ${least} to ${most.toLocaleString("en")}`;
+  const found = numberIn(least, most, kind)(content);
+  return found.problem || Number.isInteger(found.value)
+    ? found : numberIn(1, 0, kind)(content);
+};
+
+export const optional = (read) => (content) => (text(content) === "" ? { value: null } : read(content));

@@ -1,0 +1,247 @@
+// The story: the steps of one pass and one update, in their order.
+//
+// A step is {phase, title, sentence, rows, more, focus, key}. `rows(view)` are the traced numbers
+// that it shows, `more` says how many it leaves out, `focus` is what the drawing lights up, and
+// `key` the parameter that it is about. A view is {run, pass, updated, names, T, n, shown}: n is
+// the sample, T the arithmetic of the numbers, `shown` writes a number.
+
+import { FORWARD, SLOPE, TERM, carried, division, meaning } from "./words.mjs";
+
+export const PHASES = [
+  "Start", "Forward", "Error", "Slopes", "Backward", "Gradients", "Update", "Repeat",
+];
+
+const SINGLE_UNITS = 24; // most units of all layers that get a step each
+const SINGLE_PARAMETERS = 32; // most parameters that get a step each
+const ROWS = 12; // most rows of a step
+
+export function steps(run) {
+  const widths = unitCounts(run);
+  const last = run.layers.length - 1;
+  const list = [{
+    phase: "Start", title: "The network before it has learned",
+    sentence: () => "The weights and biases are given; usually they are random at first. The inputs " +
+      "and the targets are the data. Choose a weight in the drawing to see how it acts on the error.",
+    rows: () => [], focus: none,
+  }];
+  const total = widths.slice(1).reduce((sum, width) => sum + width, 0);
+  run.layers.forEach((layer, i) => {
+    groups(widths[i + 1], total <= SINGLE_UNITS).forEach((units) => list.push(forwardStep(run, i, units)));
+  });
+  groups(widths[last + 1], widths[last + 1] <= 4).forEach((units) => list.push(termStep(run, units)));
+  list.push(
+    {
+      phase: "Error", title: "The error of the network",
+      sentence: () => `${division(run)} This one number says how wrong the network is.`,
+      rows: ({ pass }) => [pass.loss], focus: { units: [[last + 2, 0]], edges: [] },
+    },
+    outputSlopesStep(run, widths[last + 1]),
+  );
+  for (let i = last; i >= 0; i -= 1) list.push(slopesStep(run, i));
+  for (let i = last; i > firstLinear(run); i -= 1) list.push(backwardStep(run, i, widths[i]));
+  const keys = parameterKeys(run);
+  const single = keys.flatMap(({ indices }) => indices).length <= SINGLE_PARAMETERS;
+  [...keys].reverse().forEach((array) => list.push(...gradientSteps(run, array, single)));
+  keys.forEach((array) => list.push(updateStep(run, array)));
+  list.push({
+    phase: "Repeat", title: "The same again, with the new weights",
+    sentence: ({ nextError, pass, T, shown }) => {
+      const before = T.value(pass.loss);
+      if (nextError === undefined) return "The curve below shows the errors of all iterations.";
+      return `With the new weights the error is ${shown(nextError)}; it was ${shown(before)}. ` +
+        "Forward, backward, update: this is repeated until the error is small enough, or the number " +
+        "of iterations is reached.";
+    },
+    rows: () => [], focus: none,
+  });
+  return list;
+}
+
+const none = { units: [], edges: [] };
+const range = (width, layer) => Array.from({ length: width }, (_, j) => [layer, j]);
+
+export function unitCounts(run) {
+  const widths = [run.x[0].length];
+  for (const layer of run.layers) widths.push(layer.out_features ?? widths[widths.length - 1]);
+  return widths;
+}
+
+const firstLinear = (run) => run.layers.findIndex((layer) => layer.type === "Linear");
+
+// The parameters: for each array, its keys.
+export function parameterKeys(run) {
+  return Object.entries(run.parameters).map(([array, values]) => {
+    const [layer, name] = array.split(".");
+    const indices = values.flatMap((row, j) => (Array.isArray(row) ? row.map((_, k) => [j, k]) : [[j]]));
+    return { array, layer: Number(layer), name, indices };
+  });
+}
+
+const at = (arrays, { layer, name, index }) =>
+  index.reduce((array, i) => array[i], arrays[`${layer}.${name}`]);
+
+// [[0], [1], …] if each unit gets a step, else [[0, 1, …]].
+function groups(width, single) {
+  const units = Array.from({ length: width }, (_, j) => j);
+  return single ? units.map((j) => [j]) : [units];
+}
+
+// The `ROWS` strongest of some items, in their own order.
+function mostOf(items, strength, most = ROWS) {
+  if (items.length <= most) return items;
+  const order = items.map((item, i) => [Math.abs(strength(item)) || 0, i]).sort((a, b) => b[0] - a[0]);
+  const kept = order.slice(0, most).map(([, i]) => i).sort((a, b) => a - b);
+  return kept.map((i) => items[i]);
+}
+
+const leftOut = (count, what, measure) => (count > ROWS
+  ? `${(count - ROWS).toLocaleString("en")} more ${what} are left out: those with ${measure}.` : "");
+
+function into(run, i, j) {
+  const keys = parameterKeys({ parameters: pick(run.parameters, i) });
+  return keys.flatMap(({ layer, name, indices }) =>
+    indices.filter(([row]) => row === j).map((index) => ({ layer, name, index })));
+}
+
+const pick = (parameters, i) => Object.fromEntries(
+  Object.entries(parameters).filter(([array]) => array.startsWith(`${i}.`)),
+);
+
+function forwardStep(run, i, units) {
+  const layer = run.layers[i];
+  const single = units.length === 1;
+  const linear = layer.type === "Linear";
+  return {
+    phase: "Forward",
+    title: ({ names, n }) => (single
+      ? `${layer.type}: ${names.unit(i, n, units[0])}` : `Layer ${i}: ${layer.type}`),
+    sentence: () => FORWARD[layer.type](layer, Boolean(run.masks?.[`${i}.mask`])),
+    rows: ({ pass, T, n }) => mostOf(units, (j) => T.value(pass.slopes[i][n][j]))
+      .map((j) => pass.outputs[i][n][j]),
+    more: leftOut(units.length, "units", "smaller derivatives of the error"),
+    focus: {
+      units: units.flatMap((j) => (linear ? [[i, j]] : [[i - 1, j], [i, j]])),
+      edges: linear && single ? into(run, i, units[0]) : [],
+    },
+  };
+}
+
+function termStep(run, units) {
+  const last = run.layers.length - 1;
+  return {
+    phase: "Error",
+    title: ({ names, n }) => (units.length === 1
+      ? `The term of ${names.unit(last, n, units[0])}` : "The terms of the outputs"),
+    sentence: () => `${TERM[run.loss.type]} This is what the output adds to the error.`,
+    rows: ({ pass, T, n }) => mostOf(units, (k) => T.value(pass.terms[n][k]))
+      .map((k) => pass.terms[n][k]),
+    more: leftOut(units.length, "terms", "smaller values"),
+    focus: { units: units.map((k) => [last + 1, k]), edges: [] },
+  };
+}
+
+function outputSlopesStep(run, width) {
+  const last = run.layers.length - 1;
+  return {
+    phase: "Slopes", title: "The error and the outputs",
+    sentence: () => "How fast would the error change if an output grew? Where the derivative is " +
+      "positive, the error grows with the output. Where it is negative, the error falls.",
+    rows: ({ pass, T, n }) => mostOf(pass.slopes[last][n], T.value),
+    more: leftOut(width, "outputs", "smaller derivatives"),
+    focus: { units: range(width, last), edges: [] },
+  };
+}
+
+function slopesStep(run, i) {
+  const layer = run.layers[i];
+  return {
+    phase: "Slopes", title: `The slopes of layer ${i}: ${layer.type}`,
+    sentence: () => SLOPE[layer.type](layer, Boolean(run.masks?.[`${i}.mask`])),
+    rows: (view) => localRows(view, i),
+    more: "",
+    focus: { units: range(unitCounts(run)[i + 1], i), edges: [] },
+  };
+}
+
+// The derivatives of layer i's outputs; in a large layer, of its strongest units and inputs alone.
+function localRows({ local, names, pass, run: { layers }, n, T }, i) {
+  const count = (row) => row.map((_, j) => j);
+  const inputs = i ? pass.outputs[i - 1][n] : pass.x[n];
+  const inputSlopes = i ? pass.slopes[i - 1][n] : pass.inputSlopes[n];
+  const few = pass.outputs[i][n].length * inputs.length <= ROWS;
+  const pick = (row, strength, most) => mostOf(count(row), (j) => T.value(strength[j]), few ? ROWS : most);
+  const rows = [];
+  const add = (name, value) => value !== null && rows.push({ value, symbol: name, op: "" });
+  for (const j of pick(pass.outputs[i][n], pass.slopes[i][n], 3)) {
+    const from = pick(inputs, inputSlopes, 3);
+    if (layers[i].type === "Linear") {
+      const sources = [...from.map((k) => ({ name: "weight", index: [j, k] })), { name: "bias", index: [j] }];
+      for (const source of sources) {
+        if (!pass.params[`${i}.${source.name}`]) continue;
+        add(names.edge(i, source, n, j), local(i).parameter(source.name, source.index, n));
+      }
+    }
+    for (const k of from) add(names.edge(i, k, n, j), local(i).units(n, j, k));
+  }
+  return rows;
+}
+
+function backwardStep(run, i, width) {
+  const linear = run.layers[i].type === "Linear";
+  return {
+    phase: "Backward", title: `Back through layer ${i}: ${run.layers[i].type}`,
+    sentence: ({ names, n }) => carried(linear, width <= 3
+      ? range(width, i).map(([, j]) => names.unit(i - 1, n, j)) : ["these units"]),
+    rows: ({ pass, T, n }) => mostOf(pass.slopes[i - 1][n], T.value),
+    more: leftOut(width, "units", "smaller derivatives"),
+    focus: {
+      units: range(width, i - 1),
+      edges: linear ? parameterKeys({ parameters: pick(run.parameters, i) })
+        .filter(({ name }) => name === "weight")
+        .flatMap(({ layer, name, indices }) => indices.map((index) => ({ layer, name, index }))) : [],
+    },
+  };
+}
+
+function gradientSteps(run, { layer, name, array, indices }, single) {
+  const keys = indices.map((index) => ({ layer, name, index }));
+  const slope = (view, key) => view.T.value(at(view.pass.grads, key));
+  if (!single) {
+    return [{
+      phase: "Gradients", title: `The gradients of ${array}`,
+      sentence: () => "Each gradient says how fast the error changes with its parameter. Choose a " +
+        "parameter in the drawing to see its paths.",
+      rows: (view) => mostOf(keys, (key) => slope(view, key)).map((key) => at(view.pass.grads, key)),
+      more: leftOut(keys.length, "parameters", "smaller gradients"),
+      focus: { units: [], edges: keys },
+    }];
+  }
+  return keys.map((key) => ({
+    phase: "Gradients", key,
+    title: ({ names }) => `The gradient of ${names.parameter(layer, name, key.index)}`,
+    sentence: (view) => meaning(view.names.parameter(layer, name, key.index), slope(view, key),
+      view.shown, run.optimizer.maximize),
+    rows: ({ pass }) => [at(pass.grads, key)],
+    focus: { units: [[layer, key.index[0]]], edges: [key] },
+  }));
+}
+
+function updateStep(run, { layer, name, array, indices }) {
+  const keys = indices.map((index) => ({ layer, name, index }));
+  return {
+    phase: "Update", title: `The step of ${array}`,
+    sentence: () => (run.optimizer.type === "SGD"
+      ? "Every parameter takes a step against its gradient. The learning constant lr says how long " +
+        "the step is: W′ = W − lr · ∂L/∂W."
+      : `${run.optimizer.type} makes the step of each parameter from its gradients so far; the ` +
+        "learning constant lr scales it."),
+    rows: ({ pass, updated, T }) => mostOf(keys, (key) => T.value(at(pass.grads, key)))
+      .flatMap((key) => [
+        ...Object.entries(updated.state ?? {}).filter(([state]) => state !== "step")
+          .map(([, arrays]) => at(arrays, key)),
+        at(updated.params, key),
+      ]),
+    more: leftOut(keys.length, "parameters", "smaller gradients"),
+    focus: { units: [], edges: keys },
+  };
+}

@@ -1,0 +1,82 @@
+// The story's sentences: what a layer, a loss or an update does, in plain words.
+
+const joined = (names) => names.join(", ");
+
+export const FORWARD = {
+  Linear: ({ bias = true }) =>
+    `Every number that arrives is multiplied by the weight of its edge. The products are added${
+      bias ? ", and the bias is added to them" : ""}.`,
+  Identity: () => "Identity passes every number on unchanged.",
+  Sigmoid: () => "The sigmoid squeezes a number into the range from 0 to 1.",
+  Tanh: () => "The hyperbolic tangent squeezes a number into the range from −1 to 1.",
+  ReLU: () => "A positive number passes unchanged. Any other becomes 0.",
+  LeakyReLU: ({ negative_slope: slope = 0.01 }) =>
+    `A positive number passes unchanged. A negative one is multiplied by ${slope}.`,
+  Softplus: () => "Softplus is a smooth ReLU: almost 0 far below zero, almost unchanged far above.",
+  Softsign: () => "Softsign squeezes a number into the range from −1 to 1: z divided by 1 + |z|.",
+  Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
+  LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
+  Dropout: (options, masked) => (masked
+    ? "Dropout multiplies by its mask: 0 for a unit that is left out, 1/(1 − p) for one that stays."
+    : "Dropout is off, as in prediction. Every number passes unchanged."),
+};
+
+export const TERM = {
+  MSELoss: "The difference between the output and its target is squared.",
+  L1Loss: "The difference between the output and its target counts without its sign.",
+  HuberLoss: "A small difference to the target is squared. A large one counts without its sign.",
+  SmoothL1Loss: "A small difference to the target is squared. A large one counts without its sign.",
+  BCELoss: "The term is large if the output gives little probability to what is the target.",
+  BCEWithLogitsLoss:
+    "The sigmoid makes a probability of the output. The term is large if it disagrees with the target.",
+  CrossEntropyLoss:
+    "Softmax makes shares of the outputs. The term is minus the logarithm of the target's share.",
+};
+
+export const SLOPE = {
+  Linear: () => "A weighted sum follows an input as fast as the weight between them says, a weight " +
+    "as fast as the input of its edge, and its bias one to one.",
+  Identity: () => "The output follows its input one to one.",
+  Sigmoid: () => "The sigmoid's slope is a·(1 − a). It is at most ¼, where the sigmoid is ½, and " +
+    "almost 0 where the sigmoid is almost 0 or 1.",
+  Tanh: () => "The slope is 1 − a². It is almost 0 where the output is almost −1 or 1.",
+  ReLU: () => "The slope is 1 for a unit that lets its number pass, and 0 for one that gives 0.",
+  LeakyReLU: ({ negative_slope: slope = 0.01 }) =>
+    `The slope is 1 for a positive number and ${slope} for a negative one.`,
+  Softplus: () => "The slope of softplus is a sigmoid: between 0 and 1.",
+  Softsign: () => "The slope is 1 / (1 + |z|)². It is largest at 0.",
+  Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
+    "others make it smaller.",
+  LogSoftmax: () => "Each output depends on all numbers of the layer.",
+  Dropout: (options, masked) => (masked
+    ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
+};
+
+export function division({ loss, loss_factor: factor = 1 }) {
+  const divisor = {
+    sum: "The terms are added.",
+    batchmean: "The terms are added, and the sum is divided by the number of samples.",
+  }[loss.reduction] ?? (loss.weight || loss.type === "CrossEntropyLoss"
+    ? "The terms are added, and the sum is divided as the reduction “mean” says."
+    : "The terms are added, and the sum is divided by the number of terms.");
+  return factor === 1 ? divisor : `${divisor} The factor ${factor} multiplies it.`;
+}
+
+export function carried(isLinear, names) {
+  return isLinear
+    ? `Each of ${joined(names)} acts on the error through every unit that it leads to. There the ` +
+      "derivative of the error is known already; it is multiplied by the weight between, and the " +
+      "products are added."
+    : "The derivative of the error after a unit is multiplied by the unit's own slope. That is the " +
+      "chain rule.";
+}
+
+// The two questions that a gradient answers: which way, and how fast.
+export function meaning(name, value, shown, maximize) {
+  if (!Number.isFinite(value)) return `The gradient of ${name} is no finite number.`;
+  if (value === 0) return `The error does not depend on ${name} here, so the gradient is 0.`;
+  const way = value > 0 ? "grows" : "falls";
+  const step = value > 0 !== Boolean(maximize) ? "smaller" : "larger";
+  return `If ${name} grows by a little, the error ${way} ${shown(Math.abs(value))} times as much. So ` +
+    `the step against the gradient makes ${name} ${step}.`;
+}
