@@ -10,6 +10,7 @@ import { pathsOf } from "./paths.mjs";
 
 const INVITATION = "Choose a weight or a bias in the drawing. All its paths to the error light up, "
   + "and their factors stand here.";
+const MOST_DRAWN = 64; // paths whose factors stand in the drawing
 const NEGLIGIBLE = 1e-14; // of Σ |product|: what rounding explains when the products cancel
 
 // Draw a network, and list the paths of the chosen weight. `boxes` = {drawing, paths}, two elements;
@@ -24,14 +25,20 @@ export function exploreNetwork(boxes, run, options = {}) {
     onHover(key) {
       hovered = key;
       if (key && !state.selected) list(key);
-      drawing.update({ paths: pathsFor(hovered ?? state.selected)?.paths ?? null, only: null });
+      drawing.update({ paths: drawn(hovered ?? state.selected), only: null });
     },
   });
   boxes.paths.classList.add("paths");
   say(INVITATION);
 
-  function pathsFor(key) {
-    return key && state.pass ? pathsOf(state.run, state.pass, key, state.A) : null;
+  function pathsFor(key, most) {
+    return key && state.pass ? pathsOf(state.run, state.pass, key, state.A, most) : null;
+  }
+
+  // Paths for the drawing: all or none, because a part of the factors would mislead.
+  function drawn(key) {
+    const found = pathsFor(key, MOST_DRAWN);
+    return found?.count === found?.paths.length ? (found?.paths ?? null) : null;
   }
 
   function say(text) {
@@ -40,7 +47,7 @@ export function exploreNetwork(boxes, run, options = {}) {
 
   // Light one path alone, or all. A path of another sample needs the numbers of that sample.
   function show(path) {
-    const all = pathsFor(hovered ?? state.selected ?? listed)?.paths ?? null;
+    const all = drawn(state.selected ?? listed);
     const key = path ? (state.selected ?? listed) : state.selected;
     drawing.update({ only: path, paths: all, selected: key, sample: path?.sample ?? state.sample });
   }
@@ -124,8 +131,8 @@ export function exploreNetwork(boxes, run, options = {}) {
     if (shown) list(shown);
     else if (before) say(INVITATION);
     listed = shown;
-    const found = pathsFor(hovered ?? state.selected);
-    drawing.update({ ...changes, paths: found?.paths ?? null, only: found?.paths[pinned] ?? null });
+    const only = pinned === null ? null : pathsFor(state.selected)?.paths[pinned] ?? null;
+    drawing.update({ ...changes, paths: drawn(hovered ?? state.selected), only });
   }
 
   return { update };

@@ -6,7 +6,7 @@ import { isSameKey } from "./figures.mjs";
 // units on its paths (on `only`, if one path is pointed at), and a Map from a line or a unit of the
 // layout to the factors there. The factor into a unit from another column stands at the line; the
 // factors between the stages of one unit, and ∂L/∂y at the term of the error, at the unit.
-export function litBy({ selected, hovered, paths, only }, layout) {
+export function litBy({ selected, hovered, paths, only, sample }, layout) {
   const key = hovered ?? selected;
   const lit = { key, edges: new Set(), units: new Set(), factors: new Map() };
   if (!key) return lit;
@@ -31,7 +31,9 @@ export function litBy({ selected, hovered, paths, only }, layout) {
     goOn(column, (unit) => !route?.has(column) || route.get(column) === unit.j);
   }
 
-  for (const path of only ? [only] : (paths ?? [])) addFactors(path);
+  for (const path of only ? [only] : (paths ?? [])) {
+    if (path.sample === sample) addFactors(path);
+  }
   return lit;
 
   function addFactors({ units, factors }) {

@@ -61,7 +61,8 @@ export function drawNetwork(container, run, options = {}) {
       }, line)));
     }
     for (const { x, y, left } of layout.rests) {
-      groups[1].append(svg("text", { class: "nn-rest", x, y: y + 4 }, `… ${left} more`));
+      groups[1].append(svg("text", { class: "nn-rest", x, y: y - 4 }, `… ${left}`));
+      groups[1].append(svg("text", { class: "nn-rest", x, y: y + 10 }, "more"));
     }
     if (!parts.weights.has(active)) active = parts.weights.keys().next().value ?? null;
     box.replaceChildren(parts.svg);
@@ -123,7 +124,7 @@ export function drawNetwork(container, run, options = {}) {
     const name = key && (state.colourBy === "gradient" ? `∂L/∂${textOf(key)}` : textOf(key));
     group.classList.toggle("lit", isLit);
     if (plate) {
-      const isShown = (item.fits ?? true) || isAlone || (!key && factors && !layout.compact);
+      const isShown = (item.fits ?? true) || isAlone;
       plate.classList.toggle("lit", isLit);
       plate.classList.toggle("nn-factor", factors !== undefined);
       plate.classList.toggle("nn-hidden", !isShown);

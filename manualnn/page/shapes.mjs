@@ -35,7 +35,7 @@ export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }
 // A text in the middle of a plate, which hides the lines behind it.
 export function textOnPlate({ x, y }, texts, compact) {
   const length = texts.reduce((total, { textContent }) => total + textContent.length, 0);
-  const w = 6 + (compact ? 6.3 : 7.2) * length;
+  const w = 9 + (compact ? 6.3 : 7.2) * length;
   return [
     svg("rect", { x: x - w / 2, y: y - 8, width: w, height: 16, rx: 8 }),
     svg("text", { x, y: y + 4 }, ...texts),
