@@ -235,6 +235,7 @@ export function duals(base) {
 
   // Σ partial · slope over the operands; `parts` are pairs of operand and partial derivative.
   function derived(value, ...parts) {
+    if (parts.every(([operand]) => operand.slopes.size === 0)) return leaf(value);
     const slopes = new Map();
     for (const [operand, partial] of parts) {
       for (const [source, slope] of operand.slopes) {

@@ -24,23 +24,36 @@ export function localDerivatives(run, pass, i, A) {
   }
   let found; // for each output, a Map from its sources to derivatives
   const slopesOf = (n, j) => (found ??= (isRounded ? backwards : forwards)(run, pass, i, A))[n][j];
+  const rows = new Map(); // the same of the parameters, for one output at a time
+  const rowOf = (n, j) => {
+    if (isRounded) return slopesOf(n, j);
+    if (!rows.has(j)) rows.set(j, forwards(run, pass, i, A, j));
+    return rows.get(j)[n][0];
+  };
   return {
     units(n, j, k) {
       const slopes = slopesOf(n, j);
       // A unit with a constant output (the flat side of ReLU) stays in the graph, with slope 0.
       return slopes.size || j !== k ? slopes.get(k) ?? null : (A.base ?? A).zero;
     },
-    parameter: (name, index, n) => slopesOf(n, index[0]).get(nameOf(name, index)) ?? null,
+    parameter: (name, index, n) => rowOf(n, index[0]).get(nameOf(name, index)) ?? null,
   };
 }
 
 const nameOf = (name, index) => `${name}[${index}]`;
 
-function forwards(run, pass, i, A) {
+// The sources are the inputs; with `row` they are the parameters of that output alone, because a
+// wide layer has too many parameters to follow all at once.
+function forwards(run, pass, i, A, row) {
   const D = duals(A.base ?? A);
-  const params = mapEntriesOf(pass.params, i, (a, index, name) =>
-    D.source(A.bare(a), nameOf(name, index)));
-  const x = mapEntries(i ? pass.outputs[i - 1] : pass.x, (a, [, k]) => D.source(A.bare(a), k));
+  const number = (a) => D.number(A.bare(a));
+  const ofRow = row !== undefined;
+  const params = mapArraysOf(pass.params, i, (array, name) => (ofRow
+    ? mapEntries([array[row]], (a, [, ...rest]) =>
+      D.source(A.bare(a), nameOf(name, [row, ...rest])))
+    : mapEntries(array, number)));
+  const x = mapEntries(i ? pass.outputs[i - 1] : pass.x, (a, [, k]) => (ofRow
+    ? number(a) : D.source(A.bare(a), k)));
   const o = run.layers[i];
   const y = LAYERS[o.type].forward(D, o, ownArrays(run, params, i, D), x);
   return mapEntries(y, ({ slopes }) => slopes);
@@ -51,7 +64,7 @@ function backwards(run, pass, i, A) {
   const base = A.base ?? A;
   const D = duals(base);
   const number = (a) => D.number(A.bare(a));
-  const params = mapEntriesOf(pass.params, i, number);
+  const params = mapArraysOf(pass.params, i, (array) => mapEntries(array, number));
   const [x, y] = [i ? pass.outputs[i - 1] : pass.x, pass.outputs[i]];
   const dy = mapEntries(y, (_, [n, j]) => D.source(base.zero, [n, j]));
   const o = run.layers[i];
@@ -80,10 +93,8 @@ function throughLoss(run, pass, A) {
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
 }
 
-// f of the entries of a layer's own parameters, by the keys of `parameters`.
-function mapEntriesOf(params, i, f) {
+// f(array, name) of a layer's own parameters, by the keys of `parameters`.
+function mapArraysOf(params, i, f) {
   const ours = Object.entries(params).filter(([key]) => splitKey(key)[0] === i);
-  return Object.fromEntries(ours.map(([key, array]) => [
-    key, mapEntries(array, (a, index) => f(a, index, splitKey(key)[1])),
-  ]));
+  return Object.fromEntries(ours.map(([key, array]) => [key, f(array, splitKey(key)[1])]));
 }
