@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from manualnn.explain.build import explain
     from manualnn.explain.explanation import Explanation
+    from manualnn.explain.hand.check import check
     from manualnn.explain.model import Gradient, LayerStep, LossStep, PathStep, Quantity
     from manualnn.explain.run import EXAMPLE
 
@@ -25,6 +26,7 @@ __all__ = [
     "LossStep",
     "PathStep",
     "Quantity",
+    "check",
     "explain",
 ]
 
@@ -33,7 +35,12 @@ MAX_DECIMALS = 15
 MAX_DIGITS = 17
 """Largest number of significant digits to show; float64 has no more."""
 
-_OWNERS = {"EXAMPLE": "run", "Explanation": "explanation", "explain": "build"}
+_OWNERS = {
+    "EXAMPLE": "run",
+    "Explanation": "explanation",
+    "check": "hand.check",
+    "explain": "build",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -51,6 +51,7 @@ def explain(
     paths: int = 12,
     loss_factor: float | None = None,
     dropout_seed: int | None = None,
+    every: bool = False,
 ) -> Explanation:
     """Explain one training step, and run the steps after it.
 
@@ -87,6 +88,8 @@ def explain(
     dropout_seed : int, optional
         Seed of the dropout masks, which are drawn once. Without it dropout changes nothing, as in
         prediction.
+    every : bool
+        Explain every parameter, and list every local derivative, however many there are.
 
     Returns
     -------
@@ -132,7 +135,9 @@ def explain(
             if isinstance(spec, str | Path):
                 spec = read_file(spec)
             found = read_run(spec, lr=lr, loss_factor=loss_factor, dropout_seed=dropout_seed)
-        return _build(found, weight, decimals, paths, epochs=epochs, target_loss=target_loss)
+        return _build(
+            found, weight, decimals, paths, epochs=epochs, target_loss=target_loss, every=every
+        )
 
 
 def _build(
@@ -143,6 +148,7 @@ def _build(
     *,
     epochs: int,
     target_loss: float | None,
+    every: bool,
 ) -> Explanation:
     value, grads = run.net.value_and_grad(run.params, run.loss, run.x, run.t, noise=run.noise)
     engine = grads.vector
@@ -152,12 +158,13 @@ def _build(
             f"scale x and the parameters down."
         )
         raise SpecError(message)
-    every = [
+    keys = [
         (int(key.partition(".")[0]), key.partition(".")[2], index)
         for key, shape in run.net.shapes.items()
         for index in np.ndindex(shape)
     ]
-    chosen = _choose(run, every, weight, engine)
+    chosen = _choose(run, keys, weight, engine, len(keys) if every else MAX_PARAMETERS)
+    most = len(keys) * len(run.x) if every else MAX_DERIVATIVES
     q = Quantities(run, decimals, set(chosen))
     exact_errors, stopped_unrounded, exact_gradient = descend(run, None, epochs, target_loss)
     errors, stopped, gradient = exact_errors, stopped_unrounded, exact_gradient
@@ -171,10 +178,10 @@ def _build(
         notes=list(run.notes),
         inputs=q.array(q.shown.x, q.exact.x, partial(q.names.unit, -1)),
         targets=q.array(q.shown.t, q.exact.t, q.names.target),
-        layers=[_layer_step(q, i, needed.get(i, set())) for i in range(len(run.net.layers))],
+        layers=[_layer_step(q, i, needed.get(i, set()), most) for i in range(len(run.net.layers))],
         loss=_loss_step(q),
         gradients=build_gradients(q, chosen, gradient, exact_gradient, max_paths),
-        gradients_left_out=len(every) - len(chosen),
+        gradients_left_out=len(keys) - len(chosen),
         backward={key: array.tolist() for key, array in backward.items()},
         rule=brief(run.rule),
         rule_rounded=is_rounded(run.rule),
@@ -185,12 +192,14 @@ def _build(
     )
 
 
-def _choose(run: Run, keys: list[Key], weight: str | None, gradient: Array) -> dict[Key, int]:
+def _choose(
+    run: Run, keys: list[Key], weight: str | None, gradient: Array, most: int
+) -> dict[Key, int]:
     """Return the parameters to explain, each with its place in the vector of all parameters."""
     names = [Names(run).parameter(*key).text for key in keys] if weight is not None else []
     if weight is None:
         order = np.argsort(-np.abs(gradient), kind="stable")[:LARGEST]
-        places = range(len(keys)) if len(keys) <= MAX_PARAMETERS else order.tolist()
+        places = range(len(keys)) if len(keys) <= most else order.tolist()
     elif (name := "".join(weight.split())) in names:
         places = [names.index(name)]
     else:
@@ -204,12 +213,12 @@ def _choose(run: Run, keys: list[Key], weight: str | None, gradient: Array) -> d
     return {keys[place]: place for place in places}
 
 
-def _layer_step(q: Quantities, i: int, needed: set[Any]) -> LayerStep:
+def _layer_step(q: Quantities, i: int, needed: set[Any], most: int) -> LayerStep:
     """Return the step of a layer; `needed` are the sources of the edges on the explained paths."""
     layer = q.run.net.layers[i]
     forward, backward = equations(layer)
     outputs = q.shown.formulas[i]
-    derivatives, left_out = _derivatives(q, i, needed)
+    derivatives, left_out = _derivatives(q, i, needed, most)
     carried = q.shown.backward[0].get(i, np.empty((0, 0), dtype=object))
     true = q.exact.backward[0].get(i, carried)
     return LayerStep(
@@ -224,12 +233,12 @@ def _layer_step(q: Quantities, i: int, needed: set[Any]) -> LayerStep:
     )
 
 
-def _derivatives(q: Quantities, i: int, needed: set[Any]) -> tuple[list[Quantity], int]:
+def _derivatives(q: Quantities, i: int, needed: set[Any], most: int) -> tuple[list[Quantity], int]:
     """Return the local derivatives on the explained paths, and the number of those left out."""
     values, exact = q.shown.graph.layers.get(i, {}), q.exact.graph.layers.get(i, {})
     edges = [(source, unit) for source, to in values.items() if source in needed for unit in to]
     edges.sort(key=lambda edge: (isinstance(edge[0][0], int), edge[1]))
-    listed = edges[:MAX_DERIVATIVES]
+    listed = edges[:most]
     formulas = q.shown.derivative_formulas(i, {unit for _, unit in listed}) if listed else {}
     quantities = []
     for source, unit in listed:

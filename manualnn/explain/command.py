@@ -1,11 +1,12 @@
 """The command `manualnn explain`, a thin layer over `manualnn.explain`."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from manualnn.explain import MAX_DECIMALS, MAX_DIGITS
-from manualnn.output.console import print_text, write_stdout
+from manualnn.output.console import exit_with_2, print_text, write_stdout
 from manualnn.output.files import write_text
 
 __all__ = ["explain"]
@@ -50,6 +51,13 @@ __all__ = ["explain"]
     help="Form of the output; Markdown has LaTeX formulas, JSON has unrounded numbers.",
 )
 @click.option(
+    "--check",
+    "mine",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help='Compare a calculation by hand: a JSON file such as {"a1[0]": 0.6035, "dL/dy": […]}.',
+)
+@click.option(
     "--html",
     "page",
     type=click.Path(dir_okay=False, writable=True),
@@ -57,19 +65,36 @@ __all__ = ["explain"]
     help="Write the explanation as a page for a browser, and print nothing else.",
 )
 def explain(
-    spec: str | None, form: str, page: str | None, *, digits: int, full: bool, **options: object
+    spec: str | None,
+    form: str,
+    page: str | None,
+    mine: str | None,
+    *,
+    digits: int,
+    full: bool,
+    **options: object,
 ) -> None:
     """Show one step of backpropagation with its numbers, path by path.
 
     SPEC is a JSON file with the keys "layers", "loss" and "optimizer" as everywhere, the numbers
     "x" and "t", and "parameters" ({"0.weight": [[…], …], …}) or "seed". Without SPEC the command
     explains a small example: 3 inputs, 2 sigmoid neurons, 2 linear outputs.
+
+    Exit codes of --check: 0 no number is wrong; 1 a number is wrong; 2 a file cannot be used; 3
+    nothing was compared.
     """
     from manualnn import explain as library
+    from manualnn.explain import check
 
     if page and spec and Path(page).exists() and Path(page).samefile(spec):
         message = f"--html: {page} is the run itself; give the page another name."
         raise click.BadParameter(message)
+    if mine is not None:
+        with exit_with_2():
+            names = ("decimals", "epochs", "lr", "loss_factor", "dropout_seed")
+            found = check(mine, spec, **{name: options[name] for name in names})
+        write_stdout(found.text().encode())
+        sys.exit(found.exit_code)
     explanation = library.explain(spec, **options)  # type: ignore[arg-type]
     if page:
         write_text(page, explanation.to_html())

@@ -4,6 +4,7 @@ A kernel of the engine that runs on formulas returns its result as an expression
 the expression with the names of its quantities or with their numbers.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -98,6 +99,17 @@ def with_value(formula: Any, value: Decimal) -> Any:
     if not isinstance(formula, Formula):
         return value
     return Formula(value, formula.arithmetic, formula.symbol, formula.op, formula.args)
+
+
+def sum_terms(formula: Formula) -> Iterator[tuple[str, Formula]]:
+    """Yield sign ("" for the first) and term of a sum, the last term first.
+
+    A loop, because a long sum is nested too deeply for recursion.
+    """
+    while formula.op in {"+", "-"} and not formula.symbol:
+        yield formula.op, formula.args[1]
+        formula = formula.args[0]
+    yield "", formula
 
 
 def _simplify(op: str, args: list[Any]) -> Any:

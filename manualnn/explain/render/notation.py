@@ -1,11 +1,10 @@
 """Notation: numbers, symbols and formulas as plain text and as LaTeX."""
 
 import math
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import ClassVar
 
-from manualnn.explain.formula import Formula, Symbol
+from manualnn.explain.formula import Formula, Symbol, sum_terms
 
 MAX_TERMS = 8
 """A longer sum shows only its first and last terms."""
@@ -100,11 +99,14 @@ class Notation:
                 text = self.symbol(named) if named else self.number(self._format_leaf(formula))
                 return text, _level(text)
             case "+" | "-":
-                terms = list(_terms(formula))[::-1]
+                terms = list(sum_terms(formula))[::-1]
                 left_out = len(terms) - MAX_TERMS
                 if left_out > 1:
                     terms = [*terms[: MAX_TERMS - 2], *terms[-2:]]
-                pieces = [f"{sign}{operand(t, PRODUCT if sign else SUM)}" for sign, t in terms]
+                pieces = [
+                    f" {sign} {operand(t, PRODUCT)}" if sign else operand(t, SUM)
+                    for sign, t in terms
+                ]
                 if left_out > 1:
                     pieces.insert(MAX_TERMS - 2, f" + {self.ellipsis.format(left_out)}")
                 return "".join(pieces), SUM
@@ -163,14 +165,3 @@ class Latex(Notation):
 def _level(text: str) -> int:
     """Return the precedence of a number or symbol."""
     return SIGN if text.startswith("-") or r"\times" in text else ATOM
-
-
-def _terms(formula: Formula) -> Iterator[tuple[str, Formula]]:
-    """Yield sign and term of a sum, the last term first.
-
-    A loop, because a long sum is nested too deeply for recursion.
-    """
-    while formula.op in {"+", "-"} and not formula.symbol:
-        yield f" {formula.op} ", formula.args[1]
-        formula = formula.args[0]
-    yield "", formula

@@ -1,0 +1,109 @@
+"""Reading the numbers of a calculation by hand, by the names of their quantities.
+
+    {"z0": [0.42, 0.32], "a1[0]": 0.6035, "L": 0.7538,
+     "dL/dz0[1]": -0.361, "gradients": {"0.weight": [[…], …]}, "updated": {"2.bias": [0.286, null]}}
+
+A name without an index has a list of its numbers; null is a number that is not given. `dL/dq` may
+stand for `∂L/∂q`, and `0.bias'` for `0.bias′`, the parameter after the update.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from manualnn.errors import SpecError
+from manualnn.explain.reading import read_file
+from manualnn.spec import as_json, closest
+
+SECTIONS = {"gradients": "∂L/∂{}", "updated": "{}′"}
+"""Objects with an entry for each parameter, and the names of these entries."""
+
+Index = tuple[int, ...]
+
+
+def read_numbers(mine: Any, names: Iterable[str]) -> dict[str, Decimal]:
+    """Return the numbers by the names of their quantities, which must be among `names`.
+
+    mine is the path of a JSON file or its content. Raises SpecError for anything else, and OSError
+    as `open`.
+    """
+    if isinstance(mine, str | Path):
+        mine = read_file(mine, parse_float=Decimal, parse_int=Decimal)
+    if not isinstance(mine, Mapping):
+        message = (
+            f'a calculation must be an object such as {{"a1[0]": 0.6035}}, got {as_json(mine)}.'
+        )
+        raise SpecError(message)
+    lists: dict[str, dict[Index, str]] = {}
+    for name in names:
+        base, index = _split(name)
+        lists.setdefault(base, {})[index] = name
+    found: dict[str, Decimal] = {}
+    for key, value in mine.items():
+        if key in SECTIONS and isinstance(value, Mapping):
+            for parameter, numbers in value.items():
+                found |= _read(SECTIONS[key].format(parameter), numbers, lists)
+        else:
+            found |= _read(key, value, lists)
+    return found
+
+
+def _read(key: str, value: Any, lists: dict[str, dict[Index, str]]) -> dict[str, Decimal]:
+    """Return the numbers of one entry."""
+    base, index = _split(_canonical(key))
+    known = lists.get(base, {})
+    if index in known:
+        given = [(index, value)]
+    elif known and not index:
+        given = list(_entries(value))
+        dimensions = len(next(iter(known)))
+        given = [(at[1:] if len(at) > dimensions and at[0] == 0 else at, v) for at, v in given]
+        if {at for at, _ in given} != known.keys():
+            message = (
+                f"{key} must be a list with the numbers {', '.join(known.values())}, "
+                f"null for those not given; got {as_json(value)}."
+            )
+            raise SpecError(message)
+    else:
+        like = closest(_canonical(key), [*lists, *known.values()])
+        hint = f" (did you mean {like}?)" if like else ""
+        there = ", ".join(known.values() if known else (n for n in lists if "]/" not in n))
+        message = f"there is no quantity {as_json(key)}{hint}. There are {there[:500]}."
+        raise SpecError(message)
+    return {known[at]: _number(key, v) for at, v in given if v is not None}
+
+
+def _entries(value: Any) -> Iterator[tuple[Index, Any]]:
+    """Yield the index and the value of each entry of nested lists."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if not isinstance(value, list | tuple):
+        yield (), value
+        return
+    for i, row in enumerate(value):
+        yield from (((i, *index), entry) for index, entry in _entries(row))
+
+
+def _number(key: str, value: Any) -> Decimal:
+    """Return a number with the digits that it was written with."""
+    value = value.item() if hasattr(value, "item") else value
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    if is_number and Decimal(value).is_finite():
+        return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    message = f"{key} must be a number, or a list of numbers, got {as_json(value)}."
+    raise SpecError(message)
+
+
+def _canonical(name: str) -> str:
+    """Return a name as an explanation writes it."""
+    name = re.sub(r"\s*([\[\],/])\s*", r"\1", name.strip()).replace("'", "′")
+    return re.sub(r"^d(.+)/d(.+)$", r"∂\1/∂\2", name)
+
+
+def _split(name: str) -> tuple[str, Index]:
+    """Return a name without its last index, and the index."""
+    match = re.fullmatch(r"(.*)\[([\d,]+)\](′?)", name)
+    if not match:
+        return name, ()
+    return match[1] + match[3], tuple(int(i) for i in match[2].split(",") if i)

@@ -1,0 +1,74 @@
+"""Likely slips: what a reader may have done who has a number that does not follow."""
+
+import re
+from collections.abc import Iterator
+
+from manualnn.explain.formula import Formula, sum_terms
+from manualnn.explain.hand.own import Carried, OwnNumbers, half_unit, leaves
+from manualnn.explain.model import ExplanationData
+from manualnn.explain.render.notation import Notation
+
+LEAST_DIGITS = 2
+"""Significant digits that a number must have: by chance, one digit agrees with many slips."""
+
+
+def find_slip(e: ExplanationData, own: OwnNumbers, name: str) -> str:
+    """Return a slip that gives the reader's number from the numbers before it, or ""."""
+    formula, given = own.known[name].formula, own.given[name]
+    if formula is None or len(given.normalize().as_tuple().digits) < LEAST_DIGITS:
+        return ""
+    right = own.evaluate(formula)
+    for text, candidate in _candidates(e, own, name, formula):
+        is_apart = abs(candidate.value - right.value) > candidate.error + right.error
+        if is_apart and abs(candidate.value - given) <= half_unit(given) + candidate.error:
+            return text
+    return ""
+
+
+def _candidates(
+    e: ExplanationData, own: OwnNumbers, name: str, formula: Formula
+) -> Iterator[tuple[str, Carried]]:
+    """Yield slips in words, each with the number that it gives."""
+    right = own.evaluate(formula)
+    if name.endswith("′"):
+        old = own.number(name.removesuffix("′"))
+        yield "the step is added and not subtracted", old + old - right
+    yield "the sign is wrong", -right
+    for leaf, other, text in _replacements(e, sorted(leaves(formula))):
+        if other in own.known:
+            yield (
+                f"{other} is taken for {leaf}, {text}",
+                own.evaluate(formula, {leaf: own.number(other)}),
+            )
+    yield "a factor 2 is missing", right / 2
+    yield "there is a factor 2 too many", right * 2
+    counts = {"N": e.loss.samples, "K": e.loss.width, "N·K": e.loss.samples * e.loss.width}
+    for letter, count in counts.items():
+        if count > 1:
+            yield f"the division by {letter} = {count} is missing", right * count
+            yield f"there is a division by {letter} = {count} too many", right / count
+    terms = list(sum_terms(formula.without_symbol()))
+    for sign, term in terms if len(terms) > 1 else []:
+        number = own.evaluate(term)
+        less = right + number if sign == "-" else right - number
+        yield f"the term {Notation().formula(term, names=True)} is missing", less
+    for leaf in leaves(formula):
+        if leaf.startswith("∂L/∂"):
+            yield f"{leaf} is not multiplied by the derivative", own.number(leaf)
+
+
+def _replacements(e: ExplanationData, names: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield a name of a formula, that of a quantity to confuse it with, and the slip in words."""
+    units = [e.inputs, *(step.outputs for step in e.layers)]
+    before = {
+        after.symbol.text: unit.symbol.text
+        for step, earlier, later in zip(e.layers, units, units[1:], strict=False)
+        if len(earlier) == len(later) and not step.layer.startswith("Linear")
+        for unit, after in zip(earlier, later, strict=True)
+    }
+    for name in names:
+        if match := re.fullmatch(r"(\d+\.weight)\[(\d+),(\d+)\]", name):
+            yield name, f"{match[1]}[{match[3]},{match[2]}]", "which is the weight transposed"
+            yield name, f"{name}′", "which is the weight after the update"
+        if name in before:
+            yield name, before[name], "which is the activation's input and not its output"
