@@ -170,7 +170,7 @@ function biasOf({ stages }, unit, size, vertical) {
   const x = unit.x - away;
   const y = onShoulder ? unit.y - unit.h / 2 + r - away : unit.y - unit.h / 2 - 20;
   const [w, h] = size.label;
-  const label = onShoulder ? { x: x + 2, y: y - 14, w: 46, h } : { x: x + 8 + w / 2, y, w, h };
+  const label = onShoulder ? { x: x + 2, y: y - 14, w: 46, h } : { x: x + 8 + w / 2, y, w, h, left: x + 6 };
   const line = lineBetween({ x, y, w: 0, h: 0 }, unit);
   return { key, unit, x, y, ...line, label: size.row ? label : null };
 }
@@ -246,19 +246,3 @@ function placeLabels(edges, layout, [w, h]) {
 }
 
 const crosses = (edge, box) => FRACTIONS.some((f) => overlaps({ ...pointOn(edge, f), w: 4, h: 4 }, box));
-
-// Return the parameter whose edge or dot is nearest to a point, within reach, or null.
-export function nearestKey(layout, x, y, reach) {
-  let best = { distance: reach, key: null };
-  const consider = (distance, key) => {
-    if (distance < best.distance) best = { distance, key };
-  };
-  for (const { key, x1, y1, x2, y2 } of layout.edges) {
-    if (!key) continue;
-    const length = (x2 - x1) ** 2 + (y2 - y1) ** 2;
-    const f = Math.max(0, Math.min(1, ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / length));
-    consider(Math.hypot(x - x1 - f * (x2 - x1), y - y1 - f * (y2 - y1)), key);
-  }
-  for (const bias of layout.biases) consider(Math.hypot(x - bias.x, y - bias.y) - 6, bias.key);
-  return best.key;
-}

@@ -3,9 +3,10 @@
 // `build` makes the elements of a layout once; `refresh` writes numbers and classes into them
 // whenever something changes, so that the keyboard's focus stays where it is.
 
+import { keyAfter, nearestKey } from "./choose.mjs";
 import { element, svg } from "./dom.mjs";
 import { figuresOf, isSameKey, shortNumber, textOf } from "./figures.mjs";
-import { chooseUnits, columnsOf, layoutOf, nearestKey } from "./layout.mjs";
+import { chooseUnits, columnsOf, layoutOf } from "./layout.mjs";
 import { litBy } from "./lit.mjs";
 import { numberText, textOnPlate, unitRow } from "./shapes.mjs";
 
@@ -65,7 +66,9 @@ export function drawNetwork(container, run, options = {}) {
       groups[1].append(svg("text", { class: "nn-rest", x, y: y + 10 }, "more"));
     }
     if (!parts.weights.has(active)) active = parts.weights.keys().next().value ?? null;
+    const hadFocus = box.contains(document.activeElement);
     box.replaceChildren(parts.svg);
+    if (hadFocus) parts.weights.get(active)?.group.focus();
     if (interactive) listen();
   }
 
@@ -190,6 +193,7 @@ export function drawNetwork(container, run, options = {}) {
     };
     const words = [swatch(""), ` positive ${what}`, swatch("negative"), ` negative ${what}, dashed`];
     words.push(`the thickest line is |${what}| = ${shortNumber(largest)}`);
+    if (state.colourBy === "gradient") words.push("∂z is short for ∂L/∂z");
     if (state.run.x?.length > 1) words.push(`sample ${state.sample} of ${state.run.x.length} (0 is the first)`);
     if (layout.rests.length) {
       const measure = state.pass ? "|value · ∂L/∂value|" : "Σ |w| of their weights";
@@ -208,7 +212,7 @@ export function drawNetwork(container, run, options = {}) {
   }
 
   function choose(key) {
-    if (key) active = textOf(key);
+    if (key) move(key);
     options.onSelect?.(isSameKey(key, state.selected) ? null : key);
   }
 
@@ -230,28 +234,12 @@ export function drawNetwork(container, run, options = {}) {
     parts.svg.addEventListener("keydown", press);
   }
 
-  // Along the layers an arrow leads to the next layer, across them to the next weight of a layer.
   function press(event) {
+    const here = parts.weights.get(active).key;
     const keys = [...parts.weights.values()].map(({ key }) => key);
-    const here = keys.findIndex((key) => textOf(key) === active);
-    const [back, on, before, after] = layout.vertical
-      ? ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight"]
-      : ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
-    const layers = [...new Set(keys.map(({ layer }) => layer))].sort((a, b) => a - b);
-    const order = [...keys].sort((a, b) => a.layer - b.layer || a.index[0] - b.index[0]
-      || (a.index[1] ?? -1) - (b.index[1] ?? -1));
-    const place = order.indexOf(keys[here]);
-    const leap = (by) => {
-      const layer = layers[layers.indexOf(keys[here].layer) + by];
-      return order.find((key) => key.layer === layer);
-    };
-    const next = {
-      [back]: () => leap(-1), [on]: () => leap(1),
-      [before]: () => order[place - 1], [after]: () => order[place + 1],
-      Home: () => order[0], End: () => order.at(-1),
-    }[event.key];
-    if (next) move(next());
-    else if (event.key === "Enter" || event.key === " ") choose(keys[here]);
+    const next = keyAfter(keys, here, event.key, layout.vertical);
+    if (next !== undefined) move(next);
+    else if (event.key === "Enter" || event.key === " ") choose(here);
     else if (event.key === "Escape") options.onSelect?.(null);
     else return;
     event.preventDefault();

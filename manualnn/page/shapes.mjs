@@ -17,7 +17,8 @@ export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }
   const symbol = [svg("tspan", { class: "nn-letter" }, letter)];
   if (name.startsWith("∂")) symbol.unshift("∂");
   if (index) symbol.push(svg("tspan", { class: "nn-index", dy: 3 }, index));
-  const number = value === undefined ? null : numberText({ name, value }, { room: compact ? 6 : 7 });
+  const room = compact || name.startsWith("∂") ? 6 : 7;
+  const number = value === undefined ? null : numberText({ name, value }, { room });
   const line = y + 4 + ROW * step;
   if (compact) {
     const above = number ? 8 : 0;
@@ -32,10 +33,12 @@ export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }
   return [isFirst ? null : svg("line", rule), svg("text", { x, y: line }, ...symbol, number)].filter(Boolean);
 }
 
-// A text in the middle of a plate, which hides the lines behind it.
-export function textOnPlate({ x, y }, texts, compact) {
+// A text in the middle of a plate, which hides the lines behind it. With `left` the plate begins
+// there.
+export function textOnPlate({ x: middle, y, left }, texts, compact) {
   const length = texts.reduce((total, { textContent }) => total + textContent.length, 0);
   const w = 9 + (compact ? 6.3 : 7.2) * length;
+  const x = left === undefined ? middle : left + w / 2;
   return [
     svg("rect", { x: x - w / 2, y: y - 8, width: w, height: 16, rx: 8 }),
     svg("text", { x, y: y + 4 }, ...texts),
