@@ -16,17 +16,35 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6A
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 """Markers of the classes, because a print without colours needs a second sign."""
 
+MOST_LETTERS = 30
+"""Longer names of classes and columns are cut."""
+
+
+def require_matplotlib() -> None:
+    """Raise MissingExtraError if Matplotlib is not installed."""
+    try:
+        import matplotlib as mpl  # noqa: F401
+    except ImportError as error:
+        message = "pictures need Matplotlib; pip install 'manualnn[plot]'."
+        raise MissingExtraError(message) from error
+
+
+def as_label(value: object) -> str:
+    """Return a name from data as Matplotlib shows it: short, without formulas, never left out."""
+    text = " ".join(str(value).split())
+    text = text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
+    # A legend leaves out names that begin with an underscore; two dollars are a formula.
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
 
 def as_axes(ax: Any) -> "Axes":
     """Return ax, or the axes of a new figure of pyplot if ax is None.
 
     Raises MissingExtraError without Matplotlib, SpecError if ax is something else.
     """
-    try:
-        from matplotlib.axes import Axes
-    except ImportError as error:
-        message = "manualnn.plot needs Matplotlib; pip install 'manualnn[plot]'."
-        raise MissingExtraError(message) from error
+    require_matplotlib()
+    from matplotlib.axes import Axes
+
     if ax is None:
         from matplotlib import pyplot as plt
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manualnn.errors import SpecError, TableError
-from manualnn.plot.axes import COLORS, as_axes
+from manualnn.plot.axes import COLORS, as_axes, as_label
 from manualnn.training.history import History
 from manualnn.validation import shown
 
@@ -59,7 +59,7 @@ def loss(history: Any, ax: "Axes | None" = None, *, label: str = "") -> "Axes":
     ax = as_axes(ax)
     from matplotlib.ticker import MaxNLocator
 
-    prefix = f"{label}, " if label else ""
+    prefix = f"{as_label(label)}, " if label else ""
     for (name, values), style in zip(curves.items(), ("-", "--"), strict=False):
         epochs = range(1, len(values) + 1)
         color = COLORS[len(ax.lines) % len(COLORS)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DomainError, ShapeError, SpecError
-from manualnn.plot.axes import COLORS, MARKERS, as_axes, as_codes, as_column, as_pair
+from manualnn.plot.axes import COLORS, MARKERS, as_axes, as_codes, as_column, as_label, as_pair
 from manualnn.validation import require_choice, require_count, require_finite, shown
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ __all__ = ["confusion_matrix", "decision_boundary", "prediction_error", "residua
 
 MOST_NUMBERS = 20
 """With more classes than this, the cells of a confusion matrix have no numbers."""
+MOST_LINES = 5000
+"""With more rows than this, residuals have no lines."""
 MOST_CLASSES = 100
 """A model that predicts more different numbers than this on a grid is taken for a regression."""
 
@@ -71,21 +73,24 @@ def confusion_matrix(
             size = min(10.0, 90 / n)
             ax.text(j, i, text, ha="center", va="center", color=color, fontsize=size)
     step = -(-n // (MOST_NUMBERS + 5))  # all ticks, or every second, third, …
-    ticks, names = range(0, n, step), [str(label) for label in order[::step]]
+    ticks, names = range(0, n, step), [as_label(label) for label in order[::step].tolist()]
     is_long = max(map(len, names)) > 40 / len(names)
     ax.set_xticks(ticks, names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
     ax.set_yticks(ticks, names)
     accuracy = counts.trace() / len(true)
     ax.set(xlabel="predicted class", ylabel="actual class")
-    ax.set_title(f"accuracy {accuracy:.1%} of {len(true)}; shade: share of the row", fontsize=10)
+    ax.set_title(
+        f"accuracy {accuracy:.1%} of {len(true)} rows; shade: share of the row", fontsize=10
+    )
     return ax
 
 
 def prediction_error(y_true: Any, y_pred: Any, *, ax: "Axes | None" = None) -> "Axes":
     """Draw the actual number of each row against the predicted one, and its residual as a line.
 
-    The residual, actual − predicted, is the vertical distance from the diagonal. The title says
-    RMSE = √(mean of residual²) and R² = 1 − Σ residual² / Σ (actual − mean)².
+    The residual, actual − predicted, is the vertical distance from the diagonal. More than 5000
+    rows have no lines. The title says RMSE = √(mean of residual²) and
+    R² = 1 − Σ residual² / Σ (actual − mean)².
 
     Parameters
     ----------
@@ -107,7 +112,10 @@ def prediction_error(y_true: Any, y_pred: Any, *, ax: "Axes | None" = None) -> "
     ax = as_axes(ax)
     ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
     ax.plot(ends, ends, "--", color=COLORS[1], linewidth=1.2, label="actual = predicted", zorder=3)
-    ax.vlines(predicted, predicted, true, color="0.6", linewidth=0.6, label="residual", zorder=1)
+    if len(true) <= MOST_LINES:
+        ax.vlines(
+            predicted, predicted, true, color="0.6", linewidth=0.6, label="residual", zorder=1
+        )
     _scatter(ax, predicted, true)
     spread = np.sum((true - true.mean()) ** 2)
     r2 = f", R² {1 - np.sum(error**2) / spread:.3f}" if spread else ""
@@ -207,15 +215,15 @@ def decision_boundary(
     for i in range(n - (n == 2)):
         if 0 < np.count_nonzero(z == i) < z.size:
             ax.contour(across, up, z == i, [0.5], colors="0.25", linewidths=0.8)
-    for i, label in enumerate(order if given else ()):
+    for i, label in enumerate(order.tolist() if given else ()):
         of = x[codes["t"] == i]
         ax.scatter(
             of[:, 0], of[:, 1], s=22, color=colors[i], marker=MARKERS[i % len(MARKERS)],
-            edgecolors="black", linewidths=0.4, label=str(label),
+            edgecolors="black", linewidths=0.4, label=as_label(label),
         )  # fmt: skip
     if given:
         ax.legend(title="class")
-    ax.set(xlabel=names[0], ylabel=names[1])
+    ax.set(xlabel=as_label(names[0]), ylabel=as_label(names[1]))
     return ax
 
 

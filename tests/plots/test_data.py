@@ -384,4 +384,4 @@ except mnn.MissingExtraError as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert done.stdout == "3\nmanualnn.plot needs Matplotlib; pip install 'manualnn[plot]'.\n"
+    assert done.stdout == "3\npictures need Matplotlib; pip install 'manualnn[plot]'.\n"

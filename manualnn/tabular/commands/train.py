@@ -20,6 +20,7 @@ from manualnn.tabular.commands.options import (
     require_outputs,
     take_reading,
 )
+from manualnn.tabular.commands.plots import outputs_in, require_pictures, write_pictures
 from manualnn.tabular.commands.training_options import training_options
 
 if TYPE_CHECKING:
@@ -54,19 +55,18 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     from manualnn.checkpoints import Checkpoint
     from manualnn.serialization import require_safetensors
     from manualnn.tabular.reader import read_table
-    from manualnn.training.callbacks import EarlyStopping
 
     require_safetensors()
-    log, resume, every = (options.pop(name) for name in ("log", "resume", "checkpoint_every"))
+    log, resume, every, plots, force = (
+        options.pop(name) for name in ("log", "resume", "checkpoint_every", "plots", "force")
+    )
     checkpoint = f"{output}.checkpoint"
     is_new = not Path(checkpoint).exists()
-    require_outputs({"--output": output, "--log": log}, data, resume)
-    _require_ours(*([] if options.pop("force") else [output, checkpoint]))
+    require_outputs({"--output": output, "--log": log, **outputs_in(plots)}, data, resume)
+    _require_ours(*([] if force else [output, checkpoint]))
+    require_pictures(plots, force=force)
     held = count_held(resume, options["epochs"])
-    patience, stops_early = options.pop("patience"), options.pop("early_stopping")
-    early = EarlyStopping(patience) if stops_early else None
-    if early is None:
-        options["validation_fraction"] = 0
+    early = _take_early_stopping(options)
     limits = {name: options.pop(name) for name in ("epochs", "batch_size", "target_loss")}
     about = {
         "command": shlex.join(["manualnn", "train", *ctx.meta[ARGUMENTS]]),
@@ -111,7 +111,20 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
         Path(checkpoint).unlink(missing_ok=True)
     report = f"{format_items(lines | {'saved as': output})}\n\n{format_results(prepared, scores)}"
     print_end(report, f"The model is saved as {output}.")
+    if plots:
+        print_text(write_pictures(plots, prepared, table, history))
     sys.exit(CODES.get(history.stopped, 0))
+
+
+def _take_early_stopping(options: dict[str, Any]) -> "EarlyStopping | None":
+    """Return the callback of --early-stopping; without it, no validation part is held out."""
+    from manualnn.training.callbacks import EarlyStopping
+
+    patience = options.pop("patience")
+    if options.pop("early_stopping"):
+        return EarlyStopping(patience)
+    options["validation_fraction"] = 0
+    return None
 
 
 def _fit(

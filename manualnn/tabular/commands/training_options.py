@@ -171,12 +171,24 @@ _OPTIONS = [
         help="Fraction of the training rows that --early-stopping watches and does not train on.",
     ),
     _files("--output", type=click.Path(), default="model.safetensors", help="File of the model."),
-    _files("--force", is_flag=True, help="Replace --output even if it is not a model file."),
+    _files(
+        "--force",
+        is_flag=True,
+        help="Replace files even if they are not manualnn's: --output, pictures.",
+    ),
     _files(
         "--log",
         type=click.Path(),
         help="File with a line for each epoch: JSON lines if its name ends in .jsonl, "
         "otherwise CSV.",
+    ),
+    _files(
+        "--plots",
+        type=click.Path(file_okay=False),
+        metavar="FOLDER",
+        help="Folder for pictures (PNG, by Matplotlib): the loss of each epoch; a confusion "
+        "matrix, or predicted against actual numbers; the regions of the classes if two columns "
+        "of numbers are the features.",
     ),
     _files(
         "--checkpoint-every",

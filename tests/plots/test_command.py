@@ -1,0 +1,119 @@
+"""The pictures of `manualnn train --plots`: which files, of which numbers, and what stays."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import blobs, run, train, write
+
+from manualnn import plot
+from manualnn.tabular import load_model, read_table
+
+PNG = b"\x89PNG\r\n\x1a\n"
+KINDS = ("loss", "confusion_matrix", "prediction_error", "residuals", "decision_boundary")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What each function of manualnn.plot was called with, by its name; figures stay empty."""
+    calls = {}
+    for kind in KINDS:
+        monkeypatch.setattr(
+            plot, kind, lambda *values, _kind=kind, **_: calls.setdefault(_kind, []).append(values)
+        )
+    return calls
+
+
+def pictures(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_classes_of_two_features_get_three_pictures(tmp_path, drawn):
+    data = blobs(80)
+    data["b"][:3] = np.nan  # rows that have no place in the picture
+    table = write(tmp_path / "data.csv", data)
+    result = train(table, "--epochs=3", "--plots", tmp_path / "plots")
+    names = ["loss.png", "confusion_matrix.png", "decision_boundary.png"]
+    assert result.stdout.endswith(f"\n\npictures in {tmp_path / 'plots'}: {', '.join(names)}\n")
+    assert pictures(tmp_path / "plots") == sorted(names)
+    for name in names:
+        assert (tmp_path / "plots" / name).read_bytes().startswith(PNG)
+    model = load_model(tmp_path / "data.safetensors")
+    ((history, _),) = drawn["loss"]
+    assert history.epochs == 3
+    ((true, predicted),) = drawn["confusion_matrix"]
+    assert len(true) == model.about["rows"]["test"] == 16
+    assert np.mean(true == predicted) == model.about["scores"]["held out"]["accuracy"]
+    ((shown_model, x, t),) = drawn["decision_boundary"]
+    assert x.tolist() == np.c_[data["a"], data["b"]][3:].tolist()
+    assert t.tolist() == data["y"][3:].tolist()
+    assert np.array_equal(shown_model.predict(x), model.predict(read_table(table))[3:])
+
+
+def test_numbers_get_their_errors_in_the_unit_of_the_column(tmp_path, drawn):
+    rng = np.random.default_rng(0)
+    data = {"a": rng.normal(size=30), "y": 1000 + 100 * rng.normal(size=30)}
+    data["z"] = -data["y"]
+    options = ["--target=z", "--epochs=2", "--test-fraction=0", "--plots", tmp_path]
+    train(write(tmp_path / "data.csv", data), *options)
+    model = load_model(tmp_path / "data.safetensors")
+    predicted = model.predict({"a": data["a"]})
+    for i, name in enumerate(("y", "z")):
+        for kind in ("prediction_error", "residuals"):
+            true, shown = drawn[kind][i]
+            assert np.allclose(true, data[name])
+            assert np.allclose(shown, predicted[:, i])
+    assert {"prediction_error.png", "loss.png"} <= {*pictures(tmp_path)}
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("drawn")
+def test_files_of_others_stay_and_ours_are_renewed(tmp_path):
+    table = write(tmp_path / "data.csv", {**blobs(), "c": blobs(seed=1)["a"]})
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    train(table, "--epochs=1", "--plots", folder)
+    assert pictures(folder) == ["confusion_matrix.png", "loss.png", "notes.txt"]
+    ours = (folder / "loss.png").read_bytes()
+    (folder / "loss.png").write_bytes(ours + b"longer")
+    train(table, "--epochs=1", "--plots", folder)
+    assert (folder / "loss.png").read_bytes() == ours
+    (folder / "decision_boundary.png").write_bytes(PNG + b"mine")
+    refused = run("train", table, "--target=y", "--output", tmp_path / "m", "--plots", folder)
+    assert refused.exit_code == 2
+    assert "decision_boundary.png would be replaced, but it is no picture of" in refused.output
+    assert not (tmp_path / "m").exists()
+    train(table, "--epochs=1", "--force", "--plots", folder)
+    assert (folder / "decision_boundary.png").read_bytes() == PNG + b"mine"  # there was none
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("plots", "said"),
+    [
+        ("no/folder", "there is no folder"),
+        ("data.csv", "is a file"),
+        ("model", "would replace"),
+        ("file", "is a file"),
+    ],
+)
+def test_what_is_wrong_with_the_folder_is_said_before_the_training(
+    tmp_path, monkeypatch, plots, said
+):
+    monkeypatch.chdir(tmp_path)
+    write(Path("data.csv"), blobs())
+    Path("file").write_text("")
+    result = run("train", "data.csv", "--target=y", "--output=model", "--plots", plots)
+    assert result.exit_code in {1, 2}
+    assert said in result.output
+    assert not Path("model").exists()
+
+
+def test_without_matplotlib_nothing_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    table = write(tmp_path / "data.csv", blobs())
+    result = run("train", table, "--target=y", "--output", tmp_path / "m", "--plots", tmp_path)
+    assert result.exit_code == 1
+    assert "pictures need Matplotlib; pip install 'manualnn[plot]'." in result.output
+    assert pictures(tmp_path) == ["data.csv"]
