@@ -1,7 +1,7 @@
 """The comparison of a calculation by hand with the numbers of an explanation."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from manualnn.explain.hand.own import OwnNumbers, half_unit, is_right
 from manualnn.explain.hand.reading import read_numbers
 from manualnn.explain.hand.slips import find_slip
 from manualnn.explain.model import Quantity
-from manualnn.explain.numbers import CONTEXT
+from manualnn.explain.numbers import CONTEXT, Arithmetic
 from manualnn.explain.render.notation import Notation
 from manualnn.output.tables import align_columns
 
@@ -130,7 +130,7 @@ def _quantities(e: Explanation) -> dict[str, Quantity]:
     order = [*e.inputs, *e.targets, *(g.parameter for g in e.gradients)]
     for step in e.layers:
         order += step.outputs
-    order += [*e.loss.terms, e.loss.total, *e.loss.slopes]
+    order += [*e.loss.terms, replace(e.loss.total, formula=_sum_of_terms(e)), *e.loss.slopes]
     for step in reversed(e.layers):
         order += step.derivatives
         prefix = f"{step.index}."
@@ -138,6 +138,14 @@ def _quantities(e: Explanation) -> dict[str, Quantity]:
         order += step.carried
     order += [g.updated for g in e.gradients]
     return {q.symbol.text: q for q in (*order, *e.errors)}
+
+
+def _sum_of_terms(e: Explanation) -> Formula:
+    """Return the error as a formula of its terms, which a reader computes first."""
+    arithmetic = Arithmetic()
+    terms = [Formula(Decimal(q.value), arithmetic, q.symbol) for q in e.loss.terms]
+    divisor = int(e.loss.divisor) if e.loss.divisor.is_integer() else e.loss.divisor
+    return sum(terms[1:], start=terms[0]) / divisor
 
 
 def _compare(

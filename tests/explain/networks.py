@@ -1,0 +1,17 @@
+"""Small networks that the tests of explanations share."""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn import LAYERS, Linear, Parameters, Sequential, Sigmoid
+
+
+def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]:
+    """Return a small network with that layer, its parameters, and three samples."""
+    rng = np.random.default_rng(7)
+    middle = LAYERS[layer](3, 3) if layer == "Linear" else LAYERS[layer]()
+    last = [Sigmoid()] if loss == "BCELoss" else []
+    net = Sequential(Linear(2, 3), middle, Linear(3, 2), *last)
+    t = rng.integers(0, 2, 3) if loss == "CrossEntropyLoss" else rng.random((3, 2))
+    return net, net.init(seed=1), rng.standard_normal((3, 2)), t

@@ -1,0 +1,51 @@
+"""The command `manualnn explain`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from manualnn.cli import cli
+from manualnn.explain import EXAMPLE, explain
+
+pytestmark = pytest.mark.once
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(cli, ["explain", *arguments])
+
+
+def test_the_command_prints_what_the_library_returns(tmp_path: Path) -> None:
+    spec = tmp_path / "run.json"
+    spec.write_text(json.dumps(EXAMPLE), encoding="utf-8")
+    for form in ("text", "markdown", "json"):
+        shown = run(str(spec), "--format", form, "--decimals", "4", "--weight", "0.bias[1]")
+        assert shown.exit_code == 0
+        expected = explain(decimals=4, weight="0.bias[1]")
+        assert shown.stdout == getattr(expected, f"to_{form}")()
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "code", "message"),
+    [
+        ("{", (), 1, "expected JSON, got something else in line 1, column 2"),
+        ("[1]", (), 1, "must be a JSON object"),
+        ("{}", (), 1, "lacks layers, x, t, parameters"),
+        (None, ("--weight", "9.weight[0,0]"), 1, "there is no parameter 9.weight"),
+        (None, ("--decimals", "99"), 2, "0<=x<=15"),
+        (None, ("--target-loss", "nan"), 1, "target_loss must be a finite number"),
+        (None, ("--epochs", "0"), 2, "x>=1"),
+    ],
+)
+def test_the_command_reports_errors_without_a_traceback(
+    tmp_path: Path, content: str | None, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content, encoding="utf-8")
+        arguments = (str(tmp_path / "run.json"), *arguments)
+    shown = run(*arguments)
+    assert shown.exit_code == code
+    assert message in shown.output
+    assert isinstance(shown.exception, SystemExit)

@@ -1,0 +1,285 @@
+"""Calculations by hand: published ones, ones with a slip, and ones that are only rounded."""
+
+import json
+from decimal import Decimal
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from explain.networks import network_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from manualnn import LAYERS, LOSSES, OPTIMIZERS, MSELoss, SpecError
+from manualnn.cli import cli
+from manualnn.explain import EXAMPLE, check, explain
+from manualnn.explain.run import make_run
+
+pytestmark = pytest.mark.once
+
+SIGMOIDS = [{"type": "Linear", "in_features": 2, "out_features": 2}, {"type": "Sigmoid"}] * 2
+HALF_SQUARES = {"loss": {"type": "MSELoss", "reduction": "sum"}, "loss_factor": 0.5}
+MAZUR = {
+    "layers": SIGMOIDS,
+    **HALF_SQUARES,
+    "optimizer": {"type": "SGD", "lr": 0.5},
+    "parameters": {
+        "0.weight": [[0.15, 0.20], [0.25, 0.30]],
+        "0.bias": [0.35, 0.35],
+        "2.weight": [[0.40, 0.45], [0.50, 0.55]],
+        "2.bias": [0.60, 0.60],
+    },
+    "x": [[0.05, 0.10]],
+    "t": [[0.01, 0.99]],
+}
+MAZURS_NUMBERS = """{
+    "z0": [0.3775, null], "a1": [0.593269992, 0.596884378],
+    "z2": [1.105905967, null], "y": [0.75136507, 0.772928465],
+    "e": [0.274811083, 0.023560026], "L": 0.298371109,
+    "dL/dy[0]": 0.74136507, "dy[0]/dz2[0]": 0.186815602, "dL/dz2[0]": 0.138498562,
+    "dL/da1[0]": 0.036350306, "da1[0]/dz0[0]": 0.241300709,
+    "gradients": {"2.weight": [[0.082167041, null], [null, null]], "0.weight[0,0]": 0.000438568},
+    "updated": {"2.weight": [[0.35891648, 0.408666186], [0.511301270, 0.561370121]],
+                "0.weight": [[0.149780716, 0.19956143], [0.24975114, 0.29950229]]}
+}"""
+"""M. Mazur, A Step by Step Backpropagation Example, 2015 (which leaves the biases as they are)."""
+
+HAN = {
+    "layers": [
+        {"type": "Linear", "in_features": 3, "out_features": 2},
+        {"type": "Sigmoid"},
+        {"type": "Linear", "in_features": 2, "out_features": 1},
+        {"type": "Sigmoid"},
+    ],
+    **HALF_SQUARES,
+    "optimizer": {"type": "SGD", "lr": 0.9},
+    "parameters": {
+        "0.weight": [[0.2, 0.4, -0.5], [-0.3, 0.1, 0.2]],
+        "0.bias": [-0.4, 0.2],
+        "2.weight": [[-0.3, -0.2]],
+        "2.bias": [0.1],
+    },
+    "x": [[1, 0, 1]],
+    "t": [[1]],
+}
+HANS_NUMBERS = """{
+    "z0": [-0.7, 0.1], "a1": [0.332, 0.525], "z2": [-0.105], "y": [0.474],
+    "dL/dz2": [-0.1311], "dL/dz0": [0.0087, 0.0065],
+    "updated": {"2.weight": [[-0.261, -0.138]], "2.bias": [0.218], "0.bias": [-0.408, 0.194],
+                "0.weight": [[0.192, 0.4, -0.508], [-0.306, 0.1, 0.194]]}
+}"""
+"""Han, Kamber and Pei, Data Mining, 3rd edition, example 9.1; their Err is −∂L/∂z."""
+
+
+def read(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
+def verdicts(mine: Any, run: Any = None, **options: Any) -> dict[str, str]:
+    return {one.name: one.verdict for one in check(mine, run, **options).comparisons}
+
+
+# ---------------------------------------------------------------------- published calculations
+
+
+def test_every_number_that_mazur_published_is_right() -> None:
+    found = verdicts(read(MAZURS_NUMBERS), MAZUR)
+    assert (len(found), set(found.values())) == (24, {"right"})
+
+
+def test_a_published_copy_goes_astray_at_the_first_term() -> None:
+    """A page that repeats the example (jianshu.com/p/408ab8177a53) has another first term."""
+    copied = read(MAZURS_NUMBERS.replace("0.274811083", "0.298371109")) | {
+        "L": Decimal("0.321931135")
+    }
+    found = check(copied, MAZUR)
+    assert found.first.name == "e[0]"
+    wrong = {one.name: one.causes for one in found.comparisons if one.verdict != "right"}
+    assert wrong == {"e[0]": (), "L": ("e[0]",)}
+
+
+def test_a_textbook_that_rounds_to_three_digits_makes_no_mistake() -> None:
+    found = verdicts(read(HANS_NUMBERS), HAN)
+    assert [name for name, verdict in found.items() if verdict != "right"] == ["∂L/∂z2[0]"]
+    assert found["∂L/∂z2[0]"] == "rounded"  # 0.474·0.526·0.526 is 0.1311, unrounded 0.13117
+
+
+# ---------------------------------------------------------------------- slips
+
+
+def by_hand(slip: str = "", digits: int = 6) -> dict[str, float]:
+    """Return the example by the textbook's formulas, each result rounded; with a slip in one."""
+
+    def r(value: float) -> float:
+        return float(f"{value:.{digits}g}")
+
+    x, t = EXAMPLE["x"][0], EXAMPLE["t"][0]
+    (w, b, v, c), two, three = EXAMPLE["parameters"].values(), range(2), range(3)
+    found: dict[str, float] = {}
+    z = [r(sum(w[j][i] * x[i] for i in three) + b[j] * (slip != "bias")) for j in two]
+    a = [r(1 / (1 + np.exp(-z[j]))) for j in two]
+    weights = np.transpose(v) if slip == "transposed forward" else v
+    y = [r(sum(weights[k][j] * a[j] for j in two) + c[k]) for k in two]
+    dy = [r((1 if slip == "factor 2" else 2) * (y[k] - t[k])) for k in two]
+    if slip == "sign":
+        dy[1] = -dy[1]
+    weights = np.transpose(v) if slip == "transposed backward" else v
+    paths = two if slip != "one path" else range(1)
+    da = [r(sum(dy[k] * weights[k][j] for k in paths)) for j in two]
+    at = z if slip == "slope at z" else a
+    dz = [r(da[j] * (at[j] * (1 - at[j]) if slip != "no slope" else 1)) for j in two]
+    for j in two:
+        found |= {f"z0[{j}]": z[j], f"a1[{j}]": a[j], f"y[{j}]": y[j], f"∂L/∂y[{j}]": dy[j]}
+        found |= {f"∂L/∂a1[{j}]": da[j], f"∂L/∂z0[{j}]": dz[j]}
+        for i in three:
+            g = r(dz[j] * x[i])
+            found[f"∂L/∂0.weight[{j},{i}]"] = g
+            found[f"0.weight[{j},{i}]′"] = r(w[j][i] + (1 if slip == "ascent" else -1) * 0.02 * g)
+    return found
+
+
+@pytest.mark.parametrize("digits", [4, 6, 17])
+def test_a_calculation_that_is_rounded_has_no_wrong_number(digits: int) -> None:
+    assert not set(verdicts(by_hand(digits=digits)).values()) - {"right", "rounded"}
+
+
+@pytest.mark.parametrize("digits", [4, 15])
+@pytest.mark.parametrize(
+    ("slip", "first", "words"),
+    [
+        ("bias", "z0[0]", "the term 0.bias[0] is missing"),
+        ("transposed forward", "y[0]", "2.weight[1,0] is taken for 2.weight[0,1], which is the"),
+        ("factor 2", "∂L/∂y[0]", "a factor 2 is missing"),
+        ("sign", "∂L/∂y[1]", "the sign is wrong"),
+        ("transposed backward", "∂L/∂a1[0]", "which is the weight transposed"),
+        ("one path", "∂L/∂a1[0]", "the term ∂L/∂y[1]·2.weight[1,0] is missing"),
+        ("slope at z", "∂L/∂z0[0]", "z0[0] is taken for a1[0]"),
+        ("no slope", "∂L/∂z0[0]", "∂L/∂a1[0] is not multiplied by the derivative"),
+        ("ascent", "0.weight[0,0]′", "the step is added and not subtracted"),
+    ],
+)
+def test_the_first_wrong_number_and_the_slip_are_named(
+    slip: str, first: str, words: str, digits: int
+) -> None:
+    """What comes before is right; what follows from a wrong number is not blamed."""
+    found = check(by_hand(slip, digits))
+    assert found.first is not None
+    assert found.first.name == first
+    assert words in found.first.slip
+    assert f"A likely slip: {found.first.slip}" in found.text()
+    astray = [one.name for one in found.comparisons if one.verdict == "wrong"]
+    assert {name.partition("[")[0] for name in astray} == {first.partition("[")[0]}
+    assert any(one.verdict == "inherited" for one in found.comparisons) == (slip != "ascent")
+
+
+def test_a_missing_division_by_the_samples_is_named() -> None:
+    net, params, x, t = network_of("Tanh", "MSELoss")
+    e = explain(net, params, x, t, loss=MSELoss(reduction="batchmean"))
+    dy = 2 * (net.forward(params, x) - t)
+    found = check({"dL/dy": dy}, e.spec)
+    assert found.first.slip == "the division by N = 3 is missing"
+    assert not verdicts({"dL/dy": dy / 3}, e.spec).keys() - verdicts({"dL/dy": dy}, e.spec).keys()
+    assert check({"dL/dy": dy / 3}, e.spec).exit_code == 0
+
+
+# ---------------------------------------------------------------------- digits
+
+
+HAND = by_hand(digits=17)
+
+
+@settings(max_examples=max(10, settings().max_examples // 5))
+@given(st.sampled_from(sorted(HAND)), st.integers(1, 12))
+def test_a_number_is_right_at_its_own_digits(name: str, digits: int) -> None:
+    """The number nearest to the truth is right; its neighbours with these digits are not."""
+    rounded = Decimal(f"{HAND[name]:.{digits}e}")
+    unit = Decimal((0, (1,), int(rounded.as_tuple().exponent)))
+    assert verdicts({name: rounded}) == {name: "right"}
+    if abs(Decimal(HAND[name]) - rounded) > unit / 100:  # else: an exact number
+        for neighbour in (rounded + unit, rounded - unit):
+            assert verdicts({name: neighbour}) != {name: "right"}
+
+
+def test_the_numbers_rounded_by_hand_are_right_with_decimals() -> None:
+    e = explain(decimals=3)
+    mine = {q.symbol.text: Decimal(f"{q.value:.3f}") for step in e.layers for q in step.outputs}
+    mine |= {g.backward.symbol.text: Decimal(f"{g.backward.value:.3f}") for g in e.gradients}
+    assert set(verdicts(mine, decimals=3).values()) == {"right"}
+    assert verdicts(mine).keys() == verdicts(mine, decimals=3).keys()
+
+
+@pytest.mark.parametrize(
+    ("layer", "loss", "rule"),
+    list(zip(LAYERS, cycle(LOSSES), cycle(OPTIMIZERS), strict=False)),  # 11, 7 and 6: all of each
+)
+def test_the_numbers_of_float64_are_right(layer: str, loss: str, rule: str) -> None:
+    """They differ from the truth in the last of 17 digits, which is no mistake."""
+    net, params, x, t = network_of(layer, loss)
+    made = LOSSES[loss](), OPTIMIZERS[rule]()
+    run = make_run(net, *made, params, (x, t)).spec()
+    value, grads = net.value_and_grad(params, made[0], x, t)
+    after = params.copy()
+    made[1].update(after, grads, made[1].init(after))
+    grads["0.bias"][0] *= 1.001
+    mine = {"L": value, "y": net.forward(params, x), "gradients": grads, "updated": after}
+    found = check(mine, run, epochs=1)
+    assert [one.name for one in found.comparisons if one.verdict == "wrong"] == ["∂L/∂0.bias[0]"]
+
+
+# ---------------------------------------------------------------------- the form, the command
+
+
+def test_names_may_be_written_in_several_ways() -> None:
+    e = explain()
+    values = [q.value for q in e.layers[1].outputs]
+    for mine in (
+        {"a1": values},
+        {"a1": [values]},
+        {"a1": np.array(values)},
+        {"a1[0]": values[0], "a1[ 1 ]": values[1]},
+    ):
+        assert verdicts(mine) == {"a1[0]": "right", "a1[1]": "right"}
+    updated = e.gradients[0].updated.value
+    for name in ("0.weight[0,0]'", "0.weight[0,0]′"):
+        assert verdicts({name: updated}) == {"0.weight[0,0]′": "right"}
+    assert verdicts({"updated": {"0.weight[0,0]": updated}}) == {"0.weight[0,0]′": "right"}
+    assert verdicts({"L after 3": e.errors[3].value}) == {"L after 3": "right"}
+
+
+@pytest.mark.parametrize(
+    ("mine", "message"),
+    [
+        ([1], r'^a calculation must be an object such as \{"a1\[0\]": 0.6035\}, got \[1\].$'),
+        ({"a2": [1]}, r'^there is no quantity "a2"\. There are x, t, 0.weight'),
+        ({"a1[2]": 1}, r'^there is no quantity "a1\[2\]".* There are a1\[0\], a1\[1\].$'),
+        (
+            {"a1": [1]},
+            r"^a1 must be a list with the numbers a1\[0\], a1\[1\], null .*; got \[1\].$",
+        ),
+        ({"L": "1"}, '^L must be a number, or a list of numbers, got "1".$'),
+        ({"L": True}, "^L must be a number, or a list of numbers, got true.$"),
+        ({"L": float("nan")}, "^L must be a number, or a list of numbers, got NaN.$"),
+        ({"L": {"a": 1}}, '^L must be a number, or a list of numbers, got {"a": 1}.$'),
+    ],
+)
+def test_a_calculation_that_does_not_fit_is_refused(mine: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        check(mine)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "shown"),
+    [
+        ('{"a1": [0.6035, 0.5793]}', 0, "2 numbers compared: 2 right.\n"),
+        ('{"a1[0]": 0.603500}', 1, "yours is 0.603500, right is 0.603483"),
+        ('{"a1": [null, null]}', 3, "No number was compared"),
+        ('{"b": 1}', 2, 'there is no quantity "b"'),
+        ("{", 2, "expected JSON"),
+    ],
+)
+def test_the_exit_code_is_that_of_check(tmp_path: Any, content: str, code: int, shown: str) -> None:
+    (tmp_path / "mine.json").write_text(content, encoding="utf-8")
+    done = CliRunner().invoke(cli, ["explain", "--check", str(tmp_path / "mine.json")])
+    assert (done.exit_code, shown in done.output) == (code, True), done.output
