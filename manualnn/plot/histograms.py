@@ -73,7 +73,8 @@ def activations(
     ax = as_axes(ax)
     for row, histogram in enumerate(found):
         low, high = histogram.edges[[0, -1]]
-        _draw(ax, row, histogram, (histogram.edges - low) / (high - low))
+        # The remark is in the middle, because dead and saturated outputs are at the ends.
+        _draw(ax, row, histogram, (histogram.edges - low) / (high - low), 0.5)
         for end, value, side in ((0.0, low, "left"), (1.0, high, "right")):
             ax.text(end, row + 0.04, f"{value:.3g}", ha=side, va="top", fontsize=8, color="0.5")
     ax.set_xlim(-0.02, 1.02)
@@ -120,7 +121,7 @@ def gradients(
     ax = as_axes(ax)
     ax.set_xscale("log")
     for row, histogram in enumerate(found):
-        _draw(ax, row, histogram, histogram.edges)
+        _draw(ax, row, histogram, histogram.edges, 0.0)
     _finish(ax, found, f"gradient of each parameter over {len(x)} samples")
     ax.set_xlabel("|∂L/∂θ|")
     return ax
@@ -194,17 +195,20 @@ def _describe(layer: Layer, x: Array, y: Array) -> str:
     return ""
 
 
-def _draw(ax: "Axes", row: int, histogram: Histogram, edges: Array) -> None:
-    """Draw a histogram that stands on the line of its row; rows go down."""
+def _draw(ax: "Axes", row: int, histogram: Histogram, edges: Array, place: float) -> None:
+    """Draw a histogram that stands on the line of its row; rows go down.
+
+    `place` is where its remark stands, from 0 (left) to 1.
+    """
     heights = 0.75 * histogram.counts / max(histogram.counts.max(), 1)
     ax.stairs(
         row - heights, edges, baseline=row, fill=True, color=COLORS[0], alpha=0.35,
         label=histogram.name,
     )  # fmt: skip
     ax.stairs(row - heights, edges, baseline=row, color=COLORS[0], linewidth=0.9)
-    place = (0.01, row - 0.78)
     ax.text(
-        *place, histogram.remark, transform=ax.get_yaxis_transform(), va="top", fontsize=8.5,
+        place, row - 0.8, histogram.remark, va="top", ha="center" if place else "left",
+        transform=ax.get_yaxis_transform(), fontsize=8.5,
         bbox={"facecolor": ax.get_facecolor(), "alpha": 0.75, "linewidth": 0, "pad": 1},
     )  # fmt: skip
 

@@ -79,9 +79,7 @@ def confusion_matrix(
     ax.set_yticks(ticks, names)
     accuracy = counts.trace() / len(true)
     ax.set(xlabel="predicted class", ylabel="actual class")
-    ax.set_title(
-        f"accuracy {accuracy:.1%} of {len(true)} rows; shade: share of the row", fontsize=10
-    )
+    ax.set_title(f"accuracy {accuracy:.1%} of {len(true)} rows", fontsize=10)
     return ax
 
 
