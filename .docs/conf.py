@@ -1,6 +1,8 @@
 """Sphinx's settings. `tox -e docs` builds the site into build/docs; a warning is an error."""
 
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,7 +14,8 @@ import manualnn
 import manualnn.explain
 import manualnn.tabular
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 
 # autodoc sees names that a module loads on first use only after their first use.
 for module in (manualnn, manualnn.explain, manualnn.tabular):
@@ -47,8 +50,26 @@ LINK = re.compile(r'(?:href|src)="(?!\w+:)([^"#?]*)[^"#]*(?:#([^"]*))?"')
 
 
 def setup(app: Sphinx) -> None:
-    """Check the links when the pages are written."""
-    app.connect("build-finished", check_links)
+    """Add the pages and pictures that manualnn itself makes, then check all links."""
+    app.connect("build-finished", add_made_pages)
+    app.connect("build-finished", check_links, priority=501)
+
+
+def add_made_pages(app: Sphinx, exception: Exception | None) -> None:
+    """Write the explanation of the example, the report on mytoy.py, and the guide's pictures."""
+    if exception:
+        return
+    site, pictures = Path(app.outdir), Path(app.outdir) / "pictures"
+    pictures.mkdir(exist_ok=True)
+    run = [sys.executable, "-W", "error", "-m", "manualnn"]
+    subprocess.run([*run, "explain", "--html", site / "explanation.html"], check=True)  # noqa: S603
+    checks = ["--only", "layer.*", "--only", "loss.*", "--failures", app.doctreedir]
+    command = [*run, "check", "mytoy.py:Engine", *checks, "--html", site / "report.html"]
+    subprocess.run(command, cwd=HERE / "examples", check=False, stdout=subprocess.DEVNULL)  # noqa: S603
+    guide = HERE.joinpath("guides", "pictures.md").read_text(encoding="utf-8")
+    program = "".join(re.findall(r"```python\n(.*?)```", guide, re.DOTALL))
+    plain = os.environ | {"MPLBACKEND": "svg"}
+    subprocess.run([sys.executable, "-c", program], cwd=pictures, check=True, env=plain)  # noqa: S603
 
 
 def check_links(app: Sphinx, exception: Exception | None) -> None:

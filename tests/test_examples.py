@@ -13,6 +13,7 @@ import io
 import re
 import shlex
 import shutil
+import sys
 import textwrap
 import types
 from pathlib import Path
@@ -23,16 +24,16 @@ from click.testing import CliRunner, Result
 from manualnn.cli import cli
 
 ROOT = Path(__file__).resolve().parent.parent
-GUIDES = sorted(ROOT.joinpath(".docs").rglob("*.md"))
+# The guide of pictures is left out, because building the site runs it to draw them.
+GUIDES = sorted(set(ROOT.joinpath(".docs").rglob("*.md")) - {ROOT / ".docs/guides/pictures.md"})
 PAGES = [ROOT / "README.md", *(pytest.param(page, marks=pytest.mark.once) for page in GUIDES)]
 FILE = re.compile(r"# (\w+\.py)\b.*\n")
 
 
 def blocks(page: Path, language: str) -> list[str]:
     """Return the code blocks of a language, in order."""
-    found = re.findall(
-        rf"^ *```{language}\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
+    fence = rf"^ *```{language}\n(.*?)^ *```"
+    found = re.findall(fence, page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     return [textwrap.dedent(block) for block in found]
 
 
@@ -43,7 +44,7 @@ def program(page: Path) -> str:
 
 @pytest.fixture(name="page", params=PAGES, ids=lambda page: page.stem)
 def folder_of_page(request, tmp_path, monkeypatch):
-    """Work in a folder with the files that the page shows, and return the page."""
+    """Work in a folder with the files that the page shows, and give the page."""
     shutil.copytree(ROOT / ".docs" / "examples", tmp_path, dirs_exist_ok=True)
     programs = blocks(request.param, "python")
     files = {match[1]: code for code in programs if (match := FILE.match(code))}
@@ -54,7 +55,9 @@ def folder_of_page(request, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets a width
-    return request.param
+    yield request.param
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 def run_program(code: str) -> str:

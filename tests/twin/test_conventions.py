@@ -1,0 +1,161 @@
+"""Each row of the documentation's tables of conventions, computed by manualnn and by torch."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn, optim
+
+import manualnn as mnn
+
+pytestmark = pytest.mark.once
+
+PAGE = Path(__file__).parents[2] / ".docs" / "reference" / "conventions.md"
+ROW = re.compile(r"^\| (.+?) \| .* \| (-?[\d.e]+) \|$", re.MULTILINE)
+ROWS = dict(ROW.findall(PAGE.read_text(encoding="utf-8")))
+
+Numbers = tuple[float, float]
+"""A number of manualnn, and the same of torch."""
+
+
+def slope(name: str, z: float, *, is_value: bool = False, **options: float) -> Numbers:
+    """Return the slope of an activation at z, or its value."""
+    layer, x = getattr(mnn, name)(**options), np.array([[z]])
+    y = layer.forward({}, x)
+    ours = layer.backward({}, x, y, np.ones((1, 1)))
+    at = torch.tensor([[z]], dtype=torch.float64, requires_grad=True)
+    value = getattr(nn, name)(**options)(at)
+    value.backward()
+    return (y.item(), value.item()) if is_value else (ours.item(), at.grad.item())
+
+
+def loss(name, y, t, *, reduction="sum", **options) -> Numbers:
+    """Return a loss of outputs y and targets t."""
+    ours = getattr(mnn, name)(reduction, **as_tuples(options)).value(np.array(y), np.array(t))
+    theirs = twin(name, reduction, **options)(torch.tensor(y), torch.tensor(t))
+    return float(ours), theirs.item()
+
+
+def loss_slope(name, y, t, **options) -> Numbers:
+    """Return the derivative of a loss with respect to the first output."""
+    ours = getattr(mnn, name)("sum", **as_tuples(options)).grad(np.array(y), np.array(t))
+    at = torch.tensor(y, requires_grad=True)
+    twin(name, "sum", **options)(at, torch.tensor(t)).backward()
+    return ours.item(0), at.grad.ravel()[0].item()
+
+
+def twin(name, reduction, **options) -> Callable[..., torch.Tensor]:
+    """Return torch's loss, which has no reduction `batchmean`."""
+    if reduction == "batchmean":
+        return lambda y, t: twin(name, "sum", **options)(y, t) / len(y)
+    options = {key: torch.tensor(v) if key == "weight" else v for key, v in options.items()}
+    return getattr(nn, name)(reduction=reduction, **options)
+
+
+def as_tuples(options):
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in options.items()}
+
+
+def steps(name, *gradients, theta=0.0, rates=None, **options) -> Numbers:
+    """Return a parameter that starts at theta, after a step with each gradient."""
+    options = {"lr": 1.0} | options
+    net = mnn.Sequential(mnn.Linear(1, 1, bias=False))
+    params = net.load_state_dict({"0.weight": [[theta]]})
+    trainer = mnn.Trainer(net, mnn.L1Loss("sum"), getattr(mnn, name)(**options), params=params)
+    theirs = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
+    optimizer = getattr(optim, name)([theirs], **options)
+    for lr, g in zip(rates or [options["lr"]] * len(gradients), gradients, strict=True):
+        trainer.lr = optimizer.param_groups[0]["lr"] = lr
+        trainer.step([[-g]], [[9.0]])  # below its target |θx − t| has the derivative −x by θ
+        theirs.grad = torch.tensor(g, dtype=torch.float64)
+        optimizer.step()
+    return trainer.params.vector.item(), theirs.item()
+
+
+def kept_inputs(p: float) -> Numbers:
+    """Return the largest factor of an input, among a hundred."""
+    masks = mnn.Sequential(mnn.Dropout(p)).sample(0, np.ones((100, 1)))
+    theirs = nn.Dropout(p)(torch.ones(100, dtype=torch.float64))
+    return masks["0.mask"].max(), theirs.max().item()
+
+
+PAIRS, ZEROS = [[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]
+TWO_CLASSES = {"y": ZEROS, "t": [0, 1], "reduction": "mean"}
+
+NUMBERS: dict[str, Callable[[], Numbers]] = {
+    "The slope of `ReLU` at 0 is 0": lambda: slope("ReLU", 0.0),
+    "The slope of `LeakyReLU` at 0 is its `negative_slope`": lambda: slope("LeakyReLU", 0.0),
+    "The slope of `L1Loss` at y = t is 0": lambda: loss_slope("L1Loss", [[1.0]], [[1.0]]),
+    "`SmoothL1Loss` with β = 0 is `L1Loss`": lambda: loss_slope(
+        "SmoothL1Loss", [[1.0]], [[1.0]], beta=0.0
+    ),
+    "`Softplus` is z where βz > 20": lambda: slope("Softplus", 21.0, is_value=True),
+    "`BCELoss` limits each logarithm to −100": lambda: loss("BCELoss", [[0.0]], [[1.0]]),
+    "`BCELoss` limits the divisor of its slope to 10⁻¹²": lambda: loss_slope(
+        "BCELoss", [[0.0]], [[1.0]]
+    ),
+    "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
+    "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
+    "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),
+    "`HuberLoss` has a ½": lambda: loss("HuberLoss", [[0.5]], [[0.0]]),
+    "`HuberLoss` of a large error has the factor δ": lambda: loss(
+        "HuberLoss", [[5.0]], [[0.0]], delta=2.0
+    ),
+    "`SmoothL1Loss` is `HuberLoss` divided by β": lambda: loss(
+        "SmoothL1Loss", [[5.0]], [[0.0]], beta=2.0
+    ),
+    "`mean` divides by samples times outputs": lambda: loss(
+        "MSELoss", PAIRS, ZEROS, reduction="mean"
+    ),
+    "`batchmean` divides by samples": lambda: loss("MSELoss", PAIRS, ZEROS, reduction="batchmean"),
+    "`CrossEntropyLoss` with `mean` divides by samples": lambda: loss(
+        "CrossEntropyLoss", [[0.0] * 4] * 2, [0, 1], reduction="mean"
+    ),
+    "with class weights, it divides by the sum of the samples' weights": lambda: loss(
+        "CrossEntropyLoss", **TWO_CLASSES, weight=[1.0, 3.0]
+    ),
+    "`label_smoothing` ε gives ε/K to every class": lambda: loss_slope(
+        "CrossEntropyLoss", [[0.0, 0.0]], [0], label_smoothing=0.5
+    ),
+    "`weight_decay` λ adds λθ to the gradient, as a penalty ½ λθ² does": lambda: steps(
+        "SGD", 0.0, theta=1.0, weight_decay=0.1
+    ),
+    "`AdamW` shrinks θ by lr λ": lambda: steps("AdamW", 0.0, theta=1.0, lr=0.5, weight_decay=0.1),
+    "The first step of momentum has no dampening": lambda: steps(
+        "SGD", 1.0, momentum=0.9, dampening=0.5
+    ),
+    "later steps have it": lambda: steps("SGD", 1.0, 1.0, momentum=0.9, dampening=0.5),
+    "The learning rate is outside of the momentum buffer": lambda: steps(
+        "SGD", 1.0, 1.0, momentum=0.5, rates=[1.0, 0.0]
+    ),
+    "`nesterov` adds μ times the new buffer to the gradient": lambda: steps(
+        "SGD", 1.0, momentum=0.5, nesterov=True
+    ),
+    "ε of `Adam` is outside of the root, after the correction": lambda: steps("Adam", 1.0, eps=1.0),
+    "`AMSGrad` takes the maximum of the averages before their correction": lambda: steps(
+        "Adam", 1.0, 0.5, betas=(0.0, 0.5), eps=0.0, amsgrad=True
+    ),
+    "ε of `RMSprop` is outside of the root, and its average starts at 0": lambda: steps(
+        "RMSprop", 1.0, alpha=0.75, eps=1.0
+    ),
+    "`RMSprop` with `centered` subtracts the squared mean": lambda: steps(
+        "RMSprop", 1.0, alpha=0.75, eps=1.0, centered=True
+    ),
+    "ε of `Adagrad` is outside of the root": lambda: steps("Adagrad", 1.0, eps=1.0),
+    "`lr_decay` of `Adagrad` begins with the second step": lambda: steps(
+        "Adagrad", 1.0, 1.0, lr_decay=1.0, eps=0.0
+    ),
+    "ε of `Adamax` is inside of the maximum": lambda: steps("Adamax", 1.0, eps=1.0),
+}
+
+
+def test_every_row_is_computed():
+    assert list(NUMBERS) == list(ROWS)
+
+
+@pytest.mark.parametrize("row", NUMBERS)
+def test_row_is_true_of_both(row):
+    assert NUMBERS[row]() == pytest.approx((float(ROWS[row]),) * 2, rel=1e-8, abs=0)
