@@ -110,8 +110,11 @@ def rule_equations(rule: Optimizer) -> list[str]:
         lines = {line: _applies(line, options) for line in paragraph.splitlines()}
         if set(lines.values()) != {False, None} and set(lines.values()) != {False}:
             found += [line for line, applies in lines.items() if applies is not False]
-    states = [state for doc in docs for state in re.findall(r"State: (?!as )[^.]*\.", doc)]
-    return found + (states if rule.vectors() else [])
+    states = [
+        s for doc in docs for text in re.findall(r"State: ([^.]*)\.", doc) for s in text.split(", ")
+    ]
+    kept = [state for state in states if state.split()[0] in rule.vectors()]
+    return found + [f"State: {', '.join(kept)}."] * bool(kept)
 
 
 def _applies(line: str, options: dict[str, Any]) -> bool | None:

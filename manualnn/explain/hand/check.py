@@ -168,20 +168,25 @@ def _compare(
         quantity.value,
         WRONG,
         formula=Notation().formula(formula, names=True),
-        own=Notation().formula(_with_own_numbers(own, formula)),
+        own=_OwnNotation(own).formula(formula),
         expected=float(expected.value),
         slip=find_slip(e, own, name),
     )
 
 
-def _with_own_numbers(own: OwnNumbers, formula: Formula) -> Formula:
-    """Return a formula with the reader's numbers in place of the right ones."""
-    is_top = bool(formula.op and formula.symbol)
-    opened = formula.without_symbol() if is_top else formula
-    name = opened.symbol.text if opened.symbol else ""
-    value = own.number(name).value if name in own.known else opened.value
-    args = tuple(_with_own_numbers(own, part) for part in opened.args)
-    return Formula(value, opened.arithmetic, opened.symbol, opened.op, args)
+class _OwnNotation(Notation):
+    """Formulas with the reader's numbers in place of the right ones."""
+
+    def __init__(self, own: OwnNumbers) -> None:
+        super().__init__()
+        self.own = own
+
+    def format_leaf(self, formula: Formula) -> str:
+        """Return the number of a formula, as the reader has it."""
+        name = formula.symbol.text if formula.symbol else ""
+        if name not in self.own.known:
+            return super().format_leaf(formula)
+        return self.format(self.own.number(name).value)
 
 
 def _explain_first(one: Comparison) -> list[str]:

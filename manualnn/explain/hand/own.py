@@ -62,6 +62,7 @@ class OwnNumbers:
         finest = min(map(half_unit, given.values()), default=ZERO)
         self._arithmetic = _Rounding(None, finest)
         self._found: dict[str, Carried] = {}
+        self._ancestors: dict[str, set[str]] = {}
 
     def number(self, name: str) -> Carried:
         """Return a quantity as the reader has it: given, or computed from the numbers before it."""
@@ -88,7 +89,9 @@ class OwnNumbers:
             if name in self.given:
                 found.add(name)
             elif name in self.known and (inner := self.known[name].formula):
-                found |= self.ancestors(inner)
+                if name not in self._ancestors:
+                    self._ancestors[name] = self.ancestors(inner)
+                found |= self._ancestors[name]
         return found
 
     def _operate(self, formula: Formula, instead: Mapping[str, Carried]) -> Carried:

@@ -9,7 +9,7 @@ from manualnn.explain.render.drawing import draw_network
 from manualnn.explain.render.notation import format_deviation
 from manualnn.explain.render.text import TextPage
 
-MAX_SHOWN = 24
+MAX_SHOWN = 12
 """Most units, inputs or targets in one list, unless the document is full."""
 HEAD, TAIL = 8, 3
 """A long list of errors shows its first and its last entries."""

@@ -80,7 +80,7 @@ class Notation:
         opened = formula.without_symbol() if formula.op and formula.symbol else formula
         return self._write(opened, names=names)[0]
 
-    def _format_leaf(self, formula: Formula) -> str:
+    def format_leaf(self, formula: Formula) -> str:
         """Return the number of a formula; a constant keeps all its digits."""
         is_constant = formula.op == "" and formula.symbol is None
         return self.format(formula.value, None if is_constant else formula.arithmetic.decimals)
@@ -96,7 +96,7 @@ class Notation:
         match "" if formula.symbol else formula.op:
             case "":
                 named = formula.symbol if names else None
-                text = self.symbol(named) if named else self.number(self._format_leaf(formula))
+                text = self.symbol(named) if named else self.number(self.format_leaf(formula))
                 return text, _level(text)
             case "+" | "-":
                 terms = list(sum_terms(formula))[::-1]
