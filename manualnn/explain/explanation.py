@@ -43,11 +43,15 @@ class Explanation(ExplanationData):
         `full` shows every gradient with its paths, and complete lists. Numbers that are not rounded
         to decimals have that many significant digits, from 1 to 17.
         """
-        return write_document(self, _page(TextPage, self.decimals, digits), full=full)
+        return self._write(TextPage, digits, full=full)
 
     def to_markdown(self, *, full: bool = False, digits: int = 6) -> str:
         """Return the same in Markdown, with LaTeX formulas that GitHub renders."""
-        return write_document(self, _page(MarkdownPage, self.decimals, digits), full=full)
+        return self._write(MarkdownPage, digits, full=full)
+
+    def _write(self, kind: type[TextPage], digits: int, *, full: bool) -> str:
+        require_integer("digits", digits, 1, MAX_DIGITS)
+        return write_document(self, kind(self.decimals, digits, full=full))
 
     def to_html(self) -> str:
         """Return the explanation as a page: one HTML file that needs no network.
@@ -66,11 +70,6 @@ class Explanation(ExplanationData):
             f'<iframe srcdoc="{escape(html)}" title="Backpropagation, step by step" '
             f'style="width: 100%; height: 46rem; border: 0"></iframe>'
         )
-
-
-def _page(kind: type[TextPage], decimals: int | None, digits: int) -> TextPage:
-    require_integer("digits", digits, 1, MAX_DIGITS)
-    return kind(decimals, digits)
 
 
 def _to_json(value: Any) -> Any:  # noqa: PLR0911  # a case each

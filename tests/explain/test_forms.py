@@ -18,6 +18,7 @@ from manualnn import (
     Dropout,
     Linear,
     MSELoss,
+    Parameters,
     Sequential,
     Sigmoid,
     SpecError,
@@ -252,9 +253,9 @@ def test_a_small_network_is_drawn_with_every_weight_and_unit() -> None:
 
 def test_each_wire_of_the_drawing_ends_at_its_weight() -> None:
     """One input, one neuron: a straight line of dots without a gap."""
-    lines = draw_network(
-        {"parameters": {"0.weight": [[2.0]], "0.bias": [-3.0]}}, [["x[0]"], ["y[0]"]]
-    )
+    net = Sequential(Linear(1, 1))
+    params = Parameters(net.shapes, np.array([2.0, -3.0]))
+    lines = draw_network(explain(net, params, [[1.0]], [[1.0]], epochs=1))
     assert re.fullmatch(r"x\[0\] [⠀-⣿]+ ·2 ┬ y\[0\] [⠀-⣿]+ L", lines[0])
     assert lines[1].split() == ["-3", "┘"]
 

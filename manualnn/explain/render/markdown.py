@@ -38,7 +38,7 @@ class MarkdownPage(TextPage):
     def table(self, header: list[str], rows: Sequence[list[str]]) -> None:
         self.add(format_markdown(header, rows, padded=False))
 
-    def quantities(self, quantities: Sequence[Quantity]) -> None:
+    def formulas(self, quantities: Sequence[Quantity]) -> None:
         for start in range(0, len(quantities), MAX_QUANTITIES):
             lines = []
             for quantity in quantities[start : start + MAX_QUANTITIES]:

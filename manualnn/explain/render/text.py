@@ -7,6 +7,8 @@ from manualnn.explain.model import PathStep, Quantity
 from manualnn.explain.render.notation import Notation, format_deviation
 from manualnn.output.tables import align_columns
 
+MAX_SHOWN = 12
+"""Most quantities in one list, unless the document is full."""
 ONE_LINE = 98
 """A quantity and its formulas stand on one line if they have at most this many characters."""
 
@@ -14,15 +16,18 @@ ONE_LINE = 98
 class TextPage:
     """A document under construction, with a method for each kind of block.
 
-    Prose has at most 100 columns. Words between backticks are names.
+    Prose has at most 100 columns. Words between backticks are names. Unless the page is `full`,
+    long lists are cut, and equations that it has already are not repeated.
     """
 
     kind: type[Notation] = Notation
 
-    def __init__(self, decimals: int | None, digits: int) -> None:
+    def __init__(self, decimals: int | None, digits: int, *, full: bool) -> None:
         self.decimals = decimals
+        self.full = full
         self.notation = self.kind(digits)
         self.lines: list[str] = []
+        self._equations: list[list[str]] = []
 
     def finish(self) -> str:
         """Return the document."""
@@ -32,6 +37,10 @@ class TextPage:
         """Add a block of lines, after a blank line if it stands apart from the lines before."""
         if lines:
             self.lines += ([""] if self.lines and apart else []) + lines
+
+    def _is_indented(self) -> bool:
+        """Return True after indented lines: other prose and equations follow without a blank."""
+        return bool(self.lines) and self.lines[-1].startswith("  ")
 
     def heading(self, text: str, level: int) -> None:
         """Add a heading of level 1 to 3."""
@@ -45,16 +54,20 @@ class TextPage:
 
     def paragraph(self, text: str) -> None:
         """Add a paragraph of prose."""
-        # Consecutive paragraphs follow each other without a blank line.
-        follows_indented = bool(self.lines) and self.lines[-1].startswith("  ")
-        self.add(textwrap.wrap(text.replace("`", ""), 100), apart=follows_indented)
+        self.add(textwrap.wrap(text.replace("`", ""), 100), apart=self._is_indented())
 
     def formula_names(self, text: str) -> None:
         """Add a paragraph about the names in formulas; none here, because prose has the same."""
 
-    def code(self, lines: list[str]) -> None:
+    def equations(self, lines: list[str]) -> None:
         """Add equations as the source states them."""
-        self.add([f"      {line}" for line in lines])
+        if self.full or lines not in self._equations:
+            self.code(lines)
+            self._equations.append(lines)
+
+    def code(self, lines: list[str]) -> None:
+        """Add lines with their blanks."""
+        self.add([f"      {line}" for line in lines], apart=self._is_indented())
 
     def drawing(self, lines: list[str]) -> None:
         """Add a drawing."""
@@ -65,7 +78,18 @@ class TextPage:
         cells = [[cell.replace("`", "") for cell in row] for row in (header, *rows)]
         self.add([f"  {line}" for line in align_columns(cells)])
 
-    def quantities(self, quantities: Sequence[Quantity]) -> None:
+    def quantities(self, quantities: list[Quantity], noun: str = "") -> None:
+        """Add quantities with their formulas; with a noun for them, a long list is cut."""
+        shown = self.most(quantities) if noun else quantities
+        self.formulas(shown)
+        self.left_out(len(quantities) - len(shown), noun)
+
+    def left_out(self, count: int, noun: str, reason: str = "") -> None:
+        """Add how many more there are, if any."""
+        if count:
+            self.paragraph(f"… {plural(count, f'more {noun}')} left out{reason}.")
+
+    def formulas(self, quantities: Sequence[Quantity]) -> None:
         """Add quantities, each with its formula: first with names, then with numbers."""
         lines = []
         for quantity in quantities:
@@ -84,6 +108,15 @@ class TextPage:
         self.add([f"  {units}", f"    {names}", *(f"    = {step}" for step in steps)])
 
     # ------------------------------------------------------------------ in the page's notation
+
+    def most(self, quantities: list[Quantity]) -> list[Quantity]:
+        """Return the quantities that a list shows."""
+        return quantities if self.full else quantities[:MAX_SHOWN]
+
+    def cells(self, quantity: Quantity) -> list[str]:
+        """Return the value of a quantity, and with decimals its deviation."""
+        more = [] if self.decimals is None else [format_deviation(quantity.deviation)]
+        return [self.number(quantity), *more]
 
     def number(self, quantity: Quantity) -> str:
         """Return the value of a quantity, formatted but in no notation yet."""
@@ -115,3 +148,14 @@ class TextPage:
         numbers = [notation.factor(notation.format(f.value, self.decimals)) for f in path.factors]
         products = map(notation.factor_separator.join, (names, numbers))
         return units, [*products, self.value(path.product)]
+
+
+def deviation(quantity: Quantity) -> str:
+    """Return the deviation of a quantity in brackets; nothing without decimals."""
+    shown = format_deviation(quantity.deviation)
+    return f" (deviation {shown})" if shown else ""
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
