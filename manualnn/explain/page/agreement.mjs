@@ -3,7 +3,8 @@
 import { parameterKeys } from "./story.mjs";
 
 // Return {count, worst: {name, here, there, difference}}. A difference is relative to the largest
-// number of its kind, because a sum that almost cancels has rounding errors of its terms' size.
+// number of its kind, because a sum that almost cancels has rounding errors of its terms' size. A
+// kind whose numbers are all almost 0 is compared with the rounding errors of the others.
 export function agreement(explanation, { pass, updated, names, run, T }, errors) {
   const here = new Map();
   const note = (name, number) => here.set(name, T.value(number));
@@ -25,15 +26,19 @@ export function agreement(explanation, { pass, updated, names, run, T }, errors)
 
   let count = 0;
   let worst = { difference: 0 };
-  for (const quantities of written(explanation)) {
-    const size = Math.max(...quantities.map(({ value }) => Math.abs(value)).filter(Number.isFinite), 0);
+  const lists = written(explanation);
+  const largest = (list) =>
+    Math.max(...list.map(({ value }) => Math.abs(value)).filter(Number.isFinite), 0);
+  const floor = (largest(lists.flat()) || 1) * 2 ** -52;
+  for (const quantities of lists) {
+    const size = Math.max(largest(quantities), floor);
     for (const { symbol, value } of quantities) {
       if (!here.has(symbol)) continue;
       count += 1;
       const found = here.get(symbol);
       const there = Number(value);
       const difference = Object.is(found, there) || found === there
-        ? 0 : Math.abs(found - there) / (size || 1);
+        ? 0 : Math.abs(found - there) / size;
       if (!(difference <= worst.difference)) worst = { name: symbol, here: found, there, difference };
     }
   }

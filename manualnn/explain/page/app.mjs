@@ -30,6 +30,7 @@ const start = {
   selected: null,
   step: 0,
   colourBy: "value",
+  logarithmic: false,
 };
 const names = namesOf(start.run);
 const list = steps(start.run);
@@ -128,6 +129,7 @@ function look() {
       return local.get(i);
     },
   };
+  showDescent();
   show();
 }
 
@@ -139,19 +141,20 @@ function show() {
     selected: state.selected, focus: step.focus,
   });
   controls.show(withName(state));
-  showDescent();
 }
 
 function showDescent() {
   const done = descent.stopped !== null;
+  compare(done);
   byId("descent").setAttribute("aria-busy", String(!done));
   const errors = descent.points.map((point) => point.error);
   const at = Math.min(state.iteration, errors.length - 1);
-  const { target, iterations, run } = state;
+  const { target, iterations, logarithmic, run } = state;
   byId("descent-message").textContent = done
     ? courseOf(descent, run.optimizer.lr, target, shown) : "Computing …";
   drawCurve(byId("curve"), {
-    errors, iterations: done ? errors.length - 1 : iterations, iteration: at, target, shown,
+    errors, iterations: done ? errors.length - 1 : iterations, iteration: at, target,
+    logarithmic, shown,
     choose: (iteration) => change({ iteration }),
   });
   const slider = byId("iteration");
@@ -166,6 +169,15 @@ function showDescent() {
     : element("tr", {}, element("th", { scope: "row" }, String(k)), element("td", {
       class: "number", "data-q": `L(${k})`, "data-value": String(errors[k]),
     }, shown(errors[k]))))));
+}
+
+// Compare with Python's numbers, once, before a reader changes anything.
+function compare(done) {
+  const errors = descent.points.map((point) => point.error);
+  const isEnough = done || errors.length >= explanation.errors.length;
+  const isFirst = view?.run === start.run && state.decimals === start.decimals;
+  if (!isEnough || !isFirst || byId("agreement").textContent) return;
+  byId("agreement").textContent = agreementText(agreement(explanation, view, errors));
 }
 
 // The first and the last entries of a long list.
@@ -187,6 +199,10 @@ byId("iteration").addEventListener("input", (event) => {
 for (const input of document.querySelectorAll("[name=colour]")) {
   input.addEventListener("change", () => change({ colourBy: input.value }));
 }
+byId("logarithmic").addEventListener("change", (event) => {
+  state = { ...state, logarithmic: event.target.checked };
+  showDescent();
+});
 addEventListener("resize", showDescent);
 addEventListener("beforeprint", () => {
   byId("all-steps").replaceChildren(...allSteps(list, view));
@@ -197,6 +213,3 @@ offerThemes(byId("theme"));
 byId("main").hidden = false;
 compute({});
 controls.reset(withName(state));
-byId("agreement").textContent = agreementText(
-  agreement(explanation, view, descent.points.map((point) => point.error)),
-);

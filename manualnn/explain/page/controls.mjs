@@ -141,7 +141,7 @@ function table(title, size, rows, heads) {
   if (size > MAX_ENTRIES) return element("div", { "data-large": "true" });
   const messages = [];
   const body = rows().map(([head, ...cells]) => element("tr", {},
-    element("th", { scope: "row" }, head),
+    head ? element("th", { scope: "row" }, head) : element("td"),
     cells.map((cell) => {
       messages.push(cell.message);
       return element("td", {}, cell.input);

@@ -3,16 +3,21 @@
 import { svg } from "../../page/dom.mjs";
 
 const HEIGHT = 240;
-const PLOT = { left: 62, right: 14, top: 14, bottom: 40 };
+const PLOT = { left: 62, right: 14, top: 20, bottom: 40 };
 
 // Draw the errors of a descent of at most `iterations` updates. `iteration` is marked; `choose(k)`
-// is called when a reader points at iteration k.
-export function drawCurve(container, { errors, iterations, iteration, target, shown, choose }) {
+// is called when a reader points at iteration k. The scale is logarithmic if a reader wishes, or if
+// the error grows so much that its beginning would not be seen.
+export function drawCurve(container, options) {
+  const { errors, iterations, iteration, target, logarithmic, shown, choose } = options;
   const width = Math.max(280, container.clientWidth);
   const right = width - PLOT.right;
   const bottom = HEIGHT - PLOT.bottom;
   const finite = errors.filter(Number.isFinite);
-  const scale = verticalScale(target === null ? finite : [...finite, target]);
+  const values = target === null ? finite : [...finite, target];
+  const isPositive = Math.min(...values) > 0;
+  const grows = Math.max(...finite) > 1000 * finite[0];
+  const scale = isPositive && (logarithmic || grows) ? powersOfTen(values) : linear(values);
   const x = (k) => PLOT.left + ((right - PLOT.left) * k) / Math.max(1, iterations);
   const y = (error) => bottom - (bottom - PLOT.top) * scale.place(error);
   const at = Math.min(iteration, finite.length - 1);
@@ -32,12 +37,11 @@ export function drawCurve(container, { errors, iterations, iteration, target, sh
   },
   scale.ticks.map((tick) => svg("g", { class: "grid" },
     svg("line", { x1: PLOT.left, x2: right, y1: y(tick), y2: y(tick) }),
-    text(shown(tick), { x: PLOT.left - 8, y: y(tick) + 4, "text-anchor": "end" }))),
+    text(scale.label(tick, shown), { x: PLOT.left - 8, y: y(tick) + 4, "text-anchor": "end" }))),
   ticks(0, iterations, Math.max(2, Math.floor(width / 90))).filter(Number.isInteger).map((tick) =>
     text(tick, { x: x(tick), y: bottom + 18, "text-anchor": "middle" })),
-  text(`updates${scale.logarithmic ? "; the error on a logarithmic scale" : ""}`, {
-    x: right, y: HEIGHT - 5, "text-anchor": "end",
-  }),
+  text("updates", { x: right, y: HEIGHT - 5, "text-anchor": "end" }),
+  text(`error${scale.isLogarithmic ? ", logarithmic" : ""}`, { x: PLOT.left, y: 11 }),
   target !== null && svg("g", { class: "target" },
     svg("line", { x1: PLOT.left, x2: right, y1: y(target), y2: y(target) }),
     text("target error", { x: right, y: y(target) - 5, "text-anchor": "end" })),
@@ -47,23 +51,31 @@ export function drawCurve(container, { errors, iterations, iteration, target, sh
   svg("circle", { class: "here", cx: x(at), cy: y(finite[at]), r: 6 })));
 }
 
-// Logarithmic if the errors span more than three powers of ten.
-function verticalScale(values) {
-  const low = Math.min(...values);
+function powersOfTen(values) {
+  const from = Math.floor(Math.log10(Math.min(...values)));
+  const to = Math.max(from + 1, Math.ceil(Math.log10(Math.max(...values))));
+  const step = Math.ceil((to - from) / 5);
+  const powers = [];
+  for (let power = from; power <= to; power += step) powers.push(10 ** power);
+  return {
+    isLogarithmic: true,
+    ticks: powers,
+    place: (value) => (Math.log10(value) - from) / (to - from),
+    label: (tick, shown) => shown(tick).replace("1 × ", ""),
+  };
+}
+
+function linear(values) {
+  const from = Math.min(0, ...values);
   const high = Math.max(...values);
-  if (low > 0 && high / low > 1000) {
-    const [from, to] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-    const step = Math.ceil((to - from) / 5);
-    const powers = [];
-    for (let power = from; power <= to; power += step) powers.push(10 ** power);
-    return {
-      logarithmic: true, ticks: powers, place: (v) => (Math.log10(v) - from) / (to - from),
-    };
-  }
-  const from = Math.min(0, low);
   const marks = ticks(from, high > from ? high : from + 1, 5);
-  const to = Math.max(high, marks[marks.length - 1]);
-  return { logarithmic: false, ticks: marks, place: (v) => (v - from) / (to - from) };
+  const to = Math.max(high, marks.at(-1));
+  return {
+    isLogarithmic: false,
+    ticks: marks,
+    place: (value) => (value - from) / (to - from),
+    label: (tick, shown) => shown(tick),
+  };
 }
 
 // At most about `count` round numbers from `low` to `high`.

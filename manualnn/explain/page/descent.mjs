@@ -51,38 +51,25 @@ export function tracedState(state, run, T) {
     [name, name === "step" ? arrays : lift(name, arrays)]));
 }
 
-// What the descent shows about the learning constant, in one or two sentences.
+// What the descent shows about the learning constant. `shown` writes an error.
 export function courseOf({ points, stopped }, lr, target, shown) {
   const errors = points.map((point) => point.error);
   const finite = errors.filter(Number.isFinite);
-  const updates = (k) => `${k} update${k === 1 ? "" : "s"}`;
-  const [first] = errors;
-  const last = finite[finite.length - 1];
+  const [first, last] = [finite[0], finite.at(-1)];
   const done = finite.length - 1;
+  const updates = `${done} update${done === 1 ? "" : "s"}`;
+  const smaller = "The learning constant is too large: make it smaller.";
+  const course = `With α = ${lr} the error goes from ${shown(first)} to ${shown(last)} in ${updates}`;
   if (stopped === "diverged") {
-    return done < 1
-      ? `Diverged: with ${shown(lr)} the error is no finite number after the first update. ` +
-        "The constant is too large: make it smaller."
-      : `Diverged: with ${shown(lr)} the error grows from ${shown(first)} to ${shown(last)} after ` +
-        `${updates(done)}, and then it is no finite number. The constant is too large: make it smaller.`;
+    return `It diverges. ${course}, and then it is no finite number. ${smaller}`;
   }
-  if (stopped === "target") {
-    return `The target error ${shown(target)} is reached after ${updates(done)}: the error fell ` +
-      `from ${shown(first)} to ${shown(last)}.`;
-  }
-  const course = `With ${shown(lr)} the error goes from ${shown(first)} to ${shown(last)} in ` +
-    `${updates(done)}`;
-  if (last > first) {
-    return `The error grows: with ${shown(lr)} it goes from ${shown(first)} to ${shown(last)} after ` +
-      `${updates(done)}. The constant is too large: make it smaller.`;
-  }
-  if (target !== null) {
-    return `${course}, which is still more than the target ${shown(target)}: more iterations are ` +
-      "needed, or a larger constant.";
-  }
-  const rises = errors.some((error, k) => k && error > errors[k - 1]);
+  if (stopped === "target") return `${course}: the target error is reached.`;
+  if (last > first) return `The error grows. ${course}. ${smaller}`;
   if (last === first) return `${course}: it does not change.`;
-  if (rises) return `${course}, but it rises on the way: the constant is near its largest useful value.`;
-  if (last > first / 2) return `${course}: a small step each time, so more iterations are needed.`;
-  return `${course}: it falls in every update.`;
+  if (target !== null) {
+    return `${course}. That is more than the target error: more iterations are needed.`;
+  }
+  if (last > first / 2) return `${course}. The steps are small: more iterations are needed.`;
+  const rises = errors.some((error, k) => k && error > errors[k - 1]);
+  return rises ? `${course}, but it rises in between.` : `${course}: it falls all the way.`;
 }

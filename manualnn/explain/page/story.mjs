@@ -5,6 +5,8 @@
 // `key` the parameter that it is about. A view is {run, pass, updated, names, T, n, shown}: n is
 // the sample, T the arithmetic of the numbers, `shown` writes a number.
 
+import { ownArrays } from "../../page/engine.mjs";
+import { LAYERS } from "../../page/layers.mjs";
 import { FORWARD, SLOPE, TERM, carried, division, meaning } from "./words.mjs";
 
 export const PHASES = [
@@ -37,7 +39,7 @@ export function steps(run) {
     },
     outputSlopesStep(run, widths[last + 1]),
   );
-  for (let i = last; i >= 0; i -= 1) list.push(slopesStep(run, i));
+  for (let i = last; i >= firstLinear(run); i -= 1) list.push(slopesStep(run, i));
   for (let i = last; i > firstLinear(run); i -= 1) list.push(backwardStep(run, i, widths[i]));
   const keys = parameterKeys(run);
   const single = keys.flatMap(({ indices }) => indices).length <= SINGLE_PARAMETERS;
@@ -97,15 +99,12 @@ function mostOf(items, strength, most = ROWS) {
 const leftOut = (count, what, measure) => (count > ROWS
   ? `${(count - ROWS).toLocaleString("en")} more ${what} are left out: those with ${measure}.` : "");
 
-function into(run, i, j) {
-  const keys = parameterKeys({ parameters: pick(run.parameters, i) });
-  return keys.flatMap(({ layer, name, indices }) =>
-    indices.filter(([row]) => row === j).map((index) => ({ layer, name, index })));
-}
+// The keys of layer i's parameters.
+const keysOf = (run, i) => parameterKeys(run).filter(({ layer }) => layer === i)
+  .flatMap(({ layer, name, indices }) => indices.map((index) => ({ layer, name, index })));
 
-const pick = (parameters, i) => Object.fromEntries(
-  Object.entries(parameters).filter(([array]) => array.startsWith(`${i}.`)),
-);
+// Many edges at once would show nothing.
+const focusOn = (keys, units = []) => ({ units, edges: keys.length <= 100 ? keys : [] });
 
 function forwardStep(run, i, units) {
   const layer = run.layers[i];
@@ -121,7 +120,7 @@ function forwardStep(run, i, units) {
     more: leftOut(units.length, "units", "smaller derivatives of the error"),
     focus: {
       units: units.flatMap((j) => (linear ? [[i, j]] : [[i - 1, j], [i, j]])),
-      edges: linear && single ? into(run, i, units[0]) : [],
+      edges: linear && single ? keysOf(run, i).filter(({ index: [j] }) => j === units[0]) : [],
     },
   };
 }
@@ -163,27 +162,46 @@ function slopesStep(run, i) {
   };
 }
 
-// The derivatives of layer i's outputs; in a large layer, of its strongest units and inputs alone.
-function localRows({ local, names, pass, run: { layers }, n, T }, i) {
-  const count = (row) => row.map((_, j) => j);
+// The derivatives of layer i's outputs that paths use; in a large layer, of its strongest units and
+// inputs alone.
+function localRows(view, i) {
+  const { names, pass, run, n, T } = view;
   const inputs = i ? pass.outputs[i - 1][n] : pass.x[n];
   const inputSlopes = i ? pass.slopes[i - 1][n] : pass.inputSlopes[n];
-  const few = pass.outputs[i][n].length * inputs.length <= ROWS;
-  const pick = (row, strength, most) => mostOf(count(row), (j) => T.value(strength[j]), few ? ROWS : most);
-  const rows = [];
-  const add = (name, value) => value !== null && rows.push({ value, symbol: name, op: "" });
-  for (const j of pick(pass.outputs[i][n], pass.slopes[i][n], 3)) {
-    const from = pick(inputs, inputSlopes, 3);
-    if (layers[i].type === "Linear") {
-      const sources = [...from.map((k) => ({ name: "weight", index: [j, k] })), { name: "bias", index: [j] }];
-      for (const source of sources) {
-        if (!pass.params[`${i}.${source.name}`]) continue;
-        add(names.edge(i, source, n, j), local(i).parameter(source.name, source.index, n));
-      }
-    }
-    for (const k of from) add(names.edge(i, k, n, j), local(i).units(n, j, k));
-  }
-  return rows;
+  const isSmall = pass.outputs[i][n].length * inputs.length <= ROWS;
+  const choose = (slopes) =>
+    mostOf(slopes.map((_, j) => j), (j) => T.value(slopes[j]), isSmall ? ROWS : 3);
+  const from = choose(inputSlopes);
+  return choose(pass.slopes[i][n]).flatMap((j) => {
+    const formulas = isSmall ? slopeFormulas(view, i, j) : null;
+    const row = (source, value, written) => value !== null && {
+      op: "", args: [], ...(written?.symbol ? { op: "=", args: [written] } : written),
+      value, symbol: names.edge(i, source, n, j),
+    };
+    const parameters = [...from.map((k) => ({ name: "weight", index: [j, k] })), { name: "bias", index: [j] }]
+      .filter(({ name }) => pass.params[`${i}.${name}`]);
+    return [
+      ...parameters.map((source) => row(source, view.local(i).parameter(source.name, source.index, n),
+        formulas && at(formulas.grads, { layer: i, ...source }))),
+      ...(i > firstLinear(run) ? from : []).map((k) =>
+        row(k, view.local(i).units(n, j, k), formulas?.inputs[k])),
+    ].filter(Boolean);
+  });
+}
+
+// The formulas of unit j's derivatives: the backward kernel, as if ∂L/∂(unit j) were 1 and all
+// others 0.
+function slopeFormulas({ pass, run, n, T }, i, j) {
+  const layer = run.layers[i];
+  const own = ownArrays(run, pass.params, i, T);
+  const [x, y] = [i ? pass.outputs[i - 1] : pass.x, pass.outputs[i]].map((rows) => [rows[n]]);
+  const dy = [y[0].map((_, k) => (k === j ? T.one : T.zero))];
+  const found = {};
+  const [inputs] = LAYERS[layer.type].backward(
+    T, layer, { ...own, mask: own.mask && [own.mask[n]] }, x, y, dy, found,
+  );
+  const grads = Object.entries(found).map(([name, array]) => [`${i}.${name}`, array]);
+  return { inputs, grads: Object.fromEntries(grads) };
 }
 
 function backwardStep(run, i, width) {
@@ -194,12 +212,7 @@ function backwardStep(run, i, width) {
       ? range(width, i).map(([, j]) => names.unit(i - 1, n, j)) : ["these units"]),
     rows: ({ pass, T, n }) => mostOf(pass.slopes[i - 1][n], T.value),
     more: leftOut(width, "units", "smaller derivatives"),
-    focus: {
-      units: range(width, i - 1),
-      edges: linear ? parameterKeys({ parameters: pick(run.parameters, i) })
-        .filter(({ name }) => name === "weight")
-        .flatMap(({ layer, name, indices }) => indices.map((index) => ({ layer, name, index }))) : [],
-    },
+    focus: focusOn(keysOf(run, i).filter(({ name }) => name === "weight"), range(width, i - 1)),
   };
 }
 
@@ -213,7 +226,7 @@ function gradientSteps(run, { layer, name, array, indices }, single) {
         "parameter in the drawing to see its paths.",
       rows: (view) => mostOf(keys, (key) => slope(view, key)).map((key) => at(view.pass.grads, key)),
       more: leftOut(keys.length, "parameters", "smaller gradients"),
-      focus: { units: [], edges: keys },
+      focus: focusOn(keys),
     }];
   }
   return keys.map((key) => ({
@@ -242,6 +255,6 @@ function updateStep(run, { layer, name, array, indices }) {
         at(updated.params, key),
       ]),
     more: leftOut(keys.length, "parameters", "smaller gradients"),
-    focus: { units: [], edges: keys },
+    focus: focusOn(keys),
   };
 }
