@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import unquote
 
 from sphinx.application import Sphinx
@@ -41,6 +43,18 @@ napoleon_use_rtype = False
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
+# The type and the accent of the pages that manualnn writes (manualnn/page/style.css).
+PROSE = 'Charter, "Bitstream Charter", "Sitka Text", Cambria, Georgia, serif'
+ACCENTS = {"light": "#7a2e8e", "dark": "#d59be6"}
+html_theme_options = {
+    f"{theme}_css_variables": {
+        "font-stack": PROSE,
+        "color-brand-primary": accent,
+        "color-brand-content": accent,
+        "color-brand-visited": accent,
+    }
+    for theme, accent in ACCENTS.items()
+}
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
@@ -63,9 +77,11 @@ def add_made_pages(app: Sphinx, exception: Exception | None) -> None:
     pictures.mkdir(exist_ok=True)
     run = [sys.executable, "-W", "error", "-m", "manualnn"]
     subprocess.run([*run, "explain", "--html", site / "explanation.html"], check=True)  # noqa: S603
-    checks = ["--only", "layer.*", "--only", "loss.*", "--failures", app.doctreedir]
-    command = [*run, "check", "mytoy.py:Engine", *checks, "--html", site / "report.html"]
-    subprocess.run(command, cwd=HERE / "examples", check=False, stdout=subprocess.DEVNULL)  # noqa: S603
+    with TemporaryDirectory() as folder:  # the report names the folder of its failures
+        shutil.copy(HERE / "examples" / "mytoy.py", folder)
+        options = ["--only", "layer.*", "--only", "loss.*", "--html", site / "report.html"]
+        command = [*run, "check", "mytoy.py:Engine", *options]
+        subprocess.run(command, cwd=folder, check=False, stdout=subprocess.DEVNULL)  # noqa: S603
     guide = HERE.joinpath("guides", "pictures.md").read_text(encoding="utf-8")
     program = "".join(re.findall(r"```python\n(.*?)```", guide, re.DOTALL))
     plain = os.environ | {"MPLBACKEND": "svg"}
