@@ -10,8 +10,11 @@ export function shortNumber(value, room = 7, most = 4) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
   for (let digits = most; ; digits -= 1) {
-    const text = String(Number(value.toPrecision(digits))).replace(/-/g, "−").replace("e+", "e");
-    if (text.length <= room || digits === 1) return text;
+    const rounded = Number(value.toPrecision(digits));
+    const power = rounded.toExponential(digits - 1).replace(/\.?0*e/, "e");
+    const texts = [String(rounded), power].map((text) => text.replace(/-/g, "−").replace("+", ""));
+    const fitting = texts.find(({ length }) => length <= room);
+    if (fitting || digits === 1) return fitting ?? texts[1];
   }
 }
 

@@ -11,10 +11,10 @@
 const MIXING = new Set(["Softmax", "LogSoftmax"]);
 
 // Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.
-const ROOMY = { radius: 38, row: 22, clear: 12, label: [52, 17], gap: [76, 150], most: 6 };
-const COMPACT = { radius: 23, row: 0, clear: 10, label: [44, 15], gap: [84, 190], most: Infinity };
+const ROOMY = { radius: 38, row: 22, clear: 12, label: [56, 17], gap: [76, 150], most: 6 };
+const COMPACT = { radius: 23, row: 0, clear: 10, label: [46, 15], gap: [84, 190], most: Infinity };
 const BIAS = { across: 40, upright: 14 }; // room for a bias and its label before its unit
-const UPRIGHT_GAP = 116;
+const UPRIGHT_GAP = 120;
 const LINK = 34; // the gap before a column without weights
 const HEADER = 16; // height of one line of a column's title
 const MARGIN = 8;
@@ -115,7 +115,7 @@ function fill(run, columns, frame) {
     vertical, compact: !size.row, radius: size.radius, width, columns,
     units: [], edges: [], biases: [], headers: [], rests: [],
   };
-  let along = vertical ? top : MARGIN;
+  let along = vertical ? top : MARGIN + Math.max(0, titleWidth(titles[0]) - extents[0].w) / 2;
   columns.forEach((column, c) => {
     const { w, h, bias, pitch, depth, breadth: own } = extents[c];
     if (c) along += column.link === "weights" ? gap : gapOf(column.link, vertical);
@@ -149,10 +149,12 @@ export function titleOf(run, { stages, kind }) {
   return stages.map((i) => (i < 0 ? "input" : `layer ${i} ${run.layers[i].type}`));
 }
 
+const titleWidth = (lines) => 6.4 * Math.max(...lines.map(({ length }) => length));
+
 // A column's title: above all columns, or when the layers run downwards at the left before its row.
 function headerOf(lines, { link }, vertical, along, top) {
   const text = vertical ? [lines.join(" · ")] : lines;
-  const w = 6.4 * Math.max(...text.map(({ length }) => length));
+  const w = titleWidth(text);
   const h = HEADER * text.length;
   if (vertical) return { text, x: MARGIN + w / 2, y: along - (link === "weights" ? 36 : 12), w, h, anchor: "start" };
   return { text, x: along, y: top - 4 - h / 2, w, h, anchor: "middle" };
@@ -170,7 +172,7 @@ function biasOf({ stages }, unit, size, vertical) {
   const x = unit.x - away;
   const y = onShoulder ? unit.y - unit.h / 2 + r - away : unit.y - unit.h / 2 - 20;
   const [w, h] = size.label;
-  const label = onShoulder ? { x: x + 2, y: y - 14, w: 46, h } : { x: x + 8 + w / 2, y, w, h, left: x + 6 };
+  const label = onShoulder ? { x: x + 2, y: y - 15, w: w - 4, h } : { x: x + 8 + w / 2, y, w, h, left: x + 8 };
   const line = lineBetween({ x, y, w: 0, h: 0 }, unit);
   return { key, unit, x, y, ...line, label: size.row ? label : null };
 }
@@ -210,7 +212,8 @@ function lineBetween(from, to) {
   return { x1: a.x + r * dx, y1: a.y + r * dy, x2: b.x - s * dx, y2: b.y - s * dy };
 }
 
-const FRACTIONS = [0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74, 0.2, 0.8, 0.14, 0.86];
+const FRACTIONS = Array.from({ length: 19 }, (_, i) => 0.05 * (i + 1));
+const MOST_LABELS = 24; // weights between two columns
 
 export const overlaps = (a, b) =>
   2 * Math.abs(a.x - b.x) < a.w + b.w && 2 * Math.abs(a.y - b.y) < a.h + b.h;
@@ -225,24 +228,48 @@ function placeLabels(edges, layout, [w, h]) {
     ...layout.biases.map(({ label }) => label).filter(Boolean),
   ];
   const box = (edge, f) => ({ ...pointOn(edge, f), w, h });
-  // First near the middle of the edges, then nearer to their tails or heads.
-  const attempt = (wanted) => {
-    const taken = [...obstacles];
-    return edges.map((edge) => {
-      const free = FRACTIONS.map((f) => ({ f, box: box(edge, f) }))
-        .filter((place) => !taken.some((other) => overlaps(place.box, other)));
-      const cost = (place) =>
-        Math.abs(place.f - wanted) + edges.filter((other) => crosses(other, place.box)).length;
-      const best = free.sort((a, b) => cost(a) - cost(b))[0]?.box;
-      if (best) taken.push(best);
-      return best;
-    });
-  };
-  const tried = edges[0]?.link === "weights" && edges.length <= 36 ? [0.5, 0.35, 0.65, 0.2, 0.8] : [];
-  const labels = tried.map(attempt).find((boxes) => boxes.every(Boolean));
-  edges.forEach((edge, i) => {
-    Object.assign(edge, { label: labels?.[i] ?? box(edge, 0.5), fits: labels !== undefined });
-  });
+  const costOf = (edge, f) =>
+    Math.abs(f - 0.5) + edges.filter((other) => other !== edge && crosses(other, box(edge, f))).length;
+  const choices = edges[0]?.link !== "weights" || edges.length > MOST_LABELS ? null
+    : edges.map((edge) => FRACTIONS.map((f) => ({ edge, cost: costOf(edge, f), ...box(edge, f) }))
+      .filter((place) => !obstacles.some((other) => overlaps(place, other)))
+      .sort((a, b) => a.cost - b.cost));
+  const found = choices && search(choices.sort((a, b) => a.length - b.length));
+  for (const edge of edges) Object.assign(edge, { label: box(edge, 0.5), fits: Boolean(found) });
+  for (const { edge, x, y } of found ?? []) edge.label = { x, y, w, h };
 }
 
-const crosses = (edge, box) => FRACTIONS.some((f) => overlaps({ ...pointOn(edge, f), w: 4, h: 4 }, box));
+// Choose one of each list of boxes so that none overlaps, the first ones preferred; null if there
+// is no such choice, or none within the budget of a depth-first search.
+function search(choices) {
+  let budget = 4000;
+  const chosen = [];
+  const extend = () => {
+    if (chosen.length === choices.length) return true;
+    for (const place of choices[chosen.length]) {
+      if (budget-- < 0) return false;
+      if (chosen.some((other) => overlaps(place, other))) continue;
+      chosen.push(place);
+      if (extend()) return true;
+      chosen.pop();
+    }
+    return false;
+  };
+  return extend() ? chosen : null;
+}
+
+// Does a line touch a box? Clip the line's fraction to the box, one side after the other.
+function crosses({ x1, y1, x2, y2 }, { x, y, w, h }) {
+  let [first, last] = [0, 1];
+  for (const [from, to, middle, size] of [[x1, x2, x, w], [y1, y2, y, h]]) {
+    const [low, high] = [middle - size / 2 - from, middle + size / 2 - from];
+    const step = to - from;
+    if (Math.abs(step) < 1e-9) {
+      if (low > 0 || high < 0) return false;
+      continue;
+    }
+    first = Math.max(first, Math.min(low / step, high / step));
+    last = Math.min(last, Math.max(low / step, high / step));
+  }
+  return first <= last;
+}

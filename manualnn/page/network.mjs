@@ -89,7 +89,10 @@ export function drawNetwork(container, run, options = {}) {
     if (!interactive) return;
     group.dataset.key = textOf(key);
     group.setAttribute("role", "button");
-    group.addEventListener("focus", () => hover(key));
+    group.addEventListener("focus", () => {
+      takeTab(key);
+      hover(key);
+    });
     group.addEventListener("blur", () => hover(null));
   }
 
@@ -131,8 +134,8 @@ export function drawNetwork(container, run, options = {}) {
       plate.classList.toggle("lit", isLit);
       plate.classList.toggle("nn-factor", factors !== undefined);
       plate.classList.toggle("nn-hidden", !isShown);
-      const texts = factors ? factors.map((factor) => numberText(factor, { sign: "× " })) : [];
-      if (!factors && value !== undefined) texts.push(numberText({ name, value }));
+      const texts = factors ? factors.map((factor) => numberText(factor, { isFactor: true })) : [];
+      if (!factors && value !== undefined) texts.push(numberText({ name, value }, { room: layout.compact ? 6 : 7 }));
       plate.replaceChildren(...(texts.length ? textOnPlate(label, texts, layout.compact) : []));
     }
     if (!key) return;
@@ -165,7 +168,7 @@ export function drawNetwork(container, run, options = {}) {
     const factors = lit.factors.get(unit);
     if (!factors) return;
     const chip = svg("g", { class: "nn-chip" });
-    const texts = factors.map((factor) => numberText(factor, { sign: "× " }));
+    const texts = factors.map((factor) => numberText(factor, { isFactor: true }));
     chip.append(...textOnPlate({ x: unit.x, y: unit.y + unit.h / 2 }, texts, layout.compact));
     parts.chips.append(chip);
   }
@@ -247,12 +250,13 @@ export function drawNetwork(container, run, options = {}) {
   }
 
   function move(key) {
-    if (!key) return;
-    const [old, next] = [active, textOf(key)].map((name) => parts.weights.get(name).group);
+    if (key) parts.weights.get(textOf(key)).group.focus();
+  }
+
+  function takeTab(key) {
+    parts.weights.get(active).group.setAttribute("tabindex", "-1");
     active = textOf(key);
-    old.setAttribute("tabindex", "-1");
-    next.setAttribute("tabindex", "0");
-    next.focus();
+    parts.weights.get(active).group.setAttribute("tabindex", "0");
   }
 
   // ------------------------------------------------------------------ life

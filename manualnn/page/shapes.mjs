@@ -5,9 +5,11 @@ import { shortNumber } from "./figures.mjs";
 
 const ROW = 22; // distance of a unit's rows
 
-// A number as a tspan, which carries its name and its full precision.
-export const numberText = ({ name, value }, { sign = "", room = 7 } = {}) =>
-  svg("tspan", { "data-q": name, "data-value": String(value) }, sign + shortNumber(value, room));
+// A number as a tspan, which carries its name and its full precision; a factor begins with ×.
+export function numberText({ name, value }, { isFactor = false, room = 7 } = {}) {
+  const text = isFactor ? `×\u2009${shortNumber(value, 6)}` : shortNumber(value, room);
+  return svg("tspan", { "data-q": name, "data-value": String(value) }, text);
+}
 
 // A row of a unit, `step` rows below its middle: symbol and number; in a compact unit, one above
 // the other. The layer is said by the column's title and the sample by the legend, so that a
@@ -37,7 +39,7 @@ export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }
 // there.
 export function textOnPlate({ x: middle, y, left }, texts, compact) {
   const length = texts.reduce((total, { textContent }) => total + textContent.length, 0);
-  const w = 9 + (compact ? 6.3 : 7.2) * length;
+  const w = 4 + (compact ? 6.5 : 7.4) * length;
   const x = left === undefined ? middle : left + w / 2;
   return [
     svg("rect", { x: x - w / 2, y: y - 8, width: w, height: 16, rx: 8 }),

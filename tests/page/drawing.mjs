@@ -1,0 +1,69 @@
+// Answers questions about the drawing, a JSON line each, as far as it needs no document.
+
+import { createInterface } from "node:readline";
+import { floats } from "../../manualnn/page/arithmetic.mjs";
+import { keyAfter, nearestKey } from "../../manualnn/page/choose.mjs";
+import { propagate } from "../../manualnn/page/engine.mjs";
+import { verdict } from "../../manualnn/page/explore.mjs";
+import { figuresOf, shortNumber, textOf } from "../../manualnn/page/figures.mjs";
+import { chooseUnits, columnsOf, layoutOf } from "../../manualnn/page/layout.mjs";
+import { litBy } from "../../manualnn/page/lit.mjs";
+import { pathsOf } from "../../manualnn/page/paths.mjs";
+
+const place = ({ x, y, w, h }) => ({ x, y, w, h });
+
+function layoutFor({ run, width, most = 12, wanted = [], sample = 0, isBlind = false }) {
+  const pass = isBlind ? null : propagate(run, floats);
+  const { strength } = figuresOf({ run, pass, A: floats, colourBy: "value", sample });
+  return layoutOf(run, chooseUnits(columnsOf(run), strength, most, wanted), width);
+}
+
+const ANSWERS = {
+  layout(question) {
+    const layout = layoutFor(question);
+    const labels = [...layout.edges.filter(({ fits }) => fits), ...layout.biases]
+      .filter(({ label }) => label);
+    return {
+      ...layout,
+      units: layout.units.map((unit) => ({ ...unit, box: place(unit) })),
+      labels: labels.map(({ key, label }) => ({
+        key: textOf(key), box: place(label), nearest: nearestKey(layout, label.x, label.y, 60),
+      })),
+      lines: layout.edges.map(({ key, fits, from, to, x1, y1, x2, y2 }) =>
+        ({ key: key && textOf(key), fits, from: [from.column, from.j], to: [to.column, to.j], x1, y1, x2, y2 })),
+      biases: layout.biases.map(({ key }) => textOf(key)), edges: undefined,
+    };
+  },
+  lit({ selected, only = null, ...question }) {
+    const layout = layoutFor(question);
+    const paths = pathsOf(question.run, propagate(question.run, floats), selected, floats).paths;
+    const state = { selected, hovered: null, paths, only: only === null ? null : paths[only], sample: 0 };
+    const { edges, units, factors } = litBy(state, layout);
+    const name = (item) => (item.key ? textOf(item.key) : item.from
+      ? `${item.from.column}.${item.from.j}-${item.to.column}.${item.to.j}` : `${item.column}.${item.j}`);
+    return {
+      edges: [...edges].map(name).sort(), units: [...units].map(name).sort(),
+      factors: Object.fromEntries([...factors].map(([item, all]) => [name(item), all.map((f) => f.name)])),
+    };
+  },
+  paths({ run, key, most }) {
+    return pathsOf(run, propagate(run, floats), key, floats, most);
+  },
+  walk({ run, from, presses, vertical }) {
+    const keys = layoutFor({ run, width: 1000 }).edges.map(({ key }) => key)
+      .concat(layoutFor({ run, width: 1000 }).biases.map(({ key }) => key)).filter(Boolean);
+    let here = from;
+    return presses.map((pressed) => {
+      const next = keyAfter(keys, here, pressed, vertical);
+      here = next ?? here;
+      return next ? textOf(next) : next === null ? null : "unmoved";
+    });
+  },
+  short: ({ value, room }) => shortNumber(Number(value), room),
+  verdict: ({ sum, backward, size, decimals }) => verdict(Number(sum), backward, size, decimals),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const question = JSON.parse(line);
+  process.stdout.write(`${JSON.stringify(ANSWERS[question.ask](question))}\n`);
+}
