@@ -4,7 +4,7 @@ export function offerThemes(button) {
   const root = document.documentElement;
   const system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
-  const label = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+  const label = () => { button.textContent = isDark() ? "Light mode" : "Dark mode"; };
   button.addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
     label();

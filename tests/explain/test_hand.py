@@ -126,8 +126,6 @@ def by_hand(slip: str = "", digits: int = 6) -> dict[str, float]:
     if slip == "sign":
         dy[1] = -dy[1]
     weights = np.transpose(v) if slip == "transposed backward" else v
-    if slip == "new weights":
-        weights = [[v[k][j] - 0.02 * r(dy[k] * a[j]) for j in two] for k in two]
     paths = two if slip != "one path" else range(1)
     da = [r(sum(dy[k] * weights[k][j] for k in paths)) for j in two]
     at = z if slip == "slope at z" else a
@@ -138,8 +136,7 @@ def by_hand(slip: str = "", digits: int = 6) -> dict[str, float]:
         for i in three:
             g = r(dz[j] * x[i])
             found[f"∂L/∂0.weight[{j},{i}]"] = g
-            lr = {"ascent": -0.02, "no lr": 1}.get(slip, 0.02)
-            found[f"0.weight[{j},{i}]′"] = r(w[j][i] - lr * g)
+            found[f"0.weight[{j},{i}]′"] = r(w[j][i] + (1 if slip == "ascent" else -1) * 0.02 * g)
     return found
 
 
@@ -160,9 +157,7 @@ def test_a_calculation_that_is_rounded_has_no_wrong_number(digits: int) -> None:
         ("one path", "∂L/∂a1[0]", "the term ∂L/∂y[1]·2.weight[1,0] is missing"),
         ("slope at z", "∂L/∂z0[0]", "z0[0] is taken for a1[0]"),
         ("no slope", "∂L/∂z0[0]", "∂L/∂a1[0] is not multiplied by the derivative"),
-        ("new weights", "∂L/∂a1[0]", "which is the weight after the update"),
         ("ascent", "0.weight[0,0]′", "the step is added and not subtracted"),
-        ("no lr", "0.weight[0,0]′", "lr is left out"),
     ],
 )
 def test_the_first_wrong_number_and_the_slip_are_named(
@@ -176,7 +171,7 @@ def test_the_first_wrong_number_and_the_slip_are_named(
     assert f"A likely slip: {found.first.slip}" in found.text()
     astray = [one.name for one in found.comparisons if one.verdict == "wrong"]
     assert {name.partition("[")[0] for name in astray} == {first.partition("[")[0]}
-    assert any(one.verdict == "inherited" for one in found.comparisons) == ("′" not in first)
+    assert any(one.verdict == "inherited" for one in found.comparisons) == (slip != "ascent")
 
 
 def test_a_missing_division_by_the_samples_is_named() -> None:
@@ -251,10 +246,6 @@ def test_names_may_be_written_in_several_ways() -> None:
         assert verdicts({name: updated}) == {"0.weight[0,0]′": "right"}
     assert verdicts({"updated": {"0.weight[0,0]": updated}}) == {"0.weight[0,0]′": "right"}
     assert verdicts({"L after 3": e.errors[3].value}) == {"L after 3": "right"}
-    slope = e.loss.slopes[0].value
-    for name in ("dL/dy[0]", "∂L/∂y[0]", "dE/dy[0]", "d L / d y[0]"):
-        assert verdicts({name: slope}) == {"∂L/∂y[0]": "right"}
-    assert verdicts({"E": e.loss.total.value}) == {"L": "right"}
 
 
 @pytest.mark.parametrize(
@@ -292,11 +283,3 @@ def test_the_exit_code_is_that_of_check(tmp_path: Any, content: str, code: int, 
     (tmp_path / "mine.json").write_text(content, encoding="utf-8")
     done = CliRunner().invoke(cli, ["explain", "--check", str(tmp_path / "mine.json")])
     assert (done.exit_code, shown in done.output) == (code, True), done.output
-
-
-@pytest.mark.parametrize("options", [["--full"], ["--weight", "0.bias[0]"], ["--format", "json"]])
-def test_check_takes_no_option_of_another_output(tmp_path: Any, options: list[str]) -> None:
-    (tmp_path / "mine.json").write_text("{}", encoding="utf-8")
-    arguments = ["explain", "--check", str(tmp_path / "mine.json"), *options]
-    done = CliRunner().invoke(cli, arguments)
-    assert (done.exit_code, "leave out --html" in done.output) == (2, True)

@@ -34,6 +34,12 @@ const start = {
 };
 const names = namesOf(start.run);
 const list = steps(start.run);
+list.at(-1).extra = () => {
+  const next = Math.min(state.iteration, descent.points.length - 1) + 1;
+  return next < descent.points.length && element("button", {
+    type: "button", click: () => change({ iteration: next, step: 1 }),
+  }, `Tell iteration ${next}`);
+};
 let state = start;
 let descent = { points: [] };
 let view;
@@ -122,7 +128,7 @@ function look() {
   view = {
     run, pass, names, T, n: Math.min(state.sample, run.x.length - 1),
     updated: update(run, pass, tracedState(ruleState, run, T), T),
-    format: format(), shown,
+    format: format(), shown, iteration: at,
     nextError: descent.points[at + 1]?.error,
     local: (i) => {
       if (!local.has(i)) local.set(i, localDerivatives(run, pass, i, T));

@@ -41,7 +41,7 @@ export function drawCurve(container, options) {
   ticks(0, iterations, Math.max(2, Math.floor(width / 90))).filter(Number.isInteger).map((tick) =>
     text(tick, { x: x(tick), y: bottom + 18, "text-anchor": "middle" })),
   text("updates", { x: right, y: HEIGHT - 5, "text-anchor": "end" }),
-  text(`error${scale.isLogarithmic ? ", logarithmic" : ""}`, { x: PLOT.left, y: 11 }),
+  text(`error${scale.isLogarithmic ? ", logarithmic" : ""}`, { x: PLOT.left + 14, y: 11 }),
   target !== null && svg("g", { class: "target" },
     svg("line", { x1: PLOT.left, x2: right, y1: y(target), y2: y(target) }),
     text("target error", { x: right, y: y(target) - 5, "text-anchor": "end" })),

@@ -39,9 +39,11 @@ export function buildStage({ tools, article, announcement }, list, go) {
       const title = stepTitle(step, view);
       slider.value = index;
       slider.setAttribute("aria-valuetext", `${index + 1} of ${list.length}: ${title}`);
-      count.textContent = `${index + 1} of ${list.length}`;
-      previous.disabled = index === 0;
-      next.disabled = index === list.length - 1;
+      const later = view.iteration ? `, after ${view.iteration} updates` : "";
+      count.textContent = `Step ${index + 1} of ${list.length}${later}`;
+      // Not `disabled`, which would take the focus from a reader who has come to the end.
+      previous.setAttribute("aria-disabled", String(index === 0));
+      next.setAttribute("aria-disabled", String(index === list.length - 1));
       buttons.forEach((button, i) => {
         if (phases[i] === step.phase) button.setAttribute("aria-current", "step");
         else button.removeAttribute("aria-current");
