@@ -37,7 +37,8 @@ export function figuresOf({ run, pass, A, colourBy, sample }) {
     const found = run.t?.[sample];
     const hasClasses = !Array.isArray(found);
     if (found === undefined || (hasClasses && found !== j)) return null;
-    return { name: names.target(sample, j), value: hasClasses ? found : A.value(A.read(found[j])) };
+    if (hasClasses) return { name: names.target(sample), value: found };
+    return { name: names.target(sample, j), value: A.value(A.read(found[j])) };
   };
 
   return {
@@ -75,7 +76,7 @@ export function figuresOf({ run, pass, A, colourBy, sample }) {
       const { layer, name, index } = key;
       const from = name === "weight" ? ` from ${names.unit(layer - 1, sample, index[1])}` : "";
       const write = (label, number) =>
-        (number === undefined ? "" : `, ${label} ${shortNumber(number, 12)}`);
+        (number === undefined ? "" : `, ${label} ${shortNumber(number, 12, 6)}`);
       return `${name} ${textOf(key)}${from} into ${names.unit(layer, sample, index[0])}`
         + write("value", this.parameter(key, false)) + write("gradient", this.parameter(key, true));
     },

@@ -11,7 +11,7 @@
 const MIXING = new Set(["Softmax", "LogSoftmax"]);
 
 // Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.
-const ROOMY = { radius: 38, row: 22, clear: 12, label: [56, 17], gap: [76, 150], most: 6 };
+const ROOMY = { radius: 38, row: 22, clear: 12, label: [60, 17], gap: [88, 150], most: 6 };
 const COMPACT = { radius: 23, row: 0, clear: 10, label: [46, 15], gap: [84, 190], most: Infinity };
 const BIAS = { across: 40, upright: 14 }; // room for a bias and its label before its unit
 const UPRIGHT_GAP = 120;
@@ -69,7 +69,7 @@ export function layoutOf(run, columns, available) {
     }
   }
   // On a wide screen, scroll sideways a little rather than fill it with a tall drawing.
-  const scrolls = available < 640 ? 1 : 1.3;
+  const scrolls = available < 640 ? 1 : 1.4;
   const overflow = ({ width, vertical }) =>
     Math.max(0, width / available - (vertical ? 1 : scrolls));
   // The first that fits in this order: wide and roomy, upright and roomy, the same compact.
@@ -172,7 +172,7 @@ function biasOf({ stages }, unit, size, vertical) {
   const x = unit.x - away;
   const y = onShoulder ? unit.y - unit.h / 2 + r - away : unit.y - unit.h / 2 - 20;
   const [w, h] = size.label;
-  const label = onShoulder ? { x: x + 2, y: y - 15, w: w - 4, h } : { x: x + 8 + w / 2, y, w, h, left: x + 8 };
+  const label = onShoulder ? { x: x + 2, y: y - 15, w: 52, h } : { x: x + 8 + w / 2, y, w, h, left: x + 8 };
   const line = lineBetween({ x, y, w: 0, h: 0 }, unit);
   return { key, unit, x, y, ...line, label: size.row ? label : null };
 }
@@ -234,28 +234,29 @@ function placeLabels(edges, layout, [w, h]) {
     : edges.map((edge) => FRACTIONS.map((f) => ({ edge, cost: costOf(edge, f), ...box(edge, f) }))
       .filter((place) => !obstacles.some((other) => overlaps(place, other)))
       .sort((a, b) => a.cost - b.cost));
-  const found = choices && search(choices.sort((a, b) => a.length - b.length));
+  const found = choices && search(choices);
   for (const edge of edges) Object.assign(edge, { label: box(edge, 0.5), fits: Boolean(found) });
   for (const { edge, x, y } of found ?? []) edge.label = { x, y, w, h };
 }
 
-// Choose one of each list of boxes so that none overlaps, the first ones preferred; null if there
-// is no such choice, or none within the budget of a depth-first search.
-function search(choices) {
-  let budget = 4000;
-  const chosen = [];
-  const extend = () => {
-    if (chosen.length === choices.length) return true;
-    for (const place of choices[chosen.length]) {
-      if (budget-- < 0) return false;
-      if (chosen.some((other) => overlaps(place, other))) continue;
-      chosen.push(place);
-      if (extend()) return true;
-      chosen.pop();
+// Choose one of each list of boxes so that none overlaps, the first ones preferred. Search depth
+// first, always in the shortest list. Return null if there is no such choice, or if the search
+// takes too long.
+function search(lists) {
+  let budget = 1500;
+  const extend = (open, chosen) => {
+    if (!open.length) return chosen;
+    const next = open.reduce((a, b) => (b.length < a.length ? b : a));
+    const others = open.filter((list) => list !== next);
+    for (const place of next) {
+      if (budget-- < 0) return null;
+      const free = others.map((list) => list.filter((other) => !overlaps(place, other)));
+      const found = free.every(({ length }) => length) && extend(free, [...chosen, place]);
+      if (found) return found;
     }
-    return false;
+    return null;
   };
-  return extend() ? chosen : null;
+  return extend(lists, []);
 }
 
 // Does a line touch a box? Clip the line's fraction to the box, one side after the other.

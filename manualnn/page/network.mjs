@@ -128,14 +128,16 @@ export function drawNetwork(container, run, options = {}) {
     const isAlone = isSameKey(key, lit.key) || (isLit && state.only !== null);
     const value = key ? figures.parameter(key) : undefined;
     const name = key && (state.colourBy === "gradient" ? `∂L/∂${textOf(key)}` : textOf(key));
+    const isWrong = key && marks.weights?.some((k) => isSameKey(k, key));
     group.classList.toggle("lit", isLit);
     if (plate) {
-      const isShown = (item.fits ?? true) || isAlone;
+      const isShown = (item.fits ?? true) || isAlone || isWrong;
       plate.classList.toggle("lit", isLit);
       plate.classList.toggle("nn-factor", factors !== undefined);
       plate.classList.toggle("nn-hidden", !isShown);
       const texts = factors ? factors.map((factor) => numberText(factor, { isFactor: true })) : [];
       if (!factors && value !== undefined) texts.push(numberText({ name, value }, { room: layout.compact ? 6 : 7 }));
+      if (isWrong) texts.unshift(svg("tspan", { class: "nn-cross" }, "✗ "));
       plate.replaceChildren(...(texts.length ? textOnPlate(label, texts, layout.compact) : []));
     }
     if (!key) return;
@@ -145,7 +147,7 @@ export function drawNetwork(container, run, options = {}) {
     group.classList.toggle("focus", Boolean(state.focus?.edges?.some((k) => isSameKey(k, key))));
     const share = largest && Number.isFinite(value) ? Math.abs(value) / largest : 0;
     group.style.setProperty("--width", `${(1 + 5 * share).toFixed(2)}px`);
-    mark(group, marks.weights?.some((k) => isSameKey(k, key)), item.label ?? item);
+    mark(group, isWrong, plate ? null : item);
     if (!interactive) return;
     group.setAttribute("aria-label", figures.sentence(key));
     group.setAttribute("aria-pressed", String(chosen));
@@ -173,10 +175,12 @@ export function drawNetwork(container, run, options = {}) {
     parts.chips.append(chip);
   }
 
-  function mark(group, isWrong, { x, y }) {
+  // Mark what is wrong by colour, and by a cross unless its label has one.
+  function mark(group, isWrong, place) {
     group.classList.toggle("wrong", Boolean(isWrong));
     group.querySelector(".nn-cross")?.remove();
-    if (isWrong) group.append(svg("text", { class: "nn-cross", x, y: y + 5 }, "✗"));
+    if (!isWrong || !place) return;
+    group.append(svg("text", { class: "nn-cross", x: place.x, y: place.y + 5 }, "✗"));
   }
 
   // ------------------------------------------------------------------ words
@@ -195,9 +199,10 @@ export function drawNetwork(container, run, options = {}) {
       return svg("svg", { width: 34, height: 12, "aria-hidden": "true" }, group);
     };
     const words = [swatch(""), ` positive ${what}`, swatch("negative"), ` negative ${what}, dashed`];
-    words.push(`the thickest line is |${what}| = ${shortNumber(largest)}`);
+    words.push(`the thickest line is |${what}| = ${shortNumber(largest)}`, "numbers have at most 4 digits");
     if (state.colourBy === "gradient") words.push("∂z is short for ∂L/∂z");
     if (state.run.x?.length > 1) words.push(`sample ${state.sample} of ${state.run.x.length} (0 is the first)`);
+    if (Object.values(marks).some((marked) => marked === true || marked.length)) words.push("✗ wrong");
     if (layout.rests.length) {
       const measure = state.pass ? "|value · ∂L/∂value|" : "Σ |w| of their weights";
       words.push(`of a large layer, the units with the largest ${measure}`);

@@ -7,7 +7,7 @@ const ROW = 22; // distance of a unit's rows
 
 // A number as a tspan, which carries its name and its full precision; a factor begins with ×.
 export function numberText({ name, value }, { isFactor = false, room = 7 } = {}) {
-  const text = isFactor ? `×\u2009${shortNumber(value, 6)}` : shortNumber(value, room);
+  const text = isFactor ? `×\u2009${shortNumber(value, 7)}` : shortNumber(value, room);
   return svg("tspan", { "data-q": name, "data-value": String(value) }, text);
 }
 

@@ -26,9 +26,8 @@ const ANSWERS = {
     return {
       ...layout,
       units: layout.units.map((unit) => ({ ...unit, box: place(unit) })),
-      labels: labels.map(({ key, label }) => ({
-        key: textOf(key), box: place(label), nearest: nearestKey(layout, label.x, label.y, 60),
-      })),
+      labels: labels.map(({ key, label }) => ({ key: textOf(key), box: place(label) })),
+      nearest: (question.points ?? []).map(([x, y]) => nearestKey(layout, x, y, question.reach)),
       lines: layout.edges.map(({ key, fits, from, to, x1, y1, x2, y2 }) =>
         ({ key: key && textOf(key), fits, from: [from.column, from.j], to: [to.column, to.j], x1, y1, x2, y2 })),
       biases: layout.biases.map(({ key }) => textOf(key)), edges: undefined,

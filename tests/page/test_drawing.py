@@ -156,13 +156,33 @@ def test_the_strongest_units_are_shown(ask):
     assert all(len(column["shown"]) == 7 for column in asked["columns"][:3])
 
 
-def test_a_point_on_a_label_chooses_its_weight(ask):
-    for name in ("3-2-2", "1-1", "dropout"):
-        (layout,) = ask({"ask": "layout", "run": RUNS[name], "width": 1000})
-        for label in layout["labels"]:
-            key = label["nearest"]
-            index = ",".join(map(str, key["index"]))
-            assert f"{key['layer']}.{key['name']}[{index}]" == label["key"]
+def distance(point, line):
+    """Return the distance of a point from a line between two points."""
+    a, b = np.array([line["x1"], line["y1"]]), np.array([line["x2"], line["y2"]])
+    f = np.clip((point - a) @ (b - a) / ((b - a) @ (b - a)), 0, 1)
+    return float(np.linalg.norm(a + f * (b - a) - point))
+
+
+def test_a_point_chooses_the_nearest_weight_within_reach(ask):
+    run = make_run([3, 4, 2])
+    for i in (0, 2):
+        run["layers"][i]["bias"] = False
+        del run["parameters"][f"{i}.bias"]
+    points = np.random.default_rng(3).uniform((0, 0), (800, 500), size=(300, 2))
+    question = {"ask": "layout", "run": run, "width": 1000, "points": points.tolist(), "reach": 20}
+    (layout,) = ask(question)
+    lines = {line["key"]: line for line in layout["lines"] if line["key"]}
+    chosen = 0
+    for point, key in zip(points, layout["nearest"], strict=True):
+        distances = {name: distance(point, line) for name, line in lines.items()}
+        least = min(distances.values())
+        if key is None:
+            assert least >= 20
+        else:
+            name = f"{key['layer']}.{key['name']}[{','.join(map(str, key['index']))}]"
+            assert distances[name] == pytest.approx(least)
+            chosen += least < 20
+    assert 50 < chosen < 250
 
 
 WEIGHT = {"layer": 0, "name": "weight", "index": [1, 2]}
