@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from manualnn.oracle.report.report import Report
 
 FOLDER = Path(__file__).parent / "page"
+STYLES = ("style.css", "network.css")
+"""Styles that the report shares with other pages."""
 MOST_JSON = 600_000
 """Length of the JSON of all findings in a page."""
 MARKS = dict(zip(STATUSES, ("✓", "✗", "!", "≈", "+", "?", "–", "○"), strict=True))
@@ -55,7 +57,11 @@ def to_html(report: "Report", failures: str | None = None) -> str:
     _, _, word = VERDICTS[report.exit_code]
     return assemble.page(
         FOLDER / "template.html",
-        styles=[assemble.FOLDER / "style.css", FOLDER / "report.css"],
+        styles=[
+            assemble.FOLDER / "style.css",
+            assemble.FOLDER / "network.css",
+            FOLDER / "report.css",
+        ],
         entry=FOLDER / "report.mjs",
         data={"report": json.dumps(content, ensure_ascii=False)},
         title=f"{word}: {report.engine_name}",
@@ -82,14 +88,22 @@ def _verdict(report: "Report", heading: str = "h1") -> Iterator[Element]:
     for name, text in figures(report):
         label = name.strip() or label
         facts.setdefault(label, []).append(text)
-    pairs = [(element("dt", k), [element("dd", text) for text in v]) for k, v in facts.items()]
+    counts = [(status, count) for status, count in report.counts().items() if count]
+    facts["checks"] = [
+        ", ".join(f"{MARKS[s]} {count:,} {s.replace('_', ' ')}" for s, count in counts) or "none"
+    ]
+    pairs = [
+        (element("dt", k.capitalize()), [element("dd", text) for text in v])
+        for k, v in facts.items()
+    ]
     yield element("dl", pairs, class_="figures")
 
 
 def _mistakes(report: "Report", findings: Findings) -> Iterator[Element]:
     if findings.groups:
         count = counted(len(findings.groups), "distinct mistake")
-        yield element("h2", f"What is wrong: {count}", id="wrong-title")
+        yield element("h2", f"What is wrong: {count}")
+        yield from findings.contents()
         yield from findings.sections()
     known = [result for result in report.results if result.status == "expected"]
     if known:

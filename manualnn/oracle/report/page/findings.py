@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
-from manualnn.oracle.findings import Cause, Finding
+from manualnn.oracle.findings import Finding
 from manualnn.oracle.report.advice import advise
-from manualnn.oracle.report.finding_text import choice, replay_command, shorten, unknown_cause
-from manualnn.oracle.report.mistakes import Mistake, grouped_findings
-from manualnn.oracle.report.page.matrices import case_arrays, wrong_matrix, wrong_table
-from manualnn.oracle.report.wording import FEW, case_line, counted, entry_line
+from manualnn.oracle.report.finding_text import replay_command, shorten
+from manualnn.oracle.report.mistakes import Mistake, grouped_findings, last_line
+from manualnn.oracle.report.page.evidence import case_numbers, cause, titled, wrong_numbers
+from manualnn.oracle.report.wording import case_line, counted, entry_line
 from manualnn.page.markup import element, to_html
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 600_000
 """Length of the HTML of all findings that are shown in full."""
-MOST_MATRICES = 6
-"""Largest number of arrays of a finding that are shown entry by entry."""
-MOST_LINKS = 12
-"""Largest number of checks that are listed openly."""
+MOST_OPEN = 12
+"""Largest number of checks, or of further findings, that are listed openly."""
 
 
 class Findings:
@@ -45,6 +43,15 @@ class Findings:
         """The id of the first mistake that a check shows."""
         self.left = MOST_BYTES
 
+    def contents(self) -> Iterator[Element]:
+        """Yield a list of the mistakes, if there are several."""
+        if len(self.groups) > 1:
+            links = [
+                element("a", titled(mistake.title), href=f"#mistake-{number}")
+                for number, (mistake, _) in enumerate(self.groups, 1)
+            ]
+            yield element("ol", [element("li", link) for link in links], class_="contents")
+
     def sections(self) -> Iterator[Element]:
         """Yield an element for each mistake."""
         for number, (mistake, findings) in enumerate(self.groups, 1):
@@ -56,11 +63,11 @@ class Findings:
         title = f"mistake-{number}-title"
         more = [
             element("h4", f"The same mistake in {counted(len(others), 'more finding')}"),
-            [self.closed(finding) for finding in others],
+            _folded([self.closed(finding) for finding in others], "more finding"),
         ]
         return element(
             "article",
-            element("h3", f"{number}. {mistake.title}", id=title),
+            element("h3", f"{number}. ", titled(mistake.title), id=title),
             element("p", "Fails ", self._links(mistake.checks), class_="small checks"),
             self.in_full(shown, "h4"),
             element("div", more, class_="others") if others else None,
@@ -71,7 +78,8 @@ class Findings:
 
     def closed(self, finding: Finding) -> Element:
         """Return a finding behind its first line, as long as the page has room for it."""
-        line = entry_line(finding.entries[0]) if finding.entries else shorten(finding.message)
+        entries, message = finding.entries, finding.message
+        line = entry_line(entries[0]) if entries else f"{finding.kind}: {last_line(message)}"
         head = [element("code", finding.check), " ", element("span", line, class_="muted")]
         if self.left <= 0:
             return element("p", head, " ", element("code", self._command(finding)), class_="small")
@@ -81,10 +89,10 @@ class Findings:
         """Return everything that is known about a finding."""
         shown = element(
             "div",
-            _cause(finding, heading),
-            _numbers(finding, heading),
+            cause(finding, heading),
+            wrong_numbers(finding, heading),
             self._facts(finding, heading),
-            _case(finding),
+            case_numbers(finding),
             self._replay(finding, heading),
             class_="finding",
             data_case=finding.case.id,
@@ -134,53 +142,7 @@ class Findings:
 
     def _links(self, checks: list[str]) -> list[Any]:
         links = [element("a", check, href=f"#{self.rows[check]}") for check in checks]
-        listed = [part for link in links[:MOST_LINKS] for part in (", ", link)][1:]
-        if len(links) <= MOST_LINKS:
-            return listed
-        rest = [part for link in links[MOST_LINKS:] for part in (", ", link)][1:]
-        more = element("summary", counted(len(links) - MOST_LINKS, "more check"))
-        return [*listed, element("details", more, rest)]
-
-
-def _cause(finding: Finding, heading: str) -> Element | None:
-    diagnosis = finding.diagnosis
-    if diagnosis is None:
-        return None
-    unknown, several = unknown_cause(diagnosis, finding.kind), choice(diagnosis)
-    if not diagnosis.likely and not unknown:
-        return None
-    notes = [note[:1].upper() + note[1:] + "." for note in (several, unknown) if note]
-    return element(
-        "div",
-        element(heading, "Likely cause"),
-        [_lines(cause) for cause in diagnosis.likely],
-        [element("p", note, class_="small") for note in notes],
-    )
-
-
-def _numbers(finding: Finding, heading: str) -> Element | None:
-    """Return the wrong numbers, and a place for the drawing of the network."""
-    figure = element("figure", class_="network screen", hidden="")
-    if not finding.entries:
-        return figure
-    matrices = [m for entry in finding.entries if (m := wrong_matrix(entry)) is not None]
-    return element(
-        "div",
-        element(heading, "Wrong numbers"),
-        wrong_table(finding.entries),
-        element("div", matrices[:MOST_MATRICES], class_="arrays"),
-        figure,
-    )
-
-
-def _case(finding: Finding) -> Element:
-    size = sum(array.size for array in finding.case.arrays().values())
-    return element(
-        "details",
-        element("summary", f"The numbers of the case ({size:,})"),
-        element("div", case_arrays(finding.case), class_="arrays"),
-        open="" if size <= FEW else None,
-    )
+        return _folded([(link, " ") for link in links], "more check")
 
 
 def _obscurity(finding: Finding) -> tuple[bool, bool, int]:
@@ -189,16 +151,9 @@ def _obscurity(finding: Finding) -> tuple[bool, bool, int]:
     return causes > 1, not finding.minimal, sum(a.size for a in finding.case.arrays().values())
 
 
-def _lines(cause: Cause) -> Element:
-    """Return a cause with its wrong and its right line side by side."""
-    lines = (("✗ ", "The engine seems to compute", cause.wrong), ("✓ ", "Right", cause.right))
-    sides = [
-        element(
-            "div",
-            element("p", element("span", mark, class_=kind), label, class_="label"),
-            element("pre", element("code", line), class_=kind),
-        )
-        for kind, (mark, label, line) in zip(("wrong", "right"), lines, strict=True)
-    ]
-    title = element("p", f"{cause.title} ", element("code", f"[{cause.bug}]", class_="muted"))
-    return element("div", title, element("div", sides, class_="sides"))
+def _folded(parts: list[Any], noun: str) -> list[Any]:
+    """Return parts of which those after MOST_OPEN are closed."""
+    if len(parts) <= MOST_OPEN:
+        return parts
+    summary = element("summary", counted(len(parts) - MOST_OPEN, noun))
+    return [*parts[:MOST_OPEN], element("details", summary, parts[MOST_OPEN:])]

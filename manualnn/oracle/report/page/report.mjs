@@ -1,21 +1,22 @@
 // The report's page. Python has written everything that is to be read; this script adds what needs
-// a browser: sorting and filters of the table, buttons to copy, files to download.
+// a browser: drawings, sorting and filters of the table, buttons to copy, files to download.
 
+import { element } from "../../../page/dom.mjs";
+import { offerThemes } from "../../../page/theme.mjs";
 import { offerFilter, offerSorting } from "./checks.mjs";
+import { drawCase } from "./drawing.mjs";
 
 const report = JSON.parse(document.getElementById("report").textContent);
+const findings = report.results.flatMap((result) => result.findings);
 
 // The finding that an element shows; undefined if it was too large for the page's data.
-function findingOf(element) {
-  const { case: id, check } = element.dataset;
-  const findings = report.results.flatMap((result) => result.findings);
-  return findings.find((finding) => finding.case_id === id && finding.check === check);
+function findingOf({ dataset }) {
+  return findings.find(({ case_id: id, check }) => id === dataset.case && check === dataset.check);
 }
 
 // What `manualnn check --replay` reads: a case with all checks that fail on it.
 function failureOf(finding) {
-  const alike = report.results.flatMap((result) => result.findings)
-    .filter((other) => other.case_id === finding.case_id);
+  const alike = findings.filter((other) => other.case_id === finding.case_id);
   const longest = alike.reduce((a, b) => (b.before.length > a.before.length ? b : a));
   return {
     checks: alike.map((other) => other.check),
@@ -26,17 +27,16 @@ function failureOf(finding) {
   };
 }
 
-// Browsers refuse the clipboard to pages from disk, or ask; then a selection copies as ever.
-async function copy(text) {
+// Browsers may refuse the clipboard to a page from disk; then a selection copies, as ever.
+async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const area = document.createElement("textarea");
-    area.value = text;
-    area.className = "visually-hidden";
-    document.body.append(area);
     const focused = document.activeElement;
+    const area = element("textarea", { class: "visually-hidden" });
+    area.value = text;
+    document.body.append(area);
     area.select();
     const copied = document.execCommand("copy");
     area.remove();
@@ -45,48 +45,52 @@ async function copy(text) {
   }
 }
 
-function addButton(tools, label, act) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = label;
-  button.addEventListener("click", () => act(button));
-  tools.append(button);
-}
-
-function addCopyButton(tools, label, text, status) {
-  addButton(tools, label, async () => {
-    const copied = await copy(text());
-    status.textContent = copied ? "Copied." : "The browser refused; select the text and copy it.";
-    setTimeout(() => { status.textContent = ""; }, 4000);
-  });
-}
-
 function download(name, text) {
-  const link = document.createElement("a");
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  link.href = url;
-  link.download = name;
-  link.click();
+  element("a", { href: url, download: name }).click();
   URL.revokeObjectURL(url);
 }
 
-function offerReplay(element) {
-  const tools = element.querySelector(".tools");
-  const command = element.querySelector(".command");
-  const status = document.createElement("span");
-  status.setAttribute("role", "status");
-  addCopyButton(tools, "Copy command", () => command.textContent, status);
-  const finding = findingOf(element);
+function offerReplay(shown) {
+  const tools = shown.querySelector(".tools");
+  const command = shown.querySelector(".command").textContent;
+  const status = element("span", { role: "status" });
+  const addButton = (label, press) => {
+    tools.append(element("button", { type: "button", click: press }, label));
+  };
+  const addCopyButton = (label, text) => addButton(label, async () => {
+    const copied = await copyText(text());
+    status.textContent = copied ? "Copied." : "The browser refused; select the text and copy it.";
+  });
+  addCopyButton("Copy command", () => command);
+  const finding = findingOf(shown);
   if (finding !== undefined) {
     const text = () => `${JSON.stringify(failureOf(finding), null, 1)}\n`;
-    addCopyButton(tools, "Copy case as JSON", text, status);
-    addButton(tools, "Download case", () => {
+    addCopyButton("Copy case as JSON", text);
+    addButton("Download case", () => {
       download(`${finding.case_id}.json`, text());
       status.textContent = `Saved as ${finding.case_id}.json.`;
     });
   }
   tools.append(status);
   tools.hidden = false;
+}
+
+// A finding gets its drawing and its buttons when it comes near the screen, because a report may
+// have hundreds of them. What is closed is never near.
+const watcher = new IntersectionObserver((changes) => {
+  changes.filter(({ isIntersecting }) => isIntersecting).forEach(({ target }) => completeFinding(target));
+}, { rootMargin: "600px" });
+
+function completeFinding(shown) {
+  watcher.unobserve(shown);
+  if (shown.dataset.complete) return;
+  shown.dataset.complete = "true";
+  offerReplay(shown);
+  const finding = findingOf(shown);
+  if (finding !== undefined && finding.case.x.length > 0) {
+    drawCase(shown.querySelector(".network"), finding);
+  }
 }
 
 // A link to something that is closed or filtered out shows it first.
@@ -102,9 +106,18 @@ function revealTarget(filter) {
   target.scrollIntoView({ block: target.tagName === "TR" ? "center" : "start" });
 }
 
-const table = document.getElementById("all-checks");
-const filter = offerFilter(document.getElementById("filter"), table);
-offerSorting(table);
-document.querySelectorAll(".finding").forEach(offerReplay);
-addEventListener("hashchange", () => revealTarget(filter));
-revealTarget(filter);
+function startReport() {
+  const table = document.getElementById("all-checks");
+  const filter = offerFilter(document.getElementById("filter"), table);
+  const everyFinding = document.querySelectorAll(".finding");
+  const theme = document.getElementById("theme");
+  offerSorting(table);
+  offerThemes(theme);
+  theme.hidden = false;
+  everyFinding.forEach((shown) => watcher.observe(shown));
+  addEventListener("beforeprint", () => everyFinding.forEach(completeFinding));
+  addEventListener("hashchange", () => revealTarget(filter));
+  revealTarget(filter);
+}
+
+startReport();
