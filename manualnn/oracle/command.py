@@ -1,7 +1,6 @@
 """The command `manualnn check`, a thin layer over the library."""
 
 import json
-import math
 import secrets
 import sys
 from collections.abc import Callable
@@ -141,6 +140,7 @@ def _list_checks(target: str | None, options: dict[str, Any]) -> int:
 
 
 def _combine_reports(target: str | None, options: dict[str, Any]) -> int:  # noqa: ARG001
+    from manualnn.oracle.report.as_html import compare_in_html
     from manualnn.oracle.report.compliance import to_markdown
     from manualnn.oracle.report.reading import ReportError, from_json
 
@@ -151,10 +151,14 @@ def _combine_reports(target: str | None, options: dict[str, Any]) -> int:  # noq
         except ValueError as error:
             raise ReportError(f"{file}: it is not a report that --json wrote: {error}") from error
     table = to_markdown(reports)
-    if options["markdown"] is None:
-        click.echo(table, nl=False)
-    else:
+    if options["html"] is not None:
+        one = len(reports) == 1
+        page = reports[0].to_html(options["failures"]) if one else compare_in_html(reports)
+        write_text(options["html"], page)
+    if options["markdown"] is not None:
         write_text(options["markdown"], table)
+    elif options["html"] is None:
+        click.echo(table, nl=False)
     return 0
 
 
@@ -217,9 +221,6 @@ def _test_engine(target: str | None, options: dict[str, Any]) -> int:
 def _conclude(report: "Report", options: dict[str, Any]) -> None:
     """Print the summary, save the failures, and write the requested files."""
     from manualnn.oracle import replay
-    from manualnn.oracle.report.as_json import to_json
-    from manualnn.oracle.report.as_junit import to_junit
-    from manualnn.oracle.report.compliance import to_markdown
     from manualnn.oracle.report.progress import paint
     from manualnn.oracle.report.summary import summary
 
@@ -229,6 +230,15 @@ def _conclude(report: "Report", options: dict[str, Any]) -> None:
         replay.save(report, options["failures"])
     except replay.ReplayError as error:
         click.echo(f"warning: {error}", err=True)
+    _write_reports(report, options)
+
+
+def _write_reports(report: "Report", options: dict[str, Any]) -> None:
+    """Write a report to the requested files."""
+    from manualnn.oracle.report.as_json import to_json
+    from manualnn.oracle.report.as_junit import to_junit
+    from manualnn.oracle.report.compliance import to_markdown
+
     writers: dict[str, Callable[[], str]] = {
         "json": lambda: json.dumps(to_json(report), indent=1, ensure_ascii=False) + "\n",
         "junit": lambda: to_junit(report, options["failures"]),
@@ -245,47 +255,28 @@ def _replay_failure(target: str | None, options: dict[str, Any]) -> int:
 
     Return 3 if it passes, but was not seen again in its own run either.
     """
-    from manualnn.oracle.checks.conventions import settle
-    from manualnn.oracle.diagnosis.explainer import Explainer
-    from manualnn.oracle.engines.client import connect
-    from manualnn.oracle.findings import CheckResult
-    from manualnn.oracle.replay import ReplayError, again, load
+    from manualnn.oracle.replay import load
     from manualnn.oracle.report.finding_text import FindingText
     from manualnn.oracle.report.progress import paint
     from manualnn.oracle.report.wording import case_line, case_numbers, wrapped
-    from manualnn.oracle.runner import checks_for
+    from manualnn.oracle.rerun import rerun
 
     failure = load(options["replay"], options["failures"])
     if target and target != failure.target:
         click.echo(f"{failure.case.id} was saved by a run of {failure.target}.", err=True)
-    target = target or failure.target
-    code = 0
-    with connect(target, **_connection(options)) as client:
-        settle(client)
-        refused = client.capabilities.refuses(failure.case)
-        if refused:
-            raise ReplayError(
-                f"{target} no longer claims what the case {failure.case.id} needs: {refused}."
-            )
-        sentences = dict(checks_for(client.capabilities))
-        text = FindingText(target, client.capabilities.name, options["failures"], paint)
-        explainer = Explainer(client, math.inf)
-        for check_id in failure.checks:
-            finding = again(client, check_id, failure)
-            if finding is None and not failure.repeatable:
-                code = code or 3
-                reason = "it failed once in the run, and not when it was repeated there; run again"
-                click.echo(f"{paint('not decided', 'bad')}  {check_id}: {reason}")
-            elif finding is None:
-                click.echo(f"{paint('passes now', 'good')}  {check_id}")
-                for line in [case_line(failure.case), *case_numbers(failure.case)]:
-                    click.echo("\n".join(wrapped(line)))
-            else:
-                code = 1
-                found = [explainer.diagnosed(finding)]
-                sentence = sentences.get(check_id, check_id)
-                click.echo(text.describe(CheckResult(check_id, sentence, "failed", findings=found)))
-    return code
+    report = rerun(failure, target or failure.target, **_connection(options))
+    text = FindingText(report.target, report.capabilities.name, options["failures"], paint)
+    for result in report.results:
+        if result.findings:
+            click.echo(text.describe(result))
+        elif result.reason:
+            click.echo(f"{paint('not decided', 'bad')}  {result.id}: {result.reason}")
+        else:
+            click.echo(f"{paint('passes now', 'good')}  {result.id}")
+            for line in [case_line(failure.case), *case_numbers(failure.case)]:
+                click.echo("\n".join(wrapped(line)))
+    _write_reports(report, options)
+    return report.exit_code
 
 
 _MODES: dict[str, Callable[[str | None, dict[str, Any]], int]] = {

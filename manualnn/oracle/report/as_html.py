@@ -1,7 +1,8 @@
 """Report as a page: one HTML file, readable without JavaScript.
 
     to_html(report, failures)       the page
-    to_fragment(report)             verdict and findings, for a notebook
+    compare_in_html(reports)        a page that compares several engines
+    to_fragment(report)             verdict and mistakes, for a notebook
 
 Python writes the verdict, the findings and the table of checks, so that a mail client or a printer
 shows them. The script of the page adds drawings, sorting, filters and buttons to copy. The page
@@ -10,14 +11,16 @@ is said, so that the page stays below two megabytes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from manualnn.oracle.findings import STATUSES, CheckResult
 from manualnn.oracle.report.as_json import to_json
-from manualnn.oracle.report.page.findings import Findings
+from manualnn.oracle.report.compliance import compare
+from manualnn.oracle.report.page.comparison import comparison
+from manualnn.oracle.report.page.findings import Findings, described_briefly
 from manualnn.oracle.report.summary import figures, unjudged, verdict
 from manualnn.oracle.report.wording import counted
 from manualnn.page import assemble
@@ -47,39 +50,52 @@ def to_html(report: "Report", failures: str | None = None) -> str:
     rows = {result.id: f"check-{number}" for number, result in enumerate(report.results, 1)}
     findings = Findings(report, failures, rows)
     content, left_out = _fitting(to_json(report))
-    parts = {
-        "verdict": as_text(_verdict(report)),
-        "mistakes": as_text(_mistakes(report, findings)),
-        "checks": as_text([_table(report, findings)]),
-        "unjudged": as_text(_unjudged(report)),
-        "note": as_text(_note(left_out)),
-    }
+    main = (*_mistakes(report, findings), *_checks(report, findings), *_unjudged(report))
     _, _, word = VERDICTS[report.exit_code]
+    title = f"{word}: {report.engine_name}"
+    return _page(title, _verdict(report), main, _note(left_out), content)
+
+
+def compare_in_html(reports: "Sequence[Report]") -> str:
+    """Return a page that compares several engines, feature by feature."""
+    title = f"{len(reports)} engines compared"
+    verdicts = [
+        element("li", _mark_of(report), " ", verdict(report), class_="small") for report in reports
+    ]
+    content = {"reports": [_fitting(to_json(report))[0] for report in reports]}
+    head = [element("h1", title), element("ul", verdicts)]
+    return _page(title, head, comparison(compare(reports)), (), content)
+
+
+def _page(
+    title: str,
+    head: Iterable[Element],
+    main: Iterable[Element],
+    note: Iterable[Element],
+    content: dict[str, Any],
+) -> str:
     return assemble.page(
         FOLDER / "template.html",
-        styles=[
-            assemble.FOLDER / "style.css",
-            assemble.FOLDER / "network.css",
-            FOLDER / "report.css",
-        ],
+        styles=[*(assemble.FOLDER / name for name in STYLES), FOLDER / "report.css"],
         entry=FOLDER / "report.mjs",
         data={"report": json.dumps(content, ensure_ascii=False)},
-        title=f"{word}: {report.engine_name}",
-        parts=parts,
+        title=title,
+        parts={"head_of_page": as_text(head), "main": as_text(main), "note": as_text(note)},
     )
 
 
 def to_fragment(report: "Report") -> str:
-    """Return the verdict and the findings of a report as HTML without styles and scripts."""
-    rows = {result.id: "" for result in report.results}
-    findings = Findings(report, None, rows)
-    return as_text([element("div", _verdict(report, "h3"), findings.sections())])
+    """Return verdict and mistakes of a report as HTML without links, styles and scripts."""
+    return as_text([element("div", _verdict(report, "h3"), described_briefly(report.results))])
+
+
+def _mark_of(report: "Report") -> Element:
+    kind, mark, word = VERDICTS[report.exit_code]
+    return element("span", f"{mark} {word}", class_=f"mark {kind}")
 
 
 def _verdict(report: "Report", heading: str = "h1") -> Iterator[Element]:
-    kind, mark, word = VERDICTS[report.exit_code]
-    title = element("span", f"{mark} {word}", class_=f"mark {kind}")
-    yield element(heading, title, f" {report.engine_name}")
+    yield element(heading, _mark_of(report), f" {report.engine_name}")
     yield element("p", verdict(report), class_="lead")
     if report.problems:
         yield element("ul", [element("li", problem) for problem in report.problems])
@@ -102,15 +118,36 @@ def _verdict(report: "Report", heading: str = "h1") -> Iterator[Element]:
 def _mistakes(report: "Report", findings: Findings) -> Iterator[Element]:
     if findings.groups:
         count = counted(len(findings.groups), "distinct mistake")
-        yield element("h2", f"What is wrong: {count}")
-        yield from findings.contents()
-        yield from findings.sections()
+        yield element(
+            "section",
+            element("h2", f"What is wrong: {count}"),
+            findings.contents(),
+            findings.sections(),
+            id="mistakes",
+        )
     known = [result for result in report.results if result.status == "expected"]
     if known:
-        yield element("h2", "Known failures")
-        for result in known:
-            yield element("p", element("code", result.id), f": {result.reason}")
-            yield from map(findings.closed, result.findings)
+        described = [
+            (
+                element("p", element("code", result.id), f": {result.reason}"),
+                map(findings.closed, result.findings),
+            )
+            for result in known
+        ]
+        yield element("section", element("h2", "Known failures"), described)
+
+
+def _checks(report: "Report", findings: Findings) -> Iterator[Element]:
+    table = element(
+        "div",
+        _table(report, findings),
+        class_="scroll",
+        tabindex="0",
+        role="group",
+        aria_label="Table of all checks",
+    )
+    form = element("form", id="filter", class_="screen", hidden="")
+    yield element("section", element("h2", "All checks"), form, table, id="checks")
 
 
 def _table(report: "Report", findings: Findings) -> Element:
@@ -150,8 +187,8 @@ def _unjudged(report: "Report") -> Iterator[Element]:
         pairs.append(element("dt", status.replace("_", " ") + (f": {reason}" if reason else "")))
         pairs.append(element("dd", ", ".join(names)))
     if pairs:
-        yield element("h2", "Not judged, and why", id="unjudged-title")
-        yield element("dl", pairs, class_="reasons")
+        listed = element("dl", pairs, class_="reasons")
+        yield element("section", element("h2", "Not judged, and why"), listed)
 
 
 def _note(left_out: int) -> Iterator[Element]:

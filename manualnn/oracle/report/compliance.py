@@ -2,6 +2,7 @@
 
     to_markdown([report, …])                    the table, with footnotes
     to_markdown([report, …], brief=True)        one row for each group of rows
+    compare([report, …])                        the same as data
 
 The row of a layer, loss, optimizer or provocation shows the checks of numbers in its own recipe:
 loss, outputs, gradients, updates. Every other assertion (a metamorphic relation, memory,
@@ -15,12 +16,16 @@ listed below the table.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.protocol.features import TABLES
-from manualnn.oracle.report.report import Report
 from manualnn.oracle.report.wording import entry_line
 from manualnn.output.tables import format_markdown
+
+if TYPE_CHECKING:
+    from manualnn.oracle.report.report import Report
 
 QUANTITIES = ("outputs", "loss", "grads", "input_grad", "params", "state")
 NUMBERS = (*QUANTITIES, "numerical", "exact", "finite", "overflow", "*")
@@ -43,7 +48,24 @@ Row = tuple[str, str]
 _WORST = ("e", "✗", "?", "✓", "s", "–")
 
 
-def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
+Cell = tuple[str, list[int]]
+"""A mark, and the numbers of its footnotes."""
+
+
+@dataclass
+class Comparison:
+    """The table of several engines."""
+
+    engines: list[str]
+    rows: list[tuple[str, list[Cell]]]
+    """A name, and a cell for each engine; a row without cells is the title of a group."""
+    remarks: list[str]
+    """Sentences on the marks, on what no engine claims, and on conventions."""
+    notes: list[str]
+    """The footnotes: note 1, note 2, …"""
+
+
+def compare(reports: Sequence["Report"], *, brief: bool = False) -> Comparison:
     """Return the table of the reports; `brief`: one row a group, with counts of failed checks."""
     tables = [_grouped(_cells(report)) if brief else _cells(report) for report in reports]
     rows = sorted({row for table in tables for row in table}, key=_sort_key(tables))
@@ -53,30 +75,42 @@ def to_markdown(reports: Sequence[Report], *, brief: bool = False) -> str:
         if any(r.status != "not_claimed" for table in tables for r in table.get(row, []))
     ]
     notes: dict[str, int] = {}
-    body: list[list[str]] = []
+    body: list[tuple[str, list[Cell]]] = []
     group = ""
     for row in claimed:
         if row[0] != group and not brief:
             group = row[0]
-            body.append([f"**{GROUPS[group]}**", *[""] * len(reports)])
+            body.append((GROUPS[group], []))
         cells = [_cell(table.get(row, []), notes, counted=brief) for table in tables]
-        body.append([row[1], *cells])
-    lines = format_markdown(
-        ["", *(report.engine_name for report in reports)], body, "lc", padded=False
-    )
-    lines += ["", LEGEND + "."]
+        body.append((row[1], cells))
+    remarks = [LEGEND + "."]
     if len(claimed) < len(rows):
         absent = ", ".join(row[1] for row in rows if row not in claimed)
-        lines += ["", f"Claimed by none: {absent}."]
-    for report in reports:
-        for convention in report.capabilities.described_conventions():
-            lines += ["", f"Convention of {report.engine_name}: {convention}."]
-    for note, number in notes.items():
+        remarks.append(f"Claimed by none: {absent}.")
+    remarks += (
+        f"Convention of {report.engine_name}: {convention}."
+        for report in reports
+        for convention in report.capabilities.described_conventions()
+    )
+    return Comparison([report.engine_name for report in reports], body, remarks, [*notes])
+
+
+def to_markdown(reports: Sequence["Report"], *, brief: bool = False) -> str:
+    """Return the table of the reports in Markdown, with footnotes."""
+    table = compare(reports, brief=brief)
+    body = [
+        [name, *map(_with_notes, cells)] if cells else [f"**{name}**", *[""] * len(reports)]
+        for name, cells in table.rows
+    ]
+    lines = format_markdown(["", *table.engines], body, "lc", padded=False)
+    for remark in table.remarks:
+        lines += ["", remark]
+    for number, note in enumerate(table.notes, 1):
         lines += ["", f"{number}. {note}"]
     return "\n".join(lines) + "\n"
 
 
-def _cells(report: Report) -> dict[Row, list[CheckResult]]:
+def _cells(report: "Report") -> dict[Row, list[CheckResult]]:
     """Return the results of each row, rows in the order of the report."""
     cells: dict[Row, list[CheckResult]] = {}
     for result in report.results:
@@ -113,16 +147,21 @@ def _sort_key(tables: Iterable[Iterable[Row]]) -> Callable[[Row], tuple[int, int
     return key
 
 
-def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: bool) -> str:
+def _cell(results: Sequence[CheckResult], notes: dict[str, int], *, counted: bool) -> Cell:
     marks = [_mark(result) for result in results] or ["–"]
     worst = min(marks, key=_WORST.index)
     if worst not in {"✗", "e", "?"}:
-        return worst
+        return worst, []
     texts = [_reason_or_note(r) for r, mark in zip(results, marks, strict=True) if mark == worst]
     numbers = {notes.setdefault(" ".join(text.split()), len(notes) + 1) for text in texts}
     judged = sum(mark not in {"–", "s", "?"} for mark in marks)
     count = f" {marks.count(worst)} of {judged}" if counted else ""
-    return f"{worst}{count} <sup>{', '.join(map(str, sorted(numbers)))}</sup>"
+    return f"{worst}{count}", sorted(numbers)
+
+
+def _with_notes(cell: Cell) -> str:
+    mark, notes = cell
+    return f"{mark} <sup>{', '.join(map(str, notes))}</sup>" if notes else mark
 
 
 def _mark(result: CheckResult) -> str:

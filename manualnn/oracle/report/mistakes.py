@@ -66,7 +66,7 @@ class Mistakes:
         names = ", ".join(filter(None, blamed))
         if findings[0].kind != "wrong":
             of = f" in {names}" if names else ""
-            return f"{findings[0].kind}{of}: {last_line(findings[0].message)}"
+            return f"{findings[0].kind}{of}: {fault_line(findings[0])}"
         parts = dict.fromkeys(map(_part, findings))
         return f"unknown bug{f' of {names}' if names else ''}: {', '.join(parts)}"
 
@@ -156,6 +156,16 @@ def _part(finding: Finding) -> str:
         of = f" of the {rest.rpartition('.')[2]}" if finding.blamed == ("Linear",) and rest else ""
         return f"wrong gradients{of}"
     return f"wrong {group}"
+
+
+def fault_line(finding: Finding) -> str:
+    """Return the line of a failed call's message that says most.
+
+    A crash ends with a list of loaded modules, and an exception with the error.
+    """
+    if finding.kind == "crash":
+        return last_line("".join(finding.message.strip().splitlines()[:1]))
+    return last_line(finding.message)
 
 
 def last_line(message: str) -> str:

@@ -80,7 +80,7 @@ def verdict(report: "Report") -> str:
             "passed. Remove the lines that no longer match from the file of expected failures."
         )
     if report.problems:
-        return f"{name}: no check failed, but the run proves little; see the problems above."
+        return f"{name}: no check failed, but the run proves little; see the problems."
     known = counts["expected"]
     exceptions = f", except for {counted(known, 'known failure')}" if known else ""
     return (

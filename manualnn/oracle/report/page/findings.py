@@ -1,21 +1,23 @@
 """Findings as HTML: mistakes, each with the case that shows it best.
 
     Findings(report, failures, rows).sections()      an element for each distinct mistake
+    described_briefly(results)                       the same, shorter, for a notebook
 
 A mistake shows its smallest finding. Its other findings follow, closed. Findings beyond MOST_BYTES
 are one line each, so that the page of an engine with many failures stays small.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
-from manualnn.oracle.findings import Finding
+from manualnn.oracle.findings import CheckResult, Finding
 from manualnn.oracle.report.advice import advise
 from manualnn.oracle.report.finding_text import replay_command, shorten
-from manualnn.oracle.report.mistakes import Mistake, grouped_findings, last_line
+from manualnn.oracle.report.mistakes import Mistake, fault_line, grouped_findings
 from manualnn.oracle.report.page.evidence import case_numbers, cause, titled, wrong_numbers
+from manualnn.oracle.report.page.matrices import wrong_table
 from manualnn.oracle.report.wording import case_line, counted, entry_line
 from manualnn.page.markup import element, to_html
 
@@ -78,8 +80,8 @@ class Findings:
 
     def closed(self, finding: Finding) -> Element:
         """Return a finding behind its first line, as long as the page has room for it."""
-        entries, message = finding.entries, finding.message
-        line = entry_line(entries[0]) if entries else f"{finding.kind}: {last_line(message)}"
+        entries = finding.entries
+        line = entry_line(entries[0]) if entries else f"{finding.kind}: {fault_line(finding)}"
         head = [element("code", finding.check), " ", element("span", line, class_="muted")]
         if self.left <= 0:
             return element("p", head, " ", element("code", self._command(finding)), class_="small")
@@ -112,7 +114,7 @@ class Findings:
             ("Scope", diagnosis.scope if diagnosis else ""),
             ("Condition", diagnosis.when if diagnosis else ""),
             ("Ratio", diagnosis.ratio if diagnosis else ""),
-            ("Correct", ", ".join(finding.right)),
+            ("Right here", ", ".join(finding.right)),
             ("Blamed", ", ".join(finding.blamed)),
             ("Asserted", sentence),
             ("Smallest case" if finding.minimal else "Case", case_line(case)),
@@ -143,6 +145,19 @@ class Findings:
     def _links(self, checks: list[str]) -> list[Any]:
         links = [element("a", check, href=f"#{self.rows[check]}") for check in checks]
         return _folded([(link, " ") for link in links], "more check")
+
+
+def described_briefly(results: Iterable[CheckResult]) -> Iterator[Element]:
+    """Yield each mistake with its cause and its wrong numbers, closed, for a notebook."""
+    for mistake, findings in grouped_findings(results):
+        shown = min(findings, key=_obscurity)
+        yield element(
+            "details",
+            element("summary", titled(mistake.title)),
+            element("p", case_line(shown.case)),
+            cause(shown, "h4"),
+            wrong_table(shown.entries) if shown.entries else None,
+        )
 
 
 def _obscurity(finding: Finding) -> tuple[bool, bool, int]:

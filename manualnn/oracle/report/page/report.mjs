@@ -7,7 +7,8 @@ import { offerFilter, offerSorting } from "./checks.mjs";
 import { drawCase } from "./drawing.mjs";
 
 const report = JSON.parse(document.getElementById("report").textContent);
-const findings = report.results.flatMap((result) => result.findings);
+// A page that compares engines has several reports and shows no finding.
+const findings = (report.results ?? []).flatMap((result) => result.findings);
 
 // The finding that an element shows; undefined if it was too large for the page's data.
 function findingOf({ dataset }) {
@@ -107,13 +108,14 @@ function revealTarget(filter) {
 }
 
 function startReport() {
-  const table = document.getElementById("all-checks");
-  const filter = offerFilter(document.getElementById("filter"), table);
-  const everyFinding = document.querySelectorAll(".finding");
   const theme = document.getElementById("theme");
-  offerSorting(table);
   offerThemes(theme);
   theme.hidden = false;
+  const table = document.getElementById("all-checks");
+  if (table === null) return;
+  const filter = offerFilter(document.getElementById("filter"), table);
+  offerSorting(table);
+  const everyFinding = document.querySelectorAll(".finding");
   everyFinding.forEach((shown) => watcher.observe(shown));
   addEventListener("beforeprint", () => everyFinding.forEach(completeFinding));
   addEventListener("hashchange", () => revealTarget(filter));
