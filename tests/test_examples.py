@@ -69,7 +69,7 @@ def run_program(code: str) -> str:
 
 
 def run_command(line: str) -> Result:
-    name, *words = shlex.split(line)
+    name, *words = shlex.split(line, comments=True)
     assert name == "manualnn", line
     return CliRunner().invoke(cli, words)
 
