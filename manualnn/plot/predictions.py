@@ -70,7 +70,7 @@ def confusion_matrix(
         for (i, j), value in np.ndenumerate(shown_values):
             color = "white" if shares[i, j] > 0.5 else "black" if value else "0.65"
             text = f"{value:.2f}" if normalize else str(value)
-            size = min(10.0, 90 / n)
+            size = min(10.0, (60 if normalize else 90) / n)
             ax.text(j, i, text, ha="center", va="center", color=color, fontsize=size)
     step = -(-n // (MOST_NUMBERS + 5))  # all ticks, or every second, third, …
     ticks, names = range(0, n, step), [as_label(label) for label in order[::step].tolist()]
@@ -115,10 +115,11 @@ def prediction_error(y_true: Any, y_pred: Any, *, ax: "Axes | None" = None) -> "
             predicted, predicted, true, color="0.6", linewidth=0.6, label="residual", zorder=1
         )
     _scatter(ax, predicted, true)
-    spread = np.sum((true - true.mean()) ** 2)
-    r2 = f", R² {1 - np.sum(error**2) / spread:.3f}" if spread else ""
+    r2 = ""
+    if true.min() < true.max():
+        r2 = f", R² {1 - np.mean(np.square(error)) / true.var():.3f}"
     ax.set(xlabel="predicted", ylabel="actual")
-    ax.set_title(f"RMSE {np.sqrt(np.mean(error**2)):.4g}{r2}, {len(true)} rows", fontsize=10)
+    ax.set_title(f"RMSE {_root_mean_square(error):.4g}{r2}, {len(true)} rows", fontsize=10)
     ax.legend()
     return ax
 
@@ -131,7 +132,7 @@ def residuals(y_true: Any, y_pred: Any, *, ax: "Axes | None" = None) -> "Axes":
     """
     true, predicted = _as_numbers(y_true, y_pred)
     error = true - predicted
-    rmse = float(np.sqrt(np.mean(error**2)))
+    rmse = _root_mean_square(error)
     ax = as_axes(ax)
     ax.axhline(0, linestyle="--", color=COLORS[1], linewidth=1.2)
     for side in (-rmse, rmse):
@@ -258,6 +259,10 @@ def _as_numbers(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
             raise DomainError(message) from error
         require_finite(found[-1], name)
     return found[0], found[1]
+
+
+def _root_mean_square(error: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(error))))
 
 
 def _scatter(ax: "Axes", x: Array, y: Array) -> None:
