@@ -77,6 +77,7 @@ def confusion_matrix(
     is_long = max(map(len, names)) > 40 / len(names)
     ax.set_xticks(ticks, names, rotation=45 if is_long else 0, ha="right" if is_long else "center")
     ax.set_yticks(ticks, names)
+    ax.tick_params(labelsize=10 if n <= 10 else 7)
     accuracy = counts.trace() / len(true)
     ax.set(xlabel="predicted class", ylabel="actual class")
     ax.set_title(f"accuracy {accuracy:.1%} of {len(true)} rows", fontsize=10)
