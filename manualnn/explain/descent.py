@@ -3,7 +3,7 @@
 The engine's own kernels do all computations, on numbers of different kinds (see `numbers`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import fields
 from decimal import Decimal
@@ -45,16 +45,19 @@ def update_formulas(
     the other parameters are not needed.
     """
     rule = computation.run.rule
-    arithmetic = computation.arithmetic if is_rounded(rule) else Arithmetic()
+    inner = computation.arithmetic if is_rounded(rule) else Arithmetic()
     old, slope = np.empty((2, len(keys)), dtype=object)
     for k, (layer, name, index) in enumerate(keys):
         symbol = computation.names.parameter(layer, name, index)
-        old[k] = Formula(computation.arrays[layer][name][index], arithmetic, symbol)
-        slope[k] = Formula(gradient[k], arithmetic, derivative(LOSS, symbol))
+        old[k] = Formula(computation.arrays[layer][name][index], inner, symbol)
+        slope[k] = Formula(gradient[k], inner, derivative(LOSS, symbol))
     shapes = {"0.some": (len(keys),)}
     theta = Parameters(shapes, old)
-    state = rule.init(theta)
-    named = _name_options(rule, computation.arithmetic)
+    arithmetic = computation.arithmetic
+    named = _lift_options(
+        rule, lambda value, symbol: Formula(arithmetic.read_constant(value), Arithmetic(), symbol)
+    )
+    state = named.init(theta)
     _update_each(named, theta, Parameters(shapes, slope), state)
     states = {name: objects(state[name], lambda _, f: f) for name in rule.vectors()}
     for name, entries in states.items():
@@ -66,24 +69,20 @@ def update_formulas(
     return theta.vector, states
 
 
-def _name_options(rule: Optimizer, arithmetic: Arithmetic) -> Optimizer:
-    """Return a copy of the rule whose numbers are formulas with names: lr, eps, β₁ and so on.
+def _lift_options(rule: Optimizer, constant: Callable[[Any, Symbol], Number]) -> Optimizer:
+    """Return a copy of the rule whose options are `constant(value, symbol)`: lr, eps, β₁ and so on.
 
     An option of 0 stays a plain 0, because a rule then skips the operation.
     """
-
-    def constant(value: Any, symbol: Symbol) -> Formula:
-        return Formula(arithmetic.read_constant(value), Arithmetic(), symbol)
-
-    named = copy(rule)  # replace(…) would fail: options must be plain numbers
+    lifted = copy(rule)  # replace(…) would fail: options must be plain numbers
     for option in fields(rule):
         value = getattr(rule, option.name)
         if isinstance(value, float) and value:
-            object.__setattr__(named, option.name, constant(value, word(option.name)))
+            object.__setattr__(lifted, option.name, constant(value, word(option.name)))
         elif isinstance(value, tuple):
             symbols = Symbol("β₁", r"\beta_1"), Symbol("β₂", r"\beta_2")
-            object.__setattr__(named, option.name, tuple(map(constant, value, symbols)))
-    return named
+            object.__setattr__(lifted, option.name, tuple(map(constant, value, symbols)))
+    return lifted
 
 
 def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: State) -> None:
@@ -137,7 +136,11 @@ def _rounded_steps(run: Run, arithmetic: Arithmetic) -> Iterator[tuple[Decimal, 
     """Yield error and gradient as `_float_steps` does, but with every operation rounded."""
     inner = arithmetic if is_rounded(run.rule) else Arithmetic()
     theta = objects(run.params.vector, lambda _, v: arithmetic.read(v))
-    state = run.rule.init(Parameters(run.net.shapes, theta))
+    # An lr of 0.1 is one tenth, as in the update that is shown, and not the float next to it.
+    rule = _lift_options(
+        run.rule, lambda value, _: Number(arithmetic.read_constant(value), Arithmetic())
+    )
+    state = rule.init(Parameters(run.net.shapes, theta))
     while True:
         computation = Computation(run, arithmetic, kind=Number, theta=theta)
         gradient = objects(computation.gradient(), lambda _, number: number.value)
@@ -146,7 +149,7 @@ def _rounded_steps(run: Run, arithmetic: Arithmetic) -> Iterator[tuple[Decimal, 
             Parameters(run.net.shapes, objects(vector, lambda _, v: Number(v, inner)))
             for vector in (theta, gradient)
         )
-        _update_each(run.rule, params, grads, state)
+        _update_each(rule, params, grads, state)
         theta = objects(params.vector, lambda _, number: arithmetic.round(number.value))
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import reduce
 from itertools import count, islice
 from typing import Any
 
@@ -10,7 +11,7 @@ from manualnn.explain.descent import is_rounded, rounding_bounds, update_formula
 from manualnn.explain.formula import LOSS, Symbol, derivative, with_value, word
 from manualnn.explain.graph import Entry, Path
 from manualnn.explain.model import Gradient, PathStep
-from manualnn.explain.numbers import ONE, ZERO
+from manualnn.explain.numbers import ZERO
 from manualnn.explain.quantities import Quantities
 from manualnn.explain.run import Key
 
@@ -109,7 +110,5 @@ def _path_step(q: Quantities, layer: int, entry: Entry, path: Path) -> PathStep:
 
 def _multiply(q: Quantities, layer: int, entry: Entry, path: Path) -> Decimal:
     """Return the product of a path in the arithmetic that is shown."""
-    product = ONE
-    for factor in q.shown.graph.factors(layer, entry, path):
-        product = q.shown.arithmetic.round(product * factor)
-    return product
+    first, *others = q.shown.graph.factors(layer, entry, path)
+    return reduce(lambda a, b: q.shown.arithmetic.round(a * b), others, first)

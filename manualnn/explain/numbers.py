@@ -114,6 +114,10 @@ class Number:
     def __rtruediv__(self, other: Any) -> "Self":
         return self.lift(other) / self
 
+    def __pow__(self, exponent: int) -> "Self":
+        value = self.value**exponent
+        return self.derive("**", value, (self, exponent * value / self.value))
+
     def __neg__(self) -> "Self":
         return self.derive("neg", -self.value, (self, MINUS_ONE))
 

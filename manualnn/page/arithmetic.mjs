@@ -168,15 +168,22 @@ export function traced(base) {
     number: leaf, // a number of the base, which has no name yet
     adopt: (a) => ({ ...a, decimals }), // a number of another arithmetic, under its name
     read: (x) => leaf(base.read(x)),
-    constant: (x) => leaf(base.constant(x), x === 0 || x === 1 ? x : null),
+    // A constant keeps its digits. With a symbol it is an option of a rule, such as lr.
+    constant: (x, symbol = null) => ({
+      ...leaf(base.constant(x), !symbol && (x === 0 || x === 1) ? x : null),
+      symbol,
+      decimals: undefined,
+    }),
     value: (a) => base.value(a.value),
     round: (a) => valued(a, base.round(a.value)),
     name: (a, symbol) => (a.symbol
       ? { ...leaf(a.value), op: "=", args: [a], symbol }
-      : { ...a, symbol, literal: null }),
+      : { ...a, symbol, literal: null, decimals }),
     add: binary("+", base.add),
-    sub: binary("-", base.sub),
-    mul: (a, b) => (a === b ? made(base.mul(a.value, a.value), "square", a) : product(a, b)),
+    sub: (a, b) => (a.literal === 0 && b !== a ? A.neg(b) : difference(a, b)),
+    mul: (a, b) => (a === b && a.literal === null
+      ? made(base.mul(a.value, a.value), "square", a)
+      : product(a, b)),
     div: binary("/", base.div),
     neg: unary("neg", base.neg),
     greater: (a, b) => base.greater(a.value, b.value),
@@ -188,6 +195,7 @@ export function traced(base) {
       return valued(quotient, base.ratio(p, q));
     },
   });
+  const difference = binary("-", base.sub);
   const product = binary("*", base.mul);
   for (const op of ["abs", "exp", "log", "log1p", "sqrt", "tanh"]) A[op] = unary(op, base[op]);
   const { sigmoid, softplus, softmax, logSoftmax } = textbook(A);
@@ -212,15 +220,16 @@ export function greatestDivisor(p, q) {
   return a;
 }
 
-// 1 · a, 0 · a, 0 + a, a − 0, 0 − a, a / 1 and −0.
+// 1 · a, 0 · a, 0 + a, a − 0, a / 1, −0, √0 and √1.
 function simplified(op, args) {
   const [a, b = a] = args;
   const zero = args.find((arg) => arg.literal === 0);
   if ((op === "*" || op === "neg") && zero) return zero;
   if (op === "+" && zero) return a === zero ? b : a;
-  if (op === "-" && zero && b === zero) return a;
+  if (op === "-" && b === zero) return a;
   if ((op === "*" || op === "/") && b.literal === 1) return a;
   if (op === "*" && a.literal === 1) return b;
+  if (op === "sqrt" && a.literal !== null) return a;
   return undefined;
 }
 

@@ -16,6 +16,7 @@ const adjusted = (a) => countDigits(a.n) - 1 + a.e; // the exponent of the first
 // Drop the last digits of n.
 function shorten(n, e, drop) {
   if (drop <= 0) return { n, e };
+  if (drop > countDigits(n)) return ZERO;
   const unit = ten(drop);
   const quotient = n / unit;
   const twice = 2n * size(n - quotient * unit);
@@ -64,7 +65,7 @@ export function significant(a, digits) {
 
 export function fixed(a, decimals) {
   const { n, e } = shorten(a.n, a.e, -decimals - a.e);
-  const text = (size(n) * ten(decimals + e)).toString().padStart(decimals + 1, "0");
+  const text = (size(n) * ten(Math.max(0, decimals + e))).toString().padStart(decimals + 1, "0");
   const point = text.length - decimals;
   return `${n < 0n ? "-" : ""}${text.slice(0, point)}${decimals ? `.${text.slice(point)}` : ""}`;
 }
@@ -79,7 +80,7 @@ export const absolute = (a) => (isDecimal(a) ? { n: size(a.n), e: a.e } : Math.a
 export const subtract = (a, b, precision) => plus(a, negative(b), precision);
 
 export function plus(a, b, precision = PRECISION) {
-  if (!isDecimal(a) || !isDecimal(b)) return asNumber(a) + asNumber(b);
+  if (!isDecimal(a) || !isDecimal(b)) return special(asNumber(a) + asNumber(b));
   if (a.n === 0n) return fit(b.n, b.e, precision);
   if (b.n === 0n) return fit(a.n, a.e, precision);
   const [high, low] = a.e >= b.e ? [a, b] : [b, a];
@@ -89,12 +90,12 @@ export function plus(a, b, precision = PRECISION) {
 }
 
 export function times(a, b, precision = PRECISION) {
-  if (!isDecimal(a) || !isDecimal(b)) return asNumber(a) * asNumber(b);
+  if (!isDecimal(a) || !isDecimal(b)) return special(asNumber(a) * asNumber(b));
   return fit(a.n * b.n, a.e + b.e, precision);
 }
 
 export function over(a, b, precision = PRECISION) {
-  if (!isDecimal(a) || !isDecimal(b) || b.n === 0n) return asNumber(a) / asNumber(b);
+  if (!isDecimal(a) || !isDecimal(b) || b.n === 0n) return special(asNumber(a) / asNumber(b));
   const shift = Math.max(0, precision + 1 + countDigits(b.n) - countDigits(a.n));
   const scaled = a.n * ten(shift);
   const quotient = scaled / b.n;
@@ -104,6 +105,7 @@ export function over(a, b, precision = PRECISION) {
 // The sign alone decides how an operation with NaN or an infinity ends.
 const asNumber = (a) => (isDecimal(a) ? sign(a) : a);
 const sign = (a) => (a.n > 0n ? 1 : a.n < 0n ? -1 : 0);
+const special = (x) => (x === 0 ? ZERO : x); // 1 / ∞ is 0
 
 // n was cut off: one more digit says whether something was left, so that a tie is a tie.
 const inexact = (n, e, isExact, way, precision) =>
@@ -159,7 +161,7 @@ function ln10(bits) {
 }
 
 export function exponential(a, precision = PRECISION) {
-  if (!isDecimal(a)) return Math.exp(a);
+  if (!isDecimal(a)) return special(Math.exp(a));
   if (a.n === 0n) return ONE;
   const first = adjusted(a);
   if (first < -precision - 2) return plus(ONE, a, precision);

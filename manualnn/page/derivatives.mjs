@@ -93,6 +93,21 @@ function throughLoss(run, pass, A) {
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
 }
 
+// The formulas of the local derivatives of output j of sample n, as the backward kernel has them for
+// a dy of 1 there and 0 elsewhere. `T` is the traced arithmetic of the pass.
+export function derivativeFormulas(run, pass, i, [n, j], T) {
+  const y = pass.outputs[i];
+  const dy = y.map((row, m) => row.map((_, k) => (m === n && k === j ? T.one : T.zero)));
+  const o = run.layers[i];
+  const grads = {};
+  const x = i ? pass.outputs[i - 1] : pass.x;
+  const dx = LAYERS[o.type].backward(T, o, ownArrays(run, pass.params, i, T), x, y, dy, grads);
+  return {
+    units: (k) => dx[n][k],
+    parameter: (name, index) => index.reduce((part, m) => part[m], grads[name]),
+  };
+}
+
 // f(array, name) of a layer's own parameters, by the keys of `parameters`.
 function mapArraysOf(params, i, f) {
   const ours = Object.entries(params).filter(([key]) => splitKey(key)[0] === i);

@@ -108,11 +108,13 @@ function withFactor({ loss_factor: factor = 1 }, terms, A) {
 
 // The arrays of one layer: its parameters, and the mask of dropout.
 export function ownArrays(run, params, i, A) {
+  const names = namesOf(run);
   const mask = run.masks?.[`${i}.mask`];
   return {
     weight: params[`${i}.weight`],
     bias: params[`${i}.bias`],
-    mask: mask && mapEntries(mask, (m) => A.constant(Number(m))),
+    mask: mask && mapEntries(mask, (m, index) =>
+      A.name(A.constant(Number(m)), names.parameter(i, "mask", index))),
   };
 }
 
@@ -130,7 +132,7 @@ export function update(run, pass, state, A) {
   function updated(p, key, index) {
     const entry = (array) => index.reduce((inner, i) => inner[i], array);
     const before = (name) => state?.[name]?.[key] && entry(state[name][key]);
-    const kept = (name, first = 0) => before(name) ?? B.constant(first);
+    const kept = (name, first = B.zero) => before(name) ?? first;
     const entries = {};
     const keep = (name, value) => {
       entries[name] = B.name(value, name);
@@ -163,9 +165,9 @@ export function update(run, pass, state, A) {
 
 // The options of a rule as constants. An option of 0 has no name: the operation is left out.
 function optionsOf(o, B) {
-  const constant = (value, name) => (value ? B.name(B.constant(value), name) : B.constant(0));
   const numbers = Object.entries(o).filter(([, value]) => typeof value === "number");
-  const c = Object.fromEntries(numbers.map(([name, value]) => [name, constant(value, name)]));
-  if (o.betas) c.betas = o.betas.map((beta, i) => constant(beta, ["β₁", "β₂"][i]));
+  const c = Object.fromEntries(numbers.map(([name, value]) => [name,
+    value ? B.constant(value, name) : B.zero]));
+  if (o.betas) c.betas = o.betas.map((beta, i) => B.constant(beta, ["β₁", "β₂"][i]));
   return c;
 }

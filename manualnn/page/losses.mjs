@@ -11,13 +11,8 @@ const entrywise = (term, slope) => ({
     y.map((row, n) => row.map((v, k) => slope(A, v, t[n][k], share, o, [n, k]))),
 });
 
-const distance1 = entrywise(
-  ({ abs, sub }, y, t) => abs(sub(y, t)),
-  ({ sign, sub }, y, t, share) => share(sign(sub(y, t))),
-);
-
-const clipped = ({ constant, maximum, minimum, sub }, y, t, limit) =>
-  maximum(minimum(sub(y, t), constant(limit)), constant(-limit));
+const isInside = ({ constant, greater }, e, limit) =>
+  greater(e, constant(-limit)) && !greater(e, constant(limit));
 
 // The weight of an output: one for each column, or any array that fits (N, K) as in torch.
 function weightAt(weight, [n, k]) {
@@ -41,25 +36,39 @@ export const LOSSES = {
     },
     ({ mul, sub }, y, t, share) => mul(sub(y, t), share(2)),
   ),
-  L1Loss: distance1,
-  HuberLoss: entrywise(
-    ({ abs, constant, minimum, mul, ratio, sub }, y, t, { delta = 1 }) => {
-      const distance = abs(sub(y, t));
-      const bounded = minimum(distance, constant(delta));
-      return mul(bounded, sub(distance, mul(bounded, ratio(1, 2))));
-    },
-    (A, y, t, share, { delta = 1 }) => A.mul(clipped(A, y, t, delta), share(1)),
+  L1Loss: entrywise(
+    ({ abs, sub }, y, t) => abs(sub(y, t)),
+    ({ sign, sub }, y, t, share) => share(sign(sub(y, t))),
   ),
+  // e²/2 where |e| ≤ δ, else δ (|e| − δ/2).
+  HuberLoss: entrywise(
+    (A, y, t, { delta = 1 }) => {
+      const { abs, constant, greater, mul, ratio, sub } = A;
+      const size = abs(sub(y, t));
+      if (greater(size, constant(delta))) return mul(constant(delta), sub(size, constant(delta / 2)));
+      return mul(size, sub(size, mul(size, ratio(1, 2))));
+    },
+    (A, y, t, share, { delta = 1 }) => {
+      const e = A.sub(y, t);
+      if (isInside(A, e, delta)) return A.mul(e, share(1));
+      return A.constant(A.sign(e) * delta * A.value(share(1)));
+    },
+  ),
+  // e²/(2β) where |e| ≤ β, else |e| − β/2.
   SmoothL1Loss: entrywise(
-    ({ abs, constant, div, minimum, mul, sub }, y, t, { beta = 1 }) => {
+    (A, y, t, { beta = 1 }) => {
+      const { abs, constant, div, greater, mul, sub } = A;
       const size = abs(sub(y, t));
       if (beta === 0) return size;
-      const inner = minimum(size, constant(beta));
-      return mul(div(inner, constant(beta)), sub(size, div(inner, constant(2))));
+      if (greater(size, constant(beta))) return sub(size, constant(beta / 2));
+      return mul(div(size, constant(beta)), sub(size, div(size, constant(2))));
     },
-    (A, y, t, share, { beta = 1 }) => (beta === 0
-      ? share(A.sign(A.sub(y, t)))
-      : A.mul(A.div(clipped(A, y, t, beta), A.constant(beta)), share(1))),
+    (A, y, t, share, { beta = 1 }) => {
+      const e = A.sub(y, t);
+      if (beta === 0) return share(A.sign(e));
+      if (isInside(A, e, beta)) return A.mul(A.div(e, A.constant(beta)), share(1));
+      return A.constant(A.sign(e) * A.value(share(1)));
+    },
   ),
   // t log y + (1 − t) log(1 − y), with torch's two limits: at y = 0 and y = 1 all stays finite.
   BCELoss: entrywise(
@@ -120,7 +129,7 @@ function classTargets(A, o, y, t) {
     const q = y.map((row, n) => row.map((_, k) => (t[n] === ignored ? 0
       : (Number(t[n] === k) * certain + spread) * (weight?.[k] ?? 1))));
     return {
-      q: q.map((row) => row.map(A.constant)),
+      q: q.map((row) => row.map((v) => A.constant(v))),
       totals: q.map((row) => A.constant(total(row))),
     };
   }

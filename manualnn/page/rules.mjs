@@ -26,12 +26,13 @@ export const RULES = {
   SGD: {
     defaults: { lr: 1e-3, momentum: 0, dampening: 0, weight_decay: 0 },
     step(A, o, c, g, kept, keep, t) {
-      const { add, mul, one, sub } = A;
+      const { add, mul, one, zero } = A;
       if (!o.momentum) return mul(g, c.lr);
-      const share = t === 1 ? one : (A.unrounded ?? A).sub(one, c.dampening);
-      const before = t === 1 ? A.zero : mul(kept("momentum_buffer"), c.momentum);
+      const isFirst = t === 1; // then b is g
+      const share = isFirst ? one : (A.unrounded ?? A).sub(one, c.dampening);
+      const before = isFirst ? zero : mul(kept("momentum_buffer"), c.momentum);
       const b = keep("momentum_buffer", add(before, mul(g, share)));
-      return mul(o.nesterov ? add(g, mul(b, c.momentum)) : b, c.lr);
+      return mul(o.nesterov ? add(isFirst ? b : g, mul(b, c.momentum)) : b, c.lr);
     },
   },
   RMSprop: {
@@ -54,7 +55,7 @@ export const RULES = {
     defaults: { lr: 1e-2, lr_decay: 0, weight_decay: 0, initial_accumulator_value: 0, eps: 1e-10 },
     step(A, o, c, g, kept, keep, t) {
       const { add, constant, div, mul, one, sqrt } = A;
-      const s = keep("sum", add(kept("sum", o.initial_accumulator_value), mul(g, g)));
+      const s = keep("sum", add(kept("sum", c.initial_accumulator_value), mul(g, g)));
       const rate = div(c.lr, add(one, mul(constant(t - 1), c.lr_decay)));
       return mul(div(g, add(sqrt(s), c.eps)), rate);
     },

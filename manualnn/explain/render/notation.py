@@ -54,7 +54,7 @@ class Notation:
         The text is the same in every notation; `number` turns it into this one.
         """
         if decimals is not None and Decimal(value).is_finite():
-            return f"{value:.{decimals}f}"
+            return f"{value:z.{decimals}f}"
         # Adding 0 turns -0 into 0.
         return f"{float(value) + 0.0:.{self.digits}g}".replace("inf", "∞").replace("nan", "NaN")
 
