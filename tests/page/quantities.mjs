@@ -1,21 +1,26 @@
-// Answers questions about the page's engine, a JSON line each: all quantities of a run, by name.
+// Answers questions about the page's engine, a JSON line each: all quantities of a run by name, the
+// results of decimal numbers, and texts of numbers.
 
 import { createInterface } from "node:readline";
 import { exact, floats, rounded, traced } from "../../manualnn/page/arithmetic.mjs";
 import { derivativeFormulas, localDerivatives } from "../../manualnn/page/derivatives.mjs";
 import { mapEntries, propagate, splitKey, update } from "../../manualnn/page/engine.mjs";
-import { formula } from "../../manualnn/page/mathml.mjs";
+import * as decimal from "../../manualnn/page/decimal.mjs";
+import { formula, symbol } from "../../manualnn/page/mathml.mjs";
 import { namesOf } from "../../manualnn/page/names.mjs";
-import { formulaText } from "../../manualnn/page/notation.mjs";
+import { formatNumber, formulaText } from "../../manualnn/page/notation.mjs";
 import { pathsOf } from "../../manualnn/page/paths.mjs";
 
-const described = (A, a) => {
-  if (a.op) formula(a); // throws if there is no MathML of it
+function described(A, a) {
+  const value = A.value(a);
+  if (!a.op) return { value, formula: null, mathml: [] };
+  const numbers = { numbers: true };
   return {
-    value: A.value(a),
-    formula: a.op ? { names: formulaText(a), numbers: formulaText(a, { numbers: true }) } : null,
+    value,
+    formula: { names: formulaText(a), numbers: formulaText(a, numbers) },
+    mathml: [symbol(a.symbol), formula(a), formula(a, numbers)],
   };
-};
+}
 
 function quantities({ run, decimals, gradient, epochs }) {
   const base = decimals === null ? exact : rounded(decimals);
@@ -43,7 +48,8 @@ function quantities({ run, decimals, gradient, epochs }) {
         if (value === null) return;
         const edge = names.edge(i, source, n, j);
         const formulas = described(T, shown.op || shown.symbol ? T.name(shown, edge) : shown);
-        derivatives[edge] = { ...formulas, value: base.value(value) };
+        // Dual numbers and the backward kernel know nothing of each other.
+        derivatives[edge] = { ...formulas, backward: formulas.value, value: base.value(value) };
       };
       (i ? pass.outputs[i - 1] : pass.x)[n].forEach((__, k) =>
         add(k, local.units(n, j, k), formulas.units(k)));
@@ -89,7 +95,18 @@ function quantities({ run, decimals, gradient, epochs }) {
   return { quantities: all, derivatives, gradients, errors, floats: propagate(run, floats).grads };
 }
 
+const parts = (a) => (typeof a === "object" ? [String(a.n), a.e] : String(a));
+const computed = ({ op, args }) => parts(decimal[op](...args.map(([n, e]) => ({ n: BigInt(n), e }))));
+
+const ANSWERS = {
+  quantities,
+  decimals: ({ questions }) => questions.map(computed),
+  texts: ({ numbers, digits }) => numbers.map((x) => formatNumber(x, { digits })),
+};
 const spelt = (_, v) => (typeof v === "number" && !Number.isFinite(v) ? String(v) : v);
+
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(quantities(JSON.parse(line)), spelt)}\n`);
+  const question = JSON.parse(line);
+  const answer = ANSWERS[question.about](question);
+  process.stdout.write(`${JSON.stringify(answer, spelt)}\n`);
 }
