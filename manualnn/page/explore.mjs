@@ -13,8 +13,8 @@ const INVITATION = "Choose a weight or a bias in the drawing. All its paths to t
 const MOST_DRAWN = 64; // paths whose factors stand in the drawing
 const NEGLIGIBLE = 1e-14; // of Σ |product|: what rounding explains when the products cancel
 
-// Draw a network, and list the paths of the chosen weight. `boxes` = {drawing, paths}, two elements;
-// options as for `drawNetwork`. Return {update(changes)}; changes as for `drawNetwork`, without
+// Draw a network, and list the paths of the chosen weight. `boxes` = {drawing, paths}, two
+// elements; options as for `drawNetwork`. Return {update(changes)}; changes as for `drawNetwork`, without
 // `paths` and `only`. A run with other layers needs a new call.
 export function exploreNetwork(boxes, run, options = {}) {
   const state = { run, pass: null, A: null, selected: null, sample: options.sample ?? 0 };
@@ -72,7 +72,8 @@ export function exploreNetwork(boxes, run, options = {}) {
     const left = rest > 0 ? [element("p", { class: "path-rest" },
       `… and ${rest.toLocaleString("en")} weaker paths. The ${paths.length} listed ones have `
       + `${shortNumber(100 * found.share)} % of Σ |product|.`)] : [];
-    boxes.paths.replaceChildren(lead, element("ol", { class: "path-list" }, ...rows), ...left, totalOf(key, found));
+    const all = element("ol", { class: "path-list" }, rows);
+    boxes.paths.replaceChildren(lead, all, ...left, totalOf(key, found));
   }
 
   function leadOf(key, { count }) {
@@ -82,33 +83,36 @@ export function exploreNetwork(boxes, run, options = {}) {
     const batch = samples > 1 ? `, ${paths(per)} in each of ${samples} samples` : "";
     const task = count > 1 ? "Multiply the factors along each path, then add the products."
       : "The product of its factors is the gradient.";
-    return [
-      symbolOf(textOf(key)), ` reaches the error over `, element("strong", {}, paths(count)), `${batch}. ${task}`,
-    ];
+    const number = element("strong", {}, paths(count));
+    return [symbolOf(textOf(key)), " reaches the error over ", number, `${batch}. ${task}`];
   }
 
   function row({ sample, factors, product }, i, found, largest) {
-    const button = element("button", { type: "button", "data-path": i, "aria-pressed": "false" }, String(i + 1));
-    button.setAttribute("aria-label", `Path ${i + 1} alone`);
+    const button = element("button", {
+      type: "button", "data-path": i, "aria-pressed": "false", "aria-label": `Path ${i + 1} alone`,
+    }, String(i + 1));
     const format = { decimals: state.A.decimals };
     const cells = factors.flatMap(({ name, value }, f) => [
       ...(f ? [element("span", { class: "path-times" }, "·")] : []),
-      element("span", { class: "path-factor" }, symbolOf(name), numberOf(name, value, format, f > 0)),
+      element("span", { class: "path-factor" },
+        symbolOf(name), numberOf(name, value, format, f > 0)),
     ]);
     const share = largest ? (100 * Math.abs(product)) / largest : 0;
     const bar = element("span", { class: "path-bar", "aria-hidden": "true" }, element("span", {
       class: product < 0 ? "negative" : "positive", style: `width: ${share.toFixed(1)}%`,
     }));
-    const where = state.run.x.length > 1 ? [element("span", { class: "path-sample" }, `sample ${sample}`)] : [];
+    const where = state.run.x.length > 1
+      && element("span", { class: "path-sample" }, `sample ${sample}`);
     cells.push(element("span", { class: "path-product" }, "= ", numberOf("path", product, format)));
-    const item = element("li", {}, button, ...where, element("span", { class: "path-factors" }, ...cells), bar);
+    const line = element("span", { class: "path-factors" }, cells);
     const light = () => show(found.paths[i]);
     const unlight = () => show(pinned === null ? null : found.paths[pinned]);
-    item.addEventListener("pointerenter", (event) => { if (event.pointerType !== "touch") light(); });
-    item.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") unlight(); });
+    const byPointer = (f) => ({ pointerType }) => pointerType !== "touch" && f();
+    const item = element("li", {
+      click: () => pin(i, found), pointerenter: byPointer(light), pointerleave: byPointer(unlight),
+    }, button, where, line, bar);
     button.addEventListener("focus", light);
     button.addEventListener("blur", unlight);
-    item.addEventListener("click", () => pin(i, found));
     return item;
   }
 
@@ -117,10 +121,13 @@ export function exploreNetwork(boxes, run, options = {}) {
     const full = (value) =>
       element("span", { "data-q": name, "data-value": String(value) }, withMinus(String(value)));
     const [isRight, words] = verdict(sum, backward, size, state.A.decimals);
-    return element("dl", { class: "path-total" },
-      element("dt", {}, "sum of all paths"), element("dd", { class: "path-sum" }, full(sum)),
-      element("dt", {}, "backward gave"), element("dd", { class: "path-backward" }, full(backward)),
-      element("dt", {}, "so they are"), element("dd", { class: isRight ? "right" : "wrong" }, words));
+    const rows = [
+      ["sum of all paths", "path-sum", full(sum)],
+      ["backward gave", "path-backward", full(backward)],
+      ["so they are", isRight ? "right" : "wrong", words],
+    ];
+    return element("dl", { class: "path-total" }, rows.flatMap(([term, kind, content]) =>
+      [element("dt", {}, term), element("dd", { class: kind }, content)]));
   }
 
   function update(changes = {}) {
@@ -144,7 +151,8 @@ export function verdict(sum, backward, size, decimals) {
   if (Number.isNaN(difference)) return [false, "not numbers: the run has diverged"];
   if (difference === 0) return [true, "equal to the last digit"];
   if (decimals !== undefined) {
-    return [true, `${shortNumber(difference)} apart, because each operation is rounded to ${decimals} decimals`];
+    const apart = shortNumber(difference);
+    return [true, `${apart} apart, because each operation is rounded to ${decimals} decimals`];
   }
   const count = Math.floor(-Math.log10(difference / Math.abs(backward)));
   if (count >= 13) return [true, `equal to ${count} digits`];
@@ -154,10 +162,12 @@ export function verdict(sum, backward, size, decimals) {
 
 const withMinus = (text) => text.replace(/-/g, "−");
 
-const symbolOf = (name) => element("span", { class: "path-symbol" }, parsed(math(symbol(name), name)));
+const symbolOf = (name) =>
+  element("span", { class: "path-symbol" }, parsed(math(symbol(name), name)));
 
 function numberOf(name, value, format, inBrackets = false) {
   const text = withMinus(formatNumber(value, format));
   const shown = inBrackets && text.startsWith("−") ? `(${text})` : text;
-  return element("span", { class: "path-number", "data-q": name, "data-value": String(value) }, shown);
+  const data = { "data-q": name, "data-value": String(value) };
+  return element("span", { class: "path-number", ...data }, shown);
 }

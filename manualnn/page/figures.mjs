@@ -24,7 +24,10 @@ export function figuresOf({ run, pass, A, colourBy, sample }) {
   const terms = run.layers.length;
   const isGradient = colourBy === "gradient";
   const names = namesOf(run);
-  const at = (array, j) => (array?.[sample]?.[j] === undefined ? undefined : A.value(array[sample][j]));
+  const at = (array, j) => {
+    const found = array?.[sample]?.[j];
+    return found === undefined ? undefined : A.value(found);
+  };
   const value = (stage, j) => {
     if (stage > terms) return pass ? A.value(pass.loss) : undefined;
     if (stage === terms) return at(pass?.terms, j);

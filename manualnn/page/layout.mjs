@@ -73,7 +73,8 @@ export function layoutOf(run, columns, available) {
   const overflow = ({ width, vertical }) =>
     Math.max(0, width / available - (vertical ? 1 : scrolls));
   // The first that fits in this order: wide and roomy, upright and roomy, the same compact.
-  choices.sort((a, b) => overflow(a) - overflow(b) || a.size.row < b.size.row || a.vertical - b.vertical);
+  choices.sort((a, b) =>
+    overflow(a) - overflow(b) || b.size.row - a.size.row || a.vertical - b.vertical);
   return fill(run, columns, choices[0]);
 }
 
@@ -98,11 +99,12 @@ function frameOf(run, columns, size, vertical, available) {
   const free = weighted ? (available - 2 * MARGIN - fixed) / weighted : least;
   const gap = Math.max(least, Math.min(most, free));
   const length = fixed + gap * weighted + 2 * MARGIN;
-  const width = vertical ? breadth + 2 * MARGIN : length;
-  return { vertical, size, extents, titles, breadth, gap, length, width: Math.ceil(width), available };
+  const width = Math.ceil(vertical ? breadth + 2 * MARGIN : length);
+  return { vertical, size, extents, titles, breadth, gap, width, available };
 }
 
-const gapOf = (link, vertical) => (link === null ? 0 : link === "all" && !vertical ? 56 : LINK + HEADER);
+const gapOf = (link, vertical) =>
+  (link === null ? 0 : link === "all" && !vertical ? 56 : LINK + HEADER);
 
 function fill(run, columns, frame) {
   const { vertical, size, extents, titles, breadth, gap } = frame;
@@ -156,11 +158,15 @@ function headerOf(lines, { link }, vertical, along, top) {
   const text = vertical ? [lines.join(" · ")] : lines;
   const w = titleWidth(text);
   const h = HEADER * text.length;
-  if (vertical) return { text, x: MARGIN + w / 2, y: along - (link === "weights" ? 36 : 12), w, h, anchor: "start" };
+  if (vertical) {
+    const y = along - (link === "weights" ? 36 : 12); // above the labels of biases
+    return { text, x: MARGIN + w / 2, y, w, h, anchor: "start" };
+  }
   return { text, x: along, y: top - 4 - h / 2, w, h, anchor: "middle" };
 }
 
-const hasBias = (run, { link, stages }) => link === "weights" && run.layers[stages[0]].bias !== false;
+const hasBias = (run, { link, stages }) =>
+  link === "weights" && run.layers[stages[0]].bias !== false;
 
 // A bias: its dot, the line to its unit, and its label. Upright or compact it stands on the unit's
 // shoulder, otherwise above the unit.
@@ -172,7 +178,8 @@ function biasOf({ stages }, unit, size, vertical) {
   const x = unit.x - away;
   const y = onShoulder ? unit.y - unit.h / 2 + r - away : unit.y - unit.h / 2 - 20;
   const [w, h] = size.label;
-  const label = onShoulder ? { x: x + 2, y: y - 15, w: 52, h } : { x: x + 8 + w / 2, y, w, h, left: x + 8 };
+  const label = onShoulder ? { x: x + 2, y: y - 15, w: 52, h }
+    : { x: x + 8 + w / 2, y, w, h, left: x + 8 };
   const line = lineBetween({ x, y, w: 0, h: 0 }, unit);
   return { key, unit, x, y, ...line, label: size.row ? label : null };
 }
@@ -218,7 +225,8 @@ const MOST_LABELS = 24; // weights between two columns
 export const overlaps = (a, b) =>
   2 * Math.abs(a.x - b.x) < a.w + b.w && 2 * Math.abs(a.y - b.y) < a.h + b.h;
 
-export const pointOn = ({ x1, y1, x2, y2 }, f) => ({ x: x1 + f * (x2 - x1), y: y1 + f * (y2 - y1) });
+export const pointOn = ({ x1, y1, x2, y2 }, f) =>
+  ({ x: x1 + f * (x2 - x1), y: y1 + f * (y2 - y1) });
 
 // Place the labels of all edges between two columns so that none covers another. Where that fails,
 // none is shown until its edge is chosen, because a part of the numbers would mislead.
@@ -228,8 +236,8 @@ function placeLabels(edges, layout, [w, h]) {
     ...layout.biases.map(({ label }) => label).filter(Boolean),
   ];
   const box = (edge, f) => ({ ...pointOn(edge, f), w, h });
-  const costOf = (edge, f) =>
-    Math.abs(f - 0.5) + edges.filter((other) => other !== edge && crosses(other, box(edge, f))).length;
+  const costOf = (edge, f) => Math.abs(f - 0.5)
+    + edges.filter((other) => other !== edge && crosses(other, box(edge, f))).length;
   const choices = edges[0]?.link !== "weights" || edges.length > MOST_LABELS ? null
     : edges.map((edge) => FRACTIONS.map((f) => ({ edge, cost: costOf(edge, f), ...box(edge, f) }))
       .filter((place) => !obstacles.some((other) => overlaps(place, other)))

@@ -40,7 +40,8 @@ export function litBy({ selected, hovered, paths, only, sample }, layout) {
     const put = (place, factor) => {
       if (!place) return;
       const there = lit.factors.get(place) ?? [];
-      if (!there.some(({ name }) => name === factor.name)) lit.factors.set(place, [...there, factor]);
+      const isNew = there.every(({ name }) => name !== factor.name);
+      if (isNew) lit.factors.set(place, [...there, factor]);
     };
     // factors lead from the error back to the parameter, units from the parameter to the outputs.
     const onward = [...factors].reverse();

@@ -9,7 +9,7 @@ import { textOf } from "./figures.mjs";
 import { namesOf } from "./names.mjs";
 
 const DENSE = new Set(["Linear", "Softmax", "LogSoftmax"]); // every unit leads to every unit
-const graphs = new WeakMap(); // the graph of a pass, because every weight that is pointed at needs it
+const graphs = new WeakMap(); // of passes, because every weight that is pointed at needs its own
 
 // Return the paths of a parameter, in numbers:
 //   paths     at most `most`, each {sample, units: [[layer, j]…], factors: [{name, value}…], product};
@@ -28,7 +28,8 @@ export function pathsOf(run, pass, key, arithmetic, most = 12) {
     const slope = graph.derivatives(layer).parameter(name, index, n);
     return { layer, sample: n, units: [[layer, index[0]]], factors: [slope], j: index[0] };
   });
-  const all = starts.map(({ sample, j, factors }) => through(A, factors[0], graph.sums(layer)[sample][j]));
+  const all = starts.map(({ sample, j, factors }) =>
+    through(A, factors[0], graph.sums(layer)[sample][j]));
   const count = all.reduce((total, sums) => total + sums.count, 0);
   const size = all.reduce((total, sums) => total + sums.size, 0);
 
@@ -55,10 +56,12 @@ function withNames(run, key, { sample, units, factors }, product, A) {
   const edges = units.map((unit, i) => `∂${name(unit)}/∂${sources[i]}`);
   const symbols = [...edges, `∂L/∂${name(units.at(-1))}`].reverse();
   const values = [...factors].reverse().map((factor) => A.value(factor));
-  return { sample, units, factors: symbols.map((symbol, i) => ({ name: symbol, value: values[i] })), product };
+  const named = symbols.map((symbol, i) => ({ name: symbol, value: values[i] }));
+  return { sample, units, factors: named, product };
 }
 
-// The local derivatives of the layers and of the loss, and the sums over all paths from each of their outputs.
+// The local derivatives of the layers and of the loss, and the sums over all paths from each output
+// of a layer.
 function graphOf(run, pass, arithmetic) {
   if (graphs.has(pass)) return graphs.get(pass);
   const A = arithmetic.base ?? arithmetic;
@@ -73,7 +76,8 @@ function graphOf(run, pass, arithmetic) {
     },
     // The edges from unit k of layer i to layer i + 1: {j, slope}.
     edges(i, n, k) {
-      const heads = DENSE.has(run.layers[i + 1].type) ? pass.outputs[i + 1][n].map((_, j) => j) : [k];
+      const isDense = DENSE.has(run.layers[i + 1].type);
+      const heads = isDense ? pass.outputs[i + 1][n].map((_, j) => j) : [k];
       return heads.map((j) => ({ j, slope: graph.derivatives(i + 1).units(n, j, k) }));
     },
     sums(i) {

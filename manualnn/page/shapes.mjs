@@ -14,7 +14,7 @@ export function numberText({ name, value }, { isFactor = false, room = 7 } = {})
 // A row of a unit, `step` rows below its middle: symbol and number; in a compact unit, one above
 // the other. The layer is said by the column's title and the sample by the legend, so that a
 // symbol has its unit's index alone: an italic z with a lowered 1 for z0[1].
-export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }) {
+export function unitRow({ x, y, w }, { name, value }, { step, isFirst, compact }) {
   const [, letter, index] = /^(?:∂L\/∂)?(\p{L}+)\d*(?:\[(?:.*,)?(\d+)\])?$/u.exec(name);
   const symbol = [svg("tspan", { class: "nn-letter" }, letter)];
   if (name.startsWith("∂")) symbol.unshift("∂");
@@ -31,18 +31,21 @@ export function unitRow({ x, y, w }, { name, value }, step, { isFirst, compact }
   }
   number?.setAttribute("dx", 4);
   if (index) number?.setAttribute("dy", -3);
-  const rule = { class: "nn-rule", x1: x - w / 2 + 5, x2: x + w / 2 - 5, y1: line - 15, y2: line - 15 };
-  return [isFirst ? null : svg("line", rule), svg("text", { x, y: line }, ...symbol, number)].filter(Boolean);
+  const text = svg("text", { x, y: line }, symbol, number);
+  if (isFirst) return [text];
+  const [x1, x2, above] = [x - w / 2 + 5, x + w / 2 - 5, line - 15];
+  return [svg("line", { class: "nn-rule", x1, x2, y1: above, y2: above }), text];
 }
 
 // A text in the middle of a plate, which hides the lines behind it. With `left` the plate begins
 // there.
 export function textOnPlate({ x: middle, y, left }, texts, compact) {
-  const length = texts.reduce((total, { textContent }) => total + textContent.length, 0);
+  const spaced = texts.flatMap((text, i) => (i ? [" ", text] : [text]));
+  const length = spaced.reduce((total, text) => total + (text.textContent ?? text).length, 0);
   const w = 4 + (compact ? 6.5 : 7.4) * length;
   const x = left === undefined ? middle : left + w / 2;
   return [
     svg("rect", { x: x - w / 2, y: y - 8, width: w, height: 16, rx: 8 }),
-    svg("text", { x, y: y + 4 }, ...texts),
+    svg("text", { x, y: y + 4 }, spaced),
   ];
 }

@@ -28,21 +28,27 @@ const ANSWERS = {
       units: layout.units.map((unit) => ({ ...unit, box: place(unit) })),
       labels: labels.map(({ key, label }) => ({ key: textOf(key), box: place(label) })),
       nearest: (question.points ?? []).map(([x, y]) => nearestKey(layout, x, y, question.reach)),
-      lines: layout.edges.map(({ key, fits, from, to, x1, y1, x2, y2 }) =>
-        ({ key: key && textOf(key), fits, from: [from.column, from.j], to: [to.column, to.j], x1, y1, x2, y2 })),
+      lines: layout.edges.map(({ key, from, to, ...rest }) =>
+        ({ ...rest, key: key && textOf(key), from: [from.column, from.j], to: [to.column, to.j] })),
       biases: layout.biases.map(({ key }) => textOf(key)), edges: undefined,
     };
   },
   lit({ selected, only = null, ...question }) {
     const layout = layoutFor(question);
     const paths = pathsOf(question.run, propagate(question.run, floats), selected, floats).paths;
-    const state = { selected, hovered: null, paths, only: only === null ? null : paths[only], sample: 0 };
+    const alone = only === null ? null : paths[only];
+    const state = { selected, hovered: null, paths, only: alone, sample: 0 };
     const { edges, units, factors } = litBy(state, layout);
-    const name = (item) => (item.key ? textOf(item.key) : item.from
-      ? `${item.from.column}.${item.from.j}-${item.to.column}.${item.to.j}` : `${item.column}.${item.j}`);
+    const unitName = ({ column, j }) => `${column}.${j}`;
+    const name = ({ key, from, to, ...unit }) => {
+      if (key) return textOf(key);
+      return from ? `${unitName(from)}-${unitName(to)}` : unitName(unit);
+    };
     return {
       edges: [...edges].map(name).sort(), units: [...units].map(name).sort(),
-      factors: Object.fromEntries([...factors].map(([item, all]) => [name(item), all.map((f) => f.name)])),
+      factors: Object.fromEntries(
+        [...factors].map(([item, all]) => [name(item), all.map((f) => f.name)]),
+      ),
     };
   },
   paths({ run, key, most }) {
