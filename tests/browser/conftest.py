@@ -15,6 +15,8 @@ from browser.chromium import NAMES, find
 from browser.watch import opened
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from manualnn.explain import Explanation
+
 Opener = Callable[..., AbstractContextManager[Page]]
 
 
@@ -42,3 +44,13 @@ def screenshots(tmp_path_factory) -> Path:
     folder = Path(named) if named else tmp_path_factory.mktemp("screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture
+def write_page(tmp_path) -> Callable[[Explanation], Path]:
+    def write(explanation: Explanation) -> Path:
+        file = tmp_path / "page.html"
+        file.write_text(explanation.to_html(), encoding="utf-8")
+        return file
+
+    return write

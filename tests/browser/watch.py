@@ -50,10 +50,13 @@ def opened(browser: Browser, file: Path, width: int = 1440, **options: Any) -> I
     try:
         page.goto(address)
         yield page
-        if watch.messages or watch.requests:
-            raise AssertionError(f"the page misbehaved: {watch}")
+    except Exception as error:
+        error.add_note(f"{watch} until then")
+        raise
     finally:
         context.close()
+    if watch.messages or watch.requests:
+        raise AssertionError(f"the page misbehaved: {watch}")
 
 
 def violations(page: Page) -> list[str]:
@@ -75,3 +78,61 @@ def wider_than_screen(page: Page) -> list[str]:
             .filter((e) => e.getBoundingClientRect().right > width + 1)
             .map((e) => e.outerHTML.slice(0, 200));
     }""")
+
+
+def cut_texts(page: Page) -> list[str]:
+    """Return the elements that cut off their text, and the fields too narrow for theirs."""
+    return page.evaluate("""() => [...document.body.querySelectorAll("*")].filter((e) => {
+        if (e.clientWidth <= 1 || !(e.value || e.innerText)) return false;
+        const { overflowX, overflowY } = getComputedStyle(e), hides = ["hidden", "clip"];
+        const wide = e.scrollWidth > e.clientWidth + 1, high = e.scrollHeight > e.clientHeight + 1;
+        if (e.matches("input:not([type=range])")) return wide;
+        return (hides.includes(overflowX) && wide) || (hides.includes(overflowY) && high);
+    }).map((e) => e.outerHTML.slice(0, 200))""")
+
+
+PATH = """(e) => {
+    const path = [];
+    for (; e && e !== document.body; e = e.parentElement) {
+        path.unshift(`${e.tagName}:${[...e.parentElement.children].indexOf(e)}`);
+    }
+    return path.join(" ");
+}"""
+
+
+def focusable(page: Page) -> list[str]:
+    """Return the paths of the elements that Tab must reach; of radio buttons, the chosen one."""
+    return page.evaluate(f"""() => {{
+        const all = "a[href], button, input, select, textarea, summary, [tabindex='0']";
+        return [...document.querySelectorAll(all)]
+            .filter((e) => !e.disabled && e.tabIndex >= 0 && e.checkVisibility())
+            .filter((e) => e.type !== "radio" || e.checked)
+            .map({PATH});
+    }}""")
+
+
+def press_tabs(page: Page, most: int = 300) -> Iterator[dict[str, Any]]:
+    """Press Tab from the top of the page to its end; yield where the focus is."""
+    page.evaluate("document.activeElement.blur(); getSelection().removeAllRanges(); scrollTo(0, 0)")
+    seen: set[str] = set()
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        place = page.evaluate(f"""() => {{
+            const e = document.activeElement, style = getComputedStyle(e);
+            return {{
+                path: e === document.body ? "" : ({PATH})(e),
+                html: e.outerHTML.slice(0, 120),
+                outlined: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
+            }};
+        }}""")
+        if not place["path"] or place["path"] in seen:
+            return
+        seen.add(place["path"])
+        yield place
+
+
+def looks_focused(page: Page) -> bool:
+    """Return True if the focused element looks different without the focus."""
+    with_focus = page.screenshot()
+    page.evaluate("document.activeElement.blur()")
+    return page.screenshot() != with_focus
