@@ -12,9 +12,12 @@ export function shortNumber(value, room = 7, most = 4) {
   for (let digits = most; ; digits -= 1) {
     const rounded = Number(value.toPrecision(digits));
     const power = rounded.toExponential(digits - 1).replace(/\.?0*e/, "e");
-    const texts = [String(rounded), power].map((text) => text.replace(/-/g, "−").replace("+", ""));
+    // Zeros that stand for unknown digits would be wrong: 123456 is 1.235e5, not 123500.
+    const isPlain = rounded === value || Math.abs(rounded) < 10 ** digits;
+    const texts = [...(isPlain ? [String(rounded)] : []), power]
+      .map((text) => text.replace(/-/g, "−").replace("+", ""));
     const fitting = texts.find(({ length }) => length <= room);
-    if (fitting || digits === 1) return fitting ?? texts[1];
+    if (fitting || digits === 1) return fitting ?? texts.at(-1);
   }
 }
 

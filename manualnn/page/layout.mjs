@@ -12,9 +12,12 @@ const MIXING = new Set(["Softmax", "LogSoftmax"]);
 
 // Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.
 const ROOMY = { radius: 38, row: 22, clear: 12, label: [60, 17], gap: [88, 150], most: 6 };
-const COMPACT = { radius: 23, row: 0, clear: 10, label: [46, 15], gap: [84, 190], most: Infinity };
+const COMPACT = { radius: 22, row: 0, clear: 8, label: [46, 15], gap: [60, 190], most: Infinity };
 const BIAS = { across: 40, upright: 14 }; // room for a bias and its label before its unit
 const UPRIGHT_GAP = 120;
+const SPARSE = 3; // units in a column that stand apart also in a compact drawing
+const WIDE = 640; // from this width on, a drawing that runs downwards is at most TALL
+const TALL = 900;
 const LINK = 34; // the gap before a column without weights
 const HEADER = 16; // height of one line of a column's title
 const MARGIN = 8;
@@ -59,55 +62,67 @@ export function chooseUnits(columns, strength, most, wanted = []) {
 }
 
 // Return {vertical, compact, width, height, units, edges, biases, headers, rests}. All boxes are
-// {x, y, w, h} around their centre.
+// {x, y, w, h} around their centre. A roomy drawing shows more than a compact one, but it must fit
+// into the available width, and on a wide screen nobody wants to scroll down a tall one.
 export function layoutOf(run, columns, available) {
-  const slots = Math.max(...columns.map(({ shown, left }) => shown.length + (left > 0)));
-  const choices = [];
-  for (const vertical of [false, true]) {
-    for (const size of [ROOMY, COMPACT]) {
-      if (slots <= size.most) choices.push(frameOf(run, columns, size, vertical, available));
-    }
+  const slots = Math.max(...columns.map(slotsOf));
+  const frame = (size, vertical) => frameOf(run, columns, size, vertical, available);
+  const fits = ({ width }) => width <= available;
+  const isShort = ({ length }) => available < WIDE || length <= TALL;
+  const [across, upright] = [frame(COMPACT, false), frame(COMPACT, true)];
+  const choices = [[across, fits(across)], [upright, fits(upright)]];
+  if (slots <= ROOMY.most) {
+    const [wide, tall] = [frame(ROOMY, false), frame(ROOMY, true)];
+    choices.unshift([wide, fits(wide)], [tall, fits(tall) && isShort(tall)]);
+    choices.splice(3, 0, [tall, fits(tall)]);
   }
-  // On a wide screen, scroll sideways a little rather than fill it with a tall drawing.
-  const scrolls = available < 640 ? 1 : 1.4;
-  const overflow = ({ width, vertical }) =>
-    Math.max(0, width / available - (vertical ? 1 : scrolls));
-  // The first that fits in this order: wide and roomy, upright and roomy, the same compact.
-  choices.sort((a, b) =>
-    overflow(a) - overflow(b) || b.size.row - a.size.row || a.vertical - b.vertical);
-  return fill(run, columns, choices[0]);
+  const found = choices.find(([, isRight]) => isRight);
+  return fill(run, columns, found?.[0] ?? (across.width < upright.width ? across : upright));
 }
 
-// Measure one way to lay out: the extent of every column, and the width of the whole.
+const slotsOf = ({ shown, left }) => shown.length + (left > 0);
+
+// Measure one way to lay out: the extent of every column, its title, and the size of the whole.
 function frameOf(run, columns, size, vertical, available) {
+  const isSparse = Math.max(...columns.map(slotsOf)) <= SPARSE; // then labels find room
+  const clear = isSparse ? ROOMY.clear + 20 * !size.row : size.clear;
   const extents = columns.map((column) => {
     const rows = size.row ? column.stages.length : 1;
     const w = 2 * size.radius;
     const h = column.kind === "terms" && size.row ? 58 : w + size.row * Math.max(0, rows - 2);
     const room = size.row ? BIAS[vertical ? "upright" : "across"] : 0;
     const bias = hasBias(run, column) ? room : 0;
-    const pitch = (vertical ? w : h) + bias + size.clear;
-    const slots = column.shown.length + (column.left > 0);
-    return { w, h, bias, pitch, breadth: pitch * slots - size.clear, depth: vertical ? h : w };
+    const pitch = (vertical ? w : h) + bias + clear;
+    return { w, h, bias, pitch, breadth: pitch * slotsOf(column) - clear, depth: vertical ? h : w };
   });
-  const titles = columns.map((column) => titleOf(run, column));
   const breadth = Math.max(...extents.map((extent) => extent.breadth));
+  const full = columns.map((column) => titleOf(run, column));
+  const overhang = (c) => Math.max(0, titleWidth(full.at(c)) - extents.at(c).depth) / 2;
+  const [before, after] = vertical ? [0, 0] : [overhang(0), overhang(-1)]; // titles at the ends
   const weighted = columns.filter(({ link }) => link === "weights").length;
   const fixed = columns.reduce((total, { link }, c) =>
-    total + extents[c].depth + (link === "weights" ? 0 : gapOf(link, vertical)), 0);
+    total + extents[c].depth + (link === "weights" ? 0 : gapOf(link, vertical)), 2 * MARGIN + before + after);
   const [least, most] = vertical ? [UPRIGHT_GAP, UPRIGHT_GAP] : size.gap;
-  const free = weighted ? (available - 2 * MARGIN - fixed) / weighted : least;
+  const free = weighted ? (available - fixed) / weighted : least;
   const gap = Math.max(least, Math.min(most, free));
-  const length = fixed + gap * weighted + 2 * MARGIN;
-  const width = Math.ceil(vertical ? breadth + 2 * MARGIN : length);
-  return { vertical, size, extents, titles, breadth, gap, width, available };
+  const gaps = columns.map(({ link }) => (link === "weights" ? gap : gapOf(link, vertical)));
+
+  const isTight = vertical
+    ? full.some((lines) => titleWidth([lines.join(" · ")]) > available - 2 * MARGIN)
+    : full.some((lines, c) => c && titleWidth(lines) + titleWidth(full[c - 1]) + 12
+      > extents[c].depth + extents[c - 1].depth + 2 * gaps[c]);
+  const brief = (line) => line.replace("layer ", "");
+  const titles = isTight ? full.map((lines) => lines.map(brief)) : full;
+  const length = fixed + gap * weighted;
+  const width = Math.ceil((vertical ? breadth + 2 * MARGIN : length) - 1e-6);
+  return { vertical, size, extents, titles, breadth, gaps, before, length, width, available };
 }
 
 const gapOf = (link, vertical) =>
   (link === null ? 0 : link === "all" && !vertical ? 56 : LINK + HEADER);
 
 function fill(run, columns, frame) {
-  const { vertical, size, extents, titles, breadth, gap } = frame;
+  const { vertical, size, extents, titles, breadth, gaps } = frame;
   const lines = vertical ? 1 : Math.max(...titles.map(({ length }) => length));
   const top = MARGIN + HEADER * lines + 4;
   const width = Math.max(frame.width, vertical ? Math.min(frame.available, 420) : 0);
@@ -117,10 +132,10 @@ function fill(run, columns, frame) {
     vertical, compact: !size.row, radius: size.radius, width, columns,
     units: [], edges: [], biases: [], headers: [], rests: [],
   };
-  let along = vertical ? top : MARGIN + Math.max(0, titleWidth(titles[0]) - extents[0].w) / 2;
+  let along = vertical ? top : MARGIN + frame.before;
   columns.forEach((column, c) => {
     const { w, h, bias, pitch, depth, breadth: own } = extents[c];
-    if (c) along += column.link === "weights" ? gap : gapOf(column.link, vertical);
+    along += gaps[c];
     // The bias stands before its unit: above it, or left of it when the layers run downwards.
     const first = centre - own / 2 + bias + (vertical ? w : h) / 2;
     const middle = along + depth / 2;
@@ -137,9 +152,6 @@ function fill(run, columns, frame) {
     layout.headers.push(headerOf(titles[c], column, vertical, vertical ? along : middle, top));
     along += depth;
   });
-  for (const { x, w: breadth } of layout.headers) {
-    layout.width = Math.max(layout.width, x + breadth / 2 + MARGIN);
-  }
   layout.height = vertical ? along + MARGIN + 10 : top + breadth + MARGIN + 10;
   connect(layout, size);
   return layout;
@@ -151,7 +163,7 @@ export function titleOf(run, { stages, kind }) {
   return stages.map((i) => (i < 0 ? "input" : `layer ${i} ${run.layers[i].type}`));
 }
 
-const titleWidth = (lines) => 6.4 * Math.max(...lines.map(({ length }) => length));
+const titleWidth = (lines) => 7 * Math.max(...lines.map(({ length }) => length));
 
 // A column's title: above all columns, or when the layers run downwards at the left before its row.
 function headerOf(lines, { link }, vertical, along, top) {
