@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import unquote
@@ -12,17 +13,16 @@ from urllib.parse import unquote
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
-import manualnn
-import manualnn.explain
-import manualnn.tabular
-
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 # autodoc sees names that a module loads on first use only after their first use.
-for module in (manualnn, manualnn.explain, manualnn.tabular):
-    for name in module.__all__:
-        getattr(module, name)
+PARTS = ["", ".estimators", ".explain", ".onnx", ".oracle", ".plot", ".tabular"]
+PUBLIC = {
+    name: getattr(module, name)
+    for module in (import_module(f"manualnn{part}") for part in PARTS)
+    for name in module.__all__
+}
 
 project = html_title = "manualnn"
 extensions = [
@@ -33,6 +33,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # a parameter such as `loss` may be called as attributes are
 add_module_names = False
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
@@ -64,9 +65,10 @@ LINK = re.compile(r'(?:href|src)="(?!\w+:)([^"#?]*)[^"#]*(?:#([^"]*))?"')
 
 
 def setup(app: Sphinx) -> None:
-    """Add the pages and pictures that manualnn itself makes, then check all links."""
+    """Add the pages and pictures that manualnn itself makes, then check names and links."""
     app.connect("build-finished", add_made_pages)
-    app.connect("build-finished", check_links, priority=501)
+    app.connect("build-finished", check_names, priority=501)
+    app.connect("build-finished", check_links, priority=502)
 
 
 def add_made_pages(app: Sphinx, exception: Exception | None) -> None:
@@ -86,6 +88,14 @@ def add_made_pages(app: Sphinx, exception: Exception | None) -> None:
     program = "".join(re.findall(r"```python\n(.*?)```", guide, re.DOTALL))
     plain = os.environ | {"MPLBACKEND": "svg"}
     subprocess.run([sys.executable, "-c", program], cwd=pictures, check=True, env=plain)  # noqa: S603
+
+
+def check_names(app: Sphinx, exception: Exception | None) -> None:
+    """Raise ExtensionError if no page documents a public class or function."""
+    documented = {name.rpartition(".")[2] for name in app.env.get_domain("py").objects}
+    missing = {name for name, value in PUBLIC.items() if callable(value)} - documented
+    if missing and not exception:
+        raise ExtensionError(f"No page of .docs/api documents {', '.join(sorted(missing))}.")
 
 
 def check_links(app: Sphinx, exception: Exception | None) -> None:

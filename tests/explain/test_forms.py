@@ -15,7 +15,9 @@ from manualnn import (
     LAYERS,
     LOSSES,
     OPTIMIZERS,
+    Adam,
     Dropout,
+    LeakyReLU,
     Linear,
     MSELoss,
     Parameters,
@@ -25,7 +27,7 @@ from manualnn import (
     Tanh,
 )
 from manualnn.explain import EXAMPLE, explain
-from manualnn.explain.naming import letter
+from manualnn.explain.naming import brief, letter
 from manualnn.explain.render.drawing import draw_network
 
 pytestmark = pytest.mark.once
@@ -210,6 +212,9 @@ def test_options_that_are_off_are_not_printed() -> None:
     assert "SGD(lr=0.1, momentum=0.9)" in text
     assert "θ ← θ − α b" in text
     assert not re.search("nesterov|dampening=|maximize|weight_decay|bias=True", text)
+    assert brief(Adam()) == "Adam(lr=0.001, betas=(0.9, 0.999), eps=1e-08)"
+    assert brief(Linear(1, 2, bias=False)) == "Linear(in_features=1, out_features=2, bias=False)"
+    assert brief(LeakyReLU()) == "LeakyReLU(negative_slope=0.01)"
     assert (
         "nesterov" in explain({**run, "optimizer": run["optimizer"] | {"nesterov": True}}).to_text()
     )
@@ -233,6 +238,8 @@ def test_masks_are_part_of_the_run() -> None:
     assert "the masks are given" in again.to_text()
     validate("explanation", again.to_json())
     validate("run", e.spec)
+    unmasked = {key: value for key, value in e.spec.items() if key != "masks"}
+    assert explain(unmasked | {"dropout_seed": 2}, epochs=1).spec == e.spec
 
 
 # ---------------------------------------------------------------------- the drawing
@@ -244,9 +251,11 @@ def test_a_small_network_is_drawn_with_every_weight_and_unit() -> None:
     for unit in ("x[0]", "x[1]", "x[2]", "z0[0] → a1[0]", "z0[1] → a1[1]", "y[0]", "y[1]", "L"):
         assert unit in drawing
     weights = re.findall(r"·(-?[\d.]+)", drawing)
-    rows = EXAMPLE["parameters"]["0.weight"] + EXAMPLE["parameters"]["2.weight"]
-    flat = sorted(weight for row in rows for weight in row)
-    assert sorted(map(float, weights)) == flat
+    for key in ("0.weight", "2.weight"):  # from top to bottom, a line each
+        flat = [f"·{weight:g}" for row in EXAMPLE["parameters"][key] for weight in row]
+        assert [w for w in re.findall(r"·-?[\d.]+", drawing) if w in flat] == flat
+    assert len(weights) == 10
+    assert len(re.findall(r"[⠁-⣿] ·", drawing)) == 10  # a wire ends at each weight
     assert max(map(len, drawing.splitlines())) <= 100
     assert drawing.splitlines()[4].strip() in explain().to_markdown()
 

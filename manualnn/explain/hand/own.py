@@ -22,9 +22,13 @@ def half_unit(number: Decimal) -> Decimal:
 
 @dataclass(frozen=True)
 class _Rounding(Arithmetic):
-    """Exact numbers, with an allowance for the rounding of each operation by hand."""
+    """Exact numbers, with an allowance for the rounding of each operation by hand.
 
-    allowance: Decimal = ZERO
+    A hand rounds to some decimals or to some digits: those of the finest of the reader's numbers.
+    """
+
+    absolute: Decimal = ZERO
+    relative: Decimal = ZERO
 
 
 class Carried(Bounded):
@@ -35,7 +39,9 @@ class Carried(Bounded):
     def derive(self, op: str, value: Decimal, *parts: "tuple[Carried, Decimal]") -> "Carried":
         """Return the result with the errors of the operands and its own."""
         result = super().derive(op, value, *parts)
-        result.inherited_error += getattr(self.arithmetic, "allowance", ZERO)
+        rounding = self.arithmetic
+        if isinstance(rounding, _Rounding):
+            result.inherited_error += max(rounding.absolute, rounding.relative * abs(value))
         return result
 
 
@@ -59,8 +65,9 @@ class OwnNumbers:
         self.known = known
         self.inputs = inputs
         self.given = given
-        finest = min(map(half_unit, given.values()), default=ZERO)
-        self._arithmetic = _Rounding(None, finest)
+        decimals = min(map(half_unit, given.values()), default=ZERO)
+        digits = max((len(number.as_tuple().digits) for number in given.values()), default=1)
+        self._arithmetic = _Rounding(None, decimals, Decimal((0, (5,), -digits)))
         self._found: dict[str, Carried] = {}
         self._ancestors: dict[str, set[str]] = {}
 
