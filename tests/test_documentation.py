@@ -1,4 +1,4 @@
-"""The documentation: docstrings state their equations, and name what exists."""
+"""The documentation: docstrings state their equations, names and links lead to what exists."""
 
 import ast
 import builtins
@@ -16,6 +16,12 @@ pytestmark = pytest.mark.once
 ELSEWHERE = {"numpy", "safetensors", "sklearn", "torch"}
 QUOTED = re.compile(r"(?<!`)`([A-Za-z_]\w*(?:\.\w+)*)`(?!`)")
 
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [
+    ROOT / "README.md",
+    *(page for top in (".docs", "manualnn", "tests") for page in ROOT.joinpath(top).rglob("*.md")),
+]
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 SOURCES = sorted(Path(manualnn.__file__).parent.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
@@ -65,3 +71,9 @@ def test_names_in_backticks_exist(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     ]
     assert [name for text in texts for name in QUOTED.findall(text) if not is_known(name)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_files_lead_somewhere(page):
+    links = LINK.findall(page.read_text(encoding="utf-8"))
+    assert [link for link in links if not page.parent.joinpath(link).exists()] == []
