@@ -213,12 +213,21 @@ def test_a_number_is_right_at_its_own_digits(name: str, digits: int) -> None:
             assert verdicts({name: neighbour}) != {name: "right"}
 
 
-def test_the_numbers_rounded_by_hand_are_right_with_decimals() -> None:
-    e = explain(decimals=3)
-    mine = {q.symbol.text: Decimal(f"{q.value:.3f}") for step in e.layers for q in step.outputs}
-    mine |= {g.backward.symbol.text: Decimal(f"{g.backward.value:.3f}") for g in e.gradients}
-    assert set(verdicts(mine, decimals=3).values()) == {"right"}
+@pytest.mark.parametrize("decimals", [1, 3])
+def test_the_numbers_rounded_by_hand_are_right_with_decimals(decimals: int) -> None:
+    """Without decimals, they follow from the rounded numbers before them."""
+    e = explain(decimals=decimals)
+    numbers = [q for step in e.layers for q in (*step.outputs, *step.carried)]
+    numbers += [*e.loss.terms, *e.loss.slopes, *(g.backward for g in e.gradients)]
+    mine = {q.symbol.text: Decimal(f"{q.value:.{decimals}f}") for q in numbers}
+    assert set(verdicts(mine, decimals=decimals).values()) == {"right"}
     assert set(verdicts(mine).values()) == {"right", "rounded"}
+
+
+def test_what_follows_from_a_wrong_number_may_follow_from_its_unwritten_digits() -> None:
+    """0.6271 is σ(0.52), and 0.52 is 0.5 to one digit; right is z0[1] = 0.32."""
+    found = verdicts({"z0[1]": Decimal("0.5"), "a1[1]": Decimal("0.6271")})
+    assert found == {"z0[1]": "wrong", "a1[1]": "inherited"}
 
 
 @pytest.mark.parametrize(
