@@ -224,6 +224,19 @@ def test_the_numbers_rounded_by_hand_are_right_with_decimals(decimals: int) -> N
     assert set(verdicts(mine).values()) == {"right", "rounded"}
 
 
+def test_a_hand_may_round_each_product_of_a_sum() -> None:
+    """0.0123·0.0045 is 0.0001 to four decimals, three of them are 0.0003; right is 0.0002."""
+    run = {
+        "layers": [{"type": "Linear", "in_features": 3, "out_features": 1, "bias": False}],
+        "parameters": {"0.weight": [[0.0123, 0.0123, 0.0123]]},
+        "x": [[0.0045, 0.0045, 0.0045]],
+        "t": [[0]],
+    }
+    mine = {"y": [Decimal("0.0003")], "0.weight[0,0]": Decimal("0.0123")}
+    assert verdicts(mine, run, decimals=4)["y[0]"] == "right"
+    assert verdicts(mine, run)["y[0]"] == "rounded"
+
+
 def test_what_follows_from_a_wrong_number_may_follow_from_its_unwritten_digits() -> None:
     """0.6271 is σ(0.52), and 0.52 is 0.5 to one digit; right is z0[1] = 0.32."""
     found = verdicts({"z0[1]": Decimal("0.5"), "a1[1]": Decimal("0.6271")})
