@@ -70,7 +70,8 @@ export function layoutOf(run, columns, available) {
   const fits = ({ width }) => width <= available;
   const isShort = ({ length }) => available < WIDE || length <= TALL;
   const [across, upright] = [frame(COMPACT, false), frame(COMPACT, true)];
-  const choices = [[across, fits(across)], [upright, fits(upright)]];
+  const scrolls = available >= WIDE && across.width <= 1.5 * available;
+  const choices = [[across, fits(across) || scrolls], [upright, fits(upright)]];
   if (slots <= ROOMY.most) {
     const [wide, tall] = [frame(ROOMY, false), frame(ROOMY, true)];
     choices.unshift([wide, fits(wide)], [tall, fits(tall) && isShort(tall)]);
@@ -119,7 +120,7 @@ function frameOf(run, columns, size, vertical, available) {
 }
 
 const gapOf = (link, vertical) =>
-  (link === null ? 0 : link === "all" && !vertical ? 56 : LINK + HEADER);
+  (link === null ? 0 : link === "all" && !vertical ? 60 : LINK + HEADER);
 
 function fill(run, columns, frame) {
   const { vertical, size, extents, titles, breadth, gaps } = frame;

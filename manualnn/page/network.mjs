@@ -164,6 +164,17 @@ export function drawNetwork(container, run, options = {}) {
     if (!width) return;
     if (isOutdated(before)) build();
     refresh();
+    reveal();
+  }
+
+  // Scroll inside the box, and only there, to what a choice or a step is about.
+  function reveal() {
+    const [wanted] = wantedUnits();
+    const place = layout.units.find(({ column, j }) =>
+      j === wanted?.[1] && layout.columns[column].stages.includes(wanted[0]));
+    if (!place || layout.width <= width) return;
+    const isVisible = Math.abs(place.x - box.scrollLeft - width / 2) < width / 2 - place.w;
+    if (!isVisible) box.scrollLeft = place.x - width / 2;
   }
 
   new ResizeObserver(([{ contentRect }]) => {
