@@ -103,9 +103,16 @@ def test_a_failure_is_kept_and_seen_again_by_its_id_and_by_its_file(failed):
         assert name in again.output
 
 
-def test_a_replay_needs_no_target_and_knows_the_engine_that_failed(failed):
+def test_a_replay_needs_no_target_and_writes_reports(failed, tmp_path):
     name = re.search(r"--replay (R-\w+)", failed.output)[1]
-    assert manualnn("check", "--replay", name).exit_code == 1
+    files = ("--json", "again.json", "--html", "again.html")
+    assert manualnn("check", "--replay", name, *files).exit_code == 1
+    report = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
+    validate("report", report)
+    (result,) = report["results"]
+    assert (report["target"], result["status"]) == ("toy.py:MeanBias", "failed")
+    assert result["findings"][0]["case_id"] == name
+    assert "✗ Failed" in (tmp_path / "again.html").read_text(encoding="utf-8")
 
 
 def test_a_failure_that_has_been_mended_passes_now(failed):
@@ -290,8 +297,18 @@ def test_reports_are_combined_to_one_table(tmp_path):
     printed = manualnn(*combine)
     assert printed.exit_code == 0
     assert re.search(r"^\| Linear \| ✓ \| ✗", printed.output, re.MULTILINE)
-    manualnn(*combine, "--markdown", "table.md")
+    manualnn(*combine, "--markdown", "table.md", "--html", "table.html")
     assert (tmp_path / "table.md").read_text(encoding="utf-8") == printed.output
+    assert "2 engines compared" in (tmp_path / "table.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.once
+@pytest.mark.usefixtures("failed")
+def test_the_page_of_an_earlier_run_is_made_from_its_json(tmp_path):
+    made = manualnn("check", "--combine", "report.json", "--html", "again.html")
+    assert (made.exit_code, made.output) == (0, "")
+    first, again = (tmp_path / f"{name}.html" for name in ("report", "again"))
+    assert again.read_bytes() == first.read_bytes()
 
 
 @pytest.mark.once

@@ -22,7 +22,7 @@ from manualnn.oracle.report.compliance import compare
 from manualnn.oracle.report.page.comparison import comparison
 from manualnn.oracle.report.page.findings import Findings, described_briefly
 from manualnn.oracle.report.summary import figures, unjudged, verdict
-from manualnn.oracle.report.wording import counted
+from manualnn.oracle.report.wording import counted, printable
 from manualnn.page import assemble
 from manualnn.page.markup import element
 from manualnn.page.markup import to_html as as_text
@@ -53,7 +53,7 @@ def to_html(report: "Report", failures: str | None = None) -> str:
     main = (*_mistakes(report, findings), *_checks(report, findings), *_unjudged(report))
     _, _, word = VERDICTS[report.exit_code]
     title = f"{word}: {report.engine_name}"
-    return _page(title, _verdict(report), main, _note(left_out), content)
+    return _page(title, _verdict(report), main, _note(left_out, findings.shortened), content)
 
 
 def compare_in_html(reports: "Sequence[Report]") -> str:
@@ -62,9 +62,8 @@ def compare_in_html(reports: "Sequence[Report]") -> str:
     verdicts = [
         element("li", _mark_of(report), " ", verdict(report), class_="small") for report in reports
     ]
-    content = {"reports": [_fitting(to_json(report))[0] for report in reports]}
     head = [element("h1", title), element("ul", verdicts)]
-    return _page(title, head, comparison(compare(reports)), (), content)
+    return _page(title, head, comparison(compare(reports)), (), {})
 
 
 def _page(
@@ -77,9 +76,9 @@ def _page(
     return assemble.page(
         FOLDER / "template.html",
         styles=[*(assemble.FOLDER / name for name in STYLES), FOLDER / "report.css"],
-        entry=FOLDER / "report.mjs",
+        entry=FOLDER / "app.mjs",
         data={"report": json.dumps(content, ensure_ascii=False)},
-        title=title,
+        title=printable(title),
         parts={"head_of_page": as_text(head), "main": as_text(main), "note": as_text(note)},
     )
 
@@ -167,7 +166,7 @@ def _table(report: "Report", findings: Findings) -> Element:
 
 def _row(result: CheckResult, row: str, place: str | None) -> Element:
     status = result.status.replace("_", " ")
-    reason = result.reason and element("span", f" {result.reason}", class_="muted")
+    reason = element("span", f" {result.reason}", class_="muted") if result.reason else None
     link = element("a", "see what is wrong", href=f"#{place}") if place else None
     skipped = f" ({result.skipped:,} skipped)" if result.skipped else ""
     return element(
@@ -175,7 +174,7 @@ def _row(result: CheckResult, row: str, place: str | None) -> Element:
         element("td", element("span", MARKS[result.status], class_="mark"), f" {status}"),
         element("th", element("code", result.id), scope="row"),
         element("td", f"{result.cases:,}{skipped}", class_="number", data_sort=str(result.cases)),
-        element("td", result.sentence, reason or None, " " if link is not None else None, link),
+        element("td", result.sentence, reason, " " if link is not None else None, link),
         id=row,
         data_status=result.status,
     )
@@ -191,13 +190,15 @@ def _unjudged(report: "Report") -> Iterator[Element]:
         yield element("section", element("h2", "Not judged, and why"), listed)
 
 
-def _note(left_out: int) -> Iterator[Element]:
-    if left_out:
-        text = (
-            f"The data in this page leave out {counted(left_out, 'finding')}, because of their "
-            "size. The option --json writes all of them."
+def _note(left_out: int, shortened: int) -> Iterator[Element]:
+    if shortened:
+        yield element(
+            "p",
+            f"Because of its size, the page has {counted(shortened, 'finding')} in one line each.",
         )
-        yield element("p", text)
+    if left_out:
+        reason = "because of their size; the option --json writes all"
+        yield element("p", f"The page's data leave out {counted(left_out, 'finding')}, {reason}.")
 
 
 def _fitting(content: dict[str, Any]) -> tuple[dict[str, Any], int]:

@@ -25,8 +25,8 @@ def comparison(table: Comparison) -> Iterator[Element]:
     )
     label = "Table of all features and engines"
     box = element("div", shown, class_="scroll", tabindex="0", role="group", aria_label=label)
-    remarks = [element("p", remark, class_="small") for remark in table.remarks]
-    yield element("section", element("h2", "Feature by feature"), box, remarks)
+    legend, *remarks = [element("p", remark, class_="small") for remark in table.remarks]
+    yield element("section", element("h2", "Feature by feature"), legend, box, remarks)
     if table.notes:
         notes = [element("li", n, id=f"note-{i}") for i, n in enumerate(table.notes, 1)]
         listed = element("ol", notes, class_="small")

@@ -2,19 +2,19 @@
 
 import { floats } from "../../../page/arithmetic.mjs";
 import { element } from "../../../page/dom.mjs";
-import { propagate } from "../../../page/engine.mjs";
+import { propagate, update } from "../../../page/engine.mjs";
 import { drawNetwork } from "../../../page/network.mjs";
 
 const MOST_UNITS = 8;
 
 // Draw the case of a finding into a figure. The numbers in it are those of a correct step.
 export function drawCase(figure, finding) {
-  const run = runOf(finding.case);
+  const run = lastStepOf(runOf(finding.case), finding.case);
   const marks = marksOf(finding);
   const sample = finding.entries.find(({ quantity }) => isOfUnits(quantity))?.index[0] ?? 0;
   const box = element("div");
   figure.hidden = false;
-  figure.replaceChildren(box, element("figcaption", { class: "small muted" }, captionOf(marks)));
+  figure.replaceChildren(box, element("figcaption", { class: "small muted" }, captionOf(marks, finding.case)));
   const drawing = drawNetwork(box, run, {
     interactive: false, maxUnits: MOST_UNITS, marks, sample,
   });
@@ -27,13 +27,30 @@ function numbersOf(value) {
   return value === null ? NaN : Number(value);
 }
 
+function arraysOf(group) {
+  const entries = Object.entries(group).map(([key, array]) => [key, numbersOf(array)]);
+  return Object.fromEntries(entries);
+}
+
 function runOf({ layers, loss, optimizer, params, noise, x, t }) {
-  const arrays = (group) => Object.fromEntries(
-    Object.entries(group).map(([key, array]) => [key, numbersOf(array)]),
-  );
-  const masks = noise ? { masks: arrays(noise) } : {};
-  const parameters = arrays(params);
+  const masks = noise ? { masks: arraysOf(noise) } : {};
+  const parameters = arraysOf(params);
   return { layers, loss, optimizer, parameters, x: numbersOf(x), t: numbersOf(t), ...masks };
+}
+
+// A run of several updates is judged by its last one: the run with the parameters before it.
+function lastStepOf(run, { steps, state: start }) {
+  let [state, parameters] = [start && stateOf(start), run.parameters];
+  for (let step = 1; step < steps; step += 1) {
+    const before = { ...run, parameters };
+    ({ params: parameters, state } = update(before, propagate(before, floats), state, floats));
+  }
+  return { ...run, parameters };
+}
+
+function stateOf({ step, ...groups }) {
+  const named = Object.entries(groups).map(([name, group]) => [name, arraysOf(group)]);
+  return { step: Number(step), ...Object.fromEntries(named) };
 }
 
 const isOfUnits = (quantity) => quantity === "outputs" || quantity === "input_grad";
@@ -67,8 +84,9 @@ function wrongIndices({ index, array }) {
   return found;
 }
 
-function captionOf({ weights, units, loss }) {
+function captionOf({ weights, units, loss }, { steps }) {
   const isMarked = weights.length + units.length > 0 || loss;
-  const network = "The network of the case, with the numbers of a correct step";
+  const which = steps > 1 ? `the last of ${steps} correct steps` : "a correct step";
+  const network = `The network of the case, with the numbers of ${which}`;
   return isMarked ? `${network}; ✗ marks where the engine is wrong.` : `${network}.`;
 }

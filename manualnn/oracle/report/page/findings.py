@@ -44,6 +44,8 @@ class Findings:
         }
         """The id of the first mistake that a check shows."""
         self.left = MOST_BYTES
+        self.shortened = 0
+        """Number of findings that are one line each."""
 
     def contents(self) -> Iterator[Element]:
         """Yield a list of the mistakes, if there are several."""
@@ -71,7 +73,7 @@ class Findings:
             "article",
             element("h3", f"{number}. ", titled(mistake.title), id=title),
             element("p", "Fails ", self._links(mistake.checks), class_="small checks"),
-            self.in_full(shown, "h4"),
+            self.in_full(shown, "h4") if self.left > 0 else self.closed(shown),
             element("div", more, class_="others") if others else None,
             class_="mistake panel",
             id=f"mistake-{number}",
@@ -84,6 +86,7 @@ class Findings:
         line = entry_line(entries[0]) if entries else f"{finding.kind}: {fault_line(finding)}"
         head = [element("code", finding.check), " ", element("span", line, class_="muted")]
         if self.left <= 0:
+            self.shortened += 1
             return element("p", head, " ", element("code", self._command(finding)), class_="small")
         return element("details", element("summary", head), self.in_full(finding, "h5"))
 

@@ -7,7 +7,7 @@ import { offerFilter, offerSorting } from "./checks.mjs";
 import { drawCase } from "./drawing.mjs";
 
 const report = JSON.parse(document.getElementById("report").textContent);
-// A page that compares engines has several reports and shows no finding.
+// A page that compares engines has no finding.
 const findings = (report.results ?? []).flatMap((result) => result.findings);
 
 // The finding that an element shows; undefined if it was too large for the page's data.
