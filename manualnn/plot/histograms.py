@@ -146,8 +146,12 @@ def activation_histograms(
             y = layer.forward(own, before)
         require_finite(y, f"the output of layer {i}, {layer!r},")
         low, high = ENDS.get(type(layer), (float(y.min()), float(y.max())))
-        if low == high:
-            low, high = low - 0.5, high + 0.5
+        require_finite(np.array([high - low]), f"the range of the outputs of layer {i}, {layer!r},")
+        # So that the edges of the bins are different numbers.
+        least = bins * float(np.spacing(max(abs(low), abs(high))))
+        if high - low < least:
+            room = max(least, 0.5 * (low == high))
+            low, high = low - room, high + room
         counts, edges = np.histogram(y.astype(float), bins, (low, high))
         remark = _describe(layer, before, y)
         found.append(Histogram(f"{i} {type(layer).__name__} {y.shape[1]}", counts, edges, remark))
@@ -168,11 +172,11 @@ def gradient_histograms(
         require_finite(size, f"the gradient of {key}")
     positive = np.concatenate([size[size > 0] for size in sizes.values()])
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
-    edges = np.geomspace(low, high * 1.0001 if high == low else high, bins + 1)
+    edges = np.geomspace(low, max(high, low * 1.0001), bins + 1)
     edges[[0, -1]] = low, max(high, edges[-1])  # geomspace rounds, and both belong into a bin
     found = []
     for key, size in sizes.items():
-        counts = np.histogram(size[size > 0], edges)[0]
+        counts = np.histogram(size, edges)[0]
         zeros = int((size == 0).sum())
         middle = f"median {np.median(size):.1e}"
         remark = f"{middle}; {zeros} of {size.size} are 0" if zeros else middle

@@ -203,13 +203,14 @@ def test_each_histogram_of_activations_counts_every_value(trainer):
 def test_dead_and_saturated_units_are_counted():
     net = mnn.Sequential(mnn.Linear(2, 4), mnn.ReLU(), mnn.Linear(4, 3), mnn.Sigmoid())
     params = net.init(0)
-    params["0.weight"] = [[0, 0], [0, 0], [0, 0], [0, 0]]
+    params["0.weight"] = [[0, 0], [0, 0], [1, 0], [0, 0]]
     params["0.bias"] = [-1, -1, 0, 1]
     params["2.weight"] = np.zeros((3, 4))
     # The slope of Sigmoid, y (1 − y), is 5 % of its largest value 1/4 at ln(39 + 38.97) = 4.356…
     params["2.bias"] = [0, 4.35, 4.36]
     ax = plot.activations(net, params, X, ax=new_axes())
-    assert "3 of 4 units dead; 75% of the outputs are 0" in texts(ax)
+    zeros = (2 + np.mean(X[:, 0] <= 0)) / 4
+    assert f"2 of 4 units dead; {zeros:.0%} of the outputs are 0" in texts(ax)
     assert "33% saturated; 1 of 3 units for every sample" in texts(ax)
 
 
@@ -221,6 +222,13 @@ def test_saturation_begins_where_the_slope_is_a_twentieth_of_the_largest(layer, 
     x = edge * np.array([[-1.01, -0.99], [1.01, 0.99]])
     ax = plot.activations(net, net.init(0), x, ax=new_axes())
     assert "50% saturated; 1 of 2 units for every sample" in texts(ax)
+
+
+@pytest.mark.parametrize("y", [[[0.0]], [[1e16], [1e16 + 2]], [[3.0], [3.0]], [[5e-324]]])
+def test_outputs_that_hardly_differ_have_a_histogram(y):
+    net = mnn.Sequential(mnn.Identity())
+    ax = plot.activations(net, net.init(0), y, ax=new_axes())
+    assert np.count_nonzero(heights(ax)[0].values) in {1, 2}
 
 
 def test_dropout_changes_no_activation():
@@ -342,6 +350,9 @@ BAD = {
     "no samples": lambda: plot.activations(NET, NET.init(0), X[:0]),
     "no gradient": lambda: plot.gradients(
         mnn.Sequential(mnn.Tanh()), mnn.Sequential(mnn.Tanh()).init(0), mnn.MSELoss(), X, X
+    ),
+    "a range beyond all numbers": lambda: plot.activations(
+        mnn.Sequential(mnn.Identity()), mnn.Sequential(mnn.Tanh()).init(0), [[-1.7e308], [1.7e308]]
     ),
     "bins": lambda: plot.activations(NET, NET.init(0), X, bins=0),
     "no trainer": lambda: plot.range_test(NET, X, T),
