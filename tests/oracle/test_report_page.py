@@ -109,7 +109,9 @@ def test_the_verdict_is_a_word_with_a_symbol(results, problems, word):
 def test_every_check_has_a_row_with_its_status_in_words(tree):
     rows = [row for row in tree.having(tag="tr") if "data-status" in row]
     assert len(rows) == len(EVERY_STATUS.results)
-    for row, result in zip(rows, EVERY_STATUS.results, strict=True):
+    assert rows[0]["data-status"] == "failed"
+    for result in EVERY_STATUS.results:
+        (row,) = [row for row in rows if f"{result.id}{result.cases}" in row["text"]]
         assert row["data-status"] == result.status
         for text in (result.status.replace("_", " "), result.id, result.sentence, result.reason):
             assert text in row["text"]

@@ -37,6 +37,11 @@ MOST_JSON = 600_000
 """Length of the JSON of all findings in a page."""
 MARKS = dict(zip(STATUSES, ("✓", "✗", "!", "≈", "+", "?", "–", "○"), strict=True))
 """A symbol for each status of a check."""
+ORDER = (
+    *("failed", "errored", "unexpected", "expected"),
+    *("not_judged", "skipped", "passed", "not_claimed"),
+)
+"""Statuses in the order of the table: what asks for attention comes first."""
 VERDICTS = {
     0: ("passed", "✓", "Passed"),
     1: ("failed", "✗", "Failed"),
@@ -151,10 +156,8 @@ def _checks(report: "Report", findings: Findings) -> Iterator[Element]:
 
 def _table(report: "Report", findings: Findings) -> Element:
     heads = ("Status", "Check", "Cases", "What is asserted, and the reason")
-    rows = [
-        _row(result, row, findings.places.get(result.id))
-        for row, result in ((findings.rows[result.id], result) for result in report.results)
-    ]
+    results = sorted(report.results, key=lambda result: ORDER.index(result.status))
+    rows = [_row(r, findings.rows[r.id], findings.places.get(r.id)) for r in results]
     return element(
         "table",
         element("caption", "All checks", class_="visually-hidden"),
