@@ -2,9 +2,9 @@
 //
 //     floats         JavaScript's numbers
 //     exact          decimal numbers with 50 digits
-//     rounded(4)     decimal numbers, rounded to 4 decimals after every operation, as one does by hand
+//     rounded(4)     decimal numbers, rounded to 4 decimals after every operation, as by hand
 //     traced(base)   numbers of `base` that remember how they were computed
-//     duals(base)    numbers of `base` with their derivatives, carried forwards by the chain rule
+//     duals(base)    numbers of `base` with their derivatives (duals.mjs)
 //
 // An arithmetic is an object of functions. Numbers of a run (inputs, targets, parameters) are read
 // with `read`; numbers of a formula (a learning rate, an ε) are made with `constant` and never
@@ -17,7 +17,7 @@ import {
 } from "./decimal.mjs";
 
 // Add the functions that follow from others, unless the arithmetic has better ones.
-function complete(own) {
+export function complete(own) {
   const { add, constant, div, greater, mul } = own;
   const [zero, one] = [constant(0), constant(1)];
   const A = {
@@ -42,7 +42,7 @@ function complete(own) {
   return A;
 }
 
-const textbook = ({ add, div, exp, log, neg, one, sub, sum }) => ({
+export const textbook = ({ add, div, exp, log, neg, one, sub, sum }) => ({
   sigmoid: (z) => div(one, add(one, exp(neg(z)))),
   softplus: (z) => log(add(one, exp(z))),
   softmax(row) {
@@ -56,11 +56,11 @@ const textbook = ({ add, div, exp, log, neg, one, sub, sum }) => ({
   },
 });
 
-// The same functions where exp may overflow: its argument is never positive.
-function stable(A) {
-  const { add, constant, div, exp, greater, log, log1p, maximum, neg, one, sub, sum, value, zero } = A;
+// The same functions where exp could overflow: its argument is never positive.
+export function stable(A) {
+  const { add, constant, div, exp, greater, log, log1p, maximum, neg, one, sub, sum, zero } = A;
   const belowHighest = (row) => {
-    const highest = constant(row.reduce((most, z) => Math.max(most, value(z)), -Infinity));
+    const highest = constant(row.reduce((most, z) => Math.max(most, A.value(z)), -Infinity));
     return row.map((z) => sub(z, highest));
   };
   const lowest = constant(-Number.MAX_VALUE);
@@ -231,68 +231,4 @@ function simplified(op, args) {
   if (op === "*" && a.literal === 1) return b;
   if (op === "sqrt" && a.literal !== null) return a;
   return undefined;
-}
-
-// A dual number is {value, slopes}: a Map from the names of sources to ∂(this)/∂(source). Only
-// sources that it depends on are in it, whatever the number. Each operation states its partial
-// derivatives, and knows nothing of the backward pass: so the two can be compared.
-export function duals(base) {
-  const wide = base.unrounded ?? base;
-  const { one } = base;
-  const NONE = new Map();
-  const leaf = (value) => ({ value, slopes: NONE });
-
-  // Σ partial · slope over the operands; `parts` are pairs of operand and partial derivative.
-  function derived(value, ...parts) {
-    if (parts.every(([operand]) => operand.slopes.size === 0)) return leaf(value);
-    const slopes = new Map();
-    for (const [operand, partial] of parts) {
-      for (const [source, slope] of operand.slopes) {
-        const term = partial === one ? slope : base.mul(partial, slope);
-        const before = slopes.get(source);
-        slopes.set(source, before === undefined ? term : base.add(before, term));
-      }
-    }
-    return { value, slopes };
-  }
-
-  const A = complete({
-    decimals: base.decimals,
-    read: (x) => leaf(base.read(x)),
-    constant: (x) => leaf(base.constant(x)),
-    value: (a) => base.value(a.value),
-    number: leaf, // a number of the base, which depends on no source
-    source: (value, name) => ({ value, slopes: new Map([[name, one]]) }),
-    round: (a) => a,
-    greater: (a, b) => base.greater(a.value, b.value),
-    ratio: (p, q) => leaf(base.ratio(p, q)),
-    sum: (terms) => derived(base.sum(terms.map((a) => a.value)), ...terms.map((a) => [a, one])),
-    add: (a, b) => derived(base.add(a.value, b.value), [a, one], [b, one]),
-    sub: (a, b) => derived(base.sub(a.value, b.value), [a, one], [b, base.neg(one)]),
-    mul: (a, b) => derived(base.mul(a.value, b.value), [a, b.value], [b, a.value]),
-    div(a, b) {
-      const quotient = wide.div(a.value, b.value);
-      const ofB = () => wide.neg(wide.div(quotient, b.value));
-      return derived(
-        base.round(quotient), [a, wide.div(one, b.value)], [b, b.slopes.size ? ofB() : one],
-      );
-    },
-    neg: (a) => derived(base.neg(a.value), [a, base.neg(one)]),
-    abs: (a) => derived(base.abs(a.value), [a, base.constant(base.sign(a.value))]),
-    exp(a) {
-      const power = wide.exp(a.value);
-      return derived(base.round(power), [a, power]);
-    },
-    log: (a) => derived(base.log(a.value), [a, wide.div(one, a.value)]),
-    log1p: (a) => derived(base.log1p(a.value), [a, wide.div(one, wide.add(one, a.value))]),
-    sqrt(a) {
-      const root = wide.sqrt(a.value);
-      return derived(base.round(root), [a, wide.div(one, wide.add(root, root))]);
-    },
-    tanh(a) {
-      const value = wide.tanh(a.value);
-      return derived(base.round(value), [a, wide.sub(one, wide.mul(value, value))]);
-    },
-  });
-  return { ...A, ...(base.overflows ? stable(A) : textbook(A)) };
 }

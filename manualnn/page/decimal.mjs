@@ -1,8 +1,8 @@
 // Decimal numbers with 50 digits, as the module `decimal` of Python computes them: every result is
 // rounded to the nearest number with 50 digits, a tie goes to the even digit.
 //
-// A finite number is {n, e}, which stands for n · 10^e with a BigInt n. NaN and the two infinities
-// are JavaScript's own numbers, and an operation on one of them is JavaScript's.
+// A finite number is {n, e}, which stands for n · 10^e with a BigInt n, so that there is no −0. NaN
+// and the two infinities are JavaScript's own numbers, and an operation on one of them is JavaScript's.
 
 const PRECISION = 50;
 const GUARD = 12; // further digits of exp and ln: their 50th digit is wrong once in 10^10 results
@@ -98,8 +98,8 @@ export function over(a, b, precision = PRECISION) {
   if (!isDecimal(a) || !isDecimal(b) || b.n === 0n) return special(asNumber(a) / asNumber(b));
   const shift = Math.max(0, precision + 1 + countDigits(b.n) - countDigits(a.n));
   const scaled = a.n * ten(shift);
-  const quotient = scaled / b.n;
-  return inexact(quotient, a.e - b.e - shift, quotient * b.n === scaled, sign(a) * sign(b), precision);
+  const n = scaled / b.n;
+  return inexact(n, a.e - b.e - shift, n * b.n === scaled, sign(a) * sign(b), precision);
 }
 
 // The sign alone decides how an operation with NaN or an infinity ends.

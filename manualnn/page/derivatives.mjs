@@ -5,7 +5,7 @@
 // computation, which uses the formulas of backward: there the dual numbers go through the backward
 // kernels.
 
-import { duals } from "./arithmetic.mjs";
+import { duals } from "./duals.mjs";
 import { divisorOf, mapEntries, ownArrays, splitKey } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES } from "./losses.mjs";
@@ -93,8 +93,8 @@ function throughLoss(run, pass, A) {
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
 }
 
-// The formulas of the local derivatives of output j of sample n, as the backward kernel has them for
-// a dy of 1 there and 0 elsewhere. `T` is the traced arithmetic of the pass.
+// The formulas of the local derivatives of output j of sample n, as the backward kernel has them
+// for a dy of 1 there and 0 elsewhere. `T` is the traced arithmetic of the pass.
 export function derivativeFormulas(run, pass, i, [n, j], T) {
   const y = pass.outputs[i];
   const dy = y.map((row, m) => row.map((_, k) => (m === n && k === j ? T.one : T.zero)));

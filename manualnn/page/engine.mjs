@@ -85,8 +85,8 @@ export function propagate(run, A, params = readParameters(run, A)) {
   };
 }
 
-// The divisor D of the reduction as a fraction [p, q]. A constant factor of the loss divides it: with
-// 1/2, the sum of (y − t)² becomes that of (y − t)² / 2.
+// The divisor D of the reduction as a fraction [p, q]. A constant factor of the loss divides it:
+// with 1/2, the sum of (y − t)² becomes that of (y − t)² / 2.
 export function divisorOf(run, y, t) {
   const D = LOSSES[run.loss.type].divisor(run.loss, y, t) || 1;
   return quotient(D, run.loss_factor ?? 1);

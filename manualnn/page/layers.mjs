@@ -4,7 +4,8 @@
 
 const rows = (f, ...arrays) => arrays[0].map((_, n) => f(...arrays.map((array) => array[n])));
 
-const columns = (array, width) => Array.from({ length: width }, (_, j) => array.map((row) => row[j]));
+const columns = (array, width) =>
+  Array.from({ length: width }, (_, j) => array.map((row) => row[j]));
 
 // A layer that acts on every entry: a of z, and dz of da.
 const pointwise = (forward, backward) => ({
@@ -18,7 +19,8 @@ const rowwise = (forward, backward) => ({
   backward: (A, o, own, x, y, dy) => rows((a, da) => backward(A, a, da), y, dy),
 });
 
-const masked = (A, mask, x) => (mask ? rows((m, z) => z.map((v, j) => A.mul(m[j], v)), mask, x) : x);
+const masked = (A, mask, x) =>
+  (mask ? rows((m, z) => z.map((v, j) => A.mul(m[j], v)), mask, x) : x);
 
 export const LAYERS = {
   Linear: {

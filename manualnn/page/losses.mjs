@@ -1,6 +1,6 @@
-// Losses over an arithmetic A. `terms` are the terms l of every output, whose sum divided by D is L;
-// `slopes` is ∂L/∂y, where `share(p)` is p / D, and `divisor` is D. Rows are samples. Names, options
-// and their defaults are torch's.
+// Losses over an arithmetic A. `terms` are the terms of every output, whose sum divided by D is L;
+// `slopes` is ∂L/∂y, where `share(p)` is p / D; and `divisor` is D. Rows are samples. Names,
+// options and their defaults are torch's.
 
 // A loss that adds a term for every output; `at` is its place [n, k].
 const entrywise = (term, slope) => ({
@@ -43,9 +43,10 @@ export const LOSSES = {
   // e²/2 where |e| ≤ δ, else δ (|e| − δ/2).
   HuberLoss: entrywise(
     (A, y, t, { delta = 1 }) => {
-      const { abs, constant, greater, mul, ratio, sub } = A;
-      const size = abs(sub(y, t));
-      if (greater(size, constant(delta))) return mul(constant(delta), sub(size, constant(delta / 2)));
+      const { constant, mul, ratio, sub } = A;
+      const size = A.abs(sub(y, t));
+      const isLarge = A.greater(size, constant(delta));
+      if (isLarge) return mul(constant(delta), sub(size, constant(delta / 2)));
       return mul(size, sub(size, mul(size, ratio(1, 2))));
     },
     (A, y, t, share, { delta = 1 }) => {

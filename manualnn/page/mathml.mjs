@@ -79,7 +79,11 @@ const MATHML = {
   minus: (a) => mo("−") + a,
   quotient: (a, b) => `<mfrac>${row(a)}${row(b)}</mfrac>`,
   quotientLevels: [SUM, SUM],
-  square: (a) => `<msup>${a.startsWith("<mrow><mo>(") || a.startsWith("<mn>") ? a : stretched("(", a, ")")}<mn>2</mn></msup>`,
+  // A name gets brackets because it has an index.
+  square(a) {
+    const base = /^<mn>|^<mrow><mo>\(/.test(a) ? a : stretched("(", a, ")");
+    return `<msup>${base}<mn>2</mn></msup>`;
+  },
   squareLevel: ATOM,
   ellipsis: (count) => `${mo("⋯")}<mtext>(${count} more)</mtext>${mo("⋯")}`,
   call: (op, a) => FUNCTIONS_IN_MATHML[op]?.(a) ?? call(op, a),

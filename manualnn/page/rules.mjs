@@ -1,4 +1,4 @@
-// Update rules over an arithmetic A: the step Δ of one parameter p with the gradient g; p − Δ is next.
+// Update rules over an arithmetic A: the step Δ of a parameter p with the gradient g; p − Δ is next.
 // `o` are the options as they are, `c` as numbers of A with their names. `kept` are the numbers of
 // the rule's state, and `keep` renews one of them; t = 1, 2, … counts the updates. Names, options
 // and their defaults are torch's.

@@ -10,7 +10,8 @@ import { LAYERS } from "../../manualnn/page/layers.mjs";
 import { LOSSES } from "../../manualnn/page/losses.mjs";
 import { RULES } from "../../manualnn/page/rules.mjs";
 
-const withAllOptions = (table) => Object.fromEntries(Object.keys(table).map((name) => [name, "any"]));
+const withAllOptions = (table) =>
+  Object.fromEntries(Object.keys(table).map((name) => [name, "any"]));
 
 const CLAIMS = {
   name: "plain JavaScript",

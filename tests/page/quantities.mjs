@@ -96,7 +96,8 @@ function quantities({ run, decimals, gradient, epochs }) {
 }
 
 const parts = (a) => (typeof a === "object" ? [String(a.n), a.e] : String(a));
-const computed = ({ op, args }) => parts(decimal[op](...args.map(([n, e]) => ({ n: BigInt(n), e }))));
+const computed = ({ op, args }) =>
+  parts(decimal[op](...args.map(([n, e]) => ({ n: BigInt(n), e }))));
 
 const ANSWERS = {
   quantities,

@@ -103,6 +103,7 @@ def quantities_of(found: dict[str, Any]) -> list[dict[str, Any]]:
 )
 def test_every_number_and_formula_is_the_one_of_python(ask, case, decimals, factor):
     found = explanation_of(case, decimals=decimals, loss_factor=factor)
+    assume('"NaN"' not in json.dumps(found))  # rounded exponentials can be 0, and 0 / 0 a softmax
     if found["spec"]["loss"]["type"] == "BCELoss":
         # There the loss's gradient is bounded on purpose, and no derivative.
         y = np.array([q["value"] for q in found["layers"][-1]["outputs"]])
@@ -165,7 +166,7 @@ DECIMALS = st.builds(
     st.text("0123456789", min_size=1, max_size=55),
     st.sampled_from([0, 1]),
     st.integers(-90, 3),
-)
+).filter(lambda number: number or not number.is_signed())  # the page has no −0
 
 
 def parts(number: Decimal) -> tuple[str, Any]:
