@@ -82,6 +82,17 @@ def test_a_network_too_large_for_a_page_is_refused(monkeypatch):
     assert e._repr_html_().startswith("<pre>")  # a notebook shows the text
 
 
+def test_a_batch_of_many_samples_has_a_page():
+    """The page holds the run; the lists of its units are cut, because the page computes them."""
+    net, samples = mnn.Sequential(mnn.Linear(3, 2), mnn.Sigmoid(), mnn.Linear(2, 2)), 250
+    e = explain(net, net.init(0), np.ones((samples, 3)), np.ones((samples, 2)), epochs=1)
+    (data,) = re.findall(r'<script [^>]*id="explanation">(.*?)</script>', e.to_html(), re.DOTALL)
+    read = json.loads(data)
+    validate("explanation", read)
+    assert read["spec"] == e.spec
+    assert len(read["layers"][2]["outputs"]) < len(e.layers[2].outputs) == 2 * samples
+
+
 def test_a_notebook_shows_the_page_in_a_frame(html):
     shown = explain()._repr_html_()  # the name that notebooks call
     ((tag, attributes),) = Page(shown).elements
