@@ -272,12 +272,8 @@ class Bounded(Number):
         """Return the result with Σ |∂value/∂operand| error(operand) and its own rounding."""
         if op in {"+", "-"}:
             (a, _), (b, _) = parts
-            inherited, terms, size = (
-                a.inherited_error + b.inherited_error,
-                a.terms + b.terms,
-                a.size + b.size,
-            )
-            return type(self)(value, self.arithmetic, inherited, terms, size)
+            inherited = a.inherited_error + b.inherited_error
+            return type(self)(value, self.arithmetic, inherited, a.terms + b.terms, a.size + b.size)
         error = sum((abs(partial) * operand.error for operand, partial in parts), ZERO)
         if op in {"*", "/", "sqrt"}:
             error += UNIT * abs(value) + TINIEST

@@ -10,8 +10,11 @@ stand for `∂L/∂q`, and `0.bias'` for `0.bias′`, the parameter after the up
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from numbers import Real
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from manualnn.errors import SpecError
 from manualnn.explain.reading import read_file
@@ -77,20 +80,19 @@ def _read(key: str, value: Any, lists: dict[str, dict[Index, str]]) -> dict[str,
 
 def _entries(value: Any) -> Iterator[tuple[Index, Any]]:
     """Yield the index and the value of each entry of nested lists."""
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if not isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) or np.ndim(value):
+        for i, row in enumerate(value):
+            yield from (((i, *index), entry) for index, entry in _entries(row))
+    else:
         yield (), value
-        return
-    for i, row in enumerate(value):
-        yield from (((i, *index), entry) for index, entry in _entries(row))
 
 
 def _number(key: str, value: Any) -> Decimal:
     """Return a number with the digits that it was written with."""
-    value = value.item() if hasattr(value, "item") else value
-    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
-    if is_number and Decimal(value).is_finite():
-        return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    is_number = isinstance(value, Real | Decimal) and not isinstance(value, bool)
+    number = Decimal(str(value)) if is_number else Decimal("NaN")
+    if number.is_finite():
+        return number
     message = f"{key} must be a number, or a list of numbers, got {as_json(value)}."
     raise SpecError(message)
 
