@@ -45,11 +45,11 @@ class LiveCurve(Callback):
     def begin(self, run: Run) -> None:
         """Make the display. Raises MissingExtraError without IPython."""
         try:
-            display: Any = import_module("IPython.display").display
+            self._display: Any = import_module("IPython.display")
         except ImportError as error:
             message = "LiveCurve needs IPython, as notebooks have it; pip install ipython."
             raise MissingExtraError(message) from error
-        self._handle: Any = display(run.history, display_id=True)
+        self._handle: Any = self._display.display(self._view(run.history), display_id=True)
         self._shown = time.monotonic()
 
     def __call__(self, trainer: Any, history: History) -> None:  # noqa: ARG002
@@ -63,5 +63,9 @@ class LiveCurve(Callback):
 
     def _renew(self, history: History) -> None:
         if self._handle is not None:  # display returns None outside of IPython
-            self._handle.update(history)
+            self._handle.update(self._view(history))
         self._shown = time.monotonic()
+
+    def _view(self, history: History) -> Any:
+        """Return the HTML alone, because a notebook would send the text with all losses as well."""
+        return self._display.HTML(history._repr_html_())
