@@ -109,7 +109,7 @@ def _read_log(path: Path) -> tuple[list[float], list[float]]:
     training, validation = [], []
     number = 1
     try:
-        if path.suffix in {".json", ".jsonl"}:
+        if path.name.endswith((".json", ".jsonl")):  # as `train --log` chooses
             rows: Any = map(json.loads, text.splitlines())
         else:
             rows = csv.DictReader(text.splitlines())

@@ -110,6 +110,23 @@ def test_what_is_wrong_with_the_folder_is_said_before_the_training(
     assert not Path("model").exists()
 
 
+@pytest.mark.once
+@pytest.mark.usefixtures("drawn")
+def test_a_full_disk_costs_the_pictures_and_not_the_model(tmp_path, monkeypatch):
+    def refuse(path, content):  # noqa: ARG001
+        message = f"cannot write to {path}: No space left on device; nothing was saved."
+        raise OSError(message)
+
+    monkeypatch.setattr("manualnn.tabular.commands.plots.write_whole", refuse)
+    arguments = [write(tmp_path / "data.csv", blobs()), "--target=y", "--epochs=1"]
+    plots = ["--plots", tmp_path / "plots", "--output", tmp_path / "model"]
+    result = run("train", *arguments, *plots)
+    assert result.exit_code == 1
+    assert "accuracy" in result.stdout
+    assert "No space left" in result.stderr
+    assert load_model(tmp_path / "model").about["epochs"] == 1
+
+
 def test_without_matplotlib_nothing_is_trained(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     table = write(tmp_path / "data.csv", blobs())

@@ -164,6 +164,19 @@ def test_the_boundary_shows_the_classes_that_the_model_predicts(trainer, kind):
     assert markers[0] != markers[1]
 
 
+def test_names_are_no_formulas_and_none_is_left_out():
+    names = np.array(["$a$", "_b", "a long name " * 9])
+
+    def predict(x):
+        return names[np.digitize(x[:, 0], [-0.5, 0.5])]
+
+    ax = plot.decision_boundary(predict, X, predict(X), names=("$u$", "v"), ax=new_axes())
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert len(shown) == 3
+    assert not any(map(mpl.cbook.is_math_text, [*shown, ax.get_xlabel()]))
+    assert max(map(len, shown)) == 30
+
+
 def test_a_boundary_of_float32_networks_and_of_one_output():
     net = mnn.Sequential(mnn.Linear(2, 1))
     binary = mnn.Trainer(net, mnn.BCEWithLogitsLoss(), mnn.SGD(), dtype="float32")
