@@ -2,13 +2,13 @@
 
 import { createInterface } from "node:readline";
 import { floats } from "../../manualnn/page/arithmetic.mjs";
-import { keyAfter, nearestKey } from "../../manualnn/page/choose.mjs";
+import { keyAfter, nearestKey } from "../../manualnn/page/drawing/choose.mjs";
 import { propagate } from "../../manualnn/page/engine.mjs";
-import { verdict } from "../../manualnn/page/explore.mjs";
-import { figuresOf, shortNumber, textOf } from "../../manualnn/page/figures.mjs";
-import { chooseUnits, columnsOf, layoutOf } from "../../manualnn/page/layout.mjs";
-import { litBy } from "../../manualnn/page/lit.mjs";
-import { pathsOf } from "../../manualnn/page/paths.mjs";
+import { verdict } from "../../manualnn/page/drawing/explore.mjs";
+import { figuresOf, shortNumber, textOf } from "../../manualnn/page/drawing/figures.mjs";
+import { chooseUnits, columnsOf, layoutOf } from "../../manualnn/page/drawing/layout.mjs";
+import { litBy } from "../../manualnn/page/drawing/lit.mjs";
+import { pathsOf } from "../../manualnn/page/drawing/paths.mjs";
 
 const place = ({ x, y, w, h }) => ({ x, y, w, h });
 

@@ -9,7 +9,7 @@ import * as decimal from "../../manualnn/page/decimal.mjs";
 import { formula, symbol } from "../../manualnn/page/mathml.mjs";
 import { namesOf } from "../../manualnn/page/names.mjs";
 import { formatNumber, formulaText } from "../../manualnn/page/notation.mjs";
-import { pathsOf } from "../../manualnn/page/paths.mjs";
+import { pathsOf } from "../../manualnn/page/drawing/paths.mjs";
 
 function described(A, a) {
   const value = A.value(a);

@@ -7,7 +7,7 @@
 import { floats, rounded, traced } from "../../page/arithmetic.mjs";
 import { element } from "../../page/dom.mjs";
 import { localDerivatives, propagate, update } from "../../page/engine.mjs";
-import { exploreNetwork } from "../../page/explore.mjs";
+import { exploreNetwork } from "../../page/drawing/explore.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { offerThemes } from "../../page/theme.mjs";
 import { agreement, agreementText } from "./agreement.mjs";

@@ -24,7 +24,7 @@ def write_html(e: ExplanationData, data: dict[str, Any], text: str) -> str:
     """
     html = page(
         _PAGE / "template.html",
-        styles=[FOLDER / "style.css", FOLDER / "network.css", _PAGE / "explain.css"],
+        styles=[FOLDER / "style.css", FOLDER / "drawing" / "network.css", _PAGE / "explain.css"],
         entry=_PAGE / "app.mjs",
         data={"explanation": json.dumps(_cut(data), ensure_ascii=False, separators=(",", ":"))},
         title="Backpropagation, step by step",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from manualnn.oracle.report.report import Report
 
 FOLDER = Path(__file__).parent / "page"
-STYLES = ("style.css", "network.css")
+STYLES = ("style.css", "drawing/network.css")
 """Styles that the report shares with other pages."""
 MOST_JSON = 600_000
 """Length of the JSON of all findings in a page."""

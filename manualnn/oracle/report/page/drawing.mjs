@@ -3,7 +3,7 @@
 import { floats } from "../../../page/arithmetic.mjs";
 import { element } from "../../../page/dom.mjs";
 import { propagate, update } from "../../../page/engine.mjs";
-import { drawNetwork } from "../../../page/network.mjs";
+import { drawNetwork } from "../../../page/drawing/network.mjs";
 
 const MOST_UNITS = 8;
 

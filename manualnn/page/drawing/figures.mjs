@@ -1,6 +1,6 @@
 // Numbers of a run for the drawing, and how the drawing writes them.
 
-import { namesOf } from "./names.mjs";
+import { namesOf } from "../names.mjs";
 
 export const textOf = ({ layer, name, index }) => `${layer}.${name}[${index.join(",")}]`;
 export const isSameKey = (a, b) => Boolean(a && b) && textOf(a) === textOf(b);

@@ -4,7 +4,7 @@
 // whenever something changes, so that the keyboard's focus stays where it is.
 
 import { keyAfter, nearestKey } from "./choose.mjs";
-import { element } from "./dom.mjs";
+import { element } from "../dom.mjs";
 import { figuresOf, isSameKey, textOf } from "./figures.mjs";
 import { chooseUnits, columnsOf, layoutOf } from "./layout.mjs";
 import { litBy } from "./lit.mjs";

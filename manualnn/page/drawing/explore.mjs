@@ -1,11 +1,11 @@
 // The drawing together with the list of a weight's paths: choose a weight, see its paths light up,
 // follow one of them, and compare their sum with what the backward pass gave.
 
-import { element, parsed } from "./dom.mjs";
+import { element, parsed } from "../dom.mjs";
 import { isSameKey, shortNumber, textOf } from "./figures.mjs";
-import { math, symbol } from "./mathml.mjs";
+import { math, symbol } from "../mathml.mjs";
 import { drawNetwork } from "./network.mjs";
-import { formatNumber } from "./notation.mjs";
+import { formatNumber } from "../notation.mjs";
 import { pathsOf } from "./paths.mjs";
 
 const INVITATION = "Choose a weight or a bias in the drawing. All its paths to the error light up, "

@@ -4,9 +4,9 @@
 // A deep network has more paths than anyone can list. Sums over all of them need one pass through
 // the layers from the outputs back (dynamic programming); the strongest are found best first.
 
-import { localDerivatives } from "./derivatives.mjs";
+import { localDerivatives } from "../derivatives.mjs";
 import { textOf } from "./figures.mjs";
-import { namesOf } from "./names.mjs";
+import { namesOf } from "../names.mjs";
 
 const DENSE = new Set(["Linear", "Softmax", "LogSoftmax"]); // every unit leads to every unit
 const graphs = new WeakMap(); // of passes, because every weight that is pointed at needs its own

@@ -1,6 +1,6 @@
 // The texts of the drawing: numbers, the rows of a unit, and texts on a plate.
 
-import { svg } from "./dom.mjs";
+import { svg } from "../dom.mjs";
 import { shortNumber } from "./figures.mjs";
 
 const ROW = 22; // distance of a unit's rows

@@ -1,6 +1,6 @@
 // The SVG elements of a drawing: made once for a layout, then filled with numbers and classes.
 
-import { element, svg } from "./dom.mjs";
+import { element, svg } from "../dom.mjs";
 import { isSameKey, shortNumber, textOf } from "./figures.mjs";
 import { numberText, textOnPlate, unitRow } from "./shapes.mjs";
 
