@@ -8,7 +8,12 @@ const escaped = (text) =>
 const mi = (text) => `<mi>${escaped(text)}</mi>`;
 const mo = (text) => `<mo>${escaped(text)}</mo>`;
 const row = (...parts) => `<mrow>${parts.join("")}</mrow>`;
-const stretched = (open, inside, close) => row(mo(open), inside, mo(close));
+
+// Only a fraction needs tall brackets: without a mathematical font others would grow, too.
+function bracketed(open, inside, close) {
+  const mark = (text) => (inside.includes("<mfrac>") ? mo(text) : `<mo stretchy="false">${text}</mo>`);
+  return row(mark(open), inside, mark(close));
+}
 
 // A whole <math>; `label` is its plain text. As a block it stands on a line of its own.
 export function math(fragments, label, { block = false } = {}) {
@@ -60,28 +65,28 @@ function numeral(text) {
 }
 
 // `apply` is the invisible operator of a function applied to its argument.
-const call = (name, inside) => row(mi(name), mo("\u2061"), stretched("(", inside, ")"));
+const call = (name, inside) => row(mi(name), mo("\u2061"), bracketed("(", inside, ")"));
 const FUNCTIONS_IN_MATHML = {
   sqrt: (a) => `<msqrt>${a}</msqrt>`,
-  abs: (a) => stretched("|", a, "|"),
+  abs: (a) => bracketed("|", a, "|"),
   log1p: (a) => call("log", `<mn>1</mn>${mo("+")}${a}`),
   rectified: (a) => call("max", `${a}${mo(",")}<mn>0</mn>`),
-  positive: (a) => stretched("[", `${a}${mo(">")}<mn>0</mn>`, "]"),
+  positive: (a) => bracketed("[", `${a}${mo(">")}<mn>0</mn>`, "]"),
 };
 
 const MATHML = {
   symbol,
   number: numeral,
   levelOf: (text) => (/^-|e/.test(text) ? SIGN : ATOM),
-  bracket: (a) => stretched("(", a, ")"),
+  bracket: (a) => bracketed("(", a, ")"),
   operator: (op) => mo(op === "-" ? "−" : op),
   times: mo("·"),
-  minus: (a) => mo("−") + a,
+  minus: (a) => row(mo("−"), a), // first in its row, and so a sign
   quotient: (a, b) => `<mfrac>${row(a)}${row(b)}</mfrac>`,
-  quotientLevels: [SUM, SUM],
+  quotientLevels: [SUM, SUM, ATOM],
   // A name gets brackets because it has an index.
   square(a) {
-    const base = /^<mn>|^<mrow><mo>\(/.test(a) ? a : stretched("(", a, ")");
+    const base = /^<mn>|^<mrow><mo[^>]*>\(/.test(a) ? a : bracketed("(", a, ")");
     return `<msup>${base}<mn>2</mn></msup>`;
   },
   squareLevel: ATOM,

@@ -46,7 +46,7 @@ export const TEXT = {
   times: "·",
   minus: (a) => `-${a}`,
   quotient: (a, b) => `${a} / ${b}`,
-  quotientLevels: [PRODUCT, ATOM],
+  quotientLevels: [PRODUCT, ATOM, PRODUCT], // of dividend, divisor and the whole
   square: (a) => `${a}²`,
   squareLevel: ATOM,
   ellipsis: (count) => `… (${count} more) …`,
@@ -79,8 +79,8 @@ export function write(notation, traced, { numbers = false, ...format } = {}) {
       case "*":
         return [operand(a, PRODUCT) + notation.times + operand(b, ATOM), PRODUCT];
       case "/": {
-        const [above, below] = notation.quotientLevels;
-        return [notation.quotient(operand(a, above), operand(b, below)), PRODUCT];
+        const [above, below, whole] = notation.quotientLevels;
+        return [notation.quotient(operand(a, above), operand(b, below)), whole];
       }
       case "neg":
         return [notation.minus(operand(a, ATOM)), SIGN];
