@@ -237,6 +237,15 @@ def test_a_hand_may_round_each_product_of_a_sum() -> None:
     assert verdicts(mine, run)["y[0]"] == "rounded"
 
 
+def test_a_mistake_may_be_in_numbers_that_are_not_given() -> None:
+    alone = check({"dL/dz0[1]": 0.5})
+    assert alone.first.missing == ("a1[1]", "∂L/∂a1[1]")
+    assert "The mistake is here, or in a1[1], ∂L/∂a1[1], not given." in alone.text()
+    e = explain()
+    given = {q.symbol.text: q.value for q in (*e.layers[1].outputs, *e.layers[2].carried)}
+    assert "The mistake is in this step" in check({**given, "dL/dz0[1]": 0.5}).text()
+
+
 def test_what_follows_from_a_wrong_number_may_follow_from_its_unwritten_digits() -> None:
     """0.6271 is σ(0.52), and 0.52 is 0.5 to one digit; right is z0[1] = 0.32."""
     found = verdicts({"z0[1]": Decimal("0.5"), "a1[1]": Decimal("0.6271")})

@@ -8,7 +8,7 @@ from typing import Any
 from manualnn.explain.build import explain
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import Formula
-from manualnn.explain.hand.own import OwnNumbers, half_unit, is_right
+from manualnn.explain.hand.own import OwnNumbers, hands, is_right, leaves
 from manualnn.explain.hand.reading import read_numbers
 from manualnn.explain.hand.slips import find_slip
 from manualnn.explain.model import Quantity
@@ -16,6 +16,8 @@ from manualnn.explain.numbers import CONTEXT, Arithmetic
 from manualnn.explain.render.notation import Notation
 from manualnn.output.tables import align_columns
 
+MAX_ROWS = 60
+"""Most numbers in the table of those that are not right."""
 RIGHT, ROUNDED, INHERITED, WRONG = "right", "rounded", "inherited", "wrong"
 
 
@@ -38,6 +40,8 @@ class Comparison:
     """If wrong: the same with the reader's numbers."""
     expected: float | None = None
     """If wrong: what follows from the reader's numbers."""
+    missing: tuple[str, ...] = ()
+    """If wrong: the names in the formula that the reader gives no number of."""
     slip: str = ""
     """If wrong: a likely slip, in words."""
 
@@ -83,8 +87,9 @@ class HandCheck:
             if one.verdict != RIGHT
         ]
         if rows:
-            table = align_columns([["number", "yours", "right", ""], *rows])
+            table = align_columns([["number", "yours", "right", ""], *rows[:MAX_ROWS]])
             lines += ["", *(f"  {line}" for line in table)]
+            lines += [f"  … {len(rows) - MAX_ROWS} more"] * (len(rows) > MAX_ROWS)
         return "\n".join(lines) + "\n"
 
 
@@ -114,11 +119,11 @@ def check(mine: Any, run: Any = None, **options: Any) -> HandCheck:
     inputs = {q.symbol.text for q in (*e.inputs, *e.targets, *(g.parameter for g in e.gradients))}
     with localcontext(CONTEXT):
         given = read_numbers(mine, known)
-        own = OwnNumbers(known, inputs, given)
+        owns = [OwnNumbers(known, inputs, given, hand) for hand in hands(given)]
         found: list[Comparison] = []
         tainted: dict[str, tuple[str, ...]] = {}
         for name in (name for name in known if name in given):
-            one = _compare(e, own, name, tainted)
+            one = _compare(e, owns, name, tainted)
             if one.verdict in {WRONG, INHERITED}:
                 tainted[name] = one.causes or (name,)
             found.append(one)
@@ -149,16 +154,16 @@ def _sum_of_terms(e: Explanation) -> Formula:
 
 
 def _compare(
-    e: Explanation, own: OwnNumbers, name: str, tainted: Mapping[str, tuple[str, ...]]
+    e: Explanation, owns: list[OwnNumbers], name: str, tainted: Mapping[str, tuple[str, ...]]
 ) -> Comparison:
+    own = owns[0]
     quantity, given = own.known[name], own.given[name]
     formula = None if name in own.inputs else quantity.formula
     if is_right(quantity, given):
         return Comparison(name, given, quantity.value, RIGHT)
     if formula is None:
         return Comparison(name, given, quantity.value, WRONG)
-    expected = own.evaluate(formula)
-    if abs(expected.value - given) <= half_unit(given) + expected.error:
+    if any(one.follows(name, formula) for one in owns):
         causes = [c for n in sorted(own.ancestors(formula)) for c in tainted.get(n, ())]
         verdict = INHERITED if causes else ROUNDED
         return Comparison(name, given, quantity.value, verdict, tuple(dict.fromkeys(causes)))
@@ -169,8 +174,9 @@ def _compare(
         WRONG,
         formula=Notation().formula(formula, names=True),
         own=_OwnNotation(own).formula(formula),
-        expected=float(expected.value),
-        slip=find_slip(e, own, name),
+        expected=float(own.evaluate(formula).value),
+        missing=tuple(sorted(leaves(formula) & own.known.keys() - own.inputs - own.given.keys())),
+        slip=next(filter(None, (find_slip(e, one, name) for one in owns)), ""),
     )
 
 
@@ -197,7 +203,9 @@ def _explain_first(one: Comparison) -> list[str]:
         lines += [
             f"  It is computed from    {one.formula}",
             f"  with your own numbers  {one.own} = {one.expected:.9g}",
-            "So the mistake is in this step, because your numbers before it do not give yours.",
+            f"The mistake is here, or in {', '.join(one.missing)}, not given."
+            if one.missing
+            else "The mistake is in this step: your numbers before it do not give yours.",
         ]
     if one.slip:
         lines.append(f"A likely slip: {one.slip}.")
@@ -209,4 +217,4 @@ def _in_words(one: Comparison) -> str:
         return f"follows from {', '.join(one.causes[:3])}"
     if one.verdict == ROUNDED:
         return "follows from your rounded numbers"
-    return f"wrong: {one.slip}" if one.slip else "wrong"
+    return f"wrong: {one.slip.partition(',')[0]}" if one.slip else "wrong"

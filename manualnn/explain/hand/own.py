@@ -21,14 +21,21 @@ def half_unit(number: Decimal) -> Decimal:
 
 
 @dataclass(frozen=True)
-class _Rounding(Arithmetic):
-    """Exact numbers, with an allowance for the rounding of each operation by hand.
-
-    A hand rounds to some decimals or to some digits: those of the finest of the reader's numbers.
-    """
+class Rounding(Arithmetic):
+    """Exact numbers, with an allowance for the rounding of each operation by hand."""
 
     absolute: Decimal = ZERO
     relative: Decimal = ZERO
+
+
+def hands(given: Mapping[str, Decimal]) -> tuple[Rounding, Rounding]:
+    """Return a hand that rounds to decimals and one that rounds to digits.
+
+    The number of decimals or digits is the largest among the reader's numbers.
+    """
+    decimals = min(map(half_unit, given.values()), default=ZERO)
+    digits = max((len(number.as_tuple().digits) for number in given.values()), default=1)
+    return Rounding(absolute=decimals), Rounding(relative=Decimal((0, (5,), -digits)))
 
 
 class Carried(Bounded):
@@ -40,8 +47,8 @@ class Carried(Bounded):
         """Return the result with the errors of the operands and its own."""
         result = super().derive(op, value, *parts)
         rounding = self.arithmetic
-        if isinstance(rounding, _Rounding):
-            result.inherited_error += max(rounding.absolute, rounding.relative * abs(value))
+        if isinstance(rounding, Rounding):
+            result.inherited_error += rounding.absolute + rounding.relative * abs(value)
         return result
 
 
@@ -56,18 +63,22 @@ class OwnNumbers:
         Names of the numbers of the run. They are exact, unless the reader's differ.
     given : mapping of Decimal
         The reader's numbers.
+    hand : Rounding
+        How the reader rounds.
 
     """
 
     def __init__(
-        self, known: Mapping[str, Quantity], inputs: set[str], given: Mapping[str, Decimal]
+        self,
+        known: Mapping[str, Quantity],
+        inputs: set[str],
+        given: Mapping[str, Decimal],
+        hand: Rounding,
     ) -> None:
         self.known = known
         self.inputs = inputs
         self.given = given
-        decimals = min(map(half_unit, given.values()), default=ZERO)
-        digits = max((len(number.as_tuple().digits) for number in given.values()), default=1)
-        self._arithmetic = _Rounding(None, decimals, Decimal((0, (5,), -digits)))
+        self._arithmetic = hand
         self._found: dict[str, Carried] = {}
         self._ancestors: dict[str, set[str]] = {}
 
@@ -88,6 +99,16 @@ class OwnNumbers:
     def evaluate(self, formula: Formula, instead: Mapping[str, Carried] | None = None) -> Carried:
         """Return the value of a formula with the reader's numbers, some of them replaced."""
         return self._operate(formula.without_symbol() if formula.op else formula, instead or {})
+
+    def follows(self, name: str, formula: Formula) -> bool:
+        """Return True if the reader's number follows from a formula, but for rounding.
+
+        The error bounds of a few digits allow nearly anything at the end of a long computation. So
+        rounding explains at most five units in the last digit, or a tenth of the number.
+        """
+        given, expected = self.given[name], self.evaluate(formula)
+        most = max(10 * half_unit(given), abs(expected.value) / 10)
+        return abs(expected.value - given) <= half_unit(given) + min(expected.error, most)
 
     def ancestors(self, formula: Formula) -> set[str]:
         """Return the names of the given numbers that a formula depends on, also through others."""
