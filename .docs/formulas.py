@@ -117,9 +117,10 @@ def rewrite(app: Sphinx, *described: Any) -> None:  # noqa: ARG001  # the event'
     )
     text = RULES.sub(lambda m: equations(m[0]), text)
     text = MARKUP.sub(lambda m: m[1] or f"\\{m[0]}", text)
-    # napoleon takes what stands before a colon in the first line of an attribute for its type.
-    first = [""] if described[0] in {"attribute", "data", "property"} else []
-    lines[:] = first + FACTS.sub(r"**\1:**", text).splitlines()
+    lines[:] = FACTS.sub(r"**\1:**", text).splitlines()
+    if described[0] in {"attribute", "data", "property"}:
+        # napoleon would take what stands before a colon for the type.
+        lines[0] = re.sub(r":(?= )", " –", lines[0], count=1)
 
 
 def show_inline(self: HTML5Translator, node: nodes.math) -> None:
