@@ -1,0 +1,71 @@
+"""The form of a calculation by hand, and the command that checks one."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from manualnn import SpecError
+from manualnn.cli import cli
+from manualnn.explain import check, explain
+
+pytestmark = pytest.mark.once
+
+
+def verdicts(mine: Any) -> dict[str, str]:
+    return {one.name: one.verdict for one in check(mine).comparisons}
+
+
+def test_names_may_be_written_in_several_ways() -> None:
+    e = explain()
+    values = [q.value for q in e.layers[1].outputs]
+    for mine in (
+        {"a1": values},
+        {"a1": [values]},
+        {"a1": np.array(values)},
+        {"a1[0]": values[0], "a1[ 1 ]": values[1]},
+    ):
+        assert verdicts(mine) == {"a1[0]": "right", "a1[1]": "right"}
+    updated = e.gradients[0].updated.value
+    for name in ("0.weight[0,0]'", "0.weight[0,0]′"):
+        assert verdicts({name: updated}) == {"0.weight[0,0]′": "right"}
+    assert verdicts({"updated": {"0.weight[0,0]": updated}}) == {"0.weight[0,0]′": "right"}
+    assert verdicts({"L after 3": e.errors[3].value}) == {"L after 3": "right"}
+
+
+@pytest.mark.parametrize(
+    ("mine", "message"),
+    [
+        ([1], r'^a calculation must be an object such as \{"a1\[0\]": 0.6035\}, got \[1\].$'),
+        ({"a2": [1]}, r'^there is no quantity "a2"\. There are x, t, 0.weight'),
+        ({"a1[2]": 1}, r'^there is no quantity "a1\[2\]".* There are a1\[0\], a1\[1\].$'),
+        (
+            {"a1": [1]},
+            r"^a1 must be a list with the numbers a1\[0\], a1\[1\], null .*; got \[1\].$",
+        ),
+        ({"L": "1"}, '^L must be a number, or a list of numbers, got "1".$'),
+        ({"L": True}, "^L must be a number, or a list of numbers, got true.$"),
+        ({"L": float("nan")}, "^L must be a number, or a list of numbers, got NaN.$"),
+        ({"L": {"a": 1}}, '^L must be a number, or a list of numbers, got {"a": 1}.$'),
+    ],
+)
+def test_a_calculation_that_does_not_fit_is_refused(mine: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        check(mine)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "shown"),
+    [
+        ('{"a1": [0.6035, 0.5793]}', 0, "2 numbers compared: 2 right.\n"),
+        ('{"a1[0]": 0.603500}', 1, "yours is 0.603500, right is 0.603483"),
+        ('{"a1": [null, null]}', 3, "No number was compared"),
+        ('{"b": 1}', 2, 'there is no quantity "b"'),
+        ("{", 2, "expected JSON"),
+    ],
+)
+def test_the_exit_code_is_that_of_check(tmp_path: Any, content: str, code: int, shown: str) -> None:
+    (tmp_path / "mine.json").write_text(content, encoding="utf-8")
+    done = CliRunner().invoke(cli, ["explain", "--check", str(tmp_path / "mine.json")])
+    assert (done.exit_code, shown in done.output) == (code, True), done.output
