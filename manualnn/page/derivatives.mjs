@@ -93,17 +93,18 @@ function throughLoss(run, pass, A) {
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
 }
 
-// The formulas of the local derivatives of output j of sample n, as the backward kernel has them
-// for a dy of 1 there and 0 elsewhere. `T` is the traced arithmetic of the pass.
+// The formulas of the local derivatives of output j of sample n: the backward kernel, as if
+// ∂L/∂(output j) were 1 and all others 0. `T` is the traced arithmetic of the pass.
 export function derivativeFormulas(run, pass, i, [n, j], T) {
-  const y = pass.outputs[i];
-  const dy = y.map((row, m) => row.map((_, k) => (m === n && k === j ? T.one : T.zero)));
+  const sample = (array) => array && [array[n]];
+  const [x, y] = [i ? pass.outputs[i - 1] : pass.x, pass.outputs[i]].map(sample);
+  const dy = [y[0].map((_, k) => (k === j ? T.one : T.zero))];
+  const own = ownArrays(run, pass.params, i, T);
   const o = run.layers[i];
   const grads = {};
-  const x = i ? pass.outputs[i - 1] : pass.x;
-  const dx = LAYERS[o.type].backward(T, o, ownArrays(run, pass.params, i, T), x, y, dy, grads);
+  const [dx] = LAYERS[o.type].backward(T, o, { ...own, mask: sample(own.mask) }, x, y, dy, grads);
   return {
-    units: (k) => dx[n][k],
+    units: (k) => dx[k],
     parameter: (name, index) => index.reduce((part, m) => part[m], grads[name]),
   };
 }

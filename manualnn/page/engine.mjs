@@ -32,6 +32,10 @@ export function splitKey(key) {
 export const readParameters = (run, A) =>
   mapArrays(run.parameters, (array) => mapEntries(array, A.read));
 
+// Parameters in numbers of A's base as numbers of A.
+export const liftParameters = (params, A) =>
+  mapArrays(params, (array) => mapEntries(array, (a) => A.number(a)));
+
 // Forward and backward. `params` are numbers of A in place of the run's parameters. Returns
 //     x, t, params            as they were read
 //     outputs                 of each layer, [n][j]

@@ -5,8 +5,9 @@
 // are only compared with the page's own.
 
 import { floats, rounded, traced } from "../../page/arithmetic.mjs";
+import { localDerivatives } from "../../page/derivatives.mjs";
 import { element } from "../../page/dom.mjs";
-import { localDerivatives, propagate, update } from "../../page/engine.mjs";
+import { liftParameters, propagate, update } from "../../page/engine.mjs";
 import { exploreNetwork } from "../../page/drawing/explore.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { offerThemes } from "../../page/theme.mjs";
@@ -121,9 +122,9 @@ function change(changes) {
 // Compute the pass of the current iteration, with its formulas.
 function look() {
   const at = Math.min(state.iteration, descent.points.length - 1);
-  const { run, state: ruleState } = descent.points[at];
+  const { run, params, state: ruleState } = descent.points[at];
   const T = traced(state.decimals === null ? floats : rounded(state.decimals));
-  const pass = propagate(run, T);
+  const pass = propagate(run, T, params && liftParameters(params, T));
   const local = new Map();
   view = {
     run, pass, names, T, n: Math.min(state.sample, run.x.length - 1),

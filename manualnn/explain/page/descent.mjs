@@ -4,8 +4,9 @@ import { mapEntries, propagate, update } from "../../page/engine.mjs";
 
 const SLICE = 40; // milliseconds of work, after which the page may react
 
-// Descend in slices, the first of them at once. `points[k]` = {error, run, state} after k updates:
-// the run with the parameters of that moment. `stopped` says why it ended, and is null before.
+// Descend in slices, the first of them at once. `points[k]` = {error, run, params, state} after k
+// updates: the run with the parameters of that moment, which `params` has as numbers of A.
+// `stopped` says why it ended, and is null before.
 // `report` is called after every slice but the first.
 export function descend(run, A, { iterations, target }, report) {
   const descent = { points: [], stopped: null, cancelled: false };
@@ -14,12 +15,12 @@ export function descend(run, A, { iterations, target }, report) {
     if (descent.cancelled) return;
     const end = performance.now() + SLICE;
     while (!descent.stopped && performance.now() < end) {
-      const pass = propagate(point.run, A);
+      const pass = propagate(point.run, A, point.params);
       descent.points.push({ ...point, error: A.value(pass.loss) });
       descent.stopped = reason(descent.points, iterations, target);
       if (!descent.stopped) {
         const { params, state } = update(point.run, pass, point.state, A);
-        point = { run: { ...run, parameters: plain(params, A) }, state };
+        point = { run: { ...run, parameters: plain(params, A) }, params, state };
       }
     }
     if (!descent.stopped) setTimeout(() => (work(), descent.cancelled || report()));
@@ -36,7 +37,7 @@ function reason(points, iterations, target) {
   return done === iterations ? "iterations" : null;
 }
 
-// The parameters as JavaScript's numbers. Those of rounded numbers are read back as they were.
+// The parameters as JavaScript's numbers.
 const plain = (arrays, A) => Object.fromEntries(
   Object.entries(arrays).map(([key, array]) => [key, mapEntries(array, A.value)]),
 );

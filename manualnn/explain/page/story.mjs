@@ -5,8 +5,7 @@
 // `key` the parameter that it is about. A view is {run, pass, updated, names, T, n, shown}: n is
 // the sample, T the arithmetic of the numbers, `shown` writes a number.
 
-import { ownArrays } from "../../page/engine.mjs";
-import { LAYERS } from "../../page/layers.mjs";
+import { derivativeFormulas } from "../../page/derivatives.mjs";
 import { FORWARD, SLOPE, TERM, carried, division, meaning } from "./words.mjs";
 
 export const PHASES = [
@@ -173,7 +172,7 @@ function localRows(view, i) {
     mostOf(slopes.map((_, j) => j), (j) => T.value(slopes[j]), isSmall ? ROWS : 3);
   const from = choose(inputSlopes);
   return choose(pass.slopes[i][n]).flatMap((j) => {
-    const formulas = isSmall ? slopeFormulas(view, i, j) : null;
+    const formulas = isSmall ? derivativeFormulas(run, pass, i, [n, j], T) : null;
     const row = (source, value, written) => value !== null && {
       op: "", args: [], ...(written?.symbol ? { op: "=", args: [written] } : written),
       value, symbol: names.edge(i, source, n, j),
@@ -182,26 +181,11 @@ function localRows(view, i) {
       .filter(({ name }) => pass.params[`${i}.${name}`]);
     return [
       ...parameters.map((source) => row(source, view.local(i).parameter(source.name, source.index, n),
-        formulas && at(formulas.grads, { layer: i, ...source }))),
+        formulas?.parameter(source.name, source.index))),
       ...(i > firstLinear(run) ? from : []).map((k) =>
-        row(k, view.local(i).units(n, j, k), formulas?.inputs[k])),
+        row(k, view.local(i).units(n, j, k), formulas?.units(k))),
     ].filter(Boolean);
   });
-}
-
-// The formulas of unit j's derivatives: the backward kernel, as if ∂L/∂(unit j) were 1 and all
-// others 0.
-function slopeFormulas({ pass, run, n, T }, i, j) {
-  const layer = run.layers[i];
-  const own = ownArrays(run, pass.params, i, T);
-  const [x, y] = [i ? pass.outputs[i - 1] : pass.x, pass.outputs[i]].map((rows) => [rows[n]]);
-  const dy = [y[0].map((_, k) => (k === j ? T.one : T.zero))];
-  const found = {};
-  const [inputs] = LAYERS[layer.type].backward(
-    T, layer, { ...own, mask: own.mask && [own.mask[n]] }, x, y, dy, found,
-  );
-  const grads = Object.entries(found).map(([name, array]) => [`${i}.${name}`, array]);
-  return { inputs, grads: Object.fromEntries(grads) };
 }
 
 function backwardStep(run, i, width) {
