@@ -38,7 +38,7 @@ class Shown:
 
     def is_legible(self) -> bool:
         """Return True if the text is the value, rounded to the digits that the text has."""
-        text = self.text.removeprefix("× ").replace(" × 10", "e").translate(POWER)
+        text = re.sub(r"^×\s*", "", self.text).replace(" × 10", "e").translate(POWER)
         text = text.replace("−", "-").strip("()").replace("∞", "inf")
         found = NUMBER.fullmatch(text)
         if found is None:
