@@ -90,7 +90,8 @@ function completeFinding(shown) {
   offerReplay(shown);
   const finding = findingOf(shown);
   if (finding !== undefined && finding.case.x.length > 0) {
-    drawCase(shown.querySelector(".network"), finding);
+    // In a task of its own, so that a case that cannot be drawn does not stop the others.
+    queueMicrotask(() => drawCase(shown.querySelector(".network"), finding));
   }
 }
 
