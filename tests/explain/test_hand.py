@@ -246,10 +246,12 @@ def test_a_hand_may_round_each_product_of_a_sum() -> None:
 def test_a_mistake_may_be_in_numbers_that_are_not_given() -> None:
     alone = check({"dL/dz0[1]": 0.5})
     assert alone.first.missing == ("a1[1]", "∂L/∂a1[1]")
-    assert "The mistake is here, or in a1[1], ∂L/∂a1[1], not given." in alone.text()
+    assert (
+        "The mistake is in this step, or in a1[1], ∂L/∂a1[1], which is not given." in alone.text()
+    )
     e = explain()
     given = {q.symbol.text: q.value for q in (*e.layers[1].outputs, *e.layers[2].carried)}
-    assert "The mistake is in this step" in check({**given, "dL/dz0[1]": 0.5}).text()
+    assert "The mistake is in this step: your numbers" in check({**given, "dL/dz0[1]": 0.5}).text()
 
 
 def test_what_follows_from_a_wrong_number_may_follow_from_its_unwritten_digits() -> None:

@@ -203,7 +203,7 @@ def _explain_first(one: Comparison) -> list[str]:
         lines += [
             f"  It is computed from    {one.formula}",
             f"  with your own numbers  {one.own} = {one.expected:.9g}",
-            f"The mistake is here, or in {', '.join(one.missing)}, not given."
+            f"The mistake is in this step, or in {', '.join(one.missing)}, which is not given."
             if one.missing
             else "The mistake is in this step: your numbers before it do not give yours.",
         ]
