@@ -46,6 +46,7 @@ def program(page: Path) -> str:
 def folder_of_page(request, tmp_path, monkeypatch):
     """Work in a folder with the files that the page shows, and give the page."""
     shutil.copytree(ROOT / ".docs" / "examples", tmp_path, dirs_exist_ok=True)
+    tmp_path.joinpath(".docs").symlink_to(ROOT / ".docs")  # as in the folder of the README
     programs = blocks(request.param, "python")
     files = {match[1]: code for code in programs if (match := FILE.match(code))}
     files |= dict(zip(["run.json", "mine.json"], blocks(request.param, "json"), strict=False))
