@@ -60,9 +60,9 @@ def pages(tmp_path_factory):
 
 
 def choose_weight(page):
-    """Choose the strongest weight of an explanation by keyboard, so that its paths are shown."""
+    """Choose a weight of an explanation by keyboard unless one is chosen: its paths are shown."""
     weight = page.locator("[data-key][tabindex='0']")
-    if weight.count():
+    if weight.count() and weight.get_attribute("aria-pressed") == "false":
         weight.focus()
         page.keyboard.press("Enter")
 

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { floats } from "../../manualnn/page/arithmetic.mjs";
 import { keyAfter, nearestKey } from "../../manualnn/page/drawing/choose.mjs";
 import { propagate } from "../../manualnn/page/engine.mjs";
-import { verdict } from "../../manualnn/page/drawing/explore.mjs";
+import { verdict } from "../../manualnn/page/drawing/listing.mjs";
 import { figuresOf, shortNumber, textOf } from "../../manualnn/page/drawing/figures.mjs";
 import { chooseUnits, columnsOf, layoutOf } from "../../manualnn/page/drawing/layout.mjs";
 import { litBy } from "../../manualnn/page/drawing/lit.mjs";

@@ -72,7 +72,7 @@ RUNS = {
     },
     "batch": make_run([3, 2, 2], samples=5),
 }
-WIDTHS = [300, 328, 480, 700, 1000, 1400]
+WIDTHS = [300, 328, 480, 625.4, 697.8, 1000, 1400]
 
 
 def overlap(a, b):

@@ -28,7 +28,7 @@ const start = {
   iterations: Math.max(explanation.errors.length - 1, countOf(explanation.spec) > 1000 ? 10 : 100),
   target: null,
   sample: 0,
-  selected: null,
+  selected: strongestOfFirst(explanation), // so that paths are seen at once
   step: 0,
   colourBy: "value",
   logarithmic: false,
@@ -62,8 +62,21 @@ const controls = buildControls({
   saved: () => save("run.json", `${JSON.stringify(state.run, null, 2)}\n`),
 });
 const network = exploreNetwork(
-  { drawing: byId("drawing"), paths: byId("paths") }, start.run, { onSelect: select },
+  { drawing: byId("drawing"), paths: byId("paths") }, start.run, {
+    onSelect: select,
+    onEdit: (key, value) =>
+      compute({ run: edited(state.run, keyName(key), value), iteration: 0 }),
+  },
 );
+
+// The weight with the largest gradient in the first array of parameters, or null without any.
+function strongestOfFirst({ spec, backward }) {
+  const [first] = parameterKeys(spec);
+  if (!first) return null;
+  const { array, layer, name, indices } = first;
+  const size = (index) => Math.abs(index.reduce((part, i) => part[i], backward[array])) || 0;
+  return { layer, name, index: indices.reduce((a, b) => (size(b) > size(a) ? b : a)) };
+}
 
 function countOf(run) {
   return parameterKeys(run).reduce((count, { indices }) => count + indices.length, 0);
@@ -145,7 +158,7 @@ function show() {
   stage.show(state.step, view);
   network.update({
     run: view.run, pass: view.pass, A: view.T, sample: view.n, colourBy: state.colourBy,
-    selected: state.selected, focus: step.focus,
+    selected: state.selected, focus: step.focus, isEditable: view.iteration === 0,
   });
   controls.show(withName(state));
 }

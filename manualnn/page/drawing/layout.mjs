@@ -8,17 +8,26 @@
 // All positions are first (along, across): along the direction of the layers, and across it. On a
 // wide screen along is x; on a phone it is y, and a reader scrolls as always.
 
+import { placeLabels } from "./labels.mjs";
+
 const MIXING = new Set(["Softmax", "LogSoftmax"]);
 
 // Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.
-const ROOMY = { radius: 38, row: 22, clear: 12, label: [60, 17], gap: [88, 150], most: 6 };
-const COMPACT = { radius: 22, row: 0, clear: 8, label: [46, 15], gap: [60, 190], most: Infinity };
+// Sizes in px: of a unit, its rows, the space between units, a weight's label, the least and the
+// largest gap between columns, and the gap before the error; `most` units in a column.
+const ROOMY = {
+  radius: 38, row: 22, clear: 12, label: [60, 17], gap: [72, 150], loss: 44, most: 6,
+};
+const COMPACT = {
+  radius: 22, row: 0, clear: 8, label: [46, 15], gap: [60, 190], loss: 60, most: Infinity,
+};
 const BIAS = { across: 40, upright: 14 }; // room for a bias and its label before its unit
 const UPRIGHT_GAP = 120;
 const SPARSE = 3; // units in a column that stand apart also in a compact drawing
 const WIDE = 640; // from this width on, a drawing that runs downwards is at most TALL
 const TALL = 900;
-const LINK = 34; // the gap before a column without weights
+const LINK = 34; // the gap between an output and its target
+const MIXED = 60; // before a layer that mixes all units, such as Softmax
 const HEADER = 16; // height of one line of a column's title
 const MARGIN = 8;
 
@@ -66,7 +75,8 @@ export function chooseUnits(columns, strength, most, wanted = []) {
 // into the available width, and on a wide screen nobody wants to scroll down a tall one.
 export function layoutOf(run, columns, available) {
   const slots = Math.max(...columns.map(slotsOf));
-  const frame = (size, vertical) => frameOf(run, columns, size, vertical, available);
+  const whole = Math.floor(available);
+  const frame = (size, vertical) => frameOf(run, columns, size, vertical, whole);
   const fits = ({ width }) => width <= available;
   const isShort = ({ length }) => available < WIDE || length <= TALL;
   const [across, upright] = [frame(COMPACT, false), frame(COMPACT, true)];
@@ -101,12 +111,14 @@ function frameOf(run, columns, size, vertical, available) {
   const overhang = (c) => Math.max(0, titleWidth(full.at(c)) - extents.at(c).depth) / 2;
   const [before, after] = vertical ? [0, 0] : [overhang(0), overhang(-1)]; // titles at the ends
   const weighted = columns.filter(({ link }) => link === "weights").length;
-  const fixed = columns.reduce((total, { link }, c) =>
-    total + extents[c].depth + (link === "weights" ? 0 : gapOf(link, vertical)), 2 * MARGIN + before + after);
+  const fixed = columns.reduce((total, column, c) =>
+    total + extents[c].depth + (column.link === "weights" ? 0 : gapOf(column, size, vertical)),
+  2 * MARGIN + before + after);
   const [least, most] = vertical ? [UPRIGHT_GAP, UPRIGHT_GAP] : size.gap;
   const free = weighted ? (available - fixed) / weighted : least;
   const gap = Math.max(least, Math.min(most, free));
-  const gaps = columns.map(({ link }) => (link === "weights" ? gap : gapOf(link, vertical)));
+  const gaps = columns.map((column) =>
+    (column.link === "weights" ? gap : gapOf(column, size, vertical)));
 
   const isTight = vertical
     ? full.some((lines) => titleWidth([lines.join(" · ")]) > available - 2 * MARGIN)
@@ -119,8 +131,13 @@ function frameOf(run, columns, size, vertical, available) {
   return { vertical, size, extents, titles, breadth, gaps, before, length, width, available };
 }
 
-const gapOf = (link, vertical) =>
-  (link === null ? 0 : link === "all" && !vertical ? 60 : LINK + HEADER);
+// The gap before a column without weights.
+function gapOf({ link, kind }, size, vertical) {
+  if (link === null) return 0;
+  if (vertical) return LINK + HEADER;
+  if (kind === "terms") return LINK;
+  return kind === "loss" ? size.loss : MIXED;
+}
 
 function fill(run, columns, frame) {
   const { vertical, size, extents, titles, breadth, gaps } = frame;
@@ -211,7 +228,11 @@ function connect(layout, size) {
         edges.push({ key, from, to, link, ...lineBetween(from, to) });
       }
     }
-    placeLabels(edges, layout, size.label);
+    const obstacles = [
+      ...layout.units, ...layout.headers, ...layout.rests,
+      ...layout.biases.map(({ label }) => label).filter(Boolean),
+    ];
+    placeLabels(edges, obstacles, size.label);
     layout.edges.push(...edges);
   });
 }
@@ -230,68 +251,4 @@ function lineBetween(from, to) {
   const [dx, dy] = [(b.x - a.x) / distance, (b.y - a.y) / distance];
   const [r, s] = [radius(from) + 1, radius(to) + 1];
   return { x1: a.x + r * dx, y1: a.y + r * dy, x2: b.x - s * dx, y2: b.y - s * dy };
-}
-
-const FRACTIONS = Array.from({ length: 19 }, (_, i) => 0.05 * (i + 1));
-const MOST_LABELS = 24; // weights between two columns
-
-export const overlaps = (a, b) =>
-  2 * Math.abs(a.x - b.x) < a.w + b.w && 2 * Math.abs(a.y - b.y) < a.h + b.h;
-
-export const pointOn = ({ x1, y1, x2, y2 }, f) =>
-  ({ x: x1 + f * (x2 - x1), y: y1 + f * (y2 - y1) });
-
-// Place the labels of all edges between two columns so that none covers another. Where that fails,
-// none is shown until its edge is chosen, because a part of the numbers would mislead.
-function placeLabels(edges, layout, [w, h]) {
-  const obstacles = [
-    ...layout.units, ...layout.headers, ...layout.rests,
-    ...layout.biases.map(({ label }) => label).filter(Boolean),
-  ];
-  const box = (edge, f) => ({ ...pointOn(edge, f), w, h });
-  const costOf = (edge, f) => Math.abs(f - 0.5)
-    + edges.filter((other) => other !== edge && crosses(other, box(edge, f))).length;
-  const choices = edges[0]?.link !== "weights" || edges.length > MOST_LABELS ? null
-    : edges.map((edge) => FRACTIONS.map((f) => ({ edge, cost: costOf(edge, f), ...box(edge, f) }))
-      .filter((place) => !obstacles.some((other) => overlaps(place, other)))
-      .sort((a, b) => a.cost - b.cost));
-  const found = choices && search(choices);
-  for (const edge of edges) Object.assign(edge, { label: box(edge, 0.5), fits: Boolean(found) });
-  for (const { edge, x, y } of found ?? []) edge.label = { x, y, w, h };
-}
-
-// Choose one of each list of boxes so that none overlaps, the first ones preferred. Search depth
-// first, always in the shortest list. Return null if there is no such choice, or if the search
-// takes too long.
-function search(lists) {
-  let budget = 1500;
-  const extend = (open, chosen) => {
-    if (!open.length) return chosen;
-    const next = open.reduce((a, b) => (b.length < a.length ? b : a));
-    const others = open.filter((list) => list !== next);
-    for (const place of next) {
-      if (budget-- < 0) return null;
-      const free = others.map((list) => list.filter((other) => !overlaps(place, other)));
-      const found = free.every(({ length }) => length) && extend(free, [...chosen, place]);
-      if (found) return found;
-    }
-    return null;
-  };
-  return extend(lists, []);
-}
-
-// Does a line touch a box? Clip the line's fraction to the box, one side after the other.
-function crosses({ x1, y1, x2, y2 }, { x, y, w, h }) {
-  let [first, last] = [0, 1];
-  for (const [from, to, middle, size] of [[x1, x2, x, w], [y1, y2, y, h]]) {
-    const [low, high] = [middle - size / 2 - from, middle + size / 2 - from];
-    const step = to - from;
-    if (Math.abs(step) < 1e-9) {
-      if (low > 0 || high < 0) return false;
-      continue;
-    }
-    first = Math.max(first, Math.min(low / step, high / step));
-    last = Math.min(last, Math.max(low / step, high / step));
-  }
-  return first <= last;
 }

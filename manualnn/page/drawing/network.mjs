@@ -46,6 +46,7 @@ export function drawNetwork(container, run, options = {}) {
     layout = layoutOf(state.run, columns, width);
     picture = makePicture(layout);
     picture.svg.setAttribute("role", interactive ? "group" : "img");
+    if (state.selected) active = textOf(state.selected);
     if (!picture.weights.has(active)) active = picture.weights.keys().next().value ?? null;
     const hadFocus = box.contains(document.activeElement);
     box.replaceChildren(picture.svg);
