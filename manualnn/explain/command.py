@@ -95,7 +95,7 @@ def explain(
             found = check(mine, spec, **{name: options[name] for name in names})
         write_stdout(found.text().encode())
         sys.exit(found.exit_code)
-    explanation = library.explain(spec, **options)  # type: ignore[arg-type]
+    explanation = library.explain(spec, every=full, **options)  # type: ignore[arg-type]
     if page:
         write_text(page, explanation.to_html())
         print_text(f"wrote {page}; open it in a browser")

@@ -40,8 +40,9 @@ class Explanation(ExplanationData):
     def to_text(self, *, full: bool = False, digits: int = 6) -> str:
         """Return the explanation as plain text.
 
-        `full` shows every gradient with its paths, and complete lists. Numbers that are not rounded
-        to decimals have that many significant digits, from 1 to 17.
+        `full` shows every gradient of the explanation with its paths, and complete lists. (A large
+        network's explanation has them all if `explain` was called with `every=True`.) Numbers that
+        are not rounded to decimals have that many significant digits, from 1 to 17.
         """
         return self._write(TextPage, digits, full=full)
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DomainError, ShapeError, SpecError
+from manualnn.explain.render.text import plural
 from manualnn.explain.run import Run, make_run
 from manualnn.losses import LOSSES, CrossEntropyLoss, Loss, MSELoss
 from manualnn.network.sequential import Sequential
@@ -189,9 +190,8 @@ def _read_numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> Array
 
 def _rows(shape: tuple[int | None, ...]) -> str:
     """Return a shape in words: "1 row of 2 numbers", "rows of 3 numbers", "2 numbers"."""
-
-    def count(number: int | None, noun: str) -> str:
-        return f"{noun}s" if number is None else f"{number} {noun}{'' if number == 1 else 's'}"
-
-    numbers = count(shape[-1], "number")
-    return numbers if len(shape) == 1 else f"{count(shape[0], 'row')} of {numbers}"
+    counts = [
+        f"{noun}s" if number is None else plural(number, noun)
+        for number, noun in zip(shape, ("row", "number")[-len(shape) :], strict=True)
+    ]
+    return " of ".join(counts)

@@ -1,6 +1,7 @@
 """The command `manualnn explain`."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,17 @@ def test_the_command_reports_errors_without_a_traceback(
     assert shown.exit_code == code
     assert message in shown.output
     assert isinstance(shown.exception, SystemExit)
+
+
+def test_full_shows_every_parameter_of_a_large_network(tmp_path: Path) -> None:
+    """Without it, more than 32 parameters are too many, and 8 are explained."""
+    spec = tmp_path / "run.json"
+    layer = {"type": "Linear", "in_features": 12, "out_features": 3}
+    content = {"layers": [layer], "x": [[1.0] * 12], "t": [[0.0] * 3], "seed": 0}
+    spec.write_text(json.dumps(content), encoding="utf-8")
+    shown = run(str(spec), "--full", "--epochs", "1").stdout
+    assert len(re.findall(r"^0\.\w+\S+ = \S+: 1 path$", shown, re.MULTILINE)) == 39
+    assert "left out" not in shown
+    assert "31 more parameters left out" in run(str(spec), "--epochs", "1").stdout
+    read = json.loads(run(str(spec), "--full", "--epochs", "1", "--format", "json").stdout)
+    assert len(read["gradients"]) == 39
