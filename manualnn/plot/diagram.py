@@ -77,7 +77,7 @@ def network(
     rows = max(map(len, kept))
     # The width of a circle in points: three fifths of the room, but no more than a number needs.
     room = ax.get_window_extent().height / ax.figure.dpi * 72 / (rows + 3)
-    width = min(0.6 * room, 21.0)
+    width = min(0.6 * room, 26.0)
     biases = [None, *(arrays[i].get("bias") if arrays else None for i in linear)]
     for column, (units, y, bias) in enumerate(zip(kept, heights, biases, strict=True)):
         ax.scatter([column] * len(units), y, s=width**2, color="white", edgecolors="0.2", zorder=2)
