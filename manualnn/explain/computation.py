@@ -126,7 +126,10 @@ class Computation:
 
     def loss_slopes(self) -> Array:
         """Return ∂L/∂y, as formulas."""
-        return self._lift(self.run.loss.backward(self._passed[-1], self.targets))
+        slopes = self._lift(self.run.loss.backward(self._passed[-1], self.targets))
+        for slope in slopes.flat:  # some are constants, such as 1/D, and not rounded yet
+            slope.value = self.arithmetic.round(slope.value)
+        return slopes
 
     # ------------------------------------------------------------------ local derivatives
 

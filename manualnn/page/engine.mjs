@@ -71,6 +71,8 @@ export function propagate(run, A, params = readParameters(run, A)) {
   const slopes = [];
   const grads = {};
   let dy = loss.slopes(A, run.loss, y, t, (p) => A.ratio(p * D[1], D[0]), A.ratio(...D));
+  // Some slopes are constants, such as 1/D, and not rounded yet.
+  if (A.decimals !== undefined) dy = mapEntries(dy, (d) => A.round(d));
   for (let i = run.layers.length - 1; i >= 0; i--) {
     dy = slopes[i] = named(dy, ([n, j]) => names.slope(i, n, j));
     const found = {};

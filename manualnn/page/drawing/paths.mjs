@@ -36,7 +36,7 @@ export function pathsOf(run, pass, key, arithmetic, most = 12) {
   const found = bestFirst(graph, starts, Math.min(most, count), A);
   const isWhole = found.length === count;
   if (isWhole) found.sort((a, b) => a.sample - b.sample || inOrder(a.units, b.units));
-  const products = found.map(({ factors }) => factors.reduceRight((a, b) => A.mul(a, b), A.one));
+  const products = found.map(({ factors }) => factors.reduceRight((a, b) => A.mul(a, b)));
   const sum = isWhole ? products.reduce((a, b) => A.add(a, b))
     : all.map(({ total }) => total).reduce((a, b) => A.add(a, b));
   const listed = products.reduce((total, product) => total + Math.abs(A.value(product)), 0);
