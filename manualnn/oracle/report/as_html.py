@@ -133,12 +133,12 @@ def _mistakes(report: "Report", findings: Findings) -> Iterator[Element]:
     if known:
         described = [
             (
-                element("p", element("code", result.id), f": {result.reason}"),
+                element("p", findings.link(result.id), f": {result.reason}"),
                 map(findings.closed, result.findings),
             )
             for result in known
         ]
-        yield element("section", element("h2", "Known failures"), described)
+        yield element("section", element("h2", "Known failures"), described, id="known")
 
 
 def _checks(report: "Report", findings: Findings) -> Iterator[Element]:

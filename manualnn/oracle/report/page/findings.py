@@ -37,12 +37,13 @@ class Findings:
         self.target, self.failures, self.rows = report.target, failures, rows
         self.groups = grouped_findings(report.results)
         self.sentences = {result.id: result.sentence for result in report.results}
-        self.places = {
+        self.places = {r.id: "known" for r in report.results if r.status == "expected"}
+        self.places |= {
             check: f"mistake-{number}"
             for number, (mistake, _) in reversed([*enumerate(self.groups, 1)])
             for check in mistake.checks
         }
-        """The id of the first mistake that a check shows."""
+        """The id of the element that shows what is wrong, by check."""
         self.left = MOST_BYTES
         self.shortened = 0
         """Number of findings that are one line each."""
@@ -146,8 +147,11 @@ class Findings:
         return shlex.join(["manualnn", "check", self.target, "--replay", name])
 
     def _links(self, checks: list[str]) -> list[Any]:
-        links = [element("a", check, href=f"#{self.rows[check]}") for check in checks]
-        return _folded([(link, " ") for link in links], "more check")
+        return _folded([(self.link(check), " ") for check in checks], "more check")
+
+    def link(self, check: str) -> Element:
+        """Return a link to the row of a check."""
+        return element("a", check, href=f"#{self.rows[check]}")
 
 
 def described_briefly(results: Iterable[CheckResult]) -> Iterator[Element]:
