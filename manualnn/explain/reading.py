@@ -143,7 +143,8 @@ def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
 
 def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:
     """Return the targets; those of CrossEntropyLoss may be classes, one for each sample."""
-    is_flat = isinstance(value, list | tuple | np.ndarray) and np.ndim(value[:1]) == 1
+    rows = (list, tuple, np.ndarray)
+    is_flat = isinstance(value, rows) and not any(isinstance(row, rows) for row in value)
     if not isinstance(loss, CrossEntropyLoss) or not is_flat:
         return _read_numbers(value, "t", (n, k))
     t = _read_numbers(value, "t", (n,))

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.once
         ({"x": "1"}, '^x must have rows of 3 numbers, got "1".$'),
         ({"t": [[1.0]]}, "^t must have 1 row of 2 numbers, got 1 row of 1 number.$"),
         ({"t": [[math.nan, 1.0]]}, r"^t\[0\]\[0\] must be a finite number, got NaN.$"),
+        ({"t": [[[1, 2], [3]]]}, r"^t must have 1 row of 2 numbers, got \[\[\[1, 2\], \[3\]\]\].$"),
+        ({"t": [[[], 1.0]]}, r"^t must have 1 row of 2 numbers, got \[\[\[\], 1.0\]\].$"),
         ({"t": [[1, 10**400]]}, r"^t\[0\]\[1\] must be a finite number, got 1000"),
         (
             {"t": [2], "loss": {"type": "CrossEntropyLoss"}},
