@@ -56,7 +56,9 @@ export const TEXT = {
 // The formula of a traced number in the names of its quantities, or with `numbers` in their values.
 export const formulaText = (traced, options) => write(TEXT, traced, options);
 
-export function write(notation, traced, { numbers = false, ...format } = {}) {
+// With `separator`, it stands between the terms of the whole sum: a place to break the line.
+export function write(notation, traced, { numbers = false, separator = "", ...format } = {}) {
+  const whole = traced.op ? { ...traced, symbol: null } : traced;
   function expression(node) { // [text, precedence]
     const operand = (argument, least) => {
       const [text, level] = expression(argument);
@@ -92,6 +94,7 @@ export function write(notation, traced, { numbers = false, ...format } = {}) {
   }
 
   function sum(node, operand) {
+    const between = node === whole ? separator : "";
     const terms = []; // a loop, because a long sum is nested too deeply for recursion
     for (; !node.symbol && (node.op === "+" || node.op === "-"); [node] = node.args) {
       terms.unshift([node.op, node.args[1]]);
@@ -104,8 +107,8 @@ export function write(notation, traced, { numbers = false, ...format } = {}) {
       const gap = notation.operator("+") + notation.ellipsis(leftOut);
       pieces.splice(MOST_TERMS - 2, leftOut, gap);
     }
-    return pieces.join("");
+    return pieces.join(between);
   }
 
-  return expression(traced.op ? { ...traced, symbol: null } : traced)[0];
+  return expression(whole)[0];
 }

@@ -17,7 +17,7 @@ import { drawCurve } from "./curve.mjs";
 import { descend, tracedState, courseOf } from "./descent.mjs";
 import { allSteps, buildStage } from "./stage.mjs";
 import { parameterKeys, steps } from "./story.mjs";
-import { writtenNumber } from "./writing.mjs";
+import { updatesText, writtenNumber } from "./writing.mjs";
 
 const byId = (id) => document.getElementById(id);
 const explanation = JSON.parse(byId("explanation").textContent);
@@ -38,7 +38,11 @@ const list = steps(start.run);
 list.at(-1).extra = () => {
   const next = Math.min(state.iteration, descent.points.length - 1) + 1;
   return next < descent.points.length && element("button", {
-    type: "button", click: () => change({ iteration: next, step: 1 }),
+    type: "button",
+    click: () => {
+      change({ iteration: next, step: 1 });
+      byId("step-slider").focus(); // the button is gone
+    },
   }, `Tell iteration ${next}`);
 };
 let state = start;
@@ -180,10 +184,10 @@ function showDescent() {
   const slider = byId("iteration");
   slider.max = errors.length - 1;
   slider.value = at;
-  slider.setAttribute("aria-valuetext", `after ${at} updates the error is ${shown(errors[at])}`);
+  slider.setAttribute("aria-valuetext", `after ${updatesText(at)} the error is ${shown(errors[at])}`);
   byId("iteration-label").textContent = at === 0
     ? "Iteration 0: the story above shows the first pass"
-    : `Iteration ${at}: the story above shows the pass after ${at} update${at === 1 ? "" : "s"}`;
+    : `Iteration ${at}: the story above shows the pass after ${updatesText(at)}`;
   byId("errors").replaceChildren(...rowsOf(errors).map((k) => (k === null
     ? element("tr", {}, element("td", { colspan: 2 }, "…"))
     : element("tr", {}, element("th", { scope: "row" }, String(k)), element("td", {

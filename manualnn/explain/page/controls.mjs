@@ -112,44 +112,55 @@ export function buildControls({ fields, descent, network }, run, names, change) 
   };
 }
 
+// Inputs or targets: a table with a row for each sample, or a list of one sample's numbers.
 function dataTable(title, rows, nameOf, entry, array, width) {
-  const flat = !Array.isArray(rows[0]); // class indices
-  const size = flat ? rows.length : rows.length * rows[0].length;
-  const heads = flat ? [title.startsWith("T") ? "class" : ""] : rows[0].map((_, j) => j);
-  return table(title, size, () => rows.map((row, n) => [
-    rows.length === 1 ? "" : `sample ${n}`,
-    ...(flat ? [nameOf(n)] : row.map((_, j) => nameOf(n, j)))
-      .map((name) => entry(name, name, array, width)),
-  ]), rows.length === 1 && !flat ? rows[0].map((_, j) => nameOf(0, j)) : heads);
+  const make = (name) => entry(name, name, array, width);
+  if (!Array.isArray(rows[0])) { // class indices
+    return vector(title, rows.length, () => rows.map((_, n) => [nameOf(n), make(nameOf(n))]));
+  }
+  const [first] = rows;
+  if (rows.length === 1) {
+    return vector(title, first.length, () => first.map((_, j) => [nameOf(0, j), make(nameOf(0, j))]));
+  }
+  return table(title, rows.length * first.length, () => rows.map((row, n) =>
+    [`sample ${n}`, ...row.map((_, j) => make(nameOf(n, j)))]), first.map((_, j) => j));
 }
 
 function parameterTable(array, values, layer, name, names, entry) {
-  const matrix = Array.isArray(values[0]);
-  const size = matrix ? values.length * values[0].length : values.length;
   const unit = (i, j) => names.unit(i, 0, j);
-  const heads = matrix ? values[0].map((_, k) => `from ${unit(layer - 1, k)}`) : [name];
-  return table(array, size, () => values.map((row, j) => [
-    `into ${unit(layer, j)}`,
-    ...(matrix ? row.map((_, k) => [j, k]) : [[j]]).map((index) => {
-      const parameter = names.parameter(layer, name, index);
-      return entry(parameter, parameter, array);
-    }),
-  ]), heads);
+  const make = (...index) => {
+    const parameter = names.parameter(layer, name, index);
+    return entry(parameter, parameter, array);
+  };
+  if (!Array.isArray(values[0])) {
+    return vector(array, values.length, () =>
+      values.map((_, j) => [`into ${unit(layer, j)}`, make(j)]));
+  }
+  return table(array, values.length * values[0].length, () => values.map((row, j) =>
+    [`into ${unit(layer, j)}`, ...row.map((_, k) => make(j, k))]),
+  values[0].map((_, k) => `from ${unit(layer - 1, k)}`));
+}
+
+const tooLarge = () => element("div", { "data-large": "true" });
+
+function vector(title, size, cells) {
+  if (size > MAX_ENTRIES) return tooLarge();
+  const made = cells();
+  return element("fieldset", {}, element("legend", {}, title),
+    element("div", { class: "vector" },
+      made.map(([head, { input }]) => element("span", {}, head, input))),
+    made.map(([, { message }]) => message));
 }
 
 function table(title, size, rows, heads) {
-  if (size > MAX_ENTRIES) return element("div", { "data-large": "true" });
-  const messages = [];
-  const body = rows().map(([head, ...cells]) => element("tr", {},
-    head ? element("th", { scope: "row" }, head) : element("td"),
-    cells.map((cell) => {
-      messages.push(cell.message);
-      return element("td", {}, cell.input);
-    })));
+  if (size > MAX_ENTRIES) return tooLarge();
+  const made = rows();
   return element("fieldset", {}, element("legend", {}, title), element("div", { class: "scroll" },
     element("table", { class: "entries" },
-      element("tr", {}, element("td", {}), heads.map((head) => element("th", { scope: "col" }, head))),
-      body)), messages);
+      element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col" }, String(head)))),
+      made.map(([head, ...cells]) => element("tr", {}, element("th", { scope: "row" }, head),
+        cells.map(({ input }) => element("td", {}, input)))))),
+  made.flatMap(([, ...cells]) => cells.map(({ message }) => message)));
 }
 
 // For arrays of many entries: a name, and the value of the number of that name.

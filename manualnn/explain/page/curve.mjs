@@ -14,6 +14,7 @@ export function drawCurve(container, options) {
   const right = width - PLOT.right;
   const bottom = HEIGHT - PLOT.bottom;
   const finite = errors.filter(Number.isFinite);
+  if (!finite.length) return void container.replaceChildren();
   const values = target === null ? finite : [...finite, target];
   const isPositive = Math.min(...values) > 0;
   const grows = Math.max(...finite) > 1000 * finite[0];

@@ -1,6 +1,7 @@
 // Gradient descent: one pass and one update after the other, and what to say about the errors.
 
 import { mapEntries, propagate, update } from "../../page/engine.mjs";
+import { updatesText } from "./writing.mjs";
 
 const SLICE = 40; // milliseconds of work, after which the page may react
 
@@ -56,14 +57,15 @@ export function tracedState(state, run, T) {
 export function courseOf({ points, stopped }, lr, target, shown) {
   const errors = points.map((point) => point.error);
   const finite = errors.filter(Number.isFinite);
+  if (!finite.length) return "The error is no finite number: make the numbers smaller.";
   const [first, last] = [finite[0], finite.at(-1)];
   const done = finite.length - 1;
-  const updates = `${done} update${done === 1 ? "" : "s"}`;
   const smaller = "The learning constant is too large: make it smaller.";
-  const course = `With α = ${lr} the error goes from ${shown(first)} to ${shown(last)} in ${updates}`;
+  const course = `With α = ${lr} the error goes from ${shown(first)} to ${shown(last)} in ${updatesText(done)}`;
   if (stopped === "diverged") {
     return `It diverges. ${course}, and then it is no finite number. ${smaller}`;
   }
+  if (last > 1000 * first) return `It diverges. ${course}. ${smaller}`;
   if (stopped === "target") return `${course}: the target error is reached.`;
   if (last > first) return `The error grows. ${course}. ${smaller}`;
   if (last === first) return `${course}: it does not change.`;

@@ -3,9 +3,12 @@
 import { element } from "../../page/dom.mjs";
 
 // A field with its label and its message. `read(text)` returns {value} or {problem}; `act(value)`
-// is called with every good value. The result's `show(value)` writes a value from outside.
+// is called with every good value. The result's `show(value)` writes a value from outside, unless a
+// reader is writing there; `reset(value)` writes it in any case. A field that is not in use shows
+// six digits of a long number.
 export function field({ edit, label, read, act, write = String, hidden = false, ...attributes }) {
   const id = `edit-${edit}`;
+  let current; // the value in force
   const message = element("p", { class: "error", id: `${id}-message`, role: "alert", hidden: true });
   const input = element("input", {
     id, "data-edit": edit, type: "text", inputmode: "decimal", autocomplete: "off",
@@ -13,23 +16,30 @@ export function field({ edit, label, read, act, write = String, hidden = false, 
     input: () => {
       const { value, problem } = read(input.value);
       refuse(problem);
-      if (!problem) act(value);
+      if (problem) return;
+      current = value;
+      act(value);
     },
+    focus: () => { if (!isRefused()) input.value = write(current); },
+    blur: () => { if (!isRefused()) input.value = short(); },
   });
+  const isRefused = () => input.hasAttribute("aria-invalid");
+  const short = () =>
+    (typeof current === "number" ? String(Number(current.toPrecision(6))) : write(current));
   function refuse(problem) {
     message.hidden = !problem;
     message.textContent = problem ?? "";
     if (problem) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
   }
-  const show = (value) => {
-    if (document.activeElement === input) return; // a reader is writing there
-    input.value = write(value);
+  const reset = (value) => {
+    current = value;
+    input.value = short();
+    input.title = `${label}: ${write(value)}`;
     refuse(null);
   };
-  const reset = (value) => {
-    input.value = write(value);
-    refuse(null);
+  const show = (value) => {
+    if (document.activeElement !== input) reset(value);
   };
   return { input, message, label: element("label", { for: id }, label), show, reset };
 }
@@ -42,7 +52,8 @@ export const numberIn = (least = -Infinity, most = Infinity, kind = "a number su
     if (text(content) !== "" && Number.isFinite(value) && value >= least && value <= most) {
       return { value };
     }
-    return { problem: `“${content}” does not fit: write ${kind}. The last value stays in force.` };
+    const got = text(content) === "" ? "The field is empty" : `“${content}” does not fit`;
+    return { problem: `${got}: write ${kind}. The last value stays in force.` };
   };
 
 export const integer = (least, most) => (content) => {

@@ -4,6 +4,7 @@ import { element, parsed } from "../../page/dom.mjs";
 import { formula, math, symbol } from "../../page/mathml.mjs";
 import { formulaText } from "../../page/notation.mjs";
 import { PHASES } from "./story.mjs";
+import { updatesText } from "./writing.mjs";
 
 // Build the stage's controls; `go(step)` changes the step. The result's `show(step, view)` shows one.
 export function buildStage({ tools, article, announcement }, list, go) {
@@ -39,8 +40,8 @@ export function buildStage({ tools, article, announcement }, list, go) {
       const title = stepTitle(step, view);
       slider.value = index;
       slider.setAttribute("aria-valuetext", `${index + 1} of ${list.length}: ${title}`);
-      const later = view.iteration ? `, after ${view.iteration} updates` : "";
-      count.textContent = `Step ${index + 1} of ${list.length}${later}`;
+      const later = view.iteration ? `, after ${updatesText(view.iteration)}` : "";
+      count.textContent = `Step ${index + 1} of ${list.length}${later}: ${title}`;
       // Not `disabled`, which would take the focus from a reader who has come to the end.
       previous.setAttribute("aria-disabled", String(index === 0));
       next.setAttribute("aria-disabled", String(index === list.length - 1));
@@ -51,6 +52,9 @@ export function buildStage({ tools, article, announcement }, list, go) {
       article.dataset.step = index;
       article.dataset.steps = list.length;
       article.replaceChildren(...stepContent(step, view, "step-title"));
+      for (const row of article.querySelectorAll(".quantity")) {
+        if (row.scrollWidth > row.clientWidth) row.tabIndex = 0; // to scroll by keyboard
+      }
       if (moved) announcement.textContent = `Step ${index + 1} of ${list.length}. ${title}. ${step.sentence(view)}`;
     },
   };
@@ -80,16 +84,23 @@ const quantities = (rows, view) => rows.map((row) => quantity(row, view, rows.le
 // A quantity: its name, its formula with names, with numbers, and its value.
 function quantity(row, { T, format, shown }, isShort) {
   const value = T.value(row);
-  const line = (content) => element("span", { class: "line" }, element("span", {}, "="), content);
+  const line = (content) => element("span", { class: "line" }, element("span", { class: "sign" }, "="), content);
   const forms = { "": [], "=": [false] }[row.op] ?? [false, true]; // in names, in numbers
   return element("div", { class: `quantity ${isShort ? "short" : ""}` },
     element("span", { class: "name" }, parsed(math(symbol(row.symbol), row.symbol))),
     element("span", { class: "lines" },
-      forms.map((numbers) => {
-        const options = { ...format, numbers };
-        return line(parsed(math(formula(row, options), formulaText(row, options))));
-      }),
+      forms.map((numbers) => line(breakable(row, { ...format, numbers }))),
       line(element("b", {
         "data-q": row.symbol.replace("′", "'"), "data-value": String(value),
       }, shown(value)))));
+}
+
+// A formula that may be broken before each term of its sum, because browsers break no MathML.
+function breakable(row, options) {
+  const label = formulaText(row, options);
+  const pieces = formula(row, { ...options, separator: "\n" }).split("\n");
+  if (pieces.length === 1) return element("span", {}, parsed(math(pieces, label)));
+  const terms = pieces.map((piece) =>
+    `<math aria-hidden="true">${piece.replace(/^<mo>/, '<mo form="infix">')}</math>`);
+  return element("span", { role: "math", "aria-label": label }, parsed(terms.join(" ")));
 }

@@ -59,7 +59,9 @@ export function steps(run) {
 }
 
 const none = { units: [], edges: [] };
-const range = (width, layer) => Array.from({ length: width }, (_, j) => [layer, j]);
+// Many at once would show nothing.
+const few = (items) => (items.length <= ROWS ? items : []);
+const range = (width, layer) => few(Array.from({ length: width }, (_, j) => [layer, j]));
 
 export function unitCounts(run) {
   const widths = [run.x[0].length];
@@ -102,8 +104,7 @@ const leftOut = (count, what, measure) => (count > ROWS
 const keysOf = (run, i) => parameterKeys(run).filter(({ layer }) => layer === i)
   .flatMap(({ layer, name, indices }) => indices.map((index) => ({ layer, name, index })));
 
-// Many edges at once would show nothing.
-const focusOn = (keys, units = []) => ({ units, edges: keys.length <= 100 ? keys : [] });
+const focusOn = (keys, units = []) => ({ units, edges: keys.length <= 64 ? keys : [] });
 
 function forwardStep(run, i, units) {
   const layer = run.layers[i];
@@ -118,7 +119,7 @@ function forwardStep(run, i, units) {
       .map((j) => pass.outputs[i][n][j]),
     more: leftOut(units.length, "units", "smaller derivatives of the error"),
     focus: {
-      units: units.flatMap((j) => (linear ? [[i, j]] : [[i - 1, j], [i, j]])),
+      units: few(units).flatMap((j) => (linear ? [[i, j]] : [[i - 1, j], [i, j]])),
       edges: linear && single ? keysOf(run, i).filter(({ index: [j] }) => j === units[0]) : [],
     },
   };
@@ -134,7 +135,7 @@ function termStep(run, units) {
     rows: ({ pass, T, n }) => mostOf(units, (k) => T.value(pass.terms[n][k]))
       .map((k) => pass.terms[n][k]),
     more: leftOut(units.length, "terms", "smaller values"),
-    focus: { units: units.map((k) => [last + 1, k]), edges: [] },
+    focus: { units: few(units).map((k) => [last + 1, k]), edges: [] },
   };
 }
 
@@ -156,9 +157,14 @@ function slopesStep(run, i) {
     phase: "Slopes", title: `The slopes of layer ${i}: ${layer.type}`,
     sentence: () => SLOPE[layer.type](layer, Boolean(run.masks?.[`${i}.mask`])),
     rows: (view) => localRows(view, i),
-    more: "",
+    more: isSmall(run, i) ? "" : "Of this layer, the derivatives of its strongest units are shown.",
     focus: { units: range(unitCounts(run)[i + 1], i), edges: [] },
   };
+}
+
+function isSmall(run, i) {
+  const widths = unitCounts(run);
+  return widths[i] * widths[i + 1] <= ROWS;
 }
 
 // The derivatives of layer i's outputs that paths use; in a large layer, of its strongest units and
@@ -167,12 +173,12 @@ function localRows(view, i) {
   const { names, pass, run, n, T } = view;
   const inputs = i ? pass.outputs[i - 1][n] : pass.x[n];
   const inputSlopes = i ? pass.slopes[i - 1][n] : pass.inputSlopes[n];
-  const isSmall = pass.outputs[i][n].length * inputs.length <= ROWS;
+  const whole = isSmall(run, i);
   const choose = (slopes) =>
-    mostOf(slopes.map((_, j) => j), (j) => T.value(slopes[j]), isSmall ? ROWS : 3);
+    mostOf(slopes.map((_, j) => j), (j) => T.value(slopes[j]), whole ? ROWS : 3);
   const from = choose(inputSlopes);
   return choose(pass.slopes[i][n]).flatMap((j) => {
-    const formulas = isSmall ? derivativeFormulas(run, pass, i, [n, j], T) : null;
+    const formulas = whole ? derivativeFormulas(run, pass, i, [n, j], T) : null;
     const row = (source, value, written) => value !== null && {
       op: "", args: [], ...(written?.symbol ? { op: "=", args: [written] } : written),
       value, symbol: names.edge(i, source, n, j),

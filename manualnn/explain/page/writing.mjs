@@ -13,3 +13,5 @@ export function writtenNumber(value, options) {
   const digits = String(Math.abs(power)).replace(/\d/g, (digit) => SUPERSCRIPTS[digit]);
   return `${mantissa} × 10${power < 0 ? "⁻" : ""}${digits}`;
 }
+
+export const updatesText = (count) => `${count} update${count === 1 ? "" : "s"}`;
