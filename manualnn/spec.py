@@ -156,15 +156,15 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
     if not isinstance(spec, Mapping) or "type" not in spec:
         example = next(iter(table))
         message = (
-            f'{kind}: expected an object such as {{"type": "{example}", …}}, got {shown(spec)}.'
+            f'{kind}: expected an object such as {{"type": "{example}", …}}, got {as_json(spec)}.'
         )
         raise SpecError(message)
     name = spec["type"]
     if not isinstance(name, str) or name not in table:
         known = ", ".join(table)
         message = (
-            f"{kind}: there is no type {shown(name)}{_did_you_mean(name, table)}. Known: {known}; "
-            "one of your own is first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS."
+            f"{kind}: there is no type {as_json(name)}{_did_you_mean(name, table)}. Known: "
+            f"{known}; one of your own is first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS."
         )
         raise SpecError(message)
     given = {key: value for key, value in spec.items() if key != "type"}

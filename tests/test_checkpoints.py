@@ -290,7 +290,7 @@ class OwnLoss(MSELoss):
         ),
         (
             lambda path: trainer(OwnLoss()).fit(X, T, callbacks=Checkpoint(path / "run")),
-            "there is no type 'OwnLoss'.* first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS",
+            "there is no type .OwnLoss.* first entered in manualnn's LAYERS, LOSSES or OPTIMIZERS",
         ),
     ],
 )

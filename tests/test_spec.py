@@ -88,13 +88,13 @@ def test_an_integer_is_a_float_where_one_is_asked_for() -> None:
 
 
 BAD_LAYERS = {
-    "no type 'Sigmiod' .did you mean 'Sigmoid'.*Known: Linear": {"type": "Sigmiod"},
-    r"no type 'sigmoid' .did you mean 'Sigmoid'": {"type": "sigmoid"},
-    r"no type 'Transformer'\. Known": {"type": "Transformer"},
+    "no type .Sigmiod. .did you mean 'Sigmoid'.*Known: Linear": {"type": "Sigmiod"},
+    r"no type .sigmoid. .did you mean 'Sigmoid'": {"type": "sigmoid"},
+    r"no type .Transformer.\. Known": {"type": "Transformer"},
     "one of your own is first entered in manualnn's LAYERS": {"type": "Mine"},
-    r"layers\[1\]: there is no type \['Sigmoid'\]": {"type": ["Sigmoid"]},
-    "no type None": {"type": None},
-    r"layers\[1\]: expected an object such as .* got 'Sigmoid'": "Sigmoid",
+    r"layers\[1\]: there is no type \[.Sigmoid.\]": {"type": ["Sigmoid"]},
+    "no type null": {"type": None},
+    r"layers\[1\]: expected an object such as .* got .Sigmoid.": "Sigmoid",
     r"layers\[1\]: expected an object such as .* got \{\}": {},
     "Linear needs in_features, out_features; got no options": {"type": "Linear"},
     "Linear needs out_features; got .*'in_features': 3": {"type": "Linear", "in_features": 3},
@@ -131,8 +131,8 @@ BAD_RUNS: dict[str, Any] = {
     "expected .*layers.* got {'layer'": {"layer": [LINEAR]},
     "expected .*'type': 'Linear'": {"layers": LINEAR},
     "layer 1: .*expects 3 inputs, got 2 from layer 0": {"layers": [LINEAR, LINEAR]},
-    "loss: there is no type 'MSE'": RUN | {"loss": {"type": "MSE"}},
-    "loss: expected an object .*Loss.* got 'MSELoss'": RUN | {"loss": "MSELoss"},
+    "loss: there is no type .MSE.": RUN | {"loss": {"type": "MSE"}},
+    "loss: expected an object .*Loss.* got .MSELoss.": RUN | {"loss": "MSELoss"},
     "reduction must be one of mean, sum, batchmean, got 'avg'": RUN
     | {"loss": {"type": "MSELoss", "reduction": "avg"}},
     r"loss.weight must be a list of numbers, or null, got \[.a., 1.0\]": RUN
@@ -140,7 +140,7 @@ BAD_RUNS: dict[str, Any] = {
     "label_smoothing must be from 0 to 1, got 2": RUN
     | {"loss": {"type": "CrossEntropyLoss", "label_smoothing": 2}},
     "delta must be greater than 0, got 0": RUN | {"loss": {"type": "HuberLoss", "delta": 0}},
-    "optimizer: there is no type 'Addam' .did you mean 'Adam": RUN
+    "optimizer: there is no type .Addam. .did you mean 'Adam": RUN
     | {"optimizer": {"type": "Addam"}},
     "lr must be at least 0, got -1": RUN | {"optimizer": {"type": "SGD", "lr": -1}},
     "lr must be at least 0, got nan": RUN | {"optimizer": {"type": "SGD", "lr": float("nan")}},

@@ -90,6 +90,9 @@ def explain(
         message = f"--html: {page} is the run itself; give the page another name."
         raise click.BadParameter(message)
     if mine is not None:
+        if page or full or options["weight"] or form != "text":
+            message = "--check compares all numbers: leave out --html, --full, --weight, --format."
+            raise click.UsageError(message)
         with exit_with_2():
             names = ("decimals", "epochs", "lr", "loss_factor", "dropout_seed")
             found = check(mine, spec, **{name: options[name] for name in names})

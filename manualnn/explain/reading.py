@@ -124,7 +124,7 @@ def _read_layers(spec: Mapping[str, Any]) -> Sequential:
     for i, layer in enumerate(layers):
         options = layer if isinstance(layer, Mapping) else {}
         given = options.get("in_features")
-        if width is not None and given is not None and given != width:
+        if type(width) is type(given) is int and given != width:
             message = f"layers[{i}].in_features must be {width}, as {origin}, got {as_json(given)}."
             raise ShapeError(message)
         if "out_features" in options:

@@ -32,6 +32,10 @@ def test_names_may_be_written_in_several_ways() -> None:
         assert verdicts({name: updated}) == {"0.weight[0,0]′": "right"}
     assert verdicts({"updated": {"0.weight[0,0]": updated}}) == {"0.weight[0,0]′": "right"}
     assert verdicts({"L after 3": e.errors[3].value}) == {"L after 3": "right"}
+    slope = e.loss.slopes[0].value
+    for name in ("dL/dy[0]", "∂L/∂y[0]", "dE/dy[0]", "d L / d y[0]"):
+        assert verdicts({name: slope}) == {"∂L/∂y[0]": "right"}
+    assert verdicts({"E": e.loss.total.value}) == {"L": "right"}
 
 
 @pytest.mark.parametrize(
@@ -69,3 +73,11 @@ def test_the_exit_code_is_that_of_check(tmp_path: Any, content: str, code: int, 
     (tmp_path / "mine.json").write_text(content, encoding="utf-8")
     done = CliRunner().invoke(cli, ["explain", "--check", str(tmp_path / "mine.json")])
     assert (done.exit_code, shown in done.output) == (code, True), done.output
+
+
+@pytest.mark.parametrize("options", [["--full"], ["--weight", "0.bias[0]"], ["--format", "json"]])
+def test_check_takes_no_option_of_another_output(tmp_path: Any, options: list[str]) -> None:
+    (tmp_path / "mine.json").write_text("{}", encoding="utf-8")
+    arguments = ["explain", "--check", str(tmp_path / "mine.json"), *options]
+    done = CliRunner().invoke(cli, arguments)
+    assert (done.exit_code, "leave out --html" in done.output) == (2, True)

@@ -82,6 +82,10 @@ class OwnNumbers:
         self._found: dict[str, Carried] = {}
         self._ancestors: dict[str, set[str]] = {}
 
+    def constant(self, value: int) -> Carried:
+        """Return an exact number."""
+        return Carried(Decimal(value), self._arithmetic)
+
     def number(self, name: str) -> Carried:
         """Return a quantity as the reader has it: given, or computed from the numbers before it."""
         if name not in self._found:

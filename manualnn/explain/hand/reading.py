@@ -4,7 +4,7 @@
      "dL/dz0[1]": -0.361, "gradients": {"0.weight": [[…], …]}, "updated": {"2.bias": [0.286, null]}}
 
 A name without an index has a list of its numbers; null is a number that is not given. `dL/dq` may
-stand for `∂L/∂q`, and `0.bias'` for `0.bias′`, the parameter after the update.
+stand for `∂L/∂q`, `E` for the error `L`, and `0.bias'` for `0.bias′`, the updated parameter.
 """
 
 import re
@@ -100,7 +100,9 @@ def _number(key: str, value: Any) -> Decimal:
 def _canonical(name: str) -> str:
     """Return a name as an explanation writes it."""
     name = re.sub(r"\s*([\[\],/])\s*", r"\1", name.strip()).replace("'", "′")
-    return re.sub(r"^d(.+)/d(.+)$", r"∂\1/∂\2", name)
+    name = re.sub(r"\b(d) (?=\w)", r"\1", name)
+    name = re.sub(r"^d(.+)/d(.+)$", r"∂\1/∂\2", name)
+    return re.sub(r"^(∂?)E(?=$|/)", r"\1L", name)
 
 
 def _split(name: str) -> tuple[str, Index]:

@@ -33,13 +33,13 @@ def _candidates(
     if name.endswith("′"):
         old = own.number(name.removesuffix("′"))
         yield "the step is added and not subtracted", old + old - right
+        yield "lr is left out", own.evaluate(formula, {"lr": own.constant(1)})
     yield "the sign is wrong", -right
-    for leaf, other, text in _replacements(e, sorted(leaves(formula))):
-        if other in own.known:
-            yield (
-                f"{other} is taken for {leaf}, {text}",
-                own.evaluate(formula, {leaf: own.number(other)}),
-            )
+    for text, others in _confusions(e, sorted(leaves(formula))).items():
+        if others := {a: b for a, b in others.items() if b in own.known and a != b}:
+            confused = {leaf: own.number(other) for leaf, other in others.items()}
+            leaf, other = next(iter(others.items()))
+            yield f"{other} is taken for {leaf}, {text}", own.evaluate(formula, confused)
     yield "a factor 2 is missing", right / 2
     yield "there is a factor 2 too many", right * 2
     counts = {"N": e.loss.samples, "K": e.loss.width, "N·K": e.loss.samples * e.loss.width}
@@ -57,8 +57,8 @@ def _candidates(
             yield f"{leaf} is not multiplied by the derivative", own.number(leaf)
 
 
-def _replacements(e: ExplanationData, names: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Yield a name of a formula, that of a quantity to confuse it with, and the slip in words."""
+def _confusions(e: ExplanationData, names: list[str]) -> dict[str, dict[str, str]]:
+    """Return for each slip in words the names of a formula, and those to confuse them with."""
     units = [e.inputs, *(step.outputs for step in e.layers)]
     before = {
         after.symbol.text: unit.symbol.text
@@ -66,9 +66,13 @@ def _replacements(e: ExplanationData, names: list[str]) -> Iterator[tuple[str, s
         if len(earlier) == len(later) and not step.layer.startswith("Linear")
         for unit, after in zip(earlier, later, strict=True)
     }
-    for name in names:
-        if match := re.fullmatch(r"(\d+\.weight)\[(\d+),(\d+)\]", name):
-            yield name, f"{match[1]}[{match[3]},{match[2]}]", "which is the weight transposed"
-            yield name, f"{name}′", "which is the weight after the update"
-        if name in before:
-            yield name, before[name], "which is the activation's input and not its output"
+    weights = [name for name in names if re.fullmatch(r"\d+\.weight\[\d+,\d+\]", name)]
+    return {
+        "which is the weight transposed": {
+            name: re.sub(r"(\d+),(\d+)\]$", r"\2,\1]", name) for name in weights
+        },
+        "which is the weight after the update": {name: f"{name}′" for name in weights},
+        "which is the activation's input and not its output": {
+            name: before[name] for name in names if name in before
+        },
+    }
