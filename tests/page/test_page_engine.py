@@ -21,7 +21,29 @@ from cases import Case, cases
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
-from manualnn.errors import SpecError
+from manualnn import (
+    LAYERS,
+    LOSSES,
+    OPTIMIZERS,
+    SGD,
+    Adagrad,
+    Adam,
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    Dropout,
+    HuberLoss,
+    LeakyReLU,
+    Linear,
+    MSELoss,
+    RMSprop,
+    Sequential,
+    Sigmoid,
+    SmoothL1Loss,
+    Softplus,
+    SpecError,
+    Tanh,
+)
 from manualnn.explain import explain
 from manualnn.explain.numbers import CONTEXT, Arithmetic, Number
 
@@ -30,7 +52,7 @@ pytestmark = pytest.mark.once
 EPOCHS = 3
 LISTED = 12
 """Paths of a parameter that are all listed, in the same order."""
-FEW = settings(max_examples=max(8, settings().max_examples // 5))
+FEW = settings(max_examples=max(6, settings().max_examples // 10))
 MATHML_CORE = {"mfrac", "mi", "mn", "mo", "mrow", "msqrt", "msub", "msubsup", "msup", "mtext"}
 
 small_cases = cases(
@@ -108,6 +130,59 @@ def test_every_number_and_formula_is_the_one_of_python(ask, case, decimals, fact
         # There the loss's gradient is bounded on purpose, and no derivative.
         y = np.array([q["value"] for q in found["layers"][-1]["outputs"]])
         assume(decimals is not None or (y * (1 - y) > 1e-11).all())
+    require_page_shows(ask, found, decimals)
+
+
+WEIGHTS = (0.5, 3.0)
+CHANGES = {
+    "layer": [
+        *(kind() for name, kind in LAYERS.items() if name != "Linear"),
+        LeakyReLU(0.3),
+        Softplus(beta=3.0, threshold=1.0),
+    ],
+    "loss": [
+        *(kind() for kind in LOSSES.values()),
+        HuberLoss(delta=0.3, reduction="sum"),
+        SmoothL1Loss(beta=0.3),
+        SmoothL1Loss(beta=0.0),
+        BCELoss(weight=WEIGHTS),
+        BCEWithLogitsLoss(weight=WEIGHTS, pos_weight=WEIGHTS[::-1]),
+        CrossEntropyLoss(weight=WEIGHTS, label_smoothing=0.1, ignore_index=0),
+    ],
+    "rule": [
+        *(kind() for kind in OPTIMIZERS.values()),
+        SGD(0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
+        SGD(0.1, momentum=0.9, dampening=0.3, maximize=True),
+        RMSprop(momentum=0.9, centered=True, weight_decay=0.1),
+        Adagrad(lr_decay=0.1, initial_accumulator_value=0.1),
+        Adam(amsgrad=True, weight_decay=0.1),
+    ],
+}
+
+
+@pytest.mark.parametrize("decimals", [None, 4])
+@pytest.mark.parametrize(
+    ("part", "value"), [(part, value) for part, values in CHANGES.items() for value in values]
+)
+def test_every_layer_loss_and_rule_is_the_one_of_python(ask, part, value, decimals):
+    """Two samples: one output is near its target, and the others are far from theirs."""
+    found = {"layer": Tanh(), "loss": MSELoss(), "rule": SGD(0.1)} | {part: value}
+    last = [Sigmoid()] if isinstance(value, BCELoss) else []
+    net = Sequential(Linear(2, 2), found["layer"], Linear(2, 2), *last)
+    x, t = np.array([[0.9, -0.4], [-0.7, 1.3]]), np.array([[0.3, 1.0], [0.0, 0.25]])
+    for targets in [t, np.array([1, 0])] if isinstance(value, CrossEntropyLoss) else [t]:
+        explanation = explain(
+            *(net, net.init(seed=3), x, targets),
+            loss=found["loss"],
+            rule=found["rule"],
+            dropout_seed=1 if isinstance(value, Dropout) else None,
+            decimals=decimals,
+            epochs=EPOCHS,
+        )
+        require_page_shows(ask, explanation.to_dict(), decimals)
+
+
+def require_page_shows(ask, found: dict[str, Any], decimals: int | None) -> None:
     gradient = found["backward"] if decimals is None else None
     question = {"run": found["spec"], "decimals": decimals, "gradient": gradient}
     got = ask("quantities", **question, epochs=EPOCHS)
