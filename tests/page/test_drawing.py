@@ -249,8 +249,11 @@ def test_a_short_number_fits_and_is_near(ask, room):
         read = float(text.replace("−", "-").replace("∞", "inf"))
         if not math.isfinite(value):
             assert read == value or math.isnan(value)
-        else:  # a number with a sign and a power of ten has one digit; others have more
-            digits = 3 if 0.1 < abs(value) < 1e4 else 1
+        else:
+            mantissa, _, power = text.replace("−", "-").partition("e")
+            last = 10.0 ** (int(power or 0) - len(mantissa.partition(".")[2]))
+            assert abs(read - value) <= 0.5001 * last, (value, text)  # every digit is right
+            digits = 3 if 0.1 < abs(value) < 1e4 else 1  # besides a sign and a power of ten
             assert abs(read - value) <= 5 * 10.0**-digits * abs(value), (value, text)
 
 

@@ -143,8 +143,8 @@ export function legendOf({ state: { run, pass, colourBy, sample }, layout, large
     layout.rests.length && `of a large layer, the units with the largest ${measure}`,
   ];
   return [
-    swatch(""), element("span", {}, `positive ${what}`),
-    swatch("negative"), element("span", {}, `negative ${what}, dashed`),
+    element("span", {}, swatch(""), ` positive ${what}`),
+    element("span", {}, swatch("negative"), ` negative ${what}, dashed`),
     ...words.filter(Boolean).map((text) => element("span", {}, text)),
   ];
 }
