@@ -1,0 +1,48 @@
+"""The drawing, by pointer: a weight lights its paths, a path alone, and a slider moves a weight."""
+
+import pytest
+
+from manualnn.explain import EXAMPLE, explain
+
+LIT = ".nn-weight.lit"
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    file = tmp_path_factory.mktemp("drawing") / "page.html"
+    file.write_text(explain().to_html(), encoding="utf-8")
+    return file
+
+
+def lit(page):
+    return set(page.locator(LIT).evaluate_all("(all) => all.map((e) => e.dataset.key)"))
+
+
+def test_pointing_lights_paths(open_page, example):
+    """All paths of the weight, one of them alone, and another weight while it is pointed at."""
+    with open_page(example, width=1440) as page:
+        page.locator('.nn-label[data-of="0.weight[1,2]"]').click()
+        page.mouse.move(1, 1)
+        own, both = {"0.weight[1,2]"}, {"2.weight[0,1]", "2.weight[1,1]"}
+        assert lit(page) == own | both
+        page.locator('[data-path="1"]').hover()
+        assert lit(page) == {"0.weight[1,2]", "2.weight[1,1]"}
+        page.locator('[data-path="1"]').click()  # it stays alone
+        page.mouse.move(1, 1)
+        assert lit(page) == {"0.weight[1,2]", "2.weight[1,1]"}
+        page.locator('.nn-label[data-of="2.weight[0,0]"]').hover()
+        assert lit(page) == {"2.weight[0,0]"}
+
+
+def test_a_slider_moves_the_chosen_weight(open_page, example):
+    with open_page(example) as page:
+        page.locator(".path-slider input").focus()
+        page.keyboard.press("ArrowRight")
+        moved = float(page.locator(".path-slider input").input_value())
+        array = [list(row) for row in EXAMPLE["parameters"]["0.weight"]]
+        assert moved > array[1][0]  # the strongest weight of the first layer
+        array[1][0] = moved
+        changed = {**EXAMPLE, "parameters": {**EXAMPLE["parameters"], "0.weight": array}}
+        expected = explain(changed, weight="0.weight[1,0]").to_dict()["gradients"][0]
+        shown = page.locator(".path-backward [data-value]").get_attribute("data-value")
+        assert float(shown) == pytest.approx(expected["backward"]["value"], rel=1e-13)
