@@ -81,7 +81,7 @@ _FILE = click.Path(exists=True, dir_okay=False)
     multiple=True,
     type=_FILE,
     help="JSON report of an earlier run, which becomes a column of one table for several engines "
-    "(may be repeated; needs no TARGET).",
+    "(may be repeated; needs no TARGET). With --html, the table is a page; of one report, its own.",
 )
 @click.option("--answers", type=_FOLDER, help="Folder of answers to conformance vectors to check.")
 @click.option("--vectors", type=_FOLDER, help="Folder of the vectors that --answers belongs to.")

@@ -213,6 +213,18 @@ def test_mistakes_without_a_name_are_one_if_numbers_or_factors_or_conditions_agr
     assert len(found) == (1 if title else 2)
 
 
+def test_the_same_fault_of_several_cases_is_one_mistake():
+    results = [
+        failing(f"plain:{name}", "errored", kind="malformed", message=message, diagnosis=None)
+        for name, message in (
+            ("loss", "vector R-8f4d3907: the result lacks 'params'"),
+            ("grads", "vector R-9d4eff2f: the result lacks 'params'"),
+            ("params", "vector R-9d4eff2f: the result lacks 'loss'"),
+        )
+    ]
+    assert [len(mistake.checks) for mistake in distinct_mistakes(results)] == [2, 1]
+
+
 def test_a_wrong_update_is_one_mistake_in_whatever_quantity_it_shows():
     results = [unknown("a:params", "SGD", "params.0.weight")]
     results += [unknown("a:outputs", "SGD", "outputs", got=9.0)]

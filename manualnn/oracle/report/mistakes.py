@@ -22,6 +22,7 @@ GRADIENTS = ("grads", "input_grad")
 UPDATES = ("state", "params")
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 """A position in a traceback of Python."""
+CASE_ID = re.compile(r"R-[0-9a-f]{8}")
 NUMBER = re.compile(r"-?\d+(\.\d*)?(e[+-]?\d+)?")
 
 Key = tuple[object, ...]
@@ -113,7 +114,7 @@ def _family(finding: Finding) -> Key:
     frames = FRAME.findall(finding.message)
     if frames:  # The same error at the same line has the same cause, whatever the feature.
         return (finding.kind, *frames[-1], NUMBER.sub("#", last_line(finding.message)))
-    return (finding.kind, *finding.blamed, last_line(finding.message))
+    return (finding.kind, *finding.blamed, CASE_ID.sub("", last_line(finding.message)))
 
 
 def _is_alike(finding: Finding, other: Finding) -> bool:
