@@ -6,7 +6,8 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DomainError, MissingExtraError, ShapeError, SpecError
-from manualnn.validation import shown
+from manualnn.network.sequential import Sequential
+from manualnn.validation import as_array, require_finite, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,14 +60,26 @@ def as_axes(ax: Any) -> "Axes":
     return ax
 
 
+def require_network(net: Any) -> None:
+    """Raise SpecError if net is no Sequential."""
+    if not isinstance(net, Sequential):
+        message = f"expected a Sequential, such as trainer.net, got {shown(net)}."
+        raise SpecError(message)
+
+
 def as_column(values: Any, name: str) -> Array:
-    """Return labels or numbers of shape (N,) or (N, 1) as an array (N,) of at least one entry."""
-    column = np.asarray(values)
+    """Return labels or numbers of shape (N,) or (N, 1) as an array (N,) of at least one entry.
+
+    Raises ShapeError for another shape, DTypeError as `as_array`, DomainError for a number that is
+    not finite.
+    """
+    column = as_array(values, name)
     if column.ndim == 2 and column.shape[1] == 1:
         column = column[:, 0]
     if column.ndim != 1 or not len(column):
         message = f"{name} must have shape (N,), with N of at least 1, got {column.shape}."
         raise ShapeError(message)
+    require_finite(column, name)
     return column
 
 
@@ -85,7 +98,8 @@ def as_pair(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 def as_codes(labels: Any, columns: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
     """Return the labels, and each column as indices into them; the labels found if None.
 
-    Raises DomainError for a label that is not among those given, or if labels cannot be sorted.
+    Raises DomainError for a label that is not among those given, for labels that stand twice among
+    them, or if labels cannot be sorted.
     """
     try:
         found = np.unique(np.concatenate([*columns.values()]))
@@ -94,6 +108,9 @@ def as_codes(labels: Any, columns: dict[str, Array]) -> tuple[Array, dict[str, A
     except TypeError as error:
         message = f"labels must be all texts or all numbers ({error})."
         raise DomainError(message) from error
+    if len(index) < len(order):
+        message = f"labels must be distinct, got {shown(order.tolist())}."
+        raise DomainError(message)
     codes = {}
     for name, column in columns.items():
         codes[name] = np.array([index.get(label, -1) for label in column.tolist()], np.intp)

@@ -9,8 +9,8 @@ from manualnn.errors import SpecError
 from manualnn.layers import Linear
 from manualnn.network.sequential import Sequential
 from manualnn.parameters import Parameters
-from manualnn.plot.axes import COLORS, as_axes
-from manualnn.validation import require_count, shown
+from manualnn.plot.axes import COLORS, as_axes, require_network
+from manualnn.validation import require_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,9 +57,7 @@ def network(
 
     """
     require_count("most", most, 1)
-    if not isinstance(net, Sequential):
-        message = f"a diagram needs a Sequential, such as trainer.net, got {shown(net)}."
-        raise SpecError(message)
+    require_network(net)
     linear = {i: layer for i, layer in enumerate(net.layers) if isinstance(layer, Linear)}
     if not linear:
         message = f"a diagram needs a network with a Linear layer, got {net!r}."

@@ -10,7 +10,7 @@ from manualnn.layers import Dropout, Layer, ReLU, Sigmoid, Softsign, Tanh
 from manualnn.losses import Loss
 from manualnn.network.sequential import Sequential
 from manualnn.parameters import Parameters
-from manualnn.plot.axes import COLORS, as_axes
+from manualnn.plot.axes import COLORS, as_axes, require_network
 from manualnn.validation import as_batch, require_count, require_finite
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def activations(
 
     Raises
     ------
-    ShapeError, DTypeError, DomainError
-        If x or params do not fit, or if an output is not finite.
+    SpecError, ShapeError, DTypeError, DomainError
+        If net is no Sequential, x or params do not fit, or if an output is not finite.
     MissingExtraError
         If Matplotlib is not installed.
 
@@ -111,7 +111,7 @@ def gradients(
 
     Raises
     ------
-    ShapeError, DTypeError, DomainError
+    SpecError, ShapeError, DTypeError, DomainError
         If an argument does not fit, or if a gradient is not finite.
     MissingExtraError
         If Matplotlib is not installed.
@@ -131,6 +131,7 @@ def activation_histograms(
     net: Sequential, params: Parameters, x: Any, bins: int
 ) -> list[Histogram]:
     """Return a histogram of each layer's outputs, except of dropout."""
+    require_network(net)
     require_count("bins", bins, 1)
     views = net.layer_arrays(params)
     y = as_batch(x, params.dtype, net.in_features, net)
@@ -162,6 +163,7 @@ def gradient_histograms(
     net: Sequential, params: Parameters, loss: Loss, x: Any, t: Any, *, bins: int
 ) -> list[Histogram]:
     """Return a histogram of the magnitudes of each gradient, all with the same edges."""
+    require_network(net)
     require_count("bins", bins, 1)
     _, grads = net.value_and_grad(params, loss, x, t)
     if not grads:

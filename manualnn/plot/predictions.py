@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import DomainError, ShapeError, SpecError
+from manualnn.errors import ShapeError, SpecError
 from manualnn.plot.axes import COLORS, MARKERS, as_axes, as_codes, as_column, as_label, as_pair
-from manualnn.validation import require_choice, require_count, require_finite, shown
+from manualnn.validation import (
+    as_array,
+    as_numbers,
+    require_choice,
+    require_count,
+    require_finite,
+    shown,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +107,7 @@ def prediction_error(y_true: Any, y_pred: Any, *, ax: "Axes | None" = None) -> "
 
     Raises
     ------
-    ShapeError, DomainError
+    ShapeError, DTypeError, DomainError
         If the lengths differ, or if an entry is no finite number.
     MissingExtraError
         If Matplotlib is not installed.
@@ -173,21 +180,24 @@ def decision_boundary(
 
     Raises
     ------
-    ShapeError, DomainError, SpecError
+    ShapeError, DTypeError, DomainError, SpecError
         If x does not have two columns of finite numbers, t does not fit, or the model predicts
         numbers in place of classes.
     MissingExtraError
         If Matplotlib is not installed.
 
     """
-    x = np.asarray(x)
+    x = as_array(x, "x")
     if x.ndim != 2 or x.shape[1] != 2 or not len(x):
         message = (
             f"a decision boundary needs x of shape (N, 2), with N of at least 1, got {x.shape}."
         )
         raise ShapeError(message)
-    x = x if x.dtype.kind == "f" else x.astype(float)
+    x = x if x.dtype.kind == "f" else as_numbers(x, np.dtype(float), "x")
     require_finite(x, "x")
+    if len(names) != 2:
+        message = f"names must be two texts, got {shown(names)}."
+        raise SpecError(message)
     require_count("resolution", resolution, 2)
     given = {} if t is None else {"t": as_column(t, "t")}
     if given and len(given["t"]) != len(x):
@@ -251,14 +261,10 @@ def _classes(model: Any, grid: Array) -> Array:
 
 def _as_numbers(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     true, predicted = as_pair(y_true, y_pred)
-    found = []
-    for name, column in {"y_true": true, "y_pred": predicted}.items():
-        try:
-            found.append(column.astype(float))
-        except (TypeError, ValueError) as error:
-            message = f"{name} must be numbers ({error})."
-            raise DomainError(message) from error
-        require_finite(found[-1], name)
+    found = [
+        as_numbers(column, np.dtype(float), name)
+        for name, column in {"y_true": true, "y_pred": predicted}.items()
+    ]
     return found[0], found[1]
 
 

@@ -141,7 +141,7 @@ def learning_rate_range(found: RangeTest, *, ax: "Axes | None" = None) -> "Axes"
         If Matplotlib is not installed.
 
     """
-    if not len(getattr(found, "lr", ())):
+    if not len(getattr(found, "smooth", ())):  # a Trainer has a `lr`, too
         message = f"expected the result of range_test, with at least one step, got {shown(found)}."
         raise SpecError(message)
     ax = as_axes(ax)

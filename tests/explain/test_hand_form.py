@@ -49,6 +49,7 @@ def test_names_may_be_written_in_several_ways() -> None:
             r"^a1 must be a list with the numbers a1\[0\], a1\[1\], null .*; got \[1\].$",
         ),
         ({"L": "1"}, '^L must be a number, or a list of numbers, got "1".$'),
+        ({3: 1}, r"^the names of quantities are texts such as a1\[0\], got 3.$"),
         ({"L": True}, "^L must be a number, or a list of numbers, got true.$"),
         ({"L": float("nan")}, "^L must be a number, or a list of numbers, got NaN.$"),
         ({"L": {"a": 1}}, '^L must be a number, or a list of numbers, got {"a": 1}.$'),

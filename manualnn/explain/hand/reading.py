@@ -45,6 +45,9 @@ def read_numbers(mine: Any, names: Iterable[str]) -> dict[str, Decimal]:
         lists.setdefault(base, {})[index] = name
     found: dict[str, Decimal] = {}
     for key, value in mine.items():
+        if not isinstance(key, str):
+            message = f"the names of quantities are texts such as a1[0], got {as_json(key)}."
+            raise SpecError(message)
         if key in SECTIONS and isinstance(value, Mapping):
             for parameter, numbers in value.items():
                 found |= _read(SECTIONS[key].format(parameter), numbers, lists)
