@@ -217,6 +217,16 @@ def test_many_and_large_findings_leave_a_page_small_and_that_is_said():
     assert "8 × 8 of them are shown" in html
 
 
+def test_every_mistake_is_shown_before_the_further_findings_of_others():
+    first = [
+        failing(f"plain:{i}", diagnosis=named("bug-0"), entries=(ENTRY,) * 9) for i in range(200)
+    ]
+    html = report(*first, failing("depth:grads", diagnosis=named("bug-1"))).to_html()
+    (mistake,) = re.findall(r'id="mistake-2".*?</article>', html, re.DOTALL)
+    assert '<div class="finding"' in mistake
+    assert "in one line each" in html
+
+
 def test_a_notebook_shows_the_verdict_and_every_mistake():
     shown = Tree(EVERY_STATUS._repr_html_())
     text = "".join(node["text"] for node in shown.having(tag="div")[:1])

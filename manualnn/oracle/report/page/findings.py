@@ -34,7 +34,9 @@ class Findings:
     """The findings of a report as HTML; `rows` are the ids of the rows of the checks."""
 
     def __init__(self, report: "Report", failures: str | None, rows: Mapping[str, str]) -> None:
-        self.target, self.failures, self.rows = report.target, failures, rows
+        # Answers in files come from no engine that could be asked again.
+        self.target = "TARGET" if report.profile == "vectors" else report.target
+        self.failures, self.rows = failures, rows
         self.groups = grouped_findings(report.results)
         self.sentences = {result.id: result.sentence for result in report.results}
         self.places = {r.id: "known" for r in report.results if r.status == "expected"}
@@ -59,12 +61,16 @@ class Findings:
 
     def sections(self) -> Iterator[Element]:
         """Yield an element for each mistake."""
+        # Every mistake is shown before the further findings of the first ones take the room.
+        best = [min(findings, key=_obscurity) for _, findings in self.groups]
+        shown = [self.in_full(f, "h4") if self.left > 0 else self.closed(f) for f in best]
         for number, (mistake, findings) in enumerate(self.groups, 1):
-            yield self._section(number, mistake, findings)
+            others = [finding for finding in findings if finding is not best[number - 1]]
+            yield self._section(number, mistake, shown[number - 1], others)
 
-    def _section(self, number: int, mistake: Mistake, findings: list[Finding]) -> Element:
-        shown = min(findings, key=_obscurity)
-        others = [finding for finding in findings if finding is not shown]
+    def _section(
+        self, number: int, mistake: Mistake, shown: Element, others: list[Finding]
+    ) -> Element:
         title = f"mistake-{number}-title"
         more = [
             element("h4", f"The same mistake in {counted(len(others), 'more finding')}"),
@@ -74,7 +80,7 @@ class Findings:
             "article",
             element("h3", f"{number}. ", titled(mistake.title), id=title),
             element("p", "Fails ", self._links(mistake.checks), class_="small checks"),
-            self.in_full(shown, "h4") if self.left > 0 else self.closed(shown),
+            shown,
             element("div", more, class_="others") if others else None,
             class_="mistake panel",
             id=f"mistake-{number}",
