@@ -9,7 +9,7 @@ from hypothesis import settings
 
 from manualnn.explain import explain
 
-RUNS = max(32, settings().max_examples // 4)
+RUNS = max(32, settings().max_examples // 2)
 ROUNDINGS = 2**-53 * 2000
 """A bound for at most 4 layers, 3 wide: a number takes a few hundred operations, and each of them
 errs by a few units in the last place of a number that is not larger than the run's largest."""
