@@ -1,6 +1,7 @@
 """HTML made by Python: elements of the standard library, so that every text is escaped.
 
     element("td", "0.5 < 1", class_="got")      <td class="got">0.5 &lt; 1</td>
+    scrolling(table, "All checks")              a box that scrolls a wide table
     to_html(elements)                           their text
 
 Children are texts, elements, iterables of them, and None, which is left out. A trailing underscore
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 from xml.etree import ElementTree as ET
 
-__all__ = ["element", "to_html"]
+__all__ = ["element", "scrolling", "to_html"]
 
 _CONTROL = re.compile("[^\t\n\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -26,6 +27,11 @@ def element(tag: str, *children: Any, **attributes: Any) -> ET.Element:
             made.set(name.rstrip("_").replace("_", "-"), _CONTROL.sub(" ", str(value)))
     _append(made, children)
     return made
+
+
+def scrolling(table: ET.Element, label: str) -> ET.Element:
+    """Return a table in a box that scrolls by itself, also by keyboard."""
+    return element("div", table, class_="scroll", tabindex="0", role="group", aria_label=label)
 
 
 def to_html(elements: Iterable[ET.Element]) -> str:

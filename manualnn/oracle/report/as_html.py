@@ -24,7 +24,7 @@ from manualnn.oracle.report.page.findings import Findings, described_briefly
 from manualnn.oracle.report.summary import figures, unjudged, verdict
 from manualnn.oracle.report.wording import counted, printable
 from manualnn.page import assemble
-from manualnn.page.markup import element
+from manualnn.page.markup import element, scrolling
 from manualnn.page.markup import to_html as as_text
 
 if TYPE_CHECKING:
@@ -142,14 +142,7 @@ def _mistakes(report: "Report", findings: Findings) -> Iterator[Element]:
 
 
 def _checks(report: "Report", findings: Findings) -> Iterator[Element]:
-    table = element(
-        "div",
-        _table(report, findings),
-        class_="scroll",
-        tabindex="0",
-        role="group",
-        aria_label="Table of all checks",
-    )
+    table = scrolling(_table(report, findings), "Table of all checks")
     form = element("form", id="filter", class_="screen", hidden="")
     yield element("section", element("h2", "All checks"), form, table, id="checks")
 

@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from manualnn.oracle.report.compliance import Cell, Comparison
-from manualnn.page.markup import element
+from manualnn.page.markup import element, scrolling
 
 
 def comparison(table: Comparison) -> Iterator[Element]:
@@ -24,7 +24,7 @@ def comparison(table: Comparison) -> Iterator[Element]:
         class_="comparison",
     )
     label = "Table of all features and engines"
-    box = element("div", shown, class_="scroll", tabindex="0", role="group", aria_label=label)
+    box = scrolling(shown, label)
     legend, *remarks = [element("p", remark, class_="small") for remark in table.remarks]
     yield element("section", element("h2", "Feature by feature"), legend, box, remarks)
     if table.notes:

@@ -17,7 +17,7 @@ import numpy as np
 from manualnn.oracle.findings import Entry
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.report.wording import counted, four_numbers, index_text
-from manualnn.page.markup import element
+from manualnn.page.markup import element, scrolling
 
 MOST_ENTRIES = 12
 """Largest number of wrong quantities that are listed."""
@@ -33,7 +33,10 @@ def wrong_table(entries: Sequence[Entry]) -> Element:
     for entry in entries[:MOST_ENTRIES]:
         name = entry.quantity + index_text(entry.index)
         numbers = zip(LABELS, _four(name, entry.got, entry.expected, entry.bound), strict=True)
-        cells = [element("td", number, class_=f"number {label}") for label, number in numbers]
+        cells = [
+            element("td", number, class_="number got" if label == "got" else "number")
+            for label, number in numbers
+        ]
         of = f"{entry.wrong:,} of {entry.size:,}"
         head = element("th", element("code", name), scope="row")
         rows.append(element("tr", head, cells, element("td", of, class_="number")))
@@ -50,7 +53,7 @@ def wrong_table(entries: Sequence[Entry]) -> Element:
     note = (
         element("p", f"… and {left} more quantities.", class_="small muted") if left > 0 else None
     )
-    return element("div", _scrolling(table, "Wrong quantities"), note)
+    return element("div", scrolling(table, "Wrong quantities"), note)
 
 
 def wrong_matrix(entry: Entry) -> Element | None:
@@ -81,7 +84,7 @@ def wrong_matrix(entry: Entry) -> Element | None:
         element("tbody", rows),
         class_="matrix",
     )
-    return _scrolling(table, f"{entry.quantity}, with the wrong entries marked")
+    return scrolling(table, f"{entry.quantity}, with the wrong entries marked")
 
 
 def case_arrays(case: Case) -> Iterator[Element]:
@@ -111,7 +114,7 @@ def _case_array(name: str, array: Any) -> Element:
     caption = element("caption", element("code", name), f" ({shape}{cut})")
     body = rows or element("tr", element("td", "no entries", class_="muted"))
     table = element("table", caption, element("tbody", body), class_="array")
-    return _scrolling(table, f"the numbers of {name}")
+    return scrolling(table, f"the numbers of {name}")
 
 
 def _cell(name: str, got: float, truth: float, bound: float, *, is_wrong: Any) -> Element:
@@ -119,9 +122,10 @@ def _cell(name: str, got: float, truth: float, bound: float, *, is_wrong: Any) -
         value = element("span", f"{got:.4g}", data_q=name, data_value=repr(float(got)))
         return element("td", value, class_="number")
     numbers = _four(name, float(got), float(truth), float(bound))
+    marks = ("✗ ", "truth ", "|err| ", "bound ")
     lines = [
-        element("span", f"{label} " if label != "got" else "✗ ", number, class_=label)
-        for label, number in zip(("got", "truth", "|err|", "bound"), numbers, strict=True)
+        element("span", mark, number, class_=kind)
+        for mark, kind, number in zip(marks, ("got", "truth", None, None), numbers, strict=True)
     ]
     hidden = element("span", "wrong: ", class_="visually-hidden")
     return element("td", hidden, lines, class_="number wrong")
@@ -144,8 +148,3 @@ def _caption(entry: Entry, shown: int) -> list[Any]:
 
 def _column(text: str) -> Element:
     return element("th", text, scope="col", class_=None if text.startswith("first") else "number")
-
-
-def _scrolling(table: Element, label: str) -> Element:
-    """Return a table in a box that scrolls by itself, also by keyboard."""
-    return element("div", table, class_="scroll", tabindex="0", role="group", aria_label=label)
