@@ -6,7 +6,7 @@
 // kernels.
 
 import { duals } from "./duals.mjs";
-import { divisorOf, mapEntries, ownArrays, splitKey } from "./engine.mjs";
+import { divisorOf, entryAt, mapEntries, ownArrays, splitKey } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES } from "./losses.mjs";
 
@@ -105,7 +105,7 @@ export function derivativeFormulas(run, pass, i, [n, j], T) {
   const [dx] = LAYERS[o.type].backward(T, o, { ...own, mask: sample(own.mask) }, x, y, dy, grads);
   return {
     units: (k) => dx[k],
-    parameter: (name, index) => index.reduce((part, m) => part[m], grads[name]),
+    parameter: (name, index) => entryAt(grads[name], index),
   };
 }
 

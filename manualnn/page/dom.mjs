@@ -1,7 +1,5 @@
 // Elements of a page in one line each.
 
-const NAMESPACES = { svg: "http://www.w3.org/2000/svg" };
-
 // An element with attributes and children. An attribute that is a function listens to the event of
 // its name; undefined, null and false leave an attribute or a child out.
 export function element(tag, attributes = {}, ...children) {
@@ -9,7 +7,7 @@ export function element(tag, attributes = {}, ...children) {
 }
 
 export function svg(tag, attributes = {}, ...children) {
-  return filled(document.createElementNS(NAMESPACES.svg, tag), attributes, children);
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 }
 
 function filled(node, attributes, children) {
@@ -28,4 +26,11 @@ export function parsed(markup) {
   const template = document.createElement("template");
   template.innerHTML = markup;
   return template.content;
+}
+
+// Offer a text as a JSON file to save.
+export function download(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  element("a", { href: url, download: name }).click();
+  URL.revokeObjectURL(url);
 }

@@ -19,6 +19,9 @@ export const mapEntries = (array, f, index = []) => (Array.isArray(array)
   ? array.map((entry, i) => mapEntries(entry, f, [...index, i]))
   : f(array, index));
 
+// The entry of nested arrays at an index such as [1, 2].
+export const entryAt = (array, index) => index.reduce((part, i) => part[i], array);
+
 const mapArrays = (arrays, f) =>
   Object.fromEntries(Object.entries(arrays).map(([key, array]) => [key, f(array, key)]));
 
@@ -29,7 +32,7 @@ export function splitKey(key) {
 }
 
 // The parameters of a run as numbers of A.
-export const readParameters = (run, A) =>
+const readParameters = (run, A) =>
   mapArrays(run.parameters, (array) => mapEntries(array, A.read));
 
 // Parameters in numbers of A's base as numbers of A.
@@ -136,15 +139,14 @@ export function update(run, pass, state, A) {
   const next = { step: (state?.step ?? 0) + 1 };
 
   function updated(p, key, index) {
-    const entry = (array) => index.reduce((inner, i) => inner[i], array);
-    const before = (name) => state?.[name]?.[key] && entry(state[name][key]);
+    const before = (name) => state?.[name]?.[key] && entryAt(state[name][key], index);
     const kept = (name, first = B.zero) => before(name) ?? first;
     const entries = {};
     const keep = (name, value) => {
       entries[name] = B.name(value, name);
       return value.symbol ? value : entries[name];
     };
-    const g = gradientOf(p, B.adopt(entry(pass.grads[key])));
+    const g = gradientOf(p, B.adopt(entryAt(pass.grads[key], index)));
     const step = rule.step(B, o, c, g, kept, keep, next.step, p);
     const [layer, name] = splitKey(key);
     const after = A.name(A.round(B.sub(p, step)), names.updated(layer, name, index));

@@ -4,7 +4,7 @@
 import { fixed, fromExact, fromShortest, significant, toNumber } from "./decimal.mjs";
 
 const MOST_TERMS = 8; // a longer sum shows only its first and last terms
-export const DIGITS = 6;
+const DIGITS = 6;
 
 // Precedence of an expression. It gets brackets where its place requires a higher one.
 export const [SUM, SIGN, PRODUCT, ATOM] = [0, 1, 2, 3];
@@ -37,7 +37,7 @@ const FUNCTIONS = {
   positive: (a) => `[${a} > 0]`,
 };
 
-export const TEXT = {
+const TEXT = {
   symbol: (name) => name,
   number: (text) => text,
   levelOf: (text) => (text.startsWith("-") ? SIGN : ATOM),

@@ -1,5 +1,6 @@
 // The page's numbers compared with those that Python wrote into the file.
 
+import { entryAt } from "../../page/engine.mjs";
 import { parameterKeys } from "./story.mjs";
 
 // Return {count, worst: {name, here, there, difference}}. A difference is relative to the largest
@@ -17,9 +18,8 @@ export function agreement(explanation, { pass, updated, names, run, T }, errors)
   for (const { layer, name, array, indices } of parameterKeys(run)) {
     for (const index of indices) {
       const parameter = names.parameter(layer, name, index);
-      const at = (arrays) => index.reduce((inner, i) => inner[i], arrays[array]);
-      note(`∂L/∂${parameter}`, at(pass.grads));
-      note(`${parameter}′`, at(updated.params));
+      note(`∂L/∂${parameter}`, entryAt(pass.grads[array], index));
+      note(`${parameter}′`, entryAt(updated.params[array], index));
     }
   }
   errors.forEach((error, k) => here.set(`L after ${k}`, error));

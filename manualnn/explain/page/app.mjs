@@ -6,9 +6,10 @@
 
 import { floats, rounded, traced } from "../../page/arithmetic.mjs";
 import { localDerivatives } from "../../page/derivatives.mjs";
-import { element } from "../../page/dom.mjs";
-import { liftParameters, propagate, update } from "../../page/engine.mjs";
+import { download, element } from "../../page/dom.mjs";
+import { entryAt, liftParameters, propagate, splitKey, update } from "../../page/engine.mjs";
 import { exploreNetwork } from "../../page/drawing/explore.mjs";
+import { isSameKey, textOf } from "../../page/drawing/figures.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { offerThemes } from "../../page/theme.mjs";
 import { agreement, agreementText } from "./agreement.mjs";
@@ -63,13 +64,12 @@ const controls = buildControls({
     compute({ ...start, step: state.step, colourBy: state.colourBy });
     controls.reset(withName(state));
   },
-  saved: () => save("run.json", `${JSON.stringify(state.run, null, 2)}\n`),
+  saved: () => download("run.json", `${JSON.stringify(state.run, null, 2)}\n`),
 });
 const network = exploreNetwork(
   { drawing: byId("drawing"), paths: byId("paths") }, start.run, {
     onSelect: select,
-    onEdit: (key, value) =>
-      compute({ run: edited(state.run, keyName(key), value), iteration: 0 }),
+    onEdit: (key, value) => compute({ run: edited(state.run, textOf(key), value), iteration: 0 }),
   },
 );
 
@@ -78,7 +78,7 @@ function strongestOfFirst({ spec, backward }) {
   const [first] = parameterKeys(spec);
   if (!first) return null;
   const { array, layer, name, indices } = first;
-  const size = (index) => Math.abs(index.reduce((part, i) => part[i], backward[array])) || 0;
+  const size = (index) => Math.abs(entryAt(backward[array], index)) || 0;
   return { layer, name, index: indices.reduce((a, b) => (size(b) > size(a) ? b : a)) };
 }
 
@@ -88,20 +88,18 @@ function countOf(run) {
 
 function keyOf(name) {
   const { array, index } = placeOf(start.run, name);
-  const [layer, parameter] = array.split(".");
-  return parameter ? { layer: Number(layer), name: parameter, index } : null;
+  const [layer, parameter] = splitKey(array);
+  return parameter ? { layer, name: parameter, index } : null;
 }
 
 const format = () => (state.decimals === null ? {} : { decimals: state.decimals });
 const shown = (value) => writtenNumber(value, format());
-const keyName = ({ layer, name, index }) => names.parameter(layer, name, index);
-const sameKey = (a, b) => a && b && keyName(a) === keyName(b);
 const withName = (current) =>
-  ({ ...current, selectedName: current.selected && keyName(current.selected) });
+  ({ ...current, selectedName: current.selected && textOf(current.selected) });
 
 // A chosen weight is shown with its paths; among the gradients, its own step follows.
 function select(key) {
-  const own = list.findIndex((step) => sameKey(step.key, key));
+  const own = list.findIndex((step) => isSameKey(step.key, key));
   const follow = key && own >= 0 && list[state.step].phase === "Gradients";
   change({ selected: key, step: follow ? own : state.step });
 }
@@ -109,7 +107,7 @@ function select(key) {
 function goTo(step) {
   const { key } = list[step];
   const left = list[state.step].key;
-  const selected = key ?? (sameKey(state.selected, left) ? null : state.selected);
+  const selected = key ?? (isSameKey(state.selected, left) ? null : state.selected);
   change({ step, selected });
 }
 
@@ -208,13 +206,6 @@ function compare(done) {
 function rowsOf(errors) {
   const every = errors.map((_, k) => k);
   return every.length <= 24 ? every : [...every.slice(0, 16), null, ...every.slice(-4)];
-}
-
-function save(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  const link = element("a", { href: url, download: name });
-  link.click();
-  URL.revokeObjectURL(url);
 }
 
 byId("iteration").addEventListener("input", (event) => {

@@ -6,7 +6,7 @@ import { unitCounts } from "./story.mjs";
 import { field, integer, numberIn, optional } from "./fields.mjs";
 
 const MAX_ENTRIES = 64; // most entries of an array that get a field each
-export const MAX_ITERATIONS = 10000;
+const MAX_ITERATIONS = 10000;
 
 // Where a run keeps the number of a name such as x[1], t[0,2] or 0.weight[1,2]; null if nowhere.
 export function placeOf(run, name) {
@@ -42,9 +42,9 @@ function readerOf(run, array, width) {
 // choose(name), reset(), saved()}. The result's `show(state)` writes the state into all fields.
 export function buildControls({ fields, descent, network }, run, names, change) {
   const entries = new Map();
-  const entry = (name, label, array, width) => {
+  const entry = (name, array, width) => {
     const made = field({
-      edit: name, label, hidden: true, class: "entry", read: readerOf(run, array, width),
+      edit: name, label: name, hidden: true, class: "entry", read: readerOf(run, array, width),
       act: (value) => change.entry(name, value),
     });
     entries.set(name, made);
@@ -68,12 +68,8 @@ export function buildControls({ fields, descent, network }, run, names, change) 
       element("button", { type: "button", click: change.saved }, "Save this run as JSON")),
   );
 
-  const option = (edit, label, read, write, attributes = {}) => {
-    const made = field({
-      edit, label, read, write, act: (value) => change.option(edit, value), ...attributes,
-    });
-    return made;
-  };
+  const option = (edit, label, read, write) =>
+    field({ edit, label, read, write, act: (value) => change.option(edit, value) });
   const empty = (value) => (value === null ? "" : String(value));
   const options = {
     lr: option("lr", "Learning constant α (lr)", numberIn(0, Infinity, "a number such as 0.02, 0 or more")),
@@ -114,7 +110,7 @@ export function buildControls({ fields, descent, network }, run, names, change) 
 
 // Inputs or targets: a table with a row for each sample, or a list of one sample's numbers.
 function dataTable(title, rows, nameOf, entry, array, width) {
-  const make = (name) => entry(name, name, array, width);
+  const make = (name) => entry(name, array, width);
   if (!Array.isArray(rows[0])) { // class indices
     return vector(title, rows.length, () => rows.map((_, n) => [nameOf(n), make(nameOf(n))]));
   }
@@ -128,10 +124,7 @@ function dataTable(title, rows, nameOf, entry, array, width) {
 
 function parameterTable(array, values, layer, name, names, entry) {
   const unit = (i, j) => names.unit(i, 0, j);
-  const make = (...index) => {
-    const parameter = names.parameter(layer, name, index);
-    return entry(parameter, parameter, array);
-  };
+  const make = (...index) => entry(names.parameter(layer, name, index), array);
   if (!Array.isArray(values[0])) {
     return vector(array, values.length, () =>
       values.map((_, j) => [`into ${unit(layer, j)}`, make(j)]));

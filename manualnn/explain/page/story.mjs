@@ -6,6 +6,7 @@
 // the sample, T the arithmetic of the numbers, `shown` writes a number.
 
 import { derivativeFormulas } from "../../page/derivatives.mjs";
+import { entryAt, splitKey } from "../../page/engine.mjs";
 import { FORWARD, SLOPE, TERM, carried, division, meaning } from "./words.mjs";
 
 export const PHASES = [
@@ -74,14 +75,13 @@ const firstLinear = (run) => run.layers.findIndex((layer) => layer.type === "Lin
 // The parameters: for each array, its keys.
 export function parameterKeys(run) {
   return Object.entries(run.parameters).map(([array, values]) => {
-    const [layer, name] = array.split(".");
+    const [layer, name] = splitKey(array);
     const indices = values.flatMap((row, j) => (Array.isArray(row) ? row.map((_, k) => [j, k]) : [[j]]));
-    return { array, layer: Number(layer), name, indices };
+    return { array, layer, name, indices };
   });
 }
 
-const at = (arrays, { layer, name, index }) =>
-  index.reduce((array, i) => array[i], arrays[`${layer}.${name}`]);
+const at = (arrays, { layer, name, index }) => entryAt(arrays[`${layer}.${name}`], index);
 
 // [[0], [1], …] if each unit gets a step, else [[0, 1, …]].
 function groups(width, single) {

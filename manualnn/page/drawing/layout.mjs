@@ -59,9 +59,9 @@ export function chooseUnits(columns, strength, most, wanted = []) {
   const chosen = columns.map(({ stages, size }) => {
     const all = Array.from({ length: size }, (_, j) => j);
     if (size <= most) return all;
-    const size_of = new Map(all.map((j) => [j, strength(stages.at(-1), j)]));
+    const sizes = new Map(all.map((j) => [j, strength(stages.at(-1), j)]));
     const asked = new Set(wanted.filter(([stage]) => stages.includes(stage)).map(([, j]) => j));
-    const order = (a, b) => asked.has(b) - asked.has(a) || size_of.get(b) - size_of.get(a) || a - b;
+    const order = (a, b) => asked.has(b) - asked.has(a) || sizes.get(b) - sizes.get(a) || a - b;
     return all.sort(order).slice(0, Math.max(most, asked.size)).sort((a, b) => a - b);
   });
   return columns.map((column, c) => {
@@ -175,7 +175,7 @@ function fill(run, columns, frame) {
   return layout;
 }
 
-export function titleOf(run, { stages, kind }) {
+function titleOf(run, { stages, kind }) {
   if (kind === "terms") return ["target, error"];
   if (kind === "loss") return [run.loss.type];
   return stages.map((i) => (i < 0 ? "input" : `layer ${i} ${run.layers[i].type}`));

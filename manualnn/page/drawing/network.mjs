@@ -34,7 +34,7 @@ export function drawNetwork(container, run, options = {}) {
   let [width, layout, picture, figures] = [0, null, null, null];
   let active = null; // the key that Tab reaches
 
-  const box = element("div", { class: "nn-box" });
+  const box = element("div", { class: "nn-box scroll" });
   const caption = element("p", { class: "nn-caption" });
   const legend = element("p", { class: "nn-legend" });
   container.classList.add("nn");

@@ -3,7 +3,7 @@
 
 import { floats } from "../arithmetic.mjs";
 import { element } from "../dom.mjs";
-import { propagate } from "../engine.mjs";
+import { entryAt, propagate } from "../engine.mjs";
 import { shortNumber, textOf } from "./figures.mjs";
 import { symbolOf } from "./listing.mjs";
 
@@ -11,7 +11,7 @@ const STEP = 1e-4; // of the weight, or of 1 if it is small: the error of the sl
 const MOST_WEIGHTS = 20000; // a larger network would take too long at every change
 
 const valueOf = (run, { layer, name, index }) =>
-  index.reduce((part, i) => part[i], run.parameters[`${layer}.${name}`]);
+  entryAt(run.parameters[`${layer}.${name}`], index);
 
 // Return {up, down, step, slope}: the error with the weight moved up and down by a step, and the
 // quotient of differences; null if the network is too large.

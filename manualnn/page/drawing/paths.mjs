@@ -5,8 +5,9 @@
 // the layers from the outputs back (dynamic programming); the strongest are found best first.
 
 import { localDerivatives } from "../derivatives.mjs";
-import { textOf } from "./figures.mjs";
+import { entryAt } from "../engine.mjs";
 import { namesOf } from "../names.mjs";
+import { textOf } from "./figures.mjs";
 
 const DENSE = new Set(["Linear", "Softmax", "LogSoftmax"]); // every unit leads to every unit
 const graphs = new WeakMap(); // of passes, because every weight that is pointed at needs its own
@@ -43,7 +44,7 @@ export function pathsOf(run, pass, key, arithmetic, most = 12) {
   return {
     paths: found.map((path, i) => withNames(run, key, path, A.value(products[i]), A)),
     count, size, share: size ? listed / size : 1, sum: A.value(sum),
-    backward: arithmetic.value(index.reduce((part, i) => part[i], pass.grads[`${layer}.${name}`])),
+    backward: arithmetic.value(entryAt(pass.grads[`${layer}.${name}`], index)),
   };
 }
 

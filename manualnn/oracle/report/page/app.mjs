@@ -1,7 +1,7 @@
 // The report's page. Python has written everything that is to be read; this script adds what needs
 // a browser: drawings, sorting and filters of the table, buttons to copy, files to download.
 
-import { element } from "../../../page/dom.mjs";
+import { download, element } from "../../../page/dom.mjs";
 import { offerThemes } from "../../../page/theme.mjs";
 import { offerFilter, offerSorting } from "./checks.mjs";
 import { drawCase } from "./drawing.mjs";
@@ -44,12 +44,6 @@ async function copyText(text) {
     focused?.focus();
     return copied;
   }
-}
-
-function download(name, text) {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-  element("a", { href: url, download: name }).click();
-  URL.revokeObjectURL(url);
 }
 
 function offerReplay(shown) {
