@@ -13,8 +13,8 @@ from manualnn.explain import check, explain
 pytestmark = pytest.mark.once
 
 
-def verdicts(mine: Any) -> dict[str, str]:
-    return {one.name: one.verdict for one in check(mine).comparisons}
+def verdicts(mine: Any, run: Any = None) -> dict[str, str]:
+    return {one.name: one.verdict for one in check(mine, run).comparisons}
 
 
 def test_names_may_be_written_in_several_ways() -> None:
@@ -82,3 +82,23 @@ def test_check_takes_no_option_of_another_output(tmp_path: Any, options: list[st
     arguments = ["explain", "--check", str(tmp_path / "mine.json"), *options]
     done = CliRunner().invoke(cli, arguments)
     assert (done.exit_code, "leave out --html" in done.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("z", "y", "slope"), [(3.0, 3.0, 1.0), (-3.0, 0.0, 0.0)], ids=["passes", "cut off"]
+)
+def test_what_a_relu_makes_of_a_wrong_number_follows_from_it(
+    z: float, y: float, slope: float
+) -> None:
+    """With z0 = 3 in place of 1, max(z, 0) is 3; with −3 it is 0, and so is the derivative."""
+    run = {
+        "layers": [{"type": "Linear", "in_features": 1, "out_features": 1}, {"type": "ReLU"}],
+        "parameters": {"0.weight": [[0.5]], "0.bias": [0]},
+        "x": [[2]],
+        "t": [[0.5]],
+    }
+    dy = 2 * (y - 0.5)
+    mine = {"z0[0]": z, "y[0]": y, "dL/dy[0]": dy, "dL/dz0[0]": dy * slope}
+    expected = dict.fromkeys(("y[0]", "∂L/∂y[0]", "∂L/∂z0[0]"), "inherited")
+    assert verdicts(mine, run) == {"z0[0]": "wrong", **expected}
+    assert verdicts({**mine, "y[0]": 2.0}, run)["y[0]"] == "wrong"
