@@ -1,11 +1,7 @@
 """The drawing of a network: what it shows, where it stands, and what a chosen weight lights up."""
 
 import itertools
-import json
 import math
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,22 +9,13 @@ import pytest
 from manualnn.explain import EXAMPLE, explain
 
 pytestmark = pytest.mark.once
+SCRIPT = "drawing.mjs"
 
 
 @pytest.fixture(scope="module")
-def ask():
-    """Return a function that answers questions in one process of Node."""
-    command = [shutil.which("node") or "node", Path(__file__).with_name("drawing.mjs")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as node:  # noqa: S603
-
-        def answers(*questions):
-            for question in questions:
-                print(json.dumps(question), file=node.stdin, flush=True)
-                yield json.loads(node.stdout.readline())
-
-        yield lambda *questions: list(answers(*questions))
-        node.stdin.close()
+def ask(node):
+    """Return a function that returns the answers to questions."""
+    return lambda *questions: [node(question) for question in questions]
 
 
 def make_run(widths, *, between=("Sigmoid",), end=(), loss="MSELoss", samples=1, seed=0):

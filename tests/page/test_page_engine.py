@@ -7,11 +7,8 @@ they have to be equal, digit by digit.
 
 import json
 import math
-import shutil
 import struct
-import subprocess
 from decimal import Decimal, localcontext
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -48,6 +45,7 @@ from manualnn.explain import explain
 from manualnn.explain.numbers import CONTEXT, Arithmetic, Number
 
 pytestmark = pytest.mark.once
+SCRIPT = "quantities.mjs"
 
 EPOCHS = 3
 LISTED = 12
@@ -64,18 +62,9 @@ small_cases = cases(
 
 
 @pytest.fixture(scope="module")
-def ask():
-    """Return a function that asks the page's engine, in one process for all questions."""
-    command = [shutil.which("node") or "node", Path(__file__).with_name("quantities.mjs")]
-    with subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
-    ) as node:
-
-        def answer(about: str, **question: Any) -> Any:
-            print(json.dumps({"about": about, **question}), file=node.stdin, flush=True)
-            return json.loads(node.stdout.readline())
-
-        yield answer
+def ask(node):
+    """Return a function that asks the page's engine: ask("texts", numbers=…)."""
+    return lambda about, **question: node({"about": about, **question})
 
 
 def explanation_of(case: Case, **options: Any) -> dict[str, Any]:

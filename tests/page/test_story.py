@@ -1,11 +1,7 @@
 """The story of an explanation's page: its steps, its descent, its edits, and its comparison."""
 
 import copy
-import json
 import math
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,21 +9,13 @@ import pytest
 from manualnn.explain import EXAMPLE, explain
 
 pytestmark = pytest.mark.once
+SCRIPT = "story.mjs"
 
 
 @pytest.fixture(scope="module")
-def ask():
-    """Return a function that asks one process of Node: ask("steps", run=…)."""
-    command = [shutil.which("node") or "node", Path(__file__).with_name("story.mjs")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as node:  # noqa: S603
-
-        def answer(kind, **question):
-            print(json.dumps({"kind": kind, **question}), file=node.stdin, flush=True)
-            return json.loads(node.stdout.readline())
-
-        yield answer
-        node.stdin.close()
+def ask(node):
+    """Return a function that asks a question: ask("steps", run=…)."""
+    return lambda kind, **question: node({"kind": kind, **question})
 
 
 @pytest.fixture(scope="module")
