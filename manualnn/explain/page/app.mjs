@@ -104,9 +104,10 @@ function select(key) {
   change({ selected: key, step: follow ? own : state.step });
 }
 
+// A weight that the page itself chose, at the start or by a step, gives way to the next step.
 function goTo(step) {
   const { key } = list[step];
-  const left = list[state.step].key;
+  const left = state.step === 0 ? start.selected : list[state.step].key;
   const selected = key ?? (isSameKey(state.selected, left) ? null : state.selected);
   change({ step, selected });
 }
