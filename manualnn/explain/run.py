@@ -38,6 +38,9 @@ EXAMPLE: dict[str, Any] = {
 }
 """Three inputs, two sigmoid neurons, two linear outputs, one sample; MSE over N = 1."""
 
+LEAST_FACTOR = 1e-100
+"""Smallest constant factor of the loss: the loss is divided by N K / factor, a finite float."""
+
 Key = tuple[int, str, tuple[int, ...]]
 """A parameter: its layer, its name in the layer, and its index."""
 
@@ -128,9 +131,15 @@ def make_run(
 
 
 def read_factor(value: Any) -> float:
-    """Return the constant factor of the loss. Raises SpecError unless it is greater than 0."""
+    """Return the constant factor of the loss. Raises SpecError unless it is greater than 0.
+
+    A factor below LEAST_FACTOR is refused, too.
+    """
     if not is_finite_number(value) or value <= 0:
         message = f"loss_factor must be a number greater than 0, got {as_json(value)}."
+        raise SpecError(message)
+    if value < LEAST_FACTOR:
+        message = f"loss_factor must be at least {LEAST_FACTOR:g}, got {as_json(value)}."
         raise SpecError(message)
     return float(value)
 

@@ -65,6 +65,7 @@ pytestmark = pytest.mark.once
         ({"dtype": "float8"}, '^dtype must be "float64" or "float32", got "float8".$'),
         ({"dtype": []}, '^dtype must be "float64" or "float32", got .*.$'),
         ({"loss_factor": 0}, "^loss_factor must be a number greater than 0, got 0.$"),
+        ({"loss_factor": 1e-320}, "^loss_factor must be at least 1e-100, got 1e-320.$"),
         ({"loss_factor": True}, "^loss_factor must be a number greater than 0, got true.$"),
         ({"masks": {"1.mask": [[1, 1]]}}, "^masks must be an object with no keys; got "),
         ({"parameters": 3}, "parameters must be an object"),
