@@ -51,8 +51,7 @@ export function fromExact(x) {
 }
 
 export function roundDecimal(a, decimals) {
-  if (!isDecimal(a) || adjusted(a) + decimals >= PRECISION - 1) return a;
-  return shorten(a.n, a.e, -decimals - a.e);
+  return isDecimal(a) ? shorten(a.n, a.e, -decimals - a.e) : a;
 }
 
 // The text of a with so many digits after the point, or with so many significant digits: its

@@ -104,15 +104,20 @@ def test_every_step_has_a_title_and_a_sentence(ask, explained):
         assert "undefined" not in step["sentence"] + step["title"]
 
 
-def test_a_gradient_step_says_which_way_the_weight_goes(ask, example):
-    gradients = {g["parameter"]["symbol"]: g for g in example["gradients"]}
-    told = ask("steps", run=example["spec"])
+@pytest.mark.parametrize(("maximize", "way"), [(False, "against"), (True, "along")])
+def test_a_gradient_step_says_which_way_the_weight_goes(ask, maximize, way):
+    run = EXAMPLE | {"optimizer": {"type": "SGD", "lr": 0.02, "maximize": maximize}}
+    found = explain(run, epochs=1).to_dict()
+    gradients = {g["parameter"]["symbol"]: g for g in found["gradients"]}
+    told = ask("steps", run=found["spec"])
     steps = [step for step in told if step["phase"] == "Gradients"]
     assert len(steps) == len(gradients) == 14
     for step in steps:
         name = step["title"].removeprefix("The gradient of ")
         grows = gradients[name]["updated"]["value"] > gradients[name]["parameter"]["value"]
-        assert step["sentence"].endswith(f"makes {name} {'larger' if grows else 'smaller'}.")
+        assert step["sentence"].endswith(
+            f"the step {way} the gradient makes {name} {'larger' if grows else 'smaller'}."
+        )
 
 
 def test_a_large_network_has_few_steps_and_few_rows(ask):

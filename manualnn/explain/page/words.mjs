@@ -78,5 +78,5 @@ export function meaning(name, value, shown, maximize) {
   const way = value > 0 ? "grows" : "falls";
   const step = value > 0 !== Boolean(maximize) ? "smaller" : "larger";
   return `If ${name} grows by a little, the error ${way} ${shown(Math.abs(value))} times as much. So ` +
-    `the step against the gradient makes ${name} ${step}.`;
+    `the step ${maximize ? "along" : "against"} the gradient makes ${name} ${step}.`;
 }
