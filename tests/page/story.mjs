@@ -42,10 +42,9 @@ const ANSWERS = {
   },
   async descent(question) {
     const descent = await descentOf(question);
-    const { lr } = question.run.optimizer;
     return {
       errors: descent.points.map(({ error }) => String(error)), stopped: descent.stopped,
-      text: courseOf(descent, lr, question.target ?? null, String),
+      text: courseOf(descent, question.run.optimizer, question.target ?? null, String),
     };
   },
   async agreement({ explanation }) {

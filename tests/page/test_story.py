@@ -104,6 +104,22 @@ def test_every_step_has_a_title_and_a_sentence(ask, explained):
         assert "undefined" not in step["sentence"] + step["title"]
 
 
+def test_an_error_that_a_rule_maximizes_may_grow(ask, example):
+    run = example["spec"] | {"optimizer": {"type": "SGD", "lr": 0.02, "maximize": True}}
+    found = ask("descent", run=run, iterations=5)
+    assert float(found["errors"][-1]) > float(found["errors"][0])
+    assert found["text"].endswith("in 5 updates: the rule maximizes it.")
+
+
+@pytest.mark.parametrize("more", ["momentum", "weight_decay", "maximize", None])
+def test_the_formula_of_a_step_stands_where_it_is_all_of_the_step(ask, example, more):
+    rule = {"type": "SGD", "lr": 0.02} | ({more: 0.5} if more else {})
+    told = ask("steps", run=example["spec"] | {"optimizer": rule})
+    steps = [step for step in told if step["phase"] == "Update"]
+    assert len(steps) == 4
+    assert all(("W′ = W − lr · ∂L/∂W" in step["sentence"]) == (not more) for step in steps)
+
+
 @pytest.mark.parametrize(("maximize", "way"), [(False, "against"), (True, "along")])
 def test_a_gradient_step_says_which_way_the_weight_goes(ask, maximize, way):
     run = EXAMPLE | {"optimizer": {"type": "SGD", "lr": 0.02, "maximize": maximize}}

@@ -174,7 +174,7 @@ function showDescent() {
   const at = Math.min(state.iteration, errors.length - 1);
   const { target, iterations, logarithmic, run } = state;
   byId("descent-message").textContent = done
-    ? courseOf(descent, run.optimizer.lr, target, shown) : "Computing …";
+    ? courseOf(descent, run.optimizer, target, shown) : "Computing …";
   drawCurve(byId("curve"), {
     errors, iterations: done ? errors.length - 1 : iterations, iteration: at, target,
     logarithmic, shown,

@@ -53,8 +53,8 @@ export function tracedState(state, run, T) {
     [name, name === "step" ? arrays : lift(name, arrays)]));
 }
 
-// What the descent shows about the learning constant. `shown` writes an error.
-export function courseOf({ points, stopped }, lr, target, shown) {
+// What the descent shows about the learning constant, an option of the rule. `shown` writes an error.
+export function courseOf({ points, stopped }, { lr, maximize }, target, shown) {
   const errors = points.map((point) => point.error);
   const finite = errors.filter(Number.isFinite);
   if (!finite.length) return "The error is no finite number: make the numbers smaller.";
@@ -65,6 +65,7 @@ export function courseOf({ points, stopped }, lr, target, shown) {
   if (stopped === "diverged") {
     return `It diverges. ${course}, and then it is no finite number. ${smaller}`;
   }
+  if (maximize) return `${course}: the rule maximizes it.`;
   if (last > 1000 * first) return `It diverges. ${course}. ${smaller}`;
   if (stopped === "target") return `${course}: the target error is reached.`;
   if (last > first) return `The error grows. ${course}. ${smaller}`;

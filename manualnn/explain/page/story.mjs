@@ -229,11 +229,15 @@ function gradientSteps(run, { layer, name, array, indices }, single) {
   }));
 }
 
+// Is the step of a rule lr · ∂L/∂W, and nothing else?
+const isSimpleDescent = ({ type, momentum, weight_decay: decay, maximize }) =>
+  type === "SGD" && !momentum && !decay && !maximize;
+
 function updateStep(run, { layer, name, array, indices }) {
   const keys = indices.map((index) => ({ layer, name, index }));
   return {
     phase: "Update", title: `The step of ${array}`,
-    sentence: () => (run.optimizer.type === "SGD"
+    sentence: () => (isSimpleDescent(run.optimizer)
       ? "Every parameter takes a step against its gradient. The learning constant lr says how long " +
         "the step is: W′ = W − lr · ∂L/∂W."
       : `${run.optimizer.type} makes the step of each parameter from its gradients so far; the ` +
