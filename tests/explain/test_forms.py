@@ -183,6 +183,15 @@ def test_the_text_of_the_example_is_short_unless_it_is_full() -> None:
     assert not re.search(r"\bulps?\b|dual number", full)
 
 
+def test_a_long_list_of_errors_is_cut_unless_the_text_is_full() -> None:
+    def numbers(*, full: bool) -> list[str]:
+        table = explain(epochs=30).to_text(full=full).partition("updates  ")[2]
+        return [line.split()[0] for line in table.splitlines()[1:32] if line.startswith("  ")]
+
+    assert numbers(full=True) == [str(k) for k in range(31)]
+    assert numbers(full=False) == [*"01234567", "…", "28", "29", "30"]
+
+
 def test_all_gradients_and_new_values_are_in_the_short_text() -> None:
     e = explain()
     shown = " ".join(e.to_text().split())

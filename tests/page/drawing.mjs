@@ -8,6 +8,7 @@ import { verdict } from "../../manualnn/page/drawing/listing.mjs";
 import { figuresOf, shortNumber, textOf } from "../../manualnn/page/drawing/figures.mjs";
 import { chooseUnits, columnsOf, layoutOf } from "../../manualnn/page/drawing/layout.mjs";
 import { litBy } from "../../manualnn/page/drawing/lit.mjs";
+import { measuredSlope } from "../../manualnn/page/drawing/nudge.mjs";
 import { pathsOf } from "../../manualnn/page/drawing/paths.mjs";
 
 const place = ({ x, y, w, h }) => ({ x, y, w, h });
@@ -64,6 +65,7 @@ const ANSWERS = {
       return next ? textOf(next) : next === null ? null : "unmoved";
     });
   },
+  measure: ({ run, key }) => measuredSlope(run, key),
   short: ({ value, room }) => shortNumber(Number(value), room),
   verdict: ({ sum, backward, size, decimals }) => verdict(Number(sum), backward, size, decimals),
 };

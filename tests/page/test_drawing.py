@@ -259,3 +259,15 @@ def test_a_short_number_fits_and_is_near(ask, room):
 def test_the_verdict_on_a_sum(ask, numbers, decimals, expected):
     question = dict(zip(("sum", "backward", "size"), numbers, strict=True), ask="verdict")
     assert ask(question | ({} if decimals is None else {"decimals": decimals})) == [expected]
+
+
+@pytest.mark.parametrize(("name", "index"), [("weight", [1, 0]), ("bias", [1])])
+def test_moving_a_weight_both_ways_measures_its_slope(ask, name, index):
+    """The error is a quadratic in the last layer's weights: both ways together are exact."""
+    key = {"layer": 2, "name": name, "index": index}
+    (found,) = ask({"ask": "measure", "run": EXAMPLE, "key": key})
+    gradients = {g.parameter.symbol.text: g for g in explain().gradients}
+    slope = gradients[f"2.{name}[{','.join(map(str, index))}]"].backward.value
+    rounding = 20 * 2**-53 * max(found["up"], found["down"]) / found["step"]
+    assert abs(found["slope"] - slope) <= rounding
+    assert found["up"] - found["down"] == pytest.approx(2 * found["step"] * slope, rel=1e-9)
