@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["RangeTest", "learning_rate_range", "range_test"]
 
 MEMORY = 0.9
-"""Share of the average that each step keeps."""
+"""Share that each step keeps of the running average, which tells when the loss diverges."""
 WORSE = 4.0
-"""The test ends when the average is so many times the lowest one, as in fastai."""
+"""The test ends when the running average is so many times the lowest one, as in fastai."""
+NEAR = 0.1
+"""The share of the steps over which the smooth loss averages to each side."""
+MARGIN = 10.0
+"""A suggested rate is below the rate of the divergence by at least this factor."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,28 @@ class RangeTest:
     loss: Array
     """The loss of each step's batch before the step, shape (steps,)."""
     smooth: Array
-    """Its average over the last steps, shape (steps,)."""
+    """Its average over the steps around, shape (steps,).
+
+    The weights fall linearly to 0 at a tenth of the steps. An average of past steps alone would
+    show a fall of the loss at rates that are too high.
+    """
     diverged: bool
     """True if the test ended early, because the loss grew or was no longer finite."""
 
     @property
     def suggestion(self) -> float | None:
-        """The learning rate where the average falls steepest over log(lr), or None if none does."""
+        """The learning rate where the smooth loss falls steepest over log(lr), or None.
+
+        Only rates before the lowest smooth loss count, and if the loss diverged, only rates of at
+        most a tenth of the last one. It is None if the loss does not fall there.
+        """
         if len(self.lr) < 3:
             return None
-        slope = np.gradient(self.smooth)  # the rates are equally spaced on a logarithmic scale
-        steepest = int(slope.argmin())
-        return float(self.lr[steepest]) if slope[steepest] < 0 else None
+        end = int(self.smooth.argmin())
+        if self.diverged:
+            end = min(end, int(np.sum(self.lr <= self.lr[-1] / MARGIN)))
+        slope = np.gradient(self.smooth)[:end]  # the rates are equally spaced on a log scale
+        return float(self.lr[slope.argmin()]) if end and slope.min() < 0 else None
 
 
 def range_test(
@@ -61,8 +75,8 @@ def range_test(
 ) -> RangeTest:
     """Train a copy of the trainer with a learning rate that grows from lr_min to lr_max.
 
-    The trainer itself does not change. The test ends early if the average loss exceeds four times
-    its lowest value, or if a number is no longer finite. It needs no Matplotlib.
+    The trainer itself does not change. The test ends early if the running average of the loss
+    exceeds four times its lowest value, or if a number is no longer finite. It needs no Matplotlib.
 
     Parameters
     ----------
@@ -102,8 +116,7 @@ def range_test(
     order = np.empty(0, np.intp)
     rates = np.geomspace(lr_min, lr_max, steps)
     losses: list[float] = []
-    averages: list[float] = []
-    total, diverged = 0.0, False
+    total, lowest, diverged = 0.0, np.inf, False
     for lr in rates.tolist():
         while len(order) < min(batch_size, len(x)):
             order = np.append(order, run.rng.permutation(len(x)))
@@ -115,12 +128,21 @@ def range_test(
             diverged = True
             break
         total = MEMORY * total + (1 - MEMORY) * losses[-1]
-        averages.append(total / (1 - MEMORY ** len(losses)))  # the first steps count in full
-        if averages[-1] > WORSE * min(averages):
+        average = total / (1 - MEMORY ** len(losses))  # the first steps count in full
+        lowest = min(lowest, average)
+        if average > WORSE * lowest:
             diverged = True
             break
-    n = len(losses)
-    return RangeTest(rates[:n], np.array(losses), np.array(averages), diverged)
+    loss = np.array(losses)
+    return RangeTest(rates[: len(loss)], loss, _smooth(loss, NEAR * steps), diverged)
+
+
+def _smooth(loss: Array, reach: float) -> Array:
+    """Return the average around each step, with weights that fall linearly to 0 at the reach."""
+    steps = np.arange(len(loss))
+    weights = np.maximum(1 - abs(steps[:, None] - steps) / max(reach, 1), 0)
+    smooth: Array = weights / weights.sum(axis=1, keepdims=True) @ loss
+    return smooth
 
 
 def learning_rate_range(found: RangeTest, *, ax: "Axes | None" = None) -> "Axes":
@@ -146,7 +168,7 @@ def learning_rate_range(found: RangeTest, *, ax: "Axes | None" = None) -> "Axes"
         raise SpecError(message)
     ax = as_axes(ax)
     ax.plot(found.lr, found.loss, ":", color="0.55", linewidth=1, label="loss of each batch")
-    ax.plot(found.lr, found.smooth, color=COLORS[0], label="average")
+    ax.plot(found.lr, found.smooth, color=COLORS[0], label="smooth loss")
     if (lr := found.suggestion) is not None:
         height = found.smooth[found.lr.tolist().index(lr)]
         ax.scatter(

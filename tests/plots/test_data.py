@@ -313,15 +313,16 @@ def test_the_range_test_is_a_training_by_hand():
     assert made.lr == 0.5
     assert np.allclose(found.lr, 10 ** (np.arange(len(found.lr)) / 10 - 3))
     hand = mnn.Trainer(net, mnn.MSELoss(), mnn.SGD(), params=before)
-    total = 0.0
     for i, lr in enumerate(found.lr):
         hand.lr = float(lr)
         assert found.loss[i] == hand.step(x, t)
-        total = 0.9 * total + 0.1 * found.loss[i]
-        assert found.smooth[i] == pytest.approx(total / (1 - 0.9 ** (i + 1)))
+        near = [(found.loss[k], 1 - abs(k - i) / 6.1) for k in range(len(found.lr))]
+        total = sum(w for _, w in near if w > 0)
+        assert found.smooth[i] == pytest.approx(sum(v * w for v, w in near if w > 0) / total)
     # With one sample, a step multiplies the error by 1 − 2 lr (|x|² + 1): it grows beyond this lr.
     assert found.diverged
     assert found.lr[-1] > 1 / (1 + (x**2).sum()) > found.suggestion
+    assert found.lr[-1] >= 10 * found.suggestion
     ax = plot.learning_rate_range(found, ax=new_axes())
     assert ax.lines[0].get_xydata().tolist() == np.c_[found.lr, found.loss].tolist()
     assert ax.lines[1].get_xydata().tolist() == np.c_[found.lr, found.smooth].tolist()
@@ -333,6 +334,34 @@ def test_no_rate_is_suggested_where_the_loss_never_falls():
     assert rising.suggestion is None
     falls = plot.RangeTest(rates, rates, np.array([9.0, 8, 3, 2]), diverged=False)
     assert falls.suggestion == rates[1]  # (3 − 9) / 2 is the least slope; then (2 − 8) / 2 and −1
+
+
+def test_no_rate_is_suggested_at_the_bottom_of_the_valley_or_near_the_divergence():
+    rates = np.geomspace(1e-6, 1e2, 9)  # a factor of 10 a step
+    valley = np.array([9.0, 9, 8, 5, 3, 2, 8, 3, 99])  # 8 → 3 is a wiggle behind the lowest loss
+    found = plot.RangeTest(rates, valley, valley, diverged=True)
+    assert found.suggestion == rates[3]  # (3 − 8) / 2 is the least slope before the lowest loss
+    cliff = np.array([9.0, 9, 9, 9, 9, 9, 8, 1, 99])  # the steepest descent is at the divergence
+    found = plot.RangeTest(rates, cliff, cliff, diverged=True)
+    assert found.suggestion == rates[6]  # and not rates[7], though it is a tenth of the last
+    late = plot.RangeTest(rates[:3] ** 0.01, cliff[:3], np.array([3.0, 2, 1]), diverged=True)
+    assert late.suggestion is None  # all rates are within a tenth of the last one
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_suggested_rate_trains_well(seed):
+    """Half-moons with Adam: a wiggle of the noise at a rate of 1 was once the steepest descent."""
+    rng = np.random.default_rng(seed)
+    angle, t = rng.uniform(0, np.pi, 300), rng.integers(2, size=300)
+    x = np.c_[np.cos(angle) + t, np.where(t, 0.5 - np.sin(angle), np.sin(angle))]
+    net = mnn.Sequential(mnn.Linear(2, 16), mnn.Tanh(), mnn.Linear(16, 2))
+    made = mnn.Trainer(net, mnn.CrossEntropyLoss(), mnn.Adam(), seed=seed)
+    made.lr = plot.range_test(made, x, t).suggestion
+    assert 1e-3 < made.lr < 0.1
+    losses = made.fit(x, t, epochs=20, batch_size=32).loss
+    assert losses[-1] < losses[0] / 2
+    assert losses[-1] < 1.5 * min(losses)
 
 
 # ------------------------------------------------------------------ axes, errors, imports
