@@ -46,3 +46,49 @@ def test_a_slider_moves_the_chosen_weight(open_page, example):
         expected = explain(changed, weight="0.weight[1,0]").to_dict()["gradients"][0]
         shown = page.locator(".path-backward [data-value]").get_attribute("data-value")
         assert float(shown) == pytest.approx(expected["backward"]["value"], rel=1e-13)
+
+
+REPAINTED = """() => {
+    const added = [];
+    new MutationObserver((changes) => changes.forEach(({ target, addedNodes }) => {
+        if (addedNodes.length) added.push(target.className);
+    })).observe(document.querySelector("#paths"), { childList: true, subtree: true });
+    for (const text of document.querySelectorAll(".nn-label text")) text.dataset.kept = "yes";
+    return () => added;
+}"""
+
+
+def test_a_step_repaints_only_itself(open_page, example):
+    """The numbers of the drawing and the list of paths stay the same elements."""
+    with open_page(example, width=1440) as page:
+        page.locator('.nn-label[data-of="0.weight[1,2]"]').click()
+        page.locator("#step-slider").focus()
+        page.keyboard.press("ArrowRight")
+        labels = page.locator(".nn-label text")
+        added = page.evaluate_handle(REPAINTED)
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#step").get_attribute("data-step") == "2"
+        assert page.evaluate("(added) => added()", added) == []
+        kept = labels.evaluate_all("(all) => all.filter((e) => e.dataset.kept).length")
+        assert kept == labels.count() > 10
+
+
+def test_a_chosen_weight_steps_back_while_a_step_is_told(open_page, example):
+    """What the step speaks of is seen in full; choosing lights the paths again."""
+    opacity = "(all) => all.map((e) => Number(getComputedStyle(e).opacity))"
+    with open_page(example, width=1440) as page:
+        weight = page.locator('.nn-label[data-of="0.weight[1,2]"]')
+        weight.click()
+        page.mouse.move(1, 1)
+        page.locator("#step-slider").focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        page.evaluate("Promise.all(document.getAnimations().map((a) => a.finished))")
+        assert page.locator('[data-key="0.weight[1,2]"]').get_attribute("aria-pressed") == "true"
+        told = page.locator(".nn-unit.focus, .nn-weight.focus, .nn-label.focus")
+        assert told.count() == 1 + 4 + 4  # the neuron, its weights and bias, and their numbers
+        assert set(told.evaluate_all(opacity)) == {1}
+        assert not lit(page)
+        page.locator('.nn-label[data-of="0.weight[0,1]"]').click()
+        page.mouse.move(1, 1)
+        assert lit(page) == {"0.weight[0,1]", "2.weight[0,0]", "2.weight[1,0]"}

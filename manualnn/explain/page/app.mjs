@@ -20,6 +20,9 @@ import { allSteps, buildStage } from "./stage.mjs";
 import { parameterKeys, steps } from "./story.mjs";
 import { updatesText, writtenNumber } from "./writing.mjs";
 
+// What the fields show: a step changes none of it.
+const CONTROLLED = ["run", "decimals", "iterations", "target", "sample", "selected"];
+
 const byId = (id) => document.getElementById(id);
 const explanation = JSON.parse(byId("explanation").textContent);
 const start = {
@@ -31,6 +34,7 @@ const start = {
   sample: 0,
   selected: strongestOfFirst(explanation), // so that paths are seen at once
   step: 0,
+  isTold: false, // a step is followed, more recently than a weight was chosen
   colourBy: "value",
   logarithmic: false,
 };
@@ -47,6 +51,7 @@ list.at(-1).extra = () => {
   }, `Tell iteration ${next}`);
 };
 let state = start;
+let shownState = null; // the one that the page shows
 let descent = { points: [] };
 let view;
 
@@ -101,15 +106,16 @@ const withName = (current) =>
 function select(key) {
   const own = list.findIndex((step) => isSameKey(step.key, key));
   const follow = key && own >= 0 && list[state.step].phase === "Gradients";
-  change({ selected: key, step: follow ? own : state.step });
+  change({ selected: key, step: follow ? own : state.step, isTold: false });
 }
 
 // A weight that the page itself chose, at the start or by a step, gives way to the next step.
 function goTo(step) {
-  const { key } = list[step];
+  const { key, focus } = list[step];
   const left = state.step === 0 ? start.selected : list[state.step].key;
   const selected = key ?? (isSameKey(state.selected, left) ? null : state.selected);
-  change({ step, selected });
+  const isTold = !key && focus.units.length + focus.edges.length > 0;
+  change({ step, selected, isTold });
 }
 
 function setRate(lr) {
@@ -161,9 +167,13 @@ function show() {
   stage.show(state.step, view);
   network.update({
     run: view.run, pass: view.pass, A: view.T, sample: view.n, colourBy: state.colourBy,
-    selected: state.selected, focus: step.focus, isEditable: view.iteration === 0,
+    selected: state.selected, focus: step.focus, isTold: state.isTold,
+    isEditable: view.iteration === 0,
   });
-  controls.show(withName(state));
+  if (shownState === null || CONTROLLED.some((name) => shownState[name] !== state[name])) {
+    controls.show(withName(state));
+  }
+  shownState = state;
 }
 
 function showDescent() {

@@ -2,7 +2,7 @@
 // follow one of them, and compare their sum with what the backward pass gave.
 
 import { element } from "../dom.mjs";
-import { isSameKey } from "./figures.mjs";
+import { isSameKey, textOf } from "./figures.mjs";
 import { leadOf, listOf, restOf, totalOf } from "./listing.mjs";
 import { drawNetwork } from "./network.mjs";
 import { makeSlider, measuredSlope } from "./nudge.mjs";
@@ -11,6 +11,8 @@ import { pathsOf } from "./paths.mjs";
 const INVITATION = "Choose a weight or a bias in the drawing. All its paths to the error light up, "
   + "and their factors stand here.";
 const MOST_DRAWN = 64; // paths whose factors stand in the drawing
+
+const isEqual = (a, b) => a.length === b.length && a.every((item, i) => item === b[i]);
 
 // Draw a network, and list the paths of the chosen weight. `boxes` = {drawing, paths}, two
 // elements. Options as for `drawNetwork`, and onEdit(key, value) for a slider that moves the chosen
@@ -22,6 +24,8 @@ export function exploreNetwork(boxes, run, options = {}) {
   };
   let [hovered, pinned, listed] = [null, null, null]; // listed: the key whose paths are listed
   let slider = null; // of the chosen weight
+  let basis = []; // what the list was made of
+  let found = { of: [], paths: new Map() }; // the paths found so far, of a run and its pass
 
   const drawing = drawNetwork(boxes.drawing, run, {
     ...options,
@@ -37,17 +41,24 @@ export function exploreNetwork(boxes, run, options = {}) {
   say(INVITATION);
 
   function pathsFor(key, most) {
-    return key && state.pass ? pathsOf(state.run, state.pass, key, state.A, most) : null;
+    if (!key || !state.pass) return null;
+    const of = [state.run, state.pass, state.A];
+    if (!isEqual(of, found.of)) found = { of, paths: new Map() };
+    const name = `${textOf(key)} ${most}`;
+    if (!found.paths.has(name)) found.paths.set(name, pathsOf(state.run, state.pass, key, state.A, most));
+    return found.paths.get(name);
   }
 
   // Paths for the drawing: all or none, because a part of the factors would mislead.
   function drawn(key) {
-    const found = pathsFor(key, MOST_DRAWN);
-    return found?.count === found?.paths.length ? (found?.paths ?? null) : null;
+    const { count, paths } = pathsFor(key) ?? {};
+    if (!(count <= MOST_DRAWN)) return null;
+    return count === paths.length ? paths : pathsFor(key, MOST_DRAWN).paths;
   }
 
   function say(text) {
     content.replaceChildren(element("p", { class: "path-hint" }, text));
+    basis = [];
   }
 
   // Light one path alone, or all. A path of another sample needs the numbers of that sample.
@@ -59,16 +70,19 @@ export function exploreNetwork(boxes, run, options = {}) {
 
   function list(key) {
     listed = key;
-    const found = pathsFor(key);
-    if (!found) return;
+    const whole = pathsFor(key);
+    if (!whole) return;
     const { decimals } = state.A;
     const samples = state.run.x.length;
     const isChosen = isSameKey(key, state.selected);
+    const now = [whole, isChosen];
+    if (isEqual(now, basis)) return markPinned(); // a step changes none of it
+    basis = now;
     const measured = isChosen && decimals === undefined ? measuredSlope(state.run, key) : null;
-    const pinnedPath = () => (pinned === null ? null : found.paths[pinned]);
-    const paths = listOf(found, {
+    const pinnedPath = () => (pinned === null ? null : whole.paths[pinned]);
+    const paths = listOf(whole, {
       decimals, samples,
-      light: (i) => show(found.paths[i]),
+      light: (i) => show(whole.paths[i]),
       unlight: () => show(pinnedPath()),
       pin(i) {
         pinned = pinned === i ? null : i;
@@ -76,8 +90,8 @@ export function exploreNetwork(boxes, run, options = {}) {
         show(pinnedPath());
       },
     });
-    const parts = [leadOf(key, found, samples), paths, restOf(found)];
-    content.replaceChildren(...parts.filter(Boolean), totalOf(key, found, { decimals, measured }));
+    const parts = [leadOf(key, whole, samples), paths, restOf(whole)];
+    content.replaceChildren(...parts.filter(Boolean), totalOf(key, whole, { decimals, measured }));
     markPinned();
   }
 

@@ -6,6 +6,8 @@ import { math, symbol } from "../mathml.mjs";
 import { formatNumber } from "../notation.mjs";
 import { shortNumber, textOf } from "./figures.mjs";
 
+const MOST_FACTORS = 16; // that a path shows
+const ENDS = 4; // factors at each end of a longer one
 const NEGLIGIBLE = 1e-14; // of Σ |product|: what rounding explains when the products cancel
 
 // How many paths a weight has, and what to do with them.
@@ -28,10 +30,12 @@ export function listOf({ paths }, { decimals, samples, light, unlight, pin }) {
       type: "button", "data-path": i, "aria-pressed": "false", "aria-label": `Path ${i + 1} alone`,
       focus: () => light(i), blur: unlight,
     }, String(i + 1));
-    const cells = factors.flatMap(({ name, value }, f) => [
+    const cells = shortened(factors).flatMap((factor, f) => [
       f > 0 && element("span", { class: "path-times" }, "·"),
-      element("span", { class: "path-factor" },
-        symbolOf(name), numberOf(name, value, { decimals, inBrackets: f > 0 })),
+      typeof factor === "number"
+        ? element("span", { class: "path-times" }, `⋯ (${factor} more factors) ⋯`)
+        : element("span", { class: "path-factor" }, symbolOf(factor.name),
+          numberOf(factor.name, factor.value, { decimals, inBrackets: f > 0 })),
     ]);
     const result = element("span", { class: "path-product" },
       "= ", numberOf("path", product, { decimals }));
@@ -46,6 +50,10 @@ export function listOf({ paths }, { decimals, samples, light, unlight, pin }) {
     element("span", { class: "path-factors" }, cells, result), bar);
   }));
 }
+
+// Of a long path, the factors at its ends, and between them how many are left out.
+const shortened = (factors) => (factors.length <= MOST_FACTORS ? factors
+  : [...factors.slice(0, ENDS), factors.length - 2 * ENDS, ...factors.slice(-ENDS)]);
 
 // How much the paths that are not listed have of Σ |product|; null if all are listed.
 export function restOf({ paths, count, share }) {

@@ -5,9 +5,10 @@ import { isSameKey } from "./figures.mjs";
 // Return {key, edges, units, factors} of the drawing's state: the chosen parameter, the lines and
 // units on its paths (on `only`, if one path is pointed at), and a Map from a line or a unit of the
 // layout to the factors there. The factor into a unit from another column stands at the line; the
-// factors between the stages of one unit, and ∂L/∂y at the term of the error, at the unit.
-export function litBy({ selected, hovered, paths, only, sample }, layout) {
-  const key = hovered ?? selected;
+// factors between the stages of one unit, and ∂L/∂y at the term of the error, at the unit. While a
+// step is told, the chosen parameter's paths are not lit.
+export function litBy({ selected, hovered, paths, only, sample, isTold }, layout) {
+  const key = hovered ?? (isTold && !only ? null : selected);
   const lit = { key, edges: new Set(), units: new Set(), factors: new Map() };
   if (!key) return lit;
   const columnOf = (stage) => layout.columns.findIndex(({ stages }) => stages.includes(stage));

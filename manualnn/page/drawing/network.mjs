@@ -23,16 +23,18 @@ const FEW = 5;
 //   selected             the chosen parameter {layer, name, index}, or null
 //   paths, only          its paths, and the one among them to show alone (paths.mjs)
 //   focus                {units: [[layer, j]…], edges: [key…]}: what the story is about
+//   isTold               true while the story is followed: then the chosen one's paths step back
 // Options: sample, maxUnits, interactive, onSelect(key | null), onHover(key | null),
 // marks = {weights: [key…], units: [[layer, j]…], loss: true}: what is wrong.
 export function drawNetwork(container, run, options = {}) {
   const { maxUnits = 12, interactive = true, marks = {} } = options;
   const state = {
     run, pass: null, A: PLAIN, colourBy: "value", sample: options.sample ?? 0,
-    selected: null, hovered: null, paths: null, only: null, focus: null,
+    selected: null, hovered: null, paths: null, only: null, focus: null, isTold: false,
   };
   let [width, layout, picture, figures] = [0, null, null, null];
   let active = null; // the key that Tab reaches
+  let labelled = null; // the figures that the weights' labels say
 
   const box = element("div", { class: "nn-box scroll" });
   const caption = element("p", { class: "nn-caption" });
@@ -45,6 +47,7 @@ export function drawNetwork(container, run, options = {}) {
     const columns = chooseUnits(columnsOf(state.run), figures.strength, most, wantedUnits());
     layout = layoutOf(state.run, columns, width);
     picture = makePicture(layout);
+    labelled = null;
     picture.svg.setAttribute("role", interactive ? "group" : "img");
     if (state.selected) active = textOf(state.selected);
     if (!picture.weights.has(active)) active = picture.weights.keys().next().value ?? null;
@@ -61,14 +64,16 @@ export function drawNetwork(container, run, options = {}) {
     const view = { state, layout, figures, lit, largest: Math.max(0, ...sizes), marks };
     fillPicture(picture, view);
     picture.svg.setAttribute("aria-label", describe());
-    caption.textContent = lit.key ? `${figures.sentence(lit.key)}.` : HINT;
+    const said = lit.key ?? state.selected;
+    caption.textContent = said ? `${figures.sentence(said)}.` : HINT;
     legend.replaceChildren(...legendOf(view));
     if (!interactive) return;
     for (const [name, { key, group }] of picture.weights) {
-      group.setAttribute("aria-label", figures.sentence(key));
+      if (labelled !== figures) group.setAttribute("aria-label", figures.sentence(key));
       group.setAttribute("aria-pressed", String(isSameKey(key, state.selected)));
       group.setAttribute("tabindex", name === active ? "0" : "-1");
     }
+    labelled = figures;
   }
 
   function describe() {
@@ -161,7 +166,8 @@ export function drawNetwork(container, run, options = {}) {
   function update(changes = {}) {
     const before = { ...state };
     Object.assign(state, changes);
-    figures = figuresOf(state);
+    const isOther = ["run", "pass", "A", "colourBy", "sample"].some((k) => before[k] !== state[k]);
+    if (isOther || !figures) figures = figuresOf(state);
     if (!width) return;
     if (isOutdated(before)) build();
     refresh();

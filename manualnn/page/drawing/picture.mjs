@@ -67,14 +67,16 @@ export function fillPicture(picture, view) {
   for (const part of picture.units) fillUnit(part, view, picture.chips);
 }
 
-function fillEdge({ item, group, plate }, { state, layout, figures, lit, largest, marks }) {
+function fillEdge(part, { state, layout, figures, lit, largest, marks }) {
+  const { item, group, plate } = part;
   const { key } = item;
   const value = key ? figures.parameter(key) : undefined;
   const isAmong = (keys) => Boolean(key && keys?.some((other) => isSameKey(other, key)));
   const [isLit, isWrong] = [lit.edges.has(item), isAmong(marks.weights)];
+  const isInFocus = isAmong(state.focus?.edges);
   setClasses(group, {
     lit: isLit, wrong: isWrong, negative: value < 0,
-    chosen: isSameKey(key, state.selected), focus: isAmong(state.focus?.edges),
+    chosen: isSameKey(key, state.selected), focus: isInFocus,
   });
   const share = largest && Number.isFinite(value) ? Math.abs(value) / largest : 0;
   if (key) group.style.setProperty("--width", `${(1 + 5 * share).toFixed(2)}px`);
@@ -85,17 +87,28 @@ function fillEdge({ item, group, plate }, { state, layout, figures, lit, largest
   const factors = lit.factors.get(item);
   const isAlone = isSameKey(key, lit.key) || (isLit && state.only !== null);
   const isShown = (item.fits ?? true) || isAlone || isWrong;
-  setClasses(plate, { lit: isLit, "nn-factor": Boolean(factors), "nn-hidden": !isShown });
+  setClasses(plate, { lit: isLit, focus: isInFocus, "nn-factor": Boolean(factors), "nn-hidden": !isShown });
   const name = key && (state.colourBy === "gradient" ? `∂L/∂${textOf(key)}` : textOf(key));
-  const own = value === undefined ? []
-    : [numberText({ name, value }, { room: layout.compact ? 6 : 7 })];
-  const texts = factors?.map((factor) => numberText(factor, { isFactor: true })) ?? own;
+  const own = value === undefined ? [] : [{ name, value }];
+  if (!isNew(part, factors ?? own, [Boolean(factors), isWrong])) return;
+  const texts = factors?.map((factor) => numberText(factor, { isFactor: true }))
+    ?? own.map((number) => numberText(number, { room: layout.compact ? 6 : 7 }));
   if (isWrong) texts.unshift(svg("tspan", { class: "nn-cross" }, `${CROSS} `));
   plate.replaceChildren(...(texts.length ? textOnPlate(item.label, texts, layout.compact) : []));
 }
 
+// Most changes leave most numbers as they are, and elements are slow to make: are these numbers, or
+// the other things that a part shows, not yet written into it?
+function isNew(part, numbers, others = []) {
+  const content = [...numbers.flatMap(({ name, value }) => [name, value]), ...others].join();
+  if (part.content === content) return false;
+  part.content = content;
+  return true;
+}
+
 // A unit shows a row for every stage; a compact one its last, or the one that a step is about.
-function fillUnit({ unit, group, rows, title }, view, chips) {
+function fillUnit(part, view, chips) {
+  const { unit, group, rows, title } = part;
   const { state, layout: { columns, compact }, figures, lit, marks } = view;
   const { stages } = columns[unit.column];
   const isOf = ([stage, j]) => j === unit.j && stages.includes(stage);
@@ -103,10 +116,12 @@ function fillUnit({ unit, group, rows, title }, view, chips) {
   const all = figures.rows(stages, unit.j);
   const asked = all.filter(({ stage }) => focus.some(([i]) => i === stage));
   const shown = compact ? [asked.at(-1) ?? all.at(-1)] : all;
-  rows.replaceChildren(...shown.flatMap((row, i) =>
-    unitRow(unit, row, { step: i - (shown.length - 1) / 2, isFirst: i === 0, compact })));
-  title.textContent = all
-    .map(({ name, value }) => (value === undefined ? name : `${name} = ${value}`)).join("\n");
+  if (isNew(part, [...shown, ...all])) {
+    rows.replaceChildren(...shown.flatMap((row, i) =>
+      unitRow(unit, row, { step: i - (shown.length - 1) / 2, isFirst: i === 0, compact })));
+    title.textContent = all
+      .map(({ name, value }) => (value === undefined ? name : `${name} = ${value}`)).join("\n");
+  }
   const isWrong = Boolean(marks.units?.some(isOf) || (unit.kind === "loss" && marks.loss));
   setClasses(group, { lit: lit.units.has(unit), focus: focus.length > 0, wrong: isWrong });
   cross(group, isWrong, { x: unit.x + unit.w / 2 - 7, y: unit.y - unit.h / 2 + 7 });
