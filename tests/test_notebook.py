@@ -158,6 +158,37 @@ def test_the_curve_is_renewed_now_and_then_and_at_the_end(
     assert handle.epochs == shown * 2
 
 
+@pytest.mark.parametrize("reason", ["diverged", "error"])
+def test_the_curve_of_a_training_that_fails_says_so(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import IPython.display
+
+    class Views(list[str]):
+        def __call__(self, view: Any, *, display_id: bool) -> "Views":  # noqa: ARG002
+            self.update(view)
+            return self
+
+        def update(self, view: Any) -> None:
+            self.append(view.data)
+
+    views = Views()
+    monkeypatch.setattr(IPython.display, "display", views)
+
+    def fail(_: Any, history: mnn.History) -> None:
+        if history.epochs == 3 and reason == "error":
+            raise ZeroDivisionError
+
+    trainer = mnn.Trainer(mnn.Sequential(mnn.Linear(3, 2)), mnn.MSELoss(), mnn.SGD())
+    trainer.lr = 0.1 if reason == "error" else 1e20
+    live = mnn.LiveCurve(every_seconds=1e9)
+    with pytest.raises((mnn.DivergedError, ZeroDivisionError)):
+        trainer.fit(X, T, epochs=99, callbacks=[live, fail])
+    assert "running" in views[0]
+    assert f"stopped: {reason}" in views[-1]
+    assert "0 epochs" not in views[-1]
+
+
 @pytest.mark.once
 def test_ipython_renews_one_display(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from IPython.core.displaypub import CapturingDisplayPublisher

@@ -20,7 +20,7 @@ class History:
     """Duration in seconds."""
     stopped: str = ""
     """Reason: "epochs", "target_loss", "early_stopping", "callback", "interrupted" (Ctrl-C),
-    "terminated" (SIGTERM) or "diverged"."""
+    "terminated" (SIGTERM), "diverged" or "error", which is any other error that ended `fit`."""
     validation_loss: list[float] = field(default_factory=list)
     """The loss over the validation samples after each epoch; empty without validation data."""
     lr: list[float] = field(default_factory=list)

@@ -18,7 +18,8 @@ class LiveCurve(Callback):
     """Show the history below the cell of a notebook, and renew it as the training goes on.
 
     The display is the History's own; no Matplotlib is needed. It is renewed in place after the
-    epochs that end at least `every_seconds` after the last time, and when the training ends.
+    epochs that end at least `every_seconds` after the last time, and when the training ends, also
+    by a divergence.
 
     Parameters
     ----------
@@ -59,6 +60,10 @@ class LiveCurve(Callback):
 
     def end(self, run: Run) -> None:
         """Show the whole history."""
+        self._renew(run.history)
+
+    def fail(self, run: Run) -> None:
+        """Show how far the training came, and that it diverged."""
         self._renew(run.history)
 
     def _renew(self, history: History) -> None:

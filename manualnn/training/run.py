@@ -27,8 +27,8 @@ ROWS = 1024
 class Callback(metaclass=Constructor):
     """Base of the callbacks that take part in more than the end of an epoch.
 
-    `fit` calls `begin`, then the callback itself after every epoch, then `end`. The last is left
-    out if the training diverges.
+    `fit` calls `begin`, then the callback itself after every epoch, then `end`; if an error
+    ends the training, such as a divergence, it calls `fail` in place of `end`.
     """
 
     reason: ClassVar[str] = "callback"
@@ -61,6 +61,9 @@ class Callback(metaclass=Constructor):
 
     def end(self, run: "Run") -> None:
         """Finish a training."""
+
+    def fail(self, run: "Run") -> None:
+        """Look at a training that an error ends; `run.history.stopped` says which."""
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: JSON values, arrays and None."""
@@ -147,6 +150,24 @@ class Run:
         losses = self.history.loss
         is_reached = losses and target_loss is not None and losses[-1] <= target_loss
         return "target_loss" if is_reached else ""
+
+    def begin(self) -> None:
+        """Let every callback prepare for the training."""
+        for callback in self.hooked:
+            callback.begin(self)
+
+    def end(self) -> None:
+        """Let every callback look at the training, then finish it."""
+        for callback in self.hooked:
+            callback.before_end(self)
+        for callback in self.hooked:
+            callback.end(self)
+
+    def fail(self) -> None:
+        """Tell every callback that an error ends the training."""
+        self.history.stopped = self.history.stopped or "error"
+        for callback in self.hooked:
+            callback.fail(self)
 
     def draw_order(self) -> Array | None:
         """Return the order of the samples in the running epoch.

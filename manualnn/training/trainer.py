@@ -210,8 +210,7 @@ class Trainer(Stepper):
             if resume is not None:
                 # Imports go down, and files are above training.
                 import_module("manualnn.checkpoints").resume(resume, run)
-            for callback in run.hooked:
-                callback.begin(run)
+            run.begin()
             history = run.history
             try:
                 with progress_bar(max(epochs - history.epochs, 0), progress) as advance:
@@ -219,12 +218,12 @@ class Trainer(Stepper):
             except KeyboardInterrupt:
                 run.is_whole = False
                 history.stopped = "interrupted"
+            except Exception:
+                run.fail()
+                raise
             # Asked again, because Ctrl-C may come in the last epoch.
             history.stopped = asked() or history.stopped or "epochs"
-        for callback in run.hooked:
-            callback.before_end(run)
-        for callback in run.hooked:
-            callback.end(run)
+        run.end()
         return history
 
     def _train(

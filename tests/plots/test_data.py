@@ -338,8 +338,8 @@ def test_no_rate_is_suggested_where_the_loss_never_falls():
 
 def test_no_rate_is_suggested_at_the_bottom_of_the_valley_or_near_the_divergence():
     rates = np.geomspace(1e-6, 1e2, 9)  # a factor of 10 a step
-    valley = np.array([9.0, 9, 8, 5, 3, 2, 8, 3, 99])  # 8 → 3 is a wiggle behind the lowest loss
-    found = plot.RangeTest(rates, valley, valley, diverged=True)
+    valley = np.array([9.0, 9, 8, 5, 3, 2, 30, 15, 4])  # 30 → 4 is a wiggle behind the lowest loss
+    found = plot.RangeTest(rates, valley, valley, diverged=False)
     assert found.suggestion == rates[3]  # (3 − 8) / 2 is the least slope before the lowest loss
     cliff = np.array([9.0, 9, 9, 9, 9, 9, 8, 1, 99])  # the steepest descent is at the divergence
     found = plot.RangeTest(rates, cliff, cliff, diverged=True)
