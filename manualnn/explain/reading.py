@@ -33,6 +33,10 @@ KEYS = (
 )
 
 
+class RepeatedKeyError(ValueError):
+    """A JSON object has a key twice, and JSON would silently take the last."""
+
+
 def read_file(path: str | Path, **options: Any) -> Any:
     """Return the content of a JSON file; the options are those of `json.loads`.
 
@@ -40,7 +44,10 @@ def read_file(path: str | Path, **options: Any) -> Any:
     """
     text = Path(path).read_bytes()
     try:
-        return json.loads(text, **options)
+        return json.loads(text, object_pairs_hook=_without_repeats, **options)
+    except RepeatedKeyError as error:
+        message = f"{path}: the key {as_json(error.args[0])} stands twice in an object; leave one."
+        raise SpecError(message) from error
     except UnicodeDecodeError as error:
         message = f"{path}: expected JSON in UTF-8, got other bytes ({error}); save it as UTF-8."
         raise SpecError(message) from error
@@ -53,6 +60,14 @@ def read_file(path: str | Path, **options: Any) -> Any:
             f"{error.colno} ({error.msg}); correct it there."
         )
         raise SpecError(message) from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise RepeatedKeyError(next(key for key in keys if keys.count(key) > 1))
+    return found
 
 
 def read_run(

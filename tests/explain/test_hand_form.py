@@ -1,5 +1,6 @@
 """The form of a calculation by hand, and the command that checks one."""
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,12 @@ def test_names_may_be_written_in_several_ways() -> None:
         ({"L": True}, "^L must be a number, or a list of numbers, got true.$"),
         ({"L": float("nan")}, "^L must be a number, or a list of numbers, got NaN.$"),
         ({"L": {"a": 1}}, '^L must be a number, or a list of numbers, got {"a": 1}.$'),
+        ({"L": Decimal("1e400")}, "^L must be a number of float64, .*, got 1e400.$"),
+        ({"a1": [Decimal("0.60350")]}, r"; got \[0.60350\].$"),
+        ({"a1[" + "9" * 5000 + "]": 1}, '^there is no quantity "a1.{0,250} There are'),
+        ({"h": 1}, r"2\.bias′, L after 0 … 10.$"),
+        ({"a1": [0.6, None], "a1[0]": 0.6}, r"^a1\[0\] stands in the calculation twice; leave"),
+        ({"dL/dy[0]": 0.7, "∂L/∂y[0]": 0.7}, r"^∂L/∂y\[0\] stands in the calculation twice;"),
     ],
 )
 def test_a_calculation_that_does_not_fit_is_refused(mine: Any, message: str) -> None:
@@ -68,6 +75,9 @@ def test_a_calculation_that_does_not_fit_is_refused(mine: Any, message: str) -> 
         ('{"a1": [null, null]}', 3, "No number was compared"),
         ('{"b": 1}', 2, 'there is no quantity "b"'),
         ("{", 2, "expected JSON"),
+        ('{"L": 0.7538, "L": 1}', 2, 'the key "L" stands twice in an object; leave one.'),
+        ('{"L": 1e400}', 2, "got 1e400."),
+        ('{"dL/dy": [[1, 2, 3]]}', 2, "got [[1, 2, 3]]."),
     ],
 )
 def test_the_exit_code_is_that_of_check(tmp_path: Any, content: str, code: int, shown: str) -> None:

@@ -203,7 +203,8 @@ def _explain_first(one: Comparison) -> list[str]:
         lines += [
             f"  It is computed from    {one.formula}",
             f"  with your own numbers  {one.own} = {one.expected:.9g}",
-            f"The mistake is in this step, or in {', '.join(one.missing)}, which is not given."
+            f"The mistake is in this step, or in {', '.join(one.missing)}, which "
+            f"{'is' if len(one.missing) == 1 else 'are'} not given."
             if one.missing
             else "The mistake is in this step: your numbers before it do not give yours.",
         ]
@@ -217,4 +218,4 @@ def _in_words(one: Comparison) -> str:
         return f"follows from {', '.join(one.causes[:3])}"
     if one.verdict == ROUNDED:
         return "follows from your rounded numbers"
-    return f"wrong: {one.slip.partition(',')[0]}" if one.slip else "wrong"
+    return f"wrong: {one.slip.partition(', ')[0]}" if one.slip else "wrong"

@@ -13,11 +13,21 @@ from manualnn.explain.numbers import ONE, ZERO, Arithmetic, Bounded
 
 NOISE = Decimal(2) ** -50
 """Relative error allowed in numbers that float64 computed: eight units in the last place."""
+LEAST_DIGITS = 3
+"""Digits of a number at least, for a hand that rounds to digits."""
+FLOAT_DIGITS = 15
+"""Digits of a number at least, that a program and not a hand has computed."""
+STRICT = Decimal("0.05")
+"""Rounding error allowed in a 0 that is written without decimals."""
 
 
 def half_unit(number: Decimal) -> Decimal:
-    """Return half a unit in the last digit that a number was written with."""
-    return Decimal((0, (5,), int(number.as_tuple().exponent) - 1))
+    """Return half a unit in the last digit that a number was written with.
+
+    An integer below 5 is read more strictly, to a tenth: else 1 would be right for 0.6.
+    """
+    half = Decimal((0, (5,), int(number.as_tuple().exponent) - 1))
+    return half if half < STRICT else min(half, max(STRICT, abs(number) / 10))
 
 
 @dataclass(frozen=True)
@@ -28,14 +38,18 @@ class Rounding(Arithmetic):
     relative: Decimal = ZERO
 
 
-def hands(given: Mapping[str, Decimal]) -> tuple[Rounding, Rounding]:
+def hands(given: Mapping[str, Decimal]) -> tuple[Rounding, ...]:
     """Return a hand that rounds to decimals and one that rounds to digits.
 
-    The number of decimals or digits is the largest among the reader's numbers.
+    The number of decimals or digits is the largest among the reader's numbers. Of fewer than three
+    digits nearly anything would follow, so that only decimals count.
     """
     decimals = min(map(half_unit, given.values()), default=ZERO)
     digits = max((len(number.as_tuple().digits) for number in given.values()), default=1)
-    return Rounding(absolute=decimals), Rounding(relative=Decimal((0, (5,), -digits)))
+    by_decimals = Rounding(absolute=decimals)
+    if digits < LEAST_DIGITS:
+        return (by_decimals,)
+    return by_decimals, Rounding(relative=Decimal((0, (5,), -digits)))
 
 
 class Carried(Bounded):
@@ -44,11 +58,16 @@ class Carried(Bounded):
     __slots__ = ()
 
     def derive(self, op: str, value: Decimal, *parts: "tuple[Carried, Decimal]") -> "Carried":
-        """Return the result with the errors of the operands and its own."""
+        """Return the result with the errors of the operands and its own.
+
+        A sum of numbers with K decimals has K decimals: it is not rounded.
+        """
         result = super().derive(op, value, *parts)
         rounding = self.arithmetic
         if isinstance(rounding, Rounding):
-            result.inherited_error += rounding.absolute + rounding.relative * abs(value)
+            result.inherited_error += rounding.relative * abs(value)
+            if op not in {"+", "-", "neg", "abs"}:
+                result.inherited_error += rounding.absolute
         return result
 
 
@@ -107,12 +126,23 @@ class OwnNumbers:
     def follows(self, name: str, formula: Formula) -> bool:
         """Return True if the reader's number follows from a formula, but for rounding.
 
-        The error bounds of a few digits allow nearly anything at the end of a long computation. So
-        rounding explains at most five units in the last digit, or a tenth of the number.
+        It follows from numbers that were given, and not only from those of the run; a number with
+        the digits of float64 may also have the rounding errors of float64. The error bounds of a
+        few digits allow nearly anything at the end of a long computation. So rounding explains at
+        most five units in the last digit, or a tenth of the number.
         """
         given, expected = self.given[name], self.evaluate(formula)
+        if len(given.as_tuple().digits) < FLOAT_DIGITS and not self._changed(formula):
+            return False
         most = max(10 * half_unit(given), abs(expected.value) / 10)
         return abs(expected.value - given) <= half_unit(given) + min(expected.error, most)
+
+    def _changed(self, formula: Formula) -> bool:
+        """Return True if a formula depends on a number of the reader's, other than the run's."""
+        return any(
+            name not in self.inputs or not is_right(self.known[name], self.given[name])
+            for name in self.ancestors(formula)
+        )
 
     def ancestors(self, formula: Formula) -> set[str]:
         """Return the names of the given numbers that a formula depends on, also through others."""
@@ -132,6 +162,8 @@ class OwnNumbers:
             return instead[name]
         if name in self.known:
             return self.number(name)
+        if name and formula.op:  # the state of a rule: its name stands for its formula
+            formula = formula.without_symbol()
         if not formula.op:
             return Carried(formula.value, self._arithmetic)
         if formula.op in {"+", "-"}:

@@ -7,6 +7,7 @@ A name without an index has a list of its numbers; null is a number that is not 
 stand for `∂L/∂q`, `E` for the error `L`, and `0.bias'` for `0.bias′`, the updated parameter.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -36,23 +37,29 @@ def read_numbers(mine: Any, names: Iterable[str]) -> dict[str, Decimal]:
         mine = read_file(mine, parse_float=Decimal, parse_int=Decimal)
     if not isinstance(mine, Mapping):
         message = (
-            f'a calculation must be an object such as {{"a1[0]": 0.6035}}, got {as_json(mine)}.'
+            f'a calculation must be an object such as {{"a1[0]": 0.6035}}, got {_as_json(mine)}.'
         )
         raise SpecError(message)
     lists: dict[str, dict[Index, str]] = {}
     for name in names:
         base, index = _split(name)
         lists.setdefault(base, {})[index] = name
-    found: dict[str, Decimal] = {}
+    entries: list[tuple[str, Any]] = []
     for key, value in mine.items():
         if not isinstance(key, str):
             message = f"the names of quantities are texts such as a1[0], got {as_json(key)}."
             raise SpecError(message)
         if key in SECTIONS and isinstance(value, Mapping):
-            for parameter, numbers in value.items():
-                found |= _read(SECTIONS[key].format(parameter), numbers, lists)
+            entries += [(SECTIONS[key].format(name), numbers) for name, numbers in value.items()]
         else:
-            found |= _read(key, value, lists)
+            entries.append((key, value))
+    found: dict[str, Decimal] = {}
+    for key, value in entries:
+        numbers = _read(key, value, lists)
+        if twice := sorted(found.keys() & numbers.keys()):
+            message = f"{', '.join(twice)} stands in the calculation twice; leave one number out."
+            raise SpecError(message)
+        found |= numbers
     return found
 
 
@@ -69,13 +76,13 @@ def _read(key: str, value: Any, lists: dict[str, dict[Index, str]]) -> dict[str,
         if {at for at, _ in given} != known.keys():
             message = (
                 f"{key} must be a list with the numbers {', '.join(known.values())}, "
-                f"null for those not given; got {as_json(value)}."
+                f"null for those not given; got {_as_json(value)}."
             )
             raise SpecError(message)
     else:
         like = closest(_canonical(key), [*lists, *known.values()])
         hint = f" (did you mean {like}?)" if like else ""
-        there = ", ".join(known.values() if known else (n for n in lists if "]/" not in n))
+        there = ", ".join(known.values() if known else _folded(lists))
         message = f"there is no quantity {as_json(key)}{hint}. There are {there[:500]}."
         raise SpecError(message)
     return {known[at]: _number(key, v) for at, v in given if v is not None}
@@ -94,10 +101,31 @@ def _number(key: str, value: Any) -> Decimal:
     """Return a number with the digits that it was written with."""
     is_number = isinstance(value, Real | Decimal) and not isinstance(value, bool)
     number = Decimal(str(value)) if is_number else Decimal("NaN")
-    if number.is_finite():
+    if math.isfinite(float(number)):
         return number
-    message = f"{key} must be a number, or a list of numbers, got {as_json(value)}."
+    what = "a number of float64" if number.is_finite() else "a number"
+    message = f"{key} must be {what}, or a list of numbers, got {_as_json(value)}."
     raise SpecError(message)
+
+
+def _folded(lists: Iterable[str]) -> Iterator[str]:
+    """Yield the names of lists, those of all later errors as one."""
+    names = [name for name in lists if "]/" not in name]
+    after = [name for name in names if name.startswith("L after ")]
+    yield from (name for name in names if name not in after)
+    yield f"{after[0]} … {after[-1].removeprefix('L after ')}"
+
+
+def _as_json(value: Any) -> str:
+    """Return a value as JSON for a message, each number with the digits it was written with."""
+    if isinstance(value, Decimal):
+        return str(value).lower().replace("e+", "e")[:30]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_as_json, value))}]"[:200]
+    if isinstance(value, Mapping):
+        inner = ", ".join(f"{as_json(key)}: {_as_json(entry)}" for key, entry in value.items())
+        return f"{{{inner}}}"[:200]
+    return as_json(value)
 
 
 def _canonical(name: str) -> str:
@@ -110,7 +138,7 @@ def _canonical(name: str) -> str:
 
 def _split(name: str) -> tuple[str, Index]:
     """Return a name without its last index, and the index."""
-    match = re.fullmatch(r"(.*)\[([\d,]+)\](′?)", name)
+    match = re.fullmatch(r"(.*)\[(\d{1,9}(?:,\d{1,9})*,?)\](′?)", name, re.ASCII)
     if not match:
         return name, ()
     return match[1] + match[3], tuple(int(i) for i in match[2].split(",") if i)

@@ -40,7 +40,7 @@ def _candidates(
             confused = {leaf: own.number(other) for leaf, other in others.items()}
             leaf, other = next(iter(others.items()))
             yield f"{other} is taken for {leaf}, {text}", own.evaluate(formula, confused)
-    yield "a factor 2 is missing", right / 2
+    yield f"a factor 2 is missing{_why_half(e, name)}", right / 2
     yield "there is a factor 2 too many", right * 2
     counts = {"N": e.loss.samples, "K": e.loss.width, "N·K": e.loss.samples * e.loss.width}
     for letter, count in counts.items():
@@ -55,6 +55,17 @@ def _candidates(
     for leaf in leaves(formula):
         if leaf.startswith("∂L/∂"):
             yield f"{leaf} is not multiplied by the derivative", own.number(leaf)
+
+
+def _why_half(e: ExplanationData, name: str) -> str:
+    """Return what half of a squared error, or of its derivative, usually is."""
+    is_of_the_loss = name == "L" or name.startswith(("e[", "L after", "∂L/∂y"))
+    if not e.loss.loss.startswith("MSELoss") or not is_of_the_loss:
+        return ""
+    usual = ', usually since E is ½ Σ (t − y)² ("loss_factor": 0.5 with "reduction": "sum")'
+    if e.loss.width == 2 and e.loss.reduction != "mean" and not name.startswith("e["):
+        usual += ' or the mean over the 2 outputs ("reduction": "mean")'
+    return usual
 
 
 def _confusions(e: ExplanationData, names: list[str]) -> dict[str, dict[str, str]]:
