@@ -6,7 +6,8 @@ is pure, unless the caller passes `out=`.
 Floating-point numbers: the formula is arranged so that no finite input overflows, warns or gives
 NaN. Symbols (dtype object): every element has its own mathematics, as in NumPy. It may be a SymPy
 expression, an mpmath number, or of any class with methods `exp`, `log`, `tanh`, and so on. There
-the formula is the textbook's, because nothing can overflow.
+the formula is the textbook's, because nothing can overflow, unless an element has an attribute
+`is_extreme` that is true.
 """
 
 import math
@@ -180,10 +181,16 @@ def sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
     return np.reciprocal(out, out=out)
 
 
+def _is_extreme(x: Array) -> Array:
+    """Return which elements say that their exponential is beyond their own range of numbers."""
+    return np.array([getattr(v, "is_extreme", False) for v in x.flat], bool).reshape(x.shape)
+
+
 def softplus(x: Array, /) -> Array:
     """Return log(1 + exp(x)) as max(x, 0) + log1p(exp(-|x|)), which cannot overflow."""
     if is_symbolic(x):
-        return log(1 + exp(x))
+        large = _is_extreme(x)
+        return np.where(large, maximum(x, 0), log(1 + exp(x))) if large.any() else log(1 + exp(x))
     result = np.abs(x)
     np.negative(result, out=result)
     np.exp(result, out=result)
@@ -193,8 +200,11 @@ def softplus(x: Array, /) -> Array:
 
 
 def _below_row_maximum(x: Array, out: Array | None) -> Array:
-    """Return x minus the maximum of its row, with the same softmax; symbols stay unshifted."""
-    if is_symbolic(x):
+    """Return x minus the maximum of its row, with the same softmax.
+
+    Symbols stay unshifted, unless they are numbers whose exponential is out of their range.
+    """
+    if is_symbolic(x) and not _is_extreme(x).any():
         return _store(+x, out)
     return np.subtract(x, np.maximum.reduce(x, axis=-1, keepdims=True), out=out)
 

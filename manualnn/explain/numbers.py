@@ -29,6 +29,9 @@ PRECISION = 50
 # Without traps 1/0 is Infinity and 0/0 is NaN, as in NumPy; the exponents never overflow.
 CONTEXT = Context(prec=PRECISION, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
 
+EXTREME = Decimal(10) ** 17
+"""Larger numbers are extreme: beyond 2·10¹⁸, the exponent of exp(x) is too large for a Decimal."""
+
 ZERO, ONE, MINUS_ONE = Decimal(0), Decimal(1), Decimal(-1)
 
 
@@ -134,9 +137,17 @@ class Number:
     def __lt__(self, other: Any) -> bool:
         return self.value < self.lift(other).value
 
+    def __ge__(self, other: Any) -> bool:
+        return self.value >= self.lift(other).value
+
+    @property
+    def is_extreme(self) -> bool:
+        """True for a number whose exponential may be beyond the range of decimals, or its 1/x."""
+        return abs(self.value) > EXTREME
+
     def exp(self) -> "Self":
-        """Return e to the power of this number."""
-        value = self.value.exp()
+        """Return e to the power of this number, or of ±EXTREME if the number is beyond that."""
+        value = max(-EXTREME, min(self.value, EXTREME)).exp()
         return self.derive("exp", value, (self, value))
 
     def log(self) -> "Self":
