@@ -26,14 +26,16 @@ const LETTERS = { weight: "W", bias: "b" };
 const indices = (text) =>
   row(text.split(",").map((i) => (/^\d+$/.test(i) ? `<mn>${i}</mn>` : mi(i))).join(mo(",")));
 
-// The symbol of a quantity by its plain name: W with (0) above and 1,2 below for 0.weight[1,2].
+// The symbol of a quantity by its plain name: W with (0) above and 1,2 below for 0.weight[1,2], and
+// without the indices for the whole array.
 export function symbol(name) {
   if (name.startsWith("∂")) {
     const [top, bottom] = name.slice(1).split("/∂");
     return `<mfrac>${row(mo("∂"), symbol(top))}${row(mo("∂"), symbol(bottom))}</mfrac>`;
   }
   const prime = name.endsWith("′") ? mo("′") : "";
-  const parameter = /^(\d+)\.(\w+)\[(.*)\]/.exec(name);
+  if (name === "lr") return mi("α");
+  const parameter = /^(\d+)\.(\w+)(?:\[(.*)\])?/.exec(name);
   if (parameter) {
     const [, layer, kind, index] = parameter;
     return withIndices(LETTERS[kind] ?? kind, index, layer, prime);
@@ -48,6 +50,7 @@ export function symbol(name) {
 }
 
 function withIndices(letter, index, layer, prime) {
+  if (!index) return `<msup>${mi(letter)}${row(mo("("), `<mn>${layer}</mn>`, mo(")"), prime)}</msup>`;
   const above = (layer ? mo("(") + `<mn>${layer}</mn>` + mo(")") : "") + prime;
   if (!above) return `<msub>${mi(letter)}${indices(index)}</msub>`;
   return `<msubsup>${mi(letter)}${indices(index)}${row(above)}</msubsup>`;

@@ -92,3 +92,46 @@ def test_a_chosen_weight_steps_back_while_a_step_is_told(open_page, example):
         page.locator('.nn-label[data-of="0.weight[0,1]"]').click()
         page.mouse.move(1, 1)
         assert lit(page) == {"0.weight[0,1]", "2.weight[0,0]", "2.weight[1,0]"}
+
+
+def test_one_notation_on_the_whole_page(open_page, example):
+    """A circle, the caption, the step and the fields name a unit alike, and α is never lr."""
+    with open_page(example, width=1440) as page:
+        page.locator("#step-slider").focus()
+        page.keyboard.press("ArrowRight")
+        circle = page.locator(".nn-neuron text", has=page.locator('[data-q="z0[0]"]')).first
+        assert circle.text_content().startswith("z0(0)")  # below and above the letter
+        names = "(all) => new Set(all.map((e) => e.textContent))"
+        texts = page.evaluate(f"""() => [...({names})([...document.querySelectorAll(
+            "#step h3, .stepper .count, #numbers th, #numbers legend, .nn-caption")])]""")
+        assert "Linear: z0(0)" in texts
+        assert "into z0(0)" in texts
+        assert not [text for text in texts if "[" in text or ".weight" in text]
+        page.locator("#step-slider").fill("33")
+        assert page.locator("#step .phase").text_content() == "Update"
+        written = page.locator("#step").text_content()
+        assert "α" in written
+        assert "lr" not in written
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("0x10", "does not fit"), ("1e-400", "too small"), ("-1e999", "does not fit"),
+    ("1_0", "does not fit"), ("Infinity", "does not fit"), ("1e", "does not fit"),
+])  # fmt: skip
+def test_a_field_takes_decimal_numbers_alone(open_page, example, text, says):
+    with open_page(example) as page:
+        field = page.locator('[data-edit="x[0]"]')
+        before = page.locator(".nn [data-q='x[0]']").first.get_attribute("data-value")
+        field.fill(text)
+        assert field.get_attribute("aria-invalid") == "true"
+        assert says in page.locator("#edit-x\\[0\\]-message").text_content()
+        assert page.locator(".nn [data-q='x[0]']").first.get_attribute("data-value") == before
+        field.fill("-0e-400")
+        assert field.get_attribute("aria-invalid") is None
+
+
+def test_on_a_phone_the_story_follows_the_drawing(open_page, example):
+    with open_page(example, width=360) as page:
+        tops = page.evaluate("""() => ["drawing", "step", "paths", "descent"].map(
+            (id) => document.getElementById(id).getBoundingClientRect().top)""")
+        assert tops == sorted(tops)

@@ -117,7 +117,7 @@ def test_the_formula_of_a_step_stands_where_it_is_all_of_the_step(ask, example, 
     told = ask("steps", run=example["spec"] | {"optimizer": rule})
     steps = [step for step in told if step["phase"] == "Update"]
     assert len(steps) == 4
-    assert all(("W′ = W − lr · ∂L/∂W" in step["sentence"]) == (not more) for step in steps)
+    assert all(("W′ = W − α · ∂L/∂W" in step["sentence"]) == (not more) for step in steps)
 
 
 @pytest.mark.parametrize(("maximize", "way"), [(False, "against"), (True, "along")])

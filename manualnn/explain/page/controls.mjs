@@ -2,6 +2,7 @@
 
 import { element } from "../../page/dom.mjs";
 import { namesOf } from "../../page/names.mjs";
+import { typeset } from "../../page/typeset.mjs";
 import { unitCounts } from "./story.mjs";
 import { field, integer, numberIn, optional } from "./fields.mjs";
 
@@ -139,19 +140,20 @@ const tooLarge = () => element("div", { "data-large": "true" });
 function vector(title, size, cells) {
   if (size > MAX_ENTRIES) return tooLarge();
   const made = cells();
-  return element("fieldset", {}, element("legend", {}, title),
+  return element("fieldset", {}, element("legend", {}, typeset(title)),
     element("div", { class: "vector" },
-      made.map(([head, { input }]) => element("span", {}, head, input))),
+      made.map(([head, { input }]) =>
+        element("span", {}, element("span", {}, typeset(head)), input))),
     made.map(([, { message }]) => message));
 }
 
 function table(title, size, rows, heads) {
   if (size > MAX_ENTRIES) return tooLarge();
   const made = rows();
-  return element("fieldset", {}, element("legend", {}, title), element("div", { class: "scroll" },
+  return element("fieldset", {}, element("legend", {}, typeset(title)), element("div", { class: "scroll" },
     element("table", { class: "entries" },
-      element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col" }, String(head)))),
-      made.map(([head, ...cells]) => element("tr", {}, element("th", { scope: "row" }, head),
+      element("tr", {}, element("td"), heads.map((head) => element("th", { scope: "col" }, typeset(String(head))))),
+      made.map(([head, ...cells]) => element("tr", {}, element("th", { scope: "row" }, typeset(head)),
         cells.map(({ input }) => element("td", {}, input)))))),
   made.flatMap(([, ...cells]) => cells.map(({ message }) => message)));
 }

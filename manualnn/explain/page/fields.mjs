@@ -44,15 +44,20 @@ export function field({ edit, label, read, act, write = String, hidden = false, 
   return { input, message, label: element("label", { for: id }, label), show, reset };
 }
 
+const DECIMAL = /^[-+]?(\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i; // not 0x10, which JavaScript takes, too
+
 const text = (content) => content.trim().replace(/^−/, "-");
 
 export const numberIn = (least = -Infinity, most = Infinity, kind = "a number such as 0.25 or -1e-3") =>
   (content) => {
+    const written = DECIMAL.exec(text(content));
     const value = Number(text(content));
-    if (text(content) !== "" && Number.isFinite(value) && value >= least && value <= most) {
+    const isLost = value === 0 && /[1-9]/.test(written?.[1]); // 1e-400 is no float
+    if (written && !isLost && Number.isFinite(value) && value >= least && value <= most) {
       return { value };
     }
-    const got = text(content) === "" ? "The field is empty" : `“${content}” does not fit`;
+    const got = text(content) === "" ? "The field is empty"
+      : `“${content}” ${isLost ? "is too small and would be 0" : "does not fit"}`;
     return { problem: `${got}: write ${kind}. The last value stays in force.` };
   };
 

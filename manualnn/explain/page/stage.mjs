@@ -3,6 +3,7 @@
 import { element, parsed } from "../../page/dom.mjs";
 import { formula, math, symbol } from "../../page/mathml.mjs";
 import { formulaText } from "../../page/notation.mjs";
+import { typeset } from "../../page/typeset.mjs";
 import { PHASES } from "./story.mjs";
 import { updatesText } from "./writing.mjs";
 
@@ -41,7 +42,7 @@ export function buildStage({ tools, article, announcement }, list, go) {
       slider.value = index;
       slider.setAttribute("aria-valuetext", `${index + 1} of ${list.length}: ${title}`);
       const later = view.iteration ? `, after ${updatesText(view.iteration)}` : "";
-      count.textContent = `Step ${index + 1} of ${list.length}${later}: ${title}`;
+      count.replaceChildren(...typeset(`Step ${index + 1} of ${list.length}${later}: ${title}`));
       // Not `disabled`, which would take the focus from a reader who has come to the end.
       previous.setAttribute("aria-disabled", String(index === 0));
       next.setAttribute("aria-disabled", String(index === list.length - 1));
@@ -70,8 +71,8 @@ const stepTitle = ({ title }, view) => (typeof title === "function" ? title(view
 function stepContent(step, view, id) {
   return [
     element("p", { class: "phase small muted" }, step.phase),
-    element("h3", { id }, stepTitle(step, view)),
-    element("p", {}, step.sentence(view)),
+    element("h3", { id }, typeset(stepTitle(step, view))),
+    element("p", {}, typeset(step.sentence(view))),
     ...quantities(step.rows(view), view),
     step.more && element("p", { class: "small muted" }, step.more),
     step.extra && step.extra(view),
@@ -97,7 +98,7 @@ function quantity(row, { T, format, shown }, isShort) {
 
 // A formula that may be broken before each term of its sum, because browsers break no MathML.
 function breakable(row, options) {
-  const label = formulaText(row, options);
+  const label = formulaText(row, options).replace(/\blr\b/g, "α");
   const pieces = formula(row, { ...options, separator: "\n" }).split("\n");
   if (pieces.length === 1) return element("span", {}, parsed(math(pieces, label)));
   const terms = pieces.map((piece) =>

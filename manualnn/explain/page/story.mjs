@@ -238,10 +238,10 @@ function updateStep(run, { layer, name, array, indices }) {
   return {
     phase: "Update", title: `The step of ${array}`,
     sentence: () => (isSimpleDescent(run.optimizer)
-      ? "Every parameter takes a step against its gradient. The learning constant lr says how long " +
-        "the step is: W′ = W − lr · ∂L/∂W."
+      ? "Every parameter takes a step against its gradient. The learning constant α says how long " +
+        "the step is: W′ = W − α · ∂L/∂W."
       : `${run.optimizer.type} makes the step of each parameter from its gradients so far; the ` +
-        "learning constant lr scales it."),
+        "learning constant α scales it."),
     rows: ({ pass, updated, T }) => mostOf(keys, (key) => T.value(at(pass.grads, key)))
       .flatMap((key) => [
         ...Object.entries(updated.state ?? {}).filter(([state]) => state !== "step")

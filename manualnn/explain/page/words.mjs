@@ -34,8 +34,9 @@ export const TERM = {
 };
 
 export const SLOPE = {
-  Linear: () => "A weighted sum follows an input as fast as the weight between them says, a weight " +
-    "as fast as the input of its edge, and its bias one to one.",
+  Linear: ({ bias = true }) => "If an input grows by 1, the weighted sum grows by the weight between " +
+    `them. If a weight grows by 1, the sum grows by the input on its edge.${
+      bias ? " If the bias grows by 1, so does the sum." : ""}`,
   Identity: () => "The output follows its input one to one.",
   Sigmoid: () => "The sigmoid's slope is a·(1 − a). It is at most ¼, where the sigmoid is ½, and " +
     "almost 0 where the sigmoid is almost 0 or 1.",

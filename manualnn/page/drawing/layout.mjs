@@ -16,7 +16,7 @@ const MIXING = new Set(["Softmax", "LogSoftmax"]);
 // Sizes in px: of a unit, its rows, the space between units, a weight's label, the least and the
 // largest gap between columns, and the gap before the error; `most` units in a column.
 const ROOMY = {
-  radius: 38, row: 22, clear: 12, label: [60, 17], gap: [72, 150], loss: 44, most: 6,
+  radius: 41, row: 22, clear: 12, label: [60, 17], gap: [72, 150], loss: 44, most: 6,
 };
 const COMPACT = {
   radius: 22, row: 0, clear: 8, label: [46, 15], gap: [60, 190], loss: 60, most: Infinity,
@@ -208,7 +208,7 @@ function biasOf({ stages }, unit, size, vertical) {
   const x = unit.x - away;
   const y = onShoulder ? unit.y - unit.h / 2 + r - away : unit.y - unit.h / 2 - 20;
   const [w, h] = size.label;
-  const label = onShoulder ? { x: x + 2, y: y - 15, w: 52, h }
+  const label = onShoulder ? { x: x + 2, y: y - 16, w: 52, h }
     : { x: x + 8 + w / 2, y, w, h, left: x + 8 };
   const line = lineBetween({ x, y, w: 0, h: 0 }, unit);
   return { key, unit, x, y, ...line, label: size.row ? label : null };

@@ -5,6 +5,7 @@
 
 import { keyAfter, nearestKey } from "./choose.mjs";
 import { element } from "../dom.mjs";
+import { typeset } from "../typeset.mjs";
 import { figuresOf, isSameKey, textOf } from "./figures.mjs";
 import { chooseUnits, columnsOf, layoutOf } from "./layout.mjs";
 import { litBy } from "./lit.mjs";
@@ -65,7 +66,7 @@ export function drawNetwork(container, run, options = {}) {
     fillPicture(picture, view);
     picture.svg.setAttribute("aria-label", describe());
     const said = lit.key ?? state.selected;
-    caption.textContent = said ? `${figures.sentence(said)}.` : HINT;
+    caption.replaceChildren(...typeset(said ? `${figures.sentence(said)}.` : HINT));
     legend.replaceChildren(...legendOf(view));
     if (!interactive) return;
     for (const [name, { key, group }] of picture.weights) {

@@ -45,7 +45,8 @@ export function makeSlider(run, key, onEdit) {
   });
   const show = (now) => {
     const current = valueOf(now, key);
-    number.textContent = `= ${shortNumber(current, 12, 6)}`;
+    const text = `= ${shortNumber(current, 12, 6)}`;
+    if (number.textContent !== text) number.textContent = text;
     if (document.activeElement !== slider) slider.value = current;
   };
   show(run);

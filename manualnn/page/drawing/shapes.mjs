@@ -4,6 +4,10 @@ import { svg } from "../dom.mjs";
 import { shortNumber } from "./figures.mjs";
 
 const ROW = 22; // distance of a unit's rows
+const RAISED = 9; // px from a lower index to an upper one
+
+// The width of indices, in em.
+const widthOf = (text) => [...text].reduce((w, c) => w + (/\d/.test(c) ? 0.56 : 0.32), 0);
 
 // A number as a tspan, which carries its name and its full precision; a factor begins with ×.
 export function numberText({ name, value }, { isFactor = false, room = 7 } = {}) {
@@ -12,29 +16,32 @@ export function numberText({ name, value }, { isFactor = false, room = 7 } = {})
 }
 
 // A row of a unit, `step` rows below its middle: symbol and number; in a compact unit, one above
-// the other. The layer is said by the column's title and the sample by the legend, so that a
-// symbol has its unit's index alone: an italic z with a lowered 1 for z0[1].
+// the other. The symbol is that of the formulas: an italic z with (0) above and 1 below for z0[1].
 export function unitRow({ x, y, w }, { name, value }, { step, isFirst, compact }) {
-  const [, letter, index] = /^(?:∂L\/∂)?(\p{L}+)\d*(?:\[(?:.*,)?(\d+)\])?$/u.exec(name);
+  const [, letter, layer, index] = /^(?:∂L\/∂)?(\p{L}+)(\d*)(?:\[([\d,]+)\])?$/u.exec(name);
   const symbol = [svg("tspan", { class: "nn-letter" }, letter)];
   if (name.startsWith("∂")) symbol.unshift("∂");
+  const [below, above] = [widthOf(index ?? ""), widthOf(layer && `(${layer})`)];
   if (index) symbol.push(svg("tspan", { class: "nn-index", dy: 3 }, index));
+  if (layer) {
+    symbol.push(svg("tspan", { class: "nn-index", dx: `${-below}em`, dy: -RAISED }, `(${layer})`));
+  }
   const room = compact || name.startsWith("∂") ? 6 : 7;
   const number = value === undefined ? null : numberText({ name, value }, { room });
   const line = y + 4 + ROW * step;
   if (compact) {
-    const above = number ? 8 : 0;
     return [
-      svg("text", { x, y: line - above, class: "nn-name" }, ...symbol),
+      svg("text", { x, y: line - (number ? 8 : 0), class: "nn-name" }, ...symbol),
       svg("text", { x, y: line + 7 }, number),
     ];
   }
-  number?.setAttribute("dx", 4);
-  if (index) number?.setAttribute("dy", -3);
-  const text = svg("text", { x, y: line }, symbol, number);
+  number?.setAttribute("dx", 3 + (layer ? 9 * Math.max(0, below - above) : 0));
+  if (index) number?.setAttribute("dy", layer ? RAISED - 3 : -3);
+  const isLong = layer && name.startsWith("∂");
+  const text = svg("text", { x, y: line, class: isLong && "nn-long" }, symbol, number);
   if (isFirst) return [text];
-  const [x1, x2, above] = [x - w / 2 + 5, x + w / 2 - 5, line - 15];
-  return [svg("line", { class: "nn-rule", x1, x2, y1: above, y2: above }), text];
+  const [x1, x2, top] = [x - w / 2 + 5, x + w / 2 - 5, line - 15];
+  return [svg("line", { class: "nn-rule", x1, x2, y1: top, y2: top }), text];
 }
 
 // A text in the middle of a plate, which hides the lines behind it. With `left` the plate begins
