@@ -38,8 +38,10 @@ def as_label(value: object) -> str:
     return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
 
 
-def as_axes(ax: Any) -> "Axes":
+def as_axes(ax: Any, height: float | None = None) -> "Axes":
     """Return ax, or the axes of a new figure of pyplot if ax is None.
+
+    The new figure is at least `height` inches high, and as high as others without it.
 
     Raises MissingExtraError without Matplotlib, SpecError if ax is something else.
     """
@@ -49,8 +51,11 @@ def as_axes(ax: Any) -> "Axes":
     if ax is None:
         from matplotlib import pyplot as plt
 
-        new: Axes = plt.subplots(layout="constrained")[1]
-        return new
+        figure, new = plt.subplots(layout="constrained")
+        if height is not None:
+            figure.set_figheight(max(height, figure.get_figheight()))
+        made: Axes = new
+        return made
     if not isinstance(ax, Axes):
         message = (
             f"ax must be one Axes of Matplotlib, got {shown(ax)}; pass one of those that "

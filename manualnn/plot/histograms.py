@@ -30,6 +30,12 @@ ENDS: dict[type[Layer], tuple[float, float]] = {
 """The range of each layer whose outputs are bounded."""
 
 
+ROW = 0.65
+"""Least room for a histogram in a figure of its own, in inches."""
+HIGHEST = 0.58
+"""Height of the largest bin, as a share of the room; above it stands the remark."""
+
+
 class Histogram(NamedTuple):
     """The counts of some values, and what is to be said about them."""
 
@@ -70,10 +76,10 @@ def activations(
 
     """
     found = activation_histograms(net, params, x, bins)
-    ax = as_axes(ax)
+    ax = as_axes(ax, 1 + ROW * len(found))
     for row, histogram in enumerate(found):
         low, high = histogram.edges[[0, -1]]
-        # The remark is in the middle, because dead and saturated outputs are at the ends.
+        # The remark is in the middle, because the scale of the row above has its ends beside it.
         _draw(ax, row, histogram, (histogram.edges - low) / (high - low), 0.5)
         for end, value, side in ((0.0, low, "left"), (1.0, high, "right")):
             ax.text(end, row + 0.04, f"{value:.3g}", ha=side, va="top", fontsize=8, color="0.5")
@@ -118,7 +124,7 @@ def gradients(
 
     """
     found = gradient_histograms(net, params, loss, x, t, bins=bins)
-    ax = as_axes(ax)
+    ax = as_axes(ax, 1 + ROW * len(found))
     ax.set_xscale("log")
     for row, histogram in enumerate(found):
         _draw(ax, row, histogram, histogram.edges, 0.0)
@@ -206,15 +212,15 @@ def _draw(ax: "Axes", row: int, histogram: Histogram, edges: Array, place: float
 
     `place` is where its remark stands, from 0 (left) to 1.
     """
-    heights = 0.75 * histogram.counts / max(histogram.counts.max(), 1)
+    heights = HIGHEST * histogram.counts / max(histogram.counts.max(), 1)
     ax.stairs(
         row - heights, edges, baseline=row, fill=True, color=COLORS[0], alpha=0.35,
         label=histogram.name,
     )  # fmt: skip
     ax.stairs(row - heights, edges, baseline=row, color=COLORS[0], linewidth=0.9)
     ax.text(
-        place, row - 0.8, histogram.remark, va="top", ha="center" if place else "left",
-        transform=ax.get_yaxis_transform(), fontsize=8.5,
+        place, row - HIGHEST - 0.04, histogram.remark, fontsize=8.5,
+        va="bottom", ha="center" if place else "left", transform=ax.get_yaxis_transform(),
         bbox={"facecolor": ax.get_facecolor(), "alpha": 0.75, "linewidth": 0, "pad": 1},
     )  # fmt: skip
 
