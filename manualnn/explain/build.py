@@ -11,14 +11,14 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.explain import MAX_DECIMALS
-from manualnn.explain.descent import descend, is_rounded
+from manualnn.explain.descent import descend, is_rounded, rounding_bounds
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
 from manualnn.explain.gradients import build_gradients
 from manualnn.explain.model import LayerStep, LossStep, Quantity
 from manualnn.explain.naming import Names, brief, equations, rule_equations
 from manualnn.explain.numbers import CONTEXT, objects
-from manualnn.explain.quantities import Quantities
+from manualnn.explain.quantities import Quantities, rounding_notes
 from manualnn.explain.reading import read_file, read_run
 from manualnn.explain.run import EXAMPLE, Key, Run, make_run, require_integer
 from manualnn.losses import Loss, MSELoss
@@ -172,15 +172,18 @@ def _build(
         errors, stopped, gradient = descend(run, decimals, epochs, target_loss)
     backward = Parameters(run.net.shapes, gradient.astype(np.float64))
     needed = q.exact.graph.sources_on_paths(chosen)
+    error_bound, bounds = rounding_bounds(run)
     return Explanation(
         spec=run.spec(),
         decimals=decimals,
-        notes=list(run.notes),
+        notes=[*run.notes, *rounding_notes(q, float(value), error_bound)],
         inputs=q.array(q.shown.x, q.exact.x, partial(q.names.unit, -1)),
         targets=q.array(q.shown.t, q.exact.t, q.names.target),
         layers=[_layer_step(q, i, needed.get(i, set()), most) for i in range(len(run.net.layers))],
         loss=_loss_step(q),
-        gradients=build_gradients(q, chosen, gradient, exact_gradient, max_paths),
+        gradients=build_gradients(
+            q, chosen, gradient, exact_gradient, bounds=bounds.tolist(), max_paths=max_paths
+        ),
         gradients_left_out=len(keys) - len(chosen),
         backward={key: array.tolist() for key, array in backward.items()},
         rule=brief(run.rule),

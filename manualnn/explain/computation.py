@@ -29,6 +29,8 @@ from manualnn.explain.naming import Names
 from manualnn.explain.numbers import Arithmetic, Number, objects
 from manualnn.explain.run import Key, Run
 from manualnn.layers import ReLU
+from manualnn.losses import BCELoss
+from manualnn.losses.classification import LEAST_ROOM
 from manualnn.parameters import Parameters
 
 MAX_TRACED = 200_000
@@ -139,10 +141,19 @@ class Computation:
         edges = {i: self._edges(i) for i in range(self._first, len(self.run.net.layers))}
         if self.arithmetic.decimals is None:
             outputs = loss_slopes_by_duals(self.run.loss, self.outputs[-1], self.t, self.arithmetic)
+            outputs |= self._bounded_slopes()
         else:
             slopes = self.loss_slopes()
             outputs = {unit: slope.value for unit, slope in np.ndenumerate(slopes)}
         return Graph(edges, outputs, self.arithmetic)
+
+    def _bounded_slopes(self) -> dict[Unit, Decimal]:
+        """Return ∂L/∂y by the backward kernel, where that bounds it on purpose: no derivative."""
+        if not isinstance(self.run.loss, BCELoss):
+            return {}
+        y = self.outputs[-1]
+        bounded = np.frompyfunc(lambda a: a * (1 - a) < Decimal(LEAST_ROOM), 1, 1)(y)
+        return {u: s.value for u, s in np.ndenumerate(self.loss_slopes()) if bounded[u]}
 
     def _edges(self, i: int) -> Edges:
         layer, arrays = self.run.net.layers[i], self.arrays[i]

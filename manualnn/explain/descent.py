@@ -153,15 +153,17 @@ def _rounded_steps(run: Run, arithmetic: Arithmetic) -> Iterator[tuple[Decimal, 
         theta = objects(params.vector, lambda _, number: arithmetic.round(number.value))
 
 
-def rounding_bounds(run: Run) -> Array:
-    """Return for every parameter a bound of the float64 error of its gradient, (P,).
+def rounding_bounds(run: Run) -> tuple[float, Array]:
+    """Return a bound of the float64 error of L, and of the gradient of every parameter, (P,).
 
     The bounds are infinite if a number is so near a kink that float64 may be on the other side.
     """
     try:
-        gradient = Computation(run, Arithmetic(), kind=Bounded).gradient()
+        computation = Computation(run, Arithmetic(), kind=Bounded)
+        error, gradient = computation.error, computation.gradient()
     except KinkWithinRoundingError:
-        return np.full(run.params.vector.shape, np.inf)
+        return np.inf, np.full(run.params.vector.shape, np.inf)
     # The path sums have rounding errors, too: those of a few operations with PRECISION digits.
     own = Decimal(10) ** (8 - PRECISION)
-    return np.array([float(g.error + own * abs(g.value)) for g in gradient])
+    bounds = [float(g.error + own * abs(g.value)) for g in (error, *gradient)]
+    return bounds[0], np.array(bounds[1:])

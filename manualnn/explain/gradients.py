@@ -7,7 +7,7 @@ from itertools import count, islice
 from typing import Any
 
 from manualnn.elementary import Array
-from manualnn.explain.descent import is_rounded, rounding_bounds, update_formulas
+from manualnn.explain.descent import is_rounded, update_formulas
 from manualnn.explain.formula import LOSS, Symbol, derivative, with_value, word
 from manualnn.explain.graph import Entry, Path
 from manualnn.explain.model import Gradient, PathStep
@@ -17,7 +17,13 @@ from manualnn.explain.run import Key
 
 
 def build_gradients(
-    q: Quantities, keys: dict[Key, int], gradient: Array, exact_gradient: Array, max_paths: int
+    q: Quantities,
+    keys: dict[Key, int],
+    gradient: Array,
+    exact_gradient: Array,
+    *,
+    bounds: list[float],
+    max_paths: int,
 ) -> list[Gradient]:
     """Return the gradients of some parameters, each with at most `max_paths` paths.
 
@@ -29,12 +35,13 @@ def build_gradients(
         ∂L/∂θ by backward with every operation rounded, which the update uses.
     exact_gradient : array (P,) of Decimal
         ∂L/∂θ by backward in float64.
+    bounds : list of P numbers
+        Bound of the rounding error of each.
 
     """
     places = list(keys.values())
     updated, states = update_formulas(q.shown, list(keys), gradient[places])
     exact, exact_states = update_formulas(q.exact, list(keys), exact_gradient[places])
-    bounds = rounding_bounds(q.run).tolist()
     found = []
     for k, (key, place) in enumerate(keys.items()):
         name = q.names.parameter(*key)

@@ -4,6 +4,7 @@ A run is computed twice: once as it is shown, with rounding and formulas, and on
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from manualnn.explain.formula import Formula, Symbol
 from manualnn.explain.model import Quantity
 from manualnn.explain.numbers import Arithmetic
 from manualnn.explain.run import Key, Run
+from manualnn.losses import BCELoss
 
 
 class Quantities:
@@ -50,3 +52,26 @@ class Quantities:
     ) -> list[Quantity]:
         """Return the quantities of an array's entries; `symbol` is called with the index."""
         return [self.quantity(symbol(i), shown[i], exact[i]) for i in np.ndindex(shown.shape)]
+
+
+def rounding_notes(q: Quantities, value: float, bound: float) -> list[str]:
+    """Return a note if the engine's float64 differs from the numbers of 50 digits.
+
+    `value` is its L, and `bound` how far rounding may take that.
+    """
+    if q.decimals is not None:
+        return []
+    exact = q.exact.error.value
+    differs = abs(Decimal(value) - exact) > Decimal(bound)
+    errors = f"the engine computes L = {value:.6g}, 50 digits give {float(exact):.6g}"
+    y = q.exact.outputs[-1]
+    ends = [at for at in np.ndindex(y.shape) if float(y[at]) in {0, 1} and y[at] not in {0, 1}]
+    if isinstance(q.run.loss, BCELoss) and ends:
+        name = q.names.unit(len(q.run.net.layers) - 1, ends[0]).text
+        more = f" (and {len(ends) - 1} more)" if len(ends) > 1 else ""
+        rounded = f"float64 rounds {name}{more} to {float(y[ends[0]]):g}"
+        bounds = "where BCELoss bounds log at −100 and the denominator of ∂L/∂y at 1e-12"
+        return [f"{rounded}, {bounds}{f': {errors}' if differs else ''}."]
+    if not differs:
+        return []
+    return [f"float64 loses digits here: {errors}, more than its rounding errors explain."]
