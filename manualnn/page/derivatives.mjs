@@ -5,10 +5,11 @@
 // computation, which uses the formulas of backward: there the dual numbers go through the backward
 // kernels.
 
+import { floats } from "./arithmetic.mjs";
 import { duals } from "./duals.mjs";
 import { divisorOf, entryAt, mapEntries, ownArrays, splitKey } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
-import { LOSSES } from "./losses.mjs";
+import { LEAST_ROOM, LOSSES } from "./losses.mjs";
 
 // Layer i: units(n, j, k) is ∂(output j)/∂(input k) of sample n, and parameter(name, index, n) that
 // of the one output that the parameter enters; null where there is no edge. With i = layers.length:
@@ -17,10 +18,18 @@ import { LOSSES } from "./losses.mjs";
 export function localDerivatives(run, pass, i, A) {
   const isRounded = A.decimals !== undefined;
   if (i === run.layers.length) {
-    const slopes = isRounded ? pass.slopes.at(-1).map((row) => row.map(A.bare)) : null;
+    const slopes = mapEntries(pass.slopes.at(-1), A.bare);
     let found;
-    const lossOf = () => (found ??= slopes ?? throughLoss(run, pass, A));
-    return { units: (n, j, k) => lossOf()[n][k], parameter: () => null };
+    const lossOf = () => (found ??= isRounded ? slopes : throughLoss(run, pass, A));
+    // Where float64 reaches a bound of BCELoss, torch's backward is on purpose another derivative
+    // than that of the forward pass. The page tells that one everywhere.
+    const isBound = (n, k) => {
+      const y = A.value(pass.outputs.at(-1)[n][k]);
+      return run.loss.type === "BCELoss" && (A.base ?? A) === floats && y * (1 - y) < LEAST_ROOM;
+    };
+    return {
+      units: (n, j, k) => (isBound(n, k) ? slopes : lossOf())[n][k], parameter: () => null,
+    };
   }
   let found; // for each output, a Map from its sources to derivatives
   const slopesOf = (n, j) => (found ??= (isRounded ? backwards : forwards)(run, pass, i, A))[n][j];

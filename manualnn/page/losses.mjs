@@ -26,7 +26,7 @@ const weighted = (A, slope, { weight }, at, share) =>
   A.mul(slope, weight ? A.constant(weightAt(weight, at) * A.value(share(1))) : share(1));
 
 const LEAST_LOG = -100;
-const LEAST_ROOM = Math.fround(1e-12); // torch stores 10⁻¹² in float32
+export const LEAST_ROOM = Math.fround(1e-12); // torch stores 10⁻¹² in float32
 
 export const LOSSES = {
   MSELoss: entrywise(

@@ -1,6 +1,8 @@
 """The drawing, by pointer: a weight lights its paths, a path alone, and a slider moves a weight."""
 
+import numpy as np
 import pytest
+from browser.pages import walk
 
 from manualnn.explain import EXAMPLE, explain
 
@@ -135,3 +137,21 @@ def test_on_a_phone_the_story_follows_the_drawing(open_page, example):
         tops = page.evaluate("""() => ["drawing", "step", "paths", "descent"].map(
             (id) => document.getElementById(id).getBoundingClientRect().top)""")
         assert tops == sorted(tops)
+
+
+def test_one_slope_where_a_bound_of_the_loss_acts(open_page, write_page):
+    """Steps and paths have torch's ∂L/∂y, (y − t) / max(y (1 − y), 10⁻¹²); 10⁻¹² is a float32."""
+    run = {
+        "layers": [{"type": "Linear", "in_features": 1, "out_features": 1}, {"type": "Sigmoid"}],
+        "loss": {"type": "BCELoss"},
+        "parameters": {"0.weight": [[40.0]], "0.bias": [0.0]},
+        "x": [[1.0]],
+        "t": [[0.0]],
+    }
+    with open_page(write_page(explain(run, epochs=1))) as page:
+        found = [one for step in walk(page) for one in step if one.name == "∂L/∂y[0]"]
+        page.locator('[data-key="0.weight[0,0]"]').press("Enter")
+        found += [one for step in walk(page) for one in step if one.name == "∂L/∂y[0]"]
+        assert len(found) > 10
+        assert {one.value for one in found} == {1 / float(np.float32(1e-12))}
+        assert "rounded by float64" in page.locator("#agreement").text_content()

@@ -226,6 +226,28 @@ def test_a_number_that_disagrees_is_named(ask, example, place, name):
     assert f"they disagree: {name} is" in found["text"]
 
 
+BOUND = {
+    "layers": [linear(1, 1), {"type": "Sigmoid"}],
+    "loss": {"type": "BCELoss"},
+    "parameters": {"0.weight": [[40.0]], "0.bias": [0.0]},
+    "x": [[1.0]],
+    "t": [[0.0]],
+}
+"""float64 rounds y to 1, where the logarithm is bounded at −100; with 50 digits it is −40."""
+
+
+def test_numbers_that_float64_rounds_are_told_from_wrong_ones(ask):
+    explained = explain(BOUND, epochs=1).to_dict()
+    found = ask("agreement", explanation=explained)
+    assert {"name": "e[0]", "here": 100, "there": 40} in [
+        {key: one[key] for key in ("name", "here", "there")} for one in found["rounded"]
+    ]
+    assert "rounded by float64" in found["text"]
+    assert "disagree" not in found["text"]
+    explained["layers"][0]["outputs"][0]["value"] += 1e-6
+    assert "they disagree: z0[0] is" in ask("agreement", explanation=explained)["text"]
+
+
 def test_an_edit_changes_the_named_number_alone(ask):
     for run, names in (
         (explain(CLASSES, epochs=1).spec, {"x[1]": ("x", 0, 1), "t[0]": ("t", 0)}),

@@ -12,6 +12,7 @@ import { exploreNetwork } from "../../page/drawing/explore.mjs";
 import { isSameKey, textOf } from "../../page/drawing/figures.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { offerThemes } from "../../page/theme.mjs";
+import { typeset } from "../../page/typeset.mjs";
 import { agreement, agreementText } from "./agreement.mjs";
 import { buildControls, edited, placeOf } from "./controls.mjs";
 import { drawCurve } from "./curve.mjs";
@@ -209,8 +210,8 @@ function compare(done) {
   const errors = descent.points.map((point) => point.error);
   const isEnough = done || errors.length >= explanation.errors.length;
   const isFirst = view?.run === start.run && state.decimals === start.decimals;
-  if (!isEnough || !isFirst || byId("agreement").textContent) return;
-  byId("agreement").textContent = agreementText(agreement(explanation, view, errors));
+  if (!isEnough || !isFirst || byId("agreement").hasChildNodes()) return;
+  byId("agreement").replaceChildren(...typeset(agreementText(agreement(explanation, view, errors))));
 }
 
 // The first and the last entries of a long list.
@@ -235,6 +236,7 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("afterprint", () => byId("all-steps").replaceChildren());
 
+byId("notes").replaceChildren(...explanation.notes.map((note) => element("p", {}, typeset(note))));
 offerThemes(byId("theme"));
 byId("main").hidden = false;
 compute({});
