@@ -80,12 +80,12 @@ def describe_model(model: "TableModel") -> dict[str, str]:
         "target": shorten(target.names) + classes,
         "task": target.task,
         "features": f"{len(encoder.features)}: {shorten(encoder.features)}{of_text}",
-        **describe_trainer(model.trainer),
+        **describe_trainer(model.trainer, "" if target.classes else " of the standardised target"),
     }
 
 
-def describe_trainer(trainer: Trainer) -> dict[str, str]:
-    """Return the layers with their widths, and how they are trained."""
+def describe_trainer(trainer: Trainer, of_what: str = "") -> dict[str, str]:
+    """Return the layers with their widths, and how they are trained; `of_what` the loss is."""
     layers = trainer.net.layers
     widths = [layer.in_features for layer in layers if isinstance(layer, Linear)]
     inputs = [count_noun(widths[0], "input")] if widths else []
@@ -96,10 +96,11 @@ def describe_trainer(trainer: Trainer) -> dict[str, str]:
         for layer in layers
     ]
     parameters = count_noun(trainer.params.vector.size, "parameter")
+    loss = f"{type(trainer.loss).__name__}{of_what}"
     return {
         "network": f"{', '.join(inputs + names)}; {parameters}",
-        "training": f"{type(trainer.loss).__name__}, {type(trainer.rule).__name__} with learning "
-        f"rate {trainer.lr:g}, {trainer.params.dtype}",
+        "training": f"{loss}, {type(trainer.rule).__name__} with learning rate {trainer.lr:g}, "
+        f"{trainer.params.dtype}",
     }
 
 

@@ -8,6 +8,7 @@ from command_line import blobs, run, train, write
 
 from manualnn import plot
 from manualnn.tabular import load_model, read_table
+from manualnn.tabular.commands import plots as commands
 from manualnn.tabular.prepare import prepare
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -29,9 +30,25 @@ def pictures(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_classes_of_two_features_get_three_pictures(tmp_path, drawn):
+@pytest.fixture
+def titles(monkeypatch):
+    """The title of each picture, or the label of its vertical axis if it has none."""
+    found = {}
+
+    def note(*arguments):
+        for name, figure in draw(*arguments):
+            ax = figure.axes[0]
+            found[name] = ax.get_title() or ax.get_ylabel()
+            yield name, figure
+
+    draw = commands._draw  # noqa: SLF001 - its figures
+    monkeypatch.setattr(commands, "_draw", note)
+    return found
+
+
+def test_classes_of_two_features_get_three_pictures(tmp_path, drawn, titles):
     data = blobs(80)
-    data["b"][:3] = np.nan  # rows that have no place in the picture
+    data["b"][:8] = np.nan  # rows that have no place in the picture
     table = write(tmp_path / "data.csv", data)
     # A network that learns nothing errs, so that actual and predicted classes differ.
     result = train(table, "--epochs=3", "--lr=0", "--plots", tmp_path / "plots")
@@ -48,17 +65,23 @@ def test_classes_of_two_features_get_three_pictures(tmp_path, drawn):
     assert true.tolist() == data["y"][prepared.test].tolist() != predicted.tolist()
     assert np.mean(true == predicted) == model.about["scores"]["held out"]["accuracy"]
     ((shown_model, x, t),) = drawn["decision_boundary"]
-    assert x.tolist() == np.c_[data["a"], data["b"]][3:].tolist()
-    assert t.tolist() == data["y"][3:].tolist()
-    assert np.array_equal(shown_model.predict(x), model.predict(read_table(table))[3:])
+    rows = prepared.test[prepared.test >= 8]  # held out, as in the other pictures
+    assert 0 < len(rows) < len(prepared.test)
+    assert x.tolist() == np.c_[data["a"], data["b"]][rows].tolist()
+    assert t.tolist() == data["y"][rows].tolist()
+    assert np.array_equal(shown_model.predict(x), model.predict(read_table(table))[rows])
+    assert titles["decision_boundary"] == f"y as predicted, and rows held out: {len(rows)}"
 
 
-def test_numbers_get_their_errors_in_the_unit_of_the_column(tmp_path, drawn):
+def test_numbers_get_their_errors_in_the_unit_of_the_column(tmp_path, drawn, titles):
     rng = np.random.default_rng(0)
     data = {"a": rng.normal(size=30), "y": 1000 + 100 * rng.normal(size=30)}
     data["z"] = -data["y"]
     options = ["--target=z", "--epochs=2", "--test-fraction=0", "--plots", tmp_path]
-    train(write(tmp_path / "data.csv", data), *options)
+    result = train(write(tmp_path / "data.csv", data), *options)
+    # The loss is of other numbers than the errors beside it.
+    assert titles["loss"] == "loss of the standardised target"
+    assert "MSELoss of the standardised target, " in result.stdout
     model = load_model(tmp_path / "data.safetensors")
     predicted = model.predict({"a": data["a"]})
     for i, name in enumerate(("y", "z")):
@@ -82,6 +105,11 @@ def test_files_of_others_stay_and_ours_are_renewed(tmp_path):
     (folder / "loss.png").write_bytes(ours + b"longer")
     train(table, "--epochs=1", "--plots", folder)
     assert (folder / "loss.png").read_bytes() == ours
+    # One more feature, and the regions of an earlier training would tell of another model.
+    train(write(tmp_path / "two.csv", blobs()), "--epochs=1", "--plots", folder)
+    assert "decision_boundary.png" in pictures(folder)
+    train(table, "--epochs=1", "--plots", folder)
+    assert pictures(folder) == ["confusion_matrix.png", "loss.png", "notes.txt"]
     (folder / "decision_boundary.png").write_bytes(PNG + b"mine")
     refused = run("train", table, "--target=y", "--output", tmp_path / "m", "--plots", folder)
     assert refused.exit_code == 2

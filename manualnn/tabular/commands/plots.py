@@ -47,8 +47,7 @@ def require_pictures(folder: str | None, *, force: bool) -> None:
         path = Path(folder, f"{name}.png")
         if force or not path.exists():
             continue
-        with path.open("rb") as file:
-            start = file.read(1000)
+        start = _start_of(path)
         if start and SIGNATURE not in start:
             message = (
                 f"{path} would be replaced, but it is no picture of manualnn. Give another "
@@ -57,8 +56,15 @@ def require_pictures(folder: str | None, *, force: bool) -> None:
             raise click.UsageError(message)
 
 
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(1000)
+
+
 def write_pictures(folder: str, prepared: "Prepared", table: "Table", history: "History") -> str:
     """Write the pictures of a training, and return a line that names the files.
+
+    Pictures of an earlier training that this one does not have are removed.
 
     Raises OSError if one cannot be written; those before it are whole.
     """
@@ -78,6 +84,9 @@ def write_pictures(folder: str, prepared: "Prepared", table: "Table", history: "
             )
             written.append(f"{name}.png")
             write_whole(Path(folder, written[-1]), content.getvalue())
+    for path in (Path(folder, f"{name}.png") for name in NAMES):
+        if path.name not in written and path.is_file() and SIGNATURE in _start_of(path):
+            path.unlink()
     return f"\npictures in {folder}: {', '.join(written)}"
 
 
@@ -93,11 +102,14 @@ def _draw(prepared: "Prepared", table: "Table", history: "History") -> Iterator[
         figure = Figure(figsize=(SIZE[0] * columns, SIZE[1] * rows), layout="constrained")
         return figure, figure.subplots(rows, columns, squeeze=False)
 
+    model = prepared.model
     if history.loss:
         figure, axes = new()
         plot.loss(history, axes[0, 0])
+        if not model.target.classes:
+            axes[0, 0].set_ylabel("loss of the standardised target")
         yield "loss", figure
-    model, rows = prepared.model, prepared.reported
+    rows = prepared.reported
     y, t, target = prepared.predict()[rows], prepared.t[rows], model.target
     part = "held out" if len(prepared.test) else "trained on"
     if not target.classes:
@@ -120,9 +132,15 @@ def _draw(prepared: "Prepared", table: "Table", history: "History") -> Iterator[
         figure, axes = new()
         table = table.take(target.known(table))
         x = np.column_stack([table.numbers(name) for name in features])
-        there = np.flatnonzero(np.isfinite(x).all(axis=1))
-        there = there[:: -(-len(there) // MOST_SAMPLES)]
+        whole = rows[np.isfinite(x[rows]).all(axis=1)]
+        if not len(whole):
+            return
+        there = whole[:: -(-len(whole) // MOST_SAMPLES)]
         plot.decision_boundary(
             model, x[there], target.values[prepared.t[there]], names=features, ax=axes[0, 0]
+        )
+        count = f"{len(there)} of {len(whole)}" if len(there) < len(whole) else str(len(whole))
+        axes[0, 0].set_title(
+            f"{as_label(target.names[0])} as predicted, and rows {part}: {count}", fontsize=10
         )
         yield "decision_boundary", figure
