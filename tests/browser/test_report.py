@@ -170,6 +170,6 @@ def test_without_scripts_the_whole_report_is_readable(open_page, every_status):
         for result in EVERY_STATUS.results:
             assert result.id in text
         for mistake in to_json(EVERY_STATUS)["mistakes"]:
-            assert mistake["title"].split(" [")[0] in text
+            assert mistake["title"][1:].split(" [")[0] in text
         assert f"--replay {CASE.id}" in text
         assert not page.get_by_role("button").count()

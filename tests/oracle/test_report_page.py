@@ -77,6 +77,20 @@ def test_every_link_leads_to_an_element_of_the_page(tree):
     assert not [node for node in tree.all if "src" in node]
 
 
+def test_the_sharpness_is_explained_behind_the_mistakes(html):
+    main = html.index("<main")
+    assert html.index("What is wrong") < html.index("The sharpness is") < html.index("3e-15 (fl")
+    assert "harpness" not in html[:main]
+    assert html.index("3e-15 (fl") > html.index("All checks") > main
+
+
+def test_every_heading_begins_with_a_capital(tree):
+    headings = [node["text"] for node in tree.all if node["tag"] in {"h1", "h2", "h3", "h4", "h5"}]
+    begins = [re.sub(r"^(\d+\. |\W+ )", "", text)[0] for text in headings]
+    assert len(begins) > 10
+    assert [begin for begin in begins if begin.islower()] == []
+
+
 def test_findings_lead_to_their_checks_and_back(tree):
     (row,) = [r for r in tree.having(tag="tr") if "loss.MSELoss.mean:grads" in r["text"]]
     (there,) = [a for a in tree.having(tag="a") if row in a["path"]]
@@ -232,7 +246,7 @@ def test_a_notebook_shows_the_verdict_and_every_mistake():
     text = "".join(node["text"] for node in shown.having(tag="div")[:1])
     assert "✗ Failed mytoy 0.2" in text
     for mistake in to_json(EVERY_STATUS)["mistakes"]:
-        assert mistake["title"] in text
+        assert mistake["title"][1:] in text  # as a heading it begins with a capital
     assert not [node for node in shown.all if "id" in node or "href" in node]
 
 

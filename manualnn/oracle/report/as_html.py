@@ -11,7 +11,7 @@ is said, so that the page stays below two megabytes.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
@@ -42,6 +42,15 @@ ORDER = (
     *("not_judged", "skipped", "passed", "not_claimed"),
 )
 """Statuses in the order of the table: what asks for attention comes first."""
+PRECISION = {"sharpness", "truth"}
+"""The figures that tell how precise the judgement is; they stand behind the mistakes."""
+SHARPNESS = (
+    "A number is wrong if its distance from the right one exceeds a bound, which allows for the "
+    "rounding of floating-point numbers. The sharpness is the median of the bound divided by the "
+    "number's size: with 1e-15, a relative error of 1e-15 is found in half of the numbers. At a "
+    "kink, such as ReLU at 0, rounding may leave undecided which of two slopes is right; "
+    "then either is accepted."
+)
 VERDICTS = {
     0: ("passed", "✓", "Passed"),
     1: ("failed", "✗", "Failed"),
@@ -55,7 +64,8 @@ def to_html(report: "Report", failures: str | None = None) -> str:
     rows = {result.id: f"check-{number}" for number, result in enumerate(report.results, 1)}
     findings = Findings(report, failures, rows)
     content, left_out = _fitting(to_json(report))
-    main = (*_mistakes(report, findings), *_checks(report, findings), *_unjudged(report))
+    main = (*_mistakes(report, findings), *_checks(report, findings))
+    main = (*main, *_unjudged(report), *_precision(report))
     _, _, word = VERDICTS[report.exit_code]
     title = f"{word}: {report.engine_name}"
     return _page(title, _verdict(report), main, _note(left_out, findings.shortened), content)
@@ -103,20 +113,32 @@ def _verdict(report: "Report", heading: str = "h1") -> Iterator[Element]:
     yield element("p", verdict(report), class_="lead")
     if report.problems:
         yield element("ul", [element("li", problem) for problem in report.problems])
-    facts: dict[str, list[str]] = {"target": [report.target]}
-    label = ""
-    for name, text in figures(report):
-        label = name.strip() or label
-        facts.setdefault(label, []).append(text)
+    facts = {"target": [report.target]} | _facts(report)
+    for name in PRECISION & facts.keys():
+        del facts[name]
     counts = [(status, count) for status, count in report.counts().items() if count]
     facts["checks"] = [
         ", ".join(f"{MARKS[s]} {count:,} {s.replace('_', ' ')}" for s, count in counts) or "none"
     ]
+    yield _list_of(facts)
+
+
+def _facts(report: "Report") -> dict[str, list[str]]:
+    """Return the figures of the summary, all lines of each label."""
+    facts: dict[str, list[str]] = {}
+    label = ""
+    for name, text in figures(report):
+        label = name.strip() or label
+        facts.setdefault(label, []).append(text)
+    return facts
+
+
+def _list_of(facts: Mapping[str, Iterable[str]]) -> Element:
     pairs = [
-        (element("dt", k.capitalize()), [element("dd", text) for text in v])
-        for k, v in facts.items()
+        (element("dt", name.capitalize()), [element("dd", text) for text in texts])
+        for name, texts in facts.items()
     ]
-    yield element("dl", pairs, class_="figures")
+    return element("dl", pairs, class_="figures")
 
 
 def _mistakes(report: "Report", findings: Findings) -> Iterator[Element]:
@@ -184,6 +206,17 @@ def _unjudged(report: "Report") -> Iterator[Element]:
     if pairs:
         listed = element("dl", pairs, class_="reasons")
         yield element("section", element("h2", "Not judged, and why"), listed)
+
+
+def _precision(report: "Report") -> Iterator[Element]:
+    facts = _facts(report)
+    yield element(
+        "section",
+        element("h2", "How precisely it was judged"),
+        element("p", SHARPNESS),
+        _list_of({name: facts[name] for name in sorted(PRECISION & facts.keys())}),
+        id="precision",
+    )
 
 
 def _note(left_out: int, shortened: int) -> Iterator[Element]:

@@ -63,8 +63,8 @@ def case_numbers(finding: Finding) -> Element:
 
 
 def titled(title: str) -> list[Any]:
-    """Return a mistake's title with the ids of bugs as code."""
-    parts = re.split(r"(\[[\w-]+\])", title)
+    """Return a mistake's title with a capital letter, and the ids of bugs as code."""
+    parts = re.split(r"(\[[\w-]+\])", title[:1].upper() + title[1:])
     return [element("code", p, class_="bug") if i % 2 else p for i, p in enumerate(parts) if p]
 
 
