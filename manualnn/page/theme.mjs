@@ -11,4 +11,5 @@ export function offerThemes(button) {
   });
   system.addEventListener("change", label);
   label();
+  button.hidden = false; // without JavaScript it would do nothing
 }

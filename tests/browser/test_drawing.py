@@ -155,3 +155,49 @@ def test_one_slope_where_a_bound_of_the_loss_acts(open_page, write_page):
         assert len(found) > 10
         assert {one.value for one in found} == {1 / float(np.float32(1e-12))}
         assert "rounded by float64" in page.locator("#agreement").text_content()
+
+
+ADAM = {
+    "layers": [
+        {"type": "Linear", "in_features": 1, "out_features": 1},
+        {"type": "ReLU"},
+        {"type": "Linear", "in_features": 1, "out_features": 1},
+    ],
+    "optimizer": {"type": "Adam", "lr": 0.1},
+    "parameters": {"0.weight": [[1]], "0.bias": [-2], "2.weight": [[1]], "2.bias": [1]},
+    "x": [[1.0]],
+    "t": [[0.0]],
+}
+
+
+def test_the_page_speaks_of_its_own_rule_and_chooses_a_weight_that_acts(open_page, write_page):
+    """All of the first layer's gradients are 0, because its ReLU is off."""
+    with open_page(write_page(explain(ADAM, epochs=1)), width=1440) as page:
+        assert "Adam makes a step" in page.locator(".top").inner_text()
+        assert "W′ =" not in page.locator(".top").inner_text()
+        assert "Adam makes the steps" in page.locator("#descent").inner_text()
+        assert (
+            page.locator("[aria-pressed=true][data-key]").get_attribute("data-key") == "2.bias[0]"
+        )
+        page.locator('[data-key="0.bias[0]"]').focus()
+        assert "Click or press Enter to choose it" in page.locator(".nn-caption").text_content()
+
+
+@pytest.mark.parametrize("target", [1.1e154, 1.3407807929942596e154, 2.2e-162])
+def test_the_curve_of_the_largest_and_the_smallest_errors(open_page, write_page, target):
+    """The error is the target's square, almost the largest or the smallest float; nothing hangs."""
+    run = {
+        "layers": [{"type": "Linear", "in_features": 1, "out_features": 1}],
+        "optimizer": {"type": "SGD", "lr": 0.0},
+        "parameters": {"0.weight": [[1e308]], "0.bias": [0]},
+        "x": [[0.0]],
+        "t": [[target]],
+    }
+    with open_page(write_page(explain(run, epochs=1))) as page:
+        page.locator("#logarithmic").check()
+        page.locator("#logarithmic").uncheck()
+        page.locator("[data-edit=target]").fill("-1e308")
+        if not page.locator(".path-slider").count():
+            page.locator('[data-key="0.weight[0,0]"]').press("Enter")
+        slider = page.locator(".path-slider input")
+        assert np.isfinite([float(slider.get_attribute(of)) for of in ("min", "max", "step")]).all()

@@ -178,6 +178,7 @@ def test_the_descent_is_that_of_python(ask, decimals):
         ((0.02, 10, None), "it falls all the way"),
         ((0.02, 10, 1e-3), "more iterations are needed"),
         ((1e-4, 10, None), "more iterations are needed"),
+        ((1e-9, 50, None), "more iterations are needed"),
         ((0.6, 30, None), "it rises in between"),
         ((0.55, 1, None), "The error grows."),
         ((1.0, 6, None), "The error grows."),
@@ -193,11 +194,27 @@ def test_the_page_says_what_a_learning_constant_does(ask, example, course, says)
     assert says in found["text"]
     assert ("too large" in found["text"]) == (says in {"It diverges.", "The error grows."})
     errors = [float(v) for v in found["errors"]]
-    assert f"α = {lr:g} the error goes from {errors[0]}" in found["text"]
+    assert f"α = {lr:g} the error goes from {errors[0]}".replace("e-0", "e-") in found["text"]
     if iterations == 1000:
         assert not math.isfinite(errors[-1])
         assert all(map(math.isfinite, errors[:-1]))
         assert f"to {errors[-2]:.17g}".split("e")[0][:12] in found["text"]
+
+
+def test_an_error_that_has_come_to_rest_is_no_reason_for_more_iterations(ask):
+    """A constant network of one bias cannot fit two targets: the error ends at their variance."""
+    run = {
+        "layers": [linear(1, 1)],
+        "loss": {"type": "MSELoss"},
+        "optimizer": {"type": "SGD", "lr": 0.3},
+        "parameters": {"0.weight": [[0.0]], "0.bias": [0.5]},
+        "x": [[0.0], [0.0]],
+        "t": [[1.0], [-1.0]],
+    }
+    found = ask("descent", run=run, iterations=60)
+    assert float(found["errors"][-1]) == 1
+    assert "It no longer falls" in found["text"]
+    assert "more iterations" not in found["text"]
 
 
 def test_the_numbers_of_page_and_python_agree(ask, explained):

@@ -18,7 +18,7 @@ import { buildControls, edited, placeOf } from "./controls.mjs";
 import { drawCurve } from "./curve.mjs";
 import { descend, tracedState, courseOf } from "./descent.mjs";
 import { allSteps, buildStage } from "./stage.mjs";
-import { parameterKeys, steps } from "./story.mjs";
+import { isSimpleDescent, parameterKeys, steps } from "./story.mjs";
 import { updatesText, writtenNumber } from "./writing.mjs";
 
 // What the fields show: a step changes none of it.
@@ -79,13 +79,15 @@ const network = exploreNetwork(
   },
 );
 
-// The weight with the largest gradient in the first array of parameters, or null without any.
+// The weight with the largest gradient in the first array of parameters that has one, or the first
+// weight; null without any.
 function strongestOfFirst({ spec, backward }) {
-  const [first] = parameterKeys(spec);
-  if (!first) return null;
-  const { array, layer, name, indices } = first;
-  const size = (index) => Math.abs(entryAt(backward[array], index)) || 0;
-  return { layer, name, index: indices.reduce((a, b) => (size(b) > size(a) ? b : a)) };
+  const strongest = parameterKeys(spec).map(({ array, layer, name, indices }) => {
+    const size = (index) => Math.abs(entryAt(backward[array], index)) || 0;
+    const index = indices.reduce((a, b) => (size(b) > size(a) ? b : a));
+    return { size: size(index), key: { layer, name, index } };
+  });
+  return (strongest.find(({ size }) => size > 0) ?? strongest[0])?.key ?? null;
 }
 
 function countOf(run) {
@@ -236,6 +238,11 @@ addEventListener("beforeprint", () => {
 });
 addEventListener("afterprint", () => byId("all-steps").replaceChildren());
 
+if (!isSimpleDescent(start.run.optimizer)) {
+  const { type } = start.run.optimizer;
+  byId("rule").textContent = `${type} makes a step of every weight from its gradients`;
+  byId("rate").textContent = `${type} makes the steps; the learning constant α scales them.`;
+}
 byId("notes").replaceChildren(...explanation.notes.map((note) => element("p", {}, typeset(note))));
 offerThemes(byId("theme"));
 byId("main").hidden = false;

@@ -53,11 +53,11 @@ export function drawCurve(container, options) {
 }
 
 function powersOfTen(values) {
-  const from = Math.floor(Math.log10(Math.min(...values)));
+  const from = Math.max(-323, Math.floor(Math.log10(Math.min(...values)))); // 10⁻³²³ is the least
   const to = Math.max(from + 1, Math.ceil(Math.log10(Math.max(...values))));
   const step = Math.ceil((to - from) / 5);
   const powers = [];
-  for (let power = from; power <= to; power += step) powers.push(10 ** power);
+  for (let power = from; power <= Math.min(to, 308); power += step) powers.push(10 ** power);
   return {
     isLogarithmic: true,
     ticks: powers,
@@ -70,22 +70,24 @@ function linear(values) {
   const from = Math.min(0, ...values);
   const high = Math.max(...values);
   const marks = ticks(from, high > from ? high : from + 1, 5);
-  const to = Math.max(high, marks.at(-1));
+  const to = Math.max(high, ...marks.slice(-1));
+  const part = high > 1e300 ? 4 : 1; // because the difference of two floats may be none
   return {
     isLogarithmic: false,
     ticks: marks,
-    place: (value) => (value - from) / (to - from),
+    place: (value) => (value / part - from / part) / (to / part - from / part),
     label: (tick, shown) => shown(tick),
   };
 }
 
 // At most about `count` round numbers from `low` to `high`.
 function ticks(low, high, count) {
-  const rough = (high - low) / count;
+  const rough = high / count - low / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
   const marks = [];
-  for (let k = Math.ceil(low / step); k * step <= high * (1 + 1e-9); k += 1) {
+  const end = Math.min(high + 1e-9 * step, Number.MAX_VALUE);
+  for (let k = Math.ceil(low / step); k * step <= end; k += 1) {
     marks.push(Number((k * step).toPrecision(12)));
   }
   return marks;

@@ -53,6 +53,14 @@ export function tracedState(state, run, T) {
     [name, name === "step" ? arrays : lift(name, arrays)]));
 }
 
+// Has the error come to rest: does its last tenth change by almost nothing, unlike its first tenth?
+function isFlat(errors) {
+  const tenth = Math.ceil(errors.length / 10);
+  const change = (k) => Math.abs(errors[k] - errors[k + tenth]);
+  const atEnd = change(errors.length - 1 - tenth);
+  return errors.length > 10 && atEnd < 1e-4 * Math.abs(errors.at(-1)) && 10 * atEnd < change(0);
+}
+
 // What the descent shows about the learning constant, an option of the rule. `shown` writes an error.
 export function courseOf({ points, stopped }, { lr, maximize }, target, shown) {
   const errors = points.map((point) => point.error);
@@ -73,6 +81,7 @@ export function courseOf({ points, stopped }, { lr, maximize }, target, shown) {
   if (target !== null) {
     return `${course}. That is more than the target error: more iterations are needed.`;
   }
+  if (isFlat(errors)) return `${course}. It no longer falls: this may be a minimum or a flat place.`;
   if (last > first / 2) return `${course}. The steps are small: more iterations are needed.`;
   const rises = errors.some((error, k) => k && error > errors[k - 1]);
   return rises ? `${course}, but it rises in between.` : `${course}: it falls all the way.`;

@@ -230,7 +230,7 @@ function gradientSteps(run, { layer, name, array, indices }, single) {
 }
 
 // Is the step of a rule lr · ∂L/∂W, and nothing else?
-const isSimpleDescent = ({ type, momentum, weight_decay: decay, maximize }) =>
+export const isSimpleDescent = ({ type, momentum, weight_decay: decay, maximize }) =>
   type === "SGD" && !momentum && !decay && !maximize;
 
 function updateStep(run, { layer, name, array, indices }) {

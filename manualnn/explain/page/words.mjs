@@ -30,7 +30,8 @@ export const TERM = {
   BCEWithLogitsLoss:
     "The sigmoid makes a probability of the output. The term is large if it disagrees with the target.",
   CrossEntropyLoss:
-    "Softmax makes shares of the outputs. The term is minus the logarithm of the target's share.",
+    "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
+    "times the probability that the target gives to it: 0 for what is not the target.",
 };
 
 export const SLOPE = {

@@ -66,7 +66,9 @@ export function drawNetwork(container, run, options = {}) {
     fillPicture(picture, view);
     picture.svg.setAttribute("aria-label", describe());
     const said = lit.key ?? state.selected;
-    caption.replaceChildren(...typeset(said ? `${figures.sentence(said)}.` : HINT));
+    const isPointed = said && state.hovered && !isSameKey(said, state.selected);
+    const task = isPointed ? " Click or press Enter to choose it." : "";
+    caption.replaceChildren(...typeset(said ? `${figures.sentence(said)}.${task}` : HINT));
     legend.replaceChildren(...legendOf(view));
     if (!interactive) return;
     for (const [name, { key, group }] of picture.weights) {

@@ -8,6 +8,7 @@ import { shortNumber, textOf } from "./figures.mjs";
 import { symbolOf } from "./listing.mjs";
 
 const STEP = 1e-4; // of the weight, or of 1 if it is small: the error of the slope is about STEP²
+const MOST_REACH = Number.MAX_VALUE / 4;
 const MOST_WEIGHTS = 20000; // a larger network would take too long at every change
 
 const valueOf = (run, { layer, name, index }) =>
@@ -36,7 +37,7 @@ export function measuredSlope(run, key) {
 // far as 1 or twice the weight's size, and stays where it is while a reader moves it.
 export function makeSlider(run, key, onEdit) {
   const value = valueOf(run, key);
-  const reach = Math.max(1, 2 * Math.abs(value));
+  const reach = Math.min(Math.max(1, 2 * Math.abs(value)), MOST_REACH);
   const number = element("output", { class: "path-value" });
   const slider = element("input", {
     type: "range", min: value - reach, max: value + reach, step: reach / 100,

@@ -141,21 +141,20 @@ function cross(group, isWrong, { x, y }) {
 }
 
 // What colours, widths and shortened numbers mean, as elements for a line under the drawing.
-export function legendOf({ state: { run, pass, colourBy, sample }, layout, largest, marks }) {
+export function legendOf({ state: { run, colourBy, sample }, layout, largest, marks }) {
   const what = colourBy === "gradient" ? "gradient" : "weight";
   const swatch = (sign) => svg("svg", { width: 34, height: 12, "aria-hidden": "true" },
     svg("g", { class: `nn-weight ${sign}`, style: "--width: 3px" },
       svg("line", { class: "nn-line", x1: 0, x2: 34, y1: 6, y2: 6 })));
   const samples = run.x?.length ?? 1;
   const isMarked = marks.weights?.length || marks.units?.length || marks.loss;
-  const measure = pass ? "|value · ∂L/∂value|" : "Σ |w| of their weights";
   const words = [
     `the thickest line is |${what}| = ${shortNumber(largest)}`,
     "numbers have at most 4 digits",
     colourBy === "gradient" && "∂z is short for ∂L/∂z",
     samples > 1 && `sample ${sample} of ${samples} (0 is the first)`,
     isMarked && `${CROSS} wrong`,
-    layout.rests.length && `of a large layer, the units with the largest ${measure}`,
+    layout.rests.length && "of a large layer, only the units that matter most are drawn",
   ];
   return [
     element("span", {}, swatch(""), ` positive ${what}`),
