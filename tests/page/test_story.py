@@ -136,6 +136,15 @@ def test_a_gradient_step_says_which_way_the_weight_goes(ask, maximize, way):
         )
 
 
+def test_an_update_says_what_its_rule_keeps(ask):
+    told = ask("steps", run=explain(BATCH, epochs=1).spec)
+    (step, *_) = [step for step in told if step["phase"] == "Update"]
+    kept = {symbol.split("[")[0] for symbol, _ in step["rows"]} - {"1.weight"}
+    assert kept == {"exp_avg", "exp_avg_sq"}
+    assert all(f"Here {name} is an average" in step["sentence"] for name in kept)
+    assert "eps avoids a division by 0" in step["sentence"]
+
+
 def test_a_large_network_has_few_steps_and_few_rows(ask):
     run = {
         "layers": [linear(20, 15), {"type": "Sigmoid"}, linear(15, 14), {"type": "Softmax"}],

@@ -7,7 +7,7 @@
 
 import { derivativeFormulas } from "../../page/derivatives.mjs";
 import { entryAt, splitKey } from "../../page/engine.mjs";
-import { FORWARD, SLOPE, TERM, carried, division, meaning } from "./words.mjs";
+import { FORWARD, SLOPE, TERM, carried, division, meaning, rule } from "./words.mjs";
 
 export const PHASES = [
   "Start", "Forward", "Error", "Slopes", "Backward", "Gradients", "Update", "Repeat",
@@ -237,11 +237,10 @@ function updateStep(run, { layer, name, array, indices }) {
   const keys = indices.map((index) => ({ layer, name, index }));
   return {
     phase: "Update", title: `The step of ${array}`,
-    sentence: () => (isSimpleDescent(run.optimizer)
+    sentence: ({ updated }) => (isSimpleDescent(run.optimizer)
       ? "Every parameter takes a step against its gradient. The learning constant α says how long " +
         "the step is: W′ = W − α · ∂L/∂W."
-      : `${run.optimizer.type} makes the step of each parameter from its gradients so far; the ` +
-        "learning constant α scales it."),
+      : rule(run.optimizer, updated.state)),
     rows: ({ pass, updated, T }) => mostOf(keys, (key) => T.value(at(pass.grads, key)))
       .flatMap((key) => [
         ...Object.entries(updated.state ?? {}).filter(([state]) => state !== "step")

@@ -54,6 +54,24 @@ export const SLOPE = {
     ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
 };
 
+// What a rule keeps from step to step.
+const KEPT = {
+  momentum_buffer: "the sum of the steps so far, in which older ones count less",
+  exp_avg: "an average of the gradients so far",
+  exp_avg_sq: "an average of the squares of the gradients so far",
+  exp_inf: "the largest size of the gradients so far, in which older ones count less",
+  grad_avg: "an average of the gradients so far",
+  square_avg: "an average of the squares of the gradients so far",
+  sum: "the sum of the squares of the gradients so far",
+};
+
+export function rule({ type, eps }, state) {
+  const kept = Object.keys(state ?? {}).filter((name) => name in KEPT)
+    .map((name) => ` Here ${name} is ${KEPT[name]}.`);
+  return `${type} makes the step of each parameter from its gradients so far; the learning constant ` +
+    `α scales it.${kept.join("")}${eps ? " The small eps avoids a division by 0." : ""}`;
+}
+
 export function division({ loss, loss_factor: factor = 1 }) {
   const divisor = {
     sum: "The terms are added.",
