@@ -110,9 +110,10 @@ def _read_log(path: Path) -> tuple[list[float], list[float]]:
     number = 1
     try:
         if path.name.endswith((".json", ".jsonl")):  # as `train --log` chooses
-            rows: Any = map(json.loads, text.splitlines())
+            rows: Any = map(json.loads, _whole(text).splitlines())
         else:
-            rows = csv.DictReader(text.splitlines())
+            rows = csv.DictReader(_whole(text).splitlines())
+            _ = [*(rows.fieldnames or ())].index("loss")  # which raises if the header is another
         for number, row in enumerate(rows, 1):  # noqa: B007 - the message names the last one
             training.append(_finite(row["loss"]))
             if row["validation_loss"] not in {"", None}:
@@ -126,6 +127,15 @@ def _read_log(path: Path) -> tuple[list[float], list[float]]:
         )
         raise TableError(message) from error
     return training, validation
+
+
+def _whole(text: str) -> str:
+    """Return a log without a last line that was cut, as when the training was killed."""
+    *lines, last = text.splitlines(keepends=True) or [""]
+    width = lines[0].count(",") if lines else 0
+    is_short = last.startswith("{") or last.count(",") < width
+    is_cut = is_short and not last.endswith(("\n", "}"))
+    return "".join(lines) if is_cut else text
 
 
 def _finite(cell: Any) -> float:

@@ -127,6 +127,8 @@ def test_files_of_others_stay_and_ours_are_renewed(tmp_path):
         ("data.csv", "is a file"),
         ("model", "would replace"),
         ("file", "is a file"),
+        ("/proc/manualnn", "cannot be made"),  # also for root
+        ("pictures", "is a folder"),
     ],
 )
 def test_what_is_wrong_with_the_folder_is_said_before_the_training(
@@ -135,6 +137,7 @@ def test_what_is_wrong_with_the_folder_is_said_before_the_training(
     monkeypatch.chdir(tmp_path)
     write(Path("data.csv"), blobs())
     Path("file").write_text("")
+    Path("pictures", "loss.png").mkdir(parents=True)
     result = run("train", "data.csv", "--target=y", "--output=model", "--plots", plots)
     assert result.exit_code in {1, 2}
     assert said in result.output

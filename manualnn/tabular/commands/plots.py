@@ -43,6 +43,13 @@ def require_pictures(folder: str | None, *, force: bool) -> None:
     from manualnn.plot.axes import require_matplotlib
 
     require_matplotlib()
+    if not Path(folder).exists():  # the only way to know whether it can be made
+        try:
+            Path(folder).mkdir()
+            Path(folder).rmdir()
+        except OSError as error:
+            message = f"the folder {folder} of --plots cannot be made: {error.strerror}."
+            raise click.ClickException(message) from error
     for name in NAMES:
         path = Path(folder, f"{name}.png")
         if force or not path.exists():
