@@ -4,12 +4,16 @@ The text is written once, here, for every output format. A page decides how each
 Words between backticks are names.
 """
 
+from dataclasses import replace
+
 from manualnn.explain.model import ExplanationData, Gradient, LossStep, Quantity
 from manualnn.explain.render.drawing import draw_network
 from manualnn.explain.render.text import TextPage, deviation, plural
 
-HEAD, TAIL = 8, 3
+HEAD, TAIL = 5, 3
 """A long list of errors shows its first and its last entries."""
+FEW = 2
+"""Most paths of a parameter that has some for each of several samples, unless the page is full."""
 
 
 def write_document(e: ExplanationData, page: TextPage) -> str:
@@ -21,7 +25,8 @@ def write_document(e: ExplanationData, page: TextPage) -> str:
     for step in e.layers:
         page.heading(f"Layer {step.index}: `{step.layer}`", 3)
         page.equations(step.forward)
-        page.quantities(step.outputs, "unit")
+        page.first_sample(step.outputs, e.loss.samples, "unit")
+    page.other_samples([step.outputs for step in e.layers], e.loss.samples)
     _write_error(page, e.loss)
     _write_derivatives(page, e, detailed)
     _write_carried_back(page, e)
@@ -92,9 +97,10 @@ def _write_error(page: TextPage, loss: LossStep) -> None:
         f"N = {plural(loss.samples, 'sample')}, K = {plural(loss.width, 'output')}. "
         f"The terms{factor} before the division by D:"
     )
-    page.quantities(loss.terms, "output")
+    page.first_sample(loss.terms, loss.samples, "output")
+    page.other_samples([loss.terms], loss.samples)
     page.paragraph("The sum of all terms, divided by D:")
-    page.quantities([loss.total])
+    page.quantities([loss.total if loss.samples == 1 else replace(loss.total, formula=None)])
     if loss.loss.startswith("MSELoss") and loss.factor == 1:
         page.paragraph(
             f"An article's E = ½ Σ (t − y)² is {loss.divisor / 2:g} L: the reduction 'sum' with "
@@ -112,17 +118,22 @@ def _write_derivatives(page: TextPage, e: ExplanationData, detailed: list[Gradie
         )
     page.heading("The derivatives of the error with respect to the outputs", 3)
     page.equations(e.loss.backward)
-    page.quantities(e.loss.slopes, "output")
+    page.first_sample(e.loss.slopes, e.loss.samples, "output")
     factors = {f.symbol for g in detailed for path in g.paths for f in path.factors}
     left_out = 0
     for step in reversed(e.layers):
-        shown = [d for d in step.derivatives if page.full or d.symbol in factors]
+        shown = [
+            d
+            for d in step.derivatives
+            if page.full or (d.symbol in factors and (e.loss.samples == 1 or _is_first(d)))
+        ]
         if shown:
             page.heading(f"Layer {step.index}: `{step.layer}`", 3)
             page.equations(step.backward)
             page.quantities(shown)
         left_out += len(step.derivatives) - len(shown) + step.derivatives_left_out
-    page.left_out(left_out, "derivative", ", on other paths" * (not page.full))
+    others = ", on other paths" if e.loss.samples == 1 else ", on other paths or of other samples"
+    page.left_out(left_out, "derivative", others * (not page.full))
 
 
 def _write_carried_back(page: TextPage, e: ExplanationData) -> None:
@@ -136,7 +147,8 @@ def _write_carried_back(page: TextPage, e: ExplanationData) -> None:
     )
     for step in carried:
         page.heading(f"Through layer {step.index}: `{step.layer}`", 3)
-        page.quantities(step.carried, "unit")
+        page.first_sample(step.carried, e.loss.samples, "unit")
+    page.other_samples([e.loss.slopes, *(step.carried for step in carried)], e.loss.samples)
 
 
 def _write_gradients(page: TextPage, e: ExplanationData, detailed: list[Gradient]) -> None:
@@ -154,7 +166,7 @@ def _write_gradients(page: TextPage, e: ExplanationData, detailed: list[Gradient
             "result of `backward`."
         )
     for gradient in detailed:
-        _write_gradient(page, gradient)
+        _write_gradient(page, gradient if page.full else _with_fewer_paths(gradient, e))
     shown = {g.parameter.symbol for g in detailed}
     if others := [g for g in e.gradients if g.parameter.symbol not in shown]:
         page.heading("The other parameters", 3)
@@ -263,6 +275,22 @@ def _strongest_weights(gradients: list[Gradient]) -> list[Gradient]:
             strongest[int(layer)] = g
     ends = min(strongest), max(strongest)
     return [strongest[layer] for layer in sorted(set(ends))]
+
+
+def _with_fewer_paths(g: Gradient, e: ExplanationData) -> Gradient:
+    """Return a gradient with few paths if it has some for each sample: the strongest."""
+    if e.loss.samples == 1 or len(g.paths) <= FEW:
+        return g
+    sizes = [abs(path.product.value) for path in g.paths]
+    order = sorted(range(len(sizes)), key=lambda i: -sizes[i])[:FEW]
+    share = g.share * sum(sizes[i] for i in order) / (sum(sizes) or 1) if any(sizes) else g.share
+    paths = [g.paths[i] for i in order]
+    return replace(g, paths=paths, paths_left_out=g.path_count - FEW, share=share)
+
+
+def _is_first(derivative: Quantity) -> bool:
+    """Return True if a derivative is of a unit of the first sample."""
+    return derivative.symbol.text.partition("[")[2].startswith("0,")
 
 
 def _unrounded(quantity: Quantity) -> float:

@@ -9,8 +9,10 @@ from manualnn.output.tables import align_columns
 
 MAX_SHOWN = 12
 """Most quantities in one list, unless the document is full."""
+MAX_ROWS, MAX_COLUMNS, COLUMNS = 8, 12, 6
+"""Most samples and numbers of each in the tables of the samples after the first; numbers in one."""
 ONE_LINE = 98
-"""A quantity and its formulas stand on one line if they have at most this many characters."""
+"""A quantity and its formulas go on in a new line after at most this many characters."""
 
 
 class TextPage:
@@ -84,9 +86,32 @@ class TextPage:
         self.formulas(shown)
         self.left_out(len(quantities) - len(shown), noun)
 
+    def first_sample(self, quantities: list[Quantity], samples: int, noun: str) -> None:
+        """Add quantities of every sample with their formulas; only the first unless it is full."""
+        shown = quantities if self.full else quantities[: len(quantities) // samples]
+        self.quantities(shown, noun)
+
+    def other_samples(self, lists: Sequence[list[Quantity]], samples: int) -> None:
+        """Add tables of the values of the samples after the first, unless the page is full."""
+        if self.full or samples == 1:
+            return
+        # One list of units for each sample.
+        rows = [
+            [q for a in lists for q in a[n * len(a) // samples : (n + 1) * len(a) // samples]]
+            for n in range(min(samples, MAX_ROWS + 1))
+        ]
+        self.heading("The other samples", 3)
+        for start in range(0, min(len(rows[0]), MAX_COLUMNS), COLUMNS):
+            first, *others = (row[start : min(start + COLUMNS, MAX_COLUMNS)] for row in rows)
+            names = [f"`{q.symbol.text.replace('[0,', '[n,')}`" for q in first]
+            cells = [[str(n), *map(self.number, row)] for n, row in enumerate(others, 1)]
+            self.table(["n", *names], cells)
+        self.left_out(samples - len(rows), "sample")
+        self.left_out(len(rows[0]) - MAX_COLUMNS, "number", " of each sample")
+
     def left_out(self, count: int, noun: str, reason: str = "") -> None:
         """Add how many more there are, if any."""
-        if count:
+        if count > 0:
             self.paragraph(f"… {plural(count, f'more {noun}')} left out{reason}.")
 
     def formulas(self, quantities: Sequence[Quantity]) -> None:
@@ -94,12 +119,12 @@ class TextPage:
         lines = []
         for quantity in quantities:
             name, steps = quantity.symbol.text, self.steps(quantity)
-            together = " = ".join([name, *steps])
-            if len(together) <= ONE_LINE:
-                lines.append(f"  {together}")
-            else:
-                names = [name, *[" " * len(name)] * (len(steps) - 1)]
-                lines += [f"  {name} = {step}" for name, step in zip(names, steps, strict=True)]
+            first, *others = [" = ".join([name, *steps])]
+            if len(first) > ONE_LINE:
+                first, *others = [f"{name} = {steps[0]}", " = ".join(["", *steps[1:]]).lstrip()]
+            if others and len(name) + 1 + len(others[0]) > ONE_LINE:
+                others = [f"= {step}" for step in steps[1:]]
+            lines += [f"  {first}", *(f"  {' ' * len(name)} {other}" for other in others)]
         self.add(lines)
 
     def path(self, path: PathStep) -> None:
