@@ -201,13 +201,14 @@ def _in_words(kind: Any) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON for a message, cut if it is long."""
+    """Return a value as JSON for a message, cut if it is long; a terminal shows all of it."""
     import json
 
     try:
-        return json.dumps(value, ensure_ascii=False)[:200]
+        text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):
         return shown(value)
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text[:200])
 
 
 def refuse_misspelt(spec: Mapping[str, Any], parts: Iterable[str]) -> None:

@@ -153,7 +153,7 @@ HOSTILE = {
     "not a number": (with_text('"lr":0.1', '"lr":NaN'), "NaN is not a number"),
     "other encoding": (with_header("Linear", "\u0130").replace(b"\xc4\xb0", b"\xff\xfe"), "utf"),
     "code": (with_text('"Linear"', '"__import__(\'os\').abort()"'), "there is no type"),
-    "escape sequence": (with_text('"Linear"', r'"\u001b[2J\ud800"'), r"\\x1b\[2J"),
+    "escape sequence": (with_text('"Linear"', r'"\u001b[2J\ud800"'), r"\\u001b\[2J\\ud800"),
     "escape sequence in a key": (
         with_header('"0.bias"', r'"\u001b[2J' + "x" * 5000 + '"'), r"got \\x1b\[2Jxxx.*…\. Save the"
     ),

@@ -231,3 +231,9 @@ def test_a_layer_that_is_no_dataclass_is_like_no_other() -> None:
     assert one != other
     assert len({one, other}) == 2
     assert repr(one).startswith("Own(")
+
+
+def test_a_message_shows_what_a_terminal_would_obey() -> None:
+    """Controls of both ranges, a change of direction and half a surrogate pair are escaped."""
+    with pytest.raises(SpecError, match=r'no type "é\\u001b\\u009b\\u202e\\ud800"'):
+        from_spec({"type": "é\x1b\x9b\u202e\ud800"}, LAYERS, "layer")
