@@ -15,9 +15,6 @@ import manualnn as mnn
 from manualnn import plot
 from manualnn.errors import (
     DomainError,
-    DTypeError,
-    ShapeError,
-    SpecError,
     TableError,
 )
 from manualnn.plot.curves import read_curves
@@ -401,59 +398,7 @@ def test_the_suggested_rate_trains_well(seed):
     assert losses[-1] < 1.5 * min(losses)
 
 
-# ------------------------------------------------------------------ axes, errors, imports
-
-
-BAD = {
-    "ax": lambda: plot.loss(mnn.History([1.0]), "axes"),
-    "several axes": lambda: plot.loss(mnn.History([1.0]), Figure().subplots(2)),
-    "no history": lambda: plot.loss([1.0]),
-    "no epoch": lambda: plot.loss(mnn.History()),
-    "lengths": lambda: plot.confusion_matrix([1], [1, 2]),
-    "mixed labels": lambda: plot.confusion_matrix(np.array([1, "a"], object), [1, 2]),
-    "no rows": lambda: plot.residuals([], []),
-    "texts": lambda: plot.residuals(["a"], [1.0]),
-    "not finite": lambda: plot.prediction_error([np.nan], [1.0]),
-    "normalize": lambda: plot.confusion_matrix([1], [1], normalize="rows"),
-    "three inputs": lambda: plot.decision_boundary(len, np.ones((4, 3))),
-    "inputs not finite": lambda: plot.decision_boundary(len, [[np.inf, 1]]),
-    "no model": lambda: plot.decision_boundary(3, X),
-    "a regression": lambda: plot.decision_boundary(lambda x: x[:, 0], X),
-    "too few classes": lambda: plot.decision_boundary(lambda x: x[1:, 0], X),
-    "resolution": lambda: plot.decision_boundary(lambda x: x[:, 0], X, resolution=1),
-    "targets": lambda: plot.decision_boundary(lambda x: x[:, 0] > 0, X, T[1:]),
-    "other params": lambda: plot.network(NET, mnn.Sequential(mnn.Linear(1, 1)).init(0)),
-    "no weights": lambda: plot.network(mnn.Sequential(mnn.Tanh())),
-    "no network": lambda: plot.network("net"),
-    "most": lambda: plot.network(NET, most=0),
-    "no samples": lambda: plot.activations(NET, NET.init(0), X[:0]),
-    "no gradient": lambda: plot.gradients(
-        mnn.Sequential(mnn.Tanh()), mnn.Sequential(mnn.Tanh()).init(0), mnn.MSELoss(), X, X
-    ),
-    "a range beyond all numbers": lambda: plot.activations(
-        mnn.Sequential(mnn.Identity()), mnn.Sequential(mnn.Tanh()).init(0), [[-1.7e308], [1.7e308]]
-    ),
-    "bins": lambda: plot.activations(NET, NET.init(0), X, bins=0),
-    "no trainer": lambda: plot.range_test(NET, X, T),
-    "rates": lambda: plot.range_test(mnn.Trainer(NET, mnn.MSELoss(), mnn.SGD()), X, X, lr_min=20),
-    "no range test": lambda: plot.learning_rate_range(mnn.History([1.0])),
-    "a trainer": lambda: plot.learning_rate_range(mnn.Trainer(NET, mnn.MSELoss(), mnn.SGD())),
-    "ragged labels": lambda: plot.confusion_matrix([[1], [2, 3]], [1, 2]),
-    "a label twice": lambda: plot.confusion_matrix([1, 2], [1, 2], labels=[1, 1, 2]),
-    "a class that is no number": lambda: plot.decision_boundary(
-        lambda x: x[:, 0] > 0, X, T * np.nan
-    ),
-    "ragged inputs": lambda: plot.decision_boundary(len, [[1, 2], [3]]),
-    "inputs of texts": lambda: plot.decision_boundary(len, [["a", "b"]]),
-    "one name": lambda: plot.decision_boundary(lambda x: x[:, 0] > 0, X, names=["a"]),
-    "no net": lambda: plot.activations(None, NET.init(0), X),
-}
-
-
-@pytest.mark.parametrize("what", BAD)
-def test_bad_arguments_are_refused(what):
-    with pytest.raises((DomainError, DTypeError, ShapeError, SpecError)):
-        BAD[what]()
+# ------------------------------------------------------------------ axes, imports
 
 
 def test_no_setting_of_matplotlib_changes_and_no_figure_is_made(trainer):
