@@ -207,6 +207,8 @@ def test_numbers_that_float64_rounds_are_told_from_wrong_ones(ask):
     ]
     assert "rounded by float64" in found["text"]
     assert "disagree" not in found["text"]
+    explained["errors"][1]["value"] = 40.0  # 50 digits after an update of 4e-9
+    assert "disagree" not in ask("agreement", explanation=explained)["text"]
     explained["layers"][0]["outputs"][0]["value"] += 1e-6
     assert "they disagree: z0[0] is" in ask("agreement", explanation=explained)["text"]
 

@@ -6,6 +6,7 @@ import { entryAt, propagate, update } from "../../page/engine.mjs";
 import { parameterKeys } from "./story.mjs";
 
 const CLOSE = 1e-9;
+const EXACT_ERRORS = 10; // updates that are repeated with 50 digits
 
 // Return {count, worst, rounded}: the number of numbers, that which differs most, and those which
 // differ because float64 rounds them: with 50 digits, as Python has them, the page gets the same.
@@ -74,10 +75,15 @@ function exactNumbers({ run, names }) {
   const ofLoss = localDerivatives(run, pass, last, exact);
   const slopes = pass.slopes.at(-1).flatMap((row, n) => row.map((_, k) =>
     [names.slope(last - 1, n, k), exact.value(ofLoss.units(n, 0, k))]));
-  return [
-    numbersOf({ run, names, T: exact, pass, updated: update(run, pass, null, exact) }),
-    new Map(slopes),
-  ];
+  const updated = update(run, pass, null, exact);
+  const found = numbersOf({ run, names, T: exact, pass, updated });
+  let { params, state } = updated;
+  for (let k = 1; k <= EXACT_ERRORS; k += 1) {
+    const next = propagate(run, exact, params);
+    found.set(`L after ${k}`, exact.value(next.loss));
+    ({ params, state } = update(run, next, state, exact));
+  }
+  return [found, new Map(slopes)];
 }
 
 // The lists of quantities of an explanation, each of one kind.
