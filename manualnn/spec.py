@@ -265,8 +265,10 @@ def closest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that is most similar to name, or None if no name is similar."""
     import difflib
 
-    text = str(name)[:100]  # a file may hold names of any length
-    return next(iter(difflib.get_close_matches(text, list(known), n=1)), None)
+    text = str(name)[:100].lower()  # a file may hold names of any length
+    names = {one.lower(): one for one in known}
+    meant = difflib.get_close_matches(text, list(names), n=1)
+    return names[meant[0]] if meant else None
 
 
 def _did_you_mean(name: Any, known: Iterable[str]) -> str:

@@ -10,6 +10,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,14 @@ def read_run(
     if not {"parameters", "seed"} & spec.keys():
         missing.append('parameters (or seed, as in "seed": 0)')
     if unknown or missing:
-        message = (
-            f"the run lacks {', '.join(missing) or 'nothing'} and has the unknown keys "
-            f"{', '.join(map(as_json, unknown)) or '(none)'}; it may have {', '.join(KEYS)}."
-        )
+        lacks = [f"lacks {', '.join(missing)}"] if missing else []
+        if unknown:
+            keys = f"key{'' if len(unknown) == 1 else 's'} {', '.join(map(as_json, unknown))}"
+            lacks.append(f"has the unknown {keys}")
+        options = {option.name for rule in OPTIMIZERS.values() for option in fields(rule)}
+        inner = next((as_json(key) for key in unknown if key in options), "")
+        hint = f'; {inner} belongs into "optimizer"' if inner else ""
+        message = f"the run {' and '.join(lacks)}{hint}; it may have {', '.join(KEYS)}."
         raise SpecError(message)
     notes = []
     dtype = spec.get("dtype", "float64")
@@ -167,7 +172,7 @@ def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:
         if entry != loss.ignore_index and entry not in range(k or 0):
             message = (
                 f"t[{i}] must be a class, an integer from 0 to {(k or 0) - 1}, got "
-                f"{as_json(entry)}; or t must have {_rows((n, k))}, their probabilities."
+                f"{entry:g}; or t must have {_rows((n, k))}, their probabilities."
             )
             raise DomainError(message)
     return t.astype(np.int64)

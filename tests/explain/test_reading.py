@@ -71,7 +71,10 @@ pytestmark = pytest.mark.once
         ({"parameters": 3}, "parameters must be an object"),
         ({"layers": [{"type": "Sigmoyd"}]}, "did you mean 'Sigmoid'"),
         ({"layers": [{"type": "Sigmoid"}], "parameters": {}}, "no parameters"),
-        ({"targets": 1}, 'unknown keys "targets"'),
+        ({"targets": 1}, '^the run has the unknown key "targets"; it may have layers'),
+        ({"lr": 0.1}, '^the run has the unknown key "lr"; "lr" belongs into "optimizer"; it may'),
+        ({"a": 1, "b": 2}, 'has the unknown keys "a", "b"; it may have'),
+        ({"layers": [{"type": "relu"}]}, "did you mean 'ReLU'"),
         ({"seed": -1, "parameters": None}, "seed must be an integer of at least 0"),
         (
             {"x": [[1e300, 1e300, 1e300]], "layers": [EXAMPLE["layers"][0]]},
