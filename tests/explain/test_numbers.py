@@ -72,7 +72,7 @@ def test_the_example_has_the_numbers_by_hand() -> None:
 def test_the_text_shows_those_numbers() -> None:
     hand, text = by_hand(), explain(weight="0.weight[1,2]").to_text()
     assert "z0[1] = x[0]·0.weight[1,0] + x[1]·0.weight[1,1] + x[2]·0.weight[1,2]" in text
-    assert "= 0.9·0.5 + 0.4·0.3 + 0.5·(-0.1) + (-0.2)\n" in text
+    assert "= 0.9·0.5 + 0.4·0.3 + 0.5·(-0.1) + (-0.2) = 0.32\n" in text
     assert f"The sum of all paths: ∂L/∂0.weight[1,2] = {hand['0.weight[1,2]']:.6g}." in text
     assert f"{hand['0.weight[1,2]′']:.6g}\n" in text
     assert f"  1         {hand['L after']:.6g}\n" in text
