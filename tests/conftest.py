@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, settings
 SLOW_MACHINES_ARE_ALLOWED = [HealthCheck.too_slow]
 
 # Nightly plants every bug as well, and ends within three hours on two cores.
-for name, examples in {"brief": 8, "dev": 25, "ci": 50, "nightly": 1000}.items():
+for name, examples in {"brief": 8, "dev": 25, "ci": 40, "nightly": 1000}.items():
     settings.register_profile(
         name,
         max_examples=examples,

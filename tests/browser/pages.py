@@ -63,7 +63,8 @@ def shown(name: str, value: str, text: str) -> Shown:
 
 
 def edit(page: Page, name: str, value: Any) -> None:
-    """Write a value into the field of that name, and leave the field."""
+    """Write a value into the field of that name, leave the field, and wait for the descent."""
     field = page.locator(f'[data-edit="{name}"]')
     field.fill(str(value))
     field.blur()
+    page.locator('#descent[aria-busy="false"]').wait_for(state="attached")

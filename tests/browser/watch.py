@@ -46,7 +46,7 @@ def opened(browser: Browser, file: Path, width: int = 1440, **options: Any) -> I
     watch, address = Watch(), file.resolve().as_uri()
     context = browser.new_context(viewport={"width": width, "height": 900}, **options)
     page = context.new_page()
-    page.set_default_timeout(5000)
+    page.set_default_timeout(15000)
     watch.listen(page, address)
     try:
         page.goto(address)

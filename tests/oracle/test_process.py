@@ -269,7 +269,7 @@ def test_an_end_takes_the_children_along(tmp_path, ending):
 
 def test_neither_processes_nor_pipes_are_left_over():
     tell = "print('pid', os.getpid(), file=sys.stderr, flush=True); "
-    with connect(command(), time_limit=0.2) as bench:
+    with connect(command(), time_limit=1) as bench:
         before = open_files()
         for ending in ("os._exit(0)", "time.sleep(60)", "print('?', flush=True)"):
             outcome = bench.run(case(tell + ending))
