@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from manualnn.explain import explain
+
 
 @pytest.fixture(scope="module")
 def node(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
@@ -24,3 +26,15 @@ def node(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
             return json.loads(process.stdout.readline())
 
         yield answer
+
+
+@pytest.fixture(scope="module")
+def ask(node: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Return a function that asks a question of a kind: ask("steps", run=…)."""
+    return lambda kind, **question: node({"kind": kind, **question})
+
+
+@pytest.fixture(scope="module")
+def example() -> dict[str, Any]:
+    """Return the JSON form of the example's explanation, with four updates."""
+    return explain(epochs=4).to_dict()

@@ -10,17 +10,6 @@ pytestmark = pytest.mark.once
 SCRIPT = "story.mjs"
 
 
-@pytest.fixture(scope="module")
-def ask(node):
-    """Return a function that asks a question: ask("descent", run=…)."""
-    return lambda kind, **question: node({"kind": kind, **question})
-
-
-@pytest.fixture(scope="module")
-def example():
-    return explain(epochs=4).to_dict()
-
-
 def test_an_error_that_a_rule_maximizes_may_grow(ask, example):
     run = example["spec"] | {"optimizer": {"type": "SGD", "lr": 0.02, "maximize": True}}
     found = ask("descent", run=run, iterations=5)

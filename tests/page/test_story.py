@@ -11,17 +11,6 @@ pytestmark = pytest.mark.once
 SCRIPT = "story.mjs"
 
 
-@pytest.fixture(scope="module")
-def ask(node):
-    """Return a function that asks a question: ask("steps", run=…)."""
-    return lambda kind, **question: node({"kind": kind, **question})
-
-
-@pytest.fixture(scope="module")
-def example():
-    return explain(epochs=4).to_dict()
-
-
 def linear(inputs, outputs, **options):
     return {"type": "Linear", "in_features": inputs, "out_features": outputs, **options}
 
