@@ -6,7 +6,13 @@ from pathlib import Path
 import click
 
 from manualnn.explain import MAX_DECIMALS, MAX_DIGITS
-from manualnn.output.console import exit_with_2, print_text, write_stdout
+from manualnn.output.console import (
+    OUTPUT_FILE,
+    end_at_ctrl_c,
+    exit_with_2,
+    print_text,
+    write_stdout,
+)
 from manualnn.output.files import write_text
 
 __all__ = ["explain"]
@@ -60,8 +66,7 @@ __all__ = ["explain"]
 @click.option(
     "--html",
     "page",
-    type=click.Path(dir_okay=False, writable=True),
-    metavar="FILE",
+    **OUTPUT_FILE,
     help="Write the explanation as a page for a browser, and print nothing else.",
 )
 def explain(
@@ -93,15 +98,20 @@ def explain(
         if page or full or options["weight"] or form != "text":
             message = "--check compares all numbers: leave out --html, --full, --weight, --format."
             raise click.UsageError(message)
-        with exit_with_2():
+        with exit_with_2(), end_at_ctrl_c():
             names = ("decimals", "epochs", "lr", "loss_factor", "dropout_seed")
             found = check(mine, spec, **{name: options[name] for name in names})
         write_stdout(found.text().encode())
         sys.exit(found.exit_code)
-    explanation = library.explain(spec, every=full, **options)  # type: ignore[arg-type]
+    with end_at_ctrl_c():
+        explanation = library.explain(spec, every=full, **options)  # type: ignore[arg-type]
+        if page:
+            content = explanation.to_html()
+        else:
+            shown = {} if form == "json" else {"digits": digits, "full": full}
+            content = getattr(explanation, f"to_{form}")(**shown)
     if page:
-        write_text(page, explanation.to_html())
+        write_text(page, content)
         print_text(f"wrote {page}; open it in a browser")
-        return
-    shown = {} if form == "json" else {"digits": digits, "full": full}
-    write_stdout(getattr(explanation, f"to_{form}")(**shown).encode())
+    else:
+        write_stdout(content.encode())

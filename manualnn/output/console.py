@@ -1,6 +1,7 @@
 """What the commands share: output that may be closed early, exit code 2, options with a check."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from manualnn.errors import ManualNNError
 __all__ = [
     "OUTPUT_FILE",
     "UnusableError",
+    "end_at_ctrl_c",
     "exit_with_2",
     "print_text",
     "require_choice",
@@ -74,6 +76,22 @@ def exit_with_2() -> Iterator[None]:
         raise  # click ends silently if the reader, such as head, has closed the pipe
     except (ManualNNError, OSError) as error:
         raise UnusableError(str(error)) from error
+
+
+@contextmanager
+def end_at_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process at once, where nothing is to be saved.
+
+    After a KeyboardInterrupt in an array of objects, NumPy goes on and fails with a SystemError.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # whoever started the process ignores Ctrl-C, or handles it
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _require_folder(ctx: Any, param: Any, value: str | None) -> str | None:  # noqa: ARG001

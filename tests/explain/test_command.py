@@ -2,6 +2,9 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +67,34 @@ def test_full_shows_every_parameter_of_a_large_network(tmp_path: Path) -> None:
     assert "31 more parameters left out" in run(str(spec), "--epochs", "1").stdout
     read = json.loads(run(str(spec), "--full", "--epochs", "1", "--format", "json").stdout)
     assert len(read["gradients"]) == 39
+
+
+INTERRUPTED = """
+import os, signal, sys
+from manualnn.__main__ import main
+from manualnn.explain.numbers import Number
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have turned Ctrl-C off
+
+def multiply(self, other, real=Number.__mul__, calls=[]):
+    calls.append(1)
+    if len(calls) == 20:
+        os.kill(os.getpid(), signal.SIGINT)
+    return real(self, other)
+
+Number.__mul__ = multiply
+main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows cannot send Ctrl-C to one process")
+@pytest.mark.parametrize("arguments", [(), ("--check", "mine.json"), ("--html", "page.html")])
+def test_ctrl_c_ends_the_command_without_a_message(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Ctrl-C comes in an operation on an array of objects, where NumPy would go on."""
+    (tmp_path / "mine.json").write_text('{"L": 0.75}', encoding="utf-8")
+    command = [sys.executable, "-c", INTERRUPTED, "explain", *arguments]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
+    assert not (tmp_path / "page.html").exists()
