@@ -1,0 +1,1 @@
+"""Check the gradient of any function, without a tolerance to set."""

@@ -1,0 +1,1 @@
+"""Checks of more than values: linearity, memory, repeatability, second derivatives."""

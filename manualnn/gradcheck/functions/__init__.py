@@ -1,0 +1,1 @@
+"""Functions of NumPy, torch, JAX and other programs, called the same way."""

@@ -1,0 +1,1 @@
+"""Inputs: shapes, domains and the points that are drawn from them."""

@@ -1,0 +1,1 @@
+"""The report of a gradcheck, for people and for programs."""
