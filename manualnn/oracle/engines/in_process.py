@@ -40,7 +40,7 @@ class InProcess:
     def __init__(self, target: Any, time_limit: float) -> None:
         self._time_limit = time_limit
         if isinstance(target, str):
-            self.name, found = target, _load(target)
+            self.name, found = target, load_target(target)
         else:
             self.name, found = _name_of(target), target
         self._make = _find_factory(self.name, found)
@@ -181,7 +181,8 @@ def _require_methods(name: str, engine: Any) -> None:
             )
 
 
-def _load(target: str) -> Any:
+def load_target(target: str) -> Any:
+    """Return the object of "module:attribute" or "file.py:attribute"; raises EngineError."""
     where, _, attribute = target.partition(":")
     try:
         with catch_warnings(action="ignore"):

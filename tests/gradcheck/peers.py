@@ -1,0 +1,258 @@
+"""The checkers that the benchmark compares, each called as its users call it.
+
+    judge("torch slow", function, function.build())     (verdict, seconds, message)
+
+All but ours get one float64 point: normal numbers, moved into the domain of each input. A peer of
+another framework sees the function through NumPy: `Pair` calls it, and the peer's own kind of
+custom function wraps the pair.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from gradcheck.functions.entry import Function
+
+RIGHT, WRONG, ERROR, NONE = "right", "wrong", "error", "none"
+"""Verdicts; "error" is an exception of the function or of the checker, "none" is no answer."""
+
+
+class AlarmError(AssertionError):
+    """A checker says that a derivative is wrong."""
+
+
+class NoAnswerError(RuntimeError):
+    """A checker could not judge a function."""
+
+
+def judge(peer: str, function: Function, built: Any) -> tuple[str, float, str]:
+    """Return a peer's verdict, its seconds, and the first line of its message."""
+    start = time.perf_counter()
+    try:
+        PEERS[peer](function, built)
+        verdict, message = RIGHT, ""
+    except AlarmError as error:
+        verdict, message = WRONG, str(error)
+    except NoAnswerError as error:
+        verdict, message = NONE, str(error)
+    except Exception as error:  # noqa: BLE001 - whatever a function raises is its verdict
+        verdict, message = ERROR, f"{type(error).__name__}: {error}"
+    return verdict, time.perf_counter() - start, message.strip().partition("\n")[0][:200]
+
+
+def draw_plain(array: Any, rng: np.random.Generator) -> np.ndarray:
+    """Return normal numbers moved into the domain of an input, as a user would draw them."""
+    shape, low, high = array.shape, array.low, array.high
+    if array.kind == "boolean":
+        return rng.random(shape) > 0.5
+    if array.kind in {"classes", "integers"}:
+        return rng.integers(int(low or 0), 5 if high is None else int(high), shape)
+    x = rng.standard_normal(shape)
+    if array.kind == "probabilities":
+        return np.exp(x) / np.exp(x).sum(array.axis, keepdims=True)
+    if array.kind == "symmetric":
+        return symmetric(x)
+    if array.kind == "spd":
+        return x @ np.swapaxes(x, -1, -2) + np.eye(shape[-1])
+    if array.kind == "positive":
+        low = 0.0 if low is None else low
+    if low is not None and high is not None:
+        x = rng.uniform(low, high, shape)
+    elif low is not None:
+        x = low + np.abs(x)
+    elif high is not None:
+        x = high - np.abs(x)
+    return np.sort(x, array.axis) if array.kind == "sorted" else x
+
+
+def symmetric(x: Any) -> Any:
+    """Return the symmetric part of matrices, of NumPy, torch or JAX."""
+    return (x + x.swapaxes(-1, -2)) / 2
+
+
+class Pair:
+    """A function and its vjp by NumPy arrays, of the inputs that have a derivative."""
+
+    def __init__(self, function: Function, built: Any) -> None:
+        from manualnn.gradcheck.functions.find import find_function
+
+        rng = np.random.default_rng(crc32(function.name.encode()))
+        f, vjp = built[:2] if function.framework == "numpy" else (built, None)
+        self.f = f
+        self.options = function.options.get("options", {})
+        self.called = find_function(
+            f, function.inputs, vjp=vjp, options=self.options, framework=function.framework
+        )
+        drawn = [draw_plain(array, rng) for array in function.inputs]
+        self.user = len(drawn)
+        self.arrays = [*drawn, *self.called.parameters]
+        slots = self.called.inputs
+        self.free = [i for i, slot in enumerate(slots) if slot.differentiable]
+        kinds = [array.kind for array in function.inputs] + [""] * (len(slots) - len(drawn))
+        self.symmetric = {i for i in self.free if kinds[i] in {"symmetric", "spd"}}
+        self.start = [self.arrays[i].astype(float) for i in self.free]
+
+    def fill(self, free: Sequence[Any], convert: Callable[[Any], Any] = np.asarray) -> list[Any]:
+        """Return all inputs, with these in the places of those that have a derivative."""
+        places = dict(zip(self.free, free, strict=True))
+        return [
+            (symmetric(places[i]) if i in self.symmetric else places[i])
+            if i in places
+            else convert(array)
+            for i, array in enumerate(self.arrays)
+        ]
+
+    def value(self, *free: Any) -> tuple[np.ndarray, ...]:
+        return self.called.value([np.array(x) for x in self.fill(free)])
+
+    def vjp(self, free: Sequence[Any], cotangents: Sequence[Any]) -> tuple[np.ndarray, ...]:
+        arrays = [np.array(x) for x in self.fill(free)]
+        gradients = self.called.vjp(arrays, [np.array(dy) for dy in cotangents])
+        return tuple(
+            symmetric(gradient) if i in self.symmetric else gradient
+            for i, gradient in zip(self.free, gradients, strict=True)
+        )
+
+
+def ours(function: Function, built: Any) -> None:
+    from manualnn.errors import GradcheckError
+    from manualnn.gradcheck import gradcheck
+
+    options = dict(function.options)
+    if function.framework == "numpy":
+        built, options["vjp"], *rest = built
+        options |= {"jvp": rest[0]} if rest else {}
+    try:
+        report = gradcheck(built, function.inputs, framework=function.framework, **options)
+    except GradcheckError as error:
+        raise NoAnswerError(str(error)) from error
+    if report.exit_code == 1:
+        raise AlarmError(str(report))
+    if report.exit_code:
+        raise NoAnswerError(str(report))
+
+
+def torch_gradcheck(function: Function, built: Any, *, fast: bool) -> None:
+    import torch
+
+    pair = Pair(function, built)
+    leaves = [torch.tensor(x, requires_grad=True) for x in pair.start]
+    if function.framework == "torch":
+        call = _torch_call(pair)
+    else:
+
+        class Wrapped(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, *tensors: Any) -> Any:
+                ctx.save_for_backward(*tensors)
+                outputs = pair.value(*(x.detach().numpy() for x in tensors))
+                return tuple(torch.from_numpy(y) for y in outputs)
+
+            @staticmethod
+            def backward(ctx: Any, *cotangents: Any) -> Any:
+                free = [x.detach().numpy() for x in ctx.saved_tensors]
+                gradients = pair.vjp(free, [dy.numpy() for dy in cotangents])
+                return tuple(torch.from_numpy(gradient) for gradient in gradients)
+
+        call = Wrapped.apply
+    try:
+        torch.autograd.gradcheck(call, leaves, fast_mode=fast)
+    except torch.autograd.gradcheck.GradcheckError as error:
+        raise AlarmError(str(error)) from error
+
+
+def _torch_call(pair: Pair) -> Callable[..., Any]:
+    import torch
+
+    f = pair.f
+
+    def call(*free: Any) -> Any:
+        inputs = pair.fill(free, torch.as_tensor)
+        if isinstance(f, torch.nn.Module):
+            names = [name for name, _ in f.named_parameters()]
+            named = dict(zip(names, inputs[pair.user :], strict=True))
+            outputs = torch.func.functional_call(f, named, tuple(inputs[: pair.user]))
+        else:
+            apply = f.apply if isinstance(f, type) else f
+            outputs = apply(*inputs, **pair.options)
+        several = isinstance(outputs, (tuple, list))
+        return tuple(y for y in outputs if y.is_floating_point()) if several else outputs
+
+    return call
+
+
+def jax_check_grads(function: Function, built: Any) -> None:
+    import jax
+    from jax.test_util import check_grads
+
+    pair = Pair(function, built)
+    with jax.enable_x64(True):  # noqa: FBT003 - JAX takes it by position
+        if function.framework == "jax":
+
+            def call(*free: Any) -> Any:
+                return pair.f(*pair.fill(free, jax.numpy.asarray), **pair.options)
+        else:
+            call = _by_callback(pair)
+        try:
+            check_grads(call, [jax.numpy.asarray(x) for x in pair.start], 1, ["rev"])
+        except AssertionError as error:
+            raise AlarmError(str(error)) from error
+
+
+def _by_callback(pair: Pair) -> Callable[..., Any]:
+    import jax
+
+    def shapes(arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
+        return tuple(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays)
+
+    outputs, inputs = shapes(pair.value(*pair.start)), shapes(pair.start)
+
+    @jax.custom_vjp
+    def call(*free: Any) -> Any:
+        return jax.pure_callback(pair.value, outputs, *free)
+
+    def forward(*free: Any) -> Any:
+        return call(*free), free
+
+    def backward(free: Any, cotangents: Any) -> Any:
+        return jax.pure_callback(pair.vjp, inputs, free, cotangents)
+
+    call.defvjp(forward, backward)
+    return call
+
+
+def numdifftools_jacobian(function: Function, built: Any) -> None:
+    import numdifftools
+
+    pair = Pair(function, built)
+    ends = np.cumsum([x.size for x in pair.start])[:-1]
+
+    def flat(x: np.ndarray) -> np.ndarray:
+        pieces = zip(np.split(x, ends), pair.start, strict=True)
+        outputs = pair.value(*(piece.reshape(start.shape) for piece, start in pieces))
+        return np.concatenate([y.ravel() for y in outputs])
+
+    y = pair.value(*pair.start)
+    rows = []
+    for k in range(sum(part.size for part in y)):
+        unit = np.zeros(sum(part.size for part in y))
+        unit[k] = 1
+        parts = np.split(unit, np.cumsum([part.size for part in y])[:-1])
+        cotangents = [p.reshape(part.shape) for p, part in zip(parts, y, strict=True)]
+        gradients = pair.vjp(pair.start, cotangents)
+        rows.append(np.concatenate([np.ravel(gradient) for gradient in gradients]))
+    numerical = numdifftools.Jacobian(flat)(np.concatenate([x.ravel() for x in pair.start]))
+    if not np.allclose(numerical.reshape(len(rows), -1), np.stack(rows)):
+        message = "numdifftools' Jacobian is another."
+        raise AlarmError(message)
+
+
+PEERS: dict[str, Callable[[Function, Any], None]] = {
+    "manualnn": ours,
+    "torch slow": lambda function, built: torch_gradcheck(function, built, fast=False),
+    "torch fast": lambda function, built: torch_gradcheck(function, built, fast=True),
+    "JAX": jax_check_grads,
+    "numdifftools": numdifftools_jacobian,
+}
