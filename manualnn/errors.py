@@ -10,6 +10,7 @@ __all__ = [
     "DTypeError",
     "DivergedError",
     "DomainError",
+    "GradcheckError",
     "ManualNNError",
     "MissingExtraError",
     "ModelFileError",
@@ -83,6 +84,10 @@ class ModelFileError(ManualNNError, OSError):
 
 class OracleError(ManualNNError):
     """Base of every error of the oracle."""
+
+
+class GradcheckError(ManualNNError, ValueError):
+    """A function cannot be checked: an input, an option or the function's call is invalid."""
 
 
 class MissingExtraError(ManualNNError, ImportError):

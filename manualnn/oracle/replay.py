@@ -64,7 +64,7 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
     paths = [Path(folder, f"{name}.json") for name in found]
     try:
         if paths:
-            _make_folder(Path(folder))
+            make_folder(Path(folder))
         for path, failure in zip(paths, found.values(), strict=True):
             content = {
                 "checks": failure.checks,
@@ -82,7 +82,8 @@ def save(report: Report, folder: str | Path = FOLDER) -> list[Path]:
     return paths
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Create a folder of saved failures with a .gitignore, unless it exists."""
     if not folder.is_dir():
         folder.mkdir(parents=True)
         write_whole(folder / ".gitignore", b"*\n")

@@ -57,7 +57,7 @@ def case_numbers(case: Case) -> list[str]:
     arrays = case.arrays()
     if sum(array.size for array in arrays.values()) > FEW:
         return []
-    return [f"{name.removeprefix('params.')} = {_array(a)}" for name, a in arrays.items()]
+    return [f"{name.removeprefix('params.')} = {array_text(a)}" for name, a in arrays.items()]
 
 
 def entry_line(entry: Entry) -> str:
@@ -137,16 +137,16 @@ def _value(value: Any) -> str:
         return str(value)
     array = np.asarray(value)
     is_short = array.ndim == 0 and float(f"{array.item():g}") == array.item()
-    return f"{array.item():g}" if is_short else _array(array)
+    return f"{array.item():g}" if is_short else array_text(array)
 
 
-def _array(array: Array) -> str:
+def array_text(array: Array) -> str:
     """Return an array on one line, with the digits that identify each floating-point number."""
     if not np.size(array):
         return f"[] {np.shape(array)}"
     if np.ndim(array) == 0:
         return str(np.asarray(array)[()])
-    return f"[{', '.join(map(_array, array))}]"
+    return f"[{', '.join(map(array_text, array))}]"
 
 
 def _distinguish(a: float, b: float) -> tuple[str, str]:
