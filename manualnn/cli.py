@@ -16,6 +16,7 @@ _MODULES = {
     "evaluate": "manualnn.tabular.commands.predict",
     "explain": "manualnn.explain.command",
     "export": "manualnn.tabular.commands.info",
+    "gradcheck": "manualnn.gradcheck.command",
     "info": "manualnn.tabular.commands.info",
     "predict": "manualnn.tabular.commands.predict",
     "train": "manualnn.tabular.commands.train",

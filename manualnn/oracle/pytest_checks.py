@@ -18,7 +18,7 @@ import atexit
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 from manualnn.errors import OracleError
 from manualnn.oracle import replay
@@ -39,27 +39,35 @@ class CheckFailedError(OracleError, AssertionError):
     __module__ = "builtins"
 
 
+class Subject(Protocol):
+    """The object that is checked: an engine, or a function with its gradient."""
+
+    def result(self, check: str) -> Any:
+        """Return the result of a check, with its status and the reason of it; run it if needed."""
+
+    def describe(self, result: Any) -> str:
+        """Return one line about a failed check, then its text in the report."""
+
+
 @dataclass(frozen=True)
 class Check:
-    """One check of one engine; calling it runs the check."""
+    """One check of one subject; calling it runs the check."""
 
     id: str
     sentence: str
     """The assertion."""
-    engine: "_Engine"
+    subject: Subject
 
     def __call__(self) -> None:
-        """Run the check; raises CheckFailedError, or skips the test if no case was judged."""
+        """Run the check; raises CheckFailedError, or skips the test if nothing was judged."""
         __tracebackhide__ = True  # the author needs the report, not this frame
         import pytest
 
-        result = self.engine.result(self.id)
+        result = self.subject.result(self.id)
         if result.status in {"not_judged", "not_claimed", "skipped"}:
             pytest.skip(f"{result.status.replace('_', ' ')}: {result.reason}")
         if result.status in FAILING:
-            raise CheckFailedError(f"{_in_one_line(result)}\n\n{self.engine.describe(result)}")
-        if not result.cases:
-            raise CheckFailedError(f"{self.id}: no case was judged.")
+            raise CheckFailedError(self.subject.describe(result))
 
     def __repr__(self) -> str:
         return self.id
@@ -114,13 +122,17 @@ class _Engine:
             recipe = check.rpartition(":")[0]
             for result in run_recipe(self.client, recipe, self.profile, self.seed):
                 self.results[result.id] = result
-        return self.results[check]
+        result = self.results[check]
+        if result.status == "passed" and not result.cases:
+            raise CheckFailedError(f"{check}: no case was judged.")
+        return result
 
     def describe(self, result: CheckResult) -> str:
-        """Return the report's text of a failure, and save its case."""
+        """Return one line, then the report's text of a failure; save its case."""
         claims = self.client.capabilities
         report = Report(self.client.target, claims, self.profile, self.seed, "", [result])
-        text = FindingText(report.target, report.engine_name, replay.FOLDER).describe(result)
+        found = FindingText(report.target, report.engine_name, replay.FOLDER).describe(result)
+        text = f"{_in_one_line(result)}\n\n{found}"
         try:
             replay.save(report)
         except replay.ReplayError as error:
