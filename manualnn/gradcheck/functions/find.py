@@ -1,0 +1,170 @@
+"""The adapter for a function: which framework it belongs to, and what it takes.
+
+    find_function(f, inputs, vjp=…)    a `Function`; raises GradcheckError
+
+Nothing is imported that the function does not need.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, TypeGuard
+
+from manualnn.gradcheck.functions.arguments import Arguments
+from manualnn.gradcheck.functions.base import Function, GradcheckError, Slot, name_of
+from manualnn.gradcheck.functions.numpy_pair import NumpyPair
+from manualnn.oracle.engines.client import ATTRIBUTE
+from manualnn.oracle.engines.faults import EngineError
+from manualnn.oracle.engines.in_process import load_target
+
+FRAMEWORKS = ("numpy", "torch", "jax", "program")
+_ROOTS = {"torch": "torch", "jax": "jax", "jaxlib": "jax", "flax": "jax", "triton": "torch"}
+"""Packages, and the framework of a function that uses them."""
+DEPTH = 4
+"""How many functions, one called by the other, are searched for a framework."""
+
+
+def find_function(
+    f: Any,
+    inputs: Sequence[Any],
+    *,
+    vjp: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    framework: str | None = None,
+) -> Function:
+    """Return a function with the adapter of its framework.
+
+    `f` is a callable, "module:attribute", "file.py:attribute", or a command line. Slots are in the
+    order of `list_entries(inputs)`; the parameters of a module follow. Raises GradcheckError if f
+    cannot be called, or if its framework is unknown or not installed.
+    """
+    f = _load(f)
+    if framework is None:
+        framework = _find_framework(f, inputs, vjp)
+    if framework not in FRAMEWORKS:
+        raise GradcheckError(
+            f"framework is {framework!r}; it has to be one of {', '.join(FRAMEWORKS)}."
+        )
+    if isinstance(f, str) != (framework == "program"):
+        raise GradcheckError(
+            f"framework is {framework!r}, and the function is {f!r}; only a program is given by "
+            "a command line."
+        )
+    if framework != "program" and not callable(f):
+        raise GradcheckError(f"{f!r} cannot be called; give a function.")
+    if framework != "numpy" and vjp is not None:
+        raise GradcheckError(
+            f"vjp is for NumPy; the gradient of a {framework} function is its own. Leave it out."
+        )
+    arguments, slots = _read(inputs, f)
+    if framework == "numpy":
+        if vjp is None:
+            raise GradcheckError(
+                f"{name_of(f)} uses neither torch nor JAX, and has no vjp; give "
+                "vjp=backward with backward(arrays, dy), or framework=."
+            )
+        return NumpyPair(f, arguments, slots, dict(options or {}), vjp=vjp, jvp=jvp)
+    raise GradcheckError(f"{framework} is not there yet.")
+
+
+def _read(inputs: Sequence[Any], f: Any) -> tuple[Arguments, list[Slot]]:
+    """Return the arguments of a call, and the slots of the arrays among them."""
+    arguments = Arguments(inputs, f)
+    from manualnn.gradcheck.inputs.read import read_inputs
+
+    specs = read_inputs(arguments.entries)
+    slots = [
+        Slot(name, spec.is_differentiable, spec.dtype)
+        for name, spec in zip(arguments.names, specs, strict=True)
+    ]
+    if not any(slot.is_differentiable for slot in slots):
+        raise GradcheckError(
+            f"none of the {len(inputs)} inputs has a derivative; give an Array of real numbers, "
+            "or an example that is an array of floating-point numbers."
+        )
+    return arguments, slots
+
+
+def _load(f: Any) -> Any:
+    """Return the attribute that a string names; a command line and other things as they are."""
+    if not isinstance(f, str) or not ATTRIBUTE.fullmatch(f):
+        return f
+    try:
+        return load_target(f)
+    except EngineError as error:
+        raise GradcheckError(str(error)) from error
+
+
+def _find_framework(f: Any, inputs: Sequence[Any], vjp: Any) -> str:
+    if isinstance(f, str):
+        return "program"
+    if vjp is not None:
+        return "numpy"
+    found = set(_roots_of(f, DEPTH))
+    if not found:
+        found = {root for entry in inputs for root in _roots_of(type(entry), 0)}
+    if len(found) > 1:
+        raise GradcheckError(
+            f"{name_of(f)} uses {' and '.join(sorted(found))}; say which one differentiates it by "
+            "framework=."
+        )
+    return found.pop() if found else "numpy"
+
+
+def _roots_of(f: Any, depth: int, seen: set[int] | None = None) -> Iterator[str]:
+    """Yield the frameworks of an object, its class, and what its code uses."""
+    seen = set() if seen is None else seen
+    if id(f) in seen:
+        return
+    seen.add(id(f))
+    if isinstance(f, partial):
+        yield from _roots_of(f.func, depth, seen)
+        return
+    owners = f.__mro__ if isinstance(f, type) else type(f).__mro__
+    names = [getattr(f, "__module__", None), getattr(f, "__name__", None)]
+    home = getattr(f, "__globals__", {}).get("__name__")  # of a wrapper that takes another's name
+    names = [*names, home, *(owner.__module__ for owner in owners)]
+    roots = {_ROOTS[name.partition(".")[0]] for name in names if _is_root(name)}
+    if roots:
+        yield from roots
+        return
+    owner = getattr(f, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType):
+        yield from _roots_of(owner, depth, seen)
+    for code in (f, inspect.unwrap(f), getattr(f, "__func__", None), _call_of(f)):
+        if depth and isinstance(code, FunctionType):
+            for used in _used_by(code):
+                yield from _roots_of(used, depth - 1, seen)
+
+
+def _call_of(f: Any) -> Any:
+    return vars(type(f)).get("__call__")
+
+
+def _is_root(name: Any) -> TypeGuard[str]:
+    return isinstance(name, str) and name.partition(".")[0] in _ROOTS
+
+
+def _used_by(f: FunctionType) -> Iterator[Any]:
+    """Yield the globals and the variables of enclosing functions that the code of f names."""
+    closed = zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
+    for _, cell in closed:
+        try:
+            yield cell.cell_contents
+        except ValueError:  # not assigned yet
+            continue
+    for name in set(_names_in(f.__code__)):
+        if name in f.__globals__:
+            yield f.__globals__[name]
+        elif name in _ROOTS and name in sys.modules:  # imported within the function
+            yield sys.modules[name]
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
