@@ -35,3 +35,10 @@ class Wrong(Function):
     """How wrong: "relative 5e-4", "absolute 1e-6" …"""
     source: str = ""
     """The public report that it follows, such as "pytorch/pytorch#12345"; or "construction"."""
+    fails: str = "gradient"
+    """What is wrong: "gradient"; "second" (derivatives), "jvp"; "memory" (overwritten or shared);
+    "again" (a second call, or two graphs alive); "layout" (strided arrays); "pattern" (of inputs
+    that need a gradient); "shape" (or dtype); "vmap".
+    """
+    witness: Any = None
+    """Arrays at which it is seen; None: ordinary numbers, zeros or ties show it."""

@@ -1,0 +1,146 @@
+"""The value and the gradients of a function of the benchmark, by its framework alone."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gradcheck.functions.entry import Function
+
+
+def as_tuple(values: Any) -> tuple[Any, ...]:
+    return tuple(values) if isinstance(values, tuple | list) else (values,)
+
+
+@dataclass
+class NumpyCalls:
+    row: Function
+
+    def __post_init__(self) -> None:
+        self.f, self.backward, *rest = self.row.build()
+        self.forward_mode = rest[0] if rest else None
+
+    def value(self, arrays):
+        return tuple(np.array(y) for y in as_tuple(self.f(*arrays)))
+
+    def vjp(self, arrays, cotangents):
+        dy = cotangents if isinstance(self.f(*arrays), tuple) else cotangents[0]
+        return tuple(np.asarray(g) for g in as_tuple(self.backward(arrays, dy)))
+
+    def jvp(self, arrays, tangents):
+        return as_tuple(self.forward_mode(arrays, tangents))
+
+
+@dataclass
+class TorchCalls:
+    row: Function
+
+    def __post_init__(self) -> None:
+        self.f = self.row.build()
+
+    def tensors(self, arrays, pattern=None):
+        import torch
+
+        tensors = [torch.from_numpy(np.ascontiguousarray(a)).clone() for a in arrays]
+        floating = [t for t in tensors if t.is_floating_point()]
+        for t, needs in zip(floating, pattern or [True] * len(floating), strict=True):
+            t.requires_grad_(needs)
+        return tensors
+
+    def value(self, arrays):
+        import torch
+
+        torch.manual_seed(0)
+        outputs = as_tuple(self.f(*self.tensors(arrays)))
+        return tuple(y.detach().numpy().copy() for y in outputs)
+
+    def graph(self, tensors):
+        import torch
+
+        torch.manual_seed(0)
+        return [y for y in as_tuple(self.f(*tensors)) if y.is_floating_point()]
+
+    def gradients(self, outputs, tensors, cotangents, *, create_graph=False):
+        import torch
+
+        needed = [t for t in tensors if t.requires_grad]
+        dy = [torch.as_tensor(w) for w in cotangents]
+        return torch.autograd.grad(
+            outputs,
+            needed,
+            dy,
+            create_graph=create_graph,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+
+    def vjp(self, arrays, cotangents):
+        tensors = self.tensors(arrays)
+        gradients = self.gradients(self.graph(tensors), tensors, cotangents)
+        return tuple(g.detach().numpy() for g in gradients)
+
+    def double_vjp(self, arrays, cotangents, seconds):
+        import torch
+
+        tensors = self.tensors(arrays)
+        first = self.gradients(self.graph(tensors), tensors, cotangents, create_graph=True)
+        total = sum((g * torch.from_numpy(s)).sum() for g, s in zip(first, seconds, strict=True))
+        if not total.requires_grad:
+            return tuple(np.zeros_like(s) for s in seconds)
+        return tuple(g.numpy() for g in self.gradients([total], tensors, [torch.ones(())]))
+
+    def jvp(self, arrays, tangents):
+        import torch
+
+        tangents = tuple(torch.from_numpy(t) for t in tangents)
+        tensors = tuple(t.detach() for t in self.tensors(arrays))
+        return tuple(t.numpy() for t in as_tuple(torch.func.jvp(self.f, tensors, tangents)[1]))
+
+
+@dataclass
+class JaxCalls:
+    row: Function
+
+    def __post_init__(self) -> None:
+        import jax
+
+        jax.config.update("jax_enable_x64", val=True)
+        self.f = self.row.build()
+
+    def value(self, arrays):
+        return tuple(np.asarray(y) for y in as_tuple(self.f(*arrays)))
+
+    def first(self, arrays, cotangents):
+        import jax
+
+        floating = [i for i, a in enumerate(arrays) if a.dtype.kind == "f"]
+
+        def f(*some):
+            full = list(arrays)
+            for i, a in zip(floating, some, strict=True):
+                full[i] = a
+            return as_tuple(self.f(*full))
+
+        return jax.vjp(f, *(arrays[i] for i in floating))[1](tuple(cotangents))
+
+    def vjp(self, arrays, cotangents):
+        return tuple(np.asarray(g) for g in self.first(arrays, cotangents))
+
+    def double_vjp(self, arrays, cotangents, seconds):
+        import jax
+
+        pull = jax.vjp(lambda *a: self.first(a, cotangents), *arrays)[1]
+        return tuple(np.asarray(g) for g in pull(tuple(seconds)))
+
+    def jvp(self, arrays, tangents):
+        import jax
+
+        return as_tuple(jax.jvp(self.f, tuple(arrays), tuple(tangents))[1])
+
+    def batched_vjp(self, arrays, cotangents):
+        import jax
+
+        return jax.vmap(self.first)(tuple(arrays), tuple(cotangents))
+
+
+def calls(row: Function) -> Any:
+    return {"numpy": NumpyCalls, "torch": TorchCalls, "jax": JaxCalls}[row.framework](row)

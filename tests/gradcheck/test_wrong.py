@@ -1,0 +1,245 @@
+"""Every wrong function of the benchmark is wrong, by extrapolated differences of its values.
+
+Nothing of manualnn.gradcheck takes part. A difference quotient is extrapolated from each side, so
+that at a kink a gradient between the two slopes counts as right.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from gradcheck.calls import calls
+from gradcheck.functions.catalogue import functions
+from gradcheck.functions.entry import Wrong
+
+ROWS = [row for row in functions().values() if isinstance(row, Wrong)]
+STEPS = 2.0 ** -np.arange(5, 14)
+
+
+def draw(spec, rng, style):
+    """Return numbers of the input's kind; styles: ordinary, zeros and ties, large, at the end."""
+    if spec.kind in ("classes", "integers"):
+        return rng.integers(0, int(spec.high), spec.shape)
+    low = -np.inf if spec.low is None else spec.low
+    high = np.inf if spec.high is None else spec.high
+    x = rng.normal(size=spec.shape)
+    if style == 1:
+        x = np.where(rng.random(spec.shape) < 0.3, 0.0, np.round(2 * x) / 2)
+    elif style == 2:
+        x = x * 8
+    elif style == 3:
+        x = np.where(rng.random(spec.shape) < 0.2, low if np.isfinite(low) else 0, x)
+    return shaped(spec, np.clip(x, low, high)).astype(spec.dtype)
+
+
+def shaped(spec, x):
+    if spec.kind == "probabilities":
+        return np.exp(x) / np.exp(x).sum(spec.axis, keepdims=True)
+    if spec.kind == "sorted":
+        return np.sort(x, spec.axis)
+    if spec.kind in ("symmetric", "spd"):
+        return x + x.T + 12 * np.eye(len(x)) * (spec.kind == "spd")
+    return np.abs(x) + 0.1 if spec.kind == "positive" else x
+
+
+def points(row):
+    rng = np.random.default_rng(1)
+    if row.witness is not None:
+        several = len(row.inputs) > 1
+        arrays = [np.asarray(a) for a in (row.witness if several else [row.witness])]
+        pairs = zip(arrays, row.inputs, strict=True)
+        yield [a if s.kind in ("classes", "boolean") else a.astype(float) for a, s in pairs]
+        return
+    for style in (0, 1, 2, 3) * 3:
+        yield [draw(spec, rng, style) for spec in row.inputs]
+
+
+def floating(arrays):
+    return [a for a in arrays if a.dtype.kind == "f"]
+
+
+def moved(arrays, direction, step):
+    direction = iter(direction)
+    return [a + step * next(direction) if a.dtype.kind == "f" else a for a in arrays]
+
+
+def directions(row, arrays, rng):
+    """Return all ones, signs, and single entries; symmetric for symmetric inputs."""
+    specs = [s for s, a in zip(row.inputs, arrays, strict=True) if a.dtype.kind == "f"]
+    shapes = [a.shape for a in floating(arrays)]
+    found = [[np.ones(s) for s in shapes], [rng.choice([-1.0, 0.75], s) for s in shapes]]
+    total = sum(int(np.prod(s)) for s in shapes)
+    for k in range(0, total, max(1, total // 24)):
+        flat = np.split((np.arange(total) == k) * 1.0, np.cumsum([int(np.prod(s)) for s in shapes]))
+        found.append([part.reshape(s) for part, s in zip(flat, shapes, strict=False)])
+    symmetric = [s.kind in ("symmetric", "spd") for s in specs]
+    return [[v + v.T if yes else v for v, yes in zip(vs, symmetric, strict=True)] for vs in found]
+
+
+def slope(f, side):
+    """Return the slope of f(t) at 0 from one side, and its error, by Neville's extrapolation."""
+    row = [(f(side * h) - f(0.0)) / (side * h) for h in STEPS]
+    best, error = row[-1], np.inf
+    for k in range(1, len(STEPS)):
+        row = [b + (b - a) / (2.0**k - 1) for a, b in pairwise(row)]
+        if len(row) > 1 and abs(row[-1] - row[-2]) < error:
+            best, error = row[-1], abs(row[-1] - row[-2])
+    return best, error
+
+
+def outside(got, terms, f):
+    """Return whether the derivative is not between the slopes from the two sides."""
+    (a, ea), (b, eb) = slope(f, 1), slope(f, -1)
+    if not np.isfinite(got):
+        return bool(np.isfinite(a) and ea < 1e-3 * (1 + abs(a)))
+    if not (ea < 1e-3 * (1 + abs(a)) and eb < 1e-3 * (1 + abs(b))):
+        return False
+    allowed = 100 * (ea + eb) + 64 * np.finfo(float).eps * terms
+    return bool(got < min(a, b) - allowed or got > max(a, b) + allowed)
+
+
+def widest(call, arrays):
+    """Return the arrays as longdouble where the function takes them."""
+    wide = [a.astype(np.longdouble) if a.dtype.kind == "f" else a for a in arrays]
+    try:
+        kinds = {y.dtype for y in call.value(wide) if y.dtype.kind == "f"}
+    except (TypeError, ValueError):
+        return arrays
+    return wide if kinds == {np.dtype(np.longdouble)} else arrays
+
+
+def products(row, call, arrays, rng):
+    """Yield for some directions the derivative wᵀJv that the gradient gives, and w·f."""
+    w = [rng.normal(size=y.shape) * 1.5 for y in call.value(arrays) if y.dtype.kind == "f"]
+    gradients = call.vjp(arrays, w)
+    numbers = widest(call, arrays) if row.framework == "numpy" else arrays
+    for v in directions(row, arrays, rng):
+        terms = [(g * d).ravel() for g, d in zip(gradients, v, strict=True)]
+
+        def f(t, v=v):
+            values = [y for y in call.value(moved(numbers, v, t)) if y.dtype.kind == "f"]
+            return sum((u * y).sum() for u, y in zip(w, values, strict=True))
+
+        yield sum(t.sum() for t in terms), sum(abs(t).sum() for t in terms), f
+
+
+def wrong_gradient(row, call, arrays, rng):
+    return any(outside(*numbers) for numbers in products(row, call, arrays, rng))
+
+
+def wrong_second(row, call, arrays, rng):
+    w = [rng.normal(size=y.shape) for y in call.value(arrays)]
+    s = [rng.normal(size=a.shape) for a in arrays]
+    gradients = call.double_vjp(arrays, w, s)
+    for v in directions(row, arrays, rng):
+        terms = [(g * d).ravel() for g, d in zip(gradients, v, strict=True)]
+
+        def f(t, v=v):
+            first = call.vjp(moved(arrays, v, t), w)
+            return sum((u * g).sum() for u, g in zip(s, first, strict=True))
+
+        if outside(sum(t.sum() for t in terms), sum(abs(t).sum() for t in terms), f):
+            return True
+    return False
+
+
+def wrong_jvp(row, call, arrays, rng):
+    for v in directions(row, arrays, rng):
+        for k, got in enumerate(call.jvp(arrays, v)):
+            w = rng.normal(size=np.shape(got))
+
+            def f(t, v=v, k=k, w=w):
+                return (w * call.value(moved(arrays, v, t))[k]).sum()
+
+            if outside((w * got).sum(), abs(w * got).sum(), f):
+                return True
+    return False
+
+
+def wrong_shape(_, call, arrays, rng):
+    gradients = call.vjp(arrays, [rng.normal(size=y.shape) for y in call.value(arrays)])
+    wanted = [(a.shape, a.dtype) for a in floating(arrays)]
+    return [(g.shape, g.dtype) for g in gradients] != wanted
+
+
+def wrong_memory(row, call, arrays, rng):
+    w = [rng.normal(size=y.shape) for y in call.value(arrays)]
+    if row.framework == "numpy":
+        kept = [a.copy() for a in (*arrays, *w)]
+        gradients = call.vjp(arrays, w)
+        changed = any((a != b).any() for a, b in zip(kept, (*arrays, *w), strict=True))
+        return changed or any(np.shares_memory(g, a) for g in gradients for a in (*arrays, *w))
+    tensors = call.tensors(arrays)
+    kept = [t.detach().clone() for t in tensors]
+    import torch
+
+    dy = [torch.from_numpy(u.copy()) for u in w]
+    call.gradients(call.graph(tensors), tensors, dy)
+    changed = [(t != k).any() for t, k in zip(tensors, kept, strict=True)]
+    return any(changed) or any((d.numpy() != u).any() for d, u in zip(dy, w, strict=True))
+
+
+def wrong_again(row, call, arrays, rng):
+    """Return whether a second call, or a call before the backward, changes the gradients."""
+    w = [rng.normal(size=y.shape) for y in call.value(arrays)]
+    first = calls(row).vjp(arrays, w)
+    other = [a + 0.5 if a.dtype.kind == "f" else a for a in arrays]
+    call.vjp(other, w)
+    second = call.vjp(arrays, w)
+    if row.framework == "torch":
+        tensors = call.tensors(arrays)
+        outputs = call.graph(tensors)
+        call.graph(call.tensors(other))
+        second = [g.detach().numpy() for g in call.gradients(outputs, tensors, w)]
+    return any((a != b).any() for a, b in zip(first, second, strict=True))
+
+
+def wrong_layout(row, call, arrays, rng):
+    w = [rng.normal(size=y.shape) for y in call.value(arrays)]
+    if row.framework == "numpy":
+        fortran = [np.asfortranarray(a) for a in arrays], [np.asfortranarray(u) for u in w]
+        strided = call.vjp(*fortran)
+    else:
+        tensors = [t.detach() for t in call.tensors(arrays)]
+        tensors = [t.mT.contiguous().mT.requires_grad_() if t.ndim > 1 else t for t in tensors]
+        dy = [np.asfortranarray(u) for u in w]
+        strided = [g.numpy() for g in call.gradients(call.graph(tensors), tensors, dy)]
+    plain = call.vjp(arrays, w)
+    return any(not np.allclose(a, b) for a, b in zip(plain, strided, strict=True))
+
+
+def wrong_pattern(_, call, arrays, rng):
+    w = [rng.normal(size=y.shape) for y in call.value(arrays)]
+    plain = call.vjp(arrays, w)
+    for i in range(len(plain)):
+        tensors = call.tensors(arrays, [k == i for k in range(len(plain))])
+        (got,) = call.gradients(call.graph(tensors), tensors, w)
+        if not np.allclose(got.numpy(), plain[i]):
+            return True
+    return False
+
+
+def wrong_vmap(_, call, arrays, rng):
+    batch = [np.stack([a, 2 * a + 1]) for a in arrays]
+    w = [rng.normal(size=(2, *y.shape)) for y in call.value(arrays)]
+    together = call.batched_vjp(batch, w)
+    alone = [call.vjp([a[i] for a in batch], [u[i] for u in w]) for i in range(2)]
+    return any(
+        not np.allclose(got[i], one)
+        for i in range(2)
+        for got, one in zip(together, alone[i], strict=True)
+    )
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.filterwarnings("ignore")
+def test_wrong_functions_are_wrong(row):
+    if row.framework != "numpy":
+        pytest.importorskip(row.framework)
+    assert row.mistake.endswith(".")
+    assert row.size
+    is_wrong = globals()[f"wrong_{row.fails}"]
+    rng = np.random.default_rng(0)
+    with np.errstate(all="ignore"):
+        assert any(is_wrong(row, calls(row), arrays, rng) for arrays in points(row))
