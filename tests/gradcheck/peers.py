@@ -14,6 +14,9 @@ from zlib import crc32
 
 import numpy as np
 from gradcheck.functions.entry import Function
+from manualnn.gradcheck.functions.arguments import Arguments
+from manualnn.gradcheck.functions.base import take_outputs
+from manualnn.gradcheck.functions.find import find_function
 
 RIGHT, WRONG, ERROR, NONE = "right", "wrong", "error", "none"
 """Verdicts; "error" is an exception of the function or of the checker, "none" is no answer."""
@@ -44,11 +47,11 @@ def judge(peer: str, function: Function, built: Any) -> tuple[str, float, str]:
 
 def draw_plain(array: Any, rng: np.random.Generator) -> np.ndarray:
     """Return normal numbers moved into the domain of an input, as a user would draw them."""
-    shape, low, high = array.shape, array.low, array.high
+    shape, (low, high) = array.shape, array.bounds
     if array.kind == "boolean":
         return rng.random(shape) > 0.5
     if array.kind in {"classes", "integers"}:
-        return rng.integers(int(low or 0), 5 if high is None else int(high), shape)
+        return rng.integers(int(low), int(high) + 1, shape)
     x = rng.standard_normal(shape)
     if array.kind == "probabilities":
         return np.exp(x) / np.exp(x).sum(array.axis, keepdims=True)
@@ -56,13 +59,11 @@ def draw_plain(array: Any, rng: np.random.Generator) -> np.ndarray:
         return symmetric(x)
     if array.kind == "spd":
         return x @ np.swapaxes(x, -1, -2) + np.eye(shape[-1])
-    if array.kind == "positive":
-        low = 0.0 if low is None else low
-    if low is not None and high is not None:
+    if np.isfinite([low, high]).all():
         x = rng.uniform(low, high, shape)
-    elif low is not None:
+    elif np.isfinite(low):
         x = low + np.abs(x)
-    elif high is not None:
+    elif np.isfinite(high):
         x = high - np.abs(x)
     return np.sort(x, array.axis) if array.kind == "sorted" else x
 
@@ -76,22 +77,24 @@ class Pair:
     """A function and its vjp by NumPy arrays, of the inputs that have a derivative."""
 
     def __init__(self, function: Function, built: Any) -> None:
-        from manualnn.gradcheck.functions.find import find_function
-
         rng = np.random.default_rng(crc32(function.name.encode()))
         f, vjp = built[:2] if function.framework == "numpy" else (built, None)
         self.f = f
         self.options = function.options.get("options", {})
-        self.called = find_function(
-            f, function.inputs, vjp=vjp, options=self.options, framework=function.framework
-        )
-        drawn = [draw_plain(array, rng) for array in function.inputs]
-        self.user = len(drawn)
-        self.arrays = [*drawn, *self.called.parameters]
-        slots = self.called.inputs
-        self.free = [i for i, slot in enumerate(slots) if slot.differentiable]
-        kinds = [array.kind for array in function.inputs] + [""] * (len(slots) - len(drawn))
-        self.symmetric = {i for i in self.free if kinds[i] in {"symmetric", "spd"}}
+        try:
+            self.arguments = Arguments(function.inputs, f)
+            self.called = find_function(
+                f, function.inputs, vjp=vjp, options=self.options, framework=function.framework
+            )
+        except Exception as error:
+            raise NoAnswerError(str(error)) from error
+        entries, slots = self.arguments.entries, self.called.inputs
+        self.user = len(entries)
+        self.arrays = [draw_plain(entry, rng) for entry in entries]
+        self.arrays += [slot.example for slot in slots[self.user :]]
+        self.free = [i for i, slot in enumerate(slots) if slot.is_differentiable]
+        matrices = {i for i, entry in enumerate(entries) if entry.kind in {"symmetric", "spd"}}
+        self.symmetric = matrices.intersection(self.free)
         self.start = [self.arrays[i].astype(float) for i in self.free]
 
     def fill(self, free: Sequence[Any], convert: Callable[[Any], Any] = np.asarray) -> list[Any]:
@@ -166,19 +169,18 @@ def torch_gradcheck(function: Function, built: Any, *, fast: bool) -> None:
 def _torch_call(pair: Pair) -> Callable[..., Any]:
     import torch
 
-    f = pair.f
+    f = pair.f.apply if isinstance(pair.f, type) else pair.f
 
     def call(*free: Any) -> Any:
         inputs = pair.fill(free, torch.as_tensor)
+        arguments, parameters = pair.arguments.fill(inputs[: pair.user]), inputs[pair.user :]
         if isinstance(f, torch.nn.Module):
-            names = [name for name, _ in f.named_parameters()]
-            named = dict(zip(names, inputs[pair.user :], strict=True))
-            outputs = torch.func.functional_call(f, named, tuple(inputs[: pair.user]))
+            names = [slot.name for slot in pair.called.inputs[pair.user :]]
+            named = dict(zip(names, parameters, strict=True))
+            outputs = torch.func.functional_call(f, named, tuple(arguments), pair.options)
         else:
-            apply = f.apply if isinstance(f, type) else f
-            outputs = apply(*inputs, **pair.options)
-        several = isinstance(outputs, (tuple, list))
-        return tuple(y for y in outputs if y.is_floating_point()) if several else outputs
+            outputs = f(*arguments, **pair.options)
+        return tuple(y for y in take_outputs(outputs) if y.is_floating_point())
 
     return call
 
@@ -192,7 +194,9 @@ def jax_check_grads(function: Function, built: Any) -> None:
         if function.framework == "jax":
 
             def call(*free: Any) -> Any:
-                return pair.f(*pair.fill(free, jax.numpy.asarray), **pair.options)
+                inputs = pair.fill(free, jax.numpy.asarray)
+                outputs = take_outputs(pair.f(*pair.arguments.fill(inputs), **pair.options))
+                return [y for y in outputs if jax.numpy.issubdtype(y.dtype, jax.numpy.floating)]
         else:
             call = _by_callback(pair)
         try:
