@@ -139,6 +139,7 @@ def ours(function: Function, built: Any) -> None:
 
 def torch_gradcheck(function: Function, built: Any, *, fast: bool) -> None:
     import torch
+    from torch.autograd.gradcheck import GradcheckError
 
     pair = Pair(function, built)
     leaves = [torch.tensor(x, requires_grad=True) for x in pair.start]
@@ -162,7 +163,7 @@ def torch_gradcheck(function: Function, built: Any, *, fast: bool) -> None:
         call = Wrapped.apply
     try:
         torch.autograd.gradcheck(call, leaves, fast_mode=fast)
-    except torch.autograd.gradcheck.GradcheckError as error:
+    except GradcheckError as error:
         raise AlarmError(str(error)) from error
 
 
