@@ -14,6 +14,7 @@ from zlib import crc32
 
 import numpy as np
 from gradcheck.functions.entry import Function
+
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import take_outputs
 from manualnn.gradcheck.functions.find import find_function

@@ -20,10 +20,10 @@ HEAD = """\
 
 `tox -e gradcheck` writes this page. It runs each checker on {wrong} wrong and {right} right
 functions; they are in [functions/](functions). A function is wrong if its derivative is wrong, or if
-it fails when it is called again, with strided arrays, or for second derivatives. The forward pass is
-right in all of them. The other checkers run as their users run them: with their
-default settings, in float64, at one point of normal numbers that are moved into the domain of each
-input. Functions of another framework come to a checker through NumPy.
+it fails in a second call, with strided arrays, or for second derivatives. The forward pass is right
+in all of them. The other checkers run as their users run them: with their default settings, in
+float64, at one point of normal numbers that are moved into the domain of each input. Functions of
+another framework come to a checker through NumPy.
 
 - **Caught**: the checker fails the wrong function, or the function raises an error in it.
 - **False alarm**: the checker fails a right function. [faults.py](faults.py) lists the alarms that
