@@ -19,7 +19,7 @@ HEAD = """\
 # What checkers of gradients catch
 
 `tox -e gradcheck` writes this page. It runs each checker on {wrong} wrong and {right} right
-functions; they are in [functions/](functions). A function is wrong if its derivative is wrong, or if
+functions; they are in [functions/](functions). A function is wrong if its derivative is, or if
 it fails in a second call, with strided arrays, or for second derivatives. The forward pass is right
 in all of them. The other checkers run as their users run them: with their default settings, in
 float64, at one point of normal numbers that are moved into the domain of each input. Functions of
