@@ -1,1 +1,6 @@
-"""Checks of more than values: linearity, memory, repeatability, second derivatives."""
+"""What must hold of a gradient besides its values: linearity, memory, layouts, calls in any order."""
+
+from manualnn.gradcheck.behaviour.check import Check
+from manualnn.gradcheck.behaviour.table import CHECKS
+
+__all__ = ["CHECKS", "Check"]

@@ -1,0 +1,32 @@
+"""Checks of a framework's transforms: vmap and jit do not change a gradient."""
+
+import numpy as np
+
+from manualnn.gradcheck.behaviour.check import Check, Trial, check
+from manualnn.gradcheck.data import Finding, Point
+
+
+@check("vmap", "under vmap the gradients are the same", needs="batched_vjp")
+def _vmap(trial: Trial) -> Finding | None:
+    """Put the point and another one in a batch, and compare each part with the call alone."""
+    flipped = Point(trial.point.arrays, tuple(-2 * np.flip(w) for w in trial.point.cotangents))
+    points = [trial.point, flipped, trial.other_point() or trial.point]
+    arrays = tuple(np.stack(each) for each in zip(*(p.arrays for p in points), strict=True))
+    cotangents = tuple(np.stack(each) for each in zip(*(p.cotangents for p in points), strict=True))
+    got = trial.function.batched_vjp(arrays, cotangents)
+    for i, point in enumerate(points):
+        message = "under vmap the gradient is another than that of each call alone"
+        part = [np.asarray(gradient)[i] for gradient in got]
+        found = trial.compare(message, part, trial.vjp(point), point=point)
+        if found:
+            return found
+    return None
+
+
+@check("jit", "under jit the gradients are the same", needs="jitted_vjp")
+def _jit(trial: Trial) -> Finding | None:
+    got = trial.function.jitted_vjp(trial.point.arrays, trial.point.cotangents)
+    return trial.compare("under jit the gradient is another than without", got, trial.base)
+
+
+CHECKS: tuple[Check, ...] = (_vmap, _jit)
