@@ -1,9 +1,9 @@
 """The type of a check of behaviour, and the trial of a function by a check at a point.
 
-    @check("zero", "a zero cotangent gives a zero gradient")
-    def zero(trial): …                      the function becomes a `Check`
+@check("zero", "a zero cotangent gives a zero gradient")
+def zero(trial): …                      the function becomes a `Check`
 
-    zero.judge(function, point, rng)        a Finding, or None if the function is right
+zero.judge(function, point, rng)        a Finding, or None if the function is right
 """
 
 from collections.abc import Callable, Sequence
@@ -136,7 +136,9 @@ class Check:
                 _ = trial.base
             except FunctionFailed:
                 raise Unsupported(f"the gradient fails: {last_line(failed)}") from failed
-            return trial.failure("a call of this check fails, but the ordinary gradient works", failed)
+            return trial.failure(
+                "a call of this check fails, but the ordinary gradient works", failed
+            )
 
 
 def last_line(failed: FunctionFailed) -> str:

@@ -111,9 +111,7 @@ def _scaled(trial: Trial) -> Finding | None:
 
 
 def _bounds_of_scaled(rounding, point, scale, base):
-    return _sum(
-        (rounding.bounds(point), tuple(abs(scale) * b for b in rounding.bounds(base)))
-    )
+    return _sum((rounding.bounds(point), tuple(abs(scale) * b for b in rounding.bounds(base))))
 
 
 def _added(trial: Trial) -> Finding | None:

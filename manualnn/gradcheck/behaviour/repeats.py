@@ -8,7 +8,9 @@ from manualnn.gradcheck.behaviour.check import Check, Trial, check
 from manualnn.gradcheck.data import Array, Finding, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 
-STATE = "Keep what backward needs with the call (torch: on ctx), not in a class or a global variable"
+STATE = (
+    "Keep what backward needs with the call (torch: on ctx), not in a class or a global variable"
+)
 
 
 @check("repeatable", "the same call gives the same gradient again, also after other calls")
@@ -38,7 +40,9 @@ def _graphs(trial: Trial) -> Finding | None:
             try:
                 got = copies(graphs[name].backward(copied(points[name]).cotangents))
             except FunctionFailed as failed:
-                return trial.failure("backward fails after the forward pass of another call", failed)
+                return trial.failure(
+                    "backward fails after the forward pass of another call", failed
+                )
             found = trial.compare(
                 f"after two forward passes, backward of the {name} gives another gradient than "
                 f"alone. {STATE}",
@@ -59,7 +63,9 @@ def _retained(trial: Trial) -> Finding | None:
     try:
         again = copies(graph.backward(copied(trial.point).cotangents))
     except FunctionFailed as failed:
-        return trial.failure("a second backward pass of one graph fails (retain_graph=True)", failed)
+        return trial.failure(
+            "a second backward pass of one graph fails (retain_graph=True)", failed
+        )
     message = (
         "a second backward pass of one graph (retain_graph=True) gives another gradient. "
         "Do not change saved arrays in backward"
@@ -69,7 +75,9 @@ def _retained(trial: Trial) -> Finding | None:
 
 def copied(point: Point) -> Point:
     """Return a point whose arrays may be written to."""
-    arrays, cotangents = (tuple(a.copy() for a in part) for part in (point.arrays, point.cotangents))
+    arrays, cotangents = (
+        tuple(a.copy() for a in part) for part in (point.arrays, point.cotangents)
+    )
     return Point(arrays, cotangents, point.style)
 
 
