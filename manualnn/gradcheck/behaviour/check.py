@@ -136,9 +136,7 @@ class Check:
                 _ = trial.base
             except FunctionFailed:
                 raise Unsupported(f"the gradient fails: {last_line(failed)}") from failed
-            return trial.failure(
-                "a call of this check fails, but the ordinary gradient works", failed
-            )
+            return trial.failure("a call fails, but the ordinary gradient works", failed)
 
 
 def last_line(failed: FunctionFailed) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 
@@ -96,13 +97,12 @@ def _scaled(trial: Trial) -> Finding | None:
         expected = tuple(scale * np.asarray(gradient, float) for gradient in trial.base)
         if not all(np.isfinite(gradient).all() for gradient in got):
             continue  # a right gradient of a large cotangent may overflow
-        bounds = (trial.rounding, point, scale)
         found = trial.compare(
             f"the cotangent times {scale:g} does not give the gradient times {scale:g}. "
             "Make backward linear in the cotangent",
             got,
             expected,
-            lambda bounds=bounds: _bounds_of_scaled(*bounds, trial.point),  # type: ignore[misc]
+            partial(_bounds_of_scaled, trial, point, abs(scale)),
             point,
         )
         if found:
@@ -110,8 +110,10 @@ def _scaled(trial: Trial) -> Finding | None:
     return None
 
 
-def _bounds_of_scaled(rounding, point, scale, base):
-    return _sum((rounding.bounds(point), tuple(abs(scale) * b for b in rounding.bounds(base))))
+def _bounds_of_scaled(trial: Trial, scaled: Point, scale: float) -> tuple[Array, ...]:
+    """Return the largest distance of vjp(scale·w) from scale·vjp(w)."""
+    bounds = trial.rounding.bounds
+    return _sum((bounds(scaled), tuple(scale * bound for bound in bounds(trial.point))))
 
 
 def _added(trial: Trial) -> Finding | None:

@@ -62,7 +62,7 @@ def _cotangent(trial: Trial) -> Finding | None:
 
 @check("layout.inputs", "inputs that the function takes may have any layout", needs="forward")
 def _inputs(trial: Trial) -> Finding | None:
-    """Compare gradients. A forward pass may refuse a layout, but backward may not be wrong in it."""
+    """Compare gradients. A forward pass may refuse a layout; backward may not be wrong in it."""
     for name, lay_out in LAYOUTS.items():
         laid_out = tuple(_laid_out(array, lay_out) for array in trial.point.arrays)
         if all(array.flags.c_contiguous for array in laid_out):

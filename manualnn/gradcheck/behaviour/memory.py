@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from manualnn.gradcheck.behaviour.check import Check, Trial, check
 from manualnn.gradcheck.behaviour.repeats import copied, copies
 from manualnn.gradcheck.behaviour.rounding import is_same

@@ -40,9 +40,7 @@ def _graphs(trial: Trial) -> Finding | None:
             try:
                 got = copies(graphs[name].backward(copied(points[name]).cotangents))
             except FunctionFailed as failed:
-                return trial.failure(
-                    "backward fails after the forward pass of another call", failed
-                )
+                return trial.failure("backward fails after another forward pass", failed)
             found = trial.compare(
                 f"after two forward passes, backward of the {name} gives another gradient than "
                 f"alone. {STATE}",
@@ -63,11 +61,9 @@ def _retained(trial: Trial) -> Finding | None:
     try:
         again = copies(graph.backward(copied(trial.point).cotangents))
     except FunctionFailed as failed:
-        return trial.failure(
-            "a second backward pass of one graph fails (retain_graph=True)", failed
-        )
+        return trial.failure("a second backward with retain_graph=True fails", failed)
     message = (
-        "a second backward pass of one graph (retain_graph=True) gives another gradient. "
+        "a second backward with retain_graph=True gives another gradient. "
         "Do not change saved arrays in backward"
     )
     return trial.compare(message, again, trial.base)
