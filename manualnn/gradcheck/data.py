@@ -18,6 +18,11 @@ class Point:
     style: str = ""
     """How the inputs were drawn, such as "magnitudes 2^±6"."""
 
+    def copied(self) -> "Point":
+        """Return the same point in arrays of its own, which may be written to."""
+        copies = (tuple(map(np.array, part)) for part in (self.arrays, self.cotangents))
+        return Point(*copies, self.style)
+
 
 @dataclass(frozen=True, eq=False)
 class Jacobian:

@@ -72,6 +72,16 @@ class Trial:
         except FunctionFailed:
             return None
 
+    def alone(self, point: Point) -> list[Array]:
+        """Return the gradients of one forward and one backward pass at a point."""
+        at = point.copied()
+        return self.filled(self.function.forward(at.arrays).backward(at.cotangents))
+
+    def filled(self, gradients: Sequence[Array | None]) -> list[Array]:
+        """Return copies of gradients, with zeros for None."""
+        pairs = zip(gradients, self.inputs, strict=True)
+        return [np.zeros(x.shape) if g is None else np.array(g) for g, x in pairs]
+
     def finding(self, message: str, **parts: Any) -> Finding:
         """Return the finding of the check at the point."""
         return Finding(self.check, message, parts.pop("point", self.point), **parts)
@@ -79,6 +89,21 @@ class Trial:
     def failure(self, message: str, failed: FunctionFailed) -> Finding:
         """Return the finding of a call that failed, with the last line of its error."""
         return self.finding(f"{message}: {last_line(failed)}", details={"trace": failed.trace})
+
+    def repeat(
+        self, message: str, got: Sequence[Array], first: Sequence[Array], point: Point
+    ) -> Finding | None:
+        """Return the finding of the same call whose gradients differ from those of the first.
+
+        Half of the digits have to agree. The rounding is not measured, because calls that depend
+        on earlier ones cannot measure it. Most gradients agree in all bits. Sums in the order of
+        threads, or by the alignment of memory, change the last ones.
+        """
+        unit, floor = self.rounding.unit, self.rounding.floor
+        bounds = [
+            np.full(g.shape, np.sqrt(unit) * np.max(np.abs(g), initial=0.0) + floor) for g in first
+        ]
+        return self.compare(message, got, first, lambda: bounds, point)
 
     def compare(
         self,

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from manualnn.gradcheck.behaviour.check import Check, Trial, check
-from manualnn.gradcheck.behaviour.repeats import copies
 from manualnn.gradcheck.data import Array, Finding, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 
@@ -45,7 +44,7 @@ def _cotangent(trial: Trial) -> Finding | None:
         expected = trial.vjp(point)
         graph = trial.function.forward(trial.point.arrays)
         try:
-            got = copies(graph.backward(laid_out))
+            got = trial.filled(graph.backward(laid_out))
         except FunctionFailed as failed:
             return trial.failure(f"backward fails with a cotangent {name}", failed)
         found = trial.compare(
@@ -72,7 +71,7 @@ def _inputs(trial: Trial) -> Finding | None:
         except FunctionFailed:
             continue
         try:
-            got = copies(graph.backward(trial.point.cotangents))
+            got = trial.filled(graph.backward(trial.point.cotangents))
         except FunctionFailed as failed:
             return trial.failure(f"backward fails after inputs {name}, but forward works", failed)
         message = (

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from manualnn.gradcheck.behaviour.check import Check, Trial, check
-from manualnn.gradcheck.behaviour.repeats import copied, copies
 from manualnn.gradcheck.behaviour.rounding import is_same
 from manualnn.gradcheck.data import Array, Finding
 
@@ -14,7 +15,7 @@ def _inputs(trial: Trial) -> Finding | None:
 
     A forward pass may overwrite an input if the framework is told so (torch: an in-place function).
     """
-    point = copied(trial.point)
+    point = trial.point.copied()
     graph = trial.function.forward(point.arrays)
     held = graph.inputs
     names = [slot.name for slot in trial.function.inputs]
@@ -42,12 +43,12 @@ def _results(trial: Trial) -> Finding | None:
     A gradient that is the cotangent itself is right, because the next function back gets it only
     for reading, as the cotangent.
     """
-    point, other = copied(trial.point), trial.other_point()
+    point, other = trial.point.copied(), trial.other_point()
     graph = trial.function.forward(point.arrays)
     outputs, gradients = graph.outputs, graph.backward(point.cotangents)
-    before = copies(outputs), copies(gradients)
+    before = list(map(np.copy, outputs)), trial.filled(gradients)
     if other is not None:
-        later = copied(other)
+        later = other.copied()
         trial.function.forward(later.arrays).backward(later.cotangents)
         held = ("output", outputs, before[0]), ("gradient", gradients, before[1])
         for kind, results, old in held:
@@ -63,7 +64,7 @@ def _results(trial: Trial) -> Finding | None:
         name = trial.function.inputs[i].name
         return trial.finding(f"a gradient is the memory of the input {name}. Return a copy")
     message = "writing to a gradient changes the gradients of the next call. Return a new array"
-    return trial.compare(message, trial.vjp(trial.point), trial.base)
+    return trial.repeat(message, trial.alone(trial.point), before[1], trial.point)
 
 
 def _changed(arrays: Sequence[Array | None], before: Sequence[Array | None]) -> list[int]:

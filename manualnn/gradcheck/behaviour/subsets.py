@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from manualnn.gradcheck.behaviour.check import Check, Trial, check
-from manualnn.gradcheck.behaviour.repeats import copies
 from manualnn.gradcheck.data import Finding, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 
@@ -25,7 +24,7 @@ def _needs_input_grad(trial: Trial) -> Finding | None:
         where = f"when only {' and '.join(chosen)} requires_grad"
         graph = trial.function.forward(trial.point.arrays, needs)
         try:
-            got = copies(graph.backward(trial.point.cotangents))
+            got = graph.backward(trial.point.cotangents)
         except FunctionFailed as failed:
             return trial.failure(f"backward fails {where}", failed)
         asked = [g if needed else None for g, needed in zip(got, needs, strict=True)]
@@ -62,12 +61,8 @@ def _unused_outputs(trial: Trial) -> Finding | None:
             got = graph.backward([w if i == used else None for i, w in enumerate(cotangents)])
         except FunctionFailed as failed:
             return trial.failure(f"backward fails {where}", failed)
-        filled = [
-            np.zeros(np.shape(base)) if gradient is None else np.array(gradient)
-            for gradient, base in zip(got, expected, strict=True)
-        ]
         message = f"the gradient is wrong {where}. Take a cotangent of None for zeros"
-        found = trial.compare(message, filled, expected, point=point)
+        found = trial.compare(message, trial.filled(got), expected, point=point)
         if found:
             return found
     return None
