@@ -1,0 +1,160 @@
+"""Elementwise functions of torch and torch.special.
+
+Left out are functions without a derivative in torch: `special.bessel_*`, `modified_bessel_*`,
+`scaled_modified_bessel_*`, `spherical_bessel_j0`, `airy_ai`, `zeta`, the orthogonal polynomials
+(`chebyshev_*`, `hermite_*`, `laguerre_*`, `legendre_*`, `shifted_*`), the first argument of
+`gammainc`, `gammaincc` and `xlog1py` at its poles, `nextafter`, `heaviside`, `logical_*`,
+`bitwise_*`, comparisons. Complex only: `complex`, `polar`, `imag`, `view_as_*`, `resolve_*`, `H`.
+Random: `bernoulli`, `normal`, `native_dropout_backward`.
+"""
+
+from gradcheck.functions.expressions import functions
+
+from manualnn.gradcheck import Array
+
+X = Array((5, 7))
+ROW = Array((7,))
+COLUMN = Array((5, 1))
+POSITIVE = Array((5, 7), kind="positive")
+FROM_ZERO = Array((5, 7), low=0)
+UNIT = Array((5, 7), low=0, high=1)
+INNER = Array((5, 7), low=2**-20, high=1 - 2**-20)
+SIGNED_UNIT = Array((5, 7), low=-1, high=1)
+SMALL = Array((5, 7), low=-30, high=30)
+AWAY = Array((5, 7), low=0.125, high=64)
+CHOICE = Array((5, 7), kind="boolean", dtype="bool")
+SINGLE = Array((5, 7), dtype="float32")
+SINGLE_AWAY = Array((5, 7), low=0.125, high=64, dtype="float32")
+HALF = Array((5, 7), dtype="bfloat16")
+
+ROWS = [
+    ("torch.abs(x)", X),
+    ("torch.acos(x)", Array((5, 7), low=-0.999, high=0.999)),
+    ("torch.acosh(x)", Array((5, 7), low=1.001)),
+    ("torch.add(x, y)", X, X),
+    ("torch.add(x, y, alpha=3)", X, ROW),
+    ("torch.addcdiv(x, y, z, value=0.5)", X, X, AWAY),
+    ("torch.addcmul(x, y, z, value=-2)", X, ROW, COLUMN),
+    ("torch.angle(x)", X),
+    ("torch.asin(x)", Array((5, 7), low=-0.999, high=0.999)),
+    ("torch.asinh(x)", X),
+    ("torch.atan(x)", X),
+    ("torch.atan2(x, y)", X, AWAY),
+    ("torch.atan2(y, x)", X, AWAY),
+    ("torch.atanh(x)", Array((5, 7), low=-0.999, high=0.999)),
+    ("torch.ceil(x)", X),
+    ("torch.clamp(x, -1, 1)", X),
+    ("torch.clamp(x, max=2)", X),
+    ("torch.clamp(x, min=y, max=z)", X, Array((7,), high=0), Array((5, 1), low=0)),
+    ("torch.clamp_max(x, 0.5)", X),
+    ("torch.clamp_min(x, y)", X, ROW),
+    ("torch.conj_physical(x)", X),
+    ("torch.copysign(x, y)", X, AWAY),
+    ("torch.cos(x)", SMALL),
+    ("torch.cosh(x)", X),
+    ("torch.deg2rad(x)", X),
+    ("torch.digamma(x)", POSITIVE),
+    ("torch.digamma(x)  # between poles", Array((5, 7), low=-0.875, high=-0.125)),
+    ("torch.div(x, y)", X, AWAY),
+    ("torch.div(x, y, rounding_mode='floor')", X, AWAY),
+    ("torch.div(x, y, rounding_mode='trunc')", X, AWAY),
+    ("torch.erf(x)", X),
+    ("torch.erfc(x)", X),
+    ("torch.erfinv(x)", Array((5, 7), low=-0.999, high=0.999)),
+    ("torch.exp(x)", X),
+    ("torch.exp2(x)", X),
+    ("torch.expm1(x)", X),
+    ("torch.float_power(x, 3)", X),
+    ("torch.float_power(x, y)", POSITIVE, Array((5, 7), low=-4, high=4)),
+    ("torch.floor(x)", X),
+    ("torch.fmax(x, y)", X, X),
+    ("torch.fmin(x, y)", X, ROW),
+    ("torch.fmod(x, 1.5)", X),
+    ("torch.fmod(x, y)", SMALL, AWAY),
+    ("torch.frac(x)", X),
+    ("torch.frexp(x)[0]", AWAY),
+    ("torch.hypot(x, y)", X, AWAY),
+    ("torch.i0(x)", SMALL),
+    ("torch.ldexp(x, y)", X, Array((7,), kind="integers", low=-4, high=5, dtype="int64")),
+    ("torch.lerp(x, y, 0.25)", X, X),
+    ("torch.lerp(x, y, z)", X, X, UNIT),
+    ("torch.lgamma(x)", POSITIVE),
+    ("torch.lgamma(x)  # between poles", Array((5, 7), low=-0.875, high=-0.125)),
+    ("torch.log(x)", POSITIVE),
+    ("torch.log10(x)", POSITIVE),
+    ("torch.log1p(x)", Array((5, 7), low=-0.999)),
+    ("torch.log2(x)", POSITIVE),
+    ("torch.logaddexp(x, y)", X, X),
+    ("torch.logaddexp2(x, y)", X, COLUMN),
+    ("torch.logit(x)", INNER),
+    ("torch.logit(x, eps=1e-3)", UNIT),
+    ("torch.max(x, y)", X, X),
+    ("torch.maximum(x, y)", X, COLUMN),
+    ("torch.min(x, y)", X, ROW),
+    ("torch.minimum(x, y)", X, X),
+    ("torch.mul(x, y)", X, ROW),
+    ("torch.mul(x, x)", X),
+    ("torch.mvlgamma(x, 3)", Array((5, 7), low=1.125)),
+    ("torch.nan_to_num(x, nan=1, posinf=2, neginf=3)", X),
+    ("torch.neg(x)", X),
+    ("torch.polygamma(1, x)", AWAY),
+    ("torch.polygamma(3, x)", AWAY),
+    ("torch.positive(x)", X),
+    ("torch.pow(x, 2)", X),
+    ("torch.pow(x, 3)", X),
+    ("torch.pow(x, 0)", X),
+    ("torch.pow(x, -1)", AWAY),
+    ("torch.pow(x, 1.5)", FROM_ZERO),
+    ("torch.pow(2, x)", SMALL),
+    ("torch.pow(x, y)", AWAY, Array((5, 7), low=-4, high=4)),
+    ("torch.rad2deg(x)", X),
+    ("torch.real(x)", X),
+    ("torch.reciprocal(x)", AWAY),
+    ("torch.remainder(x, 1.5)", X),
+    ("torch.remainder(x, y)", SMALL, AWAY),
+    ("torch.round(x)", X),
+    ("torch.round(x, decimals=2)", X),
+    ("torch.rsqrt(x)", POSITIVE),
+    ("torch.rsub(x, y, alpha=2)", X, X),
+    ("torch.sgn(x)", X),
+    ("torch.sigmoid(x)", X),
+    ("torch.sign(x)", X),
+    ("torch.sin(x)", SMALL),
+    ("torch.sinc(x)", Array((5, 7), low=0.25, high=8)),
+    ("torch.sinh(x)", X),
+    ("torch.sqrt(x)", POSITIVE),
+    ("torch.square(x)", X),
+    ("torch.sub(x, y, alpha=0.5)", X, COLUMN),
+    ("torch.tan(x)", Array((5, 7), low=-1.5, high=1.5)),
+    ("torch.tanh(x)", X),
+    ("torch.true_divide(x, y)", X, Array((5, 7), low=-64, high=-0.125)),
+    ("torch.trunc(x)", X),
+    ("torch.where(x > 0, x, y)", X, X),
+    ("torch.where(z, x, y)", X, ROW, CHOICE),
+    ("torch.xlogy(x, y)", X, POSITIVE),
+    ("S.entr(x)", POSITIVE),
+    ("S.erfcx(x)", Array((5, 7), low=-8, high=8)),
+    ("S.expit(x)", X),
+    ("S.gammainc(torch.tensor(1.5, dtype=x.dtype), x)", POSITIVE),
+    ("S.gammaincc(torch.tensor(2.5, dtype=x.dtype), x)", POSITIVE),
+    ("S.i0e(x)", SMALL),
+    ("S.i1(x)", SMALL),
+    ("S.i1e(x)", SMALL),
+    ("S.log_ndtr(x)", SMALL),
+    ("S.multigammaln(x, 2)", Array((5, 7), low=0.625)),
+    ("S.ndtr(x)", X),
+    ("S.ndtri(x)", INNER),
+    ("S.xlog1py(x, y)", X, Array((5, 7), low=-0.5)),
+    ("torch.exp(x)", SINGLE),
+    ("torch.tanh(x)", SINGLE),
+    ("torch.sigmoid(x)", SINGLE),
+    ("torch.log1p(x)", SINGLE_AWAY),
+    ("torch.div(x, y)", SINGLE, SINGLE_AWAY),
+    ("torch.hypot(x, y)", SINGLE, SINGLE_AWAY),
+    ("torch.sin(x)", Array((5, 7), low=-30, high=30, dtype="float32")),
+    ("torch.sigmoid(x)", HALF),
+    ("torch.mul(x, y)", HALF, HALF),
+    ("torch.tanh(x)", HALF),
+]
+
+FUNCTIONS = functions("torch", ROWS)
