@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from manualnn.errors import GradcheckError
 from manualnn.gradcheck.inputs.numbers import FLOATS, digits, dtype_name, neighbour, rounded
+from manualnn.gradcheck.inputs.parameters import MATRIX_KINDS, FreeParameters
 
 REAL_KINDS = ("real", "positive", "sorted", "symmetric", "spd", "probabilities")
 WHOLE_KINDS = ("classes", "integers", "boolean")
-MATRIX_KINDS = ("symmetric", "spd")
 
 
 @dataclass(frozen=True)
-class Array:
+class Array(FreeParameters):
     """An input of a function, from which points are drawn.
 
     Raises GradcheckError if the arguments contradict each other.
@@ -129,11 +129,6 @@ class Array:
         """Number of entries."""
         return math.prod(self.shape)
 
-    @property
-    def differentiable(self) -> bool:
-        """True if the function has a derivative with respect to this input."""
-        return self.derivative
-
     @cached_property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest number of dtype in the domain; ±inf where there is none."""
@@ -200,34 +195,6 @@ class Array:
         """Return the same domain in another shape."""
         return replace(self, shape=shape, **changes)
 
-    # The free parameters of a symmetric matrix are its lower triangle; of others, all entries.
 
-    def parameters(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return the free parameters of an array, in one axis."""
-        if self.kind not in MATRIX_KINDS:
-            return array.reshape(-1)
-        return array[(..., *np.tril_indices(array.shape[-1]))].reshape(-1)
-
-    def embed(self, parameters: NDArray[Any], shape: tuple[int, ...] | None = None) -> NDArray[Any]:
-        """Return the array with these free parameters; its shape is that of the input by default.
-
-        It is linear: x = E p, where each off-diagonal parameter stands at two entries.
-        """
-        shape = self.shape if shape is None else shape
-        if self.kind not in MATRIX_KINDS:
-            return parameters.reshape(shape)
-        rows, columns = np.tril_indices(shape[-1])
-        lower = parameters.reshape(*shape[:-2], rows.size)
-        array = np.zeros(shape, lower.dtype)
-        array[..., rows, columns] = lower
-        array[..., columns, rows] = lower
-        return array
-
-    def pull(self, gradient: NDArray[Any]) -> NDArray[Any]:
-        """Return the gradient of the free parameters, Eᵀ g, of a gradient of the array."""
-        if self.kind not in MATRIX_KINDS:
-            return gradient.reshape(-1)
-        rows, columns = np.tril_indices(gradient.shape[-1])
-        below = gradient[..., rows, columns]
-        above = np.where(rows == columns, 0, gradient[..., columns, rows])
-        return np.asarray(below + above).reshape(-1)
+Spec = Array
+"""The description of an input, whether the user gave an Array, an example or a strategy."""

@@ -23,7 +23,7 @@ from manualnn.gradcheck.inputs.kinds import (
 )
 from manualnn.gradcheck.inputs.numbers import rounded
 from manualnn.gradcheck.inputs.read import Drawn, Example, as_array, draw_examples
-from manualnn.gradcheck.inputs.styles import STYLES, Numbers, normal, signs
+from manualnn.gradcheck.inputs.styles import STYLES, Numbers, signs
 
 YOURS = "your example"
 HYPOTHESIS = "drawn by Hypothesis"
@@ -116,26 +116,24 @@ def _strategies(
 
 
 def draw_cotangents(
-    outputs: Sequence[NDArray[Any]], rng: np.random.Generator, dtypes: Sequence[str] | None = None
-) -> dict[str, tuple[NDArray[Any], ...]]:
-    """Return cotangents for outputs of these shapes and dtypes, by name.
-
-    `dtypes` says which outputs are bfloat16, whose arrays are float32.
-    """
-    names = [str(output.dtype) for output in outputs] if dtypes is None else dtypes
-    specs = [Array(output.shape, dtype=name) for output, name in zip(outputs, names, strict=True)]
+    shapes: Sequence[tuple[int, ...]],
+    rng: np.random.Generator,
+    dtypes: Sequence[Any] | None = None,
+) -> list[tuple[str, tuple[NDArray[Any], ...]]]:
+    """Return cotangents, each with its name, for outputs of these shapes and dtypes."""
+    names = dtypes or ["float64"] * len(shapes)
+    specs = [Array(shape, dtype=name) for shape, name in zip(shapes, names, strict=True)]
     total = sum(spec.size for spec in specs)
-    unit = np.zeros(total)
-    unit[rng.integers(0, max(total, 1), min(total, 1))] = 1
-    flat = {
-        "ones": np.ones(total),
-        "signs": signs(rng, total),
-        "normal": normal(rng, total, Array()),
-        "magnitudes 2^±6": signs(rng, total) * 2 ** rng.uniform(-6, 6, total),
-        "one entry": unit,
-        "zeros": np.zeros(total),
-    }
-    return {name: _split(numbers, specs) for name, numbers in flat.items()}
+    one = np.zeros(total)
+    one[rng.integers(0, max(total, 1), min(total, 1))] = 1
+    flat = [
+        ("normal", rng.standard_normal(total)),
+        ("magnitudes 2^±6", signs(rng, total) * 2 ** rng.uniform(-6, 6, total)),
+        ("ones", np.ones(total)),
+        ("signs", signs(rng, total)),
+        ("one entry", one),
+    ]
+    return [(name, _split(numbers, specs)) for name, numbers in flat]
 
 
 def _split(numbers: Numbers, specs: Sequence[Array]) -> tuple[NDArray[Any], ...]:

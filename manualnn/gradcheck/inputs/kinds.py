@@ -1,5 +1,7 @@
 """Inputs that are more than numbers of an interval: distributions, matrices, classes, masks."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +18,8 @@ def reals(
 ) -> NDArray[np.generic]:
     """Draw numbers of the domain; those of the style "ties" come from the palette."""
     if spec.kind == "symmetric":
-        count = spec.parameters(np.empty(spec.shape)).size
-        return spec.embed(_entries(spec, style, rng, palette, count))
+        free = replace(spec, derivative=True).free_size()
+        return spec.embed(_entries(spec, style, rng, palette, free))
     array = _entries(spec, style, rng, palette, spec.size).reshape(spec.shape)
     return np.sort(array, axis=spec.axis) if spec.kind == "sorted" else array
 
