@@ -14,10 +14,13 @@ BY_ID = {check.id: check for check in CHECKS}
 
 def judge(id_, pair, arrays, cotangents=None):
     """Return the finding of one check, None if there is none."""
-    f, vjp = pair
+    return judge_function(id_, function_of(pair, arrays), arrays, cotangents)
+
+
+def function_of(pair, arrays):
+    f, vjp, *jvp = pair
     slots = [Slot("xyz"[i], dtype=str(array.dtype)) for i, array in enumerate(arrays)]
-    function = NumpyPair(f, Arguments(arrays, f), slots, {}, vjp=vjp)
-    return judge_function(id_, function, arrays, cotangents)
+    return NumpyPair(f, Arguments(arrays, f), slots, {}, vjp=vjp, jvp=jvp[0] if jvp else None)
 
 
 def judge_function(id_, function, arrays, cotangents=None):
@@ -31,7 +34,7 @@ def judge_function(id_, function, arrays, cotangents=None):
 
 
 def ids_of_findings(function, arrays, cotangents=None):
-    """Return the ids of all checks that accuse a function at one point."""
+    """Return the ids of all checks with a finding at one point."""
     claimed = [check.id for check in CHECKS if not check.reason_not_claimed(function)]
     return [id_ for id_ in claimed if judge_function(id_, function, arrays, cotangents)]
 
@@ -106,6 +109,7 @@ WRONG = {
     "repeatable": (square, _count),
     "graphs": (remembering, lambda _, dy: 2 * STATE["x"] * dy),
     "retained": (remembering, lambda _, dy: 2 * STATE.pop("x") * dy),
+    "jvp": (square, lambda arrays, dy: 2 * arrays[0] * dy, lambda _, v: (2 + 1e-9) * X * v[0]),
     "memory.inputs": (writing, lambda arrays, dy: 2 * arrays[0] * dy),
     "memory.results": (square, _buffered),
     "layout.cotangent": (square, _of_storage),
@@ -119,3 +123,70 @@ def test_fault_is_found(id_):
     right = square, lambda arrays, dy: 2 * arrays[0] * dy
     assert judge(id_, WRONG[id_], [X]) is not None
     assert judge(id_, right, [X]) is None
+
+
+def _softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _softmax_vjp(arrays, dy):
+    y = _softmax(arrays[0])
+    return y * (dy - (y * dy).sum(-1, keepdims=True))
+
+
+def _largest_vjp(arrays, dy):
+    """Return the gradient of the largest entry of each row; equal entries share it."""
+    x = arrays[0]
+    ties = x == x.max(-1, keepdims=True)
+    return np.where(ties, dy[:, None], 0) / ties.sum(-1, keepdims=True, dtype=x.dtype)
+
+
+def _layer_norm(x):
+    z = x - x.mean(-1, keepdims=True)
+    return z / np.sqrt((z * z).mean(-1, keepdims=True) + 1e-5)
+
+
+def _layer_norm_vjp(arrays, dy):
+    (x,) = arrays
+    y, deviation = _layer_norm(x), np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+    inner = dy - dy.mean(-1, keepdims=True) - y * (y * dy).mean(-1, keepdims=True)
+    return inner / deviation
+
+
+RIGHT = {
+    "identity": (lambda x: x, lambda _, dy: dy, lambda _, v: v[0]),
+    "view": (lambda x: x.T, lambda _, dy: dy.T),
+    "sum": (np.sum, lambda arrays, dy: np.broadcast_to(dy, arrays[0].shape)),
+    "relu": (lambda x: np.maximum(x, 0), lambda arrays, dy: np.where(arrays[0] > 0, dy, 0)),
+    "exp": (np.exp, lambda arrays, dy: np.exp(arrays[0]) * dy),
+    "sqrt": (np.sqrt, lambda arrays, dy: dy / (2 * np.sqrt(arrays[0]))),
+    "softmax": (_softmax, _softmax_vjp),
+    "largest": (lambda x: x.max(-1), _largest_vjp),
+    "layer norm": (_layer_norm, _layer_norm_vjp),
+}
+POINTS = {
+    "ordinary": X,
+    "magnitudes": X * 2.0 ** np.array([[-20, 9, 0], [40, -3, 6]]),
+    "large mean": X + 1e6,
+    "saturated": np.array([[-745.0, 0.0, 710.0], [88.0, -0.0, 1e-310]]),
+    "ties": np.array([[1.0, 1.0, -1.0], [0.0, 0.0, 0.0]]),
+    "one row": X[:1],
+    "empty": X[:0],
+    "float32": X.astype(np.float32),
+    "float16": X.astype(np.float16),
+}
+
+
+@pytest.mark.parametrize("x", POINTS.values(), ids=POINTS)
+@pytest.mark.parametrize("pair", RIGHT.values(), ids=RIGHT)
+def test_right_pair_has_no_finding(pair, x):
+    assert ids_of_findings(function_of(pair, [x]), [x]) == []
+
+
+def test_right_pair_of_two_inputs_has_no_finding():
+    pair = np.add, lambda _, dy: (dy, dy.sum(0))
+    assert ids_of_findings(function_of(pair, [X, X[0]]), [X, X[0]]) == []
+    pair = np.matmul, lambda arrays, dy: (dy @ arrays[1].T, arrays[0].T @ dy)
+    x, w = X.astype(np.float32), np.linspace(-3, 8, 12, dtype=np.float32).reshape(3, 4)
+    assert ids_of_findings(function_of(pair, [x, w]), [x, w]) == []
