@@ -1,0 +1,228 @@
+"""Derivatives of one variable from values at x ± h, with an error estimate of their own.
+
+    samples = Samples(center, right, left, steps)     right[k] = f(x + steps[k]), coarse steps first
+    estimate(samples, noise) → Estimate(low, high, error)
+
+All arrays have one column for each entry, so that thousands of entries are estimated at once.
+
+Three estimates are made, each by Richardson's extrapolation of difference quotients: central ones
+(whose error is a series in h²), and those of the right and of the left side (in h). Every place of
+a tableau is a candidate. Its error is the distance from the two candidates that it was made of,
+plus the noise of f divided by the step. A series that does not converge has no error bound.
+
+The levels are walked from the finest to the coarsest. A coarser level is believed only as long as
+it agrees with all finer ones, because it may have stepped over a kink or a jump near x. So the
+finest levels decide what the derivative is, and the coarse ones only make it more accurate.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating]
+
+COLUMNS = 7
+"""Extrapolations of a tableau. More of them only amplify the noise."""
+SLOW = 0.9
+"""Ratio of successive changes from which on a series is not said to converge."""
+AGREEMENT = 2
+"""Candidates agree if their distance is at most this times the sum of their errors."""
+SAME_SLOPE = 1e-7
+"""Relative gap of two one-sided slopes below which it is an error and no kink."""
+ROUNDING_JUMP = 2.0**13
+"""Jumps of up to so many roundoffs of x, or of f, are ascribed to rounding inside f."""
+COARSE_JUMP = 2.0**-7
+"""The same relative to x and f, where both sides are flat and jump at about the same distance."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Values of f around x. A value that could not be had is NaN."""
+
+    center: Array
+    right: Array
+    left: Array
+    steps: Array
+    """Steps h > 0 of each level and entry, the largest first. NaN: no step was made."""
+
+    def merged(self, other: "Samples") -> "Samples":
+        """Return the samples of both, with the steps of each entry in order."""
+        steps = np.concatenate([self.steps, other.steps])
+        order = np.argsort(-np.nan_to_num(steps, nan=np.inf), axis=0, kind="stable")
+        right, left, steps = (
+            np.take_along_axis(array, order, 0)
+            for array in (
+                np.concatenate([self.right, other.right]),
+                np.concatenate([self.left, other.left]),
+                steps,
+            )
+        )
+        return Samples(self.center, right, left, steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The derivative is between low and high, up to error; low < high at a kink."""
+
+    low: Array
+    high: Array
+    error: Array
+    """inf where the values do not decide the derivative."""
+
+    def size(self) -> Array:
+        """Return the larger absolute value of both slopes."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One way to estimate the derivatives: candidates of each level, the coarsest level first."""
+
+    value: Array
+    error: Array
+
+
+def estimate(blocks: list[Samples], noise: Array, scale: Array, unit: float) -> Estimate:
+    """Return the derivatives at the center of blocks of samples.
+
+    Each block has steps that halve from level to level. `noise` is the error of a value of f,
+    `scale` the size of x, at least 1, and `unit` the unit roundoff of the values.
+    """
+    f0 = blocks[0].center
+    sides: list[list[Side]] = [[], [], []]
+    with np.errstate(all="ignore"):
+        for s in blocks:
+            floor = [
+                np.maximum(noise, 2 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
+                for v in (s.right, s.left)
+            ]
+            quotients = (s.right - f0) / s.steps, (f0 - s.left) / s.steps
+            middle = (s.right - s.left) / (2 * s.steps)
+            sides[0].append(_candidates(middle, 4, np.fmax(*floor)))
+            for side, quotient, error in zip(sides[1:], quotients, floor, strict=True):
+                side.append(_candidates(quotient, 2, 2 * error))
+        everything = blocks[0]
+        for s in blocks[1:]:
+            everything = everything.merged(s)
+        steps = np.concatenate([s.steps for s in blocks])
+        order = np.argsort(-np.nan_to_num(steps, nan=np.inf), axis=0, kind="stable")
+        central, right, left = (_walk(side, order) for side in sides)
+        flat_right, flat_left = _rounded_plateaus(everything, scale, unit)
+        right = Side(right.value, np.fmax(right.error, flat_right))
+        left = Side(left.value, np.fmax(left.error, flat_left))
+        flat = np.fmax(flat_right, flat_left)
+        central = Side(central.value, np.fmax(central.error, flat))
+        return _combined(central, right, left, everything)
+
+
+def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
+    """Return the best candidate of each level of a tableau."""
+    change = np.abs(np.diff(quotients, axis=0, prepend=np.nan))
+    before = np.concatenate([change[:1], change[:-1]])
+    # The changes of a converging series decrease. Below the noise they need not.
+    slowness = np.where(change > 4 * floor, change / before, 0)
+    slowness = np.where(np.isnan(slowness), np.inf, slowness)
+    tail = np.where(slowness < SLOW, np.maximum(1, slowness / (1 - slowness)), np.inf)
+    value, error = quotients, change * max(1, 2 / (ratio - 1)) * tail + floor
+    best_value, best_error = value, np.where(np.isfinite(error), error, np.inf)
+    amplification = 1.0
+    for j in range(1, COLUMNS):
+        power = ratio**j
+        amplification *= (power + 1) / (power - 1)
+        up = np.concatenate([np.full_like(value[:1], np.nan), value[:-1]])
+        following = value + (value - up) / (power - 1)
+        error = np.maximum(np.abs(following - value), np.abs(following - up)) * tail
+        error += amplification * floor
+        better = error < best_error
+        best_value = np.where(better, following, best_value)
+        best_error = np.where(better, error, best_error)
+        value = following
+    return Side(best_value, best_error)
+
+
+def _walk(blocks: list[Side], order: NDArray[np.intp]) -> Side:
+    """Return the candidate of least error that agrees with those of all finer levels."""
+    values = np.take_along_axis(np.concatenate([b.value for b in blocks]), order, 0)
+    errors = np.take_along_axis(np.concatenate([b.error for b in blocks]), order, 0)
+    value, error = values[-1], errors[-1]
+    # The interval in which all believed levels agree is remembered by its ends.
+    low, high = value - AGREEMENT * error, value + AGREEMENT * error
+    going = np.ones(value.shape, bool)
+    for v, e in zip(values[-2::-1], errors[-2::-1], strict=True):
+        says = np.isfinite(e)
+        agrees = (v + AGREEMENT * e >= low) & (v - AGREEMENT * e <= high)
+        unknown = ~np.isfinite(error)
+        going &= agrees | ~says | unknown
+        adopted = going & says & ((e < error) | unknown)
+        value, error = np.where(adopted, v, value), np.where(adopted, e, error)
+        here = going & says
+        low = np.where(here, np.fmax(low, v - AGREEMENT * e), low)
+        high = np.where(here, np.fmin(high, v + AGREEMENT * e), high)
+    return Side(value, error)
+
+
+def _rounded_plateaus(s: Samples, scale: Array, unit: float) -> tuple[Array, Array]:
+    """Return the slope that may hide in a plateau which rounding inside f makes, on each side.
+
+    Far in a tail 1 + erf(x) is a staircase, whose steps have the size of a roundoff. There the
+    finest differences are exactly 0, and so seem to be certain.
+    """
+    sides = [_plateau(s.center, values, s.steps) for values in (s.right, s.left)]
+    size = np.maximum(scale, np.abs(s.center))
+    small = [jump <= ROUNDING_JUMP * unit * size for jump, *_ in sides]
+    (jump, outer, slope), (jump2, outer2, slope2) = sides
+    both = (
+        (np.maximum(jump, jump2) <= COARSE_JUMP * size)
+        & (outer <= 4 * outer2)
+        & (outer2 <= 4 * outer)
+    )
+    hidden = [np.where(ok | both, t, 0) for ok, t in zip(small, (slope, slope2), strict=True)]
+    return hidden[0], hidden[1]
+
+
+def _plateau(center: Array, values: Array, steps: Array) -> tuple[Array, Array, Array]:
+    """Return the jump at the end of a plateau around x, the step there, and jump / plateau."""
+    flat = (values == center) | np.isnan(values)
+    levels = np.arange(len(flat))[:, None]
+    last = np.where(flat, -1, levels).max(axis=0)  # the finest level that is not flat
+    is_plateau = (last >= 0) & (last < len(flat) - 1)
+    at = np.clip(last, 0, len(flat) - 2)[None]
+    outer = np.take_along_axis(steps, at, 0)[0]
+    inner = np.take_along_axis(steps, at + 1, 0)[0]
+    jump = np.abs(np.take_along_axis(values, at, 0)[0] - center)
+    jump = np.where(is_plateau, jump, np.inf)
+    return jump, np.where(is_plateau, outer, np.nan), jump / inner
+
+
+def _combined(central: Side, right: Side, left: Side, s: Samples) -> Estimate:
+    """Return the derivative from the central, the right and the left estimate."""
+    has_right, has_left = (np.isfinite(v[-3:]).all(axis=0) for v in (s.right, s.left))
+    sure_right, sure_left = np.isfinite(right.error), np.isfinite(left.error)
+    gap, doubt = np.abs(right.value - left.value), right.error + left.error
+    size = np.maximum(np.abs(right.value), np.abs(left.value))
+    both = sure_right & sure_left
+    differ = both & (gap > AGREEMENT * doubt)
+    kink = differ & (gap > SAME_SLOPE * size)
+    # Of those that agree, the least error; the central one only if it agrees with both sides.
+    fits = [
+        np.abs(central.value - t.value) <= AGREEMENT * (central.error + t.error)
+        for t in (right, left)
+    ]
+    value, error = right.value, right.error
+    left_better = sure_left & ~(error <= left.error)
+    value, error = (
+        np.where(left_better, left.value, value),
+        np.where(left_better, left.error, error),
+    )
+    best = both & fits[0] & fits[1] & (central.error < error)
+    value, error = np.where(best, central.value, value), np.where(best, central.error, error)
+    error = np.where(differ & ~kink, error + gap, error)
+    # A side with values but without a slope: a jump, a pole, a vertical tangent.
+    lost = (has_right & ~sure_right) | (has_left & ~sure_left) | ~np.isfinite(s.center)
+    error = np.where(lost | ~np.isfinite(error) | ~np.isfinite(value), np.inf, error)
+    low = np.where(kink, np.minimum(right.value, left.value), value)
+    high = np.where(kink, np.maximum(right.value, left.value), value)
+    error = np.where(kink & np.isfinite(error), np.maximum(right.error, left.error), error)
+    known = np.isfinite(error)
+    return Estimate(np.where(known, low, np.nan), np.where(known, high, np.nan), error)
