@@ -136,6 +136,8 @@ class Check:
     test: Callable[[Trial], Finding | None]
     needs: str = ""
     """The method of a function without which the check is not possible."""
+    takes_failures: bool = False
+    """True if the check also judges a gradient that fails."""
     frameworks: tuple[str, ...] = ()
     """The frameworks of the functions that it is for; empty for all."""
 
@@ -155,11 +157,14 @@ class Check:
         """
         trial = Trial(function, point, rng, self.id)
         try:
+            if not self.takes_failures:
+                _ = trial.base
+        except FunctionFailed as failed:
+            raise Unsupported(f"the gradient fails: {last_line(failed)}") from failed
+        try:
             return self.test(trial)
         except FunctionFailed as failed:
-            try:
-                _ = trial.base
-            except FunctionFailed:
+            if self.takes_failures:
                 raise Unsupported(f"the gradient fails: {last_line(failed)}") from failed
             return trial.failure("a call fails, but the ordinary gradient works", failed)
 

@@ -17,7 +17,7 @@ _REFUSED_BY_TORCH = re.compile(
 )
 
 
-@check("shape", "each gradient has the shape of its input")
+@check("shape", "each gradient has the shape of its input", takes_failures=True)
 def _shape(trial: Trial) -> Finding | None:
     try:
         gradients = trial.base
@@ -50,11 +50,12 @@ def _dtype(trial: Trial) -> Finding | None:
     A function whose output has a wider dtype gets a cotangent of that dtype. Then the gradient is
     as wide by the rules of NumPy, which is right.
     """
-    graph = trial.function.forward(trial.point.arrays)
+    point = trial.point.copied()
+    graph = trial.function.forward(point.arrays)
     arrays = (*trial.inputs, *graph.outputs, *trial.point.cotangents)
     if len({array.dtype for array in arrays}) != 1:
         return None
-    gradients = graph.backward(trial.point.cotangents)
+    gradients = graph.backward(point.cotangents)
     for name, gradient, array in zip(trial.names, gradients, trial.inputs, strict=True):
         if gradient is not None and gradient.dtype != array.dtype:
             return trial.finding(

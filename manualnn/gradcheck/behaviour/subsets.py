@@ -22,9 +22,10 @@ def _needs_input_grad(trial: Trial) -> Finding | None:
     for needs in _subsets(len(trial.names)):
         chosen = [name for name, needed in zip(trial.names, needs, strict=True) if needed]
         where = f"when only {' and '.join(chosen)} requires_grad"
-        graph = trial.function.forward(trial.point.arrays, needs)
+        point = trial.point.copied()
+        graph = trial.function.forward(point.arrays, needs)
         try:
-            got = graph.backward(trial.point.cotangents)
+            got = graph.backward(point.cotangents)
         except FunctionFailed as failed:
             return trial.failure(f"backward fails {where}", failed)
         asked = [g if needed else None for g, needed in zip(got, needs, strict=True)]
@@ -55,10 +56,10 @@ def _unused_outputs(trial: Trial) -> Finding | None:
         some = tuple(w if i == used else np.zeros_like(w) for i, w in enumerate(cotangents))
         point = Point(trial.point.arrays, some)
         expected = trial.vjp(point)
-        graph = trial.function.forward(trial.point.arrays)
+        graph = trial.function.forward(point.copied().arrays)
         where = f"when only output {used + 1} is used"
         try:
-            got = graph.backward([w if i == used else None for i, w in enumerate(cotangents)])
+            got = graph.backward([w if i == used else None for i, w in enumerate(some)])
         except FunctionFailed as failed:
             return trial.failure(f"backward fails {where}", failed)
         message = f"the gradient is wrong {where}. Take a cotangent of None for zeros"
