@@ -1,6 +1,6 @@
 """Right functions that are one expression of torch or JAX: the library gives the derivative."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,35 +16,46 @@ def scope(framework: str) -> dict[str, Any]:
     """Return the names that an expression may use."""
     if framework == "torch":
         import torch
+        from gradcheck.functions import written_torch, written_torch_layers
 
-        functional = torch.nn.functional
-        return {"torch": torch, "F": functional, "S": torch.special, "L": torch.linalg}
+        short = {"F": torch.nn.functional, "S": torch.special, "L": torch.linalg}
+        return vars(written_torch) | vars(written_torch_layers) | short
     import jax
+    from gradcheck.functions import written_jax
     from jax import lax, nn
     from jax import numpy as jnp
     from jax.scipy import special
 
-    return {"jax": jax, "jnp": jnp, "nn": nn, "S": special, "L": jnp.linalg, "lax": lax}
+    short = {"jnp": jnp, "nn": nn, "S": special, "L": jnp.linalg, "lax": lax}
+    return {"jax": jax} | vars(written_jax) | short
 
 
-def build(framework: str, expression: str, count: int) -> Any:
-    code = f"lambda {', '.join(NAMES[:count])}: {expression}"
+def build(framework: str, code: str) -> Any:
     return eval(code, scope(framework))  # noqa: S307 - the expressions stand in this folder
 
 
 def functions(framework: str, rows: Iterable[tuple[Any, ...]]) -> list[Function]:
-    """Return a function for each row: an expression, then an Array for each of its inputs.
+    """Return a function for each row: an expression in x, y …, then an Array for each of these.
 
     The name is the expression, and the dtypes where they are not all float64 or integers.
     """
-    found = []
+    return list(_functions(framework, rows, call=True))
+
+
+def objects(framework: str, rows: Iterable[tuple[Any, ...]]) -> list[Function]:
+    """Return a function for each row: the value of an expression, and an Array for each input."""
+    return list(_functions(framework, rows, call=False))
+
+
+def _functions(
+    framework: str, rows: Iterable[tuple[Any, ...]], *, call: bool
+) -> Iterator[Function]:
     for expression, *inputs in rows:
         name = f"{framework}: {expression}" + "".join(
             f" in {dtype}" for dtype in ("float32", "bfloat16") if _has(inputs, dtype)
         )
-        make = partial(build, framework, expression, len(inputs))
-        found.append(Function(name, framework, make, inputs))
-    return found
+        head = f"lambda {', '.join(NAMES[: len(inputs)])}: " if call else ""
+        yield Function(name, framework, partial(build, framework, head + expression), inputs)
 
 
 def _has(inputs: Iterable[Array], dtype: str) -> bool:
