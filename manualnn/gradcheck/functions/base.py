@@ -168,7 +168,8 @@ _REFUSALS = (
     "not implemented for",
     "differentiation rule for",
     "forward-mode autodiff (jvp) to a custom_vjp",
-    "Trying to backward through the graph a second time",
+    "You must implement the jvp",
+    "forward mode AD",
     "does not support",
 )
 """Words of errors by which torch and JAX say that a derivative does not exist."""

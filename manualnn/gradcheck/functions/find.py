@@ -9,17 +9,18 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import Function, GradcheckError, Slot, name_of
 from manualnn.gradcheck.functions.numpy_pair import NumpyPair
+from manualnn.gradcheck.inputs.read import read_inputs
 from manualnn.oracle.engines.client import ATTRIBUTE
 from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.in_process import load_target
 
-FRAMEWORKS = ("numpy", "torch", "jax", "program")
 _ROOTS = {"torch": "torch", "jax": "jax", "jaxlib": "jax", "flax": "jax", "triton": "torch"}
 """Packages, and the framework of a function that uses them."""
 DEPTH = 4
@@ -44,9 +45,9 @@ def find_function(
     f = _load(f)
     if framework is None:
         framework = _find_framework(f, inputs, vjp)
-    if framework not in FRAMEWORKS:
+    if framework not in _ADAPTERS:
         raise GradcheckError(
-            f"framework is {framework!r}; it has to be one of {', '.join(FRAMEWORKS)}."
+            f"framework is {framework!r}; it has to be one of {', '.join(_ADAPTERS)}."
         )
     if isinstance(f, str) != (framework == "program"):
         raise GradcheckError(
@@ -59,32 +60,50 @@ def find_function(
         raise GradcheckError(
             f"vjp is for NumPy; the gradient of a {framework} function is its own. Leave it out."
         )
+    function = _ADAPTERS[framework](f, inputs, dict(options or {}), vjp, jvp)
+    if not any(slot.is_differentiable for slot in function.inputs):
+        raise GradcheckError(
+            f"none of the inputs of {function.name} has a derivative; give an Array of real "
+            "numbers, or an example that is an array of floating-point numbers."
+        )
+    return function
+
+
+def _adapt_numpy(f: Any, inputs: Any, options: dict[str, Any], vjp: Any, jvp: Any) -> Function:
+    if vjp is None:
+        raise GradcheckError(
+            f"{name_of(f)} uses neither torch nor JAX, and has no vjp; give vjp=backward with "
+            "backward(arrays, dy), or framework=."
+        )
     arguments, slots = _read(inputs, f)
-    if framework == "numpy":
-        if vjp is None:
-            raise GradcheckError(
-                f"{name_of(f)} uses neither torch nor JAX, and has no vjp; give "
-                "vjp=backward with backward(arrays, dy), or framework=."
-            )
-        return NumpyPair(f, arguments, slots, dict(options or {}), vjp=vjp, jvp=jvp)
-    raise GradcheckError(f"{framework} is not there yet.")
+    return NumpyPair(f, arguments, slots, options, vjp=vjp, jvp=jvp)
+
+
+def _adapt_torch(f: Any, inputs: Any, options: dict[str, Any], *_: Any) -> Function:
+    torch_function = _require("torch")
+    f = torch_function.resolve(f)
+    arguments, slots = _read(inputs, torch_function.described(f))
+    return cast("Function", torch_function.adapt(f, arguments, slots, options))
+
+
+def _require(framework: str) -> Any:
+    """Return the module of an adapter; raises GradcheckError if its framework is missing."""
+    try:
+        return import_module(f"manualnn.gradcheck.functions.{framework}_function")
+    except ModuleNotFoundError as error:
+        raise GradcheckError(
+            f"the function needs {error.name}, which is not installed; pip install {framework}."
+        ) from error
 
 
 def _read(inputs: Sequence[Any], f: Any) -> tuple[Arguments, list[Slot]]:
     """Return the arguments of a call, and the slots of the arrays among them."""
     arguments = Arguments(inputs, f)
-    from manualnn.gradcheck.inputs.read import read_inputs
-
     specs = read_inputs(arguments.entries)
     slots = [
         Slot(name, spec.is_differentiable, spec.dtype)
         for name, spec in zip(arguments.names, specs, strict=True)
     ]
-    if not any(slot.is_differentiable for slot in slots):
-        raise GradcheckError(
-            f"none of the {len(inputs)} inputs has a derivative; give an Array of real numbers, "
-            "or an example that is an array of floating-point numbers."
-        )
     return arguments, slots
 
 
@@ -168,3 +187,6 @@ def _names_in(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names_in(constant)
+
+
+_ADAPTERS: dict[str, Callable[..., Function]] = {"numpy": _adapt_numpy, "torch": _adapt_torch}

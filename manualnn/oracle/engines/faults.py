@@ -60,5 +60,8 @@ def shorten(text: str) -> str:
     return text if len(text) <= TAIL else f"{text[:HEAD]} …\n… {text[HEAD - TAIL :]}"
 
 
-_MACHINERY = re.compile(r"importlib|engines.(in_process|examination|server)\.py$")
+_MACHINERY = re.compile(
+    r"importlib|engines.(in_process|examination|server)\.py$"
+    r"|gradcheck.functions.\w+\.py$|torch.autograd.function\.py$"
+)
 """Files whose frames lead to the engine's code."""

@@ -1,0 +1,101 @@
+"""The gradient of a torch function as a function of its own, and the gradient under vmap."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from manualnn.gradcheck.data import Array
+from manualnn.gradcheck.functions.base import (
+    Arrays,
+    FunctionFailed,
+    Slot,
+    Unsupported,
+    copy_layout,
+    user_code,
+)
+from manualnn.gradcheck.functions.torch_arrays import dtype_name, to_array, to_tensor
+from manualnn.gradcheck.functions.torch_calls import TorchCalls
+
+Tensor = torch.Tensor
+
+
+class TorchGradient(TorchCalls):
+    """The gradients as a function of all inputs and the cotangents of all outputs."""
+
+    kinds = ("float64",)  # torch's gradients are no analytic functions of complex inputs
+
+    def __init__(self, function: TorchCalls, outputs: Sequence[Tensor]) -> None:
+        names = ["cotangent", *(f"cotangent {i + 2}" for i in range(len(outputs)))]
+        weights = [Slot(n, dtype=dtype_name(o)) for n, o in zip(names, outputs, strict=False)]
+        super().__init__(function.call, function.arguments, (*function.inputs, *weights), {})
+        self.name = f"the gradient of {function.name}"
+        self._device, self._needs_graph = function.device, True
+        self._function = function
+
+    def _invoke(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        count = len(self._function.inputs)
+        leaves, weights = tensors[:count], tensors[count:]
+        inputs = [
+            leaf if leaf.requires_grad or not slot.is_differentiable else leaf.requires_grad_()
+            for leaf, slot in zip(leaves, self._function.inputs, strict=True)
+        ]
+        wanted = [leaf for leaf in inputs if leaf.requires_grad]
+        outputs = self._function.call_with_graph(inputs)
+        pairs = [(o, w) for o, w in zip(outputs, weights, strict=True) if o.requires_grad]
+        if not pairs:
+            return [torch.zeros_like(leaf) for leaf in wanted]
+        results, used = zip(*pairs, strict=True)
+        made: tuple[Any, ...] = torch.autograd.grad(
+            results, wanted, used, create_graph=True, allow_unused=True
+        )
+        return [torch.zeros_like(x) if g is None else g for g, x in zip(made, wanted, strict=True)]
+
+    def gradient_function(self) -> None:
+        """Return None: third derivatives are not checked."""
+
+    def _pick(self, outputs: list[Tensor], inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return all gradients: one without a graph lacks a second derivative."""
+        del inputs
+        return outputs
+
+
+def batched_vjp(
+    function: TorchCalls,
+    arrays: Sequence[Array],
+    cotangents: Sequence[Array],
+    *,
+    is_claimed: bool,
+) -> Arrays:
+    """Return the gradients under vmap; raises Unsupported if torch refuses what is not claimed."""
+    count = len(function.inputs)
+    places = [i for i, slot in enumerate(function.inputs) if slot.is_differentiable]
+
+    def gradient(*tensors: Tensor) -> tuple[Tensor, ...]:
+        def values(*inputs: Tensor) -> tuple[Tensor, ...]:
+            full = list(tensors[:count])
+            for place, tensor in zip(places, inputs, strict=True):
+                full[place] = tensor
+            return tuple(function.call(full))
+
+        outputs, pull = torch.func.vjp(  # type: ignore[misc]
+            values, *(tensors[place] for place in places)
+        )
+        weights = [w.to(o.dtype) for w, o in zip(tensors[count:], outputs, strict=True)]
+        return pull(tuple(weights))
+
+    dtypes = [*(slot.dtype for slot in function.inputs), *(str(dy.dtype) for dy in cotangents)]
+    copies = [copy_layout(np.asarray(array)) for array in (*arrays, *cotangents)]
+    try:
+        with user_code("vjp"):
+            tensors = [
+                to_tensor(array, dtype, function.device)
+                for array, dtype in zip(copies, dtypes, strict=True)
+            ]
+            made = torch.func.vmap(gradient, randomness="same")(*tensors)
+            return tuple(np.array(to_array(gradient)) for gradient in made)
+    except FunctionFailed as error:
+        if is_claimed:
+            raise
+        raise Unsupported(f"torch.func does not take {function.name}: {error.trace}") from error
