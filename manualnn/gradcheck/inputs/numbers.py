@@ -70,7 +70,7 @@ def neighbour(number: float, dtype: str, *, up: bool) -> float:
         kind = np.dtype(dtype).type
         return float(np.nextafter(kind(number), kind(np.inf if up else -np.inf)))
     # The spacing of bfloat16 is 2^16 times that of float32, with the same exponents.
-    away = up == (number >= 0)
-    bits = int(np.abs(np.float32(number)).view(np.uint32)) + (0x10000 if away else -0x10000)
-    sign = 1.0 if number > 0 or (number == 0 and up) else -1.0
-    return sign * float(np.uint32(bits).view(np.float32))
+    is_positive = number > 0 or (number == 0 and up)
+    step = 0x10000 if up == is_positive else -0x10000
+    size = np.uint32(int(np.float32(abs(number)).view(np.uint32)) + step)
+    return float(size.view(np.float32)) * (1 if is_positive else -1)

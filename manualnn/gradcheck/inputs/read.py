@@ -89,15 +89,11 @@ def to_numpy(entry: Any, name: str = "the example") -> tuple[NDArray[Any], str]:
     """Return a copy of an array of any framework, and the name of its dtype."""
     expected = "an Array, a NumPy array, a torch tensor, a JAX array, a number or a strategy"
     message = f"{name} must be {expected}; got {type(entry).__name__}."
-    if hasattr(entry, "detach"):
-        entry = entry.detach().cpu()
     dtype = str(getattr(entry, "dtype", "")).removeprefix("torch.")
-    if dtype == "bfloat16":
-        entry = entry.float() if hasattr(entry, "float") else entry.astype("float32")
-    if hasattr(entry, "detach") and not hasattr(entry, "__array__"):
-        raise GradcheckError(message)
     try:
-        values = np.array(entry)
+        if hasattr(entry, "detach"):
+            entry = (entry.float() if dtype == "bfloat16" else entry).numpy(force=True)
+        values = np.array(entry, "float32" if dtype == "bfloat16" else None)
     except (TypeError, ValueError, RuntimeError) as error:
         raise GradcheckError(f"{message} NumPy cannot read it: {error}") from error
     if values.dtype.kind not in "fiubc":
@@ -199,18 +195,22 @@ def draw_examples(strategies: Sequence[Any], count: int, seed: int) -> list[tupl
     )
     @given(st.tuples(*strategies))
     def collect(example: tuple[Any, ...]) -> None:
-        arrays = [to_numpy(value)[0] for value in example]
-        if all(np.isfinite(array.astype(np.float64)).all() for array in arrays):
-            found.append(example)
+        found.append(example)
 
     try:
         collect()
     except (HypothesisException, TypeError) as error:
         raise GradcheckError(f"Hypothesis cannot draw an example: {error}") from error
+    found = [example for example in found if all(_is_finite(value) for value in example)]
     if not found:
         raise GradcheckError("the strategies gave no example of finite numbers; restrict them.")
     step = max(1, len(found) // count)
     return found[::step][:count]
+
+
+def _is_finite(value: Any) -> bool:
+    values, _ = to_numpy(value, "an example of the strategy")
+    return bool(np.isfinite(values.astype(np.float64)).all())
 
 
 def as_array(value: Any, spec: Array) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """Other shapes of the inputs: sizes 0, 1, odd and large ones, and inputs that are broadcast.
 
 Equal numbers in the shapes of several inputs are one size: (5, 7) and (7,) become (5, 1) and (1,).
+Sizes of 1 stay, because such an axis may be broadcast.
 A number of classes, or a largest index, follows the size that it is equal to. Ranks stay.
 """
 
@@ -24,7 +25,7 @@ def vary_shapes(specs: Sequence[Array]) -> list[list[Array]]:
     if any(isinstance(spec, Drawn) for spec in specs):
         return []
     kept = {size for spec in specs if _is_fixed(spec) for size in spec.shape}
-    sizes = sorted({size for spec in specs for size in spec.shape} - kept)
+    sizes = sorted({size for spec in specs for size in spec.shape} - kept - {1})
     if not sizes:
         return []
     indices = any(_is_fixed(spec) and spec.kind == "integers" for spec in specs)

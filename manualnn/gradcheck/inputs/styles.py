@@ -93,9 +93,9 @@ def constant(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
 
 
 def tiny(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
-    """Draw ±2^-30 … ±2^-20, and some subnormal numbers."""
-    least = 2.0**-1060 if spec.dtype == "float64" else 2.0**-140 if "32" in spec.dtype else 2.0**-24
-    numbers = 2 ** rng.uniform(-30, -20, count)
+    """Draw ±2^-30 … ±2^-20, and some subnormal numbers; in float16 from 2^-14 on."""
+    least = {"float64": 2.0**-1060, "float16": 2.0**-22}.get(spec.dtype, 2.0**-130)
+    numbers = 2 ** rng.uniform(-30, -20, count) * (2.0**16 if spec.dtype == "float16" else 1)
     return signs(rng, count) * np.where(rng.random(count) < 0.2, least, numbers)
 
 
@@ -110,11 +110,13 @@ def _some(rng: np.random.Generator, count: int) -> NDArray[np.bool_]:
 
 TIES = "ties"
 """The style whose numbers come from a few that all inputs share."""
+SWEEP = "sweep of ±10"
+"""The style whose numbers are spread evenly, over the domain if it has two ends."""
 
 STYLES: dict[str, Style] = {
     "normal": normal,
     "magnitudes 2^±6": magnitudes,
-    "sweep of ±10": sweep,
+    SWEEP: sweep,
     TIES: normal,
     "zeros of both signs": zeros,
     "saturation": saturation,
@@ -128,7 +130,7 @@ STYLES: dict[str, Style] = {
 }
 """Every style by name, in the order of the first points: the likeliest to show a mistake first."""
 
-KEEPS = {TIES, "zeros of both signs", "integers and halves", "all entries equal", "sweep of ±10"}
+KEEPS = {TIES, "zeros of both signs", "integers and halves", "all entries equal", SWEEP}
 """Styles whose numbers stay as they are where the domain has them."""
 
 
@@ -136,11 +138,12 @@ def placed(numbers: Numbers, spec: Array, rng: np.random.Generator, style: str =
     """Return numbers of the domain and the dtype of an input, from numbers on the real line."""
     low, high = spec.bounds
     has_zero = low < 0 < high
-    points = [0.0] * has_zero + [end for end in (low, high) if math.isfinite(end)]
-    if style == "ends of the domain":
-        points = points[has_zero:] or points
-    if any(math.isfinite(end) for end in (low, high)):
-        anchors = rng.choice(points, numbers.size)
+    finite = [end for end in (low, high) if math.isfinite(end)]
+    if style == SWEEP and math.isfinite(high - low):
+        numbers = low + (numbers + 10) / 20 * (high - low)
+    elif finite:
+        is_zero_an_anchor = has_zero and style != "ends of the domain"
+        anchors = rng.choice([0.0, *finite] if is_zero_an_anchor else finite, numbers.size)
         inward = np.where(anchors == low, 1, np.where(anchors == high, -1, np.sign(numbers)))
         moved = anchors + inward * np.abs(numbers)
         inside = (low <= numbers) & (numbers <= high)
