@@ -13,19 +13,21 @@ from manualnn.gradcheck.data import Array, Finding
 def _inputs(trial: Trial) -> Finding | None:
     """Compare what the function got before and after each pass.
 
-    A forward pass may overwrite an input if the framework is told so (torch: an in-place function).
+    A forward pass may overwrite an input if the framework is told so (torch: an in-place function),
+    and in torch an input without a gradient, such as the running mean of a batch normalization.
     """
     point = trial.point.copied()
     graph = trial.function.forward(point.arrays)
     held = graph.inputs
-    names = [slot.name for slot in trial.function.inputs]
+    slots = trial.function.inputs
     for i in _changed(held, trial.point.arrays):
-        if i not in graph.in_place:
-            return trial.finding(f"forward writes to its input {names[i]}. Write to a copy")
+        is_statistic = trial.function.framework == "torch" and not slots[i].is_differentiable
+        if i not in graph.in_place and not is_statistic:
+            return trial.finding(f"forward writes to its input {slots[i].name}. Write to a copy")
     before = [array.copy() for array in held]
     graph.backward(point.cotangents)
     for i in _changed(held, before):
-        return trial.finding(f"backward writes to the input {names[i]}. Write to a copy")
+        return trial.finding(f"backward writes to the input {slots[i].name}. Write to a copy")
     for i in _changed(point.cotangents, trial.point.cotangents):
         which = f"cotangent {i + 1}" if len(point.cotangents) > 1 else "the cotangent"
         return trial.finding(f"backward writes to {which}. Write to a copy")

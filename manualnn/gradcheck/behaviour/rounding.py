@@ -7,6 +7,9 @@ directions. The largest change of the gradients stands for u·Σ|terms|. A sum o
 order differs by at most n times that, and with overwhelming probability by less than 8·√n times
 that (Higham and Mary, 2019).
 
+Some rounding errors are the same at all points so near: y·(dy − Σ y·dy) of a softmax is one, if the
+difference cancels. So the noise is measured by ECnoise as well, at points that are farther apart.
+
 The moves break ties and leave zeros. So a gradient that depends on the side of a kink, or on the
 order of equal entries, gets a bound as large as its jump.
 """
@@ -17,6 +20,7 @@ import numpy as np
 
 from manualnn.gradcheck.data import Array, Entry, Point
 from manualnn.gradcheck.functions.base import Function, FunctionFailed
+from manualnn.gradcheck.reference.noise import POINTS, measured_noise
 
 MOVES = 4
 """Number of random moves, each made in both directions."""
@@ -45,23 +49,22 @@ class Rounding:
 
     def bounds_of(self, call: Call, point: Point) -> tuple[Array, ...]:
         """Return the largest distance of each entry of two right results of a call."""
-        base = [np.asarray(array, float) for array in call(point)]
-        change = [np.zeros(array.shape) for array in base]
-        with np.errstate(all="ignore"):
-            for moved in self._moved(point):
-                try:
-                    results = call(moved)
-                except FunctionFailed:  # the moves left the domain
-                    return tuple(np.full(array.shape, np.inf) for array in base)
-                for i, array in enumerate(results):
-                    distance = np.nan_to_num(np.abs(np.asarray(array, float) - base[i]), nan=np.inf)
-                    change[i] = np.maximum(change[i], distance)
+        base = _floats(call(point))
+        try:
+            with np.errstate(all="ignore"):
+                change = [np.stack(each) for each in self._results(call, self._near(point))]
+                along = [np.stack(each) for each in self._results(call, self._along(point))]
+        except FunctionFailed:  # a moved point is outside the domain
+            return tuple(np.full(array.shape, np.inf) for array in base)
         n = sum(array.size for array in (*point.arrays, *point.cotangents))
         factor = 8 + min(n, 8 * np.sqrt(n))
-        return tuple(
-            factor * (each + self.unit * np.abs(array)) + self.floor
-            for each, array in zip(change, base, strict=True)
-        )
+        bounds = []
+        for array, near, far in zip(base, change, along, strict=True):
+            with np.errstate(all="ignore"):
+                spread = np.abs(near - array).max(axis=0) + measured_noise(far)
+                bound = factor * (spread + self.unit * np.abs(array)) + self.floor
+            bounds.append(np.where(np.isfinite(far).all(axis=0), bound, np.inf))
+        return tuple(np.nan_to_num(bound, nan=np.inf, posinf=np.inf) for bound in bounds)
 
     @property
     def floor(self) -> float:
@@ -70,24 +73,45 @@ class Rounding:
         tiny = float(np.finfo(kind).tiny)
         return tiny if kind == "float16" else float(np.sqrt(tiny))
 
-    def _moved(self, point: Point) -> Iterator[Point]:
-        arrays, split = (*point.arrays, *point.cotangents), len(point.arrays)
-        for _ in range(MOVES):
-            steps = [self._steps(array) for array in arrays]
-            for sign in (1, -1):
-                moved = [
-                    array if step is None else (array + sign * step).astype(array.dtype)
-                    for array, step in zip(arrays, steps, strict=True)
-                ]
-                yield Point(tuple(moved[:split]), tuple(moved[split:]))
+    @staticmethod
+    def _results(call: Call, points: Iterator[Point]) -> Iterator[tuple[Array, ...]]:
+        """Return the results at all points, for one output after the other."""
+        return zip(*(_floats(call(point)) for point in points), strict=True)
 
-    def _steps(self, array: Array) -> Array | None:
-        """Return a random change of each entry; None for an array without derivatives."""
-        if array.dtype.kind != "f":
-            return None
-        part = self.rng.uniform(0.5, 1.0, array.shape) * self.rng.choice((-1, 1), array.shape)
-        size = np.where(array == 0, self.floor, np.abs(array))
-        return np.asarray(part * self.unit * WIDTHS.get(self.dtype, 128) * size)
+    def _near(self, point: Point) -> Iterator[Point]:
+        """Yield points that are moved by some units in the last place, in pairs to both sides."""
+        for _ in range(MOVES):
+            direction = self._direction(point)
+            for sign in (1, -1):
+                yield _moved(point, direction, sign * self.unit * WIDTHS.get(self.dtype, 128))
+
+    def _along(self, point: Point) -> Iterator[Point]:
+        """Yield equally spaced points in a random direction, by half of the digits apart."""
+        direction = self._direction(point)
+        for i in range(POINTS):
+            yield _moved(point, direction, i * np.sqrt(self.unit))
+
+    def _direction(self, point: Point) -> list[Array | None]:
+        """Return the random change of each entry in parts of itself, and of zeros by the floor."""
+        changes: list[Array | None] = []
+        for array in (*point.arrays, *point.cotangents):
+            part = self.rng.uniform(0.5, 1.0, array.shape) * self.rng.choice((-1, 1), array.shape)
+            size = np.where(array == 0, self.floor, np.abs(array))
+            changes.append(part * size if array.dtype.kind == "f" else None)
+        return changes
+
+
+def _moved(point: Point, direction: list[Array | None], length: float) -> Point:
+    arrays, split = (*point.arrays, *point.cotangents), len(point.arrays)
+    moved = [
+        array if change is None else (array + length * change).astype(array.dtype)
+        for array, change in zip(arrays, direction, strict=True)
+    ]
+    return Point(tuple(moved[:split]), tuple(moved[split:]))
+
+
+def _floats(results: Sequence[Array]) -> list[Array]:
+    return [np.asarray(array, float) for array in results]
 
 
 def find_differences(
