@@ -62,7 +62,9 @@ def _holds_array(entry: Any) -> bool:
         return any(_holds_array(part) for part in entry)
     # An Array, an example of NumPy, torch or JAX, or a strategy of Hypothesis.
     marks = ("dtype", "is_differentiable", "flatmap")
-    return not isinstance(entry, type) and any(hasattr(entry, mark) for mark in marks)
+    is_random_key = str(getattr(entry, "dtype", "")).startswith("key<")  # of JAX
+    has_mark = any(hasattr(entry, mark) for mark in marks)
+    return has_mark and not is_random_key and not isinstance(entry, type)
 
 
 def _parameter_names(f: Any, count: int) -> list[str]:

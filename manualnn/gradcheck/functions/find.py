@@ -72,8 +72,9 @@ def find_function(
 def _adapt_numpy(f: Any, inputs: Any, options: dict[str, Any], vjp: Any, jvp: Any) -> Function:
     if vjp is None:
         raise GradcheckError(
-            f"{name_of(f)} uses neither torch nor JAX, and has no vjp; give vjp=backward with "
-            "backward(arrays, dy), or framework=."
+            f"{name_of(f)} does not show that it uses torch or JAX, and has no vjp. Give "
+            'framework="torch" or framework="jax"; or, for NumPy, vjp=backward with '
+            "backward(arrays, dy)."
         )
     arguments, slots = _read(inputs, f)
     return NumpyPair(f, arguments, slots, options, vjp=vjp, jvp=jvp)
@@ -84,6 +85,11 @@ def _adapt_torch(f: Any, inputs: Any, options: dict[str, Any], *_: Any) -> Funct
     f = torch_function.resolve(f)
     arguments, slots = _read(inputs, torch_function.described(f))
     return cast("Function", torch_function.adapt(f, arguments, slots, options))
+
+
+def _adapt_jax(f: Any, inputs: Any, options: dict[str, Any], *_: Any) -> Function:
+    arguments, slots = _read(inputs, f)
+    return cast("Function", _require("jax").adapt(f, arguments, slots, options))
 
 
 def _require(framework: str) -> Any:
@@ -189,4 +195,8 @@ def _names_in(code: CodeType) -> Iterator[str]:
             yield from _names_in(constant)
 
 
-_ADAPTERS: dict[str, Callable[..., Function]] = {"numpy": _adapt_numpy, "torch": _adapt_torch}
+_ADAPTERS: dict[str, Callable[..., Function]] = {
+    "numpy": _adapt_numpy,
+    "torch": _adapt_torch,
+    "jax": _adapt_jax,
+}
