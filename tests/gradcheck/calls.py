@@ -18,6 +18,7 @@ class NumpyCalls:
     def __post_init__(self) -> None:
         self.f, self.backward, *rest = self.row.build()
         self.forward_mode = rest[0] if rest else None
+        self.parameters: list[Any] = []
 
     def value(self, arrays):
         return tuple(np.array(y) for y in as_tuple(self.f(*arrays)))
@@ -36,28 +37,29 @@ class TorchCalls:
 
     def __post_init__(self) -> None:
         self.f = self.row.build()
+        self.weights = list(getattr(self.f, "parameters", tuple)())
+        self.parameters = [p.detach().numpy().copy() for p in self.weights]
 
     def tensors(self, arrays, pattern=None):
         import torch
 
-        tensors = [torch.from_numpy(np.ascontiguousarray(a)).clone() for a in arrays]
+        tensors = [torch.from_numpy(np.array(a, order="C")) for a in arrays]
+        for i, weight in enumerate(self.weights, len(arrays) - len(self.weights)):
+            weight.data.copy_(tensors[i])
+            tensors[i] = weight
         floating = [t for t in tensors if t.is_floating_point()]
         for t, needs in zip(floating, pattern or [True] * len(floating), strict=True):
             t.requires_grad_(needs)
         return tensors
 
     def value(self, arrays):
-        import torch
-
-        torch.manual_seed(0)
-        outputs = as_tuple(self.f(*self.tensors(arrays)))
-        return tuple(y.detach().numpy().copy() for y in outputs)
+        return tuple(y.detach().numpy().copy() for y in self.graph(self.tensors(arrays)))
 
     def graph(self, tensors):
         import torch
 
         torch.manual_seed(0)
-        return [y for y in as_tuple(self.f(*tensors)) if y.is_floating_point()]
+        return as_tuple(self.f(*tensors[: len(tensors) - len(self.weights)]))
 
     def gradients(self, outputs, tensors, cotangents, *, create_graph=False):
         import torch
@@ -79,14 +81,24 @@ class TorchCalls:
         return tuple(g.detach().numpy() for g in gradients)
 
     def double_vjp(self, arrays, cotangents, seconds):
+        """Return the derivatives of Σ seconds·gradients by the arrays and by the cotangents."""
         import torch
 
         tensors = self.tensors(arrays)
-        first = self.gradients(self.graph(tensors), tensors, cotangents, create_graph=True)
+        dy = [torch.from_numpy(w).clone().requires_grad_() for w in cotangents]
+        first = self.gradients(self.graph(tensors), tensors, dy, create_graph=True)
         total = sum((g * torch.from_numpy(s)).sum() for g, s in zip(first, seconds, strict=True))
-        if not total.requires_grad:
-            return tuple(np.zeros_like(s) for s in seconds)
-        return tuple(g.numpy() for g in self.gradients([total], tensors, [torch.ones(())]))
+        total = total + sum(0 * t.sum() for t in (*tensors, *dy))
+        return tuple(g.numpy() for g in self.gradients([total], [*tensors, *dy], [torch.ones(())]))
+
+    def batched_vjp(self, arrays, cotangents):
+        import torch
+
+        def vjp(tensors, dy):
+            return torch.func.vjp(lambda *t: as_tuple(self.f(*t)), *tensors)[1](tuple(dy))
+
+        given = ([torch.from_numpy(a) for a in part] for part in (arrays, cotangents))
+        return tuple(g.numpy() for g in torch.func.vmap(vjp)(*given))
 
     def jvp(self, arrays, tangents):
         import torch
@@ -105,6 +117,7 @@ class JaxCalls:
 
         jax.config.update("jax_enable_x64", val=True)
         self.f = self.row.build()
+        self.parameters: list[Any] = []
 
     def value(self, arrays):
         return tuple(np.asarray(y) for y in as_tuple(self.f(*arrays)))
@@ -128,8 +141,8 @@ class JaxCalls:
     def double_vjp(self, arrays, cotangents, seconds):
         import jax
 
-        pull = jax.vjp(lambda *a: self.first(a, cotangents), *arrays)[1]
-        return tuple(np.asarray(g) for g in pull(tuple(seconds)))
+        pull = jax.vjp(self.first, list(arrays), list(cotangents))[1]
+        return tuple(np.asarray(g) for part in pull(tuple(seconds)) for g in part)
 
     def jvp(self, arrays, tangents):
         import jax
