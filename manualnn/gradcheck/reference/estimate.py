@@ -1,7 +1,7 @@
 """Derivatives of one variable from values at x ± h, with an error estimate of their own.
 
-    samples = Samples(center, right, left, steps)     right[k] = f(x + steps[k]), coarse steps first
-    estimate(samples, noise) → Estimate(low, high, error)
+    samples = Samples(center, right, left, steps, noise)    right[k] = f(x + steps[k])
+    estimate([samples], scale, unit)                        Estimate(low, high, error)
 
 All arrays have one column for each entry, so that thousands of entries are estimated at once.
 
@@ -12,7 +12,9 @@ plus the noise of f divided by the step. A series that does not converge has no 
 
 The levels are walked from the finest to the coarsest. A coarser level is believed only as long as
 it agrees with all finer ones, because it may have stepped over a kink or a jump near x. So the
-finest levels decide what the derivative is, and the coarse ones only make it more accurate.
+finest levels decide what the derivative is, and the coarse ones only make it more accurate. But
+where the two values of f differ by some roundoffs only, the finest levels may see one stair of a
+staircase that rounding inside f has made. Then the difference is added to the error.
 """
 
 from dataclasses import dataclass
@@ -31,9 +33,9 @@ AGREEMENT = 2
 SAME_SLOPE = 1e-7
 """Relative gap of two one-sided slopes below which it is an error and no kink."""
 ROUNDING_JUMP = 2.0**13
-"""Jumps of up to so many roundoffs of x, or of f, are ascribed to rounding inside f."""
+"""Differences of up to so many roundoffs of x, or of f, may come from rounding inside f."""
 COARSE_JUMP = 2.0**-7
-"""The same relative to x and f, where both sides are flat and jump at about the same distance."""
+"""Jumps of that size, relative to x and f, may come from numbers of a shorter dtype inside f."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,13 @@ class Samples:
     left: Array
     steps: Array
     """Steps h > 0 of each level and entry, the largest first. NaN: no step was made."""
+    noise: Array
+    """Error of the values of each entry, as measured."""
+
+    def of(self, entries: NDArray[np.bool_]) -> "Samples":
+        """Return the samples of some entries."""
+        right, left, steps = (a[:, entries] for a in (self.right, self.left, self.steps))
+        return Samples(self.center[entries], right, left, steps, self.noise[entries])
 
     def merged(self, other: "Samples") -> "Samples":
         """Return the samples of both, with the steps of each entry in order."""
@@ -58,7 +67,7 @@ class Samples:
                 steps,
             )
         )
-        return Samples(self.center, right, left, steps)
+        return Samples(self.center, right, left, steps, np.fmax(self.noise, other.noise))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +92,18 @@ class Side:
     error: Array
 
 
-def estimate(blocks: list[Samples], noise: Array, scale: Array, unit: float) -> Estimate:
+def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
     """Return the derivatives at the center of blocks of samples.
 
-    Each block has steps that halve from level to level. `noise` is the error of a value of f,
-    `scale` the size of x, at least 1, and `unit` the unit roundoff of the values.
+    Each block has steps that halve from level to level. `scale` is the size of x, at least 1, and
+    `unit` the unit roundoff of the values.
     """
     f0 = blocks[0].center
     sides: list[list[Side]] = [[], [], []]
     with np.errstate(all="ignore"):
         for s in blocks:
             floor = [
-                np.maximum(noise, 2 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
+                np.maximum(s.noise, 2 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
                 for v in (s.right, s.left)
             ]
             quotients = (s.right - f0) / s.steps, (f0 - s.left) / s.steps
@@ -107,13 +116,12 @@ def estimate(blocks: list[Samples], noise: Array, scale: Array, unit: float) -> 
             everything = everything.merged(s)
         steps = np.concatenate([s.steps for s in blocks])
         order = np.argsort(-np.nan_to_num(steps, nan=np.inf), axis=0, kind="stable")
-        central, right, left = (_walk(side, order) for side in sides)
-        flat_right, flat_left = _rounded_plateaus(everything, scale, unit)
-        right = Side(right.value, np.fmax(right.error, flat_right))
-        left = Side(left.value, np.fmax(left.error, flat_left))
-        flat = np.fmax(flat_right, flat_left)
-        central = Side(central.value, np.fmax(central.error, flat))
-        return _combined(central, right, left, everything)
+        rounding = ROUNDING_JUMP * unit * np.maximum(scale, np.abs(f0)) / everything.steps
+        central, right, left = (_walk(side, order, rounding) for side in sides)
+        flat = _coarse_plateau(everything, scale)
+        return _combined(
+            *(Side(t.value, t.error + flat) for t in (central, right, left)), everything
+        )
 
 
 def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
@@ -141,44 +149,44 @@ def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
     return Side(best_value, best_error)
 
 
-def _walk(blocks: list[Side], order: NDArray[np.intp]) -> Side:
-    """Return the candidate of least error that agrees with those of all finer levels."""
+def _walk(blocks: list[Side], order: NDArray[np.intp], rounding: Array) -> Side:
+    """Return the candidate of least error that agrees with those of all finer levels.
+
+    `rounding` is the slope that a difference of some roundoffs makes at each level.
+    """
     values = np.take_along_axis(np.concatenate([b.value for b in blocks]), order, 0)
     errors = np.take_along_axis(np.concatenate([b.error for b in blocks]), order, 0)
     value, error = values[-1], errors[-1]
     # The interval in which all believed levels agree is remembered by its ends.
     low, high = value - AGREEMENT * error, value + AGREEMENT * error
-    going = np.ones(value.shape, bool)
-    for v, e in zip(values[-2::-1], errors[-2::-1], strict=True):
+    going, staircase = np.ones(value.shape, bool), np.zeros(value.shape)
+    for v, e, small in zip(values[-2::-1], errors[-2::-1], rounding[-2::-1], strict=True):
         says = np.isfinite(e)
         agrees = (v + AGREEMENT * e >= low) & (v - AGREEMENT * e <= high)
         unknown = ~np.isfinite(error)
         going &= agrees | ~says | unknown
+        gap = np.abs(v - value)
+        staircase = np.where(says & ~going & (gap <= small), np.fmax(staircase, gap), staircase)
         adopted = going & says & ((e < error) | unknown)
         value, error = np.where(adopted, v, value), np.where(adopted, e, error)
         here = going & says
         low = np.where(here, np.fmax(low, v - AGREEMENT * e), low)
         high = np.where(here, np.fmin(high, v + AGREEMENT * e), high)
-    return Side(value, error)
+    return Side(value, error + staircase)
 
 
-def _rounded_plateaus(s: Samples, scale: Array, unit: float) -> tuple[Array, Array]:
-    """Return the slope that may hide in a plateau which rounding inside f makes, on each side.
+def _coarse_plateau(s: Samples, scale: Array) -> Array:
+    """Return the slope that a staircase may hide whose stairs are wider than the finest steps.
 
-    Far in a tail 1 + erf(x) is a staircase, whose steps have the size of a roundoff. There the
-    finest differences are exactly 0, and so seem to be certain.
+    Numbers of a shorter dtype inside f make such stairs. Then f is flat on both sides of x, and
+    jumps on both sides at about the same distance.
     """
-    sides = [_plateau(s.center, values, s.steps) for values in (s.right, s.left)]
-    size = np.maximum(scale, np.abs(s.center))
-    small = [jump <= ROUNDING_JUMP * unit * size for jump, *_ in sides]
-    (jump, outer, slope), (jump2, outer2, slope2) = sides
-    both = (
-        (np.maximum(jump, jump2) <= COARSE_JUMP * size)
-        & (outer <= 4 * outer2)
-        & (outer2 <= 4 * outer)
+    (jump, outer, slope), (jump2, outer2, slope2) = (
+        _plateau(s.center, values, s.steps) for values in (s.right, s.left)
     )
-    hidden = [np.where(ok | both, t, 0) for ok, t in zip(small, (slope, slope2), strict=True)]
-    return hidden[0], hidden[1]
+    small = np.maximum(jump, jump2) <= COARSE_JUMP * np.maximum(scale, np.abs(s.center))
+    alike = (outer <= 4 * outer2) & (outer2 <= 4 * outer)
+    return np.where(small & alike, np.fmax(slope, slope2), 0)
 
 
 def _plateau(center: Array, values: Array, steps: Array) -> tuple[Array, Array, Array]:

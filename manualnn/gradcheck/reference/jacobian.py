@@ -7,14 +7,16 @@ reference.along(arrays, column, w)   the derivative of wᵀf by one parameter, i
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.gradcheck.data import Jacobian
-from manualnn.gradcheck.functions.base import Function, Unsupported
+from manualnn.gradcheck.functions.base import Function, FunctionFailed, Unsupported
 from manualnn.gradcheck.inputs.array import Array as Spec
+from manualnn.gradcheck.inputs.draws import draw_points
 from manualnn.gradcheck.reference.estimate import Estimate, Samples, estimate
 from manualnn.gradcheck.reference.noise import POINTS, SPACING, measured_noise
 from manualnn.gradcheck.reference.sampling import Place, Values
@@ -27,12 +29,17 @@ BUDGET = 300
 MOST_ENTRIES = 200_000
 CHUNK = 20_000
 """Entries that are estimated at once, to bound the memory."""
+PLACES = 3
+"""Points, beside that of the call, where dependences are looked for."""
 LEVELS = 12
 """Levels of a block of steps, each half of the one before."""
 FIRST = 2
 """The largest step is 2^-FIRST of the size of x."""
 BLOCKS = 4
+NOISE_BITS = 50
+LARGEST_NOISE = 2.0**-6
 ACCURATE = 1e-9
+ROUGH = 1e-6
 """Relative error at which no finer steps are needed."""
 
 
@@ -55,16 +62,16 @@ class Reference:
         values = self._values(place)
         shape = values.center.size, place.x.size
         key = tuple(a.shape for a in place.base)
-        known = key in self._patterns
-        pattern = self._patterns[key] if known else self._find_pattern(values, shape)
+        if key not in self._patterns:
+            self._patterns[key] = self._first_pattern(values, shape)
+        pattern = self._patterns[key]
         while pattern is not None and pattern.rows.size <= MOST_ENTRIES:
             self._patterns[key] = pattern
             found = self._differences(values, pattern)
             missing = ~self._is_confirmed(values, pattern, found)
             if not missing.any():
                 break
-            again = self._find_pattern(values, shape)
-            wider = again and united(pattern, again, shape, self.budget)
+            wider = self._wider(pattern, values, shape)
             if wider is None or wider.rows.size == pattern.rows.size:
                 error = np.where(missing[pattern.rows], np.inf, found.error)
                 found = Estimate(found.low, found.high, error)
@@ -113,6 +120,27 @@ class Reference:
             return f"differences in its own {values.place.coarsest}"
         return f"differences in {values.kind}"
 
+    def _first_pattern(self, values: Values, shape: tuple[int, int]) -> Pattern | None:
+        """Return the dependences at the point and at others, where f may not be flat."""
+        pattern = self._find_pattern(values, shape)
+        if self.specs is None:
+            return pattern
+        rng = np.random.default_rng(shape[1])
+        for point in draw_points(self.specs, rng, PLACES):
+            same = [a.shape for a in point.arrays] == [a.shape for a in values.place.base]
+            with suppress(FunctionFailed, Unsupported):
+                if pattern and same:
+                    there = Values(Place(self.function, self.specs, point.arrays), values.kind)
+                    pattern = self._wider(pattern, there, shape) or pattern
+        return pattern
+
+    def _wider(self, pattern: Pattern, values: Values, shape: tuple[int, int]) -> Pattern | None:
+        """Return a pattern with the dependences at a point; None if it has too many colors."""
+        if (values.center.size, values.place.x.size) != shape:
+            return pattern
+        here = self._find_pattern(values, shape)
+        return here and united(pattern, here, shape, self.budget)
+
     def _find_pattern(self, values: Values, shape: tuple[int, int]) -> Pattern | None:
         place = values.place
         rng = np.random.default_rng(place.x.size)
@@ -132,23 +160,25 @@ class Reference:
 
         return find_pattern(respond, shape, self.budget)
 
-    def _noise(self, values: Values) -> Array:
-        """Return the noise of each output, measured on a short line that starts at the point."""
+    def _noise(self, values: Values, size: Array, start: Array | float = 0.0) -> Array:
+        """Return the noise of each output, measured on a short line that starts near the point."""
         place = values.place
-        rng = np.random.default_rng(place.x.size)
         low, high = place.limits
-        step = SPACING * place.scale * rng.uniform(0.5, 1, place.x.size)
-        up = place.x + (POINTS + 1) * step <= high
-        down = place.x - (POINTS + 1) * step >= low
-        step *= np.where(up & down, rng.choice([-1, 1], place.x.size), np.where(up, 1, -1))
+        x = place.x + start
+        # Few bits keep x + k step exact; they are random, because powers of 2 round alike.
+        rng = np.random.default_rng(place.x.size)
+        unit = np.ldexp(1.0, np.frexp(size)[1] - NOISE_BITS)
+        step = np.rint(SPACING * size * rng.uniform(0.5, 1, x.size) / unit) * unit
+        up, down = x + (POINTS + 1) * step <= high, x - (POINTS + 1) * step >= low
+        step *= np.where(up & down, rng.choice([-1, 1], x.size), np.where(up, 1, -1))
         step *= up | down
-        x = place.x.astype(values.dtype)
+        x = x.astype(values.dtype)
         return measured_noise(np.stack([values.at(x + k * step) for k in range(1, POINTS + 1)]))
 
     def _differences(self, values: Values, pattern: Pattern) -> Estimate:
         """Return the estimates of all entries of a pattern."""
-        noise = self._noise(values)
         parts: list[Estimate] = []
+        noise = [self._noise(values, values.place.scale)]
         entries = np.argsort(pattern.colors[pattern.cols], kind="stable")
         counts = np.bincount(pattern.colors[pattern.cols], minlength=1)
         chunk = np.cumsum(counts) // CHUNK
@@ -163,7 +193,7 @@ class Reference:
         return Estimate(low, high, error)
 
     def _estimates(
-        self, values: Values, pattern: Pattern, entries: Array, noise: Array
+        self, values: Values, pattern: Pattern, entries: Array, noise: list[Array]
     ) -> Estimate:
         rows, cols = pattern.rows[entries], pattern.cols[entries]
         place = values.place
@@ -171,7 +201,9 @@ class Reference:
         low, high, error = np.full(shape, np.nan, values.dtype)
         todo = np.arange(entries.size)
         blocks: list[Samples] = []
-        for size in _sizes(place):
+        for block, size in enumerate(_sizes(place)):
+            if block == len(noise):
+                noise.append(self._noise(values, size))
             columns = np.unique(cols[todo])
             steps = np.full((LEVELS, place.x.size), np.nan, values.dtype)
             steps[:, columns] = np.ldexp(size[columns], -FIRST - np.arange(LEVELS)[:, None])
@@ -180,42 +212,39 @@ class Reference:
                 group = columns[pattern.colors[columns] == one]
                 at = np.flatnonzero(pattern.colors[cols[todo]] == one)
                 position = np.searchsorted(group, cols[todo[at]])
-                got = values.around(group, (rows[todo[at]], position), steps[:, group])
-                right[:, at], left[:, at] = got.right, got.left
-            new = Samples(values.center[rows[todo]], right, left, steps[:, cols[todo]])
-            blocks.append(new)
-            scale = place.scale[cols[todo]]
-            found = estimate(blocks, noise[rows[todo]], scale, values.unit)
+                entry = rows[todo[at]], position
+                right[:, at], left[:, at] = values.around(group, entry, steps[:, group])
+            center, h = values.center[rows[todo]], steps[:, cols[todo]]
+            blocks.append(Samples(center, right, left, h, noise[block][rows[todo]]))
+            found = estimate(blocks, place.scale[cols[todo]], values.unit)
             low[todo], high[todo], error[todo] = found.low, found.high, found.error
-            open_ = _is_open(found, new, size[cols[todo]], values.unit)
+            open_ = _is_open(found, blocks[-1], size[cols[todo]], values.unit)
             if not open_.any():
                 break
-            todo = todo[open_]
-            blocks = [
-                Samples(b.center[open_], b.right[:, open_], b.left[:, open_], b.steps[:, open_])
-                for b in blocks
-            ]
+            todo, blocks = todo[open_], [b.of(open_) for b in blocks]
         return Estimate(low, high, error)
 
     def _along_vector(self, values: Values, v: Array, blocks: int) -> Estimate:
         """Return the derivative of all outputs along v."""
         place = values.place
-        with np.errstate(divide="ignore"):
-            size = np.min(place.scale / np.abs(v), initial=np.inf)
+        size = _reach(place, v)
         if not np.isfinite(size):
             zero = np.zeros_like(values.center)
             return Estimate(zero, zero, zero)
         samples: list[Samples] = []
-        noise, n = self._noise(values), values.center.size
+        n = values.center.size
         found = Estimate(*(np.full(n, np.nan) for _ in range(3)))
         for block in range(blocks):
-            first = FIRST + LEVELS * block
-            h = np.ldexp(np.full(LEVELS, size, values.dtype), -first - np.arange(LEVELS))
+            first = np.ldexp(size, -LEVELS * block)
+            h = np.ldexp(np.full(LEVELS, first, values.dtype), -FIRST - np.arange(LEVELS))
             right, left = (np.stack([values.along(v, sign * t) for t in h]) for sign in (1, -1))
-            samples.append(Samples(values.center, right, left, np.repeat(h[:, None], n, 1)))
-            unit = np.full(n, float(size))
-            found = estimate(samples, noise, np.maximum(1, unit), values.unit)
-            if not _is_open(found, samples[-1], unit, values.unit).any():
+            # The numbers x + h v are rounded, and the more the larger h is.
+            ends = (0.0, v * float(h[0]))
+            noise = np.maximum(*(self._noise(values, np.abs(v) * first, end) for end in ends))
+            samples.append(Samples(values.center, right, left, np.repeat(h[:, None], n, 1), noise))
+            reach = np.full(n, first)
+            found = estimate(samples, np.maximum(1, reach), values.unit)
+            if not _is_open(found, samples[-1], reach, values.unit).any():
                 break
         return found
 
@@ -232,20 +261,27 @@ class Reference:
         along = self._along_vector(values, v, 1)
         factor = v[pattern.cols]
         n = values.center.size
+        unit = max(2.0**-50, 2.0**LEVELS * values.unit)  # the steps of one block are rounded
         with np.errstate(invalid="ignore"):
             sums = [
                 np.bincount(pattern.rows, weights=term.astype(float), minlength=n)
                 for term in (
                     np.minimum(factor * found.low, factor * found.high),
                     np.maximum(factor * found.low, factor * found.high),
-                    np.abs(factor)
-                    * (found.error + np.fmax(2.0**-50, 4 * values.unit) * found.size()),
+                    np.abs(factor) * (found.error + unit * found.size()),
                 )
             ]
             bound = 2 * (sums[2] + along.error)
             inside = (along.low >= sums[0] - bound) & (along.high <= sums[1] + bound)
-        kink = along.low < along.high
-        return inside | kink | ~np.isfinite(bound)
+        # Only a direction that one block of steps decides can be compared.
+        rough = along.error > ROUGH * np.fmax(np.abs(along.low), sums[2])
+        return inside | rough | (along.low < along.high) | ~np.isfinite(bound)
+
+
+def _reach(place: Place, v: Array) -> float:
+    """Return the largest t for which no entry of t v is larger than the size of x."""
+    with np.errstate(divide="ignore"):
+        return float(np.min(place.scale / np.abs(v), initial=np.inf))
 
 
 def _sizes(place: Place) -> Iterator[Array]:
@@ -265,7 +301,9 @@ def _is_open(found: Estimate, s: Samples, size: Array, unit: float) -> NDArray[n
     """Return which entries finer steps may decide, or decide better."""
     with np.errstate(invalid="ignore"):
         values = np.fmax(np.abs(s.center), np.fmax(np.abs(s.right[2]), np.abs(s.left[2])))
-        enough = np.fmax(ACCURATE * found.size(), 64 * unit * values / size)
+        # Finer steps do not help where noise is the error. But what is as large as f is no noise.
+        noise = np.where(s.noise < LARGEST_NOISE * values, s.noise, 0)
+        enough = np.fmax(ACCURATE * found.size(), 64 * np.fmax(unit * values, noise) / size)
         return ~(found.error <= enough) | (found.low < found.high)
 
 

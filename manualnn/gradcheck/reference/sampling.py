@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from manualnn.gradcheck.functions.base import Function, FunctionFailed, Unsupported
 from manualnn.gradcheck.inputs.array import Array as Spec
 from manualnn.gradcheck.inputs.numbers import rounded
-from manualnn.gradcheck.reference.estimate import Samples
 
 Array = NDArray[Any]
 
@@ -154,8 +153,10 @@ class Values:
         value = self.at(there)
         return value + (value - self.center) * (1 / length - 1)
 
-    def around(self, columns: Array, rows: tuple[Array, Array], steps: Array) -> Samples:
-        """Return samples of outputs `rows`, where the parameters `columns` move together.
+    def around(
+        self, columns: Array, rows: tuple[Array, Array], steps: Array
+    ) -> tuple[Array, Array]:
+        """Return values of outputs on the right and the left, where `columns` move together.
 
         `steps` has a row for each level and a column for each parameter of `columns`;
         `rows` has, for each entry, the output and the position in `columns`.
@@ -173,4 +174,4 @@ class Values:
                 # A rounded step is a little longer or shorter: add what the slope makes of it.
                 values[level] = value + (value - self.center[outputs]) * (1 / made - 1)
             sides.append(values)
-        return Samples(self.center[outputs], sides[0], sides[1], steps[:, position])
+        return sides[0], sides[1]
