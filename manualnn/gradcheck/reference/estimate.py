@@ -28,7 +28,7 @@ COLUMNS = 7
 """Extrapolations of a tableau. More of them only amplify the noise."""
 SLOW = 0.9
 """Ratio of successive changes from which on a series is not said to converge."""
-AGREEMENT = 2
+AGREEMENT = 1
 """Candidates agree if their distance is at most this times the sum of their errors."""
 SAME_SLOPE = 1e-7
 """Relative gap of two one-sided slopes below which it is an error and no kink."""
@@ -102,8 +102,9 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
     sides: list[list[Side]] = [[], [], []]
     with np.errstate(all="ignore"):
         for s in blocks:
+            least = np.maximum(s.noise, np.finfo(f0.dtype).smallest_normal)
             floor = [
-                np.maximum(s.noise, 2 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
+                np.maximum(least, 2 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
                 for v in (s.right, s.left)
             ]
             quotients = (s.right - f0) / s.steps, (f0 - s.left) / s.steps
@@ -116,12 +117,25 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
             everything = everything.merged(s)
         steps = np.concatenate([s.steps for s in blocks])
         order = np.argsort(-np.nan_to_num(steps, nan=np.inf), axis=0, kind="stable")
-        rounding = ROUNDING_JUMP * unit * np.maximum(scale, np.abs(f0)) / everything.steps
-        central, right, left = (_walk(side, order, rounding) for side in sides)
-        flat = _coarse_plateau(everything, scale)
-        return _combined(
-            *(Side(t.value, t.error + flat) for t in (central, right, left)), everything
+        h = everything.steps
+        size = np.maximum(scale, np.abs(f0))
+        central, right, left = (
+            _walk(side, order, h, ROUNDING_JUMP * unit * size) for side in sides
         )
+        largest = np.fmax(np.abs(everything.right), np.abs(everything.left))
+        largest = np.fmax(np.abs(f0), np.nanmax(np.where(np.isfinite(largest), largest, 0), 0))
+        alike = (right.limit <= 4 * left.limit) & (left.limit <= 4 * right.limit)
+        jump = np.fmax(right.gap * right.limit, left.gap * left.limit)
+        stairs = np.where(alike & (jump <= COARSE_JUMP * largest), np.fmax(right.gap, left.gap), 0)
+        flat = stairs + np.fmax(
+            *(
+                _plateau(f0, v, h, ROUNDING_JUMP * unit * size)
+                for v in (everything.right, everything.left)
+            )
+        )
+        for side in (central, right, left):
+            side.error[:] += flat + unit * np.abs(side.value)
+        return _combined(central, right, left, everything)
 
 
 def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
@@ -129,7 +143,7 @@ def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
     change = np.abs(np.diff(quotients, axis=0, prepend=np.nan))
     before = np.concatenate([change[:1], change[:-1]])
     # The changes of a converging series decrease. Below the noise they need not.
-    slowness = np.where(change > 4 * floor, change / before, 0)
+    slowness = np.where(change > 2 * floor, change / before, 0)
     slowness = np.where(np.isnan(slowness), np.inf, slowness)
     tail = np.where(slowness < SLOW, np.maximum(1, slowness / (1 - slowness)), np.inf)
     value, error = quotients, change * max(1, 2 / (ratio - 1)) * tail + floor
@@ -146,13 +160,38 @@ def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
         best_value = np.where(better, following, best_value)
         best_error = np.where(better, error, best_error)
         value = following
-    return Side(best_value, best_error)
+    return Side(best_value, _without_luck(best_error))
 
 
-def _walk(blocks: list[Side], order: NDArray[np.intp], rounding: Array) -> Side:
+def _without_luck(error: Array) -> Array:
+    """Return the errors of the levels, none much smaller than those of the finer levels explain.
+
+    To halve the step doubles the noise at most, and makes all else smaller. So an error of less
+    than half of the next one is luck. A factor of 2 is left for the scatter of the errors.
+    """
+    error = error.copy()
+    finer = np.zeros_like(error[0])
+    for level in range(len(error) - 1, -1, -1):
+        mine = np.where(np.isfinite(error[level]), error[level], 0)
+        error[level] = np.fmax(error[level], finer / 4)
+        finer = np.maximum(mine, finer / 2)
+    return error
+
+
+@dataclass(frozen=True, eq=False)
+class Walk(Side):
+    """The candidate that was chosen, and where the coarser levels disagreed with it."""
+
+    limit: Array
+    """The finest step at which they do; NaN if they never do."""
+    gap: Array
+    """The distance of the estimate there."""
+
+
+def _walk(blocks: list[Side], order: NDArray[np.intp], steps: Array, rounding: Array) -> Walk:
     """Return the candidate of least error that agrees with those of all finer levels.
 
-    `rounding` is the slope that a difference of some roundoffs makes at each level.
+    Values of f that differ by less than `rounding` may be those of a staircase.
     """
     values = np.take_along_axis(np.concatenate([b.value for b in blocks]), order, 0)
     errors = np.take_along_axis(np.concatenate([b.error for b in blocks]), order, 0)
@@ -160,47 +199,40 @@ def _walk(blocks: list[Side], order: NDArray[np.intp], rounding: Array) -> Side:
     # The interval in which all believed levels agree is remembered by its ends.
     low, high = value - AGREEMENT * error, value + AGREEMENT * error
     going, staircase = np.ones(value.shape, bool), np.zeros(value.shape)
-    for v, e, small in zip(values[-2::-1], errors[-2::-1], rounding[-2::-1], strict=True):
+    limit, gap = np.full((2, *value.shape), np.nan)
+    for v, e, h in zip(values[-2::-1], errors[-2::-1], steps[-2::-1], strict=True):
         says = np.isfinite(e)
         agrees = (v + AGREEMENT * e >= low) & (v - AGREEMENT * e <= high)
-        unknown = ~np.isfinite(error)
-        going &= agrees | ~says | unknown
-        gap = np.abs(v - value)
-        staircase = np.where(says & ~going & (gap <= small), np.fmax(staircase, gap), staircase)
-        adopted = going & says & ((e < error) | unknown)
+        stops = going & says & ~agrees & np.isfinite(error)
+        going &= ~stops
+        distance = np.abs(v - value)
+        limit, gap = np.where(stops, h, limit), np.where(stops, distance, gap)
+        is_small = says & ~going & (distance * h <= rounding)
+        staircase = np.where(is_small, np.fmax(staircase, distance), staircase)
+        adopted = going & says & ((e < error) | ~np.isfinite(error))
         value, error = np.where(adopted, v, value), np.where(adopted, e, error)
         here = going & says
         low = np.where(here, np.fmax(low, v - AGREEMENT * e), low)
         high = np.where(here, np.fmin(high, v + AGREEMENT * e), high)
-    return Side(value, error + staircase)
+    # Values at the finest steps that do not converge: what coarser steps say is not about x.
+    is_lost = np.isinf(errors[-2:]).all(axis=0) & np.isfinite(values[-2:]).all(axis=0)
+    return Walk(value, np.where(is_lost, np.inf, error + staircase), limit, gap)
 
 
-def _coarse_plateau(s: Samples, scale: Array) -> Array:
-    """Return the slope that a staircase may hide whose stairs are wider than the finest steps.
+def _plateau(center: Array, values: Array, steps: Array, rounding: Array) -> Array:
+    """Return the slope that may hide in a plateau around x that ends with a small jump.
 
-    Numbers of a shorter dtype inside f make such stairs. Then f is flat on both sides of x, and
-    jumps on both sides at about the same distance.
+    Far in a tail 1 + erf(x) is a staircase. There the finest differences are exactly 0, and so
+    seem to be certain.
     """
-    (jump, outer, slope), (jump2, outer2, slope2) = (
-        _plateau(s.center, values, s.steps) for values in (s.right, s.left)
-    )
-    small = np.maximum(jump, jump2) <= COARSE_JUMP * np.maximum(scale, np.abs(s.center))
-    alike = (outer <= 4 * outer2) & (outer2 <= 4 * outer)
-    return np.where(small & alike, np.fmax(slope, slope2), 0)
-
-
-def _plateau(center: Array, values: Array, steps: Array) -> tuple[Array, Array, Array]:
-    """Return the jump at the end of a plateau around x, the step there, and jump / plateau."""
     flat = (values == center) | np.isnan(values)
     levels = np.arange(len(flat))[:, None]
     last = np.where(flat, -1, levels).max(axis=0)  # the finest level that is not flat
     is_plateau = (last >= 0) & (last < len(flat) - 1)
     at = np.clip(last, 0, len(flat) - 2)[None]
-    outer = np.take_along_axis(steps, at, 0)[0]
     inner = np.take_along_axis(steps, at + 1, 0)[0]
     jump = np.abs(np.take_along_axis(values, at, 0)[0] - center)
-    jump = np.where(is_plateau, jump, np.inf)
-    return jump, np.where(is_plateau, outer, np.nan), jump / inner
+    return np.where(is_plateau & (jump <= rounding), jump / inner, 0)
 
 
 def _combined(central: Side, right: Side, left: Side, s: Samples) -> Estimate:

@@ -40,6 +40,7 @@ NOISE_BITS = 50
 LARGEST_NOISE = 2.0**-6
 ACCURATE = 1e-9
 ROUGH = 1e-6
+NOISY = 2.0**10
 """Relative error at which no finer steps are needed."""
 
 
@@ -303,7 +304,7 @@ def _is_open(found: Estimate, s: Samples, size: Array, unit: float) -> NDArray[n
         values = np.fmax(np.abs(s.center), np.fmax(np.abs(s.right[2]), np.abs(s.left[2])))
         # Finer steps do not help where noise is the error. But what is as large as f is no noise.
         noise = np.where(s.noise < LARGEST_NOISE * values, s.noise, 0)
-        enough = np.fmax(ACCURATE * found.size(), 64 * np.fmax(unit * values, noise) / size)
+        enough = np.fmax(ACCURATE * found.size(), np.fmax(64 * unit * values, NOISY * noise) / size)
         return ~(found.error <= enough) | (found.low < found.high)
 
 

@@ -14,7 +14,7 @@ Array = NDArray[np.floating]
 POINTS = 10
 ORDERS = (4, 5, 6)
 """Orders of differences that are believed. Their largest counts, because few values make each."""
-SPACING = 2.0**-26
+SPACING = 2.0**-22
 DEVIATIONS = 3
 """Standard deviations that bound the noise."""
 
