@@ -5,7 +5,7 @@ pair, a function of torch or of JAX, or a program. `Graph` is one call that is k
 its gradient can be asked for later.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -68,6 +68,8 @@ class Graph(Protocol):
     """What it returned: the outputs that have a derivative."""
     in_place: tuple[int, ...]
     """Indices of the inputs that the function overwrote as its framework allows."""
+    is_random: bool
+    """The call drew random numbers of its framework."""
 
     def backward(
         self, cotangents: Sequence[Array | None], *, retain: bool = True
@@ -117,6 +119,18 @@ class Function(Protocol):
     def gradient_function(self) -> "Function | None":
         """Return the gradient as a function of all inputs and the cotangents of all outputs."""
         ...
+
+    @property
+    def batched_value(self) -> Callable[[Sequence[Array]], Arrays] | None:
+        """The outputs under vmap: all arrays have one more axis in front; raises Unsupported."""
+
+    @property
+    def batched_vjp(self) -> Callable[[Sequence[Array], Sequence[Array]], Arrays] | None:
+        """The gradients under vmap, in the same way."""
+
+    @property
+    def jitted_vjp(self) -> Callable[[Sequence[Array], Sequence[Array]], Arrays] | None:
+        """The gradients under jit; `forward` is always without."""
 
 
 @contextmanager

@@ -115,6 +115,10 @@ class JaxFunction:
         """Return the gradients under vmap, for arrays that all have one more axis in front."""
         return self._transformed(jax.jit(jax.vmap(self._gradients)), arrays, cotangents)
 
+    def batched_value(self, arrays: Sequence[Array]) -> Arrays:
+        """Return the outputs under vmap, for arrays that all have one more axis in front."""
+        return self._transformed(jax.jit(jax.vmap(self._values)), arrays, ())
+
     def jitted_vjp(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> Arrays:
         """Return the gradients under jit."""
         return self._transformed(jax.jit(self._gradients), arrays, cotangents)
@@ -200,6 +204,7 @@ class JaxGraph:
     pull: Callable[[Results], Results]
     needs: Sequence[bool]
     in_place: tuple[int, ...] = ()
+    is_random: bool = False
 
     @property
     def inputs(self) -> Arrays:

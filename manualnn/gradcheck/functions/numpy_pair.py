@@ -32,6 +32,7 @@ class NumpyPair:
     framework = "numpy"
     kinds: tuple[str, ...] = ("mpmath", "longdouble", "complex128", "float64")
     parameters: Arrays = ()
+    batched_vjp = batched_value = jitted_vjp = None
 
     def __init__(
         self,
@@ -166,6 +167,7 @@ class _Call:
     inputs: Arrays
     outputs: Arrays
     in_place: tuple[int, ...] = ()
+    is_random: bool = False
 
     def backward(
         self, cotangents: Sequence[Array | None], *, retain: bool = True

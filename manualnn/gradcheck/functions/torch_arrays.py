@@ -31,22 +31,33 @@ def to_array(tensor: Tensor) -> Array:
         tensor = tensor.to_dense()
     if tensor.dtype is torch.bfloat16:
         tensor = tensor.to(torch.float32)
+    if tensor._is_zerotensor():  # noqa: SLF001 - zeros without memory, which NumPy cannot have
+        tensor = torch.zeros_like(tensor)
     return tensor.cpu().resolve_conj().resolve_neg().numpy()
 
 
+@dataclass
+class RandomUse:
+    """The record of a call: is_random is True after it if it drew random numbers."""
+
+    is_random: bool = False
+
+
 @contextmanager
-def seeded(device: Any) -> Iterator[None]:
+def seeded(device: torch.device) -> Iterator[RandomUse]:
     """Give torch's generators the same state in every call, and afterwards what they had."""
+    use = RandomUse()
     if device.type != "cpu":
         with torch.random.fork_rng([device], device_type=device.type):
             torch.manual_seed(SEED)
-            yield
+            yield use
         return
     state = torch.get_rng_state()
-    torch.default_generator.manual_seed(SEED)
+    start = torch.default_generator.manual_seed(SEED).get_state()
     try:
-        yield
+        yield use
     finally:
+        use.is_random = not torch.equal(torch.get_rng_state(), start)
         torch.set_rng_state(state)
 
 
@@ -60,6 +71,7 @@ class TorchGraph:
     """What the function got: the inputs, or clones of them if it works in place."""
     results: Sequence[Tensor]
     in_place: tuple[int, ...]
+    is_random: bool
 
     @property
     def inputs(self) -> Arrays:

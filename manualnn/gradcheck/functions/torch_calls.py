@@ -29,7 +29,7 @@ from manualnn.gradcheck.functions.torch_arrays import TorchGraph, seeded, to_arr
 
 Tensor = torch.Tensor
 FLOATS = ("float64", "float32", "float16", "bfloat16")
-IN_PLACE = "is being used in an in-place operation"
+IN_PLACE = ("leaf Variable that requires grad", "used in an in-place operation")
 """Words of torch's error if a function overwrites an input that requires a gradient."""
 
 
@@ -39,6 +39,9 @@ class TorchCalls:
     framework = "torch"
     kinds: tuple[str, ...] = ("complex128", "float64")
     parameters: Arrays = ()
+    batched_value: Any = None
+    batched_vjp: Any = None
+    jitted_vjp: Any = None
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class TorchCalls:
         self._f, self.arguments, self._options = f, arguments, options
         self.name, self.inputs = name_of(f), tuple(slots)
         self.device = _find_device(arguments.entries)
+        self.is_random = False
+        """The last call drew random numbers."""
         self._needs_graph = False
         self._clones: bool | None = None
         """The function overwrites inputs, so it gets clones of the leaves; None: not known yet."""
@@ -96,6 +101,8 @@ class TorchCalls:
                 ]
                 results = self._pick(self._call(duals), duals)
                 parts: list[Any] = [forward_ad.unpack_dual(result) for result in results]  # type: ignore[no-untyped-call]
+                if all(part.tangent is None for part in parts):
+                    return None
                 return tuple(
                     np.array(to_array(torch.zeros_like(p) if t is None else t)) for p, t in parts
                 )
@@ -111,11 +118,10 @@ class TorchCalls:
             leaves = self._tensors(arrays)
             for leaf, slot in zip(leaves, self.inputs, strict=True):
                 leaf.requires_grad_(slot.is_differentiable and next(wishes))
-            passed, outputs = self._record(leaves)
-            changed = tuple(i for i, t in enumerate(passed) if t._version)  # noqa: SLF001
+            passed, outputs, in_place = self._record(leaves)
             wanted = [x for x, s in zip(leaves, self.inputs, strict=True) if s.is_differentiable]
             self.results = self._pick(outputs, leaves)
-            return TorchGraph(wanted, passed, self.results, changed)
+            return TorchGraph(wanted, passed, self.results, in_place, self.is_random)
 
     def call(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the outputs that count, for tensors in the order of the slots."""
@@ -147,30 +153,40 @@ class TorchCalls:
                     outputs = self._record(tensors)[1]
             return tuple(np.array(to_array(t)) for t in self._pick(outputs, tensors))
 
-    def _record(self, leaves: Sequence[Tensor]) -> tuple[Sequence[Tensor], list[Tensor]]:
-        """Call with leaves that require gradients; return what was passed, and the outputs."""
+    def _record(
+        self, leaves: Sequence[Tensor]
+    ) -> tuple[Sequence[Tensor], list[Tensor], tuple[int, ...]]:
+        """Call with leaves that require gradients.
+
+        Return what was passed, the outputs, and the indices of the inputs that were overwritten
+        with torch's knowledge: these then have another history.
+        """
         if self._clones is None:
             kept = [leaf.detach().clone() for leaf in leaves]
             try:
                 outputs = self._call(leaves)
             except RuntimeError as error:
-                if IN_PLACE not in str(error):
+                if not all(words in str(error) for words in IN_PLACE):
                     raise
                 for leaf, was in zip(leaves, kept, strict=True):
                     leaf.data.copy_(was)
                 self._clones = True
             else:
                 self._clones = False
-                return leaves, outputs
+                return leaves, outputs, ()
         if not self._clones:
-            return leaves, self._call(leaves)
+            return leaves, self._call(leaves), ()
         passed = [leaf.clone() if leaf.requires_grad else leaf for leaf in leaves]
-        return passed, self._call(passed)
+        before = [tensor.grad_fn for tensor in passed]
+        outputs = self._call(passed)
+        pairs = enumerate(zip(passed, before, strict=True))
+        return passed, outputs, tuple(i for i, (t, was) in pairs if t.grad_fn is not was)
 
     def _call(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return all outputs of real or complex numbers."""
-        with seeded(self.device):
+        with seeded(self.device) as use:
             result = self._invoke(tensors)
+        self.is_random = use.is_random
         if result is None:
             raise FunctionFailed("value", "the function returned None: is a return missing?")
         leaves = [leaf for leaf in take_outputs(result) if isinstance(leaf, Tensor)]

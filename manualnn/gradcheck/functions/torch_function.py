@@ -20,7 +20,7 @@ from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import Arrays, Slot
 from manualnn.gradcheck.functions.torch_arrays import dtype_name, to_array
 from manualnn.gradcheck.functions.torch_calls import TorchCalls
-from manualnn.gradcheck.functions.torch_gradient import TorchGradient, batched_vjp
+from manualnn.gradcheck.functions.torch_gradient import TorchGradient, batched_value, batched_vjp
 
 Tensor = torch.Tensor
 
@@ -41,6 +41,10 @@ class TorchFunction(TorchCalls):
         Raises Unsupported if torch refuses, unless the function has a rule for vmap.
         """
         return batched_vjp(self, arrays, cotangents, is_claimed=self.has_vmap)
+
+    def batched_value(self, arrays: Sequence[Array]) -> Arrays:
+        """Return the outputs under vmap; raises Unsupported as batched_vjp does."""
+        return batched_value(self, arrays, is_claimed=self.has_vmap)
 
 
 class TorchApply(TorchFunction):

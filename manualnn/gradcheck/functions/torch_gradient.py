@@ -1,6 +1,6 @@
 """The gradient of a torch function as a function of its own, and the gradient under vmap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,11 +62,7 @@ class TorchGradient(TorchCalls):
 
 
 def batched_vjp(
-    function: TorchCalls,
-    arrays: Sequence[Array],
-    cotangents: Sequence[Array],
-    *,
-    is_claimed: bool,
+    function: TorchCalls, arrays: Sequence[Array], cotangents: Sequence[Array], *, is_claimed: bool
 ) -> Arrays:
     """Return the gradients under vmap; raises Unsupported if torch refuses what is not claimed."""
     count = len(function.inputs)
@@ -85,16 +81,32 @@ def batched_vjp(
         weights = [w.to(o.dtype) for w, o in zip(tensors[count:], outputs, strict=True)]
         return pull(tuple(weights))
 
-    dtypes = [*(slot.dtype for slot in function.inputs), *(str(dy.dtype) for dy in cotangents)]
-    copies = [copy_layout(np.asarray(array)) for array in (*arrays, *cotangents)]
+    return _under_vmap(function, gradient, [*arrays, *cotangents], is_claimed=is_claimed)
+
+
+def batched_value(function: TorchCalls, arrays: Sequence[Array], *, is_claimed: bool) -> Arrays:
+    """Return the outputs under vmap; raises Unsupported if torch refuses what is not claimed."""
+    return _under_vmap(function, lambda *call: function.call(call), arrays, is_claimed=is_claimed)
+
+
+def _under_vmap(
+    function: TorchCalls,
+    call: Callable[..., Sequence[Tensor]],
+    arrays: Sequence[Array],
+    *,
+    is_claimed: bool,
+) -> Arrays:
+    copies = [copy_layout(np.asarray(array)) for array in arrays]
+    dtypes = [slot.dtype for slot in function.inputs]
+    dtypes += [str(copy.dtype) for copy in copies[len(dtypes) :]]
     try:
         with user_code("vjp"):
             tensors = [
                 to_tensor(array, dtype, function.device)
                 for array, dtype in zip(copies, dtypes, strict=True)
             ]
-            made = torch.func.vmap(gradient, randomness="same")(*tensors)
-            return tuple(np.array(to_array(gradient)) for gradient in made)
+            made = torch.func.vmap(call, randomness="same")(*tensors)
+            return tuple(np.array(to_array(tensor)) for tensor in made)
     except FunctionFailed as error:
         if is_claimed:
             raise
