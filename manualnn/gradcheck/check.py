@@ -1,0 +1,136 @@
+"""The entrances of a gradcheck: run all checks of a function, or judge one saved point again."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from manualnn.gradcheck.behaviour import CHECKS
+from manualnn.gradcheck.functions.arguments import list_entries
+from manualnn.gradcheck.functions.find import find_function
+from manualnn.gradcheck.inputs.read import read_inputs
+from manualnn.gradcheck.report.replay import Failure
+from manualnn.gradcheck.report.report import Report
+from manualnn.gradcheck.run import SECOND, SHAPES, VALUES, Run
+
+if TYPE_CHECKING:
+    from manualnn.gradcheck.inputs.array import Array
+
+__all__ = ["check_ids", "gradcheck", "rejudge"]
+
+
+def gradcheck(
+    f: Any,
+    inputs: Sequence[Any],
+    *,
+    vjp: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    framework: str | None = None,
+    kinks: Mapping[float, float] | None = None,
+    second: bool | None = None,
+    examples: int | None = None,
+    seed: int = 0,
+    only: Sequence[str] = (),
+) -> Report:
+    r"""Check the gradient that a function returns against the derivative of its values.
+
+    The gradient of an input x for the cotangents w of the outputs has to be Jᵀw, with
+    J[j, i] = ∂f[j] / ∂x[i]. J comes from values of f alone, with an error that is estimated. A
+    right gradient differs from Jᵀw by that error and by rounding. There is no tolerance to set.
+
+    Parameters
+    ----------
+    f : callable or str
+        NumPy: f(\*arrays), with `vjp`. torch: a `torch.autograd.Function` or its `apply`, an
+        `nn.Module`, or a function of tensors. JAX: a function of arrays. A string: the command
+        that starts a program in any language.
+    inputs : sequence
+        One entry for each positional argument: an `Array`, an example, or a Hypothesis strategy.
+    vjp : callable, optional
+        NumPy: vjp(arrays, dy) returns a gradient for each array. dy has the shape of the output,
+        and is a tuple if f returns a tuple.
+    jvp : callable, optional
+        NumPy: jvp(arrays, tangents) returns the derivative of the output along the tangents.
+    options : mapping, optional
+        Keyword arguments of f.
+    framework : {"numpy", "torch", "jax", "program"}, optional
+        By default it is found out from f.
+    kinks : mapping, optional
+        Slopes that are conventions: {0.0: 0.5} means slope 0.5 at kinks where an input is 0.
+    second : bool, optional
+        True: second derivatives have to exist and to be right. False: they are not checked. By
+        default they are checked, but may be missing, as those of a kernel are.
+    examples : int, optional
+        Number of points of the given shapes.
+    seed : int
+        Seed of the points.
+    only : sequence of str
+        Patterns of the ids of checks to run, such as "values".
+
+    Returns
+    -------
+    Report
+        `report.ok` tells whether all is right; `str(report)` says what is wrong.
+
+    Raises
+    ------
+    GradcheckError
+        If f cannot be called with such inputs, or if its values are not the same twice.
+
+    """
+    begin = time.perf_counter()
+    run = _start(f, inputs, vjp, jvp, options, framework, kinks, seed=seed, only=only)
+    run.require_values()
+    run.check_values(examples)
+    run.check_shapes()
+    run.check_behaviour()
+    if second is not False:
+        run.check_second(required=second is True)
+    return run.report(time.perf_counter() - begin)
+
+
+def rejudge(
+    f: Any,
+    inputs: Sequence[Any],
+    failure: Failure,
+    *,
+    vjp: Callable[..., Any] | None = None,
+    jvp: Callable[..., Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    framework: str | None = None,
+    kinks: Mapping[float, float] | None = None,
+) -> Report:
+    """Judge a saved point by the checks that failed on it, with the arguments of `gradcheck`."""
+    begin = time.perf_counter()
+    run = _start(f, inputs, vjp, jvp, options, framework, kinks, only=failure.checks)
+    run.rejudge(failure.point)
+    return run.report(time.perf_counter() - begin)
+
+
+def check_ids(*, second: bool | None = None) -> list[tuple[str, str]]:
+    """Return the id and the sentence of each check, in the order of a run."""
+    ids = [("values", VALUES), ("shapes", SHAPES)]
+    ids += [(check.id, check.sentence) for check in CHECKS]
+    return ids if second is False else [*ids, ("second:values", SECOND)]
+
+
+def _start(  # noqa: PLR0917 - the arguments of both entrances, in their order
+    f: Any,
+    inputs: Sequence[Any],
+    vjp: Callable[..., Any] | None,
+    jvp: Callable[..., Any] | None,
+    options: Mapping[str, Any] | None,
+    framework: str | None,
+    kinks: Mapping[float, float] | None,
+    *,
+    seed: int = 0,
+    only: Sequence[str] = (),
+) -> Run:
+    function = find_function(f, inputs, vjp=vjp, jvp=jvp, options=options, framework=framework)
+    entries = list_entries(inputs)
+    rest: list[Any] = [slot.example for slot in function.inputs[len(entries) :]]
+    specs: list[Array] = read_inputs([*entries, *rest])
+    declared = {float(x): float(np.float64(slope)) for x, slope in (kinks or {}).items()}
+    return Run(function, specs, kinks=declared, seed=seed, only=only)

@@ -1,0 +1,200 @@
+"""The decision whether a gradient is wrong: distance from the reference against its error bound.
+
+    judge = Judge(function, reference, specs)
+    judgement = judge.judge(point)        its wrong entries; empty if the gradient is right
+
+With a cotangent w, the gradient has to be g = Jᵀw. The reference gives J between `low` and `high`
+with an error. An entry of g is right if its distance from that interval is at most
+
+    error + u · (16 + n) · Σ |w| |J|
+
+with the unit roundoff u of the function's numbers and n summands. An entry outside is only a
+suspect, because a right gradient may be ill-conditioned there. `confirm` decides about it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from manualnn.gradcheck.data import Array, Entry, Jacobian, Point
+from manualnn.gradcheck.functions.base import Function
+from manualnn.gradcheck.inputs.array import Array as Spec
+from manualnn.gradcheck.judge.confirm import Surroundings, Suspicion
+from manualnn.gradcheck.judge.directions import Directions
+from manualnn.gradcheck.judge.places import Places, is_outside
+from manualnn.gradcheck.reference.jacobian import Reference
+
+ROUNDINGS = 16
+"""Number of roundings, beside those of a sum, that a right gradient may have."""
+
+
+CONFIRMATIONS = 4
+"""Number of wrong gradients after which others are not looked at by perturbing single inputs."""
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A place where the slopes from both sides differ, and the slope that the function takes."""
+
+    input: str
+    x: float
+    low: float
+    high: float
+    got: float
+
+    @property
+    def sentence(self) -> str:
+        """Return the convention as a sentence."""
+        slopes = f"the slopes are {self.low:.6g} and {self.high:.6g}"
+        return f"at {self.input} = {self.x:g} the gradient is {self.got:.6g}; {slopes}"
+
+
+def _none() -> Array:
+    return np.zeros(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What is wrong with the gradient at a point."""
+
+    entries: tuple[Entry, ...] = ()
+    """The wrong entries, the worst first; at most `MOST_ENTRIES`."""
+    wrong: int = 0
+    compared: int = 0
+    undecided: int = 0
+    """Number of entries whose derivative the function's values do not decide."""
+    sharpness: Array | None = None
+    """Error bound over |value| of each compared entry other than 0."""
+    kinks: tuple[Kink, ...] = ()
+    method: str = ""
+    got: Array = field(default_factory=_none)
+    """The gradient of all free parameters; like the next four empty where it has a wrong shape or
+    where the Jacobian has too many entries."""
+    low: Array = field(default_factory=_none)
+    high: Array = field(default_factory=_none)
+    bound: Array = field(default_factory=_none)
+    is_wrong: Array = field(default_factory=_none)
+
+
+class Judge:
+    """The judge of the gradients of one function."""
+
+    def __init__(
+        self,
+        function: Function,
+        reference: Reference,
+        specs: Sequence[Spec],
+        kinks: Mapping[float, float] | None = None,
+    ) -> None:
+        self.function, self.reference, self.specs = function, reference, list(specs)
+        self.declared = dict(kinks or {})
+        self._known: tuple[tuple[Array, ...], Jacobian | None] | None = None
+        self._confirmed = 0
+        self._around: tuple[tuple[Array, ...], Surroundings] | None = None
+
+    def judge(self, point: Point) -> Judgement:
+        """Return the judgement of vjp(point.arrays, point.cotangents); raises FunctionFailed."""
+        gradients = self.function.vjp(point.arrays, point.cotangents)
+        places = Places(self.function, self.specs, point.arrays)
+        if [np.shape(g) for g in gradients] != places.shapes:
+            return Judgement()  # the check of shapes reports it
+        w = np.concatenate([np.zeros(0), *(np.ravel(c) for c in point.cotangents)])
+        got = places.pull(gradients)
+        jacobian = self.jacobian(point.arrays)
+        if jacobian is None:
+            return self._judge_directions(places, point, w, got)
+        low, high, error, size = jacobian.transposed_product(w)
+        count = np.bincount(jacobian.cols, minlength=jacobian.shape[1])
+        bound = error + places.units * (ROUNDINGS + count) * size
+        bound += places.smallest * max(1.0, np.abs(w).max(initial=0))
+        wrong = np.flatnonzero(is_outside(got, low, high, bound))
+        if wrong.size:
+            suspicion = Suspicion(
+                self.reference,
+                jacobian,
+                self._surroundings(point),
+                places,
+                point,
+                w,
+                got,
+                bound,
+                frozenset(self.declared),
+            )
+            bound, wrong = suspicion.confirm(wrong, look=self._confirmed < CONFIRMATIONS)
+            self._confirmed += wrong.size > 0
+        decided = np.isfinite(bound)
+        value = np.maximum(np.abs(low), np.abs(high))
+        shown = decided & (value > 0)
+        return Judgement(
+            places.entries(got, low, high, bound, wrong),
+            wrong.size,
+            int(decided.sum()),
+            int((~decided).sum()),
+            bound[shown] / value[shown],
+            self._find_kinks(jacobian, places, w, got),
+            jacobian.method,
+            got,
+            low,
+            high,
+            bound,
+            np.isin(np.arange(got.size), wrong),
+        )
+
+    def _judge_directions(self, places: Places, point: Point, w: Array, got: Array) -> Judgement:
+        """Return the judgement of a gradient whose Jacobian has too many entries."""
+        trial = Directions(self.reference, places, point, w, got)
+        trial.judge()
+        columns = np.array(sorted(trial.wrong), int)
+        low, high, bound = (np.full(got.size, np.nan) for _ in range(3))
+        for column, entry in trial.wrong.items():
+            low[column], high[column], bound[column] = entry.low, entry.high, entry.bound
+        return Judgement(
+            places.entries(got, low, high, bound, columns),
+            columns.size,
+            got.size if trial.sharpness else 0,
+            trial.undecided,
+            np.array(trial.sharpness),
+            method="differences along random directions",
+        )
+
+    def jacobian(self, arrays: tuple[Array, ...]) -> Jacobian | None:
+        """Return the Jacobian with declared slopes; None if it has too many colors."""
+        if self._known is not None and self._known[0] is arrays:
+            return self._known[1]
+        jacobian = self.reference.jacobian(arrays)
+        if jacobian is not None and self.declared:
+            jacobian = self._with_declared(jacobian, arrays)
+        self._known = arrays, jacobian
+        return jacobian
+
+    def _surroundings(self, point: Point) -> Surroundings:
+        """Return the Jacobians around a point; the last ones are kept for its other cotangents."""
+        if self._around is None or self._around[0] is not point.arrays:
+            around = Surroundings.find(self.reference, self.specs, point.arrays)
+            self._around = point.arrays, around
+        return self._around[1]
+
+    def _with_declared(self, jacobian: Jacobian, arrays: tuple[Array, ...]) -> Jacobian:
+        x = Places(self.function, self.specs, arrays).parameters[jacobian.cols]
+        open_ = (jacobian.low < jacobian.high) | ~np.isfinite(jacobian.error)
+        low, high, error = jacobian.low.copy(), jacobian.high.copy(), jacobian.error.copy()
+        for at, slope in self.declared.items():
+            mask = open_ & (x == at)
+            low[mask] = high[mask] = slope
+            error[mask] = 0
+        return replace(jacobian, low=low, high=high, error=error)
+
+    @staticmethod
+    def _find_kinks(jacobian: Jacobian, places: Places, w: Array, got: Array) -> tuple[Kink, ...]:
+        """Return kinks of parameters that move one output only, with the slope taken there."""
+        alone = np.bincount(jacobian.cols, minlength=jacobian.shape[1]) == 1
+        kinked = (jacobian.low < jacobian.high) & alone[jacobian.cols] & (w[jacobian.rows] != 0)
+        found = set()
+        for k in np.flatnonzero(kinked)[:64]:
+            column = int(jacobian.cols[k])
+            slope = float(got[column] / w[jacobian.rows[k]])
+            x = float(places.parameters[column]) + 0.0
+            numbers = (float(f"{n:.6g}") for n in (jacobian.low[k], jacobian.high[k], slope))
+            found.add(Kink(places.locate(column)[0], x, *numbers))
+        return tuple(found)

@@ -1,0 +1,134 @@
+"""The second look at suspects: a right gradient may be ill-conditioned, and a reference may err.
+
+A gradient that is far from the reference is wrong only if that has none of these reasons:
+
+* **Condition.** Rounding the inputs, or anything on the way, moves the derivative. The bound grows
+  by 8 u times the change of Jᵀw over a relative change of the inputs, as measured.
+* **Cancellation.** tanh′ is 1 − y². Far out, its error is that of the 1, not that of the tiny
+  result. The bound grows by 8 u times the largest Σ |w||J| on the way from the input to 0, where
+  the terms that cancel have their full size.
+* **The reference.** The worst suspects are perturbed alone, in every way that the function allows.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from manualnn.gradcheck.data import Array, Jacobian, Point
+from manualnn.gradcheck.functions.base import FunctionFailed
+from manualnn.gradcheck.inputs.array import Array as Spec
+from manualnn.gradcheck.judge.places import Places, distance_from, is_outside
+from manualnn.gradcheck.reference.jacobian import Reference
+
+ROUNDINGS = 256
+"""Roundings that a gradient may have where it was looked at twice."""
+FACTOR = 8
+"""Roundings of the condition and of cancellation."""
+NUDGE = 2.0**-12
+"""Relative change of the inputs by which the condition is measured."""
+FRACTIONS = (0.5, 0.25, 0.1, 0.0)
+"""Points on the way from an input to 0, as fractions of it."""
+LOOKED_AT = 6
+"""Number of suspects that are perturbed alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """Jacobians near a point, and on the way from it to 0."""
+
+    near: list[Jacobian]
+    on_the_way: list[Jacobian]
+
+    @classmethod
+    def find(
+        cls, reference: Reference, specs: Sequence[Spec], arrays: Sequence[Array]
+    ) -> "Surroundings":
+        """Compute them; those that do not exist are left out."""
+        rng = np.random.default_rng(0)
+        pairs = list(zip(specs, arrays, strict=True))
+
+        def moved() -> list[Array]:
+            signs = [rng.choice([-1.0, 1.0], spec.free_size(np.shape(a))) for spec, a in pairs]
+            return [spec.move(a, NUDGE * s) for (spec, a), s in zip(pairs, signs, strict=True)]
+
+        def known(points: Iterable[list[Array]]) -> list[Jacobian]:
+            found = []
+            for point in points:
+                with suppress(FunctionFailed):
+                    found.append(reference.jacobian(tuple(point)))
+            return [jacobian for jacobian in found if jacobian is not None]
+
+        near = known(moved() for _ in range(2))
+        return cls(near, known([spec.shrink(a, f) for spec, a in pairs] for f in FRACTIONS))
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicion:
+    """Entries of a gradient that are outside of their first bounds."""
+
+    reference: Reference
+    jacobian: Jacobian
+    around: Surroundings
+    places: Places
+    point: Point
+    w: Array
+    got: Array
+    bound: Array
+    declared: frozenset[float]
+    """Values of an input at which the user declared the slope."""
+
+    def confirm(self, suspects: Array, *, look: bool = True) -> tuple[Array, Array]:
+        """Return the bounds of all entries, wider where suspected, and the wrong entries.
+
+        `look` perturbs the worst entries alone.
+        """
+        low, high, error, size = self.jacobian.transposed_product(self.w)
+        rounding = ROUNDINGS * size
+        rounding += FACTOR * (self._condition(low, high) + self._largest_on_the_way(size))
+        bound = self.bound.copy()
+        bound[suspects] += (self.places.units * rounding)[suspects]
+        wrong = np.flatnonzero(is_outside(self.got, low, high, bound))
+        if not wrong.size or not look:
+            return bound, wrong
+        excess = distance_from(self.got, low, high)[wrong] / bound[wrong]
+        order = np.argsort(-np.nan_to_num(excess, nan=np.inf), kind="stable")
+        worst = wrong[order[:LOOKED_AT]]
+        doubted = [c for c in worst if not self._is_sure(int(c), float(bound[c] - error[c]))]
+        # Where the reference is not sure of itself, the entry is undecided.
+        bound[wrong if len(doubted) == len(worst) else doubted] = np.inf
+        return bound, np.flatnonzero(is_outside(self.got, low, high, bound))
+
+    def _is_sure(self, column: int, room: float) -> bool:
+        """Return True if the entry is wrong by the reference of this parameter alone as well."""
+        if float(self.places.parameters[column]) in self.declared:
+            return True
+        # An output that is not finite has no derivative. If it depended on this parameter, the
+        # entry would not be a suspect.
+        undecided = self.jacobian.rows[~np.isfinite(self.jacobian.error)]
+        w = self.w.copy()
+        w[undecided] = 0
+        alone = self.reference.along(self.point.arrays, column, w)
+        bound = float(alone.error) + room
+        return bool(is_outside(self.got[[column]], alone.low, alone.high, bound)[0])
+
+    def _condition(self, low: Array, high: Array) -> Array:
+        """Return how much Jᵀw changes over a relative change of the inputs."""
+        largest = np.zeros_like(low)
+        for there in self.around.near:
+            if there.shape == self.jacobian.shape:
+                low2, high2, error2, _ = there.transposed_product(self.w)
+                with np.errstate(invalid="ignore"):
+                    change = np.maximum(np.abs(low2 - low), np.abs(high2 - high)) / NUDGE
+                largest = np.fmax(largest, np.where(np.isfinite(error2), change, 0))
+        return largest
+
+    def _largest_on_the_way(self, size: Array) -> Array:
+        """Return the largest Σ |w||J| of each parameter between the inputs and 0."""
+        largest = size
+        for there in self.around.on_the_way:
+            if there.shape == self.jacobian.shape:
+                _, _, error, size2 = there.transposed_product(self.w)
+                largest = np.fmax(largest, np.where(np.isfinite(error), size2, 0))
+        return largest

@@ -1,0 +1,91 @@
+"""The free parameters of all differentiable inputs as one vector, and their names and units."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from manualnn.gradcheck.data import Array, Entry
+from manualnn.gradcheck.functions.base import Function
+from manualnn.gradcheck.inputs.array import Array as Spec
+
+UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+"""Unit roundoff u of each type of numbers."""
+SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
+"""Smallest normal number: results below it may be lost."""
+MOST_ENTRIES = 8
+"""Largest number of wrong entries that are reported."""
+
+
+class Places:
+    """The places of the parameters at one point."""
+
+    def __init__(self, function: Function, specs: Sequence[Spec], arrays: Sequence[Array]) -> None:
+        self._slots = [
+            (slot, spec, np.asarray(array))
+            for slot, spec, array in zip(function.inputs, specs, arrays, strict=True)
+            if slot.is_differentiable
+        ]
+        self.shapes = [array.shape for _, _, array in self._slots]
+        self.sizes = [spec.free_size(array.shape) for _, spec, array in self._slots]
+        self.ends = np.cumsum([0, *self.sizes])
+
+    def pull(self, gradients: Sequence[Array]) -> Array:
+        """Return the gradient of all parameters from the gradients of the inputs."""
+        pulled = [
+            np.ravel(spec.pull(np.asarray(g, np.float64)))
+            for (_, spec, _), g in zip(self._slots, gradients, strict=True)
+        ]
+        return np.concatenate([np.zeros(0), *pulled])
+
+    @cached_property
+    def parameters(self) -> Array:
+        """The values of all parameters."""
+        values = [spec.parameters(array) for _, spec, array in self._slots]
+        return np.concatenate([np.zeros(0), *(np.ravel(v).astype(np.float64) for v in values)])
+
+    @cached_property
+    def units(self) -> Array:
+        """The unit roundoff of each parameter's gradient: that of the coarsest input."""
+        coarsest = max((UNITS[slot.dtype] for slot, _, _ in self._slots), default=UNITS["float64"])
+        return np.full(self.ends[-1], coarsest)
+
+    @cached_property
+    def smallest(self) -> float:
+        """The smallest normal number of the coarsest input."""
+        return max((SMALLEST[slot.dtype] for slot, _, _ in self._slots), default=0.0)
+
+    def locate(self, column: int) -> tuple[str, tuple[int, ...]]:
+        """Return the name of the input and the index in it of a parameter."""
+        number = int(np.searchsorted(self.ends, column, side="right")) - 1
+        slot, spec, array = self._slots[number]
+        return slot.name, spec.index(column - int(self.ends[number]), array.shape)
+
+    def entries(
+        self, got: Array, low: Array, high: Array, bound: Array, wrong: Array
+    ) -> tuple[Entry, ...]:
+        """Return the wrong entries, the worst first."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            distance = np.maximum(low - got, got - high)[wrong] / bound[wrong]
+        order = np.argsort(-np.nan_to_num(distance, nan=np.inf, posinf=np.inf), kind="stable")
+        return tuple(
+            Entry(
+                *self.locate(int(k)),
+                float(got[k]),
+                float(low[k]),
+                float(high[k]),
+                float(bound[k]),
+            )
+            for k in wrong[order[:MOST_ENTRIES]]
+        )
+
+
+def distance_from(got: Array, low: Array | float, high: Array | float) -> Array:
+    """Return the distance of numbers from intervals; NaN where a number is not finite."""
+    with np.errstate(invalid="ignore"):
+        return np.maximum(np.maximum(low - got, got - high), 0) + 0 * got
+
+
+def is_outside(got: Array, low: Array | float, high: Array | float, bound: Array | float) -> Array:
+    """Return which numbers are outside of an interval by more than a bound that is finite."""
+    return ~(distance_from(got, low, high) <= bound) & np.isfinite(bound)

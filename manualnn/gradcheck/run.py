@@ -1,0 +1,308 @@
+"""The run of a gradcheck: points are drawn and judged, and what is wrong is explained."""
+
+import fnmatch
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from manualnn.gradcheck.behaviour import CHECKS
+from manualnn.gradcheck.behaviour.second import REMEDY, Part, find_missing, reason_missing
+from manualnn.gradcheck.data import CheckResult, Finding, Point
+from manualnn.gradcheck.diagnosis.explain import explain
+from manualnn.gradcheck.functions.base import (
+    Function,
+    FunctionFailed,
+    GradcheckError,
+    Unsupported,
+)
+from manualnn.gradcheck.inputs.array import Array
+from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
+from manualnn.gradcheck.inputs.read import read_inputs
+from manualnn.gradcheck.inputs.shapes import vary_shapes
+from manualnn.gradcheck.judge.compare import Judge, Judgement
+from manualnn.gradcheck.reference.jacobian import Reference
+from manualnn.gradcheck.report.report import Report
+
+POINTS = 24
+"""Points of the given shapes."""
+LARGE = 4096
+"""Number of free parameters above which a third of the points is drawn."""
+POINTS_ELSEWHERE = 2
+"""Points of each other combination of shapes."""
+BEHAVIOUR_POINTS = 3
+"""Points of the checks of more than values."""
+EXPLAINED = 40
+"""Largest number of judged points that the explanation of a failure gets."""
+ALL_COTANGENTS = ()
+FEW_COTANGENTS = ("normal", "magnitudes 2^±6")
+"""Cotangents of points after the first ones."""
+ENOUGH = 0.25
+"""Smallest share of entries that has to be decided."""
+
+VALUES = "the gradient is Jᵀw, with J from the function's own values"
+SHAPES = "the same for other sizes, where the function takes them"
+SECOND = "second derivatives: the gradient of the gradient is right"
+
+Judged = list[tuple[Point, Judgement]]
+
+
+class Run:
+    """The state of one run over one function."""
+
+    def __init__(
+        self,
+        function: Function,
+        specs: Sequence[Array],
+        *,
+        kinks: Mapping[float, float],
+        seed: int = 0,
+        only: Sequence[str] = (),
+        prefix: str = "",
+    ) -> None:
+        self.function, self.specs = function, list(specs)
+        self.kinks, self.seed, self.only, self.prefix = dict(kinks), seed, only, prefix
+        self.results: list[CheckResult] = []
+        self.judgements: list[Judgement] = []
+
+    def wants(self, name: str) -> bool:
+        """Return True if a check is to run."""
+        full = self.prefix + name
+        return not self.only or any(fnmatch.fnmatchcase(full, p) for p in self.only)
+
+    def _rng(self, name: str) -> np.random.Generator:
+        """Return the random generator of one check: it does not depend on which others run."""
+        return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+
+    def require_values(self) -> None:
+        """Raise GradcheckError unless the function has values, and the same ones twice."""
+        point = draw_points(self.specs, self._rng("values"), 1)[0]
+        try:
+            first, again = self.function.value(point.arrays), self.function.value(point.arrays)
+        except FunctionFailed as error:
+            shapes = ", ".join(str(np.shape(a)) for a in point.arrays)
+            raise GradcheckError(
+                f"{self.function.name} fails on inputs of the shapes {shapes}:\n{error.trace}\n"
+                "Give shapes and domains that it accepts."
+            ) from error
+        if not first:
+            raise GradcheckError(
+                f"{self.function.name} returns no array of real numbers, so it has no gradient."
+            )
+        if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
+            raise GradcheckError(
+                f"{self.function.name} returns other values when it is called again with the same "
+                "inputs, so it has no derivative. Pass its random numbers or their seed to it."
+            )
+
+    def check_values(self, examples: int | None = None) -> None:
+        """Judge the gradients at points of the given shapes."""
+        if not self.wants("values"):
+            return
+        free = sum(spec.free_size(spec.shape) for spec in self.specs)
+        count = examples or (POINTS if free <= LARGE else POINTS // 3)
+        points = draw_points(self.specs, self._rng("values"), count)
+        sentence = SECOND if self.prefix else VALUES
+        result, _ = self._judge_points("values", sentence, [(self.specs, p) for p in points])
+        if not result.findings and not result.entries:
+            result.status, result.reason = "not_judged", "no derivative could be decided"
+        self.results.append(result)
+
+    def check_shapes(self) -> None:
+        """Judge the gradients at points of other shapes."""
+        if not self.wants("shapes"):
+            return
+        rng = self._rng("shapes")
+        points = [
+            (specs, point)
+            for specs in vary_shapes(self.specs)
+            for point in draw_points(specs, rng, POINTS_ELSEWHERE)
+        ]
+        result, _ = self._judge_points("shapes", SHAPES, points)
+        if not result.findings and not result.entries:
+            result.status, result.reason = "not_claimed", "the function takes no other sizes"
+        self.results.append(result)
+
+    def check_behaviour(self) -> None:
+        """Run the checks of more than values."""
+        bare = draw_points(self.specs, self._rng("behaviour"), BEHAVIOUR_POINTS)
+        points = [point for p in bare for point in self._with_cotangents(p, ("normal",))]
+        self._check_behaviour(points)
+
+    def _check_behaviour(self, points: Sequence[Point]) -> None:
+        for check in CHECKS:
+            if not self.wants(check.id):
+                continue
+            result = CheckResult(self.prefix + check.id, check.sentence)
+            result.reason = check.reason_not_claimed(self.function)
+            for point in points if not result.reason else []:
+                try:
+                    finding = check.judge(self.function, point, self._rng(check.id))
+                except Unsupported as error:
+                    result.reason = str(error)
+                    continue
+                result.points += 1
+                if finding is not None:
+                    result.findings.append(replace(finding, check=result.id))
+                    result.status = "failed"
+                    break
+            if not result.points:
+                result.status = "not_claimed"
+            self.results.append(result)
+
+    def check_second(self, *, required: bool) -> None:
+        """Judge the gradient of the gradient; unless it is required, it may be missing."""
+        if not self.wants("second:values"):
+            return
+        result, part = self._find_second()
+        if result is None or part is None:
+            return
+        run, judged = part
+        missing = find_missing(run.function, [point for point, _ in judged])
+        if result.findings and missing and not required:
+            names = {*missing}
+            run.function = Part(run.function, names)
+            result, _ = run.judge_second()
+            if not result.findings:
+                result.status = "not_claimed"
+                result.reason = reason_missing(missing, self.function.framework)
+        remedy = REMEDY.get(self.function.framework, "")
+        result.findings = [
+            replace(f, message=f"{f.message} {remedy}.".strip()) if f.entries and remedy else f
+            for f in result.findings
+        ]
+        self.results.append(result)
+        self.judgements += run.judgements
+
+    def _find_second(self) -> tuple[CheckResult | None, "tuple[Run, Judged] | None"]:
+        """Return the first result of the second derivatives; None where they are not offered."""
+        second = self.function.gradient_function()
+        if second is None:
+            return None, None
+        try:
+            point = draw_points(self.specs, self._rng("values"), 1)[0]
+            outputs = self.function.value(point.arrays)
+            cotangents = read_inputs([self._rng("w").standard_normal(o.shape) for o in outputs])
+            cotangents = [
+                replace(spec, dtype=str(output.dtype))
+                for spec, output in zip(cotangents, outputs, strict=True)
+            ]
+        except FunctionFailed:
+            return None, None
+        specs = [*self.specs, *cotangents]
+        run = Run(second, specs, kinks={}, seed=self.seed, only=self.only, prefix="second:")
+        result, judged = run.judge_second()
+        return result, (run, judged)
+
+    def judge_second(self) -> tuple[CheckResult, Judged]:
+        """Return the result of the values of a gradient, taken as a function."""
+        points = draw_points(self.specs, self._rng("values"), POINTS // 3)
+        return self._judge_points("values", SECOND, [(self.specs, p) for p in points])
+
+    def rejudge(self, point: Point) -> None:
+        """Judge one point by the wanted checks."""
+        if self.wants("values") or self.wants("shapes"):
+            specs = [
+                spec if spec.shape == np.shape(a) else spec.resized(np.shape(a))
+                for spec, a in zip(self.specs, point.arrays, strict=True)
+            ]
+            name = "values" if self.wants("values") else "shapes"
+            result, _ = self._judge_points(name, VALUES, [(specs, point)])
+            self.results.append(result)
+        self._check_behaviour([point])
+
+    def _judge_points(
+        self, name: str, sentence: str, points: Iterable[tuple[Sequence[Array], Point]]
+    ) -> tuple[CheckResult, Judged]:
+        """Return the result of a check over points, and all judgements."""
+        result = CheckResult(self.prefix + name, sentence)
+        judges: dict[int, tuple[Judge, Judged]] = {}
+        for specs, bare in points:
+            if id(specs) not in judges:
+                reference = Reference(self.function, specs)
+                judges[id(specs)] = Judge(self.function, reference, specs, self.kinks), []
+            judge, judged = judges[id(specs)]
+            names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
+            for point in [bare] if bare.cotangents else self._with_cotangents(bare, names):
+                try:
+                    with np.errstate(all="ignore"):
+                        judgement = judge.judge(point)
+                except FunctionFailed as error:
+                    if error.is_refusal and self.prefix:
+                        continue
+                    if not any(f.details.get("trace") for f in result.findings):
+                        result.findings.append(_failed(result.id, point, error))
+                    continue
+                result.points += 1
+                result.entries += judgement.compared
+                self.judgements.append(judgement)
+                judged.append((point, judgement))
+        for judge, judged in judges.values():
+            wrong = [pair for pair in judged if pair[1].wrong]
+            if wrong:
+                right = [pair for pair in judged if not pair[1].wrong]
+                shown = [*wrong[: EXPLAINED // 2], *right[: EXPLAINED // 2]]
+                result.findings += explain(result.id, judge, shown)
+                break
+        if result.findings:
+            is_wrong = any(f.entries for f in result.findings)
+            result.status = "failed" if is_wrong else "errored"
+        return result, [pair for _, judged in judges.values() for pair in judged]
+
+    def _with_cotangents(self, bare: Point, names: Sequence[str] = ()) -> list[Point]:
+        """Return the point with each of the cotangents; none if the function fails there."""
+        try:
+            outputs = self.function.value(bare.arrays)
+        except FunctionFailed:
+            return []
+        rng = self._rng("cotangents")
+        shapes, dtypes = [o.shape for o in outputs], [str(o.dtype) for o in outputs]
+        drawn = draw_cotangents(shapes, rng, dtypes)
+        return [
+            Point(bare.arrays, w, f"{bare.style}; cotangent: {name}")
+            for name, w in drawn
+            if not names or name in names
+        ]
+
+    def report(self, seconds: float) -> Report:
+        """Return the report of all that ran."""
+        compared = sum(j.compared for j in self.judgements)
+        undecided = sum(j.undecided for j in self.judgements)
+        sharpness = [j.sharpness for j in self.judgements if j.sharpness is not None]
+        methods: dict[str, int] = {}
+        for judgement in self.judgements:
+            if judgement.method:
+                methods[judgement.method] = methods.get(judgement.method, 0) + judgement.compared
+        kinks = {kink for judgement in self.judgements for kink in judgement.kinks}
+        problems = []
+        if compared + undecided and compared < ENOUGH * (compared + undecided):
+            problems.append(
+                f"only {compared} of {compared + undecided} entries could be decided; give a "
+                "domain on which the function is finite and smooth."
+            )
+        if not any(r.status in {"passed", "failed", "errored"} for r in self.results):
+            problems.append("no check ran; change only=.")
+        return Report(
+            self.function.name,
+            self.function.framework,
+            self.seed,
+            tuple(slot.name for slot in self.function.inputs),
+            self.results,
+            points=sum(r.points for r in self.results),
+            entries=compared,
+            methods=methods,
+            sharpness=float(np.median(np.concatenate([np.zeros(0), *sharpness])))
+            if any(s.size for s in sharpness)
+            else float("nan"),
+            undecided=undecided / max(1, compared + undecided),
+            conventions=[kink.sentence for kink in sorted(kinks, key=lambda k: k.sentence)],
+            problems=problems,
+            seconds=seconds,
+        )
+
+
+def _failed(name: str, point: Point, error: FunctionFailed) -> Finding:
+    line = error.trace.strip().splitlines()[-1:] or ["no message"]
+    message = f"{error.where} fails, but the value does not: {line[0]}"
+    return Finding(name, message, point, details={"trace": error.trace})
