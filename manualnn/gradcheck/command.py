@@ -54,7 +54,12 @@ _FLAGS = ("open", "derivative")
     metavar="X=SLOPE",
     help="Declared slope at the kinks where an entry of an input is X (may be repeated).",
 )
-@click.option("--second/--no-second", default=True, help="Check second derivatives as well.")
+@click.option(
+    "--second/--no-second",
+    default=None,
+    help="Require right second derivatives, or leave them out; by default they are checked where "
+    "the function has them.",
+)
 @click.option("--examples", type=click.IntRange(1), help="Number of points of the given shapes.")
 @click.option("--seed", type=click.IntRange(0), default=0, help="Random seed of the points.")
 @click.option(

@@ -37,7 +37,7 @@ def parametrize_with_gradchecks(
     subject = _Gradient(f, inputs, {**options, "only": only})
     found = [
         Check(name, sentence, subject)
-        for name, sentence in check_ids(second=options.get("second", True))
+        for name, sentence in check_ids(second=options.get("second"))
         if not only or any(fnmatchcase(name, pattern) for pattern in only)
     ]
     if not found:

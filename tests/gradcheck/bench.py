@@ -143,6 +143,7 @@ def serve(connection: Connection, peer: str) -> None:
 
     warnings.simplefilter("ignore")
     known = functions()
+    is_warm = False
     while True:
         try:
             name = connection.recv()
@@ -150,6 +151,9 @@ def serve(connection: Connection, peer: str) -> None:
             return
         function = known[name]
         built = function.build()
+        if not is_warm:  # the first call also imports what the checker needs
+            judge(peer, function, built)
+            is_warm = True
         connection.send(True)  # noqa: FBT003 - a message
         connection.send(judge(peer, function, built))
 

@@ -9,12 +9,14 @@ custom function wraps the pair.
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 import numpy as np
 from gradcheck.functions.entry import Function
 
+from manualnn.gradcheck import Array
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import take_outputs
 from manualnn.gradcheck.functions.find import find_function
@@ -74,18 +76,29 @@ def symmetric(x: Any) -> Any:
     return (x + x.swapaxes(-1, -2)) / 2
 
 
+def in_float64(inputs: Any) -> Any:
+    """Return the inputs with float64 in place of narrower dtypes."""
+    if isinstance(inputs, dict):
+        return {name: in_float64(entry) for name, entry in inputs.items()}
+    if isinstance(inputs, (tuple, list)):
+        return type(inputs)(map(in_float64, inputs))
+    is_float = isinstance(inputs, Array) and "float" in inputs.dtype
+    return replace(inputs, dtype="float64") if is_float else inputs
+
+
 class Pair:
     """A function and its vjp by NumPy arrays, of the inputs that have a derivative."""
 
     def __init__(self, function: Function, built: Any) -> None:
         rng = np.random.default_rng(crc32(function.name.encode()))
         f, vjp = built[:2] if function.framework == "numpy" else (built, None)
-        self.f = f
+        self.f = f.double() if hasattr(f, "double") else f  # a module of torch
+        inputs = in_float64(function.inputs)
         self.options = function.options.get("options", {})
         try:
-            self.arguments = Arguments(function.inputs, f)
+            self.arguments = Arguments(inputs, f)
             self.called = find_function(
-                f, function.inputs, vjp=vjp, options=self.options, framework=function.framework
+                f, inputs, vjp=vjp, options=self.options, framework=function.framework
             )
         except Exception as error:
             raise NoAnswerError(str(error)) from error
