@@ -53,6 +53,9 @@ def jax_function(forward: Callable[..., Any], backward: Callable[..., Any]) -> A
     """Return a function of JAX arrays with the gradients `backward(dy, *inputs)`."""
     import jax
 
-    f = jax.custom_vjp(forward)
+    def plain(*arrays):  # without the options of forward
+        return forward(*arrays)
+
+    f = jax.custom_vjp(plain)
     f.defvjp(lambda *arrays: (forward(*arrays), arrays), lambda arrays, dy: backward(dy, *arrays))
     return f

@@ -10,7 +10,13 @@ wrong = wrong_functions(FUNCTIONS, "torch")
 X = Array((5, 7))
 
 
-@wrong(X, size="the second derivative is 0", source="pytorch/pytorch#76185", fails="second")
+@wrong(
+    X,
+    size="the second derivative is 0",
+    source="pytorch/pytorch#76185",
+    fails="second",
+    options={"second": True},
+)
 def cube_saved_on_ctx():
     """x² is computed in forward and kept on ctx; the second derivative takes it for constant."""
     import torch
@@ -48,14 +54,18 @@ def silu_saved_sigmoid():
     return SiLU.apply
 
 
-@wrong(X, size="the second derivative is 0", fails="second")
+@wrong(X, size="the second derivative is 0", fails="second", options={"second": True})
 def sine_detached_slope():
     """The slope is detached in the backward."""
     return torch_function(lambda x: x.sin(), lambda dy, x: dy * x.detach().cos())
 
 
 @wrong(
-    X, size="no second derivative by the cotangent", source="pytorch/pytorch#1712", fails="second"
+    X,
+    size="no second derivative by the cotangent",
+    source="pytorch/pytorch#1712",
+    fails="second",
+    options={"second": True},
 )
 def select_into_buffer():
     """The backward copies the cotangent without a graph: no derivative goes through it."""
@@ -76,6 +86,7 @@ def select_into_buffer():
     size="relative 1",
     source="pytorch/pytorch#106789",
     fails="second",
+    options={"second": True},
     witness=[2.0, 3.0, 0.0, 0.0],
 )
 def prod_of_two_zeros():
