@@ -109,6 +109,33 @@ def test_every_point_has_the_shape_the_dtype_and_the_domain_of_each_input(inputs
                 assert (mantissas % 1 == 0).all()
 
 
+def test_ends_of_a_domain_are_numbers_of_the_dtype_in_the_domain():
+    above, below = float(np.float32(0.1)), float(np.float32(0.3)) - 2**-25  # 0.3f is above 0.3
+    assert Array(low=0.1, high=0.3, dtype="float32").bounds == (above, below)
+    assert Array(low=0.5, high=2, dtype="bfloat16", open=True).bounds == (0.5 + 2**-8, 2 - 2**-7)
+    assert Array(low=0.5, high=2).bounds == (0.5, 2)
+    assert Array(kind="positive").bounds == (5e-324, math.inf)
+    assert Array(kind="positive", low=1).bounds == (1, math.inf)
+
+
+def test_zero_has_no_sign_at_the_end_of_a_domain():
+    for point in draw_points([Array((50,), low=0)], np.random.default_rng(0), 14):
+        assert not np.signbit(point.arrays[0]).any(), point.style
+
+
+@pytest.mark.parametrize("ends", [{"low": -1}, {"high": 1}, {"low": -1, "high": 1}])
+def test_numbers_beyond_an_end_are_spread_over_the_domain(ends):
+    styles = ["normal", "magnitudes 2^±6"]
+    for point in draw_points([Array((200,), **ends)], np.random.default_rng(0), 2, styles):
+        assert len(np.unique(point.arrays[0])) == 200
+
+
+def test_a_distribution_without_weights_is_drawn_as_one_class():
+    many = Array((200, 2), kind="probabilities")
+    for point in draw_points([many], np.random.default_rng(0), 14):
+        assert has_its_domain(many, point.arrays[0])
+
+
 @given(st.lists(specs, min_size=1, max_size=2), seeds)
 def test_equal_generators_draw_equal_points(inputs, seed):
     first, second = (draw_points(inputs, np.random.default_rng(seed), 5) for _ in range(2))
@@ -179,18 +206,36 @@ def test_embed_and_pull_are_adjoint_and_parameters_come_back(spec, data):
         assert unit[spec.index(number)] == 1
 
 
-@given(specs, seeds, st.floats(0, 1))
-def test_moved_and_shrunk_inputs_stay_in_the_domain(spec, seed, fraction):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Array((2, 3, 3), kind="spd"),
+        Array((4, 4), kind="symmetric", dtype="float32"),
+        Array((3, 5), kind="probabilities", axis=0),
+        Array((3, 5), kind="sorted", low=-2, high=2),
+        Array((9,), low=1, open=True),
+        Array((9,), kind="positive", dtype="bfloat16"),
+        Array((9,), kind="integers"),
+    ],
+    ids=lambda spec: spec.kind,
+)
+def test_moved_and_shrunk_inputs_stay_in_the_domain(spec):
+    rng = np.random.default_rng(0)
     for point in draw_points([spec], rng, 14):
         (array,) = point.arrays
-        shrunk = spec.shrink(array, fraction)
-        moved = spec.move(array, 2.0**-20 * rng.choice([-1.0, 1.0], spec.free_size()))
-        for result in (shrunk, moved):
+        nearest = spec.shrink(array, 0)
+        shrunk = [spec.shrink(array, fraction) for fraction in (1, 0.5, 2**-10)]
+        moved = [spec.move(array, s * rng.normal(size=spec.free_size())) for s in (0.5, 2**-20)]
+        for result in [nearest, *shrunk, *moved]:
             assert result.shape == array.shape
             assert result.dtype == array.dtype
-            if spec.kind != "probabilities" or result is shrunk:
-                assert has_its_domain(spec, result), point.style
+        kept = [nearest, *shrunk] if spec.kind == "probabilities" else [nearest, *shrunk, *moved]
+        for result in kept:
+            assert has_its_domain(spec, result), point.style
+        if spec.kind in {"symmetric", "sorted"}:
+            assert not nearest.any()
+        elif spec.kind == "probabilities":
+            np.testing.assert_allclose(nearest, 1 / 3, rtol=1e-15)
 
 
 @given(st.lists(st.one_of(reals, wholes()), min_size=1, max_size=3))
@@ -243,6 +288,7 @@ def test_inputs_of_equal_shapes_broadcast_each_axis_of_each():
     assert found == [((1, 7), (5, 7)), ((5, 1), (5, 7)), ((5, 7), (1, 7)), ((5, 7), (5, 1))]
     assert broadcast_shapes([Array((5, 7))]) == []
     assert broadcast_shapes([Array((5, 7)), Array((3, 4))]) == []
+    assert broadcast_shapes([Array((1,)), Array((1,))]) == []
 
 
 @given(st.lists(sizes, min_size=1, max_size=3), st.sampled_from(["f8", "f4", "i8", "?"]))
