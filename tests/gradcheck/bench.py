@@ -61,9 +61,7 @@ def main() -> int:
     if not chosen:
         sys.exit(f"no function of the benchmark matches {options.only}.")
     peers = [peer for peer in PEERS if peer in (options.peer or PEERS)]
-    verdicts: Verdicts = {}
-    if options.verdicts and options.verdicts.exists():
-        verdicts = json.loads(options.verdicts.read_text(encoding="utf-8"))
+    verdicts = read_verdicts(options.verdicts)
     judge_all(chosen, peers, verdicts, options.verdicts)
 
     from gradcheck.results import ours_is_good, to_markdown
@@ -76,14 +74,23 @@ def main() -> int:
     return 0 if OURS not in peers or ours_is_good(chosen, verdicts[OURS]) else 1
 
 
+def read_verdicts(file: Path | None) -> Verdicts:
+    """Return the verdicts in a file; each of its lines holds the peer, the name and the verdict."""
+    verdicts: Verdicts = {peer: {} for peer in PEERS}
+    if file and file.exists():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            peer, name, verdict = json.loads(line)
+            verdicts[peer][name] = verdict
+    return verdicts
+
+
 def judge_all(
     chosen: dict[str, Function], peers: list[str], verdicts: Verdicts, file: Path | None
 ) -> None:
     """Add the missing verdicts. Functions of one framework follow each other in a process."""
     tasks = []
     for peer in peers:
-        answers = verdicts.setdefault(peer, {})
-        known = {name for name, answer in answers.items() if answer[0] in {"right", "wrong"}}
+        known = {name for name, answer in verdicts[peer].items() if answer[0] in {"right", "wrong"}}
         for framework in ("numpy", "torch", "jax"):
             names = [n for n, f in chosen.items() if f.framework == framework and n not in known]
             tasks += [(peer, names[::2]), (peer, names[1::2])]
@@ -95,7 +102,8 @@ def judge_all(
             with lock:
                 verdicts[peer][name] = verdict
                 if file:
-                    file.write_text(json.dumps(verdicts, indent=0), encoding="utf-8")
+                    with file.open("a", encoding="utf-8") as lines:
+                        lines.write(json.dumps([peer, name, verdict]) + "\n")
             expected = "wrong" if isinstance(chosen[name], Wrong) else "right"
             mark = " " if verdict[0] == expected else "!"
             say(f"{mark} {peer:12} {name:40} {verdict[0]:8} {verdict[1]:6.2f} s  {verdict[2]}")
