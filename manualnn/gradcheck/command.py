@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import sys
+from fnmatch import fnmatchcase
 from typing import Any
 
 import click
@@ -92,8 +93,8 @@ def gradcheck(target: str, **given: Any) -> None:
 
 
 def _run(target: str, given: dict[str, Any]) -> int:
+    from manualnn.gradcheck.check import check_ids, rejudge
     from manualnn.gradcheck.check import gradcheck as run_gradcheck
-    from manualnn.gradcheck.check import rejudge
     from manualnn.gradcheck.report.replay import load
     from manualnn.gradcheck.report.text import text
     from manualnn.oracle.report.progress import paint
@@ -109,6 +110,10 @@ def _run(target: str, given: dict[str, Any]) -> int:
     if not inputs:
         message = "no input is described; give the shape of each, such as --input 5,7."
         raise click.UsageError(message)
+    ids = [name for name, _ in check_ids()]
+    if given["only"] and not any(fnmatchcase(i, only) for i in ids for only in given["only"]):
+        message = f"no check matches {list(given['only'])}; there are {', '.join(ids)}."
+        raise click.BadParameter(message, param_hint="--only")
     function = _find(target)
     if given["replay"] is not None:
         failure = load(given["replay"], given["failures"])

@@ -26,7 +26,7 @@ def test_a_right_gradient_passes_every_check_that_applies(check):
 
 def test_a_check_that_does_not_apply_is_skipped():
     with pytest.raises(pytest.skip.Exception):
-        checks(doubled)["jvp"]()
+        checks(doubled, only=["second:values"])["second:values"]()
 
 
 def test_the_message_of_a_failure_starts_with_one_line_and_is_the_report():
