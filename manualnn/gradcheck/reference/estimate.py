@@ -28,12 +28,14 @@ COLUMNS = 7
 """Extrapolations of a tableau. More of them only amplify the noise."""
 SLOW = 0.9
 """Ratio of successive changes from which on a series is not said to converge."""
-AGREEMENT = 1
-"""Candidates agree if their distance is at most this times the sum of their errors."""
+CLEAR = 4
+"""Slopes from both sides make a kink if their distance is more than this times their errors."""
 SAME_SLOPE = 1e-7
 """Relative gap of two one-sided slopes below which it is an error and no kink."""
 ROUNDING_JUMP = 2.0**13
 """Differences of up to so many roundoffs of x, or of f, may come from rounding inside f."""
+LINE = 4
+"""Number of the finest levels that make a straight line."""
 COARSE_JUMP = 2.0**-7
 """Jumps of that size, relative to x and f, may come from numbers of a shorter dtype inside f."""
 
@@ -78,6 +80,8 @@ class Estimate:
     high: Array
     error: Array
     """inf where the values do not decide the derivative."""
+    step: Array | None = None
+    """The step of the level that was chosen."""
 
     def size(self) -> Array:
         """Return the larger absolute value of both slopes."""
@@ -92,11 +96,11 @@ class Side:
     error: Array
 
 
-def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
+def estimate(blocks: list[Samples], scale: Array, unit: Array) -> Estimate:
     """Return the derivatives at the center of blocks of samples.
 
     Each block has steps that halve from level to level. `scale` is the size of x, at least 1, and
-    `unit` the unit roundoff of the values.
+    `unit` the relative error of a value.
     """
     f0 = blocks[0].center
     sides: list[list[Side]] = [[], [], []]
@@ -104,7 +108,7 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
         for s in blocks:
             least = np.maximum(s.noise, np.finfo(f0.dtype).smallest_normal)
             floor = [
-                np.maximum(least, 2 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
+                np.maximum(least, 3 * unit * np.fmax(np.abs(v), np.abs(f0))) / s.steps
                 for v in (s.right, s.left)
             ]
             quotients = (s.right - f0) / s.steps, (f0 - s.left) / s.steps
@@ -126,13 +130,10 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
         largest = np.fmax(np.abs(f0), np.nanmax(np.where(np.isfinite(largest), largest, 0), 0))
         alike = (right.limit <= 4 * left.limit) & (left.limit <= 4 * right.limit)
         jump = np.fmax(right.gap * right.limit, left.gap * left.limit)
-        stairs = np.where(alike & (jump <= COARSE_JUMP * largest), np.fmax(right.gap, left.gap), 0)
-        flat = stairs + np.fmax(
-            *(
-                _plateau(f0, v, h, ROUNDING_JUMP * unit * size)
-                for v in (everything.right, everything.left)
-            )
+        stairs = np.where(
+            alike & (jump <= COARSE_JUMP * largest), 2 * np.fmax(right.gap, left.gap), 0
         )
+        flat = stairs + _hidden_stairs(everything, unit, ROUNDING_JUMP * unit * size)
         for side in (central, right, left):
             side.error[:] += flat + unit * np.abs(side.value)
         return _combined(central, right, left, everything)
@@ -182,6 +183,7 @@ def _without_luck(error: Array) -> Array:
 class Walk(Side):
     """The candidate that was chosen, and where the coarser levels disagreed with it."""
 
+    step: Array
     limit: Array
     """The finest step at which they do; NaN if they never do."""
     gap: Array
@@ -197,12 +199,13 @@ def _walk(blocks: list[Side], order: NDArray[np.intp], steps: Array, rounding: A
     errors = np.take_along_axis(np.concatenate([b.error for b in blocks]), order, 0)
     value, error = values[-1], errors[-1]
     # The interval in which all believed levels agree is remembered by its ends.
-    low, high = value - AGREEMENT * error, value + AGREEMENT * error
+    low, high = value - error, value + error
     going, staircase = np.ones(value.shape, bool), np.zeros(value.shape)
     limit, gap = np.full((2, *value.shape), np.nan)
+    step = steps[-1]
     for v, e, h in zip(values[-2::-1], errors[-2::-1], steps[-2::-1], strict=True):
         says = np.isfinite(e)
-        agrees = (v + AGREEMENT * e >= low) & (v - AGREEMENT * e <= high)
+        agrees = (v + e >= low) & (v - e <= high)
         stops = going & says & ~agrees & np.isfinite(error)
         going &= ~stops
         distance = np.abs(v - value)
@@ -211,53 +214,54 @@ def _walk(blocks: list[Side], order: NDArray[np.intp], steps: Array, rounding: A
         staircase = np.where(is_small, np.fmax(staircase, distance), staircase)
         adopted = going & says & ((e < error) | ~np.isfinite(error))
         value, error = np.where(adopted, v, value), np.where(adopted, e, error)
+        step = np.where(adopted, h, step)
         here = going & says
-        low = np.where(here, np.fmax(low, v - AGREEMENT * e), low)
-        high = np.where(here, np.fmin(high, v + AGREEMENT * e), high)
+        low = np.where(here, np.fmax(low, v - e), low)
+        high = np.where(here, np.fmin(high, v + e), high)
     # Values at the finest steps that do not converge: what coarser steps say is not about x.
     is_lost = np.isinf(errors[-2:]).all(axis=0) & np.isfinite(values[-2:]).all(axis=0)
-    return Walk(value, np.where(is_lost, np.inf, error + staircase), limit, gap)
+    return Walk(value, np.where(is_lost, np.inf, error + 2 * staircase), step, limit, gap)
 
 
-def _plateau(center: Array, values: Array, steps: Array, rounding: Array) -> Array:
-    """Return the slope that may hide in a plateau around x that ends with a small jump.
+def _hidden_stairs(s: Samples, unit: Array, rounding: Array) -> Array:
+    """Return the slope that may hide where the finest values of f are on a straight line.
 
-    Far in a tail 1 + erf(x) is a staircase. There the finest differences are exactly 0, and so
-    seem to be certain.
+    Far in a tail x (1 + erf(x)) is a staircase of sloping stairs. There the finest differences
+    seem to be certain. But if coarser ones deviate, and only by as much as rounding may do, then
+    the true slope may be anything between.
     """
-    flat = (values == center) | np.isnan(values)
-    levels = np.arange(len(flat))[:, None]
-    last = np.where(flat, -1, levels).max(axis=0)  # the finest level that is not flat
-    is_plateau = (last >= 0) & (last < len(flat) - 1)
-    at = np.clip(last, 0, len(flat) - 2)[None]
-    inner = np.take_along_axis(steps, at + 1, 0)[0]
-    jump = np.abs(np.take_along_axis(values, at, 0)[0] - center)
-    return np.where(is_plateau & (jump <= rounding), jump / inner, 0)
+    right, left = (s.right - s.center) / s.steps, (s.center - s.left) / s.steps
+    value = right[-1]
+    size = np.fmax(np.abs(s.center), np.fmax(np.abs(s.right), np.abs(s.left)))
+    straight = [np.abs(q - value) <= 4 * unit * size / s.steps for q in (right, left)]
+    is_line = (straight[0] & straight[1])[-LINE:].all(axis=0)
+    hidden = np.zeros_like(value)
+    for quotient in (right, left):
+        distance = np.abs(quotient - value)
+        stairs = is_line & (distance * s.steps <= rounding)
+        hidden = np.fmax(hidden, np.where(stairs, distance, 0).max(axis=0))
+    return 2 * hidden
 
 
-def _combined(central: Side, right: Side, left: Side, s: Samples) -> Estimate:
+def _combined(central: Walk, right: Walk, left: Walk, s: Samples) -> Estimate:
     """Return the derivative from the central, the right and the left estimate."""
     has_right, has_left = (np.isfinite(v[-3:]).all(axis=0) for v in (s.right, s.left))
     sure_right, sure_left = np.isfinite(right.error), np.isfinite(left.error)
     gap, doubt = np.abs(right.value - left.value), right.error + left.error
     size = np.maximum(np.abs(right.value), np.abs(left.value))
     both = sure_right & sure_left
-    differ = both & (gap > AGREEMENT * doubt)
-    kink = differ & (gap > SAME_SLOPE * size)
+    differ = both & (gap > doubt)
+    kink = differ & (gap > CLEAR * doubt) & (gap > SAME_SLOPE * size)
     # Of those that agree, the least error; the central one only if it agrees with both sides.
-    fits = [
-        np.abs(central.value - t.value) <= AGREEMENT * (central.error + t.error)
-        for t in (right, left)
-    ]
-    value, error = right.value, right.error
-    left_better = sure_left & ~(error <= left.error)
-    value, error = (
-        np.where(left_better, left.value, value),
-        np.where(left_better, left.error, error),
-    )
-    best = both & fits[0] & fits[1] & (central.error < error)
-    value, error = np.where(best, central.value, value), np.where(best, central.error, error)
-    error = np.where(differ & ~kink, error + gap, error)
+    fits = [np.abs(central.value - t.value) <= central.error + t.error for t in (right, left)]
+    best = right
+    for other, allowed in ((left, sure_left), (central, both & fits[0] & fits[1])):
+        better = allowed & ~(best.error <= other.error)
+        pairs = ((getattr(best, k), getattr(other, k)) for k in ("value", "error", "step"))
+        value, error, step = (np.where(better, new, old) for old, new in pairs)
+        best = Walk(value, error, step, best.limit, best.gap)
+    value, step = best.value, best.step
+    error = np.where(differ & ~kink, best.error + gap, best.error)
     # A side with values but without a slope: a jump, a pole, a vertical tangent.
     lost = (has_right & ~sure_right) | (has_left & ~sure_left) | ~np.isfinite(s.center)
     error = np.where(lost | ~np.isfinite(error) | ~np.isfinite(value), np.inf, error)
@@ -265,4 +269,4 @@ def _combined(central: Side, right: Side, left: Side, s: Samples) -> Estimate:
     high = np.where(kink, np.maximum(right.value, left.value), value)
     error = np.where(kink & np.isfinite(error), np.maximum(right.error, left.error), error)
     known = np.isfinite(error)
-    return Estimate(np.where(known, low, np.nan), np.where(known, high, np.nan), error)
+    return Estimate(np.where(known, low, np.nan), np.where(known, high, np.nan), error, step)

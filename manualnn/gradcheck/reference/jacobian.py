@@ -40,7 +40,8 @@ NOISE_BITS = 50
 LARGEST_NOISE = 2.0**-6
 ACCURATE = 1e-9
 ROUGH = 1e-6
-NOISY = 2.0**10
+NOISY = 64
+FINEST = 2.0**3.5
 """Relative error at which no finer steps are needed."""
 
 
@@ -170,22 +171,39 @@ class Reference:
         rng = np.random.default_rng(place.x.size)
         unit = np.ldexp(1.0, np.frexp(size)[1] - NOISE_BITS)
         step = np.rint(SPACING * size * rng.uniform(0.5, 1, x.size) / unit) * unit
-        up, down = x + (POINTS + 1) * step <= high, x - (POINTS + 1) * step >= low
+        end = (POINTS[-1] + 1) * step
+        up, down = x + end <= high, x - end >= low
         step *= np.where(up & down, rng.choice([-1, 1], x.size), np.where(up, 1, -1))
         step *= up | down
         x = x.astype(values.dtype)
-        return measured_noise(np.stack([values.at(x + k * step) for k in range(1, POINTS + 1)]))
+        return measured_noise(np.stack([values.at(x + k * step) for k in POINTS]))
+
+    def _unit(self, values: Values) -> Array:
+        """Return the relative noise of each output at a coarse step from the point.
+
+        It is larger than the unit roundoff if f uses numbers of a shorter dtype inside. Near a
+        zero of f the absolute noise is too small to show that.
+        """
+        place = values.place
+        step = np.ldexp(place.scale, -FIRST)
+        step = np.where(place.x + 2 * step <= place.limits[1], step, -step)
+        step = np.where(place.x + 2 * step >= place.limits[0], step, 0)
+        size = np.abs(values.at((place.x + step).astype(values.dtype)))
+        with np.errstate(all="ignore"):
+            unit = self._noise(values, place.scale, step) / size
+        return np.fmax(values.unit, np.where(unit < LARGEST_NOISE, unit, 0) / 2)
 
     def _differences(self, values: Values, pattern: Pattern) -> Estimate:
         """Return the estimates of all entries of a pattern."""
         parts: list[Estimate] = []
         noise = [self._noise(values, values.place.scale)]
+        unit = self._unit(values)
         entries = np.argsort(pattern.colors[pattern.cols], kind="stable")
         counts = np.bincount(pattern.colors[pattern.cols], minlength=1)
         chunk = np.cumsum(counts) // CHUNK
         for k in range(int(chunk[-1]) + 1):
             mine = entries[chunk[pattern.colors[pattern.cols[entries]]] == k]
-            parts.append(self._estimates(values, pattern, mine, noise))
+            parts.append(self._estimates(values, pattern, mine, noise, unit))
         order = np.argsort(entries, kind="stable")
         low, high, error = (
             np.concatenate([getattr(p, name) for p in parts])[order]
@@ -194,7 +212,7 @@ class Reference:
         return Estimate(low, high, error)
 
     def _estimates(
-        self, values: Values, pattern: Pattern, entries: Array, noise: list[Array]
+        self, values: Values, pattern: Pattern, entries: Array, noise: list[Array], unit: Array
     ) -> Estimate:
         rows, cols = pattern.rows[entries], pattern.cols[entries]
         place = values.place
@@ -217,7 +235,7 @@ class Reference:
                 right[:, at], left[:, at] = values.around(group, entry, steps[:, group])
             center, h = values.center[rows[todo]], steps[:, cols[todo]]
             blocks.append(Samples(center, right, left, h, noise[block][rows[todo]]))
-            found = estimate(blocks, place.scale[cols[todo]], values.unit)
+            found = estimate(blocks, place.scale[cols[todo]], unit[rows[todo]])
             low[todo], high[todo], error[todo] = found.low, found.high, found.error
             open_ = _is_open(found, blocks[-1], size[cols[todo]], values.unit)
             if not open_.any():
@@ -244,7 +262,7 @@ class Reference:
             noise = np.maximum(*(self._noise(values, np.abs(v) * first, end) for end in ends))
             samples.append(Samples(values.center, right, left, np.repeat(h[:, None], n, 1), noise))
             reach = np.full(n, first)
-            found = estimate(samples, np.maximum(1, reach), values.unit)
+            found = estimate(samples, np.maximum(1, reach), np.full(n, values.unit))
             if not _is_open(found, samples[-1], reach, values.unit).any():
                 break
         return found
@@ -302,10 +320,14 @@ def _is_open(found: Estimate, s: Samples, size: Array, unit: float) -> NDArray[n
     """Return which entries finer steps may decide, or decide better."""
     with np.errstate(invalid="ignore"):
         values = np.fmax(np.abs(s.center), np.fmax(np.abs(s.right[2]), np.abs(s.left[2])))
-        # Finer steps do not help where noise is the error. But what is as large as f is no noise.
+        enough = np.fmax(ACCURATE * found.size(), 64 * unit * values / size)
+        # Finer steps help if the finest ones were the best, so that noise is not the error.
+        finer = (found.error > enough) & ~(found.step > FINEST * s.steps[-1])
+        gap = found.high - found.low
+        # What is as large as f is no noise.
         noise = np.where(s.noise < LARGEST_NOISE * values, s.noise, 0)
-        enough = np.fmax(ACCURATE * found.size(), np.fmax(64 * unit * values, NOISY * noise) / size)
-        return ~(found.error <= enough) | (found.low < found.high)
+        kink = gap > NOISY * np.fmax(noise, unit * values) / s.steps[-1]
+        return ~np.isfinite(found.error) | finer | kink | (s.noise > LARGEST_NOISE * values)
 
 
 def _in_float64(found: Estimate) -> tuple[Array, Array, Array]:

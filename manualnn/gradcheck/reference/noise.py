@@ -1,26 +1,43 @@
-"""The noise of a function's values, measured by ECnoise (J. Moré, S. Wild, 2011).
+"""The noise of a function's values, measured like ECnoise (J. Moré, S. Wild, 2011).
 
-At equally spaced points so close that f is nearly linear between them, the differences of order k
-of a smooth f vanish, and those of its rounding errors grow by the factor √((2k)! / (k!)²).
+At points so close that f is nearly linear between them, the divided differences of a high order of
+a smooth f vanish, and those of its rounding errors do not. Unlike in ECnoise, the points are not
+equally spaced, because rounding at equally spaced points may repeat itself.
 """
 
-from math import factorial
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating]
 
-POINTS = 10
-ORDERS = (4, 5, 6)
+POINTS = (5, 8, 15, 19, 25, 33, 36, 41, 48, 52, 58, 63)
+"""The points, in steps from x. They are on one side, because x may be at a kink."""
+ORDERS = (5, 6, 7)
 """Orders of differences that are believed. Their largest counts, because few values make each."""
-SPACING = 2.0**-22
-DEVIATIONS = 3
+SPACING = 2.0**-25
+DEVIATIONS = 4
 """Standard deviations that bound the noise."""
 
 
+def _differences(order: int) -> Array:
+    """Return the divided differences of an order as a matrix, for noise of variance 1."""
+    rows = []
+    for first in range(len(POINTS) - order):
+        row = np.zeros(len(POINTS))
+        mine = range(first, first + order + 1)
+        for i in mine:
+            row[i] = 1 / prod(POINTS[i] - POINTS[j] for j in mine if j != i)
+        rows.append(row / np.linalg.norm(row))
+    return np.stack(rows)
+
+
+DIFFERENCES = [_differences(order) for order in ORDERS]
+
+
 def measured_noise(values: Array) -> Array:
-    """Return a bound of the noise of each entry from its values at equally spaced points.
+    """Return a bound of the noise of each entry from its values at x + POINTS · step.
 
     `values` has a row for each of the points. The result is 0 where a value is not finite,
     because then it could not be measured.
@@ -29,10 +46,9 @@ def measured_noise(values: Array) -> Array:
     with np.errstate(all="ignore"):
         size = np.abs(values).max(axis=0)
         values = values / np.where(size > 0, size, 1)  # the squares must not overflow
-        for order in ORDERS:
-            differences = np.diff(values, order, axis=0)
-            gamma = factorial(order) ** 2 / factorial(2 * order)
-            deviation = np.sqrt(gamma * np.mean(differences**2, axis=0))
+        for matrix in DIFFERENCES:
+            differences = matrix.astype(values.dtype) @ values
+            deviation = np.sqrt(np.mean(differences**2, axis=0))
             # Differences of noise change their sign; those of √x near 0 are as large, but do not.
             is_noise = (differences.min(axis=0) < 0) & (differences.max(axis=0) > 0)
             noise = np.where(is_noise, np.maximum(noise, deviation), noise)
