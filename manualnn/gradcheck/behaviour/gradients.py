@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from manualnn.gradcheck.behaviour.check import Check, Trial, check
+from manualnn.gradcheck.behaviour.check import Check, Trial, check, last_line
 from manualnn.gradcheck.data import Array, Finding, Point
-from manualnn.gradcheck.functions.base import FunctionFailed
+from manualnn.gradcheck.functions.base import FunctionFailed, Unsupported
 
 SCALES = (-1.0, 2.0**-8, 2.0**6)
 """Factors of a cotangent. They are powers of two, because products with them are not rounded."""
@@ -143,7 +143,10 @@ def _jvp(trial: Trial) -> Finding | None:
         return None
     cotangents = trial.point.cotangents
     tangents = tuple(trial.rng.standard_normal(a.shape).astype(a.dtype) for a in trial.inputs)
-    pushed = trial.function.jvp(trial.point.arrays, tangents)
+    try:
+        pushed = trial.function.jvp(trial.point.arrays, tangents)
+    except FunctionFailed as failed:  # a forward mode that refuses is not wrong
+        raise Unsupported(f"the jvp fails: {last_line(failed)}") from failed
     if pushed is None or not all(np.isfinite(array).all() for array in pushed):
         return None
     left = [np.asarray(w, float) * array for w, array in zip(cotangents, pushed, strict=True)]

@@ -4,11 +4,18 @@ import numpy as np
 
 from manualnn.gradcheck.behaviour.check import Check, Trial, check
 from manualnn.gradcheck.data import Finding, Point
+from manualnn.gradcheck.functions.base import Unsupported
 
 
 @check("vmap", "under vmap the gradients are the same", needs="batched_vjp")
 def _vmap(trial: Trial) -> Finding | None:
-    """Put the point and another one in a batch, and compare each part with the call alone."""
+    """Put the point and another one in a batch, and compare each part with the call alone.
+
+    A torch function without a rule of its own for vmap is not judged, because the first import of
+    torch's vmap takes seconds.
+    """
+    if not getattr(trial.function, "has_vmap", True):
+        raise Unsupported(f"{trial.function.name} has no rule for vmap")
     flipped = Point(trial.point.arrays, tuple(-2 * np.flip(w) for w in trial.point.cotangents))
     points = [trial.point, flipped, trial.other_point() or trial.point]
     arrays = tuple(np.stack(each) for each in zip(*(p.arrays for p in points), strict=True))
