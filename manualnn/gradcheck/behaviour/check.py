@@ -17,6 +17,9 @@ from manualnn.gradcheck.behaviour.rounding import Rounding, find_differences
 from manualnn.gradcheck.data import Array, Finding, Point
 from manualnn.gradcheck.functions.base import Function, FunctionFailed, Unsupported
 
+WITH_MEMORY = ("numpy", "torch")
+"""Frameworks whose arrays can be written to, and whose functions can keep them between calls."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
@@ -95,15 +98,11 @@ class Trial:
     ) -> Finding | None:
         """Return the finding of the same call whose gradients differ from those of the first.
 
-        Half of the digits have to agree. The rounding is not measured, because calls that depend
-        on earlier ones cannot measure it. Most gradients agree in all bits. Sums in the order of
-        threads, or by the alignment of memory, change the last ones.
+        The rounding is not measured, because calls that depend on earlier ones cannot measure it.
+        Most gradients agree in all bits, but sums in the order of threads, or by the alignment of
+        memory, change the last ones.
         """
-        unit, floor = self.rounding.unit, self.rounding.floor
-        bounds = [
-            np.full(g.shape, np.sqrt(unit) * np.max(np.abs(g), initial=0.0) + floor) for g in first
-        ]
-        return self.compare(message, got, first, lambda: bounds, point)
+        return self.compare(message, got, first, lambda: self.rounding.repeat_bounds(first), point)
 
     def compare(
         self,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from manualnn.gradcheck.behaviour.check import Check, Trial, check
+from manualnn.gradcheck.behaviour.check import WITH_MEMORY, Check, Trial, check
 from manualnn.gradcheck.data import Array, Finding, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 
@@ -35,7 +35,12 @@ EXPANSIONS: dict[str, Callable[[Array], Array]] = {
 """Layouts of stride 0, which repeat some of the numbers."""
 
 
-@check("layout.cotangent", "a cotangent may have any memory layout", needs="forward")
+@check(
+    "layout.cotangent",
+    "a cotangent may have any memory layout",
+    needs="forward",
+    frameworks=WITH_MEMORY,
+)
 def _cotangent(trial: Trial) -> Finding | None:
     for name, lay_out in {**LAYOUTS, **EXPANSIONS}.items():
         laid_out = tuple(_laid_out(w, lay_out) for w in trial.point.cotangents)
@@ -60,7 +65,12 @@ def _cotangent(trial: Trial) -> Finding | None:
     return None
 
 
-@check("layout.inputs", "inputs that the function takes may have any layout", needs="forward")
+@check(
+    "layout.inputs",
+    "inputs that the function takes may have any memory layout",
+    needs="forward",
+    frameworks=WITH_MEMORY,
+)
 def _inputs(trial: Trial) -> Finding | None:
     """Compare gradients. A forward pass may refuse a layout; backward may not be wrong in it."""
     outputs = trial.function.value(trial.point.arrays)

@@ -4,12 +4,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from manualnn.gradcheck.behaviour.check import Check, Trial, check
+from manualnn.gradcheck.behaviour.check import WITH_MEMORY, Check, Trial, check
 from manualnn.gradcheck.behaviour.rounding import is_same
 from manualnn.gradcheck.data import Array, Finding
 
 
-@check("memory.inputs", "no input and no cotangent is written to", needs="forward")
+@check(
+    "memory.inputs",
+    "no input and no cotangent is written to",
+    needs="forward",
+    frameworks=WITH_MEMORY,
+)
 def _inputs(trial: Trial) -> Finding | None:
     """Compare what the function got before and after each pass.
 
@@ -38,6 +43,7 @@ def _inputs(trial: Trial) -> Finding | None:
     "memory.results",
     "later calls do not change earlier results, and results may be written to",
     needs="forward",
+    frameworks=WITH_MEMORY,
 )
 def _results(trial: Trial) -> Finding | None:
     """Hold results during another call; write to gradients, and call again.

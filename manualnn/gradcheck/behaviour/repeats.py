@@ -1,6 +1,6 @@
 """Checks of calls after other calls: the same again, two graphs at once, one graph used twice."""
 
-from manualnn.gradcheck.behaviour.check import Check, Trial, check
+from manualnn.gradcheck.behaviour.check import WITH_MEMORY, Check, Trial, check
 from manualnn.gradcheck.data import Finding
 from manualnn.gradcheck.functions.base import FunctionFailed
 
@@ -22,7 +22,12 @@ def _repeatable(trial: Trial) -> Finding | None:
     return trial.repeat(message, again, trial.base, trial.point)
 
 
-@check("graphs", "two graphs that are alive at once do not change each other", needs="forward")
+@check(
+    "graphs",
+    "two graphs that are alive at once do not change each other",
+    needs="forward",
+    frameworks=WITH_MEMORY,
+)
 def _graphs(trial: Trial) -> Finding | None:
     """Make two forward passes, then both backward passes, in both orders."""
     other = trial.other_point()
@@ -49,7 +54,12 @@ def _graphs(trial: Trial) -> Finding | None:
     return None
 
 
-@check("retained", "two backward passes of one graph give the same gradient", needs="forward")
+@check(
+    "retained",
+    "two backward passes of one graph give the same gradient",
+    needs="forward",
+    frameworks=WITH_MEMORY,
+)
 def _retained(trial: Trial) -> Finding | None:
     point = trial.point.copied()
     graph = trial.function.forward(point.arrays)

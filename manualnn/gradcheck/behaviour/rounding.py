@@ -1,17 +1,18 @@
-"""The distance of two right computations of one gradient, by the measured condition.
+"""The distance of two right computations of one gradient: half of the digits, and the condition.
 
 Two right gradients of the same numbers may differ by rounding, because another memory layout, a
-batch or a compiler sums in another order. The condition is measured. All inputs and cotangents are
-moved by some units in the last place, each entry by an own amount, and each set of moves in both
-directions. The largest change of the gradients stands for u·Σ|terms|. A sum of n terms in another
-order differs by at most n times that, and with overwhelming probability by less than 8·√n times
-that (Higham and Mary, 2019).
+batch or a compiler sums in another order. The mistakes that the checks of behaviour look for read
+wrong numbers. So half of the digits of the largest entry have to agree, and that is enough.
 
-Some rounding errors are the same at all points so near: y·(dy − Σ y·dy) of a softmax is one, if the
-difference cancels. So the noise is measured by ECnoise as well, at points that are farther apart.
-
+Three things can make right gradients differ by more. (1) A bad condition: all inputs and
+cotangents are moved by some units in the last place, to both sides, and the largest change counts.
 The moves break ties and leave zeros. So a gradient that depends on the side of a kink, or on the
-order of equal entries, gets a bound as large as its jump.
+order of equal entries, gets a bound as large as its jump. (2) Cancellation to nothing: the gradient
+of a saturated softmax is y·(dy − Σ y·dy), which is a rounding error of y·dy. The size of y·dy
+stands for such terms. (3) Underflow.
+
+A sum of n terms in another order differs by at most n times its rounding error, and with
+overwhelming probability by less than 8·√n times that (Higham and Mary, 2019).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,6 @@ import numpy as np
 
 from manualnn.gradcheck.data import Array, Entry, Point
 from manualnn.gradcheck.functions.base import Function, FunctionFailed
-from manualnn.gradcheck.reference.noise import POINTS, measured_noise
 
 MOVES = 4
 """Number of random moves, each made in both directions."""
@@ -50,21 +50,27 @@ class Rounding:
     def bounds_of(self, call: Call, point: Point) -> tuple[Array, ...]:
         """Return the largest distance of each entry of two right results of a call."""
         base = _floats(call(point))
-        try:
-            with np.errstate(all="ignore"):
-                change = [np.stack(each) for each in self._results(call, self._near(point))]
-                along = [np.stack(each) for each in self._results(call, self._along(point))]
-        except FunctionFailed:  # a moved point is outside the domain
-            return tuple(np.full(array.shape, np.inf) for array in base)
+        change = [np.zeros(array.shape) for array in base]
+        with np.errstate(all="ignore"):
+            for moved in self._moved(point):
+                try:
+                    results = call(moved)
+                except FunctionFailed:  # the moved point is outside the domain
+                    return tuple(np.full(array.shape, np.inf) for array in base)
+                for each, array, result in zip(change, base, _floats(results), strict=True):
+                    np.maximum(each, np.nan_to_num(np.abs(result - array), nan=np.inf), out=each)
         n = sum(array.size for array in (*point.arrays, *point.cotangents))
         factor = 8 + min(n, 8 * np.sqrt(n))
-        bounds = []
-        for array, near, far in zip(base, change, along, strict=True):
-            with np.errstate(all="ignore"):
-                spread = np.abs(near - array).max(axis=0) + measured_noise(far)
-                bound = factor * (spread + self.unit * np.abs(array)) + self.floor
-            bounds.append(np.where(np.isfinite(far).all(axis=0), bound, np.inf))
-        return tuple(np.nan_to_num(bound, nan=np.inf, posinf=np.inf) for bound in bounds)
+        terms = factor * self.unit * self._size_of_terms(point) + self.floor
+        return tuple(
+            factor * each + np.sqrt(self.unit) * _largest(array) + terms
+            for each, array in zip(change, base, strict=True)
+        )
+
+    def repeat_bounds(self, first: Sequence[Array]) -> tuple[Array, ...]:
+        """Return the largest distances of a call that is repeated, without any more calls."""
+        half = np.sqrt(self.unit)
+        return tuple(np.full(np.shape(a), half * _largest(a) + self.floor) for a in first)
 
     @property
     def floor(self) -> float:
@@ -73,41 +79,39 @@ class Rounding:
         tiny = float(np.finfo(kind).tiny)
         return tiny if kind == "float16" else float(np.sqrt(tiny))
 
-    @staticmethod
-    def _results(call: Call, points: Iterator[Point]) -> Iterator[tuple[Array, ...]]:
-        """Return the results at all points, for one output after the other."""
-        return zip(*(_floats(call(point)) for point in points), strict=True)
+    def _size_of_terms(self, point: Point) -> float:
+        """Return |w||y| / |x|, the size of the terms of a gradient, from the largest of each."""
+        outputs = self.function.value(point.arrays)
+        inputs = [array for array in point.arrays if array.dtype.kind == "f"]
+        w, y, x = (
+            max(map(_largest, each), default=0.0) for each in (point.cotangents, outputs, inputs)
+        )
+        return w * y / min(x or 1.0, 1.0)
 
-    def _near(self, point: Point) -> Iterator[Point]:
+    def _moved(self, point: Point) -> Iterator[Point]:
         """Yield points that are moved by some units in the last place, in pairs to both sides."""
+        arrays, split = (*point.arrays, *point.cotangents), len(point.arrays)
         for _ in range(MOVES):
-            direction = self._direction(point)
+            steps = [self._step(array) for array in arrays]
             for sign in (1, -1):
-                yield _moved(point, direction, sign * self.unit * WIDTHS.get(self.dtype, 128))
+                moved = [
+                    array if step is None else (array + sign * step).astype(array.dtype)
+                    for array, step in zip(arrays, steps, strict=True)
+                ]
+                yield Point(tuple(moved[:split]), tuple(moved[split:]))
 
-    def _along(self, point: Point) -> Iterator[Point]:
-        """Yield equally spaced points in a random direction, by half of the digits apart."""
-        direction = self._direction(point)
-        for i in range(POINTS):
-            yield _moved(point, direction, i * np.sqrt(self.unit))
-
-    def _direction(self, point: Point) -> list[Array | None]:
-        """Return the random change of each entry in parts of itself, and of zeros by the floor."""
-        changes: list[Array | None] = []
-        for array in (*point.arrays, *point.cotangents):
-            part = self.rng.uniform(0.5, 1.0, array.shape) * self.rng.choice((-1, 1), array.shape)
-            size = np.where(array == 0, self.floor, np.abs(array))
-            changes.append(part * size if array.dtype.kind == "f" else None)
-        return changes
+    def _step(self, array: Array) -> Array | None:
+        """Return a random change of each entry; None for an array without derivatives."""
+        if array.dtype.kind != "f":
+            return None
+        part = self.rng.uniform(0.5, 1.0, array.shape) * self.rng.choice((-1, 1), array.shape)
+        size = np.where(array == 0, self.floor, np.abs(array))
+        return np.asarray(part * self.unit * WIDTHS.get(self.dtype, 128) * size)
 
 
-def _moved(point: Point, direction: list[Array | None], length: float) -> Point:
-    arrays, split = (*point.arrays, *point.cotangents), len(point.arrays)
-    moved = [
-        array if change is None else (array + length * change).astype(array.dtype)
-        for array, change in zip(arrays, direction, strict=True)
-    ]
-    return Point(tuple(moved[:split]), tuple(moved[split:]))
+def _largest(array: Array) -> float:
+    """Return the largest finite size of an entry."""
+    return float(np.max(np.abs(array), initial=0.0, where=np.isfinite(array)))
 
 
 def _floats(results: Sequence[Array]) -> list[Array]:

@@ -1,5 +1,7 @@
 """Checks of a framework's transforms: vmap and jit do not change a gradient."""
 
+from typing import Any
+
 import numpy as np
 
 from manualnn.gradcheck.behaviour.check import Check, Trial, check
@@ -14,13 +16,14 @@ def _vmap(trial: Trial) -> Finding | None:
     A torch function without a rule of its own for vmap is not judged, because the first import of
     torch's vmap takes seconds.
     """
-    if not getattr(trial.function, "has_vmap", True):
-        raise Unsupported(f"{trial.function.name} has no rule for vmap")
+    function: Any = trial.function
+    if not getattr(function, "has_vmap", True):
+        raise Unsupported(f"{function.name} has no rule for vmap")
     flipped = Point(trial.point.arrays, tuple(-2 * np.flip(w) for w in trial.point.cotangents))
     points = [trial.point, flipped, trial.other_point() or trial.point]
     arrays = tuple(np.stack(each) for each in zip(*(p.arrays for p in points), strict=True))
     cotangents = tuple(np.stack(each) for each in zip(*(p.cotangents for p in points), strict=True))
-    got = trial.function.batched_vjp(arrays, cotangents)
+    got = function.batched_vjp(arrays, cotangents)
     for i, point in enumerate(points):
         message = "under vmap the gradient is another than that of each call alone"
         part = [np.asarray(gradient)[i] for gradient in got]
@@ -30,10 +33,11 @@ def _vmap(trial: Trial) -> Finding | None:
     return None
 
 
-@check("jit", "under jit the gradients are the same", needs="jitted_vjp")
+@check("jit", "under jit the gradients are the same", needs="forward", frameworks=("jax",))
 def _jit(trial: Trial) -> Finding | None:
-    got = trial.function.jitted_vjp(trial.point.arrays, trial.point.cotangents)
-    return trial.compare("under jit the gradient is another than without", got, trial.base)
+    """Compare the gradient, which is under jit where jit takes the function, with one without."""
+    message = "the gradient under jit is another than without"
+    return trial.compare(message, trial.base, trial.alone(trial.point))
 
 
 CHECKS: tuple[Check, ...] = (_vmap, _jit)
