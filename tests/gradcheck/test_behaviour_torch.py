@@ -142,6 +142,28 @@ class WrongJvp(F):
         return ctx.saved_tensors[0] * tangent
 
 
+class WrongVmap(WrongJvp):
+    """Return x times the sum of x, under vmap the sum of the whole batch."""
+
+    @staticmethod
+    def forward(x):
+        return x * x.sum()
+
+    @staticmethod
+    def backward(ctx, dy):
+        (x,) = ctx.saved_tensors
+        return dy * x.sum() + (dy * x).sum()
+
+    @staticmethod
+    def jvp(ctx, tangent):
+        (x,) = ctx.saved_tensors
+        return tangent * x.sum() + x * tangent.sum()
+
+    @staticmethod
+    def vmap(info, in_dims, x):  # noqa: ARG004
+        return WrongVmap.apply(x), 0
+
+
 class InPlace(F):
     """Return relu(x) in the memory of x, marked dirty, rightly."""
 
@@ -188,6 +210,7 @@ def findings(f, *arrays, dtype=np.float64):
         (ReadsStorage, {"layout.cotangent"}),
         (TakesNoNone, {"unused_outputs"}),
         (WrongJvp, {"jvp"}),
+        (WrongVmap, {"vmap"}),
     ],
 )
 def test_fault_of_torch_function_is_found(f, ids):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from manualnn.gradcheck.behaviour.check import WITH_MEMORY, Check, Trial, check
+from manualnn.gradcheck.behaviour.rounding import is_near
 from manualnn.gradcheck.data import Array, Finding, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 
@@ -82,7 +83,7 @@ def _inputs(trial: Trial) -> Finding | None:
             graph = trial.function.forward(laid_out)
         except FunctionFailed:
             continue
-        if not all(map(_is_near, graph.outputs, outputs)):
+        if not all(map(is_near, graph.outputs, outputs)):
             if trial.function.framework == "torch" and getattr(graph, "is_random", True):
                 continue  # random numbers are drawn in the order of the memory
             return trial.finding(
@@ -97,14 +98,6 @@ def _inputs(trial: Trial) -> Finding | None:
         if found:
             return found
     return None
-
-
-def _is_near(one: Array, other: Array) -> bool:
-    """Return True if half of the digits of the largest entry agree in all entries."""
-    if one.shape != other.shape:
-        return False
-    size = np.max(np.abs(other), initial=0.0, where=np.isfinite(other))
-    return np.allclose(one, other, 0.0, np.sqrt(np.finfo(one.dtype).eps) * size, equal_nan=True)
 
 
 def _laid_out(array: Array, lay_out: Callable[[Array], Array]) -> Array:

@@ -157,3 +157,11 @@ def _error(entry: Entry) -> float:
 def is_same(one: Array, other: Array) -> bool:
     """Return True if two arrays have one shape and equal entries, and NaN in the same places."""
     return np.shape(one) == np.shape(other) and np.array_equal(one, other, equal_nan=True)
+
+
+def is_near(one: Array, other: Array) -> bool:
+    """Return True if half of the digits of the largest entry agree in all entries."""
+    if one.shape != other.shape:
+        return False
+    size = np.max(np.abs(other), initial=0.0, where=np.isfinite(other))
+    return np.allclose(one, other, 0.0, np.sqrt(np.finfo(one.dtype).eps) * size, equal_nan=True)
