@@ -1,0 +1,104 @@
+"""A broken checker is noticed: each change of the reference or of the draws changes a verdict."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from manualnn.gradcheck import Array, gradcheck, run
+from manualnn.gradcheck.reference.jacobian import Reference
+
+pytestmark = pytest.mark.once
+SHAPE = 2, 3
+
+
+def sigmoid(x):
+    """Return the sigmoid; by way of plain float64, so that only differences can be used."""
+    return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+
+
+def sloped(slope):
+    """Return the vjp of an elementwise function with this slope."""
+    return lambda arrays, dy: [dy * slope(arrays[0])]
+
+
+def smooth(x):
+    return sigmoid(x) * (1 - sigmoid(x))
+
+
+def last_entry(x):
+    slope = smooth(x)
+    slope[-1, -1:] *= 1.001
+    return slope
+
+
+RIGHT = {
+    "sigmoid": (sigmoid, sloped(smooth)),
+    "kink": (np.abs, sloped(np.sign)),
+}
+WRONG = {
+    "factor": (sigmoid, sloped(lambda x: 1.0005 * smooth(x))),
+    "last entry": (sigmoid, sloped(last_entry)),
+    "large": (np.abs, sloped(lambda x: np.where(x > 4, 2, np.sign(x)))),
+    "kink": (np.abs, sloped(lambda x: np.where(x == 0, 3, np.sign(x)))),
+}
+
+
+def is_right(f, vjp):
+    report = gradcheck(f, [Array(SHAPE)], vjp=vjp, only=["values"], examples=12)
+    return report.exit_code == 0
+
+
+def break_reference(monkeypatch, **change):
+    """Change fields of what every reference says; each function of `change` gets the reference."""
+    for name in ("jacobian", "along"):
+        original = getattr(Reference, name)
+
+        def changed(*arguments, original=original):
+            found = original(*arguments)
+            return replace(found, **{field: of(found) for field, of in change.items()})
+
+        monkeypatch.setattr(Reference, name, changed)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_functions_are_right(name):
+    assert is_right(*RIGHT[name])
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_functions_are_wrong(name):
+    assert not is_right(*WRONG[name])
+
+
+def test_an_error_estimate_of_zero_gives_a_false_alarm(monkeypatch):
+    break_reference(monkeypatch, error=lambda found: 0 * found.error)
+    assert not is_right(*RIGHT["sigmoid"])
+
+
+def test_a_large_error_estimate_misses_a_wrong_function(monkeypatch):
+    break_reference(monkeypatch, error=lambda found: found.error + 1)
+    assert is_right(*WRONG["factor"])
+
+
+def test_an_entry_that_is_left_out_is_missed(monkeypatch):
+    jacobian = Reference.jacobian
+
+    def without_last(*arguments):
+        found = jacobian(*arguments)
+        is_last = found.cols == found.shape[1] - 1
+        return replace(found, error=np.where(is_last, np.inf, found.error))
+
+    monkeypatch.setattr(Reference, "jacobian", without_last)
+    assert is_right(*WRONG["last entry"])
+
+
+def test_one_draw_misses_a_region(monkeypatch):
+    draw = run.draw_points
+    monkeypatch.setattr(run, "draw_points", lambda specs, rng, _: list(draw(specs, rng, 1)))
+    assert is_right(*WRONG["large"])
+
+
+def test_without_kinks_another_slope_than_the_reference_is_a_false_alarm(monkeypatch):
+    break_reference(monkeypatch, low=lambda found: found.high)
+    assert not is_right(*RIGHT["kink"])
