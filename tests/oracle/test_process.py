@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from manualnn.oracle.engines import client, process
+from manualnn.oracle.engines import client, connection
 from manualnn.oracle.engines import faults as failures
 from manualnn.oracle.engines.client import EngineError, connect
 from manualnn.oracle.protocol.case import Case
@@ -136,7 +136,7 @@ def test_a_fault_is_told_and_the_run_goes_on(bench, note, fault, message):
 
 
 def test_an_endless_line_is_garbage(bench, monkeypatch):
-    monkeypatch.setattr(process, "LONGEST_LINE", 2**20)
+    monkeypatch.setattr(connection, "LONGEST_LINE", 2**20)
     outcome = bench.run(case("while True: os.write(1, b'0' * 2**16)"))
     assert outcome.fault == "garbage"
     assert "longer than 1048576 bytes" in outcome.message

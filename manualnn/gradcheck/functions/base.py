@@ -17,7 +17,7 @@ from manualnn.errors import GradcheckError
 from manualnn.gradcheck.data import Array
 from manualnn.oracle.engines.faults import format_traceback
 
-__all__ = ["Function", "FunctionFailed", "GradcheckError", "Graph", "Slot", "Unsupported"]
+__all__ = ["Call", "Function", "FunctionFailed", "GradcheckError", "Graph", "Slot", "Unsupported"]
 
 Arrays = tuple[Array, ...]
 
@@ -76,6 +76,26 @@ class Graph(Protocol):
     ) -> tuple[Array | None, ...]:
         """Return the gradients as the function made them; a cotangent None: output unused."""
         ...
+
+
+@dataclass
+class Call:
+    """The graph of a function that keeps nothing between its value and its gradient."""
+
+    inputs: Arrays
+    outputs: Arrays
+    gradients: Callable[[Sequence[Array], Sequence[Any]], Arrays]
+    in_place: tuple[int, ...] = ()
+    is_random: bool = False
+
+    def backward(
+        self, cotangents: Sequence[Array | None], *, retain: bool = True
+    ) -> tuple[Array | None, ...]:
+        """Return the gradients for the inputs of the call."""
+        del retain
+        if any(dy is None for dy in cotangents):
+            raise Unsupported("the function has a cotangent for each output.")
+        return self.gradients(self.inputs, cotangents)
 
 
 class Function(Protocol):

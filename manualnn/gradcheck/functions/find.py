@@ -16,6 +16,7 @@ from typing import Any, TypeGuard, cast
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import Function, GradcheckError, Slot, name_of
 from manualnn.gradcheck.functions.numpy_pair import NumpyPair
+from manualnn.gradcheck.functions.program import Program
 from manualnn.gradcheck.inputs.read import read_inputs
 from manualnn.oracle.engines.client import ATTRIBUTE
 from manualnn.oracle.engines.faults import EngineError
@@ -90,6 +91,10 @@ def _adapt_torch(f: Any, inputs: Any, options: dict[str, Any], *_: Any) -> Funct
 def _adapt_jax(f: Any, inputs: Any, options: dict[str, Any], *_: Any) -> Function:
     arguments, slots = _read(inputs, f)
     return cast("Function", _require("jax").adapt(f, arguments, slots, options))
+
+
+def _adapt_program(f: str, inputs: Any, options: dict[str, Any], *_: Any) -> Function:
+    return Program(f, _read(inputs, None)[1], options)
 
 
 def _require(framework: str) -> Any:
@@ -199,4 +204,5 @@ _ADAPTERS: dict[str, Callable[..., Function]] = {
     "numpy": _adapt_numpy,
     "torch": _adapt_torch,
     "jax": _adapt_jax,
+    "program": _adapt_program,
 }

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from manualnn.gradcheck.data import Array
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import (
     Arrays,
+    Call,
     FunctionFailed,
     Graph,
     Slot,
@@ -94,7 +94,7 @@ class NumpyPair:
         """Return a call with these very arrays."""
         del needs
         inputs = tuple(arrays)
-        return _Call(self, inputs, tuple(_floating(self._call(inputs))))
+        return Call(inputs, tuple(_floating(self._call(inputs))), self.gradients)
 
     def gradient_function(self) -> None:
         """Return None: the gradient of a pair has no gradient."""
@@ -157,26 +157,6 @@ class NumpyPair:
             f"vjp returned {len(parts)} gradients for {len(wanted)} inputs; it has to return one "
             "for each array.",
         )
-
-
-@dataclass
-class _Call:
-    """One call of a pair."""
-
-    pair: NumpyPair
-    inputs: Arrays
-    outputs: Arrays
-    in_place: tuple[int, ...] = ()
-    is_random: bool = False
-
-    def backward(
-        self, cotangents: Sequence[Array | None], *, retain: bool = True
-    ) -> tuple[Array | None, ...]:
-        """Return what vjp returns for the inputs of the call."""
-        del retain
-        if any(dy is None for dy in cotangents):
-            raise Unsupported("a NumPy pair gets a cotangent for each output.")
-        return self.pair.gradients(self.inputs, cotangents)
 
 
 def _take_parts(made: Any, wanted: int) -> list[Any]:

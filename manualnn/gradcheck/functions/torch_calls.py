@@ -39,6 +39,8 @@ class TorchCalls:
     framework = "torch"
     kinds: tuple[str, ...] = ("complex128", "float64")
     parameters: Arrays = ()
+    has_jvp = has_vmap = False
+    """True if the function has a rule of its own for it."""
     batched_value: Any = None
     batched_vjp: Any = None
     jitted_vjp: Any = None
@@ -88,7 +90,7 @@ class TorchCalls:
         )
 
     def jvp(self, arrays: Sequence[Array], tangents: Sequence[Array]) -> Arrays | None:
-        """Return the tangents by forward-mode differentiation; None if torch has it not here."""
+        """Return the tangents by forward mode; None if it fails and the function claims no jvp."""
         copies = [copy_layout(np.asarray(array)) for array in arrays]
         rest = iter(tangents)
         try:
@@ -107,7 +109,7 @@ class TorchCalls:
                     np.array(to_array(torch.zeros_like(p) if t is None else t)) for p, t in parts
                 )
         except FunctionFailed as error:
-            if error.is_refusal:
+            if error.is_refusal or not self.has_jvp:
                 return None
             raise
 

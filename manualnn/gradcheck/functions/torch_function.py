@@ -28,9 +28,6 @@ Tensor = torch.Tensor
 class TorchFunction(TorchCalls):
     """A function of tensors."""
 
-    has_vmap = False
-    """True if the function has a rule of its own for vmap."""
-
     def gradient_function(self) -> TorchGradient | None:
         """Return the gradient as a function; None before the first call of forward or vjp."""
         return TorchGradient(self, self.results) if self.results else None
@@ -54,8 +51,9 @@ class TorchApply(TorchFunction):
         super().__init__(f, *others)
         owner = f.__self__
         self.name = f"{owner.__name__}.apply"
-        own_vmap = owner.vmap is not torch.autograd.Function.vmap
-        self.has_vmap = owner.generate_vmap_rule or own_vmap
+        base = torch.autograd.Function
+        self.has_vmap = owner.generate_vmap_rule or owner.vmap is not base.vmap
+        self.has_jvp = owner.jvp is not base.jvp
 
 
 class TorchModule(TorchFunction):

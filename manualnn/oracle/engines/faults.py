@@ -62,6 +62,6 @@ def shorten(text: str) -> str:
 
 _MACHINERY = re.compile(
     r"importlib|engines.(in_process|examination|server)\.py$"
-    r"|gradcheck.functions.\w+\.py$|torch.autograd.function\.py$"
+    r"|gradcheck.functions.\w+\.py$|[\\/](torch|jax)[\\/](autograd|_functorch|nn.utils|_src)[\\/]"
 )
 """Files whose frames lead to the engine's code."""

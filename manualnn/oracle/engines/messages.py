@@ -2,6 +2,8 @@
 
     write_request(seq, case, form, directory)     the line that sends a case
     read_reply(line, seq)                         the `Outcome` in the answer; raises Fault
+    write_call(kind, seq, groups, form, options)  the line that calls a function for `gradcheck`
+    read_list(line, seq, name)                    the arrays in the answer to it; raises Fault
     read_arrays(result, folder)                   a result with arrays in place of their JSON forms
     read_hello(line)                              the claims in the first line of an engine
 
@@ -11,7 +13,7 @@ A form is "list", "base64" or "safetensors". With "safetensors" the arrays are i
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,26 +46,37 @@ def write_request(seq: int, case: Case, form: str, directory: str | None = None)
     return encode(message)
 
 
+def write_call(
+    kind: str, seq: int, groups: Mapping[str, Iterable[Array]], form: str, options: Any
+) -> bytes:
+    """Return the line that calls a function: kind "value" or "vjp", with named lists of arrays."""
+    write = _WRITERS[form]
+    lists = {name: [write(name, array) for array in arrays] for name, arrays in groups.items()}
+    return encode({"type": kind, "seq": seq, **lists, "options": options})
+
+
 def read_reply(text: bytes, seq: int) -> Outcome:
     """Return the outcome in a line, with arrays that are read but not validated."""
-    message = _message(text)
-    kind = message.get("type")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise Fault("garbage", f"a reply has type {kind!r}; known are {', '.join(_KINDS)}.")
-    if message.get("seq") != seq:
-        raise Fault(
-            "garbage",
-            f"the reply has seq {message.get('seq')!r}; it has to be {seq}.",
-        )
-    content = message.get(_KINDS[kind])
-    if kind == "ok" and not isinstance(content, Mapping):
-        raise Fault("malformed", f"the reply's result is {content!r}; it has to be an object.")
-    if kind == "ok":
-        return Outcome(result=read_arrays(content))
-    text_of = content if isinstance(content, str) else json.dumps(content)
+    kind, content = _content(text, seq, "result")
     if kind == "skipped":
-        return Outcome(skipped=text_of)
-    raise Fault("error", text_of)
+        return Outcome(skipped=content)
+    if not isinstance(content, Mapping):
+        raise Fault("malformed", f"the reply's result is {content!r}; it has to be an object.")
+    return Outcome(result=read_arrays(content))
+
+
+def read_list(text: bytes, seq: int, name: str) -> list[Any]:
+    """Return the arrays in the list of a name, None for null; raises Fault, also if skipped."""
+    kind, content = _content(text, seq, name)
+    if kind == "skipped":
+        raise Fault("error", f"it skipped the call: {content}")
+    if not isinstance(content, list):
+        raise Fault("malformed", f"the reply's {name} is {content!r}; it has to be a list.")
+    files = _Files(Path())
+    return [
+        None if part is None else _arrays(f"{name}[{i}]", part, files)
+        for i, part in enumerate(content)
+    ]
 
 
 def read_arrays(result: Any, folder: Path = Path()) -> Any:
@@ -94,14 +107,37 @@ def load_safetensors() -> Any:
     return files
 
 
-_KINDS = {"ok": "result", "skipped": "reason", "errored": "trace"}
-_WRITERS = {"list": lambda _, array: to_lists(array), "base64": lambda _, array: to_base64(array)}
+_KINDS = {"skipped": "reason", "errored": "trace"}
+_WRITERS: dict[str, Callable[[str, Array], Any]] = {
+    "list": lambda _, array: to_lists(array),
+    "base64": lambda _, array: to_base64(array),
+}
 
 _BARE_NUMBER = re.compile(
     rb"[\[,:]\s*([+-]?(?:nan(?:\([^)]*\))?|inf(?:inity)?|1\.#\w+)|[+]\d[\d.eE+-]*)\s*[\],}]",
     re.IGNORECASE,
 )
 """A number that C or Python prints, but JSON does not have: -nan, nan(0x7), inf, 1.#IND, +1.5."""
+
+
+def _content(text: bytes, seq: int, name: str) -> tuple[str, Any]:
+    """Return the type of a reply, and its content: that of a name if the type is "ok"."""
+    message = _message(text)
+    keys = {"ok": name, **_KINDS}
+    kind = message.get("type")
+    if not isinstance(kind, str) or kind not in keys:
+        raise Fault("garbage", f"a reply has type {kind!r}; known are {', '.join(keys)}.")
+    if message.get("seq") != seq:
+        raise Fault(
+            "garbage",
+            f"the reply has seq {message.get('seq')!r}; it has to be {seq}.",
+        )
+    content = message.get(keys[kind])
+    if kind != "ok" and not isinstance(content, str):
+        content = json.dumps(content)
+    if kind == "errored":
+        raise Fault("error", str(content))
+    return kind, content
 
 
 def _message(text: bytes) -> dict[str, Any]:
