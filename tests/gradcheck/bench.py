@@ -34,7 +34,7 @@ from gradcheck.functions.entry import Function, Wrong  # noqa: E402
 PEERS = ("manualnn", "torch slow", "torch fast", "JAX", "numdifftools")
 AT_ONCE = 2
 TIME_LIMIT = 60.0
-"""Seconds for one function; a checker that needs more has no answer."""
+"""Seconds for one function by the clock; a checker that needs more has no answer."""
 START_LIMIT = 120.0
 """Seconds in which a process imports a framework and is ready."""
 OURS = "manualnn"
@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="every tenth function")
     parser.add_argument("--verdicts", type=Path, metavar="FILE", help="go on from there")
     parser.add_argument("--output", type=Path, metavar="FILE", help="Markdown; printed if none")
+    parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, metavar="SECONDS")
     options = parser.parse_args()
     chosen = {
         name: function
@@ -62,7 +63,7 @@ def main() -> int:
         sys.exit(f"no function of the benchmark matches {options.only}.")
     peers = [peer for peer in PEERS if peer in (options.peer or PEERS)]
     verdicts = read_verdicts(options.verdicts)
-    judge_all(chosen, peers, verdicts, options.verdicts)
+    judge_all(chosen, peers, verdicts, options.verdicts, options.time_limit)
 
     from gradcheck.results import ours_is_good, to_markdown
 
@@ -85,7 +86,11 @@ def read_verdicts(file: Path | None) -> Verdicts:
 
 
 def judge_all(
-    chosen: dict[str, Function], peers: list[str], verdicts: Verdicts, file: Path | None
+    chosen: dict[str, Function],
+    peers: list[str],
+    verdicts: Verdicts,
+    file: Path | None,
+    time_limit: float,
 ) -> None:
     """Add the missing verdicts. Functions of one framework follow each other in a process."""
     tasks = []
@@ -98,7 +103,7 @@ def judge_all(
 
     def work(task: tuple[str, list[str]]) -> None:
         peer, names = task
-        for name, verdict in judged(peer, names):
+        for name, verdict in judged(peer, names, time_limit):
             with lock:
                 verdicts[peer][name] = verdict
                 if file:
@@ -113,7 +118,7 @@ def judge_all(
             pass  # an error of a task is raised here
 
 
-def judged(peer: str, names: list[str]) -> Iterator[tuple[str, list[Any]]]:
+def judged(peer: str, names: list[str], time_limit: float) -> Iterator[tuple[str, list[Any]]]:
     """Yield the verdict of each function, by a process that is renewed where it ends or hangs."""
     context = multiprocessing.get_context("spawn")
     child, process = None, None
@@ -127,8 +132,8 @@ def judged(peer: str, names: list[str]) -> Iterator[tuple[str, list[Any]]]:
             child.send(name)
             # The first message says that the function is built: imports do not count.
             ready = child.poll(START_LIMIT) and child.recv()
-            answer = child.recv() if ready and child.poll(TIME_LIMIT) else None
-            verdict = answer or ["timeout", TIME_LIMIT, ""]
+            answer = child.recv() if ready and child.poll(time_limit) else None
+            verdict = answer or ["timeout", time_limit, ""]
         except (EOFError, ConnectionError):
             verdict = ["crash", 0.0, "the process ended."]
         yield name, verdict

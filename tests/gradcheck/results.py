@@ -30,7 +30,7 @@ another framework come to a checker through NumPy.
   are no false ones, because the released function is wrong.
 - **No answer**: the checker raises another error, crashes, or needs more than 60 s.
 
-Versions: {versions}. Each checker has one thread.
+Versions: {versions}. Times are those of the processor, without imports.
 """
 
 
