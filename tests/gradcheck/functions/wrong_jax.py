@@ -183,3 +183,19 @@ def sine_compressed_cotangent():
     import jax.numpy as jnp
 
     return jax_function(jnp.sin, lambda dy, x: (jnp.sign(dy) * jnp.sqrt(jnp.abs(dy)) * jnp.cos(x),))
+
+
+@wrong(X, region="x < −709", size="nan", source="jax-ml/jax#777", witness=[-800.0])
+def sigmoid_overflows():
+    """The gradient of 1/(1 + exp(−x)) is nan where exp(−x) is inf."""
+    import jax.numpy as jnp
+
+    return lambda x: 1 / (1 + jnp.exp(-x))
+
+
+@wrong(Array((4,)), region="zeros", size="nan", source="HIPS/autograd#617", witness=[0.0, 0.0])
+def squared_norm_at_zero():
+    """The gradient of ‖x‖² is nan at 0, by way of the norm."""
+    import jax.numpy as jnp
+
+    return lambda x: jnp.linalg.norm(x) ** 2

@@ -10,7 +10,7 @@ wrong = wrong_functions(FUNCTIONS, "jax")
 X = Array((5, 7))
 
 
-@wrong(X, size="the rank-one term")
+@wrong(X, size="the rank-one term", source="HomericIntelligence/Odyssey#2134")
 def softmax_diagonal():
     """Only the Jacobian's diagonal is used."""
     import jax
@@ -132,7 +132,7 @@ def cumulative_product_zero():
     return jax_function(jnp.cumprod, backward)
 
 
-@wrong(Array((6,)), region="ties", size="factor of the ties' number")
+@wrong(Array((6,)), region="ties", size="factor of the ties' number", source="mni-ml/framework#22")
 def maximum_all_ties():
     """Every largest entry gets the whole gradient."""
     import jax.numpy as jnp
@@ -208,3 +208,12 @@ def centered_over_batch():
         return dy - jnp.mean(dy), True
 
     return jax_function(lambda x: x - jnp.mean(x), lambda dy, _: (center(dy),))
+
+
+@wrong(Array((2, 2), low=-1, high=1), size="entries that are not used", source="jax-ml/jax#40421")
+def cholesky_upper_half():
+    """Only the upper half is used, but the lower one gets a gradient as well."""
+    import jax.numpy as jnp
+    import jax.scipy.linalg
+
+    return lambda x: jax.scipy.linalg.cholesky(x + 3 * jnp.eye(2), lower=False)

@@ -68,7 +68,9 @@ def sparsemax_axis():
     return torch_function(forward, backward)
 
 
-@wrong(Array((8,)), region="overlapping windows", size="lost terms")
+@wrong(
+    Array((8,)), region="overlapping windows", size="lost terms", source="jmschrei/tangermeme#95"
+)
 def max_pool_overlapping():
     """Where windows share their largest entry, only the last cotangent counts."""
 
@@ -276,3 +278,21 @@ def trapezoid_ends():
         return dy * torch.ones_like(x)
 
     return torch_function(lambda x: (x[1:] + x[:-1]).sum() / 2, backward)
+
+
+@wrong(
+    Array((3, 2)),
+    Array((4, 2)),
+    region="equal points",
+    size="nan",
+    source="kornia/kornia#4233",
+    witness=[[[1.0, 2.0], [0.0, 1.0]], [[1.0, 2.0]]],
+)
+def distances_by_products():
+    """The root of x² + y² − 2xy, clamped at 0, has the gradient nan where two points are equal."""
+
+    def f(x, y):
+        squared = x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T
+        return squared.clamp(min=0).sqrt()
+
+    return f

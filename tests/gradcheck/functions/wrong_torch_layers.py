@@ -183,3 +183,27 @@ def weight_norm_detached():
 def residual_branch_only():
     """The gradient of x + tanh(x) is that of the branch alone."""
     return torch_function(lambda x: x + x.tanh(), lambda dy, x: dy * (1 - x.tanh() ** 2))
+
+
+@wrong(Array((4, 6)), Array((3,)), size="no gradient", source="huggingface/candle#3568")
+def rotary_severed():
+    """The rotated input is detached; the angles have a gradient."""
+
+    def f(x, angle):
+        import torch
+
+        a, b = x.detach().chunk(2, 1)
+        c, s = angle.cos(), angle.sin()
+        return torch.cat([a * c - b * s, a * s + b * c], 1)
+
+    return f
+
+
+@wrong(X, region="zeros", size="nan", source="tracel-ai/burn#5141", witness=[[1.0, 0.0, 3.0]])
+def cumprod_divided():
+    """The gradient divides by the entry: nan at 0."""
+
+    def backward(dy, x):
+        return (dy * x.cumprod(1)).flip(1).cumsum(1).flip(1) / x
+
+    return torch_function(lambda x: x.cumprod(1), backward)
