@@ -54,7 +54,8 @@ class Jacobian:
             error = np.where(factor == 0, 0, np.abs(factor) * self.error)
         terms = np.minimum(*ends), np.maximum(*ends), error, size
         low, high, error, size = (
-            np.bincount(self.cols, weights=term, minlength=self.shape[1]) for term in terms
+            np.bincount(self.cols, weights=term, minlength=self.shape[1]).astype(float)
+            for term in terms  # bincount gives integers where there is no entry
         )
         return low, high, error, size
 
