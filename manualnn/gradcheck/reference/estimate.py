@@ -136,7 +136,7 @@ def estimate(blocks: list[Samples], scale: Array, unit: Array) -> Estimate:
         flat = stairs + _hidden_stairs(everything, unit, ROUNDING_JUMP * unit * size)
         for side in (central, right, left):
             side.error[:] += flat + unit * np.abs(side.value)
-        return _combined(central, right, left, everything)
+        return _combined(central, right, left, everything, 8 * unit * largest / scale)
 
 
 def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
@@ -243,7 +243,7 @@ def _hidden_stairs(s: Samples, unit: Array, rounding: Array) -> Array:
     return 2 * hidden
 
 
-def _combined(central: Walk, right: Walk, left: Walk, s: Samples) -> Estimate:
+def _combined(central: Walk, right: Walk, left: Walk, s: Samples, least: Array) -> Estimate:
     """Return the derivative from the central, the right and the left estimate."""
     has_right, has_left = (np.isfinite(v[-3:]).all(axis=0) for v in (s.right, s.left))
     sure_right, sure_left = np.isfinite(right.error), np.isfinite(left.error)
@@ -251,7 +251,7 @@ def _combined(central: Walk, right: Walk, left: Walk, s: Samples) -> Estimate:
     size = np.maximum(np.abs(right.value), np.abs(left.value))
     both = sure_right & sure_left
     differ = both & (gap > doubt)
-    kink = differ & (gap > CLEAR * doubt) & (gap > SAME_SLOPE * size)
+    kink = differ & (gap > CLEAR * doubt) & (gap > SAME_SLOPE * size) & (gap > least)
     # Of those that agree, the least error; the central one only if it agrees with both sides.
     fits = [np.abs(central.value - t.value) <= central.error + t.error for t in (right, left)]
     best = right

@@ -21,6 +21,7 @@ from manualnn.gradcheck.reference.estimate import Estimate, Samples, estimate
 from manualnn.gradcheck.reference.noise import POINTS, SPACING, measured_noise
 from manualnn.gradcheck.reference.sampling import Place, Values
 from manualnn.gradcheck.reference.sparsity import REACH, Pattern, find_pattern, united
+from manualnn.gradcheck.reference.tiny_steps import refined
 
 Array = NDArray[Any]
 
@@ -36,6 +37,9 @@ LEVELS = 12
 FIRST = 2
 """The largest step is 2^-FIRST of the size of x."""
 BLOCKS = 4
+METHODS = {"mpmath": "differences with 50 digits (mpmath)", "complex128": "complex step"}
+SHORT = 0.1
+"""Share of outputs with the noise of float64 that shows float64 numbers inside."""
 NOISE_BITS = 50
 LARGEST_NOISE = 2.0**-6
 ACCURATE = 1e-9
@@ -54,6 +58,7 @@ class Reference:
         self.function, self.specs, self.budget = function, specs, budget
         self._patterns: dict[tuple[tuple[int, ...], ...], Pattern | None] = {}
         self._refused: set[str] = set()
+        self._is_short = False
 
     def jacobian(self, arrays: Sequence[Array]) -> Jacobian | None:
         """Return all derivatives at a point; None if they need too many evaluations.
@@ -82,9 +87,8 @@ class Reference:
         else:
             self._patterns[key] = None
             return None
-        return Jacobian(
-            pattern.rows, pattern.cols, *_in_float64(found), self._method(values), shape
-        )
+        found, method = self._refined(values, pattern, found)
+        return Jacobian(pattern.rows, pattern.cols, *_in_float64(found), method, shape)
 
     def directional(self, arrays: Sequence[Array], tangent: Array) -> Estimate:
         """Return the derivative of all outputs along a vector of all free parameters."""
@@ -115,6 +119,15 @@ class Reference:
                 except Unsupported:
                     self._refused.add(kind)
         return Values(place, "own")
+
+    def _refined(self, values: Values, pattern: Pattern, found: Estimate) -> tuple[Estimate, str]:
+        """Return the derivatives by the best way that the function admits, and its name."""
+        for kind in ("mpmath", "complex128"):
+            if kind in self.function.kinds and kind not in self._refused:
+                better = refined(values, pattern, found, kind)
+                if better is not None:
+                    return better, METHODS[kind]
+        return found, self._method(values)
 
     @staticmethod
     def _method(values: Values) -> str:
@@ -191,13 +204,20 @@ class Reference:
         size = np.abs(values.at((place.x + step).astype(values.dtype)))
         with np.errstate(all="ignore"):
             unit = self._noise(values, place.scale, step) / size
-        return np.fmax(values.unit, np.where(unit < LARGEST_NOISE, unit, 0) / 2)
+        unit = np.fmax(values.unit, np.where(unit < LARGEST_NOISE, unit, 0) / 2)
+        if self._is_short or (values.unit < 2.0**-60 and (unit > 2.0**-56).mean() > SHORT):
+            self._is_short = True  # a float64 function inside, such as math.erf
+            unit = np.fmax(unit, 2.0**-53)
+        return unit
 
     def _differences(self, values: Values, pattern: Pattern) -> Estimate:
         """Return the estimates of all entries of a pattern."""
         parts: list[Estimate] = []
         noise = [self._noise(values, values.place.scale)]
         unit = self._unit(values)
+        with np.errstate(all="ignore"):
+            relative = noise[0] / np.abs(values.center)
+        values.relative_noise = np.where(relative < LARGEST_NOISE, relative, 0).astype(float)
         entries = np.argsort(pattern.colors[pattern.cols], kind="stable")
         counts = np.bincount(pattern.colors[pattern.cols], minlength=1)
         chunk = np.cumsum(counts) // CHUNK

@@ -92,6 +92,8 @@ class Values:
         self.sizes = [np.size(out) for out in outputs]
         self.center = self._flat(outputs)
         self.unit = self._unit([np.asarray(out).dtype for out in outputs])
+        self.relative_noise: Array = np.zeros(self.center.size)
+        """The noise of each output relative to it, where it has been measured."""
 
     def _unit(self, dtypes: Sequence[np.dtype[Any]]) -> float:
         if self.kind == "longdouble":

@@ -84,9 +84,8 @@ def truth_statement(bits: int = LONGDOUBLE_BITS) -> str:
     return f"truth: float64 is judged {wide}, float32 in float64 (53-bit mantissa)"
 
 
-@cache
-def mpmath_width() -> Width:
-    """Return mpmath's numbers; raises MissingMpmathError if it is not installed."""
+def mpmath_context(bits: int) -> Any:
+    """Return mpmath's functions with that many bits; raises MissingMpmathError without mpmath."""
     try:
         import mpmath  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
@@ -96,7 +95,14 @@ def mpmath_width() -> Width:
             "'pip install mpmath', or have the engine claim float32 alone."
         ) from error
     context = mpmath.MPContext()
-    context.prec = MPMATH_BITS
+    context.prec = bits
+    return context
+
+
+@cache
+def mpmath_width() -> Width:
+    """Return mpmath's numbers; raises MissingMpmathError if it is not installed."""
+    context = mpmath_context(MPMATH_BITS)
 
     def divide(a: Any, b: Any) -> Any:
         return a / b if b else (a * context.inf if a else context.nan)
