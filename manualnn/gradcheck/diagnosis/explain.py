@@ -1,15 +1,109 @@
-"""The explanation of a failure."""
+"""Explanation of wrong gradients: the smallest point, the region, and the likely causes.
+
+explain(check, judge, judged)      a finding for each input whose gradient is wrong
+"""
 
 from collections.abc import Sequence
 
-from manualnn.gradcheck.data import Finding, Point
+import numpy as np
+
+from manualnn.gradcheck.data import Entry, Finding, Point
+from manualnn.gradcheck.diagnosis.causes import likely_causes
+from manualnn.gradcheck.diagnosis.observation import Bench, Observation
+from manualnn.gradcheck.diagnosis.region import find_region
+from manualnn.gradcheck.diagnosis.shrink import shrink
 from manualnn.gradcheck.judge.compare import Judge, Judgement
+from manualnn.oracle.diagnosis.budget import Budget
+
+SECONDS = 1.0
+"""Time of an explanation. JAX compiles every new shape, so it gets more."""
+SECONDS_OF_JAX = 3.0
+MOST_POINTS = 12
+"""Largest number of wrong points, and of right ones, from which the region is made."""
+MOST_INPUTS = 2
+"""Largest number of inputs whose wrong gradients are explained."""
+FOR_CAUSES = 3
+"""Number of wrong points whose numbers a cause has to give."""
+
+Judged = Sequence[tuple[Point, Judgement]]
 
 
-def explain(check: str, judge: Judge, judged: Sequence[tuple[Point, Judgement]]) -> list[Finding]:
-    """Return the findings of a check from judged points, right and wrong ones."""
-    del judge
-    point, judgement = next(pair for pair in judged if pair[1].wrong)
-    size = int(judgement.compared)
-    message = "the gradient is wrong"
-    return [Finding(check, message, point, judgement.entries, judgement.wrong, size)]
+def explain(
+    check: str,
+    judge: Judge,
+    judged: Judged,
+    elsewhere: Sequence[tuple[Judge, Judged]] = (),
+    seconds: float | None = None,
+) -> list[Finding]:
+    """Return a finding for each input whose gradient is wrong, the worst input first.
+
+    `judged` are points of the run, right and wrong ones; `elsewhere` are some of other shapes, with
+    their judges. Half of the time is for the region, and the other half for shrinking.
+    """
+    wrong = [(point, judgement) for point, judgement in judged if judgement.entries]
+    names = list(dict.fromkeys(e.input for _, j in wrong for e in j.entries))[:MOST_INPUTS]
+    if seconds is None:
+        seconds = SECONDS_OF_JAX if judge.function.framework == "jax" else SECONDS
+    bench = Bench(judge)
+    seen = _observe(bench, judged)
+    for other, points in elsewhere:
+        seen += _observe(Bench(other), points)
+    return [_explain(check, name, bench, wrong, seen, seconds / len(names)) for name in names]
+
+
+def _observe(bench: Bench, judged: Judged) -> list[Observation]:
+    """Return observations of wrong points, then of right ones."""
+    wrong = [(p, j) for p, j in judged if j.entries]
+    right = [(p, j) for p, j in judged if not j.entries]
+    some = [*wrong[:MOST_POINTS], *right[:MOST_POINTS]]
+    seen = (bench.observe(p, j.is_wrong if j.is_wrong.size else None) for p, j in some)
+    return [o for o in seen if o is not None]
+
+
+def _explain(  # noqa: PLR0917 - what is known of a failure
+    check: str, name: str, bench: Bench, wrong: Judged, seen: list[Observation], seconds: float
+) -> Finding:
+    budget = Budget(seconds / 2)
+    views = [v for o in seen if (v := o.view(name)) is not None]
+    bad = sorted((v for v in views if v.wrong.any()), key=lambda v: -int(v.wrong.sum()))
+    right = [v for v in views if not v.wrong.any() and v.reference.any()]
+    causes = likely_causes(bench, bad[:FOR_CAUSES], right[:FOR_CAUSES])
+    everywhere = any(cause.everywhere for cause in causes)
+    with np.errstate(all="ignore"):
+        region = find_region(bench, seen, name, budget, everywhere=everywhere) if bad else ""
+        point, judgement, entries = _smallest(bench, name, wrong, Budget(seconds / 2))
+    count = len(entries) if len(entries) < len(judgement.entries) else judgement.wrong
+    message = f"the gradient of {name} is wrong in {count} of {judgement.compared} entries"
+    likely = tuple(cause.text for cause in causes)
+    return Finding(
+        check, message, point, entries, count, judgement.compared, judgement.method, region, likely
+    )
+
+
+def _smallest(
+    bench: Bench, name: str, wrong: Judged, budget: Budget
+) -> tuple[Point, Judgement, tuple[Entry, ...]]:
+    """Return the smallest point that the judge finds wrong, with the wrong entries of an input."""
+    trail: list[Point] = []
+
+    def fails(point: Point) -> bool:
+        seen = bench.observe(point)
+        view = seen.view(name) if seen is not None else None
+        if view is not None and view.wrong.any():
+            trail.append(point)
+            return True
+        return False
+
+    start = next((pair for pair in wrong if _entries(pair[1], name)), wrong[0])
+    smallest = shrink(bench.function, bench.specs, start[0], fails, budget)
+    # What the exploration takes for wrong, the judge need not; then an earlier point is tried.
+    tried = [smallest, *trail[-2:-4:-1], *trail[: len(trail) // 2 : -2]][:4]
+    for point in tried if trail else []:
+        judgement = bench.judge.judge(point)
+        if entries := _entries(judgement, name):
+            return point, judgement, entries
+    return *start, _entries(start[1], name)
+
+
+def _entries(judgement: Judgement, name: str) -> tuple[Entry, ...]:
+    return tuple(entry for entry in judgement.entries if entry.input == name)

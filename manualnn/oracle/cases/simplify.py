@@ -2,6 +2,8 @@
 
     simpler_values(case, name, value)       simpler values for one entry, the simplest first
     simpler_arrays(case, arrays)            {name: array} with all entries simpler at once
+    rounded(value, digits)                  the number with so many digits
+    digits_of(value)                        its number of characters
 
 A weight or an input becomes 1 before it becomes 0, because a network of zeros computes nothing and
 shows little. A bias, a target and a state become 0 first. Other numbers are simpler if they are
@@ -32,8 +34,8 @@ def simpler_values(case: Case, name: str, value: Any) -> list[Any]:
     simple = _simple(case, name)
     if float(value) in simple and not _is_negative_zero(value):
         return list(simple[: simple.index(float(value))])
-    rounded = [_rounded(value, digits) for digits in (0, 1, 2)]
-    return [*simple, *(r for r in rounded if _digits(r) < _digits(value) and r not in simple)]
+    near = [rounded(value, digits) for digits in (0, 1, 2)]
+    return [*simple, *(r for r in near if digits_of(r) < digits_of(value) and r not in simple)]
 
 
 def simpler_arrays(case: Case, arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
@@ -63,11 +65,11 @@ def _array_rounded(case: Case, digits: int, name: str, array: Array) -> Array:
     """Return a rounded array; probabilities of classes become 0 and 1."""
     if _is_distribution(case, name):
         return np.eye(array.shape[1])[array.argmax(axis=1)]
-    return np.vectorize(lambda v: _rounded(v, digits), otypes=[float])(array)
+    return np.vectorize(lambda v: rounded(v, digits), otypes=[float])(array)
 
 
 def _all_simpler(new: Array, old: Array) -> bool:
-    return sum(map(_digits, new.ravel())) <= sum(map(_digits, old.ravel()))
+    return sum(map(digits_of, new.ravel())) <= sum(map(digits_of, old.ravel()))
 
 
 def _simple(case: Case, name: str) -> tuple[float, ...]:
@@ -84,7 +86,7 @@ def _is_distribution(case: Case, name: str) -> bool:
     return name == "t" and LOSS_ROWS[case.loss["type"]].targets == "classes"
 
 
-def _rounded(value: Any, digits: int) -> float:
+def rounded(value: Any, digits: int) -> float:
     """Return a number with `digits` significant digits; with 0 digits, the nearest integer."""
     if not np.isfinite(value):
         return float(value)
@@ -93,7 +95,7 @@ def _rounded(value: Any, digits: int) -> float:
     return float(np.format_float_scientific(value, precision=digits - 1))
 
 
-def _digits(value: Any) -> int:
+def digits_of(value: Any) -> int:
     """Return the number of characters of a number, in the precision of its dtype."""
     text = np.format_float_scientific(value, trim="-")
     mantissa, _, exponent = text.partition("e")

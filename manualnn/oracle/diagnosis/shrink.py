@@ -1,6 +1,7 @@
 """Shrinking: the smallest case that still fails, with few layers and samples and simple numbers.
 
     shrink(case, fails, seconds=2.0)      the smallest case found; fails(case) is the predicate
+    minimise(start, moves, fails, …)      the same for anything that has moves
 
 Shrinking is greedy delta debugging (Zeller & Hildebrandt 2002) on the case itself. A move is a
 generator. It yields a smaller case, receives True if that case still fails, and continues from the
@@ -11,8 +12,8 @@ The predicate is the costly part, because it calls the engine. So it is called o
 which a correct engine can answer, and for none of them twice.
 """
 
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,24 +26,38 @@ from manualnn.oracle.protocol.features import row_of
 from manualnn.oracle.protocol.masks import with_masks
 
 Move = Generator[Case | None, bool, None]
+T = TypeVar("T")
 
 
 def shrink(case: Case, fails: Callable[[Case], bool], *, seconds: float = 2.0) -> Case:
     """Return the smallest valid case found that fails; `case` itself if there is none."""
-    budget = Budget(seconds)
-    tried = {_key(case)}
-    best = case
+    return minimise(case, MOVES, lambda c: is_valid(c) and fails(c), _key, Budget(seconds))
 
-    def still_fails(candidate: Case | None) -> bool:
-        if candidate is None or (key := _key(candidate)) in tried:
+
+def minimise(
+    start: T,
+    moves: Iterable[Callable[[T], Generator[T | None, bool, None]]],
+    fails: Callable[[T], bool],
+    key: Callable[[T], Hashable],
+    budget: Budget,
+) -> T:
+    """Return the smallest thing that the moves reach and that fails; `start` if there is none.
+
+    Things with equal keys are tried once.
+    """
+    tried = {key(start)}
+    best = start
+
+    def still_fails(candidate: T | None) -> bool:
+        if candidate is None or (name := key(candidate)) in tried:
             return False
-        tried.add(key)
-        return is_valid(candidate) and fails(candidate)
+        tried.add(name)
+        return fails(candidate)
 
     moved = True
     while moved:
         moved = False
-        for move in MOVES:
+        for move in moves:
             proposals, failed = move(best), None
             while not budget.over:
                 try:
@@ -64,7 +79,7 @@ def _steps(case: Case) -> Move:
 
 
 def _samples(case: Case) -> Move:
-    for keep in _fewer(case.n):
+    for keep in fewer(case.n):
         if keep[-1] < case.n and len(keep) < case.n:
             smaller = keep_rows(case, keep)
             if (yield smaller):
@@ -102,7 +117,7 @@ def _equal_sizes(case: Case) -> Move:
 def _columns(case: Case) -> Move:
     for number in range(len(segments(case))):
         segment = segments(case)[number]
-        for keep in _fewer(case.widths[segment[0]]):
+        for keep in fewer(case.widths[segment[0]]):
             width = case.widths[segment[0]]
             if keep[-1] < width and len(keep) < width:
                 smaller = keep_columns(case, segment, keep)
@@ -187,7 +202,7 @@ MOVES = (
 )
 
 
-def _fewer(size: int) -> Iterator[list[int]]:
+def fewer(size: int) -> Iterator[list[int]]:
     """Yield lists of the indices to keep of `size`: one index first, then all except a part.
 
     Of more than 16, parts are removed only at the ends. After a success, the indices refer to the

@@ -1,0 +1,156 @@
+"""What is known at one point: the gradient, its reference, and the wrong entries.
+
+    bench = Bench(judge)
+    seen = bench.observe(point)          an Observation; None if the point cannot be compared
+    view = seen.view("x")                one input's part of it
+
+The judge takes a second look at every suspect, which costs many evaluations. Exploration asks for
+hundreds of verdicts, so `observe` leaves the second look out and widens the bound instead. The
+smallest point is judged in full.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from manualnn.gradcheck.data import Array, Jacobian, Point
+from manualnn.gradcheck.judge.compare import Judge
+from manualnn.gradcheck.judge.places import Places, is_outside
+
+ROOM = 64
+"""Factor of the rounding errors that `observe` allows beside the reference's error."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One input's part of an observation. Arrays over parameters have the shape `shape`."""
+
+    name: str
+    x: Array
+    """The free parameters: the entries of the input, or the lower triangle in one axis."""
+    got: Array
+    low: Array
+    high: Array
+    bound: Array
+    wrong: Array
+    rows: Array
+    """Output of each derivative of this input."""
+    cols: Array
+    """Parameter of this input of each derivative, counted from 0."""
+    slopes: Array
+    """Each derivative."""
+    seen: "Observation"
+
+    @property
+    def reference(self) -> Array:
+        """The middle of the slopes."""
+        return (self.low + self.high) / 2
+
+    @property
+    def decided(self) -> Array:
+        """True where the reference is known."""
+        return np.isfinite(self.bound)
+
+    def product(self, w: Array) -> Array:
+        """Return Jᵀw of this input for other cotangents, in the input's shape."""
+        terms = w[self.rows] * self.slopes
+        return np.bincount(self.cols, terms, minlength=self.x.size).reshape(self.x.shape)
+
+    @cached_property
+    def alone(self) -> Array:
+        """For each parameter the only output that it moves; −1 if there are none or several."""
+        count = np.bincount(self.cols, minlength=self.x.size)
+        row = np.full(self.x.size, -1)
+        row[self.cols] = self.rows
+        return np.where(count == 1, row, -1).reshape(self.x.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """A point with the gradient there, its reference, and the wrong entries, over parameters."""
+
+    point: Point
+    places: Places
+    jacobian: Jacobian
+    got: Array
+    low: Array
+    high: Array
+    bound: Array
+    wrong: Array
+
+    @property
+    def w(self) -> Array:
+        """The cotangents of all outputs."""
+        return flat(self.point.cotangents)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the differentiable inputs."""
+        return [self.places.locate(int(e))[0] for e in self.places.ends[:-1]]
+
+    def view(self, name: str) -> View | None:
+        """Return the part of one input; None if the input has no parameters here."""
+        for number, size in enumerate(self.places.sizes):
+            start = int(self.places.ends[number])
+            if size and self.places.locate(start)[0] == name:
+                return self._view(name, start, size, self.places.shapes[number])
+        return None
+
+    def _view(self, name: str, start: int, size: int, shape: tuple[int, ...]) -> View:
+        shape = shape if int(np.prod(shape)) == size else (size,)
+        own = (self.jacobian.cols >= start) & (self.jacobian.cols < start + size)
+        part = slice(start, start + size)
+        return View(
+            name,
+            self.places.parameters[part].reshape(shape),
+            *(
+                a[part].reshape(shape)
+                for a in (self.got, self.low, self.high, self.bound, self.wrong)
+            ),
+            self.jacobian.rows[own],
+            self.jacobian.cols[own] - start,
+            (self.jacobian.low[own] + self.jacobian.high[own]) / 2,
+            self,
+        )
+
+
+class Bench:
+    """Calls of one function that are compared with its reference."""
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.function, self.specs = judge.function, judge.specs
+
+    def observe(self, point: Point, wrong: Array | None = None) -> Observation | None:
+        """Return the comparison at a point, with the given verdicts if there are any.
+
+        Returns None if the function fails, a gradient has a wrong shape, or there is no Jacobian.
+        """
+        try:
+            gradients = self.function.vjp(point.arrays, point.cotangents)
+            places = Places(self.function, self.specs, point.arrays)
+            shapes = [np.shape(g) for g in gradients]
+            jacobian = self.judge.jacobian(point.arrays) if shapes == places.shapes else None
+        except Exception:  # noqa: BLE001  a function of anybody may fail in any way at a new point
+            return None
+        w = flat(point.cotangents)
+        if jacobian is None or jacobian.shape != (w.size, places.ends[-1]):
+            return None
+        got = places.pull(gradients)
+        low, high, error, size = jacobian.transposed_product(w)
+        count = np.bincount(jacobian.cols, minlength=got.size)
+        bound = 4 * error + ROOM * places.units * (16 + count) * size + places.smallest
+        if wrong is None:
+            wrong = is_outside(got, low, high, bound)
+        return Observation(point, places, jacobian, got, low, high, bound, wrong)
+
+    def outputs(self, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+        """Return the outputs of the function in float64; raises what the function raises."""
+        return tuple(np.asarray(y, np.float64) for y in self.function.value(arrays))
+
+
+def flat(arrays: Sequence[Array]) -> Array:
+    """Return the entries of all arrays, one after the other, in float64."""
+    return np.concatenate([np.zeros(0), *(np.ravel(a).astype(np.float64) for a in arrays)])
