@@ -9,15 +9,15 @@ import numpy as np
 
 from manualnn.gradcheck.data import Entry, Finding, Point
 from manualnn.gradcheck.diagnosis.causes import likely_causes
-from manualnn.gradcheck.diagnosis.observation import Bench, Observation
+from manualnn.gradcheck.diagnosis.observation import Bench, Limit, Observation
 from manualnn.gradcheck.diagnosis.region import find_region
 from manualnn.gradcheck.diagnosis.shrink import shrink
 from manualnn.gradcheck.judge.compare import Judge, Judgement
-from manualnn.oracle.diagnosis.budget import Budget
 
-SECONDS = 1.0
-"""Time of an explanation. JAX compiles every new shape, so it gets more."""
-SECONDS_OF_JAX = 3.0
+REGION, SHRINKING = 40, 80
+"""Number of calls for each input, to find the region and to shrink the point."""
+SECONDS = 2.0
+"""Time of either where calls are slow."""
 MOST_POINTS = 12
 """Largest number of wrong points, and of right ones, from which the region is made."""
 MOST_INPUTS = 2
@@ -33,17 +33,15 @@ def explain(
     judge: Judge,
     judged: Judged,
     elsewhere: Sequence[tuple[Judge, Judged]] = (),
-    seconds: float | None = None,
+    seconds: float = SECONDS,
 ) -> list[Finding]:
     """Return a finding for each input whose gradient is wrong, the worst input first.
 
     `judged` are points of the run, right and wrong ones; `elsewhere` are some of other shapes, with
-    their judges. Half of the time is for the region, and the other half for shrinking.
+    their judges. `seconds` are for slow functions; other ones get a number of calls.
     """
     wrong = [(point, judgement) for point, judgement in judged if judgement.entries]
     names = list(dict.fromkeys(e.input for _, j in wrong for e in j.entries))[:MOST_INPUTS]
-    if seconds is None:
-        seconds = SECONDS_OF_JAX if judge.function.framework == "jax" else SECONDS
     bench = Bench(judge)
     seen = _observe(bench, judged)
     for other, points in elsewhere:
@@ -63,15 +61,15 @@ def _observe(bench: Bench, judged: Judged) -> list[Observation]:
 def _explain(  # noqa: PLR0917 - what is known of a failure
     check: str, name: str, bench: Bench, wrong: Judged, seen: list[Observation], seconds: float
 ) -> Finding:
-    budget = Budget(seconds / 2)
+    limit = Limit(bench, REGION, seconds)
     views = [v for o in seen if (v := o.view(name)) is not None]
     bad = sorted((v for v in views if v.wrong.any()), key=lambda v: -int(v.wrong.sum()))
     right = [v for v in views if not v.wrong.any() and v.reference.any()]
     causes = likely_causes(bench, bad[:FOR_CAUSES], right[:FOR_CAUSES])
     everywhere = any(cause.everywhere for cause in causes)
     with np.errstate(all="ignore"):
-        region = find_region(bench, seen, name, budget, everywhere=everywhere) if bad else ""
-        point, judgement, entries = _smallest(bench, name, wrong, Budget(seconds / 2))
+        region = find_region(bench, seen, name, limit, everywhere=everywhere) if bad else ""
+        point, judgement, entries = _smallest(bench, name, wrong, Limit(bench, SHRINKING, seconds))
     count = len(entries) if len(entries) < len(judgement.entries) else judgement.wrong
     message = f"the gradient of {name} is wrong in {count} of {judgement.compared} entries"
     likely = tuple(cause.text for cause in causes)
@@ -81,7 +79,7 @@ def _explain(  # noqa: PLR0917 - what is known of a failure
 
 
 def _smallest(
-    bench: Bench, name: str, wrong: Judged, budget: Budget
+    bench: Bench, name: str, wrong: Judged, limit: Limit
 ) -> tuple[Point, Judgement, tuple[Entry, ...]]:
     """Return the smallest point that the judge finds wrong, with the wrong entries of an input."""
     trail: list[Point] = []
@@ -95,11 +93,11 @@ def _smallest(
         return False
 
     start = next((pair for pair in wrong if _entries(pair[1], name)), wrong[0])
-    smallest = shrink(bench.function, bench.specs, start[0], fails, budget)
+    smallest = shrink(bench.function, bench.specs, start[0], fails, limit)
     # What the exploration takes for wrong, the judge need not; then an earlier point is tried.
     tried = [smallest, *trail[-2:-4:-1], *trail[: len(trail) // 2 : -2]][:4]
     for point in tried if trail else []:
-        judgement = bench.judge.judge(point)
+        judgement = bench.judge_of(point).judge(point)
         if entries := _entries(judgement, name):
             return point, judgement, entries
     return *start, _entries(start[1], name)

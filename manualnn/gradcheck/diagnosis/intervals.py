@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from manualnn.gradcheck.data import Array, Point
-from manualnn.gradcheck.diagnosis.observation import Bench, View
+from manualnn.gradcheck.diagnosis.observation import Bench, Limit, View
 from manualnn.gradcheck.diagnosis.samples import gather
-from manualnn.oracle.diagnosis.budget import Budget
 
 End = tuple[str | None, bool]
 """The number at an end of an interval, and whether the end is sharp."""
@@ -62,7 +61,7 @@ class Line:
         return [(v[k], v[k + 1]) for k in ends if not _is_narrow(v[k], v[k + 1])]
 
 
-def refine(bench: Bench, start: View, of: str, line: Line, budget: Budget) -> Line | None:
+def refine(bench: Bench, start: View, of: str, line: Line, budget: Limit) -> Line | None:
     """Return more numbers around the ends; None if wrong and right numbers are mixed.
 
     `start` is a view with a wrong entry, and `of` is the input that has the numbers.

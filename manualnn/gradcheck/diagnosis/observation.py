@@ -18,6 +18,21 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Jacobian, Point
 from manualnn.gradcheck.judge.compare import Judge
 from manualnn.gradcheck.judge.places import Places, is_outside
+from manualnn.gradcheck.reference.jacobian import Reference
+from manualnn.oracle.diagnosis.budget import Budget
+
+
+class Limit:
+    """A number of calls, and of seconds in case they are slow. Calls make reports repeatable."""
+
+    def __init__(self, bench: "Bench", calls: int, seconds: float) -> None:
+        self._bench, self._end, self._budget = bench, bench.calls + calls, Budget(seconds)
+
+    @property
+    def over(self) -> bool:
+        """True if nothing is left."""
+        return self._bench.calls >= self._end or self._budget.over
+
 
 ROOM = 64
 """Factor of the rounding errors that `observe` allows beside the reference's error."""
@@ -120,19 +135,33 @@ class Bench:
     """Calls of one function that are compared with its reference."""
 
     def __init__(self, judge: Judge) -> None:
-        self.judge = judge
         self.function, self.specs = judge.function, judge.specs
+        self._judges = {tuple(spec.shape for spec in judge.specs): judge}
+        self._declared = judge.declared
+        self.calls = 0
+        """Number of observations so far."""
+
+    def judge_of(self, point: Point) -> Judge:
+        """Return the judge of a point's shapes; its reference probes points of these shapes."""
+        key = tuple(np.shape(a) for a in point.arrays)
+        if key not in self._judges:
+            specs = [spec.resized(shape) for spec, shape in zip(self.specs, key, strict=True)]
+            reference = Reference(self.function, specs)
+            self._judges[key] = Judge(self.function, reference, specs, self._declared)
+        return self._judges[key]
 
     def observe(self, point: Point, wrong: Array | None = None) -> Observation | None:
         """Return the comparison at a point, with the given verdicts if there are any.
 
         Returns None if the function fails, a gradient has a wrong shape, or there is no Jacobian.
         """
+        self.calls += 1
         try:
             gradients = self.function.vjp(point.arrays, point.cotangents)
             places = Places(self.function, self.specs, point.arrays)
             shapes = [np.shape(g) for g in gradients]
-            jacobian = self.judge.jacobian(point.arrays) if shapes == places.shapes else None
+            judge = self.judge_of(point)
+            jacobian = judge.jacobian(point.arrays) if shapes == places.shapes else None
         except Exception:  # noqa: BLE001  a function of anybody may fail in any way at a new point
             return None
         w = flat(point.cotangents)

@@ -13,16 +13,15 @@ import numpy as np
 
 from manualnn.gradcheck.data import Array, Point
 from manualnn.gradcheck.diagnosis.intervals import EVERYWHERE, Line, describe, refine, simplest
-from manualnn.gradcheck.diagnosis.observation import Bench, Observation, View
+from manualnn.gradcheck.diagnosis.observation import Bench, Limit, Observation, View
 from manualnn.gradcheck.diagnosis.samples import Samples, gather
-from manualnn.oracle.diagnosis.budget import Budget
 
 
 def find_region(
     bench: Bench,
     seen: Sequence[Observation],
     name: str,
-    budget: Budget,
+    budget: Limit,
     *,
     everywhere: bool = False,
 ) -> str:
@@ -56,7 +55,7 @@ def _right_inputs(seen: Sequence[Observation], name: str) -> str:
 
 
 def _rolled(
-    bench: Bench, seen: Sequence[Observation], name: str, budget: Budget
+    bench: Bench, seen: Sequence[Observation], name: str, budget: Limit
 ) -> Iterator[Observation]:
     """Yield a wrong point with its numbers in other places, which tells numbers from indices."""
     wrong = [o for o in seen if (v := o.view(name)) is not None and v.wrong.any()]
@@ -81,7 +80,7 @@ def _by_number(
     seen: Sequence[Observation],
     name: str,
     samples: Samples,
-    budget: Budget,
+    budget: Limit,
     *,
     sharply: bool,
 ) -> str:
@@ -115,7 +114,7 @@ def _by_fact(samples: Samples) -> str:
 
 
 def _by_group(
-    bench: Bench, seen: Sequence[Observation], name: str, samples: Samples, budget: Budget
+    bench: Bench, seen: Sequence[Observation], name: str, samples: Samples, budget: Limit
 ) -> str:
     """Return a threshold of a number of the whole group, such as its largest entry."""
     for of, values in samples.numbers.items():
@@ -138,7 +137,7 @@ def _bisect(  # noqa: PLR0917 - a search has a place, a name and an end
     name: str,
     feature: tuple[str, int],
     bracket: tuple[float, float],
-    budget: Budget,
+    budget: Limit,
 ) -> tuple[float, float]:
     """Narrow the bracket of a threshold, on the way from a wrong point to a right one."""
     low, high = bracket

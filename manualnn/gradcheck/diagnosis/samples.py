@@ -88,7 +88,8 @@ def _telling(view: View, relative: float, absolute: float) -> Array:
     size = np.maximum(np.abs(view.low), np.abs(view.high))
     visible = np.maximum(relative * size, np.where(size == 0, absolute, 0))
     moved = np.bincount(view.cols, view.seen.w[view.rows] != 0, view.x.size).reshape(size.shape)
-    used = (moved > 0) | (size == 0) & (np.abs(view.seen.w).max(initial=0) > 0)
+    listed = np.bincount(view.cols, minlength=view.x.size).reshape(size.shape)
+    used = (moved > 0) | (listed == 0) & (view.seen.w != 0).all()
     right = view.decided & (view.low == view.high) & (view.bound <= TELLING * visible) & used
     mask = view.wrong | right
     if mask.sum() > MOST:

@@ -13,10 +13,10 @@ from functools import partial
 import numpy as np
 
 from manualnn.gradcheck.data import Array, Point
+from manualnn.gradcheck.diagnosis.observation import Limit
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs import array as inputs
 from manualnn.oracle.cases.simplify import digits_of, rounded
-from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.shrink import fewer, minimise
 
 Move = Generator[Point | None, bool, None]
@@ -30,7 +30,7 @@ def shrink(
     specs: Sequence[inputs.Array],
     point: Point,
     fails: Callable[[Point], bool],
-    budget: Budget,
+    budget: Limit,
 ) -> Point:
     """Return the smallest point found that fails; `point` itself if there is none."""
     tools = _Tools(function, specs)

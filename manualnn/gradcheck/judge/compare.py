@@ -29,6 +29,8 @@ ROUNDINGS = 16
 """Number of roundings, beside those of a sum, that a right gradient may have."""
 
 
+KNOWN = 64
+"""Number of points whose Jacobians are kept, because the explanation of a failure needs them."""
 CONFIRMATIONS = 4
 """Number of wrong gradients after which others are not looked at by perturbing single inputs."""
 
@@ -89,7 +91,7 @@ class Judge:
     ) -> None:
         self.function, self.reference, self.specs = function, reference, list(specs)
         self.declared = dict(kinks or {})
-        self._known: tuple[tuple[Array, ...], Jacobian | None] | None = None
+        self._known: dict[int, tuple[tuple[Array, ...], Jacobian | None]] = {}
         self._confirmed = 0
         self._around: tuple[tuple[Array, ...], Surroundings] | None = None
 
@@ -160,12 +162,14 @@ class Judge:
 
     def jacobian(self, arrays: tuple[Array, ...]) -> Jacobian | None:
         """Return the Jacobian with declared slopes; None if it has too many colors."""
-        if self._known is not None and self._known[0] is arrays:
-            return self._known[1]
+        if id(arrays) in self._known:
+            return self._known[id(arrays)][1]
         jacobian = self.reference.jacobian(arrays)
         if jacobian is not None and self.declared:
             jacobian = self._with_declared(jacobian, arrays)
-        self._known = arrays, jacobian
+        if len(self._known) >= KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[id(arrays)] = arrays, jacobian  # with the arrays, so that no others get the id
         return jacobian
 
     def _surroundings(self, point: Point) -> Surroundings:

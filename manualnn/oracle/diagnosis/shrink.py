@@ -39,11 +39,11 @@ def minimise(
     moves: Iterable[Callable[[T], Generator[T | None, bool, None]]],
     fails: Callable[[T], bool],
     key: Callable[[T], Hashable],
-    budget: Budget,
+    budget: Any,
 ) -> T:
     """Return the smallest thing that the moves reach and that fails; `start` if there is none.
 
-    Things with equal keys are tried once.
+    Things with equal keys are tried once. `budget.over` ends the search.
     """
     tried = {key(start)}
     best = start
