@@ -177,6 +177,12 @@ def copy_layout(array: Array) -> Array:
     return copy
 
 
+def cotangent_slots(dtypes: Sequence[str]) -> list[Slot]:
+    """Return the slots of the cotangents that a gradient takes."""
+    names = ["cotangent", *(f"cotangent {i}" for i in range(2, len(dtypes) + 1))]
+    return [Slot(name, dtype=dtype) for name, dtype in zip(names, dtypes, strict=True)]
+
+
 def name_of(f: Any) -> str:
     """Return the name of a function as its author wrote it, such as "Swish.apply"."""
     for attribute in ("__qualname__", "__name__"):

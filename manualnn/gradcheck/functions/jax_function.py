@@ -23,6 +23,7 @@ from manualnn.gradcheck.functions.base import (
     FunctionFailed,
     Slot,
     Unsupported,
+    cotangent_slots,
     name_of,
     user_code,
 )
@@ -103,12 +104,11 @@ class JaxFunction:
 
     def gradient_function(self) -> "JaxFunction | None":
         """Return the gradient as a function; None before the first call of value or forward."""
-        names = ["cotangent", *(f"cotangent {i + 2}" for i in range(len(self._results)))]
-        weights = [Slot(n, dtype=d) for n, d in zip(names, self._results, strict=False)]
-        slots = (*self.inputs, *weights)
-        gradient = JaxFunction(self._gradients, list, slots, {}) if weights else None
-        if gradient is not None:
-            gradient.name = f"the gradient of {self.name}"
+        if not self._results:
+            return None
+        slots = (*self.inputs, *cotangent_slots(self._results))
+        gradient = JaxFunction(self._gradients, list, slots, {})
+        gradient.name = f"the gradient of {self.name}"
         return gradient
 
     def batched_vjp(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> Arrays:

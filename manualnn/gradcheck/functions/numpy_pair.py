@@ -161,10 +161,8 @@ class NumpyPair:
 
 def _take_parts(made: Any, wanted: int) -> list[Any]:
     """Return the gradients in what a backward pass returned: a tuple, list, or one array."""
-    if isinstance(made, tuple):
-        return list(made)
-    is_nest = isinstance(made, list) and (wanted != 1 or len(made) == 1)
-    return list(made) if is_nest and any(np.ndim(part) for part in made) else [made]
+    is_nest = isinstance(made, list) and (wanted != 1 or any(hasattr(p, "dtype") for p in made))
+    return list(made) if is_nest or isinstance(made, tuple) else [made]
 
 
 def _floating(result: Any) -> list[Array]:

@@ -25,7 +25,13 @@ from manualnn.gradcheck.functions.base import (
     take_outputs,
     user_code,
 )
-from manualnn.gradcheck.functions.torch_arrays import TorchGraph, seeded, to_array, to_tensor
+from manualnn.gradcheck.functions.torch_arrays import (
+    TorchGraph,
+    dtype_name,
+    seeded,
+    to_array,
+    to_tensor,
+)
 
 Tensor = torch.Tensor
 FLOATS = ("float64", "float32", "float16", "bfloat16")
@@ -62,7 +68,8 @@ class TorchCalls:
         """The function overwrites inputs, so it gets clones of the leaves; None: not known yet."""
         self._counted: dict[int, list[int]] = {}
         """The outputs that count, by the number of all that are returned."""
-        self.results: list[Tensor] = []
+        self.result_dtypes: list[str] = []
+        """The dtypes of the outputs that count; empty before the first call."""
 
     def value(self, arrays: Sequence[Array]) -> Arrays:
         """Return the outputs that have a derivative, as copies."""
@@ -122,8 +129,9 @@ class TorchCalls:
                 leaf.requires_grad_(slot.is_differentiable and next(wishes))
             passed, outputs, in_place = self._record(leaves)
             wanted = [x for x, s in zip(leaves, self.inputs, strict=True) if s.is_differentiable]
-            self.results = self._pick(outputs, leaves)
-            return TorchGraph(wanted, passed, self.results, in_place, self.is_random)
+            results = self._pick(outputs, leaves)
+            self.result_dtypes = list(map(dtype_name, results))
+            return TorchGraph(wanted, passed, results, in_place, self.is_random)
 
     def call(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return the outputs that count, for tensors in the order of the slots."""
@@ -153,7 +161,9 @@ class TorchCalls:
                     tensor.requires_grad_(slot.is_differentiable)
                 with torch.enable_grad():
                     outputs = self._record(tensors)[1]
-            return tuple(np.array(to_array(t)) for t in self._pick(outputs, tensors))
+            results = self._pick(outputs, tensors)
+            self.result_dtypes = self.result_dtypes or list(map(dtype_name, results))
+            return tuple(np.array(to_array(result)) for result in results)
 
     def _record(
         self, leaves: Sequence[Tensor]

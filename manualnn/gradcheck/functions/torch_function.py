@@ -29,8 +29,8 @@ class TorchFunction(TorchCalls):
     """A function of tensors."""
 
     def gradient_function(self) -> TorchGradient | None:
-        """Return the gradient as a function; None before the first call of forward or vjp."""
-        return TorchGradient(self, self.results) if self.results else None
+        """Return the gradient as a function; None before the first call of value or forward."""
+        return TorchGradient(self) if self.result_dtypes else None
 
     def batched_vjp(self, arrays: Sequence[Array], cotangents: Sequence[Array]) -> Arrays:
         """Return the gradients under vmap, for arrays that all have one more axis in front.

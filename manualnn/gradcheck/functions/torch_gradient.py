@@ -10,12 +10,12 @@ from manualnn.gradcheck.data import Array
 from manualnn.gradcheck.functions.base import (
     Arrays,
     FunctionFailed,
-    Slot,
     Unsupported,
     copy_layout,
+    cotangent_slots,
     user_code,
 )
-from manualnn.gradcheck.functions.torch_arrays import dtype_name, to_array, to_tensor
+from manualnn.gradcheck.functions.torch_arrays import TorchGraph, to_array, to_tensor
 from manualnn.gradcheck.functions.torch_calls import TorchCalls
 
 Tensor = torch.Tensor
@@ -26,10 +26,9 @@ class TorchGradient(TorchCalls):
 
     kinds = ("float64",)  # torch's gradients are no analytic functions of complex inputs
 
-    def __init__(self, function: TorchCalls, outputs: Sequence[Tensor]) -> None:
-        names = ["cotangent", *(f"cotangent {i + 2}" for i in range(len(outputs)))]
-        weights = [Slot(n, dtype=dtype_name(o)) for n, o in zip(names, outputs, strict=False)]
-        super().__init__(function.call, function.arguments, (*function.inputs, *weights), {})
+    def __init__(self, function: TorchCalls) -> None:
+        slots = (*function.inputs, *cotangent_slots(function.result_dtypes))
+        super().__init__(function.call, function.arguments, slots, {})
         self.name = f"the gradient of {function.name}"
         self._device, self._needs_graph = function.device, True
         self._function = function
@@ -52,6 +51,16 @@ class TorchGradient(TorchCalls):
         )
         return [torch.zeros_like(x) if g is None else g for g, x in zip(made, wanted, strict=True)]
 
+    def forward(self, arrays: Sequence[Array], needs: Sequence[bool] | None = None) -> TorchGraph:
+        """Return a call; raises FunctionFailed if its backward is marked once_differentiable.
+
+        torch raises no error for such a gradient if the graph behind it does not lead to the input.
+        """
+        graph = super().forward(arrays, needs)
+        if _leads_to_error(graph.results):
+            raise FunctionFailed("vjp", "the backward pass is marked once_differentiable.")
+        return graph
+
     def gradient_function(self) -> None:
         """Return None: third derivatives are not checked."""
 
@@ -59,6 +68,21 @@ class TorchGradient(TorchCalls):
         """Return all gradients: one without a graph lacks a second derivative."""
         del inputs
         return outputs
+
+
+def _leads_to_error(tensors: Sequence[Tensor]) -> bool:
+    """Return True if the history of some tensor has the node by which torch refuses."""
+    waiting = [tensor.grad_fn for tensor in tensors]
+    seen = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name().rpartition("::")[2] == "Error":
+            return True
+        seen.add(node)
+        waiting += [parent for parent, _ in node.next_functions]
+    return False
 
 
 def batched_vjp(
