@@ -145,6 +145,7 @@ def test_code_runs_in_other_numbers_where_it_can():
     function = find_function(np.square, [third], vjp=lambda a, dy: 2 * a[0] * dy)
     assert function.value_in("longdouble", [third])[0].dtype == np.longdouble
     np.testing.assert_array_equal(function.value_in("complex128", [1j * third])[0], -(third**2))
+    np.testing.assert_array_equal(function.vjp([third], [third])[0], 2 * third * third)
     rounding = find_function(lambda x: np.cbrt(x), [third], vjp=lambda _, dy: dy)  # noqa: PLW0108
     with pytest.raises(Unsupported, match="complex128"):
         rounding.value_in("complex128", [third])

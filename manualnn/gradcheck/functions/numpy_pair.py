@@ -103,7 +103,8 @@ class NumpyPair:
         with user_code("value"):
             result = self._f(*self._arguments.fill(arrays), **self._options)
         self._is_tuple = isinstance(result, tuple | list | dict)
-        self._counts = [np.asarray(leaf).dtype.kind == "f" for leaf in take_outputs(result)]
+        # Numbers of mpmath and complex ones stand for floats: value_in changes no cotangents.
+        self._counts = [np.asarray(leaf).dtype.kind in "fcO" for leaf in take_outputs(result)]
         return result
 
     def gradients(self, arrays: Sequence[Array], cotangents: Sequence[Any]) -> Arrays:
