@@ -9,7 +9,8 @@ import numpy as np
 from manualnn.gradcheck.behaviour import CHECKS
 from manualnn.gradcheck.functions.arguments import list_entries
 from manualnn.gradcheck.functions.find import find_function
-from manualnn.gradcheck.inputs.read import read_inputs
+from manualnn.gradcheck.inputs.domains import widen
+from manualnn.gradcheck.inputs.read import read_inputs, read_parameters
 from manualnn.gradcheck.report.replay import Failure
 from manualnn.gradcheck.report.report import Report
 from manualnn.gradcheck.run import SECOND, SHAPES, VALUES, Run
@@ -83,6 +84,7 @@ def gradcheck(
     begin = time.perf_counter()
     run = _start(f, inputs, vjp, jvp, options, framework, kinks, seed=seed, only=only)
     run.require_values()
+    run.specs = widen(run.specs, run.function.value)
     run.check_values(examples)
     run.check_shapes()
     run.check_behaviour()
@@ -130,7 +132,8 @@ def _start(  # noqa: PLR0917 - the arguments of both entrances, in their order
 ) -> Run:
     function = find_function(f, inputs, vjp=vjp, jvp=jvp, options=options, framework=framework)
     entries = list_entries(inputs)
-    rest: list[Any] = [slot.example for slot in function.inputs[len(entries) :]]
-    specs: list[Array] = read_inputs([*entries, *rest])
+    rest = function.inputs[len(entries) :]
+    parameters = read_parameters([slot.example for slot in rest], [slot.dtype for slot in rest])
+    specs: list[Array] = [*(read_inputs(entries) if entries else []), *parameters]
     declared = {float(x): float(np.float64(slope)) for x, slope in (kinks or {}).items()}
     return Run(function, specs, kinks=declared, seed=seed, only=only)

@@ -9,7 +9,7 @@ from manualnn.errors import GradcheckError
 from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.domains import widen
 from manualnn.gradcheck.inputs.draws import draw_points
-from manualnn.gradcheck.inputs.read import read_inputs
+from manualnn.gradcheck.inputs.read import read_inputs, read_parameters
 from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
 
 
@@ -183,6 +183,21 @@ def test_other_shapes_of_an_example_keep_its_domain_and_indices_stay_in_reach():
 
 
 @pytest.mark.once
+def test_parameters_of_a_module_are_any_numbers_in_their_own_shape():
+    weight, bias = read_parameters(
+        [np.ones((7, 4), "float32"), np.zeros(7)], ["bfloat16", "float64"]
+    )
+    x = Array((5, 4))
+    points = draw_points([x, weight, bias], np.random.default_rng(0), 16)
+    assert (points[0].arrays[1] == 1).all()
+    assert min(point.arrays[1].min() for point in points) < -10
+    for first, second, third in vary_shapes([x, weight, bias]):
+        assert first.shape[1] == 4
+        assert second is weight
+        assert third is bias
+    assert all(w is weight for _, w, _ in broadcast_shapes([x, weight, bias]))
+
+
 def test_torch_tensors_keep_their_dtypes_and_only_those_with_a_gradient_have_a_derivative():
     torch = pytest.importorskip("torch")
     weight = torch.tensor([1.5, -2.25], dtype=torch.bfloat16, requires_grad=True)

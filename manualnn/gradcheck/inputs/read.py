@@ -30,6 +30,8 @@ class Example(Array):
     values: NDArray[Any] = field(kw_only=True, repr=False, compare=False)
     fixed: bool = field(default=False, kw_only=True)
     """True: all points have these numbers."""
+    is_parameter: bool = field(default=False, kw_only=True)
+    """True: a parameter of a module, which keeps its shape."""
 
     def resized(self, shape: tuple[int, ...], **changes: Any) -> Array:
         """Return the same domain in another shape, without the numbers of the example."""
@@ -70,6 +72,17 @@ def read_inputs(inputs: Any) -> list[Array]:
         raise GradcheckError(message)
     chosen = any(getattr(entry, "requires_grad", False) is True for entry in entries)
     return [_read(entry, position, chosen) for position, entry in enumerate(entries)]
+
+
+def read_parameters(parameters: Sequence[Any], dtypes: Sequence[str]) -> list[Array]:
+    """Return a description of each parameter of a module: any real numbers, in its own shape.
+
+    A module may read its sizes from elsewhere, and torch's kernels may crash at other ones.
+    """
+    return [
+        Example(np.shape(values), dtype=dtype, values=np.asarray(values), is_parameter=True)
+        for values, dtype in zip(parameters, dtypes, strict=True)
+    ]
 
 
 def _read(entry: Any, position: int, chosen: bool) -> Array:  # noqa: FBT001

@@ -19,16 +19,16 @@ LARGE = (131, 33)
 def vary_shapes(specs: Sequence[Array]) -> list[list[Array]]:
     """Return the inputs with each size 1 and 0, all sizes 1, and odd, larger and large ones.
 
-    Sizes of an example of integers stay, because its numbers may be indices. Inputs from a
+    Sizes of parameters stay, and those of examples of integers, which may be indices. Inputs from a
     strategy have no variations, because the strategy draws the shapes.
     """
     if any(isinstance(spec, Drawn) for spec in specs):
         return []
-    kept = {size for spec in specs if _is_fixed(spec) for size in spec.shape}
+    kept = {size for spec in specs if _has_fixed_shape(spec) for size in spec.shape}
     sizes = sorted({size for spec in specs for size in spec.shape} - kept - {1})
     if not sizes:
         return []
-    indices = any(_is_fixed(spec) and spec.kind == "integers" for spec in specs)
+    indices = any(isinstance(s, Example) and s.fixed and s.kind == "integers" for s in specs)
     last = next((spec.shape[-1] for spec in specs if spec.shape and spec.shape[-1] in sizes), None)
     plans: list[dict[int, int]] = [{size: 1} for size in sizes]
     plans.append(dict.fromkeys(sizes, 1))
@@ -62,7 +62,7 @@ def broadcast_shapes(specs: Sequence[Array]) -> list[list[Array]]:
         return []
     result = []
     for place, spec in enumerate(specs):
-        if _is_fixed(spec) or spec.kind in MATRIX_KINDS or not spec.is_differentiable:
+        if _has_fixed_shape(spec) or spec.kind in MATRIX_KINDS or not spec.is_differentiable:
             continue
         others = [other.shape for at, other in enumerate(specs) if at != place]
         for axis in range(-spec.ndim, 0):
@@ -83,8 +83,8 @@ def _meets(shape: tuple[int, ...], other: tuple[int, ...], axis: int) -> bool:
     return all(a == b or 1 in {a, b} for a, b in pairs)
 
 
-def _is_fixed(spec: Array) -> bool:
-    return isinstance(spec, Example) and spec.fixed
+def _has_fixed_shape(spec: Array) -> bool:
+    return isinstance(spec, Example) and (spec.fixed or spec.is_parameter)
 
 
 def _renamed(specs: Sequence[Array], sizes: Mapping[int, int]) -> list[Array]:
@@ -97,7 +97,7 @@ def _renamed(specs: Sequence[Array], sizes: Mapping[int, int]) -> list[Array]:
             if math.prod(shape):
                 return []
             high = spec.high
-        is_same = _is_fixed(spec) or (shape == spec.shape and high == spec.high)
+        is_same = _has_fixed_shape(spec) or (shape == spec.shape and high == spec.high)
         result.append(spec if is_same else spec.resized(shape, high=high))
     return result
 
