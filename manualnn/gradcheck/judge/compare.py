@@ -199,6 +199,6 @@ class Judge:
             column = int(jacobian.cols[k])
             slope = float(got[column] / w[jacobian.rows[k]])
             x = float(places.parameters[column]) + 0.0
-            numbers = (float(f"{n:.6g}") for n in (jacobian.low[k], jacobian.high[k], slope))
+            numbers = (float(f"{n:.6g}") + 0.0 for n in (jacobian.low[k], jacobian.high[k], slope))
             found.add(Kink(places.locate(column)[0], x, *numbers))
         return tuple(found)

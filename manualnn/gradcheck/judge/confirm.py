@@ -22,6 +22,8 @@ from manualnn.gradcheck.inputs.array import Array as Spec
 from manualnn.gradcheck.judge.places import Places, distance_from, is_outside
 from manualnn.gradcheck.reference.jacobian import Reference
 
+SAFETY = 16
+"""Ratio of the bound to the error that the reference claims: an estimate may be a little low."""
 ROUNDINGS = 256
 """Roundings that a gradient may have where it was looked at twice."""
 FACTOR = 8
@@ -88,14 +90,16 @@ class Suspicion:
         rounding = ROUNDINGS * size
         rounding += FACTOR * (self._condition(low, high) + self._largest_on_the_way(size))
         bound = self.bound.copy()
-        bound[suspects] += (self.places.units * rounding)[suspects]
+        bound[suspects] += (self.places.units * rounding + (SAFETY - 1) * error)[suspects]
         wrong = np.flatnonzero(is_outside(self.got, low, high, bound))
         if not wrong.size or not look:
             return bound, wrong
         excess = distance_from(self.got, low, high)[wrong] / bound[wrong]
         order = np.argsort(-np.nan_to_num(excess, nan=np.inf), kind="stable")
         worst = wrong[order[:LOOKED_AT]]
-        doubted = [c for c in worst if not self._is_sure(int(c), float(bound[c] - error[c]))]
+        doubted = [
+            c for c in worst if not self._is_sure(int(c), float(bound[c] - SAFETY * error[c]))
+        ]
         # Where the reference is not sure of itself, the entry is undecided.
         bound[wrong if len(doubted) == len(worst) else doubted] = np.inf
         return bound, np.flatnonzero(is_outside(self.got, low, high, bound))
@@ -110,7 +114,7 @@ class Suspicion:
         w = self.w.copy()
         w[undecided] = 0
         alone = self.reference.along(self.point.arrays, column, w)
-        bound = float(alone.error) + room
+        bound = SAFETY * float(alone.error) + room
         return bool(is_outside(self.got[[column]], alone.low, alone.high, bound)[0])
 
     def _condition(self, low: Array, high: Array) -> Array:

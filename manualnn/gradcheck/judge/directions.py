@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from manualnn.gradcheck.data import Array, Point
+from manualnn.gradcheck.judge.confirm import SAFETY
 from manualnn.gradcheck.judge.places import Places
 from manualnn.gradcheck.reference.jacobian import Reference
 
@@ -72,7 +73,7 @@ class Directions:
         low, high = np.minimum(*ends).sum(), np.maximum(*ends).sum()
         mine = float(self.got[columns] @ signs[columns])
         size = float(np.abs(self.got[columns]).sum()) + float(np.abs(ends[0]).sum())
-        error = float((np.abs(w) * d.error)[used].sum())
+        error = SAFETY * float((np.abs(w) * d.error)[used].sum())
         if not np.isfinite(mine):
             return np.inf, error, 0.0
         bound = error + self._rounding * size + self.places.smallest
@@ -97,7 +98,7 @@ class Directions:
         mine = float(self.got[column])
         finite = np.abs(self.got[np.isfinite(self.got)]).max(initial=0.0)
         size = max(abs(alone.low), abs(alone.high), float(finite))
-        bound = alone.error + self._rounding * size + self.places.smallest
+        bound = SAFETY * alone.error + self._rounding * size + self.places.smallest
         if not np.isfinite(alone.error):
             self.undecided += 1
         elif not max(alone.low - mine, mine - alone.high) <= bound:
