@@ -58,7 +58,7 @@ LAYOUTS: dict[str, Callable[[Values], Values]] = {
 def expanded(array: Values) -> Values:
     """Return the first entry of the array in its shape, with stride 0 in all axes.
 
-    This is the cotangent of a sum: torch's `expand` makes it. Other numbers than the array's!
+    This is the cotangent of a sum: `torch.Tensor.expand` makes it. Other numbers than the array's!
     """
     if not array.size:
         return np.array(array)
