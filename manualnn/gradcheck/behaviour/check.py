@@ -53,7 +53,7 @@ class Trial:
     @cached_property
     def rounding(self) -> Rounding:
         """The rounding errors of the gradients."""
-        return Rounding(self.function, self.rng)
+        return Rounding(self.function, self.function.value(self.point.arrays), self.rng)
 
     def is_finite(self, point: Point | None = None) -> bool:
         """Return True if all outputs and all gradients at a point are finite."""

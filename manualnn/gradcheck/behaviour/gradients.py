@@ -138,11 +138,15 @@ def _added(trial: Trial) -> Finding | None:
 
 @check("jvp", "the jvp is the adjoint of the vjp: ⟨w, jvp(v)⟩ = ⟨vjp(w), v⟩", needs="jvp")
 def _jvp(trial: Trial) -> Finding | None:
-    """Compare both products for a random v, to within the rounding of the vjp and of the jvp."""
+    """Compare both products for a random v, to within the rounding of the vjp and of the jvp.
+
+    v is symmetric where an input is, because functions of symmetric matrices differ in which of
+    the two equal entries they read.
+    """
     if not trial.is_finite():
         return None
     cotangents = trial.point.cotangents
-    tangents = tuple(trial.rng.standard_normal(a.shape).astype(a.dtype) for a in trial.inputs)
+    tangents = tuple(_tangent(array, trial.rng) for array in trial.inputs)
     try:
         pushed = trial.function.jvp(trial.point.arrays, tangents)
     except FunctionFailed as failed:  # a forward mode that refuses is not wrong
@@ -171,6 +175,15 @@ def _jvp(trial: Trial) -> Finding | None:
         f"{bound:.1g}. Both are equal for right functions; compare the formulas of jvp and vjp",
         details={"tangents": [v.tolist() for v in tangents]},
     )
+
+
+def _tangent(array: Array, rng: np.random.Generator) -> Array:
+    """Return a random tangent of an array, symmetric where the array is."""
+    tangent = rng.standard_normal(array.shape)
+    turned = np.swapaxes(array, -1, -2) if array.ndim > 1 else None
+    if turned is not None and np.array_equal(turned, array):
+        tangent = tangent + np.swapaxes(tangent, -1, -2)
+    return np.asarray(tangent.astype(array.dtype))
 
 
 def _sum(bounds: Iterable[tuple[Array, ...]]) -> tuple[Array, ...]:

@@ -35,11 +35,14 @@ Call = Callable[[Point], Sequence[Array]]
 
 
 class Rounding:
-    """The rounding errors of the gradients of a function."""
+    """The rounding errors of the gradients of a function, by its dtypes and some outputs."""
 
-    def __init__(self, function: Function, rng: np.random.Generator) -> None:
+    def __init__(
+        self, function: Function, outputs: Sequence[Array], rng: np.random.Generator
+    ) -> None:
         self.function, self.rng = function, rng
         kinds = [slot.dtype for slot in function.inputs if slot.is_differentiable]
+        kinds += map(_dtype_of, outputs)
         self.dtype = max(kinds, key=lambda kind: UNITS.get(kind, 0.0), default="float64")
         self.unit = UNITS.get(self.dtype, UNITS["float64"])
 
@@ -107,6 +110,14 @@ class Rounding:
         part = self.rng.uniform(0.5, 1.0, array.shape) * self.rng.choice((-1, 1), array.shape)
         size = np.where(array == 0, self.floor, np.abs(array))
         return np.asarray(part * self.unit * WIDTHS.get(self.dtype, 128) * size)
+
+
+def _dtype_of(output: Array) -> str:
+    """Return the dtype of an output; bfloat16 travels as float32 with 16 bits that are zero."""
+    is_short = (
+        output.dtype == np.float32 and output.any() and not (output.view(np.uint32) & 0xFFFF).any()
+    )
+    return "bfloat16" if is_short else str(output.dtype)
 
 
 def _largest(array: Array) -> float:
