@@ -50,12 +50,12 @@ class Samples:
     steps: Array
     """Steps h > 0 of each level and entry, the largest first. NaN: no step was made."""
     noise: Array
-    """Error of the values of each entry, as measured."""
+    """Error of the values of each level, or of all, and of each entry, as measured."""
 
     def of(self, entries: NDArray[np.bool_]) -> "Samples":
         """Return the samples of some entries."""
-        right, left, steps = (a[:, entries] for a in (self.right, self.left, self.steps))
-        return Samples(self.center[entries], right, left, steps, self.noise[entries])
+        matrices = self.right, self.left, self.steps, self.noise
+        return Samples(self.center[entries], *(a[:, entries] for a in matrices))
 
     def merged(self, other: "Samples") -> "Samples":
         """Return the samples of both, with the steps of each entry in order."""
@@ -69,7 +69,7 @@ class Samples:
                 steps,
             )
         )
-        return Samples(self.center, right, left, steps, np.fmax(self.noise, other.noise))
+        return Samples(self.center, right, left, steps, self.noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,11 @@ class Side:
     error: Array
 
 
-def estimate(blocks: list[Samples], scale: Array, unit: Array) -> Estimate:
+def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
     """Return the derivatives at the center of blocks of samples.
 
     Each block has steps that halve from level to level. `scale` is the size of x, at least 1, and
-    `unit` the relative error of a value.
+    `unit` the unit roundoff of the values.
     """
     f0 = blocks[0].center
     sides: list[list[Side]] = [[], [], []]
@@ -223,7 +223,7 @@ def _walk(blocks: list[Side], order: NDArray[np.intp], steps: Array, rounding: A
     return Walk(value, np.where(is_lost, np.inf, error + 2 * staircase), step, limit, gap)
 
 
-def _hidden_stairs(s: Samples, unit: Array, rounding: Array) -> Array:
+def _hidden_stairs(s: Samples, unit: float, rounding: Array) -> Array:
     """Return the slope that may hide where the finest values of f are on a straight line.
 
     Far in a tail x (1 + erf(x)) is a staircase of sloping stairs. There the finest differences
@@ -233,12 +233,12 @@ def _hidden_stairs(s: Samples, unit: Array, rounding: Array) -> Array:
     right, left = (s.right - s.center) / s.steps, (s.center - s.left) / s.steps
     value = right[-1]
     size = np.fmax(np.abs(s.center), np.fmax(np.abs(s.right), np.abs(s.left)))
-    straight = [np.abs(q - value) <= 4 * unit * size / s.steps for q in (right, left)]
-    is_line = (straight[0] & straight[1])[-LINE:].all(axis=0)
+    noise = 4 * unit * size * (1 / s.steps + 1 / s.steps[-1])
+    distances = [np.abs(q - value) for q in (right, left)]
+    is_line = np.all([(d <= noise)[-LINE:].all(axis=0) for d in distances], axis=0)
     hidden = np.zeros_like(value)
-    for quotient in (right, left):
-        distance = np.abs(quotient - value)
-        stairs = is_line & (distance * s.steps <= rounding)
+    for distance in distances:
+        stairs = is_line & (distance > noise) & (distance * s.steps <= rounding)
         hidden = np.fmax(hidden, np.where(stairs, distance, 0).max(axis=0))
     return 2 * hidden
 

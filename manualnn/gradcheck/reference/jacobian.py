@@ -191,30 +191,26 @@ class Reference:
         x = x.astype(values.dtype)
         return measured_noise(np.stack([values.at(x + k * step) for k in POINTS]))
 
-    def _unit(self, values: Values) -> Array:
-        """Return the relative noise of each output at a coarse step from the point.
+    def _far_noise(self, values: Values) -> tuple[Array, NDArray[np.bool_]]:
+        """Return the noise of each output at a coarse step, and if it is larger than rounding.
 
-        It is larger than the unit roundoff if f uses numbers of a shorter dtype inside. Near a
-        zero of f the absolute noise is too small to show that.
+        It shows numbers of a shorter dtype inside f also where f is near 0.
         """
         place = values.place
         step = np.ldexp(place.scale, -FIRST)
         step = np.where(place.x + 2 * step <= place.limits[1], step, -step)
         step = np.where(place.x + 2 * step >= place.limits[0], step, 0)
-        size = np.abs(values.at((place.x + step).astype(values.dtype)))
-        with np.errstate(all="ignore"):
-            unit = self._noise(values, place.scale, step) / size
-        unit = np.fmax(values.unit, np.where(unit < LARGEST_NOISE, unit, 0) / 2)
-        if self._is_short or (values.unit < 2.0**-60 and (unit > 2.0**-56).mean() > SHORT):
+        noise = self._noise(values, place.scale, step)
+        size = np.fmax(np.abs(values.center), np.abs(values.at(place.x + step)))
+        if values.unit < 2.0**-60 and (noise > 2.0**-55 * size).mean() > SHORT:
             self._is_short = True  # a float64 function inside, such as math.erf
-            unit = np.fmax(unit, 2.0**-53)
-        return unit
+        return noise, (noise > NOISY * values.unit * size) & (noise < LARGEST_NOISE * size)
 
     def _differences(self, values: Values, pattern: Pattern) -> Estimate:
         """Return the estimates of all entries of a pattern."""
         parts: list[Estimate] = []
         noise = [self._noise(values, values.place.scale)]
-        unit = self._unit(values)
+        far = self._far_noise(values)
         with np.errstate(all="ignore"):
             relative = noise[0] / np.abs(values.center)
         values.relative_noise = np.where(relative < LARGEST_NOISE, relative, 0).astype(float)
@@ -223,7 +219,7 @@ class Reference:
         chunk = np.cumsum(counts) // CHUNK
         for k in range(int(chunk[-1]) + 1):
             mine = entries[chunk[pattern.colors[pattern.cols[entries]]] == k]
-            parts.append(self._estimates(values, pattern, mine, noise, unit))
+            parts.append(self._estimates(values, pattern, mine, noise, far))
         order = np.argsort(entries, kind="stable")
         low, high, error = (
             np.concatenate([getattr(p, name) for p in parts])[order]
@@ -232,7 +228,12 @@ class Reference:
         return Estimate(low, high, error)
 
     def _estimates(
-        self, values: Values, pattern: Pattern, entries: Array, noise: list[Array], unit: Array
+        self,
+        values: Values,
+        pattern: Pattern,
+        entries: Array,
+        noise: list[Array],
+        far: tuple[Array, Array],
     ) -> Estimate:
         rows, cols = pattern.rows[entries], pattern.cols[entries]
         place = values.place
@@ -254,8 +255,13 @@ class Reference:
                 entry = rows[todo[at]], position
                 right[:, at], left[:, at] = values.around(group, entry, steps[:, group])
             center, h = values.center[rows[todo]], steps[:, cols[todo]]
-            blocks.append(Samples(center, right, left, h, noise[block][rows[todo]]))
-            found = estimate(blocks, place.scale[cols[todo]], unit[rows[todo]])
+            scale = place.scale[cols[todo]]
+            grown, is_short = far[0][rows[todo]], far[1]
+            relative = np.where(is_short[rows[todo]], 1, np.minimum(1, h * 2**FIRST / scale))
+            blocks.append(
+                Samples(center, right, left, h, np.fmax(noise[block][rows[todo]], grown * relative))
+            )
+            found = estimate(blocks, scale, max(values.unit, 2.0**-53 * self._is_short))
             low[todo], high[todo], error[todo] = found.low, found.high, found.error
             open_ = _is_open(found, blocks[-1], size[cols[todo]], values.unit)
             if not open_.any():
@@ -282,7 +288,7 @@ class Reference:
             noise = np.maximum(*(self._noise(values, np.abs(v) * first, end) for end in ends))
             samples.append(Samples(values.center, right, left, np.repeat(h[:, None], n, 1), noise))
             reach = np.full(n, first)
-            found = estimate(samples, np.maximum(1, reach), np.full(n, values.unit))
+            found = estimate(samples, np.maximum(1, reach), values.unit)
             if not _is_open(found, samples[-1], reach, values.unit).any():
                 break
         return found
@@ -345,9 +351,10 @@ def _is_open(found: Estimate, s: Samples, size: Array, unit: float) -> NDArray[n
         finer = (found.error > enough) & ~(found.step > FINEST * s.steps[-1])
         gap = found.high - found.low
         # What is as large as f is no noise.
-        noise = np.where(s.noise < LARGEST_NOISE * values, s.noise, 0)
+        measured = s.noise[-1]
+        noise = np.where(measured < LARGEST_NOISE * values, measured, 0)
         kink = gap > NOISY * np.fmax(noise, unit * values) / s.steps[-1]
-        return ~np.isfinite(found.error) | finer | kink | (s.noise > LARGEST_NOISE * values)
+        return ~np.isfinite(found.error) | finer | kink | (measured > LARGEST_NOISE * values)
 
 
 def _in_float64(found: Estimate) -> tuple[Array, Array, Array]:

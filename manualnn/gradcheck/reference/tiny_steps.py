@@ -32,6 +32,8 @@ MOST_NUMBERS = 2_000
 """Largest number of inputs and outputs of all calls with 50 digits, which are slow."""
 SAME = 1e-9
 """Relative change of a slope, when the step is halved, up to which it does not diverge."""
+SHRINKING = 0.97
+"""Ratio of slopes, when the step is halved, that go to 0, as that of |x|^p with p > 1.04."""
 COMPLEX_STEP = 2.0**-100
 ROUGHLY = 1e-8
 """Deviation from the differences, relative to the largest derivative, that does not refute."""
@@ -41,8 +43,8 @@ EXCEPTIONS = 0.02
 
 def refined(values: Values, pattern: Pattern, found: Estimate, kind: str) -> Estimate | None:
     """Return the derivatives in numbers of a kind, if they agree with the differences found."""
-    derive = _wide if kind == "mpmath" else _complex
-    better = derive(values, pattern)
+    wide = kind == "mpmath"
+    better = _wide(values, pattern) if wide else _complex(values, pattern)
     if better is None:
         return None
     with np.errstate(invalid="ignore"):
@@ -52,9 +54,9 @@ def refined(values: Values, pattern: Pattern, found: Estimate, kind: str) -> Est
         off = np.maximum(better.low - found.high, found.low - better.high)
     differ = known & ~(off <= slack)
     refuting = differ & ~(off <= ROUGHLY * size)
-    if refuting.sum() > EXCEPTIONS * known.sum() * (kind == "mpmath"):
+    if refuting.sum() > EXCEPTIONS * known.sum() * wide:
         return None
-    if kind == "mpmath":
+    if wide:
         taken = ~np.isnan(better.low)
     else:
         # Of a complex step, kinks and what the differences do not decide are not known.
@@ -91,23 +93,24 @@ def _wide(values: Values, pattern: Pattern) -> Estimate | None:
         error = np.where(np.isnan(gap), size * SAME, gap) + 2.0**-52 * size
         split = (gap > SAME * size) | (place.x[pattern.cols] == 0)
     if split.any():
-        # Slopes that change with the step diverge, or go to 0, as those of |x|³ at 0.
+        # Slopes that change with the step diverge, or go to 0, as those of x² at 0.
         half = _wide_slopes(place, numbers, pattern, center, exponents - 1)
         if half is None:
             return None
         with np.errstate(invalid="ignore", over="ignore"):
             change = np.fmax(np.abs(half[0] - right), np.abs(half[1] - left))
-            scale = np.abs(values.center[pattern.rows]) / place.scale[pattern.cols]
-            vanishes = size <= 2.0**-STEP_BITS * np.fmax(size.max(initial=0), scale.astype(float))
+            shrinks = np.fmax(np.abs(half[0] / right), np.abs(half[1] / left)) < SHRINKING
         varies = split & ~(change <= SAME * size)
-        error = np.where(split, error + 2 * SAME * size, error) - np.where(split & ~varies, gap, 0)
-        error = np.where(varies, np.where(vanishes, 2 * size, np.inf), error)
+        error = np.where(varies, np.where(shrinks, 2 * size / (1 - SHRINKING), np.inf), error)
+        settled = split & ~varies & (gap > SAME * size)
+        error = np.where(settled, error - gap + 4 * change, error)
+    else:
+        settled = split
     size_of_f = np.fmax(1, np.abs(values.center[pattern.rows]).astype(float))
     rounding = np.ldexp(size_of_f * place.scale[pattern.cols], 8 - bits - exponents[pattern.cols])
     error = error + rounding + np.finfo(float).smallest_normal
-    kink = split & (gap > SAME * size)
-    low = np.where(kink, np.minimum(right, left), value)
-    high = np.where(kink, np.maximum(right, left), value)
+    low = np.where(settled, np.minimum(right, left), value)
+    high = np.where(settled, np.maximum(right, left), value)
     known = np.isfinite(low) & np.isfinite(high) & usable[pattern.cols]
     return Estimate(
         np.where(known, low, np.nan), np.where(known, high, np.nan), np.where(known, error, np.inf)
