@@ -62,12 +62,11 @@ def draw_plain(array: Any, rng: np.random.Generator) -> np.ndarray:
         return symmetric(x)
     if array.kind == "spd":
         return x @ np.swapaxes(x, -1, -2) + np.eye(shape[-1])
+    # Numbers outside of the domain are reflected at its end, or drawn again where it has two ends.
     if np.isfinite([low, high]).all():
-        x = rng.uniform(low, high, shape)
-    elif np.isfinite(low):
-        x = low + np.abs(x)
-    elif np.isfinite(high):
-        x = high - np.abs(x)
+        x = np.where((low <= x) & (x <= high), x, rng.uniform(low, high, shape))
+    else:
+        x = np.where(x < low, 2 * low - x, np.where(x > high, 2 * high - x, x))
     return np.sort(x, array.axis) if array.kind == "sorted" else x
 
 
@@ -187,6 +186,7 @@ def _torch_call(pair: Pair) -> Callable[..., Any]:
     f = pair.f.apply if isinstance(pair.f, type) else pair.f
 
     def call(*free: Any) -> Any:
+        torch.manual_seed(0)  # dropout: the same in each call
         inputs = pair.fill(free, torch.as_tensor)
         arguments, parameters = pair.arguments.fill(inputs[: pair.user]), inputs[pair.user :]
         if isinstance(f, torch.nn.Module):
