@@ -64,6 +64,8 @@ class Run:
         self.kinks, self.seed, self.only, self.prefix = dict(kinks), seed, only, prefix
         self.results: list[CheckResult] = []
         self.judgements: list[Judgement] = []
+        self._judged: list[tuple[CheckResult, list[tuple[Judge, Judged]]]] = []
+        """Checks that are not explained yet."""
 
     def wants(self, name: str) -> bool:
         """Return True if a check is to run."""
@@ -193,7 +195,9 @@ class Run:
     def judge_second(self) -> tuple[CheckResult, Judged]:
         """Return the result of the values of a gradient, taken as a function."""
         points = draw_points(self.specs, self._rng("values"), POINTS // 3)
-        return self._judge_points("values", SECOND, [(self.specs, p) for p in points])
+        judged = self._judge_points("values", SECOND, [(self.specs, p) for p in points])
+        self.explain()
+        return judged
 
     def rejudge(self, point: Point) -> None:
         """Judge one point by the wanted checks."""
@@ -233,17 +237,27 @@ class Run:
                 result.entries += judgement.compared
                 self.judgements.append(judgement)
                 judged.append((point, judgement))
-        for judge, judged in judges.values():
-            wrong = [pair for pair in judged if pair[1].wrong]
-            if wrong:
-                right = [pair for pair in judged if not pair[1].wrong]
-                shown = [*wrong[: EXPLAINED // 2], *right[: EXPLAINED // 2]]
-                result.findings += explain(result.id, judge, shown)
-                break
-        if result.findings:
-            is_wrong = any(f.entries for f in result.findings)
-            result.status = "failed" if is_wrong else "errored"
+        self._judged.append((result, list(judges.values())))
         return result, [pair for _, judged in judges.values() for pair in judged]
+
+    def explain(self) -> None:
+        """Add the findings of wrong gradients to the results, the first one in full.
+
+        This waits until all shapes are judged, because those that are right say where it is wrong.
+        """
+        every = [pair for _, judges in self._judged for pair in judges]
+        is_first = True
+        for result, judges in self._judged:
+            for judge, judged in judges:
+                if any(judgement.wrong for _, judgement in judged):
+                    others = [pair for pair in every if pair[0] is not judge]
+                    result.findings += explain(result.id, judge, judged, others, brief=not is_first)
+                    is_first = False
+                    break
+            if result.findings:
+                is_wrong = any(f.entries for f in result.findings)
+                result.status = "failed" if is_wrong else "errored"
+        self._judged.clear()
 
     def _with_cotangents(self, bare: Point, names: Sequence[str] = ()) -> list[Point]:
         """Return the point with each of the cotangents; none if the function fails there."""
@@ -262,6 +276,7 @@ class Run:
 
     def report(self, seconds: float) -> Report:
         """Return the report of all that ran."""
+        self.explain()
         compared = sum(j.compared for j in self.judgements)
         undecided = sum(j.undecided for j in self.judgements)
         sharpness = [j.sharpness for j in self.judgements if j.sharpness is not None]

@@ -22,7 +22,7 @@ RELATIVE = 1e-6
 """Largest relative difference of a prediction from the wrong number."""
 SHARE = 1e-2
 """Largest difference of a prediction from the wrong number, as a share of that number's error."""
-MOST = 3
+MOST = 2
 """Largest number of causes that are named."""
 FEWEST = 3
 """A number of wrong entries below which a factor without a name may be chance."""
@@ -147,7 +147,7 @@ def _sizes(view: View) -> dict[str, float]:
     sizes["the number of outputs of each entry"] = view.rows.size / max(view.x.size, 1)
     for shape in {c.shape for c in view.seen.point.cotangents}:
         sizes |= {f"the size of axis {axis} of the output": n for axis, n in enumerate(shape)}
-    named = {}
+    named: dict[str, float] = {}
     for name, size in sizes.items():
         if size > 1:
             named |= {name: size, f"1 / {name}": 1 / size, f"1 / the root of {name}": size**-0.5}

@@ -4,6 +4,7 @@ explain(check, judge, judged)      a finding for each input whose gradient is wr
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from manualnn.gradcheck.diagnosis.causes import likely_causes
 from manualnn.gradcheck.diagnosis.observation import Bench, Limit, Observation
 from manualnn.gradcheck.diagnosis.region import find_region
 from manualnn.gradcheck.diagnosis.shrink import shrink
+from manualnn.gradcheck.functions.base import FunctionFailed
 from manualnn.gradcheck.judge.compare import Judge, Judgement
+from manualnn.oracle.report.wording import counted
 
 REGION, SHRINKING = 40, 80
 """Number of calls for each input, to find the region and to shrink the point."""
@@ -33,14 +36,20 @@ def explain(
     judge: Judge,
     judged: Judged,
     elsewhere: Sequence[tuple[Judge, Judged]] = (),
+    *,
+    brief: bool = False,
     seconds: float = SECONDS,
 ) -> list[Finding]:
     """Return a finding for each input whose gradient is wrong, the worst input first.
 
     `judged` are points of the run, right and wrong ones; `elsewhere` are some of other shapes, with
-    their judges. `seconds` are for slow functions; other ones get a number of calls.
+    their judges. With `brief`, there is one finding without an explanation, because an earlier
+    check has it. `seconds` are for slow functions; other ones get a number of calls.
     """
     wrong = [(point, judgement) for point, judgement in judged if judgement.entries]
+    if brief:
+        point, judgement = min(wrong, key=lambda pair: sum(a.size for a in pair[0].arrays))
+        return [_finding(check, point, judgement, judgement.entries)]
     names = list(dict.fromkeys(e.input for _, j in wrong for e in j.entries))[:MOST_INPUTS]
     bench = Bench(judge)
     seen = _observe(bench, judged)
@@ -70,12 +79,16 @@ def _explain(  # noqa: PLR0917 - what is known of a failure
     with np.errstate(all="ignore"):
         region = find_region(bench, seen, name, limit, everywhere=everywhere) if bad else ""
         point, judgement, entries = _smallest(bench, name, wrong, Limit(bench, SHRINKING, seconds))
+    found = _finding(check, point, judgement, entries)
+    return replace(found, region=region, likely=tuple(cause.text for cause in causes))
+
+
+def _finding(check: str, point: Point, judgement: Judgement, entries: tuple[Entry, ...]) -> Finding:
+    whole = judgement.compared
     count = len(entries) if len(entries) < len(judgement.entries) else judgement.wrong
-    message = f"the gradient of {name} is wrong in {count} of {judgement.compared} entries"
-    likely = tuple(cause.text for cause in causes)
-    return Finding(
-        check, message, point, entries, count, judgement.compared, judgement.method, region, likely
-    )
+    inputs = " and ".join(dict.fromkeys(entry.input for entry in entries))
+    message = f"the gradient of {inputs} is wrong in {count} of {counted(whole, 'number')}"
+    return Finding(check, message, point, entries, count, whole, judgement.method)
 
 
 def _smallest(
@@ -97,7 +110,10 @@ def _smallest(
     # What the exploration takes for wrong, the judge need not; then an earlier point is tried.
     tried = [smallest, *trail[-2:-4:-1], *trail[: len(trail) // 2 : -2]][:4]
     for point in tried if trail else []:
-        judgement = bench.judge_of(point).judge(point)
+        try:
+            judgement = bench.judge_of(point).judge(point)
+        except FunctionFailed:
+            continue
         if entries := _entries(judgement, name):
             return point, judgement, entries
     return *start, _entries(start[1], name)

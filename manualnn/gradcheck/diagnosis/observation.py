@@ -117,18 +117,13 @@ class Observation:
         shape = shape if int(np.prod(shape)) == size else (size,)
         own = (self.jacobian.cols >= start) & (self.jacobian.cols < start + size)
         part = slice(start, start + size)
-        return View(
-            name,
-            self.places.parameters[part].reshape(shape),
-            *(
-                a[part].reshape(shape)
-                for a in (self.got, self.low, self.high, self.bound, self.wrong)
-            ),
-            self.jacobian.rows[own],
-            self.jacobian.cols[own] - start,
-            (self.jacobian.low[own] + self.jacobian.high[own]) / 2,
-            self,
+        got, low, high, bound, wrong = (
+            a[part].reshape(shape) for a in (self.got, self.low, self.high, self.bound, self.wrong)
         )
+        rows, cols = self.jacobian.rows[own], self.jacobian.cols[own] - start
+        slopes = (self.jacobian.low[own] + self.jacobian.high[own]) / 2
+        x = self.places.parameters[part].reshape(shape)
+        return View(name, x, got, low, high, bound, wrong, rows, cols, slopes, self)
 
 
 class Bench:

@@ -80,7 +80,7 @@ class _Tools:
             if point.arrays[k].size > MOST_ENTRIES:
                 continue
             for index in np.ndindex(point.arrays[k].shape):
-                for value in _simpler(point.arrays[k][index]):
+                for value in _simpler(float(point.arrays[k][index])):
                     array = point.arrays[k].copy()
                     array[index] = value
                     changed = self._with_array(point, k, array)
@@ -109,9 +109,7 @@ class _Tools:
         for value in SIMPLE[:3]:
             yield partial(np.full_like, fill_value=value)
         for digits in (0, 1, 2):
-            yield lambda a, digits=digits: np.vectorize(
-                lambda v: rounded(v, digits), otypes=[a.dtype]
-            )(a)
+            yield np.vectorize(partial(rounded, digits=digits), otypes=[float])
 
     def _with_array(self, point: Point, k: int, array: Array) -> Point | None:
         """Return the point with another array, if that is simpler and in the input's domain."""

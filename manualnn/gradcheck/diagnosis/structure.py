@@ -93,7 +93,8 @@ def _other_parts(view: View) -> Iterator[tuple[str, Array]]:
         yield "the diagonal of the Jacobian is missing", view.reference - shaped
         forward = np.bincount(view.rows, w.ravel()[view.cols] * view.slopes, size)
         yield "the Jacobian is not transposed: got = J dy", forward.reshape(view.x.shape)
-        yield "got = dy: the derivative is missing", w.reshape(view.x.shape)
+        if (view.alone < 0).any():
+            yield "got = dy: the derivative is missing", w.reshape(view.x.shape)
     for other in view.seen.names:
         partner = view.seen.view(other) if other != view.name else None
         if partner is not None and partner.x.size == size:
@@ -109,9 +110,9 @@ def _unsummed(view: View) -> Iterator[tuple[str, Array]]:
     if len(given) != 1 or np.bincount(view.rows, minlength=1).max(initial=0) > 1:
         return
     shape = given[0].shape
-    terms = np.zeros(given[0].size)
-    terms[view.rows] = view.seen.w[view.rows] * view.slopes
-    terms = terms.reshape(shape)
+    flat_terms = np.zeros(given[0].size)
+    flat_terms[view.rows] = view.seen.w[view.rows] * view.slopes
+    terms: Array = flat_terms.reshape(shape)
     axes = _broadcast_axes(view, shape)
     if not axes:
         return
