@@ -184,6 +184,21 @@ def test_complex_results_are_pairs_of_real_ones():
         function.value_in("complex128", [X])
 
 
+def test_code_of_numpy_has_a_gradient_where_jax_takes_it_and_no_second_one():
+    def sine(x):
+        return np.sin(x)
+
+    f = with_vjp(sine, lambda x: (np.sin(x), x), lambda x, dy: (dy * np.cos(x),))
+    function = find_function(f, [Array((2, 3))])
+    np.testing.assert_array_equal(function.vjp([X], [DY])[0], DY * np.cos(X))
+    function.value([X])
+    with pytest.raises(FunctionFailed) as caught:
+        function.gradient_function().vjp([X, DY], [X])
+    assert caught.value.is_refusal
+    assert "internal frames" not in caught.value.trace
+    assert "jax_function.py" not in caught.value.trace
+
+
 def test_failures_say_what_failed():
     broken = with_vjp(product, lambda *xs: (product(*xs), xs), lambda _, dy: (dy, dy))
     with pytest.raises(FunctionFailed) as caught:

@@ -1,5 +1,8 @@
 """Functions of torch as functions of arrays: every way in which people write them."""
 
+from dataclasses import dataclass
+from functools import partial, wraps
+
 import numpy as np
 import pytest
 
@@ -113,6 +116,53 @@ def test_the_gradient_is_a_function_with_a_gradient(f, inputs, options):
         strict=True,
     ):
         np.testing.assert_array_equal(got, expected)
+
+
+@dataclass
+class Results:
+    """A result of two tensors."""
+
+    product: torch.Tensor
+    sums: torch.Tensor
+
+
+class Scaled:
+    """An object that can be called."""
+
+    def __init__(self):
+        self.exp = torch.nn.functional.silu
+
+    def __call__(self, x):
+        return self.exp(x)
+
+
+def imports_inside(x):
+    import torch as t
+
+    return t.sin(x)
+
+
+def annotated(x: torch.Tensor):
+    return x * 2
+
+
+FORMS = {
+    "a data class": lambda x: Results(x.exp(), torch.sum(x)),
+    "an object": Scaled(),
+    "an import inside": imports_inside,
+    "an annotation": annotated,
+    "a partial function": partial(torch.softmax, dim=-1),
+    "a method of tensors": torch.Tensor.exp,
+    "a wrapper": wraps(annotated)(partial(annotated)),
+    "only methods": lambda x: x.exp(),
+}
+
+
+@pytest.mark.parametrize("f", FORMS.values(), ids=FORMS)
+def test_torch_is_found_in(f):
+    function = find_function(f, [Array((2, 3))])
+    assert function.framework == "torch"
+    assert function.value([X])[0].shape == (2, 3)
 
 
 def test_names_are_those_of_the_signature_and_of_the_parameters():

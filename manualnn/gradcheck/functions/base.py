@@ -5,9 +5,10 @@ pair, a function of torch or of JAX, or a program. `Graph` is one call that is k
 its gradient can be asked for later.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
+from types import FunctionType, MethodType
 from typing import Any, Protocol
 from warnings import catch_warnings
 
@@ -162,7 +163,17 @@ def user_code(where: str) -> Iterator[None]:
     except (FunctionFailed, Unsupported, KeyboardInterrupt):
         raise
     except BaseException as error:
+        _drop_machinery(error)
         raise FunctionFailed(where, format_traceback(error)) from error
+
+
+def _drop_machinery(error: BaseException) -> None:
+    """Remove from an error what JAX adds about its own frames, and earlier attempts of ours."""
+    error.__suppress_context__ = True
+    if type(error.__cause__).__module__.startswith("jax"):
+        error.__cause__ = None
+    notes = getattr(error, "__notes__", [])
+    notes[:] = [note for note in notes if "JAX has removed its internal frames" not in note]
 
 
 def copy_layout(array: Array) -> Array:
@@ -185,7 +196,8 @@ def cotangent_slots(dtypes: Sequence[str]) -> list[Slot]:
 
 def name_of(f: Any) -> str:
     """Return the name of a function as its author wrote it, such as "Swish.apply"."""
-    for attribute in ("__qualname__", "__name__"):
+    is_written = isinstance(f, type | FunctionType | MethodType)
+    for attribute in ("__qualname__",) * is_written + ("__name__", "_name"):
         name = getattr(f, attribute, None)
         if isinstance(name, str):
             return name.rpartition("<locals>.")[2]
@@ -194,11 +206,13 @@ def name_of(f: Any) -> str:
 
 
 def take_outputs(result: Any) -> list[Any]:
-    """Return the leaves of nested tuples, lists and mappings, None left out."""
+    """Return the leaves of nested tuples, lists, mappings and data classes, without None."""
+    if isinstance(result, Mapping):
+        result = list(result.values())
+    elif is_dataclass(result):
+        result = list(vars(result).values())
     if isinstance(result, tuple | list):
         return [leaf for part in result for leaf in take_outputs(part)]
-    if isinstance(result, dict):
-        return [leaf for part in result.values() for leaf in take_outputs(part)]
     return [] if result is None else [result]
 
 
@@ -211,5 +225,10 @@ _REFUSALS = (
     "You must implement the jvp",
     "forward mode AD",
     "does not support",
+    "do not support",
+    "Reverse-mode differentiation does not work",
+    "TracerArrayConversionError",
+    "TracerBoolConversionError",
+    "ConcretizationTypeError",
 )
 """Words of errors by which torch and JAX say that a derivative does not exist."""

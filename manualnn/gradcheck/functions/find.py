@@ -7,11 +7,13 @@ Nothing is imported that the function does not need.
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
+
+import numpy as np
 
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import Function, GradcheckError, Slot, name_of
@@ -128,14 +130,17 @@ def _load(f: Any) -> Any:
         raise GradcheckError(str(error)) from error
 
 
-def _find_framework(f: Any, inputs: Sequence[Any], vjp: Any) -> str:
+def _find_framework(f: Any, inputs: Any, vjp: Any) -> str:
     if isinstance(f, str):
         return "program"
     if vjp is not None:
         return "numpy"
-    found = set(_roots_of(f, DEPTH))
-    if not found:
-        found = {root for entry in inputs for root in _roots_of(type(entry), 0)}
+    entries = inputs if isinstance(inputs, list | tuple) else [inputs]
+    found = (
+        _frameworks_of(f, DEPTH, set())
+        or {root for entry in entries for root in _frameworks_of(type(entry), 0, set())}
+        or _frameworks_beside(f)
+    )
     if len(found) > 1:
         raise GradcheckError(
             f"{name_of(f)} uses {' and '.join(sorted(found))}; say which one differentiates it by "
@@ -144,53 +149,56 @@ def _find_framework(f: Any, inputs: Sequence[Any], vjp: Any) -> str:
     return found.pop() if found else "numpy"
 
 
-def _roots_of(f: Any, depth: int, seen: set[int] | None = None) -> Iterator[str]:
-    """Yield the frameworks of an object, its class, and what its code uses."""
-    seen = set() if seen is None else seen
+def _frameworks_of(f: Any, depth: int, seen: set[int]) -> set[str]:
+    """Return the frameworks of an object: by its name, its class, or what its code uses."""
     if id(f) in seen:
-        return
+        return set()
     seen.add(id(f))
-    if isinstance(f, partial):
-        yield from _roots_of(f.func, depth, seen)
-        return
     owners = f.__mro__ if isinstance(f, type) else type(f).__mro__
-    names = [getattr(f, "__module__", None), getattr(f, "__name__", None)]
     home = getattr(f, "__globals__", {}).get("__name__")  # of a wrapper that takes another's name
-    names = [*names, home, *(owner.__module__ for owner in owners)]
-    roots = {_ROOTS[name.partition(".")[0]] for name in names if _is_root(name)}
-    if roots:
-        yield from roots
-        return
-    owner = getattr(f, "__self__", None)
-    if owner is not None and not isinstance(owner, ModuleType):
-        yield from _roots_of(owner, depth, seen)
-    for code in (f, inspect.unwrap(f), getattr(f, "__func__", None), _call_of(f)):
-        if depth and isinstance(code, FunctionType):
-            for used in _used_by(code):
-                yield from _roots_of(used, depth - 1, seen)
+    names = [getattr(f, "__module__", None), getattr(f, "__name__", None), home]
+    found = _named([*names, *(owner.__module__ for owner in owners)])
+    if found or not depth or isinstance(f, ModuleType):
+        return found
+    return {name for part in _parts_of(f) for name in _frameworks_of(part, depth - 1, seen)}
 
 
-def _call_of(f: Any) -> Any:
-    return vars(type(f)).get("__call__")
-
-
-def _is_root(name: Any) -> TypeGuard[str]:
-    return isinstance(name, str) and name.partition(".")[0] in _ROOTS
+def _parts_of(f: Any) -> Iterator[Any]:
+    """Yield what a callable is made of: its owner, its attributes, and what its code names."""
+    for name in ("func", "__self__", "__objclass__", "__wrapped__"):
+        yield getattr(f, name, None)
+    if isinstance(f, FunctionType):
+        yield from _used_by(f)
+    elif not isinstance(f, type):
+        yield from getattr(f, "__dict__", {}).values()
+        yield getattr(f, "__func__", None) or vars(type(f)).get("__call__")
 
 
 def _used_by(f: FunctionType) -> Iterator[Any]:
-    """Yield the globals and the variables of enclosing functions that the code of f names."""
-    closed = zip(f.__code__.co_freevars, f.__closure__ or (), strict=True)
-    for _, cell in closed:
-        try:
+    """Yield annotations, and the globals and the closed-over variables that the code names."""
+    yield from f.__annotations__.values()
+    for cell in f.__closure__ or ():
+        with suppress(ValueError):  # not assigned yet
             yield cell.cell_contents
-        except ValueError:  # not assigned yet
-            continue
     for name in set(_names_in(f.__code__)):
         if name in f.__globals__:
             yield f.__globals__[name]
         elif name in _ROOTS and name in sys.modules:  # imported within the function
             yield sys.modules[name]
+
+
+def _frameworks_beside(f: Any) -> set[str]:
+    """Return the framework that the module of a function has imported, if it is one alone."""
+    code = inspect.unwrap(f)
+    names = getattr(code, "__globals__", {}).values()
+    found = _named([part.__name__ for part in names if isinstance(part, ModuleType)])
+    is_numpy = isinstance(code, FunctionType) and any(part is np for part in _used_by(code))
+    return set() if is_numpy or len(found) > 1 else found
+
+
+def _named(names: Iterable[Any]) -> set[str]:
+    roots = (name.partition(".")[0] for name in names if isinstance(name, str))
+    return {_ROOTS[root] for root in roots if root in _ROOTS}
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
