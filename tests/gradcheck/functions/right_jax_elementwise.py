@@ -132,10 +132,10 @@ NN = [
     ("nn.softmax(x)", SINGLE),
     ("nn.silu(x)", HALF),
     (
-        "nn.dot_product_attention(x, y, z)",
-        Array((2, 3, 1, 4)),
-        Array((2, 5, 1, 4)),
-        Array((2, 5, 1, 4)),
+        "nn.dot_product_attention(x, y, z)",  # computes its weights in float32
+        Array((2, 3, 1, 4), dtype="float32"),
+        Array((2, 5, 1, 4), dtype="float32"),
+        Array((2, 5, 1, 4), dtype="float32"),
     ),
 ]
 

@@ -28,6 +28,7 @@ SIGNS = "torch.where(y, 1.0, -1.0).to(x.dtype)"
 DISTANCE = "lambda a, b: (a - b).square().sum(-1)"
 FLAGS = Array((5, 7), kind="boolean", dtype="bool")
 FLAG_ROW = Array((5,), kind="boolean", dtype="bool")
+WEIGHTS = Array((7,), low=0.125, high=4, derivative=False)
 SINGLE = Array((5, 7), dtype="float32")
 HALF = Array((5, 7), dtype="bfloat16")
 
@@ -90,7 +91,7 @@ LAYERS = [
     ("F.avg_pool2d(x, 2, divisor_override=3)", IMAGE),
     ("F.avg_pool3d(x, 2)", VOLUME),
     ("F.batch_norm(x, None, None, y, z, training=True)", SMALL, ROW, ROW),
-    ("F.batch_norm(x, *torch.arange(1, 15, dtype=x.dtype).view(2, 7), y, z)", X, ROW, ROW),
+    ("F.batch_norm(x, w, v, y, z)", X, ROW, ROW, WEIGHTS, WEIGHTS),
     ("F.bilinear(x, y, z, w)", TINY, Array((3, 5)), Array((2, 4, 5)), Array((2,))),
     ("F.channel_shuffle(x, 2)", Array((1, 4, 2, 3))),
     ("F.conv1d(x, y, z, padding=1)", SIGNAL, Array((4, 3, 3)), Array((4,))),
@@ -192,9 +193,9 @@ LAYERS = [
 
 LOSSES = [
     ("F.binary_cross_entropy(x, y)", INNER, INNER),
-    ("F.binary_cross_entropy(x, y, weight=torch.arange(7) / 4, reduction='sum')", INNER, INNER),
+    ("F.binary_cross_entropy(x, y, weight=z, reduction='sum')", INNER, INNER, WEIGHTS),
     ("F.binary_cross_entropy_with_logits(x, y)", X, INNER),
-    ("F.binary_cross_entropy_with_logits(x, y, pos_weight=torch.arange(7) / 4)", X, INNER),
+    ("F.binary_cross_entropy_with_logits(x, y, pos_weight=z)", X, INNER, WEIGHTS),
     (
         "F.cosine_embedding_loss(x, y, torch.where(z, 1, -1), margin=0.2)",
         Array((5, 7), low=0.125, high=4),
@@ -209,7 +210,7 @@ LOSSES = [
     ("F.cosine_similarity(x, y, dim=0)", AWAY, AWAY),
     ("F.cross_entropy(x, y)", X, CLASSES),
     ("F.cross_entropy(x, y, reduction='none')", X, CLASSES),
-    ("F.cross_entropy(x, y, weight=torch.arange(1.0, 8.0, dtype=x.dtype))", X, CLASSES),
+    ("F.cross_entropy(x, y, weight=z)", X, CLASSES, WEIGHTS),
     ("F.cross_entropy(x, y, label_smoothing=0.1, reduction='sum')", X, CLASSES),
     ("F.cross_entropy(x, y)  # of probabilities", X, Array((5, 7), kind="probabilities")),
     ("F.cross_entropy(x, y, ignore_index=1, reduction='sum')", X, CLASSES),
@@ -251,7 +252,7 @@ LOSSES = [
     ("F.multilabel_margin_loss(x, torch.tensor([[1, 0, -1, 2], [3, -1, 1, 1]]))", Array((2, 4))),
     ("F.multilabel_soft_margin_loss(x, y)", X, INNER),
     ("F.nll_loss(x, y)", X, CLASSES),
-    ("F.nll_loss(x, y, weight=torch.arange(1.0, 8.0, dtype=x.dtype))", X, CLASSES),
+    ("F.nll_loss(x, y, weight=z)", X, CLASSES, WEIGHTS),
     ("F.pairwise_distance(x, y)", X, X),
     ("F.pairwise_distance(x, y, p=1, keepdim=True)", X, X),
     ("F.pdist(x)", Array((4, 3))),

@@ -16,6 +16,13 @@ def module(name, *arguments, train=False, **options):
     return made.double().train(train)
 
 
+def seeded(f, *arguments, **options):
+    """Return f of the arguments, with the same random numbers each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return f(*arguments, **options)
+
+
 def checkpointed(x, y):
     return checkpoint(lambda a, b: torch.tanh(a @ b) @ b.T, x, y, use_reentrant=False)
 
