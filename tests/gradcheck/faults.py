@@ -1,11 +1,78 @@
-"""Alarms on right functions of the benchmark that are right: faults of releases.
+"""Faults of released libraries, which alarms on right functions led to.
 
-FAULTS[name] says who is right, with a minimal input, the result, and the truth.
+`RELEASES` holds derivatives at a number x: the released function, what it gives, the truth, and a
+public report. test_faults.py computes all of them again, the truth by mpmath with 50 digits.
+`FAULTS[name]` adjudicates an alarm on a right function of the benchmark: the library is wrong.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
+import mpmath
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A wrong derivative of a release."""
+
+    library: str
+    """"torch" (2.13.0) or "jax" (0.10.2)."""
+    function: str
+    """The function of x, in terms of the library; c is a constant equal to x."""
+    dtype: str
+    x: float
+    got: float
+    """The derivative by the library."""
+    truth: str
+    """The derivative in terms of mpmath."""
+    report: str = ""
+    """A public report of it, if one was found."""
+
+
+_SINC = "(pi*x*cos(pi*x) - sin(pi*x)) / (pi*x**2)"
+_ERFCX = "2*x*exp(x**2)*erfc(x) - 2/sqrt(pi)"
+_LOG_NDTR = "npdf(x) / ncdf(x)"
+_ROW = "F.ctc_loss(torch.stack([0*x + log(0.2), 0*x + log(0.5), x, 0*x + log(0.6), 0*x + log(0.3), "
+
+RELEASES = (
+    Fault("torch", "torch.ldexp(x, torch.tensor(-1))", "float64", 1, 0, "mpf(1)/2",
+          "pytorch/pytorch#187460"),
+    Fault("torch", "torch.linalg.det(torch.stack([x, 2*c, 2*c, 4*c]).view(2, 2))", "float64", 1, 0,
+          "mpf(4)", "pytorch/pytorch#104675"),
+    Fault("torch", _ROW + "0*x + log(0.1)]).view(2, 1, 3), torch.tensor([[1]]), (2,), (1,))",
+          "float64", -1.2039728043259361, 0.3, "mpf(0)", "pytorch/pytorch#52241"),
+    Fault("torch", "F.binary_cross_entropy(x, 0*c)", "float64", 1e-13, 0.1, "1/(1 - x)",
+          "pytorch/pytorch#77416, on purpose"),
+    Fault("torch", "S.log_ndtr(x)", "float32", -4000, 1960.7, _LOG_NDTR),
+    Fault("torch", "S.log_ndtr(x)", "float64", -1e8, 193552909, _LOG_NDTR),
+    Fault("torch", "torch.sinc(x)", "float32", 1e-4, -9.26e-4, _SINC, "pytorch/pytorch#89459"),
+    Fault("torch", "torch.sinc(x)", "float64", 1e-9, 0, _SINC, "pytorch/pytorch#89459"),
+    Fault("torch", "S.erfcx(x)", "float32", 1e4, 0, _ERFCX),
+    Fault("torch", "F.softsign(x)", "float32", 1e8, 0, "1/(1 + x)**2"),
+    Fault("torch", "torch.atan2(x, c)", "float64", 1e-170, 0, "1/(2*x)", "pytorch/pytorch#166787"),
+    Fault("torch", "torch.prod(torch.stack([x, c]))", "float64", 1e-200, 0, "x"),
+    Fault("torch", "F.gelu(x, approximate='tanh')", "float32", 1e20, float("nan"), "mpf(1)"),
+    Fault("jax", "S.spence(x)", "float64", 1.2, float("nan"), "-log(x)/(x - 1)", "jax-ml/jax#40652"),  # noqa: E501
+    Fault("jax", "S.boxcox(2.0, x)", "float64", 0, 0, "log(2)**2/2"),
+    Fault("jax", "S.digamma(x)", "float64", -10.5, 2854289648047.4, "psi(1, x)", "jax-ml/jax#37635"),  # noqa: E501
+    Fault("jax", "S.log_ndtr(x)", "float32", -1e5, 1, _LOG_NDTR),
+    Fault("jax", "jnp.hypot(x, c)", "float32", 1e-30, float("-inf"), "1/sqrt(2)"),
+    Fault("jax", "jnp.arctan2(x, c)", "float32", 1e-23, float("inf"), "1/(2*x)"),
+    Fault("jax", "jnp.sinc(x)", "float32", 1e-4, -1.363e-3, _SINC, "jax-ml/jax#34139"),
+    Fault("jax", "S.erfcx(x)", "float32", 1000, -5.96e-7, _ERFCX),
+    Fault("jax", "jax.nn.soft_sign(x)", "float32", 1e6, 1.0232e-12, "1/(1 + x)**2"),
+)  # fmt: skip
+
+
+def truth(fault: Fault) -> Any:
+    """Return the derivative at the number x of the fault's dtype, with 50 digits."""
+    with mpmath.workdps(50):
+        x = mpmath.mpf(float(np.dtype(fault.dtype).type(fault.x)))
+        return eval(fault.truth, vars(mpmath) | {"x": x})  # noqa: S307 - of the table above
+
+
 FAULTS: dict[str, str] = {
-    "torch: torch.ldexp(x, y)": "torch 2.13 is wrong for a negative integer y: the gradient of "
-    "ldexp(x, −1) is 0, the truth is 2⁻¹ = 0.5 (pytorch/pytorch#187460).",
-    "torch: L.det(x)": "torch 2.13 is wrong for singular matrices: for [[1, 2], [2, 4]] the "
-    "gradient is 0, the truth is the adjugate [[4, −2], [−2, 1]] (pytorch/pytorch#104675).",
+    "torch: torch.ldexp(x, y)": "torch is wrong for a negative integer y: the gradient is 0 there.",
+    "torch: L.det(x)": "torch is wrong for singular matrices: the gradient is 0 there.",
 }

@@ -4,7 +4,8 @@ from importlib.metadata import version
 from statistics import median
 from typing import Any
 
-from gradcheck.faults import FAULTS
+import mpmath
+from gradcheck.faults import FAULTS, RELEASES, truth
 from gradcheck.functions.entry import Function, Wrong
 
 MISSED_OF_100 = 2
@@ -57,7 +58,10 @@ def to_markdown(chosen: dict[str, Function], verdicts: dict[str, Verdicts]) -> s
             f"| {sum(name in FAULTS for name in alarms)} "
             f"| {len(silent)} | {median(seconds):.2g} s | {max(seconds):.2g} s |"
         )
-    return "\n".join([*lines, *_missed(wrong, verdicts), *_alarms(right, verdicts)]) + "\n"
+    return (
+        "\n".join([*lines, *_missed(wrong, verdicts), *_alarms(right, verdicts), *_releases()])
+        + "\n"
+    )
 
 
 def ours_is_good(chosen: dict[str, Function], ours: Verdicts) -> bool:
@@ -104,6 +108,22 @@ def _alarms(right: dict[str, Function], verdicts: dict[str, Verdicts]) -> list[s
         if peers:
             who = FAULTS.get(name, "the function")
             lines.append(f"| `{name}` | {', '.join(peers)} | {_cell(who)} |")
+    return lines
+
+
+def _releases() -> list[str]:
+    """Return the table of the faults of releases."""
+    lines = [
+        "\n## Faults of releases\n",
+        "Derivatives of released functions, found while the right functions were collected. c is a",
+        "constant equal to x. [test_faults.py](test_faults.py) computes all of them again.\n",
+        "| library | function | dtype | x | derivative of the library | truth | report |",
+        "|---|---|---|--:|--:|--:|---|",
+    ]
+    for fault in RELEASES:
+        right = mpmath.nstr(truth(fault), 17)
+        cells = [f"`{fault.function}`", fault.dtype, f"{fault.x:g}", f"{fault.got:g}", right]
+        lines.append(f"| {' | '.join([fault.library, *map(_cell, cells), fault.report])} |")
     return lines
 
 
