@@ -109,7 +109,7 @@ WRONG = {
     "repeatable": (square, _count),
     "graphs": (remembering, lambda _, dy: 2 * STATE["x"] * dy),
     "retained": (remembering, lambda _, dy: 2 * STATE.pop("x") * dy),
-    "jvp": (square, lambda arrays, dy: 2 * arrays[0] * dy, lambda _, v: (2 + 1e-6) * X * v[0]),
+    "jvp": (square, lambda arrays, dy: 2 * arrays[0] * dy, lambda _, v: (2 + 1e-3) * X * v[0]),
     "memory.inputs": (writing, lambda arrays, dy: 2 * arrays[0] * dy),
     "memory.results": (square, _buffered),
     "layout.cotangent": (square, _of_storage),

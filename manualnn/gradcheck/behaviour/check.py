@@ -169,9 +169,9 @@ class Check:
 
 
 def last_line(failed: FunctionFailed) -> str:
-    """Return the message at the end of the trace of a failed call."""
-    lines = str(failed.trace).strip().splitlines()
-    return lines[-1] if lines else "no message"
+    """Return the message of a failed call: the last line that names an error. JAX adds notes."""
+    lines = failed.trace.strip().splitlines()
+    return next((line for line in reversed(lines) if "Error" in line), (lines or ["?"])[-1])
 
 
 def check(id: str, sentence: str, **options: Any) -> Callable[..., Check]:  # noqa: A002

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from manualnn.gradcheck.behaviour.check import Check, Trial, check
+from manualnn.gradcheck.behaviour.check import Check, Trial, check, last_line
 from manualnn.gradcheck.behaviour.rounding import is_near
 from manualnn.gradcheck.data import Finding, Point
-from manualnn.gradcheck.functions.base import Unsupported
+from manualnn.gradcheck.functions.base import FunctionFailed, Unsupported
 
 
 @check("vmap", "under vmap the gradients are the same", needs="batched_vjp")
@@ -42,7 +42,11 @@ def _vmap(trial: Trial) -> Finding | None:
 def _jit(trial: Trial) -> Finding | None:
     """Compare the gradient, which is under jit where jit takes the function, with one without."""
     message = "the gradient under jit is another than without"
-    return trial.compare(message, trial.base, trial.alone(trial.point))
+    try:
+        alone = trial.alone(trial.point)
+    except FunctionFailed as failed:
+        raise Unsupported(f"it fails without jit: {last_line(failed)}") from failed
+    return trial.compare(message, trial.base, alone)
 
 
 CHECKS: tuple[Check, ...] = (_vmap, _jit)
