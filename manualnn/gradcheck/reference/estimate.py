@@ -122,10 +122,10 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
         steps = np.concatenate([s.steps for s in blocks])
         order = np.argsort(-np.nan_to_num(steps, nan=np.inf), axis=0, kind="stable")
         h = everything.steps
-        size = np.maximum(scale, np.abs(f0))
-        central, right, left = (
-            _walk(side, order, h, ROUNDING_JUMP * unit * size) for side in sides
-        )
+        # In short dtypes that many roundoffs would hide curvature as well.
+        jumps = max(8 * unit, min(ROUNDING_JUMP * unit, 2.0**-36))
+        rounding = jumps * np.maximum(scale, np.abs(f0))
+        central, right, left = (_walk(side, order, h, rounding) for side in sides)
         largest = np.fmax(np.abs(everything.right), np.abs(everything.left))
         largest = np.fmax(np.abs(f0), np.nanmax(np.where(np.isfinite(largest), largest, 0), 0))
         alike = (right.limit <= 4 * left.limit) & (left.limit <= 4 * right.limit)
@@ -133,7 +133,7 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
         stairs = np.where(
             alike & (jump <= COARSE_JUMP * largest), 2 * np.fmax(right.gap, left.gap), 0
         )
-        flat = stairs + _hidden_stairs(everything, unit, ROUNDING_JUMP * unit * size)
+        flat = stairs + _hidden_stairs(everything, unit, rounding)
         for side in (central, right, left):
             side.error[:] += flat + unit * np.abs(side.value)
         return _combined(central, right, left, everything, 8 * unit * largest / scale)

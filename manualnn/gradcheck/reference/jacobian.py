@@ -6,6 +6,7 @@ reference.directional(arrays, v)     the derivative of all outputs along v
 reference.along(arrays, column, w)   the derivative of wᵀf by one parameter, in every way
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -41,6 +42,7 @@ METHODS = {"mpmath": "differences with 50 digits (mpmath)", "complex128": "compl
 SHORT = 0.1
 """Share of outputs with the noise of float64 that shows float64 numbers inside."""
 NOISE_BITS = 50
+WIDEST_SPACING = 2.0**-20
 LARGEST_NOISE = 2.0**-6
 ACCURATE = 1e-9
 ROUGH = 1e-6
@@ -178,12 +180,17 @@ class Reference:
     def _noise(self, values: Values, size: Array, start: Array | float = 0.0) -> Array:
         """Return the noise of each output, measured on a short line that starts near the point."""
         place = values.place
+        # The points must be different numbers of the dtype; those of float16 would be too far away.
+        spacing = max(SPACING, 4 * values.unit) if values.kind == "own" else SPACING
+        if spacing > WIDEST_SPACING:
+            return np.zeros_like(values.center)
         low, high = place.limits
         x = place.x + start
         # Few bits keep x + k step exact; they are random, because powers of 2 round alike.
         rng = np.random.default_rng(place.x.size)
-        unit = np.ldexp(1.0, np.frexp(size)[1] - NOISE_BITS)
-        step = np.rint(SPACING * size * rng.uniform(0.5, 1, x.size) / unit) * unit
+        bits = NOISE_BITS if spacing == SPACING else 1 - math.log2(2 * values.unit)
+        unit = np.ldexp(1.0, np.frexp(size)[1] - int(bits))
+        step = np.rint(spacing * size * rng.uniform(0.5, 1, x.size) / unit) * unit
         end = (POINTS[-1] + 1) * step
         up, down = x + end <= high, x - end >= low
         step *= np.where(up & down, rng.choice([-1, 1], x.size), np.where(up, 1, -1))
