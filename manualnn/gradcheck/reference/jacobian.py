@@ -209,7 +209,7 @@ class Reference:
         step = np.where(place.x + 2 * step >= place.limits[0], step, 0)
         noise = self._noise(values, place.scale, step)
         size = np.fmax(np.abs(values.center), np.abs(values.at(place.x + step)))
-        if values.unit < 2.0**-60 and (noise > 2.0**-55 * size).mean() > SHORT:
+        if values.unit < 2.0**-60 and (noise > 2.0**-55 * size).sum() > SHORT * size.size:
             self._is_short = True  # a float64 function inside, such as math.erf
         return noise, (noise > NOISY * values.unit * size) & (noise < LARGEST_NOISE * size)
 
