@@ -155,16 +155,39 @@ class Function(Protocol):
 
 
 @contextmanager
-def user_code(where: str) -> Iterator[None]:
-    """Turn every exception of the user's code into FunctionFailed, and hide its warnings."""
-    try:
-        with catch_warnings(action="ignore"), np.errstate(all="ignore"):
+def quiet() -> Iterator[None]:
+    """Hide all warnings, once for many calls: `user_code` then need not do it for each."""
+    with catch_warnings(action="ignore"), np.errstate(all="ignore"):
+        _QUIET.append(True)
+        try:
             yield
-    except (FunctionFailed, Unsupported, KeyboardInterrupt):
-        raise
-    except BaseException as error:
+        finally:
+            _QUIET.pop()
+
+
+_QUIET: list[bool] = []
+
+
+class user_code:  # noqa: N801 - used as a statement; a class costs less than a generator
+    """Turn every exception of the user's code into FunctionFailed, and hide its warnings."""
+
+    __slots__ = ("_quiet", "_where")
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._quiet = None if _QUIET else quiet()
+
+    def __enter__(self) -> None:
+        if self._quiet is not None:
+            self._quiet.__enter__()
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if self._quiet is not None:
+            self._quiet.__exit__(None, None, None)
+        if error is None or isinstance(error, FunctionFailed | Unsupported | KeyboardInterrupt):
+            return
         _drop_machinery(error)
-        raise FunctionFailed(where, format_traceback(error)) from error
+        raise FunctionFailed(self._where, format_traceback(error)) from error
 
 
 def _drop_machinery(error: BaseException) -> None:

@@ -63,6 +63,8 @@ class TorchCalls:
         self.device = _find_device(arguments.entries)
         self.is_random = False
         """The last call drew random numbers."""
+        self._is_seeded = True
+        """False as soon as a call drew none, because seeding costs as much as a small function."""
         self._needs_graph = False
         self._clones: bool | None = None
         """The function overwrites inputs, so it gets clones of the leaves; None: not known yet."""
@@ -196,9 +198,13 @@ class TorchCalls:
 
     def _call(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Return all outputs of real or complex numbers."""
-        with seeded(self.device) as use:
+        if self._is_seeded:
+            with seeded(self.device) as use:
+                result = self._invoke(tensors)
+            self.is_random = use.is_random
+            self._is_seeded = use.is_random or self.device.type != "cpu"
+        else:
             result = self._invoke(tensors)
-        self.is_random = use.is_random
         if result is None:
             raise FunctionFailed("value", "the function returned None: is a return missing?")
         leaves = [leaf for leaf in take_outputs(result) if isinstance(leaf, Tensor)]
