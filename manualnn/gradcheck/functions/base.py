@@ -181,7 +181,7 @@ class user_code:  # noqa: N801 - used as a statement; a class costs less than a 
         if self._quiet is not None:
             self._quiet.__enter__()
 
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._quiet is not None:
             self._quiet.__exit__(None, None, None)
         if error is None or isinstance(error, FunctionFailed | Unsupported | KeyboardInterrupt):
