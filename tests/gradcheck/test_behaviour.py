@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from manualnn.gradcheck.behaviour import CHECKS
+from manualnn.gradcheck.behaviour.second import Part, find_missing, reason_missing
 from manualnn.gradcheck.data import Point
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import Slot, Unsupported
@@ -190,3 +191,31 @@ def test_right_pair_of_two_inputs_has_no_finding():
     pair = np.matmul, lambda arrays, dy: (dy @ arrays[1].T, arrays[0].T @ dy)
     x, w = X.astype(np.float32), np.linspace(-3, 8, 12, dtype=np.float32).reshape(3, 4)
     assert ids_of_findings(function_of(pair, [x, w]), [x, w]) == []
+
+
+class GradientOfProduct:
+    """The gradients (w·dy, x·dy) of x·w as a function, whose own gradient lacks x."""
+
+    framework = "torch"
+    inputs = (Slot("x"), Slot("w"), Slot("cotangent"))
+
+    def vjp(self, arrays, cotangents):
+        """Return the gradients for x, which is missing, w and dy."""
+        x, w, dy = arrays
+        first, second = cotangents
+        return np.zeros_like(x), dy * first, w * first + x * second
+
+
+def test_missing_second_derivative_is_found_and_left_out():
+    points = [Point((X, X + 1, X - 1), (X + 2, X + 3))]
+    second = GradientOfProduct()
+    assert find_missing(second, points) == ("x",)
+    part = Part(second, ["x"])
+    assert [slot.is_differentiable for slot in part.inputs] == [False, True, True]
+    (point,) = points
+    gradients = part.vjp(point.arrays, point.cotangents)
+    np.testing.assert_array_equal(gradients[0], (X - 1) * (X + 2))
+    assert len(gradients) == 2
+    reason = reason_missing(["x"], part.framework)
+    assert "no derivative for x" in reason
+    assert "once_differentiable" in reason
