@@ -19,7 +19,7 @@ from manualnn.gradcheck.functions.base import (
 )
 from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
-from manualnn.gradcheck.inputs.shapes import vary_shapes
+from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
 from manualnn.gradcheck.judge.compare import Judge, Judgement
 from manualnn.gradcheck.reference.jacobian import Reference
 from manualnn.gradcheck.report.report import Report
@@ -117,13 +117,31 @@ class Run:
         rng = self._rng("shapes")
         points = [
             (specs, point)
-            for specs in vary_shapes(self.specs)
+            for specs in [*vary_shapes(self.specs), *self._broadcast()]
             for point in draw_points(specs, rng, POINTS_ELSEWHERE)
         ]
         result, _ = self._judge_points("shapes", SHAPES, points)
         if not result.findings and not result.entries:
             result.status, result.reason = "not_claimed", "the function takes no other sizes"
         self.results.append(result)
+
+    def _broadcast(self) -> list[list[Array]]:
+        """Return inputs of which one has an axis of size 1, if the gradients have such shapes.
+
+        A right function of equal shapes need not sum over broadcast axes.
+        """
+        taken = []
+        for specs in broadcast_shapes(self.specs):
+            bare = draw_points(specs, self._rng("shapes"), 1)[0]
+            for point in self._with_cotangents(bare, ("normal",)):
+                try:
+                    gradients = self.function.vjp(point.arrays, point.cotangents)
+                except FunctionFailed:
+                    continue
+                shapes = [spec.shape for spec in specs if spec.is_differentiable]
+                if [np.shape(gradient) for gradient in gradients] == shapes:
+                    taken.append(specs)
+        return taken
 
     def check_behaviour(self) -> None:
         """Run the checks of more than values."""
