@@ -50,6 +50,12 @@ class Trial:
         """Return the gradients at any point."""
         return self.function.vjp(point.arrays, point.cotangents)
 
+    @property
+    def has_right_shapes(self) -> bool:
+        """True if each gradient has the shape of its input."""
+        pairs = zip(self.base, self.inputs, strict=True)
+        return all(np.shape(gradient) == array.shape for gradient, array in pairs)
+
     @cached_property
     def rounding(self) -> Rounding:
         """The rounding errors of the gradients."""
@@ -160,6 +166,8 @@ class Check:
                 _ = trial.base
         except FunctionFailed as failed:
             raise Unsupported(f"the gradient fails: {last_line(failed)}") from failed
+        if not self.takes_failures and not trial.has_right_shapes:
+            raise Unsupported("a gradient has not the shape of its input")
         try:
             return self.test(trial)
         except FunctionFailed as failed:
