@@ -27,14 +27,12 @@ class Plain:
     kinds: tuple[str, ...] = ("float64",)
     dtype: str = "float64"
     count: int = 1
-    calls: int = 0
 
     @property
     def inputs(self):
         return tuple(Slot(f"x{k}", dtype=self.dtype) for k in range(self.count))
 
     def value(self, arrays):
-        self.calls += 1
         with np.errstate(all="ignore"):
             outputs = self.f(*arrays)
         return tuple(map(np.asanyarray, outputs if isinstance(outputs, tuple) else (outputs,)))
@@ -74,7 +72,6 @@ ZOO = {
     "exp": (np.exp, mp.exp, None),
     "overflowing exp": (lambda x: np.exp(690 + x), lambda x: mp.exp(690 + x), (-9, 9)),
     "log": (np.log, lambda x: 1 / x, (1e-12, 1e6)),
-    "reciprocal": (lambda x: 1 / x, lambda x: -1 / x**2, None),
     "sqrt": (np.sqrt, lambda x: 1 / (2 * mp.sqrt(x)), (1e-12, 1e4)),
     "tan": (np.tan, lambda x: 1 / mp.cos(x) ** 2, None),
     "fast sine": (lambda x: np.sin(1e3 * x), lambda x: 1000 * mp.cos(1000 * x), (-20, 20)),
@@ -84,11 +81,6 @@ ZOO = {
     "Huber": (
         lambda x: np.where(np.abs(x) < 1, x * x / 2, np.abs(x) - 0.5),
         lambda x: max(-1, min(1, x)),
-        None,
-    ),
-    "ELU": (
-        lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
-        lambda x: mp.mpf(1) if x > 0 else mp.exp(x),
         None,
     ),
     "softplus, threshold 20": (
@@ -202,13 +194,11 @@ def convolve(x):
     return x[:-2] + 2 * x[1:-1] - 3 * x[2:]
 
 
-ROWS = np.arange(12).reshape(3, 4)
 DEPENDENCES = {
     "elementwise": (np.tanh, (3, 4), lambda o, p: o == p, 1),
     "row by row": (softmax, (3, 4), lambda o, p: o // 4 == p // 4, 4),
     "sum of columns": (lambda x: (x * x).sum(axis=0), (3, 4), lambda o, p: o == p % 4, 3),
     "convolution": (convolve, (64,), lambda o, p: 0 <= p - o <= 2, 3),
-    "transposed": (lambda x: x.T * 2, (3, 4), lambda o, p: ROWS.T.flat[o] == p, 1),
     "everything": (lambda x: (x * x).sum(), (7,), lambda o, p: o <= p, 7),
 }
 
@@ -272,7 +262,7 @@ def test_noise_is_that_of_the_rounding_and_smooth_values_have_none():
 @pytest.mark.parametrize(
     ("f", "method"),
     [
-        (softmax, "differences with 50 digits (mpmath)"),
+        (softmax, "50 digits (mpmath)"),
         (lambda x: x * np.array([float(v.real) for v in x.flat]).reshape(x.shape), "longdouble"),
         (lambda x: np.abs(x) * x + 0 * x.astype(np.float64), "50 digits"),
     ],

@@ -134,8 +134,8 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
             alike & (jump <= COARSE_JUMP * largest), 2 * np.fmax(right.gap, left.gap), 0
         )
         flat = stairs + _hidden_stairs(everything, unit, rounding)
-        for side in (central, right, left):
-            side.error[:] += flat + unit * np.abs(side.value)
+        for walk in (central, right, left):
+            walk.error[:] += flat + unit * np.abs(walk.value)
         return _combined(central, right, left, everything, 8 * unit * largest / scale)
 
 

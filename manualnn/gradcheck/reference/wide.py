@@ -76,7 +76,7 @@ class WideArray(np.ndarray[Any, Any]):
         total = np.sum(self, axis=axis, **options)
         return total / (self.size / max(1, np.size(total)))
 
-    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
+    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:  # type: ignore[override]
         """Return the variance of entries along axes."""
         del dtype, out
         ddof = options.pop("ddof", 0)
@@ -85,7 +85,7 @@ class WideArray(np.ndarray[Any, Any]):
         total = np.sum(centered * centered, axis=axis, keepdims=keep)
         return total / (self.size / max(1, np.size(total)) - ddof)
 
-    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
+    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:  # type: ignore[override]
         """Return the standard deviation of entries along axes."""
         return np.sqrt(self.var(axis, dtype, out, **options))
 
