@@ -73,6 +73,24 @@ def truth(fault: Fault) -> Any:
 
 
 FAULTS: dict[str, str] = {
-    "torch: torch.ldexp(x, y)": "torch is wrong for a negative integer y: the gradient is 0 there.",
+    "torch: torch.ldexp(x, y)  # negative exponents": "torch is wrong: the gradient is 0 for y < 0.",
     "torch: L.det(x)": "torch is wrong for singular matrices: the gradient is 0 there.",
+    "torch: torch.logaddexp(x, y)": "torch is wrong where x − y > 709.8: the second derivative is "
+    "∞/∞, the truth is 0.",
+    "torch: F.ctc_loss(x, torch.tensor([[1, 2, 1], [2, 2, 1]]).clamp(max=x.shape[2] - 1), "
+    "(len(x),) * 2, (3, 3))": "torch is wrong: it gives the gradient with respect to logits.",
+    "torch: S.log_ndtr(x)  # far below in float32": "torch is wrong: log Φ(x) + x²/2 cancels.",
+    "torch: torch.sinc(x)  # near 0": "torch is wrong: πx·cos πx − sin πx cancels.",
+    "torch: S.erfcx(x)  # large in float32": "torch is wrong: 2x·erfcx(x) − 2/√π cancels.",
+    "torch: F.binary_cross_entropy(x, torch.zeros_like(x))": "torch is wrong below 1e-12, by which "
+    "it divides at least.",
+    "torch: torch.triangular_solve(y, x + 6 * torch.eye(4, dtype=x.dtype))[0]": "torch is wrong: "
+    "its jvp reads the tangent below the diagonal.",
+    "jax: S.spence(x)  # in [1, 2]": "JAX is wrong: NaN in (1, 2], 0 at 1, where it is −1.",
+    "jax: S.boxcox(x, y)": "JAX is wrong for y at y = 0: 0 instead of log²(x)/2.",
+    "jax: S.digamma(x)  # below 0": "JAX is wrong for negative numbers.",
+    "jax: S.log_ndtr(x)  # far below in float32": "JAX is wrong: the gradient is 1 at −1e5.",
+    "jax: jnp.sinc(x)  # near 0": "JAX is wrong: the gradient cancels.",
+    "jax: jnp.hypot(x, y)  # small in float32": "JAX is wrong: −inf instead of 0.707.",
+    "jax: jnp.std(x)": "JAX is wrong where all numbers are equal: NaN, the slopes are finite.",
 }

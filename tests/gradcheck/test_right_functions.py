@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from gradcheck.faults import FAULTS
 from gradcheck.functions import right_numpy
 from gradcheck.functions.catalogue import functions
 from gradcheck.functions.entry import Wrong
@@ -13,6 +14,11 @@ def test_the_benchmark_has_330_right_functions_and_no_name_twice():
     right = [function for function in functions().values() if not isinstance(function, Wrong)]
     assert len(right) >= 330
     assert len(right_numpy.FUNCTIONS) >= 30
+
+
+def test_every_fault_names_a_right_function():
+    right = functions()
+    assert [name for name in FAULTS if name not in right or isinstance(right[name], Wrong)] == []
 
 
 @pytest.mark.parametrize("function", right_numpy.FUNCTIONS, ids=lambda function: function.name)

@@ -26,6 +26,7 @@ VOLUME = Array((1, 2, 3, 4, 3))
 CLASSES = Array((5,), kind="classes", high=7, dtype="int64")
 SIGNS = "torch.where(y, 1.0, -1.0).to(x.dtype)"
 DISTANCE = "lambda a, b: (a - b).square().sum(-1)"
+TARGETS = "torch.tensor([[1, 2, 1], [2, 2, 1]]).clamp(max=x.shape[2] - 1)"
 FLAGS = Array((5, 7), kind="boolean", dtype="bool")
 FLAG_ROW = Array((5,), kind="boolean", dtype="bool")
 WEIGHTS = Array((7,), low=0.125, high=4, derivative=False)
@@ -215,7 +216,7 @@ LOSSES = [
     ("F.cross_entropy(x, y)  # of probabilities", X, Array((5, 7), kind="probabilities")),
     ("F.cross_entropy(x, y, ignore_index=1, reduction='sum')", X, CLASSES),
     (
-        "F.ctc_loss(F.log_softmax(x, 2), torch.tensor([[1, 2, 1], [2, 2, 1]]), (6, 6), (3, 3))",
+        f"F.ctc_loss(F.log_softmax(x, 2), {TARGETS}, (len(x),) * 2, (3, 3))",
         Array((6, 2, 4), low=-8, high=8),
     ),
     (

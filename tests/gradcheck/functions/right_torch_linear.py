@@ -206,11 +206,6 @@ ALGEBRA = [
         TAME,
         Array((4, 2)),
     ),
-    (
-        f"torch.triangular_solve(y, {REGULAR}, upper=False, transpose=True)[0]",
-        TAME,
-        Array((4, 2)),
-    ),
     ("L.svdvals(x)", Array((3, 5))),
     (f"L.tensorinv(({REGULAR}).reshape(2, 2, 4), ind=2)", TAME),
     (f"L.tensorsolve(({REGULAR}).reshape(2, 2, 4), y)", TAME, Array((2, 2))),
