@@ -73,7 +73,7 @@ def truth(fault: Fault) -> Any:
 
 
 FAULTS: dict[str, str] = {
-    "torch: torch.ldexp(x, y)  # negative exponents": "torch is wrong: the gradient is 0 for y < 0.",
+    "torch: torch.ldexp(x, y)  # negative exponents": "torch is wrong: 0 for y < 0.",
     "torch: L.det(x)": "torch is wrong for singular matrices: the gradient is 0 there.",
     "torch: torch.logaddexp(x, y)": "torch is wrong where x − y > 709.8: the second derivative is "
     "∞/∞, the truth is 0.",
