@@ -251,6 +251,9 @@ class Run:
                     if not any(f.details.get("trace") for f in result.findings):
                         result.findings.append(_failed(result.id, point, error))
                     continue
+                if name == "values" and not judgement.compared and not result.findings:
+                    found = CHECKS[0].judge(self.function, point, self._rng("shape"))
+                    result.findings += [replace(found, check=result.id)] if found else []
                 result.points += 1
                 result.entries += judgement.compared
                 self.judgements.append(judgement)
