@@ -1,5 +1,8 @@
 """A NumPy pair as a function: the forms of its backward pass, its arguments, and its failures."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -221,3 +224,25 @@ def test_a_call_that_cannot_be_used_gets_a_clear_error(call, options, message):
 def test_a_function_may_be_given_by_its_name():
     function = find_function("numpy:square", [X], vjp=lambda a, dy: 2 * a[0] * dy)
     np.testing.assert_array_equal(function.value([X])[0], X * X)
+
+
+def test_a_framework_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jax", None)
+    monkeypatch.delitem(sys.modules, "manualnn.gradcheck.functions.jax_function", raising=False)
+    with pytest.raises(GradcheckError, match="needs jax, which is not installed; pip install jax"):
+        find_function(np.sin, [X], framework="jax")
+
+
+@pytest.mark.once
+def test_a_numpy_pair_loads_no_framework():
+    code = (
+        "import sys, numpy as np\n"
+        "from manualnn.gradcheck.functions.find import find_function\n"
+        "x = np.ones(2)\n"
+        "find_function(np.sin, [x], vjp=lambda _, dy: dy).vjp([x], [x])\n"
+        "print(sorted({'torch', 'jax', 'hypothesis', 'mpmath', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(  # noqa: S603 - our own Python
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
