@@ -141,26 +141,28 @@ def estimate(blocks: list[Samples], scale: Array, unit: float) -> Estimate:
 
 def _candidates(quotients: Array, ratio: int, floor: Array) -> Side:
     """Return the best candidate of each level of a tableau."""
-    change = np.abs(np.diff(quotients, axis=0, prepend=np.nan))
+    floor = floor.astype(np.float64)  # errors need no long numbers, and those are slow
+    change = np.abs(np.diff(quotients, axis=0, prepend=np.nan)).astype(np.float64)
     before = np.concatenate([change[:1], change[:-1]])
     # The changes of a converging series decrease. Below the noise they need not.
     slowness = np.where(change > 2 * floor, change / before, 0)
     slowness = np.where(np.isnan(slowness), np.inf, slowness)
     tail = np.where(slowness < SLOW, np.maximum(1, slowness / (1 - slowness)), np.inf)
-    value, error = quotients, change * max(1, 2 / (ratio - 1)) * tail + floor
-    best_value, best_error = value, np.where(np.isfinite(error), error, np.inf)
+    value, error = quotients.copy(), change * max(1, 2 / (ratio - 1)) * tail + floor
+    best_value, best_error = value.copy(), np.where(np.isfinite(error), error, np.inf)
     amplification = 1.0
     for j in range(1, COLUMNS):
         power = ratio**j
         amplification *= (power + 1) / (power - 1)
-        up = np.concatenate([np.full_like(value[:1], np.nan), value[:-1]])
-        following = value + (value - up) / (power - 1)
-        error = np.maximum(np.abs(following - value), np.abs(following - up)) * tail
-        error += amplification * floor
-        better = error < best_error
-        best_value = np.where(better, following, best_value)
-        best_error = np.where(better, error, best_error)
-        value = following
+        change = value[1:] - value[:-1]
+        value[1:] += change / (power - 1)
+        value[j - 1] = np.nan
+        # The farther of the two candidates that this one was made of is the coarser one.
+        error = np.abs(change).astype(np.float64) * (power / (power - 1)) * tail[1:]
+        error += amplification * floor[1:]
+        better = error < best_error[1:]
+        np.copyto(best_value[1:], value[1:], where=better)
+        np.copyto(best_error[1:], error, where=better)
     return Side(best_value, _without_luck(best_error))
 
 

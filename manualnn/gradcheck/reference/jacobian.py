@@ -27,7 +27,8 @@ Array = NDArray[Any]
 
 BUDGET = 300
 """Largest number of colors."""
-MOST_ENTRIES = 200_000
+MOST_ENTRIES = 30_000
+"""Largest number of entries. Of larger Jacobians, directions are compared."""
 PLACES = 3
 """Points, beside that of the call, where dependences are looked for."""
 OTHER_STEPS = 1.37
