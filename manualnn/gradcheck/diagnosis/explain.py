@@ -73,6 +73,9 @@ def _explain(  # noqa: PLR0917 - what is known of a failure
     limit = Limit(bench, REGION, seconds)
     views = [v for o in seen if (v := o.view(name)) is not None]
     bad = sorted((v for v in views if v.wrong.any()), key=lambda v: -int(v.wrong.sum()))
+    # Other cotangents at the same inputs come last, because they have the same ratios.
+    first = {id(v.seen.point.arrays): v for v in reversed(bad)}
+    bad.sort(key=lambda v: first[id(v.seen.point.arrays)] is not v)
     right = [v for v in views if not v.wrong.any() and v.reference.any()]
     causes = likely_causes(bench, bad[:FOR_CAUSES], right[:FOR_CAUSES])
     everywhere = any(cause.everywhere for cause in causes)

@@ -188,6 +188,8 @@ def _intervals(line: Line) -> list[tuple[End, End]]:
             low = simplest(float(v[first - 1]), float(v[first])), bool(sharp[first])
         if last < v.size - 1:
             high = simplest(float(v[last]), float(v[last + 1])), bool(sharp[last])
+        if found and found[-1][1][0] == low[0]:  # a right number between wrong ones is by chance
+            low = found.pop()[0]
         found.append((low, high))
     return found
 

@@ -7,6 +7,7 @@ judged first, so that it does not hold by chance: the entries of a wrong point i
 between right and wrong numbers, more numbers (see `intervals`).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,8 @@ from manualnn.gradcheck.data import Array, Point
 from manualnn.gradcheck.diagnosis.intervals import EVERYWHERE, Line, describe, refine, simplest
 from manualnn.gradcheck.diagnosis.observation import Bench, Limit, Observation, View
 from manualnn.gradcheck.diagnosis.samples import Samples, gather
+
+ENTRY = re.compile(r"index (\d+) along axis 0 and index (\d+) along axis 1")
 
 
 def find_region(
@@ -109,7 +112,9 @@ def _by_fact(samples: Samples) -> str:
     for k, a in enumerate(texts):
         for b in texts[k + 1 :]:
             if samples.is_separated(covering[a] & covering[b]):
-                return f"only {a} and {b}".replace("only where", "where")
+                entry = ENTRY.fullmatch(f"{a} and {b}")
+                text = f"entry [{entry[1]}, {entry[2]}]" if entry else f"{a} and {b}"
+                return f"only {text}".replace("only where", "where")
     return ""
 
 

@@ -20,6 +20,8 @@ from manualnn.gradcheck.diagnosis.observation import View
 
 MOST = 400
 """Largest number of samples of one point."""
+CLEAR = 1e9
+"""An error of 1e-6 times the usual one is as clear as one of 1000 bounds."""
 TELLING = 0.1
 """A right entry counts if its bound is at most this share of the usual error of wrong ones."""
 
@@ -30,7 +32,7 @@ class Samples:
 
     wrong: Array
     excess: Array
-    """The error of each sample divided by its bound; inf where it is not finite."""
+    """How clear each error is: over its bound, and not tiny beside the usual error."""
     point: Array
     """Number of the view of each sample."""
     numbers: dict[str, Array]
@@ -57,7 +59,7 @@ def gather(views: Sequence[View]) -> Samples:
     many = len(views)
     return Samples(
         np.concatenate([view.wrong[at] for _, view, at in picked]),
-        np.concatenate([_excess(view)[at] for _, view, at in picked]),
+        np.concatenate([_excess(view, usual[1])[at] for _, view, at in picked]),
         np.concatenate([np.full(int(at.sum()), k) for k, _, at in picked]),
         {n: np.concatenate(v).astype(float) for n, v in numbers.items() if len(v) == many},
         {n: np.concatenate(v).astype(bool) for n, v in facts.items() if len(v) == many},
@@ -65,9 +67,10 @@ def gather(views: Sequence[View]) -> Samples:
     )
 
 
-def _excess(view: View) -> Array:
+def _excess(view: View, usual: float) -> Array:
     with np.errstate(all="ignore"):
-        excess = np.abs(view.got - view.reference) / view.bound
+        error = np.abs(view.got - view.reference)
+        excess = np.minimum(error / view.bound, CLEAR * error / usual)
     return np.nan_to_num(excess, nan=np.inf, posinf=np.inf)
 
 
@@ -191,8 +194,9 @@ def _index_facts(shape: tuple[int, ...]) -> dict[str, Array]:
         facts[f"the first entry{which}"] = index == 0
         facts[f"all except the first entry{which}"] = index > 0
         facts[f"all except the last entry{which}"] = index < n - 1
-        facts[f"odd indices{which}"] = index % 2 == 1
-        facts[f"even indices{which}"] = index % 2 == 0
+        if n > 3:
+            facts[f"odd indices{which}"] = index % 2 == 1
+            facts[f"even indices{which}"] = index % 2 == 0
         for at in range(1, min(n - 1, 32)):
             facts[f"index {at}{which}"] = index == at
         for at in range(2, min(n - 1, 130)):
