@@ -8,15 +8,20 @@ import numpy as np
 
 from manualnn.gradcheck.behaviour import CHECKS
 from manualnn.gradcheck.functions.arguments import list_entries
+from manualnn.gradcheck.functions.base import quiet
 from manualnn.gradcheck.functions.find import find_function
 from manualnn.gradcheck.inputs.domains import widen
 from manualnn.gradcheck.inputs.read import read_inputs, read_parameters
 from manualnn.gradcheck.report.replay import Failure
 from manualnn.gradcheck.report.report import Report
-from manualnn.gradcheck.run import SECOND, SHAPES, VALUES, Run
+from manualnn.gradcheck.run import SHAPES, VALUES, Run
+from manualnn.gradcheck.second import SECOND, check_second
 
 if TYPE_CHECKING:
     from manualnn.gradcheck.inputs.array import Array
+
+ENOUGH = 0.25
+"""Smallest share of entries that has to be decided."""
 
 __all__ = ["check_ids", "gradcheck", "rejudge"]
 
@@ -83,14 +88,15 @@ def gradcheck(
     """
     begin = time.perf_counter()
     run = _start(f, inputs, vjp, jvp, options, framework, kinks, seed=seed, only=only)
-    run.require_values()
-    run.specs = widen(run.specs, run.function.value)
-    run.check_values(examples)
-    run.check_shapes()
-    run.check_behaviour()
-    if second is not False:
-        run.check_second(required=second is True)
-    return run.report(time.perf_counter() - begin)
+    with quiet():
+        run.require_values()
+        run.specs = widen(run.specs, run.function.value)
+        run.check_values(examples)
+        run.check_shapes()
+        run.check_behaviour()
+        if second is not False and run.wants("second:values"):
+            check_second(run, required=second is True)
+        return _report(run, time.perf_counter() - begin)
 
 
 def rejudge(
@@ -107,8 +113,9 @@ def rejudge(
     """Judge a saved point by the checks that failed on it, with the arguments of `gradcheck`."""
     begin = time.perf_counter()
     run = _start(f, inputs, vjp, jvp, options, framework, kinks, only=failure.checks)
-    run.rejudge(failure.point)
-    return run.report(time.perf_counter() - begin)
+    with quiet():
+        run.rejudge(failure.point)
+        return _report(run, time.perf_counter() - begin)
 
 
 def check_ids(*, second: bool | None = None) -> list[tuple[str, str]]:
@@ -137,3 +144,41 @@ def _start(  # noqa: PLR0917 - the arguments of both entrances, in their order
     specs: list[Array] = [*(read_inputs(entries) if entries else []), *parameters]
     declared = {float(x): float(np.float64(slope)) for x, slope in (kinks or {}).items()}
     return Run(function, specs, kinks=declared, seed=seed, only=only)
+
+
+def _report(run: Run, seconds: float) -> Report:
+    """Return the report of all that ran."""
+    run.explain()
+    compared = sum(j.compared for j in run.judgements)
+    undecided = sum(j.undecided for j in run.judgements)
+    sharpness = [j.sharpness for j in run.judgements if j.sharpness is not None]
+    methods: dict[str, int] = {}
+    for judgement in run.judgements:
+        if judgement.method:
+            methods[judgement.method] = methods.get(judgement.method, 0) + judgement.compared
+    kinks = {kink for judgement in run.judgements for kink in judgement.kinks}
+    problems = []
+    if compared + undecided and compared < ENOUGH * (compared + undecided):
+        problems.append(
+            f"only {compared} of {compared + undecided} entries could be decided; give a "
+            "domain on which the function is finite and smooth."
+        )
+    if not any(r.status in {"passed", "failed", "errored"} for r in run.results):
+        problems.append("no check ran; change only=.")
+    return Report(
+        run.function.name,
+        run.function.framework,
+        run.seed,
+        tuple(slot.name for slot in run.function.inputs),
+        run.results,
+        points=sum(r.points for r in run.results),
+        entries=compared,
+        methods=methods,
+        sharpness=float(np.median(np.concatenate([np.zeros(0), *sharpness])))
+        if any(s.size for s in sharpness)
+        else float("nan"),
+        undecided=undecided / max(1, compared + undecided),
+        conventions=[kink.sentence for kink in sorted(kinks, key=lambda k: k.sentence)],
+        problems=problems,
+        seconds=seconds,
+    )

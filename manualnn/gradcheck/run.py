@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from manualnn.gradcheck.behaviour import CHECKS
-from manualnn.gradcheck.behaviour.second import REMEDY, Part, find_missing, reason_missing
+from manualnn.gradcheck.behaviour.rounding import is_near
 from manualnn.gradcheck.data import CheckResult, Finding, Point
 from manualnn.gradcheck.diagnosis.explain import explain
 from manualnn.gradcheck.functions.base import (
@@ -22,7 +22,6 @@ from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
 from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
 from manualnn.gradcheck.judge.compare import Judge, Judgement
 from manualnn.gradcheck.reference.jacobian import Reference
-from manualnn.gradcheck.report.report import Report
 
 POINTS = 24
 """Points of the given shapes."""
@@ -37,12 +36,9 @@ EXPLAINED = 40
 ALL_COTANGENTS = ()
 FEW_COTANGENTS = ("normal", "magnitudes 2^±6")
 """Cotangents of points after the first ones."""
-ENOUGH = 0.25
-"""Smallest share of entries that has to be decided."""
 
 VALUES = "the gradient is Jᵀw, with J from the function's own values"
 SHAPES = "the same for other sizes, where the function takes them"
-SECOND = "second derivatives: the gradient of the gradient is right"
 
 Judged = list[tuple[Point, Judgement]]
 
@@ -72,13 +68,13 @@ class Run:
         full = self.prefix + name
         return not self.only or any(fnmatch.fnmatchcase(full, p) for p in self.only)
 
-    def _rng(self, name: str) -> np.random.Generator:
+    def rng(self, name: str) -> np.random.Generator:
         """Return the random generator of one check: it does not depend on which others run."""
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
 
     def require_values(self) -> None:
         """Raise GradcheckError unless the function has values, and the same ones twice."""
-        point = draw_points(self.specs, self._rng("values"), 1)[0]
+        point = draw_points(self.specs, self.rng("values"), 1)[0]
         try:
             first, again = self.function.value(point.arrays), self.function.value(point.arrays)
         except FunctionFailed as error:
@@ -91,7 +87,7 @@ class Run:
             raise GradcheckError(
                 f"{self.function.name} returns no array of real numbers, so it has no gradient."
             )
-        if any(not np.array_equal(a, b, equal_nan=True) for a, b in zip(first, again, strict=True)):
+        if not all(is_near(a, b) for a, b in zip(first, again, strict=True)):
             raise GradcheckError(
                 f"{self.function.name} returns other values when it is called again with the same "
                 "inputs, so it has no derivative. Pass its random numbers or their seed to it."
@@ -103,9 +99,8 @@ class Run:
             return
         free = sum(spec.free_size(spec.shape) for spec in self.specs)
         count = examples or (POINTS if free <= LARGE else POINTS // 3)
-        points = draw_points(self.specs, self._rng("values"), count)
-        sentence = SECOND if self.prefix else VALUES
-        result, _ = self._judge_points("values", sentence, [(self.specs, p) for p in points])
+        points = draw_points(self.specs, self.rng("values"), count)
+        result, _ = self.judge_points("values", VALUES, [(self.specs, p) for p in points])
         if not result.findings and not result.entries:
             result.status, result.reason = "not_judged", "no derivative could be decided"
         self.results.append(result)
@@ -114,13 +109,13 @@ class Run:
         """Judge the gradients at points of other shapes."""
         if not self.wants("shapes"):
             return
-        rng = self._rng("shapes")
+        rng = self.rng("shapes")
         points = [
             (specs, point)
             for specs in [*vary_shapes(self.specs), *self._broadcast()]
             for point in draw_points(specs, rng, POINTS_ELSEWHERE)
         ]
-        result, _ = self._judge_points("shapes", SHAPES, points)
+        result, _ = self.judge_points("shapes", SHAPES, points)
         if not result.findings and not result.entries:
             result.status, result.reason = "not_claimed", "the function takes no other sizes"
         self.results.append(result)
@@ -132,7 +127,7 @@ class Run:
         """
         taken = []
         for specs in broadcast_shapes(self.specs):
-            bare = draw_points(specs, self._rng("shapes"), 1)[0]
+            bare = draw_points(specs, self.rng("shapes"), 1)[0]
             for point in self._with_cotangents(bare, ("normal",)):
                 try:
                     gradients = self.function.vjp(point.arrays, point.cotangents)
@@ -145,7 +140,7 @@ class Run:
 
     def check_behaviour(self) -> None:
         """Run the checks of more than values."""
-        bare = draw_points(self.specs, self._rng("behaviour"), BEHAVIOUR_POINTS)
+        bare = draw_points(self.specs, self.rng("behaviour"), BEHAVIOUR_POINTS)
         points = [point for p in bare for point in self._with_cotangents(p, ("normal",))]
         self._check_behaviour(points)
 
@@ -157,7 +152,7 @@ class Run:
             result.reason = check.reason_not_claimed(self.function)
             for point in points if not result.reason else []:
                 try:
-                    finding = check.judge(self.function, point, self._rng(check.id))
+                    finding = check.judge(self.function, point, self.rng(check.id))
                 except Unsupported as error:
                     result.reason = str(error)
                     continue
@@ -170,53 +165,6 @@ class Run:
                 result.status = "not_claimed"
             self.results.append(result)
 
-    def check_second(self, *, required: bool) -> None:
-        """Judge the gradient of the gradient; unless it is required, it may be missing."""
-        if not self.wants("second:values"):
-            return
-        result, part = self._find_second()
-        if result is None or part is None:
-            return
-        run, judged = part
-        missing = find_missing(run.function, [point for point, _ in judged])
-        if result.findings and missing and not required:
-            names = {*missing}
-            run.function = Part(run.function, names)
-            result, _ = run.judge_second()
-            if not result.findings:
-                result.status = "not_claimed"
-                result.reason = reason_missing(missing, self.function.framework)
-        remedy = REMEDY.get(self.function.framework, "")
-        result.findings = [
-            replace(f, message=f"{f.message} {remedy}.".strip()) if f.entries and remedy else f
-            for f in result.findings
-        ]
-        self.results.append(result)
-        self.judgements += run.judgements
-
-    def _find_second(self) -> tuple[CheckResult | None, "tuple[Run, Judged] | None"]:
-        """Return the first result of the second derivatives; None where they are not offered."""
-        second = self.function.gradient_function()
-        if second is None:
-            return None, None
-        try:
-            point = draw_points(self.specs, self._rng("values"), 1)[0]
-            outputs = self.function.value(point.arrays)
-            cotangents = [Array(output.shape, dtype=str(output.dtype)) for output in outputs]
-        except FunctionFailed:
-            return None, None
-        specs = [*self.specs, *cotangents]
-        run = Run(second, specs, kinks={}, seed=self.seed, only=self.only, prefix="second:")
-        result, judged = run.judge_second()
-        return result, (run, judged)
-
-    def judge_second(self) -> tuple[CheckResult, Judged]:
-        """Return the result of the values of a gradient, taken as a function."""
-        points = draw_points(self.specs, self._rng("values"), POINTS // 3)
-        judged = self._judge_points("values", SECOND, [(self.specs, p) for p in points])
-        self.explain()
-        return judged
-
     def rejudge(self, point: Point) -> None:
         """Judge one point by the wanted checks."""
         if self.wants("values") or self.wants("shapes"):
@@ -225,11 +173,11 @@ class Run:
                 for spec, a in zip(self.specs, point.arrays, strict=True)
             ]
             name = "values" if self.wants("values") else "shapes"
-            result, _ = self._judge_points(name, VALUES, [(specs, point)])
+            result, _ = self.judge_points(name, VALUES, [(specs, point)])
             self.results.append(result)
         self._check_behaviour([point])
 
-    def _judge_points(
+    def judge_points(
         self, name: str, sentence: str, points: Iterable[tuple[Sequence[Array], Point]]
     ) -> tuple[CheckResult, Judged]:
         """Return the result of a check over points, and all judgements."""
@@ -252,7 +200,7 @@ class Run:
                         result.findings.append(_failed(result.id, point, error))
                     continue
                 if name == "values" and not judgement.compared and not result.findings:
-                    found = CHECKS[0].judge(self.function, point, self._rng("shape"))
+                    found = CHECKS[0].judge(self.function, point, self.rng("shape"))
                     result.findings += [replace(found, check=result.id)] if found else []
                 result.points += 1
                 result.entries += judgement.compared
@@ -286,7 +234,7 @@ class Run:
             outputs = self.function.value(bare.arrays)
         except FunctionFailed:
             return []
-        rng = self._rng("cotangents")
+        rng = self.rng("cotangents")
         shapes, dtypes = [o.shape for o in outputs], [str(o.dtype) for o in outputs]
         drawn = draw_cotangents(shapes, rng, dtypes)
         return [
@@ -294,43 +242,6 @@ class Run:
             for name, w in drawn
             if not names or name in names
         ]
-
-    def report(self, seconds: float) -> Report:
-        """Return the report of all that ran."""
-        self.explain()
-        compared = sum(j.compared for j in self.judgements)
-        undecided = sum(j.undecided for j in self.judgements)
-        sharpness = [j.sharpness for j in self.judgements if j.sharpness is not None]
-        methods: dict[str, int] = {}
-        for judgement in self.judgements:
-            if judgement.method:
-                methods[judgement.method] = methods.get(judgement.method, 0) + judgement.compared
-        kinks = {kink for judgement in self.judgements for kink in judgement.kinks}
-        problems = []
-        if compared + undecided and compared < ENOUGH * (compared + undecided):
-            problems.append(
-                f"only {compared} of {compared + undecided} entries could be decided; give a "
-                "domain on which the function is finite and smooth."
-            )
-        if not any(r.status in {"passed", "failed", "errored"} for r in self.results):
-            problems.append("no check ran; change only=.")
-        return Report(
-            self.function.name,
-            self.function.framework,
-            self.seed,
-            tuple(slot.name for slot in self.function.inputs),
-            self.results,
-            points=sum(r.points for r in self.results),
-            entries=compared,
-            methods=methods,
-            sharpness=float(np.median(np.concatenate([np.zeros(0), *sharpness])))
-            if any(s.size for s in sharpness)
-            else float("nan"),
-            undecided=undecided / max(1, compared + undecided),
-            conventions=[kink.sentence for kink in sorted(kinks, key=lambda k: k.sentence)],
-            problems=problems,
-            seconds=seconds,
-        )
 
 
 def _failed(name: str, point: Point, error: FunctionFailed) -> Finding:

@@ -143,6 +143,13 @@ class TorchCalls:
         """Return the outputs that count, for leaves that may require gradients."""
         return self._pick(self._record(leaves)[1], leaves)
 
+    def leaves(self, arrays: Sequence[Array]) -> list[Tensor]:
+        """Return tensors of which those that are differentiable require gradients."""
+        tensors = self._tensors(arrays)
+        for tensor, slot in zip(tensors, self.inputs, strict=True):
+            tensor.requires_grad_(slot.is_differentiable)
+        return tensors
+
     def _evaluate(self, arrays: Sequence[Array], dtypes: Sequence[str]) -> Arrays:
         with user_code("value"):
             if not self._needs_graph:

@@ -61,6 +61,20 @@ class TorchGradient(TorchCalls):
             raise FunctionFailed("vjp", "the backward pass is marked once_differentiable.")
         return graph
 
+    def saves_intermediates(self, arrays: Sequence[Array]) -> bool:
+        """Return True if forward saved a tensor that is neither an input nor an output."""
+        count = len(self._function.inputs)
+        with user_code("value"), torch.enable_grad():
+            leaves = self._function.leaves([np.array(a) for a in arrays[:count]])
+            outputs = self._function.call_with_graph(leaves)
+            known = {leaf.data_ptr() for leaf in leaves}
+            return any(
+                _is_intermediate(saved, known)
+                for node in _history(outputs)
+                if isinstance(node, torch.autograd.function.BackwardCFunction)
+                for saved in (*node.saved_tensors, *vars(node).values())
+            )
+
     def gradient_function(self) -> None:
         """Return None: third derivatives are not checked."""
 
@@ -72,17 +86,27 @@ class TorchGradient(TorchCalls):
 
 def _leads_to_error(tensors: Sequence[Tensor]) -> bool:
     """Return True if the history of some tensor has the node by which torch refuses."""
+    return any(node.name().rpartition("::")[2] == "Error" for node in _history(tensors))
+
+
+def _history(tensors: Sequence[Tensor]) -> set[Any]:
+    """Return all nodes of the graph behind tensors."""
     waiting = [tensor.grad_fn for tensor in tensors]
-    seen = set()
+    seen: set[Any] = set()
     while waiting:
         node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        if node.name().rpartition("::")[2] == "Error":
-            return True
-        seen.add(node)
-        waiting += [parent for parent, _ in node.next_functions]
-    return False
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [parent for parent, _ in node.next_functions]
+    return seen
+
+
+def _is_intermediate(saved: Any, known: set[int]) -> bool:
+    """Return True for numbers without a graph that are not those of an input."""
+    if isinstance(saved, Tensor):
+        is_real = saved.is_floating_point() and not saved.requires_grad
+        return is_real and saved.data_ptr() not in known
+    return isinstance(saved, np.ndarray) and saved.dtype.kind == "f"
 
 
 def batched_vjp(
