@@ -63,8 +63,15 @@ def _observe(bench: Bench, judged: Judged) -> list[Observation]:
     wrong = [(p, j) for p, j in judged if j.entries]
     right = [(p, j) for p, j in judged if not j.entries]
     some = [*wrong[:MOST_POINTS], *right[:MOST_POINTS]]
-    seen = (bench.observe(p, j.is_wrong if j.is_wrong.size else None) for p, j in some)
-    return [o for o in seen if o is not None]
+    for is_clear in (True, False):  # where every error is near the bound, the judge is trusted
+        seen = [
+            bench.observe(p, j.is_wrong if j.is_wrong.size else None, is_clear=is_clear)
+            for p, j in some
+        ]
+        found = [o for o in seen if o is not None]
+        if any(o.wrong.any() for o in found) or not wrong:
+            break
+    return found
 
 
 def _explain(  # noqa: PLR0917 - what is known of a failure

@@ -23,8 +23,8 @@ EVERYWHERE = "everywhere"
 MOST = 3
 """Largest number of intervals that are described."""
 ROUNDS = 10
-SHARP = 1e3
-"""Smallest error, in error bounds, next to a sharp end."""
+SHARP = 1e5
+"""Smallest `Samples.excess` next to a sharp end."""
 USUAL = (0.1, 3.0)
 """Sizes of numbers that have to be wrong if everything is."""
 EXACT = 2e-3
@@ -155,7 +155,7 @@ def _try(bench: Bench, start: View, of: str, ranges: list[tuple[float, float]]) 
     there = new.view(start.name) if new is not None else None
     if there is None:
         return None
-    samples = gather([start, there])
+    samples = gather([start, there], start)
     mine = samples.point == 1
     return Line(samples.numbers[of][mine], samples.wrong[mine], samples.excess[mine])
 

@@ -145,8 +145,13 @@ class Bench:
             self._judges[key] = Judge(self.function, reference, specs, self._declared)
         return self._judges[key]
 
-    def observe(self, point: Point, wrong: Array | None = None) -> Observation | None:
-        """Return the comparison at a point, with the given verdicts if there are any.
+    def observe(
+        self, point: Point, wrong: Array | None = None, *, is_clear: bool = True
+    ) -> Observation | None:
+        """Return the comparison at a point, with the judge's verdicts if they are given.
+
+        Where the wider bound tells otherwise than the judge, the entry is left undecided, unless
+        `is_clear` is False.
 
         Returns None if the function fails, a gradient has a wrong shape, or there is no Jacobian.
         """
@@ -169,7 +174,7 @@ class Bench:
         outside = is_outside(got, low, high, bound)
         if wrong is None:
             wrong = outside
-        elif (wrong & outside).any():
+        elif is_clear:
             bound = np.where(wrong == outside, bound, np.inf)  # a close case tells nothing
             wrong = wrong & outside
         return Observation(point, places, jacobian, got, low, high, bound, wrong)

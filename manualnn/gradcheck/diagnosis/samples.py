@@ -21,7 +21,9 @@ from manualnn.gradcheck.diagnosis.observation import View
 MOST = 400
 """Largest number of samples of one point."""
 CLEAR = 1e9
-"""An error of 1e-6 times the usual one is as clear as one of 1000 bounds."""
+"""An error of 1e-4 of the usual one is as clear as one of 1000 bounds."""
+FAINT = 100
+"""A wrong entry tells nothing if its error is fainter, because cancellation may cause it."""
 TELLING = 0.1
 """A right entry counts if its bound is at most this share of the usual error of wrong ones."""
 
@@ -32,7 +34,7 @@ class Samples:
 
     wrong: Array
     excess: Array
-    """How clear each error is: over its bound, and not tiny beside the usual error."""
+    """How clear each error is, over 100: over its bound, and beside the usual error."""
     point: Array
     """Number of the view of each sample."""
     numbers: dict[str, Array]
@@ -45,9 +47,12 @@ class Samples:
         return bool((fact == self.wrong).all())
 
 
-def gather(views: Sequence[View]) -> Samples:
-    """Return the samples of all views of one input; entries that tell nothing are left out."""
-    usual = _usual_errors(views)
+def gather(views: Sequence[View], typical: View | None = None) -> Samples:
+    """Return the samples of all views of one input; entries that tell nothing are left out.
+
+    The usual error is that of a `typical` view if there is one, otherwise that of all views.
+    """
+    usual = _usual_errors(views if typical is None else [typical])
     picked = [(k, view, _telling(view, *usual)) for k, view in enumerate(views)]
     groups = [_groups(view) for view in views]
     numbers: dict[str, list[Array]] = {}
@@ -70,7 +75,7 @@ def gather(views: Sequence[View]) -> Samples:
 def _excess(view: View, usual: float) -> Array:
     with np.errstate(all="ignore"):
         error = np.abs(view.got - view.reference)
-        excess = np.minimum(error / view.bound, CLEAR * error / usual)
+        excess = np.minimum(error / view.bound * FAINT, CLEAR * error / usual)
     return np.nan_to_num(excess, nan=np.inf, posinf=np.inf)
 
 
@@ -94,7 +99,7 @@ def _telling(view: View, relative: float, absolute: float) -> Array:
     listed = np.bincount(view.cols, minlength=view.x.size).reshape(size.shape)
     used = (moved > 0) | (listed == 0) & (view.seen.w != 0).all()
     right = view.decided & (view.low == view.high) & (view.bound <= TELLING * visible) & used
-    mask = view.wrong | right
+    mask = view.wrong & (_excess(view, absolute) >= FAINT) | right
     if mask.sum() > MOST:
         order = np.random.default_rng(0).permutation(mask.size)
         chosen = [order[view.wrong.ravel()[order]], order[(mask & ~view.wrong).ravel()[order]]]

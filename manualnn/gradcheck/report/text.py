@@ -59,7 +59,7 @@ def finding_text(
     rows.append(("message", shorten(finding.message)))
     rows += [("", entry_line(entry)) for entry in entries[:ENTRIES]]
     if finding.wrong > len(entries[:ENTRIES]) > 0:
-        rows.append(("", f"… {finding.wrong} of {counted(finding.size, 'entry')} wrong"))
+        rows.append(("", f"… {finding.wrong} of {counted(finding.size, 'number')} wrong"))
     rows += [("reference", finding.method), ("where", finding.region)]
     rows += [("likely", cause) for cause in finding.likely[:LIKELY]]
     if report.command:
