@@ -178,6 +178,7 @@ def test_a_kink_is_where_the_slopes_from_both_sides_differ(f, x, slopes, kinds):
         (np.cbrt, 0.0, {}),
         (lambda x: x * np.log(x), 0.0, {"low": 0}),
         (np.sign, 0.0, {}),
+        (lambda y: np.trunc(1 / y), 0.125, {"low": 0.125}),
     ],
 )
 def test_what_values_do_not_decide_has_an_infinite_error(f, x, domain, kinds):

@@ -6,6 +6,7 @@ quarter of the size of x. Entries that it does not decide get finer blocks.
 
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -46,11 +47,13 @@ class Differences:
 
     def __init__(self, values: Values, *, is_short: bool = False) -> None:
         self.values = values
+        self._blocks = BLOCKS + 1
         self.is_short = is_short
         """True: longdouble numbers go through float64 inside the function."""
 
-    def entries(self, pattern: Pattern) -> Estimate:
+    def entries(self, pattern: Pattern, blocks: int = BLOCKS + 1) -> Estimate:
         """Return the estimates of all entries of a pattern."""
+        self._blocks = blocks
         parts: list[Estimate] = []
         noise = [self._noise(self.values.place.scale)]
         far = self._far_noise()
@@ -107,7 +110,7 @@ class Differences:
         low, high, error = np.full(shape, np.nan, values.dtype)
         todo = np.arange(entries.size)
         blocks: list[Samples] = []
-        for block, size in enumerate(_sizes(place)):
+        for block, size in enumerate(islice(_sizes(place), self._blocks)):
             if block == len(noise):
                 noise.append(self._noise(size))
             columns = np.unique(cols[todo])
@@ -152,7 +155,8 @@ class Differences:
         end = (POINTS[-1] + 1) * step
         up, down = x + end <= high, x - end >= low
         step *= np.where(up & down, rng.choice([-1, 1], x.size), np.where(up, 1, -1))
-        step *= up | down
+        # Steps below the spacing of the numbers would see a jump at x as noise.
+        step *= (up | down) & (np.abs(step) >= 8 * np.spacing(np.abs(x).astype(values.dtype)))
         x = x.astype(values.dtype)
         return measured_noise(np.stack([values.at(x + k * step) for k in POINTS]))
 

@@ -6,6 +6,7 @@ reference.directional(arrays, v)     the derivative of all outputs along v
 reference.along(arrays, column, w)   the derivative of wᵀf by one parameter, in every way
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -31,6 +32,9 @@ MOST_ENTRIES = 30_000
 """Largest number of entries. Of larger Jacobians, directions are compared."""
 PLACES = 3
 """Points, beside that of the call, where dependences are looked for."""
+LOOKS = 3
+"""Points of a shape at which the pattern of an elementwise function is confirmed."""
+FEW_BLOCKS = 2
 OTHER_STEPS = 1.37
 ROUGH = 1e-6
 """Relative error of a direction that is too large to be compared."""
@@ -45,12 +49,14 @@ class Reference:
     ) -> None:
         self.function, self.specs, self.budget = function, specs, budget
         self._patterns: dict[tuple[tuple[int, ...], ...], Pattern | None] = {}
+        self._looks: Counter[tuple[tuple[int, ...], ...]] = Counter()
         self._refused: set[str] = set()
         self._is_short = False
 
-    def jacobian(self, arrays: Sequence[Array]) -> Jacobian | None:
+    def jacobian(self, arrays: Sequence[Array], columns: Array | None = None) -> Jacobian | None:
         """Return all derivatives at a point; None if they need too many evaluations.
 
+        With `columns`, only the entries of these parameters are returned, and by fewer steps.
         Raises FunctionFailed if the function has no value there.
         """
         place = Place(self.function, self.specs, arrays)
@@ -61,9 +67,18 @@ class Reference:
             self._patterns[key] = self._first_pattern(values, shape)
         pattern = self._patterns[key]
         differences = Differences(values, is_short=self._is_short)
+        if columns is not None and pattern is not None:
+            kept = np.isin(pattern.cols, columns)
+            pattern = Pattern(pattern.rows[kept], pattern.cols[kept], pattern.colors)
+            found = differences.entries(pattern, blocks=FEW_BLOCKS)
+            found, method = self._refined(values, pattern, found)
+            return Jacobian(pattern.rows, pattern.cols, *_in_float64(found), method, shape)
         while pattern is not None and pattern.rows.size <= MOST_ENTRIES:
             self._patterns[key] = pattern
             found = differences.entries(pattern)
+            self._looks[key] += 1
+            if pattern.count == 1 and self._looks[key] > LOOKS:
+                break
             missing = ~_confirmed(differences, pattern, found)
             if not missing.any():
                 break
@@ -182,7 +197,7 @@ def _confirmed(differences: Differences, pattern: Pattern, found: Estimate) -> A
     """Return for each output whether its row of the Jacobian explains a random direction."""
     values = differences.values
     place = values.place
-    if pattern.count == place.x.size or not found.error.size:
+    if pattern.rows.size == values.center.size * place.x.size:
         return np.ones(values.center.size, bool)
     rng = np.random.default_rng(place.x.size + 1)
     low, high = place.limits

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.intp]
 
+MOST_UNEXPLAINED = 1_000_000
 REACH = 2.0**-3
 """Largest step of a probe, relative to the size of x."""
 
@@ -59,8 +60,16 @@ def find_pattern(
             for half in (0, 1):
                 mask = (above[index >> bits + 1] == one) & (index >> bits & 1 == half)
                 if mask.any():
-                    changed = mine & respond(mask)[rows]
-                    found.append((rows[changed], 2 * blocks[changed] + half))
+                    answers = respond(mask)
+                    children = np.unique(index[mask] >> bits)
+                    child = 2 * blocks + half
+                    explained = mine & answers[rows] & (child <= n - 1 >> bits)
+                    found.append((rows[explained], child[explained]))
+                    # An answer that no known block explains may come from any block of the mask.
+                    others = np.setdiff1d(np.flatnonzero(answers), rows[explained])
+                    if others.size * children.size > MOST_UNEXPLAINED:
+                        return None
+                    found.append((np.repeat(others, children.size), np.tile(children, others.size)))
         rows, blocks = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return make_pattern(rows, blocks, shape, budget)
 

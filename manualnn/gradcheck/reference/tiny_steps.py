@@ -91,7 +91,7 @@ def _wide(values: Values, pattern: Pattern) -> Estimate | None:
         size = np.fmax(np.abs(right), np.abs(left))
         value = np.where(np.isnan(right), left, np.where(np.isnan(left), right, (right + left) / 2))
         error = np.where(np.isnan(gap), size * SAME, gap) + 2.0**-52 * size
-        split = (gap > SAME * size) | (place.x[pattern.cols] == 0)
+        split = ~(gap <= SAME * size) | (place.x[pattern.cols] == 0)
     if split.any():
         # Slopes that change with the step diverge, or go to 0, as those of x² at 0.
         half = _wide_slopes(place, numbers, pattern, center, exponents - 1)
