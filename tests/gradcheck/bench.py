@@ -131,7 +131,7 @@ def judged(peer: str, names: list[str], time_limit: float) -> Iterator[tuple[str
         try:
             child.send(name)
             # The first message says that the function is built: imports do not count.
-            ready = child.poll(START_LIMIT) and child.recv()
+            ready = child.poll(START_LIMIT + time_limit) and child.recv()
             answer = child.recv() if ready and child.poll(time_limit) else None
             verdict = answer or ["timeout", time_limit, ""]
         except (EOFError, ConnectionError):
