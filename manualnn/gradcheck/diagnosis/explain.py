@@ -28,6 +28,8 @@ MOST_INPUTS = 2
 FOR_CAUSES = 3
 """Number of wrong points whose numbers a cause has to give."""
 
+SAME = "the mistake of an earlier check; if this is left when that is mended, another one"
+
 Judged = Sequence[tuple[Point, Judgement]]
 
 
@@ -49,7 +51,8 @@ def explain(
     wrong = [(point, judgement) for point, judgement in judged if judgement.entries]
     if brief:
         point, judgement = min(wrong, key=lambda pair: sum(a.size for a in pair[0].arrays))
-        return [_finding(check, point, judgement, judgement.entries)]
+        found = _finding(check, point, judgement, judgement.entries)
+        return [replace(found, likely=(SAME,))]
     names = list(dict.fromkeys(e.input for _, j in wrong for e in j.entries))[:MOST_INPUTS]
     bench = Bench(judge)
     seen = _observe(bench, judged)

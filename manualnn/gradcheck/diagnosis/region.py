@@ -88,7 +88,7 @@ def _by_number(
     sharply: bool,
 ) -> str:
     """Return the intervals of an entry's number in which it is wrong."""
-    start = next(v for v in _views(seen, name) if v.wrong.any())
+    start = max(_views(seen, name), key=lambda v: int(v.wrong.sum()))
     for of in _elementwise_numbers(samples, name):
         line = Line.of(samples.numbers[of], samples.wrong, samples.excess)
         known = refine(bench, start, of, line, budget)

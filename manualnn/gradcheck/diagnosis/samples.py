@@ -98,7 +98,13 @@ def _telling(view: View, relative: float, absolute: float) -> Array:
     moved = np.bincount(view.cols, view.seen.w[view.rows] != 0, view.x.size).reshape(size.shape)
     listed = np.bincount(view.cols, minlength=view.x.size).reshape(size.shape)
     used = (moved > 0) | (listed == 0) & (view.seen.w != 0).all()
-    right = view.decided & (view.low == view.high) & (view.bound <= TELLING * visible) & used
+    right = (
+        ~view.wrong
+        & view.decided
+        & (view.low == view.high)
+        & (view.bound <= TELLING * visible)
+        & used
+    )
     mask = view.wrong & (_excess(view, absolute) >= FAINT) | right
     if mask.sum() > MOST:
         order = np.random.default_rng(0).permutation(mask.size)

@@ -47,7 +47,10 @@ class _Tools:
     def sizes(self, point: Point) -> Move:
         """Cut all axes of one size together, in all inputs."""
         for size in sorted({n for a in point.arrays for n in a.shape}, reverse=True):
-            where = [[axis for axis, n in enumerate(a.shape) if n == size] for a in point.arrays]
+            where = [
+                [axis for axis, n in enumerate(a.shape) if n == size and not _is_fixed(spec)]
+                for a, spec in zip(point.arrays, self.specs, strict=True)
+            ]
             length = size
             for keep in fewer(size):
                 if keep[-1] < length and len(keep) < length:
@@ -58,7 +61,7 @@ class _Tools:
     def axes(self, point: Point) -> Move:
         """Cut one axis of one input alone, because sizes may be equal by chance."""
         for k, array in enumerate(point.arrays):
-            for axis in range(array.ndim):
+            for axis in range(0 if _is_fixed(self.specs[k]) else array.ndim):
                 size = point.arrays[k].shape[axis]
                 for keep in fewer(size):
                     length = point.arrays[k].shape[axis]
@@ -148,6 +151,11 @@ class _Tools:
             for c, shape in zip(point.cotangents, shapes, strict=True)
         ]
         return Point(tuple(arrays), tuple(cotangents), point.style)
+
+
+def _is_fixed(spec: inputs.Array) -> bool:
+    """Return True for a parameter of a module: torch's kernels may crash at other sizes."""
+    return bool(getattr(spec, "is_parameter", False) or getattr(spec, "fixed", False))
 
 
 def _cut_to(c: Array, shape: tuple[int, ...], keep: list[int], length: int) -> Array:
