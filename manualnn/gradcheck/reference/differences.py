@@ -131,7 +131,8 @@ class Differences:
                 Samples(center, right, left, h, np.fmax(noise[block][rows[todo]], grown * relative))
             )
             found = estimate(blocks, scale, max(values.unit, 2.0**-53 * self.is_short))
-            low[todo], high[todo], error[todo] = found.low, found.high, found.error
+            low[todo], high[todo] = found.low, found.high
+            error[todo] = np.where(_is_rounding(blocks[0], values.unit), np.inf, found.error)
             open_ = _is_open(found, blocks[-1], size[cols[todo]], values.unit)
             if not open_.any():
                 break
@@ -193,6 +194,17 @@ def _sizes(place: Place) -> Iterator[Array]:
         yield np.where(is_small, size, np.ldexp(coarse, -LEVELS))
     for block in range(1, BLOCKS):
         yield np.ldexp(coarse, -LEVELS * block)
+
+
+def _is_rounding(s: Samples, unit: float) -> NDArray[np.bool_]:
+    """Return which entries are integers with noise: floor(x) at so large an x that all steps jump.
+
+    Values do not tell a step function, whose derivative is 0, from rounding inside a smooth one.
+    """
+    values = np.concatenate([s.center[None], s.right, s.left])
+    fraction = np.isfinite(values) & ((np.rint(values) != values) | (np.abs(values) > 2.0**52))
+    noise = s.noise.max(axis=0)
+    return np.asarray(~fraction.any(axis=0) & (noise > NOISY * unit * np.abs(s.center)))
 
 
 def _is_open(found: Estimate, s: Samples, size: Array, unit: float) -> NDArray[np.bool_]:
