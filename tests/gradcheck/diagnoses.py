@@ -41,7 +41,8 @@ def explained(case: Case) -> Finding:
     function = find_function(case.f, case.inputs, vjp=case.vjp)
     run = Run(function, read_inputs(list(case.inputs)), kinks={}, only=["values"])
     run.check_values(8)
-    return run.report(0.0).results[0].findings[0]
+    run.explain()
+    return run.results[0].findings[0]
 
 
 def _of_one(slope, wrong):

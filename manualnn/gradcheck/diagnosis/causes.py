@@ -120,17 +120,17 @@ def _factor(views: Sequence[View], right: Sequence[View]) -> Cause | None:
     named = [name for name, value in FIXED.items() if all(_same(c, value) for c in ratios)]
     if "0" in named:
         return Cause("the gradient is 0", everywhere)
-    sizes = [_sizes(view) for view in views]
+    sizes = [] if named else [_sizes(view) for view in views]
     named += [
         name
-        for name in sizes[0]
+        for name in (sizes[0] if sizes else ())
         if all(_same(c, s.get(name, np.nan)) for c, s in zip(ratios, sizes, strict=True))
     ]
     entries = sum(int(view.wrong.sum()) for view in views)
     if not named and (not agree or entries < FEWEST):
         return None
     formula = f"got = {named[0] if not agree else number(first)} × reference"
-    meaning = " or ".join(named[:2])
+    meaning = " or ".join(name for name in named[:2] if name != number(first))
     if "−1" in named:
         meaning = "the sign is wrong"
     return Cause(f"{formula}: {meaning}" if meaning and agree else formula, everywhere)

@@ -50,10 +50,15 @@ class Samples:
 def gather(views: Sequence[View], typical: View | None = None) -> Samples:
     """Return the samples of all views of one input; entries that tell nothing are left out.
 
-    The usual error is that of a `typical` view if there is one, otherwise that of all views.
+    The usual error is that of a `typical` view if there is one, otherwise that of all views. With
+    a typical view, faint errors count as right ones.
     """
     usual = _usual_errors(views if typical is None else [typical])
-    picked = [(k, view, _telling(view, *usual)) for k, view in enumerate(views)]
+    clear = [view.wrong & (_excess(view, usual[1]) >= FAINT) for view in views]
+    picked = [
+        (k, view, _telling(view, *usual, clear[k]) | (typical is not None) & view.wrong)
+        for k, view in enumerate(views)
+    ]
     groups = [_groups(view) for view in views]
     numbers: dict[str, list[Array]] = {}
     facts: dict[str, list[Array]] = {}
@@ -63,7 +68,7 @@ def gather(views: Sequence[View], typical: View | None = None) -> Samples:
                 table.setdefault(name, []).append(np.broadcast_to(values, view.x.shape)[at])
     many = len(views)
     return Samples(
-        np.concatenate([view.wrong[at] for _, view, at in picked]),
+        np.concatenate([clear[k][at] for k, _, at in picked]),
         np.concatenate([_excess(view, usual[1])[at] for _, view, at in picked]),
         np.concatenate([np.full(int(at.sum()), k) for k, _, at in picked]),
         {n: np.concatenate(v).astype(float) for n, v in numbers.items() if len(v) == many},
@@ -91,7 +96,7 @@ def _usual_errors(views: Sequence[View]) -> tuple[float, float]:
     return float(np.median(relative)), float(np.median(np.nan_to_num(error, nan=1.0, posinf=1.0)))
 
 
-def _telling(view: View, relative: float, absolute: float) -> Array:
+def _telling(view: View, relative: float, absolute: float, clear: Array) -> Array:
     """Return the entries of a view that show whether it is wrong there."""
     size = np.maximum(np.abs(view.low), np.abs(view.high))
     visible = np.maximum(relative * size, np.where(size == 0, absolute, 0))
@@ -105,7 +110,7 @@ def _telling(view: View, relative: float, absolute: float) -> Array:
         & (view.bound <= TELLING * visible)
         & used
     )
-    mask = view.wrong & (_excess(view, absolute) >= FAINT) | right
+    mask = clear | right
     if mask.sum() > MOST:
         order = np.random.default_rng(0).permutation(mask.size)
         chosen = [order[view.wrong.ravel()[order]], order[(mask & ~view.wrong).ravel()[order]]]
