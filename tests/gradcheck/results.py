@@ -20,14 +20,14 @@ HEAD = """\
 # What checkers of gradients catch
 
 `tox -e gradcheck` writes this page. It runs each checker on {wrong} wrong and {right} right
-functions; they are in [functions/](functions). A function is wrong if its derivative is, or if
+functions; they are in `tests/gradcheck/functions`. A function is wrong if its derivative is, or if
 it fails in a second call, with strided arrays, or for second derivatives. The forward pass is right
 in all of them. The other checkers run as their users run them: with their default settings, in
 float64, at one point of normal numbers that are moved into the domain of each input. Functions of
 another framework come to a checker through NumPy.
 
 - **Caught**: the checker fails the wrong function, or the function raises an error in it.
-- **False alarm**: the checker fails a right function. [faults.py](faults.py) lists the alarms that
+- **False alarm**: the checker fails a right function. `faults.py` lists the alarms that
   are no false ones, because the released function is wrong.
 - **No answer**: the checker raises another error, crashes, or needs more than 60 s.
 
@@ -116,7 +116,7 @@ def _releases() -> list[str]:
     lines = [
         "\n## Faults of releases\n",
         "Derivatives of released functions, found while the right functions were collected. c is a",
-        "constant equal to x. [test_faults.py](test_faults.py) computes all of them again.\n",
+        "constant equal to x. `test_faults.py` computes all of them again.\n",
         "| library | function | dtype | x | derivative of the library | truth | report |",
         "|---|---|---|--:|--:|--:|---|",
     ]
