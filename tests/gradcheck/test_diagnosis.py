@@ -90,6 +90,7 @@ LINE = np.array([-9.0, -5.0, -4.99, -1.0, 0.0, 1.0, 4.99, 5.0, 9.0])
         (np.abs(LINE) >= 5, 1e11, "for |x| > 5"),
         (np.abs(LINE) < 5, 1e11, "for |x| < 5"),
         (LINE == 0, 1e11, "only at x = 0"),
+        (LINE == -9, 1e11, "for x < −7"),
         (np.abs(LINE) < 5, 10, "everywhere"),
         ((LINE >= -1) & (LINE < 5), [1e11] * 6 + [10] * 3, "for x > −3"),
     ],
@@ -97,6 +98,12 @@ LINE = np.array([-9.0, -5.0, -4.99, -1.0, 0.0, 1.0, 4.99, 5.0, 9.0])
 def test_intervals_in_words(wrong, excess, text):
     line = Line.of(LINE, wrong, np.broadcast_to(np.asarray(excess, float), LINE.shape))
     assert describe(line, "x") == text
+
+
+def test_a_number_at_the_end_of_the_domain():
+    values = np.array([0.0, 1e-13, 0.5, 2.0])
+    line = Line.of(values, values == 0, np.full(4, 1e11))
+    assert describe(line, "x") == "only at x = 0"
 
 
 def report(finding):

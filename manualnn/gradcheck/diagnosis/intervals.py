@@ -180,7 +180,10 @@ def _intervals(line: Line) -> list[tuple[End, End]]:
     stops = np.flatnonzero(np.diff(w, append=0) == -1)
     found: list[tuple[End, End]] = []
     for first, last in zip(starts, stops, strict=True):
-        if v[first] == v[last] and first > 0 and last < v.size - 1:
+        inside = first > 0 and last < v.size - 1
+        near = v[first - 1] if first > 0 else v[min(last + 1, v.size - 1)]
+        # At the end of the domain a single number has a right neighbour on one side only.
+        if v[first] == v[last] != near and (inside or _is_narrow(*sorted((near, v[first])))):
             found.append(((_plain(float(v[first])), True),) * 2)
             continue
         low = high = NO_END
