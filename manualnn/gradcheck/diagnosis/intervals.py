@@ -115,7 +115,7 @@ def simplest(low: float, high: float) -> str:
     if low <= 0 <= high:
         return "0"
     for digits in range(1, 17):
-        for value in (low, (low + high) / 2, high):
+        for value in ((low + high) / 2, low, high):
             text = f"{value:.{digits}g}"
             if low <= float(text) <= high:
                 return _plain(float(text))
@@ -181,7 +181,7 @@ def _intervals(line: Line) -> list[tuple[End, End]]:
     found: list[tuple[End, End]] = []
     for first, last in zip(starts, stops, strict=True):
         inside = first > 0 and last < v.size - 1
-        near = v[first - 1] if first > 0 else v[min(last + 1, v.size - 1)]
+        near = v[first - 1] if first > 0 else v[-1 if last == v.size - 1 else last + 1]
         # At the end of the domain a single number has a right neighbour on one side only.
         if v[first] == v[last] != near and (inside or _is_narrow(*sorted((near, v[first])))):
             found.append(((_plain(float(v[first])), True),) * 2)
