@@ -174,6 +174,7 @@ def _report(run: Run, seconds: float) -> Report:
         points=sum(r.points for r in run.results),
         entries=compared,
         methods=methods,
+        imprecise=max((j.imprecise for j in run.judgements), default=0.0),
         sharpness=float(np.median(np.concatenate([np.zeros(0), *sharpness])))
         if any(s.size for s in sharpness)
         else float("nan"),

@@ -186,7 +186,10 @@ class Run:
         for specs, bare in points:
             if id(specs) not in judges:
                 reference = Reference(self.function, specs)
-                judges[id(specs)] = Judge(self.function, reference, specs, self.kinks), []
+                judge = Judge(
+                    self.function, reference, specs, self.kinks, only_finite=bool(self.prefix)
+                )
+                judges[id(specs)] = judge, []
             judge, judged = judges[id(specs)]
             names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
             for point in [bare] if bare.cotangents else self._with_cotangents(bare, names):

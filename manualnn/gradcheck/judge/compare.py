@@ -70,6 +70,8 @@ class Judgement:
     """Error bound over |value| of each compared entry other than 0."""
     kinks: tuple[Kink, ...] = ()
     method: str = ""
+    imprecise: float = 0.0
+    """Largest error beyond rounding, relative to Σ |w||J|, that is a lack of digits."""
     got: Array = field(default_factory=_none)
     """The gradient of all free parameters; like the next four empty where it has a wrong shape or
     where the Jacobian has too many entries."""
@@ -88,9 +90,12 @@ class Judge:
         reference: Reference,
         specs: Sequence[Spec],
         kinks: Mapping[float, float] | None = None,
+        *,
+        only_finite: bool = False,
     ) -> None:
+        """Make a judge; `only_finite` leaves entries out of judgement that are not finite."""
         self.function, self.reference, self.specs = function, reference, list(specs)
-        self.declared = dict(kinks or {})
+        self.declared, self._only_finite = dict(kinks or {}), only_finite
         self._known: dict[int, tuple[tuple[Array, ...], Jacobian | None]] = {}
         self._confirmed = 0
         self._around: tuple[tuple[Array, ...], Surroundings] | None = None
@@ -110,12 +115,16 @@ class Judge:
         count = np.bincount(jacobian.cols, minlength=jacobian.shape[1])
         bound = error + places.units * (ROUNDINGS + count) * size
         bound += places.smallest * max(1.0, np.abs(w).max(initial=0))
-        wrong = np.flatnonzero(is_outside(got, low, high, bound))
+        # 0 · ∞ is NaN in right gradients as well, where the slope is infinite.
+        unbounded = np.zeros(got.size, bool)
+        unbounded[jacobian.cols[~np.isfinite(jacobian.error)]] = True
+        bound[~np.isfinite(got) & (unbounded | self._only_finite)] = np.inf
+        wrong, imprecise = np.flatnonzero(is_outside(got, low, high, bound)), 0.0
         if wrong.size:
             suspicion = Suspicion(
                 self.reference,
                 jacobian,
-                self._surroundings(point),
+                self._surroundings(point, wrong),
                 places,
                 point,
                 w,
@@ -124,6 +133,7 @@ class Judge:
                 frozenset(self.declared),
             )
             bound, wrong = suspicion.confirm(wrong, look=self._confirmed < CONFIRMATIONS)
+            imprecise = suspicion.imprecise
             self._confirmed += wrong.size > 0
         decided = np.isfinite(bound)
         value = np.maximum(np.abs(low), np.abs(high))
@@ -136,6 +146,7 @@ class Judge:
             bound[shown] / value[shown],
             self._find_kinks(jacobian, places, w, got),
             jacobian.method,
+            imprecise,
             got,
             low,
             high,
@@ -145,7 +156,7 @@ class Judge:
 
     def _judge_directions(self, places: Places, point: Point, w: Array, got: Array) -> Judgement:
         """Return the judgement of a gradient whose Jacobian has too many entries."""
-        trial = Directions(self.reference, places, point, w, got)
+        trial = Directions(self.reference, self.specs, places, point, w, got)
         trial.judge()
         columns = np.array(sorted(trial.wrong), int)
         low, high, bound = (np.full(got.size, np.nan) for _ in range(3))
@@ -172,12 +183,14 @@ class Judge:
         self._known[id(arrays)] = arrays, jacobian  # with the arrays, so that no others get the id
         return jacobian
 
-    def _surroundings(self, point: Point) -> Surroundings:
-        """Return the Jacobians around a point; the last ones are kept for its other cotangents."""
-        if self._around is None or self._around[0] is not point.arrays:
-            around = Surroundings.find(self.reference, self.specs, point.arrays)
-            self._around = point.arrays, around
-        return self._around[1]
+    def _surroundings(self, point: Point, columns: Array) -> Surroundings:
+        """Return what is around a point; the last one is kept for its other cotangents."""
+        known = self._around[1] if self._around and self._around[0] is point.arrays else None
+        if known is None or not np.isin(columns, known.columns).all():
+            columns = columns if known is None else np.union1d(columns, known.columns)
+            known = Surroundings.find(self.reference, self.specs, point.arrays, columns)
+            self._around = point.arrays, known
+        return known
 
     def _with_declared(self, jacobian: Jacobian, arrays: tuple[Array, ...]) -> Jacobian:
         x = Places(self.function, self.specs, arrays).parameters[jacobian.cols]

@@ -10,7 +10,7 @@ A gradient that is far from the reference is wrong only if that has none of thes
 * **The reference.** The worst suspects are perturbed alone, in every way that the function allows.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,6 +32,8 @@ NUDGE = 2.0**-12
 """Relative change of the inputs by which the condition is measured."""
 FRACTIONS = (0.5, 0.25, 0.1, 0.0)
 """Points on the way from an input to 0, as fractions of it."""
+IMPRECISE = 2.0**-30
+"""Errors up to this part of Σ |w||J| are a lack of digits, as approximations in libraries have."""
 LOOKED_AT = 6
 """Number of suspects that are perturbed alone."""
 
@@ -43,30 +45,51 @@ class Surroundings:
     near: list[Jacobian]
     on_the_way: list[Jacobian]
 
+    columns: Array
+    """The parameters whose derivatives are known."""
+
     @classmethod
     def find(
-        cls, reference: Reference, specs: Sequence[Spec], arrays: Sequence[Array]
+        cls,
+        reference: Reference,
+        specs: Sequence[Spec],
+        arrays: Sequence[Array],
+        columns: Array,
     ) -> "Surroundings":
-        """Compute them; those that do not exist are left out."""
-        rng = np.random.default_rng(0)
-        pairs = list(zip(specs, arrays, strict=True))
-
-        def moved() -> list[Array]:
-            signs = [rng.choice([-1.0, 1.0], spec.free_size(np.shape(a))) for spec, a in pairs]
-            return [spec.move(a, NUDGE * s) for (spec, a), s in zip(pairs, signs, strict=True)]
-
-        def known(points: Iterable[list[Array]]) -> list[Jacobian]:
-            found = []
-            for point in points:
-                with suppress(FunctionFailed):
-                    found.append(reference.jacobian(tuple(point)))
-            return [jacobian for jacobian in found if jacobian is not None]
-
-        near = known(moved() for _ in range(2))
-        return cls(near, known([spec.shrink(a, f) for spec, a in pairs] for f in FRACTIONS))
+        """Compute the derivatives by some parameters; those that do not exist are left out."""
+        found = [
+            [_jacobian(reference, point, columns) for point in points]
+            for points in (nearby(specs, arrays), on_the_way(specs, arrays))
+        ]
+        near, way = ([jacobian for jacobian in part if jacobian is not None] for part in found)
+        return cls(near, way, columns)
 
 
-@dataclass(frozen=True, eq=False)
+def nearby(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
+    """Return two points whose inputs are changed a little, relative to their size."""
+    rng = np.random.default_rng(0)
+
+    def moved(spec: Spec, array: Array) -> Array:
+        signs = rng.choice([-1.0, 1.0], spec.free_size(np.shape(array)))
+        return spec.move(array, NUDGE * signs)
+
+    return [tuple(map(moved, specs, arrays)) for _ in range(2)]
+
+
+def on_the_way(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
+    """Return points between the inputs and 0."""
+    return [
+        tuple(spec.shrink(a, f) for spec, a in zip(specs, arrays, strict=True)) for f in FRACTIONS
+    ]
+
+
+def _jacobian(reference: Reference, point: tuple[Array, ...], columns: Array) -> Jacobian | None:
+    with suppress(FunctionFailed):
+        return reference.jacobian(point, columns)
+    return None
+
+
+@dataclass(eq=False)
 class Suspicion:
     """Entries of a gradient that are outside of their first bounds."""
 
@@ -80,6 +103,8 @@ class Suspicion:
     bound: Array
     declared: frozenset[float]
     """Values of an input at which the user declared the slope."""
+    imprecise: float = 0.0
+    """Largest error, relative to Σ |w||J|, that was found to be a lack of digits."""
 
     def confirm(self, suspects: Array, *, look: bool = True) -> tuple[Array, Array]:
         """Return the bounds of all entries, wider where suspected, and the wrong entries.
@@ -91,10 +116,15 @@ class Suspicion:
         rounding += FACTOR * (self._condition(low, high) + self._largest_on_the_way(size))
         bound = self.bound.copy()
         bound[suspects] += (self.places.units * rounding + (SAFETY - 1) * error)[suspects]
+        distance = distance_from(self.got, low, high)
+        few_digits = is_outside(self.got, low, high, bound) & (distance <= IMPRECISE * size)
+        if few_digits.any():
+            self.imprecise = float((distance[few_digits] / size[few_digits]).max())
+            bound[few_digits] = IMPRECISE * size[few_digits]
         wrong = np.flatnonzero(is_outside(self.got, low, high, bound))
         if not wrong.size or not look:
             return bound, wrong
-        excess = distance_from(self.got, low, high)[wrong] / bound[wrong]
+        excess = distance[wrong] / bound[wrong]
         order = np.argsort(-np.nan_to_num(excess, nan=np.inf), kind="stable")
         worst = wrong[order[:LOOKED_AT]]
         doubted = [

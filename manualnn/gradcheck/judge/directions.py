@@ -6,12 +6,16 @@ probability of at most 1/2, so k directions miss them with at most 2⁻ᵏ. A di
 halved until one entry is left, and that entry is perturbed alone.
 """
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from manualnn.gradcheck.data import Array, Point
-from manualnn.gradcheck.judge.confirm import SAFETY
+from manualnn.gradcheck.functions.base import FunctionFailed
+from manualnn.gradcheck.inputs.array import Array as Spec
+from manualnn.gradcheck.judge.confirm import FACTOR, NUDGE, SAFETY, nearby, on_the_way
 from manualnn.gradcheck.judge.places import Places
 from manualnn.gradcheck.reference.jacobian import Reference
 
@@ -36,8 +40,15 @@ class Directions:
     """The judge of one gradient whose Jacobian has too many entries."""
 
     def __init__(
-        self, reference: Reference, places: Places, point: Point, w: Array, got: Array
+        self,
+        reference: Reference,
+        specs: Sequence[Spec],
+        places: Places,
+        point: Point,
+        w: Array,
+        got: Array,
     ) -> None:
+        self.specs = specs
         self.reference, self.places, self.point, self.w, self.got = reference, places, point, w, got
         self.wrong: dict[int, Wrong] = {}
         self.sharpness: list[float] = []
@@ -99,7 +110,28 @@ class Directions:
         finite = np.abs(self.got[np.isfinite(self.got)]).max(initial=0.0)
         size = max(abs(alone.low), abs(alone.high), float(finite))
         bound = SAFETY * alone.error + self._rounding * size + self.places.smallest
-        if not np.isfinite(alone.error):
+        if np.isfinite(alone.error) and max(alone.low - mine, mine - alone.high) > bound:
+            bound += self._ill_conditioned(column, float(alone.low))
+        if not np.isfinite(bound):
             self.undecided += 1
         elif not max(alone.low - mine, mine - alone.high) <= bound:
             self.wrong[column] = Wrong(float(alone.low), float(alone.high), float(bound))
+
+    def _ill_conditioned(self, column: int, here: float) -> float:
+        """Return the rounding error that a right entry may have, as `confirm` explains."""
+        condition = [abs(v - here) / NUDGE for v in self._elsewhere(column, nearby)]
+        way = [abs(v) for v in self._elsewhere(column, on_the_way)]
+        unit = float(self.places.units[column])
+        return FACTOR * unit * (max(condition, default=0.0) + max(way, default=0.0))
+
+    def _elsewhere(
+        self, column: int, around: Callable[..., list[tuple[Array, ...]]]
+    ) -> list[float]:
+        """Return the entry's derivatives at points around, where they are known."""
+        found = []
+        for arrays in around(self.specs, self.point.arrays):
+            with suppress(FunctionFailed):
+                there = self.reference.along(arrays, column, self.w)
+                if np.isfinite(there.error):
+                    found.append(float(there.low))
+        return found

@@ -41,6 +41,11 @@ class Report:
     """Number of entries by the way in which their reference was computed."""
     sharpness: float = float("nan")
     """Median of bound / |value| over all compared entries; NaN if there is none."""
+    imprecise: float = 0.0
+    """Largest relative error beyond rounding that was taken for a lack of digits; 0: there is none.
+
+    Approximations of special functions in libraries have such errors, below 2⁻³⁰.
+    """
     undecided: float = 0.0
     """Share of the entries whose derivative could not be decided."""
     conventions: list[str] = field(default_factory=list)

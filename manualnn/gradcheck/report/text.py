@@ -121,6 +121,9 @@ def figures(report: "Report") -> Iterator[tuple[str, str]]:
     if np.isfinite(report.sharpness):
         undecided = f"{report.undecided:.2%} of the entries undecided"
         yield "sharpness", f"median of bound/|value|: {report.sharpness:.1g}; {undecided}"
+    if report.imprecise:
+        digits = int(-np.log10(report.imprecise))
+        yield "precision", f"the gradient has only {digits} right digits in places"
     for convention in report.conventions[:CONVENTIONS]:
         yield "convention", convention
     if (more := len(report.conventions) - CONVENTIONS) > 0:
