@@ -27,8 +27,10 @@ POINTS = 24
 """Points of the given shapes."""
 LARGE = 4096
 """Number of free parameters above which a third of the points is drawn."""
-POINTS_ELSEWHERE = 2
-"""Points of each other combination of shapes."""
+MANY = 300
+"""Number of free parameters from which other shapes get one point with one cotangent, not two."""
+SHAPES_OF_JAX = 4
+"""Largest number of other shapes for JAX, which compiles the function for each of them."""
 BEHAVIOUR_POINTS = 3
 """Points of the checks of more than values."""
 EXPLAINED = 40
@@ -97,8 +99,7 @@ class Run:
         """Judge the gradients at points of the given shapes."""
         if not self.wants("values"):
             return
-        free = sum(spec.free_size(spec.shape) for spec in self.specs)
-        count = examples or (POINTS if free <= LARGE else POINTS // 3)
+        count = examples or (POINTS if _free_size(self.specs) <= LARGE else POINTS // 3)
         points = draw_points(self.specs, self.rng("values"), count)
         result, _ = self.judge_points("values", VALUES, [(self.specs, p) for p in points])
         if not result.findings and not result.entries:
@@ -110,10 +111,13 @@ class Run:
         if not self.wants("shapes"):
             return
         rng = self.rng("shapes")
+        shapes = vary_shapes(self.specs)
+        if self.function.framework == "jax":
+            shapes = shapes[:SHAPES_OF_JAX]
         points = [
             (specs, point)
-            for specs in [*vary_shapes(self.specs), *self._broadcast()]
-            for point in draw_points(specs, rng, POINTS_ELSEWHERE)
+            for specs in [*shapes, *self._broadcast()]
+            for point in draw_points(specs, rng, 1 if _free_size(specs) > MANY else 2)
         ]
         result, _ = self.judge_points("shapes", SHAPES, points)
         if not result.findings and not result.entries:
@@ -192,6 +196,8 @@ class Run:
                 judges[id(specs)] = judge, []
             judge, judged = judges[id(specs)]
             names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
+            if name == "shapes":
+                names = FEW_COTANGENTS[: 1 if _free_size(specs) > MANY else 2]
             for point in [bare] if bare.cotangents else self._with_cotangents(bare, names):
                 try:
                     with np.errstate(all="ignore"):
@@ -226,6 +232,8 @@ class Run:
                     result.findings += explain(result.id, judge, judged, others, brief=not is_first)
                     is_first = False
                     break
+            if not result.findings:
+                result.findings += _find_tied(result.id, judges)
             if result.findings:
                 is_wrong = any(f.entries for f in result.findings)
                 result.status = "failed" if is_wrong else "errored"
@@ -251,3 +259,22 @@ def _failed(name: str, point: Point, error: FunctionFailed) -> Finding:
     line = error.trace.strip().splitlines()[-1:] or ["no message"]
     message = f"{error.where} fails, but the value does not: {line[0]}"
     return Finding(name, message, point, details={"trace": error.trace})
+
+
+def _free_size(specs: Sequence[Array]) -> int:
+    return sum(spec.free_size(spec.shape) for spec in specs)
+
+
+def _find_tied(name: str, judges: list[tuple[Judge, Judged]]) -> list[Finding]:
+    """Return the finding of wrong sums over ties at the smallest point; none if there is none."""
+    pairs = [(p, j) for _, judged in judges for p, j in judged if j.tied]
+    if not pairs:
+        return []
+    point, judgement = min(pairs, key=lambda pair: sum(a.size for a in pair[0].arrays))
+    entry = judgement.tied
+    message = (
+        "The gradients of equal numbers have a wrong sum (listed at the first of them). Moving "
+        "them together changes the output by the reference; share the gradient between the ties."
+    )
+    entries = (entry,) if entry else ()
+    return [Finding(name, message, point, entries, 1, 1, judgement.method, "where numbers tie")]

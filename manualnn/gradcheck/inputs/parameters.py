@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from manualnn.gradcheck.inputs.numbers import rounded
+from manualnn.gradcheck.inputs.numbers import digits, rounded
 
 MATRIX_KINDS = ("symmetric", "spd")
 Values = NDArray[Any]
@@ -84,6 +84,15 @@ class FreeParameters:
         if not self.free_size(array.shape):
             return array
         moved = self.parameters(array) * (1 + relative)
+        return self._kept(self.embed(moved, array.shape), array)
+
+    def nudge(self, array: Values, part: float, rng: np.random.Generator) -> Values:
+        """Return the array with each parameter p changed by a random part of max(1, |p|)."""
+        if not self.free_size(array.shape):
+            return array
+        p = self.parameters(array).astype(np.float64)
+        part = max(part, 2.0 ** (4 - digits(self.dtype)))
+        moved = p + part * np.maximum(1, np.abs(p)) * rng.uniform(-1, 1, p.size)
         return self._kept(self.embed(moved, array.shape), array)
 
     def shrink(self, array: Values, fraction: float) -> Values:

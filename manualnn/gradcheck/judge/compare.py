@@ -20,9 +20,10 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Entry, Jacobian, Point
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.judge.confirm import Surroundings, Suspicion
+from manualnn.gradcheck.judge.confirm import IMPRECISE, SAFETY, Surroundings, Suspicion
 from manualnn.gradcheck.judge.directions import Directions
 from manualnn.gradcheck.judge.places import Places, is_outside
+from manualnn.gradcheck.judge.ties import Groups, find_groups
 from manualnn.gradcheck.reference.jacobian import Reference
 
 ROUNDINGS = 16
@@ -70,6 +71,8 @@ class Judgement:
     """Error bound over |value| of each compared entry other than 0."""
     kinks: tuple[Kink, ...] = ()
     method: str = ""
+    tied: Entry | None = None
+    """The sum of the gradients of numbers that tie, where that sum is wrong."""
     imprecise: float = 0.0
     """Largest error beyond rounding, relative to Σ |w||J|, that is a lack of digits."""
     got: Array = field(default_factory=_none)
@@ -98,6 +101,7 @@ class Judge:
         self.declared, self._only_finite = dict(kinks or {}), only_finite
         self._known: dict[int, tuple[tuple[Array, ...], Jacobian | None]] = {}
         self._confirmed = 0
+        self._groups: tuple[tuple[Array, ...], Groups] | None = None
         self._around: tuple[tuple[Array, ...], Surroundings] | None = None
 
     def judge(self, point: Point) -> Judgement:
@@ -123,6 +127,7 @@ class Judge:
         if wrong.size:
             suspicion = Suspicion(
                 self.reference,
+                self.specs,
                 jacobian,
                 self._surroundings(point, wrong),
                 places,
@@ -146,6 +151,7 @@ class Judge:
             bound[shown] / value[shown],
             self._find_kinks(jacobian, places, w, got),
             jacobian.method,
+            None if wrong.size else self._find_tied(places, point, w, got),
             imprecise,
             got,
             low,
@@ -153,6 +159,25 @@ class Judge:
             bound,
             np.isin(np.arange(got.size), wrong),
         )
+
+    def _find_tied(self, places: Places, point: Point, w: Array, got: Array) -> Entry | None:
+        """Return the sum of gradients of equal numbers, if it is wrong.
+
+        Moving all of them together is no kink of max(x, y), where each slope alone is one.
+        """
+        if self._groups is None or self._groups[0] is not point.arrays:
+            self._groups = point.arrays, find_groups(self.reference, places, point.arrays)
+        for columns, d in self._groups[1]:
+            used = w != 0
+            ends = w[used] * d.low[used], w[used] * d.high[used]
+            low, high = np.minimum(*ends).sum(), np.maximum(*ends).sum()
+            mine, size = got[columns].sum(), np.abs(got[columns]).sum() + np.abs(ends[0]).sum()
+            error = SAFETY * np.abs(w * d.error)[used].sum()
+            bound = error + (places.units[0] * ROUNDINGS**2 + IMPRECISE) * size + places.smallest
+            if is_outside(np.array([mine]), low, high, bound)[0]:
+                name, index = places.locate(int(columns[0]))
+                return Entry(name, index, float(mine), float(low), float(high), float(bound))
+        return None
 
     def _judge_directions(self, places: Places, point: Point, w: Array, got: Array) -> Judgement:
         """Return the judgement of a gradient whose Jacobian has too many entries."""

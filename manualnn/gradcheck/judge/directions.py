@@ -19,9 +19,9 @@ from manualnn.gradcheck.judge.confirm import FACTOR, NUDGE, SAFETY, nearby, on_t
 from manualnn.gradcheck.judge.places import Places
 from manualnn.gradcheck.reference.jacobian import Reference
 
-DIRECTIONS = 10
-"""Directions of each gradient: they miss several wrong entries with probability 2⁻¹⁰ or less."""
-SINGLE = 16
+DIRECTIONS = 6
+"""Directions of each gradient: they miss several wrong entries with probability 2⁻⁶ or less."""
+SINGLE = 4
 """Number of entries that are perturbed alone in any case."""
 ROUNDINGS = 256
 """Roundings allowed for Σ |v g|, beside the error of the reference."""
@@ -39,7 +39,7 @@ class Wrong:
 class Directions:
     """The judge of one gradient whose Jacobian has too many entries."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what is judged, and by what
         self,
         reference: Reference,
         specs: Sequence[Spec],

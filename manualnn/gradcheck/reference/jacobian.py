@@ -71,7 +71,7 @@ class Reference:
             kept = np.isin(pattern.cols, columns)
             pattern = Pattern(pattern.rows[kept], pattern.cols[kept], pattern.colors)
             found = differences.entries(pattern, blocks=FEW_BLOCKS)
-            found, method = self._refined(values, pattern, found)
+            method = self._method(values)
             return Jacobian(pattern.rows, pattern.cols, *_in_float64(found), method, shape)
         while pattern is not None and pattern.rows.size <= MOST_ENTRIES:
             self._patterns[key] = pattern
