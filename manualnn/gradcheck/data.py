@@ -20,8 +20,8 @@ class Point:
 
     def copied(self) -> "Point":
         """Return the same point in arrays of its own, which may be written to."""
-        copies = (tuple(map(np.array, part)) for part in (self.arrays, self.cotangents))
-        return Point(*copies, self.style)
+        arrays, cotangents = (tuple(map(np.array, p)) for p in (self.arrays, self.cotangents))
+        return Point(arrays, cotangents, self.style)
 
 
 @dataclass(frozen=True, eq=False)

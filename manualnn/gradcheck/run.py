@@ -35,8 +35,8 @@ BEHAVIOUR_POINTS = 3
 """Points of the checks of more than values."""
 EXPLAINED = 40
 """Largest number of judged points that the explanation of a failure gets."""
-ALL_COTANGENTS = ()
-FEW_COTANGENTS = ("normal", "magnitudes 2^±6")
+ALL_COTANGENTS: tuple[str, ...] = ()
+FEW_COTANGENTS: tuple[str, ...] = ("normal", "magnitudes 2^±6")
 """Cotangents of points after the first ones."""
 
 VALUES = "the gradient is Jᵀw, with J from the function's own values"

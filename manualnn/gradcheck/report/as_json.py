@@ -8,6 +8,7 @@ Schema 1:
     seconds, command
     methods           {"complex step": 900, …}: number of entries by the way of their reference
     sharpness         median of bound / |value|
+    imprecise         largest error, relative to Σ |w||J|, that is taken for a lack of digits
     counts            {"passed": 12, "failed": 1, …}: number of checks of each status
     exit_code         0 no failure, 1 a failure, 3 too little was judged
     results           [{id, sentence, status, points, entries, findings, reason}]
