@@ -23,7 +23,7 @@ from manualnn.gradcheck.report.report import Report
 pytestmark = pytest.mark.once
 
 
-@pytest.mark.parametrize("name", share(FUNCTIONS, 4))
+@pytest.mark.parametrize("name", share(FUNCTIONS, 6))
 def test_a_wrong_gradient_is_explained(name):
     case = FUNCTIONS[name]
     finding = explained(case)
