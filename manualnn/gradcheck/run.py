@@ -20,7 +20,7 @@ from manualnn.gradcheck.functions.base import (
 from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
 from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
-from manualnn.gradcheck.judge.compare import Judge, Judgement
+from manualnn.gradcheck.judge.compare import Confirmed, Judge, Judgement
 from manualnn.gradcheck.reference.jacobian import Reference
 
 POINTS = 24
@@ -62,6 +62,7 @@ class Run:
         self.kinks, self.seed, self.only, self.prefix = dict(kinks), seed, only, prefix
         self.results: list[CheckResult] = []
         self.judgements: list[Judgement] = []
+        self._confirmed = Confirmed()
         self._judged: list[tuple[CheckResult, list[tuple[Judge, Judged]]]] = []
         """Checks that are not explained yet."""
 
@@ -191,7 +192,12 @@ class Run:
             if id(specs) not in judges:
                 reference = Reference(self.function, specs)
                 judge = Judge(
-                    self.function, reference, specs, self.kinks, only_finite=bool(self.prefix)
+                    self.function,
+                    reference,
+                    specs,
+                    self.kinks,
+                    only_finite=bool(self.prefix),
+                    confirmed=self._confirmed,
                 )
                 judges[id(specs)] = judge, []
             judge, judged = judges[id(specs)]

@@ -33,7 +33,8 @@ ROUNDINGS = 16
 KNOWN = 64
 """Number of points whose Jacobians are kept, because the explanation of a failure needs them."""
 CONFIRMATIONS = 4
-"""Number of wrong gradients after which others are not looked at by perturbing single inputs."""
+"""Number of wrong gradients after which the function is wrong for sure, and others are not looked
+at by perturbing single inputs."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ class Judgement:
     is_wrong: Array = field(default_factory=_none)
 
 
+@dataclass
+class Confirmed:
+    """Number of gradients of one function that were looked at closely and are wrong."""
+
+    count: int = 0
+
+
 class Judge:
     """The judge of the gradients of one function."""
 
@@ -95,12 +103,16 @@ class Judge:
         kinks: Mapping[float, float] | None = None,
         *,
         only_finite: bool = False,
+        confirmed: Confirmed | None = None,
     ) -> None:
-        """Make a judge; `only_finite` leaves entries out of judgement that are not finite."""
+        """Make a judge; `only_finite` leaves entries out of judgement that are not finite.
+
+        Judges of one function share what is `confirmed`.
+        """
         self.function, self.reference, self.specs = function, reference, list(specs)
         self.declared, self._only_finite = dict(kinks or {}), only_finite
         self._known: dict[int, tuple[tuple[Array, ...], Jacobian | None]] = {}
-        self._confirmed = 0
+        self._confirmed = confirmed or Confirmed()
         self._groups: tuple[tuple[Array, ...], Groups] | None = None
         self._around: tuple[tuple[Array, ...], Surroundings] | None = None
 
@@ -137,9 +149,9 @@ class Judge:
                 bound,
                 frozenset(self.declared),
             )
-            bound, wrong = suspicion.confirm(wrong, look=self._confirmed < CONFIRMATIONS)
+            bound, wrong = suspicion.confirm(wrong, look=self._confirmed.count < CONFIRMATIONS)
             imprecise = suspicion.imprecise
-            self._confirmed += wrong.size > 0
+            self._confirmed.count += wrong.size > 0
         decided = np.isfinite(bound)
         value = np.maximum(np.abs(low), np.abs(high))
         shown = decided & (value > 0)
@@ -213,7 +225,8 @@ class Judge:
         known = self._around[1] if self._around and self._around[0] is point.arrays else None
         if known is None or not np.isin(columns, known.columns).all():
             columns = columns if known is None else np.union1d(columns, known.columns)
-            known = Surroundings.find(self.reference, self.specs, point.arrays, columns)
+            few = self._confirmed.count >= CONFIRMATIONS
+            known = Surroundings.find(self.reference, self.specs, point.arrays, columns, few=few)
             self._around = point.arrays, known
         return known
 

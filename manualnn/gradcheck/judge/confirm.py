@@ -39,7 +39,9 @@ TIE_BREAKS = 12
 COARSE, FINE = 2.0**-6, 2.0**-10
 """Relative sizes of these changes: what a smooth function does shrinks with them by 16."""
 LOOKED_AT = 6
-"""Number of suspects that are perturbed alone."""
+"""Largest number of suspects that are perturbed alone."""
+SURE = 2
+"""Number of them that have to be wrong by that as well. Then the others are not looked at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +61,15 @@ class Surroundings:
         specs: Sequence[Spec],
         arrays: Sequence[Array],
         columns: Array,
+        *,
+        few: bool = False,
     ) -> "Surroundings":
-        """Compute the derivatives by some parameters; those that do not exist are left out."""
+        """Compute the derivatives by some parameters; those that do not exist are left out.
+
+        With `few`, half of the points have to do, because the function is known to be wrong.
+        """
         found = [
-            [_jacobian(reference, point, columns) for point in points]
+            [_jacobian(reference, point, columns) for point in points[few :: 1 + few]]
             for points in (nearby(specs, arrays), on_the_way(specs, arrays))
         ]
         near, way = ([jacobian for jacobian in part if jacobian is not None] for part in found)
@@ -137,12 +144,30 @@ class Suspicion:
         excess = distance[wrong] / bound[wrong]
         order = np.argsort(-np.nan_to_num(excess, nan=np.inf), kind="stable")
         worst = wrong[order[:LOOKED_AT]]
-        doubted = [
-            c for c in worst if not self._is_sure(int(c), float(bound[c] - SAFETY * error[c]))
-        ]
+        doubted: list[int] = []
+        sure = 0
+        for c in map(int, worst):
+            if self._is_sure(c, float(bound[c] - SAFETY * error[c])):
+                sure += 1
+                if sure == SURE:
+                    break
+            else:
+                doubted.append(c)
         # Where the reference is not sure of itself, the entry is undecided.
-        bound[wrong if len(doubted) == len(worst) else doubted] = np.inf
+        bound[doubted if sure else wrong] = np.inf
         return bound, wrong[np.isfinite(bound[wrong])]
+
+    @property
+    def _is_elementwise(self) -> bool:
+        """True if each output depends on one parameter of its own.
+
+        The pattern of such a function is the same at a tie, where sorting has another one.
+        """
+        parts = self.jacobian.rows, self.jacobian.cols
+        return all(
+            part.size == n and np.unique(part).size == n
+            for part, n in zip(parts, self.jacobian.shape, strict=True)
+        )
 
     def _has_ties(self) -> bool:
         values = self.places.parameters
@@ -157,24 +182,26 @@ class Suspicion:
         """
         coarse, coarse_jump = self._nearby(columns, COARSE)
         fine, fine_jump = self._nearby(columns, FINE)
-        if not coarse or not fine:
-            return low, high
-        lowest, highest = (
-            edge([a[k] for a in (*fine, (low, high))], axis=0)
-            for k, edge in enumerate((np.nanmin, np.nanmax))
-        )
-        spread = np.nanmax([a[1] for a in coarse], axis=0) - np.nanmin(
-            [a[0] for a in coarse], axis=0
-        )
-        kinked = (highest - lowest) - (high - low) > spread / 2
-        kinked &= highest - lowest > 2.0**-20 * np.maximum(np.abs(lowest), np.abs(highest))
-        low, high = np.where(kinked, lowest, low), np.where(kinked, highest, high)
+        if coarse and fine:
+            lowest, highest = (
+                edge([a[k] for a in (*fine, (low, high))], axis=0)
+                for k, edge in enumerate((np.nanmin, np.nanmax))
+            )
+            spread = np.nanmax([a[1] for a in coarse], axis=0) - np.nanmin(
+                [a[0] for a in coarse], axis=0
+            )
+            kinked = (highest - lowest) - (high - low) > spread / 2
+            kinked &= highest - lowest > 2.0**-20 * np.maximum(np.abs(lowest), np.abs(highest))
+            low, high = np.where(kinked, lowest, low), np.where(kinked, highest, high)
         torn = (fine_jump > 0) & (fine_jump > coarse_jump / 2)
         moved = np.isin(np.arange(low.size), self.jacobian.cols[torn[self.jacobian.rows]])
         return np.where(moved, -np.inf, low), np.where(moved, np.inf, high)
 
     def _nearby(self, columns: Array, part: float) -> tuple[list[tuple[Array, Array]], Array]:
-        """Return the intervals of Jᵀw at points nearby, and how far the outputs moved there."""
+        """Return the intervals of Jᵀw at points nearby, and how far the outputs moved there.
+
+        Of an elementwise function no intervals are needed: all slopes of each output are known.
+        """
         rng = np.random.default_rng(0)
         pairs = list(zip(self.specs, self.point.arrays, strict=True))
         found = []
@@ -183,13 +210,15 @@ class Suspicion:
         moved = np.zeros_like(center)
         for _ in range(TIE_BREAKS):
             arrays = tuple(spec.nudge(a, part, rng) for spec, a in pairs)
-            there = _jacobian(self.reference, arrays, columns)
-            if there is None or there.shape != self.jacobian.shape:
-                continue
-            low, high, error, _ = there.transposed_product(self.w)
-            known = np.isfinite(error)
-            found.append((np.where(known, low, np.nan), np.where(known, high, np.nan)))
-            moved = np.fmax(moved, np.abs(_flat(value(arrays)) - center))
+            if not self._is_elementwise:
+                there = _jacobian(self.reference, arrays, columns)
+                if there is None or there.shape != self.jacobian.shape:
+                    continue
+                low, high, error, _ = there.transposed_product(self.w)
+                known = np.isfinite(error)
+                found.append((np.where(known, low, np.nan), np.where(known, high, np.nan)))
+            with suppress(FunctionFailed):
+                moved = np.fmax(moved, np.abs(_flat(value(arrays)) - center))
         return found, moved
 
     def _is_sure(self, column: int, room: float) -> bool:
