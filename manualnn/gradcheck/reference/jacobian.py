@@ -7,7 +7,7 @@ reference.along(arrays, column, w)   the derivative of wᵀf by one parameter, i
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -66,6 +66,8 @@ class Reference:
         if key not in self._patterns:
             self._patterns[key] = self._first_pattern(values, shape)
         pattern = self._patterns[key]
+        if pattern is not None and self._reveals(values, pattern):
+            pattern = self._patterns[key] = self._wider(pattern, values, shape)
         differences = Differences(values, is_short=self._is_short)
         if columns is not None and pattern is not None:
             kept = np.isin(pattern.cols, columns)
@@ -174,23 +176,35 @@ class Reference:
         return here and united(pattern, here, shape, self.budget)
 
     def _find_pattern(self, values: Values, shape: tuple[int, int]) -> Pattern | None:
-        place = values.place
-        rng = np.random.default_rng(place.x.size)
-        size = REACH * place.scale * rng.uniform(0.5, 1, place.x.size)
-        low, high = place.limits
-        steps = (
-            np.minimum(size, (high - place.x) / 2),
-            -np.minimum(size, (place.x - low) / 2),
-        )
+        return find_pattern(_probe(values), shape, self.budget)
 
-        def respond(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-            changed = np.zeros(shape[0], bool)
-            for step in steps:
-                there = values.at((place.x + np.where(mask, step, 0)).astype(values.dtype))
-                changed |= (there != values.center) & ~(np.isnan(there) & np.isnan(values.center))
-            return changed
+    @staticmethod
+    def _reveals(values: Values, pattern: Pattern) -> bool:
+        """Return True if an output that was flat at all points so far is not flat here.
 
-        return find_pattern(respond, shape, self.budget)
+        An entry of relu may have been negative everywhere.
+        """
+        idle = np.bincount(pattern.rows, minlength=values.center.size) == 0
+        everything = np.ones(values.place.x.size, bool)
+        return bool(idle.any() and _probe(values)(everything)[idle].any())
+
+
+def _probe(values: Values) -> Callable[[NDArray[np.bool_]], NDArray[np.bool_]]:
+    """Return a function that moves the parameters of a mask and says which outputs change."""
+    place = values.place
+    rng = np.random.default_rng(place.x.size)
+    size = REACH * place.scale * rng.uniform(0.5, 1, place.x.size)
+    low, high = place.limits
+    steps = np.minimum(size, (high - place.x) / 2), -np.minimum(size, (place.x - low) / 2)
+
+    def respond(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        changed = np.zeros(values.center.size, bool)
+        for step in steps:
+            there = values.at((place.x + np.where(mask, step, 0)).astype(values.dtype))
+            changed |= (there != values.center) & ~(np.isnan(there) & np.isnan(values.center))
+        return changed
+
+    return respond
 
 
 def _confirmed(differences: Differences, pattern: Pattern, found: Estimate) -> Array:
