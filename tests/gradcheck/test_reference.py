@@ -298,3 +298,17 @@ def test_parameters_of_symmetric_matrices_are_the_lower_triangle():
     x = np.array([[2.0, 0.5], [0.5, 1.0]])
     low, _, error = dense(jacobian(np.linalg.det, x, kind="spd"))
     assert (np.abs(low - [[1.0, -1.0, 2.0]]) <= error + 1e-15).all()
+
+
+def test_an_entry_that_was_flat_at_all_earlier_points_is_found_where_it_is_not():
+    # relu′ = 1 for x > 0. Its pattern is looked for where the last entry is negative.
+    specs = [Array((4,), low=-3, high=-1)]
+    reference = Reference(Plain(lambda x: np.maximum(x, 0)), specs)
+    for x in (-2.0, -2.5, -1.5, -1.25):
+        assert reference.jacobian((np.full(4, x),)).rows.size == 0
+    specs[0] = reference.specs[0] = Array((4,))
+    found = reference.jacobian((np.array([-2.0, -2.0, -2.0, 2.0]),))
+    low, high, error = dense(found)
+    np.testing.assert_allclose(low, np.diag([0, 0, 0, 1.0]), atol=1e-9)
+    np.testing.assert_array_equal(low, high)
+    assert error.max() < 1e-9

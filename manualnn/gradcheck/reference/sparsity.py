@@ -95,14 +95,18 @@ def color(rows: Indices, cols: Indices, outputs: int, n: int, budget: int) -> In
     if not rows.size or np.bincount(rows).max() < 2:
         return colors
     order = np.argsort(cols, kind="stable")
-    starts = np.searchsorted(cols[order], np.arange(n + 1))
-    rows = rows[order]
-    used = np.zeros((outputs, budget + 1), bool)
-    for column in range(n):
-        mine = rows[starts[column] : starts[column + 1]]
-        if mine.size:
-            colors[column] = free = int(np.argmin(used[mine].any(axis=0)))
-            if free == budget:
-                return None
-            used[mine, free] = True
+    used = [0] * outputs  # the bits of each are its colors
+    columns, starts = np.unique(cols[order], return_index=True)
+    ends = np.append(starts[1:], cols.size)
+    ordered = rows[order].tolist()
+    for column, start, end in zip(*(a.tolist() for a in (columns, starts, ends)), strict=True):
+        taken, mine = 0, ordered[start:end]
+        for row in mine:
+            taken |= used[row]
+        free = ~taken & (taken + 1)
+        colors[column] = free.bit_length() - 1
+        if colors[column] >= budget:
+            return None
+        for row in mine:
+            used[row] |= free
     return colors
