@@ -15,7 +15,7 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.judge.confirm import FACTOR, NUDGE, SAFETY, nearby, on_the_way
+from manualnn.gradcheck.judge.confirm import FACTOR, NUDGE, ROUNDINGS, SAFETY, nearby, on_the_way
 from manualnn.gradcheck.judge.places import Places
 from manualnn.gradcheck.reference.jacobian import Reference
 
@@ -23,8 +23,6 @@ DIRECTIONS = 6
 """Directions of each gradient: they miss several wrong entries with probability 2⁻⁶ or less."""
 SINGLE = 4
 """Number of entries that are perturbed alone in any case."""
-ROUNDINGS = 256
-"""Roundings allowed for Σ |v g|, beside the error of the reference."""
 
 
 @dataclass(frozen=True, eq=False)
