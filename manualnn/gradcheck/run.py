@@ -170,15 +170,19 @@ class Run:
                 result.status = "not_claimed"
             self.results.append(result)
 
+    def resize(self, point: Point) -> None:
+        """Give the inputs the shapes of a point."""
+        self.specs = [
+            spec if spec.shape == np.shape(a) else spec.resized(np.shape(a))
+            for spec, a in zip(self.specs, point.arrays, strict=True)
+        ]
+
     def rejudge(self, point: Point) -> None:
         """Judge one point by the wanted checks."""
         if self.wants("values") or self.wants("shapes"):
-            specs = [
-                spec if spec.shape == np.shape(a) else spec.resized(np.shape(a))
-                for spec, a in zip(self.specs, point.arrays, strict=True)
-            ]
+            self.resize(point)
             name = "values" if self.wants("values") else "shapes"
-            result, _ = self.judge_points(name, VALUES, [(specs, point)])
+            result, _ = self.judge_points(name, VALUES, [(self.specs, point)])
             self.results.append(result)
         self._check_behaviour([point])
 

@@ -24,8 +24,8 @@ REMEDY = {
 """What to do about a second derivative that is wrong or missing, in each framework."""
 
 
-def check_second(first: Run, *, required: bool) -> None:
-    """Judge the gradient of the gradient, and add its result to the run.
+def check_second(first: Run, *, required: bool, saved: Sequence[Point] = ()) -> None:
+    """Judge the gradient of the gradient, at saved points if given, and add its result to the run.
 
     Unless it is required, second derivatives may lack terms that the framework cannot see.
     """
@@ -33,7 +33,9 @@ def check_second(first: Run, *, required: bool) -> None:
     if second is None:
         return
     run = Run(second, _specs(first), kinks={}, seed=first.seed, only=first.only, prefix="second:")
-    points = draw_points(run.specs, run.rng("values"), POINTS // 3)
+    if saved:
+        run.resize(saved[0])
+    points = saved or draw_points(run.specs, run.rng("values"), POINTS // 3)
     result, judged = run.judge_points("values", SECOND, [(run.specs, p) for p in points])
     if not result.points:
         return

@@ -87,12 +87,12 @@ class FreeParameters:
         return self._kept(self.embed(moved, array.shape), array)
 
     def nudge(self, array: Values, part: float, rng: np.random.Generator) -> Values:
-        """Return the array with each parameter p changed by a random part of max(1, |p|)."""
+        """Return the array with each parameter p changed by a random part of |p|, or of 1 if 0."""
         if not self.free_size(array.shape):
             return array
         p = self.parameters(array).astype(np.float64)
         part = max(part, 2.0 ** (4 - digits(self.dtype)))
-        moved = p + part * np.maximum(1, np.abs(p)) * rng.uniform(-1, 1, p.size)
+        moved = p + part * np.where(p == 0, 1, np.abs(p)) * rng.uniform(-1, 1, p.size)
         return self._kept(self.embed(moved, array.shape), array)
 
     def shrink(self, array: Values, fraction: float) -> Values:

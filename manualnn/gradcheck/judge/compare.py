@@ -20,7 +20,7 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Entry, Jacobian, Point
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.judge.confirm import IMPRECISE, SAFETY, Surroundings, Suspicion
+from manualnn.gradcheck.judge.confirm import SAFETY, Surroundings, Suspicion
 from manualnn.gradcheck.judge.directions import Directions
 from manualnn.gradcheck.judge.places import Places, is_outside
 from manualnn.gradcheck.judge.ties import Groups, find_groups
@@ -135,6 +135,7 @@ class Judge:
         unbounded = np.zeros(got.size, bool)
         unbounded[jacobian.cols[~np.isfinite(jacobian.error)]] = True
         bound[~np.isfinite(got) & (unbounded | self._only_finite)] = np.inf
+        bound[np.maximum(np.abs(low), np.abs(high)) > places.largest] = np.inf
         wrong, imprecise = np.flatnonzero(is_outside(got, low, high, bound)), 0.0
         if wrong.size:
             suspicion = Suspicion(
@@ -163,7 +164,7 @@ class Judge:
             bound[shown] / value[shown],
             self._find_kinks(jacobian, places, w, got),
             jacobian.method,
-            None if wrong.size else self._find_tied(places, point, w, got),
+            None if wrong.size or self._only_finite else self._find_tied(places, point, w, got),
             imprecise,
             got,
             low,
@@ -185,7 +186,8 @@ class Judge:
             low, high = np.minimum(*ends).sum(), np.maximum(*ends).sum()
             mine, size = got[columns].sum(), np.abs(got[columns]).sum() + np.abs(ends[0]).sum()
             error = SAFETY * np.abs(w * d.error)[used].sum()
-            bound = error + (places.units[0] * ROUNDINGS**2 + IMPRECISE) * size + places.smallest
+            # Terms that cancel have the size of the largest gradient; a mistake here is as large.
+            bound = error + 2.0**-20 * max(size, np.abs(got).max()) + places.smallest
             if is_outside(np.array([mine]), low, high, bound)[0]:
                 name, index = places.locate(int(columns[0]))
                 return Entry(name, index, float(mine), float(low), float(high), float(bound))

@@ -8,6 +8,7 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Entry
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
+from manualnn.gradcheck.inputs.numbers import largest_number
 
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Unit roundoff u of each type of numbers."""
@@ -54,6 +55,11 @@ class Places:
     def smallest(self) -> float:
         """The smallest normal number of the coarsest input."""
         return max((SMALLEST[slot.dtype] for slot, _, _ in self._slots), default=0.0)
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest number of the shortest dtype of the inputs: larger gradients overflow."""
+        return min((largest_number(slot.dtype) for slot, _, _ in self._slots), default=np.inf)
 
     def locate(self, column: int) -> tuple[str, tuple[int, ...]]:
         """Return the name of the input and the index in it of a parameter."""

@@ -53,10 +53,13 @@ class Reference:
         self._refused: set[str] = set()
         self._is_short = False
 
-    def jacobian(self, arrays: Sequence[Array], columns: Array | None = None) -> Jacobian | None:
+    def jacobian(
+        self, arrays: Sequence[Array], columns: Array | None = None, *, alone: bool = False
+    ) -> Jacobian | None:
         """Return all derivatives at a point; None if they need too many evaluations.
 
-        With `columns`, only the entries of these parameters are returned, and by fewer steps.
+        With `columns`, only the entries of these parameters are returned, and by fewer steps; with
+        `alone`, each is perturbed alone, because what depends on what may differ at this point.
         Raises FunctionFailed if the function has no value there.
         """
         place = Place(self.function, self.specs, arrays)
@@ -71,7 +74,11 @@ class Reference:
         differences = Differences(values, is_short=self._is_short)
         if columns is not None and pattern is not None:
             kept = np.isin(pattern.cols, columns)
-            pattern = Pattern(pattern.rows[kept], pattern.cols[kept], pattern.colors)
+            if alone:
+                rows, cols = np.indices((shape[0], columns.size)).reshape(2, -1)
+                pattern = Pattern(rows, columns[cols], np.arange(shape[1]))
+            else:
+                pattern = Pattern(pattern.rows[kept], pattern.cols[kept], pattern.colors)
             found = differences.entries(pattern, blocks=FEW_BLOCKS)
             method = self._method(values)
             return Jacobian(pattern.rows, pattern.cols, *_in_float64(found), method, shape)
@@ -101,6 +108,8 @@ class Reference:
         """Return the derivative of all outputs along a vector of all free parameters."""
         place = Place(self.function, self.specs, arrays)
         values = self._values(place)
+        if not values.center.size:
+            return Estimate(*np.zeros((3, 0)))
         found = Differences(values).along(np.asarray(tangent, np.float64))
         return Estimate(*_in_float64(found))
 
@@ -108,6 +117,8 @@ class Reference:
         """Return the derivative of wᵀf by one free parameter alone, as arrays without axes."""
         place = Place(self.function, self.specs, arrays)
         values = self._values(place)
+        if not values.center.size:
+            return Estimate(*np.zeros(3))  # no output, no slope
         rows = np.arange(values.center.size)
         is_column = np.arange(place.x.size) == column
         pattern = Pattern(rows, np.full(rows.size, column), np.where(is_column, 0, -1))

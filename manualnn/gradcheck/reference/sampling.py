@@ -20,6 +20,8 @@ from manualnn.gradcheck.inputs.numbers import rounded
 Array = NDArray[Any]
 
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+SEVERAL = 4
+"""Number of outputs that show float32 numbers inside a function of float64."""
 DISTORTION = 0.1
 """Largest relative deviation of a step, after rounding, from the one that was meant."""
 
@@ -92,6 +94,8 @@ class Values:
         self.sizes = [np.size(out) for out in outputs]
         self.center = self._flat(outputs)
         self.unit = self._unit([np.asarray(out).dtype for out in outputs])
+        if _is_float32(self.center):
+            self.unit = max(self.unit, UNITS["float32"])
         self.relative_noise: Array = np.zeros(self.center.size)
         """The noise of each output relative to it, where it has been measured."""
 
@@ -177,3 +181,12 @@ class Values:
                 values[level] = value + (value - self.center[outputs]) * (1 / made - 1)
             sides.append(values)
         return sides[0], sides[1]
+
+
+def _is_float32(values: Array) -> bool:
+    """Return True if all numbers are float32's, and several of them need more than 12 bits."""
+    finite = values[np.isfinite(values) & (values != 0)].astype(np.float64)
+    with np.errstate(over="ignore", under="ignore"):
+        fits = finite == finite.astype(np.float32)
+    mantissa = np.frexp(finite)[0] * 2**12
+    return bool(fits.all()) and int((mantissa != np.rint(mantissa)).sum()) >= SEVERAL
