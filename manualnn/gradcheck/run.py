@@ -128,9 +128,11 @@ class Run:
     def _broadcast(self) -> list[list[Array]]:
         """Return inputs of which one has an axis of size 1, if the gradients have such shapes.
 
-        A right function of equal shapes need not sum over broadcast axes.
+        A right function of equal shapes need not sum over broadcast axes. torch and JAX sum for it.
         """
-        taken = []
+        taken: list[list[Array]] = []
+        if self.function.framework in {"torch", "jax"}:
+            return taken
         for specs in broadcast_shapes(self.specs):
             bare = draw_points(specs, self.rng("shapes"), 1)[0]
             for point in self._with_cotangents(bare, ("normal",)):

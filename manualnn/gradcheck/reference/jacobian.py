@@ -157,6 +157,8 @@ class Reference:
                 better = refined(values, pattern, found, kind)
                 if better is not None:
                     return better, METHODS[kind]
+                if kind == "complex128":
+                    self._refused.add(kind)  # not analytic at one point: not to be trusted at any
         return found, self._method(values)
 
     @staticmethod

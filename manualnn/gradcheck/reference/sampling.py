@@ -94,7 +94,7 @@ class Values:
         self.sizes = [np.size(out) for out in outputs]
         self.center = self._flat(outputs)
         self.unit = self._unit([np.asarray(out).dtype for out in outputs])
-        if _is_float32(self.center):
+        if kind == "float64" and _is_float32(self.center):
             self.unit = max(self.unit, UNITS["float32"])
         self.relative_noise: Array = np.zeros(self.center.size)
         """The noise of each output relative to it, where it has been measured."""
