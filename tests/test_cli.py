@@ -134,7 +134,7 @@ def test_one_is_told_in_the_singular(tmp_path: Path) -> None:
 
 def test_the_help_says_what_each_command_does_in_a_whole_sentence() -> None:
     commands = run("--help").stdout.partition("Commands:")[2].strip().splitlines()
-    assert len(commands) == 10
+    assert len(commands) == len(COMMANDS)
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 
@@ -269,8 +269,8 @@ def test_a_reader_that_goes_away_is_no_error(wine: Path, model: Path) -> None:
     assert child.returncode == 0
 
 
-COMMANDS = ("bench", "check", "doctor", "evaluate", "explain", "export", "info", "predict",
-            "train", "vectors")  # fmt: skip
+COMMANDS = ("bench", "check", "doctor", "evaluate", "explain", "export", "gradcheck", "info",
+            "predict", "train", "vectors")  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)

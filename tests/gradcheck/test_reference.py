@@ -294,6 +294,20 @@ def test_a_float32_function_is_held_against_itself_in_float64_or_else_in_float32
     assert own.error.max() < 1e-3
 
 
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_float32_inside_is_noise_also_on_a_wide_stair_where_none_can_be_measured(is_mixed):
+    def f(x):  # sigmoid, or SiLU
+        s = np.float64(np.float32(1 / (1 + np.exp(-x))))
+        return s * x if is_mixed else s
+
+    x = np.array([9.987, 10.5, -0.7, 1.3])
+    s = 1 / (1 + np.exp(-x))
+    true = s + x * s * (1 - s) if is_mixed else s * (1 - s)
+    found = Reference(Plain(f), [Array((4,))]).jacobian((x,))
+    assert (np.abs(found.low - true) <= found.error).all()
+    assert found.error[2:].max() < 1e-3
+
+
 def test_parameters_of_symmetric_matrices_are_the_lower_triangle():
     x = np.array([[2.0, 0.5], [0.5, 1.0]])
     low, _, error = dense(jacobian(np.linalg.det, x, kind="spd"))

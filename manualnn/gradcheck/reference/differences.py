@@ -51,6 +51,11 @@ class Differences:
         self.is_short = is_short
         """True: longdouble numbers go through float64 inside the function."""
 
+    def relative_noise(self) -> Array:
+        """Return the noise of each output near the point, relative to the output."""
+        with np.errstate(all="ignore"):
+            return self._noise(self.values.place.scale) / np.abs(self.values.center)
+
     def entries(self, pattern: Pattern, blocks: int = BLOCKS + 1) -> Estimate:
         """Return the estimates of all entries of a pattern."""
         self._blocks = blocks

@@ -20,6 +20,7 @@ from manualnn.gradcheck.inputs.array import Array as Spec
 from manualnn.gradcheck.inputs.draws import draw_points
 from manualnn.gradcheck.reference.differences import LEVELS, Differences
 from manualnn.gradcheck.reference.estimate import Estimate
+from manualnn.gradcheck.reference.noise import short_unit
 from manualnn.gradcheck.reference.sampling import Place, Values
 from manualnn.gradcheck.reference.sparsity import REACH, Pattern, find_pattern, united
 from manualnn.gradcheck.reference.tiny_steps import refined
@@ -52,6 +53,7 @@ class Reference:
         self._looks: Counter[tuple[tuple[int, ...], ...]] = Counter()
         self._refused: set[str] = set()
         self._is_short = False
+        self._unit = 0.0
 
     def jacobian(
         self, arrays: Sequence[Array], columns: Array | None = None, *, alone: bool = False
@@ -145,10 +147,10 @@ class Reference:
         for kind in ("longdouble", "float64"):
             if kind in self.function.kinds and kind not in self._refused:
                 try:
-                    return Values(place, kind)
+                    return Values(place, kind, self._unit)
                 except Unsupported:
                     self._refused.add(kind)
-        return Values(place, "own")
+        return Values(place, "own", self._unit)
 
     def _refined(self, values: Values, pattern: Pattern, found: Estimate) -> tuple[Estimate, str]:
         """Return the derivatives by the best way that the function admits, and its name."""
@@ -173,12 +175,16 @@ class Reference:
         if self.specs is None:
             return pattern
         rng = np.random.default_rng(shape[1])
+        noise = [Differences(values).relative_noise()]
         for point in draw_points(self.specs, rng, PLACES):
             same = [a.shape for a in point.arrays] == [a.shape for a in values.place.base]
             with suppress(FunctionFailed, Unsupported):
                 if pattern and same:
                     there = Values(Place(self.function, self.specs, point.arrays), values.kind)
                     pattern = self._wider(pattern, there, shape) or pattern
+                    noise.append(Differences(there).relative_noise())
+        self._unit = short_unit(np.concatenate(noise))
+        values.unit = max(values.unit, self._unit)
         return pattern
 
     def _wider(self, pattern: Pattern, values: Values, shape: tuple[int, int]) -> Pattern | None:

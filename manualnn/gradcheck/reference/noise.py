@@ -19,6 +19,10 @@ ORDERS = (5, 6, 7)
 SPACING = 2.0**-25
 DEVIATIONS = 4
 """Standard deviations that bound the noise."""
+OF_FLOAT32 = 2.0**-25, 2.0**-20
+"""Interval of the relative noise of functions that compute in float32."""
+ENOUGH = 4
+"""Number of outputs of which the noise has to be known."""
 
 
 def _differences(order: int) -> Array:
@@ -53,3 +57,15 @@ def measured_noise(values: Array) -> Array:
             is_noise = (differences.min(axis=0) < 0) & (differences.max(axis=0) > 0)
             noise = np.where(is_noise, np.maximum(noise, deviation), noise)
     return np.where(np.isfinite(noise), DEVIATIONS * noise * size, 0)
+
+
+def short_unit(relative: Array) -> float:
+    """Return the unit roundoff of float32 if the noise relative to values shows it, otherwise 0.
+
+    A function that computes in float32 may return float64 numbers. Then it is a staircase, and on a
+    wide stair no noise can be measured. So the noise at other points tells.
+    """
+    measured = relative[np.isfinite(relative) & (relative > 0)]
+    low, high = OF_FLOAT32
+    is_short = measured.size >= ENOUGH and bool(low < np.median(measured) < high)
+    return 2.0**-24 if is_short else 0.0

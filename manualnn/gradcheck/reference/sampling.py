@@ -20,8 +20,6 @@ from manualnn.gradcheck.inputs.numbers import rounded
 Array = NDArray[Any]
 
 UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-SEVERAL = 4
-"""Number of outputs that show float32 numbers inside a function of float64."""
 DISTORTION = 0.1
 """Largest relative deviation of a step, after rounding, from the one that was meant."""
 
@@ -85,7 +83,8 @@ class Place:
 class Values:
     """The function in one kind of numbers: "longdouble", "float64", or the inputs' own dtype."""
 
-    def __init__(self, place: Place, kind: str) -> None:
+    def __init__(self, place: Place, kind: str, unit: float = 0.0) -> None:
+        """Evaluate the function; `unit` is the unit roundoff of shorter numbers inside it."""
         self.place, self.kind = place, kind
         self.dtype = np.dtype(np.longdouble if kind == "longdouble" else np.float64)
         self.calls = 0
@@ -93,9 +92,7 @@ class Values:
         outputs = self._call(x)
         self.sizes = [np.size(out) for out in outputs]
         self.center = self._flat(outputs)
-        self.unit = self._unit([np.asarray(out).dtype for out in outputs])
-        if kind == "float64" and _is_float32(self.center):
-            self.unit = max(self.unit, UNITS["float32"])
+        self.unit = max(unit, self._unit([np.asarray(out).dtype for out in outputs]))
         self.relative_noise: Array = np.zeros(self.center.size)
         """The noise of each output relative to it, where it has been measured."""
 
@@ -181,12 +178,3 @@ class Values:
                 values[level] = value + (value - self.center[outputs]) * (1 / made - 1)
             sides.append(values)
         return sides[0], sides[1]
-
-
-def _is_float32(values: Array) -> bool:
-    """Return True if all numbers are float32's, and several of them need more than 12 bits."""
-    finite = values[np.isfinite(values) & (values != 0)].astype(np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        fits = finite == finite.astype(np.float32)
-    mantissa = np.frexp(finite)[0] * 2**12
-    return bool(fits.all()) and int((mantissa != np.rint(mantissa)).sum()) >= SEVERAL
