@@ -28,14 +28,14 @@ def _inputs(trial: Trial) -> Finding | None:
     for i in _changed(held, trial.point.arrays):
         is_statistic = trial.function.framework == "torch" and not slots[i].is_differentiable
         if i not in graph.in_place and not is_statistic:
-            return trial.finding(f"forward writes to its input {slots[i].name}. Write to a copy")
+            return trial.finding(f"forward writes to its input {slots[i].name}. Write to a copy.")
     before = [array.copy() for array in held]
     graph.backward(point.cotangents)
     for i in _changed(held, before):
-        return trial.finding(f"backward writes to the input {slots[i].name}. Write to a copy")
+        return trial.finding(f"backward writes to the input {slots[i].name}. Write to a copy.")
     for i in _changed(point.cotangents, trial.point.cotangents):
         which = f"cotangent {i + 1}" if len(point.cotangents) > 1 else "the cotangent"
-        return trial.finding(f"backward writes to {which}. Write to a copy")
+        return trial.finding(f"backward writes to {which}. Write to a copy.")
     return None
 
 
