@@ -202,7 +202,7 @@ class Run:
                     reference,
                     specs,
                     self.kinks,
-                    only_finite=bool(self.prefix),
+                    is_second=bool(self.prefix),
                     confirmed=self._confirmed,
                 )
                 judges[id(specs)] = judge, []

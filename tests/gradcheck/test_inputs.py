@@ -151,7 +151,7 @@ def test_equal_generators_draw_equal_points(inputs, seed):
         ([Array((3,))], {"ends of the domain"}),
         ([Array((3,), low=0)], set()),
         ([Array((3,)), Array((3,), kind="classes", high=3)], set()),
-        ([Array((3,), low=1, high=2)], {"zeros of both signs"}),
+        ([Array((3,), low=1, high=2)], {"zeros of both signs", "all zeros"}),
     ],
 )
 def test_the_first_points_have_each_style_that_applies_once(inputs, missing):

@@ -23,7 +23,7 @@ from manualnn.gradcheck.inputs.kinds import (
 )
 from manualnn.gradcheck.inputs.numbers import rounded
 from manualnn.gradcheck.inputs.read import Drawn, Example, as_array, draw_examples
-from manualnn.gradcheck.inputs.styles import STYLES, Numbers, signs
+from manualnn.gradcheck.inputs.styles import ORIGIN, STYLES, Numbers, signs
 
 YOURS = "your example"
 HYPOTHESIS = "drawn by Hypothesis"
@@ -60,7 +60,11 @@ def _applicable(names: list[str], specs: Sequence[Array]) -> list[str]:
     """Leave out the styles that no input has: ends of a domain, and zeros."""
     has_ends = any(spec.kind != "real" or any(map(math.isfinite, spec.bounds)) for spec in specs)
     has_zeros = any(spec.bounds[0] <= 0 <= spec.bounds[1] for spec in specs)
-    without = {"ends of the domain": not has_ends, "zeros of both signs": not has_zeros}
+    without = {
+        "ends of the domain": not has_ends,
+        "zeros of both signs": not has_zeros,
+        ORIGIN: not has_zeros,
+    }
     return [name for name in names if not without.get(name)] or names
 
 

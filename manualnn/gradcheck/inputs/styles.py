@@ -92,6 +92,12 @@ def constant(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
     return np.full(count, np.round(normal(rng, 1, spec), 2))
 
 
+def origin(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
+    """Return zeros alone: a norm has a kink there."""
+    del rng, spec
+    return np.zeros(count)
+
+
 def tiny(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
     """Draw ±2^-30 … ±2^-20; in float16 from 2^-14 on. Subnormal numbers lose digits everywhere."""
     numbers = 2 ** rng.uniform(-30, -20, count) * (2.0**16 if spec.dtype == "float16" else 1)
@@ -109,6 +115,8 @@ def _some(rng: np.random.Generator, count: int) -> NDArray[np.bool_]:
 
 TIES = "ties"
 """The style whose numbers come from a few that all inputs share."""
+ORIGIN = "all zeros"
+"""The style that is left out where no input has 0 in its domain."""
 SWEEP = "sweep of ±10"
 """The style whose numbers are spread evenly, over the domain if it has two ends."""
 
@@ -124,12 +132,13 @@ STYLES: dict[str, Style] = {
     "one large entry": one_large,
     "one small entry": one_small,
     "all entries equal": constant,
+    ORIGIN: origin,
     "tiny": tiny,
     "magnitudes 2^±40": wide,
 }
 """Every style by name, in the order of the first points: the likeliest to show a mistake first."""
 
-KEEPS = {TIES, "zeros of both signs", "integers and halves", "all entries equal", SWEEP}
+KEEPS = {TIES, "zeros of both signs", ORIGIN, "integers and halves", "all entries equal", SWEEP}
 """Styles whose numbers stay as they are where the domain has them."""
 
 

@@ -30,6 +30,9 @@ ROUNDINGS = 16
 """Number of roundings, beside those of a sum, that a right gradient may have."""
 
 
+OF_SECOND = 2.0**-20
+"""Relative error of second derivatives that passes: their terms cancel more often, and a mistake is
+never small. Those that are not finite are not judged."""
 KNOWN = 64
 """Number of points whose Jacobians are kept, because the explanation of a failure needs them."""
 CONFIRMATIONS = 4
@@ -102,15 +105,15 @@ class Judge:
         specs: Sequence[Spec],
         kinks: Mapping[float, float] | None = None,
         *,
-        only_finite: bool = False,
+        is_second: bool = False,
         confirmed: Confirmed | None = None,
     ) -> None:
-        """Make a judge; `only_finite` leaves entries out of judgement that are not finite.
+        """Make a judge; `is_second` judges a gradient of a gradient, more coarsely.
 
         Judges of one function share what is `confirmed`.
         """
         self.function, self.reference, self.specs = function, reference, list(specs)
-        self.declared, self._only_finite = dict(kinks or {}), only_finite
+        self.declared, self._is_second = dict(kinks or {}), is_second
         self._known: dict[int, tuple[tuple[Array, ...], Jacobian | None]] = {}
         self._confirmed = confirmed or Confirmed()
         self._groups: tuple[tuple[Array, ...], Groups] | None = None
@@ -131,10 +134,13 @@ class Judge:
         count = np.bincount(jacobian.cols, minlength=jacobian.shape[1])
         bound = error + places.units * (ROUNDINGS + count) * size
         bound += places.smallest * max(1.0, np.abs(w).max(initial=0))
+        if self._is_second:
+            largest = np.abs(got[np.isfinite(got)]).max(initial=0)
+            bound = np.maximum(bound, OF_SECOND * (size + largest))
         # 0 · ∞ is NaN in right gradients as well, where the slope is infinite.
         unbounded = np.zeros(got.size, bool)
         unbounded[jacobian.cols[~np.isfinite(jacobian.error)]] = True
-        bound[~np.isfinite(got) & (unbounded | self._only_finite)] = np.inf
+        bound[~np.isfinite(got) & (unbounded | self._is_second)] = np.inf
         bound[np.maximum(np.abs(low), np.abs(high)) > places.largest] = np.inf
         wrong, imprecise = np.flatnonzero(is_outside(got, low, high, bound)), 0.0
         if wrong.size:
@@ -164,7 +170,7 @@ class Judge:
             bound[shown] / value[shown],
             self._find_kinks(jacobian, places, w, got),
             jacobian.method,
-            None if wrong.size or self._only_finite else self._find_tied(places, point, w, got),
+            None if wrong.size or self._is_second else self._find_tied(places, point, w, got),
             imprecise,
             got,
             low,

@@ -3,13 +3,13 @@
 A gradient that is far from the reference is wrong only if that has none of these reasons:
 
 * **Condition.** Rounding the inputs, or anything on the way, moves the derivative. The bound grows
-  by 32 u times the change of Jᵀw over a relative change of the inputs, as measured.
+  by 128 u times the change of Jᵀw over a relative change of the inputs, as measured.
 * **Cancellation.** tanh′ is 1 − y². Far out, its error is that of the 1, not that of the tiny
-  result. The bound grows by 32 u times the largest Σ |w||J| on the way from the input to 0, where
+  result. The bound grows by 128 u times the largest Σ |w||J| on the way from the input to 0, where
   the terms that cancel have their full size.
   Where several numbers move one output, as in a norm, terms also cancel that have their full size
   where the numbers are exchanged.
-* **Roundoff.** Terms may cancel in the gradient alone. The bound grows by 32 times the change of
+* **Roundoff.** Terms may cancel in the gradient alone. The bound grows by 128 times the change of
   the gradient as inputs and cotangents change by roundoffs.
 * **The reference.** The worst suspects are perturbed alone, in every way that the function allows.
 """
@@ -31,7 +31,7 @@ SAFETY = 16
 """Ratio of the bound to the error that the reference claims: an estimate may be a little low."""
 ROUNDINGS = 256
 """Roundings that a gradient may have where it was looked at twice."""
-FACTOR = 32
+FACTOR = 128
 """Roundings of the condition and of cancellation."""
 ROUNDOFFS = 6
 """Number of random changes by roundoffs."""
@@ -281,6 +281,8 @@ class Suspicion:
         """Return True if the entry is wrong by the reference of this parameter alone as well."""
         if float(self.places.parameters[column]) in self.declared:
             return True
+        if not np.isfinite(self.got[column]):
+            return True  # no rounding explains it, and the reference is finite
         # An output that is not finite has no derivative. If it depended on this parameter, the
         # entry would not be a suspect.
         undecided = self.jacobian.rows[~np.isfinite(self.jacobian.error)]
