@@ -140,7 +140,8 @@ class Judge:
         # 0 · ∞ is NaN in right gradients as well, where the slope is infinite.
         unbounded = np.zeros(got.size, bool)
         unbounded[jacobian.cols[~np.isfinite(jacobian.error)]] = True
-        bound[~np.isfinite(got) & (unbounded | self._is_second)] = np.inf
+        # Without outputs, the mean of nothing is NaN.
+        bound[~np.isfinite(got) & (unbounded | self._is_second | (w.size == 0))] = np.inf
         bound[np.maximum(np.abs(low), np.abs(high)) > places.largest] = np.inf
         wrong, imprecise = np.flatnonzero(is_outside(got, low, high, bound)), 0.0
         if wrong.size:

@@ -104,13 +104,18 @@ def nearby(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, 
 
 
 def on_the_way(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
-    """Return points of which one input is between itself and 0."""
-    return [
-        tuple(spec.shrink(b, f) if b is a else b for spec, b in zip(specs, arrays, strict=True))
-        for a in arrays
-        if np.asarray(a).dtype.kind == "f"
-        for f in FRACTIONS
+    """Return points of which one input is between itself and 0, or the middle of its domain."""
+    inputs = [
+        (k, spec, np.asarray(a))
+        for k, (spec, a) in enumerate(zip(specs, arrays, strict=True))
+        if spec.free_size(np.shape(a))
     ]
+    changed = [(k, spec.shrink(a, f)) for k, spec, a in inputs for f in FRACTIONS]
+    for k, spec, a in inputs:
+        low, high = spec.bounds
+        if spec.kind == "real" and np.isfinite(low) and np.isfinite(high):
+            changed.append((k, (a / 2 + (low + high) / 4).astype(a.dtype)))
+    return [tuple(new if k == place else a for k, a in enumerate(arrays)) for place, new in changed]
 
 
 def exchanged(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
