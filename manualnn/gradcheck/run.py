@@ -26,7 +26,7 @@ from manualnn.gradcheck.reference.jacobian import Reference
 POINTS = 24
 """Points of the given shapes."""
 LARGE = 4096
-"""Number of free parameters above which a third of the points is drawn."""
+"""Number of free parameters above which a sixth of the points is drawn: each has many entries."""
 MANY = 300
 """Number of free parameters from which other shapes get one point with one cotangent, not two."""
 SHAPES_OF_JAX = 4
@@ -100,7 +100,7 @@ class Run:
         """Judge the gradients at points of the given shapes."""
         if not self.wants("values"):
             return
-        count = examples or (POINTS if _free_size(self.specs) <= LARGE else POINTS // 3)
+        count = examples or (POINTS if free_size(self.specs) <= LARGE else POINTS // 6)
         points = draw_points(self.specs, self.rng("values"), count)
         result, _ = self.judge_points("values", VALUES, [(self.specs, p) for p in points])
         if not result.findings and not result.entries:
@@ -118,7 +118,7 @@ class Run:
         points = [
             (specs, point)
             for specs in [*shapes, *self._broadcast()]
-            for point in draw_points(specs, rng, 1 if _free_size(specs) > MANY else 2)
+            for point in draw_points(specs, rng, 1 if free_size(specs) > MANY else 2)
         ]
         result, _ = self.judge_points("shapes", SHAPES, points)
         if not result.findings and not result.entries:
@@ -209,7 +209,7 @@ class Run:
             judge, judged = judges[id(specs)]
             names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
             if name == "shapes":
-                names = FEW_COTANGENTS[: 1 if _free_size(specs) > MANY else 2]
+                names = FEW_COTANGENTS[: 1 if free_size(specs) > MANY else 2]
             for point in [bare] if bare.cotangents else self._with_cotangents(bare, names):
                 try:
                     with np.errstate(all="ignore"):
@@ -273,7 +273,8 @@ def _failed(name: str, point: Point, error: FunctionFailed) -> Finding:
     return Finding(name, message, point, details={"trace": error.trace})
 
 
-def _free_size(specs: Sequence[Array]) -> int:
+def free_size(specs: Sequence[Array]) -> int:
+    """Return the number of free parameters of inputs."""
     return sum(spec.free_size(spec.shape) for spec in specs)
 
 

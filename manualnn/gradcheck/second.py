@@ -13,7 +13,7 @@ from manualnn.gradcheck.data import Point
 from manualnn.gradcheck.functions.base import Function, FunctionFailed
 from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.draws import draw_points
-from manualnn.gradcheck.run import POINTS, Run
+from manualnn.gradcheck.run import LARGE, POINTS, Run, free_size
 
 SECOND = "second derivatives: the gradient of the gradient is right"
 REMEDY = {
@@ -35,7 +35,8 @@ def check_second(first: Run, *, required: bool, saved: Sequence[Point] = ()) -> 
     run = Run(second, _specs(first), kinks={}, seed=first.seed, only=first.only, prefix="second:")
     if saved:
         run.resize(saved[0])
-    points = saved or draw_points(run.specs, run.rng("values"), POINTS // 3)
+    count = POINTS // 3 if free_size(run.specs) <= LARGE else POINTS // 12
+    points = saved or draw_points(run.specs, run.rng("values"), count)
     result, judged = run.judge_points("values", SECOND, [(run.specs, p) for p in points])
     if not result.points:
         return
