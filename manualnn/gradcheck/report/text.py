@@ -51,8 +51,10 @@ def finding_text(
     point, entries = finding.point, finding.entries
     rows = [("asserts", sentence)]
     names = dict(enumerate(report.inputs))
+    # A second derivative is that of a gradient, which has the cotangents as further inputs.
+    other = "cotangent" if finding.check.startswith("second:") else "input {}"
     for k, array in enumerate(point.arrays):
-        rows.append(("input" if k == 0 else " ", _named(names.get(k, f"input {k}"), array)))
+        rows.append(("input" if k == 0 else " ", _named(names.get(k, other.format(k)), array)))
     for k, array in enumerate(point.cotangents):
         number = f" of output {k}" if len(point.cotangents) > 1 else ""
         rows.append((f"cotangent{number}" if not number else " ", _named(f"dy{number}", array)))
