@@ -260,6 +260,11 @@ def test_equal_sizes_stay_equal_and_each_size_becomes_0_and_1(inputs):
         assert max(reached[size]) > size
 
 
+def test_one_variation_has_square_inputs():
+    variations = vary_shapes([Array((5, 7)), Array((7,))])
+    assert [(3, 3), (3,)] in [[spec.shape for spec in specs_] for specs_ in variations]
+
+
 def test_a_number_of_classes_and_a_largest_index_follow_their_size():
     classes = Array((5,), kind="classes", high=7)
     index = Array((5,), kind="integers", low=0, high=6)

@@ -12,12 +12,14 @@ from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.parameters import MATRIX_KINDS
 from manualnn.gradcheck.inputs.read import Drawn, Example
 
+SQUARE = 3
+"""The size of all axes in one variation."""
 LARGE = (131, 33)
 """A size beyond 128, the width of many kernels' blocks, and one for arrays that have it twice."""
 
 
 def vary_shapes(specs: Sequence[Array]) -> list[list[Array]]:
-    """Return the inputs with each size 1 and 0, all sizes 1, and odd, larger and large ones.
+    """Return the inputs with each size 1 and 0, all sizes equal, and odd, larger and large ones.
 
     Sizes of parameters stay, and those of examples of integers, which may be indices. Inputs from a
     strategy have no variations, because the strategy draws the shapes.
@@ -32,6 +34,7 @@ def vary_shapes(specs: Sequence[Array]) -> list[list[Array]]:
     last = next((spec.shape[-1] for spec in specs if spec.shape and spec.shape[-1] in sizes), None)
     plans: list[dict[int, int]] = [{size: 1} for size in sizes]
     plans.append(dict.fromkeys(sizes, 1))
+    plans.append(dict.fromkeys(sizes, SQUARE))  # a transposed gradient has the right shape there
     plans.append({size: size + 1 + place for place, size in enumerate(sizes)})
     plans.append({size: (2, 3, 17)[place % 3] for place, size in enumerate(sizes)})
     if last is not None:
