@@ -241,7 +241,7 @@ class Run:
             for judge, judged in judges:
                 if any(judgement.wrong for _, judgement in judged):
                     others = [pair for pair in every if pair[0] is not judge]
-                    result.findings += explain(result.id, judge, judged, others, brief=not is_first)
+                    result.findings += _explained(result.id, judge, judged, others, not is_first)
                     is_first = False
                     break
             if not result.findings:
@@ -276,6 +276,27 @@ def _failed(name: str, point: Point, error: FunctionFailed) -> Finding:
 def free_size(specs: Sequence[Array]) -> int:
     """Return the number of free parameters of inputs."""
     return sum(spec.free_size(spec.shape) for spec in specs)
+
+
+def _explained(
+    name: str,
+    judge: Judge,
+    judged: Judged,
+    others: list[tuple[Judge, Judged]],
+    is_brief: bool,  # noqa: FBT001
+) -> list[Finding]:
+    """Return the findings of wrong gradients; a failure of the explanation loses no verdict."""
+    details = {}
+    try:
+        findings = explain(name, judge, judged, others, brief=is_brief)
+    except Exception as error:  # noqa: BLE001
+        findings, details = [], {"explanation": f"{type(error).__name__}: {error}"}
+    if findings:
+        return findings
+    point, wrong = next(pair for pair in judged if pair[1].wrong)
+    message = f"The gradient is wrong in {wrong.wrong} of {wrong.compared} numbers."
+    parts = wrong.entries, wrong.wrong, wrong.compared, wrong.method
+    return [Finding(name, message, point, *parts, details=details)]
 
 
 def _find_tied(name: str, judges: list[tuple[Judge, Judged]]) -> list[Finding]:

@@ -103,7 +103,7 @@ class Observation:
     @property
     def names(self) -> list[str]:
         """Names of the differentiable inputs."""
-        return [self.places.locate(int(e))[0] for e in self.places.ends[:-1]]
+        return self.places.names
 
     def view(self, name: str) -> View | None:
         """Return the part of one input; None if the input has no parameters here."""

@@ -27,6 +27,7 @@ class Places:
             for slot, spec, array in zip(function.inputs, specs, arrays, strict=True)
             if slot.is_differentiable
         ]
+        self.names = [slot.name for slot, _, _ in self._slots]
         self.shapes = [array.shape for _, _, array in self._slots]
         self.sizes = [spec.free_size(array.shape) for _, spec, array in self._slots]
         self.ends = np.cumsum([0, *self.sizes])
