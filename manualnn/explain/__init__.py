@@ -8,8 +8,9 @@ are local derivatives, computed by dual numbers through the forward kernels. So 
 paths is independent of the hand-written backward pass, and `explain` compares the two.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from manualnn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from manualnn.explain.build import explain
@@ -35,19 +36,13 @@ MAX_DECIMALS = 15
 MAX_DIGITS = 17
 """Largest number of significant digits to show; float64 has no more."""
 
-_OWNERS = {
-    "EXAMPLE": "run",
-    "Explanation": "explanation",
-    "check": "hand.check",
-    "explain": "build",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name on first use, because `manualnn explain --help` must not load NumPy."""
-    if name not in __all__:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(import_module(f"{__name__}.{_OWNERS.get(name, 'model')}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(
+    __name__,
+    {
+        **dict.fromkeys(__all__, "model"),
+        "EXAMPLE": "run",
+        "Explanation": "explanation",
+        "check": "hand.check",
+        "explain": "build",
+    },
+)

@@ -8,7 +8,9 @@
 tensors, a function of JAX arrays, or the command of a program in any language.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from manualnn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from manualnn.gradcheck.check import gradcheck
@@ -17,19 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Array", "gradcheck", "parametrize_with_gradchecks"]
 
-_MODULES = {
-    "Array": "manualnn.gradcheck.inputs.array",
-    "gradcheck": "manualnn.gradcheck.check",
-    "parametrize_with_gradchecks": "manualnn.gradcheck.pytest_helper",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a name on first use, because `manualnn --help` must not load the checks."""
-    from importlib import import_module
-
-    if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    found = globals()[name] = getattr(import_module(_MODULES[name]), name)
-    return found
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Array": "inputs.array",
+        "gradcheck": "check",
+        "parametrize_with_gradchecks": "pytest_helper",
+    },
+)

@@ -1,5 +1,6 @@
 """The plain data of a gradcheck: points, references, and findings."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +23,11 @@ class Point:
         """Return the same point in arrays of its own, which may be written to."""
         arrays, cotangents = (tuple(map(np.array, p)) for p in (self.arrays, self.cotangents))
         return Point(arrays, cotangents, self.style)
+
+
+def flat(arrays: Iterable[Array]) -> Array:
+    """Return the entries of all arrays, one after the other, in float64."""
+    return np.concatenate([np.zeros(0), *(np.ravel(a).astype(np.float64) for a in arrays)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from manualnn.gradcheck.behaviour import CHECKS
+from manualnn.gradcheck.behaviour import CHECKS, SHAPE
 from manualnn.gradcheck.behaviour.rounding import is_near
 from manualnn.gradcheck.data import CheckResult, Finding, Point
 from manualnn.gradcheck.diagnosis.explain import explain
@@ -221,7 +221,7 @@ class Run:
                         result.findings.append(_failed(result.id, point, error))
                     continue
                 if name == "values" and not judgement.compared and not result.findings:
-                    found = CHECKS[0].judge(self.function, point, self.rng("shape"))
+                    found = SHAPE.judge(self.function, point, self.rng("shape"))
                     result.findings += [replace(found, check=result.id)] if found else []
                 result.points += 1
                 result.entries += judgement.compared

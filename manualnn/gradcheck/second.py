@@ -29,10 +29,11 @@ def check_second(first: Run, *, required: bool, saved: Sequence[Point] = ()) -> 
 
     Unless it is required, second derivatives may lack terms that the framework cannot see.
     """
-    second = _gradient_function(first)
-    if second is None:
+    gradient = _gradient_of(first)
+    if gradient is None:
         return
-    run = Run(second, _specs(first), kinks={}, seed=first.seed, only=first.only, prefix="second:")
+    second, specs = gradient
+    run = Run(second, specs, kinks={}, seed=first.seed, only=first.only, prefix="second:")
     if saved:
         run.resize(saved[0])
     count = POINTS // 3 if free_size(run.specs) <= LARGE else POINTS // 12
@@ -83,16 +84,15 @@ def _find_missing(second: Function, points: Sequence[Point]) -> list[str]:
     return [s.name for s in slots if s.name not in alive and s.name.split()[0] != "cotangent"]
 
 
-def _gradient_function(first: Run) -> Function | None:
-    """Return the gradient as a function, after the call that it needs to know its outputs."""
+def _gradient_of(first: Run) -> tuple[Function, list[Array]] | None:
+    """Return the gradient as a function, with its inputs: those of the function, then cotangents.
+
+    None: there is none, or the function fails at the point that shows its outputs.
+    """
     try:
-        first.function.value(draw_points(first.specs, first.rng("values"), 1)[0].arrays)
+        outputs = first.function.value(draw_points(first.specs, first.rng("values"), 1)[0].arrays)
     except FunctionFailed:
         return None
-    return first.function.gradient_function()
-
-
-def _specs(first: Run) -> list[Array]:
-    """Return the inputs of the gradient: those of the function, and its cotangents."""
-    outputs = first.function.value(draw_points(first.specs, first.rng("values"), 1)[0].arrays)
-    return [*first.specs, *(Array(o.shape, dtype=str(o.dtype)) for o in outputs)]
+    second = first.function.gradient_function()
+    cotangents = [Array(o.shape, dtype=str(o.dtype)) for o in outputs]
+    return None if second is None else (second, [*first.specs, *cotangents])

@@ -9,8 +9,9 @@ Reading needs DuckDB, and learning an encoding needs scikit-learn (both in the e
 a model and predicting from Python need NumPy and safetensors alone.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from manualnn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from manualnn.tabular.column import Column
@@ -31,23 +32,16 @@ __all__ = [
     "read_table",
 ]
 
-_MODULES = {
-    "Column": "column",
-    "Encoder": "encoder",
-    "Table": "table",
-    "TableModel": "model",
-    "Target": "target",
-    "load_model": "model",
-    "read_batches": "reader",
-    "read_table": "reader",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a name at its first use, so that `manualnn --help` imports no NumPy."""
-    if name not in _MODULES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Column": "column",
+        "Encoder": "encoder",
+        "Table": "table",
+        "TableModel": "model",
+        "Target": "target",
+        "load_model": "model",
+        "read_batches": "reader",
+        "read_table": "reader",
+    },
+)

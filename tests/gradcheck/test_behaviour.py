@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from manualnn.gradcheck.behaviour import CHECKS
+from manualnn.gradcheck.behaviour.layout import EXPANSIONS, LAYOUTS
 from manualnn.gradcheck.data import Point
 from manualnn.gradcheck.functions.arguments import Arguments
 from manualnn.gradcheck.functions.base import Slot, Unsupported
@@ -209,3 +212,30 @@ class GradientOfProduct:
 def test_second_derivatives_that_are_all_zero_are_incomplete():
     points = [Point((X, X + 1, X - 1), (X + 2, X + 3))]
     assert "for x are all zero" in reason_incomplete(GradientOfProduct(), points)
+
+
+@given(
+    st.lists(st.integers(1, 6), min_size=1, max_size=3), st.sampled_from(["f8", "f4", "i8", "?"])
+)
+def test_layouts_have_the_same_numbers_and_expansions_have_one_along_an_axis(shape, dtype):
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    for name, layout in LAYOUTS.items():
+        stored = layout(array.copy())
+        np.testing.assert_array_equal(stored, array, err_msg=name)
+        assert stored.dtype == array.dtype
+        assert not np.shares_memory(stored, array)
+    whole, last_axis = (expand(array.copy()) for expand in EXPANSIONS.values())
+    assert whole.shape == last_axis.shape == array.shape
+    assert (whole == array.reshape(-1)[-1]).all()
+    assert (last_axis == array[..., -1:]).all()
+
+
+def test_layouts_are_what_their_names_say():
+    array = np.arange(12.0).reshape(3, 4)
+    stored = {name: layout(array.copy()) for name, layout in LAYOUTS.items()}
+    assert stored["in Fortran order"].strides == (8, 24)
+    assert stored["strided"].strides == (64, 16)
+    assert stored["of negative strides"].strides == (-32, -8)
+    whole, last_axis = (expand(array.copy()) for expand in EXPANSIONS.values())
+    assert whole.strides == (0, 0)
+    assert last_axis.strides[-1] == 0

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from manualnn.errors import GradcheckError
 from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
-from manualnn.gradcheck.inputs.layouts import LAYOUTS, expanded
 from manualnn.gradcheck.inputs.numbers import neighbour, rounded
 from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
 from manualnn.gradcheck.inputs.styles import STYLES
@@ -294,30 +293,6 @@ def test_inputs_of_equal_shapes_broadcast_each_axis_of_each():
     assert broadcast_shapes([Array((5, 7))]) == []
     assert broadcast_shapes([Array((5, 7)), Array((3, 4))]) == []
     assert broadcast_shapes([Array((1,)), Array((1,))]) == []
-
-
-@given(st.lists(sizes, min_size=1, max_size=3), st.sampled_from(["f8", "f4", "i8", "?"]))
-def test_layouts_have_the_same_numbers_and_expanded_has_one(shape, dtype):
-    array = np.arange(math.prod(shape)).reshape(shape).astype(dtype)
-    for name, layout in LAYOUTS.items():
-        stored = layout(array)
-        np.testing.assert_array_equal(stored, array, err_msg=name)
-        assert stored.dtype == array.dtype
-        assert not np.shares_memory(stored, array)
-    one = expanded(array)
-    assert one.shape == array.shape
-    assert not array.size or (one == array.reshape(-1)[0]).all()
-
-
-def test_layouts_are_what_their_names_say():
-    array = np.arange(12.0).reshape(3, 4)
-    stored = {name: layout(array) for name, layout in LAYOUTS.items()}
-    assert stored["Fortran order"].strides == (8, 24)
-    assert stored["every second entry of a larger array"].strides == (128, 16)
-    assert stored["a part of a longer array"].base is not None
-    assert stored["negative strides"].strides == (-32, -8)
-    assert not stored["read-only"].flags.writeable
-    assert expanded(array).strides == (0, 0)
 
 
 @given(st.lists(shapes, min_size=1, max_size=3), seeds)

@@ -22,6 +22,7 @@ import numpy as np
 
 from manualnn.gradcheck.data import Array, Entry, Point
 from manualnn.gradcheck.functions.base import Function, FunctionFailed
+from manualnn.gradcheck.inputs.numbers import unit_roundoff
 
 MOVES = 4
 """Number of random moves, each made in both directions."""
@@ -29,8 +30,6 @@ AGREEMENT = 2.0**-20
 """Six digits."""
 MOST_ENTRIES = 8
 """Largest number of wrong entries that a finding lists."""
-UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""Unit roundoff of each dtype."""
 WIDTHS = {"float64": 128, "float32": 128, "float16": 4, "bfloat16": 4}
 """Largest move in unit roundoffs. A move of one unit is often rounded away inside a function."""
 
@@ -46,8 +45,8 @@ class Rounding:
         self.function, self.rng = function, rng
         kinds = [slot.dtype for slot in function.inputs if slot.is_differentiable]
         kinds += map(_dtype_of, outputs)
-        self.dtype = max(kinds, key=lambda kind: UNITS.get(kind, 0.0), default="float64")
-        self.unit = UNITS.get(self.dtype, UNITS["float64"])
+        self.dtype = max(kinds, key=unit_roundoff, default="float64")
+        self.unit = unit_roundoff(self.dtype)
 
     def bounds(self, point: Point) -> tuple[Array, ...]:
         """Return the largest distance of each entry of two right gradients at a point."""

@@ -18,3 +18,5 @@ CHECKS: tuple[Check, ...] = (
     *subsets.CHECKS,
     *transforms.CHECKS,
 )
+SHAPE = next(check for check in CHECKS if check.id == "shape")
+"""The check without which no value can be compared."""

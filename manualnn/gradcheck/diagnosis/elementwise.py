@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from manualnn.gradcheck.data import Array, Point
-from manualnn.gradcheck.diagnosis.observation import Bench, View, flat
+from manualnn.gradcheck.data import Array, Point, flat
+from manualnn.gradcheck.diagnosis.observation import Bench, View
 from manualnn.gradcheck.diagnosis.variants import VARIANTS
 
 CONSTANTS = (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)

@@ -9,14 +9,13 @@ hundreds of verdicts, so `observe` leaves the second look out and widens the bou
 smallest point is judged in full.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from manualnn.gradcheck.data import Array, Jacobian, Point
-from manualnn.gradcheck.judge.compare import Judge
+from manualnn.gradcheck.data import Array, Jacobian, Point, flat
+from manualnn.gradcheck.judge.compare import ROUNDINGS, Judge
 from manualnn.gradcheck.judge.places import Places, is_outside
 from manualnn.gradcheck.reference.jacobian import Reference
 from manualnn.oracle.diagnosis.budget import Budget
@@ -170,7 +169,7 @@ class Bench:
         got = places.pull(gradients)
         low, high, error, size = jacobian.transposed_product(w)
         count = np.bincount(jacobian.cols, minlength=got.size)
-        bound = 4 * error + ROOM * places.units * (16 + count) * size + places.smallest
+        bound = 4 * error + ROOM * places.units * (ROUNDINGS + count) * size + places.smallest
         outside = is_outside(got, low, high, bound)
         if wrong is None:
             wrong = outside
@@ -182,8 +181,3 @@ class Bench:
     def outputs(self, arrays: tuple[Array, ...]) -> tuple[Array, ...]:
         """Return the outputs of the function in float64; raises what the function raises."""
         return tuple(np.asarray(y, np.float64) for y in self.function.value(arrays))
-
-
-def flat(arrays: Sequence[Array]) -> Array:
-    """Return the entries of all arrays, one after the other, in float64."""
-    return np.concatenate([np.zeros(0), *(np.ravel(a).astype(np.float64) for a in arrays)])

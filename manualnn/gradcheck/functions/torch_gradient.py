@@ -30,7 +30,7 @@ class TorchGradient(TorchCalls):
         slots = (*function.inputs, *cotangent_slots(function.result_dtypes))
         super().__init__(function.call, function.arguments, slots, {})
         self.name = f"the gradient of {function.name}"
-        self._device, self._needs_graph = function.device, True
+        self.device, self._needs_graph = function.device, True
         self._function = function
 
     def _invoke(self, tensors: Sequence[Tensor]) -> list[Tensor]:

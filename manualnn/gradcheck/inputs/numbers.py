@@ -59,6 +59,11 @@ def largest_number(dtype: str) -> float:
     return float(np.finfo(dtype).max)
 
 
+def unit_roundoff(dtype: str) -> float:
+    """Return the unit roundoff u of a floating dtype; that of float64 for others."""
+    return 2.0 ** -digits(dtype if dtype in FLOATS else "float64")
+
+
 def digits(dtype: str) -> int:
     """Return the number of significant bits of a floating dtype."""
     return 8 if dtype == "bfloat16" else int(np.finfo(dtype).nmant) + 1

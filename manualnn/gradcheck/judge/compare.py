@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from manualnn.gradcheck.data import Array, Entry, Jacobian, Point
+from manualnn.gradcheck.data import Array, Entry, Jacobian, Point, flat
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
 from manualnn.gradcheck.judge.confirm import SAFETY, Surroundings, Suspicion
@@ -28,8 +28,6 @@ from manualnn.gradcheck.reference.jacobian import Reference
 
 ROUNDINGS = 16
 """Number of roundings, beside those of a sum, that a right gradient may have."""
-
-
 OF_SECOND = 2.0**-20
 """Relative error of second derivatives that passes: their terms cancel more often, and a mistake is
 never small. Those that are not finite are not judged."""
@@ -125,7 +123,7 @@ class Judge:
         places = Places(self.function, self.specs, point.arrays)
         if [np.shape(g) for g in gradients] != places.shapes:
             return Judgement()  # the check of shapes reports it
-        w = np.concatenate([np.zeros(0), *(np.ravel(c) for c in point.cotangents)])
+        w = flat(point.cotangents)
         got = places.pull(gradients)
         jacobian = self.jacobian(point.arrays)
         if jacobian is None:
@@ -188,16 +186,13 @@ class Judge:
         if self._groups is None or self._groups[0] is not point.arrays:
             self._groups = point.arrays, find_groups(self.reference, places, point.arrays)
         for columns, d in self._groups[1]:
-            used = w != 0
-            ends = w[used] * d.low[used], w[used] * d.high[used]
-            low, high = np.minimum(*ends).sum(), np.maximum(*ends).sum()
-            mine, size = got[columns].sum(), np.abs(got[columns]).sum() + np.abs(ends[0]).sum()
-            error = SAFETY * np.abs(w * d.error)[used].sum()
+            low, high, error, terms = d.product(w)
+            mine, size = got[columns].sum(), np.abs(got[columns]).sum() + terms
             # Terms that cancel have the size of the largest gradient; a mistake here is as large.
-            bound = error + 2.0**-20 * max(size, np.abs(got).max()) + places.smallest
+            bound = SAFETY * error + 2.0**-20 * max(size, np.abs(got).max()) + places.smallest
             if is_outside(np.array([mine]), low, high, bound)[0]:
                 name, index = places.locate(int(columns[0]))
-                return Entry(name, index, float(mine), float(low), float(high), float(bound))
+                return Entry(name, index, float(mine), low, high, float(bound))
         return None
 
     def _judge_directions(self, places: Places, point: Point, w: Array, got: Array) -> Judgement:

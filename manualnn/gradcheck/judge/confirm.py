@@ -21,7 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
-from manualnn.gradcheck.data import Array, Jacobian, Point
+from manualnn.gradcheck.data import Array, Jacobian, Point, flat
 from manualnn.gradcheck.functions.base import FunctionFailed
 from manualnn.gradcheck.inputs.array import Array as Spec
 from manualnn.gradcheck.judge.places import Places, distance_from, is_outside
@@ -171,14 +171,14 @@ class Suspicion:
             self.imprecise = float((distance[few_digits] / size[few_digits]).max())
             bound[few_digits] = IMPRECISE * size[few_digits]
         wrong = np.flatnonzero(is_outside(self.got, low, high, bound))
-        tied = wrong[self._tied[wrong]][:MOST_TIED]
+        tied = wrong[self._tied[wrong]]
         if tied.size:
-            low, high = self._with_ties(tied, low, high)
-            outside = is_outside(self.got, low, high, bound)
-            bound[wrong[self._tied[wrong] & ~(outside & np.isin(range(low.size), tied))[wrong]]] = (
-                np.inf
-            )
-            wrong = wrong[np.isfinite(bound[wrong])]
+            looked_at = tied[:MOST_TIED]
+            low, high = self._with_ties(looked_at, low, high)
+            still = looked_at[is_outside(self.got, low, high, bound)[looked_at]]
+            undecided = np.setdiff1d(tied, still)
+            bound[undecided] = np.inf
+            wrong = np.setdiff1d(wrong, undecided)
         if not wrong.size or not look:
             return bound, wrong
         excess = distance[wrong] / bound[wrong]
@@ -267,7 +267,7 @@ class Suspicion:
         pairs = list(zip(self.specs, self.point.arrays, strict=True))
         found = []
         value = self.reference.function.value
-        center = _flat(value(self.point.arrays))
+        center = flat(value(self.point.arrays))
         moved = np.zeros_like(center)
         for _ in range(TIE_BREAKS):
             arrays = tuple(spec.nudge(a, part, rng) for spec, a in pairs)
@@ -279,7 +279,7 @@ class Suspicion:
                 known = np.isfinite(error)
                 found.append((np.where(known, low, np.nan), np.where(known, high, np.nan)))
             with suppress(FunctionFailed):
-                moved = np.fmax(moved, np.abs(_flat(value(arrays)) - center))
+                moved = np.fmax(moved, np.abs(flat(value(arrays)) - center))
         return found, moved
 
     def _is_sure(self, column: int, room: float) -> bool:
@@ -347,7 +347,3 @@ class Suspicion:
         shared = np.zeros(self.got.size, bool)
         shared[self.jacobian.cols[together[self.jacobian.rows]]] = True
         return shared
-
-
-def _flat(outputs: Sequence[Array]) -> Array:
-    return np.concatenate([np.zeros(0), *(np.ravel(output).astype(float) for output in outputs)])

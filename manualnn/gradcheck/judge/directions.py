@@ -74,15 +74,13 @@ class Directions:
 
     def _along(self, signs: Array, columns: Array) -> tuple[float, float, float]:
         """Return the distance from wᵀ D_v f, its bound, and Σ |v g|, for v of some columns."""
-        w, v = self.w, np.zeros(self.got.size)
+        v = np.zeros(self.got.size)
         v[columns] = signs[columns]
         d = self.reference.directional(self.point.arrays, v)
-        used = w != 0
-        ends = w[used] * d.low[used], w[used] * d.high[used]
-        low, high = np.minimum(*ends).sum(), np.maximum(*ends).sum()
+        low, high, error, terms = d.product(self.w)
         mine = float(self.got[columns] @ signs[columns])
-        size = float(np.abs(self.got[columns]).sum()) + float(np.abs(ends[0]).sum())
-        error = SAFETY * float((np.abs(w) * d.error)[used].sum())
+        size = float(np.abs(self.got[columns]).sum()) + terms
+        error *= SAFETY
         if not np.isfinite(mine):
             return np.inf, error, 0.0
         bound = error + self._rounding * size + self.places.smallest

@@ -5,13 +5,11 @@ from functools import cached_property
 
 import numpy as np
 
-from manualnn.gradcheck.data import Array, Entry
+from manualnn.gradcheck.data import Array, Entry, flat
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.inputs.numbers import largest_number
+from manualnn.gradcheck.inputs.numbers import largest_number, unit_roundoff
 
-UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-"""Unit roundoff u of each type of numbers."""
 SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
 """Smallest normal number: results below it may be lost."""
 MOST_ENTRIES = 8
@@ -34,23 +32,20 @@ class Places:
 
     def pull(self, gradients: Sequence[Array]) -> Array:
         """Return the gradient of all parameters from the gradients of the inputs."""
-        pulled = [
-            np.ravel(spec.pull(np.asarray(g, np.float64)))
-            for (_, spec, _), g in zip(self._slots, gradients, strict=True)
-        ]
-        return np.concatenate([np.zeros(0), *pulled])
+        pairs = zip(self._slots, gradients, strict=True)
+        return flat(spec.pull(np.asarray(g, np.float64)) for (_, spec, _), g in pairs)
 
     @cached_property
     def parameters(self) -> Array:
         """The values of all parameters."""
         values = [spec.parameters(array) for _, spec, array in self._slots]
-        return np.concatenate([np.zeros(0), *(np.ravel(v).astype(np.float64) for v in values)])
+        return flat(values)
 
     @cached_property
     def units(self) -> Array:
         """The unit roundoff of each parameter's gradient: that of the coarsest input."""
-        coarsest = max((UNITS[slot.dtype] for slot, _, _ in self._slots), default=UNITS["float64"])
-        return np.full(self.ends[-1], coarsest)
+        units = (unit_roundoff(slot.dtype) for slot, _, _ in self._slots)
+        return np.full(self.ends[-1], max(units, default=0.0))
 
     @cached_property
     def smallest(self) -> float:

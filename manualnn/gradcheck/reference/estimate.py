@@ -87,6 +87,18 @@ class Estimate:
         """Return the larger absolute value of both slopes."""
         return np.maximum(np.abs(self.low), np.abs(self.high))
 
+    def product(self, w: Array) -> tuple[float, float, float, float]:
+        """Return the ends of wᵀd, its error, and Σ |w d|, for the derivatives d of all outputs.
+
+        An output with w = 0 counts for nothing, also where its derivative is undecided.
+        """
+        used = w != 0
+        ends = w[used] * self.low[used], w[used] * self.high[used]
+        error = np.abs(w[used]) * self.error[used]
+        sums = np.minimum(*ends), np.maximum(*ends), error, np.abs(ends[0])
+        low, high, error, size = (float(term.sum()) for term in sums)
+        return low, high, error, size
+
 
 @dataclass(frozen=True, eq=False)
 class Side:

@@ -135,12 +135,8 @@ class Reference:
         error = np.where(np.isfinite(other.error) & ~(off <= 2 * doubt), np.inf, found.error)
         found, _ = self._refined(values, pattern, Estimate(found.low, found.high, error))
         found = Estimate(*_in_float64(found))
-        w = np.asarray(cotangent, np.float64)
-        with np.errstate(invalid="ignore"):
-            ends = w * found.low, w * found.high
-            error = np.where(w == 0, 0, np.abs(w) * found.error)
-        low, high = np.minimum(*ends), np.maximum(*ends)
-        return Estimate(np.sum(low), np.sum(high), np.sum(error))
+        ends = found.product(np.asarray(cotangent, np.float64))[:3]
+        return Estimate(*map(np.asarray, ends))
 
     def _values(self, place: Place) -> Values:
         """Return the function in the widest numbers in which differences can be taken."""

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from manualnn.gradcheck.functions.base import Function, FunctionFailed, Unsupported
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.inputs.numbers import rounded
+from manualnn.gradcheck.inputs.numbers import rounded, unit_roundoff
 
 Array = NDArray[Any]
 
-UNITS = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 DISTORTION = 0.1
 """Largest relative deviation of a step, after rounding, from the one that was meant."""
 
@@ -77,7 +76,7 @@ class Place:
     def coarsest(self) -> str:
         """The coarsest dtype of the differentiable inputs."""
         dtypes = [self.function.inputs[k].dtype for k in self.where] or ["float64"]
-        return max(dtypes, key=lambda name: UNITS.get(name, 0))
+        return max(dtypes, key=unit_roundoff)
 
 
 class Values:
@@ -101,10 +100,10 @@ class Values:
             if any(dtype != np.longdouble for dtype in dtypes):
                 raise Unsupported("the function does not return longdouble numbers.")
             return float(np.finfo(np.longdouble).eps) / 2
-        units = [UNITS.get(dtype.name, UNITS["float64"]) for dtype in dtypes]
+        units = [unit_roundoff(dtype.name) for dtype in dtypes]
         if self.kind == "own":
-            units.append(UNITS.get(self.place.coarsest, 0))
-        return max(units, default=UNITS["float64"])
+            units.append(unit_roundoff(self.place.coarsest))
+        return max(units, default=unit_roundoff("float64"))
 
     def _call(self, x: Array) -> Sequence[Array]:
         self.calls += 1
