@@ -166,8 +166,13 @@ def _report(run: Run, seconds: float) -> Report:
             f"only {compared} of {compared + undecided} entries could be decided; give a "
             "domain on which the function is finite and smooth."
         )
-    if not any(r.status in {"passed", "failed", "errored"} for r in run.results):
-        problems.append("no check ran; change only=.")
+    statuses = {result.status for result in run.results}
+    if not statuses & {"passed", "failed", "errored"}:
+        problems.append(
+            "nothing was compared; give inputs with entries, on which the function is finite."
+            if "not_judged" in statuses
+            else "no check ran; change only=."
+        )
     return Report(
         run.function.name,
         run.function.framework,

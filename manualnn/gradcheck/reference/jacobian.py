@@ -24,6 +24,7 @@ from manualnn.gradcheck.reference.noise import short_unit
 from manualnn.gradcheck.reference.sampling import Place, Values
 from manualnn.gradcheck.reference.sparsity import REACH, Pattern, find_pattern, united
 from manualnn.gradcheck.reference.tiny_steps import refined
+from manualnn.oracle.truth.extended import MissingMpmathError
 
 Array = NDArray[Any]
 
@@ -152,7 +153,11 @@ class Reference:
         """Return the derivatives by the best way that the function admits, and its name."""
         for kind in ("mpmath", "complex128"):
             if kind in self.function.kinds and kind not in self._refused:
-                better = refined(values, pattern, found, kind)
+                try:
+                    better = refined(values, pattern, found, kind)
+                except MissingMpmathError:
+                    self._refused.add(kind)
+                    continue
                 if better is not None:
                     return better, METHODS[kind]
                 if kind == "complex128":
