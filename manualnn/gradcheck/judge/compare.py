@@ -196,9 +196,15 @@ class Judge:
         return None
 
     def _judge_directions(self, places: Places, point: Point, w: Array, got: Array) -> Judgement:
-        """Return the judgement of a gradient whose Jacobian has too many entries."""
+        """Return the judgement of a gradient whose Jacobian has too many entries.
+
+        It is empty where the function is known to be wrong, because it explains nothing.
+        """
+        if self._confirmed.count >= CONFIRMATIONS:
+            return Judgement()
         trial = Directions(self.reference, self.specs, places, point, w, got)
         trial.judge()
+        self._confirmed.count += bool(trial.wrong)
         columns = np.array(sorted(trial.wrong), int)
         low, high, bound = (np.full(got.size, np.nan) for _ in range(3))
         for column, entry in trial.wrong.items():
@@ -206,7 +212,7 @@ class Judge:
         return Judgement(
             places.entries(got, low, high, bound, columns),
             columns.size,
-            got.size if trial.sharpness else 0,
+            got.size if trial.sharpness or trial.wrong else 0,
             trial.undecided,
             np.array(trial.sharpness),
             method="differences along random directions",

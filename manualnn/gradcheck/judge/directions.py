@@ -15,7 +15,15 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.judge.confirm import FACTOR, NUDGE, ROUNDINGS, SAFETY, nearby, on_the_way
+from manualnn.gradcheck.judge.confirm import (
+    FACTOR,
+    NUDGE,
+    ROUNDINGS,
+    SAFETY,
+    SURE,
+    nearby,
+    on_the_way,
+)
 from manualnn.gradcheck.judge.places import Places
 from manualnn.gradcheck.reference.jacobian import Reference
 
@@ -55,10 +63,15 @@ class Directions:
         self._rounding = float(places.units.max(initial=0)) * (ROUNDINGS + np.sqrt(got.size))
 
     def judge(self) -> None:
-        """Fill in the wrong entries, the sharpness, and the number of undecided directions."""
+        """Fill in the wrong entries, the sharpness, and the number of undecided directions.
+
+        Two wrong entries are enough, because the function is wrong then.
+        """
         count = self.got.size
         for column in self._rng.choice(count, min(SINGLE, count), replace=False):
             self._look_at(int(column))
+            if len(self.wrong) == SURE:
+                return
         everything = np.arange(count)
         for _ in range(DIRECTIONS):
             signs = self._rng.choice([-1.0, 1.0], count)
@@ -71,6 +84,8 @@ class Directions:
                 column = self._halve(signs)
                 if column is not None:
                     self._look_at(column)
+                if len(self.wrong) == SURE:
+                    return
 
     def _along(self, signs: Array, columns: Array) -> tuple[float, float, float]:
         """Return the distance from wᵀ D_v f, its bound, and Σ |v g|, for v of some columns."""
