@@ -49,7 +49,7 @@ def check_second(first: Run, *, required: bool, saved: Sequence[Point] = ()) -> 
     else:
         run.explain()
         result.findings = [
-            replace(f, message=f"{f.message} {remedy}".strip()) if f.entries else f
+            replace(f, message=f"{f.message.rstrip('.')}. {remedy}".strip()) if f.entries else f
             for f in result.findings
         ]
         first.judgements += run.judgements

@@ -15,7 +15,7 @@ import numpy as np
 from manualnn.gradcheck.data import Array
 from manualnn.gradcheck.diagnosis.elementwise import slope_hypotheses
 from manualnn.gradcheck.diagnosis.observation import Bench, View
-from manualnn.gradcheck.diagnosis.structure import structure_hypotheses
+from manualnn.gradcheck.diagnosis.structure import input_hypotheses, structure_hypotheses
 from manualnn.oracle.diagnosis.factors import FIXED
 
 RELATIVE = 1e-6
@@ -28,7 +28,7 @@ FEWEST = 3
 """A number of wrong entries below which a factor without a name may be chance."""
 
 Hypotheses = Callable[[Bench, View], Iterator[tuple[str, Array]]]
-SOURCES: tuple[Hypotheses, ...] = (slope_hypotheses, structure_hypotheses)
+SOURCES: tuple[Hypotheses, ...] = (input_hypotheses, slope_hypotheses, structure_hypotheses)
 
 
 @dataclass(frozen=True)

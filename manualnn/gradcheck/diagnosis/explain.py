@@ -28,7 +28,7 @@ MOST_INPUTS = 2
 FOR_CAUSES = 3
 """Number of wrong points whose numbers a cause has to give."""
 
-SAME = "the mistake of an earlier check; if this is left when that is mended, another one"
+SAME = "the earlier check shows the same mistake. Mend that one first, and run the check again"
 
 Judged = Sequence[tuple[Point, Judgement]]
 

@@ -1,6 +1,7 @@
 """Hypotheses about axes, sums and inputs: a right Jacobian that is used in a wrong way.
 
-    structure_hypotheses(bench, view)      (text, predicted gradient), …
+    input_hypotheses(bench, view)          (text, predicted gradient), …
+    structure_hypotheses(bench, view)
 
 The right gradient is Jᵀw. Here are gradients with other cotangents (ignored, transposed, without
 their last row), with parts of J (its diagonal), of other inputs, or changed afterwards (reversed,
@@ -14,6 +15,18 @@ import numpy as np
 
 from manualnn.gradcheck.data import Array, Point
 from manualnn.gradcheck.diagnosis.observation import Bench, View
+
+
+def input_hypotheses(bench: Bench, view: View) -> Iterator[tuple[str, Array]]:
+    """Yield the gradients of other inputs, which say more than a formula of this one."""
+    del bench
+    for other in view.seen.names:
+        partner = view.seen.view(other) if other != view.name else None
+        if partner is not None and partner.x.size == view.x.size:
+            reference = partner.reference.reshape(view.x.shape)
+            yield f"the gradients of {view.name} and {other} are exchanged", reference
+            yield f"got = −1 × the gradient of {other}", -reference
+            yield f"the gradient of {other} is added", view.reference + reference
 
 
 def structure_hypotheses(bench: Bench, view: View) -> Iterator[tuple[str, Array]]:
@@ -78,7 +91,7 @@ def _changed(name: str, a: Array) -> Iterator[tuple[str, Array]]:
 
 
 def _other_parts(view: View) -> Iterator[tuple[str, Array]]:
-    """Yield gradients of parts of the Jacobian, and of other inputs."""
+    """Yield gradients of parts of the Jacobian."""
     w, size = view.seen.w, view.x.size
     for word, order in (("last", 1), ("first", -1)):
         one = np.zeros(size)
@@ -95,13 +108,6 @@ def _other_parts(view: View) -> Iterator[tuple[str, Array]]:
         yield "the Jacobian is not transposed: got = J dy", forward.reshape(view.x.shape)
         if (view.alone < 0).any():
             yield "got = dy: the derivative is missing", w.reshape(view.x.shape)
-    for other in view.seen.names:
-        partner = view.seen.view(other) if other != view.name else None
-        if partner is not None and partner.x.size == size:
-            reference = partner.reference.reshape(view.x.shape)
-            yield f"the gradients of {view.name} and {other} are exchanged", reference
-            yield f"got = −1 × the gradient of {other}", -reference
-            yield f"the gradient of {other} is added", view.reference + reference
 
 
 def _unsummed(view: View) -> Iterator[tuple[str, Array]]:

@@ -55,12 +55,11 @@ SURE = 2
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """Jacobians near a point, and on the way from it to 0."""
+    """Jacobians near a point, on the way from it to 0, and with its numbers exchanged."""
 
     near: list[Jacobian]
     on_the_way: list[Jacobian]
     exchanged: list[Jacobian]
-
     columns: Array
     """The parameters whose derivatives are known."""
 

@@ -37,7 +37,9 @@ PLACES = 3
 LOOKS = 3
 """Points of a shape at which the pattern of an elementwise function is confirmed."""
 FEW_BLOCKS = 2
+"""Blocks of steps where a rough derivative is enough."""
 OTHER_STEPS = 1.37
+"""Ratio of the second series of steps to the first, when a parameter is perturbed alone."""
 ROUGH = 1e-6
 """Relative error of a direction that is too large to be compared."""
 METHODS = {"mpmath": "differences with 50 digits (mpmath)", "complex128": "complex step"}
