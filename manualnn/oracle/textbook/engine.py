@@ -6,7 +6,7 @@
 It claims everything that the oracle can judge. It exists for its subclasses. A bug of `bugs`
 overrides one method, and so does a control of the tests, which computes a line in an unusual but
 correct way. This module has the passes; the equations are in `layers`, `losses` and
-`protocol/optimizers.py`.
+`protocol/optimizers`.
 
 `load` sets the attributes of a call (`params`, `state`, `now`, …) anew for each case, so that no
 call depends on an earlier one.

@@ -1,4 +1,4 @@
-"""Error bounds of update rules: the statements of protocol/optimizers.py in bounded numbers.
+"""Error bounds of update rules: the statements of protocol/optimizers in bounded numbers.
 
     rules = BoundedRules(precision)
     rules.apply_rule(o, p, g, s, t)         return the bounded p; s receives the bounded state

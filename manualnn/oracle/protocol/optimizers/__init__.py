@@ -1,0 +1,35 @@
+"""Optimizers: the row of each with options and state, and its update rule as the paper writes it.
+
+    UpdateRules                     the update rules in any arithmetic, one method per optimizer
+    rules.adam(o, p, g, s, t)       return the new p, and write the new state into s
+    ROWS                            the rows; `method` names the optimizer's method of UpdateRules
+
+o: options; p: parameter; g: its gradient; s: arrays of its state; t: number of the update, from 1.
+
+This is the only statement of the rules in the oracle. A subclass adds the arithmetic (`num`, `sqrt`
+and `larger`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, the tests SymPy's
+symbols, floats and 200 digits. Each line of a rule is a method, because each bug of the catalogue
+overrides one line. The truth overrides lines that correct engines compute in several orders.
+"""
+
+from manualnn.oracle.protocol.optimizers import adam, descent
+from manualnn.oracle.protocol.optimizers.adam import AdamRules
+from manualnn.oracle.protocol.optimizers.descent import DescentRules
+from manualnn.oracle.protocol.optimizers.lines import Array, Arrays
+from manualnn.oracle.protocol.rows import MissingEntryError, Options
+
+ROWS = (*descent.ROWS, *adam.ROWS)
+
+
+class UpdateRules(DescentRules, AdamRules):
+    """The update rules, one method per optimizer, in the arithmetic of a subclass."""
+
+    def apply_rule(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        """Return the new p by the method of the optimizer, and write the new state into s."""
+        name = next(row.method for row in ROWS if row.name == o.type)
+        if not hasattr(self, name):
+            raise MissingEntryError(
+                f"protocol/optimizers has no update rule for {o.type!r}; "
+                f"add a method {name!r} to UpdateRules."
+            )
+        return getattr(self, name)(o, p, g, s, t)

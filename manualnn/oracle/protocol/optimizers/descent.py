@@ -1,0 +1,149 @@
+"""SGD, RMSprop and Adagrad."""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.protocol.optimizers.lines import (
+    DECAY,
+    EPS,
+    MOMENTUM,
+    RATES,
+    SWITCH,
+    Array,
+    Arrays,
+    Lines,
+)
+from manualnn.oracle.protocol.rows import Optimizer, Option, Options, State
+
+
+class DescentRules(Lines):
+    """Steps along the gradient, or along the gradient divided by a root of squares."""
+
+    def sgd(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        if o.momentum:
+            s["momentum_buffer"] = b = self.sgd_buffer(o, s["momentum_buffer"], g, t)
+            g = self.sgd_direction(o, g, b)
+        return self.moved(o, p, g, self.num(o.lr))
+
+    def sgd_buffer(self, o: Options, b: Array, g: Array, t: int) -> Array:
+        return g if t == 1 else self.num(o.momentum) * b + (1 - self.num(o.dampening)) * g
+
+    def sgd_direction(self, o: Options, g: Array, b: Array) -> Array:
+        return g + self.num(o.momentum) * b if o.nesterov else b
+
+    def rmsprop(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        s["square_avg"] = v = self.rmsprop_square(o, s["square_avg"], g)
+        if o.centered:
+            s["grad_avg"] = m = self.rmsprop_mean(o, s["grad_avg"], g)
+            v = self.rmsprop_variance(o, v, m)
+        root, lr = self.rmsprop_root(o, v), self.num(o.lr)
+        if not o.momentum:
+            return self.moved_by_quotient(o, p, g, root, lr)
+        d = self.quotient(o, g, root)
+        s["momentum_buffer"] = d = self.rmsprop_buffer(o, s["momentum_buffer"], d)
+        return self.moved(o, p, d, lr)
+
+    def rmsprop_square(self, o: Options, v: Array, g: Array) -> Array:
+        return self.average(v, g * g, o.alpha)
+
+    def rmsprop_mean(self, o: Options, m: Array, g: Array) -> Array:
+        return self.average(m, g, o.alpha)
+
+    def rmsprop_variance(self, o: Options, v: Array, m: Array) -> Array:
+        return v - m * m
+
+    def rmsprop_root(self, o: Options, v: Array) -> Array:
+        return self.sqrt(v) + self.num(o.eps)
+
+    def rmsprop_buffer(self, o: Options, b: Array, d: Array) -> Array:
+        return self.num(o.momentum) * b + d
+
+    def adagrad(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        s["sum"] = self.adagrad_sum(o, s["sum"], g)
+        root, lr = self.adagrad_root(o, s["sum"]), self.adagrad_rate(o, t)
+        return self.moved_by_quotient(o, p, g, root, lr)
+
+    def adagrad_sum(self, o: Options, s: Array, g: Array) -> Array:
+        return s + g * g
+
+    def adagrad_root(self, o: Options, s: Array) -> Array:
+        return self.sqrt(s) + self.num(o.eps)
+
+    def adagrad_rate(self, o: Options, t: int) -> Any:
+        return self.num(o.lr) / (1 + (t - 1) * self.num(o.lr_decay))
+
+
+def _buffer(per_update: Array, momentum: float, t: int) -> Array:
+    """Return the sum of t equal numbers, each with the momentum's power of its age."""
+    return per_update * (1 - momentum**t) / (1 - momentum) if momentum != 1 else per_update * t
+
+
+ROWS = (
+    Optimizer(
+        name="SGD",
+        method="sgd",
+        options={
+            "lr": Option(0.001, RATES),
+            "momentum": MOMENTUM,
+            "dampening": Option(0.0, (0.3, 0.9)),
+            "weight_decay": DECAY,
+            "nesterov": SWITCH,
+            "maximize": SWITCH,
+        },
+        state=(State("momentum_buffer", lambda o, g, s, t: _buffer(g, o.momentum, t), "momentum"),),
+        is_partner=True,
+    ),
+    Optimizer(
+        name="RMSprop",
+        method="rmsprop",
+        options={
+            "lr": Option(0.01, RATES),
+            "alpha": Option(0.99, (0.5, 0.9)),
+            "eps": EPS,
+            "weight_decay": DECAY,
+            "momentum": MOMENTUM,
+            "centered": SWITCH,
+            "maximize": SWITCH,
+        },
+        state=(
+            State(
+                "square_avg",
+                lambda o, g, s, t: s * (1 - o.alpha**t),
+                is_nonnegative=True,
+                mean="grad_avg",
+            ),
+            State("grad_avg", lambda o, g, s, t: g * (1 - o.alpha**t), "centered"),
+            State(
+                "momentum_buffer",
+                lambda o, g, s, t: _buffer(g / np.sqrt(s + o.eps), o.momentum, t),
+                "momentum",
+            ),
+        ),
+        is_partner=True,
+    ),
+    Optimizer(
+        name="Adagrad",
+        method="adagrad",
+        options={
+            "lr": Option(0.01, RATES),
+            "lr_decay": Option(0.0, (0.1, 3.0)),
+            "weight_decay": DECAY,
+            "initial_accumulator_value": Option(0.0, (0.1, 2.0)),
+            "eps": Option(1e-10, (1e-2, 1e-5, 1.0)),
+            "maximize": SWITCH,
+        },
+        state=(
+            State(
+                "sum",
+                lambda o, g, s, t: o.initial_accumulator_value + t * s,
+                initial="initial_accumulator_value",
+                is_nonnegative=True,
+            ),
+        ),
+        is_partner=True,
+    ),
+)
