@@ -47,7 +47,9 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.initializers import xavier_normal as xavier_normal
     from manualnn.initializers import xavier_uniform as xavier_uniform
     from manualnn.layers import LAYERS as LAYERS
-    from manualnn.layers.activations import *
+    from manualnn.layers.activations.piecewise import *
+    from manualnn.layers.activations.rows import *
+    from manualnn.layers.activations.smooth import *
     from manualnn.layers.base import Layer as Layer
     from manualnn.layers.dropout import *
     from manualnn.layers.linear import *

@@ -186,6 +186,6 @@ def layer_truth(name: str) -> tuple[Forward, Backward]:
     if row is None or row.statement is None or row.statement.bounds is None:
         raise MissingEntryError(
             f"truth/layers.py has no entry for {name!r}; add one to LAYERS, or add a statement "
-            "with bounds to its row in protocol/layers.py."
+            "with bounds to its row in protocol/layers/."
         )
     return _stated(row.statement)

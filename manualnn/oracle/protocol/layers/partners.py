@@ -1,8 +1,6 @@
-"""The row of every layer: its options, its properties, and the formula of an elementwise one.
+"""The rows of the layers that cases about other features contain.
 
-An elementwise layer is complete with its row: the textbook engine, the truth and its error bound,
-the exact values, the proofs and the check of paths follow from its statement. Any other layer has
-entries in textbook/layers.py, truth/layers.py, tests/oracle/exactly.py and tests/proofs.py as well.
+The draws of those cases follow from the order of these rows, so it stays as it is.
 """
 
 from math import inf
@@ -120,25 +118,6 @@ ROWS = (
             },
         ),
         saturates=True,
-    ),
-    Layer(
-        name="Softsign",
-        method="softsign",
-        statement=Statement(
-            formula=lambda m, o, z: z / (1 + abs(z)),
-            bounds=lambda o: (1, 2, 6),
-            value_rounding=Rounding(3),
-            slope_rounding=Rounding(8, size=lambda m, o, z: 1 / (1 + abs(z))),
-            slope_forms={
-                "1 / (1 + |z|)²": lambda m, o, z: 1 / ((1 + abs(z)) * (1 + abs(z))),
-                "1 / (1 + |z|) − |z| / (1 + |z|) / (1 + |z|), the quotient rule": lambda m, o, z: (
-                    1 / (1 + abs(z)) - abs(z) / (1 + abs(z)) / (1 + abs(z))
-                ),
-                "(1 − |a|)²": lambda m, o, z: (
-                    (1 - abs(z) / (1 + abs(z))) * (1 - abs(z) / (1 + abs(z)))
-                ),
-            },
-        ),
     ),
     Layer(
         name="Softmax",

@@ -1,0 +1,94 @@
+"""Activations that are linear between their kinks."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from manualnn.elementary import Array, greater, maximum, minimum, step, where
+from manualnn.layers.base import Layer, LayerArrays
+from manualnn.spec import require
+
+__all__ = ["Identity", "LeakyReLU", "ReLU"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Identity(Layer):
+    """The input, unchanged.
+
+    Forward
+        a = z
+
+    Backward, given da = ∂L/∂a
+        dz = da
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Identity.
+    """
+
+    reads_input: ClassVar[bool] = False
+    reads_output: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return np.positive(z, out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        return np.positive(da, out=out)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ReLU(Layer):
+    """Rectifier.
+
+    Forward
+        a = max(z, 0)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [a > 0]       a > 0 exactly where z > 0; the slope at 0 is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.ReLU.
+    """
+
+    reads_input: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return maximum(z, 0, out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = step(a, out=out)
+        return np.multiply(dz, da, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class LeakyReLU(Layer):
+    """Rectifier with a small slope for negative inputs.
+
+    Forward, s = negative_slope
+        a = max(z, 0) + s min(z, 0)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ (1 where z > 0, s elsewhere)   the slope at 0 is s
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.LeakyReLU.
+    """
+
+    negative_slope: float = 0.01
+
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "negative_slope", "a number", condition=True)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = minimum(z, 0, out=out)
+        np.multiply(a, self.negative_slope, out=a)
+        return np.add(a, maximum(z, 0), out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        return np.positive(where(greater(z, 0), da, da * self.negative_slope), out=out)

@@ -1,0 +1,25 @@
+"""The rows of activations with an exponential or a quotient."""
+
+from manualnn.oracle.protocol.rows import Layer, Rounding, Statement
+
+ROWS = (
+    Layer(
+        name="Softsign",
+        method="softsign",
+        statement=Statement(
+            formula=lambda m, o, z: z / (1 + abs(z)),
+            bounds=lambda o: (1, 2, 6),
+            value_rounding=Rounding(3),
+            slope_rounding=Rounding(8, size=lambda m, o, z: 1 / (1 + abs(z))),
+            slope_forms={
+                "1 / (1 + |z|)²": lambda m, o, z: 1 / ((1 + abs(z)) * (1 + abs(z))),
+                "1 / (1 + |z|) − |z| / (1 + |z|) / (1 + |z|), the quotient rule": lambda m, o, z: (
+                    1 / (1 + abs(z)) - abs(z) / (1 + abs(z)) / (1 + abs(z))
+                ),
+                "(1 − |a|)²": lambda m, o, z: (
+                    (1 - abs(z) / (1 + abs(z))) * (1 - abs(z) / (1 + abs(z)))
+                ),
+            },
+        ),
+    ),
+)
