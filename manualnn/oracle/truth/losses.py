@@ -154,7 +154,7 @@ def loss_truth(name: str) -> Function:
     if row is None or row.statement is None or row.statement.bounds is None:
         raise MissingEntryError(
             f"truth/losses.py has no entry for {name!r}; add one to LOSSES, or add a statement "
-            "with bounds to its row in protocol/losses.py."
+            "with bounds to its row in protocol/losses."
         )
     return _stated(row.statement)
 

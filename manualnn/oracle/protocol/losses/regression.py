@@ -1,22 +1,9 @@
-"""The row of every loss: its options, its properties, and the formula of a loss for regression.
-
-A loss whose terms are stated here is complete with its row, as an elementwise layer is. Any other
-loss has entries in textbook/losses.py, truth/losses.py, tests/oracle/exactly.py and tests/proofs.py
-as well.
-"""
+"""The rows of the losses for regression: their options, properties and formulas."""
 
 from typing import Any
 
-from manualnn.oracle.protocol.rows import (
-    REDUCTIONS,
-    Convention,
-    Loss,
-    Option,
-    Rounding,
-    Statement,
-)
-
-REDUCTION = {"reduction": Option("mean", REDUCTIONS[1:], is_listed=True)}
+from manualnn.oracle.protocol.losses.common import REDUCTION
+from manualnn.oracle.protocol.rows import Loss, Option, Rounding, Statement
 
 
 def _smaller(m: Any, a: Any, b: Any) -> Any:
@@ -102,42 +89,5 @@ ROWS = (
             slope_rounding=Rounding(2),
         ),
         is_exact=True,
-    ),
-    Loss(
-        name="BCELoss",
-        method="bce",
-        options={**REDUCTION, "weight": Option(None)},
-        conventions={
-            "torch": Convention(
-                "its gradient is (y − t) / max(y (1 − y), 1e-12), as in torch", {"floor": 1e-12}
-            ),
-            "calculus": Convention(
-                "its gradient is (y − t) / (y (1 − y)), by calculus; torch floors y (1 − y) at "
-                "1e-12",
-                {"floor": 0.0},
-            ),
-        },
-        is_partner=True,
-        targets="probabilities",
-        takes_probabilities=True,
-    ),
-    Loss(
-        name="BCEWithLogitsLoss",
-        method="logits",
-        options={**REDUCTION, "weight": Option(None), "pos_weight": Option(None)},
-        is_partner=True,
-        targets="probabilities",
-    ),
-    Loss(
-        name="CrossEntropyLoss",
-        method="cross_entropy",
-        options={
-            **REDUCTION,
-            "weight": Option(None),
-            "ignore_index": Option(-100, (-1, 0, 1)),
-            "label_smoothing": Option(0.0, (0.1, 0.5, 1.0)),
-        },
-        is_partner=True,
-        targets="classes",
     ),
 )

@@ -1,0 +1,44 @@
+"""The rows of the losses for classification: their options and properties."""
+
+from manualnn.oracle.protocol.losses.common import REDUCTION
+from manualnn.oracle.protocol.rows import Convention, Loss, Option
+
+ROWS = (
+    Loss(
+        name="BCELoss",
+        method="bce",
+        options={**REDUCTION, "weight": Option(None)},
+        conventions={
+            "torch": Convention(
+                "its gradient is (y − t) / max(y (1 − y), 1e-12), as in torch", {"floor": 1e-12}
+            ),
+            "calculus": Convention(
+                "its gradient is (y − t) / (y (1 − y)), by calculus; torch floors y (1 − y) at "
+                "1e-12",
+                {"floor": 0.0},
+            ),
+        },
+        is_partner=True,
+        targets="probabilities",
+        takes_probabilities=True,
+    ),
+    Loss(
+        name="BCEWithLogitsLoss",
+        method="logits",
+        options={**REDUCTION, "weight": Option(None), "pos_weight": Option(None)},
+        is_partner=True,
+        targets="probabilities",
+    ),
+    Loss(
+        name="CrossEntropyLoss",
+        method="cross_entropy",
+        options={
+            **REDUCTION,
+            "weight": Option(None),
+            "ignore_index": Option(-100, (-1, 0, 1)),
+            "label_smoothing": Option(0.0, (0.1, 0.5, 1.0)),
+        },
+        is_partner=True,
+        targets="classes",
+    ),
+)
