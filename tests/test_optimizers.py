@@ -22,7 +22,7 @@ from manualnn import (
     ShapeError,
     SpecError,
 )
-from manualnn.optimizers.base import BLOCK
+from manualnn.optimizers.planned import BLOCK
 from manualnn.oracle.protocol.features import OPTIMIZER_ROWS, options_of, state_of
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.spec import to_spec

@@ -15,7 +15,7 @@ from manualnn.elementary import Array, exp, log
 from manualnn.errors import DivergedError, DomainError
 from manualnn.losses import Loss
 from manualnn.optimizers import Adam, Optimizer
-from manualnn.optimizers.base import Rates
+from manualnn.optimizers.planned import Rates
 from manualnn.training.batches import Samples
 from manualnn.training.step_plan import StepPlan
 from manualnn.training.trainer import Trainer

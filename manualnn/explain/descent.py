@@ -24,7 +24,7 @@ from manualnn.explain.numbers import (
 )
 from manualnn.explain.run import Key, Run
 from manualnn.optimizers import SGD, Optimizer
-from manualnn.optimizers.base import State
+from manualnn.optimizers.planned import State
 from manualnn.parameters import Parameters
 
 

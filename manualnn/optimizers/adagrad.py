@@ -7,8 +7,8 @@ import numpy as np
 
 from manualnn.elementary import Array, sqrt
 from manualnn.optimizers.arithmetic import numbers_of
-from manualnn.optimizers.base import Arrays, Optimizer, Rates, State
-from manualnn.parameters import Parameters
+from manualnn.optimizers.base import Optimizer
+from manualnn.optimizers.planned import Arrays, Rates, State
 
 __all__ = ["Adagrad"]
 
@@ -34,10 +34,8 @@ class Adagrad(Optimizer):
     def vectors(self) -> tuple[str, ...]:
         return ("sum",)
 
-    def init(self, params: Parameters) -> State:
-        state = Optimizer.init(self, params)
+    def init_vectors(self, state: State) -> None:
         state["sum"][...] = self.initial_accumulator_value
-        return state
 
     def rates(self, t: Any) -> Rates:
         return (self.lr / (1 + (t - 1) * self.lr_decay),)

@@ -10,12 +10,8 @@ cache:
 
 The learning rate may change between steps: use `dataclasses.replace(rule, lr=0.01)` with the same
 state.
-
-The second update of the same arrays records the NumPy calls that it makes, in a `PlannedUpdate`.
-Later updates repeat these calls without the Python code around them.
 """
 
-import weakref
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, final
 
@@ -25,18 +21,10 @@ from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.optimizers.arithmetic import numbers_of, return_scratch_vectors, scratch_vectors
+from manualnn.optimizers.planned import BLOCK, Arrays, PlannedUpdate, Rates, State
 from manualnn.parameters import Parameters
 from manualnn.spec import Description, require
-from manualnn.tracing import Call, Trace, is_from_manualnn
-
-BLOCK = 32_768
-"""Number of entries that a rule updates at a time.
-
-A block of this size stays in the cache from one line of the rule to the next. It is large enough
-that the cost of a call does not count.
-
-All blocks run in one thread. The threads of the BLAS keep spinning for a while after each matrix
-product. A second thread on the same cores was measured to save no time, or to cost some."""
+from manualnn.tracing import is_from_manualnn
 
 NONNEGATIVE_OPTIONS = (
     "lr",
@@ -47,26 +35,6 @@ NONNEGATIVE_OPTIONS = (
     "lr_decay",
     "initial_accumulator_value",
 )
-Arrays = list[Array]
-Rates = tuple[Any, ...]
-"""Numbers, or arrays without dimensions that hold one number each."""
-
-
-class State(dict[str, Any]):
-    """{"step": number of updates, name: vector of shape (P,), …}; the names are torch's.
-
-    It also holds the plan of the last update, which the next update repeats.
-    """
-
-    __slots__ = ("planned",)
-
-    def __init__(self, *items: Any) -> None:
-        dict.__init__(self, *items)
-        self.planned: dict[bool, PlannedUpdate] = {}
-
-    def __reduce__(self) -> tuple[type["State"], tuple[dict[str, Any]]]:
-        """Pickle and copy the items alone."""
-        return State, (dict(self),)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -99,11 +67,17 @@ class Optimizer(Description):
         """Return the names of the vectors in the rule's state."""
         return ()
 
+    def init_vectors(self, state: State) -> None:
+        """Fill the vectors of a new state that do not start from zero."""
+
+    @final
     def init(self, params: Parameters) -> State:
-        """Return the state before the first step: every vector is zero."""
+        """Return the state before the first step."""
         _require_kind(params, Parameters, "Sequential.init(seed)")
         zeros = {name: np.zeros_like(params.vector) for name in self.vectors()}
-        return State({"step": 0} | zeros)
+        state = State({"step": 0} | zeros)
+        self.init_vectors(state)
+        return state
 
     @final
     def update(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
@@ -224,61 +198,3 @@ def _require_kind(value: Any, kind: type, source: str) -> None:
         got = type(value).__name__
         message = f"an update rule expects the {kind.__name__} of {source}, got {got}."
         raise SpecError(message)
-
-
-class PlannedUpdate:
-    """An update of the same arrays in every step: its NumPy calls are recorded once (`tracing`)."""
-
-    def __init__(self, rule: Optimizer, vectors: Arrays, *, moves: bool) -> None:
-        self._rule = rule
-        self._moves = moves
-        self._names = rule.vectors()
-        # Weak references, because the arrays may be deleted before the second update.
-        self._last = [weakref.ref(v) for v in vectors]
-        self._vectors: list[Any] = []
-        self._rates: Arrays = []
-        self._calls: list[Any] = []
-
-    def fits(self, rule: Optimizer, theta: Array, g: Array, state: dict[str, Any]) -> bool:
-        """Return True for the same arrays and the same rule; its learning rate may differ."""
-        vectors = self._vectors or [last() for last in self._last]
-        if vectors[0] is not theta or vectors[1] is not g:
-            return False
-        i = 2
-        for name in self._names:
-            if vectors[i] is None or state.get(name) is not vectors[i]:
-                return False
-            i += 1
-        if rule is not self._rule:
-            if type(rule) is not type(self._rule):
-                return False
-            if vars(rule) | {"lr": 0} != vars(self._rule) | {"lr": 0}:
-                return False
-            self._rule = rule
-        return True
-
-    def run(self, state: dict[str, Any]) -> None:
-        """Do one step."""
-        state["step"] += 1
-        rates = self._rule.rates(state["step"])
-        if not self._calls:
-            self._calls = [call.prepare() for call in self.record(rates)]
-            return
-        for array, rate in zip(self._rates, rates):  # noqa: B905 - strict takes time
-            array[()] = rate
-        for call in self._calls:
-            call()
-
-    def record(self, rates: Rates) -> list[Call]:
-        """Do one step with these rates, and return the NumPy calls that it made."""
-        trace = Trace()
-        self._vectors = [last() for last in self._last]
-        theta = self._vectors[0]
-        self._rates = [np.array(rate, theta.dtype) for rate in rates]
-        scratch = np.empty((self._rule.scratch_count, min(theta.size, BLOCK)), theta.dtype)
-        vectors, traced_rates, own = (
-            [trace.wrap(array) for array in arrays]
-            for arrays in (self._vectors, self._rates, scratch)
-        )
-        self._rule.pass_over(vectors, tuple(traced_rates), own, moves=self._moves)
-        return trace.finish()

@@ -7,7 +7,8 @@ import numpy as np
 
 from manualnn.elementary import Array, maximum, sqrt
 from manualnn.optimizers.arithmetic import numbers_of, update_average
-from manualnn.optimizers.base import Arrays, Optimizer, Rates
+from manualnn.optimizers.base import Optimizer
+from manualnn.optimizers.planned import Arrays, Rates
 
 __all__ = ["RMSprop"]
 

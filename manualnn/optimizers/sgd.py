@@ -7,7 +7,8 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.optimizers.arithmetic import numbers_of
-from manualnn.optimizers.base import Arrays, Optimizer, Rates
+from manualnn.optimizers.base import Optimizer
+from manualnn.optimizers.planned import Arrays, Rates
 from manualnn.spec import require
 
 __all__ = ["SGD"]
