@@ -21,7 +21,13 @@ from manualnn.oracle.checks.trial import Declined, Trial
 from manualnn.oracle.engines.client import EngineClient
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_names
+from manualnn.oracle.protocol.features import (
+    LAYER_ROWS,
+    LOSS_ROWS,
+    options_of,
+    shapes_of,
+    state_names,
+)
 from manualnn.oracle.protocol.masks import find_wrong_mask
 from manualnn.oracle.report.report import Report
 from manualnn.output.files import write_whole
@@ -132,13 +138,11 @@ def _require_valid(case: Case) -> None:
     expected: dict[str, tuple[int, ...]] = {"x": (case.n, case.widths[0]), "t": t}
     params: dict[str, tuple[int, ...]] = {}
     for i, layer in enumerate(case.layers):
-        before, after = case.widths[i : i + 2]
-        if layer["type"] == "Linear":
-            params[f"{i}.weight"] = (after, before)
-            if options_of(layer).bias:
-                params[f"{i}.bias"] = (after,)
-        elif layer["type"] == "Dropout" and case.noise and f"{i}.mask" in case.noise:
-            expected[f"noise.{i}.mask"] = (case.n, before)
+        before = case.widths[i]
+        params |= {f"{i}.{name}": shape for name, shape in shapes_of(layer, before).items()}
+        noise = LAYER_ROWS[layer["type"]].noise
+        if noise and case.noise and f"{i}.{noise.name}" in case.noise:
+            expected[f"noise.{i}.{noise.name}"] = (case.n, before)
     rule = options_of(case.optimizer) if case.optimizer else None
     groups = ["params", *(f"state.{name}" for name in state_names(rule) if case.state)]
     expected |= {f"{group}.{key}": shape for group in groups for key, shape in params.items()}

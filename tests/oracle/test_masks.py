@@ -14,7 +14,8 @@ from manualnn.oracle.diagnosis.shrink import MOVES
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import options_of
-from manualnn.oracle.protocol.masks import find_wrong_mask, kept_factor, with_masks
+from manualnn.oracle.protocol.masks import find_wrong_mask, with_masks
+from manualnn.oracle.protocol.noise import kept_factor
 from manualnn.oracle.replay import ReplayError, load
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision

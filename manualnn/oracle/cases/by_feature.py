@@ -23,6 +23,7 @@ from manualnn.oracle.protocol.features import (
     OPTIMIZER_ROWS,
     REDUCTIONS,
     row_of,
+    width_of,
 )
 
 PLACES = ("LAL", "LA", "AL", "A", "LAAL", "LBAL", "LABL", "LALAL")
@@ -108,23 +109,22 @@ def _with_layer(name: str, option: str | None = None) -> Make:
         others = [n for n in draft.activations() if n != name]
         place = draft.pick(admitted(draft))
         loss = draft.loss()
-        widths = list(draft.widths(place.count(letter), loss))
+        first, *outputs = draft.widths(place.count(letter), loss)
         layers: list[Any] = []
+        width = first
         for mark in place:
             if mark == letter:
-                a, b = widths.pop(0), widths[0]
-                ends = {"in_features": a, "out_features": b}
+                ends = {"in_features": width, "out_features": outputs.pop(0)}
                 layers.append(draft.layer("Linear", option if linear else None, **ends))
             else:
                 known = (name, option) if mark == "A" else (draft.pick_name(others), None)
                 layers.append(draft.layer(*known))
+            width = width_of(layers[-1], width)
         if not gives_probabilities(layers[-1]):
             layers += draft.closing_layers(loss)
         if not draft.claims.admits_network(layer["type"] for layer in layers):
             layers.append(draft.layer(draft.pick_name(draft.activations())))
-        case = draft.case(
-            layers=layers, loss=loss, widths=None if "L" in place or linear else widths
-        )
+        case = draft.case(layers=layers, loss=loss, widths=[first])
         if draft.chance(0.2):  # An incorrect layer may treat an input of exactly 0 differently.
             off = draft.rng.random(case.x.shape) < 0.3
             return case.but(x=np.where(off, 0, case.x).astype(case.dtype))

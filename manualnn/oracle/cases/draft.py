@@ -23,9 +23,10 @@ from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
     options_of,
+    shapes_of,
     state_of,
+    width_of,
 )
-from manualnn.oracle.protocol.masks import kept_factor
 
 STEPS = (1, 2, 3, 5, 10, 17, 30, 100, 316, 1000, 3163, 10_000, 1_000_000)
 """Numbers of updates before a case: early, late, and in between."""
@@ -46,15 +47,13 @@ class Draft(Choices):
                 array.flat[int(self.rng.integers(array.size))] = self.pick(SPECIAL)
         return array
 
-    def params(self, layers: Sequence[Any]) -> dict[str, Array]:
+    def params(self, layers: Sequence[Any], widths: Sequence[int]) -> dict[str, Array]:
         """Return parameters that keep signals at their size."""
         params = {}
-        for i, layer in enumerate(layers):
-            if layer["type"] == "Linear":
-                k = layer["in_features"]
-                params[f"{i}.weight"] = self.normals((layer["out_features"], k), 1.4 / k**0.5)
-                if layer.get("bias", True):
-                    params[f"{i}.bias"] = self.normals(layer["out_features"], 0.5)
+        for i, (layer, width) in enumerate(zip(layers, widths, strict=False)):
+            for name, shape in shapes_of(layer, width).items():
+                scale = 1.4 / shape[1] ** 0.5 if len(shape) > 1 else 0.5
+                params[f"{i}.{name}"] = self.normals(shape, scale)
         return params
 
     def targets(self, loss: Any, n: int, width: int, *, probabilities: bool = False) -> Array:
@@ -78,14 +77,14 @@ class Draft(Choices):
         return t
 
     def noise(self, layers: Sequence[Any], widths: Sequence[int], n: int) -> dict[str, Array]:
-        """Return the masks of dropout layers."""
-        masks = {}
+        """Return the random arrays of layers in training."""
+        arrays = {}
         for i, layer in enumerate(layers):
-            if layer["type"] == "Dropout":
-                p = options_of(layer).p
-                stays = self.rng.random((n, widths[i])) >= p
-                masks[f"{i}.mask"] = stays * kept_factor(p, self.dtype)
-        return masks
+            if noise := LAYER_ROWS[layer["type"]].noise:
+                o = options_of(layer)
+                array = noise.admitted(o, noise.draw(self.rng, o, (n, widths[i])), self.dtype)
+                arrays[f"{i}.{noise.name}"] = array.astype(self.dtype)
+        return arrays
 
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:
         """Return a typical optimizer state after some steps with gradients of about ¼."""
@@ -171,7 +170,7 @@ class Draft(Choices):
             widths = widths or [self.count(self.max_width, least)]
         every = [widths[0]]
         for layer in layers:
-            every.append(layer.get("out_features", every[-1]))
+            every.append(width_of(layer, every[-1]))
         if every[-1] < least:
             raise Impossible
 
@@ -183,7 +182,7 @@ class Draft(Choices):
 
         self.add_options(loss, loss_option, draw_loss_option)
         n = self.samples(every) if n is None else n
-        params = self.params(layers)
+        params = self.params(layers, every)
         x = self.normals((n, every[0]))
         if _needs_closing(loss) and not gives_probabilities(layers[-1]):
             raise Impossible

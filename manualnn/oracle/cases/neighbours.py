@@ -62,7 +62,7 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
     varied = case.but(
         layers=layers,
         loss=loss,
-        params=draft.params(layers),
+        params=draft.params(layers, every),
         x=draft.normals((n, every[0])),
         t=draft.targets(loss, n, every[-1], probabilities=case.t.ndim == 2),
         noise=draft.noise(layers, every, n) if case.noise else None,

@@ -6,11 +6,13 @@
     remove_layers(case, i, j)            without the layers i … j − 1
     is_valid(case)                       True if a correct engine must be able to answer the case
 
-Edge i is the input of layer i, and edge len(layers) is the output. A Linear layer ends a segment
-and begins another. A function returns None if there is no valid case of this kind.
+Edge i is the input of layer i, and edge len(layers) is the output. A layer that has other widths
+ends a segment and begins another; it is Linear, or no column next to it is removed. A function
+returns None if there is no valid case of this kind.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ import numpy as np
 from manualnn.oracle.cases.draft import gives_probabilities
 from manualnn.oracle.protocol.capabilities import find_undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
-from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, state_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of, state_of
 from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
@@ -26,9 +28,9 @@ Keep = Sequence[int]
 
 def segments(case: Case) -> list[range]:
     """Return the edges of every segment, from the input to the output."""
-    linear = [i for i, layer in enumerate(case.layers) if layer["type"] == "Linear"]
-    starts = [0, *(i + 1 for i in linear)]
-    ends = [*(i + 1 for i in linear), len(case.layers) + 1]
+    between = [i for i, layer in enumerate(case.layers) if not _keeps_width(layer)]
+    starts = [0, *(i + 1 for i in between)]
+    ends = [*(i + 1 for i in between), len(case.layers) + 1]
     return [range(start, end) for start, end in zip(starts, ends, strict=True)]
 
 
@@ -46,40 +48,46 @@ def keep_columns(case: Case, segment: range, keep: Keep) -> Case | None:
     """Return the case in which the segment has these columns only."""
     chosen = list(keep)
     into, out = segment[0] - 1, segment[-1]  # The Linear layers before and after it.
-    last = out == len(case.layers)
-
-    def change(name: str, array: Array) -> Array:
-        if name == "x":
-            return array[:, chosen] if into < 0 else array
-        if name == "t":
-            return _cut_targets(case, array, chosen) if last else array
-        layer, kind = name.split(".")[-2:]
-        if name.startswith("noise."):
-            return array[:, chosen] if int(layer) in segment else array
-        if int(layer) == into:
-            return array[chosen]
-        return array[:, chosen] if int(layer) == out and kind == "weight" else array
-
     layers = list(case.layers)
+    if any(layer["type"] != "Linear" for layer in (*layers[into : into + 1], *layers[out:][:1])):
+        return None
+    cut = case.map(partial(_cut_columns, case, segment, chosen))
     if into >= 0:
         layers[into] = {**layers[into], "out_features": len(chosen)}
-    if not last:
+    if out < len(layers):
         layers[out] = {**layers[out], "in_features": len(chosen)}
-        return case.map(change).but(layers=tuple(layers))
+        return cut.but(layers=tuple(layers))
     loss = _cut_options(case, -1, case.widths[-1], chosen)
     ignored = loss.get("ignore_index", -100)
     if _has_classes(case) and 0 <= ignored < case.widths[-1]:
         if ignored not in chosen:
             return None
         loss = {**loss, "ignore_index": chosen.index(ignored)}
-    return case.map(change).but(layers=tuple(layers), loss=loss)
+    return cut.but(layers=tuple(layers), loss=loss)
+
+
+def _cut_columns(case: Case, segment: range, chosen: list[int], name: str, array: Array) -> Array:
+    """Return an array of the case with these columns of the segment only."""
+    into, out = segment[0] - 1, segment[-1]
+    if name == "x":
+        return array[:, chosen] if into < 0 else array
+    if name == "t":
+        return _cut_targets(case, array, chosen) if out == len(case.layers) else array
+    key, kind = name.split(".")[-2:]
+    layer = int(key)
+    if name.startswith("noise."):
+        return array[:, chosen] if layer in segment else array
+    if layer == out:
+        return array[:, chosen] if kind == "weight" else array
+    is_wide = array.shape == (case.widths[segment[0]],)
+    return array[chosen] if layer == into or (layer in segment and is_wide) else array
 
 
 def remove_layers(case: Case, i: int, j: int) -> Case | None:
     """Return the case without the layers i … j − 1, with widths narrowed so that the rest fits."""
     before, after = case.widths[i], case.widths[j]
     narrow: Case | None = case
-    if any(layer["type"] == "Linear" for layer in case.layers[i:j]):
+    if not all(map(_keeps_width, case.layers[i:j])):
         # Narrowing the later segment first keeps the numbers of the earlier edges.
         for edge, width in ((j, after), (i, before)):
             if narrow is not None and width > min(before, after):
@@ -164,6 +172,10 @@ def _cut_targets(case: Case, t: Array, keep: list[int]) -> Array:
         return cut
     number = dict.fromkeys(range(case.widths[-1]), 0) | {k: i for i, k in enumerate(keep)}
     return np.array([number.get(int(k), int(k)) for k in t], t.dtype)
+
+
+def _keeps_width(layer: Spec) -> bool:
+    return LAYER_ROWS[layer["type"]].keeps_width
 
 
 def _has_classes(case: Case) -> bool:

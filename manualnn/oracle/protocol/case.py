@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import SpecError
+from manualnn.oracle.protocol.features import width_of
 
 Array = NDArray[Any]
 Spec = Mapping[str, Any]
@@ -51,7 +52,7 @@ class Case:
     state: State | None = None
     """The optimizer's state after `state["step"]` updates; None before the first update."""
     noise: dict[str, Array] | None = None
-    """Dropout masks, {"1.mask": (N, width)}, which are factors; None: no dropout."""
+    """Random arrays, {"1.mask": (N, width)}; None: the network as it predicts."""
     steps: int = 1
     recipe: str = ""
     note: str = ""
@@ -67,7 +68,7 @@ class Case:
         """The width of the input and of every layer's output."""
         widths = [self.x.shape[1]]
         for layer in self.layers:
-            widths.append(layer.get("out_features", widths[-1]))
+            widths.append(width_of(layer, widths[-1]))
         return tuple(widths)
 
     @cached_property

@@ -79,6 +79,17 @@ def options_of(spec: Mapping[str, Any]) -> Options:
     return Options(**options)
 
 
+def width_of(spec: Mapping[str, Any], width: int) -> int:
+    """Return the number of outputs of a layer with that many inputs."""
+    return LAYER_ROWS[spec["type"]].width(options_of(spec), width)
+
+
+def shapes_of(spec: Mapping[str, Any], width: int) -> Mapping[str, tuple[int, ...]]:
+    """Return the name and shape of every parameter of a layer with that many inputs."""
+    parameters = LAYER_ROWS[spec["type"]].parameters
+    return parameters(options_of(spec), width) if parameters else {}
+
+
 def by_convention(o: Options, conventions: Mapping[str, str]) -> Options:
     """Return the options with those that state the convention of the feature, torch's if none."""
     known = row_of(o.type).conventions

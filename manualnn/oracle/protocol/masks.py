@@ -1,50 +1,54 @@
-"""Dropout masks of a case: every entry is 0 or 1/(1 − p), rounded to the dtype.
+"""Random arrays of a case, which its layers draw in training: see `Noise` in `rows`.
 
-    kept_factor(p, dtype)      the entry of a kept number
-    with_masks(case)           the case whose masks have these entries, after p or the dtype changed
-    find_wrong_mask(case)      a sentence on the first mask with another entry, or ""
+    noises_of(case)            the options and the `Noise` of every random array, by its key
+    with_masks(case)           the case whose arrays fit its options and its dtype
+    find_wrong_mask(case)      a sentence on the first array that does not fit, or ""
 
-An engine may therefore multiply by the mask, or read from it only which numbers are kept.
+Every entry of a Dropout mask is 0 or 1/(1 − p), rounded to the dtype. An engine may therefore
+multiply by the mask, or read from it only which numbers are kept.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
-from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LAYER_ROWS, options_of
+from manualnn.oracle.protocol.rows import Noise, Options
 
 
-def kept_factor(p: float, dtype: Any) -> Any:
-    """Return 1/(1 − p) in that dtype; 0 for p = 1, which keeps nothing."""
-    return np.dtype(dtype).type(1 / (1 - p) if p < 1 else 0)
+def noises_of(case: Case) -> Mapping[str, tuple[Options, Noise]]:
+    """Return the layer's options and the `Noise` of every random array that a case may have."""
+    found = {}
+    for i, spec in enumerate(case.layers):
+        noise = LAYER_ROWS[spec["type"]].noise
+        if noise is not None:
+            found[f"{i}.{noise.name}"] = options_of(spec), noise
+    return found
 
 
 def with_masks(case: Case) -> Case:
-    """Return the case with masks for the p of its layers and its dtype, which keep the same."""
+    """Return the case with the arrays nearest to its own that its options and dtype admit."""
     if not case.noise:
         return case
-    return case.but(
-        noise={
-            key: np.where(array != 0, _factor(case, key), 0).astype(case.dtype)
-            for key, array in case.noise.items()
-        }
-    )
+    known = noises_of(case)
+    changed = {}
+    for key, array in case.noise.items():
+        o, noise = known[key]
+        changed[key] = noise.admitted(o, array, case.dtype).astype(case.dtype)
+    return case.but(noise=changed)
 
 
 def find_wrong_mask(case: Case) -> str:
-    """Return a sentence on the first mask with an entry that p does not give; "" if none has."""
-    for key, array in (case.noise or {}).items():
-        factor = _factor(case, key)
-        wrong = np.asarray(array)[(np.asarray(array) != 0) & (np.asarray(array) != factor)]
+    """Return a sentence on the first array with an entry that no draw gives; "" if none has."""
+    known = noises_of(case)
+    for key, given in (case.noise or {}).items():
+        o, noise = known[key]
+        array = np.asarray(given)
+        wrong = array[array != noise.admitted(o, array, case.dtype).astype(case.dtype)]
         if wrong.size:
             return (
-                f"the mask {key} contains {wrong.flat[0]:.17g}; every entry has to be 0 or "
-                f"1/(1 − p) = {factor:.17g}"
+                f"the {noise.name} {key} contains {wrong.flat[0]:.17g}; every entry has to be "
+                f"{noise.sentence(o, case.dtype)}"
             )
     return ""
-
-
-def _factor(case: Case, key: str) -> Array:
-    layer = options_of(case.layers[int(key.partition(".")[0])])
-    return np.asarray(kept_factor(layer.p, case.dtype))

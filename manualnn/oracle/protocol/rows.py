@@ -162,12 +162,33 @@ class Feature:
         return {name: option.default for name, option in self.options.items()}
 
 
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A random array of a layer in training, of the shape of the layer's input."""
+
+    name: str
+    draw: Callable[[Any, Options, tuple[int, ...]], Array]
+    """From NumPy's generator, the options and the shape: the array in float64."""
+    admitted: Callable[[Options, Array, Any], Array]
+    """From the options, an array and a dtype: the nearest array that these options give."""
+    sentence: Callable[[Options, Any], str]
+    """From the options and a dtype: the entries that it may have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layer(Feature):
     """A layer y = f(x)."""
 
     statement: Statement | None = None
     """Its formula, if every entry of y depends on the same entry of x alone."""
+    width: Callable[[Any, int], int] = lambda _, k: k
+    """From the options and the number of inputs: the number of outputs."""
+    parameters: Callable[[Any, int], Shapes] | None = None
+    """From the options and the number of inputs: the shape of every parameter, in torch's order."""
+    noise: Noise | None = None
     is_linear: bool = False
     """True if a network of such layers alone is a linear function."""
     is_homogeneous: bool = False
@@ -178,11 +199,20 @@ class Layer(Feature):
     """True if it computes exponentials, which overflow or leave the digits of a data type."""
     mixes_features: bool = False
     """True if y depends on whole rows of x, and a constant added to a row does not change y."""
-    has_parameters: bool = False
     gives_probabilities: bool = False
     """0 ≤ y ≤ 1."""
     is_exact: bool = False
     """It rounds nowhere on small integers, with the exact values of its options."""
+
+    @property
+    def keeps_width(self) -> bool:
+        """It has as many outputs as inputs, whatever its options."""
+        return self.width is Layer.width
+
+    @property
+    def has_parameters(self) -> bool:
+        """It has weights, which a case contains."""
+        return self.parameters is not None
 
     @property
     def is_elementwise(self) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import (
+    LAYER_ROWS,
     LOSS_ROWS,
     TABLES,
     Options,
@@ -130,8 +131,8 @@ class Textbook(Activations, Losses, UpdateRules):
         self.grads = {}
         for layer in reversed(self.layers):
             x, y = self.ys[layer.i], self.ys[layer.i + 1]
-            if layer.type == "Linear":
-                self.grads |= self.linear_grads(layer, x, dy)
+            if LAYER_ROWS[layer.type].has_parameters:
+                self.grads |= self.equation(layer, "_grads")(layer, x, dy)
             dy = self.equation(layer, "_backward")(layer, x, y, dy)
         return dy
 

@@ -109,6 +109,11 @@ def mask_truth(kind: Precision, p: float, array: Array) -> Bounded:
     return mask.plus_error(mask.size * relative) if relative else mask
 
 
+def noise_truth(kind: Precision, layer: Any, array: Array) -> Bounded:
+    """Return a random array of a layer: a mask of Dropout with its bound, any other as it is."""
+    return mask_truth(kind, layer.p, array) if layer.type == "Dropout" else kind.exact(array)
+
+
 @lru_cache(maxsize=64)
 def _mask_error(kind: Precision, p: float) -> float:
     rounded = float(kind.number(p).e)

@@ -21,7 +21,7 @@ from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options, by_convention, options_of, state_of
 from manualnn.oracle.truth.bounded import Bounded, Precision
-from manualnn.oracle.truth.layers import layer_truth, mask_truth
+from manualnn.oracle.truth.layers import layer_truth, noise_truth
 from manualnn.oracle.truth.losses import loss_truth
 from manualnn.oracle.truth.optimizers import BoundedRules
 
@@ -134,8 +134,8 @@ class Network:
         self.functions = [layer_truth(layer.type) for layer in self.layers]
         self.masks: list[dict[str, Bounded]] = [{} for _ in self.layers]
         for key, array in (case.noise or {}).items():
-            i = int(key.partition(".")[0])
-            self.masks[i]["mask"] = mask_truth(kind, self.layers[i].p, array)
+            place, _, name = key.partition(".")
+            self.masks[int(place)][name] = noise_truth(kind, self.layers[int(place)], array)
         self.kind, self.x, self.t = kind, kind.exact(case.x), np.asarray(case.t)
 
     def derivatives(

@@ -16,7 +16,7 @@ import numpy as np
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft, gives_probabilities, least_outputs
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, options_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, options_of, width_of
 
 Make = Callable[[Draft], Case]
 
@@ -114,7 +114,8 @@ def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first
         layers = [draft.layer("Linear", in_features=width, out_features=width), spec]
     if depth:
         outputs = draft.count(draft.max_width, least_outputs(loss))
-        layers.append(draft.layer("Linear", in_features=width, out_features=outputs))
+        inputs = width_of(spec, width)
+        layers.append(draft.layer("Linear", in_features=inputs, out_features=outputs))
     if not gives_probabilities(layers[-1]):
         layers += draft.closing_layers(loss)
     case = draft.case(layers=layers, loss=loss, widths=(width,), n=len(x))

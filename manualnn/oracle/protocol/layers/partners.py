@@ -4,8 +4,16 @@ The draws of those cases follow from the order of these rows, so it stays as it 
 """
 
 from math import inf
+from typing import Any
 
-from manualnn.oracle.protocol.rows import Convention, Layer, Option, Rounding, Statement
+from manualnn.oracle.protocol.noise import DROPOUT_MASK
+from manualnn.oracle.protocol.rows import Convention, Layer, Option, Rounding, Shapes, Statement
+
+
+def _linear_shapes(o: Any, k: int) -> Shapes:
+    shapes: Shapes = {"weight": (o.out_features, k)}
+    return {**shapes, "bias": (o.out_features,)} if o.bias else shapes
+
 
 ROWS = (
     Layer(
@@ -19,7 +27,8 @@ ROWS = (
         is_partner=True,
         is_linear=True,
         is_homogeneous=True,
-        has_parameters=True,
+        width=lambda o, _: o.out_features,
+        parameters=_linear_shapes,
         is_exact=True,
     ),
     Layer(
@@ -141,6 +150,7 @@ ROWS = (
         method="dropout",
         options={"p": Option(0.5, (0.1, 0.25, 0.9), exact=(0.5,))},
         is_partner=True,
+        noise=DROPOUT_MASK,
         is_linear=True,
         is_exact=True,
     ),

@@ -1,0 +1,24 @@
+"""Random arrays of layers in training: their distribution, and the entries that they may have."""
+
+from typing import Any
+
+import numpy as np
+
+from manualnn.oracle.protocol.rows import Array, Noise, Options
+
+
+def kept_factor(p: float, dtype: Any) -> Any:
+    """Return 1/(1 − p) in that dtype; 0 for p = 1, which keeps nothing."""
+    return np.dtype(dtype).type(1 / (1 - p) if p < 1 else 0)
+
+
+def _draw_mask(rng: Any, o: Options, shape: tuple[int, ...]) -> Array:
+    return np.asarray((rng.random(shape) >= o.p) * kept_factor(o.p, float))
+
+
+DROPOUT_MASK = Noise(
+    name="mask",
+    draw=_draw_mask,
+    admitted=lambda o, array, dtype: np.where(array != 0, kept_factor(o.p, dtype), 0),
+    sentence=lambda o, dtype: f"0 or 1/(1 − p) = {kept_factor(o.p, dtype):.17g}",
+)
