@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.losses.regression import *
     from manualnn.network.sequential import Sequential as Sequential
     from manualnn.optimizers import OPTIMIZERS as OPTIMIZERS
+    from manualnn.optimizers.adadelta import *
     from manualnn.optimizers.adagrad import *
     from manualnn.optimizers.adam import *
     from manualnn.optimizers.base import Optimizer as Optimizer

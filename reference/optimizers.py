@@ -20,6 +20,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "Adam": optim.Adam,
     "AdamW": optim.AdamW,
     "Adamax": optim.Adamax,
+    "Adadelta": optim.Adadelta,
 }
 
 

@@ -185,7 +185,9 @@ def rules(
     A centered RMSprop with alpha=0 has none: v − m² is 0, and torch's root of its rounding is NaN.
     """
     drawn = st.sampled_from(names).flatmap(lambda name: options_of(OPTIMIZERS[name], options or {}))
-    return drawn.filter(lambda rule: getattr(rule, "alpha", 1) or not rule.centered)
+    return drawn.filter(
+        lambda rule: getattr(rule, "alpha", 1) or not getattr(rule, "centered", False)
+    )
 
 
 @st.composite

@@ -327,6 +327,7 @@ RULE_OPTIONS: dict[str, Any] = {
     "weight_decay": decay,
     "eps": eps,
     "alpha": R(3, 4),
+    "rho": R(3, 4),
     "betas": (R(3, 4), R(7, 8)),
     "lr_decay": R(1, 4),
     "initial_accumulator_value": R(1, 2),

@@ -1,6 +1,7 @@
 """Update rules, and the table `OPTIMIZERS` in which all other modules find them."""
 
-from manualnn.optimizers import adagrad, adam, rmsprop, sgd
+from manualnn.optimizers import adadelta, adagrad, adam, rmsprop, sgd
+from manualnn.optimizers.adadelta import *
 from manualnn.optimizers.adagrad import *
 from manualnn.optimizers.adam import *
 from manualnn.optimizers.base import Optimizer
@@ -8,11 +9,14 @@ from manualnn.optimizers.rmsprop import *
 from manualnn.optimizers.sgd import *
 
 __all__ = ["OPTIMIZERS", "Optimizer"]
+__all__ += adadelta.__all__
 __all__ += adagrad.__all__
 __all__ += adam.__all__
 __all__ += rmsprop.__all__
 __all__ += sgd.__all__
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    name: vars(module)[name] for module in (sgd, rmsprop, adagrad, adam) for name in module.__all__
+    name: vars(module)[name]
+    for module in (sgd, rmsprop, adagrad, adam, adadelta)
+    for name in module.__all__
 }

@@ -69,6 +69,17 @@ export const RULES = {
       return A.add(adam(A, o, c, g, kept, keep, t), decay);
     },
   },
+  Adadelta: {
+    defaults: { lr: 1, rho: 0.9, eps: 1e-6, weight_decay: 0 },
+    step(A, o, c, g, kept, keep) {
+      const { add, div, mul, sqrt } = A;
+      const before = kept("acc_delta");
+      const v = keep("square_avg", average(A, kept("square_avg"), c.rho, g, true));
+      const delta = mul(div(sqrt(add(before, c.eps)), sqrt(add(v, c.eps))), g);
+      keep("acc_delta", average(A, before, c.rho, delta, true));
+      return mul(delta, c.lr);
+    },
+  },
   Adamax: {
     defaults: { ...ADAM, lr: 2e-3 },
     step(A, o, c, g, kept, keep, t) {

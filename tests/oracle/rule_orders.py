@@ -318,6 +318,18 @@ ORDERS = {
     "adagrad_rate": {
         "lr / (1 + (t − 1) η)": lambda e, o, t: e.num(o.lr) / (1 + (t - 1) * e.num(o.lr_decay)),
     },
+    "adadelta_step": {
+        "PyTorch: (√(u + ε) / √(v + ε)) g": Textbook.adadelta_step,
+        "√(u + ε) g / √(v + ε)": lambda e, o, u, v, g: (
+            e.adadelta_root(o, u) * g / e.adadelta_root(o, v)
+        ),
+        "√(u + ε) (g / √(v + ε))": lambda e, o, u, v, g: (
+            e.adadelta_root(o, u) * (g / e.adadelta_root(o, v))
+        ),
+        "√((u + ε) / (v + ε)) g": lambda e, o, u, v, g: (
+            np.sqrt((u + e.num(o.eps)) / (v + e.num(o.eps))) * g
+        ),
+    },
     "adam_root": {
         "√(v / c) + ε": lambda e, o, v, t: np.sqrt(v / e.adam_correction2(o, t)) + e.num(o.eps),
         "√v / √c + ε": lambda e, o, v, t: (

@@ -31,13 +31,14 @@ RULES = {
     "rmsprop": ["RMSprop"],
     "rmsprop_square": ["RMSprop"],
     "adagrad_rate": ["Adagrad"],
+    "adadelta_step": ["Adadelta"],
     "adamw": ["AdamW"],
     "adamw_decayed": ["AdamW"],
     "adamax": ["Adamax"],
     "adam_square": ["Adam"],
     "adam_root": ["Adam"],
     "adam_step": ["Adam", "AdamW"],
-    "average": ["RMSprop", "Adam"],
+    "average": ["RMSprop", "Adam", "Adadelta"],
     "correction": ["Adam", "Adamax"],
     "gradient": ["SGD", "Adagrad"],
     "moved": ["SGD", "RMSprop"],
@@ -136,7 +137,7 @@ def test_bounds_of_parameters_hold_where_the_rate_is_inside_the_buffer(name):
 def test_the_bound_of_a_step_is_less_than_ten_times_its_error(rule):
     """Where p and the step nearly cancel, the error is not only the rounding of a large p."""
     largest = 0.0
-    for line in ("moved_by_quotient", "adam_step", "sgd", "adamw"):
+    for line in ("moved_by_quotient", "adadelta_step", "adam_step", "sgd", "adamw"):
         for order in ORDERS[line].values():
             if rule in RULES[line]:
                 engine = engine_of(line, order, "float64")

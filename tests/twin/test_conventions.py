@@ -148,6 +148,10 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "`lr_decay` of `Adagrad` begins with the second step": lambda: steps(
         "Adagrad", 1.0, 1.0, lr_decay=1.0, eps=0.0
     ),
+    "ε of `Adadelta` is inside of both roots": lambda: steps("Adadelta", 1.0, rho=0.75, eps=1.0),
+    "`Adadelta` averages its steps without the learning rate": lambda: steps(
+        "Adadelta", 1.0, 1.0, lr=0.5, rho=0.75, eps=1.0
+    ),
     "ε of `Adamax` is inside of the maximum": lambda: steps("Adamax", 1.0, eps=1.0),
 }
 

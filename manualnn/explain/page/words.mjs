@@ -56,6 +56,7 @@ export const SLOPE = {
 
 // What a rule keeps from step to step.
 const KEPT = {
+  acc_delta: "an average of the squares of the steps so far",
   momentum_buffer: "the sum of the steps so far, in which older ones count less",
   exp_avg: "an average of the gradients so far",
   exp_avg_sq: "an average of the squares of the gradients so far",

@@ -154,6 +154,19 @@ class BoundedRules(UpdateRules):
         rate = number(o.lr) / (1 + (t - 1) * number(o.lr_decay))
         return Bounded(rate, np.asarray(0.0), self.kind).rounded(5 if o.lr_decay else 1)
 
+    def adadelta_step(self, o: Options, u: Bounded, v: Bounded, g: Bounded) -> Bounded:
+        """Return (√(u + ε) / √(v + ε)) g, √(u + ε) (g / √(v + ε)) or √((u + ε) / (v + ε)) g.
+
+        The first product or quotient may lose η, and may overflow.
+        """
+        kind = self.kind
+        above, below = self.adadelta_root(o, u), self.adadelta_root(o, v)
+        step: Bounded = above / below * g
+        per_unit = kind.rough.divide(1, np.maximum(below.size - below.e, 0))
+        lost = 4 * kind.eta * (1 + g.most + above.most + per_unit)
+        lost = np.where(g.most == 0, 0.0, lost)
+        return step.plus_error(np.where(above.most * g.most < kind.max, lost, np.inf))
+
     def adam_root(self, o: Options, v: Bounded, t: int) -> Bounded:
         """Return √(v / (1 − β₂ᵗ)) + ε or √v / √(1 − β₂ᵗ) + ε, which rounds twice more."""
         return self.sqrt(v / self.adam_correction2(o, t)).rounded(2) + self.num(o.eps)

@@ -36,6 +36,7 @@ IGNORED = (
     ("AdamW", "betas", "everywhere"),
     ("AdamW", "weight_decay", "everywhere"),
     ("Adamax", "betas", "everywhere"),
+    ("Adadelta", "rho", "everywhere"),
 )
 """Layer, loss or optimizer, its option, and the places where the option is ignored."""
 

@@ -1,6 +1,7 @@
 """Known bugs of update rules and of their state."""
 
 from manualnn.oracle.bugs.optimizers import (
+    adadelta,
     adam,
     adamax,
     any_rule,
@@ -12,4 +13,15 @@ from manualnn.oracle.bugs.optimizers import (
     stored,
 )
 
-TABLES = (any_rule, decay, constants, sgd_rmsprop_adagrad, adam, adamax, steps, state, stored)
+TABLES = (
+    any_rule,
+    decay,
+    constants,
+    sgd_rmsprop_adagrad,
+    adam,
+    adamax,
+    adadelta,
+    steps,
+    state,
+    stored,
+)

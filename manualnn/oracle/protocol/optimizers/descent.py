@@ -1,4 +1,4 @@
-"""SGD, RMSprop and Adagrad."""
+"""SGD, RMSprop, Adagrad and Adadelta."""
 
 from typing import Any
 
@@ -76,6 +76,25 @@ class DescentRules(Lines):
     def adagrad_rate(self, o: Options, t: int) -> Any:
         return self.num(o.lr) / (1 + (t - 1) * self.num(o.lr_decay))
 
+    def adadelta(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        g = self.gradient(o, p, g)
+        s["square_avg"] = v = self.adadelta_square(o, s["square_avg"], g)
+        d = self.adadelta_step(o, s["acc_delta"], v, g)
+        s["acc_delta"] = self.adadelta_sizes(o, s["acc_delta"], d, g)
+        return self.moved(o, p, d, self.num(o.lr))
+
+    def adadelta_square(self, o: Options, v: Array, g: Array) -> Array:
+        return self.average(v, g * g, o.rho)
+
+    def adadelta_step(self, o: Options, u: Array, v: Array, g: Array) -> Array:
+        return self.adadelta_root(o, u) / self.adadelta_root(o, v) * g
+
+    def adadelta_root(self, o: Options, v: Array) -> Array:
+        return self.sqrt(v + self.num(o.eps))
+
+    def adadelta_sizes(self, o: Options, u: Array, d: Array, g: Array) -> Array:
+        return self.average(u, d * d, o.rho)
+
 
 def _buffer(per_update: Array, momentum: float, t: int) -> Array:
     """Return the sum of t equal numbers, each with the momentum's power of its age."""
@@ -145,5 +164,21 @@ ROWS = (
             ),
         ),
         is_partner=True,
+    ),
+    Optimizer(
+        name="Adadelta",
+        method="adadelta",
+        options={
+            "lr": Option(1.0, RATES),
+            "rho": Option(0.9, (0.5, 0.95, 0.0)),
+            "eps": Option(1e-6, (1e-2, 1e-4, 1.0)),
+            "weight_decay": DECAY,
+            "maximize": SWITCH,
+        },
+        state=(
+            State("square_avg", lambda o, g, s, t: s * (1 - o.rho**t), is_nonnegative=True),
+            # Steps begin with √ε and become larger.
+            State("acc_delta", lambda o, g, s, t: 10 * t * o.eps * (s > 0), is_nonnegative=True),
+        ),
     ),
 )
