@@ -22,6 +22,7 @@ from manualnn.oracle.protocol.features import (
     LOSS_ROWS,
     OPTIMIZER_ROWS,
     REDUCTIONS,
+    fit,
     row_of,
     width_of,
 )
@@ -109,7 +110,8 @@ def _with_layer(name: str, option: str | None = None) -> Make:
         others = [n for n in draft.activations() if n != name]
         place = draft.pick(admitted(draft))
         loss = draft.loss()
-        first, *outputs = draft.widths(place.count(letter), loss)
+        multiple = 1 if linear else LAYER_ROWS[name].multiple ** place.count("A")
+        first, *outputs = (multiple * w for w in draft.widths(place.count(letter), loss))
         layers: list[Any] = []
         width = first
         for mark in place:
@@ -119,6 +121,7 @@ def _with_layer(name: str, option: str | None = None) -> Make:
             else:
                 known = (name, option) if mark == "A" else (draft.pick_name(others), None)
                 layers.append(draft.layer(*known))
+            layers[-1] = fit(layers[-1], width)
             width = width_of(layers[-1], width)
         if not gives_probabilities(layers[-1]):
             layers += draft.closing_layers(loss)

@@ -22,6 +22,7 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
+    fitted,
     options_of,
     shapes_of,
     state_of,
@@ -168,8 +169,11 @@ class Draft(Choices):
         elif widths is None:
             widths = [layer["in_features"] for layer in layers if layer["type"] == "Linear"][:1]
             widths = widths or [self.count(self.max_width, least)]
+        layers = fitted(layers, widths[0])
         every = [widths[0]]
         for layer in layers:
+            if every[-1] % LAYER_ROWS[layer["type"]].multiple:
+                raise Impossible
             every.append(width_of(layer, every[-1]))
         if every[-1] < least:
             raise Impossible
@@ -190,7 +194,7 @@ class Draft(Choices):
         noise = self.noise(layers, every, n) if self.chance(0.9) else {}
         # An engine that claims optimizers takes no case without one.
         return Case(
-            tuple(layers),
+            layers,
             loss,
             params,
             x,

@@ -19,8 +19,16 @@ from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.cases.draft import Draft, gives_probabilities
 from manualnn.oracle.cases.resize import is_valid, segments
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import ALWAYS, LAYER_ROWS, LOSS_ROWS, TABLES, row_of
+from manualnn.oracle.protocol.case import Array, Case, Spec
+from manualnn.oracle.protocol.features import (
+    ALWAYS,
+    LAYER_ROWS,
+    LOSS_ROWS,
+    TABLES,
+    fit,
+    row_of,
+    width_of,
+)
 
 Calls = tuple[Case, ...]
 
@@ -49,15 +57,7 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
     """Return a case of these sizes, with ordinary numbers and none that is special."""
     draft = _draft(case, seed)
     case = _with_probabilities(case)
-    runs = segments(case)
-    width = {edge: w for run, w in zip(runs, widths, strict=True) for edge in run}
-    every = [width[edge] for edge in sorted(width)]
-    layers = tuple(
-        {**layer, "in_features": every[i], "out_features": every[i + 1]}
-        if layer["type"] == "Linear"
-        else layer
-        for i, layer in enumerate(case.layers)
-    )
+    layers, every = _resized(case, widths)
     loss = _loss_of_width(case, draft.rng, n, every[-1])
     varied = case.but(
         layers=layers,
@@ -69,6 +69,24 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
     )
     step = int(case.state["step"]) if case.state else 0
     return _with_state(varied, draft, step)
+
+
+def _resized(case: Case, widths: Sequence[int]) -> tuple[tuple[Spec, ...], list[int]]:
+    """Return the layers with these widths of the segments, as far as they fit, and all widths."""
+    multiples = [1]  # of each edge, from the last to the first
+    for layer in reversed(case.layers):
+        row = LAYER_ROWS[layer["type"]]
+        multiples.append(1 if row.has_any_width else row.multiple * multiples[-1])
+    given, wanted = iter(widths), iter(reversed(multiples))
+    every = [-(-next(given) // (m := next(wanted))) * m]
+    layers: list[Spec] = []
+    for layer, multiple in zip(case.layers, wanted, strict=True):
+        row = LAYER_ROWS[layer["type"]]
+        width = every[-1] if row.keeps_width else next(given)
+        out = {"out_features": -(-width // multiple) * multiple} if row.has_any_width else {}
+        layers.append(fit({**layer, **out}, every[-1]))
+        every.append(width_of(layers[-1], every[-1]))
+    return tuple(layers), every
 
 
 def case_after_steps(case: Case, step: int) -> Case:

@@ -20,7 +20,7 @@ import numpy as np
 from manualnn.oracle.cases.draft import gives_probabilities
 from manualnn.oracle.protocol.capabilities import find_undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of, state_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, fitted, options_of, state_of
 from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
@@ -56,6 +56,8 @@ def keep_columns(case: Case, segment: range, keep: Keep) -> Case | None:
         layers[into] = {**layers[into], "out_features": len(chosen)}
     if out < len(layers):
         layers[out] = {**layers[out], "in_features": len(chosen)}
+    layers[into + 1 : out] = fitted(layers[into + 1 : out], len(chosen))
+    if out < len(layers):
         return cut.but(layers=tuple(layers))
     loss = _cut_options(case, -1, case.widths[-1], chosen)
     ignored = loss.get("ignore_index", -100)

@@ -17,7 +17,7 @@ from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import names_with, options_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, names_with, options_of
 from manualnn.oracle.truth.compare import find_differences
 
 
@@ -81,14 +81,17 @@ def _units_permutation(trial: Trial) -> Finding | None:
     if len(linear) < 2:
         raise Declined("the network has no hidden units")
     i, j = linear[0], linear[1]
+    if not all(LAYER_ROWS[layer["type"]].keeps_order for layer in trial.case.layers[i + 1 : j]):
+        raise Declined("a layer does not keep the order of its inputs")
+    width = trial.case.widths[j]
 
     def reverse(name: str, a: Array) -> Array:
         layer, kind = ("", *name.split("."))[-2:]
-        if kind == "mask":
-            return a[:, ::-1] if i < int(layer) < j else a
-        if layer == str(i):
-            return a[::-1]
-        return a[:, ::-1] if layer == str(j) and kind == "weight" else a
+        if not layer.isdigit() or not i <= int(layer) <= j:
+            return a
+        if int(layer) == j:
+            return a[:, ::-1] if kind == "weight" else a
+        return a[:, ::-1] if name.startswith("noise.") else a[::-1] if len(a) == width else a
 
     return _compare_cases(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
 

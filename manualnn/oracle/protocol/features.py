@@ -7,7 +7,7 @@
 The oracle shares no table with the engine; a test compares the names, options and defaults of both.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from manualnn.errors import SpecError
@@ -77,6 +77,20 @@ def options_of(spec: Mapping[str, Any]) -> Options:
     if "betas" in options:
         options["betas"] = tuple(options["betas"])
     return Options(**options)
+
+
+def fit(spec: Mapping[str, Any], width: int) -> dict[str, Any]:
+    """Return a layer with the options that it has to have for that many inputs."""
+    return {**spec, **LAYER_ROWS[spec["type"]].sized(spec, width)}
+
+
+def fitted(layers: Sequence[Mapping[str, Any]], width: int) -> tuple[dict[str, Any], ...]:
+    """Return layers that fit each other, the first of which has that many inputs."""
+    found = []
+    for spec in layers:
+        found.append(fit(spec, width))
+        width = width_of(found[-1], width)
+    return tuple(found)
 
 
 def width_of(spec: Mapping[str, Any], width: int) -> int:

@@ -188,6 +188,10 @@ class Layer(Feature):
     """From the options and the number of inputs: the number of outputs."""
     parameters: Callable[[Any, int], Shapes] | None = None
     """From the options and the number of inputs: the shape of every parameter, in torch's order."""
+    sized: Callable[[Mapping[str, Any], int], Mapping[str, Any]] = lambda _, __: {}
+    """From its description and the number of inputs: the options that have to fit that number."""
+    multiple: int = 1
+    """The number of inputs is a multiple of it."""
     noise: Noise | None = None
     is_linear: bool = False
     """True if a network of such layers alone is a linear function."""
@@ -199,6 +203,8 @@ class Layer(Feature):
     """True if it computes exponentials, which overflow or leave the digits of a data type."""
     mixes_features: bool = False
     """True if y depends on whole rows of x, and a constant added to a row does not change y."""
+    keeps_order: bool = True
+    """Inputs in another order give the same outputs in that order, with parameters in it, too."""
     gives_probabilities: bool = False
     """0 ≤ y ≤ 1."""
     is_exact: bool = False
@@ -208,6 +214,11 @@ class Layer(Feature):
     def keeps_width(self) -> bool:
         """It has as many outputs as inputs, whatever its options."""
         return self.width is Layer.width
+
+    @property
+    def has_any_width(self) -> bool:
+        """The number of its outputs is an option."""
+        return "out_features" in self.options
 
     @property
     def has_parameters(self) -> bool:

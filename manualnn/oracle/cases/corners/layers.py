@@ -16,7 +16,7 @@ import numpy as np
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft, gives_probabilities, least_outputs
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, options_of, width_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, fit, options_of, width_of
 
 Make = Callable[[Draft], Case]
 
@@ -101,12 +101,16 @@ def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first
                 given[other] = nth_option(draft, name, other, number)
     spec = draft.layer(name, **given)
     loss = draft.loss()
-    least = 2 if LAYER_ROWS[name].mixes_features else 1
-    is_elementwise = LAYER_ROWS[name].is_elementwise
-    x = filled(draft, points_of(spec) if is_elementwise else (), max(least, least_outputs(loss)))
-    if LAYER_ROWS[name].mixes_features:
+    row = LAYER_ROWS[name]
+    least = max(2 if row.mixes_features else row.multiple, least_outputs(loss))
+    x = filled(draft, points_of(spec) if row.is_elementwise or row.has_kink else (), least)
+    if row.mixes_features:
         x = _rows_apart(draft, x.shape[1])
-    width, layers = x.shape[1], [spec]
+    width = x.shape[1]
+    if width % row.multiple:
+        raise Impossible
+    spec = fit(spec, width)
+    layers = [spec]
     depth = draft.max_depth - (not is_first)
     if depth < 0:
         raise Impossible

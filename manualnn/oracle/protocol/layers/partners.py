@@ -29,6 +29,8 @@ ROWS = (
         is_homogeneous=True,
         width=lambda o, _: o.out_features,
         parameters=_linear_shapes,
+        sized=lambda _, k: {"in_features": k},
+        keeps_order=False,
         is_exact=True,
     ),
     Layer(
