@@ -45,7 +45,7 @@ def initialize(
 ) -> None:
     """Draw the parameters: those named in initializers by these, all others by `defaults`.
 
-    defaults has the method `init` of each layer, which draws all parameters of the layer.
+    defaults has the method `draw_parameters` of each layer, which draws all of its parameters.
 
     Raises SpecError for a name that no layer has, and ShapeError for values of another shape.
     """

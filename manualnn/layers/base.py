@@ -51,7 +51,7 @@ class Layer(Description):
         """Return the name and shape of each parameter."""
         return {}
 
-    def init(self, rng: "np.random.Generator") -> dict[str, Array]:
+    def draw_parameters(self, rng: "np.random.Generator") -> dict[str, Array]:
         """Draw initial values for the parameters in float64, with the defaults of torch's layer."""
         return {}
 

@@ -58,7 +58,7 @@ class Linear(Layer):
             shapes["bias"] = (self.out_features,)
         return shapes
 
-    def init(self, rng: "np.random.Generator") -> dict[str, Array]:
+    def draw_parameters(self, rng: "np.random.Generator") -> dict[str, Array]:
         shapes = self.shapes()
         drawn = {"weight": initializers.kaiming_uniform(rng, shapes["weight"], a=math.sqrt(5))}
         if self.bias:

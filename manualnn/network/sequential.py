@@ -127,7 +127,7 @@ class Sequential:
 
         """
         params = Parameters(self.shapes, dtype=dtype)
-        defaults = [layer.init for layer in self.layers]
+        defaults = [layer.draw_parameters for layer in self.layers]
         initialize(params, defaults, as_generator(seed), initializers)
         return params
 
