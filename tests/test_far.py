@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples_of_layers import example
 from toys import NET, N, T, X, trainer
 
 from manualnn import (
@@ -33,7 +34,6 @@ from manualnn import (
     Softplus,
     Trainer,
 )
-from manualnn.spec import from_spec
 from manualnn.training.batches import Batches, Samples
 
 FLOATS = [np.float32, np.float64, np.longdouble]
@@ -188,13 +188,11 @@ def test_gradients_that_are_too_long_are_refused() -> None:
 
 # ---------------------------------------------------------------------- not finite
 
-OPTIONS = {"Linear": {"in_features": 3, "out_features": 3}}
-
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_nan_goes_through_a_layer(name: str) -> None:
     """Into its row of the output, and from ∂L/∂y into its row of ∂L/∂x; other rows stay finite."""
-    layer = from_spec({"type": name, **OPTIONS.get(name, {})}, LAYERS, "layer")
+    layer = example(name, 3)
     net = Sequential(layer)
     params = net.init(0)
     x = np.arange(6.0).reshape(2, 3) - 2.5

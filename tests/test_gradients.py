@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples_of_layers import example
 
 from manualnn import (
     LAYERS,
@@ -28,7 +29,7 @@ from manualnn import (
 
 Array = np.ndarray[Any, Any]
 
-EVERY_LAYER: list[Layer] = [kind(4, 4) if kind is Linear else kind() for kind in LAYERS.values()]
+EVERY_LAYER: list[Layer] = [example(name, 4) for name in LAYERS]
 EVERY_LAYER += [
     LeakyReLU(0.3),
     Softplus(beta=3.0, threshold=1.5),

@@ -15,6 +15,7 @@ import mpmath
 import numpy as np
 import pytest
 from cases import Array, Case, cases, lattice_cases
+from examples_of_layers import example
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from rounding import as_mpmath
@@ -187,15 +188,17 @@ KEEP_WIDTH = [name for name, layer in LAYERS.items() if layer is not Linear]
 def test_order_of_the_hidden_units_does_not_matter(name: str) -> None:
     """Hidden units in another order compute the same, and their gradients move with them."""
     rng = np.random.default_rng(3)
-    net = Sequential(Linear(2, 3), LAYERS[name](), Linear(3, 2))
-    params = Parameters(net.shapes, as_mpmath(rng.normal(size=17)))
+    net = Sequential(Linear(2, 3), example(name, 3), Linear(3, 2))
+    params = Parameters(net.shapes, as_mpmath(rng.normal(size=Parameters(net.shapes).vector.size)))
     x, t = as_mpmath(rng.normal(size=(4, 2))), as_mpmath(rng.normal(size=(4, 2)))
     noise = {key: as_mpmath(mask) for key, mask in net.sample(1, np.ones((4, 2))).items()}
     order = np.array([2, 0, 1])
 
     def permuted(p: Parameters) -> dict[str, Array]:
         moved = p.state_dict()
-        moved["0.weight"], moved["0.bias"] = p["0.weight"][order], p["0.bias"][order]
+        for key in p:
+            if p[key].shape[0] == len(order):
+                moved[key] = p[key][order]
         moved["2.weight"] = p["2.weight"][:, order]
         return moved
 
@@ -309,7 +312,7 @@ def test_a_gradient_is_the_sum_over_all_paths(name: str) -> None:
     The slopes are differences of each layer's forward; its backward has no part in them.
     """
     rng = np.random.default_rng(11)
-    layers = (Linear(2, 3), LAYERS[name](), Linear(3, 2), LAYERS[name](), Linear(2, 2))
+    layers = (Linear(2, 3), example(name, 3), Linear(3, 2), example(name, 2), Linear(2, 2))
     net, loss = Sequential(*layers), MSELoss()
     params = Parameters(net.shapes, as_mpmath(rng.normal(size=Parameters(net.shapes).vector.size)))
     x, t = as_mpmath(rng.normal(size=(2, 2))), as_mpmath(rng.normal(size=(2, 2)))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples_of_layers import example
 
 import manualnn as mnn
 from manualnn import SGD, Linear, ManualNNError, MSELoss, Parameters, Sequential, Trainer
@@ -134,11 +135,11 @@ def test_odd_arguments_are_refused_with_an_error_of_ours(name: str) -> None:
 
 
 def test_every_option_refuses_what_is_no_number_or_text() -> None:
-    known = {"in_features": 3, "out_features": 2}
-    for kind in (*mnn.LAYERS.values(), *mnn.LOSSES.values(), *mnn.OPTIMIZERS.values()):
-        names = {field.name for field in fields(kind)}
-        build = partial(kind, **{k: v for k, v in known.items() if k in names})
-        for name in names:
+    known: list[Any] = [example(name) for name in mnn.LAYERS]
+    known += [kind() for kind in (*mnn.LOSSES.values(), *mnn.OPTIMIZERS.values())]
+    for description in known:
+        build = partial(replace, description)
+        for name in (field.name for field in fields(description)):
             for odd in (RECURSIVE, ODD["table"], ODD["object"], ODD["complex"], math.nan):
                 with pytest.raises(mnn.SpecError, match=name):
                     build(**{name: odd})

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples_of_layers import example
 from rotation import profile
 from toys import CLASSES, MOMENTUM, NET, RULES, ByHand, T, X, trainer
 
@@ -118,7 +119,7 @@ def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", [name for name in LAYERS if name != "Linear"])
 def test_a_planned_step_of_many_units_is_that_of_the_kernels(kind: str) -> None:
     """From tracing.LARGE on, a call has other operands; the numbers are the same, bit for bit."""
-    layer = LAYERS[kind]() if kind != "Dropout" else LAYERS[kind](p=0.0)
+    layer = example(kind, 90) if kind != "Dropout" else example(kind, p=0.0)
     net, rng = Sequential(Linear(3, 90), layer, Linear(90, 5)), np.random.default_rng(0)
     loss, first, last = CrossEntropyLoss(), np.zeros((100, 3)), rng.normal(size=(100, 3))
     t = rng.integers(0, 5, 100)

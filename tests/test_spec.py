@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples_of_layers import example
 
 from manualnn import (
     LAYERS,
@@ -66,7 +67,7 @@ def test_a_run_survives_json() -> None:
 @pytest.mark.parametrize("table", [LAYERS, LOSSES, OPTIMIZERS], ids=["layer", "loss", "optimizer"])
 def test_every_description_is_rebuilt_from_its_form(table: dict[str, type[Any]]) -> None:
     for name, kind in table.items():
-        description = kind(3, 2) if name == "Linear" else kind()
+        description = example(name) if table is LAYERS else kind()
         spec = json.loads(json.dumps(to_spec(description)))
         assert spec["type"] == name
         assert from_spec(spec, table, "part") == description

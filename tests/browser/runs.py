@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from oracle.drawn import drawn_optimizer, drawn_options, drawn_targets
 
-from manualnn import LAYERS, LOSSES, OPTIMIZERS
+from manualnn import LAYERS, LOSSES, OPTIMIZERS, Sequential
 from manualnn.explain import Explanation
+from manualnn.oracle.protocol.features import fitted
 
 Spec = dict[str, Any]
 
@@ -37,13 +38,8 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
     layers.append({"type": "Linear", "in_features": hidden, "out_features": out})
     if loss["type"] == "BCELoss":
         layers.append({"type": PROBABILITIES[number % 2]})
-    last = len(kinds) + 1
-    shapes = {
-        "0.weight": (hidden, width),
-        "0.bias": (hidden,),
-        f"{last}.weight": (out, hidden),
-        f"{last}.bias": (out,),
-    }
+    layers = list(fitted(layers, width))
+    shapes = Sequential.from_spec({"layers": layers}).shapes
     parameters = {key: rng.normal(size=shape).round(2).tolist() for key, shape in shapes.items()}
     spec = {
         "layers": layers,

@@ -3,14 +3,15 @@
 from typing import Any
 
 import numpy as np
+from examples_of_layers import example
 
-from manualnn import LAYERS, Linear, Parameters, Sequential, Sigmoid
+from manualnn import Linear, Parameters, Sequential, Sigmoid
 
 
 def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]:
     """Return a small network with that layer, its parameters, and three samples."""
     rng = np.random.default_rng(7)
-    middle = LAYERS[layer](3, 3) if layer == "Linear" else LAYERS[layer]()
+    middle = example(layer, 3)
     last = [Sigmoid()] if loss == "BCELoss" else []
     net = Sequential(Linear(2, 3), middle, Linear(3, 2), *last)
     t = rng.integers(0, 2, 3) if loss == "CrossEntropyLoss" else rng.random((3, 2))

@@ -4,12 +4,14 @@ import re
 from dataclasses import replace
 
 import pytest
+from examples_of_layers import example
 from oracle import exactly
 
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of
 from manualnn.oracle.protocol.rows import MissingEntryError
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth import layers, losses
+from manualnn.spec import to_spec
 
 ROWS = {"layers": LAYER_ROWS, "losses": LOSS_ROWS}
 TRUTHS = {
@@ -39,9 +41,9 @@ def test_the_textbook_engine(kind, name, monkeypatch):
         method = ROWS[kind][name].method + suffix
         (owner,) = (base for base in Textbook.__mro__ if method in vars(base))
         monkeypatch.delattr(owner, method)
-        required = {"in_features": 1, "out_features": 1} if name == "Linear" else {}
+        spec = to_spec(example(name, 1)) if kind == "layers" else {"type": name}
         with pytest.raises(MissingEntryError, match=says(method, repr(name), f"{kind}.py")):
-            Textbook().equation(options_of({"type": name, **required}), suffix)
+            Textbook().equation(options_of(spec), suffix)
 
 
 @pytest.mark.parametrize(("kind", "name"), FEATURES)

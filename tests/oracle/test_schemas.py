@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from examples_of_layers import example
 from schemas import validate, validator
 
 from manualnn import LAYERS, LOSSES, OPTIMIZERS
@@ -61,9 +62,8 @@ def test_a_schema_is_complete_and_of_the_draft(name):
 
 @pytest.mark.parametrize("mapping", [LAYERS, LOSSES, OPTIMIZERS])
 def test_every_feature_of_the_engine_is_valid(mapping):
-    for kind in mapping.values():
-        sizes = {"in_features": 3, "out_features": 2} if kind.__name__ == "Linear" else {}
-        spec = to_spec(kind(**sizes))
+    for name, kind in mapping.items():
+        spec = to_spec(example(name) if mapping is LAYERS else kind())
         key = {id(LAYERS): "layers", id(LOSSES): "loss", id(OPTIMIZERS): "optimizer"}[id(mapping)]
         run = {"layers": [], key: [spec] if key == "layers" else spec}
         validate("run", run)

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from cases import Case, cases
+from examples_of_layers import example
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
@@ -125,7 +126,7 @@ def test_every_number_and_formula_is_the_one_of_python(ask, case, decimals, fact
 WEIGHTS = (0.5, 3.0)
 CHANGES = {
     "layer": [
-        *(kind() for name, kind in LAYERS.items() if name != "Linear"),
+        *(example(name, 2) for name in LAYERS if name != "Linear"),
         LeakyReLU(0.3),
         Softplus(beta=3.0, threshold=1.0),
     ],

@@ -1,0 +1,14 @@
+"""One layer of each kind, for the tests that go through the table of layers."""
+
+from typing import Any
+
+from manualnn import LAYERS, Layer
+from manualnn.oracle.protocol.features import fit
+from manualnn.spec import from_spec
+
+
+def example(name: str, width: int = 3, **options: Any) -> Layer:
+    """Return a layer with that many inputs and as many outputs, if the layer may choose."""
+    outputs = {"out_features": width} if name == "Linear" else {}
+    spec = fit({"type": name, **outputs, **options}, width)
+    return from_spec(spec, LAYERS, "layer")
