@@ -19,6 +19,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "BCELoss": nn.BCELoss,
     "BCEWithLogitsLoss": nn.BCEWithLogitsLoss,
     "CrossEntropyLoss": nn.CrossEntropyLoss,
+    "KLDivLoss": nn.KLDivLoss,
 }
 
 

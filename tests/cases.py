@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from values import LAYOUTS, SEEDS, STYLES, Array, Strategy, arrays, targets_for
 
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Loss, Optimizer, Parameters, Sequential
-from manualnn.oracle.protocol.features import row_of
+from manualnn.oracle.protocol.features import names_with, row_of
 from manualnn.spec import to_spec
 
 DTYPES = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
@@ -49,7 +49,7 @@ OPTIONS: dict[str, Strategy] = {
     "betas": st.sampled_from([(0.9, 0.999), (0.5, 0.7), (0.0, 0.9), (0.9, 0.0), (0.999, 0.9999)]),
 }
 
-NEEDS_PROBABILITIES = ("BCELoss",)
+NEEDS_PROBABILITIES = names_with("losses", "takes_probabilities")
 GIVES_PROBABILITIES = ("Sigmoid", "Softmax")
 KEEPS_WIDTH = tuple(
     name for name, kind in LAYERS.items() if "out_features" not in {f.name for f in fields(kind)}

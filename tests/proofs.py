@@ -260,17 +260,21 @@ def _each_reduction(loss: Any, terms: Any, **more: Any) -> list[LossStatement]:
 def summed_statements() -> Iterator[LossStatement]:
     """State every loss whose row has a formula, with a symbol or 0 for each option.
 
-    The errors y − t are small and large, of both signs, so that each branch is reached.
+    The errors y − t are small and large, of both signs, and targets are also 0, so that each branch
+    is reached. Each option that is a bool is also True.
     """
     errors = (R(1, 16), R(-1, 16), R(4), R(-4))
-    values = (*LossStatement.values, *((R(1, 5) + e, R(1, 5)) for e in errors))
+    values = (*LossStatement.values, *((R(1, 5) + e, R(1, 5)) for e in errors), (R(1, 5), R(0)))
     for name, row in LOSS_ROWS.items():
         if row.statement is None:
             continue
         symbolic = symbolic_options(row)
-        zeros = [{**symbolic, o: 0} for o in symbolic if 0 in row.options[o].values]
-        for options in (symbolic, *zeros):
-            term = partial(row.statement.value, Symbols, Options(type=name, **options))
+        others = [{o: 0} for o in symbolic if 0 in row.options[o].values]
+        others += [{o: True} for o, default in row.defaults.items() if default is False]
+        for other in ({}, *others):
+            options = {**symbolic, **other}
+            stated = Options(type=name, **{**row.defaults, **options})
+            term = partial(row.statement.value, Symbols, stated)
             yield from _each_reduction(LOSSES[name](**options), of_pairs(term), values=values)
 
 

@@ -21,6 +21,7 @@ from rotation import profile, third, turn
 from rounding import Rounded, as_mpmath, bound, exactly
 
 from manualnn import Layer, Linear, Loss, Parameters, Sequential, Sigmoid
+from manualnn.oracle.protocol.features import LOSS_ROWS
 
 pytestmark = pytest.mark.once
 
@@ -66,7 +67,8 @@ class Problem:
         """Return the network and the loss, their options as that kind of number."""
         layer: Any = with_numbers(self.layer, number)
         width = getattr(layer, "in_features", 2)
-        after = [Sigmoid()] if type(self.loss).__name__ == "BCELoss" else []
+        row = LOSS_ROWS[type(self.loss).__name__]
+        after = [Sigmoid()] if row.takes_probabilities else []
         net = Sequential(Linear(2, width), layer, Linear(layer.width(width), 3), *after)
         return net, with_numbers(self.loss, number)
 

@@ -206,14 +206,19 @@ def test_a_nan_goes_through_a_layer(name: str) -> None:
     assert np.isfinite(dx[0]).all()
 
 
+LINEAR = ("KLDivLoss",)
+
+
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {"CrossEntropyLoss", "L1Loss"}))
 def test_a_nan_goes_through_a_loss(name: str) -> None:
+    """Into L, and into its entry of ∂L/∂y if that depends on y."""
     loss: Loss = LOSSES[name]()
     y = np.full((2, 2), 0.25)
     y[1, 0] = math.nan
     value, dy = loss.forward_and_backward(y, np.full((2, 2), 0.5))
     assert math.isnan(value)
-    assert np.isnan(dy).tolist() == [[False, False], [True, False]]
+    if name not in LINEAR:
+        assert np.isnan(dy).tolist() == [[False, False], [True, False]]
 
 
 @pytest.mark.parametrize("loss", [MSELoss(), BCELoss(), CrossEntropyLoss()])

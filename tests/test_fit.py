@@ -40,6 +40,7 @@ from manualnn import (
     Tanh,
     Trainer,
 )
+from manualnn.oracle.protocol.features import LOSS_ROWS
 
 RNG = np.random.default_rng(5)
 W = RNG.random(N)
@@ -71,7 +72,7 @@ def test_integer_weights_are_repeated_samples_to_every_loss(name: str, reduction
     differ. An entry of dy differs by the roundings of 1/D, w/D and two products.
     """
     loss = LOSSES[name](reduction)
-    t: Any = T if name not in {"BCELoss", "BCEWithLogitsLoss"} else 1.0 * (T > 0)
+    t: Any = 1.0 * (T > 0) if LOSS_ROWS[name].targets == "probabilities" else T
     y, w = 1 / (1 + np.exp(-X[:, :2])), RNG.integers(1, 5, N)
     runs = [(loss, y, t)]
     if name == "CrossEntropyLoss":

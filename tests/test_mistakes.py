@@ -33,7 +33,7 @@ LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fi
 HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
-    "losses": (*KERNELS, "test_epochs"),
+    "losses": ("test_losses_by_hand", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
     "oracle": JUDGES,
     "runs": ("oracle/test_expected", "oracle/test_runner"),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from manualnn import Loss
+from manualnn.oracle.protocol.features import LOSS_ROWS
 
 Array = NDArray[Any]
 Strategy = st.SearchStrategy[Any]
@@ -119,12 +120,13 @@ def _numbers(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
 
 
 TARGETS: dict[str, Callable[[Array, Loss], Strategy]] = {
-    "BCELoss": _binary,
-    "BCEWithLogitsLoss": _binary,
-    "CrossEntropyLoss": _classes,
+    "numbers": _numbers,
+    "probabilities": _binary,
+    "classes": _classes,
 }
+"""Strategies by the kind of targets in the oracle's table of features."""
 
 
 def targets_for(loss: Loss, shape: tuple[int, int], dtype: np.dtype[Any]) -> Strategy:
     """Draw targets for outputs of that shape."""
-    return TARGETS.get(type(loss).__name__, _numbers)(np.zeros(shape, dtype), loss)
+    return TARGETS[LOSS_ROWS[type(loss).__name__].targets](np.zeros(shape, dtype), loss)

@@ -1,14 +1,19 @@
 """Losses, and the table `LOSSES` in which all other modules find them."""
 
-from manualnn.losses import classification, regression
+from manualnn.losses import classification, likelihood, regression
 from manualnn.losses.base import Loss
 from manualnn.losses.classification import *
+from manualnn.losses.likelihood import *
 from manualnn.losses.regression import *
 
 __all__ = ["LOSSES", "Loss"]
 __all__ += classification.__all__
+__all__ += likelihood.__all__
 __all__ += regression.__all__
 
 LOSSES: dict[str, type[Loss]] = {
-    name: vars(module)[name] for module in (regression, classification) for name in module.__all__
+    name: vars(module)[name]
+    for module in (regression, classification, likelihood)
+    for name in module.__all__
 }
+"""The class of each loss, by its name."""

@@ -111,6 +111,12 @@ export const LOSSES = {
         A.softmax(row).map((a, k) => A.div(A.sub(A.mul(a, totals[n]), q[n][k]), D)));
     },
   },
+  // t (log t − y), 0 where t = 0; or exp(t) (t − y) of targets that are logarithms.
+  KLDivLoss: entrywise(
+    ({ exp, greater, log, mul, sub, zero }, y, t, { log_target: isLog }) =>
+      (isLog ? mul(exp(t), sub(t, y)) : mul(t, sub(greater(t, zero) ? log(t) : zero, y))),
+    ({ exp, mul }, y, t, share, { log_target: isLog }) => mul(isLog ? exp(t) : t, share(-1)),
+  ),
 };
 
 const areIndices = (t) => !Array.isArray(t[0]);

@@ -97,6 +97,7 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "`BCELoss` limits the divisor of its slope to 10⁻¹²": lambda: loss_slope(
         "BCELoss", [[0.0]], [[1.0]]
     ),
+    "`KLDivLoss` of a target 0 is 0": lambda: loss("KLDivLoss", [[-3.0]], [[0.0]]),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
     "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),

@@ -11,6 +11,7 @@ from values import SEEDS, arrays, targets_for
 
 from manualnn import CrossEntropyLoss, Loss
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LOSS_ROWS
 from manualnn.oracle.truth.step import truth
 from manualnn.spec import to_spec
 from reference.losses import build
@@ -23,7 +24,7 @@ def weighted_batches(draw: st.DrawFn) -> tuple[Loss, Any, Any, Any]:
     dtype, n, width = draw(DTYPES), draw(st.integers(1, 6)), draw(st.integers(1, 4))
     loss = draw(losses_for(width))
     y = draw(arrays((n, width), dtype, ("normal",)))
-    if type(loss).__name__ == "BCELoss":
+    if LOSS_ROWS[type(loss).__name__].takes_probabilities:
         y = (1 / (1 + np.exp(-np.clip(y, -9, 9)))).astype(dtype)
     t = draw(targets_for(loss, (n, width), dtype))
     rng = np.random.default_rng(draw(SEEDS))

@@ -32,6 +32,9 @@ export const TERM = {
   CrossEntropyLoss:
     "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
     "times the probability that the target gives to it: 0 for what is not the target.",
+  KLDivLoss:
+    "The output is a logarithm of a probability. The term is what it is below that of the target, " +
+    "times the target.",
 };
 
 export const SLOPE = {

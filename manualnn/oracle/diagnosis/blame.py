@@ -182,7 +182,7 @@ class Blame:
         if last is None:
             return None
         rows = [keep_rows(case, [row] * case.n) for row in range(min(case.n, ROWS))]
-        for equal in (*rows, case.but(x=np.ones_like(case.x), t=rows[0].t)) if rows else ():
+        for equal in (*rows, *(row.but(x=np.ones_like(row.x)) for row in rows)):
             same = with_bias(equal, last)
             if self.bench.capabilities.refuses(same):
                 continue

@@ -120,8 +120,10 @@ class Jets:
         """Return |x|; its derivative at 0 is 0."""
         return self.where(x > 0, x, self.where(x < 0, -x, x * 0))
 
-    def where(self, condition: Any, yes: Any, no: Any) -> Jet:
+    def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """Return yes where the condition holds, and no elsewhere."""
+        if not isinstance(yes, Jet) and not isinstance(no, Jet):
+            return self.m.where(condition, self._number(yes), self._number(no))
         terms = len(yes.c if isinstance(yes, Jet) else no.c)
         pairs = zip(_coefficients(yes, terms), _coefficients(no, terms), strict=True)
         return Jet(
@@ -137,14 +139,16 @@ class Jets:
     def _number(self, a: Any) -> Any:
         return self.m.number(a) if isinstance(a, int) else a
 
-    def __getattr__(self, name: str) -> Callable[[Jet], Jet]:
-        """Return an elementary function of jets, such as exp."""
+    def __getattr__(self, name: str) -> Callable[[Any], Any]:
+        """Return an elementary function of jets, such as exp; of a constant, its value."""
         return partial(self._function, getattr(self.m, name), DERIVATIVES[name])
 
     def _function(
-        self, value: Callable[[Any], Any], derivative: Callable[[Any, Any], Any], x: Jet
-    ) -> Jet:
+        self, value: Callable[[Any], Any], derivative: Callable[[Any, Any], Any], x: Any
+    ) -> Any:
         """Return F(x) from F(x₀) and F′: k cₖ = Σⱼ j xⱼ F′(x)ₖ₋ⱼ, j from 1 to k."""
+        if not isinstance(x, Jet):
+            return value(x)
         coefficients = [value(x.c[0])]
         if len(x.c) > 1:
             slope = derivative(self, Jet(self, x.c[:-1])).c

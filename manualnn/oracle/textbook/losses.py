@@ -22,6 +22,7 @@ class Losses(Arithmetic):
     # `_add_methods` makes these methods. Bugs and controls call them by name.
     huber_terms: Equation
     huber_slopes: Equation
+    kl_div_terms: Equation
 
     def value(self, o: Options, y: Array, t: Array) -> Any:
         terms = self.equation(o, "_terms")(o, y, t)

@@ -31,6 +31,7 @@ IGNORED = (
     ("CrossEntropyLoss", "weight", "loss"),
     ("CrossEntropyLoss", "label_smoothing", "loss"),
     ("CrossEntropyLoss", "ignore_index", "loss", "slope"),
+    ("KLDivLoss", "log_target", "loss", "slope"),
     ("RMSprop", "alpha", "everywhere"),
     ("Adam", "betas", "everywhere"),
     ("AdamW", "betas", "everywhere"),

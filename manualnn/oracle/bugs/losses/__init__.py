@@ -5,9 +5,19 @@ from manualnn.oracle.bugs.losses import (
     constants,
     cross_entropy,
     label_smoothing,
+    likelihood,
     logits,
     probabilities,
     regression,
 )
 
-TABLES = (any_loss, constants, regression, probabilities, logits, cross_entropy, label_smoothing)
+TABLES = (
+    any_loss,
+    constants,
+    regression,
+    probabilities,
+    logits,
+    cross_entropy,
+    label_smoothing,
+    likelihood,
+)

@@ -1,0 +1,58 @@
+"""Values and gradients of losses, calculated by hand at single places and added up.
+
+A term of one output is stated as plain mathematics of floats, beside its derivative. Every branch,
+each tie, and every option is among the places.
+"""
+
+import math
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from manualnn import DomainError, KLDivLoss, Loss
+
+
+class Hand(NamedTuple):
+    """A loss of one row, its outputs and targets, and the terms and slopes by hand."""
+
+    loss: Loss
+    y: list[float]
+    t: list[float]
+    terms: list[float]
+    slopes: list[float]
+
+
+LOG = math.log
+HANDS = [
+    Hand(KLDivLoss(), [-1.5, 0.25, -2.0], [0.5, 0.0, 1.0],
+         [0.5 * (LOG(0.5) + 1.5), 0.0, 2.0], [-0.5, 0.0, -1.0]),
+    Hand(KLDivLoss(log_target=True), [-1.5, 0.25, -2.0], [LOG(0.5), 0.0, LOG(0.25)],
+         [0.5 * (LOG(0.5) + 1.5), -0.25, 0.25 * (LOG(0.25) + 2)], [-0.5, -1.0, -0.25]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hand", HANDS, ids=lambda hand: str(hand.loss))
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
+def test_value_and_gradient_are_those_by_hand(hand: Hand, reduction: str) -> None:
+    """Two rows, the second the first reversed; a few roundings of a few terms."""
+    loss: Any = replace(hand.loss, reduction=reduction)
+    y, t = ([values, values[::-1]] for values in (hand.y, hand.t))
+    divisor = {"mean": 2 * len(hand.y), "sum": 1, "batchmean": 2}[reduction]
+    value, dy = loss.value_and_grad(y, t)
+    assert value == pytest.approx(2 * math.fsum(hand.terms) / divisor, rel=1e-14)
+    expected = np.array([hand.slopes, hand.slopes[::-1]]) / divisor
+    np.testing.assert_allclose(dy, expected, rtol=1e-15 * 8, atol=0)
+    np.testing.assert_allclose(loss.terms(np.array(y), np.array(t))[0], hand.terms, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "t", "message"),
+    [
+        (KLDivLoss(), [[0.0, 0.0]], [[0.5, -0.5]], r"t ≥ 0, got t\[0, 1\] = -0.5; .*log_target"),
+    ],
+)
+def test_what_is_outside_the_domain_is_refused(loss: Loss, y: Any, t: Any, message: str) -> None:
+    with pytest.raises(DomainError, match=message):
+        loss.value(y, t)
