@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.optimizers.adagrad import *
     from manualnn.optimizers.adam import *
     from manualnn.optimizers.base import Optimizer as Optimizer
+    from manualnn.optimizers.clipping import *
     from manualnn.optimizers.rmsprop import *
     from manualnn.optimizers.sgd import *
     from manualnn.parameters import Parameters as Parameters

@@ -14,12 +14,12 @@ samples are not in the file; a SHA-256 of all their numbers is, so that other sa
 
 import os
 import time
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from manualnn.errors import ModelFileError, SpecError
+from manualnn.optimizers.groups import with_rates
 from manualnn.output.files import require_writable
 from manualnn.serialization import load_with_notes, require_safetensors, save
 from manualnn.serialization.container import as_path
@@ -214,7 +214,7 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
         callback.load_state_dict(state)
     trainer = run.trainer
     trainer.params.vector = saved.params.vector
-    trainer.state, trainer.rng, trainer.lr = saved.state, saved.rng, saved.lr
+    trainer.state, trainer.rng, trainer.lrs = saved.state, saved.rng, saved.lrs
     trainer.steps, trainer.last_loss = saved.steps, saved.last_loss
     run.history, run.random, run.is_resumed = history, random, True
     run.batch, run.total, run.weight = batch, total, weight
@@ -226,7 +226,8 @@ def _describe(run: Run) -> dict[str, str]:
     return {
         "network": repr(trainer.net),
         "loss": repr(trainer.loss),
-        "rule": repr(replace(trainer.rule, lr=0)),  # a schedule may have changed the rate
+        # A schedule may have changed the rates.
+        "rule": repr(with_rates(trainer.rule, [0] * len(trainer.lrs))),
         "dtype": str(trainer.params.dtype),
         "batch size": str(run.batches.size),
         "shuffling": str(run.batches.shuffles),

@@ -20,6 +20,8 @@ from manualnn.validation import refuse_mask, shown
 
 T = TypeVar("T")
 
+QUIET = {"is_shown": False}
+"""Metadata of an option that is in the repr and in the JSON form only if it is not the default."""
 
 SYNONYMS = {
     "criterion": "loss",
@@ -84,7 +86,7 @@ class Description(metaclass=Constructor):
 
     def __repr__(self) -> str:
         """Return the expression that makes the description."""
-        options = ", ".join(f"{name}={value!r}" for name, value in _options(self))
+        options = ", ".join(f"{name}={value!r}" for name, value in _options(self, is_shown=True))
         return f"{type(self).__name__}({options})"
 
     def __eq__(self, other: object) -> bool:
@@ -122,11 +124,19 @@ class Description(metaclass=Constructor):
                 raise SpecError(message)
 
 
-def _options(description: Any) -> list[tuple[str, Any]]:
-    """Return names and values of the options. If the class is not a dataclass, return its id."""
+def _options(description: Any, *, is_shown: bool = False) -> list[tuple[str, Any]]:
+    """Return names and values of the options. If the class is not a dataclass, return its id.
+
+    With `is_shown`, leave out quiet options that are the default.
+    """
     if not is_dataclass(description):
         return [("id", id(description))]
-    return [(option.name, getattr(description, option.name)) for option in fields(description)]
+    found = [(option, getattr(description, option.name)) for option in fields(description)]
+    return [
+        (option.name, value)
+        for option, value in found
+        if not is_shown or value != option.default or option.metadata != QUIET
+    ]
 
 
 def to_spec(description: Any) -> dict[str, Any]:
@@ -141,9 +151,8 @@ def to_spec(description: Any) -> dict[str, Any]:
             f"are its options."
         )
         raise SpecError(message)
-    for field in fields(description):
-        value = getattr(description, field.name)
-        spec[field.name] = list(value) if isinstance(value, tuple) else value
+    for name, value in _options(description, is_shown=True):
+        spec[name] = list(value) if isinstance(value, tuple) else value
     return spec
 
 
@@ -196,7 +205,8 @@ def _in_words(kind: Any) -> str:
     if isinstance(kind, UnionType):
         return ", or ".join(map(_in_words, get_args(kind)))
     if members := get_args(kind):
-        return f"a list of {'' if Ellipsis in members else f'{len(members)} '}numbers"
+        things = "objects" if members[0] is dict else "numbers"
+        return f"a list of {'' if Ellipsis in members else f'{len(members)} '}{things}"
     return "null" if kind is type(None) else _WORDS.get(kind, f"of type {kind}")
 
 
@@ -241,7 +251,8 @@ def _fits(value: Any, kind: Any) -> bool:
             return _is_foreign_number(value)
         is_too_large = isinstance(value, int) and abs(value) > sys.float_info.max
         return not is_too_large
-    return isinstance(value, Integral if kind is int else kind)
+    wider = {int: Integral, dict: Mapping}
+    return isinstance(value, wider.get(kind, kind))
 
 
 def _is_foreign_number(value: Any) -> bool:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reference import layers, losses, optimizers
+from reference import around, layers, losses, optimizers
 
 Array = NDArray[Any]
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -66,8 +66,12 @@ class Twin:
         self._params = list(self.module.parameters())
         self._loss = losses.build(spec.get("loss", {"type": "MSELoss"}), self.dtype)
         rule = spec.get("optimizer", {"type": "SGD"})
+        self._around, own = around.split(rule)
         # torch refuses to make an optimizer of nothing.
-        self._optimizer = optimizers.build(rule, self._params) if self._params else None
+        self._optimizer = None
+        if self._params:
+            groups = around.groups(self._around, dict(self.module.named_parameters()))
+            self._optimizer = optimizers.build({**own, "type": rule["type"]}, groups)
         self._steps = 0
         if optimizer_state is not None:
             self._steps = optimizer_state["step"]
@@ -108,6 +112,7 @@ class Twin:
         if self._optimizer:
             for p, gradient in zip(self._params, result.grads.values(), strict=True):
                 p.grad = self._tensor(gradient)
+            around.change_gradients(self._around, dict(self.module.named_parameters()))
             self._optimizer.step()
         self._steps += 1
         return result

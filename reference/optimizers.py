@@ -24,8 +24,8 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
 }
 
 
-def build(spec: Mapping[str, Any], params: Sequence[Tensor]) -> optim.Optimizer:
-    """Return the optimizer of those parameters that its JSON form describes."""
+def build(spec: Mapping[str, Any], params: Sequence[Any]) -> optim.Optimizer:
+    """Return the optimizer of those parameters, or groups, that its JSON form describes."""
     options = {name: value for name, value in spec.items() if name != "type"}
     return twin_of(spec, OPTIMIZERS, "optimizers")(params, **options)
 
@@ -36,8 +36,21 @@ def state_vectors(optimizer: optim.Optimizer, params: Sequence[Tensor]) -> dict[
     The names are torch's, without its counters of steps. Empty where torch has not stepped yet.
     """
     states = [optimizer.state[p] for p in params]
-    names = [name for name, value in states[0].items() if name != "step" and value is not None]
-    return {name: np.concatenate([s[name].numpy().ravel() for s in states]) for name in names}
+    names = dict.fromkeys(
+        name for s in states for name, value in s.items() if name != "step" and value is not None
+    )
+    return {
+        name: np.concatenate(
+            [_entry(s, name, p).ravel() for s, p in zip(states, params, strict=True)]
+        )
+        for name in names
+    }
+
+
+def _entry(state: State, name: str, p: Tensor) -> NDArray[Any]:
+    """Return an array of the state of a parameter; zeros where its group has no such array."""
+    value = state.get(name)
+    return np.zeros(p.shape, p.detach().numpy().dtype) if value is None else np.asarray(value)
 
 
 def load_state(optimizer: optim.Optimizer, params: Sequence[Tensor], state: State) -> None:

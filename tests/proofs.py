@@ -20,6 +20,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 from sympy.core.relational import Relational
+from toys import own_fields
 
 from manualnn import (
     LAYERS,
@@ -344,14 +345,14 @@ def examples_of(kind: Any) -> Iterator[Any]:
 
     Where options exclude each other, yield the largest sets of options that the rule accepts.
     """
-    values = {f.name: RULE_OPTIONS.get(f.name, f.default) for f in fields(kind)}
+    values = {f.name: RULE_OPTIONS.get(f.name, f.default) for f in own_fields(kind)}
     if unknown := [
         name for name, v in values.items() if v is not False and name not in RULE_OPTIONS
     ]:
         raise LookupError(
             f"tests/proofs.py has no value of {unknown[0]!r}; add it to RULE_OPTIONS."
         )
-    off = {f.name: f.default for f in fields(kind) if not f.default} | {"weight_decay": 0}
+    off = {f.name: f.default for f in own_fields(kind) if not f.default} | {"weight_decay": 0}
     off = {name: value for name, value in off.items() if name in values}
 
     def example(names: tuple[str, ...]) -> Any:

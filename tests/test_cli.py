@@ -71,6 +71,8 @@ WRONG = {
     "an option without a value": (NUMBERS, ["--target=y", "--loss=HuberLoss:1"],
                                   "expected a name, or name:option=value"),
     "no momentum": (NUMBERS, ["--target=y", "--momentum=0.9"], "AdamW has no option 'momentum'"),
+    "no parameter": (NUMBERS, ["--target=y", "--group=9.*:lr=1"], "'9.*' fits none of 0.weight"),
+    "a group's option": (NUMBERS, ["--target=y", "--group=*:rate=1"], "has the option 'rate'"),
     "loss of classes": (NUMBERS, ["--target=y", "--loss=CrossEntropyLoss"], "expected HuberLoss"),
     "loss of numbers": (YES, ["--target=a", "--loss=MSELoss"], "expected CrossEntropyLoss"),
     "a schedule without its step": (NUMBERS, ["--target=y", "--schedule=StepLR"], "'step_size'"),

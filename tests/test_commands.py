@@ -140,13 +140,16 @@ def test_options_reach_the_network_the_loss_and_the_rule(tmp_path: Path) -> None
         data, "--hidden=3,2", "--activation=leakyrelu:negative_slope=0.3", "--dropout=0.2",
         "--loss=huberloss:delta=0.5", "--optimizer=SGD:nesterov=true", "--momentum=0.5",
         "--weight-decay=0.01", "--lr=0.1", "--schedule=StepLR:step_size=2,gamma=0.5", "--epochs=5",
+        "--l1=0.001", "--l2=0.002", "--max-norm=5", "--clip-value=2", "--group=*.bias:lr=0.4,l1=0",
         "--log", tmp_path / "log.jsonl",
     )  # fmt: skip
     assert "Linear 3, LeakyReLU(negative_slope=0.3), Dropout(p=0.2), Linear 2" in result.stdout
     trainer = load_model(data.with_suffix(".safetensors")).trainer
     assert trainer.loss == mnn.HuberLoss(delta=0.5)
     # Two of the five epochs end a step of the schedule: 0.1, 0.1, 0.05, 0.05, 0.025.
-    rule = mnn.SGD(lr=0.025, momentum=0.5, nesterov=True, weight_decay=0.01)
+    around: dict[str, Any] = {"l1": 0.001, "l2": 0.002, "max_norm": 5, "clip_value": 2}
+    around["groups"] = ({"params": "*.bias", "lr": 0.1, "l1": 0},)
+    rule = mnn.SGD(lr=0.025, momentum=0.5, nesterov=True, weight_decay=0.01, **around)
     assert trainer.rule == rule
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["lr"] for line in lines] == [0.1, 0.1, 0.05, 0.05, 0.025]

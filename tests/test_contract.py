@@ -7,7 +7,6 @@ same answer; no finite input warns or makes NaN; imports point one way.
 import inspect
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from cases import LAYOUTS, Array, cases
 from hypothesis import given
 from hypothesis import strategies as st
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, RULE_EXAMPLES, with_numbers
+from toys import own_fields
 
 import manualnn
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Parameters, Sequential
@@ -310,7 +310,7 @@ def test_no_public_function_warns(case: Any) -> None:
 def test_spec_goes_through_json_and_back(description: Any, table: Any) -> None:
     """Every option survives, and an option is what torch would be given."""
     spec = json.loads(json.dumps(to_spec(description)))
-    assert spec.keys() == {"type"} | {f.name for f in fields(description)}
+    assert spec.keys() == {"type"} | {f.name for f in own_fields(description)}
     assert from_spec(spec, table, "layer") == description
 
 

@@ -3,12 +3,12 @@
 import copy
 import math
 import pickle
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from toys import RULES
+from toys import RULES, own_fields
 
 from manualnn import (
     OPTIMIZERS,
@@ -188,7 +188,7 @@ def test_impossible_options_are_refused(kind: Any, options: dict[str, Any], mess
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_defaults_are_torchs(name: str) -> None:
     """The defaults are those of the oracle's row, and these are torch's: see twin/test_steps."""
-    ours = {field.name: field.default for field in fields(OPTIMIZERS[name])}
+    ours = {field.name: field.default for field in own_fields(OPTIMIZERS[name])}
     assert ours == OPTIMIZER_ROWS[name].defaults
 
 

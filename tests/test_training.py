@@ -370,7 +370,7 @@ UNKNOWN = {
     "momentum": "Trainer has no attribute 'momentum'; "
     "set rule = dataclasses.replace(trainer.rule, momentum=…).",
     "x": "Trainer has no attribute 'x'; "
-    "its attributes are net, loss, rule, rng, state, steps, last_loss, lr.",
+    "its attributes are net, loss, rule, rng, state, steps, last_loss, lr, lrs.",
 }
 
 

@@ -4,6 +4,7 @@ Training by hand is a loop over the samples. Forward, loss and gradient come fro
 other tests judge. The order of the statements and the batches are written here.
 """
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from manualnn import (
     Trainer,
 )
 from manualnn.oracle.protocol.features import OPTIMIZER_ROWS
+from manualnn.spec import QUIET
 
 Array = np.ndarray[Any, Any]
 N = 23
@@ -59,6 +61,11 @@ for name, row in OPTIMIZER_ROWS.items():
     if not any(type(rule).__name__ == name for rule in RULES):
         others = {option: values.others[0] for option, values in row.options.items()}
         RULES += [OPTIMIZERS[name](), OPTIMIZERS[name](**others)]
+
+
+def own_fields(kind: Any) -> list[Any]:
+    """Return the fields of a layer, loss or rule without the options that every rule has."""
+    return [field for field in fields(kind) if field.metadata != QUIET]
 
 
 def trainer(loss: Loss | None = None, rule: Optimizer = MOMENTUM, **options: Any) -> Trainer:

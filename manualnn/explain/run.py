@@ -44,6 +44,8 @@ LEAST_FACTOR = 1e-100
 Key = tuple[int, str, tuple[int, ...]]
 """A parameter: its layer, its name in the layer, and its index."""
 
+REMEDY = "leave l1, l2, max_norm, clip_value and groups out (weight_decay=2 * l2 has l2's gradient)"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -97,6 +99,9 @@ def make_run(
     notes = list(notes or [])
     if not net.shapes:
         message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
+        raise SpecError(message)
+    if not rule.is_plain:
+        message = f"an explanation tells a plain update, got {rule!r}; {REMEDY}."
         raise SpecError(message)
     if lr is not None:
         rule = replace(rule, lr=lr)

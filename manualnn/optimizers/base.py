@@ -12,7 +12,7 @@ The learning rate may change between steps: use `dataclasses.replace(rule, lr=0.
 state.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -21,9 +21,18 @@ from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.optimizers.arithmetic import numbers_of, return_scratch_vectors, scratch_vectors
+from manualnn.optimizers.clipping import require_norm_type
+from manualnn.optimizers.groups import (
+    Group,
+    parts_of,
+    penalty_of,
+    plain_rules,
+    require_groups,
+    step_in_parts,
+)
 from manualnn.optimizers.planned import BLOCK, Arrays, PlannedUpdate, Rates, State
 from manualnn.parameters import Parameters
-from manualnn.spec import Description, require
+from manualnn.spec import QUIET, Description, require
 from manualnn.tracing import is_from_manualnn
 
 NONNEGATIVE_OPTIONS = (
@@ -34,7 +43,16 @@ NONNEGATIVE_OPTIONS = (
     "alpha",
     "lr_decay",
     "initial_accumulator_value",
+    "l1",
+    "l2",
+    "clip_value",
+    "max_norm",
 )
+
+
+def around(default: Any) -> Any:
+    """Return a field for an option of every rule: a keyword, and shown only where it is set."""
+    return field(default=default, kw_only=True, metadata=QUIET)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -42,18 +60,43 @@ class Optimizer(Description):
     """Base of every rule. A subclass defines `rates`, `rule` and, if it has a state, `vectors`.
 
     Before the rule, in this order: g ← −g if maximize; g ← g + weight_decay θ.
+
+    Before that, with the options of every rule that are keywords:
+
+    g ← g + l1 sign(θ) + 2 l2 θ                     of the loss L + l1 Σ|θ| + l2 Σ θ², weights only
+    g ← min(max(g, −clip_value), clip_value)
+    g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶))         ‖g‖ of all gradients; norm_type is its p
+
+    Weights are the parameters whose name ends in "weight"; sign(0) is 0. `groups` gives parameters
+    other options by a pattern of their names, and the first pattern that fits a name holds:
+
+        SGD(lr=0.1, l2=1e-4, groups=[{"params": "*.bias", "lr": 0.2}, {"params": "0.*", "l2": 0}])
+
+    A group may have every option of the rule except the clipping, and its l1 and l2 hold for all of
+    its parameters. Sources: torch.optim's param_groups, torch.nn.utils.clip_grad_norm_ and
+    clip_grad_value_.
     """
 
     lr: float = 1e-3
+    l1: float = around(0.0)
+    l2: float = around(0.0)
+    clip_value: float | None = around(None)
+    max_norm: float | None = around(None)
+    norm_type: float = around(2.0)
+    groups: tuple[dict, ...] = around(())  # type: ignore[type-arg]  # checked at run time
 
     scratch_count: ClassVar[int] = 2
     """Number of scratch vectors that the rule needs, with BLOCK entries each."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.groups, list | tuple):
+            object.__setattr__(self, "groups", tuple(map(Group.read, self.groups)))
         Description.__post_init__(self)
         for option in NONNEGATIVE_OPTIONS:
-            if hasattr(self, option):
-                require(self, option, "at least 0", getattr(self, option) >= 0)
+            if (value := getattr(self, option, None)) is not None:
+                require(self, option, "at least 0", value >= 0)
+        require_norm_type(self.norm_type)
+        require_groups(self)
         if hasattr(self, "betas"):
             are_inside = all(0 <= beta < 1 for beta in self.betas)
             require(self, "betas", "two numbers from 0 to below 1", are_inside)
@@ -70,13 +113,38 @@ class Optimizer(Description):
     def init_vectors(self, state: State) -> None:
         """Fill the vectors of a new state that do not start from zero."""
 
+    @property
+    def is_plain(self) -> bool:
+        """True if the rule has neither groups nor penalties nor clipping."""
+        is_clipped = self.clip_value is not None or self.max_norm is not None
+        return not (self.groups or self.l1 or self.l2 or is_clipped)
+
+    @final
+    def state_names(self) -> tuple[str, ...]:
+        """Return the names of the vectors in the state, those of all groups included."""
+        if not self.groups:
+            return self.vectors()
+        return tuple(dict.fromkeys(n for rule in plain_rules(self) for n in rule.vectors()))
+
+    @final
+    def penalty(self, params: Parameters) -> float:
+        """Return l1 Σ|w| + l2 Σ w² over the weights, and over groups with l1 and l2 of their own.
+
+        The rule minimises the sum of it and the loss.
+        """
+        return 0.0 if self.is_plain else penalty_of(self, params)
+
     @final
     def init(self, params: Parameters) -> State:
         """Return the state before the first step."""
         _require_kind(params, Parameters, "Sequential.init(seed)")
-        zeros = {name: np.zeros_like(params.vector) for name in self.vectors()}
+        zeros = {name: np.zeros_like(params.vector) for name in self.state_names()}
         state = State({"step": 0} | zeros)
-        self.init_vectors(state)
+        if self.is_plain:
+            self.init_vectors(state)
+        else:
+            for part in parts_of(self, params, params, state):
+                part.share.rule.init_vectors(part.state)
         return state
 
     @final
@@ -89,10 +157,9 @@ class Optimizer(Description):
         _require_kind(params, Parameters, "Sequential.init(seed)")
         _require_kind(grads, Parameters, "Sequential.value_and_grad(params, …)")
         _require_kind(state, dict, "rule.init(params)")
-        theta = params.vector
-        is_quiet = is_from_manualnn(self) and not is_symbolic(theta)
+        is_quiet = is_from_manualnn(self) and not is_symbolic(params.vector)
         run = run_quietly if is_quiet else run_with_errstate
-        run(self._step, theta, grads.vector, state, True)  # noqa: FBT003
+        run(self._step, params, grads, state, True)  # noqa: FBT003
 
     @final
     def write_step(self, params: Parameters, grads: Parameters, state: dict[str, Any]) -> None:
@@ -100,17 +167,27 @@ class Optimizer(Description):
 
         NumPy's warnings have to be off.
         """
-        self._step(params.vector, grads.vector, state, False)  # noqa: FBT003
+        self._step(params, grads, state, False)  # noqa: FBT003
 
-    def _step(self, theta: Array, g: Array, state: dict[str, Any], moves: bool) -> None:  # noqa: FBT001
+    def _step(
+        self,
+        params: Parameters,
+        grads: Parameters,
+        state: dict[str, Any],
+        moves: bool,  # noqa: FBT001
+    ) -> None:
+        theta, g = params.vector, grads.vector
         planned = state.planned.get(moves) if type(state) is State else None
         if planned is not None and planned.fits(self, theta, g, state):
             planned.run(state)
             return
-        vectors: list[Any] = [theta, g, *map(state.get, self.vectors())]
+        vectors: list[Any] = [theta, g, *map(state.get, self.state_names())]
         for v in vectors:
             if v is None or v.shape != theta.shape or v.dtype != theta.dtype or "step" not in state:
                 raise ShapeError(self._mismatch(theta, g, state))
+        if not self.is_plain:
+            step_in_parts(self, params, grads, state, moves=moves)
+            return
         state["step"] += 1
         rule = self._in_longdouble() if theta.dtype.char == "g" else self
         rates = rule.rates(state["step"])
@@ -168,7 +245,7 @@ class Optimizer(Description):
     def _mismatch(self, theta: Array, g: Array, state: dict[str, Any]) -> str:
         return (
             f"{type(self).__name__} expects gradients of shape {theta.shape} and {theta.dtype} "
-            f"and a state with step and {self.vectors()} of the same, got {g.shape} and "
+            f"and a state with step and {self.state_names()} of the same, got {g.shape} and "
             f"{g.dtype}, and {list(state)}; make the state with init(params)."
         )
 

@@ -32,14 +32,16 @@ Rates = tuple[Any, ...]
 class State(dict[str, Any]):
     """{"step": number of updates, name: vector of shape (P,), …}; the names are torch's.
 
-    It also holds the plan of the last update, which the next update repeats.
+    It also holds the plan of the last update, which the next update repeats, and the parts of a
+    rule with groups.
     """
 
-    __slots__ = ("planned",)
+    __slots__ = ("parts", "planned")
 
     def __init__(self, *items: Any) -> None:
         dict.__init__(self, *items)
         self.planned: dict[bool, PlannedUpdate] = {}
+        self.parts: dict[bool, Any] = {}
 
     def __reduce__(self) -> tuple[type["State"], tuple[dict[str, Any]]]:
         """Pickle and copy the items alone."""

@@ -42,7 +42,7 @@ class SGD(Optimizer):
 
     @property
     def factor(self) -> float | None:
-        if self.momentum or self.weight_decay or type(self) is not SGD:
+        if self.momentum or self.weight_decay or not self.is_plain or type(self) is not SGD:
             return None
         return -self.lr if self.maximize else self.lr
 

@@ -79,7 +79,7 @@ def _take(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str, Array]) -> None:
     """Restore the state of the optimizer, the counters and the random generator."""
-    expected = dict.fromkeys(trainer.rule.vectors(), trainer.params.vector.shape)
+    expected = dict.fromkeys(trainer.rule.state_names(), trainer.params.vector.shape)
     _require_match(expected, trainer.params.dtype, vectors, OPTIMIZER)
     steps, step, last_loss = (training[key] for key in ("steps", "optimizer_step", "last_loss"))
     random = training["random"]

@@ -77,7 +77,7 @@ def save(
     parts = dict(params)
     if resumable:
         description["training"] = _progress(path, trainer)
-        parts |= {OPTIMIZER + name: trainer.state[name] for name in trainer.rule.vectors()}
+        parts |= {OPTIMIZER + name: trainer.state[name] for name in trainer.rule.state_names()}
     parts |= {
         f"{NOTES}{name}": _storable(path, name, value) for name, value in (arrays or {}).items()
     }

@@ -15,7 +15,7 @@ from manualnn.validation import shown
 if TYPE_CHECKING:
     from manualnn.training.stepper import Stepper
 
-ATTRIBUTES = ("net", "loss", "rule", "rng", "state", "steps", "last_loss", "lr")
+ATTRIBUTES = ("net", "loss", "rule", "rng", "state", "steps", "last_loss", "lr", "lrs")
 FIT_OPTIONS = {
     "batch_size",
     "callbacks",

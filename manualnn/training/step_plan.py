@@ -49,6 +49,8 @@ class StepPlan:
         The rule for which `run` scales the gradient.
     is_quiet : bool
         True if all code is this package's, so that it may run in a context of its own.
+    is_plain : bool
+        True if the rule has neither groups nor penalties nor clipping.
     is_descent : bool
         True if the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
     noise : list of mapping
@@ -72,6 +74,7 @@ class StepPlan:
         self.noise = buffers.noise if any(buffers.noise) else []
         self.rule: Optimizer | None = None
         self.is_quiet = False
+        self.is_plain = True
         self.x: Array | None = x
         self.t: Array | None = t
         self.w = w
@@ -118,6 +121,7 @@ class StepPlan:
         self.is_descent = rule.factor is not None
         self._scale[()] = self._loss_scale * rule.factor if self.is_descent else self._loss_scale
         self.is_quiet = self._is_from_manualnn and is_from_manualnn(rule)
+        self.is_plain = rule.is_plain
         self.rule = rule
 
     def set_batch(self, x: Array, t: Array, w: Array | None) -> None:

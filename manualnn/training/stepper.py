@@ -13,6 +13,7 @@ from manualnn.losses import Loss
 from manualnn.network.noise import draw_noise
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
+from manualnn.optimizers.groups import rates_of, with_rates
 from manualnn.parameters import Parameters
 from manualnn.spec import Constructor
 from manualnn.training.attributes import check_attribute
@@ -113,7 +114,24 @@ class Stepper(metaclass=Constructor):
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self.rule = replace(self.rule, lr=lr)
+        if not self.rule.groups:
+            self.rule = replace(self.rule, lr=lr)
+            return
+        before, *rates = self.lrs
+        scale = lr / before if before else 1.0
+        self.lrs = lr, *(rate * scale for rate in rates)
+
+    @property
+    def lrs(self) -> tuple[float, ...]:
+        """The learning rates of the rule and of its groups, in this order; may be set at any time.
+
+        Setting `lr` multiplies the rates of the groups by the same factor.
+        """
+        return rates_of(self.rule)
+
+    @lrs.setter
+    def lrs(self, lrs: tuple[float, ...]) -> None:
+        self.rule = with_rates(self.rule, lrs)
 
     @property
     def steps(self) -> int:
@@ -183,8 +201,12 @@ class Stepper(metaclass=Constructor):
         return loss
 
     def _evaluate(self, plan: StepPlan) -> float:
-        """Run forward and backward pass; return the loss. A subclass may add terms to both."""
-        return plan.run()
+        """Run forward and backward pass; return the loss with the rule's penalty.
+
+        A subclass may add terms to both.
+        """
+        loss = plan.run()
+        return loss if plan.is_plain else loss + self.rule.penalty(self._params)
 
     def _descend(self) -> None:
         """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's step."""

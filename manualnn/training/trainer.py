@@ -54,8 +54,8 @@ class Trainer(Stepper):
     ----------
     params : Parameters
         The current parameters: always the same object, which every step changes in place.
-    lr : float
-        The learning rate; may be set at any time.
+    lr, lrs : float, tuple of float
+        The learning rate, and those of the rule and of its groups; may be set at any time.
     rng : Generator
         Draws the order of the samples and the dropout.
     last_loss : float
@@ -174,8 +174,9 @@ class Trainer(Stepper):
         Returns
         -------
         History
-            Also after Ctrl-C, and after SIGTERM where the program does not handle it. The
-            parameters are then those of the last finished step.
+            Its `loss` includes the rule's penalties l1 and l2, `validation_loss` does not. `fit`
+            returns it also after Ctrl-C, and after SIGTERM where the program does not handle it.
+            The parameters are then those of the last finished step.
 
         Raises
         ------

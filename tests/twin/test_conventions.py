@@ -10,6 +10,8 @@ import torch
 from torch import nn, optim
 
 import manualnn as mnn
+from manualnn.spec import to_spec
+from reference import Twin
 
 pytestmark = pytest.mark.once
 
@@ -73,6 +75,19 @@ def steps(name, *gradients, theta=0.0, rates=None, **options) -> Numbers:
         theirs.grad = torch.tensor(g, dtype=torch.float64)
         optimizer.step()
     return trainer.params.vector.item(), theirs.item()
+
+
+def around(gradient: float, theta: float, **options: float) -> Numbers:
+    """Return a weight after a step with that gradient, by manualnn and by torch's functions."""
+    net = mnn.Sequential(mnn.Linear(1, 1, bias=False))
+    params, grads = (net.load_state_dict({"0.weight": [[v]]}) for v in (theta, gradient))
+    rule = mnn.SGD(lr=1.0, **options)
+    rule.update(params, grads, rule.init(params))
+    spec = {**net.spec(), "optimizer": to_spec(rule), "loss": {"type": "L1Loss"}}
+    twin = Twin(spec, {"0.weight": [[theta]]})
+    x, t = np.array([[-gradient]]), np.array([[99.0]])  # |θx − t| has the derivative −x by θ
+    twin.step(x, t)
+    return params.vector.item(), twin.state_dict()["0.weight"].item()
 
 
 def kept_inputs(p: float) -> Numbers:
@@ -154,6 +169,15 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
         "Adadelta", 1.0, 1.0, lr=0.5, rho=0.75, eps=1.0
     ),
     "ε of `Adamax` is inside of the maximum": lambda: steps("Adamax", 1.0, eps=1.0),
+    "`l1` λ adds λ sign(θ), and sign(0) is 0": lambda: around(0.0, theta=0.0, l1=0.5),
+    "`l2` λ adds 2λθ, twice as much as `weight_decay`": lambda: around(0.0, theta=1.0, l2=0.1),
+    "`max_norm` divides by the norm plus 10⁻⁶": lambda: around(3.0, theta=0.0, max_norm=1.0),
+    "`max_norm` and `clip_value` see the penalty's gradient": lambda: around(
+        -1.0, theta=1.0, l2=2.0, clip_value=1.0
+    ),
+    "and not the decay of `weight_decay`": lambda: around(
+        -1.0, theta=1.0, weight_decay=2.0, clip_value=1.0
+    ),
 }
 
 

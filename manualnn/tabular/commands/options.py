@@ -15,6 +15,7 @@ from manualnn.output.files import require_writable
 __all__ = [
     "ARGUMENTS",
     "DATA",
+    "GROUP",
     "MODEL",
     "NUMBER",
     "PERIOD",
@@ -95,15 +96,25 @@ def described(module: str, table: str) -> Parsed:
         known = {kind.lower(): kind for kind in getattr(import_module(module), table)}
         kind = known.get(name.strip().lower(), name.strip())
         spec = {"type": click.Choice([*known.values()]).convert(kind, None, None)}
-        for option in options.split(",") if options else ():
-            key, number = option.split("=")
-            try:
-                spec[key.strip()] = json.loads(number)
-            except ValueError:
-                spec[key.strip()] = number.strip()
-        return spec
+        return spec | _parse_options(options)
 
     return Parsed("NAME[:OPTION=VALUE,…]", "a name, or name:option=value,option=value", parse)
+
+
+def _parse_options(text: str) -> dict[str, Any]:
+    found = {}
+    for option in text.split(",") if text else ():
+        key, number = option.split("=")
+        try:
+            found[key.strip()] = json.loads(number)
+        except ValueError:
+            found[key.strip()] = number.strip()
+    return found
+
+
+def _parse_group(text: str) -> dict[str, Any]:
+    pattern, _, options = text.partition(":")
+    return {"params": pattern.strip(), **_parse_options(options)}
 
 
 def _parse_number(text: str) -> float:
@@ -136,6 +147,7 @@ def _parse_delimiter(text: str) -> str:
 
 
 NUMBER = Parsed("NUMBER", "a finite number of 0 or more", _parse_number)
+GROUP = Parsed("PATTERN:OPTION=VALUE,…", "a pattern of names:option=value", _parse_group)
 WIDTHS = Parsed("WIDTHS", "widths such as 32 or 32,16, or none", _parse_widths)
 PERIOD = Parsed("PERIOD", "epochs such as 10, or seconds such as 30s", _parse_period)
 CHARACTER = Parsed("CHARACTER", "one character, or tab", _parse_delimiter)

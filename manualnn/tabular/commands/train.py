@@ -32,6 +32,8 @@ __all__ = ["train"]
 
 CODES = {"interrupted": 130, "terminated": 143}
 """The exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal."""
+OF_THE_RULE = ("momentum", "weight_decay", "l1", "l2", "max_norm", "clip_value", "groups")
+"""The options of the command that are options of the update rule."""
 EVERY = {"every_seconds": 60.0}
 """The period of checkpoints if none is given. They are deleted when the model is saved."""
 
@@ -149,8 +151,8 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
     from manualnn.spec import from_spec
 
     rule = options.pop("optimizer") | {"lr": options.pop("lr")}
-    for name in ("momentum", "weight_decay"):
-        if (value := options.pop(name)) is not None:
+    for name in OF_THE_RULE:
+        if (value := options.pop(name)) not in (None, ()):
             rule[name] = value
     if options["class_weight"] is None:  # a regressor has no such option
         del options["class_weight"]

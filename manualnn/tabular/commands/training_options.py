@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from manualnn.tabular.commands.options import (
+    GROUP,
     NUMBER,
     PERIOD,
     READING,
@@ -120,6 +121,18 @@ _OPTIONS = [
         "--weight-decay",
         type=NUMBER,
         help="Factor of the penalty on large weights. Default: the optimizer's, 0.01 for AdamW.",
+    ),
+    _training("--l1", type=NUMBER, help="λ of the penalty λ Σ|w| of all weights."),
+    _training("--l2", type=NUMBER, help="λ of the penalty λ Σw² of all weights."),
+    _training("--max-norm", type=NUMBER, help="Largest norm of all gradients together."),
+    _training("--clip-value", type=NUMBER, help="Largest absolute value of a gradient."),
+    _training(
+        "--group",
+        "groups",
+        type=GROUP,
+        multiple=True,
+        help="Options of the parameters whose names fit a pattern, such as *.bias:weight_decay=0; "
+        "may be repeated, and the first pattern that fits holds.",
     ),
     _training(
         "--schedule",
