@@ -1,6 +1,6 @@
 """Elementary functions of arrays of floating-point numbers or of symbols.
 
-No other module of the engine distinguishes the two. Every function keeps NumPy's own contract: it
+Only this module and `special` distinguish the two. Every function keeps NumPy's own contract: it
 is pure, unless the caller passes `out=`.
 
 Floating-point numbers: the formula is arranged so that no finite input overflows, warns or gives
@@ -110,7 +110,7 @@ def where(condition: Array, yes: Any, no: Any, /) -> Array:
     return np.where(condition, yes, no)
 
 
-def _own_number(x: Array) -> Function:
+def own_number(x: Array) -> Function:
     """Return the function that converts a plain number to the number type of x's elements.
 
     SymPy would lose exactness with a float. mpmath cannot subtract a Fraction, and `_own_function`
@@ -129,24 +129,24 @@ def _own_number(x: Array) -> Function:
 def maximum(x: Array, y: Any, /, *, out: Array | None = None) -> Array:
     """Return the larger of each entry of x and the number or array y."""
     if is_symbolic(x):
-        y = y if isinstance(y, np.ndarray) else _own_number(x)(y)
-        return _store(where(greater(x, y), x, y), out)
+        y = y if isinstance(y, np.ndarray) else own_number(x)(y)
+        return store(where(greater(x, y), x, y), out)
     return np.maximum(x, y, out=out)
 
 
 def minimum(x: Array, y: Any, /, *, out: Array | None = None) -> Array:
     """Return the smaller of each entry of x and the number or array y."""
     if is_symbolic(x):
-        y = y if isinstance(y, np.ndarray) else _own_number(x)(y)
-        return _store(where(greater(x, y), y, x), out)
+        y = y if isinstance(y, np.ndarray) else own_number(x)(y)
+        return store(where(greater(x, y), y, x), out)
     return np.minimum(x, y, out=out)
 
 
 def step(x: Array, /, *, out: Array | None = None) -> Array:
     """Return 1 where x > 0 and 0 elsewhere (also at 0), in x's dtype."""
     if is_symbolic(x):
-        own = _own_number(x)
-        return _store(where(greater(x, 0), own(1), own(0)), out)
+        own = own_number(x)
+        return store(where(greater(x, 0), own(1), own(0)), out)
     # A comparison cast to the float type costs 30 times less than boolean assignment.
     out = np.empty_like(x, order="C") if out is None else out
     return np.greater(x, 0, out=out, casting="unsafe")
@@ -155,12 +155,12 @@ def step(x: Array, /, *, out: Array | None = None) -> Array:
 def sign(x: Array, /, *, out: Array | None = None) -> Array:
     """Return -1, 0 or 1, the sign of x."""
     if is_symbolic(x):
-        own = _own_number(x)
-        return _store(where(greater(x, 0), own(1), where(greater(-x, 0), own(-1), own(0))), out)
+        own = own_number(x)
+        return store(where(greater(x, 0), own(1), where(greater(-x, 0), own(-1), own(0))), out)
     return np.sign(x, out=out)
 
 
-def _store(result: Array, out: Array | None) -> Array:
+def store(result: Array, out: Array | None) -> Array:
     """Return the result, copied into out if the caller passed one."""
     if out is None:
         return result
@@ -174,7 +174,7 @@ def sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
     Where exp(-x) exceeds the largest number, the result is 0, as in torch.
     """
     if is_symbolic(x):
-        return _store(1 / (1 + exp(-x)), out)
+        return store(1 / (1 + exp(-x)), out)
     out = np.negative(x, out=out)
     run_quietly(np.exp, out, out)  # exp may overflow: 1 / (1 + ∞) = 0 is correct
     np.add(out, 1, out=out)
@@ -205,7 +205,7 @@ def _below_row_maximum(x: Array, out: Array | None) -> Array:
     Symbols stay unshifted, unless they are numbers whose exponential is out of their range.
     """
     if is_symbolic(x) and not _is_extreme(x).any():
-        return _store(+x, out)
+        return store(+x, out)
     return np.subtract(x, np.maximum.reduce(x, axis=-1, keepdims=True), out=out)
 
 
@@ -254,7 +254,7 @@ def ratio(numerator: int, denominator: int, like: Array) -> Any:
     if is_symbolic(like):
         from fractions import Fraction
 
-        return _own_number(like)(Fraction(numerator, denominator))
+        return own_number(like)(Fraction(numerator, denominator))
     return like.dtype.type(numerator) / like.dtype.type(denominator)
 
 

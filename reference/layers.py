@@ -30,6 +30,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "LeakyReLU": nn.LeakyReLU,
     "Softplus": nn.Softplus,
     "Softsign": nn.Softsign,
+    "ELU": nn.ELU,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
     "Dropout": lambda p=0.5: GivenDropout(),  # noqa: ARG005 - the mask says it all

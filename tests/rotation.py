@@ -60,7 +60,10 @@ def third(examples: Iterable[T], *files: str) -> list[T]:
     The files are those below manualnn, or absolute. The proofs of what they hold stay true as long
     as nobody changes them.
     """
-    places = {ROOT / "manualnn" / name for name in (*files, "elementary.py", "parameters.py")}
+    places = {
+        ROOT / "manualnn" / name
+        for name in (*files, "elementary.py", "special.py", "parameters.py")
+    }
     has_changed = any(not places.isdisjoint([file, *file.parents]) for file in changed_files())
     if profile() == "nightly" or has_changed:
         return list(examples)

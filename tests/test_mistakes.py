@@ -27,7 +27,14 @@ pytestmark = pytest.mark.once
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "manualnn"
-KERNELS = ("test_far", "test_article", "test_losses", "test_gradients", "test_network")
+KERNELS = (
+    "test_activations",
+    "test_far",
+    "test_article",
+    "test_losses",
+    "test_gradients",
+    "test_network",
+)
 JUDGES = ("oracle/test_compare", "oracle/test_masks", "oracle/test_truth", "oracle/test_checks")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fit", "test_memory")
 HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills")

@@ -1,7 +1,10 @@
 """Layers, and the table `LAYERS` in which all other modules find them."""
 
 from manualnn.layers import activations, dropout, linear
-from manualnn.layers.activations import *
+from manualnn.layers.activations.exponential import *
+from manualnn.layers.activations.piecewise import *
+from manualnn.layers.activations.rows import *
+from manualnn.layers.activations.smooth import *
 from manualnn.layers.base import Layer
 from manualnn.layers.dropout import *
 from manualnn.layers.linear import *

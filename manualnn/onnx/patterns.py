@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from manualnn.errors import MissingExtraError
 from manualnn.layers import (
+    ELU,
     Dropout,
     LeakyReLU,
     LogSoftmax,
@@ -64,6 +65,11 @@ def _bounded(scaled: Any, curved: Op) -> Op:
     return op("Where", op("Greater", scaled, "threshold"), Z, curved)
 
 
+def _if_positive(yes: Any, no: Any) -> Op:
+    """Return one of two forms by the sign of the input."""
+    return op("Where", op("Greater", Z, 0.0), yes, no)
+
+
 DTYPES = ("float32", "float64")
 FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Sigmoid, DTYPES, op("Sigmoid", Z)),
@@ -72,12 +78,10 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Softmax, DTYPES, op("Softmax", Z, axis="dim")),
     (LogSoftmax, DTYPES, op("LogSoftmax", Z, axis="dim")),
     (LeakyReLU, ("float32",), op("LeakyRelu", Z, alpha="negative_slope")),
-    (
-        LeakyReLU,
-        ("float64",),
-        op("Where", op("Greater", Z, 0.0), Z, op("Mul", Z, "negative_slope")),
-    ),
+    (LeakyReLU, ("float64",), _if_positive(Z, op("Mul", Z, "negative_slope"))),
     (LeakyReLU, (), op("PRelu", Z, "negative_slope")),
+    (ELU, ("float32",), op("Elu", Z, alpha="alpha")),
+    (ELU, ("float64",), _if_positive(Z, op("Mul", "alpha", op("Sub", op("Exp", Z), 1.0)))),
     (Softsign, ("float32",), op("Softsign", Z)),
     (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),
     (Softsign, (), op("Div", Z, op("Add", 1.0, op("Abs", Z)))),

@@ -74,6 +74,14 @@ export const LAYERS = {
       return div(div(da, size), size);
     },
   ),
+  ELU: pointwise(
+    ({ add, constant, exp, greater, maximum, mul, one, sub, zero }, z, { alpha = 1 }) => {
+      const below = greater(z, zero) ? zero : sub(exp(z), one);
+      return add(mul(below, constant(alpha)), maximum(z, zero));
+    },
+    ({ constant, exp, greater, mul, zero }, z, a, da, { alpha = 1 }) =>
+      (greater(z, zero) ? da : mul(mul(exp(z), constant(alpha)), da)),
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

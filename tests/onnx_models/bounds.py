@@ -19,6 +19,8 @@ from manualnn import (
     Softsign,
     Tanh,
 )
+from manualnn.oracle.protocol.features import LAYER_ROWS, options_of
+from manualnn.spec import to_spec
 
 COST = 16
 """Units u = eps/2 by which exp, log, tanh and the like may be wrong, for numbers of size 1."""
@@ -59,6 +61,9 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:
                 error = error + COST * u * np.minimum(np.abs(x), 1 + np.abs(y))
                 # MLAS takes sigmoid(z) for 0 below z = −18, where it is smaller than u.
                 error = error + (u if isinstance(layer, Sigmoid) else 0)
+            case _ if (row := LAYER_ROWS[type(layer).__name__]).statement:
+                steepness = row.statement.bounds(options_of(to_spec(layer)))[0]
+                error = steepness * error + COST * u * np.maximum(1, np.abs(x))
             case _:
                 pytest.fail(f"state the bound of {layer!r}")
         x = y

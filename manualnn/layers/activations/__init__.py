@@ -4,12 +4,14 @@ Names, options and behaviour at kinks are torch's. If the slope is an exact func
 the equation states it so. Then the input need not be stored.
 """
 
-from manualnn.layers.activations import piecewise, rows, smooth
+from manualnn.layers.activations import exponential, piecewise, rows, smooth
+from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rows import *
 from manualnn.layers.activations.smooth import *
 
-__all__: list[str] = []
+__all__ = []
 __all__ += piecewise.__all__
 __all__ += smooth.__all__
+__all__ += exponential.__all__
 __all__ += rows.__all__

@@ -187,4 +187,6 @@ class Evaluation:
                 scale = rounding.size(kind.wide, self.options, z.v, *self.rest)
                 size = np.maximum(size, kind.size(scale))
             e = e + kind.rounding(count, size, v)
+        if rounding.functions:  # each may return 0 for a subnormal number, which z may multiply
+            e = e + 2 * rounding.functions * kind.tiny * np.maximum(1, z.most)
         return Bounded(v, e, kind, known=not np.count_nonzero(e))

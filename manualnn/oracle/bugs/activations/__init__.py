@@ -3,10 +3,11 @@
 from manualnn.oracle.bugs.activations import (
     any_activation,
     dropout,
+    exponential,
     rectifiers,
     slopes,
     smooth,
     softmax,
 )
 
-TABLES = (any_activation, smooth, rectifiers, softmax, dropout, slopes)
+TABLES = (any_activation, smooth, rectifiers, exponential, softmax, dropout, slopes)

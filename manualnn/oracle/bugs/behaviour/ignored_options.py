@@ -24,6 +24,7 @@ IGNORED = (
     ("LeakyReLU", "negative_slope", "forward", "backward"),
     ("Softplus", "beta", "forward"),
     ("Softplus", "threshold", "forward", "backward"),
+    ("ELU", "alpha", "forward", "backward"),
     ("HuberLoss", "delta", "loss", "slope"),
     ("BCELoss", "weight", "loss"),
     ("BCEWithLogitsLoss", "weight", "loss"),

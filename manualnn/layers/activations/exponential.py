@@ -1,0 +1,48 @@
+"""Activations that are linear for positive inputs and exponential for others."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from manualnn.elementary import Array, maximum
+from manualnn.layers.base import Layer, LayerArrays
+from manualnn.spec import require
+from manualnn.special import exp_below, expm1_below, one_above
+
+__all__ = ["ELU"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ELU(Layer):
+    """Rectifier with an exponential in place of the 0, from −α (Clevert et al. 2016).
+
+    Forward, α = alpha
+        a = max(z, 0) + α (exp(min(z, 0)) − 1)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ (1 where z > 0, α exp(z) elsewhere)       the slope at 0 is α
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.ELU.
+    """
+
+    alpha: float = 1.0
+
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "alpha", "a number", condition=True)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = expm1_below(z, out=out)
+        np.multiply(a, self.alpha, out=a)
+        return np.add(maximum(z, 0), a, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = exp_below(z, out=out)
+        if self.alpha != 1:
+            np.multiply(dz, one_above(z, self.alpha), out=dz)
+        return np.multiply(dz, da, out=dz)

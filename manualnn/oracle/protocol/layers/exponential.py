@@ -1,0 +1,30 @@
+"""The rows of activations that are linear for positive inputs and exponential for others."""
+
+from manualnn.oracle.protocol.rows import Layer, Option, Rounding, Statement
+
+ROWS = (
+    Layer(
+        name="ELU",
+        method="elu",
+        options={"alpha": Option(1.0, (0.3, 2.0, 0.0, -0.5))},
+        has_kink=True,
+        saturates=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z > 0, z, o.alpha * m.expm1(z)),
+            bounds=lambda o: (
+                max(1, abs(o.alpha)),
+                abs(o.alpha) if o.alpha == 1 else None,
+                abs(o.alpha),
+            ),
+            value_rounding=Rounding(3, 1, size=lambda m, o, z: m.where(z > 0, 0, abs(o.alpha))),
+            slope_rounding=Rounding(3, 1, size=lambda m, o, z: m.where(z > 0, 0, abs(o.alpha))),
+            value_forms={
+                "α (exp(z) − 1)": lambda m, o, z: m.where(z > 0, z, o.alpha * (m.exp(z) - 1)),
+                "α exp(z) − α": lambda m, o, z: m.where(z > 0, z, o.alpha * m.exp(z) - o.alpha),
+            },
+            slope_forms={
+                "a + α": lambda m, o, z: m.where(z > 0, 1, o.alpha * m.expm1(z) + o.alpha),
+            },
+        ),
+    ),
+)

@@ -1,0 +1,56 @@
+"""Special functions of activations, of arrays of floating-point numbers or of symbols.
+
+The contract is that of `elementary`. A floating-point number is not chosen entry by entry, because
+`np.where` costs as much as ten operations, and no plan of a step can record it. A comparison is
+cast to 0 or 1 instead and becomes a factor.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from manualnn.elementary import (
+    Array,
+    exp,
+    greater,
+    is_symbolic,
+    minimum,
+    own_number,
+    step,
+    store,
+    where,
+)
+
+
+def constant(value: float, like: Array) -> Any:
+    """Return a constant; for SymPy's and mpmath's symbols, the same number without rounding."""
+    exact = own_number(like)(Fraction(value)) if is_symbolic(like) else value
+    return value if isinstance(exact, Fraction) else exact
+
+
+def one_above(x: Array, other: Any, /) -> Array:
+    """Return 1 where x > 0, and the number `other` elsewhere (also at 0), in x's dtype."""
+    if is_symbolic(x):
+        own = own_number(x)
+        return where(greater(x, 0), own(1), own(other))
+    is_above = step(x)
+    result = np.subtract(1, is_above)
+    np.multiply(result, other, out=result)
+    return np.add(result, is_above, out=result)
+
+
+def exp_below(x: Array, /, *, out: Array | None = None) -> Array:
+    """Return exp(x) where x ≤ 0, and 1 elsewhere."""
+    if is_symbolic(x):
+        return store(where(greater(x, 0), own_number(x)(1), exp(x)), out)
+    out = minimum(x, 0, out=out)
+    return np.exp(out, out=out)
+
+
+def expm1_below(x: Array, /, *, out: Array | None = None) -> Array:
+    """Return exp(x) − 1 where x ≤ 0, and 0 elsewhere."""
+    if is_symbolic(x):
+        return store(where(greater(x, 0), own_number(x)(0), exp(x) - 1), out)
+    out = minimum(x, 0, out=out)
+    return np.expm1(out, out=out)
