@@ -20,7 +20,7 @@ from manualnn.gradcheck.functions.base import (
 from manualnn.gradcheck.inputs.array import Array
 from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
 from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
-from manualnn.gradcheck.judge.compare import Confirmed, Judge, Judgement
+from manualnn.gradcheck.judge.compare import CONFIRMATIONS, Confirmed, Judge, Judgement
 from manualnn.gradcheck.reference.jacobian import Reference
 
 POINTS = 24
@@ -33,6 +33,8 @@ SHAPES_OF_JAX = 4
 """Largest number of other shapes for JAX, which compiles the function for each of them."""
 BEHAVIOUR_POINTS = 3
 """Points of the checks of more than values."""
+ENOUGH = 10
+"""Points of one check of a function that is wrong for sure, and whose Jacobian is dense."""
 EXPLAINED = 40
 """Largest number of judged points that the explanation of a failure gets."""
 ALL_COTANGENTS: tuple[str, ...] = ()
@@ -207,6 +209,9 @@ class Run:
                 )
                 judges[id(specs)] = judge, []
             judge, judged = judges[id(specs)]
+            is_sure = self._confirmed.count >= CONFIRMATIONS
+            if is_sure and result.points >= ENOUGH and judge.reference.is_dense(bare.arrays):
+                continue  # further points cost much, and explain little
             names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
             if name == "shapes":
                 names = FEW_COTANGENTS[: 1 if free_size(specs) > MANY else 2]

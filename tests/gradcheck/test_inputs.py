@@ -160,6 +160,13 @@ def test_the_first_points_have_each_style_that_applies_once(inputs, missing):
     assert set(styles) == set(STYLES) - missing
 
 
+@given(st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_zeros_are_two_of_three_entries_or_more_and_never_all(size, seed):
+    name = "zeros of both signs"
+    (point,) = draw_points([Array((size,))], np.random.default_rng(seed), 1, [name])
+    assert min(2, size - 1) <= (point.arrays[0] == 0).sum() < size
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_the_styles_reach_what_their_names_say(dtype):
     inputs = [Array((40,), dtype=dtype, low=low) for low in (None, -1, None)]

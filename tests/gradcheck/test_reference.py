@@ -226,6 +226,14 @@ def test_all_entries_of_two_inputs_agree_with_the_product_rule():
     assert error.max() < 1e-12
 
 
+def test_an_output_that_stays_0_along_every_axis_has_derivatives_of_0():
+    def products(x):
+        return np.stack([x[1] * x[2] * x[3], x[0] * x[2] * x[3]])
+
+    _, _, error = dense(jacobian(products, np.array([0.9, 0.0, 0.0, -0.1])))
+    assert np.isfinite(error).all()  # it moves only where both zeros do, which is no noise
+
+
 def test_more_colors_than_the_budget_give_no_jacobian_but_directions():
     x = np.linspace(-1, 1, 40)
     reference = Reference(Plain(lambda x: (x**3).sum()), [Array((40,))], budget=20)

@@ -56,8 +56,16 @@ def saturation(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
 
 
 def zeros(rng: np.random.Generator, count: int, spec: Array) -> Numbers:
-    """Draw zeros of both signs among normal numbers."""
-    return np.where(_some(rng, count), 0 * signs(rng, count), normal(rng, count, spec))
+    """Draw zeros of both signs among normal numbers: of three entries or more, two at least.
+
+    A product of entries has a gradient of its own where exactly two of them are 0. One entry at
+    least is not 0, because zeros alone have a style of their own.
+    """
+    is_zero = _some(rng, count)
+    order = rng.permutation(count)
+    is_zero[order[:1]] = False
+    is_zero[order[1:3]] = True
+    return np.where(is_zero, 0 * signs(rng, count), normal(rng, count, spec))
 
 
 def integers(rng: np.random.Generator, count: int, spec: Array) -> Numbers:

@@ -155,7 +155,8 @@ class Suspicion:
     def confirm(self, suspects: Array, *, look: bool = True) -> tuple[Array, Array]:
         """Return the bounds of all entries, wider where suspected, and the wrong entries.
 
-        `look` perturbs the worst entries alone.
+        `look` perturbs the worst entries alone, and breaks ties; without it, suspects that tie are
+        undecided.
         """
         low, high, error, size = self.jacobian.transposed_product(self.w)
         rounding = ROUNDINGS * size
@@ -172,8 +173,9 @@ class Suspicion:
         wrong = np.flatnonzero(is_outside(self.got, low, high, bound))
         tied = wrong[self._tied[wrong]]
         if tied.size:
-            looked_at = tied[:MOST_TIED]
-            low, high = self._with_ties(looked_at, low, high)
+            looked_at = tied[: MOST_TIED if look else 0]
+            if looked_at.size:
+                low, high = self._with_ties(looked_at, low, high)
             still = looked_at[is_outside(self.got, low, high, bound)[looked_at]]
             undecided = np.setdiff1d(tied, still)
             bound[undecided] = np.inf

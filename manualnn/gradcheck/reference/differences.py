@@ -34,6 +34,8 @@ NOISY = 64
 """Noise of more roundoffs than that shows a shorter dtype inside f."""
 LARGEST_NOISE = 2.0**-6
 """What is larger, relative to f, is no noise, but f itself at steps that are too coarse."""
+SMALLEST_JUMP = 2.0**-10
+"""Noise of a function that jumps from integer to integer is larger."""
 SHORT = 0.1
 """Share of outputs with the noise of float64 that shows float64 numbers inside."""
 NOISE_BITS = 50
@@ -209,7 +211,8 @@ def _is_rounding(s: Samples, unit: float) -> NDArray[np.bool_]:
     values = np.concatenate([s.center[None], s.right, s.left])
     fraction = np.isfinite(values) & ((np.rint(values) != values) | (np.abs(values) > 2.0**52))
     noise = s.noise.max(axis=0)
-    return np.asarray(~fraction.any(axis=0) & (noise > NOISY * unit * np.abs(s.center)))
+    jumps = noise > np.maximum(NOISY * unit * np.abs(s.center), SMALLEST_JUMP)
+    return np.asarray(~fraction.any(axis=0) & jumps)
 
 
 def _is_open(found: Estimate, s: Samples, size: Array, unit: float) -> NDArray[np.bool_]:

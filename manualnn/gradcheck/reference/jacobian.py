@@ -34,6 +34,8 @@ MOST_ENTRIES = 30_000
 """Largest number of entries. Of larger Jacobians, directions are compared."""
 PLACES = 3
 """Points, beside that of the call, where dependences are looked for."""
+FEW_COLORS = 4
+"""Largest number of colors of a Jacobian that is not dense."""
 LOOKS = 3
 """Points of a shape at which the pattern of an elementwise function is confirmed."""
 FEW_BLOCKS = 2
@@ -108,6 +110,12 @@ class Reference:
         self._is_short = differences.is_short
         found, method = self._refined(values, pattern, found)
         return Jacobian(pattern.rows, pattern.cols, *_in_float64(found), method, shape)
+
+    def is_dense(self, arrays: Sequence[Array]) -> bool:
+        """Return True if a Jacobian of arrays of these shapes takes many evaluations."""
+        key = tuple(np.shape(a) for a in arrays)
+        pattern = self._patterns.get(key)
+        return key in self._patterns and (pattern is None or pattern.count > FEW_COLORS)
 
     def directional(self, arrays: Sequence[Array], tangent: Array) -> Estimate:
         """Return the derivative of all outputs along a vector of all free parameters."""
