@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.losses.base import Loss as Loss
     from manualnn.losses.classification import *
     from manualnn.losses.likelihood import *
+    from manualnn.losses.margin import *
     from manualnn.losses.regression import *
     from manualnn.network.sequential import Sequential as Sequential
     from manualnn.optimizers import OPTIMIZERS as OPTIMIZERS

@@ -8,8 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reference.tables import twin_of
+
+
+class SoftMargin(nn.SoftMarginLoss):
+    """torch's loss without its overflow: it computes exp(−t y), whose gradient becomes NaN."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Return the mean or the sum of the terms."""
+        terms = -functional.logsigmoid(target * input)
+        return terms.mean() if self.reduction == "mean" else terms.sum()
+
 
 LOSSES: dict[str, Callable[..., nn.Module]] = {
     "MSELoss": nn.MSELoss,
@@ -20,6 +31,8 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "BCEWithLogitsLoss": nn.BCEWithLogitsLoss,
     "CrossEntropyLoss": nn.CrossEntropyLoss,
     "KLDivLoss": nn.KLDivLoss,
+    "HingeEmbeddingLoss": nn.HingeEmbeddingLoss,
+    "SoftMarginLoss": SoftMargin,
 }
 
 

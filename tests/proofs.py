@@ -266,6 +266,7 @@ def summed_statements() -> Iterator[LossStatement]:
     """
     errors = (R(1, 16), R(-1, 16), R(4), R(-4))
     values = (*LossStatement.values, *((R(1, 5) + e, R(1, 5)) for e in errors), (R(1, 5), R(0)))
+    signed = tuple((y, R(sign)) for y in (R(1, 16), R(-1, 16), R(9), R(-9)) for sign in (1, -1))
     for name, row in LOSS_ROWS.items():
         if row.statement is None:
             continue
@@ -276,7 +277,8 @@ def summed_statements() -> Iterator[LossStatement]:
             options = {**symbolic, **other}
             stated = Options(type=name, **{**row.defaults, **options})
             term = partial(row.statement.value, Symbols, stated)
-            yield from _each_reduction(LOSSES[name](**options), of_pairs(term), values=values)
+            points = signed if row.targets == "signs" else values
+            yield from _each_reduction(LOSSES[name](**options), of_pairs(term), values=points)
 
 
 LOSS_STATEMENTS = (

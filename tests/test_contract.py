@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, RULE_EXAMPLES, with_numbers
 from toys import own_fields
+from values import of_kind
 
 import manualnn
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Parameters, Sequential
@@ -27,7 +28,7 @@ from manualnn.spec import from_spec, to_spec
 PACKAGE = Path(manualnn.__file__).parent
 FLOATS = [np.dtype(t) for t in (np.float32, np.float64, np.longdouble)]
 EXAMPLES: list[Any] = [with_numbers(s.layer) for s in LAYER_STATEMENTS]
-OF_BOTH_SIGNS = ("KLDivLoss",)
+OF_BOTH_SIGNS = ("HingeEmbeddingLoss", "KLDivLoss")
 """Losses whose terms may be positive and negative."""
 LOSS_EXAMPLES = [(with_numbers(s.loss), s.target) for s in LOSS_STATEMENTS]
 N = 4
@@ -179,7 +180,8 @@ def test_layer_that_does_without_its_input_may_overwrite_it(layer: Layer, dtype:
 
 def outputs_and_targets(loss: Any, target: str, dtype: Any) -> tuple[Array, Array]:
     rng = np.random.default_rng(2)
-    t = rng.random((N, 3)).astype(dtype) if target == "values" else np.array([2, 0, -7, 1])
+    t = rng.random((N, 3)).astype(dtype)
+    t = np.array([2, 0, -7, 1]) if target == "classes" else of_kind(type(loss).__name__, t)
     inside = LOSS_ROWS[type(loss).__name__].takes_probabilities
     y = rng.random((N, 3)) if inside else rng.normal(size=(N, 3))
     return y.astype(dtype), t
@@ -279,7 +281,8 @@ def test_no_finite_input_makes_a_loss_give_nan(loss: Any, target: str, dtype: An
     y = np.clip(y, 0, 1) if LOSS_ROWS[type(loss).__name__].takes_probabilities else y
     y = y / (2 * y.size) if type(loss).__name__ in OF_BOTH_SIGNS else y
     for k in range(3):
-        t = np.full(len(y), k) if target == "classes" else np.eye(3, dtype=dtype)[[k] * len(y)]
+        t = np.eye(3, dtype=dtype)[[k] * len(y)]
+        t = np.full(len(y), k) if target == "classes" else of_kind(type(loss).__name__, t)
         value, dy = loss.value_and_grad(y, t)
         assert not np.isnan(value)
         assert not np.isnan(dy).any()

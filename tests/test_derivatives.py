@@ -19,6 +19,7 @@ import pytest
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, Array, with_numbers
 from rotation import profile, third, turn
 from rounding import Rounded, as_mpmath, bound, exactly
+from values import of_kind
 
 from manualnn import Layer, Linear, Loss, Parameters, Sequential, Sigmoid
 from manualnn.oracle.protocol.features import LOSS_ROWS
@@ -61,7 +62,8 @@ class Problem:
         self.x = self._numbers(rng, (2, 2))
         self.vector = self._numbers(rng, Parameters(net.shapes).vector.shape)
         self.noise = dict(net.sample(rng, self.x))
-        self.t = rng.random((2, 3)).astype(np.float32) if target == "values" else np.array([2, 0])
+        t = of_kind(type(self.loss).__name__, rng.random((2, 3)).astype(np.float32))
+        self.t = np.array([2, 0]) if target == "classes" else t
 
     def options_of(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
         """Return the network and the loss, their options as that kind of number."""

@@ -13,6 +13,7 @@ from cases import Case, lattice_cases
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from toys import CLASSES, NET, N, T, X, trainer
+from values import of_kind
 
 from manualnn import (
     LOSSES,
@@ -72,7 +73,7 @@ def test_integer_weights_are_repeated_samples_to_every_loss(name: str, reduction
     differ. An entry of dy differs by the roundings of 1/D, w/D and two products.
     """
     loss = LOSSES[name](reduction)
-    t: Any = 1.0 * (T > 0) if LOSS_ROWS[name].targets == "probabilities" else T
+    t: Any = T if LOSS_ROWS[name].targets == "numbers" else of_kind(name, 1.0 * (T > 0))
     y, w = 1 / (1 + np.exp(-X[:, :2])), RNG.integers(1, 5, N)
     runs = [(loss, y, t)]
     if name == "CrossEntropyLoss":

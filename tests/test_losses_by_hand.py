@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from manualnn import DomainError, KLDivLoss, Loss
+from manualnn import DomainError, HingeEmbeddingLoss, KLDivLoss, Loss, SoftMarginLoss
 
 
 class Hand(NamedTuple):
@@ -30,6 +30,13 @@ HANDS = [
          [0.5 * (LOG(0.5) + 1.5), 0.0, 2.0], [-0.5, 0.0, -1.0]),
     Hand(KLDivLoss(log_target=True), [-1.5, 0.25, -2.0], [LOG(0.5), 0.0, LOG(0.25)],
          [0.5 * (LOG(0.5) + 1.5), -0.25, 0.25 * (LOG(0.25) + 2)], [-0.5, -1.0, -0.25]),
+    Hand(HingeEmbeddingLoss(), [0.75, 3.0, 0.25, 1.0, 2.0, -4.0], [1, 1, -1, -1, -1, 1],
+         [0.75, 3.0, 0.75, 0.0, 0.0, -4.0], [1, 1, -1, -1, 0, 1]),
+    Hand(HingeEmbeddingLoss(margin=2.0), [1.0, 2.0, 2.5], [-1, -1, -1],
+         [1.0, 0.0, 0.0], [-1, -1, 0]),
+    Hand(SoftMarginLoss(), [0.0, LOG(3), -LOG(3), LOG(4)], [1, 1, 1, -1],
+         [LOG(2), LOG(4 / 3), LOG(4), LOG(5)], [-1 / 2, -1 / 4, -3 / 4, 4 / 5]),
+    Hand(SoftMarginLoss(), [1e4, -1e4], [-1, 1], [1e4, 1e4], [1, -1]),
 ]  # fmt: skip
 
 
@@ -50,6 +57,12 @@ def test_value_and_gradient_are_those_by_hand(hand: Hand, reduction: str) -> Non
 @pytest.mark.parametrize(
     ("loss", "y", "t", "message"),
     [
+        (
+            HingeEmbeddingLoss(),
+            [[0.0, 0.0]],
+            [[1, 0]],
+            r"1 and −1, got t\[0, 1\] = 0.0; .*2 \* t - 1",
+        ),
         (KLDivLoss(), [[0.0, 0.0]], [[0.5, -0.5]], r"t ≥ 0, got t\[0, 1\] = -0.5; .*log_target"),
     ],
 )

@@ -9,6 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from examples_of_layers import example
+from values import of_kind
 
 from manualnn import (
     LAYERS,
@@ -44,7 +45,7 @@ def step_memory(net: Sequential, loss: Loss, rule: Optimizer, n: int) -> tuple[i
     rng = np.random.default_rng(0)
     x = rng.standard_normal((n, IN))
     classes = isinstance(loss, CrossEntropyLoss)
-    t = rng.integers(0, OUT, n) if classes else np.full((n, OUT), 0.5)
+    t = rng.integers(0, OUT, n) if classes else of_kind(type(loss).__name__, np.full((n, OUT), 0.5))
     trainer = Trainer(net, loss, rule)
     for _ in range(2):
         trainer.step(x, t)

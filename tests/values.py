@@ -119,12 +119,24 @@ def _numbers(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
     return draw(arrays(y.shape, y.dtype, ("normal", "integers", "sparse", "large")))
 
 
+@st.composite
+def _signs(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
+    signs = draw(st.sampled_from([[1.0, -1.0], [1.0], [-1.0]]))
+    return np.random.default_rng(draw(SEEDS)).choice(signs, y.shape).astype(y.dtype)
+
+
 TARGETS: dict[str, Callable[[Array, Loss], Strategy]] = {
     "numbers": _numbers,
     "probabilities": _binary,
     "classes": _classes,
+    "signs": _signs,
 }
 """Strategies by the kind of targets in the oracle's table of features."""
+
+
+def of_kind(name: str, t: Array) -> Array:
+    """Return targets from 0 to 1 as a loss takes them, which may be as signs."""
+    return np.where(t < 0.5, -1, 1).astype(t.dtype) if LOSS_ROWS[name].targets == "signs" else t
 
 
 def targets_for(loss: Loss, shape: tuple[int, int], dtype: np.dtype[Any]) -> Strategy:

@@ -111,6 +111,21 @@ export const LOSSES = {
         A.softmax(row).map((a, k) => A.div(A.sub(A.mul(a, totals[n]), q[n][k]), D)));
     },
   },
+  // y of a pair that belongs together (t = 1), and what the margin is above it elsewhere.
+  HingeEmbeddingLoss: entrywise(
+    ({ constant, greater, sub, zero }, y, t, { margin = 1 }) => {
+      const gap = sub(constant(margin), y);
+      return greater(t, zero) ? y : greater(gap, zero) ? gap : zero;
+    },
+    ({ constant, greater, zero }, y, t, share, { margin = 1 }) => {
+      if (greater(t, zero)) return share(1);
+      return greater(y, constant(margin)) ? zero : share(-1);
+    },
+  ),
+  SoftMarginLoss: entrywise(
+    ({ mul, neg, softplus }, y, t) => softplus(mul(neg(t), y)),
+    ({ mul, neg, sigmoid }, y, t, share) => mul(mul(sigmoid(mul(neg(t), y)), t), share(-1)),
+  ),
   // t (log t − y), 0 where t = 0; or exp(t) (t − y) of targets that are logarithms.
   KLDivLoss: entrywise(
     ({ exp, greater, log, mul, sub, zero }, y, t, { log_target: isLog }) =>

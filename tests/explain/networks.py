@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from examples_of_layers import example
+from values import of_kind
 
 from manualnn import Linear, Parameters, Sequential, Sigmoid
 
@@ -14,5 +15,5 @@ def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]
     middle = example(layer, 3)
     last = [Sigmoid()] if loss == "BCELoss" else []
     net = Sequential(Linear(2, 3), middle, Linear(3, 2), *last)
-    t = rng.integers(0, 2, 3) if loss == "CrossEntropyLoss" else rng.random((3, 2))
+    t = rng.integers(0, 2, 3) if loss == "CrossEntropyLoss" else of_kind(loss, rng.random((3, 2)))
     return net, net.init(seed=1), rng.standard_normal((3, 2)), t

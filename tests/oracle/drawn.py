@@ -116,6 +116,8 @@ def drawn_targets(rng, loss, n, columns):
         return rng.dirichlet(np.ones(columns), n)
     if kind == "probabilities":
         return rng.choice([0.0, 1.0, 0.3], (n, columns))
+    if kind == "signs":
+        return rng.choice([1.0, -1.0], (n, columns))
     return rng.normal(size=(n, columns))
 
 

@@ -38,6 +38,8 @@ def arguments(name, dtype):
     if name in LAYERS:
         return [z]
     t = np.where(rng.random(z.size) < 0.5, 0, rng.normal(size=z.size)).astype(dtype)
+    if LOSS_ROWS[name].targets == "signs":
+        return [z, np.where(rng.random(z.size) < 0.5, -1, 1).astype(dtype)]
     return [z + t, t]
 
 

@@ -135,14 +135,20 @@ def test_it_claims_everything_and_has_a_method_for_it():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("kind", "name"), [("layer", "ReLU"), ("layer", "LeakyReLU"), ("loss", "L1Loss")]
+    ("kind", "name", "place"),
+    [
+        ("layer", "ReLU", (0, 0.5)),
+        ("layer", "LeakyReLU", (0, 0.5)),
+        ("loss", "L1Loss", (0, 0)),
+        ("loss", "HingeEmbeddingLoss", (1, -1)),
+    ],
 )
-def test_a_slope_at_a_kink_is_the_claimed_one(kind, name, dtype):
+def test_a_slope_at_a_kink_is_the_claimed_one(kind, name, place, dtype):
     """Σ ∂L/∂y at y = t, or ∂L/∂x of a ReLU at x = 0, is that number times the gradient after it."""
     layers = ({"type": name},) if kind == "layer" else ()
     loss = {"type": name if kind == "loss" else "MSELoss", "reduction": "sum"}
-    zero, one = np.zeros((2, 1), dtype), np.full((2, 1), 0.5, dtype)
-    case = Case(layers, loss, {}, zero, one if layers else zero, dtype=dtype)
+    x, t = (np.full((2, 1), number, dtype) for number in place)
+    case = Case(layers, loss, {}, x, t, dtype=dtype)
     engine = Textbook()
     engine.kink = {name: 0.25}
     after = -1.0 if layers else 1.0

@@ -114,6 +114,9 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
         "BCELoss", [[0.0]], [[1.0]]
     ),
     "`KLDivLoss` of a target 0 is 0": lambda: loss("KLDivLoss", [[-3.0]], [[0.0]]),
+    "The slope of `HingeEmbeddingLoss` at y = `margin` is −1 for t = −1": lambda: loss_slope(
+        "HingeEmbeddingLoss", [[1.0]], [[-1.0]]
+    ),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
     "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),

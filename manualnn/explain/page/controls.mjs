@@ -4,7 +4,7 @@ import { element } from "../../page/dom.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { typeset } from "../../page/typeset.mjs";
 import { unitCounts } from "./story.mjs";
-import { field, integer, numberIn, optional } from "./fields.mjs";
+import { field, integer, numberIn, optional, sign } from "./fields.mjs";
 
 const MAX_ENTRIES = 64; // most entries of an array that get a field each
 const MAX_ITERATIONS = 10000;
@@ -31,10 +31,13 @@ export function edited(run, name, value) {
   return copy;
 }
 
+const SIGNED = ["HingeEmbeddingLoss", "SoftMarginLoss"]; // Their targets are 1 and −1.
+
 // What a number of the run may be.
 function readerOf(run, array, width) {
   if (array !== "t") return numberIn();
   if (!Array.isArray(run.t[0])) return integer(0, width - 1);
+  if (SIGNED.includes(run.loss.type)) return sign;
   const probabilities = run.loss.type.startsWith("BCE") || run.loss.type === "CrossEntropyLoss";
   return probabilities ? numberIn(0, 1, "a probability from 0 to 1") : numberIn();
 }

@@ -68,4 +68,9 @@ export const integer = (least, most) => (content) => {
     ? found : numberIn(1, 0, kind)(content);
 };
 
+export const sign = (content) => {
+  const found = numberIn(-1, 1, "1 or −1")(content);
+  return found.problem || Math.abs(found.value) === 1 ? found : numberIn(1, 0, "1 or −1")(content);
+};
+
 export const optional = (read) => (content) => (text(content) === "" ? { value: null } : read(content));

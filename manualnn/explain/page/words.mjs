@@ -34,6 +34,12 @@ export const TERM = {
   CrossEntropyLoss:
     "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
     "times the probability that the target gives to it: 0 for what is not the target.",
+  HingeEmbeddingLoss:
+    "The target is 1 for a pair that belongs together: the term is the output, its distance. For " +
+    "−1, the term is what the distance lacks of the margin.",
+  SoftMarginLoss:
+    "The term is almost 0 if the output has the sign of its target and is large, and grows like " +
+    "the output if it has the other sign.",
   KLDivLoss:
     "The output is a logarithm of a probability. The term is what it is below that of the target, " +
     "times the target.",

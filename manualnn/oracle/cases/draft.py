@@ -65,6 +65,8 @@ class Draft(Choices):
         if kind == "probabilities":
             shares = self.rng.random((n, width))
             return (shares if self.chance(0.5) else shares.round()).astype(self.dtype)
+        if kind == "signs":
+            return self.rng.choice([1.0, -1.0], (n, width)).astype(self.dtype)
         if probabilities:
             weights = self.rng.uniform(0.05, 1, (n, width))
             return (weights / weights.sum(axis=1, keepdims=True)).astype(self.dtype)

@@ -129,6 +129,8 @@ def _targets_fit(case: Case) -> bool:
         if not inner or not gives_probabilities(inner[-1]):
             y = truth(case.but(optimizer=None, state=None, steps=1)).outputs.v
             return bool(np.all((y >= 0) & (y <= 1)))
+    if row.targets == "signs":
+        return find_undefined(case) is None
     if row.targets != "classes" or case.n == 0:
         return True
     if case.t.ndim == 2:

@@ -73,8 +73,9 @@ def _all_simpler(new: Array, old: Array) -> bool:
 
 
 def _simple(case: Case, name: str) -> tuple[float, ...]:
-    if name == "t" and LOSS_ROWS[case.loss["type"]].targets == "probabilities":
-        return PROBABILITIES
+    targets = LOSS_ROWS[case.loss["type"]].targets
+    if name == "t" and targets in ("probabilities", "signs"):
+        return PROBABILITIES if targets == "probabilities" else (1.0, -1.0)
     state = state_of(options_of(case.optimizer)) if case.optimizer else ()
     if any(s.is_nonnegative and name.startswith(f"state.{s.name}.") for s in state):
         return tuple(value for value in SUMMANDS if value >= 0)

@@ -249,8 +249,10 @@ class Capabilities:
 
 
 def find_undefined(case: Case) -> str | None:
-    """Return the undefined number (0/0) that a case needs, or None."""
+    """Return what leaves a case undefined, such as 0/0 or a target outside its domain, or None."""
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
+    if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
+        return "targets other than 1 and −1"
     counted: Any = case.n
     if reduction == "mean" and loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1:
         weight = loss.get("weight")

@@ -151,7 +151,8 @@ class Feature:
     It is False for a new feature, so that the cases of other features stay the same.
     """
     switches: Callable[[Any], tuple[float, ...]] = lambda _: ()
-    """From the options: z of a layer or |y − t| of a loss at which the formula changes.
+    """From the options: z of a layer, or |y − t| of a loss (y where targets are signs), at which
+    the formula changes.
 
     Every run visits both sides of a switch. A kink at 0 is none, because every run visits 0.
     """
@@ -237,12 +238,15 @@ class Loss(Feature):
 
     statement: Statement | None = None
     """The term of one output y and its target t, if L is the sum of the terms over a divisor."""
-    targets: Literal["numbers", "probabilities", "classes"] = "numbers"
-    """"numbers": any; "probabilities": from 0 to 1; "classes": indices, or rows that sum to 1."""
+    targets: Literal["numbers", "probabilities", "classes", "signs"] = "numbers"
+    """"numbers": any; "probabilities": from 0 to 1; "classes": indices, or rows that sum to 1;
+    "signs": 1 and −1."""
     takes_probabilities: bool = False
     """0 ≤ y ≤ 1 is required."""
     has_kink: bool = False
-    """Its slope jumps at y = t; an engine may claim another slope there than torch's."""
+    """Its slope jumps where `kink` holds; an engine may claim another slope there than torch's."""
+    kink: Callable[[Any, Any, Any], Any] = lambda _, y, t: y == t
+    """From the options, y and t: where a loss that has a kink has it."""
     is_exact: bool = False
     """It rounds nowhere on small integers, with the exact values of its options."""
 

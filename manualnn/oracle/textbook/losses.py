@@ -22,7 +22,10 @@ class Losses(Arithmetic):
     # `_add_methods` makes these methods. Bugs and controls call them by name.
     huber_terms: Equation
     huber_slopes: Equation
+    hinge_terms: Equation
+    hinge_slopes: Equation
     kl_div_terms: Equation
+    soft_margin_terms: Equation
 
     def value(self, o: Options, y: Array, t: Array) -> Any:
         terms = self.equation(o, "_terms")(o, y, t)
@@ -114,7 +117,7 @@ def _add_methods(row: Loss) -> None:
 
     def slopes(self: Losses, o: Options, y: Array, t: Array) -> Array:
         derivative: Array = statement.derivatives(self.functions, o, y, t)[1]
-        return self.at_kink(o, y == t, derivative)
+        return self.at_kink(o, row.kink(o, y, t), derivative)
 
     setattr(Losses, f"{row.method}_terms", terms)
     setattr(Losses, f"{row.method}_slopes", slopes)

@@ -33,6 +33,7 @@ IGNORED = (
     ("CrossEntropyLoss", "label_smoothing", "loss"),
     ("CrossEntropyLoss", "ignore_index", "loss", "slope"),
     ("KLDivLoss", "log_target", "loss", "slope"),
+    ("HingeEmbeddingLoss", "margin", "loss", "slope"),
     ("RMSprop", "alpha", "everywhere"),
     ("Adam", "betas", "everywhere"),
     ("AdamW", "betas", "everywhere"),

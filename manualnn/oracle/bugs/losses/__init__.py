@@ -7,6 +7,7 @@ from manualnn.oracle.bugs.losses import (
     label_smoothing,
     likelihood,
     logits,
+    margin,
     probabilities,
     regression,
 )
@@ -20,4 +21,5 @@ TABLES = (
     cross_entropy,
     label_smoothing,
     likelihood,
+    margin,
 )

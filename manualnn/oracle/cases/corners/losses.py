@@ -99,17 +99,25 @@ def _with_outputs(draft: Draft, loss: dict[str, Any], x: Array, t: Array) -> Cas
 def _outputs(draft: Draft, name: str, least: int) -> Array:
     if LOSS_ROWS[name].targets == "probabilities":
         return filled(draft, tuple(y for y in LOGITS for _ in range(2)) + LOGITS, least)
-    x = filled(draft, (0.0,) * 12, least)
+    x = filled(draft, (0.0,) * (30 if LOSS_ROWS[name].targets == "signs" else 12), least)
     return x if LOSS_ROWS[name].targets == "classes" else draft.normals(x.shape)
 
 
 def _targets(draft: Draft, loss: dict[str, Any], x: Array, *, probabilities: bool) -> Array:
-    """Return targets at the switches, of exactly 0 and 1, or of the first and the last class."""
+    """Return targets at the switches, of exactly 0 and 1, or of the first and the last class.
+
+    Where targets are signs, outputs stand at the switches, each with both signs.
+    """
     row, t = LOSS_ROWS[loss["type"]], np.zeros(x.shape)
+    switches = row.switches(options_of(loss))
+    near = [s * share for s in switches for share in SHARES]
     if row.targets == "numbers":
-        near = [s * share for s in row.switches(options_of(loss)) for share in SHARES]
         errors = [0.0, *near, *(-e for e in near), 1.0, -1.0, 3.0]
         t.flat[:] = x.ravel() - np.resize(errors, x.size)
+    elif row.targets == "signs":
+        points = np.repeat((0.0, 1.0, -1.0, *switches, *near, *LOGITS), 2)
+        x.flat[: len(points)] = points[: x.size]
+        t.flat[:] = np.resize((1.0, -1.0), x.size)
     elif row.targets == "probabilities":
         t.flat[:] = np.resize((0.0, 1.0), x.size)
         t.flat[2 * len(LOGITS) :] = 0.5

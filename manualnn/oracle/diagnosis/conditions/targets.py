@@ -16,6 +16,10 @@ NUMBERS: dict[str, Callable[[Array], Array]] = {
     "positive": np.abs,
     "exactly 0": np.zeros_like,
 }
+SIGNS: dict[str, Callable[[Array], Array]] = {
+    "1": np.ones_like,
+    "−1": lambda t: -np.ones_like(t),
+}
 PROBABILITIES: dict[str, Callable[[Array], Array]] = {
     "exactly 0": np.zeros_like,
     "exactly 1": np.ones_like,
@@ -33,7 +37,7 @@ def targets(judge: Judge, base: Setting) -> Iterator[Condition]:
         if base.case.t.ndim == 1:
             yield from _classes(judge, base)
         return
-    changes = NUMBERS if kind == "numbers" else PROBABILITIES
+    changes = {"numbers": NUMBERS, "signs": SIGNS}.get(kind, PROBABILITIES)
     settings = {name: base.but(change=_changed(change)) for name, change in changes.items()}
     yield from _only(judge, settings, "a target is")
     if kind == "numbers":

@@ -5,6 +5,6 @@ loss has entries in textbook/losses.py, truth/losses.py, tests/oracle/exactly.py
 as well.
 """
 
-from manualnn.oracle.protocol.losses import classification, likelihood, regression
+from manualnn.oracle.protocol.losses import classification, likelihood, margin, regression
 
-ROWS = (*regression.ROWS, *classification.ROWS, *likelihood.ROWS)
+ROWS = (*regression.ROWS, *classification.ROWS, *likelihood.ROWS, *margin.ROWS)

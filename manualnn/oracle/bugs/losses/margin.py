@@ -1,0 +1,43 @@
+"""Bugs of losses of a margin."""
+
+import numpy as np
+
+from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.textbook.engine import Textbook
+
+BUGS = Table("losses")
+HINGE = "term = y where t = 1, max(0, margin − y) where t = −1"
+HINGE_SLOPE = "∂L/∂y = 1 / D where t = 1; −1 / D where t = −1 and y ≤ margin, else 0"
+
+BUGS["hinge-slope-beyond-margin"] = bug(
+    "The gradient of the hinge embedding loss is not 0 beyond the margin.",
+    lines=("∂L/∂y = t / D", HINGE_SLOPE),
+    source="pytorch #3773",
+    hinge_slopes=lambda e, o, y, t: t + 0,
+)
+BUGS["hinge-of-product"] = bug(
+    "The hinge embedding loss is the hinge loss of a classifier.",
+    lines=("term = max(0, margin − t y)", HINGE),
+    source="mlpack #2444",
+    hinge_terms=lambda e, o, y, t: np.maximum(e.num(o.margin) - t * y, 0).astype(y.dtype),
+    hinge_slopes=lambda e, o, y, t: -t * (t * y < o.margin),
+)
+BUGS["hinge-targets-swapped"] = bug(
+    "The hinge embedding loss takes the targets 1 and −1 the other way round.",
+    lines=("term = y where t = −1, max(0, margin − y) where t = 1", HINGE),
+    hinge_terms=lambda e, o, y, t: Textbook.hinge_terms(e, o, y, -t),
+    hinge_slopes=lambda e, o, y, t: Textbook.hinge_slopes(e, o, y, -t),
+)
+BUGS["soft-margin-overflows"] = bug(
+    "The soft margin loss overflows where an output is far on the wrong side.",
+    lines=("term = log(1 + exp(−t y)), with exp as it is", "term = softplus(−t y)"),
+    source="burn #5373, torch 2.13",
+    exact=False,
+    soft_margin_terms=lambda e, o, y, t: e.log1p(e.exp(-t * y)),
+    soft_margin_slopes=lambda e, o, y, t: -t * e.exp(-t * y) / (1 + e.exp(-t * y)),
+)
+BUGS["soft-margin-slope-without-target"] = bug(
+    "The gradient of the soft margin loss lacks the target's sign.",
+    lines=("∂L/∂y = −σ(−t y) / D", "∂L/∂y = −t σ(−t y) / D"),
+    soft_margin_slopes=lambda e, o, y, t: -e.sigma(-t * y),
+)
