@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _OWNERS = {
+    "AveragedModel": "training.average",
     "Checkpoint": "checkpoints",
     "CosineAnnealingLR": "training.schedules",
     "EarlyStopping": "training.callbacks",
@@ -73,6 +74,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.serialization import load as load
     from manualnn.serialization import load_arrays as load_arrays
     from manualnn.serialization import save as save
+    from manualnn.training.average import AveragedModel as AveragedModel
     from manualnn.training.callbacks import EarlyStopping as EarlyStopping
     from manualnn.training.history import History as History
     from manualnn.training.live import LiveCurve as LiveCurve

@@ -222,14 +222,14 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
 
 def _describe(run: Run) -> dict[str, str]:
     """Return in words what must be the same for a training to continue exactly."""
-    trainer = run.trainer
+    trainer, times = run.trainer, f" × {run.accumulation_steps}"
     return {
         "network": repr(trainer.net),
         "loss": repr(trainer.loss),
         # A schedule may have changed the rates.
         "rule": repr(with_rates(trainer.rule, [0] * len(trainer.lrs))),
         "dtype": str(trainer.params.dtype),
-        "batch size": str(run.batches.size),
+        "batch size": str(run.batches.size) + times * (run.accumulation_steps > 1),
         "shuffling": str(run.batches.shuffles),
         "SHA-256 of all samples": run.digest,
         "list of callbacks with a state": repr([type(c).__name__ for c in run.stateful]),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ATTRIBUTES = ("net", "loss", "rule", "rng", "state", "steps", "last_loss", "lr", "lrs")
 FIT_OPTIONS = {
+    "accumulation_steps",
     "batch_size",
     "callbacks",
     "epochs",

@@ -103,6 +103,8 @@ class Run:
     batches: Batches
     validation: Samples | None
     callbacks: list[Callable[..., Any]]
+    accumulation_steps: int = 1
+    """Number of batches in a step."""
     history: History = field(default_factory=History)
     batch: int = 0
     """Number of finished batches of the running epoch."""

@@ -1,6 +1,7 @@
 """One training step, and the state that it changes: the base class of `Trainer`."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -176,15 +177,28 @@ class Stepper(metaclass=Constructor):
 
         Raises NotFiniteError if a number is not finite. Nothing else is checked.
         """
+        loss: float = self._in_context(self._run, plan)
+        return loss
+
+    def _in_context(self, action: Callable[[StepPlan], Any], plan: StepPlan) -> Any:
+        """Return action(plan), without NumPy's warnings, for the plan with the current rule."""
         if plan.rule is not self.rule:
             with np.errstate(all="ignore"):
                 plan.set_rule(self.rule)
         if plan.is_quiet:
-            return self._context.run(self._run, plan)
+            return self._context.run(action, plan)
         with np.errstate(all="ignore"):  # a user's code may need the caller's context
-            return self._run(plan)
+            return action(plan)
 
     def _run(self, plan: StepPlan) -> float:
+        loss = self._measure(plan)
+        if not plan.is_plain:
+            loss = self._with_penalty(loss)
+        self._move(plan)
+        return loss
+
+    def _measure(self, plan: StepPlan) -> float:
+        """Compute the gradient and the loss, and return the loss."""
         if plan.noise:
             draw_noise(self.net.layers, self.rng, plan.noise)
         loss = self._evaluate(plan)
@@ -192,21 +206,25 @@ class Stepper(metaclass=Constructor):
             message = f"the loss is {loss}"
             raise NotFiniteError(message)
         self._progress.last_loss = loss
+        return loss
+
+    def _with_penalty(self, loss: float) -> float:
+        """Return a loss and the rule's penalty."""
+        self._progress.last_loss = loss = loss + self.rule.penalty(self._params)
+        return loss
+
+    def _move(self, plan: StepPlan) -> None:
+        """Update the parameters by the gradient."""
         if plan.is_descent:
             self._descend()
             self.state["step"] += 1
         else:
             self._update()
         self._progress.steps += 1
-        return loss
 
     def _evaluate(self, plan: StepPlan) -> float:
-        """Run forward and backward pass; return the loss with the rule's penalty.
-
-        A subclass may add terms to both.
-        """
-        loss = plan.run()
-        return loss if plan.is_plain else loss + self.rule.penalty(self._params)
+        """Run forward and backward pass; return the loss. A subclass may add terms to both."""
+        return plan.run()
 
     def _descend(self) -> None:
         """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's step."""

@@ -1,6 +1,5 @@
 """Trainer: the training loop, from a network, a loss and an update rule."""
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
@@ -16,8 +15,8 @@ from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.training.batches import Batches, Samples
 from manualnn.training.history import History
+from manualnn.training.loop import TrainingLoop
 from manualnn.training.run import Run, as_callbacks, loss_over
-from manualnn.training.stepper import NotFiniteError, Stepper
 from manualnn.training.terminal import note_signals, progress_bar
 from manualnn.validation import (
     as_batch,
@@ -32,7 +31,7 @@ __all__ = ["History", "Trainer"]
 Callback = Callable[["Trainer", History], bool | None]
 
 
-class Trainer(Stepper):
+class Trainer(TrainingLoop):
     """A network, a loss and an update rule, with the parameters and the state that they change.
 
     Parameters
@@ -128,6 +127,7 @@ class Trainer(Stepper):
         *,
         epochs: int = 1,
         batch_size: int | None = None,
+        accumulation_steps: int = 1,
         shuffle: bool = True,
         target_loss: float | None = None,
         sample_weight: Any = None,
@@ -147,7 +147,10 @@ class Trainer(Stepper):
         epochs : int
             Maximum number of passes over all samples.
         batch_size : int, optional
-            Samples in a step; all of them if None. The last batch of an epoch may be smaller.
+            Samples in a batch; all of them if None. The last batch of an epoch may be smaller.
+        accumulation_steps : int
+            Batches in a step. It is the step on one batch of all their samples, up to rounding,
+            in the memory that one of them needs. The last step of an epoch may have fewer.
         shuffle : bool
             If True, every epoch visits the samples in a new order, drawn from the seed.
         target_loss : float, optional
@@ -204,9 +207,10 @@ class Trainer(Stepper):
         validation = None if validation_data is None else self._validation(validation_data)
         batches = Batches(samples, batch_size, shuffle=shuffle)
         require_count("epochs", epochs, 0)
+        require_count("accumulation_steps", accumulation_steps, 1)
         if target_loss is not None:
             require_number("target_loss", target_loss)
-        run = Run(self, batches, validation, as_callbacks(callbacks))
+        run = Run(self, batches, validation, as_callbacks(callbacks), accumulation_steps)
         with note_signals() as asked:
             if resume is not None:
                 # Imports go down, and files are above training.
@@ -226,53 +230,6 @@ class Trainer(Stepper):
             history.stopped = asked() or history.stopped or "epochs"
         run.end()
         return history
-
-    def _train(
-        self,
-        run: Run,
-        epochs: int,
-        target_loss: float | None,
-        asked: Callable[[], str],
-        advance: Callable[[float], None],
-    ) -> None:
-        """Do the epochs. `asked` returns why to stop before the next step, or ""."""
-        history = run.history
-        started = time.perf_counter() - history.seconds
-        history.stopped = run.end_reason(target_loss)
-        while history.epochs < epochs and not history.stopped:
-            try:
-                history.stopped = asked() or self._epoch(run, asked)
-                if history.stopped:
-                    break
-                run.finish_epoch()
-            except NotFiniteError as reason:
-                raise self._diverged(reason, history) from None
-            finally:
-                history.seconds = time.perf_counter() - started
-            advance(history.loss[-1])
-            history.stopped = run.call_back() or run.end_reason(target_loss)
-            for callback in run.hooked:
-                callback.after_epoch(run)
-
-    def _epoch(self, run: Run, asked: Callable[[], str]) -> str:
-        """Do a step on every batch; return why it ended before the last one, or ""."""
-        watchers = [c.after_step for c in run.hooked if c.watches_steps]
-        for x, t, w in run.batches.arrange(run.draw_order(), run.batch):
-            # The order is drawn before the first batch, so an epoch that has begun has a batch.
-            if run.batch and (reason := asked()):
-                return reason
-            plan = self._plans.find(self.loss, x, t, w)
-            loss = self._step(plan)
-            if w is None:
-                share = float(self.loss.divisor(plan.y, t))
-            else:
-                share = float(self.loss.weighted_divisor(plan.y, t, w))
-            run.total += loss * share
-            run.weight += share
-            run.batch += 1
-            for watch in watchers:
-                watch(run)
-        return ""
 
     def _samples(self, x: Any, t: Any, sample_weight: Any) -> Samples:
         """Return the samples, checked; those with a weight of 0 are left out."""

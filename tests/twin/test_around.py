@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import NET, T, X
+from torch.optim import swa_utils
+from toys import NET, T, X, trainer
 from values import SEEDS
 
-from manualnn import Parameters, Trainer, clip_grad_norm_, clip_grad_value_
+from manualnn import AveragedModel, Parameters, Trainer, clip_grad_norm_, clip_grad_value_
+from manualnn.training.run import Run
 from reference import Twin
 
 NORMS = st.sampled_from([0.0, 0.1, 1.0, 50.0])
@@ -145,3 +147,28 @@ def test_a_step_around_gradient_descent_is_torchs(
         memory = memory + np.abs(grads.vector) + 0.2 + 1.0 * theta
         limit = 2 * (size + 21) * unit(dtype) * (memory + theta)
         assert (np.abs(params.vector - theirs) <= limit).all()
+
+
+@given(SEEDS, DTYPES, st.sampled_from([0.0, 0.3, 0.5, 0.9, 0.999, 1.0]), st.integers(1, 8))
+def test_the_moving_average_of_parameters_is_torchs(
+    seed: int, dtype: str, decay: float, steps: int
+) -> None:
+    """Both round 4 times in each step, relative to the sizes of θ and θ̄."""
+    rng = np.random.default_rng(seed)
+    module = torch.nn.Linear(3, 2, dtype=getattr(torch, dtype))
+    theirs = swa_utils.AveragedModel(module, multi_avg_fn=swa_utils.get_ema_multi_avg_fn(decay))
+    ours, average = trainer(params=NET.init(seed).astype(dtype)), AveragedModel(decay)
+    run = Run(ours, None, None, [])  # type: ignore[arg-type]
+    average.begin(run)
+    largest = 0.0
+    for _ in range(steps):
+        ours.params.vector = rng.standard_normal(ours.params.vector.size).astype(dtype)
+        with torch.no_grad():
+            module.weight.copy_(torch.tensor(ours.params.vector[:6].reshape(2, 3)))
+            module.bias.copy_(torch.tensor(ours.params.vector[6:8]))
+        largest = max(largest, float(np.abs(ours.params.vector[:8]).max()))
+        average.after_step(run)
+        theirs.update_parameters(module)
+    expected = np.concatenate([p.detach().numpy().ravel() for p in theirs.parameters()])
+    error = np.abs(average.params.vector[:8] - expected)
+    assert (error <= 8 * steps * unit(dtype) * largest).all()

@@ -25,6 +25,7 @@ from manualnn.tabular.commands.training_options import training_options
 
 if TYPE_CHECKING:
     from manualnn.tabular.prepare import Prepared
+    from manualnn.training.average import AveragedModel
     from manualnn.training.callbacks import EarlyStopping
     from manualnn.training.history import History
 
@@ -32,8 +33,9 @@ __all__ = ["train"]
 
 CODES = {"interrupted": 130, "terminated": 143}
 """The exit codes after Ctrl-C and SIGTERM: 128 + the number of the signal."""
+OF_THE_FIT = ("epochs", "batch_size", "accumulation_steps", "target_loss")
 OF_THE_RULE = ("momentum", "weight_decay", "l1", "l2", "max_norm", "clip_value", "groups")
-"""The options of the command that are options of the update rule."""
+"""The options of the command that are options of `fit`, and of the update rule."""
 EVERY = {"every_seconds": 60.0}
 """The period of checkpoints if none is given. They are deleted when the model is saved."""
 
@@ -69,7 +71,8 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     require_pictures(plots, force=force)
     held = count_held(resume, options["epochs"])
     early = _take_early_stopping(options)
-    limits = {name: options.pop(name) for name in ("epochs", "batch_size", "target_loss")}
+    limits = {name: options.pop(name) for name in OF_THE_FIT}
+    average = _take_average(options)
     about = {
         "command": shlex.join(["manualnn", "train", *ctx.meta[ARGUMENTS]]),
         "missing_values": options["missing_value"],
@@ -82,7 +85,7 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     prepared = prepare(table, options.pop("target"), **_build(options, limits["epochs"]))
     print_text(describe(prepared, table))
     keeper = Checkpoint(checkpoint, **(every or EVERY))
-    callbacks = [keeper, *([early] if early else [])]
+    callbacks = [keeper, *([early] if early else []), *average]
     go_on = Continuation(about["command"], keeper, resume, prepared.model.trainer)
     try:
         with go_on.named_in_errors():
@@ -127,6 +130,14 @@ def _take_early_stopping(options: dict[str, Any]) -> "EarlyStopping | None":
         return EarlyStopping(patience)
     options["validation_fraction"] = 0
     return None
+
+
+def _take_average(options: dict[str, Any]) -> "list[AveragedModel]":
+    """Return the callback of --average, or nothing."""
+    from manualnn.training.average import AveragedModel
+
+    decay = options.pop("average")
+    return [] if decay is None else [AveragedModel(decay, replaces=True)]
 
 
 def _fit(

@@ -145,7 +145,20 @@ _OPTIONS = [
         type=click.Choice(["balanced"]),
         help="Weight rows so that each class has the same total weight. Default: no weights.",
     ),
-    _training("--batch-size", type=click.IntRange(1), default=32, help="Number of rows per step."),
+    _training("--batch-size", type=click.IntRange(1), default=32, help="Number of rows per batch."),
+    _training(
+        "--accumulation-steps",
+        type=click.IntRange(1),
+        default=1,
+        help="Number of batches per step, which has the gradient of all their rows.",
+    ),
+    _training(
+        "--average",
+        type=click.FloatRange(0, 1),
+        metavar="DECAY",
+        help="Decay per step of a moving average of the parameters, such as 0.999, which the model "
+        "has in their place. Default: none.",
+    ),
     _training(
         "--seed",
         type=click.IntRange(0),
