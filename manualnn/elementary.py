@@ -13,6 +13,7 @@ the formula is the textbook's, because nothing can overflow, unless an element h
 import math
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,15 @@ def sqrt_of_number(x: Any) -> Any:
     if isinstance(x, _PLAIN):
         return math.sqrt(x)
     return np.sqrt(x) if isinstance(x, np.longdouble) else sqrt(np.array([x], object))[0]
+
+
+def power_of_number(base: Fraction, exponent: Any) -> Any:
+    """Return a fraction to the power of one number or symbol."""
+    if isinstance(exponent, (*_PLAIN, np.longdouble)):
+        return float(base) ** exponent
+    own = np.array([exponent], object)
+    logarithm = log(own_number(own)(base) + 0 * own)
+    return exp(own * logarithm)[0]
 
 
 def _choose(condition: Any, yes: Any, no: Any) -> Any:

@@ -1,6 +1,6 @@
 """The optimizers' twins: one line each, and their state as flat vectors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -21,7 +21,21 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "AdamW": optim.AdamW,
     "Adamax": optim.Adamax,
     "Adadelta": optim.Adadelta,
+    "NAdam": optim.NAdam,
+    "RAdam": optim.RAdam,
 }
+
+
+def _momentum_product(o: Mapping[str, Any], steps: int) -> float:
+    return prod(
+        o["betas"][0] * (1 - 0.5 * 0.96 ** (t * o["momentum_decay"])) for t in range(1, steps + 1)
+    )
+
+
+NUMBERS: dict[str, dict[str, Callable[[Mapping[str, Any], int], float]]] = {
+    "NAdam": {"mu_product": _momentum_product},
+}
+"""The numbers that torch keeps for each parameter, from the options and the number of steps."""
 
 
 def build(spec: Mapping[str, Any], params: Sequence[Any]) -> optim.Optimizer:
@@ -33,11 +47,13 @@ def build(spec: Mapping[str, Any], params: Sequence[Any]) -> optim.Optimizer:
 def state_vectors(optimizer: optim.Optimizer, params: Sequence[Tensor]) -> dict[str, NDArray[Any]]:
     """Return what the optimizer remembers: {name: vector in the order of the parameters}.
 
-    The names are torch's, without its counters of steps. Empty where torch has not stepped yet.
+    The names are torch's, without its counters of steps, and without numbers that follow from them.
+    Empty where torch has not stepped yet.
     """
     states = [optimizer.state[p] for p in params]
+    numbers = {"step", *NUMBERS.get(type(optimizer).__name__, ())}
     names = dict.fromkeys(
-        name for s in states for name, value in s.items() if name != "step" and value is not None
+        name for s in states for name, v in s.items() if name not in numbers and v is not None
     )
     return {
         name: np.concatenate(
@@ -55,10 +71,14 @@ def _entry(state: State, name: str, p: Tensor) -> NDArray[Any]:
 
 def load_state(optimizer: optim.Optimizer, params: Sequence[Tensor], state: State) -> None:
     """Make the optimizer remember {"step": steps done, name: vector, …}."""
+    steps = int(state["step"])
     vectors = {name: torch.tensor(v) for name, v in state.items() if name != "step"}
+    options = {p: group for group in optimizer.param_groups for p in group["params"]}
+    numbers = NUMBERS.get(type(optimizer).__name__, {})
     start = 0
     for p in params:
         stop = start + prod(p.shape)
         own = {name: v[start:stop].reshape(p.shape) for name, v in vectors.items()}
-        optimizer.state[p] = {"step": torch.tensor(float(state["step"])), **own}
+        beside = {name: torch.tensor(number(options[p], steps)) for name, number in numbers.items()}
+        optimizer.state[p] = {"step": torch.tensor(float(steps)), **beside, **own}
         start = stop

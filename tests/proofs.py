@@ -317,6 +317,10 @@ class SymbolicRules(UpdateRules):
     def larger(self, a: Any, b: Any) -> Any:
         return sp.Piecewise((a, a > b), (b, True))
 
+    def nadam_warmth(self, o: Any, t: int) -> Any:
+        """Return 0.96^(t ψ) without rounding."""
+        return R(24, 25) ** (t * o.momentum_decay)
+
     def rmsprop_variance(self, o: Any, v: Any, m: Any) -> Any:
         """Return v − m², but 0 where rounding makes it negative: here torch gives NaN."""
         return self.larger(super().rmsprop_variance(o, v, m), 0)
@@ -335,6 +339,7 @@ RULE_OPTIONS: dict[str, Any] = {
     "eps": eps,
     "alpha": R(3, 4),
     "rho": R(3, 4),
+    "momentum_decay": R(2),
     "betas": (R(3, 4), R(7, 8)),
     "lr_decay": R(1, 4),
     "initial_accumulator_value": R(1, 2),

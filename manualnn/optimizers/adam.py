@@ -1,7 +1,7 @@
 """Adam, AdamW with decoupled weight decay, and Adamax with the largest gradient so far."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -70,8 +70,7 @@ class AdamW(Adam):
 
     weight_decay: float = 1e-2
 
-    def gradient(self, p: Array, g: Array, scratch: Arrays) -> Array:
-        return np.negative(g, scratch[0]) if self.maximize else g
+    decoupled_weight_decay: ClassVar[bool] = True
 
     def rates(self, t: Any) -> Rates:
         return *Adam.rates(self, t), self.lr * self.weight_decay

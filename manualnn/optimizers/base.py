@@ -59,7 +59,8 @@ def around(default: Any) -> Any:
 class Optimizer(Description):
     """Base of every rule. A subclass defines `rates`, `rule` and, if it has a state, `vectors`.
 
-    Before the rule, in this order: g ← −g if maximize; g ← g + weight_decay θ.
+    Before the rule, in this order: g ← −g if maximize; g ← g + weight_decay θ. A rule with
+    `decoupled_weight_decay` adds lr weight_decay θ to its step instead.
 
     Before that, with the options of every rule that are keywords:
 
@@ -263,7 +264,8 @@ class Optimizer(Description):
         """Return the gradient for the rule, with its sign and the decay; it may be scratch[0]."""
         if getattr(self, "maximize", False):
             g = np.negative(g, scratch[0])
-        if decay := getattr(self, "weight_decay", 0):
+        is_coupled = not getattr(self, "decoupled_weight_decay", False)
+        if is_coupled and (decay := getattr(self, "weight_decay", 0)):
             decay = numbers_of(p.dtype.char)(decay)
             g = np.add(g, np.multiply(p, decay, scratch[1]), scratch[0])
         return g

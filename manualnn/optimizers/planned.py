@@ -83,7 +83,8 @@ class PlannedUpdate:
         """Do one step."""
         state["step"] += 1
         rates = self._rule.rates(state["step"])
-        if not self._calls:
+        # Another number of rates means that the rule does something else from now on.
+        if not self._calls or len(rates) != len(self._rates):
             self._calls = [call.prepare() for call in self.record(rates)]
             return
         for array, rate in zip(self._rates, rates):  # noqa: B905 - strict takes time

@@ -156,7 +156,7 @@ export function update(run, pass, state, A) {
   // g ← −g if maximize; g ← g + weight_decay θ.
   function gradientOf(p, g) {
     const uphill = o.maximize ? B.neg(g) : g;
-    const isDecayed = o.weight_decay && !rule.isDecoupled;
+    const isDecayed = o.weight_decay && !rule.isDecoupled && !o.decoupled_weight_decay;
     return isDecayed ? B.add(uphill, B.mul(p, c.weight_decay)) : uphill;
   }
 

@@ -20,6 +20,19 @@ function adam(A, o, c, g, kept, keep, t) {
   return mul(div(m, add(sqrt(v), mul(c.eps, root))), rate);
 }
 
+// NAdam's momentum β₁ (1 − ½ 0.96^(t ψ)), ψ = momentum_decay.
+function momentumOf({ constant, div, exp, log, mul, one, ratio, sub }, o, c, t) {
+  if (!o.momentum_decay) return mul(c.betas[0], constant(0.5));
+  const power = exp(mul(mul(constant(t), c.momentum_decay), log(ratio(24, 25))));
+  return mul(c.betas[0], sub(one, div(power, constant(2))));
+}
+
+// A step with the decoupled decay, if the rule has it.
+function withDecay({ add, mul }, o, c, step, p) {
+  if (!o.decoupled_weight_decay) return step;
+  return add(step, mul(p, mul(c.lr, c.weight_decay)));
+}
+
 const ADAM = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0 };
 
 export const RULES = {
@@ -78,6 +91,44 @@ export const RULES = {
       const delta = mul(div(sqrt(add(before, c.eps)), sqrt(add(v, c.eps))), g);
       keep("acc_delta", average(A, before, c.rho, delta, true));
       return mul(delta, c.lr);
+    },
+  },
+  NAdam: {
+    defaults: { ...ADAM, lr: 2e-3, momentum_decay: 4e-3 },
+    step(A, o, c, g, kept, keep, t, p) {
+      const { add, div, mul, one, power, sqrt, sub } = A;
+      const [beta1, beta2] = c.betas;
+      const m = keep("exp_avg", average(A, kept("exp_avg"), beta1, g));
+      const v = keep("exp_avg_sq", average(A, kept("exp_avg_sq"), beta2, g, true));
+      const momentum = (n) => momentumOf(A, o, c, n);
+      let product = one;
+      for (let n = 1; n <= t; n++) product = mul(product, momentum(n));
+      const root = sqrt(sub(one, power(beta2, t)));
+      const [now, ahead] = [momentum(t), momentum(t + 1)];
+      const rate = mul(c.lr, root);
+      const ofGradient = div(mul(rate, sub(one, now)), sub(one, product));
+      const ofAverage = div(mul(rate, ahead), sub(one, mul(product, ahead)));
+      const sum = add(mul(g, ofGradient), mul(m, ofAverage));
+      return withDecay(A, o, c, div(sum, add(sqrt(v), mul(c.eps, root))), p);
+    },
+  },
+  RAdam: {
+    defaults: ADAM,
+    step(A, o, c, g, kept, keep, t, p) {
+      const { add, constant, div, greater, mul, one, power, sqrt, sub } = A;
+      const [beta1, beta2] = c.betas;
+      const m = keep("exp_avg", average(A, kept("exp_avg"), beta1, g));
+      const v = keep("exp_avg_sq", average(A, kept("exp_avg_sq"), beta2, g, true));
+      const correction = sub(one, power(beta2, t));
+      const whole = sub(div(constant(2), sub(one, beta2)), one);
+      const length = sub(whole, div(mul(constant(2 * t), power(beta2, t)), correction));
+      const rate = div(c.lr, sub(one, power(beta1, t)));
+      if (!greater(length, constant(5))) return withDecay(A, o, c, mul(m, rate), p);
+      const less = (a, k) => sub(a, constant(k));
+      const share = div(mul(mul(less(length, 4), less(length, 2)), whole),
+        mul(mul(less(whole, 4), less(whole, 2)), length));
+      const step = mul(div(m, add(sqrt(v), c.eps)), mul(mul(rate, sqrt(share)), sqrt(correction)));
+      return withDecay(A, o, c, step, p);
     },
   },
   Adamax: {

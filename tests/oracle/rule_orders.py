@@ -239,6 +239,54 @@ ADAMAX = {
 }
 
 
+def nadam(step):
+    def method(e, o, p, g, m, root, t):
+        lr, a, b = e.num(o.lr), e.nadam_gradient_share(o, t), e.nadam_mean_share(o, t)
+        return step(lr, a, b, p, g, m, root)
+
+    return method
+
+
+NADAM = {
+    "PyTorch: p − lr a (g / root) − lr b (m / root)": lambda lr, a, b, p, g, m, root: (
+        p - lr * a * (g / root) - lr * b * (m / root)
+    ),
+    "p − (lr a g + lr b m) / root": lambda lr, a, b, p, g, m, root: (
+        p - (lr * a * g + lr * b * m) / root
+    ),
+    "p − lr (a g + b m) / root": lambda lr, a, b, p, g, m, root: p - lr * (a * g + b * m) / root,
+    "p − lr (a g / root + b m / root)": lambda lr, a, b, p, g, m, root: (
+        p - lr * (a * g / root + b * m / root)
+    ),
+}
+
+
+def radam(step):
+    def method(e, o, p, g, s, t):
+        p, g = e.decayed(o, p, g)
+        s["exp_avg"] = m = e.adam_mean(o, s["exp_avg"], g, t)
+        s["exp_avg_sq"] = v = e.adam_square(o, s["exp_avg_sq"], g, t)
+        lr, c1, c2 = e.num(o.lr), e.adam_correction1(o, t), e.adam_correction2(o, t)
+        if not e.radam_is_reliable(o, t):
+            return p - m / c1 * lr
+        return p - step(m, e.radam_root(o, v, t), lr, e.radam_share(o, t), c1, c2)
+
+    return method
+
+
+RADAM = {
+    "PyTorch: m̂ lr (√c₂ / (√v + ε)) r": lambda m, root, lr, r, c1, c2: (
+        m / c1 * lr * (_root(c2) / root) * r
+    ),
+    "(lr r √c₂ / c₁) m / (√v + ε)": lambda m, root, lr, r, c1, c2: (
+        lr * r * _root(c2) / c1 * m / root
+    ),
+    "r m̂ / ((√v + ε) / √c₂) lr": lambda m, root, lr, r, c1, c2: (
+        lr * (r * (m / c1) / (root / _root(c2)))
+    ),
+}
+
+
 # Fused operations
 
 
@@ -343,5 +391,22 @@ ORDERS = {
         "p − (lr λ) p": lambda e, o, p: p - e.num(o.lr) * e.num(o.weight_decay) * p,
         "p − lr (λ p)": lambda e, o, p: p - e.num(o.lr) * (e.num(o.weight_decay) * p),
     },
+    "nadam_moved": {name: nadam(step) for name, step in NADAM.items()},
+    "nadam_product": {
+        "μ₁ μ₂ … μₜ": Textbook.nadam_product,
+        "PyTorch: in float32": lambda e, o, t: float(
+            np.prod([np.float32(Textbook.nadam_momentum(e, o, n)) for n in range(1, t + 1)])
+        ),
+    },
+    "nadam_momentum": {"β₁ (1 − ½ 0.96^(t ψ))": Textbook.nadam_momentum},
+    "radam": {name: radam(step) for name, step in RADAM.items()},
+    "radam_is_reliable": {"ρₜ > 5": Textbook.radam_is_reliable},
+    "radam_length": {
+        "2 / (1 − β) − (1 + 2 t βᵗ / (1 − βᵗ))": lambda e, o, t: (
+            2 / (1 - e.num(o.betas[1]))
+            - (1 + 2 * t * e.num(o.betas[1]) ** t / (1 - e.num(o.betas[1]) ** t))
+        ),
+    },
+    "radam_share": {"√((ρₜ − 4) (ρₜ − 2) ρₘ / …)": Textbook.radam_share},
     "adamax": {name: adamax(step) for name, step in ADAMAX.items()},
 }

@@ -21,6 +21,7 @@ from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.compare import refutes
 from manualnn.oracle.truth.optimizers import BoundedRules
+from manualnn.oracle.truth.variants import BoundedVariants
 
 PROTOCOL = Path(features.__file__).parents[1] / "PROTOCOL.md"
 NUMBERS = ({}, {"num": lambda e, value: e.kind.type(value)})
@@ -35,6 +36,13 @@ RULES = {
     "adamw": ["AdamW"],
     "adamw_decayed": ["AdamW"],
     "adamax": ["Adamax"],
+    "nadam_moved": ["NAdam"],
+    "nadam_product": ["NAdam"],
+    "nadam_momentum": ["NAdam"],
+    "radam": ["RAdam"],
+    "radam_is_reliable": ["RAdam"],
+    "radam_length": ["RAdam"],
+    "radam_share": ["RAdam"],
     "adam_square": ["Adam"],
     "adam_root": ["Adam"],
     "adam_step": ["Adam", "AdamW"],
@@ -45,6 +53,11 @@ RULES = {
     "moved_by_quotient": ["RMSprop", "Adagrad", "Adam", "Adamax"],
 }
 """Optimizers that use a line."""
+STEPS = (
+    *("moved_by_quotient", "adadelta_step", "adam_step", "sgd", "adamw"),
+    *("nadam_product", "radam"),
+)
+"""Lines whose orders make the largest error of a step."""
 SIZES = ("all", "subnormal", "terms cancel", "steps cancel")
 
 
@@ -137,7 +150,7 @@ def test_bounds_of_parameters_hold_where_the_rate_is_inside_the_buffer(name):
 def test_the_bound_of_a_step_is_less_than_ten_times_its_error(rule):
     """Where p and the step nearly cancel, the error is not only the rounding of a large p."""
     largest = 0.0
-    for line in ("moved_by_quotient", "adadelta_step", "adam_step", "sgd", "adamw"):
+    for line in STEPS:
         for order in ORDERS[line].values():
             if rule in RULES[line]:
                 engine = engine_of(line, order, "float64")
@@ -153,7 +166,12 @@ def test_the_bound_of_a_step_is_less_than_ten_times_its_error(rule):
 def test_every_line_with_several_orders_is_tested():
     """A line that the truth overrides has a bound of its own; it needs its orders here."""
     arithmetic = {"__init__", "num", "sqrt", "larger", "quotient", "rmsprop_variance"}
-    own = {name for name, value in vars(BoundedRules).items() if callable(value)}
+    own = {
+        name
+        for owner in (BoundedRules, BoundedVariants)
+        for name, value in vars(owner).items()
+        if callable(value)
+    }
     lines = {name for name in own - arithmetic if hasattr(UpdateRules, name)}
     assert lines <= ORDERS.keys() | {line for line, _ in INSIDE.values()}
 

@@ -172,6 +172,15 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "`Adadelta` averages its steps without the learning rate": lambda: steps(
         "Adadelta", 1.0, 1.0, lr=0.5, rho=0.75, eps=1.0
     ),
+    "The momentum of `NAdam` begins with β₁/2": lambda: steps(
+        "NAdam", 1.0, 0.5, betas=(0.5, 0.0), eps=0.0, momentum_decay=0.0
+    ),
+    "`RAdam` divides by the root where ρₜ > 5": lambda: steps(
+        "RAdam", *[1.0] * 6, betas=(0.0, 0.9), eps=0.0
+    ),
+    "ε of `RAdam` is outside of the root, before the correction": lambda: steps(
+        "RAdam", *[1.0] * 6, betas=(0.0, 0.9), eps=1.0
+    ),
     "ε of `Adamax` is inside of the maximum": lambda: steps("Adamax", 1.0, eps=1.0),
     "`l1` λ adds λ sign(θ), and sign(0) is 0": lambda: around(0.0, theta=0.0, l1=0.5),
     "`l2` λ adds 2λθ, twice as much as `weight_decay`": lambda: around(0.0, theta=1.0, l2=0.1),

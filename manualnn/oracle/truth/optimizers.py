@@ -25,9 +25,10 @@ from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.truth.bounded import HUGE, Bounded, Precision
 from manualnn.oracle.truth.functions import larger, root
+from manualnn.oracle.truth.variants import BoundedVariants
 
 
-class BoundedRules(UpdateRules):
+class BoundedRules(BoundedVariants, UpdateRules):
     """The update rules in bounded numbers; see the module."""
 
     def __init__(self, kind: Precision) -> None:

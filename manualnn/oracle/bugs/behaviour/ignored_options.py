@@ -40,6 +40,11 @@ IGNORED = (
     ("AdamW", "weight_decay", "everywhere"),
     ("Adamax", "betas", "everywhere"),
     ("Adadelta", "rho", "everywhere"),
+    ("NAdam", "betas", "everywhere"),
+    ("NAdam", "momentum_decay", "everywhere"),
+    ("NAdam", "decoupled_weight_decay", "everywhere"),
+    ("RAdam", "betas", "everywhere"),
+    ("RAdam", "decoupled_weight_decay", "everywhere"),
 )
 """Layer, loss or optimizer, its option, and the places where the option is ignored."""
 

@@ -7,6 +7,7 @@ from manualnn.oracle.bugs.optimizers import (
     any_rule,
     constants,
     decay,
+    nadam_radam,
     sgd_rmsprop_adagrad,
     state,
     steps,
@@ -14,14 +15,6 @@ from manualnn.oracle.bugs.optimizers import (
 )
 
 TABLES = (
-    any_rule,
-    decay,
-    constants,
-    sgd_rmsprop_adagrad,
-    adam,
-    adamax,
-    adadelta,
-    steps,
-    state,
-    stored,
+    *(any_rule, decay, constants, sgd_rmsprop_adagrad, adam, adamax, adadelta, nadam_radam),
+    *(steps, state, stored),
 )

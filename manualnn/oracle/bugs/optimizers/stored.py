@@ -98,7 +98,10 @@ BUGS["update-of-old-mean"] = bug(
         lr,
     ),
     adam_root=lambda e, o, v, t: Textbook.adam_root(
-        e, o, e.old("exp_avg_sq") if e.name == "exp_avg_sq" and not o.amsgrad else v, t
+        e,
+        o,
+        e.old("exp_avg_sq") if e.name == "exp_avg_sq" and not getattr(o, "amsgrad", False) else v,
+        t,
     ),
 )
 

@@ -24,6 +24,7 @@ COMPANIONS = {
     "nesterov": ("momentum", "weight_decay"),
     "dampening": ("momentum",),
     "centered": ("momentum",),
+    "decoupled_weight_decay": ("weight_decay",),
     "lr_decay": ("initial_accumulator_value",),
 }
 """Options that come with another one in its corners, if they are claimed."""
