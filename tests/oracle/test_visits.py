@@ -229,7 +229,7 @@ def sized_loss(case, name, reduction, n, width):
 def errors_at_branches(case, name, options):
     if not has(case, "losses", name, **options) or len(case.layers) != 1:
         return False
-    y = input_of(case.but(layers=(*case.layers, {"type": "end"})), "end")
+    y = input_of(case.but(layers=(*case.layers, {"type": "Identity"})), "Identity")
     if y is None or not (y == case.t).any() or not (y > case.t).any() or not (y < case.t).any():
         return False
     if options_of(case.loss).type == "SmoothL1Loss" and not options_of(case.loss).beta:
