@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.losses import LOSSES as LOSSES
     from manualnn.losses.base import Loss as Loss
     from manualnn.losses.classification import *
+    from manualnn.losses.indices import *
     from manualnn.losses.likelihood import *
     from manualnn.losses.margin import *
     from manualnn.losses.regression import *

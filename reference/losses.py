@@ -30,6 +30,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "BCELoss": nn.BCELoss,
     "BCEWithLogitsLoss": nn.BCEWithLogitsLoss,
     "CrossEntropyLoss": nn.CrossEntropyLoss,
+    "NLLLoss": nn.NLLLoss,
     "KLDivLoss": nn.KLDivLoss,
     "HingeEmbeddingLoss": nn.HingeEmbeddingLoss,
     "SoftMarginLoss": SoftMargin,

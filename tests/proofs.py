@@ -33,6 +33,7 @@ from manualnn import (
     Dropout,
     Linear,
     LogSoftmax,
+    NLLLoss,
     Softmax,
     SpecError,
 )
@@ -251,6 +252,19 @@ def _cross_entropies() -> list[LossStatement]:
     return found
 
 
+def _likelihoods() -> list[LossStatement]:
+    found = []
+    for w in (None, weights):
+        each = w or (1, 1, 1)
+
+        def terms(y: Array, t: Array, each: Any = each) -> list[Any]:
+            return [-each[k] * row[k] for row, k in zip(y, t, strict=True) if k != IGNORED]
+
+        loss = NLLLoss(weight=w, ignore_index=IGNORED)
+        found += _each_reduction(loss, terms, divisor=counted_weight(each), target="classes")
+    return found
+
+
 def _each_reduction(loss: Any, terms: Any, **more: Any) -> list[LossStatement]:
     return [
         LossStatement(replace(loss, reduction=reduction), terms, **more)
@@ -302,6 +316,7 @@ LOSS_STATEMENTS = (
         of_columns(lambda y, t, k: weights[k] * cross_entropy_of_logit(y, t, pos_weights[k])),
     ),
     *_cross_entropies(),
+    *_likelihoods(),
 )
 
 

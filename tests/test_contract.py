@@ -28,7 +28,7 @@ from manualnn.spec import from_spec, to_spec
 PACKAGE = Path(manualnn.__file__).parent
 FLOATS = [np.dtype(t) for t in (np.float32, np.float64, np.longdouble)]
 EXAMPLES: list[Any] = [with_numbers(s.layer) for s in LAYER_STATEMENTS]
-OF_BOTH_SIGNS = ("HingeEmbeddingLoss", "KLDivLoss")
+OF_BOTH_SIGNS = ("HingeEmbeddingLoss", "KLDivLoss", "NLLLoss")
 """Losses whose terms may be positive and negative."""
 LOSS_EXAMPLES = [(with_numbers(s.loss), s.target) for s in LOSS_STATEMENTS]
 N = 4

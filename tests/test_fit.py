@@ -76,9 +76,10 @@ def test_integer_weights_are_repeated_samples_to_every_loss(name: str, reduction
     t: Any = T if LOSS_ROWS[name].targets == "numbers" else of_kind(name, 1.0 * (T > 0))
     y, w = 1 / (1 + np.exp(-X[:, :2])), RNG.integers(1, 5, N)
     runs = [(loss, y, t)]
-    if name == "CrossEntropyLoss":
+    if LOSS_ROWS[name].targets == "classes":
         some = replace(loss, ignore_index=1)
-        runs = [(each, X[:, :2], CLASSES) for each in (loss, some, replace(some, weight=(0.3, 2)))]
+        runs = [(each, y, CLASSES) for each in (loss, some, replace(some, weight=(0.3, 2)))]
+    if name == "CrossEntropyLoss":
         runs.append((loss, X[:, :2], y))
     for loss, outputs, targets in runs:
         value, dy = loss.weighted(outputs, targets, w.astype(float))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from values import of_kind
 
 from manualnn import (
     LOSSES,
@@ -23,6 +24,7 @@ from manualnn import (
     Sigmoid,
     SpecError,
 )
+from manualnn.losses.indices import ClassLoss
 
 Y = [[0.5, -1.0, 2.0], [3.0, 0.25, -4.0]]
 T = [[1.0, 1.0, 2.0], [-1.0, 0.5, -0.5]]
@@ -224,10 +226,11 @@ def test_probabilities_outside_their_range_are_refused() -> None:
 @pytest.mark.parametrize("loss", LOSSES.values())
 def test_only_a_sum_over_nothing_has_a_value(loss: type[Loss]) -> None:
     nothing = np.zeros((0, 3))
-    assert loss(reduction="sum").value(nothing, nothing) == 0
+    t = np.zeros(0, int) if issubclass(loss, ClassLoss) else nothing
+    assert loss(reduction="sum").value(nothing, t) == 0
     for reduction in ("mean", "batchmean"):
         with pytest.raises(ShapeError, match=f"no {reduction} over an empty batch"):
-            loss(reduction=reduction).value(nothing, nothing)
+            loss(reduction=reduction).value(nothing, t)
 
 
 def test_an_unknown_reduction_is_refused() -> None:
@@ -236,13 +239,15 @@ def test_an_unknown_reduction_is_refused() -> None:
 
 
 def test_arguments_are_not_changed() -> None:
-    y, t = np.array(P), np.array(Q)
-    y.flags.writeable = t.flags.writeable = False
-    for loss in LOSSES.values():
+    y = np.array(P)
+    y.flags.writeable = False
+    for name, loss in LOSSES.items():
+        t = np.array(CLASSES) if issubclass(loss, ClassLoss) else of_kind(name, np.array(Q))
+        t.flags.writeable, before = False, t.copy()
         loss().value_and_grad(y, t)
         loss().grad(y, t)
+        assert np.array_equal(t, before)
     assert np.array_equal(y, P)
-    assert np.array_equal(t, Q)
 
 
 # ---------------------------------------------------------------------- classes

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from manualnn import DomainError, HingeEmbeddingLoss, KLDivLoss, Loss, SoftMarginLoss
+from manualnn import DomainError, HingeEmbeddingLoss, KLDivLoss, Loss, NLLLoss, SoftMarginLoss
 
 
 class Hand(NamedTuple):
@@ -19,7 +19,7 @@ class Hand(NamedTuple):
 
     loss: Loss
     y: list[float]
-    t: list[float]
+    t: list[Any]
     terms: list[float]
     slopes: list[float]
 
@@ -38,6 +38,37 @@ HANDS = [
          [LOG(2), LOG(4 / 3), LOG(4), LOG(5)], [-1 / 2, -1 / 4, -3 / 4, 4 / 5]),
     Hand(SoftMarginLoss(), [1e4, -1e4], [-1, 1], [1e4, 1e4], [1, -1]),
 ]  # fmt: skip
+
+
+class OfClasses(NamedTuple):
+    """A loss of class indices of the outputs Y, its terms and slopes by hand, and its divisors."""
+
+    loss: Any
+    t: list[int]
+    terms: list[list[float]]
+    slopes: list[list[float]]
+    mean: float
+    batchmean: float = 2
+
+
+Y = [[-0.25, -1.5, -2.0], [-0.5, -math.inf, -3.0]]
+CLASSES = [
+    OfClasses(NLLLoss(), [2, 0], [[0, 0, 2.0], [0.5, 0, 0]], [[0, 0, -1], [-1, 0, 0]], 2),
+    OfClasses(NLLLoss(weight=(0.25, 8.0, 3.0)), [2, 0],
+              [[0, 0, 6.0], [0.125, 0, 0]], [[0, 0, -3], [-0.25, 0, 0]], 3.25),
+    OfClasses(NLLLoss(weight=(0.25, 8.0, 3.0), ignore_index=0), [2, 0],
+              [[0, 0, 6.0], [0, 0, 0]], [[0, 0, -3], [0, 0, 0]], 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
+@pytest.mark.parametrize("hand", CLASSES, ids=lambda hand: str(hand.loss))
+def test_losses_of_classes_are_those_by_hand(hand: OfClasses, reduction: str) -> None:
+    loss = replace(hand.loss, reduction=reduction)
+    divisor = {"mean": hand.mean, "sum": 1, "batchmean": hand.batchmean}[reduction]
+    value, dy = loss.value_and_grad(Y, hand.t)
+    assert value == pytest.approx(np.sum(hand.terms) / divisor, rel=1e-14)
+    np.testing.assert_allclose(dy, np.array(hand.slopes) / divisor, rtol=8e-15, atol=0)
 
 
 @pytest.mark.parametrize("hand", HANDS, ids=lambda hand: str(hand.loss))

@@ -101,7 +101,8 @@ def _classes(draw: st.DrawFn, y: Array, loss: Loss) -> Array:
     rng = np.random.default_rng(draw(SEEDS))
     ignored = vars(loss).get("ignore_index", -100)
     # With probabilities there is no index to ignore: torch refuses one that could be an index.
-    if ignored < 0 and draw(st.booleans()):
+    has_rows = "probabilities" in LOSS_ROWS[type(loss).__name__].class_targets
+    if has_rows and ignored < 0 and draw(st.booleans()):
         rows = rng.random(y.shape) ** draw(st.sampled_from([1, 8, 200]))
         rows[:, 0] += 1e-3
         return (rows / rows.sum(axis=1, keepdims=True)).astype(y.dtype)

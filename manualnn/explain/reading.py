@@ -21,7 +21,8 @@ from manualnn.elementary import Array
 from manualnn.errors import DomainError, ShapeError, SpecError
 from manualnn.explain.render.text import plural
 from manualnn.explain.run import Run, make_run
-from manualnn.losses import LOSSES, CrossEntropyLoss, Loss, MSELoss
+from manualnn.losses import LOSSES, Loss, MSELoss
+from manualnn.losses.indices import ClassLoss
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD
 from manualnn.parameters import Parameters
@@ -162,10 +163,10 @@ def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
 
 
 def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:
-    """Return the targets; those of CrossEntropyLoss may be classes, one for each sample."""
+    """Return the targets; those of a loss of classes may be indices, one for each sample."""
     rows = (list, tuple, np.ndarray)
     is_flat = isinstance(value, rows) and not any(isinstance(row, rows) for row in value)
-    if not isinstance(loss, CrossEntropyLoss) or not is_flat:
+    if not isinstance(loss, ClassLoss) or not is_flat:
         return _read_numbers(value, "t", (n, k))
     t = _read_numbers(value, "t", (n,))
     for i, entry in enumerate(t.tolist()):

@@ -18,8 +18,9 @@ from manualnn.elementary import (
     softmax_and_log,
     softplus,
 )
-from manualnn.errors import DomainError, ShapeError
+from manualnn.errors import DomainError
 from manualnn.losses.base import Loss
+from manualnn.losses.indices import ClassLoss, column_weights
 from manualnn.spec import require
 from manualnn.validation import as_array
 
@@ -29,17 +30,6 @@ LEAST_ROOM = float(np.float32(1e-12))
 """Least denominator of BCELoss's gradient. torch stores it in float32: 4·10⁻⁹ below 10⁻¹²."""
 
 
-def _weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array | int:
-    """Return one factor for each column of y."""
-    if weight is None:
-        return 1
-    factors = np.array(weight, dtype=y.dtype)
-    if factors.shape != y.shape[1:]:
-        message = f"{option} must have one number for each of {y.shape[1]} outputs, got {weight!r}."
-        raise ShapeError(message)
-    return factors
-
-
 @dataclass(frozen=True, repr=False, eq=False)
 class _BinaryLoss(Loss):
     """Base of the losses with one binary class for each output: `weight` has a factor for each."""
@@ -47,7 +37,7 @@ class _BinaryLoss(Loss):
     weight: tuple[float, ...] | None = None
 
     def targets(self, t: Any, y: Array, /) -> Array:
-        _weights(self.weight, y, "weight")
+        column_weights(self.weight, y, "weight")
         return Loss.targets(self, t, y)
 
 
@@ -73,12 +63,12 @@ class BCELoss(_BinaryLoss):
         yes = maximum(log(y), -100)
         no = maximum(log1p(-y), -100)
         # −x would make a zero negative
-        return 0 - _weights(self.weight, y, "weight") * (t * yes + (1 - t) * no)
+        return 0 - column_weights(self.weight, y, "weight") * (t * yes + (1 - t) * no)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
         np.divide(dy, maximum(y * (1 - y), LEAST_ROOM), out=dy)
-        factor = _weights(self.weight, y, "weight") * self.share(y, t)
+        factor = column_weights(self.weight, y, "weight") * self.share(y, t)
         return np.multiply(dy, factor, out=dy)
 
     def require_outputs(self, y: Array, /) -> None:
@@ -116,17 +106,17 @@ class BCEWithLogitsLoss(_BinaryLoss):
     pos_weight: tuple[float, ...] | None = None
 
     def targets(self, t: Any, y: Array, /) -> Array:
-        _weights(self.pos_weight, y, "pos_weight")
+        column_weights(self.pos_weight, y, "pos_weight")
         return _BinaryLoss.targets(self, t, y)
 
     def terms(self, y: Array, t: Array, /) -> Array:
-        yes = _weights(self.pos_weight, y, "pos_weight") * t * softplus(-y)
-        return _weights(self.weight, y, "weight") * (yes + (1 - t) * softplus(y))
+        yes = column_weights(self.pos_weight, y, "pos_weight") * t * softplus(-y)
+        return column_weights(self.weight, y, "weight") * (yes + (1 - t) * softplus(y))
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
-        yes = _weights(self.pos_weight, y, "pos_weight") * t * sigmoid(-y)
+        yes = column_weights(self.pos_weight, y, "pos_weight") * t * sigmoid(-y)
         dy = np.subtract((1 - t) * sigmoid(y), yes, out=out)
-        factor = _weights(self.weight, y, "weight") * self.share(y, t)
+        factor = column_weights(self.weight, y, "weight") * self.share(y, t)
         return np.multiply(dy, factor, out=dy)
 
     def probabilities(self, y: Array, /) -> Array:
@@ -134,7 +124,7 @@ class BCEWithLogitsLoss(_BinaryLoss):
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(ClassLoss):
     """Cross-entropy of softmax(y): one of K classes for each sample.
 
     Forward, q[n,k] the target's probability of class k, w = weight, D the divisor
@@ -154,8 +144,6 @@ class CrossEntropyLoss(Loss):
     Source: torch.nn.CrossEntropyLoss, and batchmean.
     """
 
-    weight: tuple[float, ...] | None = None
-    ignore_index: int = -100
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
@@ -164,48 +152,13 @@ class CrossEntropyLoss(Loss):
         require(self, "label_smoothing", "from 0 to 1", inside)
 
     def targets(self, t: Any, y: Array, /) -> Array:
-        _weights(self.weight, y, "weight")
-        t = as_array(t, "t")
-        if t.ndim == 2:
+        if as_array(t, "t").ndim == 2:
+            column_weights(self.weight, y, "weight")
             return Loss.targets(self, t, y)
-        if t.dtype.kind not in "iu" or t.shape != y.shape[:1]:
-            message = (
-                f"CrossEntropyLoss expects class indices, integers of shape ({len(y)},), or "
-                f"probabilities of shape {y.shape}; got t of dtype {t.dtype} and shape {t.shape}."
-            )
-            raise ShapeError(message)
-        self._require_terms(y)
-        counts = t != self.ignore_index
-        is_unknown = counts & ((t < 0) | (t >= y.shape[1]))
-        if is_unknown.any():
-            row = int(np.argmax(is_unknown))
-            message = (
-                f"CrossEntropyLoss expects class indices from 0 to {y.shape[1] - 1}, "
-                f"got t[{row}] = {t[row]}."
-            )
-            raise DomainError(message)
-        if self.reduction == "mean" and not counts.any():
-            message = (
-                f"CrossEntropyLoss: all {len(t)} targets are ignore_index; nothing to average."
-            )
-            raise DomainError(message)
-        return t
+        return ClassLoss.targets(self, t, y)
 
-    def divisor(self, y: Array, t: Array, /) -> Any:
-        if self.reduction == "mean" and t.ndim == 1:
-            counts = t != self.ignore_index
-            if self.weight is None:
-                return int(np.count_nonzero(counts))
-            return np.add.reduce(np.array(self.weight, dtype=y.dtype)[t[counts]])
-        return 1 if self.reduction == "sum" else len(y)
-
-    def divisors(self, y: Array, t: Array, /) -> Array:
-        if self.reduction != "mean" or t.ndim == 2:
-            return np.ones(len(y), y.dtype)
-        counts = t != self.ignore_index
-        if self.weight is None:
-            return counts.astype(y.dtype)
-        return counts * np.array(self.weight, dtype=y.dtype)[np.where(counts, t, 0)]
+    def _other_targets(self, y: Array) -> str:
+        return f", or probabilities of shape {y.shape}"
 
     def terms(self, y: Array, t: Array, /) -> Array:
         return 0 - self._targets(y, t) * log_softmax(y)
@@ -230,12 +183,6 @@ class CrossEntropyLoss(Loss):
     def probabilities(self, y: Array, /) -> Array:
         return softmax(y)
 
-    def classify(self, y: Any, /) -> tuple[Array, Array]:
-        """Return the likeliest class of each sample and its probability; both (N,)."""
-        p = self.probabilities(self._outputs(y))
-        classes = np.argmax(p, axis=-1)
-        return classes, p[np.arange(len(p)), classes]
-
     def _targets(self, y: Array, t: Array) -> Array:
         """Return w[k] q[n,k], shape (N, K)."""
         rows, classes = y.shape
@@ -253,4 +200,4 @@ class CrossEntropyLoss(Loss):
             smoothed = q * (1 - smoothing)
             smoothed[counting] += smoothing / classes
             q = smoothed
-        return q if self.weight is None else q * _weights(self.weight, y, "weight")
+        return q if self.weight is None else q * column_weights(self.weight, y, "weight")

@@ -111,6 +111,14 @@ export const LOSSES = {
         A.softmax(row).map((a, k) => A.div(A.sub(A.mul(a, totals[n]), q[n][k]), D)));
     },
   },
+  // −w y of the class that is the target, 0 of all others.
+  NLLLoss: {
+    divisor: countClasses,
+    terms: (A, { weight }, y, t) => y.map((row, n) => row.map((v, k) =>
+      (k === t[n] ? A.sub(A.zero, A.mul(A.constant(weight?.[k] ?? 1), v)) : A.zero))),
+    slopes: (A, { weight }, y, t, share) => y.map((row, n) => row.map((_, k) =>
+      (k === t[n] ? A.mul(A.constant(weight?.[k] ?? 1), share(-1)) : A.zero))),
+  },
   // y of a pair that belongs together (t = 1), and what the margin is above it elsewhere.
   HingeEmbeddingLoss: entrywise(
     ({ constant, greater, sub, zero }, y, t, { margin = 1 }) => {

@@ -7,6 +7,7 @@ from examples_of_layers import example
 from values import of_kind
 
 from manualnn import Linear, Parameters, Sequential, Sigmoid
+from manualnn.oracle.protocol.features import LOSS_ROWS
 
 
 def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]:
@@ -15,5 +16,6 @@ def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]
     middle = example(layer, 3)
     last = [Sigmoid()] if loss == "BCELoss" else []
     net = Sequential(Linear(2, 3), middle, Linear(3, 2), *last)
-    t = rng.integers(0, 2, 3) if loss == "CrossEntropyLoss" else of_kind(loss, rng.random((3, 2)))
+    has_classes = LOSS_ROWS[loss].targets == "classes"
+    t = rng.integers(0, 2, 3) if has_classes else of_kind(loss, rng.random((3, 2)))
     return net, net.init(seed=1), rng.standard_normal((3, 2)), t

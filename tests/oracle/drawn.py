@@ -108,7 +108,7 @@ def drawn_layers(rng, n, width, largest, loss):
 def drawn_targets(rng, loss, n, columns):
     kind = LOSS_ROWS[loss["type"]].targets
     if kind == "classes":
-        if rng.random() < 0.7:
+        if rng.random() < 0.7 or "probabilities" not in LOSS_ROWS[loss["type"]].class_targets:
             t = rng.integers(0, columns, n)
             t[: int(rng.integers(0, n))] = loss["ignore_index"]
             t[-1] = columns - 1

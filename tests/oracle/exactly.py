@@ -131,10 +131,14 @@ def weight_of(values, default=1):
 
 
 def cross_entropy(loss, y, t):
-    n, classes = y.shape
+    smooth = EXACT.mpf(loss.label_smoothing)
+    return likelihood(loss, log(exp(y) / exp(y).sum(axis=1, keepdims=True)), t, smooth)
+
+
+def likelihood(loss, log_p, t, smooth=EXACT.zero):
+    n, classes = log_p.shape
     w = weight_of(loss.weight, np.full(classes, EXACT.one))
-    log_p = log(exp(y) / exp(y).sum(axis=1, keepdims=True))
-    smooth, total, divisor = EXACT.mpf(loss.label_smoothing), EXACT.zero, EXACT.zero
+    total = divisor = EXACT.zero
     for i in range(n):
         if t.ndim == 1 and t[i] == loss.ignore_index:
             continue
@@ -166,6 +170,7 @@ LOSSES = {
         ),
     ),
     "CrossEntropyLoss": cross_entropy,
+    "NLLLoss": likelihood,
 }
 
 

@@ -198,7 +198,7 @@ def of_losses(claims):
 
 def of_classes(claims):
     """Yield the names and predicates of what is visited of class indices."""
-    for name in claims.losses.keys() & {"CrossEntropyLoss"}:
+    for name in [name for name in claims.losses if LOSS_ROWS[name].has_mean_of_weights]:
         claim = claims.losses[name]
         yield f"{name} of the first and the last class", first_and_last, (name,)
         if claim.get("ignore_index") == "any":

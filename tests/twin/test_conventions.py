@@ -137,6 +137,9 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "with class weights, it divides by the sum of the samples' weights": lambda: loss(
         "CrossEntropyLoss", **TWO_CLASSES, weight=[1.0, 3.0]
     ),
+    "`NLLLoss` takes logarithms of probabilities, and has no softmax": lambda: loss(
+        "NLLLoss", [[-1.0, -2.0]], [1]
+    ),
     "`label_smoothing` ε gives ε/K to every class": lambda: loss_slope(
         "CrossEntropyLoss", [[0.0, 0.0]], [0], label_smoothing=0.5
     ),

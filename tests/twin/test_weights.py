@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from values import SEEDS, arrays, targets_for
 
-from manualnn import CrossEntropyLoss, Loss
+from manualnn import Loss
+from manualnn.losses.indices import ClassLoss
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LOSS_ROWS
 from manualnn.oracle.truth.step import truth
@@ -37,7 +38,7 @@ def divisor(loss: Loss, y: Any, t: Any, w: Any) -> Any:
     if loss.reduction == "sum":
         return 1
     parts = np.full(len(y), 1 if loss.reduction == "batchmean" else y.shape[1], np.longdouble)
-    if isinstance(loss, CrossEntropyLoss):
+    if isinstance(loss, ClassLoss):
         parts[:] = 1
         if loss.reduction == "mean" and t.ndim == 1:
             factors = np.ones(y.shape[1], y.dtype) if loss.weight is None else loss.weight

@@ -34,6 +34,9 @@ export const TERM = {
   CrossEntropyLoss:
     "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
     "times the probability that the target gives to it: 0 for what is not the target.",
+  NLLLoss:
+    "The term is minus the output of the class that is the target, a logarithm of its probability. " +
+    "It is 0 for all others.",
   HingeEmbeddingLoss:
     "The target is 1 for a pair that belongs together: the term is the output, its distance. For " +
     "−1, the term is what the distance lacks of the margin.",
@@ -89,7 +92,7 @@ export function division({ loss, loss_factor: factor = 1 }) {
   const divisor = {
     sum: "The terms are added.",
     batchmean: "The terms are added, and the sum is divided by the number of samples.",
-  }[loss.reduction] ?? (loss.weight || loss.type === "CrossEntropyLoss"
+  }[loss.reduction] ?? (loss.weight || ["CrossEntropyLoss", "NLLLoss"].includes(loss.type)
     ? "The terms are added, and the sum is divided as the reduction “mean” says."
     : "The terms are added, and the sum is divided by the number of terms.");
   return factor === 1 ? divisor : `${divisor} The factor ${factor} multiplies it.`;

@@ -44,7 +44,7 @@ def feature_recipes() -> Iterator[Recipe]:
             )
             yield replace(recipe, corners=tuple(loss_corners(name, r)))
         yield from _option_recipes(f"loss.{name}", _with_loss)
-        if row.targets == "classes":
+        if row.targets == "classes" and "probabilities" in row.class_targets:
             sentence, make = " of probabilities of classes", _with_loss(name, probabilities=True)
             recipe = _recipe(f"loss.{name}", sentence, make, "probabilities")
             yield replace(recipe, corners=tuple(loss_corners(name, "probabilities")))

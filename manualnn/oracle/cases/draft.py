@@ -163,7 +163,7 @@ class Draft(Choices):
         """
         loss = dict(loss) if loss else self.loss()
         if LOSS_ROWS[loss["type"]].targets == "classes":
-            probabilities = probabilities or "indices" not in self.claims.class_targets
+            probabilities = self._has_distributions(loss, wanted=probabilities)
         least = least_outputs(loss)
         if layers is None:
             widths = widths or self.widths(loss=loss)
@@ -205,6 +205,14 @@ class Draft(Choices):
             noise=noise or None,
             optimizer=self.optimizer(),
         )
+
+    def _has_distributions(self, loss: Any, *, wanted: bool) -> bool:
+        """Return True if targets are probabilities of classes; raises Impossible if none fit."""
+        known = LOSS_ROWS[loss["type"]].class_targets
+        forms = [form for form in self.claims.class_targets if form in known]
+        if not forms or (wanted and "probabilities" not in forms):
+            raise Impossible
+        return wanted or "indices" not in forms
 
     def training_case(self, optimizer: dict[str, Any] | None = None, **given: Any) -> Case:
         """Return a case of several steps, or with the state of an optimizer after some steps.

@@ -17,7 +17,7 @@ from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, names_with, options_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, names_with, options_of
 from manualnn.oracle.truth.compare import find_differences
 
 
@@ -101,7 +101,8 @@ def _share(case: Case, part: Case) -> Any:
     loss = options_of(case.loss)
     if loss.reduction == "sum":
         return 1
-    if loss.type != "CrossEntropyLoss" or loss.reduction != "mean" or case.t.ndim == 2:
+    is_weighted = LOSS_ROWS[loss.type].has_mean_of_weights and case.t.ndim == 1
+    if not is_weighted or loss.reduction != "mean":
         return np.longdouble(part.n) / case.n
 
     def divisor(t: Array) -> Any:

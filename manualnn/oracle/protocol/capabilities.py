@@ -254,7 +254,7 @@ def find_undefined(case: Case) -> str | None:
     if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
         return "targets other than 1 and −1"
     counted: Any = case.n
-    if reduction == "mean" and loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1:
+    if reduction == "mean" and LOSS_ROWS[loss["type"]].has_mean_of_weights and case.t.ndim == 1:
         weight = loss.get("weight")
         weights = np.ones(case.widths[-1]) if weight is None else np.asarray(weight)
         labels = case.t[case.t != loss.get("ignore_index", -100)]

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import SpecError
-from manualnn.oracle.protocol.features import width_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, width_of
 
 Array = NDArray[Any]
 Spec = Mapping[str, Any]
@@ -145,7 +145,8 @@ class Case:
         values = {name: value for name, value in content.items() if name in known}
         values["layers"] = tuple(values["layers"])
         dtype = np.dtype(values.get("dtype", "float64"))
-        classes = values["loss"]["type"] == "CrossEntropyLoss"
+        row = LOSS_ROWS.get(values["loss"]["type"])
+        classes = row is not None and row.targets == "classes"
 
         def read(name: str, value: Any) -> Array:
             array = read_array(value, dtype)

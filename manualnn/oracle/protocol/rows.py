@@ -241,6 +241,10 @@ class Loss(Feature):
     targets: Literal["numbers", "probabilities", "classes", "signs"] = "numbers"
     """"numbers": any; "probabilities": from 0 to 1; "classes": indices, or rows that sum to 1;
     "signs": 1 and −1."""
+    class_targets: tuple[str, ...] = ("indices", "probabilities")
+    """The forms of the targets of a loss of classes."""
+    has_mean_of_weights: bool = False
+    """Its mean of class indices divides by the weights of those that count, not their number."""
     takes_probabilities: bool = False
     """0 ≤ y ≤ 1 is required."""
     has_kink: bool = False

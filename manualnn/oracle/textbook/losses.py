@@ -42,7 +42,7 @@ class Losses(Arithmetic):
         return self.divisor(o, y, t)
 
     def divisor(self, o: Options, y: Array, t: Array) -> Any:
-        if o.type == "CrossEntropyLoss" and o.reduction != "sum":
+        if LOSS_ROWS[o.type].has_mean_of_weights and o.reduction != "sum":
             return self.cross_entropy_divisor(o, y, t)
         return {"mean": y.size, "batchmean": len(y), "sum": 1}[o.reduction]
 
@@ -75,6 +75,12 @@ class Losses(Arithmetic):
     def cross_entropy_slopes(self, o: Options, y: Array, t: Array) -> Array:
         q = self.shares(o, y, t)
         return self.exp(self.log_shares(y)) * self.total(q, axis=1, keepdims=True) - q
+
+    def nll_terms(self, o: Options, y: Array, t: Array) -> Array:
+        return np.asarray(np.where(self.one_hot(o, y, t) > 0, self.nll_slopes(o, y, t) * y, 0))
+
+    def nll_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        return -self.one_hot(o, y, t) * self.class_weight(o, y)
 
     def shares(self, o: Options, y: Array, t: Array) -> Array:
         """Return the factor of each class's −log p: its smoothed target times its weight."""

@@ -109,7 +109,8 @@ def _bce_with_logits(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]
     return _over(terms.sum(), divisor), _over(dy, divisor)
 
 
-def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+def _target_shares(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    """Return the factor of each class's −log p, its target times its weight, and the divisor."""
     kind, (n, classes) = y.kind, y.v.shape
     w = kind.number(np.ones(classes) if loss.weight is None else loss.weight)
     counts = np.ones(n, bool) if t.ndim == 2 else t != loss.ignore_index
@@ -119,17 +120,18 @@ def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
         target = kind.exact(one_hot)
     else:
         target = kind.exact(t)
-    if loss.label_smoothing:
+    if getattr(loss, "label_smoothing", 0):
         smooth = kind.wide.number(loss.label_smoothing)
         smoothed = target.v * (1 - smooth) + smooth / classes
         smoothed = np.where(counts[:, None], smoothed, kind.wide.number(0))
         target = Bounded(smoothed, target.e, kind).rounded(4)
-    q = target * w
     if loss.reduction == "mean" and t.ndim == 1:
-        divisor = w[t[counts]].sum()
-    else:
-        divisor = kind.exact(1 if loss.reduction == "sum" else n)
+        return target * w, w[t[counts]].sum()
+    return target * w, kind.exact(1 if loss.reduction == "sum" else n)
 
+
+def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    q, divisor = _target_shares(loss, y, t)
     log_p = log_softmax(y)
     value = ((q * -log_p).sum() / divisor).rounded(4)
     g = -q / divisor
@@ -138,10 +140,17 @@ def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     return value, (g - shared).rounded(2, g.most + shared.most)
 
 
+def _nll(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    q, divisor = _target_shares(loss, y, t)
+    beyond = np.where(y.e < np.inf, 0.0, np.inf)  # 0 times an output that overflows may be NaN
+    return ((q * -y).sum() / divisor).rounded(4), (-q / divisor).rounded(2).plus_error(beyond)
+
+
 LOSSES: dict[str, Function] = {
     "BCELoss": _bce,
     "BCEWithLogitsLoss": _bce_with_logits,
     "CrossEntropyLoss": _cross_entropy,
+    "NLLLoss": _nll,
 }
 """The losses that do not follow from a statement."""
 

@@ -33,6 +33,8 @@ IGNORED = (
     ("CrossEntropyLoss", "label_smoothing", "loss"),
     ("CrossEntropyLoss", "ignore_index", "loss", "slope"),
     ("KLDivLoss", "log_target", "loss", "slope"),
+    ("NLLLoss", "weight", "loss", "slope"),
+    ("NLLLoss", "ignore_index", "loss", "slope"),
     ("HingeEmbeddingLoss", "margin", "loss", "slope"),
     ("RMSprop", "alpha", "everywhere"),
     ("Adam", "betas", "everywhere"),

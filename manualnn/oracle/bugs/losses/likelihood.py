@@ -3,6 +3,7 @@
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import is_of
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("losses")
@@ -24,4 +25,23 @@ BUGS["kl-cross-entropy"] = bug(
     "The divergence lacks the target's own entropy, t log t.",
     lines=("term = −t y", "term = t (log t − y)"),
     kl_div_terms=lambda e, o, y, t: -np.exp(t) * y if o.log_target else -t * y,
+)
+BUGS["nll-mean-of-samples"] = bug(
+    "The mean of the negative log-likelihood divides by the samples, not by their weights.",
+    lines=("L = −Σ w y / N", "L = −Σ w y / Σ w"),
+    source="pytorch #3973, torch/nn #985",
+    killed_by="loss.NLLLoss*:*",
+    where=is_of("NLLLoss"),
+    divisor=lambda e, o, y, t: 1 if o.reduction == "sum" else len(y),
+)
+BUGS["nll-takes-logarithm"] = bug(
+    "The negative log-likelihood takes the logarithm of its outputs, which are logarithms already.",
+    lines=("term = −w log |y|, ∂L/∂y = −w / y / D", "term = −w y, ∂L/∂y = −w / D"),
+    nll_terms=lambda e, o, y, t: Textbook.nll_terms(e, o, np.log(np.abs(y)), t),
+    nll_slopes=lambda e, o, y, t: Textbook.nll_slopes(e, o, y, t) / y,
+)
+BUGS["nll-slope-of-softmax"] = bug(
+    "The gradient of the negative log-likelihood is that of the cross-entropy of a softmax.",
+    lines=("∂L/∂y = (exp(y) − q) / D", "∂L/∂y = −q / D"),
+    nll_slopes=lambda e, o, y, t: np.exp(y) + Textbook.nll_slopes(e, o, y, t),
 )

@@ -40,5 +40,18 @@ ROWS = (
         },
         is_partner=True,
         targets="classes",
+        has_mean_of_weights=True,
+    ),
+    Loss(
+        name="NLLLoss",
+        method="nll",
+        options={
+            **REDUCTION,
+            "weight": Option(None),
+            "ignore_index": Option(-100, (-1, 0, 1)),
+        },
+        targets="classes",
+        class_targets=("indices",),
+        has_mean_of_weights=True,
     ),
 )
