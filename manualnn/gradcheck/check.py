@@ -39,6 +39,7 @@ def gradcheck(
     examples: int | None = None,
     seed: int = 0,
     only: Sequence[str] = (),
+    progress: bool | None = False,
 ) -> Report:
     r"""Check the gradient that a function returns against the derivative of its values.
 
@@ -74,6 +75,8 @@ def gradcheck(
         Seed of the points.
     only : sequence of str
         Patterns of the ids of checks to run, such as "values".
+    progress : bool, optional
+        True: show the points judged so far on standard error, by tqdm. None: only on a terminal.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def gradcheck(
     """
     begin = time.perf_counter()
     run = _start(f, inputs, vjp, jvp, options, framework, kinks, seed=seed, only=only)
-    with quiet():
+    with quiet(), run.show_progress(progress):
         run.require_values()
         run.specs = widen(run.specs, run.function.value)
         run.check_values(examples)

@@ -120,7 +120,8 @@ def _run(target: str, given: dict[str, Any]) -> int:
         report = rejudge(function, inputs, failure, **call)
     else:
         names = ("second", "examples", "seed", "only")
-        report = run_gradcheck(function, inputs, **call, **{name: given[name] for name in names})
+        chosen = {name: given[name] for name in names}
+        report = run_gradcheck(function, inputs, **call, **chosen, progress=None)
     report.target = target
     report.command = _command_line(target, given)
     click.echo(text(report, paint), nl=False)

@@ -2,15 +2,17 @@
 
 import fnmatch
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from manualnn.gradcheck.behaviour import CHECKS, SHAPE
 from manualnn.gradcheck.behaviour.rounding import is_near
-from manualnn.gradcheck.data import CheckResult, Finding, Point
-from manualnn.gradcheck.diagnosis.explain import explain
+from manualnn.gradcheck.data import CheckResult, Point
+from manualnn.gradcheck.diagnosis.findings import Judged, explained, failed_call, wrong_sum
 from manualnn.gradcheck.functions.base import (
     Function,
     FunctionFailed,
@@ -22,6 +24,7 @@ from manualnn.gradcheck.inputs.draws import draw_cotangents, draw_points
 from manualnn.gradcheck.inputs.shapes import broadcast_shapes, vary_shapes
 from manualnn.gradcheck.judge.compare import CONFIRMATIONS, Confirmed, Judge, Judgement
 from manualnn.gradcheck.reference.jacobian import Reference
+from manualnn.output.progress_bar import find_tqdm
 
 POINTS = 24
 """Points of the given shapes."""
@@ -44,8 +47,6 @@ FEW_COTANGENTS: tuple[str, ...] = ("normal", "magnitudes 2^±6")
 VALUES = "the gradient is Jᵀw, with J from the function's own values"
 SHAPES = "the same for other sizes, where the function takes them"
 
-Judged = list[tuple[Point, Judgement]]
-
 
 class Run:
     """The state of one run over one function."""
@@ -64,9 +65,26 @@ class Run:
         self.kinks, self.seed, self.only, self.prefix = dict(kinks), seed, only, prefix
         self.results: list[CheckResult] = []
         self.judgements: list[Judgement] = []
+        self.bar: Any = None
+        """The progress bar, which counts the judged points; None: there is none."""
         self._confirmed = Confirmed()
         self._judged: list[tuple[CheckResult, list[tuple[Judge, Judged]]]] = []
         """Checks that are not explained yet."""
+
+    @contextmanager
+    def show_progress(self, wanted: bool | None) -> Iterator[None]:  # noqa: FBT001
+        """Show the progress of the run on standard error; None: only on a terminal."""
+        tqdm = None if wanted is False else find_tqdm(wanted)
+        if tqdm is None:
+            yield
+            return
+        with tqdm(unit=" points", leave=False) as self.bar:
+            yield
+
+    def _count(self, check: str) -> None:
+        if self.bar is not None:
+            self.bar.set_description(check, refresh=False)
+            self.bar.update()
 
     def wants(self, name: str) -> bool:
         """Return True if a check is to run."""
@@ -166,6 +184,7 @@ class Run:
                     result.reason = str(error)
                     continue
                 result.points += 1
+                self._count(result.id)
                 if finding is not None:
                     result.findings.append(replace(finding, check=result.id))
                     result.status = "failed"
@@ -223,12 +242,13 @@ class Run:
                     if error.is_refusal and self.prefix:
                         continue
                     if not any(f.details.get("trace") for f in result.findings):
-                        result.findings.append(_failed(result.id, point, error))
+                        result.findings.append(failed_call(result.id, point, error))
                     continue
                 if name == "values" and not judgement.compared and not result.findings:
                     found = SHAPE.judge(self.function, point, self.rng("shape"))
                     result.findings += [replace(found, check=result.id)] if found else []
                 result.points += 1
+                self._count(result.id)
                 result.entries += judgement.compared
                 self.judgements.append(judgement)
                 judged.append((point, judgement))
@@ -246,11 +266,11 @@ class Run:
             for judge, judged in judges:
                 if any(judgement.wrong for _, judgement in judged):
                     others = [pair for pair in every if pair[0] is not judge]
-                    result.findings += _explained(result.id, judge, judged, others, not is_first)
+                    result.findings += explained(result.id, judge, judged, others, not is_first)
                     is_first = False
                     break
             if not result.findings:
-                result.findings += _find_tied(result.id, judges)
+                result.findings += wrong_sum(result.id, judges)
             if result.findings:
                 is_wrong = any(f.entries for f in result.findings)
                 result.status = "failed" if is_wrong else "errored"
@@ -272,48 +292,6 @@ class Run:
         ]
 
 
-def _failed(name: str, point: Point, error: FunctionFailed) -> Finding:
-    line = error.trace.strip().splitlines()[-1:] or ["no message"]
-    message = f"{error.where} fails, but the value does not: {line[0]}"
-    return Finding(name, message, point, details={"trace": error.trace})
-
-
 def free_size(specs: Sequence[Array]) -> int:
     """Return the number of free parameters of inputs."""
     return sum(spec.free_size(spec.shape) for spec in specs)
-
-
-def _explained(
-    name: str,
-    judge: Judge,
-    judged: Judged,
-    others: list[tuple[Judge, Judged]],
-    is_brief: bool,  # noqa: FBT001
-) -> list[Finding]:
-    """Return the findings of wrong gradients; a failure of the explanation loses no verdict."""
-    details = {}
-    try:
-        findings = explain(name, judge, judged, others, brief=is_brief)
-    except Exception as error:  # noqa: BLE001
-        findings, details = [], {"explanation": f"{type(error).__name__}: {error}"}
-    if findings:
-        return findings
-    point, wrong = next(pair for pair in judged if pair[1].wrong)
-    message = f"The gradient is wrong in {wrong.wrong} of {wrong.compared} numbers."
-    parts = wrong.entries, wrong.wrong, wrong.compared, wrong.method
-    return [Finding(name, message, point, *parts, details=details)]
-
-
-def _find_tied(name: str, judges: list[tuple[Judge, Judged]]) -> list[Finding]:
-    """Return the finding of wrong sums over ties at the smallest point; none if there is none."""
-    pairs = [(p, j) for _, judged in judges for p, j in judged if j.tied]
-    if not pairs:
-        return []
-    point, judgement = min(pairs, key=lambda pair: sum(a.size for a in pair[0].arrays))
-    entry = judgement.tied
-    message = (
-        "The gradients of equal numbers have a wrong sum (listed at the first of them). Moving "
-        "them together changes the output by the reference; share the gradient between the ties."
-    )
-    entries = (entry,) if entry else ()
-    return [Finding(name, message, point, entries, 1, 1, judgement.method, "where numbers tie")]

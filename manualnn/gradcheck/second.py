@@ -34,7 +34,10 @@ def check_second(first: Run, *, required: bool, saved: Sequence[Point] = ()) -> 
     if gradient is None:
         return
     second, specs = gradient
+    if any(r.id == "repeatable" and r.status == "failed" for r in first.results):
+        return  # a gradient that changes from call to call has no derivative
     run = Run(second, specs, kinks={}, seed=first.seed, only=first.only, prefix="second:")
+    run.bar = first.bar
     if saved:
         run.resize(saved[0])
     count = POINTS // 3 if free_size(run.specs) <= LARGE else POINTS // 12

@@ -4,10 +4,13 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from manualnn.cli import cli
+from manualnn.gradcheck import Array
+from manualnn.gradcheck import gradcheck as run_gradcheck
 
 pytestmark = pytest.mark.once
 MODULE = """
@@ -98,3 +101,17 @@ def test_what_cannot_be_used_gives_2_and_says_what_to_do(case):
     done = manualnn("gradcheck", *words)
     assert done.exit_code == 2, done.output
     assert message in " ".join(done.output.replace("│", " ").split())
+
+
+def test_progress_counts_the_points_of_each_check(capsys):
+    report = run_gradcheck(
+        np.sin,
+        [Array((2,))],
+        vjp=lambda arrays, dy: (np.cos(arrays[0]) * dy,),
+        only=["values"],
+        progress=True,
+    )
+    shown = capsys.readouterr().err
+    assert "values" in shown
+    assert re.findall(r"(\d+) points \[", shown)
+    assert report.points >= max(int(n) for n in re.findall(r"(\d+) points \[", shown))

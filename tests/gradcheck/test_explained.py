@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from manualnn.gradcheck import Array, gradcheck, run
+from manualnn.gradcheck import Array, gradcheck
+from manualnn.gradcheck.diagnosis import findings
 
 pytestmark = pytest.mark.once
 
@@ -19,7 +20,7 @@ def test_a_failed_explanation_loses_no_verdict(monkeypatch, silent):
             return []
         raise IndexError("no such place")
 
-    monkeypatch.setattr(run, "explain", explain)
+    monkeypatch.setattr(findings, "explain", explain)
     report = gradcheck(np.sin, [Array((3,))], vjp=doubled, only=["values"], examples=2)
     (result,) = report.results
     assert result.status == "failed"

@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from manualnn.gradcheck import Array, gradcheck, run, second  # noqa: E402
+from manualnn.gradcheck.diagnosis import findings  # noqa: E402
 
 pytestmark = pytest.mark.once
 
@@ -86,7 +87,7 @@ def few_points(monkeypatch):
     """Judge one point, and leave out the search for the region and the cause."""
     monkeypatch.setattr(second, "POINTS", 3)
     monkeypatch.setattr(run, "ALL_COTANGENTS", ("normal",))
-    monkeypatch.setattr(run, "explain", partial(run.explain, brief=True))
+    monkeypatch.setattr(findings, "explain", partial(findings.explain, brief=True))
 
 
 def judged(function, **options):
@@ -111,3 +112,25 @@ def test_wrong_second_derivatives_fail():
     result = judged(CubeOfWrongSecond)
     assert result.status == "failed"
     assert "once_differentiable" in result.findings[0].message
+
+
+class CubeThatSums(torch.autograd.Function):
+    """x³, whose gradients are summed over all calls."""
+
+    total = 0
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, dy):
+        CubeThatSums.total = CubeThatSums.total + 3 * dy * ctx.saved_tensors[0] ** 2
+        return CubeThatSums.total
+
+
+def test_a_gradient_that_is_not_the_same_twice_has_no_second_derivative():
+    only = ["repeatable", "second:values"]
+    report = gradcheck(CubeThatSums.apply, [Array((2,))], only=only, second=True)
+    assert [(r.id, r.status) for r in report.results] == [("repeatable", "failed")]

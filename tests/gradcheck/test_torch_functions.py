@@ -185,6 +185,18 @@ def test_a_module_has_the_dtype_of_its_inputs_and_is_not_changed():
     assert single.value([X.astype("f"), W.astype("f")])[0].dtype == np.float32
 
 
+def test_hooks_of_parameters_change_their_gradients():
+    module = torch.nn.Linear(3, 2).double()
+    module.weight.register_hook(lambda gradient: gradient / 2)
+    linear = find_function(module, [Array((2, 3))])
+    dy = np.array([[1.0, 2.0], [-4.0, 0.5]])
+    for _ in range(2):
+        dx, dw, db = linear.vjp((X, *linear.parameters), (dy,))
+        np.testing.assert_allclose(dx, dy @ linear.parameters[0], rtol=1e-14)
+        np.testing.assert_allclose(dw, dy.T @ X / 2, rtol=1e-14)
+        np.testing.assert_array_equal(db, dy.sum(0))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 def test_small_floating_point_numbers(dtype):
     kind = getattr(torch, dtype)

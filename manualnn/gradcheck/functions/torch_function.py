@@ -67,6 +67,7 @@ class TorchModule(TorchFunction):
         self.name, self._module = type(module).__name__, module
         own = dict(module.named_parameters())
         self._learned = [name for name, p in own.items() if p.requires_grad]
+        self._hooks = {n: list((own[n]._backward_hooks or {}).values()) for n in self._learned}  # noqa: SLF001
         self._frozen = {name: p.detach() for name, p in own.items() if not p.requires_grad}
         self._frozen |= {name: b.detach() for name, b in module.named_buffers()}
         dtypes = {p.dtype for p in own.values() if p.is_floating_point()}
@@ -83,7 +84,10 @@ class TorchModule(TorchFunction):
         self.parameters = tuple(slot.example for slot in slots if slot.example is not None)
 
     def _invoke(self, tensors: Sequence[Tensor]) -> Any:
-        learned = dict(zip(self._learned, tensors[self._taken :], strict=True))
+        learned = {
+            name: _with_hooks(tensor, self._hooks[name])
+            for name, tensor in zip(self._learned, tensors[self._taken :], strict=True)
+        }
         dtype = next(t.dtype for t in tensors if t.is_floating_point() or t.is_complex())
         frozen = {
             name: t.to(dtype, copy=True) if self._follows and t.is_floating_point() else t.clone()
@@ -93,6 +97,16 @@ class TorchModule(TorchFunction):
         return torch.func.functional_call(
             self._module, {**frozen, **learned}, arguments, dict(self._options)
         )
+
+
+def _with_hooks(tensor: Tensor, hooks: Sequence[Any]) -> Tensor:
+    """Return the tensor with the hooks of the parameter that it stands for."""
+    if not hooks or not tensor.requires_grad:
+        return tensor
+    passed = tensor.view_as(tensor)  # the next call with this tensor registers its own hooks
+    for hook in hooks:
+        passed.register_hook(hook)  # type: ignore[no-untyped-call]
+    return passed
 
 
 def adapt(f: Any, arguments: Arguments, slots: Sequence[Slot], options: Any) -> TorchFunction:

@@ -34,7 +34,13 @@ def cube_saved_on_ctx():
     return Cube.apply
 
 
-@wrong(X, size="a term of the second derivative", source="pytorch/pytorch#76185", fails="second")
+@wrong(
+    X,
+    size="a term of the second derivative",
+    source="pytorch/pytorch#76185",
+    fails="second",
+    options={"second": True},
+)
 def silu_saved_sigmoid():
     """The sigmoid is kept from forward; the second derivative takes it for constant."""
     import torch
