@@ -17,14 +17,11 @@ __version__ = "0.1.0"
 _OWNERS = {
     "AveragedModel": "training.average",
     "Checkpoint": "checkpoints",
-    "CosineAnnealingLR": "training.schedules",
     "EarlyStopping": "training.callbacks",
     "History": "training.history",
     "LiveCurve": "training.live",
     "Parameters": "parameters",
-    "ReduceLROnPlateau": "training.schedules",
     "Sequential": "network.sequential",
-    "StepLR": "training.schedules",
     "Trainer": "training.trainer",
     "calculate_gain": "initializers",
     "kaiming_normal": "initializers",
@@ -36,7 +33,7 @@ _OWNERS = {
     "xavier_uniform": "initializers",
 }
 """The module of each public name."""
-_OPEN = ("errors", "layers", "losses", "optimizers")
+_OPEN = ("errors", "layers", "losses", "optimizers", "training.schedules")
 """Modules with public names only."""
 
 if TYPE_CHECKING:  # one by one, because type checkers lose names behind two star imports
@@ -80,9 +77,14 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.training.callbacks import EarlyStopping as EarlyStopping
     from manualnn.training.history import History as History
     from manualnn.training.live import LiveCurve as LiveCurve
-    from manualnn.training.schedules import CosineAnnealingLR as CosineAnnealingLR
-    from manualnn.training.schedules import ReduceLROnPlateau as ReduceLROnPlateau
-    from manualnn.training.schedules import StepLR as StepLR
+    from manualnn.training.schedules.base import *
+    from manualnn.training.schedules.composite import *
+    from manualnn.training.schedules.cosine import *
+    from manualnn.training.schedules.cycles import *
+    from manualnn.training.schedules.decay import *
+    from manualnn.training.schedules.functions import *
+    from manualnn.training.schedules.plateau import *
+    from manualnn.training.schedules.warmup import *
     from manualnn.training.trainer import Trainer as Trainer
 else:
     # Modules are loaded at the first use of a name, because loading NumPy takes longer than all

@@ -145,6 +145,7 @@ class Checkpoint(Callback):
             "batch": run.batch,
             "total": run.total,
             "weight": run.weight,
+            "lr": float(run.lr),
             "random": run.random,
             "seconds": run.history.seconds,
             "states": states,
@@ -192,6 +193,7 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
             float(about["total"]),
             float(about["weight"]),
         )
+        lr = float(about.get("lr", saved.lr))
         random = dict(about["random"])
         if batch and run.batches.shuffles:
             type(saved.rng.bit_generator)().state = random  # which refuses what is no state
@@ -214,20 +216,23 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
         callback.load_state_dict(state)
     trainer = run.trainer
     trainer.params.vector = saved.params.vector
-    trainer.state, trainer.rng, trainer.lrs = saved.state, saved.rng, saved.lrs
+    trainer.state, trainer.rng, trainer.rule = saved.state, saved.rng, saved.rule
     trainer.steps, trainer.last_loss = saved.steps, saved.last_loss
     run.history, run.random, run.is_resumed = history, random, True
-    run.batch, run.total, run.weight = batch, total, weight
+    run.batch, run.total, run.weight, run.lr = batch, total, weight, lr
 
 
 def _describe(run: Run) -> dict[str, str]:
     """Return in words what must be the same for a training to continue exactly."""
     trainer, times = run.trainer, f" × {run.accumulation_steps}"
+    # A schedule may have changed the rates, and the momenta.
+    rule = with_rates(trainer.rule, [0] * len(trainer.lrs))
+    for callback in run.hooked:
+        rule = callback.without_changes(rule)
     return {
         "network": repr(trainer.net),
         "loss": repr(trainer.loss),
-        # A schedule may have changed the rates.
-        "rule": repr(with_rates(trainer.rule, [0] * len(trainer.lrs))),
+        "rule": repr(rule),
         "dtype": str(trainer.params.dtype),
         "batch size": str(run.batches.size) + times * (run.accumulation_steps > 1),
         "shuffling": str(run.batches.shuffles),

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,27 @@ from toys import CLASSES, NET, N, T, X, trainer
 from manualnn import (
     SGD,
     Adam,
+    ChainedScheduler,
     Checkpoint,
+    ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     CrossEntropyLoss,
+    CyclicLR,
     DivergedError,
     Dropout,
     EarlyStopping,
+    ExponentialLR,
     History,
+    LambdaLR,
     Linear,
+    LinearLR,
     ModelFileError,
     MSELoss,
+    OneCycleLR,
     ReduceLROnPlateau,
     Sequential,
+    SequentialLR,
     SpecError,
     StepLR,
     Tanh,
@@ -327,10 +337,23 @@ def test_checkpoints_come_as_often_as_is_asked(tmp_path: Path) -> None:
 
 # ---------------------------------------------------------------------- anywhere
 
-SCHEDULES = [
-    lambda: StepLR(1, gamma=0.5),
-    lambda: CosineAnnealingLR(3),
-    lambda: ReduceLROnPlateau(patience=0, threshold=0.5),
+
+def cycle(rule: Any) -> OneCycleLR:
+    """Change the momentum as well, if the rule has any."""
+    has_momentum = hasattr(rule, "betas") or hasattr(rule, "momentum")
+    return OneCycleLR(0.05, epochs=4, cycle_momentum=has_momentum)
+
+
+SCHEDULES: list[Callable[[Any], Any]] = [
+    lambda _: StepLR(1, gamma=0.5),
+    lambda _: CosineAnnealingLR(3),
+    lambda _: ReduceLROnPlateau(patience=0, threshold=0.5),
+    lambda _: LinearLR(total_iters=3, interval="step"),
+    lambda _: LambdaLR(lambda epoch: 1 / (1 + epoch)),
+    lambda _: CyclicLR(0.01, 0.1, 2, cycle_momentum=False),
+    lambda rule: SequentialLR([ConstantLR(), cycle(rule)], [2], interval="step"),
+    lambda _: ChainedScheduler([CosineAnnealingWarmRestarts(2), ExponentialLR(0.9)]),
+    cycle,
 ]
 SMALL = {
     "depth": st.integers(0, 2),
@@ -367,7 +390,12 @@ def test_a_resumed_training_ends_as_if_it_had_never_been_cut_short(
         # A trainer that resumes has another state before, which must not matter.
         ours = Trainer(case.net, case.loss, case.rule, params=case.params, seed=seed + bool(more))
         checkpoint = Checkpoint(path, every_steps=every, every_epochs=2)
-        callbacks = [Crash(step), checkpoint, EarlyStopping(2), *(make() for make in schedules)]
+        callbacks = [
+            Crash(step),
+            checkpoint,
+            EarlyStopping(2),
+            *(make(case.rule) for make in schedules),
+        ]
         return outcome(ours, case.x, case.t, callbacks, **options, **more)
 
     for place, step in enumerate(sorted(stops)):

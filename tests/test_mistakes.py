@@ -50,6 +50,7 @@ CAUGHT_BY = {
         "test_plan",
         *KERNELS,
         "test_initializers",
+        "test_schedules",
         "test_divergence",
         "test_interruption",
     ),

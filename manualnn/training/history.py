@@ -24,7 +24,7 @@ class History:
     validation_loss: list[float] = field(default_factory=list)
     """The loss over the validation samples after each epoch; empty without validation data."""
     lr: list[float] = field(default_factory=list)
-    """The learning rate of each epoch."""
+    """The learning rate of each epoch: that of its last step, if it changes with every step."""
 
     @property
     def epochs(self) -> int:

@@ -64,6 +64,7 @@ class TrainingLoop(Stepper):
                 loss, share = self._step_over(chain([Samples(x, t, w)], others), run, total)
             run.total += loss * share
             run.weight += share
+            run.lr = self.rule.lr
             for watch in watchers:
                 watch(run)
         return ""

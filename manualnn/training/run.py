@@ -11,6 +11,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.losses import Loss
+from manualnn.optimizers import Optimizer
 from manualnn.spec import Constructor
 from manualnn.training.batches import Batches, Samples
 from manualnn.training.history import History
@@ -38,6 +39,8 @@ class Callback(metaclass=Constructor):
 
     watches_steps = False
     """True if `fit` shall call `after_step`."""
+    changes_training = False
+    """True if it changes the trainer. It is then called before those that only look at it."""
 
     def begin(self, run: "Run") -> None:
         """Prepare for a training."""
@@ -65,6 +68,10 @@ class Callback(metaclass=Constructor):
     def fail(self, run: "Run") -> None:
         """Look at a training that an error ends; `run.history.stopped` says which."""
 
+    def without_changes(self, rule: Optimizer) -> Optimizer:
+        """Return the rule with fixed values for what the callback changes, for comparisons."""
+        return rule
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state: JSON values, arrays and None."""
         return {name: getattr(self, name) for name in self.state}
@@ -91,6 +98,8 @@ def _can_follow(now: Any, value: Any, name: str) -> bool:
     """Return True if a value of a saved state has a type that training can have given it."""
     if type(now) is int:
         return type(value) is int and abs(value) < 2**63
+    if name == "base_lrs":
+        return isinstance(value, list) and all(type(one) in {int, float} for one in value)
     is_number = type(value) is float or (type(value) is int and abs(value) < 2**63)
     return is_number or value is None or (name == "vector" and isinstance(value, np.ndarray))
 
@@ -114,14 +123,25 @@ class Run:
     """Σ of the divisors of these batches."""
     random: dict[str, Any] = field(default_factory=dict)
     """State of the generator before it drew the order of the running epoch."""
+    lr: float = 0.0
+    """Learning rate of the last step of the running epoch."""
+    initial_lrs: tuple[float, ...] | None = None
+    """Learning rates of the rule and its groups before the first schedule changed them."""
     is_resumed: bool = False
     is_whole: bool = True
     """False after an interruption in the middle of a step or a callback."""
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Number of steps of an epoch."""
+        batches = -(-len(self.batches.samples.x) // self.batches.size)
+        return -(-batches // self.accumulation_steps)
+
+    @property
     def hooked(self) -> list[Callback]:
         """The callbacks that take part in more than the end of an epoch."""
-        return [c for c in self.callbacks if isinstance(c, Callback)]
+        found = [c for c in self.callbacks if isinstance(c, Callback)]
+        return sorted(found, key=lambda c: not c.changes_training)
 
     @property
     def stateful(self) -> list[Any]:
@@ -199,7 +219,7 @@ class Run:
                 message = f"the loss over the validation samples is {value}"
                 raise NotFiniteError(message)
             self.history.validation_loss.append(value)
-        self.history.lr.append(float(self.trainer.lr))
+        self.history.lr.append(float(self.lr))
         self.history.loss.append(_average(self.trainer.loss, self.total, self.weight))
         self.batch, self.total, self.weight = 0, 0.0, 0.0
 

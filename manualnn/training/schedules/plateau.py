@@ -1,7 +1,7 @@
 """ReduceLROnPlateau: a learning rate that falls when the loss has stopped improving."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from manualnn.errors import SpecError
 from manualnn.training.callbacks import MONITORED, require_measured
@@ -13,7 +13,7 @@ from manualnn.validation import require_choice, require_count, require_number
 __all__ = ["ReduceLROnPlateau"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class ReduceLROnPlateau(Schedule):
     """Multiply the learning rate by `factor` when the loss has stopped improving.
 
@@ -78,6 +78,9 @@ class ReduceLROnPlateau(Schedule):
         if self.factor >= 1:
             message = f"factor must be below 1, got {self.factor!r}."
             raise SpecError(message)
+        if self.interval == "step":
+            message = "ReduceLROnPlateau needs interval='epoch', because epochs have a loss."
+            raise SpecError(message)
         super().__post_init__()
 
     def _reset(self) -> None:
@@ -86,14 +89,19 @@ class ReduceLROnPlateau(Schedule):
         self.num_bad_epochs = 0
         self.cooldown_counter = 0
 
-    def begin(self, run: Run) -> None:
-        """Start. Raises SpecError if nothing measures the monitored loss."""
+    def prepare(self, run: Run) -> None:
+        """Raise SpecError if nothing measures the monitored loss."""
         require_measured(self, run)
-        super().begin(run)
 
-    def next_rate(self, lr: float, history: History) -> float:
-        """Return lr, or the reduced rate after too many epochs without an improvement."""
-        value = getattr(history, self.monitor)[-1]
+    def __call__(self, trainer: Any, history: History) -> None:
+        """Set the learning rate of the next epoch."""
+        self._value = getattr(history, self.monitor)[-1]
+        super().__call__(trainer, history)
+
+    def count(self) -> None:
+        """Count an epoch, and decide whether the rates fall after it."""
+        super().count()
+        value = self._value
         if self.best is None or self._is_better(value, self.best):
             self.best = value
             self.num_bad_epochs = 0
@@ -102,12 +110,15 @@ class ReduceLROnPlateau(Schedule):
         if self.cooldown_counter > 0:
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
-        if self.num_bad_epochs <= self.patience:
-            return lr
-        self.cooldown_counter = self.cooldown
-        self.num_bad_epochs = 0
+        self._reduces = self.num_bad_epochs > self.patience
+        if self._reduces:
+            self.cooldown_counter = self.cooldown
+            self.num_bad_epochs = 0
+
+    def next_rate(self, lr: float) -> float:
+        """Return lr, or the reduced rate after too many epochs without an improvement."""
         reduced = max(lr * self.factor, self.min_lr)
-        return reduced if lr - reduced > self.eps else lr
+        return reduced if self._reduces and lr - reduced > self.eps else lr
 
     def _is_better(self, value: float, best: float) -> bool:
         sign = -1 if self.mode == "min" else 1
