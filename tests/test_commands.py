@@ -157,6 +157,17 @@ def test_options_reach_the_network_the_loss_and_the_rule(tmp_path: Path) -> None
     train(data, "--schedule=CosineAnnealingLR", "--lr=0.2", "--epochs=4", "--log", tmp_path / "l")
     lr = [float(row["lr"]) for row in read_csv(tmp_path / "l")]
     assert lr == pytest.approx([0.1 * (1 + math.cos(math.pi * e / 4)) for e in range(4)])
+    parts = '[{"type":"ConstantLR","factor":0.5},{"type":"StepLR","step_size":1}]'
+    train(
+        data, f"--schedule=SequentialLR:schedulers={parts},milestones=[2]", "--lr=0.2",
+        "--epochs=4", "--log", tmp_path / "l",
+    )  # fmt: skip
+    lr = [float(row["lr"]) for row in read_csv(tmp_path / "l")]
+    assert lr == pytest.approx([0.1, 0.1, 0.2, 0.02])
+    train(data, "--schedule=OneCycleLR", "--lr=0.2", "--epochs=9", "--log", tmp_path / "l")
+    lr = [float(row["lr"]) for row in read_csv(tmp_path / "l")]
+    assert max(lr) > 0.15
+    assert lr[-1] == pytest.approx(0.2 / 25 / 1e4)
 
 
 def test_the_model_has_the_average_of_the_parameters(tmp_path: Path) -> None:

@@ -103,8 +103,8 @@ def described(module: str, table: str) -> Parsed:
 
 def _parse_options(text: str) -> dict[str, Any]:
     found = {}
-    for option in text.split(",") if text else ():
-        key, number = option.split("=")
+    for option in _split(text) if text else ():
+        key, number = option.split("=", 1)
         try:
             found[key.strip()] = json.loads(number)
         except ValueError:
@@ -115,6 +115,18 @@ def _parse_options(text: str) -> dict[str, Any]:
 def _parse_group(text: str) -> dict[str, Any]:
     pattern, _, options = text.partition(":")
     return {"params": pattern.strip(), **_parse_options(options)}
+
+
+def _split(options: str) -> list[str]:
+    """Split at the commas that are in no list and no object."""
+    parts, depth = [""], 0
+    for character in options:
+        depth += (character in "[{") - (character in "]}")
+        if character == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def _parse_number(text: str) -> float:

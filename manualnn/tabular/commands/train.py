@@ -160,6 +160,7 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
     from manualnn.losses import LOSSES
     from manualnn.optimizers import OPTIMIZERS
     from manualnn.spec import from_spec
+    from manualnn.training.schedules import schedule_from_spec
 
     rule = options.pop("optimizer") | {"lr": options.pop("lr")}
     for name in OF_THE_RULE:
@@ -167,27 +168,25 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
             rule[name] = value
     if options["class_weight"] is None:  # a regressor has no such option
         del options["class_weight"]
+    usual = _usual_options(epochs, rule["lr"], has_validation=options["validation_fraction"] > 0)
+    schedule = options.pop("schedule")
     loss, activation = options.pop("loss"), options.pop("activation")
-    has_validation = options["validation_fraction"] > 0
     return options | {
         "loss": loss and from_spec(loss, LOSSES, "loss"),
         "activation": from_spec(activation, LAYERS, "activation"),
         "rule": from_spec(rule, OPTIMIZERS, "optimizer"),
-        "schedule": _build_schedule(options.pop("schedule"), epochs, has_validation=has_validation),
+        "schedule": schedule and schedule_from_spec(usual.get(schedule["type"], {}) | schedule),
     }
 
 
-def _build_schedule(spec: dict[str, Any] | None, epochs: int, *, has_validation: bool) -> Any:
-    from manualnn.training import schedules
-
-    if spec is None:
-        return None
-    name, given = spec["type"], {key: value for key, value in spec.items() if key != "type"}
-    usual: dict[str, dict[str, Any]] = {
+def _usual_options(epochs: int, lr: float, *, has_validation: bool) -> dict[str, dict[str, Any]]:
+    """Return options of schedules that follow from other options of the command."""
+    return {
         "CosineAnnealingLR": {"T_max": epochs},
+        "CyclicLR": {"max_lr": lr},
+        "OneCycleLR": {"max_lr": lr, "epochs": epochs},
         "ReduceLROnPlateau": {"monitor": "validation_loss" if has_validation else "loss"},
     }
-    return getattr(schedules, name)(**usual.get(name, {}) | given)
 
 
 def _describe_end(

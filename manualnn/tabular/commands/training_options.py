@@ -136,9 +136,9 @@ _OPTIONS = [
     ),
     _training(
         "--schedule",
-        type=described("manualnn.training.schedules", "__all__"),
-        help="Change of the learning rate, such as CosineAnnealingLR, StepLR:step_size=30 or "
-        "ReduceLROnPlateau:patience=5. Default: none.",
+        type=described("manualnn.training.schedules", "SCHEDULES"),
+        help="Change of the learning rate, such as CosineAnnealingLR, OneCycleLR, "
+        "MultiStepLR:milestones=[30,80] or ReduceLROnPlateau:patience=5. Default: none.",
     ),
     _training(
         "--class-weight",
