@@ -77,6 +77,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("checkpoints")
 
 
+def bits(value: Any) -> Any:
+    """Return an array as bytes, and the parts of a state as texts, which show every digit."""
+    return value.tobytes() if isinstance(value, np.ndarray) else repr(value)
+
+
 def outcome(ours: Trainer, x: Any, t: Any, callbacks: list[Any], **options: Any) -> tuple[Any, ...]:
     """Train; return everything that training changes, with floats bit for bit."""
     try:
@@ -87,9 +92,9 @@ def outcome(ours: Trainer, x: Any, t: Any, callbacks: list[Any], **options: Any)
     own = [c.state_dict() for c in callbacks if isinstance(c, Callback)]
     return (
         (history.loss, history.validation_loss, history.lr, history.stopped, error),
-        (ours.params.vector.tobytes(), arrays, ours.steps, ours.lr, repr(ours.last_loss)),
+        (ours.params.vector.tobytes(), arrays, ours.steps, repr(ours.rule), repr(ours.last_loss)),
         ours.rng.bit_generator.state,
-        [{k: v if v is None else np.asarray(v).tobytes() for k, v in s.items()} for s in own],
+        [{name: bits(value) for name, value in state.items()} for state in own],
     )
 
 
