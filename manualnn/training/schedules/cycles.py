@@ -183,9 +183,9 @@ class OneCycleLR(Cycle):
     with betas has β₁ in its place.
 
     The number of steps is total_steps, or epochs × steps_per_epoch. Without steps_per_epoch, it is
-    the number of steps that the training does in an epoch; torch needs it. A phase of length 0 is left out, where
-    torch divides by zero. After the last step, torch extrapolates; here, the rate is not below 0,
-    and the momentum is max_momentum.
+    the number of steps that the training does in an epoch; torch needs it. A phase of length 0 is
+    left out, where torch divides by zero. After the last step, torch extrapolates; here, the rate
+    is not below 0, and the momentum is max_momentum.
 
     Source: Smith & Topin 2018; torch.optim.lr_scheduler.OneCycleLR.
 
