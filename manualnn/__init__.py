@@ -47,6 +47,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers import LAYERS as LAYERS
     from manualnn.layers.activations.exponential import *
     from manualnn.layers.activations.piecewise import *
+    from manualnn.layers.activations.rectifiers import *
     from manualnn.layers.activations.rows import *
     from manualnn.layers.activations.smooth import *
     from manualnn.layers.base import Layer as Layer

@@ -3,22 +3,39 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from reference.tables import twin_of
 
 
-class GivenDropout(nn.Module):
-    """Dropout with a mask that somebody else drew; the input itself while there is none.
+class Random(nn.Module):
+    """Base of layers whose random array somebody else drew; in prediction they have none.
 
-    torch.nn.Dropout draws its mask in the forward pass, from a generator that no other library has.
+    torch's own layers draw it in the forward pass, from a generator that no other library has.
     """
 
-    mask: Tensor | None = None
+    drawn: Tensor | None = None
+
+
+class GivenDropout(Random):
+    """Dropout with a given mask; the input itself while there is none."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return mask ⊙ x."""
-        return x if self.mask is None else self.mask * x
+        return x if self.drawn is None else self.drawn * x
+
+
+class GivenRReLU(Random):
+    """RReLU with given slopes; torch's in prediction while there are none."""
+
+    def __init__(self, lower: float = 1 / 8, upper: float = 1 / 3) -> None:
+        super().__init__()
+        self.mean = nn.RReLU(lower, upper).eval()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x where x > 0, and slope ⊙ x elsewhere."""
+        return self.mean(x) if self.drawn is None else torch.where(x > 0, x, self.drawn * x)
 
 
 LAYERS: dict[str, Callable[..., nn.Module]] = {
@@ -33,6 +50,8 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "ELU": nn.ELU,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
+    "PReLU": nn.PReLU,
+    "RReLU": GivenRReLU,
     "Dropout": lambda p=0.5: GivenDropout(),  # noqa: ARG005 - the mask says it all
 }
 

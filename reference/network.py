@@ -81,12 +81,13 @@ class Twin:
 
     def set_noise(self, noise: Mapping[str, Array] | None) -> None:
         """Take these arrays for what is random from now on; None for the network as it predicts."""
-        for module in self.module.children():
-            if isinstance(module, layers.GivenDropout):
-                module.mask = None
+        for module in self.module.modules():
+            if isinstance(module, layers.Random):
+                module.drawn = None
         for key, array in (noise or {}).items():
-            layer, _, name = key.partition(".")
-            setattr(self.module.get_submodule(layer), name, self._tensor(array))
+            layer, _, _ = key.rpartition(".")
+            module = self.module.get_submodule(layer)
+            module.drawn = self._tensor(array)
 
     def forward(self, x: Array) -> Array:
         """Return the outputs y of shape (N, out) for the inputs x of shape (N, in)."""

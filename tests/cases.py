@@ -128,6 +128,7 @@ def layers(
         "in_features": in_features,
         "out_features": out_features or in_features,
         "num_features": in_features,
+        "num_parameters": st.sampled_from([1, in_features]),
         **(options or {}),
     }
     return st.sampled_from(names).flatmap(lambda name: options_of(LAYERS[name], known))

@@ -34,6 +34,8 @@ from manualnn import (
     Linear,
     LogSoftmax,
     NLLLoss,
+    PReLU,
+    RReLU,
     Softmax,
     SpecError,
 )
@@ -137,6 +139,18 @@ def masked(arrays: dict[str, Array], z: Array) -> Array:
     )
 
 
+def rectified(name: str) -> Callable[..., Array]:
+    """State a rectifier whose slope below 0 is the array of that name."""
+
+    def formula(arrays: dict[str, Array], z: Array) -> Array:
+        def entry(e: Any, s: Any) -> Any:
+            return sp.Piecewise((e, e > 0), (s * e, True))
+
+        return np.asarray(np.frompyfunc(entry, 2, 1)(z, arrays[name]))
+
+    return formula
+
+
 def elementwise_statements() -> Iterator[LayerStatement]:
     """State every layer whose row has a formula, with a symbol for each option."""
     for name, row in LAYER_ROWS.items():
@@ -176,6 +190,9 @@ LAYER_STATEMENTS = (
         LogSoftmax(), of_rows(lambda z, row: -sp.log(sum(sp.exp(other - z) for other in row)))
     ),
     LayerStatement(Dropout(0.5), masked),
+    LayerStatement(PReLU(), rectified("weight"), kinks={R(0): names("weight", 1)[0]}),
+    LayerStatement(PReLU(3), rectified("weight"), kinks={R(0): names("weight", 3)[0]}),
+    LayerStatement(RReLU(), rectified("slope"), kinks={R(0): names("slope", 1, 1)[0, 0]}),
 )
 
 

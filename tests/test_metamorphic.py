@@ -323,8 +323,8 @@ def test_a_gradient_is_the_sum_over_all_paths(name: str) -> None:
         row, slopes = x[n], []
         for i, layer in enumerate(layers):
             own = dict(net.layer_arrays(params)[i])
-            if f"{i}.mask" in noise:
-                own["mask"] = noise[f"{i}.mask"][n : n + 1]
+            for key in layer.sample_shapes((1, 1)):
+                own[key] = noise[f"{i}.{key}"][n : n + 1]
 
             def run(z: Array, layer: Any = layer, own: Any = own) -> Array:
                 return layer.forward(own, z[None])[0]

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from examples_of_layers import example
+from examples_of_layers import STILL, example
 from rotation import profile
 from toys import CLASSES, MOMENTUM, NET, RULES, ByHand, T, X, trainer
 
@@ -41,6 +41,7 @@ from manualnn.layers import Layer
 from manualnn.network.workspace import Workspace
 from manualnn.oracle import check_engine
 from manualnn.oracle.profiles import PROFILES
+from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.tracing import Call
 from manualnn.training.step_plan import StepPlan
 
@@ -74,7 +75,11 @@ class Trained(Engine):
 
     def capabilities(self) -> dict[str, Any]:
         claims = super().capabilities()
-        layers = {name: options for name, options in claims["layers"].items() if name != "Dropout"}
+        layers = {
+            name: options
+            for name, options in claims["layers"].items()
+            if not LAYER_ROWS[name].noise
+        }
         says = {"layers": layers, "returns": ["loss", "params", "state"], "empty_batch": False}
         return claims | says | {"max_steps": 50}
 
@@ -119,7 +124,7 @@ def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("kind", [name for name in LAYERS if name != "Linear"])
 def test_a_planned_step_of_many_units_is_that_of_the_kernels(kind: str) -> None:
     """From tracing.LARGE on, a call has other operands; the numbers are the same, bit for bit."""
-    layer = example(kind, 90) if kind != "Dropout" else example(kind, p=0.0)
+    layer = example(kind, 90, **STILL.get(kind, {}))
     net, rng = Sequential(Linear(3, 90), layer, Linear(90, 5)), np.random.default_rng(0)
     loss, first, last = CrossEntropyLoss(), np.zeros((100, 3)), rng.normal(size=(100, 3))
     t = rng.integers(0, 5, 100)

@@ -164,7 +164,7 @@ def arrays_of(layer: Any, x: Array) -> dict[str, Array]:
 
 
 def input_of(layer: Any) -> Array:
-    return names("x", N, getattr(layer, "in_features", WIDTH))
+    return names("x", N, getattr(layer, "in_features", None) or WIDTH)
 
 
 @pytest.mark.parametrize(
@@ -208,10 +208,11 @@ KINKS = [(s, point, slope) for s in LAYER_STATEMENTS for point, slope in s.kinks
     ("statement", "point", "slope"), KINKS, ids=[type(s.layer).__name__ for s, *_ in KINKS]
 )
 def test_slope_at_a_kink_is_as_stated(statement: LayerStatement, point: Any, slope: Any) -> None:
-    x = np.array([[sp.sympify(point)]], object)
-    dy = names("dy", 1, 1)
-    y = statement.layer.forward({}, x)
-    assert is_zero(statement.layer.backward({}, x, y, dy).item() - dy.item() * slope)
+    width = getattr(statement.layer, "in_features", None) or 1
+    x = np.full((1, width), sp.sympify(point), object)
+    dy, arrays = names("dy", 1, width), arrays_of(statement.layer, x)
+    y = statement.layer.forward(arrays, x)
+    assert is_zero(statement.layer.backward(arrays, x, y, dy).item(0) - dy.item(0) * slope)
 
 
 @pytest.mark.parametrize("kind", list(LAYERS))
@@ -380,9 +381,9 @@ def test_network_has_the_gradient_of_its_own_loss(net: Sequential, loss: Any, n:
     size = Parameters(net.shapes).vector.size
     params = Parameters(net.shapes, names("θ", size))
     noise = {
-        f"{i}.mask": names(f"m{i}", n, 2)
+        f"{i}.{name}": names(f"m{i}", n, 2)
         for i, layer in enumerate(net.layers)
-        if layer.sample_shapes((n, 2))
+        for name in layer.sample_shapes((n, 2))
     }
     y = stated_outputs(net, params, x, noise)
     t = np.arange(n) if isinstance(loss, CrossEntropyLoss) else names("t", *y.shape)

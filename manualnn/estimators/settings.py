@@ -140,6 +140,10 @@ class Settings(BaseEstimator):
                 bound = np.sqrt(factor / (n + m))
                 params[f"{i}.weight"] = random_state.uniform(-bound, bound, (n, m)).T
                 params[f"{i}.bias"] = random_state.uniform(-bound, bound, m)
+            elif layer.shapes():  # which scikit-learn does not have
+                rng = np.random.default_rng(random_state.randint(2**31))
+                for name, array in layer.draw_parameters(rng).items():
+                    params[f"{i}.{name}"] = array
         return params
 
     def _build_rule(self) -> Optimizer:

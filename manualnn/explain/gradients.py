@@ -15,6 +15,9 @@ from manualnn.explain.numbers import ZERO
 from manualnn.explain.quantities import Quantities
 from manualnn.explain.run import Key
 
+MOST_UNITS = 4
+"""Most units to name that a parameter leads into."""
+
 
 def build_gradients(
     q: Quantities,
@@ -73,8 +76,10 @@ def build_gradients(
 
 def _place(q: Quantities, key: Key) -> str:
     """Return the units that a parameter connects, as "from `x[2]` into `z0[1]`"."""
-    layer, _, index = key
-    place = f"into `{q.names.unit(layer, ('n', index[0])).text}`"
+    layer, name, index = key
+    columns = sorted({unit[1] for unit in q.shown.graph.layers[layer][name, index]})
+    units = [f"`{q.names.unit(layer, ('n', column)).text}`" for column in columns]
+    place = f"into {', '.join(units[:MOST_UNITS])}{', …' * (len(units) > MOST_UNITS)}"
     if len(index) == 2:
         place = f"from `{q.names.unit(layer - 1, ('n', index[1])).text}` {place}"
     return place

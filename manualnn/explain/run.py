@@ -121,18 +121,25 @@ def make_run(
         require_count("dropout_seed", dropout_seed, 0)
         noise = net.sample(dropout_seed, x)
     if net.sample(0, x):
-        origin = "given" if dropout_seed is None else f"drawn once, from seed {dropout_seed}"
-        notes.append(
-            f"Dropout as in training: the masks are {origin}."
-            if noise
-            else "Dropout as in prediction: it changes nothing. --dropout-seed draws masks."
-        )
+        notes.append(_random_note(net.sample(0, x), noise, dropout_seed))
     y = net.forward(params, x, noise=noise)
     loss.require_outputs(y)
     t = loss.targets(t, y)
     factor = read_factor(1 if loss_factor is None else loss_factor)
     loss = scale_loss(loss, factor)
     return Run(net, loss, rule, params, x, t, noise, factor, tuple(notes))
+
+
+def _random_note(random: Noise, noise: Noise, seed: int | None) -> str:
+    """Return a sentence on what is random in training."""
+    origin = "given" if seed is None else f"drawn once, from seed {seed}"
+    if all(key.endswith(".mask") for key in random):
+        if noise:
+            return f"Dropout as in training: the masks are {origin}."
+        return "Dropout as in prediction: it changes nothing. --dropout-seed draws masks."
+    if noise:
+        return f"Random layers as in training: their arrays are {origin}."
+    return "Random layers as in prediction. --dropout-seed draws their arrays."
 
 
 def read_factor(value: Any) -> float:

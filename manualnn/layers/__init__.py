@@ -3,6 +3,7 @@
 from manualnn.layers import activations, dropout, linear
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.piecewise import *
+from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *
 from manualnn.layers.activations.smooth import *
 from manualnn.layers.base import Layer

@@ -47,6 +47,10 @@ class Layer(Description):
         """Return the number of outputs. Raises SpecError if the number of inputs does not fit."""
         return in_features
 
+    def inputs(self, out_features: int) -> int:
+        """Return the number of inputs that gives that many outputs."""
+        return out_features
+
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the name and shape of each parameter."""
         return {}

@@ -15,6 +15,7 @@ from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_lay
 from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.network.state_dict import parameters_from
 from manualnn.network.summary import as_html
+from manualnn.network.widths import find_in_features, widths_of
 from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
@@ -68,9 +69,7 @@ class Sequential:
             for i, layer in enumerate(layers)
             for name, shape in layer.shapes().items()
         }
-        self.in_features = next(
-            (layer.in_features for layer in layers if hasattr(layer, "in_features")), None
-        )
+        self.in_features = find_in_features(layers)
         self.out_features = None
         if self.in_features is not None:
             self.out_features = self.widths(self.in_features)[-1]
@@ -277,18 +276,7 @@ class Sequential:
 
     def widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
-        widths = [in_features]
-        for i, layer in enumerate(self.layers):
-            try:
-                widths.append(layer.width(widths[-1]))
-            except SpecError as error:
-                before = [j for j in range(i) if hasattr(self.layers[j], "out_features")]
-                origin = (
-                    f"layer {before[-1]}, {self.layers[before[-1]]!r}" if before else "the input"
-                )
-                message = f"layer {i}: {error} from {origin}."
-                raise SpecError(message) from None
-        return widths
+        return widths_of(self.layers, in_features)
 
     def _with_noise(self, views: ArraysByLayer, x: Array, noise: Any) -> ArraysByLayer:
         """Return for each layer its parameters and its part of the noise."""

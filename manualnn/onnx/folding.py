@@ -56,7 +56,15 @@ class Affine:
         return Affine(np.multiply(factor, other.factor, dtype=float), offset, other.name)
 
 
-Step = Layer | Affine | TwoClasses
+@dataclass(frozen=True)
+class Learned:
+    """A layer other than Linear, with its parameters by name."""
+
+    layer: Layer
+    arrays: dict[str, Array]
+
+
+Step = Layer | Affine | Learned | TwoClasses
 
 
 def assemble(
@@ -81,6 +89,9 @@ def assemble(
             if step.offset is not None:
                 arrays[f"{len(layers)}.bias"] = np.broadcast_to(step.offset, out_features)
             layers.append(Linear(in_features, out_features, bias=step.offset is not None))
+        elif isinstance(step, Learned):
+            arrays |= {f"{len(layers)}.{name}": array for name, array in step.arrays.items()}
+            layers.append(step.layer)
         else:
             layers.append(step)
     net = Sequential(*layers)
@@ -92,9 +103,9 @@ def assemble(
     return net, params
 
 
-def _fold(steps: list[Step], dtype: str) -> list[Layer | Affine]:
+def _fold(steps: list[Step], dtype: str) -> list[Layer | Affine | Learned]:
     """Return the steps with every Affine and TwoClasses folded into a matrix beside it."""
-    folded: list[Layer | Affine] = []
+    folded: list[Layer | Affine | Learned] = []
     for step in steps:
         last = folded[-1] if folded else None
         if isinstance(step, TwoClasses):

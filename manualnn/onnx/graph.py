@@ -6,7 +6,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
-from manualnn.onnx.patterns import Op, Z, require_onnx
+from manualnn.onnx.patterns import Op, Parameter, Z, require_onnx
 
 if TYPE_CHECKING:
     import onnx
@@ -79,6 +79,10 @@ class Graph:
         """Return True if the form computes a value. Add what Z and the options are to `options`."""
         if form == Z:
             return _agrees(options, Z, None if value in self.constants else value)
+        if isinstance(form, Parameter):
+            array = self.constants.get(value)
+            is_row = array is not None and array.size == max(array.shape, default=1)
+            return is_row and bool(options.setdefault(form.name, array) is array)
         if not isinstance(form, Op):
             return _agrees(options, form, self._scalar(value))
         node = self.nodes.get(value)

@@ -6,18 +6,23 @@ torch's by TorchScript drops the threshold.
 """
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError
 from manualnn.layers import (
     ELU,
     Dropout,
+    Identity,
+    Layer,
     LeakyReLU,
     LogSoftmax,
+    PReLU,
     ReLU,
+    RReLU,
     Sigmoid,
     Softmax,
     Softplus,
@@ -39,10 +44,17 @@ class Op(NamedTuple):
 def op(operator: str, *inputs: Any, **attributes: Any) -> Op:
     """Return the form of a layer.
 
-    Each input is Z (the layer's input), the name of an option of the layer, a number, or another
-    Op. Each attribute is the name of an option or a number.
+    Each input is Z (the layer's input), the name of an option of the layer, a number, a Parameter,
+    or another Op. Each attribute is the name of an option or a number.
     """
     return Op(operator, inputs, tuple(attributes.items()))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the layer, by its name: a constant with one entry for each feature, or one."""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ SCALED = op("Mul", Z, "beta")
 SMALL = op("Log", op("Add", op("Exp", op("Neg", op("Abs", SCALED))), 1.0))
 CURVED = op("Add", op("Max", SCALED, 0.0), SMALL)
 PROBABILITY = op("Sigmoid", Z)
+WEIGHT = Parameter("weight")
 
 UNBOUNDED = partial(Softplus, threshold=40.0)
 """Softplus without a threshold. From 40 on it rounds to z, because exp(−40) < 40 · 2⁻⁵³."""
@@ -79,7 +92,6 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (LogSoftmax, DTYPES, op("LogSoftmax", Z, axis="dim")),
     (LeakyReLU, ("float32",), op("LeakyRelu", Z, alpha="negative_slope")),
     (LeakyReLU, ("float64",), _if_positive(Z, op("Mul", Z, "negative_slope"))),
-    (LeakyReLU, (), op("PRelu", Z, "negative_slope")),
     (ELU, ("float32",), op("Elu", Z, alpha="alpha")),
     (ELU, ("float64",), _if_positive(Z, op("Mul", "alpha", op("Sub", op("Exp", Z), 1.0)))),
     (Softsign, ("float32",), op("Softsign", Z)),
@@ -90,6 +102,8 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Softplus, (), _bounded(Z, op("Softplus", Z))),
     (UNBOUNDED, (), op("Div", op("Softplus", SCALED), "beta")),
     (UNBOUNDED, (), op("Softplus", Z)),
+    (PReLU, ("float32",), op("PRelu", Z, WEIGHT)),
+    (PReLU, ("float64",), op("Add", op("Max", Z, 0.0), op("Mul", WEIGHT, op("Min", Z, 0.0)))),
     (Dropout, DTYPES, op("Dropout", Z, "p")),
     (Dropout, (), op("Dropout", Z, "p", 1.0)),  # exported for training
     (Dropout, (), op("Dropout", Z, ratio="p")),  # before opset 12
@@ -98,6 +112,22 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
 ]
 """What makes the layer, the dtypes in which the export writes the form, and the form. The import
 tries them in this order, so that a whole form comes before its parts."""
+
+
+SIZES: dict[type, Callable[[Mapping[str, Array]], dict[str, int]]] = {
+    PReLU: lambda arrays: {"num_parameters": arrays["weight"].size},
+}
+"""The options of a layer that follow from its parameters."""
+
+
+def as_predicted(layer: Layer) -> Layer | None:
+    """Return the layer without what is random in training; None for one that does nothing."""
+    match layer:
+        case RReLU(lower=lower, upper=upper):
+            return LeakyReLU((lower + upper) / 2)
+        case Identity() | Dropout(p=1.0):  # onnxruntime refuses a Dropout with the ratio 1
+            return None
+    return layer
 
 
 def require_onnx() -> Any:

@@ -14,7 +14,7 @@ A Dropout does nothing in prediction, also where the graph was exported for trai
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,9 @@ from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ModelFileError, SpecError
 from manualnn.network.sequential import Sequential
 from manualnn.onnx.files import read_model
-from manualnn.onnx.folding import Affine, Step, assemble
+from manualnn.onnx.folding import Affine, Learned, Step, assemble
 from manualnn.onnx.graph import Graph, Node
-from manualnn.onnx.patterns import FORMS, Z, require_onnx
+from manualnn.onnx.patterns import FORMS, SIZES, Z, require_onnx
 from manualnn.parameters import Parameters
 from manualnn.validation import as_dtype
 
@@ -124,7 +124,7 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
         if graph.matches(form, node.output, options):
             value = options.pop(Z)
             _require_rows(graph.shape(value))
-            return [kind(**options)], value
+            return [_layer_of(kind, options)], value
     if node.operator in SKIPPED:
         _require_same_rows(graph, node)
         return [], node.inputs[0]
@@ -144,6 +144,16 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
     if factor.ndim == 2 or entries > 1:  # a number may also scale images, before Flatten
         _require_rows(graph.shape(value), entries)
     return [Affine(factor, offset, node.name) for factor, offset in read], value
+
+
+def _layer_of(kind: Any, options: Mapping[str, Any]) -> Step:
+    """Return a layer from its options, with its parameters if it has some."""
+    arrays = {k: v.reshape(-1) for k, v in options.items() if isinstance(v, np.ndarray)}
+    if not arrays:
+        made: Step = kind(**options)
+        return made
+    plain = {k: v for k, v in options.items() if k not in arrays}
+    return Learned(kind(**plain, **SIZES[kind](arrays)), arrays)
 
 
 def _require_rows(shape: list[int | str] | None, entries: int | None = None) -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import manualnn
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ModelFileError, SpecError
-from manualnn.layers import Dropout, Identity, Layer, Linear, Sigmoid, Softmax
+from manualnn.layers import Identity, Layer, Linear, Sigmoid, Softmax
 from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss
 from manualnn.network.sequential import Sequential
-from manualnn.onnx.patterns import DTYPES, FORMS, Op, Z, op, require_onnx
+from manualnn.onnx.patterns import DTYPES, FORMS, Op, Parameter, Z, as_predicted, op, require_onnx
 from manualnn.output.files import write_whole
 from manualnn.parameters import Parameters
 from manualnn.training.trainer import Trainer
@@ -32,8 +32,6 @@ ON_TOP: dict[type, tuple[Layer, ...]] = {
     CrossEntropyLoss: (Softmax(),),
 }
 """The layers that make probabilities of the outputs that a loss expects."""
-OMITTED = (Identity(), Dropout(1.0))
-"""Layers that do nothing in prediction; onnxruntime refuses a Dropout with the ratio 1."""
 
 
 def export_onnx(
@@ -64,8 +62,8 @@ def export_onnx(
     graph = _Graph(params.dtype)
     value = "x"
     for key, (layer, arrays) in enumerate(zip(net.layers, net.layer_arrays(params), strict=True)):
-        if layer not in OMITTED:
-            value = graph.add_layer(key, layer, arrays, value)
+        if (predicted := as_predicted(layer)) is not None:
+            value = graph.add_layer(key, predicted, arrays, value)
     if value == "x":
         graph.nodes.append(onnx.helper.make_node("Identity", ["x"], ["y"]))
     graph.nodes[-1].output[0] = "y"
@@ -146,7 +144,7 @@ class _Graph:
     def add_layer(self, key: int, layer: Layer, arrays: Mapping[str, Array], value: str) -> str:
         """Add the nodes of a layer with the input `value`; return the name of its output."""
         forms = {kind: form for kind, dtypes, form in FORMS if self.dtype.name in dtypes}
-        forms[Linear] = op("Gemm", Z, *arrays, transB=1)
+        forms[Linear] = op("Gemm", Z, *map(Parameter, arrays), transB=1)
         if type(layer) not in forms:
             known = ", ".join(sorted(kind.__name__ for kind in (Identity, *forms)))
             message = f"layer {key}: ONNX export has no form for {layer!r}; it has one for {known}."
@@ -169,6 +167,7 @@ class _Graph:
             node = onnx.helper.make_node(form.operator, inputs, [name], name, **attributes)
             self.nodes.append(node)
         else:
+            form = form.name if isinstance(form, Parameter) else form
             name = f"{key}.{form}"
             array = np.asarray(values.get(form, form), self.dtype)
             self.constants.append(onnx.numpy_helper.from_array(array, name))

@@ -7,12 +7,12 @@
 
 import { floats } from "./arithmetic.mjs";
 import { duals } from "./duals.mjs";
-import { divisorOf, entryAt, mapEntries, ownArrays, splitKey } from "./engine.mjs";
+import { divisorOf, entryAt, mapEntries, ofLayer, ownArrays } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LEAST_ROOM, LOSSES } from "./losses.mjs";
 
-// Layer i: units(n, j, k) is ∂(output j)/∂(input k) of sample n, and parameter(name, index, n) that
-// of the one output that the parameter enters; null where there is no edge. With i = layers.length:
+// Layer i: units(n, j, k) is ∂(output j)/∂(input k) of sample n, and parameter(name, index, n, j) is
+// ∂(output j)/∂(parameter); null where there is no edge. With i = layers.length:
 // units(n, 0, k) is ∂L/∂y[n,k]. `A` is the arithmetic of the pass; the results are numbers of its
 // base.
 export function localDerivatives(run, pass, i, A) {
@@ -33,11 +33,13 @@ export function localDerivatives(run, pass, i, A) {
   }
   let found; // for each output, a Map from its sources to derivatives
   const slopesOf = (n, j) => (found ??= (isRounded ? backwards : forwards)(run, pass, i, A))[n][j];
-  const rows = new Map(); // the same of the parameters, for one output at a time
+  const rows = new Map(); // the same of the parameters, of a Linear layer for one output at a time
+  const isLinear = run.layers[i].type === "Linear";
   const rowOf = (n, j) => {
     if (isRounded) return slopesOf(n, j);
-    if (!rows.has(j)) rows.set(j, forwards(run, pass, i, A, j));
-    return rows.get(j)[n][0];
+    const sources = isLinear ? j : ALL;
+    if (!rows.has(sources)) rows.set(sources, forwards(run, pass, i, A, sources));
+    return rows.get(sources)[n][isLinear ? 0 : j];
   };
   return {
     units(n, j, k) {
@@ -45,24 +47,27 @@ export function localDerivatives(run, pass, i, A) {
       // A unit with a constant output (the flat side of ReLU) stays in the graph, with slope 0.
       return slopes.size || j !== k ? slopes.get(k) ?? null : (A.base ?? A).zero;
     },
-    parameter: (name, index, n) => rowOf(n, index[0]).get(nameOf(name, index)) ?? null,
+    parameter: (name, index, n, j) => rowOf(n, j).get(nameOf(name, index)) ?? null,
   };
 }
 
+const [INPUTS, ALL] = ["inputs", "parameters"];
 const nameOf = (name, index) => `${name}[${index}]`;
 
-// The sources are the inputs; with `row` they are the parameters of that output alone, because a
-// wide layer has too many parameters to follow all at once.
-function forwards(run, pass, i, A, row) {
+// The sources are the inputs, or ALL parameters, or with a number the parameters of that output
+// alone, because a wide Linear layer has too many parameters to follow all at once.
+function forwards(run, pass, i, A, sources = INPUTS) {
   const D = duals(A.base ?? A);
   const number = (a) => D.number(A.bare(a));
-  const ofRow = row !== undefined;
-  const params = mapArraysOf(pass.params, i, (array, name) => (ofRow
-    ? mapEntries([array[row]], (a, [, ...rest]) =>
-      D.source(A.bare(a), nameOf(name, [row, ...rest])))
-    : mapEntries(array, number)));
-  const x = mapEntries(i ? pass.outputs[i - 1] : pass.x, (a, [, k]) => (ofRow
-    ? number(a) : D.source(A.bare(a), k)));
+  const source = (name, first = []) => (a, [...rest]) =>
+    D.source(A.bare(a), nameOf(name, [...first, ...rest]));
+  const params = mapArraysOf(pass.params, i, (array, name) => {
+    if (sources === INPUTS) return mapEntries(array, number);
+    if (sources === ALL) return mapEntries(array, source(name));
+    return [mapEntries(array[sources], source(name, [sources]))];
+  });
+  const x = mapEntries(i ? pass.outputs[i - 1] : pass.x, (a, [, k]) => (sources === INPUTS
+    ? D.source(A.bare(a), k) : number(a)));
   const o = run.layers[i];
   const y = LAYERS[o.type].forward(D, o, ownArrays(run, params, i, D), x);
   return mapEntries(y, ({ slopes }) => slopes);
@@ -111,7 +116,9 @@ export function derivativeFormulas(run, pass, i, [n, j], T) {
   const own = ownArrays(run, pass.params, i, T);
   const o = run.layers[i];
   const grads = {};
-  const [dx] = LAYERS[o.type].backward(T, o, { ...own, mask: sample(own.mask) }, x, y, dy, grads);
+  const random = Object.keys(ofLayer(run.masks ?? {}, i));
+  const ofSample = Object.fromEntries(random.map((name) => [name, sample(own[name])]));
+  const [dx] = LAYERS[o.type].backward(T, o, { ...own, ...ofSample }, x, y, dy, grads);
   return {
     units: (k) => dx[k],
     parameter: (name, index) => entryAt(grads[name], index),
@@ -120,6 +127,6 @@ export function derivativeFormulas(run, pass, i, [n, j], T) {
 
 // f(array, name) of a layer's own parameters, by the keys of `parameters`.
 function mapArraysOf(params, i, f) {
-  const ours = Object.entries(params).filter(([key]) => splitKey(key)[0] === i);
-  return Object.fromEntries(ours.map(([key, array]) => [key, f(array, splitKey(key)[1])]));
+  const ours = Object.entries(ofLayer(params, i));
+  return Object.fromEntries(ours.map(([name, array]) => [`${i}.${name}`, f(array, name)]));
 }

@@ -27,8 +27,8 @@ const mapArrays = (arrays, f) =>
 
 // Place and name of a key of `parameters`: "0.weight" → [0, "weight"].
 export function splitKey(key) {
-  const [layer, name] = key.split(".");
-  return [Number(layer), name];
+  const [layer, ...name] = key.split(".");
+  return [Number(layer), name.join(".")];
 }
 
 // The parameters of a run as numbers of A.
@@ -115,17 +115,20 @@ function withFactor({ loss_factor: factor = 1 }, terms, A) {
   return mapEntries(terms, (term) => A.div(term, A.ratio(...quotient(1, factor))));
 }
 
-// The arrays of one layer: its parameters, and the mask of dropout.
+// The arrays of one layer by name: its parameters, and what is random in it.
 export function ownArrays(run, params, i, A) {
-  const names = namesOf(run);
-  const mask = run.masks?.[`${i}.mask`];
-  return {
-    weight: params[`${i}.weight`],
-    bias: params[`${i}.bias`],
-    mask: mask && mapEntries(mask, (m, index) =>
-      A.name(A.constant(Number(m)), names.parameter(i, "mask", index))),
-  };
+  const random = mapArrays(ofLayer(run.masks ?? {}, i), (array, name) => readMask(run, array, i, name, A));
+  return { ...ofLayer(params, i), ...random };
 }
+
+// The arrays of layer i by their names in it.
+export function ofLayer(arrays, i) {
+  const keys = Object.keys(arrays).filter((key) => splitKey(key)[0] === i);
+  return Object.fromEntries(keys.map((key) => [splitKey(key)[1], arrays[key]]));
+}
+
+const readMask = (run, array, i, name, A) => mapEntries(array, (m, index) =>
+  A.name(A.constant(Number(m)), namesOf(run).parameter(i, name, index)));
 
 // The parameters after one update, and the state of the rule: {step, name: {key: array}}, null at
 // first. Rounding would turn the squares that most rules divide by into 0, so that of these rules

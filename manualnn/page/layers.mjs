@@ -9,6 +9,7 @@ const columns = (array, width) =>
 
 // A layer that acts on every entry: a of z, and dz of da.
 const pointwise = (forward, backward) => ({
+  isElementwise: true,
   forward: (A, o, own, x) => x.map((row) => row.map((z) => forward(A, z, o))),
   backward: (A, o, own, x, y, dy) =>
     rows((z, a, da) => da.map((d, j) => backward(A, z[j], a[j], d, o)), x, y, dy),
@@ -19,11 +20,26 @@ const rowwise = (forward, backward) => ({
   backward: (A, o, own, x, y, dy) => rows((a, da) => backward(A, a, da), y, dy),
 });
 
+// Slope 1 for z > 0 and s elsewhere, s(own, o, n, j) being a number of A.
+const rectifier = (A, s) => ({
+  forward: (own, o, x) => x.map((row, n) => row.map((z, j) =>
+    A.add(A.mul(A.minimum(z, A.zero), s(own, o, n, j)), A.maximum(z, A.zero)))),
+  backward: (own, o, x, dy) => dy.map((row, n) => row.map((d, j) =>
+    (A.greater(x[n][j], A.zero) ? d : A.mul(d, s(own, o, n, j))))),
+});
+
+const learned = ({ weight }, o, n, j) => weight[weight.length === 1 ? 0 : j];
+
+// Without slopes it is in use, not in training, and has their mean.
+const random = (A) => ({ slope }, { lower = 1 / 8, upper = 1 / 3 }, n, j) =>
+  (slope ? slope[n][j] : A.constant((lower + upper) / 2));
+
 const masked = (A, mask, x) =>
   (mask ? rows((m, z) => z.map((v, j) => A.mul(m[j], v)), mask, x) : x);
 
 export const LAYERS = {
   Linear: {
+    width: (o) => o.out_features,
     forward: (A, o, { weight, bias }, x) => x.map((row) => weight.map((w, i) => {
       const z = A.dot(row, w);
       return bias ? A.add(z, bias[i]) : z;
@@ -98,7 +114,26 @@ export const LAYERS = {
   ),
   // Without a mask it is in use, not in training, and changes nothing.
   Dropout: {
+    isElementwise: true,
     forward: (A, o, { mask }, x) => masked(A, mask, x),
     backward: (A, o, { mask }, x, y, dy) => masked(A, mask, dy),
   },
+  PReLU: {
+    isElementwise: true,
+    forward: (A, o, own, x) => rectifier(A, learned).forward(own, o, x),
+    backward(A, o, own, x, y, dy, grads) {
+      const terms = x.map((row, n) => row.map((z, j) => A.mul(A.minimum(z, A.zero), dy[n][j])));
+      const sums = columns(terms, terms[0].length).map((column) => A.sum(column));
+      grads.weight = own.weight.length === 1 ? [A.sum(sums)] : sums;
+      return rectifier(A, learned).backward(own, o, x, dy);
+    },
+  },
+  RReLU: {
+    isElementwise: true,
+    forward: (A, o, own, x) => rectifier(A, random(A)).forward(own, o, x),
+    backward: (A, o, own, x, y, dy) => rectifier(A, random(A)).backward(own, o, x, dy),
+  },
 };
+
+// The number of a layer's outputs for `width` inputs.
+export const outputsOf = (o, width) => LAYERS[o.type].width?.(o, width) ?? width;

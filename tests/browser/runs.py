@@ -10,7 +10,7 @@ from oracle.drawn import drawn_optimizer, drawn_options, drawn_targets
 
 from manualnn import LAYERS, LOSSES, OPTIMIZERS, Sequential
 from manualnn.explain import Explanation
-from manualnn.oracle.protocol.features import fitted
+from manualnn.oracle.protocol.features import LAYER_ROWS, fitted
 
 Spec = dict[str, Any]
 
@@ -49,7 +49,7 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
         "x": rng.normal(size=(n, width)).round(2).tolist(),
         "t": np.round(drawn_targets(rng, loss, n, out), 2).tolist(),
     }
-    if "Dropout" in kinds:
+    if any(LAYER_ROWS[kind].noise for kind in kinds):
         spec["dropout_seed"] = number
     return spec, None if number % 2 else int(rng.integers(2, 9))
 

@@ -11,7 +11,9 @@ from manualnn import (
     LeakyReLU,
     Linear,
     LogSoftmax,
+    PReLU,
     ReLU,
+    RReLU,
     Sequential,
     Sigmoid,
     Softmax,
@@ -55,8 +57,9 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:
                 near = np.abs(beta * x - threshold) <= abs(beta) * (error + 4 * u * np.abs(x))
                 jump = near * np.log1p(np.exp(-threshold)) / abs(beta)
                 error = error + jump + COST * u * (np.abs(x) + 1 / abs(beta))
-            case LeakyReLU(negative_slope=slope):
-                error = max(1, abs(slope)) * error + COST * u * np.abs(y)
+            case LeakyReLU() | PReLU() | RReLU():
+                below = -layer.forward(own, np.full_like(x[:1], -1))
+                error = np.maximum(1, np.abs(below)) * error + COST * u * np.abs(y)
             case Sigmoid() | Tanh() | ReLU() | Softsign() | Dropout() | Identity():
                 error = error + COST * u * np.minimum(np.abs(x), 1 + np.abs(y))
                 # MLAS takes sigmoid(z) for 0 below z = −18, where it is smaller than u.

@@ -17,6 +17,7 @@ from manualnn import (
     Linear,
     LogSoftmax,
     ManualNNError,
+    PReLU,
     ReLU,
     Sequential,
     Sigmoid,
@@ -98,7 +99,8 @@ CHAINS: dict[str, tuple[str, list[Any]]] = {
         "opset 11; m = MatMul(x, wt) a = Dropout<ratio=0.25>(m) y = Softmax(a)",
         [Dropout(0.25), Softmax(1)],
     ),
-    "one slope": ("m = MatMul(x, wt) y = PRelu(m, half)", [LeakyReLU(0.5)]),
+    "one slope": ("m = MatMul(x, wt) y = PRelu(m, half)", [PReLU()]),
+    "slopes": ("m = MatMul(x, wt) y = PRelu(m, b)", [PReLU(2)]),
     "dropout": ("m = MatMul(x, wt) y = Dropout(m, half)", [Dropout(0.5)]),
     "dropout exported for training": (
         "m = MatMul(x, wt) t = Constant<value = bool {1}>() y = Dropout(m, none, t)",
@@ -172,7 +174,7 @@ REFUSED = {
         "m = MatMul(x, wt) s = Sigmoid(m) n = Sub(unit, s) y = Concat<axis=1>(n, s)",
         "of one output",
     ),
-    "slopes": ("m = MatMul(x, wt) y = PRelu(m, b)", "PRelu"),
+    "slopes that are computed": ("m = MatMul(x, wt) y = PRelu(m, m)", "PRelu"),
     "a network in training": (
         "y, mean_, var_ = BatchNormalization<training_mode=1>(x, std, mean, mean, std)",
         "training mode",

@@ -8,9 +8,12 @@ from manualnn.oracle.protocol.features import (
     LOSS_ROWS,
     LOSSES,
     OPTIMIZER_ROWS,
+    fit,
     options_of,
     row_of,
+    shapes_of,
     state_of,
+    width_of,
 )
 from manualnn.oracle.protocol.masks import with_masks
 
@@ -23,8 +26,9 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
     loss = drawn_loss(rng, loss or drawn_name(rng, LOSS_ROWS))
     n, width = int(rng.integers(1, largest + 1)), int(rng.integers(1, largest + 1))
     layers, params, noise = drawn_layers(rng, n, width, largest, loss)
-    outputs = [s["out_features"] for s in layers if s["type"] == "Linear"]
-    columns = outputs[-1] if outputs else width
+    columns = width
+    for spec in layers:
+        columns = width_of(spec, columns)
     if columns == 1 and loss.get("ignore_index") == 0:
         loss["ignore_index"] = -100  # A target that is not ignored has to be left.
     case = Case(
@@ -96,13 +100,20 @@ def drawn_layers(rng, n, width, largest, loss):
             width = out
             continue
         name = drawn_name(rng, plain)
-        layers.append({"type": name, **drawn_options(rng, name)})
-        if name == "Dropout" and rng.random() < 0.8:
-            noise[f"{i}.mask"] = 2.0 * rng.integers(0, 2, (n, width))
+        spec = fit({"type": name, **drawn_options(rng, name)}, width)
+        row = LAYER_ROWS[name]
+        if width % row.multiple:
+            spec, row = {"type": "Identity"}, LAYER_ROWS["Identity"]
+        layers.append(spec)
+        for key, shape in shapes_of(spec, width).items():
+            params[f"{i}.{key}"] = rng.normal(size=shape)
+        if row.noise and rng.random() < 0.8:
+            noise[f"{i}.{row.noise.name}"] = row.noise.draw(rng, options_of(spec), (n, width))
+        width = width_of(spec, width)
     if LOSS_ROWS[loss["type"]].takes_probabilities:
         layers.append({"type": str(rng.choice(["Sigmoid", "Softmax"]))})
-    dropouts = sum(layer["type"] == "Dropout" for layer in layers)
-    return tuple(layers), params, noise if noise and len(noise) == dropouts else None
+    number = sum(LAYER_ROWS[layer["type"]].noise is not None for layer in layers)
+    return tuple(layers), params, noise if noise and len(noise) == number else None
 
 
 def drawn_targets(rng, loss, n, columns):

@@ -91,23 +91,44 @@ def derivative(case, params, x, array):
 
 
 def evaluate(case, params, x):
-    for i, spec in enumerate(case.layers):
-        layer = options_of(spec)
-        if layer.type == "Linear":
-            x = x @ params[f"{i}.weight"].T
-            x = x + params[f"{i}.bias"] if layer.bias else x
-        elif layer.type == "Dropout":
-            x = x * number(case.noise[f"{i}.mask"]) if f"{i}.mask" in (case.noise or {}) else x
-        elif layer.type in {"Softmax", "LogSoftmax"}:
-            p = exp(x) / exp(x).sum(axis=1, keepdims=True)
-            x = p if layer.type == "Softmax" else log(p)
-        else:
-            x = entry_by_entry(statement_of(LAYER_ROWS, layer.type), layer, x)
+    noise = {key: exactly(array) for key, array in (case.noise or {}).items()}
+    x = forward(case.layers, params | noise, x)
     loss, t = options_of(case.loss), np.asarray(case.t)
     if loss.type in LOSSES:
         return x, LOSSES[loss.type](loss, x, t)
     statement = statement_of(LOSS_ROWS, loss.type)
     return x, reduced(loss, entry_by_entry(statement, loss, x, exactly(t)))
+
+
+def forward(layers, arrays, x):
+    """Return the outputs of layers, whose parameters and random arrays have the keys of a case."""
+    for i, spec in enumerate(layers):
+        here = f"{i}."
+        own = {key.removeprefix(here): a for key, a in arrays.items() if key.startswith(here)}
+        layer = options_of(spec)
+        if layer.type in LAYERS:
+            x = LAYERS[layer.type](layer, own, x)
+        else:
+            x = entry_by_entry(statement_of(LAYER_ROWS, layer.type), layer, x)
+    return x
+
+
+def softmax(x):
+    return exp(x) / exp(x).sum(axis=1, keepdims=True)
+
+
+def mean_slope(layer):
+    return (EXACT.mpf(layer.lower) + EXACT.mpf(layer.upper)) / 2
+
+
+LAYERS = {
+    "Linear": lambda o, own, x: x @ own["weight"].T + (own["bias"] if o.bias else 0),
+    "Dropout": lambda _, own, x: x * own.get("mask", 1),
+    "Softmax": lambda _, __, x: softmax(x),
+    "LogSoftmax": lambda _, __, x: log(softmax(x)),
+    "PReLU": lambda _, own, x: np.where(x > 0, x, own["weight"] * x),
+    "RReLU": lambda o, own, x: np.where(x > 0, x, own.get("slope", mean_slope(o)) * x),
+}
 
 
 def entry_by_entry(statement, o, *arrays):

@@ -19,6 +19,7 @@ from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
     OPTIMIZER_ROWS,
+    fit,
     options_of,
 )
 from manualnn.oracle.textbook.engine import Textbook
@@ -98,10 +99,15 @@ def crosses(row, spec, *points):
 
 def input_of(case, name):
     """Return the exact input of the layer if x is it; None if other layers change x before it."""
-    first = case.layers[0]
-    if first["type"] == name:
+    types = [spec["type"] for spec in case.layers[:2]]
+    return input_at(case, types.index(name)) if name in types else None
+
+
+def input_at(case, i):
+    """Return the exact input of layer i, or None, as `input_of` does."""
+    if i == 0:
         return case.x
-    if len(case.layers) > 1 and case.layers[1]["type"] == name and first["type"] == "Linear":
+    if i == 1 and case.layers[0]["type"] == "Linear":
         weight, bias = case.params["0.weight"], case.params.get("0.bias", np.zeros(1))
         if same(weight, np.eye(case.widths[0])) and not bias.any():
             return case.x
@@ -120,9 +126,18 @@ def has(case, kind, name, **options):
 
 def given(case, kind, name, option, value):
     return any(
-        k == kind and spec["type"] == name and same(getattr(options_of(spec), option), value)
-        for k, spec in case.parts()
+        k == kind
+        and spec["type"] == name
+        and same(getattr(options_of(spec), option), _fitting(case, i, spec, option, value))
+        for i, (k, spec) in enumerate(case.parts())
     )
+
+
+def _fitting(case, i, spec, option, value):
+    """Return the value, or what stands for it if the option has to fit the layer's inputs."""
+    if spec["type"] not in LAYER_ROWS:
+        return value
+    return fit({**spec, option: value}, case.widths[i])[option]
 
 
 def of_layers(claims):
@@ -229,7 +244,7 @@ def sized_loss(case, name, reduction, n, width):
 def errors_at_branches(case, name, options):
     if not has(case, "losses", name, **options) or len(case.layers) != 1:
         return False
-    y = input_of(case.but(layers=(*case.layers, {"type": "Identity"})), "Identity")
+    y = input_at(case, len(case.layers))
     if y is None or not (y == case.t).any() or not (y > case.t).any() or not (y < case.t).any():
         return False
     if options_of(case.loss).type == "SmoothL1Loss" and not options_of(case.loss).beta:

@@ -56,9 +56,7 @@ function quantities({ run, decimals, gradient, epochs }) {
       for (const [key, array] of ours) {
         const [, name] = splitKey(key);
         mapEntries(array, (__, index) => {
-          if (index[0] === j) {
-            add({ name, index }, local.parameter(name, index, n), formulas.parameter(name, index));
-          }
+          add({ name, index }, local.parameter(name, index, n, j), formulas.parameter(name, index));
         });
       }
     });

@@ -26,10 +26,12 @@ Numbers = tuple[float, float]
 def slope(name: str, z: float, *, is_value: bool = False, **options: float) -> Numbers:
     """Return the slope of an activation at z, or its value."""
     layer, x = getattr(mnn, name)(**options), np.array([[z]])
-    y = layer.forward({}, x)
-    ours = layer.backward({}, x, y, np.ones((1, 1)))
+    net = mnn.Sequential(layer)
+    own = dict(net.layer_arrays(net.init(0))[0])
+    y = layer.forward(own, x)
+    ours = layer.backward(own, x, y, np.ones((1, 1)))
     at = torch.tensor([[z]], dtype=torch.float64, requires_grad=True)
-    value = getattr(nn, name)(**options)(at)
+    value = getattr(nn, name)(**options).to(at.dtype).eval()(at)
     value.backward()
     return (y.item(), value.item()) if is_value else (ours.item(), at.grad.item())
 
@@ -116,6 +118,10 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "`KLDivLoss` of a target 0 is 0": lambda: loss("KLDivLoss", [[-3.0]], [[0.0]]),
     "The slope of `HingeEmbeddingLoss` at y = `margin` is −1 for t = −1": lambda: loss_slope(
         "HingeEmbeddingLoss", [[1.0]], [[-1.0]]
+    ),
+    "The slope of `PReLU` at 0 is its weight": lambda: slope("PReLU", 0.0),
+    "`RReLU` in prediction has the mean slope": lambda: slope(
+        "RReLU", -2.0, lower=0.1, upper=0.3, is_value=True
     ),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),

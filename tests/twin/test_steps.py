@@ -131,10 +131,10 @@ def test_every_step_by_a_rule_agrees_with_torch(name: str) -> None:
 
 
 def test_whole_trajectories_agree_with_torch() -> None:
-    without_dropout = tuple(name for name in KEEPS_WIDTH if name != "Dropout")
+    not_random = tuple(name for name in KEEPS_WIDTH if not options.LAYER_ROWS[name].noise)
     drawn = cases(
         **{**SMALL, "steps": st.sampled_from([2, 5, 20])},
-        layer_names=without_dropout,
+        layer_names=not_random,
         styles=("normal",),
         options={"lr": st.sampled_from([0.02, 1e-3])},
     )

@@ -7,6 +7,7 @@
 
 import { derivativeFormulas } from "../../page/derivatives.mjs";
 import { entryAt, splitKey } from "../../page/engine.mjs";
+import { outputsOf } from "../../page/layers.mjs";
 import { FORWARD, SLOPE, TERM, carried, division, meaning, rule } from "./words.mjs";
 
 export const PHASES = [
@@ -39,8 +40,8 @@ export function steps(run) {
     },
     outputSlopesStep(run, widths[last + 1]),
   );
-  for (let i = last; i >= firstLinear(run); i -= 1) list.push(slopesStep(run, i));
-  for (let i = last; i > firstLinear(run); i -= 1) list.push(backwardStep(run, i, widths[i]));
+  for (let i = last; i >= firstLearned(run); i -= 1) list.push(slopesStep(run, i));
+  for (let i = last; i > firstLearned(run); i -= 1) list.push(backwardStep(run, i, widths[i]));
   const keys = parameterKeys(run);
   const single = keys.flatMap(({ indices }) => indices).length <= SINGLE_PARAMETERS;
   [...keys].reverse().forEach((array) => list.push(...gradientSteps(run, array, single)));
@@ -66,11 +67,14 @@ const range = (width, layer) => few(Array.from({ length: width }, (_, j) => [lay
 
 export function unitCounts(run) {
   const widths = [run.x[0].length];
-  for (const layer of run.layers) widths.push(layer.out_features ?? widths[widths.length - 1]);
+  for (const layer of run.layers) widths.push(outputsOf(layer, widths[widths.length - 1]));
   return widths;
 }
 
-const firstLinear = (run) => run.layers.findIndex((layer) => layer.type === "Linear");
+// The first layer with parameters: below it nothing needs a gradient.
+const firstLearned = (run) => Math.min(...Object.keys(run.parameters).map((key) => splitKey(key)[0]));
+
+const isRandom = (run, i) => Object.keys(run.masks ?? {}).some((key) => splitKey(key)[0] === i);
 
 // The parameters: for each array, its keys.
 export function parameterKeys(run) {
@@ -114,7 +118,7 @@ function forwardStep(run, i, units) {
     phase: "Forward",
     title: ({ names, n }) => (single
       ? `${layer.type}: ${names.unit(i, n, units[0])}` : `Layer ${i}: ${layer.type}`),
-    sentence: () => FORWARD[layer.type](layer, Boolean(run.masks?.[`${i}.mask`])),
+    sentence: () => FORWARD[layer.type](layer, isRandom(run, i)),
     rows: ({ pass, T, n }) => mostOf(units, (j) => T.value(pass.slopes[i][n][j]))
       .map((j) => pass.outputs[i][n][j]),
     more: leftOut(units.length, "units", "smaller derivatives of the error"),
@@ -155,7 +159,7 @@ function slopesStep(run, i) {
   const layer = run.layers[i];
   return {
     phase: "Slopes", title: `The slopes of layer ${i}: ${layer.type}`,
-    sentence: () => SLOPE[layer.type](layer, Boolean(run.masks?.[`${i}.mask`])),
+    sentence: () => SLOPE[layer.type](layer, isRandom(run, i)),
     rows: (view) => localRows(view, i),
     more: isSmall(run, i) ? "" : "Of this layer, the derivatives of its strongest units are shown.",
     focus: { units: range(unitCounts(run)[i + 1], i), edges: [] },
@@ -183,12 +187,14 @@ function localRows(view, i) {
       op: "", args: [], ...(written?.symbol ? { op: "=", args: [written] } : written),
       value, symbol: names.edge(i, source, n, j),
     };
-    const parameters = [...from.map((k) => ({ name: "weight", index: [j, k] })), { name: "bias", index: [j] }]
-      .filter(({ name }) => pass.params[`${i}.${name}`]);
+    const sources = run.layers[i].type === "Linear"
+      ? [...from.map((k) => ({ name: "weight", index: [j, k] })), { name: "bias", index: [j] }]
+      : mostOf(keysOf(run, i), (key) => T.value(at(pass.grads, key)));
+    const parameters = sources.filter(({ name }) => pass.params[`${i}.${name}`]);
     return [
-      ...parameters.map((source) => row(source, view.local(i).parameter(source.name, source.index, n),
+      ...parameters.map((source) => row(source, view.local(i).parameter(source.name, source.index, n, j),
         formulas?.parameter(source.name, source.index))),
-      ...(i > firstLinear(run) ? from : []).map((k) =>
+      ...(i > firstLearned(run) ? from : []).map((k) =>
         row(k, view.local(i).units(n, j, k), formulas?.units(k))),
     ].filter(Boolean);
   });
@@ -225,7 +231,11 @@ function gradientSteps(run, { layer, name, array, indices }, single) {
     sentence: (view) => meaning(view.names.parameter(layer, name, key.index), slope(view, key),
       view.shown, run.optimizer.maximize),
     rows: ({ pass }) => [at(pass.grads, key)],
-    focus: { units: [[layer, key.index[0]]], edges: [key] },
+    focus: {
+      units: run.layers[layer].type === "Linear" ? [[layer, key.index[0]]]
+        : range(unitCounts(run)[layer + 1], layer),
+      edges: [key],
+    },
   }));
 }
 

@@ -21,6 +21,9 @@ export const FORWARD = {
   Dropout: (options, masked) => (masked
     ? "Dropout multiplies by its mask: 0 for a unit that is left out, 1/(1 − p) for one that stays."
     : "Dropout is off, as in prediction. Every number passes unchanged."),
+  PReLU: () => "A positive number passes unchanged. A negative one is multiplied by a learned slope.",
+  RReLU: (options, drawn) => "A positive number passes unchanged. A negative one is multiplied by " +
+    `${drawn ? "a slope that was drawn for it." : "the mean of the slopes of training."}`,
 };
 
 export const TERM = {
@@ -67,6 +70,10 @@ export const SLOPE = {
   LogSoftmax: () => "Each output depends on all numbers of the layer.",
   Dropout: (options, masked) => (masked
     ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
+  PReLU: () => "The slope is 1 for a positive number and the learned one for a negative. If the learned " +
+    "slope grows by 1, the output grows by the input where that is negative.",
+  RReLU: (options, drawn) => "The slope is 1 for a positive number. For a negative one it is " +
+    `${drawn ? "the slope that was drawn." : "the mean of the slopes of training."}`,
 };
 
 // What a rule keeps from step to step.

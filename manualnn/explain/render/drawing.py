@@ -43,19 +43,20 @@ class Unit(NamedTuple):
 def draw_network(e: ExplanationData) -> list[str]:
     """Return the lines of the drawing, or none if the network is too large for it.
 
-    A layer without weights continues the line of the units before it.
+    A layer that acts on every unit alone continues the line of the units before it.
     """
     parameters, samples = e.spec["parameters"], e.loss.samples
     columns = [[Unit(name) for name in _names(e.inputs, samples)]]
     for step in e.layers:
         names = _names(step.outputs, samples)
-        weights = parameters.get(f"{step.index}.weight")
-        if weights is None:
+        is_linear = e.spec["layers"][step.index]["type"] == "Linear"
+        if not is_linear and len(names) == len(columns[-1]):
             columns[-1] = [
                 unit._replace(name=f"{unit.name} → {name}")
                 for unit, name in zip(columns[-1], names, strict=True)
             ]
             continue
+        weights = parameters[f"{step.index}.weight"] if is_linear else [[] for _ in names]
         ends = [[f"·{weight:.3g}" for weight in row] for row in weights]
         for row, bias in zip(ends, parameters.get(f"{step.index}.bias", ()), strict=False):
             row.append(f"{bias:+.3g}")

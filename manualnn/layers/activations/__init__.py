@@ -1,17 +1,19 @@
-"""Activations: layers without parameters that act on every row separately.
+"""Activations: layers that act on every row separately.
 
 Names, options and behaviour at kinks are torch's. If the slope is an exact function of the output,
 the equation states it so. Then the input need not be stored.
 """
 
-from manualnn.layers.activations import exponential, piecewise, rows, smooth
+from manualnn.layers.activations import exponential, piecewise, rectifiers, rows, smooth
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.piecewise import *
+from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *
 from manualnn.layers.activations.smooth import *
 
 __all__ = []
 __all__ += piecewise.__all__
+__all__ += rectifiers.__all__
 __all__ += smooth.__all__
 __all__ += exponential.__all__
 __all__ += rows.__all__

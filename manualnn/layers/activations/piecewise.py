@@ -5,11 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from manualnn.elementary import Array, greater, maximum, minimum, step, where
+from manualnn.elementary import Array, maximum, step
 from manualnn.layers.base import Layer, LayerArrays
-from manualnn.spec import require
 
-__all__ = ["Identity", "LeakyReLU", "ReLU"]
+__all__ = ["Identity", "ReLU"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -60,35 +59,3 @@ class ReLU(Layer):
     ) -> Array:
         dz = step(a, out=out)
         return np.multiply(dz, da, out=dz)
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class LeakyReLU(Layer):
-    """Rectifier with a small slope for negative inputs.
-
-    Forward, s = negative_slope
-        a = max(z, 0) + s min(z, 0)
-
-    Backward, given da = ∂L/∂a
-        dz = da ⊙ (1 where z > 0, s elsewhere)   the slope at 0 is s
-
-    Shapes: z, a, dz, da (N, width). Source: torch.nn.LeakyReLU.
-    """
-
-    negative_slope: float = 0.01
-
-    reads_output: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        require(self, "negative_slope", "a number", condition=True)
-
-    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
-        a = minimum(z, 0, out=out)
-        np.multiply(a, self.negative_slope, out=a)
-        return np.add(a, maximum(z, 0), out=a)
-
-    def backward(
-        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
-    ) -> Array:
-        return np.positive(where(greater(z, 0), da, da * self.negative_slope), out=out)

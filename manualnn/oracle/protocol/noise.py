@@ -22,3 +22,9 @@ DROPOUT_MASK = Noise(
     admitted=lambda o, array, dtype: np.where(array != 0, kept_factor(o.p, dtype), 0),
     sentence=lambda o, dtype: f"0 or 1/(1 − p) = {kept_factor(o.p, dtype):.17g}",
 )
+RANDOM_SLOPE = Noise(
+    name="slope",
+    draw=lambda rng, o, shape: np.asarray(rng.uniform(o.lower, o.upper, shape)),
+    admitted=lambda o, array, dtype: np.clip(array, *np.array([o.lower, o.upper], dtype)),
+    sentence=lambda o, _: f"from lower = {o.lower:g} to upper = {o.upper:g}",
+)

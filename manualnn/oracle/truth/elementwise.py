@@ -94,6 +94,15 @@ class _Branches(Jets):
         return undecided
 
 
+def times_slope(slope: Bounded, da: Bounded) -> Bounded:
+    """Return dz = da f′(z) for a bounded slope f′(z)."""
+    dz = da.times(slope)
+    # A product with 0, 1 or −1 is exact.
+    exact = (slope.e == 0) & ((slope.v == 0) | (slope.size == 1))
+    e = np.where(exact, dz.e, dz.e + da.kind.rounding(1, dz.most, dz.v))
+    return Bounded(dz.v, e, da.kind, known=bool(da.known and exact.all()))
+
+
 class Evaluation:
     """A statement at bounded numbers z: f(z), and f′(z) from jets through the same formula."""
 

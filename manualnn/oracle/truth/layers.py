@@ -24,8 +24,9 @@ import numpy as np
 
 from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
+from manualnn.oracle.truth import rectifiers
 from manualnn.oracle.truth.bounded import Array, Bounded, Precision
-from manualnn.oracle.truth.elementwise import Evaluation
+from manualnn.oracle.truth.elementwise import Evaluation, times_slope
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus, tanh
 
 Arrays = Mapping[str, Bounded]
@@ -138,12 +139,7 @@ def _elementwise(
     def backward(
         layer: Any, _: Arrays, z: Bounded, a: Bounded, da: Bounded
     ) -> tuple[Bounded, Arrays]:
-        slope = slope_of(layer, z, a)
-        dz = da.times(slope)
-        # A product with 0, 1 or −1 is exact.
-        exact = (slope.e == 0) & ((slope.v == 0) | (slope.size == 1))
-        e = np.where(exact, dz.e, dz.e + z.kind.rounding(1, dz.most, dz.v))
-        return Bounded(dz.v, e, z.kind, known=bool(da.known and exact.all())), {}
+        return times_slope(slope_of(layer, z, a), da), {}
 
     return lambda layer, _, z: value(layer, z), backward
 
@@ -179,6 +175,7 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
         log_softmax, lambda a, da: da - exp_of_log(a) * da.sum(axis=1, keepdims=True)
     ),
     "Dropout": (_dropout, lambda o, own, _, __, da: (_dropout(o, own, da), {})),
+    **rectifiers.LAYERS,
 }
 """The layers that do not follow from a statement."""
 

@@ -80,10 +80,12 @@ export function figuresOf({ run, pass, A, colourBy, sample }) {
     // A parameter in words, for the caption and for screen readers.
     sentence(key) {
       const { layer, name, index } = key;
-      const from = name === "weight" ? ` from ${names.unit(layer - 1, sample, index[1])}` : "";
+      const isLinear = run.layers[layer].type === "Linear";
+      const from = isLinear && name === "weight" ? ` from ${names.unit(layer - 1, sample, index[1])}` : "";
+      const into = isLinear ? names.unit(layer, sample, index[0]) : `layer ${layer}`;
       const write = (label, number) =>
         (number === undefined ? "" : `, ${label} ${shortNumber(number, 12, 6)}`);
-      return `${name} ${textOf(key)}${from} into ${names.unit(layer, sample, index[0])}`
+      return `${name} ${textOf(key)}${from} into ${into}`
         + write("value", this.parameter(key, false)) + write("gradient", this.parameter(key, true));
     },
   };

@@ -8,6 +8,7 @@
 // All positions are first (along, across): along the direction of the layers, and across it. On a
 // wide screen along is x; on a phone it is y, and a reader scrolls as always.
 
+import { outputsOf } from "../layers.mjs";
 import { placeLabels } from "./labels.mjs";
 
 const MIXING = new Set(["Softmax", "LogSoftmax"]);
@@ -41,8 +42,9 @@ export function columnsOf(run) {
     const last = columns.at(-1);
     if (layer.type === "Linear") {
       columns.push({ stages: [i], size: layer.out_features, link: "weights", kind: "neuron" });
-    } else if (MIXING.has(layer.type)) {
-      columns.push({ stages: [i], size: last.size, link: "all", kind: "neuron" });
+    } else if (MIXING.has(layer.type) || outputsOf(layer, last.size) !== last.size) {
+      const size = outputsOf(layer, last.size);
+      columns.push({ stages: [i], size, link: "all", kind: "neuron" });
     } else {
       last.stages.push(i);
     }

@@ -6,10 +6,10 @@
 
 import { localDerivatives } from "../derivatives.mjs";
 import { entryAt } from "../engine.mjs";
+import { LAYERS } from "../layers.mjs";
 import { namesOf } from "../names.mjs";
 import { textOf } from "./figures.mjs";
 
-const DENSE = new Set(["Linear", "Softmax", "LogSoftmax"]); // every unit leads to every unit
 const graphs = new WeakMap(); // of passes, because every weight that is pointed at needs its own
 
 // Return the paths of a parameter, in numbers:
@@ -25,10 +25,12 @@ export function pathsOf(run, pass, key, arithmetic, most = 12) {
   const A = arithmetic.base ?? arithmetic; // products and sums need no formulas
   const graph = graphOf(run, pass, arithmetic);
   const { layer, name, index } = key;
-  const starts = pass.outputs[layer].map((_, n) => {
-    const slope = graph.derivatives(layer).parameter(name, index, n);
-    return { layer, sample: n, units: [[layer, index[0]]], factors: [slope], j: index[0] };
-  });
+  const isLinear = run.layers[layer].type === "Linear";
+  const starts = pass.outputs[layer].flatMap((row, n) => row.flatMap((_, j) => {
+    const leads = !isLinear || j === index[0];
+    const slope = leads ? graph.derivatives(layer).parameter(name, index, n, j) : null;
+    return slope === null ? [] : [{ layer, sample: n, units: [[layer, j]], factors: [slope], j }];
+  }));
   const all = starts.map(({ sample, j, factors }) =>
     through(A, factors[0], graph.sums(layer)[sample][j]));
   const count = all.reduce((total, sums) => total + sums.count, 0);
@@ -77,9 +79,10 @@ function graphOf(run, pass, arithmetic) {
     },
     // The edges from unit k of layer i to layer i + 1: {j, slope}.
     edges(i, n, k) {
-      const isDense = DENSE.has(run.layers[i + 1].type);
-      const heads = isDense ? pass.outputs[i + 1][n].map((_, j) => j) : [k];
-      return heads.map((j) => ({ j, slope: graph.derivatives(i + 1).units(n, j, k) }));
+      const { isElementwise } = LAYERS[run.layers[i + 1].type];
+      const heads = isElementwise ? [k] : pass.outputs[i + 1][n].map((_, j) => j);
+      return heads.map((j) => ({ j, slope: graph.derivatives(i + 1).units(n, j, k) }))
+        .filter(({ slope }) => slope !== null);
     },
     sums(i) {
       if (!sums.has(i)) {

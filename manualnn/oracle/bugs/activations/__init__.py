@@ -5,9 +5,10 @@ from manualnn.oracle.bugs.activations import (
     dropout,
     exponential,
     rectifiers,
+    sloped,
     slopes,
     smooth,
     softmax,
 )
 
-TABLES = (any_activation, smooth, rectifiers, exponential, softmax, dropout, slopes)
+TABLES = any_activation, smooth, rectifiers, sloped, exponential, softmax, dropout, slopes
