@@ -259,13 +259,21 @@ def softmax_and_log(x: Array, /, *, out: Array | None = None) -> tuple[Array, Ar
     return a, np.subtract(log_a, log(total), out=log_a)
 
 
-def ratio(numerator: int, denominator: int, like: Array) -> Any:
-    """Return numerator / denominator in the dtype of like, rounded once; exact for symbols."""
+def ratio(numerator: Any, denominator: Any, like: Array) -> Any:
+    """Return numerator / denominator in the dtype of like. For symbols it is exact: 0.1 is 1/10."""
     if is_symbolic(like):
-        from fractions import Fraction
-
-        return own_number(like)(Fraction(numerator, denominator))
+        own = own_number(like)
+        return own(_exact(numerator)) / own(_exact(denominator))
     return like.dtype.type(numerator) / like.dtype.type(denominator)
+
+
+def _exact(number: Any) -> Any:
+    """Return the fraction of a plain number, and any other number as it is."""
+    from fractions import Fraction
+
+    if isinstance(number, float):
+        return Fraction(repr(float(number)))
+    return Fraction(number) if isinstance(number, int) else number
 
 
 BLOCK = 128

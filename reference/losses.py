@@ -1,6 +1,7 @@
 """The losses' twins: one line each.
 
-torch has no `batchmean` for these losses: it is torch's sum, divided by the number of samples.
+torch has no `batchmean` for these losses: it is torch's sum, divided by the number of samples. Nor
+has it a constant factor, which multiplies its loss.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,12 +40,14 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
 
 def build(spec: Mapping[str, Any], dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
     """Return the loss, a function of outputs (N, K) and targets, that its JSON form describes."""
-    options = {name: value for name, value in spec.items() if name != "type"}
+    factor = spec.get("factor", 1.0)
+    options = {name: value for name, value in spec.items() if name not in {"type", "factor"}}
     for name in ("weight", "pos_weight"):
         if options.get(name) is not None:
             options[name] = torch.tensor(options[name], dtype=dtype)
     make = twin_of(spec, LOSSES, "losses")
     if options.get("reduction") != "batchmean":
-        return make(**options)
+        own = make(**options)
+        return own if factor == 1 else lambda y, t: own(y, t) * factor
     total = make(**{**options, "reduction": "sum"})
-    return lambda y, t: total(y, t) / len(y)
+    return lambda y, t: total(y, t) / len(y) * factor

@@ -37,6 +37,7 @@ OPTIONS: dict[str, Strategy] = {
     "HuberLoss.delta": st.sampled_from([1.0, 0.1, 7.0]),
     "CrossEntropyLoss.ignore_index": st.sampled_from([-100, -1, 0, 1]),
     "CrossEntropyLoss.label_smoothing": st.sampled_from([0.0, 0.1, 0.9, 1.0]),
+    "factor": st.sampled_from([1.0, 1.0, 1.0, 0.5, 0.1]),
     "reduction": st.sampled_from(["mean", "sum", "batchmean"]),
     "lr": st.sampled_from([0.02, 0.1, 1 / 3, 1.0, 7.3, 1e-9, 0.0]),
     "weight_decay": st.sampled_from([0.0, 0.1, 1e-4]),
@@ -277,6 +278,7 @@ def lattice_cases(draw: st.DrawFn, dtypes: st.SearchStrategy[np.dtype[Any]] = DT
     dtype = draw(dtypes)
     n, width = draw(st.sampled_from([1, 2, 4, 8])), draw(POWERS)
     options = {
+        "factor": st.sampled_from([1.0, 0.5]),
         "negative_slope": 0.5,
         "p": st.sampled_from([0.0, 0.5, 1.0]),
         "delta": st.sampled_from([0.5, 1.0, 2.0]),

@@ -211,7 +211,8 @@ class LossStatement:
     def formula(self, y: Array, t: Array) -> Any:
         """Return L."""
         by = {"mean": self.divisor(y, t), "batchmean": len(y), "sum": 1}[self.loss.reduction]
-        return sum(self.terms(y, t)) / by
+        factor = self.loss.factor
+        return sum(self.terms(y, t)) / by * (R(factor) if isinstance(factor, float) else factor)
 
 
 def of_pairs(function: Callable[[Any, Any], Any]) -> Callable[[Array, Array], list[Any]]:
@@ -302,6 +303,7 @@ def summed_statements() -> Iterator[LossStatement]:
         if row.statement is None:
             continue
         symbolic = symbolic_options(row)
+        factor = symbolic.pop("factor")
         others = [{o: 0} for o in symbolic if 0 in row.options[o].values]
         others += [{o: True} for o, default in row.defaults.items() if default is False]
         for other in ({}, *others):
@@ -309,7 +311,9 @@ def summed_statements() -> Iterator[LossStatement]:
             stated = Options(type=name, **{**row.defaults, **options})
             term = partial(row.statement.value, Symbols, stated)
             points = signed if row.targets == "signs" else values
-            yield from _each_reduction(LOSSES[name](**options), of_pairs(term), values=points)
+            loss, terms = LOSSES[name](**options), of_pairs(term)
+            yield from _each_reduction(loss, terms, values=points)
+        yield LossStatement(replace(loss, factor=factor), terms, values=points)
 
 
 LOSS_STATEMENTS = (

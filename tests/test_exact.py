@@ -74,7 +74,7 @@ class ByHand:
         }
         rows, targets = fractions(case.x), fractions(case.t)
         terms = {"mean": len(rows) * len(targets[0]), "batchmean": len(rows), "sum": 1}
-        self.divisor = terms[case.loss.reduction]
+        self.divisor = terms[case.loss.reduction] / Fraction(case.loss.factor)
         self.loss = Fraction(0)
         self.y: Rows = []
         self.dx: Rows = []

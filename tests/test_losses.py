@@ -11,18 +11,21 @@ from values import of_kind
 
 from manualnn import (
     LOSSES,
+    SGD,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     DTypeError,
     HuberLoss,
     L1Loss,
+    Linear,
     Loss,
     MSELoss,
     Sequential,
     ShapeError,
     Sigmoid,
     SpecError,
+    Trainer,
 )
 from manualnn.losses.indices import ClassLoss
 
@@ -190,7 +193,6 @@ def test_targets_of_another_float_type_are_refused() -> None:
     [
         ([0, 3], r"class indices from 0 to 2, got t\[1\] = 3"),
         ([-1, 0], r"class indices from 0 to 2, got t\[0\] = -1"),
-        ([-100, -100], "all 2 targets are ignore_index; nothing to average"),
     ],
 )
 def test_class_indices_outside_the_classes_are_refused(t: list[int], message: str) -> None:
@@ -223,14 +225,13 @@ def test_probabilities_outside_their_range_are_refused() -> None:
         BCELoss().value([[0.0, 1.0], [1.5, 0.0]], np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
 @pytest.mark.parametrize("loss", LOSSES.values())
-def test_only_a_sum_over_nothing_has_a_value(loss: type[Loss]) -> None:
+def test_a_loss_of_no_samples_is_0(loss: type[Loss], reduction: str) -> None:
     nothing = np.zeros((0, 3))
     t = np.zeros(0, int) if issubclass(loss, ClassLoss) else nothing
-    assert loss(reduction="sum").value(nothing, t) == 0
-    for reduction in ("mean", "batchmean"):
-        with pytest.raises(ShapeError, match=f"no {reduction} over an empty batch"):
-            loss(reduction=reduction).value(nothing, t)
+    assert loss(reduction=reduction).value(nothing, t) == 0
+    assert loss(reduction=reduction).grad(nothing, t).shape == (0, 3)
 
 
 def test_an_unknown_reduction_is_refused() -> None:
@@ -334,3 +335,20 @@ def test_bce_of_a_saturated_sigmoid_is_its_bound(dtype: Any) -> None:
     net = Sequential(Sigmoid())
     y = net.forward(net.init(0, dtype), np.array([[-800], [-1e4]], dtype))
     assert BCELoss("sum").value(y, np.ones((2, 1), dtype)) == 200
+
+
+NOTHING: list[tuple[Loss, Any]] = [
+    (CrossEntropyLoss(ignore_index=1), [1, 1]),
+    (CrossEntropyLoss(weight=(0.0, 0.0, 1.0), label_smoothing=0.5), [0, 1]),
+    (CrossEntropyLoss(weight=(0.0, 0.0, 0.0), factor=0.5), [0, 2]),
+]
+
+
+@pytest.mark.parametrize(("loss", "t"), NOTHING, ids=[repr(loss) for loss, _ in NOTHING])
+def test_a_mean_over_nothing_is_0_alone_and_in_training(loss: Loss, t: Any) -> None:
+    value, dy = loss.value_and_grad(Y, t)
+    assert (value, loss.value(Y, t), dy.any(), loss.grad(Y, t).any()) == (0, 0, False, False)
+    weighted, dy = loss.weighted(np.array(Y), np.array(t), np.ones(2))
+    assert (weighted, dy.any()) == (0, False)
+    trainer = Trainer(Sequential(Linear(3, 3)), loss, SGD(lr=1.0))
+    assert (trainer.step(Y, t), trainer.evaluate(Y, t), trainer.fit(Y, t).loss) == (0, 0, [0])

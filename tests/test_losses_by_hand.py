@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from manualnn import DomainError, HingeEmbeddingLoss, KLDivLoss, Loss, NLLLoss, SoftMarginLoss
+from manualnn import (
+    DomainError,
+    HingeEmbeddingLoss,
+    KLDivLoss,
+    Loss,
+    MSELoss,
+    NLLLoss,
+    SoftMarginLoss,
+)
 
 
 class Hand(NamedTuple):
@@ -26,6 +34,7 @@ class Hand(NamedTuple):
 
 LOG = math.log
 HANDS = [
+    Hand(MSELoss(), [0.5, -1.0, 3.0], [1.0, 1.0, 3.0], [0.25, 4.0, 0.0], [-1.0, -4.0, 0.0]),
     Hand(KLDivLoss(), [-1.5, 0.25, -2.0], [0.5, 0.0, 1.0],
          [0.5 * (LOG(0.5) + 1.5), 0.0, 2.0], [-0.5, 0.0, -1.0]),
     Hand(KLDivLoss(log_target=True), [-1.5, 0.25, -2.0], [LOG(0.5), 0.0, LOG(0.25)],
@@ -38,6 +47,9 @@ HANDS = [
          [LOG(2), LOG(4 / 3), LOG(4), LOG(5)], [-1 / 2, -1 / 4, -3 / 4, 4 / 5]),
     Hand(SoftMarginLoss(), [1e4, -1e4], [-1, 1], [1e4, 1e4], [1, -1]),
 ]  # fmt: skip
+
+
+FACTORS = [("mean", 1.0), ("sum", 1.0), ("batchmean", 1.0), ("sum", 0.5), ("mean", 0.3)]
 
 
 class OfClasses(NamedTuple):
@@ -61,23 +73,25 @@ CLASSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
+@pytest.mark.parametrize(("reduction", "factor"), FACTORS)
 @pytest.mark.parametrize("hand", CLASSES, ids=lambda hand: str(hand.loss))
-def test_losses_of_classes_are_those_by_hand(hand: OfClasses, reduction: str) -> None:
-    loss = replace(hand.loss, reduction=reduction)
-    divisor = {"mean": hand.mean, "sum": 1, "batchmean": hand.batchmean}[reduction]
+def test_losses_of_classes_are_those_by_hand(
+    hand: OfClasses, reduction: str, factor: float
+) -> None:
+    loss = replace(hand.loss, reduction=reduction, factor=factor)
+    divisor = {"mean": hand.mean, "sum": 1, "batchmean": hand.batchmean}[reduction] / factor
     value, dy = loss.value_and_grad(Y, hand.t)
     assert value == pytest.approx(np.sum(hand.terms) / divisor, rel=1e-14)
     np.testing.assert_allclose(dy, np.array(hand.slopes) / divisor, rtol=8e-15, atol=0)
 
 
 @pytest.mark.parametrize("hand", HANDS, ids=lambda hand: str(hand.loss))
-@pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])
-def test_value_and_gradient_are_those_by_hand(hand: Hand, reduction: str) -> None:
+@pytest.mark.parametrize(("reduction", "factor"), FACTORS)
+def test_value_and_gradient_are_those_by_hand(hand: Hand, reduction: str, factor: float) -> None:
     """Two rows, the second the first reversed; a few roundings of a few terms."""
-    loss: Any = replace(hand.loss, reduction=reduction)
+    loss: Any = replace(hand.loss, reduction=reduction, factor=factor)
     y, t = ([values, values[::-1]] for values in (hand.y, hand.t))
-    divisor = {"mean": 2 * len(hand.y), "sum": 1, "batchmean": 2}[reduction]
+    divisor = {"mean": 2 * len(hand.y), "sum": 1, "batchmean": 2}[reduction] / factor
     value, dy = loss.value_and_grad(y, t)
     assert value == pytest.approx(2 * math.fsum(hand.terms) / divisor, rel=1e-14)
     expected = np.array([hand.slopes, hand.slopes[::-1]]) / divisor

@@ -7,7 +7,9 @@ from typing import Any
 
 from manualnn.explain.formula import LOSS, Symbol, derivative, word
 from manualnn.explain.run import Run
+from manualnn.losses import Loss
 from manualnn.optimizers import Optimizer
+from manualnn.spec import QUIET
 
 
 class Names:
@@ -67,13 +69,16 @@ def brief(part: Any) -> str:
     for option in fields(part):
         value = getattr(part, option.name)
         is_off = value is None or (isinstance(value, bool | int | float) and value <= 0)
-        if not (value == option.default and (is_off or value is True)):
+        if not (value == option.default and (is_off or value is True or option.metadata == QUIET)):
             options.append(f"{option.name}={value!r}")
     return f"{type(part).__name__}({', '.join(options)})"
 
 
 def equations(part: Any) -> tuple[list[str], list[str]]:
-    """Return the lines of the Forward and the Backward block in a layer's or loss's docstring."""
+    """Return the lines of the Forward and the Backward block in a layer's or loss's docstring.
+
+    Of a loss with a constant factor, each 1/D there is factor/D, and 2/D is 2 factor/D.
+    """
     blocks: dict[str, list[str]] = {"Forward": [], "Backward": []}
     block: list[str] | None = None
     for line in (inspect.getdoc(type(part)) or "").splitlines():
@@ -86,6 +91,10 @@ def equations(part: Any) -> tuple[list[str], list[str]]:
             block.append(line.strip())
         elif block:
             block = None
+    if isinstance(part, Loss) and part.factor != 1:
+        for block in blocks.values():
+            block[:] = [re.sub(r"\b1/D", "factor/D", line) for line in block]
+            block[:] = [re.sub(r"\b(\d)/D", r"\1 factor/D", line) for line in block]
     return blocks["Forward"], blocks["Backward"]
 
 

@@ -3,7 +3,7 @@
 "layers": […], "loss": {…}, "optimizer": {…}   as everywhere (README)
 "x": [[…], …], "t": [[…], …]                   the batch
 "parameters": {"0.weight": [[…], …], …}        or "seed": 0 for the values of net.init(seed=0)
-"loss_factor": 0.5                             optional: a constant factor of the loss
+"loss_factor": 0.5                             optional: the "factor" of the loss, by its older name
 "dropout_seed": 0                              optional: dropout as in training, masks drawn
 "masks": {"1.mask": [[…], …]}                  once from this seed; or the masks themselves
 """

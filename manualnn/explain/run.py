@@ -3,21 +3,20 @@
 `read_run` (in `reading`) reads the JSON form of a run. `make_run` checks a run of Python objects.
 """
 
-from dataclasses import dataclass, field, fields, replace
-from fractions import Fraction
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from manualnn.elementary import OBJECT, Array
-from manualnn.errors import ShapeError, SpecError
+from manualnn.elementary import Array
+from manualnn.errors import DomainError, ShapeError, SpecError
 from manualnn.losses import Loss
 from manualnn.network.noise import Noise
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
 from manualnn.parameters import Parameters
-from manualnn.spec import as_json, to_spec
-from manualnn.validation import as_batch, is_finite_number, require_count, require_finite
+from manualnn.spec import to_spec
+from manualnn.validation import as_batch, require_count, require_finite
 
 EXAMPLE: dict[str, Any] = {
     "layers": [
@@ -38,9 +37,6 @@ EXAMPLE: dict[str, Any] = {
 }
 """Three inputs, two sigmoid neurons, two linear outputs, one sample; MSE over N = 1."""
 
-LEAST_FACTOR = 1e-100
-"""Smallest constant factor of the loss: the loss is divided by N K / factor, a finite float."""
-
 Key = tuple[int, str, tuple[int, ...]]
 """A parameter: its layer, its name in the layer, and its index."""
 
@@ -53,23 +49,19 @@ class Run:
 
     net: Sequential
     loss: Loss
-    """With the constant factor in it."""
     rule: Optimizer
     params: Parameters
     x: Array
     t: Array
     noise: Noise = field(default_factory=dict)
-    loss_factor: float = 1.0
     notes: tuple[str, ...] = ()
 
     def spec(self) -> dict[str, Any]:
-        """Return the JSON form; `loss_factor` and `masks` are in it only if they have an effect."""
-        factor = {} if self.loss_factor == 1 else {"loss_factor": self.loss_factor}
+        """Return the JSON form; `masks` are in it only if they have an effect."""
         masks = {key: mask.tolist() for key, mask in self.noise.items()}
         return {
             **self.net.spec(),
             "loss": to_spec(self.loss),
-            **factor,
             "optimizer": to_spec(self.rule),
             "dtype": "float64",
             "parameters": {key: array.tolist() for key, array in self.params.items()},
@@ -105,6 +97,8 @@ def make_run(
         raise SpecError(message)
     if lr is not None:
         rule = replace(rule, lr=lr)
+    if loss_factor is not None:
+        loss = replace(loss, factor=loss_factor)
     if params.dtype != np.float64:
         notes.append(f"Computed in float64; the parameters were {params.dtype}.")
         params = params.astype(np.float64)
@@ -122,12 +116,8 @@ def make_run(
         noise = net.sample(dropout_seed, x)
     if net.sample(0, x):
         notes.append(_random_note(net.sample(0, x), noise, dropout_seed))
-    y = net.forward(params, x, noise=noise)
-    loss.require_outputs(y)
-    t = loss.targets(t, y)
-    factor = read_factor(1 if loss_factor is None else loss_factor)
-    loss = scale_loss(loss, factor)
-    return Run(net, loss, rule, params, x, t, noise, factor, tuple(notes))
+    t = _fitting_targets(loss, t, net.forward(params, x, noise=noise))
+    return Run(net, loss, rule, params, x, t, noise, tuple(notes))
 
 
 def _random_note(random: Noise, noise: Noise, seed: int | None) -> str:
@@ -142,18 +132,14 @@ def _random_note(random: Noise, noise: Noise, seed: int | None) -> str:
     return "Random layers as in prediction. --dropout-seed draws their arrays."
 
 
-def read_factor(value: Any) -> float:
-    """Return the constant factor of the loss. Raises SpecError unless it is greater than 0.
-
-    A factor below LEAST_FACTOR is refused, too.
-    """
-    if not is_finite_number(value) or value <= 0:
-        message = f"loss_factor must be a number greater than 0, got {as_json(value)}."
-        raise SpecError(message)
-    if value < LEAST_FACTOR:
-        message = f"loss_factor must be at least {LEAST_FACTOR:g}, got {as_json(value)}."
-        raise SpecError(message)
-    return float(value)
+def _fitting_targets(loss: Loss, t: Array, y: Array) -> Array:
+    """Return targets that fit the outputs y. Raises DomainError if none of them counts."""
+    loss.require_outputs(y)
+    t = loss.targets(t, y)
+    if not loss.divisor(y, t):
+        message = f"{loss!r} is a mean over nothing here, so it is 0; let a target count."
+        raise DomainError(message)
+    return t
 
 
 def require_integer(name: str, value: Any, least: int, most: int) -> None:
@@ -162,25 +148,3 @@ def require_integer(name: str, value: Any, least: int, most: int) -> None:
     if not is_integer or not least <= value <= most:
         message = f"{name} must be an integer from {least} to {most}, got {value!r}."
         raise SpecError(message)
-
-
-def scale_loss(loss: Loss, factor: float) -> Loss:
-    """Return a loss with a constant factor: the divisor D of its reduction becomes D / factor.
-
-    So a factor 1/2 turns the sum of squares Σ (y − t)² into Σ (y − t)² / 2, and its derivative into
-    y − t. With the reduction "sum", the loss of one output is its term, with the factor.
-    """
-    if factor == 1:
-        return loss
-    kind = type(loss)
-
-    class Scaled(kind):  # type: ignore[misc, valid-type]
-        def divisor(self, y: Array, t: Array, /) -> Any:
-            # A float is its shortest decimal form, so that a factor 0.1 gives the divisor 10.
-            exact = Fraction(kind.divisor(self, y, t)) / Fraction(repr(float(factor)))
-            if exact.denominator == 1:
-                return int(exact)
-            return exact if y.dtype is OBJECT else float(exact)
-
-    Scaled.__name__ = Scaled.__qualname__ = kind.__name__
-    return Scaled(**{option.name: getattr(loss, option.name) for option in fields(loss)})

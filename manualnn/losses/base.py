@@ -12,6 +12,13 @@ A loss is a frozen description, like a layer. `forward` and `backward` are its k
 Gradients differ by the same factors: from mean to batchmean K, from batchmean to sum N. A loss that
 has one term for each sample (CrossEntropyLoss) divides by N also for mean.
 
+`factor` is a constant that multiplies L and its gradient. MSELoss(reduction="sum", factor=0.5) is
+the ½ Σ (t − y)² of many articles. Where the factor is c, each c/D stands for the 1/D of a loss's
+equations.
+
+A mean over nothing is 0, and so is its gradient: D is 0 if there are no samples, if all targets are
+ignored, or if all weights are 0. torch returns 0/0 = NaN there.
+
 Samples may have weights wₙ, as if sample n came wₙ times. With the terms lₙₖ, and with sample n's
 part dₙ of the divisor D = Σₙ dₙ (K for mean, 1 for batchmean):
 
@@ -19,14 +26,14 @@ part dₙ of the divisor D = Σₙ dₙ (K for mean, 1 for batchmean):
     sum                 L = Σₙ wₙ Σₖ lₙₖ
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array, ratio
 from manualnn.errors import ShapeError, SpecError
-from manualnn.spec import Description, require
+from manualnn.spec import QUIET, Description, require
 from manualnn.validation import as_array, as_dtype, as_floats, shown
 
 REDUCTIONS = ("mean", "sum", "batchmean")
@@ -44,9 +51,13 @@ class Loss(Description):
     """Base of every loss: y and t of the same shape (N, K)."""
 
     reduction: str = "mean"
+    factor: float = field(default=1.0, kw_only=True, metadata=QUIET)
 
     def __post_init__(self) -> None:
         Description.__post_init__(self)
+        factor: Any = self.factor  # may be a symbol
+        fits = 1e-30 <= factor <= 1e30 if isinstance(factor, int | float) else factor > 0
+        require(self, "factor", "from 1e-30 to 1e30", fits)
         require(self, "reduction", f"one of {', '.join(REDUCTIONS)}", self.reduction in REDUCTIONS)
 
     def forward(self, y: Array, t: Array, /) -> Any:
@@ -54,7 +65,7 @@ class Loss(Description):
         return self.reduced(self.terms(y, t), y, t)
 
     def terms(self, y: Array, t: Array, /) -> Array:
-        """Return the terms l whose sum, divided by D, is L; shape (N, K)."""
+        """Return the terms l, whose sum times factor / D is L; shape (N, K)."""
         kind = type(self).__name__
         message = f"{kind} has no method terms(y, t), which sample weights and {kind}.forward need."
         raise SpecError(message)
@@ -85,19 +96,34 @@ class Loss(Description):
         self, y: Array, t: Array, w: Array, /, *, out: Array | None = None
     ) -> tuple[Any, Array]:
         """Return L and dy for samples with the weights w, shape (N,)."""
-        divisor = self.weighted_divisor(y, t, w) or 1
-        value = np.dot(w, np.add.reduce(self.terms(y, t), axis=1)) / divisor
+        divisor = self.weighted_divisor(y, t, w)
+        total = np.dot(w, np.add.reduce(self.terms(y, t), axis=1))
         dy = self.backward(y, t, out=out)  # which divides by the divisor without weights
-        factor = w * (self.divisor(y, t) / divisor)
-        return value, np.multiply(dy, factor[:, None], out=dy)
+        factor = w * self.divisor(y, t) / (divisor or 1)
+        return self.over(total, divisor, y), np.multiply(dy, factor[:, None], out=dy)
 
     def share(self, y: Array, t: Array, /, numerator: int = 1) -> Any:
-        """Return numerator / D with the divisor D, rounded once to y's dtype."""
-        return ratio(numerator, self.divisor(y, t), y)
+        """Return numerator · factor / D in y's dtype, or 0 if D is 0."""
+        divisor = self._scaled(self.divisor(y, t), y)
+        return ratio(numerator if divisor else 0, divisor or 1, y)
+
+    def divided(self, dy: Array, y: Array, t: Array, out: Array | None, /) -> Array:
+        """Return factor / D · dy, or 0 if D is 0; dy may change."""
+        divisor = self._scaled(self.divisor(y, t), y)
+        if not divisor:
+            dy.fill(0)
+        return np.divide(dy, divisor or 1, out=out, order="C")
 
     def reduced(self, terms: Array, y: Array, t: Array, /) -> Any:
-        """Return 1/D Σ terms, or 0 if there are no terms."""
-        return np.add.reduce(terms, axis=None) / (self.divisor(y, t) or 1)
+        """Return factor / D · Σ terms, or 0 if D is 0."""
+        return self.over(np.add.reduce(terms, axis=None), self.divisor(y, t), y)
+
+    def over(self, total: Any, divisor: Any, y: Array, /) -> Any:
+        """Return factor / divisor · total, or 0 if the divisor is 0."""
+        return total / self._scaled(divisor, y) if divisor else y.dtype.type(0)
+
+    def _scaled(self, divisor: Any, y: Array) -> Any:
+        return divisor if self.factor == 1 else ratio(divisor, self.factor, y)
 
     def targets(self, t: Any, y: Array, /) -> Array:
         """Return the targets t as an array that fits the outputs y.
@@ -113,7 +139,6 @@ class Loss(Description):
                 f"{type(self).__name__} expects t of shape {y.shape}, as y is, got {t.shape}{hint}."
             )
             raise ShapeError(message)
-        self._require_terms(y)
         return t
 
     def require_outputs(self, y: Array, /) -> None:
@@ -164,11 +189,3 @@ class Loss(Description):
             message = f"{type(self).__name__} expects y of shape (N, K), got {y.shape}."
             raise ShapeError(message)
         return y
-
-    def _require_terms(self, y: Array) -> None:
-        if y.size == 0 and self.reduction != "sum":
-            message = (
-                f"{type(self).__name__} has no {self.reduction} over an empty batch, got y of "
-                f"shape {y.shape}; pass at least one sample, or use reduction='sum'."
-            )
-            raise ShapeError(message)

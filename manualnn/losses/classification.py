@@ -178,7 +178,7 @@ class CrossEntropyLoss(ClassLoss):
         """Return dy, computed in the memory of a = softmax(y)."""
         np.multiply(a, np.add.reduce(q, axis=-1, keepdims=True), out=a)
         np.subtract(a, q, out=a)
-        return np.divide(a, self.divisor(y, t) or 1, out=out, order="C")
+        return self.divided(a, y, t, out)
 
     def probabilities(self, y: Array, /) -> Array:
         return softmax(y)

@@ -43,7 +43,6 @@ class ClassLoss(Loss):
                 f"{self._other_targets(y)}; got t of dtype {t.dtype} and shape {t.shape}."
             )
             raise ShapeError(message)
-        self._require_terms(y)
         counts = t != self.ignore_index
         is_unknown = counts & ((t < 0) | (t >= y.shape[1]))
         if is_unknown.any():
@@ -51,9 +50,6 @@ class ClassLoss(Loss):
             message = (
                 f"{kind} expects class indices from 0 to {y.shape[1] - 1}, got t[{row}] = {t[row]}."
             )
-            raise DomainError(message)
-        if self.reduction == "mean" and not counts.any():
-            message = f"{kind}: all {len(t)} targets are ignore_index; nothing to average."
             raise DomainError(message)
         return t
 
@@ -111,7 +107,7 @@ class NLLLoss(ClassLoss):
         dy = np.empty_like(y, order="C", subok=False) if out is None else out
         dy[...] = ratio(0, 1, y)
         dy[places] = w * ratio(-1, 1, y)
-        return np.divide(dy, self.divisor(y, t) or 1, out=dy)
+        return self.divided(dy, y, t, dy)
 
     def probabilities(self, y: Array, /) -> Array:
         return exp(y)

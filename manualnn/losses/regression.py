@@ -30,7 +30,7 @@ class MSELoss(Loss):
         return np.multiply(e, e)
 
     def forward(self, y: Array, t: Array, /) -> Any:
-        return sum_of_squares(y - t) / self.divisor(y, t)
+        return self.over(sum_of_squares(y - t), self.divisor(y, t), y)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
         dy = np.subtract(y, t, out=out)
@@ -40,7 +40,7 @@ class MSELoss(Loss):
         self, y: Array, t: Array, /, *, out: Array | None = None
     ) -> tuple[Any, Array]:
         dy = np.subtract(y, t, out=out)
-        value = sum_of_squares(dy) / self.divisor(y, t)
+        value = self.over(sum_of_squares(dy), self.divisor(y, t), y)
         return value, np.multiply(dy, self.share(y, t, 2), out=dy)
 
 

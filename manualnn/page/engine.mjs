@@ -98,7 +98,7 @@ export function propagate(run, A, params = readParameters(run, A)) {
 // with 1/2, the sum of (y − t)² becomes that of (y − t)² / 2.
 export function divisorOf(run, y, t) {
   const D = LOSSES[run.loss.type].divisor(run.loss, y, t) || 1;
-  return quotient(D, run.loss_factor ?? 1);
+  return quotient(D, run.loss.factor ?? 1);
 }
 
 // a / b in lowest terms. A b such as 0.1 is the decimal number that people write.
@@ -110,7 +110,7 @@ function quotient(a, b) {
   return [p / common, q / common];
 }
 
-function withFactor({ loss_factor: factor = 1 }, terms, A) {
+function withFactor({ loss: { factor = 1 } }, terms, A) {
   if (factor === 1) return terms;
   return mapEntries(terms, (term) => A.div(term, A.ratio(...quotient(1, factor))));
 }

@@ -224,17 +224,20 @@ def test_a_factor_of_the_loss_multiplies_the_error_and_every_gradient(
     terms = sum(q.value for q in e.loss.terms)
     assert e.loss.total.value == pytest.approx(terms / e.loss.divisor, rel=1e-13)
     again = explain(e.spec, epochs=1)
-    assert (again.spec["loss_factor"], again.to_json()) == (factor, e.to_json())
+    assert (again.spec["loss"]["factor"], again.to_json()) == (factor, e.to_json())
 
 
 def test_half_the_sum_of_squares_has_the_derivative_y_minus_t() -> None:
     """E = ½ Σ (t − y)², as many articles define it: ∂E/∂y = y − t."""
-    run = {**EXAMPLE, "loss": {"type": "MSELoss", "reduction": "sum"}, "loss_factor": 0.5}
+    run = {**EXAMPLE, "loss": {"type": "MSELoss", "reduction": "sum", "factor": 0.5}}
     e, y = explain(run), np.array([q.value for q in explain().layers[2].outputs])
     t = np.array(EXAMPLE["t"][0])
     np.testing.assert_allclose([q.value for q in e.loss.slopes], y - t, rtol=1e-15)
     np.testing.assert_allclose([q.value for q in e.loss.terms], (y - t) ** 2 / 2, rtol=1e-15)
     assert "∂L/∂y[0] = y[0] - t[0] = 0.548641 - 0.2 = 0.348641\n" in e.to_text()
     assert "Here D = 1" in e.to_text()
+    assert "L = factor/D Σₙₖ (y[n,k] − t[n,k])²" in e.to_text()
+    assert "dy = 2 factor/D (y − t)" in e.to_text()
+    assert "Loss: MSELoss(reduction='sum', factor=0.5)." in e.to_text()
     assert "E = ½ Σ (t − y)² is 0.5 L" in explain().to_text()
     assert "½" not in e.to_text()

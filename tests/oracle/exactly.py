@@ -95,9 +95,11 @@ def evaluate(case, params, x):
     x = forward(case.layers, params | noise, x)
     loss, t = options_of(case.loss), np.asarray(case.t)
     if loss.type in LOSSES:
-        return x, LOSSES[loss.type](loss, x, t)
-    statement = statement_of(LOSS_ROWS, loss.type)
-    return x, reduced(loss, entry_by_entry(statement, loss, x, exactly(t)))
+        value = LOSSES[loss.type](loss, x, t)
+    else:
+        statement = statement_of(LOSS_ROWS, loss.type)
+        value = reduced(loss, entry_by_entry(statement, loss, x, exactly(t)))
+    return x, value * number(loss.factor)
 
 
 def forward(layers, arrays, x):

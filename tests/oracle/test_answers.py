@@ -259,13 +259,15 @@ def test_vectors_for_claims_are_judged_by_these_claims(tmp_path, monkeypatch):
 
 
 def test_the_written_truth_follows_the_claims():
-    half = Capabilities.read(
-        {"layers": ["Linear"], "losses": ["MSELoss"], "loss_factor": {"MSELoss": 0.5}}
+    coarse = Capabilities.read(
+        {"layers": ["Linear"], "losses": ["MSELoss"], "accumulate_dtype": "float32"}
     )
-    whole, scaled = RECORDED[SQUARED.id], vectors.recorded_truth(SQUARED, half)
-    for name in ("loss", "grads.0.weight", "input_grad"):
-        np.testing.assert_array_equal(scaled[name]["hi"], whole[name]["hi"] / 2)
-    np.testing.assert_array_equal(scaled["outputs"]["hi"], whole["outputs"]["hi"])
+    usual, wider = RECORDED[SQUARED.id], vectors.recorded_truth(SQUARED, coarse)
+    for name in ("loss", "grads.0.weight", "outputs"):
+        np.testing.assert_array_equal(wider[name]["hi"], usual[name]["hi"])
+        bounds, least = (near[name]["bound"]["float64"] for near in (wider, usual))
+        assert np.all(bounds >= least)
+        assert np.any(bounds > 1e6 * least)
 
 
 def test_the_written_truth_can_be_answered_with_json_alone(tmp_path, monkeypatch):

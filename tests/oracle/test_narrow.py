@@ -69,19 +69,17 @@ class SumsAlone(Small):
 class HalfOverSamples(Small):
     """½ Σ (y − t)² / N, as many courses have it."""
 
-    losses: ClassVar = {"MSELoss": {"reduction": ["batchmean"]}}
-    claims: ClassVar = {"loss_factor": {"MSELoss": 0.5}}
+    losses: ClassVar = {"MSELoss": {"reduction": ["batchmean"], "factor": [0.5]}}
 
     def judged(self, loss, y, t):
-        assert loss["reduction"] == "batchmean"
+        assert (loss["reduction"], loss["factor"]) == ("batchmean", 0.5)
         return np.sum((y - t) ** 2) / 2 / len(y), (y - t) / len(y)
 
 
 class ThirdOfAbsolute(Small):
     """A factor that rounds, of a loss with a kink."""
 
-    losses: ClassVar = {"L1Loss": {"reduction": ["sum"]}}
-    claims: ClassVar = {"loss_factor": {"L1Loss": 1 / 3}}
+    losses: ClassVar = {"L1Loss": {"reduction": ["sum"], "factor": [1 / 3]}}
 
     def judged(self, _, y, t):
         return np.abs(y - t).sum() / 3, np.sign(y - t) / 3
@@ -191,8 +189,9 @@ def test_without_the_claim_it_fails(engine, monkeypatch):
     ("claims", "message"),
     [
         ({"losses": {"MSELoss": {"reduction": []}}}, "claims MSELoss without a reduction"),
-        ({"loss_factor": {"MSELoss": 0}}, "loss_factor 'MSELoss': 0"),
-        ({"loss_factor": {"Tanh": 1}}, "loss_factor 'Tanh'"),
+        ({"losses": {"MSELoss": {"factor": []}}}, "claims MSELoss without a factor"),
+        ({"losses": {"MSELoss": {"factor": [0]}}}, "MSELoss's factor 0"),
+        ({"loss_factor": {"L1Loss": 1}}, "loss_factor 'L1Loss'"),
         ({"class_targets": ["logits"]}, "class_targets 'logits'"),
         ({"networks": "(LA"}, "networks '(LA'"),
         ({"networks": "Linear"}, "networks 'Linear'"),
@@ -207,7 +206,7 @@ def test_a_claim_that_means_nothing_is_refused(claims, message):
     ("engine", "claim"),
     [
         (SumsAlone, '"losses": {"MSELoss": {"reduction": ["sum"]}}'),
-        (ThirdOfAbsolute, '"loss_factor": {"L1Loss": ' + f"{1 / 3}"),
+        (ThirdOfAbsolute, '"losses": {"L1Loss": {"factor": [' + f"{1 / 3}"),
         (IndicesAlone, '"class_targets": ["indices"]'),
         (ProbabilitiesAlone, '"class_targets": ["probabilities"]'),
         (Fused, '"networks": "(LA)*L"'),

@@ -62,7 +62,7 @@ def _why_half(e: ExplanationData, name: str) -> str:
     is_of_the_loss = name == "L" or name.startswith(("e[", "L after", "∂L/∂y"))
     if not e.loss.loss.startswith("MSELoss") or not is_of_the_loss:
         return ""
-    usual = ', usually since E is ½ Σ (t − y)² ("loss_factor": 0.5 with "reduction": "sum")'
+    usual = ', usually since E is ½ Σ (t − y)² ("factor": 0.5 with "reduction": "sum")'
     if e.loss.width == 2 and e.loss.reduction != "mean" and not name.startswith("e["):
         usual += ' or the mean over the 2 outputs ("reduction": "mean")'
     return usual

@@ -95,13 +95,14 @@ export function rule({ type, eps }, state) {
     `α scales it.${kept.join("")}${eps ? " The small eps avoids a division by 0." : ""}`;
 }
 
-export function division({ loss, loss_factor: factor = 1 }) {
+export function division({ loss }) {
   const divisor = {
     sum: "The terms are added.",
     batchmean: "The terms are added, and the sum is divided by the number of samples.",
   }[loss.reduction] ?? (loss.weight || ["CrossEntropyLoss", "NLLLoss"].includes(loss.type)
     ? "The terms are added, and the sum is divided as the reduction “mean” says."
     : "The terms are added, and the sum is divided by the number of terms.");
+  const { factor = 1 } = loss;
   return factor === 1 ? divisor : `${divisor} The factor ${factor} multiplies it.`;
 }
 

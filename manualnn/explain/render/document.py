@@ -75,8 +75,7 @@ def _write_network(page: TextPage, e: ExplanationData) -> None:
         page.table(
             ["layer", "", "output"], [[f"{s.index}", f"`{s.layer}`", names] for s, names in rows]
         )
-    factor = f", times {e.loss.factor:g}" if e.loss.factor != 1 else ""
-    page.paragraph(f"Loss: `{e.loss.loss}`{factor}. Update rule: `{e.rule}`.")
+    page.paragraph(f"Loss: `{e.loss.loss}`. Update rule: `{e.rule}`.")
     is_class = isinstance(e.spec["t"][0], int)
     for noun, quantities in (("input", e.inputs), ("target", e.targets)):
         shown = page.most(quantities)
@@ -104,8 +103,8 @@ def _write_error(page: TextPage, loss: LossStep) -> None:
     if loss.loss.startswith("MSELoss") and loss.factor == 1:
         page.paragraph(
             f"An article's E = ½ Σ (t − y)² is {loss.divisor / 2:g} L: the reduction 'sum' with "
-            f'`--loss-factor 0.5` (in JSON `"loss_factor": 0.5`) computes it, and all its '
-            f"gradients."
+            f'`--loss-factor 0.5` (in JSON the option `"factor": 0.5` of the loss) computes it '
+            f"and all its gradients."
         )
 
 

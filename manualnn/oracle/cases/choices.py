@@ -133,7 +133,9 @@ class Choices:
         return spec
 
     def loss(self, name: str | None = None, **given: Any) -> dict[str, Any]:
-        """Return a loss with a random reduction. `Draft.case` adds the options that need a width.
+        """Return a loss with a random reduction, and with a factor only if 1 is not claimed.
+
+        `Draft.case` adds the options that need a width.
 
         Without a name it is any claimed loss that has a suitable last layer.
         """
@@ -148,6 +150,9 @@ class Choices:
         if "reduction" not in given and (is_needed or self.chance(0.5)):
             reductions = self._good_reductions(name) or reductions
             given["reduction"] = self.pick(reductions)
+        factors = self.values(name, "factor")
+        if "factor" not in given and LOSS_ROWS[name].options["factor"].is_needed(factors):
+            given["factor"] = self.pick(factors)
         return {"type": name, **given}
 
     def loss_option(self, name: str, option: str, width: int) -> Any:

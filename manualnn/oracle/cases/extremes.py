@@ -62,8 +62,8 @@ def _last_layers(claims: Capabilities, feature: str) -> list[str]:
 def _case(draft: Draft, feature: str, last: str, size: float) -> Case:
     """Return a case of one Linear layer and the last layer; without Linear if it is not claimed."""
     losses = [n for n in draft.claims.losses if not LOSS_ROWS[n].takes_probabilities]
-    loss: dict[str, Any] = {"type": feature if feature in LOSS_ROWS else draft.pick(losses)}
-    loss["reduction"] = draft.values(loss["type"], "reduction")[0]
+    name = feature if feature in LOSS_ROWS else draft.pick(losses)
+    loss = draft.loss(name, reduction=draft.values(name, "reduction")[0])
     width = 2 if LAYER_ROWS[last].mixes_features else 1
     layers: list[Any] = [{"type": last}]
     if "Linear" in draft.claims.layers:

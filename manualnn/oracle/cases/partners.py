@@ -130,4 +130,8 @@ def has_feature(case: Case, name: str) -> bool:
 
 
 def _partner_options(row: Feature, claim: Claim, option: str) -> Claim:
-    return {o: value for o, value in claim.items() if row.options[o].is_partner or o == option}
+    return {
+        o: value
+        for o, value in claim.items()
+        if row.options[o].is_partner or o == option or row.options[o].is_needed(value)
+    }

@@ -100,8 +100,7 @@ def _signals(case: Case, n: int, precision: Precision) -> tuple[list[Array], lis
     t = case.t[n].astype(np.longdouble)
     _, slope = _statement(loss.type).derivatives(LONGDOUBLE, loss, signals[-1], t)
     divisor = {"mean": case.n * case.widths[-1], "batchmean": case.n, "sum": 1}[loss.reduction]
-    factor = precision.loss_factor.get(loss.type, 1)
-    return signals, [*slopes, factor * slope / divisor]
+    return signals, [*slopes, loss.factor * slope / divisor]
 
 
 def _paths_from(case: Case, layer: int) -> Iterator[tuple[int, ...]]:

@@ -134,7 +134,7 @@ def describe_precision(observation: Observation) -> str:
 def passes_as_float32(observation: Observation) -> bool:
     """Return True if the whole last result is within the bounds of float32."""
     own = observation.truths[-1].kind
-    kind = Precision("float32", conventions=own.conventions, loss_factor=own.loss_factor)
+    kind = Precision("float32", conventions=own.conventions)
     coarse = truth(observation.case, kind).quantities()
     return not any(refutes(coarse[name], array).any() for name, array in observation.got.items())
 

@@ -78,9 +78,13 @@ def _numbered(arrays: Any) -> list[Any]:
 
 
 def loss_like(name: str, like: Spec) -> Spec:
-    """Return a loss without options, with the reduction of another one."""
-    reduction = options_of(like).reduction
-    return {"type": name, "reduction": reduction}
+    """Return a loss without options, with the reduction of another one.
+
+    A loss of the same name keeps its factor, because an engine may have no other.
+    """
+    kept = ("factor",) if like["type"] == name else ()
+    given = {option: like[option] for option in kept if option in like}
+    return {"type": name, "reduction": options_of(like).reduction, **given}
 
 
 def _targets(case: Case, width: int) -> Any:

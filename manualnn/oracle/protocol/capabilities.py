@@ -89,8 +89,6 @@ class Capabilities:
     kink: dict[str, float] = field(default_factory=dict)
     conventions: dict[str, str] = field(default_factory=dict)
     """The convention of a feature, such as {"BCELoss": "calculus"}. See `Feature.conventions`."""
-    loss_factor: dict[str, float] = field(default_factory=dict)
-    """A constant factor of a loss: {"MSELoss": 0.5} is half of torch's."""
     class_targets: tuple[str, ...] = CLASS_TARGETS
     """The forms of the targets of a loss of classes."""
     networks: str = "[LA]+"
@@ -104,6 +102,7 @@ class Capabilities:
         if not isinstance(content, Mapping):
             raise ClaimError(f"capabilities() returned {content!r}; it has to be a mapping.")
         values = dict(content)
+        factors = values.pop("loss_factor", {})  # the older form of the option "factor"
         known = [entry.name for entry in fields(cls)]
         for name in values:
             if name not in known:
@@ -116,6 +115,9 @@ class Capabilities:
                     f"capabilities() claims no {kind}: nothing could be judged; add, for example, "
                     '{"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": ["SGD"]}.'
                 )
+        require_known("loss_factor", factors, tuple(values["losses"]))
+        for name, factor in factors.items():
+            values["losses"][name]["factor"] = [factor]
         usual = ("loss", "grads", "params") if values["optimizers"] else ("loss", "grads")
         values["returns"] = tuple(values.get("returns") or usual)
         values["dtypes"] = tuple(values.get("dtypes", ("float64",)))
@@ -135,9 +137,10 @@ class Capabilities:
         require_known("accumulate_dtype", [self.accumulate_dtype], (None, *DTYPES))
         kinks = (*names_with("layers", "has_kink"), *names_with("losses", "has_kink"))
         require_known("kink", self.kink, kinks)
-        require_known("loss_factor", self.loss_factor, tuple(LOSS_ROWS))
-        for name, factor in self.loss_factor.items():
-            require_positive(f"loss_factor {name!r}:", factor)
+        for name, claim in self.losses.items():
+            if claim.get("factor", "any") != "any":
+                for factor in claim["factor"]:
+                    require_positive(f"{name}'s factor", factor)
         require_known("class_targets", self.class_targets, CLASS_TARGETS)
         require_networks(self.networks)
         for name in self.conventions:
@@ -181,14 +184,11 @@ class Capabilities:
         return any(name in getattr(self, kind) for kind in TABLES)
 
     def described_conventions(self) -> list[str]:
-        """Return a sentence for every convention and factor that was claimed or found."""
-        said = [
+        """Return a sentence for every convention that was claimed or found."""
+        return [
             f"{name}: {row_of(name).conventions[convention].sentence}"
             for name, convention in self.conventions.items()
         ]
-        for name, factor in self.loss_factor.items():
-            said.append(f"{name}: it is {factor:g} times torch's, as claimed")
-        return said
 
     def refuses(self, case: Case) -> str | None:
         """Return the first part of a case that the engine does not claim, or None."""

@@ -50,8 +50,9 @@ def read_claims(
                 )
         if options.get("reduction", "any") != "any":
             require_known(f"{name}'s reduction", options["reduction"], REDUCTIONS)
-            if not options["reduction"]:
-                raise ClaimError(f"capabilities() claims {name} without a reduction; add one.")
+        unstated = [o for o in ("reduction", "factor") if o in options and not options[o]]
+        if unstated:
+            raise ClaimError(f"capabilities() claims {name} without a {unstated[0]}; add one.")
         claims[name] = options
     return claims
 

@@ -46,6 +46,10 @@ class Option:
     is_listed: bool = False
     """True if a claim lists all values, the default only if it is among them."""
 
+    def is_needed(self, claim: Any) -> bool:
+        """Return True if a claim of this option excludes its default, so that a case states it."""
+        return self.is_listed and claim != "any" and self.default not in claim
+
     @property
     def values(self) -> tuple[Any, ...]:
         """The values that cases are drawn with, the default first."""

@@ -79,7 +79,7 @@ def _about_ratio(loss: str, ratio: float) -> str:
     simple = float(Fraction(ratio).limit_denominator(1000))
     exact = simple if abs(simple - ratio) <= SIMPLE * ratio else ratio
     factor = _conditional(
-        f"its {loss} is always {ratio:.6g} times torch's", loss_factor={loss: exact}
+        f"its {loss} is always {ratio:.6g} times torch's", losses={loss: {"factor": [exact]}}
     )
     other = _conditional("it has one other reduction", losses={loss: {"reduction": ["sum"]}})
     return f"{factor}; {other}"

@@ -55,7 +55,6 @@ class Textbook(Activations, Structure, Losses, UpdateRules):
     grads: dict[str, Array]
     conventions: Mapping[str, str] = MappingProxyType({})
     """The conventions of features, where they are not torch's."""
-    loss_factor: Mapping[str, float] = MappingProxyType({})
 
     def __init__(self, dtype: Any = None) -> None:
         self.dtype = None if dtype is None else np.dtype(dtype)
@@ -87,8 +86,9 @@ class Textbook(Activations, Structure, Losses, UpdateRules):
             for _ in range(case.steps):
                 self.now += 1
                 self.ys = self.forward(self.x)
-                value = self.factor * self.value(self.loss, self.ys[-1], self.t)
-                dx = self.backward(self.factor * self.slope(self.loss, self.ys[-1], self.t))
+                y, t = self.ys[-1], self.t
+                value = self.value_factor(self.loss) * self.value(self.loss, y, t)
+                dx = self.backward(self.slope_factor(self.loss) * self.slope(self.loss, y, t))
                 if self.rule is not None:
                     self.update(self.rule)
             return self.result(value, dx)
@@ -110,7 +110,6 @@ class Textbook(Activations, Structure, Losses, UpdateRules):
         for i, layer in enumerate(self.layers):
             layer.i = i
         self.loss = by_convention(options_of(case.loss), self.conventions)
-        self.factor = self.loss_factor.get(self.loss.type, 1)
         self.rule = options_of(case.optimizer) if case.optimizer else None
         classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
         own = case.map(lambda name, a: np.array(a, None if name == "t" and classes else self.kind))

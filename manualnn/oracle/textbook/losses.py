@@ -1,4 +1,4 @@
-"""Losses of the textbook engine: L = Σ terms / D and ∂L/∂y = slopes / D, one method each.
+"""Losses of the textbook engine: L = c Σ terms / D and ∂L/∂y = c slopes / D, one method each.
 
     mse_terms(o, y, t)  mse_slopes(o, y, t)  divisor(o, y, t)
 
@@ -17,7 +17,7 @@ from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
 
 
 class Losses(Arithmetic):
-    """Losses L = Σ terms / D with ∂L/∂y = slopes / D."""
+    """Losses L = Σ terms / D with ∂L/∂y = slopes / D, which a step multiplies by the factor c."""
 
     # `_add_methods` makes these methods. Bugs and controls call them by name.
     huber_terms: Equation
@@ -34,6 +34,12 @@ class Losses(Arithmetic):
     def slope(self, o: Options, y: Array, t: Array) -> Array:
         slopes = self.equation(o, "_slopes")(o, y, t)
         return np.asarray(slopes / self.slope_divisor(o, y, t))
+
+    def value_factor(self, o: Options) -> Any:
+        return self.num(o.factor)
+
+    def slope_factor(self, o: Options) -> Any:
+        return self.num(o.factor)
 
     def value_divisor(self, o: Options, y: Array, t: Array) -> Any:
         return self.divisor(o, y, t)

@@ -59,7 +59,6 @@ class Precision:
         subnormals: str = "kept",
         kink: Mapping[str, float] | None = None,
         conventions: Mapping[str, str] | None = None,
-        loss_factor: Mapping[str, float] | None = None,
         numbers: Literal["native", "mpmath"] = "native",
         longdouble_bits: int = LONGDOUBLE_BITS,
     ) -> None:
@@ -77,7 +76,6 @@ class Precision:
         """Error of an elementary function in units of u: half a unit in the last place."""
         self.kink = dict(kink or {})
         self.conventions = dict(conventions or {})
-        self.loss_factor = dict(loss_factor or {})
         self.sums: Precision | None = None
         """The arithmetic of sums, or None if sums are computed in the dtype."""
         widest = self.dtype
@@ -116,7 +114,6 @@ class Precision:
             subnormals=claims.subnormals,
             kink=claims.kink,
             conventions=claims.conventions,
-            loss_factor=claims.loss_factor,
         )
 
     def gamma(self, n: float) -> float:

@@ -144,9 +144,9 @@ class Network:
         """Return the loss, the outputs, every gradient from last layer to first, and dx."""
         self.forward(params)
         value, dy = loss_truth(self.loss.type)(self.loss, self.ys[-1], self.t)
-        if (factor := self.kind.loss_factor.get(self.loss.type, 1)) != 1:
+        if self.loss.factor != 1:
             # An engine may round the factor, or multiply by it before it divides.
-            value, dy = ((a * factor).product_rounded(2) for a in (value, dy))
+            value, dy = ((a * self.loss.factor).product_rounded(2) for a in (value, dy))
         return value, self.ys[-1], *self.backward(len(self.layers), dy)
 
     def forward(self, params: Mapping[str, Bounded]) -> None:

@@ -94,6 +94,18 @@ BUGS["batchmean-is-mean"] = bug(
     where=lambda e, o, y, t: o.reduction == "batchmean",
     divisor=lambda e, o, y, t: y.size,
 )
+BUGS["factor-of-the-loss-alone"] = bug(
+    "The constant factor multiplies the loss, but not its gradient.",
+    lines=("L = c Σ … / D, ∂L/∂y = … / D", "L = c Σ … / D, ∂L/∂y = c … / D"),
+    killed_by="loss.*.factor:*",
+    slope_factor=lambda e, o: e.num(1),
+)
+BUGS["factor-of-the-slope-alone"] = bug(
+    "The constant factor multiplies the gradient of the loss, but not the loss.",
+    lines=("L = Σ … / D, ∂L/∂y = c … / D", "L = c Σ … / D, ∂L/∂y = c … / D"),
+    killed_by="loss.*.factor:*",
+    value_factor=lambda e, o: e.num(1),
+)
 BUGS["integer-division"] = mean_bug(
     "1/D is an integer division: the gradient is 0 if D > 1.",
     lines=("∂L/∂y = … · (1 // D)", "∂L/∂y = … · (1 / D)"),

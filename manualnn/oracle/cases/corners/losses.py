@@ -138,9 +138,9 @@ def _ignored(name: str, number: int, how: str, draft: Draft) -> Case:
     values = [default, *(v for v in draft.values(name, "ignore_index") if v != default)]
     if claim.get("ignore_index") == "any":
         values += [last, OTHER_LABEL]
-    loss: dict[str, Any] = {"type": name, "ignore_index": nth(values, number)}
     reductions = draft.values(name, "reduction")
-    loss["reduction"] = "sum" if how == "all" else reductions[number % len(reductions)]
+    reduction = "sum" if how == "all" else reductions[number % len(reductions)]
+    loss = draft.loss(name, ignore_index=nth(values, number), reduction=reduction)
     if "smoothed" in how:
         for option in SMOOTHED:
             if option in claim:

@@ -148,8 +148,7 @@ def run(engine: Engine, dtype: Any, observation: Observation) -> Results | None:
         fresh = engine(dtype=dtype)
         for i, case in enumerate(observation.calls):
             kind = observation.truths[i].kind
-            fresh.conventions, fresh.loss_factor = kind.conventions, kind.loss_factor
-            fresh.kink = kind.kink
+            fresh.conventions, fresh.kink = kind.conventions, kind.kink
             result = Outcome(result=fresh.step(case.copy())).quantities()
             names = observation.compared[i]
             answers.append({name: np.asarray(result[name]) for name in names if name in result})
