@@ -62,11 +62,14 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.losses.regression import *
     from manualnn.network.sequential import Sequential as Sequential
     from manualnn.optimizers import OPTIMIZERS as OPTIMIZERS
+    from manualnn.optimizers import SOLVERS as SOLVERS
+    from manualnn.optimizers import all_optimizers as all_optimizers
     from manualnn.optimizers.adadelta import *
     from manualnn.optimizers.adagrad import *
     from manualnn.optimizers.adam import *
     from manualnn.optimizers.base import Optimizer as Optimizer
     from manualnn.optimizers.clipping import *
+    from manualnn.optimizers.lbfgs import *
     from manualnn.optimizers.rmsprop import *
     from manualnn.optimizers.sgd import *
     from manualnn.optimizers.variants import *

@@ -183,6 +183,15 @@ def test_the_model_has_the_average_of_the_parameters(tmp_path: Path) -> None:
     assert not np.array_equal(ends[1], ends[2])
 
 
+def test_a_solver_steps_on_all_rows_with_its_own_rate(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", {"a": np.arange(20.0), "y": np.sin(np.arange(20.0))})
+    train(
+        data, "--optimizer=lbfgs:line_search_fn=strong_wolfe", "--epochs=3", output=tmp_path / "m"
+    )
+    trainer = load_model(tmp_path / "m").trainer
+    assert trainer.rule == mnn.LBFGS(line_search_fn="strong_wolfe")
+
+
 def test_batches_of_a_step_count_as_one_batch(tmp_path: Path) -> None:
     """Up to rounding, which two steps of AdamW keep far below 10⁻⁹; four steps go elsewhere."""
     data = write(tmp_path / "d.csv", {"a": np.arange(20.0), "y": np.sin(np.arange(20.0))})

@@ -42,7 +42,7 @@ CAUGHT_BY = {
     "layers": (*KERNELS, "test_initializers"),
     "losses": ("test_losses_by_hand", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
-    "around": ("test_groups", "test_accumulation", "test_average"),
+    "around": ("test_groups", "test_accumulation", "test_average", "test_lbfgs"),
     "oracle": JUDGES,
     "runs": ("oracle/test_expected", "oracle/test_runner"),
     "training": (

@@ -1,20 +1,22 @@
 """Update rules, and the table `OPTIMIZERS` in which all other modules find them."""
 
-from manualnn.optimizers import adadelta, adagrad, adam, clipping, rmsprop, sgd, variants
+from manualnn.optimizers import adadelta, adagrad, adam, clipping, lbfgs, rmsprop, sgd, variants
 from manualnn.optimizers.adadelta import *
 from manualnn.optimizers.adagrad import *
 from manualnn.optimizers.adam import *
 from manualnn.optimizers.base import Optimizer
 from manualnn.optimizers.clipping import *
+from manualnn.optimizers.lbfgs import *
 from manualnn.optimizers.rmsprop import *
 from manualnn.optimizers.sgd import *
 from manualnn.optimizers.variants import *
 
-__all__ = ["OPTIMIZERS", "Optimizer"]
+__all__ = ["OPTIMIZERS", "SOLVERS", "Optimizer", "all_optimizers"]
 __all__ += adadelta.__all__
 __all__ += adagrad.__all__
 __all__ += adam.__all__
 __all__ += clipping.__all__
+__all__ += lbfgs.__all__
 __all__ += rmsprop.__all__
 __all__ += sgd.__all__
 __all__ += variants.__all__
@@ -24,3 +26,11 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     for module in (sgd, rmsprop, adagrad, adam, adadelta, variants)
     for name in module.__all__
 }
+
+SOLVERS: dict[str, type[Optimizer]] = {name: vars(lbfgs)[name] for name in lbfgs.__all__}
+"""Optimizers whose step evaluates the loss several times, so that they are no update rules."""
+
+
+def all_optimizers() -> dict[str, type[Optimizer]]:
+    """Return the update rules, those of the user included, and the solvers."""
+    return OPTIMIZERS | SOLVERS

@@ -12,6 +12,7 @@ The learning rate may change between steps: use `dataclasses.replace(rule, lr=0.
 state.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
@@ -88,6 +89,8 @@ class Optimizer(Description):
 
     scratch_count: ClassVar[int] = 2
     """Number of scratch vectors that the rule needs, with BLOCK entries each."""
+    needs_closure: ClassVar[bool] = False
+    """True if a step evaluates the loss several times, as LBFGS does in place of `update`."""
 
     def __post_init__(self) -> None:
         if isinstance(self.groups, list | tuple):
@@ -141,7 +144,7 @@ class Optimizer(Description):
         _require_kind(params, Parameters, "Sequential.init(seed)")
         zeros = {name: np.zeros_like(params.vector) for name in self.state_names()}
         state = State({"step": 0} | zeros)
-        if self.is_plain:
+        if not self.groups:
             self.init_vectors(state)
         else:
             for part in parts_of(self, params, params, state):
@@ -222,6 +225,17 @@ class Optimizer(Description):
                 np.subtract(p, own[0], p)
             elif own[0] is not g:
                 np.copyto(g, own[0])
+
+    def minimise(
+        self,
+        evaluate: Callable[[], Any],
+        params: Parameters,
+        grads: Parameters,
+        state: dict[str, Any],
+    ) -> Any:
+        """Do one step of an optimizer that needs a closure; see LBFGS."""
+        message = f"{type(self).__name__} has no minimise; call update(params, grads, state)."
+        raise SpecError(message)
 
     def rates(self, t: Any) -> Rates:
         """Return the numbers for `rule` that depend on lr or on the step t = 1, 2, …."""

@@ -124,6 +124,14 @@ def penalty_of(rule: "Optimizer", params: Parameters) -> float:
     return total
 
 
+def add_penalties(rule: "Optimizer", params: Parameters, grads: Parameters) -> None:
+    """Add the slopes of the penalties to the gradients, in place."""
+    for share in () if rule.is_plain else shares_of(rule, tuple(params)):
+        for name in share.names:
+            theta = params[name]
+            _add_penalty(share, theta, grads[name], np.empty_like(theta))
+
+
 def rates_of(rule: "Optimizer") -> tuple[float, ...]:
     """Return the learning rates of the rule and of its groups, in this order."""
     return rule.lr, *(group.get("lr", rule.lr) for group in rule.groups)
@@ -222,8 +230,9 @@ class Parts:
     def step(self, state: dict[str, Any], *, moves: bool) -> None:
         """Do one step, after which the gradients are others; see `step_in_parts`."""
         rule, g = self._rule, self._arrays["g"]
-        for part in self._parts:
-            self._add_penalty(part)
+        for share, params, grads, _ in self._parts:
+            scratch = self._scratch[: params.vector.size]
+            _add_penalty(share, params.vector, grads.vector, scratch)
         if rule.clip_value is not None:
             clip_values(g, rule.clip_value)
         if rule.max_norm is not None:
@@ -233,15 +242,15 @@ class Parts:
             (share.rule.update if moves else share.rule.write_step)(params, grads, own)
         state["step"] += 1
 
-    def _add_penalty(self, part: Part) -> None:
-        """Let g ← g + λ₁ sign(θ) + 2 λ₂ θ; the slope of |θ| at 0 is 0."""
-        theta, g, number = part.params.vector, part.grads.vector, part.params.dtype.type
-        scratch = self._scratch[: theta.size]
-        if part.share.l1:
-            np.multiply(np.sign(theta, scratch), number(part.share.l1), scratch)
-            np.add(g, scratch, g)
-        if part.share.l2:
-            np.add(g, np.multiply(theta, number(2 * part.share.l2), scratch), g)
+
+def _add_penalty(share: Share, theta: Array, g: Array, scratch: Array) -> None:
+    """Let g ← g + λ₁ sign(θ) + 2 λ₂ θ; the slope of |θ| at 0 is 0."""
+    number = theta.dtype.type
+    if share.l1:
+        np.multiply(np.sign(theta, scratch), number(share.l1), scratch)
+        np.add(g, scratch, g)
+    if share.l2:
+        np.add(g, np.multiply(theta, number(2 * share.l2), scratch), g)
 
 
 def step_in_parts(

@@ -79,8 +79,8 @@ def _take(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 def _resume(trainer: Trainer, training: Mapping[str, Any], vectors: Mapping[str, Array]) -> None:
     """Restore the state of the optimizer, the counters and the random generator."""
-    expected = dict.fromkeys(trainer.rule.state_names(), trainer.params.vector.shape)
-    _require_match(expected, trainer.params.dtype, vectors, OPTIMIZER)
+    first = {name: a for name, a in trainer.state.items() if name != "step"}
+    _require_match({name: a.shape for name, a in first.items()}, first, vectors, OPTIMIZER)
     steps, step, last_loss = (training[key] for key in ("steps", "optimizer_step", "last_loss"))
     random = training["random"]
     if (
@@ -104,11 +104,16 @@ def _require_match(
     arrays: Mapping[str, Array],
     prefix: str = "",
 ) -> None:
-    """Raise ShapeError if an array is missing, unknown, or of another shape or dtype."""
-    if str(dtype) not in DTYPES:
-        message = f"expected the dtype {' or '.join(DTYPES)}, got {dtype!r}"
-        raise DTypeError(message)
-    expected = {f"{prefix}{key} {shape} {dtype}" for key, shape in shapes.items()}
+    """Raise ShapeError if an array is missing, unknown, or of another shape or dtype.
+
+    `dtype` is that of all arrays, or a mapping to arrays with the dtypes.
+    """
+    if not isinstance(dtype, Mapping):
+        if str(dtype) not in DTYPES:
+            message = f"expected the dtype {' or '.join(DTYPES)}, got {dtype!r}"
+            raise DTypeError(message)
+        dtype = dict.fromkeys(shapes, np.empty(0, dtype))
+    expected = {f"{prefix}{key} {shape} {dtype[key].dtype}" for key, shape in shapes.items()}
     got = {f"{prefix}{key} {array.shape} {array.dtype}" for key, array in arrays.items()}
     if expected != got:
         message = (

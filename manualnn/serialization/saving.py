@@ -9,7 +9,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ModelFileError, SpecError
 from manualnn.losses import LOSSES
 from manualnn.network.sequential import Sequential
-from manualnn.optimizers import OPTIMIZERS
+from manualnn.optimizers import all_optimizers
 from manualnn.serialization import container
 from manualnn.serialization.parts import DTYPES, GENERATORS, NOTES, OPTIMIZER, require_finite
 from manualnn.spec import from_spec
@@ -77,7 +77,8 @@ def save(
     parts = dict(params)
     if resumable:
         description["training"] = _progress(path, trainer)
-        parts |= {OPTIMIZER + name: trainer.state[name] for name in trainer.rule.state_names()}
+        vectors = trainer.rule.init(params).keys() - {"step"}
+        parts |= {OPTIMIZER + name: trainer.state[name] for name in sorted(vectors)}
     parts |= {
         f"{NOTES}{name}": _storable(path, name, value) for name, value in (arrays or {}).items()
     }
@@ -92,7 +93,7 @@ def _require_loadable(path: str | os.PathLike[str], trainer: Trainer) -> None:
     try:
         spec = trainer.spec()
         loss = from_spec(spec["loss"], LOSSES, "loss")
-        rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")
+        rule = from_spec(spec["optimizer"], all_optimizers(), "optimizer")
         is_same = (Sequential.from_spec(spec), loss, rule) == (
             trainer.net, trainer.loss, trainer.rule
         )  # fmt: skip

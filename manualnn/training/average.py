@@ -105,7 +105,7 @@ class AveragedModel(Callback):
     def end(self, run: Run) -> None:
         """Copy the average to the trainer, if it replaces the parameters."""
         if self.replaces and self.vector is not None:
-            run.trainer.params.vector = self.vector
+            np.copyto(run.trainer.params.vector, self.vector)
 
     def load_state_dict(self, state: Any) -> None:
         """Restore the state that `state_dict` returned."""

@@ -50,7 +50,7 @@ class StepPlan:
     is_quiet : bool
         True if all code is this package's, so that it may run in a context of its own.
     is_plain : bool
-        True if the rule has neither groups nor penalties nor clipping.
+        True if a step is the rule's alone: without groups, penalties, clipping and closures.
     is_descent : bool
         True if the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
     noise : list of mapping
@@ -121,7 +121,7 @@ class StepPlan:
         self.is_descent = rule.factor is not None
         self._scale[()] = self._loss_scale * rule.factor if self.is_descent else self._loss_scale
         self.is_quiet = self._is_from_manualnn and is_from_manualnn(rule)
-        self.is_plain = rule.is_plain
+        self.is_plain = rule.is_plain and not rule.needs_closure
         self.rule = rule
 
     def set_batch(self, x: Array, t: Array, w: Array | None) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -191,22 +192,45 @@ class Stepper(metaclass=Constructor):
             return action(plan)
 
     def _run(self, plan: StepPlan) -> float:
+        if self.rule.needs_closure:
+            return self._minimise(plan)
         loss = self._measure(plan)
-        if not plan.is_plain:
-            loss = self._with_penalty(loss)
+        loss = loss if plan.is_plain else self._with_penalty(loss)
         self._move(plan)
+        return loss
+
+    def _minimise(self, plan: StepPlan) -> float:
+        """Do a step of LBFGS, with the same random arrays in each evaluation."""
+        self._draw_noise(plan)
+        theta, evaluate = self._params.vector, partial(self._evaluate, plan)
+        before, loss = theta.copy(), math.nan
+        try:
+            loss = self.rule.minimise(evaluate, self._params, self._plans.grads, self.state)
+        finally:
+            is_whole = math.isfinite(loss) and bool(np.isfinite(theta).all())
+            if not is_whole:  # also after Ctrl-C
+                np.copyto(theta, before)
+                self.state = self.rule.init(self._params)
+        if not is_whole:
+            message = "a parameter is not finite" if math.isfinite(loss) else f"the loss is {loss}"
+            raise NotFiniteError(message)
+        self._progress.last_loss = loss
+        self._progress.steps += 1
         return loss
 
     def _measure(self, plan: StepPlan) -> float:
         """Compute the gradient and the loss, and return the loss."""
-        if plan.noise:
-            draw_noise(self.net.layers, self.rng, plan.noise)
+        self._draw_noise(plan)
         loss = self._evaluate(plan)
         if not math.isfinite(loss):
             message = f"the loss is {loss}"
             raise NotFiniteError(message)
         self._progress.last_loss = loss
         return loss
+
+    def _draw_noise(self, plan: StepPlan) -> None:
+        if plan.noise:
+            draw_noise(self.net.layers, self.rng, plan.noise)
 
     def _with_penalty(self, loss: float) -> float:
         """Return a loss and the rule's penalty."""

@@ -10,7 +10,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, SpecError
 from manualnn.losses import LOSSES
 from manualnn.network.sequential import Sequential
-from manualnn.optimizers import OPTIMIZERS
+from manualnn.optimizers import all_optimizers
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, refuse_misspelt, to_spec
 from manualnn.training.batches import Batches, Samples
@@ -97,7 +97,7 @@ class Trainer(TrainingLoop):
         net = Sequential.from_spec(spec)
         refuse_misspelt(spec, ("loss", "optimizer", "dtype"))
         loss = from_spec(spec.get("loss", {"type": "MSELoss"}), LOSSES, "loss")
-        rule = from_spec(spec.get("optimizer", {"type": "SGD"}), OPTIMIZERS, "optimizer")
+        rule = from_spec(spec.get("optimizer", {"type": "SGD"}), all_optimizers(), "optimizer")
         dtype = spec.get("dtype", "float64")
         return cls(net, loss, rule, seed=seed, dtype=dtype, params=params)
 
@@ -208,6 +208,9 @@ class Trainer(TrainingLoop):
         batches = Batches(samples, batch_size, shuffle=shuffle)
         require_count("epochs", epochs, 0)
         require_count("accumulation_steps", accumulation_steps, 1)
+        if self.rule.needs_closure and accumulation_steps > 1:
+            message = f"{self.rule!r} evaluates a step several times; leave accumulation_steps out."
+            raise SpecError(message)
         if target_loss is not None:
             require_number("target_loss", target_loss)
         run = Run(self, batches, validation, as_callbacks(callbacks), accumulation_steps)

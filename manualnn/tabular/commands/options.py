@@ -93,7 +93,8 @@ def described(module: str, table: str) -> Parsed:
 
     def parse(text: str) -> dict[str, Any]:
         name, _, options = text.partition(":")
-        known = {kind.lower(): kind for kind in getattr(import_module(module), table)}
+        names = getattr(import_module(module), table)
+        known = {kind.lower(): kind for kind in (names() if callable(names) else names)}
         kind = known.get(name.strip().lower(), name.strip())
         spec = {"type": click.Choice([*known.values()]).convert(kind, None, None)}
         return spec | _parse_options(options)

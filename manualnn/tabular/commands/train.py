@@ -71,8 +71,8 @@ def train(ctx: click.Context, /, data: str, output: str, **options: Any) -> None
     require_pictures(plots, force=force)
     held = count_held(resume, options["epochs"])
     early = _take_early_stopping(options)
-    limits = {name: options.pop(name) for name in OF_THE_FIT}
     average = _take_average(options)
+    limits = _take_limits(options)
     about = {
         "command": shlex.join(["manualnn", "train", *ctx.meta[ARGUMENTS]]),
         "missing_values": options["missing_value"],
@@ -132,6 +132,18 @@ def _take_early_stopping(options: dict[str, Any]) -> "EarlyStopping | None":
     return None
 
 
+def _take_limits(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of `fit`, and set the learning rate: other defaults for a solver."""
+    from manualnn.optimizers import SOLVERS
+
+    is_solver = options["optimizer"]["type"] in SOLVERS
+    limits = {name: options.pop(name) for name in OF_THE_FIT}
+    limits["batch_size"] = limits["batch_size"] or (None if is_solver else 32)
+    if options["lr"] is None:
+        options["lr"] = 1.0 if is_solver else 0.005
+    return limits
+
+
 def _take_average(options: dict[str, Any]) -> "list[AveragedModel]":
     """Return the callback of --average, or nothing."""
     from manualnn.training.average import AveragedModel
@@ -158,7 +170,7 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
     """Return the options of `prepare`: layers, loss, rule and schedule in place of their specs."""
     from manualnn.layers import LAYERS
     from manualnn.losses import LOSSES
-    from manualnn.optimizers import OPTIMIZERS
+    from manualnn.optimizers import all_optimizers
     from manualnn.spec import from_spec
     from manualnn.training.schedules import schedule_from_spec
 
@@ -174,7 +186,7 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
     return options | {
         "loss": loss and from_spec(loss, LOSSES, "loss"),
         "activation": from_spec(activation, LAYERS, "activation"),
-        "rule": from_spec(rule, OPTIMIZERS, "optimizer"),
+        "rule": from_spec(rule, all_optimizers(), "optimizer"),
         "schedule": schedule and schedule_from_spec(usual.get(schedule["type"], {}) | schedule),
     }
 

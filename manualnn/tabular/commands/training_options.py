@@ -111,11 +111,16 @@ _OPTIONS = [
     ),
     _training(
         "--optimizer",
-        type=described("manualnn.optimizers", "OPTIMIZERS"),
+        type=described("manualnn.optimizers", "all_optimizers"),
         default="AdamW",
-        help="Update rule, such as Adam or SGD:nesterov=true.",
+        help="Update rule, such as Adam or SGD:nesterov=true, or LBFGS, whose steps take all rows.",
     ),
-    _training("--lr", type=NUMBER, default=0.005, help="Learning rate."),
+    _training(
+        "--lr",
+        type=NUMBER,
+        show_default=False,
+        help="Learning rate. Default: 0.005, and 1 for LBFGS.",
+    ),
     _training("--momentum", type=NUMBER, help="Momentum of SGD or RMSprop."),
     _training(
         "--weight-decay",
@@ -145,7 +150,12 @@ _OPTIONS = [
         type=click.Choice(["balanced"]),
         help="Weight rows so that each class has the same total weight. Default: no weights.",
     ),
-    _training("--batch-size", type=click.IntRange(1), default=32, help="Number of rows per batch."),
+    _training(
+        "--batch-size",
+        type=click.IntRange(1),
+        show_default=False,
+        help="Number of rows per batch. Default: 32, and all of them for LBFGS.",
+    ),
     _training(
         "--accumulation-steps",
         type=click.IntRange(1),
