@@ -48,6 +48,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Softplus": nn.Softplus,
     "Softsign": nn.Softsign,
     "ELU": nn.ELU,
+    "SELU": nn.SELU,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
     "PReLU": nn.PReLU,

@@ -82,7 +82,8 @@ def symbolic_options(row: Feature) -> dict[str, Any]:
 class Symbols:
     """The arithmetic of the table of features, on SymPy's expressions."""
 
-    exp, log, sqrt, tanh, number = map(staticmethod, (sp.exp, sp.log, sp.sqrt, sp.tanh, sp.sympify))
+    exp, log, sqrt, tanh = map(staticmethod, (sp.exp, sp.log, sp.sqrt, sp.tanh))
+    number = staticmethod(lambda v: sp.Rational(v) if isinstance(v, float) else sp.sympify(v))
     expm1 = staticmethod(lambda z: sp.exp(z) - 1)
     log1p = staticmethod(lambda z: sp.log(1 + z))
     sigmoid = staticmethod(lambda z: 1 / (1 + sp.exp(-z)))

@@ -15,6 +15,7 @@ from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError
 from manualnn.layers import (
     ELU,
+    SELU,
     Dropout,
     Identity,
     Layer,
@@ -29,6 +30,7 @@ from manualnn.layers import (
     Softsign,
     Tanh,
 )
+from manualnn.layers.activations.exponential import ALPHA, SCALE
 
 Z = "z"
 
@@ -94,6 +96,13 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (LeakyReLU, ("float64",), _if_positive(Z, op("Mul", Z, "negative_slope"))),
     (ELU, ("float32",), op("Elu", Z, alpha="alpha")),
     (ELU, ("float64",), _if_positive(Z, op("Mul", "alpha", op("Sub", op("Exp", Z), 1.0)))),
+    (SELU, ("float32",), op("Selu", Z, alpha=ALPHA, gamma=SCALE)),
+    (SELU, (), op("Selu", Z)),
+    (
+        SELU,
+        ("float64",),
+        op("Mul", SCALE, _if_positive(Z, op("Mul", ALPHA, op("Sub", op("Exp", Z), 1.0)))),
+    ),
     (Softsign, ("float32",), op("Softsign", Z)),
     (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),
     (Softsign, (), op("Div", Z, op("Add", 1.0, op("Abs", Z)))),

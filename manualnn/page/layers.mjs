@@ -37,6 +37,8 @@ const random = (A) => ({ slope }, { lower = 1 / 8, upper = 1 / 3 }, n, j) =>
 const masked = (A, mask, x) =>
   (mask ? rows((m, z) => z.map((v, j) => A.mul(m[j], v)), mask, x) : x);
 
+const [SELU_ALPHA, SELU_SCALE] = [1.6732632423543772, 1.0507009873554805];
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -97,6 +99,16 @@ export const LAYERS = {
     },
     ({ constant, exp, greater, mul, zero }, z, a, da, { alpha = 1 }) =>
       (greater(z, zero) ? da : mul(mul(exp(z), constant(alpha)), da)),
+  ),
+  SELU: pointwise(
+    ({ add, constant, exp, greater, maximum, mul, one, sub, zero }, z) => {
+      const below = greater(z, zero) ? zero : sub(exp(z), one);
+      return mul(add(mul(below, constant(SELU_ALPHA)), maximum(z, zero)), constant(SELU_SCALE));
+    },
+    ({ constant, exp, greater, mul, one, zero }, z, a, da) => {
+      const curved = greater(z, zero) ? one : mul(exp(z), constant(SELU_ALPHA));
+      return mul(mul(curved, constant(SELU_SCALE)), da);
+    },
   ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),

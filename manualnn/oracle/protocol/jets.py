@@ -139,6 +139,10 @@ class Jets:
     def _number(self, a: Any) -> Any:
         return self.m.number(a) if isinstance(a, int) else a
 
+    def number(self, value: Any) -> Any:
+        """Return a constant of a formula."""
+        return self.m.number(value)
+
     def __getattr__(self, name: str) -> Callable[[Any], Any]:
         """Return an elementary function of jets, such as exp; of a constant, its value."""
         return partial(self._function, getattr(self.m, name), DERIVATIVES[name])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.protocol.layers.exponential import ALPHA, SCALE
 
 BUGS = Table("activations")
 
@@ -32,4 +33,33 @@ BUGS["elu-adds-exponential-everywhere"] = bug(
     "ELU adds the exponential of positive inputs as well: it has no minimum with 0.",
     lines=("a = max(z, 0) + α (exp(z) − 1)", "a = max(z, 0) + α (exp(min(z, 0)) − 1)"),
     elu=lambda e, o, z: np.maximum(z, 0) + e.num(o.alpha) * (np.exp(z) - 1),
+)
+
+BUGS["selu-constants-rounded"] = bug(
+    "The constants of SELU have few digits.",
+    lines=("α = 1.6733 or 1.67326, λ = 1.0507", "α = 1.6732632423543772, λ = 1.0507009873554805"),
+    alpha=[1.6733, 1.67326, 1.673],
+    selu=lambda e, o, z: e.num(1.0507) * np.where(z > 0, z, e.num(e.alpha) * np.expm1(z)),
+    selu_slope=lambda e, o, z, a: e.num(1.0507) * np.where(z > 0, 1, e.num(e.alpha) * np.exp(z)),
+)
+BUGS["selu-slope-from-output"] = bug(
+    "The slope of SELU is computed from its output without the factor λ of α, or with it twice.",
+    lines=("selu′ = λ (a + α), or a + α, for z < 0", "selu′ = a + λ α = λ α exp(z) for z < 0"),
+    source="RubixML #427",
+    selu_slope=[
+        lambda e, o, z, a: e.num(SCALE) * np.where(z > 0, 1, a + e.num(ALPHA)),
+        lambda e, o, z, a: np.where(z > 0, e.num(SCALE), a + e.num(ALPHA)),
+    ],
+)
+BUGS["selu-slope-without-alpha"] = bug(
+    "The slope of SELU lacks the factor α.",
+    lines=("selu′ = λ exp(z) for z < 0", "selu′ = λ α exp(z) for z < 0"),
+    source="deeplearning4j/libnd4j #401",
+    selu_slope=lambda e, o, z, a: e.num(SCALE) * np.where(z > 0, 1, np.exp(z)),
+)
+BUGS["selu-without-scale"] = bug(
+    "SELU lacks the factor λ of positive inputs.",
+    lines=("a = z for z > 0", "a = λ z for z > 0"),
+    source="GiorgosXou/NeuralNetworks #51",
+    selu=lambda e, o, z: np.where(z > 0, z, e.num(SCALE * ALPHA) * np.expm1(z)),
 )

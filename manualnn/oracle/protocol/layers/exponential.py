@@ -2,6 +2,9 @@
 
 from manualnn.oracle.protocol.rows import Layer, Option, Rounding, Statement
 
+ALPHA, SCALE = 1.6732632423543772848, 1.0507009873554804934
+"""The constants of SELU."""
+
 ROWS = (
     Layer(
         name="ELU",
@@ -24,6 +27,29 @@ ROWS = (
             },
             slope_forms={
                 "a + α": lambda m, o, z: m.where(z > 0, 1, o.alpha * m.expm1(z) + o.alpha),
+            },
+        ),
+    ),
+    Layer(
+        name="SELU",
+        method="selu",
+        saturates=True,
+        statement=Statement(
+            formula=lambda m, o, z: (
+                m.number(SCALE) * m.where(z > 0, z, m.number(ALPHA) * m.expm1(z))
+            ),
+            bounds=lambda o: (SCALE * ALPHA, None, SCALE * ALPHA),
+            value_rounding=Rounding(5, 1, size=lambda m, o, z: m.where(z > 0, 0, 2)),
+            slope_rounding=Rounding(5, 1, size=lambda m, o, z: m.where(z > 0, 0, 2)),
+            value_forms={
+                "λ α (exp(z) − 1)": lambda m, o, z: m.where(
+                    z > 0, SCALE * z, SCALE * ALPHA * (m.exp(z) - 1)
+                ),
+            },
+            slope_forms={
+                "a + λ α": lambda m, o, z: m.where(
+                    z > 0, SCALE, SCALE * (ALPHA * m.expm1(z)) + SCALE * ALPHA
+                ),
             },
         ),
     ),
