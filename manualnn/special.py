@@ -21,12 +21,21 @@ from manualnn.elementary import (
     store,
     where,
 )
+from manualnn.errstate import run_quietly
 
 
 def constant(value: float, like: Array) -> Any:
     """Return a constant; for SymPy's and mpmath's symbols, the same number without rounding."""
     exact = own_number(like)(Fraction(value)) if is_symbolic(like) else value
     return value if isinstance(exact, Fraction) else exact
+
+
+def quotient(x: Array, divisor: Any, /, *, out: Array | None = None) -> Array:
+    """Return x / divisor, which is infinite where it is beyond the largest number."""
+    if is_symbolic(x):
+        return np.divide(x, divisor, out=out)
+    out = np.empty_like(x, order="C") if out is None else out
+    return run_quietly(np.divide, x, divisor, out)
 
 
 def one_above(x: Array, other: Any, /) -> Array:

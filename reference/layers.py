@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reference.tables import twin_of
 
@@ -38,6 +39,18 @@ class GivenRReLU(Random):
         return self.mean(x) if self.drawn is None else torch.where(x > 0, x, self.drawn * x)
 
 
+class DoubleCELU(nn.Module):
+    """CELU by ELU. torch's own gradient has α in float32, also where all else is float64."""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return α ELU(x / α)."""
+        return self.alpha * functional.elu(x / self.alpha)
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Linear": nn.Linear,
     "Identity": nn.Identity,
@@ -49,6 +62,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Softsign": nn.Softsign,
     "ELU": nn.ELU,
     "SELU": nn.SELU,
+    "CELU": DoubleCELU,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
     "PReLU": nn.PReLU,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError
 from manualnn.layers import (
+    CELU,
     ELU,
     SELU,
     Dropout,
@@ -102,6 +103,12 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
         SELU,
         ("float64",),
         op("Mul", SCALE, _if_positive(Z, op("Mul", ALPHA, op("Sub", op("Exp", Z), 1.0)))),
+    ),
+    (CELU, ("float32",), op("Celu", Z, alpha="alpha")),
+    (
+        CELU,
+        ("float64",),
+        _if_positive(Z, op("Mul", "alpha", op("Sub", op("Exp", op("Div", Z, "alpha")), 1.0))),
     ),
     (Softsign, ("float32",), op("Softsign", Z)),
     (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),

@@ -110,6 +110,14 @@ export const LAYERS = {
       return mul(mul(curved, constant(SELU_SCALE)), da);
     },
   ),
+  CELU: pointwise(
+    ({ add, constant, div, exp, greater, maximum, mul, one, sub, zero }, z, { alpha = 1 }) => {
+      const below = greater(z, zero) ? zero : sub(exp(div(z, constant(alpha))), one);
+      return add(mul(below, constant(alpha)), maximum(z, zero));
+    },
+    ({ constant, div, exp, greater, mul, zero }, z, a, da, { alpha = 1 }) =>
+      (greater(z, zero) ? da : mul(exp(div(z, constant(alpha))), da)),
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

@@ -18,6 +18,8 @@ export const FORWARD = {
     `to ${-alpha} at most.`,
   SELU: () => "A positive number is multiplied by 1.0507. Any other goes down exponentially, to −1.7581 " +
     "at most. These constants keep the numbers of a deep network from growing or vanishing.",
+  CELU: ({ alpha = 1 }) => "A positive number passes unchanged. Any other goes down exponentially, " +
+    `to ${-alpha} at most, without a bend at 0.`,
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -68,6 +70,7 @@ export const SLOPE = {
   Softsign: () => "The slope is 1 / (1 + |z|)². It is largest at 0.",
   ELU: ({ alpha = 1 }) => `The slope is 1 for a positive number, and ${alpha}·exp(z) for a negative one.`,
   SELU: () => "The slope is 1.0507 for a positive number, and 1.7581·exp(z) for a negative one.",
+  CELU: ({ alpha = 1 }) => `The slope is 1 for a positive number, and exp(z / ${alpha}) for a negative one.`,
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

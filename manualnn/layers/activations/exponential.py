@@ -8,9 +8,9 @@ import numpy as np
 from manualnn.elementary import Array, maximum
 from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
-from manualnn.special import constant, exp_below, expm1_below, one_above
+from manualnn.special import constant, exp_below, expm1_below, one_above, quotient
 
-__all__ = ["ELU", "SELU"]
+__all__ = ["CELU", "ELU", "SELU"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -79,4 +79,40 @@ class SELU(Layer):
         dz = exp_below(z, out=out)
         np.multiply(dz, one_above(z, constant(ALPHA, z)), out=dz)
         np.multiply(dz, constant(SCALE, z), out=dz)
+        return np.multiply(dz, da, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class CELU(Layer):
+    """ELU whose slope is continuous for every α (Barron 2017).
+
+    Forward, α = alpha
+        a = max(z, 0) + α (exp(min(z, 0) / α) − 1)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ exp(min(z, 0) / α)
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.CELU. There a negative α is
+    accepted, with which a grows like exp(|z / α|), and in float64 dz has α rounded to float32.
+    """
+
+    alpha: float = 1.0
+
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "alpha", "a number above 0", self.alpha > 0)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = quotient(z, self.alpha, out=out)
+        a = expm1_below(a, out=a)
+        np.multiply(a, self.alpha, out=a)
+        return np.add(maximum(z, 0), a, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = quotient(z, self.alpha, out=out)
+        dz = exp_below(dz, out=dz)
         return np.multiply(dz, da, out=dz)

@@ -63,3 +63,18 @@ BUGS["selu-without-scale"] = bug(
     source="GiorgosXou/NeuralNetworks #51",
     selu=lambda e, o, z: np.where(z > 0, z, e.num(SCALE * ALPHA) * np.expm1(z)),
 )
+
+BUGS["celu-slope-of-elu"] = bug(
+    "The slope of CELU is that of ELU: it has a factor α, or its exponent is not divided by α.",
+    lines=("celu′ = α exp(z), or α exp(z / α), for z < 0", "celu′ = exp(z / α) for z < 0"),
+    celu_slope=[
+        lambda e, o, z, a: np.where(z > 0, 1, e.num(o.alpha) * np.exp(z)),
+        lambda e, o, z, a: np.where(z > 0, 1, e.num(o.alpha) * np.exp(z / e.num(o.alpha))),
+    ],
+)
+BUGS["celu-is-elu"] = bug(
+    "CELU is ELU, with its own right gradient.",
+    lines=("a = α (exp(z) − 1) for z < 0", "a = α (exp(z / α) − 1) for z < 0"),
+    celu=lambda e, o, z: np.where(z > 0, z, e.num(o.alpha) * np.expm1(z)),
+    celu_slope=lambda e, o, z, a: np.where(z > 0, 1, e.num(o.alpha) * np.exp(z)),
+)

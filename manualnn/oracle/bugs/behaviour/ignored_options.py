@@ -25,6 +25,7 @@ IGNORED = (
     ("Softplus", "beta", "forward"),
     ("Softplus", "threshold", "forward", "backward"),
     ("ELU", "alpha", "forward", "backward"),
+    ("CELU", "alpha", "forward", "backward"),
     ("HuberLoss", "delta", "loss", "slope"),
     ("BCELoss", "weight", "loss"),
     ("BCEWithLogitsLoss", "weight", "loss"),

@@ -53,4 +53,26 @@ ROWS = (
             },
         ),
     ),
+    Layer(
+        name="CELU",
+        method="celu",
+        options={"alpha": Option(1.0, (0.3, 2.0, 0.05))},
+        saturates=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z > 0, z, o.alpha * m.expm1(z / o.alpha)),
+            bounds=lambda o: (1, 1 / o.alpha, 1 / o.alpha**2),
+            value_rounding=Rounding(4, 1, size=lambda m, o, z: m.where(z > 0, 0, o.alpha)),
+            slope_rounding=Rounding(4, 1, size=lambda m, o, z: m.where(z > 0, 0, 1)),
+            value_forms={
+                "α (exp(z / α) − 1)": lambda m, o, z: m.where(
+                    z > 0, z, o.alpha * (m.exp(z / o.alpha) - 1)
+                ),
+            },
+            slope_forms={
+                "a / α + 1": lambda m, o, z: m.where(
+                    z > 0, 1, o.alpha * m.expm1(z / o.alpha) / o.alpha + 1
+                ),
+            },
+        ),
+    ),
 )
