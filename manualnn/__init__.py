@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.initializers import xavier_uniform as xavier_uniform
     from manualnn.layers import LAYERS as LAYERS
     from manualnn.layers.activations.exponential import *
+    from manualnn.layers.activations.gated import *
     from manualnn.layers.activations.piecewise import *
     from manualnn.layers.activations.rectifiers import *
     from manualnn.layers.activations.rows import *

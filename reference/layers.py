@@ -63,6 +63,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "ELU": nn.ELU,
     "SELU": nn.SELU,
     "CELU": DoubleCELU,
+    "SiLU": nn.SiLU,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
     "PReLU": nn.PReLU,

@@ -2,6 +2,7 @@
 
 from manualnn.layers import activations, dropout, linear
 from manualnn.layers.activations.exponential import *
+from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *

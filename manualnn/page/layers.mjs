@@ -118,6 +118,13 @@ export const LAYERS = {
     ({ constant, div, exp, greater, mul, zero }, z, a, da, { alpha = 1 }) =>
       (greater(z, zero) ? da : mul(exp(div(z, constant(alpha))), da)),
   ),
+  SiLU: pointwise(
+    (A, z) => A.mul(A.sigmoid(z), z),
+    ({ add, mul, one, sigmoid, sub }, z, a, da) => {
+      const gate = sigmoid(z);
+      return mul(mul(add(mul(sub(one, gate), z), one), gate), da);
+    },
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

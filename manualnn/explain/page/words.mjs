@@ -20,6 +20,7 @@ export const FORWARD = {
     "at most. These constants keep the numbers of a deep network from growing or vanishing.",
   CELU: ({ alpha = 1 }) => "A positive number passes unchanged. Any other goes down exponentially, " +
     `to ${-alpha} at most, without a bend at 0.`,
+  SiLU: () => "SiLU multiplies a number by its own sigmoid: almost 0 far below zero, almost unchanged far above.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -71,6 +72,7 @@ export const SLOPE = {
   ELU: ({ alpha = 1 }) => `The slope is 1 for a positive number, and ${alpha}·exp(z) for a negative one.`,
   SELU: () => "The slope is 1.0507 for a positive number, and 1.7581·exp(z) for a negative one.",
   CELU: ({ alpha = 1 }) => `The slope is 1 for a positive number, and exp(z / ${alpha}) for a negative one.`,
+  SiLU: () => "The slope is σ(z)·(1 + z·(1 − σ(z))). It is a little below 0 for numbers below −1.28.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

@@ -4,8 +4,9 @@ Names, options and behaviour at kinks are torch's. If the slope is an exact func
 the equation states it so. Then the input need not be stored.
 """
 
-from manualnn.layers.activations import exponential, piecewise, rectifiers, rows, smooth
+from manualnn.layers.activations import exponential, gated, piecewise, rectifiers, rows, smooth
 from manualnn.layers.activations.exponential import *
+from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *
@@ -17,3 +18,4 @@ __all__ += rectifiers.__all__
 __all__ += smooth.__all__
 __all__ += exponential.__all__
 __all__ += rows.__all__
+__all__ += gated.__all__

@@ -4,6 +4,7 @@ from manualnn.oracle.bugs.activations import (
     any_activation,
     dropout,
     exponential,
+    gated,
     rectifiers,
     sloped,
     slopes,
@@ -11,4 +12,4 @@ from manualnn.oracle.bugs.activations import (
     softmax,
 )
 
-TABLES = any_activation, smooth, rectifiers, sloped, exponential, softmax, dropout, slopes
+TABLES = (any_activation, smooth, rectifiers, sloped, exponential, softmax, dropout, slopes, gated)

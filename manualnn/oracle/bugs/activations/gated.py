@@ -1,0 +1,41 @@
+"""Bugs of activations that multiply their input by a gate."""
+
+import numpy as np
+
+from manualnn.oracle.bugs.bug import Table, bug
+
+BUGS = Table("activations")
+
+BUGS["silu-slope-lacks-a-term"] = bug(
+    "The slope of SiLU has one term of the product rule alone.",
+    lines=("silu′ = σ(z), or z σ′(z)", "silu′ = σ(z) + z σ′(z)"),
+    silu_slope=[
+        lambda e, o, z, a: e.sigma(z),
+        lambda e, o, z, a: z * e.sigma(z) * e.sigma(-z),
+    ],
+)
+BUGS["silu-slope-without-brackets"] = bug(
+    "The slope of SiLU divides its last term alone.",
+    lines=("silu′ = 1 + q + z q / (1 + q)²", "silu′ = (1 + q + z q) / (1 + q)², q = exp(−z)"),
+    source="dfdx #915",
+    silu_slope=lambda e, o, z, a: 1 + (q := np.exp(-z)) + z * q / (1 + q) ** 2,
+)
+BUGS["silu-slope-sign"] = bug(
+    "The slope of SiLU has a wrong sign.",
+    lines=("silu′ = σ (1 − z (1 − σ)), a − σ (1 − a)", "silu′ = σ (1 + z (1 − σ)) = a + σ (1 − a)"),
+    silu_slope=[
+        lambda e, o, z, a: e.sigma(z) * (1 - z * e.sigma(-z)),
+        lambda e, o, z, a: a - e.sigma(z) * (1 - a),
+    ],
+)
+BUGS["silu-slope-of-output"] = bug(
+    "The slope of SiLU takes the sigmoid of the output.",
+    lines=("silu′ = a + σ(a) (1 − a)", "silu′ = a + σ(z) (1 − a)"),
+    silu_slope=lambda e, o, z, a: a + e.sigma(a) * (1 - a),
+)
+BUGS["silu-by-overflowing-exp"] = bug(
+    "SiLU computes z exp(z) / (1 + exp(z)), which is inf / inf for large z.",
+    lines=("a = z exp(z) / (1 + exp(z))", "a = z / (1 + exp(−z))"),
+    exact=False,
+    silu=lambda e, o, z: z * np.exp(z) / (1 + np.exp(z)),
+)
