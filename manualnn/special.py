@@ -38,6 +38,16 @@ def quotient(x: Array, divisor: Any, /, *, out: Array | None = None) -> Array:
     return run_quietly(np.divide, x, divisor, out)
 
 
+def falling_sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
+    """Return 1 / (1 + exp(x)) = 1 − σ(x), accurate to a few units in the last place."""
+    if is_symbolic(x):
+        return store(1 / (1 + exp(x)), out)
+    out = np.empty_like(x, order="C") if out is None else out
+    run_quietly(np.exp, x, out)  # exp may overflow: 1 / (1 + ∞) = 0 is correct
+    np.add(out, 1, out=out)
+    return np.reciprocal(out, out=out)
+
+
 def one_above(x: Array, other: Any, /) -> Array:
     """Return 1 where x > 0, and the number `other` elsewhere (also at 0), in x's dtype."""
     if is_symbolic(x):

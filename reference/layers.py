@@ -60,6 +60,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "LeakyReLU": nn.LeakyReLU,
     "Softplus": nn.Softplus,
     "Softsign": nn.Softsign,
+    "LogSigmoid": nn.LogSigmoid,
     "ELU": nn.ELU,
     "SELU": nn.SELU,
     "CELU": DoubleCELU,

@@ -21,6 +21,7 @@ from manualnn.layers import (
     Identity,
     Layer,
     LeakyReLU,
+    LogSigmoid,
     LogSoftmax,
     PReLU,
     ReLU,
@@ -67,14 +68,17 @@ class TwoClasses:
 
 
 SCALED = op("Mul", Z, "beta")
-# log(1 + exp(s)) = max(s, 0) + log(1 + exp(−|s|)), which cannot overflow.
-SMALL = op("Log", op("Add", op("Exp", op("Neg", op("Abs", SCALED))), 1.0))
-CURVED = op("Add", op("Max", SCALED, 0.0), SMALL)
 PROBABILITY = op("Sigmoid", Z)
 WEIGHT = Parameter("weight")
 
 UNBOUNDED = partial(Softplus, threshold=40.0)
 """Softplus without a threshold. From 40 on it rounds to z, because exp(−40) < 40 · 2⁻⁵³."""
+
+
+def _curved(s: Any) -> Op:
+    """Return log(1 + exp(s)) = max(s, 0) + log(1 + exp(−|s|)), which cannot overflow."""
+    small = op("Log", op("Add", op("Exp", op("Neg", op("Abs", s))), 1.0))
+    return op("Add", op("Max", s, 0.0), small)
 
 
 def _bounded(scaled: Any, curved: Op) -> Op:
@@ -113,11 +117,14 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     ),
     (SiLU, DTYPES, op("Mul", Z, PROBABILITY)),
     (SiLU, (), op("Swish", Z)),
+    (LogSigmoid, ("float32",), op("Neg", op("Softplus", op("Neg", Z)))),
+    (LogSigmoid, ("float64",), op("Neg", _curved(op("Neg", Z)))),
+    (LogSigmoid, (), op("Log", PROBABILITY)),
     (Softsign, ("float32",), op("Softsign", Z)),
     (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),
     (Softsign, (), op("Div", Z, op("Add", 1.0, op("Abs", Z)))),
     (Softplus, ("float32",), _bounded(SCALED, op("Div", op("Softplus", SCALED), "beta"))),
-    (Softplus, ("float64",), _bounded(SCALED, op("Div", CURVED, "beta"))),
+    (Softplus, ("float64",), _bounded(SCALED, op("Div", _curved(SCALED), "beta"))),
     (Softplus, (), _bounded(Z, op("Softplus", Z))),
     (UNBOUNDED, (), op("Div", op("Softplus", SCALED), "beta")),
     (UNBOUNDED, (), op("Softplus", Z)),

@@ -125,6 +125,10 @@ export const LAYERS = {
       return mul(mul(add(mul(sub(one, gate), z), one), gate), da);
     },
   ),
+  LogSigmoid: pointwise(
+    (A, z) => A.neg(A.softplus(A.neg(z))),
+    ({ add, div, exp, mul, one }, z, a, da) => mul(da, div(one, add(one, exp(z)))),
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

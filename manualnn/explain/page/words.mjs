@@ -21,6 +21,7 @@ export const FORWARD = {
   CELU: ({ alpha = 1 }) => "A positive number passes unchanged. Any other goes down exponentially, " +
     `to ${-alpha} at most, without a bend at 0.`,
   SiLU: () => "SiLU multiplies a number by its own sigmoid: almost 0 far below zero, almost unchanged far above.",
+  LogSigmoid: () => "LogSigmoid is the logarithm of the sigmoid: almost unchanged far below zero, almost 0 far above.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -73,6 +74,7 @@ export const SLOPE = {
   SELU: () => "The slope is 1.0507 for a positive number, and 1.7581·exp(z) for a negative one.",
   CELU: ({ alpha = 1 }) => `The slope is 1 for a positive number, and exp(z / ${alpha}) for a negative one.`,
   SiLU: () => "The slope is σ(z)·(1 + z·(1 − σ(z))). It is a little below 0 for numbers below −1.28.",
+  LogSigmoid: () => "The slope is 1 minus the sigmoid: almost 1 far below zero, almost 0 far above.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

@@ -8,8 +8,9 @@ import numpy as np
 from manualnn.elementary import Array, greater, sigmoid, softplus, tanh, where
 from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
+from manualnn.special import falling_sigmoid
 
-__all__ = ["Sigmoid", "Softplus", "Softsign", "Tanh"]
+__all__ = ["LogSigmoid", "Sigmoid", "Softplus", "Softsign", "Tanh"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -132,3 +133,28 @@ class Softsign(Layer):
         np.add(size, 1, out=size)
         dz = np.divide(da, size, out=out)
         return np.divide(dz, size, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class LogSigmoid(Layer):
+    """Logarithm of the sigmoid, without its overflow.
+
+    Forward
+        a = −log(1 + exp(−z))
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ 1 / (1 + exp(z))
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.LogSigmoid.
+    """
+
+    reads_output: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return np.negative(softplus(np.negative(z)), out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = falling_sigmoid(z, out=out)
+        return np.multiply(da, dz, out=dz)

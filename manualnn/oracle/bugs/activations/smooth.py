@@ -253,3 +253,22 @@ BUGS["softsign-of-square-or-root"] = bug(
         lambda e, o, z: z / (1 + z * z),
     ],
 )
+
+BUGS["log-sigmoid-overflows"] = bug(
+    "LogSigmoid is computed as it is written: −inf for large negative inputs, 0 for large ones.",
+    lines=("a = log(1 / (1 + exp(−z)))", "a = min(z, 0) − log1p(exp(−|z|))"),
+    source="pytorch #1835",
+    exact=False,
+    log_sigmoid=[
+        lambda e, o, z: np.log(1 / (1 + np.exp(-z))),
+        lambda e, o, z: -np.log1p(np.exp(-z)),
+    ],
+)
+BUGS["log-sigmoid-slope-is-sigmoid"] = bug(
+    "The slope of LogSigmoid is the sigmoid, or the slope of the sigmoid.",
+    lines=("log σ′ = σ(z), or σ(z) (1 − σ(z))", "(log σ)′ = 1 − σ(z)"),
+    log_sigmoid_slope=[
+        lambda e, o, z, a: e.sigma(z),
+        lambda e, o, z, a: e.sigma(z) * e.sigma(-z),
+    ],
+)

@@ -22,4 +22,20 @@ ROWS = (
             },
         ),
     ),
+    Layer(
+        name="LogSigmoid",
+        method="log_sigmoid",
+        saturates=True,
+        statement=Statement(
+            formula=lambda m, o, z: -m.softplus(-z),
+            bounds=lambda o: (1, 0.25, 0.1),
+            value_rounding=Rounding(3, 2),
+            slope_rounding=Rounding(4, 1, size=lambda m, o, z: m.number(1)),
+            slope_forms={
+                "1 − σ(z)": lambda m, o, z: 1 - m.sigmoid(z),
+                "1 − exp(a)": lambda m, o, z: 1 - m.exp(-m.softplus(-z)),
+                "1 / (1 + exp(z))": lambda m, o, z: 1 / (1 + m.exp(z)),
+            },
+        ),
+    ),
 )
