@@ -61,6 +61,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Softplus": nn.Softplus,
     "Softsign": nn.Softsign,
     "LogSigmoid": nn.LogSigmoid,
+    "Tanhshrink": nn.Tanhshrink,
     "ELU": nn.ELU,
     "SELU": nn.SELU,
     "CELU": DoubleCELU,

@@ -32,6 +32,7 @@ from manualnn.layers import (
     Softplus,
     Softsign,
     Tanh,
+    Tanhshrink,
 )
 from manualnn.layers.activations.exponential import ALPHA, SCALE
 
@@ -120,6 +121,7 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (LogSigmoid, ("float32",), op("Neg", op("Softplus", op("Neg", Z)))),
     (LogSigmoid, ("float64",), op("Neg", _curved(op("Neg", Z)))),
     (LogSigmoid, (), op("Log", PROBABILITY)),
+    (Tanhshrink, DTYPES, op("Sub", Z, op("Tanh", Z))),
     (Softsign, ("float32",), op("Softsign", Z)),
     (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),
     (Softsign, (), op("Div", Z, op("Add", 1.0, op("Abs", Z)))),

@@ -129,6 +129,13 @@ export const LAYERS = {
     (A, z) => A.neg(A.softplus(A.neg(z))),
     ({ add, div, exp, mul, one }, z, a, da) => mul(da, div(one, add(one, exp(z)))),
   ),
+  Tanhshrink: pointwise(
+    (A, z) => A.sub(z, A.tanh(z)),
+    ({ mul, tanh }, z, a, da) => {
+      const t = tanh(z);
+      return mul(da, mul(t, t));
+    },
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

@@ -22,6 +22,7 @@ export const FORWARD = {
     `to ${-alpha} at most, without a bend at 0.`,
   SiLU: () => "SiLU multiplies a number by its own sigmoid: almost 0 far below zero, almost unchanged far above.",
   LogSigmoid: () => "LogSigmoid is the logarithm of the sigmoid: almost unchanged far below zero, almost 0 far above.",
+  Tanhshrink: () => "Tanhshrink subtracts the hyperbolic tangent: small numbers almost vanish, large ones lose 1.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -75,6 +76,7 @@ export const SLOPE = {
   CELU: ({ alpha = 1 }) => `The slope is 1 for a positive number, and exp(z / ${alpha}) for a negative one.`,
   SiLU: () => "The slope is σ(z)·(1 + z·(1 − σ(z))). It is a little below 0 for numbers below −1.28.",
   LogSigmoid: () => "The slope is 1 minus the sigmoid: almost 1 far below zero, almost 0 far above.",
+  Tanhshrink: () => "The slope is tanh(z)²: 0 at 0, almost 1 far from it.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

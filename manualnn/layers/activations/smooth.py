@@ -10,7 +10,7 @@ from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
 from manualnn.special import falling_sigmoid
 
-__all__ = ["LogSigmoid", "Sigmoid", "Softplus", "Softsign", "Tanh"]
+__all__ = ["LogSigmoid", "Sigmoid", "Softplus", "Softsign", "Tanh", "Tanhshrink"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -157,4 +157,33 @@ class LogSigmoid(Layer):
         self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
     ) -> Array:
         dz = falling_sigmoid(z, out=out)
+        return np.multiply(da, dz, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Tanhshrink(Layer):
+    """What the hyperbolic tangent leaves of its input.
+
+    Forward
+        a = z − tanh(z)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ tanh(z)²
+
+    Near 0, a is about z³ / 3 and has absolute, not relative, accuracy, as in torch.
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Tanhshrink.
+    """
+
+    reads_output: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = tanh(z, out=out)
+        return np.subtract(z, a, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = tanh(z, out=out)
+        np.multiply(dz, dz, out=dz)
         return np.multiply(da, dz, out=dz)

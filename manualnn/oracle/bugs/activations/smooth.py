@@ -272,3 +272,12 @@ BUGS["log-sigmoid-slope-is-sigmoid"] = bug(
         lambda e, o, z, a: e.sigma(z) * e.sigma(-z),
     ],
 )
+
+BUGS["tanhshrink-slope-of-tanh"] = bug(
+    "The slope of Tanhshrink is that of tanh, or lacks its square.",
+    lines=("tanhshrink′ = 1 − tanh(z)², or tanh(z)", "tanhshrink′ = tanh(z)²"),
+    tanhshrink_slope=[
+        lambda e, o, z, a: 1 - np.tanh(z) ** 2,
+        lambda e, o, z, a: np.tanh(z),
+    ],
+)

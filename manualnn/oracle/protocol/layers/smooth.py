@@ -38,4 +38,19 @@ ROWS = (
             },
         ),
     ),
+    Layer(
+        name="Tanhshrink",
+        method="tanhshrink",
+        saturates=True,
+        statement=Statement(
+            formula=lambda m, o, z: z - m.tanh(z),
+            bounds=lambda o: (1, 0.77, 2),
+            value_rounding=Rounding(2, 1, size=lambda m, o, z: abs(z)),
+            slope_rounding=Rounding(3, 2, size=lambda m, o, z: m.number(1)),
+            slope_forms={
+                "tanh(z)²": lambda m, o, z: m.tanh(z) * m.tanh(z),
+                "1 − (1 − tanh(z)²)": lambda m, o, z: 1 - (1 - m.tanh(z) * m.tanh(z)),
+            },
+        ),
+    ),
 )
