@@ -26,9 +26,13 @@ _OWNERS = {
     "calculate_gain": "initializers",
     "kaiming_normal": "initializers",
     "kaiming_uniform": "initializers",
+    "lecun_normal": "initializers",
+    "lecun_uniform": "initializers",
     "load": "serialization",
     "load_arrays": "serialization",
+    "orthogonal": "initializers",
     "save": "serialization",
+    "trunc_normal": "initializers",
     "xavier_normal": "initializers",
     "xavier_uniform": "initializers",
 }
@@ -42,6 +46,10 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.initializers import calculate_gain as calculate_gain
     from manualnn.initializers import kaiming_normal as kaiming_normal
     from manualnn.initializers import kaiming_uniform as kaiming_uniform
+    from manualnn.initializers import lecun_normal as lecun_normal
+    from manualnn.initializers import lecun_uniform as lecun_uniform
+    from manualnn.initializers import orthogonal as orthogonal
+    from manualnn.initializers import trunc_normal as trunc_normal
     from manualnn.initializers import xavier_normal as xavier_normal
     from manualnn.initializers import xavier_uniform as xavier_uniform
     from manualnn.layers import LAYERS as LAYERS

@@ -1,6 +1,7 @@
 """Random initial values: from the seed alone, in torch's ranges, by torch's names."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,17 @@ import pytest
 from manualnn import Linear, Sequential, ShapeError, Sigmoid, SpecError
 from manualnn.initializers import (
     calculate_gain,
+    constant,
+    eye,
     kaiming_normal,
     kaiming_uniform,
+    lecun_normal,
+    lecun_uniform,
     normal,
+    ones,
+    orthogonal,
+    sparse,
+    trunc_normal,
     uniform,
     xavier_normal,
     xavier_uniform,
@@ -163,3 +172,128 @@ def test_an_unknown_mode_is_refused() -> None:
 def test_a_vector_has_no_fans(initializer: Any) -> None:
     with pytest.raises(SpecError, match=r"shape \(out, in\), got shape \(3,\); use zeros"):
         draw(initializer, (3,))
+
+
+# ---------------------------------------------------------------------- whole distributions
+
+ALARM = 1e-9
+"""Rate of false alarms of each test below, for seeds drawn at random. The seeds are fixed."""
+
+
+def follows(values: np.ndarray[Any, Any], cdf: Callable[[float], float]) -> bool:
+    """Return True if values are a sample of a continuous distribution, or nearly one.
+
+    Dvoretzky, Kiefer, Wolfowitz and Massart: sup |Fₙ − F| > √(ln(2/α) / 2n) has at most the
+    probability α, for any F and n.
+    """
+    x = np.sort(values.ravel())
+    n = x.size
+    exact = np.array([cdf(one) for one in x.tolist()])
+    ranks = np.arange(n)
+    distance = max((exact - ranks / n).max(), ((ranks + 1) / n - exact).max())
+    return bool(distance <= math.sqrt(math.log(2 / ALARM) / (2 * n)))
+
+
+def normal_cdf(x: float) -> float:
+    return math.erfc(-x / math.sqrt(2)) / 2
+
+
+def truncated(mean: float, std: float, a: float, b: float) -> Callable[[float], float]:
+    """Return the distribution function of normals between a and b, exact in the tails."""
+    sign = -1 if a > mean else 1  # the side where the differences do not cancel
+
+    def below(x: float) -> float:
+        return normal_cdf(sign * (x - mean) / std)
+
+    return lambda x: (below(x) - below(a)) / (below(b) - below(a))
+
+
+@pytest.mark.parametrize(
+    ("initializer", "cdf"),
+    [
+        (lecun_normal, lambda x: normal_cdf(x * math.sqrt(IN))),
+        (lecun_uniform, lambda x: (x / math.sqrt(3 / IN) + 1) / 2),
+        (xavier_normal, lambda x: normal_cdf(x / math.sqrt(2 / (IN + OUT)))),
+        (kaiming_normal, lambda x: normal_cdf(x / math.sqrt(2 / IN))),
+    ],
+)
+def test_scaled_values_have_their_distribution(initializer: Any, cdf: Any) -> None:
+    assert follows(draw(initializer), cdf)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "a", "b"),
+    [
+        (0.0, 1.0, -2.0, 2.0),
+        (0.0, 0.02, -2.0, 2.0),
+        (1.0, 2.0, 0.5, 2.5),
+        (0.0, 1.0, -0.1, 9.0),
+        (0.0, 1.0, 1.0, 3.0),
+        (0.0, 2.0, 9.0, 99.0),
+        (0.0, 1.0, 0.01, 5.0),
+        (3.0, 0.5, -7.0, 1.0),
+        (0.0, 1.0, 30.0, 30.01),
+        (0.0, 1.0, 6.0, math.inf),
+    ],
+)
+def test_truncated_normals_have_their_distribution_also_far_from_the_mean(
+    mean: float, std: float, a: float, b: float
+) -> None:
+    values = draw(partial(trunc_normal, mean=mean, std=std, a=a, b=b), (100, 100))
+    assert ((values >= a) & (values <= b)).all()
+    assert follows(values, truncated(mean, std, a, b))
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (30, 7), (7, 30), (1, 4), (1, 1)])
+def test_orthogonal_matrices_are_orthogonal(shape: tuple[int, int]) -> None:
+    """Householder's Q is within a small multiple of m n roundings of an orthogonal matrix."""
+    w = draw(partial(orthogonal, gain=1.5), shape)
+    small = w.T @ w if shape[0] > shape[1] else w @ w.T
+    bound = 1.5**2 * 8 * shape[0] * shape[1] * 2**-53
+    assert w.shape == shape
+    assert np.abs(small - 1.5**2 * np.eye(min(shape))).max() <= bound
+
+
+def test_orthogonal_matrices_prefer_no_direction() -> None:
+    """The first entry of the first column of a 3 × 3 rotation or reflection is uniform in ±1."""
+    rng = np.random.default_rng(1)
+    matrices = np.stack([orthogonal(rng, (3, 3)) for _ in range(4000)])
+    for i, j in ((0, 0), (2, 1), (2, 2)):
+        assert follows(matrices[:, i, j], lambda x: (x + 1) / 2)
+    wide = np.stack([orthogonal(rng, (2, 3)) for _ in range(2000)])
+    assert follows(wide[:, 1, 1], lambda x: (x + 1) / 2)
+
+
+def test_sparse_columns_have_their_zeros_anywhere() -> None:
+    values = draw(partial(sparse, sparsity=0.3, std=0.5), (7, 3000))
+    zeros_ = values == 0
+    assert (zeros_.sum(axis=0) == 3).all()  # ⌈2.1⌉
+    assert follows(values[~zeros_], lambda x: normal_cdf(x / 0.5))
+    # Hoeffding: each row is 0 in 3 of 7 columns, independently.
+    error = math.sqrt(math.log(2 * 7 / ALARM) / (2 * 3000))
+    assert np.abs(zeros_.mean(axis=1) - 3 / 7).max() <= error
+    assert (draw(partial(sparse, sparsity=1.0), (4, 3)) == 0).all()
+
+
+def test_constants_are_torchs() -> None:
+    assert (draw(partial(constant, val=0.25), (2, 3)) == 0.25).all()
+    assert (draw(ones, (4,)) == 1).all()
+    assert np.array_equal(draw(eye, (2, 3)), [[1, 0, 0], [0, 1, 0]])
+
+
+@pytest.mark.parametrize(
+    ("initializer", "message"),
+    [
+        (partial(trunc_normal, a=2, b=2), "a below b, got std=1, a=2 and b=2"),
+        (partial(trunc_normal, std=0), "std above 0"),
+        (partial(trunc_normal, a=math.nan), "a below b"),
+        (partial(sparse, sparsity=1.5), "sparsity must be from 0 to 1, got 1.5"),
+        (partial(constant, val="x"), "val must be a finite number, got 'x'"),
+        (partial(orthogonal, gain=math.inf), "gain must be a finite number, got inf"),
+    ],
+)
+def test_wrong_options_of_shaped_values_are_refused(initializer: Any, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        draw(initializer)
+    with pytest.raises(SpecError, match="shape"):
+        draw(orthogonal, (3,))

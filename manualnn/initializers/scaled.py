@@ -1,31 +1,22 @@
-"""Random initial values, with torch's names and formulas.
-
-Each function draws an array of float64 from a generator. fan_in and fan_out are the two sizes of a
-weight of shape (out, in). gain is the recommended factor of a nonlinearity, see `calculate_gain`.
-Pass such a function to `Sequential.init`, with functools.partial for its options:
-
-    net.init(seed=0, weight=partial(kaiming_normal, nonlinearity="relu"), bias=zeros)
-
-Here and elsewhere "np.random.Generator" is quoted, so that `import manualnn` does not load
-numpy.random, which would take a quarter of its time.
-"""
+"""Initial values whose size follows from the fans of a weight, and the plain distributions."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import ShapeError, SpecError
-from manualnn.parameters import Parameters
-from manualnn.validation import as_array, as_numbers, shown
+from manualnn.errors import SpecError
+from manualnn.validation import shown
 
 __all__ = [
     "calculate_gain",
     "kaiming_normal",
     "kaiming_uniform",
+    "lecun_normal",
+    "lecun_uniform",
     "normal",
     "uniform",
     "xavier_normal",
@@ -35,43 +26,6 @@ __all__ = [
 
 Shape = tuple[int, ...]
 Initializer = Callable[["np.random.Generator", Shape], Array]
-
-
-def initialize(
-    params: Parameters,
-    defaults: Sequence[Callable[["np.random.Generator"], Mapping[str, Array]]],
-    rng: "np.random.Generator",
-    initializers: Mapping[str, Initializer],
-) -> None:
-    """Draw the parameters: those named in initializers by these, all others by `defaults`.
-
-    defaults has the method `draw_parameters` of each layer, which draws all of its parameters.
-
-    Raises SpecError for a name that no layer has, and ShapeError for values of another shape.
-    """
-    for name, given in initializers.items():
-        if not callable(given):
-            message = f"the initializer of {name} must be callable, got {shown(given)}."
-            raise SpecError(message)
-    unknown = set(initializers) - {key.partition(".")[2] for key in params}
-    if unknown:
-        message = (
-            f"no layer has a parameter {' or '.join(sorted(unknown))}; "
-            f"there are {', '.join(params) or 'none'}."
-        )
-        raise SpecError(message)
-    for draw, views in zip(defaults, params.layers, strict=False):
-        drawn = draw(rng)
-        for name, view in views.items():
-            make = initializers.get(name)
-            values = as_array(make(rng, view.shape) if make else drawn[name], name)
-            if values.shape != view.shape:
-                message = (
-                    f"the initializer of {name} must return an array of shape {view.shape}, "
-                    f"got {values.shape}."
-                )
-                raise ShapeError(message)
-            view[...] = as_numbers(values, view.dtype, name)
 
 
 def zeros(rng: "np.random.Generator", shape: Shape) -> Array:  # noqa: ARG001
@@ -94,7 +48,7 @@ def xavier_uniform(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) 
 
     Source: Glorot & Bengio 2010, equation 16; torch.nn.init.xavier_uniform_.
     """
-    bound = _number("gain", gain) * math.sqrt(6 / sum(_fans(shape)))
+    bound = finite_number("gain", gain) * math.sqrt(6 / sum(_fans(shape)))
     return uniform(rng, shape, -bound, bound)
 
 
@@ -103,7 +57,7 @@ def xavier_normal(rng: "np.random.Generator", shape: Shape, gain: float = 1.0) -
 
     Source: Glorot & Bengio 2010; torch.nn.init.xavier_normal_.
     """
-    return normal(rng, shape, std=_number("gain", gain) * math.sqrt(2 / sum(_fans(shape))))
+    return normal(rng, shape, std=finite_number("gain", gain) * math.sqrt(2 / sum(_fans(shape))))
 
 
 def kaiming_uniform(
@@ -136,6 +90,23 @@ def kaiming_normal(
     return normal(rng, shape, std=std)
 
 
+def lecun_uniform(rng: "np.random.Generator", shape: Shape) -> Array:
+    """Draw uniformly in ±√(3 / fan_in), so that the variance is 1 / fan_in.
+
+    Source: LeCun et al. 1998, section 4.6; in torch, kaiming_uniform_ with nonlinearity="linear".
+    """
+    return kaiming_uniform(rng, shape, nonlinearity="linear")
+
+
+def lecun_normal(rng: "np.random.Generator", shape: Shape) -> Array:
+    """Draw normals with standard deviation 1 / √fan_in.
+
+    Source: LeCun et al. 1998, equation 16; in torch, kaiming_normal_ with nonlinearity="linear".
+    JAX and Keras draw truncated normals of the same deviation under this name.
+    """
+    return kaiming_normal(rng, shape, nonlinearity="linear")
+
+
 _GAINS = {
     "linear": 1.0,
     "sigmoid": 1.0,
@@ -156,7 +127,7 @@ def calculate_gain(nonlinearity: Any, param: float | None = None) -> float:
         message = f"nonlinearity must be one of {known}; got {shown(nonlinearity)}."
         raise SpecError(message)
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + (0.01 if param is None else _number("param", param)) ** 2))
+        return math.sqrt(2 / (1 + (0.01 if param is None else finite_number("param", param)) ** 2))
     return _GAINS[nonlinearity]
 
 
@@ -168,7 +139,7 @@ def _draw(method: str, rng: Any, shape: Any, *options: Any) -> Array:
     if not _is_shape(shape):
         message = f"shape must be a tuple of integers, got {shown(shape)}."
         raise SpecError(message)
-    low, high = (_number("an option", option) for option in options)
+    low, high = (finite_number("an option", option) for option in options)
     try:
         return getattr(rng, method)(low, high, shape)
     except (ValueError, OverflowError) as error:
@@ -182,7 +153,7 @@ def _is_shape(shape: Any) -> bool:
     )
 
 
-def _number(name: str, value: Any) -> float:
+def finite_number(name: str, value: Any) -> float:
     """Return a finite number. Raises SpecError for anything else."""
     try:
         number = float(value) if isinstance(value, Real) else math.nan
@@ -196,13 +167,19 @@ def _number(name: str, value: Any) -> float:
 
 def _fans(shape: Shape) -> tuple[int, int]:
     """Return fan_in and fan_out of a weight of shape (out, in)."""
+    rows, columns = require_matrix(shape)
+    return columns, rows
+
+
+def require_matrix(shape: Any) -> tuple[int, int]:
+    """Return the shape (out, in) of a weight. Raises SpecError for another shape."""
     if not _is_shape(shape) or len(shape) != 2 or 0 in shape:
         message = (
             f"fan_in and fan_out need a weight of shape (out, in), got shape {shown(shape)}; "
             f"use zeros, uniform or normal for a bias."
         )
         raise SpecError(message)
-    return shape[1], shape[0]
+    return shape[0], shape[1]
 
 
 def _fan(shape: Shape, mode: Any) -> int:
