@@ -184,7 +184,7 @@ def as_weights(value: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
             f"sample_weight must have a finite sum, got numbers up to {w.max():g}; scale them."
         )
         raise DomainError(message)
-    if not w.any():
+    if n and not w.any():
         message = f"sample_weight is 0 for all {n} samples; give at least one a weight above 0."
         raise DomainError(message)
     return None if (w == 1).all() else w

@@ -11,21 +11,18 @@ from values import of_kind
 
 from manualnn import (
     LOSSES,
-    SGD,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     DTypeError,
     HuberLoss,
     L1Loss,
-    Linear,
     Loss,
     MSELoss,
     Sequential,
     ShapeError,
     Sigmoid,
     SpecError,
-    Trainer,
 )
 from manualnn.losses.indices import ClassLoss
 
@@ -335,20 +332,3 @@ def test_bce_of_a_saturated_sigmoid_is_its_bound(dtype: Any) -> None:
     net = Sequential(Sigmoid())
     y = net.forward(net.init(0, dtype), np.array([[-800], [-1e4]], dtype))
     assert BCELoss("sum").value(y, np.ones((2, 1), dtype)) == 200
-
-
-NOTHING: list[tuple[Loss, Any]] = [
-    (CrossEntropyLoss(ignore_index=1), [1, 1]),
-    (CrossEntropyLoss(weight=(0.0, 0.0, 1.0), label_smoothing=0.5), [0, 1]),
-    (CrossEntropyLoss(weight=(0.0, 0.0, 0.0), factor=0.5), [0, 2]),
-]
-
-
-@pytest.mark.parametrize(("loss", "t"), NOTHING, ids=[repr(loss) for loss, _ in NOTHING])
-def test_a_mean_over_nothing_is_0_alone_and_in_training(loss: Loss, t: Any) -> None:
-    value, dy = loss.value_and_grad(Y, t)
-    assert (value, loss.value(Y, t), dy.any(), loss.grad(Y, t).any()) == (0, 0, False, False)
-    weighted, dy = loss.weighted(np.array(Y), np.array(t), np.ones(2))
-    assert (weighted, dy.any()) == (0, False)
-    trainer = Trainer(Sequential(Linear(3, 3)), loss, SGD(lr=1.0))
-    assert (trainer.step(Y, t), trainer.evaluate(Y, t), trainer.fit(Y, t).loss) == (0, 0, [0])

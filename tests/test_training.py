@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from toys import CLASSES, MOMENTUM, NET, Array, ByHand, N, T, X, trainer
+from toys import CLASSES, MOMENTUM, NET, ByHand, N, T, X, trainer
 
 from manualnn import (
     SGD,
@@ -104,7 +104,6 @@ INF_T = np.where(np.arange(2 * N).reshape(N, 2) == 7, np.inf, T)
 REFUSED: dict[str, tuple[type[Exception], Any, Any, dict[str, Any]]] = {
     r"x must be finite, got nan at index \(2, 1\); remove or fill": (ValueError, NAN, T, {}),
     r"t must be finite, got inf at index \(3, 1\)": (ValueError, X, INF_T, {}),
-    r"at least one sample, got x of shape \(0, 3\)": (ShapeError, X[:0], T[:0], {}),
     r"expects x of shape \(N, 3\)": (ShapeError, X[:, :2], T, {}),
     r"expects t of shape \(23, 2\), as y is, got \(22, 2\)": (ShapeError, X, T[:22], {}),
     r"expects t of shape \(23, 2\), as y is, got \(23,\)\.": (ShapeError, X, T[:, 0], {}),
@@ -140,11 +139,10 @@ def test_a_network_that_does_not_give_probabilities_is_refused_by_the_loss_of_th
     assert ours.params == before
 
 
-@pytest.mark.parametrize("x", [X[0], X[:0]])
-def test_a_step_refuses_what_fit_refuses(x: Array) -> None:
+def test_a_step_refuses_what_fit_refuses() -> None:
     ours = trainer()
     with pytest.raises(ShapeError):
-        ours.step(x, T[: len(x)])
+        ours.step(X[0], T[: len(X[0])])
     assert ours.steps == 0
 
 

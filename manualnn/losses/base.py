@@ -17,7 +17,7 @@ the ½ Σ (t − y)² of many articles. Where the factor is c, each c/D stands f
 equations.
 
 A mean over nothing is 0, and so is its gradient: D is 0 if there are no samples, if all targets are
-ignored, or if all weights are 0. torch returns 0/0 = NaN there.
+ignored, or if the weights of all their classes are 0. torch returns 0/0 = NaN there.
 
 Samples may have weights wₙ, as if sample n came wₙ times. With the terms lₙₖ, and with sample n's
 part dₙ of the divisor D = Σₙ dₙ (K for mean, 1 for batchmean):
@@ -34,7 +34,7 @@ import numpy as np
 from manualnn.elementary import Array, ratio
 from manualnn.errors import ShapeError, SpecError
 from manualnn.spec import QUIET, Description, require
-from manualnn.validation import as_array, as_dtype, as_floats, shown
+from manualnn.validation import as_array, as_dtype, as_floats, as_weights, shown
 
 REDUCTIONS = ("mean", "sum", "batchmean")
 
@@ -79,6 +79,14 @@ class Loss(Description):
     ) -> tuple[Any, Array]:
         """Return L and dy. A loss overrides this if both need the same intermediate results."""
         return self.forward(y, t), self.backward(y, t, out=out)
+
+    def with_gradient(
+        self, y: Array, t: Array, w: Array | None, /, *, out: Array | None = None
+    ) -> tuple[Any, Array]:
+        """Return L and dy for samples with the weights w, or with none."""
+        if w is None:
+            return self.forward_and_backward(y, t, out=out)
+        return self.weighted(y, t, w, out=out)
 
     def divisor(self, y: Array, t: Array, /) -> Any:
         """Return the divisor of the sum of all terms."""
@@ -144,23 +152,30 @@ class Loss(Description):
     def require_outputs(self, y: Array, /) -> None:
         """Raise DomainError if the outputs y are outside the domain of the loss."""
 
-    def value(self, y: Any, t: Any, /) -> Any:
-        """Check y (N, K) and t (see the class), and return L, a scalar of y's dtype."""
-        y, t = self._checked(y, t)
-        with np.errstate(all="ignore"):
-            return self.forward(y, t)
+    def value(self, y: Any, t: Any, /, *, sample_weight: Any = None) -> Any:
+        """Check y (N, K), t (see the class) and weights wₙ ≥ 0, shape (N,). Return L, a scalar.
 
-    def grad(self, y: Any, t: Any, /, *, out: Array | None = None) -> Array:
-        """Check y and t, and return ∂L/∂y of shape (N, K)."""
-        y, t = self._checked(y, t)
+        Raises ShapeError, DTypeError or DomainError if one of them does not fit.
+        """
+        y, t, w = self._checked(y, t, sample_weight)
         with np.errstate(all="ignore"):
-            return self.backward(y, t, out=out)
+            return self.forward(y, t) if w is None else self.weighted(y, t, w)[0]
 
-    def value_and_grad(self, y: Any, t: Any, /, *, out: Array | None = None) -> tuple[Any, Array]:
-        """Check y and t, and return L and ∂L/∂y."""
-        y, t = self._checked(y, t)
+    def grad(
+        self, y: Any, t: Any, /, *, sample_weight: Any = None, out: Array | None = None
+    ) -> Array:
+        """Return ∂L/∂y of shape (N, K); the arguments and errors are those of `value`."""
+        y, t, w = self._checked(y, t, sample_weight)
         with np.errstate(all="ignore"):
-            return self.forward_and_backward(y, t, out=out)
+            return self.backward(y, t, out=out) if w is None else self.weighted(y, t, w, out=out)[1]
+
+    def value_and_grad(
+        self, y: Any, t: Any, /, *, sample_weight: Any = None, out: Array | None = None
+    ) -> tuple[Any, Array]:
+        """Return L and ∂L/∂y; the arguments and errors are those of `value`."""
+        y, t, w = self._checked(y, t, sample_weight)
+        with np.errstate(all="ignore"):
+            return self.with_gradient(y, t, w, out=out)
 
     def probabilities(self, y: Array, /) -> Array:
         """Return the probabilities for the outputs y, shape (N, K)."""
@@ -176,10 +191,10 @@ class Loss(Description):
         classes = (p >= 0.5).astype(np.intp)
         return classes, np.where(classes, p, 1 - p)
 
-    def _checked(self, y: Any, t: Any) -> tuple[Array, Array]:
+    def _checked(self, y: Any, t: Any, w: Any) -> tuple[Array, Array, Array | None]:
         y = self._outputs(y)
         self.require_outputs(y)
-        return y, self.targets(t, y)
+        return y, self.targets(t, y), None if w is None else as_weights(w, len(y), y.dtype)
 
     def _outputs(self, y: Any) -> Array:
         """Return y as an array of floats of shape (N, K). Raises ShapeError or DTypeError."""

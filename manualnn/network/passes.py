@@ -34,9 +34,12 @@ def forward_calls(
     return calls
 
 
-def compute_loss(loss: Loss, y: Array, t: Array, out: Array) -> Any:
-    """Return L(y, t), and write ∂L/∂y to out, also if the loss ignores its argument `out`."""
-    value, dy = loss.forward_and_backward(y, t, out=out)
+def compute_loss(loss: Loss, y: Array, t: Array, out: Array, w: Array | None = None) -> Any:
+    """Return L(y, t), and write ∂L/∂y to out, also if the loss ignores its argument `out`.
+
+    w are the weights of the samples, if they have any.
+    """
+    value, dy = loss.with_gradient(y, t, w, out=out)
     if dy is not out:
         out[...] = dy
     return value

@@ -20,7 +20,7 @@ from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
 from manualnn.tracing import is_from_manualnn
-from manualnn.validation import as_array, as_batch, as_dtype, as_generator
+from manualnn.validation import as_array, as_batch, as_dtype, as_generator, as_weights
 
 __all__ = ["Sequential"]
 
@@ -200,6 +200,7 @@ class Sequential:
         t: Any,
         *,
         noise: Noise | None = None,
+        sample_weight: Any = None,
         input_grad: Literal[False] = False,
     ) -> tuple[Any, Parameters]: ...
 
@@ -212,6 +213,7 @@ class Sequential:
         t: Any,
         *,
         noise: Noise | None = None,
+        sample_weight: Any = None,
         input_grad: Literal[True],
     ) -> tuple[Any, Parameters, Array]: ...
 
@@ -223,6 +225,7 @@ class Sequential:
         t: Any,
         *,
         noise: Noise | None = None,
+        sample_weight: Any = None,
         input_grad: bool = False,
     ) -> tuple[Any, Parameters] | tuple[Any, Parameters, Array]:
         """Return the loss L and its gradient with respect to every parameter, ∂L/∂θ.
@@ -239,6 +242,8 @@ class Sequential:
             Targets, in the form that the loss expects.
         noise : mapping, optional
             The random arrays of a training step, from `sample`. None for the prediction's loss.
+        sample_weight : array (N,), optional
+            Weights of the samples, at least 0: see `manualnn.losses.base`.
         input_grad : bool
             If True, return also ∂L/∂x.
 
@@ -266,7 +271,8 @@ class Sequential:
                 call()
             y = buffers.y[-1] if self.layers else x
             loss.require_outputs(y)
-            value = compute_loss(loss, y, loss.targets(t, y), buffers.dy[-1])
+            w = None if sample_weight is None else as_weights(sample_weight, len(x), x.dtype)
+            value = compute_loss(loss, y, loss.targets(t, y), buffers.dy[-1], w)
             calls = backward_calls(self.layers, arrays, x, buffers, grads, input_grad=input_grad)
             for call in calls:
                 call()

@@ -40,7 +40,7 @@ class Batches:
             require_count("batch_size", batch_size, 1)
         require_flag("shuffle", shuffle)
         n = len(samples.x)
-        self.size = min(batch_size or n, n)
+        self.size = min(batch_size or n, n) or 1  # no samples are no batches
         self.samples = samples
         # A step on all samples does not depend on their order.
         self.shuffles = bool(shuffle) and self.size < n

@@ -97,7 +97,7 @@ class StepPlan:
                 fallback=Call(self._compute_loss, (loss, self.y, t, dy)),
             )
         else:
-            calls.append(Call(self._compute_weighted_loss, (loss, self.y, t, weights, dy)))
+            calls.append(Call(self._compute_loss, (loss, self.y, t, dy, weights)))
         self._scale, self._loss_scale = _last_factor(calls, dy)
         self.is_descent = False
         for call in backward_calls(layers, arrays, x, buffers, grads):
@@ -161,13 +161,10 @@ class StepPlan:
                 return trace.finish()
         return [fallback or kernel]
 
-    def _compute_loss(self, loss: Loss, y: Array, t: Array, dy: Array) -> None:
-        self._value[...] = compute_loss(loss, y, t, dy)
-
-    def _compute_weighted_loss(self, loss: Loss, y: Array, t: Array, w: Array, dy: Array) -> None:
-        self._value[...], grad = loss.weighted(y, t, w, out=dy)
-        if grad is not dy:
-            dy[...] = grad
+    def _compute_loss(
+        self, loss: Loss, y: Array, t: Array, dy: Array, w: Array | None = None
+    ) -> None:
+        self._value[...] = compute_loss(loss, y, t, dy, w)
 
 
 class StepPlans:

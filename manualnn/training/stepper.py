@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import DivergedError, ShapeError
+from manualnn.errors import DivergedError
 from manualnn.errstate import quiet_context
 from manualnn.losses import Loss
 from manualnn.network.noise import draw_noise
@@ -275,9 +275,6 @@ class Stepper(metaclass=Constructor):
 
     def _targets(self, t: Any, x: Array) -> Array:
         """Return t, checked against outputs of the shape that the network gives for x."""
-        if not len(x):
-            message = f"training needs at least one sample, got x of shape {x.shape}."
-            raise ShapeError(message)
         shape = (len(x), self.net.out_features or x.shape[1])
         if self._outputs.shape != shape:  # cached: making it costs a fifth of a small step
             self._outputs = np.broadcast_to(self._outputs[:1, :1], shape)
