@@ -55,6 +55,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers import LAYERS as LAYERS
     from manualnn.layers.activations.exponential import *
     from manualnn.layers.activations.gated import *
+    from manualnn.layers.activations.glu import *
     from manualnn.layers.activations.piecewise import *
     from manualnn.layers.activations.rectifiers import *
     from manualnn.layers.activations.rows import *
@@ -62,6 +63,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers.base import Layer as Layer
     from manualnn.layers.dropout import *
     from manualnn.layers.linear import *
+    from manualnn.layers.structure import *
     from manualnn.losses import LOSSES as LOSSES
     from manualnn.losses.base import Loss as Loss
     from manualnn.losses.classification import *

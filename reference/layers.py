@@ -51,6 +51,26 @@ class DoubleCELU(nn.Module):
         return self.alpha * functional.elu(x / self.alpha)
 
 
+class GivenAlphaDropout(Random):
+    """AlphaDropout with a given mask, by the formula of torch's documentation."""
+
+    ALPHA = 1.7580993408473766
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return c (mask ⊙ x + (mask − 1) α + α p)."""
+        if self.drawn is None:
+            return x
+        if self.p == 1:
+            return 0 * x
+        alpha, p = self.ALPHA, self.p
+        c = 1 / ((alpha * alpha * p + 1) * (1 - p)) ** 0.5
+        return x * (c * self.drawn) + ((self.drawn - 1) * (alpha * c) + alpha * c * p)
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Linear": nn.Linear,
     "Identity": nn.Identity,
@@ -70,6 +90,9 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
     "PReLU": nn.PReLU,
     "RReLU": GivenRReLU,
+    "GLU": nn.GLU,
+    "AlphaDropout": GivenAlphaDropout,
+    "Flatten": nn.Flatten,
     "Dropout": lambda p=0.5: GivenDropout(),  # noqa: ARG005 - the mask says it all
 }
 

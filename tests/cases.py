@@ -154,17 +154,22 @@ def networks(
     drawn: list[Layer] = []
     others = st.integers(0, 2)
 
-    def add(some: tuple[str, ...], out: int) -> None:
-        drawn.append(draw(layers(width, out, some, options)))
+    multiple = max(row_of(name).multiple for name in names) if len(names) == 1 else 1
+
+    def add(some: tuple[str, ...], out: int) -> int:
+        """Add one of the layers that such a width admits, and return the width after it."""
+        fitting = tuple(name for name in some if not width % row_of(name).multiple)
+        if not fitting:
+            return width
+        drawn.append(draw(layers(width, out, fitting, options)))
+        return int(drawn[-1].width(width))
 
     for _ in range(draw(depth)):
-        out = draw(st.one_of(widths, st.just(width)))
-        add(("Linear",), out)
-        width = out
+        width = add(("Linear",), multiple * draw(st.one_of(widths, st.just(width))))
         for _ in range(draw(others)):
-            add(names, width)
+            width = add(names, width)
     if last:
-        add(last, width)
+        width = add(last, width)
     return Sequential(*drawn), width
 
 

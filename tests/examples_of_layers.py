@@ -6,7 +6,11 @@ from manualnn import LAYERS, Layer
 from manualnn.oracle.protocol.features import fit
 from manualnn.spec import from_spec
 
-STILL: dict[str, dict[str, Any]] = {"Dropout": {"p": 0.0}, "RReLU": {"lower": 0.25, "upper": 0.25}}
+STILL: dict[str, dict[str, Any]] = {
+    "Dropout": {"p": 0.0},
+    "AlphaDropout": {"p": 0.0},
+    "RReLU": {"lower": 0.25, "upper": 0.25},
+}
 """Options of random layers that leave nothing to chance."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import partial
 from itertools import combinations
+from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,12 @@ from sympy.core.relational import Relational
 from toys import own_fields
 
 from manualnn import (
+    GLU,
     LAYERS,
     LOSSES,
     OPTIMIZERS,
     SGD,
+    AlphaDropout,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -140,6 +143,19 @@ def masked(arrays: dict[str, Array], z: Array) -> Array:
     )
 
 
+def gated(_: dict[str, Array], z: Array) -> Array:
+    u, v = np.split(z, 2, axis=1)
+    return np.asarray(np.frompyfunc(lambda a, b: a / (1 + sp.exp(-b)), 2, 1)(u, v))
+
+
+def alpha_masked(arrays: dict[str, Array], z: Array) -> Array:
+    """State AlphaDropout(0.25) with its constants as floats, rounded in the order of torch."""
+    alpha = 1.7580993408473766
+    c = 1 / sqrt((alpha * alpha * 0.25 + 1) * 0.75)
+    shift = (arrays["mask"] - 1) * (alpha * c) + alpha * c * 0.25
+    return np.asarray(arrays["mask"] * z * c + shift)
+
+
 def rectified(name: str) -> Callable[..., Array]:
     """State a rectifier whose slope below 0 is the array of that name."""
 
@@ -191,6 +207,8 @@ LAYER_STATEMENTS = (
         LogSoftmax(), of_rows(lambda z, row: -sp.log(sum(sp.exp(other - z) for other in row)))
     ),
     LayerStatement(Dropout(0.5), masked),
+    LayerStatement(GLU(), gated),
+    LayerStatement(AlphaDropout(0.25), alpha_masked),
     LayerStatement(PReLU(), rectified("weight"), kinks={R(0): names("weight", 1)[0]}),
     LayerStatement(PReLU(3), rectified("weight"), kinks={R(0): names("weight", 3)[0]}),
     LayerStatement(RReLU(), rectified("slope"), kinks={R(0): names("slope", 1, 1)[0, 0]}),

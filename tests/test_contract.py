@@ -97,7 +97,7 @@ class Call:
 
     def __init__(self, layer: Any, dtype: Any = np.float64, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
-        width = getattr(layer, "in_features", None) or 3
+        width = getattr(layer, "in_features", None) or layer.inputs(3)
         shapes = layer.shapes() | layer.sample_shapes((N, width))
         self.layer = layer
         self.arrays = {k: rng.normal(size=s).astype(dtype) for k, s in shapes.items()}

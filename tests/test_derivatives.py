@@ -68,7 +68,7 @@ class Problem:
     def options_of(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
         """Return the network and the loss, their options as that kind of number."""
         layer: Any = with_numbers(self.layer, number)
-        width = getattr(layer, "in_features", None) or 2
+        width = getattr(layer, "in_features", None) or layer.inputs(2)
         row = LOSS_ROWS[type(self.loss).__name__]
         after = [Sigmoid()] if row.takes_probabilities else []
         net = Sequential(Linear(2, width), layer, Linear(layer.width(width), 3), *after)
@@ -142,7 +142,7 @@ def test_floats_stay_within_their_rounding_of_the_truth(layer: str, dtype: Any) 
 def test_backward_is_the_adjoint_of_the_derivative(layer: Layer) -> None:
     """⟨dy, J v⟩ = ⟨Jᵀ dy, v⟩, for the input and for every parameter."""
     rng = np.random.default_rng(5)
-    n, width = 3, getattr(layer, "in_features", None) or 4
+    n, width = 3, getattr(layer, "in_features", None) or layer.inputs(4)
     shapes = layer.shapes() | layer.sample_shapes((n, width))
     arrays = {name: as_mpmath(rng.normal(size=shape)) for name, shape in shapes.items()}
     x = as_mpmath(rng.normal(size=(n, width)))

@@ -59,7 +59,7 @@ def test_gradients_are_differences_of_the_loss(layer: Layer, n: int) -> None:
     The error of a difference is about h² = 10⁻¹⁰ from the formula and eps/h = 10⁻¹¹ from rounding.
     """
     rng = np.random.default_rng(n)
-    net = Sequential(Linear(4, 4), layer, Tanh(), Linear(4, 2), Sigmoid())
+    net = Sequential(Linear(4, 4), layer, Tanh(), Linear(layer.width(4), 2), Sigmoid())
     params, x, t = net.init(seed=3), rng.standard_normal((n, 4)), rng.standard_normal((n, 2))
     params.vector *= 3
     noise = net.sample(1, x)

@@ -21,7 +21,6 @@ from hypothesis import strategies as st
 from rounding import as_mpmath
 
 from manualnn import (
-    LAYERS,
     Dropout,
     Layer,
     Linear,
@@ -34,6 +33,7 @@ from manualnn import (
     Tanh,
     Trainer,
 )
+from manualnn.oracle.protocol.features import LAYER_ROWS
 
 H = mpmath.mpf(10) ** -20
 
@@ -181,10 +181,11 @@ def test_bias_is_the_weight_of_a_column_of_ones(case: Case) -> None:
     assert_same(without[1]["0.weight"][:, -1], with_bias[1]["0.bias"])
 
 
-KEEP_WIDTH = [name for name, layer in LAYERS.items() if layer is not Linear]
+KEEP_ORDER = [name for name, row in LAYER_ROWS.items() if row.keeps_order]
+KEEP_WIDTH = [name for name, row in LAYER_ROWS.items() if row.keeps_width]
 
 
-@pytest.mark.parametrize("name", KEEP_WIDTH)
+@pytest.mark.parametrize("name", KEEP_ORDER)
 def test_order_of_the_hidden_units_does_not_matter(name: str) -> None:
     """Hidden units in another order compute the same, and their gradients move with them."""
     rng = np.random.default_rng(3)

@@ -125,7 +125,8 @@ def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_planned_step_of_many_units_is_that_of_the_kernels(kind: str) -> None:
     """From tracing.LARGE on, a call has other operands; the numbers are the same, bit for bit."""
     layer = example(kind, 90, **STILL.get(kind, {}))
-    net, rng = Sequential(Linear(3, 90), layer, Linear(90, 5)), np.random.default_rng(0)
+    net = Sequential(Linear(3, 90), layer, Linear(layer.width(90), 5))
+    rng = np.random.default_rng(0)
     loss, first, last = CrossEntropyLoss(), np.zeros((100, 3)), rng.normal(size=(100, 3))
     t = rng.integers(0, 5, 100)
     step = Trainer(net, loss, SGD(lr=1.0))

@@ -164,7 +164,7 @@ def arrays_of(layer: Any, x: Array) -> dict[str, Array]:
 
 
 def input_of(layer: Any) -> Array:
-    return names("x", N, getattr(layer, "in_features", None) or WIDTH)
+    return names("x", N, getattr(layer, "in_features", None) or layer.inputs(WIDTH))
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ NETWORKS = [
     (Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2)), MSELoss("batchmean"), 1),
     (Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2)), MSELoss(), 2),
     *(
-        (Sequential(Linear(1, 2), s.layer, Linear(2, 2, bias=False)), MSELoss(), 1)
+        (Sequential(Linear(1, 2), s.layer, Linear(s.layer.width(2), 2, bias=False)), MSELoss(), 1)
         for s in LAYER_STATEMENTS
         if not s.layer.shapes()
     ),

@@ -17,7 +17,9 @@ from manualnn.layers import (
     CELU,
     ELU,
     SELU,
+    AlphaDropout,
     Dropout,
+    Flatten,
     Identity,
     Layer,
     LeakyReLU,
@@ -153,7 +155,8 @@ def as_predicted(layer: Layer) -> Layer | None:
     match layer:
         case RReLU(lower=lower, upper=upper):
             return LeakyReLU((lower + upper) / 2)
-        case Identity() | Dropout(p=1.0):  # onnxruntime refuses a Dropout with the ratio 1
+        # onnxruntime refuses a Dropout with the ratio 1.
+        case Identity() | Flatten() | AlphaDropout() | Dropout(p=1.0):
             return None
     return layer
 

@@ -34,6 +34,11 @@ const learned = ({ weight }, o, n, j) => weight[weight.length === 1 ? 0 : j];
 const random = (A) => ({ slope }, { lower = 1 / 8, upper = 1 / 3 }, n, j) =>
   (slope ? slope[n][j] : A.constant((lower + upper) / 2));
 
+const halves = (row) => [row.slice(0, row.length / 2), row.slice(row.length / 2)];
+
+const ALPHA = 1.7580993408473766; // scale · alpha of SELU, as torch has it
+const alphaScale = (p) => (p < 1 ? 1 / Math.sqrt((ALPHA * ALPHA * p + 1) * (1 - p)) : 0);
+
 const masked = (A, mask, x) =>
   (mask ? rows((m, z) => z.map((v, j) => A.mul(m[j], v)), mask, x) : x);
 
@@ -166,6 +171,28 @@ export const LAYERS = {
       return rectifier(A, learned).backward(own, o, x, dy);
     },
   },
+  GLU: {
+    width: (o, width) => width / 2,
+    forward: ({ mul, sigmoid }, o, own, x) => x.map((z) => halves(z)[0].map((u, j) =>
+      mul(sigmoid(halves(z)[1][j]), u))),
+    backward: ({ mul, one, sigmoid, sub }, o, own, x, y, dy) => rows((z, da) => {
+      const [u, v] = halves(z);
+      const share = v.map(sigmoid);
+      const left = da.map((d, j) => mul(d, share[j]));
+      return [...left, ...left.map((d, j) => mul(mul(sub(one, share[j]), d), u[j]))];
+    }, x, dy),
+  },
+  AlphaDropout: {
+    isElementwise: true,
+    forward: (A, { p = 0.5 }, { mask }, x) => (mask ? rows((m, z) => z.map((v, j) => {
+      const c = alphaScale(p);
+      const shift = A.add(A.mul(A.sub(m[j], A.one), A.constant(ALPHA * c)), A.constant(ALPHA * c * p));
+      return A.add(A.mul(A.mul(m[j], v), A.constant(c)), shift);
+    }), mask, x) : x),
+    backward: (A, { p = 0.5 }, { mask }, x, y, dy) => (mask ? rows((m, da) => da.map((d, j) =>
+      A.mul(A.mul(m[j], d), A.constant(alphaScale(p)))), mask, dy) : dy),
+  },
+  Flatten: pointwise((A, z) => z, (A, z, a, da) => da),
   RReLU: {
     isElementwise: true,
     forward: (A, o, own, x) => rectifier(A, random(A)).forward(own, o, x),

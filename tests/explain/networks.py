@@ -14,8 +14,9 @@ def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]
     """Return a small network with that layer, its parameters, and three samples."""
     rng = np.random.default_rng(7)
     middle = example(layer, 3)
+    hidden = middle.inputs(3)
     last = [Sigmoid()] if loss == "BCELoss" else []
-    net = Sequential(Linear(2, 3), middle, Linear(3, 2), *last)
+    net = Sequential(Linear(2, hidden), middle, Linear(3, 2), *last)
     has_classes = LOSS_ROWS[loss].targets == "classes"
     t = rng.integers(0, 2, 3) if has_classes else of_kind(loss, rng.random((3, 2)))
     return net, net.init(seed=1), rng.standard_normal((3, 2)), t

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from manualnn import (
+    AlphaDropout,
     Dropout,
+    Flatten,
     Identity,
     LeakyReLU,
     Linear,
@@ -60,7 +62,9 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:
             case LeakyReLU() | PReLU() | RReLU():
                 below = -layer.forward(own, np.full_like(x[:1], -1))
                 error = np.maximum(1, np.abs(below)) * error + COST * u * np.abs(y)
-            case Sigmoid() | Tanh() | ReLU() | Softsign() | Dropout() | Identity():
+            case Identity() | Flatten() | Dropout() | AlphaDropout():
+                pass
+            case Sigmoid() | Tanh() | ReLU() | Softsign():
                 error = error + COST * u * np.minimum(np.abs(x), 1 + np.abs(y))
                 # MLAS takes sigmoid(z) for 0 below z = −18, where it is smaller than u.
                 error = error + (u if isinstance(layer, Sigmoid) else 0)

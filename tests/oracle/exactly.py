@@ -119,6 +119,18 @@ def softmax(x):
     return exp(x) / exp(x).sum(axis=1, keepdims=True)
 
 
+def glu(u, v):
+    return u / (1 + exp(-v))
+
+
+def alpha_dropout(layer, mask, x):
+    p, alpha = EXACT.mpf(layer.p), EXACT.mpf(1.7580993408473766)
+    if p == 1:
+        return 0 * x
+    c = 1 / EXACT.sqrt((alpha * alpha * p + 1) * (1 - p))
+    return c * (mask * x + alpha * (mask - 1 + p))
+
+
 def mean_slope(layer):
     return (EXACT.mpf(layer.lower) + EXACT.mpf(layer.upper)) / 2
 
@@ -129,6 +141,8 @@ LAYERS = {
     "Softmax": lambda _, __, x: softmax(x),
     "LogSoftmax": lambda _, __, x: log(softmax(x)),
     "PReLU": lambda _, own, x: np.where(x > 0, x, own["weight"] * x),
+    "GLU": lambda _, __, x: glu(*np.split(x, 2, axis=1)),
+    "AlphaDropout": lambda o, own, x: alpha_dropout(o, own["mask"], x) if own else x,
     "RReLU": lambda o, own, x: np.where(x > 0, x, own.get("slope", mean_slope(o)) * x),
 }
 

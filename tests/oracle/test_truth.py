@@ -13,7 +13,7 @@ from oracle.exactly import exactly, step
 from manualnn.engine import Engine
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS, fit, shapes_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LAYERS, LOSSES, OPTIMIZERS, fit, shapes_of
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth import extended as wide
 from manualnn.oracle.truth.bounded import SLACK, Precision
@@ -148,9 +148,11 @@ def test_where_something_overflows_there_is_no_bound():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_an_overflow_reaches_whatever_is_computed_from_it(layer, loss):
     """inf − inf is NaN, which no later function need bring back into its range."""
-    case = linear([[1e308, 1e308, -1e308], [1.0, 1.0, 1.0]], [[1.0, 1.0, 1.0]], [[0.5, 0.5]])
-    spec = fit({"type": layer}, 1)
-    own = {f"1.{name}": np.ones(shape) for name, shape in shapes_of(spec, 1).items()}
+    outputs = 2 * LAYER_ROWS[layer].multiple
+    weight = [[1e308, 1e308, -1e308], *[[1.0, 1.0, 1.0]] * (outputs - 1)]
+    case = linear(weight, [[1.0, 1.0, 1.0]], [[0.5, 0.5]])
+    spec = fit({"type": layer}, outputs)
+    own = {f"1.{name}": np.ones(shape) for name, shape in shapes_of(spec, outputs).items()}
     layers = (*case.layers, spec)
     case = case.but(layers=layers, loss={"type": loss}, params=case.params | own)
     expected = truth(case).quantities()

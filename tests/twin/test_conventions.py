@@ -99,6 +99,13 @@ def kept_inputs(p: float) -> Numbers:
     return masks["0.mask"].max(), theirs.max().item()
 
 
+def dropped_input(p: float) -> Numbers:
+    """Return what AlphaDropout makes of a dropped input, the smallest of a hundred outputs."""
+    net, x = mnn.Sequential(mnn.AlphaDropout(p)), np.ones((100, 1))
+    ours = net.forward(net.init(0), x, noise=net.sample(0, x))
+    return ours.min(), nn.AlphaDropout(p)(torch.ones(100, dtype=torch.float64)).min().item()
+
+
 PAIRS, ZEROS = [[1.0, 2.0], [3.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]
 TWO_CLASSES = {"y": ZEROS, "t": [0, 1], "reduction": "mean"}
 
@@ -125,6 +132,7 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
         "RReLU", -2.0, lower=0.1, upper=0.3, is_value=True
     ),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
+    "`AlphaDropout` has the constant α of SELU": lambda: dropped_input(0.5),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
     "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),
     "`HuberLoss` has a ½": lambda: loss("HuberLoss", [[0.5]], [[0.0]]),

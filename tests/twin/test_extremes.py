@@ -22,6 +22,7 @@ from manualnn import (
     Sigmoid,
 )
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.truth.step import truth
 from manualnn.spec import to_spec
 from reference import Twin
@@ -69,7 +70,9 @@ def agree(net: Sequential, loss: Loss, x: Array, t: Array) -> None:
 @pytest.mark.parametrize("name", [name for name in LAYERS if name != "Linear"])
 @pytest.mark.parametrize("columns", [1, len(FAR)])
 def test_a_layer_far_out(name: str, columns: int, dtype: np.dtype[Any]) -> None:
-    net, x = Sequential(example(name, columns)), np.array(FAR, dtype).reshape(-1, columns)
+    x = np.array(FAR, dtype).reshape(-1, columns)
+    x = np.hstack([x, x[::-1, ::-1]][: LAYER_ROWS[name].multiple])
+    net = Sequential(example(name, x.shape[1]))
     y = net.forward(net.init(0, dtype), x)
     agree(net, L1Loss(reduction="sum"), x, y - np.abs(y) - dtype.type(1))  # ∂L/∂y = 1
 

@@ -29,6 +29,12 @@ export const FORWARD = {
     ? "Dropout multiplies by its mask: 0 for a unit that is left out, 1/(1 − p) for one that stays."
     : "Dropout is off, as in prediction. Every number passes unchanged."),
   PReLU: () => "A positive number passes unchanged. A negative one is multiplied by a learned slope.",
+  GLU: () => "The sigmoid of the second half of the layer's numbers says how much of the first passes.",
+  AlphaDropout: (options, masked) => (masked
+    ? "A unit that is left out becomes the lowest value of SELU. A factor and a constant keep the mean " +
+      "and the spread of all."
+    : "AlphaDropout is off, as in prediction. Every number passes unchanged."),
+  Flatten: () => "Flatten leaves every number as it is, because each sample is one row.",
   RReLU: (options, drawn) => "A positive number passes unchanged. A negative one is multiplied by " +
     `${drawn ? "a slope that was drawn for it." : "the mean of the slopes of training."}`,
 };
@@ -84,6 +90,12 @@ export const SLOPE = {
     ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
   PReLU: () => "The slope is 1 for a positive number and the learned one for a negative. If the learned " +
     "slope grows by 1, the output grows by the input where that is negative.",
+  GLU: () => "An output grows with its own input by the sigmoid of its gate, and with the gate by the " +
+    "input times the slope of the sigmoid.",
+  AlphaDropout: (options, masked) => (masked
+    ? "The slope is a factor for a unit that stays, and 0 for one that is left out."
+    : "The output follows its input one to one."),
+  Flatten: () => "The output follows its input one to one.",
   RReLU: (options, drawn) => "The slope is 1 for a positive number. For a negative one it is " +
     `${drawn ? "the slope that was drawn." : "the mean of the slopes of training."}`,
 };

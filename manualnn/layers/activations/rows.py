@@ -13,7 +13,7 @@ __all__ = ["LogSoftmax", "Softmax"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class _OverFeatures(Layer):
+class OverFeatures(Layer):
     """Base of the layers that normalise each row: dim must be the axis of the features."""
 
     dim: int = -1
@@ -31,7 +31,7 @@ class _OverFeatures(Layer):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Softmax(_OverFeatures):
+class Softmax(OverFeatures):
     """Probabilities from scores: positive, and every row adds up to 1.
 
     Forward
@@ -57,7 +57,7 @@ class Softmax(_OverFeatures):
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class LogSoftmax(_OverFeatures):
+class LogSoftmax(OverFeatures):
     """Logarithms of probabilities, from scores.
 
     Forward

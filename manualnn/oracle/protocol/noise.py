@@ -28,3 +28,9 @@ RANDOM_SLOPE = Noise(
     admitted=lambda o, array, dtype: np.clip(array, *np.array([o.lower, o.upper], dtype)),
     sentence=lambda o, _: f"from lower = {o.lower:g} to upper = {o.upper:g}",
 )
+ALPHA_MASK = Noise(
+    name="mask",
+    draw=lambda rng, o, shape: np.asarray((rng.random(shape) >= o.p) * 1.0),
+    admitted=lambda o, array, _: np.where((array != 0) & (o.p < 1), 1.0, 0.0),
+    sentence=lambda _, __: "0 or 1",
+)

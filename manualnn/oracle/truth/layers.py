@@ -24,7 +24,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
-from manualnn.oracle.truth import rectifiers
+from manualnn.oracle.truth import glu, rectifiers
 from manualnn.oracle.truth.bounded import Array, Bounded, Precision
 from manualnn.oracle.truth.elementwise import Evaluation, times_slope
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus, tanh
@@ -176,6 +176,7 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
     ),
     "Dropout": (_dropout, lambda o, own, _, __, da: (_dropout(o, own, da), {})),
     **rectifiers.LAYERS,
+    **glu.LAYERS,
 }
 """The layers that do not follow from a statement."""
 

@@ -5,6 +5,7 @@ from manualnn.oracle.bugs.activations import (
     dropout,
     exponential,
     gated,
+    glu,
     rectifiers,
     sloped,
     slopes,
@@ -12,4 +13,15 @@ from manualnn.oracle.bugs.activations import (
     softmax,
 )
 
-TABLES = (any_activation, smooth, rectifiers, sloped, exponential, softmax, dropout, slopes, gated)
+TABLES = (
+    any_activation,
+    smooth,
+    rectifiers,
+    sloped,
+    glu,
+    exponential,
+    softmax,
+    dropout,
+    slopes,
+    gated,
+)

@@ -1,7 +1,7 @@
 """The rows of layers with learned or random slopes, and of layers that change the structure."""
 
-from manualnn.oracle.protocol.noise import RANDOM_SLOPE
-from manualnn.oracle.protocol.rows import Layer, Option
+from manualnn.oracle.protocol.noise import ALPHA_MASK, RANDOM_SLOPE
+from manualnn.oracle.protocol.rows import Layer, Option, Statement
 
 ROWS = (
     Layer(
@@ -21,5 +21,29 @@ ROWS = (
         noise=RANDOM_SLOPE,
         is_homogeneous=True,
         has_kink=True,
+    ),
+    Layer(
+        name="GLU",
+        method="glu",
+        options={"dim": Option(-1, (1,))},
+        width=lambda _, k: k // 2,
+        multiple=2,
+        keeps_order=False,
+        saturates=True,
+    ),
+    Layer(
+        name="AlphaDropout",
+        method="alpha_dropout",
+        options={"p": Option(0.5, (0.1, 0.25, 0.9))},
+        noise=ALPHA_MASK,
+    ),
+    Layer(
+        name="Flatten",
+        method="flatten",
+        options={"start_dim": Option(1, (-1,)), "end_dim": Option(-1, (1,))},
+        statement=Statement(formula=lambda m, o, z: z, bounds=lambda o: (1, 0, 0)),
+        is_linear=True,
+        is_homogeneous=True,
+        is_exact=True,
     ),
 )
