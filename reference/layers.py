@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, group_norm, nn
 from torch.nn import functional
 
 from reference.tables import twin_of
@@ -71,6 +71,14 @@ class GivenAlphaDropout(Random):
         return x * (c * self.drawn) + ((self.drawn - 1) * (alpha * c) + alpha * c * p)
 
 
+class AnyGroupNorm(nn.GroupNorm):
+    """GroupNorm of one sample with groups of one channel, too, which torch refuses."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised groups."""
+        return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Linear": nn.Linear,
     "Identity": nn.Identity,
@@ -88,6 +96,9 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "SiLU": nn.SiLU,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),
+    "LayerNorm": nn.LayerNorm,
+    "RMSNorm": nn.RMSNorm,
+    "GroupNorm": AnyGroupNorm,
     "PReLU": nn.PReLU,
     "RReLU": GivenRReLU,
     "GLU": nn.GLU,

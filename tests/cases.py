@@ -33,6 +33,9 @@ OPTIONS: dict[str, Strategy] = {
     "Softplus.threshold": st.sampled_from([20.0, 1.0, 5.0]),
     "Softmax.dim": st.sampled_from([-1, 1]),
     "LogSoftmax.dim": st.sampled_from([-1, 1]),
+    "LayerNorm.eps": st.sampled_from([1e-5, 1e-3, 0.5]),
+    "RMSNorm.eps": st.sampled_from([None, 1e-5, 0.5]),
+    "GroupNorm.eps": st.sampled_from([1e-5, 1e-3, 0.5]),
     "Dropout.p": st.sampled_from([0.5, 0.1, 0.9, 0.0, 1.0]),
     "HuberLoss.delta": st.sampled_from([1.0, 0.1, 7.0]),
     "CrossEntropyLoss.ignore_index": st.sampled_from([-100, -1, 0, 1]),
@@ -130,6 +133,9 @@ def layers(
         "out_features": out_features or in_features,
         "num_features": in_features,
         "num_parameters": st.sampled_from([1, in_features]),
+        "num_channels": in_features,
+        "num_groups": st.sampled_from([g for g in range(1, 5) if in_features % g == 0]),
+        "normalized_shape": in_features,
         **(options or {}),
     }
     return st.sampled_from(names).flatmap(lambda name: options_of(LAYERS[name], known))

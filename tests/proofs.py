@@ -34,10 +34,13 @@ from manualnn import (
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     Dropout,
+    GroupNorm,
+    LayerNorm,
     Linear,
     LogSoftmax,
     NLLLoss,
     PReLU,
+    RMSNorm,
     RReLU,
     Softmax,
     SpecError,
@@ -197,6 +200,35 @@ def kinks_of(entry: Callable[[Any], Any]) -> dict[Any, Any]:
     return {point: sp.diff(formula, z).subs(z, point) for point in points}
 
 
+def normalized(layer: Any, arrays: dict[str, Array], x: Array) -> Array:
+    """State x̂ W + b, where x̂ are the entries over the root of the mean square of each group."""
+    k = x.shape[1] // getattr(layer, "num_groups", 1)
+    y = np.empty(x.shape, object)
+    for n, i in np.ndindex(*x.shape):
+        group = list(x[n, i // k * k :][:k])
+        mean = 0 if isinstance(layer, RMSNorm) else sum(group) / sp.Integer(k)
+        square = sum((other - mean) ** 2 for other in group) / sp.Integer(k)
+        factor = arrays["weight"][i] if "weight" in arrays else 1
+        summand = arrays["bias"][i] if "bias" in arrays else 0
+        y[n, i] = factor * (x[n, i] - mean) / sp.sqrt(square + layer.eps) + summand
+    return y
+
+
+def normalizations() -> Iterator[LayerStatement]:
+    """State the layers that normalise, with parameters and without, and with a symbol for ε."""
+    small = option_symbol(LAYER_ROWS["LayerNorm"], "eps")
+    for layer in (
+        LayerNorm(3, small),
+        LayerNorm(2, small, bias=False),
+        LayerNorm(2, small, elementwise_affine=False),
+        RMSNorm(3, small),
+        RMSNorm(2, small, elementwise_affine=False),
+        GroupNorm(2, 4, small),
+        GroupNorm(1, 2, small, affine=False),
+    ):
+        yield LayerStatement(layer, partial(normalized, layer))
+
+
 LAYER_STATEMENTS = (
     LayerStatement(Linear(3, 2), affine),
     LayerStatement(Linear(2, 3, bias=False), affine),
@@ -212,6 +244,7 @@ LAYER_STATEMENTS = (
     LayerStatement(PReLU(), rectified("weight"), kinks={R(0): names("weight", 1)[0]}),
     LayerStatement(PReLU(3), rectified("weight"), kinks={R(0): names("weight", 3)[0]}),
     LayerStatement(RReLU(), rectified("slope"), kinks={R(0): names("slope", 1, 1)[0, 0]}),
+    *normalizations(),
 )
 
 

@@ -134,6 +134,9 @@ class Rounded:
     def tanh(self) -> "Rounded":
         return self.function(mpmath.tanh, lambda v: 1 - mpmath.tanh(v) ** 2)
 
+    def sqrt(self) -> "Rounded":
+        return self.function(mpmath.sqrt, lambda v: 1 / (2 * mpmath.sqrt(v)), 1)
+
 
 def as_rounded(value: Any) -> Rounded:
     """Return a Rounded number unchanged; any other is rounded once if no float holds it."""

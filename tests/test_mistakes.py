@@ -37,9 +37,9 @@ KERNELS = (
 )
 JUDGES = ("oracle/test_compare", "oracle/test_masks", "oracle/test_truth", "oracle/test_checks")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fit", "test_memory")
-HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills")
+HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills", "examples_of_layers")
 CAUGHT_BY = {
-    "layers": (*KERNELS, "test_initializers"),
+    "layers": (*KERNELS, "test_normalization", "test_initializers"),
     "losses": ("test_losses_by_hand", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
     "around": ("test_groups", "test_accumulation", "test_average", "test_lbfgs"),

@@ -1,7 +1,7 @@
 """The parameters of the estimators, and the network, loss and rule that they describe."""
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, MISSING, dataclass, fields
 from itertools import pairwise
 from numbers import Real
 from typing import Any, ClassVar
@@ -33,9 +33,13 @@ ACTIVATIONS: dict[str, type[Layer]] = {
     "logistic": Sigmoid,
     "tanh": Tanh,
     "relu": ReLU,
-    **{name: kind for name, kind in LAYERS.items() if kind not in {Linear, Dropout}},
+    **{
+        name: kind
+        for name, kind in LAYERS.items()
+        if kind is not Dropout and all(f.default is not MISSING for f in fields(kind))  # type: ignore[arg-type]
+    },
 }
-"""The layers by scikit-learn's names and by ours."""
+"""The layers by scikit-learn's names and by ours, if they need no option."""
 REGRESSION_LOSSES: dict[str, Loss] = {
     # The gradient of the squared error is scikit-learn's once it is halved.
     "squared_error": MSELoss(reduction="batchmean"),

@@ -1,6 +1,6 @@
 """Layers, and the table `LAYERS` in which all other modules find them."""
 
-from manualnn.layers import activations, dropout, linear, structure
+from manualnn.layers import activations, dropout, linear, normalization, structure
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.glu import *
@@ -11,16 +11,18 @@ from manualnn.layers.activations.smooth import *
 from manualnn.layers.base import Layer
 from manualnn.layers.dropout import *
 from manualnn.layers.linear import *
+from manualnn.layers.normalization import *
 from manualnn.layers.structure import *
 
 __all__ = ["LAYERS", "Layer"]
 __all__ += activations.__all__
 __all__ += dropout.__all__
 __all__ += linear.__all__
+__all__ += normalization.__all__
 __all__ += structure.__all__
 
 LAYERS: dict[str, type[Layer]] = {
     name: vars(module)[name]
-    for module in (linear, activations, dropout, structure)
+    for module in (linear, activations, dropout, structure, normalization)
     for name in module.__all__
 }

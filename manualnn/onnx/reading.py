@@ -4,6 +4,8 @@ The import walks from the graph's output back to its input. At every value it re
 form of a layer (`manualnn.onnx.patterns`), or one of these operators:
 
     Gemm, MatMul                            a Linear
+    LayerNormalization, RMSNormalization,   the layer of that name
+    GroupNormalization
     Add, Sub, Mul, Div, Scaler,             with constants: factor and offset of every feature,
     BatchNormalization                      which are multiplied into the Linear before or after
     Identity, Cast, Flatten, Reshape,       nothing, if they leave each row as it is
@@ -23,6 +25,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ModelFileError, SpecError
 from manualnn.network.sequential import Sequential
+from manualnn.onnx import normalization
 from manualnn.onnx.files import read_model
 from manualnn.onnx.folding import Affine, Learned, Step, assemble
 from manualnn.onnx.graph import Graph, Node
@@ -125,11 +128,14 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
             value = options.pop(Z)
             _require_rows(graph.shape(value))
             return [_layer_of(kind, options)], value
+    if node.operator in normalization.OPERATORS:
+        return [_read_rows(graph, node)], node.inputs[0]
     if node.operator in SKIPPED:
         _require_same_rows(graph, node)
         return [], node.inputs[0]
     if node.operator not in OPERATORS:
-        known = sorted({*(form.operator for _, _, form in FORMS), *OPERATORS, *SKIPPED})
+        forms = {form.operator for _, _, form in FORMS}
+        known = sorted({*forms, *OPERATORS, *SKIPPED, *normalization.OPERATORS})
         message = (
             f"no layer represents it here. Known operators: {', '.join(known)}. Pass output= "
             f"with the name of an inner value, such as {(node.inputs or [''])[0]!r}, to import "
@@ -154,6 +160,17 @@ def _layer_of(kind: Any, options: Mapping[str, Any]) -> Step:
         return made
     plain = {k: v for k, v in options.items() if k not in arrays}
     return Learned(kind(**plain, **SIZES[kind](arrays)), arrays)
+
+
+def _read_rows(graph: Graph, node: Node) -> Learned:
+    """Return the layer of a node that normalises rows."""
+    names = [name for name in node.inputs[1:] if name]
+    if not names or any(name not in graph.constants for name in names):
+        message = "its scale and its bias must be constants."
+        raise SpecError(message)
+    scale, *shift = (graph.constants[name] for name in names)
+    _require_rows(graph.shape(node.inputs[0]), scale.size)
+    return Learned(*normalization.read(node, scale, *shift or [None]))
 
 
 def _require_rows(shape: list[int | str] | None, entries: int | None = None) -> None:

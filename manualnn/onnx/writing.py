@@ -13,6 +13,7 @@ from manualnn.errors import DTypeError, ModelFileError, SpecError
 from manualnn.layers import Identity, Layer, Linear, Sigmoid, Softmax
 from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss
 from manualnn.network.sequential import Sequential
+from manualnn.onnx.normalization import SINCE, form_of, values_of
 from manualnn.onnx.patterns import DTYPES, FORMS, Op, Parameter, Z, as_predicted, op, require_onnx
 from manualnn.output.files import write_whole
 from manualnn.parameters import Parameters
@@ -59,7 +60,7 @@ def export_onnx(
     if type(opset) is not int or not OLDEST_OPSET <= opset <= newest:
         message = f"opset must be an integer from {OLDEST_OPSET} to {newest}, got {opset!r}."
         raise SpecError(message)
-    graph = _Graph(params.dtype)
+    graph = _Graph(params.dtype, opset)
     value = "x"
     for key, (layer, arrays) in enumerate(zip(net.layers, net.layer_arrays(params), strict=True)):
         if (predicted := as_predicted(layer)) is not None:
@@ -133,11 +134,16 @@ def _parts(net: Any, params: Any, *, probabilities: bool) -> tuple[Sequential, P
     return net, params
 
 
+def vars_of(layer: Any) -> dict[str, Any]:
+    """Return the options of a layer by name."""
+    return {f.name: getattr(layer, f.name) for f in fields(layer)}
+
+
 class _Graph:
     """Nodes and constants of the graph in the making."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self.dtype = dtype
+    def __init__(self, dtype: np.dtype[Any], opset: int) -> None:
+        self.dtype, self.opset = dtype, opset
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -145,12 +151,17 @@ class _Graph:
         """Add the nodes of a layer with the input `value`; return the name of its output."""
         forms = {kind: form for kind, dtypes, form in FORMS if self.dtype.name in dtypes}
         forms[Linear] = op("Gemm", Z, *map(Parameter, arrays), transB=1)
+        if (since := SINCE.get(type(layer), 0)) > self.opset:
+            message = f"layer {key}: {layer!r} needs opset {since} or newer, got {self.opset}."
+            raise SpecError(message)
+        if since:
+            values = values_of(layer, arrays, self.dtype)
+            return self._add(str(key), form_of(layer), {**vars_of(layer), **values}, {Z: value})
         if type(layer) not in forms:
-            known = ", ".join(sorted(kind.__name__ for kind in (Identity, *forms)))
+            known = ", ".join(sorted(kind.__name__ for kind in (Identity, *forms, *SINCE)))
             message = f"layer {key}: ONNX export has no form for {layer!r}; it has one for {known}."
             raise SpecError(message)
-        options = {f.name: getattr(layer, f.name) for f in fields(layer)}  # type: ignore[arg-type]
-        return self._add(str(key), forms[type(layer)], {**options, **arrays}, {Z: value})
+        return self._add(str(key), forms[type(layer)], {**vars_of(layer), **arrays}, {Z: value})
 
     def _add(self, key: str, form: Any, values: Mapping[str, Any], done: dict[Any, str]) -> str:
         """Add what computes a form; return the name of its value.

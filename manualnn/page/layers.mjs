@@ -44,6 +44,53 @@ const masked = (A, mask, x) =>
 
 const [SELU_ALPHA, SELU_SCALE] = [1.6732632423543772, 1.0507009873554805];
 
+// Rows, or runs of `size(o, width)` entries of rows, with mean 0 and mean square 1, then a factor
+// and a summand for each column; without `centers`, the mean stays.
+function normalizing({ centers = true, size = (o, width) => width, eps = (o) => o.eps ?? 1e-5 }) {
+  const mean = (A, part) => A.mul(A.sum(part), A.ratio(1, part.length));
+
+  function normalize(A, o, part) {
+    const shift = centers ? mean(A, part) : null;
+    const d = part.map((v) => (shift ? A.sub(v, shift) : v));
+    const variance = mean(A, d.map((v) => A.mul(v, v)));
+    const over = A.div(A.one, A.sqrt(A.add(variance, A.constant(eps(o)))));
+    return { normal: d.map((v) => A.mul(v, over)), over };
+  }
+
+  function through(A, o, part, g) {
+    const { normal, over } = normalize(A, o, part);
+    const along = mean(A, g.map((v, j) => A.mul(v, normal[j])));
+    const left = g.map((v, j) => A.sub(v, A.mul(normal[j], along)));
+    const shift = centers ? mean(A, g) : null;
+    return left.map((v) => A.mul(shift ? A.sub(v, shift) : v, over));
+  }
+
+  const byParts = (o, f, ...row) => {
+    const k = size(o, row[0].length);
+    const starts = row[0].map((_, j) => j).filter((j) => j % k === 0);
+    return starts.flatMap((j) => f(...row.map((array) => array.slice(j, j + k))));
+  };
+  const normalOf = (A, o, x) =>
+    x.map((row) => byParts(o, (part) => normalize(A, o, part).normal, row));
+
+  return {
+    forward: (A, o, { weight, bias }, x) => normalOf(A, o, x).map((row) => row.map((v, i) => {
+      const y = weight ? A.mul(v, weight[i]) : v;
+      return bias ? A.add(y, bias[i]) : y;
+    })),
+    backward(A, o, { weight, bias }, x, y, dy, grads) {
+      const columnsOf = (array) => columns(array, array[0].length);
+      if (weight) {
+        const products = rows((d, v) => d.map((e, i) => A.mul(e, v[i])), dy, normalOf(A, o, x));
+        grads.weight = columnsOf(products).map((column) => A.sum(column));
+      }
+      if (bias) grads.bias = columnsOf(dy).map((column) => A.sum(column));
+      const given = weight ? dy.map((d) => d.map((e, i) => A.mul(e, weight[i]))) : dy;
+      return rows((row, g) => byParts(o, (part, h) => through(A, o, part, h), row, g), x, given);
+    },
+  };
+}
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -155,6 +202,9 @@ export const LAYERS = {
       return da.map((d, j) => sub(d, mul(exp(a[j]), total)));
     },
   ),
+  LayerNorm: normalizing({}),
+  RMSNorm: normalizing({ centers: false, eps: (o) => o.eps ?? Number.EPSILON }),
+  GroupNorm: normalizing({ size: (o, width) => width / o.num_groups }),
   // Without a mask it is in use, not in training, and changes nothing.
   Dropout: {
     isElementwise: true,

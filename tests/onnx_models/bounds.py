@@ -9,12 +9,15 @@ from manualnn import (
     AlphaDropout,
     Dropout,
     Flatten,
+    GroupNorm,
     Identity,
+    LayerNorm,
     LeakyReLU,
     Linear,
     LogSoftmax,
     PReLU,
     ReLU,
+    RMSNorm,
     RReLU,
     Sequential,
     Sigmoid,
@@ -30,7 +33,27 @@ COST = 16
 """Units u = eps/2 by which exp, log, tanh and the like may be wrong, for numbers of size 1."""
 
 
-def error_bound(net: Sequential, params: Any, x: Any) -> Any:
+def normalized_bound(layer: Any, own: Any, x: Any, error: Any, u: Any) -> Any:
+    """Return the bound behind a layer that normalises: its slopes are below 2/s times its weight.
+
+    It is for errors that are small beside s; where they are not, it is without limit. An ε in
+    float32 is another one in float64.
+    """
+    rows, off = (layer.rows(a) for a in (x, error))
+    k = rows.shape[1]
+    mean = rows.mean(axis=1, keepdims=True) if layer.centers else 0
+    eps = layer.epsilon(x)
+    s = np.sqrt(((rows - mean) ** 2).mean(axis=1, keepdims=True) + eps)
+    off = off.max(axis=1, keepdims=True) + COST * (k + 2) * u * np.abs(rows).max(
+        axis=1, keepdims=True
+    )
+    wrong = np.abs(eps - np.float64(np.float32(eps))) / s**2 * np.sqrt(k)
+    bound = np.where(off < s / 8, 3 * np.sqrt(k) * off / s + wrong + COST * k * u, np.inf)
+    bound = np.broadcast_to(bound, rows.shape).reshape(x.shape)
+    return bound * np.abs(own.get("weight", 1)) + COST * u * np.abs(own.get("bias", 0))
+
+
+def error_bound(net: Sequential, params: Any, x: Any) -> Any:  # noqa: C901 - one case a layer
     """Return how far a computation in the dtype of x may be from the exact outputs.
 
     E is the error of an activation's input, u the unit of rounding. A sum of n products adds n + 1
@@ -71,6 +94,8 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:
             case _ if (row := LAYER_ROWS[type(layer).__name__]).statement:
                 steepness = row.statement.bounds(options_of(to_spec(layer)))[0]
                 error = steepness * error + COST * u * np.maximum(1, np.abs(x))
+            case LayerNorm() | RMSNorm() | GroupNorm():
+                error = normalized_bound(layer, own, x, error, u)
             case _:
                 pytest.fail(f"state the bound of {layer!r}")
         x = y

@@ -92,7 +92,8 @@ def derivative(case, params, x, array):
 
 def evaluate(case, params, x):
     noise = {key: exactly(array) for key, array in (case.noise or {}).items()}
-    x = forward(case.layers, params | noise, x)
+    layers = [with_eps(layer, case.dtype) for layer in case.layers]
+    x = forward(layers, params | noise, x)
     loss, t = options_of(case.loss), np.asarray(case.t)
     if loss.type in LOSSES:
         value = LOSSES[loss.type](loss, x, t)
@@ -135,7 +136,24 @@ def mean_slope(layer):
     return (EXACT.mpf(layer.lower) + EXACT.mpf(layer.upper)) / 2
 
 
+def with_eps(spec, dtype):
+    """Return the description of a layer with the ε that its dtype gives."""
+    is_open = spec["type"] == "RMSNorm" and spec.get("eps") is None
+    return {**spec, "eps": float(np.finfo(dtype).eps)} if is_open else spec
+
+
+def normalized(o, own, x):
+    """Return x̂ W + b, where every group of entries of x̂ has the mean square 1."""
+    groups = x.reshape(-1, x.shape[1] // getattr(o, "num_groups", 1))
+    if o.type != "RMSNorm":
+        groups = groups - groups.mean(axis=1, keepdims=True)
+    square = (groups * groups).mean(axis=1, keepdims=True) + EXACT.mpf(o.eps)
+    normal = (groups / np.frompyfunc(EXACT.sqrt, 1, 1)(square)).reshape(x.shape)
+    return normal * own.get("weight", 1) + own.get("bias", 0)
+
+
 LAYERS = {
+    **dict.fromkeys(("LayerNorm", "RMSNorm", "GroupNorm"), normalized),
     "Linear": lambda o, own, x: x @ own["weight"].T + (own["bias"] if o.bias else 0),
     "Dropout": lambda _, own, x: x * own.get("mask", 1),
     "Softmax": lambda _, __, x: softmax(x),

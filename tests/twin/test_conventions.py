@@ -92,6 +92,14 @@ def around(gradient: float, theta: float, **options: float) -> Numbers:
     return params.vector.item(), twin.state_dict()["0.weight"].item()
 
 
+def normal(name: str, *sizes: int, x: list[float], at: int, **options: float) -> Numbers:
+    """Return an output of a layer that normalises the row x, in float64."""
+    net = mnn.Sequential(getattr(mnn, name)(*sizes, **options))
+    ours = net.forward(net.init(0), np.array([x], float))
+    theirs = getattr(nn, name)(*sizes, **options).double()(torch.tensor([x], dtype=torch.float64))
+    return ours[0, at].item(), theirs[0, at].item()
+
+
 def kept_inputs(p: float) -> Numbers:
     """Return the largest factor of an input, among a hundred."""
     masks = mnn.Sequential(mnn.Dropout(p)).sample(0, np.ones((100, 1)))
@@ -133,6 +141,19 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     ),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
     "`AlphaDropout` has the constant α of SELU": lambda: dropped_input(0.5),
+    "`LayerNorm` divides the squares by their number": lambda: normal(
+        "LayerNorm", 3, x=[1, 3, 5], at=2, eps=0.0
+    ),
+    "ε of `LayerNorm` is inside of the root": lambda: normal(
+        "LayerNorm", 2, x=[1, 3], at=1, eps=3.0
+    ),
+    "`LayerNorm` of a constant row is 0": lambda: normal("LayerNorm", 2, x=[1, 1], at=0),
+    "ε of `RMSNorm` is the spacing of the dtype at 1": lambda: normal(
+        "RMSNorm", 2, x=[2**-26, 2**-26], at=0
+    ),
+    "`GroupNorm` takes neighbouring channels": lambda: normal(
+        "GroupNorm", 2, 4, x=[1, 3, 10, 14], at=1, eps=0.0
+    ),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
     "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),
     "`HuberLoss` has a ½": lambda: loss("HuberLoss", [[0.5]], [[0.0]]),

@@ -51,6 +51,7 @@ CHECKS = {
 """The checks of every layer, loss and optimizer, by the first part of the names of its methods."""
 for _method in ("smoothed", "shares", "one_hot", "counts"):
     CHECKS[_method] = CHECKS["cross_entropy"]
+CHECKS["norm"] = "layer.*Norm*:*"
 CHECKS |= {"pos_weight": CHECKS["logits"], "mask": CHECKS["dropout"]}
 CHECKS["softplus_of"] = ""  # BCEWithLogitsLoss uses it as well
 CHECKS_OF_KIND = {

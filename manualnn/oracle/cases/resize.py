@@ -20,7 +20,14 @@ import numpy as np
 from manualnn.oracle.cases.draft import gives_probabilities
 from manualnn.oracle.protocol.capabilities import find_undefined
 from manualnn.oracle.protocol.case import Array, Case, Spec
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, fitted, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    LAYER_ROWS,
+    LOSS_ROWS,
+    fitted,
+    options_of,
+    shapes_of,
+    state_of,
+)
 from manualnn.oracle.truth.step import truth
 
 Keep = Sequence[int]
@@ -119,7 +126,17 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
 
 def is_valid(case: Case) -> bool:
     """Return True if the loss, the targets and the state fit, so that the case has a truth."""
-    return _targets_fit(case) and _state_fits(case)
+    return _params_fit(case) and _targets_fit(case) and _state_fits(case)
+
+
+def _params_fit(case: Case) -> bool:
+    """Return True if the options give parameters of these shapes: one may have no weight."""
+    wanted = {
+        f"{i}.{name}": shape
+        for i, layer in enumerate(case.layers)
+        for name, shape in shapes_of(layer, case.widths[i]).items()
+    }
+    return wanted == {key: array.shape for key, array in case.params.items()}
 
 
 def _targets_fit(case: Case) -> bool:

@@ -38,7 +38,12 @@ LAYERS, LOSSES, OPTIMIZERS = (
 )
 TABLES = {"layers": LAYERS, "losses": LOSSES, "optimizers": OPTIMIZERS}
 """The defaults of every option, by kind and by name."""
-ALWAYS = {"in_features", "out_features", "lr"}
+ALWAYS = {"lr"} | {
+    option
+    for row in LAYER_ROWS.values()
+    for option, known in row.options.items()
+    if known.default is REQUIRED
+}
 """Options that an engine takes every value of, as soon as it claims the feature."""
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from manualnn.oracle.findings import Entry
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LOSSES, TABLES
+from manualnn.oracle.protocol.features import ALWAYS, LOSSES, TABLES
 
 NARROWEST = 40
 """Columns below which lines are not wrapped any further."""
@@ -128,7 +128,7 @@ def _options(kind: str, spec: Mapping[str, Any]) -> list[str]:
     return [
         f"{name}={_value(value)}"
         for name, value in spec.items()
-        if name not in excluded and (name == "lr" or _value(value) != _value(defaults[name]))
+        if name not in excluded and (name in ALWAYS or _value(value) != _value(defaults[name]))
     ]
 
 

@@ -31,10 +31,11 @@ from manualnn.oracle.protocol.features import (
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.textbook.layers import Activations
 from manualnn.oracle.textbook.losses import Losses
+from manualnn.oracle.textbook.normalization import Normalizations
 from manualnn.oracle.textbook.structure import Structure
 
 
-class Textbook(Activations, Structure, Losses, UpdateRules):
+class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
     """The textbook engine; see the module."""
 
     constants: ClassVar[Mapping[str, Any]] = {}

@@ -3,6 +3,7 @@
 An elementwise layer follows from its statement in the table of features. The layers below do not:
 
     Linear, Softmax, LogSoftmax, Dropout    are not functions of one entry, or read other arrays
+    LayerNorm, RMSNorm, GroupNorm           the same; they are in `normalization`
     Sigmoid, Tanh, Softplus                 have exponentially small slopes for a large |z|; the
                                             bounds here are smaller than those of Taylor's theorem
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.features import LAYER_ROWS
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
-from manualnn.oracle.truth import glu, rectifiers
+from manualnn.oracle.truth import glu, normalization, rectifiers
 from manualnn.oracle.truth.bounded import Array, Bounded, Precision
 from manualnn.oracle.truth.elementwise import Evaluation, times_slope
 from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus, tanh
@@ -177,6 +178,9 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
     "Dropout": (_dropout, lambda o, own, _, __, da: (_dropout(o, own, da), {})),
     **rectifiers.LAYERS,
     **glu.LAYERS,
+    **dict.fromkeys(
+        ("LayerNorm", "RMSNorm", "GroupNorm"), (normalization.forward, normalization.backward)
+    ),
 }
 """The layers that do not follow from a statement."""
 

@@ -6,6 +6,7 @@ from manualnn.oracle.bugs.activations import (
     exponential,
     gated,
     glu,
+    normalization,
     rectifiers,
     sloped,
     slopes,
@@ -24,4 +25,5 @@ TABLES = (
     dropout,
     slopes,
     gated,
+    normalization,
 )

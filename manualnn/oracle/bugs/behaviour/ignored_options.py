@@ -8,7 +8,7 @@ from typing import Any
 
 from manualnn.oracle.bugs.bug import CHECKS, Table, bug
 from manualnn.oracle.bugs.edits import after_load, is_of, with_options
-from manualnn.oracle.protocol.features import TABLES, options_of, row_of
+from manualnn.oracle.protocol.features import TABLES, row_of
 
 BUGS = Table("optimizers")
 
@@ -72,8 +72,7 @@ for part, option, *places in IGNORED:
 def _replace_zeros(e: Any) -> None:
     """Give options of 0 their defaults; with `e.option`, only the options of that name."""
     for o in (*e.layers, e.loss, *([e.rule] if e.rule else [])):
-        defaults = vars(options_of({"type": o.type})) if o.type != "Linear" else {}
-        for name, default in defaults.items():
+        for name, default in row_of(o.type).defaults.items():
             value = getattr(o, name)
             if e.option not in {"any", name}:
                 continue

@@ -16,7 +16,7 @@ import numpy as np
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.draft import Draft, gives_probabilities, least_outputs
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, fit, options_of, width_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, REQUIRED, fit, options_of, width_of
 
 Make = Callable[[Draft], Case]
 
@@ -91,7 +91,8 @@ def _linear(option: str | None, n: int, inputs: int, outputs: int, draft: Draft)
 
 
 def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first: bool) -> Case:
-    given = dict(LAYER_ROWS[name].defaults)
+    defaults = LAYER_ROWS[name].defaults.items()
+    given = {option: value for option, value in defaults if value is not REQUIRED}
     if option:
         given = {option: nth_option(draft, name, option, number)}
         # The second position has no option at its default, because options may multiply.

@@ -5,6 +5,20 @@ the exact values, the proofs and the check of paths follow from its statement. A
 entries in textbook/layers.py, truth/layers.py, tests/oracle/exactly.py and tests/proofs.py as well.
 """
 
-from manualnn.oracle.protocol.layers import exponential, gated, partners, smooth, structure
+from manualnn.oracle.protocol.layers import (
+    exponential,
+    gated,
+    normalization,
+    partners,
+    smooth,
+    structure,
+)
 
-ROWS = (*partners.ROWS, *smooth.ROWS, *exponential.ROWS, *structure.ROWS, *gated.ROWS)
+ROWS = (
+    *partners.ROWS,
+    *smooth.ROWS,
+    *exponential.ROWS,
+    *structure.ROWS,
+    *gated.ROWS,
+    *normalization.ROWS,
+)
