@@ -40,7 +40,7 @@ LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fi
 HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills", "examples_of_layers")
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_normalization", "test_initializers"),
-    "losses": ("test_losses_by_hand", *KERNELS, "test_epochs"),
+    "losses": ("test_losses_by_hand", "test_loss_everywhere", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
     "around": ("test_groups", "test_accumulation", "test_average", "test_lbfgs"),
     "oracle": JUDGES,
