@@ -61,6 +61,7 @@ def test_a_loss_is_the_same_everywhere(batch: Any, batch_size: int, *, shuffle: 
     assert np.array_equal(loss.grad(y, t, sample_weight=w), dy)
     assert abs(loss.value(y, t, sample_weight=w) - value) <= near
     assert abs(trainer.evaluate(x, t, sample_weight=w) - value) <= near
+    assert abs(trainer.step(x, t, sample_weight=w) - value) <= near
     history = trainer.fit(x, t, sample_weight=w, batch_size=batch_size, shuffle=shuffle)
     assert abs(history.loss[0] - value) <= near
     ones, same = NET.value_and_grad(trainer.params, loss, x, t, sample_weight=np.ones(len(x)))

@@ -21,7 +21,7 @@ from manualnn.spec import Constructor
 from manualnn.training.attributes import check_attribute
 from manualnn.training.history import History
 from manualnn.training.step_plan import StepPlan, StepPlans
-from manualnn.validation import as_batch, as_dtype, as_generator, require_count
+from manualnn.validation import as_batch, as_dtype, as_generator, as_weights, require_count
 
 
 class NotFiniteError(Exception):
@@ -154,19 +154,26 @@ class Stepper(metaclass=Constructor):
     def last_loss(self, last_loss: float) -> None:
         self._progress.last_loss = last_loss
 
-    def step(self, x: Any, t: Any) -> float:
+    def step(self, x: Any, t: Any, *, sample_weight: Any = None) -> float:
         """Do one step on the batch x (N, in), t; return the loss before it.
 
-        Raises ShapeError or DTypeError if x or t does not fit. Raises DivergedError if the loss or
-        a parameter would no longer be finite; then the parameters stay as they were.
+        The weights of the samples, shape (N,), are those of `fit`.
+
+        Raises ShapeError, DTypeError or DomainError if x, t or a weight does not fit. Raises
+        DivergedError if the loss or a parameter would no longer be finite; then the parameters stay
+        as they were.
         """
         known_x, known_t, plan = self._plans.last_step
-        if plan is None or x is not known_x or t is not known_t or plan.loss is not self.loss:
+        is_other = x is not known_x or t is not known_t or sample_weight is not None
+        if plan is None or plan.loss is not self.loss or is_other:
             batch = as_batch(x, self.params.dtype, self.net.in_features, self.net)
-            targets = self._targets(t, batch)
-            plan = self._plans.find(self.loss, batch, targets)
+            targets, w = self._targets(t, batch), None
+            if sample_weight is not None:
+                w = as_weights(sample_weight, len(batch), batch.dtype)
+            plan = self._plans.find(self.loss, batch, targets, w)
             # The plan reads these very arrays, so the next step may skip the checks.
-            if batch is x and targets is t and type(self.loss).targets is Loss.targets:
+            is_plain = type(self.loss).targets is Loss.targets and sample_weight is None
+            if batch is x and targets is t and is_plain:
                 self._plans.last_step = x, t, plan
         try:
             return self._step(plan)
