@@ -10,7 +10,10 @@ nothing of the oracle. It claims all layers, losses and optimizers, with every o
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 import manualnn
+from manualnn import initializers
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.network.sequential import Sequential
@@ -19,6 +22,19 @@ from manualnn.parameters import Parameters
 from manualnn.spec import from_spec
 
 __all__ = ["Engine"]
+
+
+INITIAL: list[dict[str, Any]] = [
+    *({"type": name} for name in ("constant", "eye", "lecun_normal", "lecun_uniform", "ones")),
+    *({"type": name} for name in ("normal", "uniform", "zeros", "sparse")),
+    {"type": "orthogonal", "gain": 2.0},
+    {"type": "trunc_normal", "std": 2.0, "b": 1.0},
+    {"type": "xavier_normal", "gain": 5 / 3},
+    {"type": "xavier_uniform", "gain": 5 / 3},
+    {"type": "kaiming_normal", "nonlinearity": "relu"},
+    {"type": "kaiming_uniform", "mode": "fan_out", "nonlinearity": "relu"},
+]
+"""Initialisations that the engine claims, with some of their options."""
 
 
 class Engine:
@@ -36,8 +52,14 @@ class Engine:
             "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
             "accepts_state": True,
             "max_steps": 10_000,
+            "init": INITIAL,
             "empty_batch": True,
         }
+
+    def init(self, spec: dict[str, Any], shape: tuple[int, int], seed: int) -> Any:
+        """Return a weight of shape (out, in), drawn from the seed."""
+        options = {name: value for name, value in spec.items() if name != "type"}
+        return getattr(initializers, spec["type"])(np.random.default_rng(seed), shape, **options)
 
     def step(self, case: Any) -> dict[str, Any]:
         """Return the loss, the gradients, and parameters and state after the updates."""

@@ -19,12 +19,13 @@ from manualnn.oracle.adequacy import ENDED_EARLY, problems
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
 from manualnn.oracle.cases.partners import Avoided
 from manualnn.oracle.cases.recipe import Recipe
+from manualnn.oracle.checks.initialization import judge_init
 from manualnn.oracle.checks.table import JUDGEMENTS, judge
 from manualnn.oracle.checks.trial import Declined, Follows, Skipped, Trial
 from manualnn.oracle.diagnosis.places import features_of
 from manualnn.oracle.diagnosis.same_cause import client_for
 from manualnn.oracle.engines.client import EngineError
-from manualnn.oracle.findings import CheckResult, Finding
+from manualnn.oracle.findings import FAILING, CheckResult, Finding
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.record import Record
 
@@ -64,10 +65,12 @@ class Run(Record):
         """Run every recipe, and report whether the run is adequate."""
         recipes = recipes_for(self.claims)
         self.total = sum(len(self._new_results(recipe)) for recipe in recipes)
+        self.total += len(self.claims.init)
         for recipe in recipes:
             self.run_recipe(recipe)
         self._report_rest()
         self._look_again()
+        self._judge_initial_values()
         self.report.avoided = Avoided(self.claims, frozenset(self.avoid), "").left_out
         for recipe in unclaimed(self.claims):
             check = f"{recipe.name}:*"
@@ -76,6 +79,17 @@ class Run(Record):
                 self._finish(CheckResult(check, recipe.sentence, "not_claimed", reason=reason))
         self._publish()
         self.report.problems += problems(self.report, self.ledger, narrowed=bool(self.only))
+
+    def _judge_initial_values(self) -> None:
+        """Judge every claimed initialisation; of several of a type, the first that is wrong."""
+        for spec in self.claims.init:
+            check = f"init.{spec['type']}:distribution"
+            known = next((r for r in self.report.results if r.id == check), None)
+            if not self._is_wanted(check) or (known and known.status in FAILING):
+                continue
+            if known:
+                self.report.results.remove(known)
+            self.report.results.append(judge_init(self.client, spec, self.seed))
 
     def run_recipe(self, recipe: Recipe) -> None:
         """Draw the cases of a recipe, and judge each by all of its checks."""

@@ -94,7 +94,7 @@ def test_the_schemas_allow_the_fields_of_the_data_classes():
 def test_the_conversation_of_the_protocol_is_valid():
     page = PAGES.joinpath("PROTOCOL.md").read_text(encoding="utf-8")
     messages = re.findall(r"^[→←] (.*)$", page, re.MULTILINE)
-    assert len(messages) == 5 + 6  # of an engine, and of a single function
+    assert len(messages) == 5 + 6 + 2  # of an engine, of a single function, of a weight
     replies = re.findall(r'`(\{"type":"(?:skipped|errored)".*?\})`', page)
     assert len(replies) == 2
     for line in messages + replies:

@@ -7,6 +7,7 @@ stops a call after the time limit by itself. If that fails, because compiled cod
 it is killed. What the engine prints goes to a file, and the end of it is shown with a crash.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from manualnn.oracle.engines.examination import Examination
@@ -56,6 +57,16 @@ class Child:
             return cast("Outcome", self._ask("run", self._host.time_limit, case))
         except Fault as fault:
             return Outcome(fault=fault.kind, message=str(fault))
+
+    def init(
+        self, spec: Mapping[str, Any], shape: tuple[int, int], seed: int, _: Capabilities
+    ) -> Outcome:
+        """Return the outcome of drawing a weight of shape (out, in)."""
+        try:
+            answer = self._ask("init", self._host.time_limit, dict(spec), shape, seed)
+        except Fault as fault:
+            return Outcome(fault=fault.kind, message=str(fault))
+        return cast("Outcome", answer)
 
     def examine(self, case: Case, _: Capabilities, layout: str, then: Case | None) -> Examination:
         """Return the examination of a call, and of the next call if there is one."""

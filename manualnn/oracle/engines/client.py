@@ -25,6 +25,7 @@ import copy
 import math
 import os
 import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 from manualnn.oracle.engines.child import Child
@@ -117,6 +118,10 @@ class EngineClient:
             return outcome
         kept = {name: part for name, part in outcome.result.items() if name not in self._omitted}
         return Outcome(result=kept)
+
+    def init(self, spec: Mapping[str, Any], shape: tuple[int, int], seed: int) -> Outcome:
+        """Return the outcome of drawing a weight of shape (out, in): {"weight": array}."""
+        return self._transport.init(spec, shape, seed, self.capabilities)
 
     def examine(self, case: Case, *, layout: str = "", then: Case | None = None) -> Examination:
         """Return the outcome of a case with facts about the memory that the engine uses.

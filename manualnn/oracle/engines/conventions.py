@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.engines.faults import EngineError
-from manualnn.oracle.engines.validation import Malformed, map_result, normalize_result
+from manualnn.oracle.engines.validation import Malformed, map_result, normalize_result, read_weight
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case, Spec
@@ -65,6 +65,18 @@ def accept(outcome: Outcome, seen: Case, claims: Capabilities) -> Outcome:
     if claims.weight_layout == "in,out":
         result = map_result(result, lambda name, a: in_torch_layout(name, a, claims))
     return Outcome(result=result)
+
+
+def accept_weight(outcome: Outcome, shape: tuple[int, int], claims: Capabilities) -> Outcome:
+    """Return the outcome of `init` with a valid weight of shape (out, in), in float64."""
+    if outcome.result is None:
+        return outcome
+    is_turned = claims.weight_layout == "in,out"
+    try:
+        raw = read_weight(outcome.result, shape[::-1] if is_turned else shape)
+    except Malformed as error:
+        return Outcome(fault="malformed", message=str(error))
+    return Outcome(result={"weight": np.array(raw.T if is_turned else raw)})
 
 
 def copied(outcome: Outcome) -> Outcome:

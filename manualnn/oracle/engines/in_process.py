@@ -26,7 +26,14 @@ from types import FrameType, ModuleType
 from typing import Any
 from warnings import catch_warnings
 
-from manualnn.oracle.engines.conventions import accept, complete, copied, in_layout, read_claims
+from manualnn.oracle.engines.conventions import (
+    accept,
+    accept_weight,
+    complete,
+    copied,
+    in_layout,
+    read_claims,
+)
 from manualnn.oracle.engines.examination import Examination, examine
 from manualnn.oracle.engines.faults import EngineError, format_position, format_traceback
 from manualnn.oracle.findings import Outcome
@@ -69,6 +76,14 @@ class InProcess:
         seen = in_layout(case, claims)
         return copied(accept(self._step(complete(seen.copy())), seen, claims))
 
+    def init(
+        self, spec: Mapping[str, Any], shape: tuple[int, int], seed: int, claims: Capabilities
+    ) -> Outcome:
+        """Return the outcome of drawing a weight of shape (out, in)."""
+        turned = shape[::-1] if claims.weight_layout == "in,out" else shape
+        outcome = self._call(lambda engine: engine.init(dict(spec), turned, seed), "init")
+        return accept_weight(outcome, shape, claims)
+
     def examine(
         self, case: Case, claims: Capabilities, layout: str, then: Case | None
     ) -> Examination:
@@ -77,11 +92,15 @@ class InProcess:
 
     def _step(self, case: Case) -> Outcome:
         """Return the outcome of a case, the result as the engine returned it."""
+        return self._call(lambda engine: engine.step(case), "step")
+
+    def _call(self, method: Callable[[Any], Any], name: str) -> Outcome:
+        """Return the outcome of a method, the result as the engine returned it."""
         try:
             with catch_warnings(action="ignore"), _timeout(self._time_limit):
                 if self._engine is None:
                     self._engine = self._make()
-                result = self._engine.step(case)
+                result = method(self._engine)
         except KeyboardInterrupt:
             raise
         except _TimeUp as error:
@@ -94,7 +113,7 @@ class InProcess:
         if isinstance(result, Mapping) and "skipped" in result:
             return Outcome(skipped=str(result["skipped"]))
         if result is None:
-            return Outcome(fault="malformed", message="step returned None: is a return missing?")
+            return Outcome(fault="malformed", message=f"{name} returned None: is a return missing?")
         return Outcome(result=result)
 
     def fresh(self) -> None:

@@ -55,6 +55,20 @@ def write_call(
     return encode({"type": kind, "seq": seq, **lists, "options": options})
 
 
+def write_init(seq: int, spec: Mapping[str, Any], shape: tuple[int, int], seed: int) -> bytes:
+    """Return the line that asks for a weight; its shape is in the engine's layout."""
+    about = {"init": dict(spec), "shape": list(shape), "seed": seed}
+    return encode({"type": "init", "seq": seq, **about})
+
+
+def read_weight(text: bytes, seq: int) -> Outcome:
+    """Return the outcome in the answer to it, the weight read but not validated."""
+    kind, content = _content(text, seq, "weight")
+    if kind == "skipped":
+        return Outcome(skipped=content)
+    return Outcome(result=_arrays("weight", content, _Files(Path())))
+
+
 def read_reply(text: bytes, seq: int) -> Outcome:
     """Return the outcome in a line, with arrays that are read but not validated."""
     kind, content = _content(text, seq, "result")

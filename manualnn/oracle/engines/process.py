@@ -4,11 +4,20 @@ Process("node engine.mjs", time_limit, start_limit)
 """
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
+from typing import Any
 
 from manualnn.oracle.engines import messages
 from manualnn.oracle.engines.connection import Connection
-from manualnn.oracle.engines.conventions import accept, complete, copied, in_layout, read_claims
+from manualnn.oracle.engines.conventions import (
+    accept,
+    accept_weight,
+    complete,
+    copied,
+    in_layout,
+    read_claims,
+)
 from manualnn.oracle.engines.faults import Fault
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
@@ -45,6 +54,19 @@ class Process:
                 )
             except Fault as fault:
                 return Outcome(fault=fault.kind, message=str(fault))
+
+    def init(
+        self, spec: Mapping[str, Any], shape: tuple[int, int], seed: int, claims: Capabilities
+    ) -> Outcome:
+        """Return the outcome of drawing a weight of shape (out, in)."""
+        turned = shape[::-1] if claims.weight_layout == "in,out" else shape
+        try:
+            outcome = self._connection.ask(
+                lambda seq: messages.write_init(seq, spec, turned, seed), messages.read_weight
+            )
+        except Fault as fault:
+            return Outcome(fault=fault.kind, message=str(fault))
+        return accept_weight(outcome, shape, claims)
 
     def fresh(self) -> None:
         """End the process; the next case starts a new one."""

@@ -124,6 +124,9 @@ def _call(engine: InProcess, claims: Any, method: str, arguments: tuple[Any, ...
         return engine.examine(case, claims, *others)
     if claims and method == "run":
         return engine.run(arguments[0], claims)
+    if claims and method == "init":
+        spec, shape, seed = arguments
+        return engine.init(spec, shape, seed, claims)
     return engine.capabilities() if method == "capabilities" else None
 
 

@@ -37,6 +37,11 @@ def normalize_result(raw: Any, case: Case, claims: Capabilities) -> dict[str, An
     return {name: _READERS[name](raw[name], case) for name in asked}
 
 
+def read_weight(value: Any, shape: tuple[int, ...]) -> Array:
+    """Return a drawn weight in float64; raises Malformed."""
+    return _read_array("the weight of init", value, shape, "float64")
+
+
 def map_result(result: Mapping[str, Any], change: Callable[[str, Array], Array]) -> dict[str, Any]:
     """Return a result with `change(name, array)` for every array, such as "grads.0.weight"."""
 

@@ -38,6 +38,7 @@ from manualnn.oracle.protocol.features import (
     names_with_conventions,
     row_of,
 )
+from manualnn.oracle.protocol.initialization import read_spec
 
 LAYOUTS = ("out,in", "in,out")
 RETURNS = ("loss", "grads", "params", "outputs", "input_grad", "state")
@@ -91,6 +92,8 @@ class Capabilities:
     """The convention of a feature, such as {"BCELoss": "calculus"}. See `Feature.conventions`."""
     class_targets: tuple[str, ...] = CLASS_TARGETS
     """The forms of the targets of a loss of classes."""
+    init: tuple[dict[str, Any], ...] = ()
+    """The initialisations of a weight that `init` draws: see `protocol.initialization`."""
     networks: str = "[LA]+"
     """A regular expression of the layers in order: L is Linear, A is any other layer."""
 
@@ -122,6 +125,7 @@ class Capabilities:
         values["returns"] = tuple(values.get("returns") or usual)
         values["dtypes"] = tuple(values.get("dtypes", ("float64",)))
         values["class_targets"] = tuple(values.get("class_targets", CLASS_TARGETS))
+        values["init"] = tuple(map(read_spec, values.get("init", ())))
         claims = cls(**values)
         claims.validate()
         return claims

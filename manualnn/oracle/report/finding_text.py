@@ -56,7 +56,7 @@ class FindingText:
 
     def describe_new(self, result: CheckResult) -> str:
         """Return the text of the mistakes of a failed check that were not described before."""
-        texts = []
+        texts = [] if result.findings else [self._line(result)]
         for finding in result.findings:
             key = self.mistakes.key(finding)
             if key not in self.described:
