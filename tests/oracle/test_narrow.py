@@ -249,3 +249,9 @@ def test_a_bug_gets_no_advice(monkeypatch):
     twin = type("Twin", (Small,), {"factor": 1.001})
     report = brief(monkeypatch, twin, only=["plain:grads"], explaining=1)
     assert "  claim " not in str(report)
+
+
+def test_the_older_claim_of_a_factor_is_the_option():
+    claims = {"layers": ["Linear"], "losses": {"MSELoss": {"reduction": ["sum"]}}}
+    older = Capabilities.read({**claims, "loss_factor": {"MSELoss": 0.5}})
+    assert older.losses == {"MSELoss": {"reduction": ["sum"], "factor": [0.5]}}
