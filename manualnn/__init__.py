@@ -84,6 +84,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.optimizers.lbfgs import *
     from manualnn.optimizers.rmsprop import *
     from manualnn.optimizers.sgd import *
+    from manualnn.optimizers.signs import *
     from manualnn.optimizers.variants import *
     from manualnn.parameters import Parameters as Parameters
     from manualnn.serialization import load as load

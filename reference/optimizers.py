@@ -13,6 +13,34 @@ from reference.tables import twin_of
 
 State = Mapping[str, Any]
 
+
+class Lion(optim.Optimizer):
+    """Lion (Chen et al. 2023), which torch does not have, as its authors' program has it."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+        maximize: bool = False,  # noqa: FBT001, FBT002
+    ) -> None:
+        defaults = {"lr": lr, "betas": betas, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Update every parameter."""
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                state, g = self.state[p], -p.grad if group["maximize"] else p.grad
+                m = state.setdefault("exp_avg", torch.zeros_like(p))
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.sub_(torch.sign(beta1 * m + (1 - beta1) * g), alpha=group["lr"])
+                state["exp_avg"] = beta2 * m + (1 - beta2) * g
+
+
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "SGD": optim.SGD,
     "RMSprop": optim.RMSprop,
@@ -23,6 +51,8 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "Adadelta": optim.Adadelta,
     "NAdam": optim.NAdam,
     "RAdam": optim.RAdam,
+    "Rprop": optim.Rprop,
+    "Lion": Lion,
 }
 
 

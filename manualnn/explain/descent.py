@@ -69,6 +69,14 @@ def update_formulas(
     return theta.vector, states
 
 
+SYMBOLS = {
+    "betas": (Symbol("β₁", r"\beta_1"), Symbol("β₂", r"\beta_2")),
+    "etas": (Symbol("η₋", r"\eta_-"), Symbol("η₊", r"\eta_+")),
+    "step_sizes": (Symbol("Γ₋", r"\Gamma_-"), Symbol("Γ₊", r"\Gamma_+")),
+}
+"""The symbols of options that are two numbers."""
+
+
 def _lift_options(rule: Optimizer, constant: Callable[[Any, Symbol], Number]) -> Optimizer:
     """Return a copy of the rule whose options are `constant(value, symbol)`: lr, eps, β₁ and so on.
 
@@ -80,7 +88,7 @@ def _lift_options(rule: Optimizer, constant: Callable[[Any, Symbol], Number]) ->
         if isinstance(value, float) and value:
             object.__setattr__(lifted, option.name, constant(value, word(option.name)))
         elif isinstance(value, tuple):
-            symbols = Symbol("β₁", r"\beta_1"), Symbol("β₂", r"\beta_2")
+            symbols = SYMBOLS.get(option.name, ())
             object.__setattr__(lifted, option.name, tuple(map(constant, value, symbols)))
     return lifted
 

@@ -1,6 +1,16 @@
 """Update rules, and the table `OPTIMIZERS` in which all other modules find them."""
 
-from manualnn.optimizers import adadelta, adagrad, adam, clipping, lbfgs, rmsprop, sgd, variants
+from manualnn.optimizers import (
+    adadelta,
+    adagrad,
+    adam,
+    clipping,
+    lbfgs,
+    rmsprop,
+    sgd,
+    signs,
+    variants,
+)
 from manualnn.optimizers.adadelta import *
 from manualnn.optimizers.adagrad import *
 from manualnn.optimizers.adam import *
@@ -9,6 +19,7 @@ from manualnn.optimizers.clipping import *
 from manualnn.optimizers.lbfgs import *
 from manualnn.optimizers.rmsprop import *
 from manualnn.optimizers.sgd import *
+from manualnn.optimizers.signs import *
 from manualnn.optimizers.variants import *
 
 __all__ = ["OPTIMIZERS", "SOLVERS", "Optimizer", "all_optimizers"]
@@ -19,11 +30,12 @@ __all__ += clipping.__all__
 __all__ += lbfgs.__all__
 __all__ += rmsprop.__all__
 __all__ += sgd.__all__
+__all__ += signs.__all__
 __all__ += variants.__all__
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     name: vars(module)[name]
-    for module in (sgd, rmsprop, adagrad, adam, adadelta, variants)
+    for module in (sgd, rmsprop, adagrad, adam, adadelta, variants, signs)
     for name in module.__all__
 }
 

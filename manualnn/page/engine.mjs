@@ -179,6 +179,9 @@ function optionsOf(o, B) {
   const numbers = Object.entries(o).filter(([, value]) => typeof value === "number");
   const c = Object.fromEntries(numbers.map(([name, value]) => [name,
     value ? B.constant(value, name) : B.zero]));
-  if (o.betas) c.betas = o.betas.map((beta, i) => B.constant(beta, ["β₁", "β₂"][i]));
+  const pairs = { betas: ["β₁", "β₂"], etas: ["η₋", "η₊"], step_sizes: ["Γ₋", "Γ₊"] };
+  for (const [name, symbols] of Object.entries(pairs)) {
+    if (o[name]) c[name] = o[name].map((value, i) => B.constant(value, symbols[i]));
+  }
   return c;
 }

@@ -131,6 +131,31 @@ export const RULES = {
       return withDecay(A, o, c, step, p);
     },
   },
+  Rprop: {
+    defaults: { lr: 1e-2, etas: [0.5, 1.2], step_sizes: [1e-6, 50] },
+    step(A, o, c, g, kept, keep) {
+      const { constant, greater, maximum, minimum, mul, neg, sign, zero } = A;
+      const change = mul(g, kept("prev"));
+      const [before, falls] = [kept("step_size", c.lr), greater(neg(change), zero)];
+      const factor = falls ? c.etas[0] : greater(change, zero) ? c.etas[1] : A.one;
+      const limited = minimum(maximum(mul(before, factor), c.step_sizes[0]), c.step_sizes[1]);
+      const size = keep("step_size", limited);
+      const last = keep("prev", falls ? zero : g);
+      return mul(constant(sign(last)), size);
+    },
+  },
+  Lion: {
+    defaults: { lr: 1e-4, betas: [0.9, 0.99], weight_decay: 0 },
+    isDecoupled: true,
+    step(A, o, c, g, kept, keep, t, p) {
+      const { add, constant, mul, sign } = A;
+      const m = kept("exp_avg");
+      const way = average(A, m, c.betas[0], g);
+      keep("exp_avg", average(A, m, c.betas[1], g));
+      const step = mul(constant(sign(way)), c.lr);
+      return o.weight_decay ? add(step, mul(p, mul(c.lr, c.weight_decay))) : step;
+    },
+  },
   Adamax: {
     defaults: { ...ADAM, lr: 2e-3 },
     step(A, o, c, g, kept, keep, t) {

@@ -241,5 +241,8 @@ class ExactRules(UpdateRules):
     def larger(self, a, b):
         return np.maximum(a, b)
 
+    def sign(self, v):
+        return np.frompyfunc(EXACT.sign, 1, 1)(v)
+
 
 RULES = ExactRules()

@@ -220,6 +220,12 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "ε of `RAdam` is outside of the root, before the correction": lambda: steps(
         "RAdam", *[1.0] * 6, betas=(0.0, 0.9), eps=1.0
     ),
+    "`Rprop` begins with steps of lr, whatever the gradient": lambda: steps("Rprop", 4.0, lr=0.5),
+    "`Rprop` leaves out the step where the sign changes": lambda: steps("Rprop", 1.0, -1.0, lr=0.5),
+    "the next step goes on with a smaller size, which does not change": lambda: steps(
+        "Rprop", 1.0, -1.0, -1.0, -1.0, lr=0.5
+    ),
+    "`Rprop` limits the first step as well": lambda: steps("Rprop", 1.0, lr=100.0),
     "ε of `Adamax` is inside of the maximum": lambda: steps("Adamax", 1.0, eps=1.0),
     "`l1` λ adds λ sign(θ), and sign(0) is 0": lambda: around(0.0, theta=0.0, l1=0.5),
     "`l2` λ adds 2λθ, twice as much as `weight_decay`": lambda: around(0.0, theta=1.0, l2=0.1),

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from cases import KEEPS_WIDTH, Case, cases
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -157,7 +156,7 @@ def test_the_twin_and_the_oracle_know_every_layer_loss_and_rule() -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_options_of_a_rule_and_their_defaults_are_torchs(name: str) -> None:
     """torch has more options, for its own speed alone."""
-    torchs = inspect.signature(getattr(torch.optim, name)).parameters
+    torchs = inspect.signature(reference.optimizers.OPTIMIZERS[name]).parameters
     ours = options.OPTIMIZERS[name]
     assert ours == {option: torchs[option].default for option in ours}
     for_speed = {"foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}

@@ -11,7 +11,7 @@ from manualnn.oracle.checks.trial import Declined, Follows, Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.features import OPTIMIZER_ROWS, options_of
 from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.compare import find_differences, group_of, truth_arrays
 from manualnn.oracle.truth.step import start, update
@@ -117,6 +117,8 @@ def _judge_end(trial: Trial) -> Finding | None:
 def _lr_zero(trial: Trial) -> Finding | None:
     if trial.case.optimizer is None:
         raise Declined("the case has no optimizer")
+    if not OPTIMIZER_ROWS[trial.case.optimizer["type"]].scales_with_lr:
+        raise Declined("the optimizer uses its learning rate for its first sizes alone")
     case = trial.case.but(optimizer={**trial.case.optimizer, "lr": 0.0})
     got = trial.ask(case)
     wanted = {f"params.{key}": a for key, a in case.params.items()}

@@ -289,3 +289,5 @@ class Optimizer(Feature):
     """An update rule."""
 
     state: tuple[State, ...] = ()
+    scales_with_lr: bool = True
+    """False if a learning rate of 0 does not leave the parameters as they are."""

@@ -59,6 +59,9 @@ class Arithmetic:
     def larger(self, a: Array, b: Array) -> Array:
         return np.maximum(a, b)
 
+    def sign(self, v: Array) -> Array:
+        return np.sign(v)
+
     def sigma(self, v: Array) -> Array:
         e = self.exp(-np.abs(v))
         return np.where(v >= 0, 1, e) / (1 + e)

@@ -107,5 +107,13 @@ def larger(a: Bounded, b: Bounded) -> Bounded:
     return Bounded(np.maximum(a.v, b.v), np.maximum(a.e, b.e), a.kind)
 
 
+def sign(v: Bounded) -> Bounded:
+    """Return 1, −1 or 0; where rounding decides it, a program is off by at most 2."""
+    undecided = (v.e > 0) & ~(v.size > v.e)
+    plain = np.greater(v.v, 0).astype(float) - np.less(v.v, 0).astype(float)
+    e = np.where(undecided, 2.0, 0.0)
+    return Bounded(v.kind.wide.array(plain), e, v.kind, known=not e.any())
+
+
 def _nearest_to_0(z: Bounded) -> Array:
     return np.maximum(z.size - z.e, 0.0)

@@ -24,7 +24,7 @@ import numpy as np
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.truth.bounded import HUGE, Bounded, Precision
-from manualnn.oracle.truth.functions import larger, root
+from manualnn.oracle.truth.functions import larger, root, sign
 from manualnn.oracle.truth.variants import BoundedVariants
 
 
@@ -45,6 +45,14 @@ class BoundedRules(BoundedVariants, UpdateRules):
     def larger(self, a: Bounded, b: Bounded) -> Bounded:
         """Return the larger of the two, entry by entry."""
         return larger(a, b)
+
+    def sign(self, v: Bounded) -> Bounded:
+        """Return the sign, entry by entry."""
+        return sign(v)
+
+    def lion(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
+        """Return the decayed p less the step, p − lr (sign + λ p) or p − lr sign − lr λ p."""
+        return self._with_decay_in_any_order(o, p, super().lion(o, p, g, s, t))
 
     def average(self, old: Bounded, new: Bounded, beta: float) -> Bounded:
         """Return β old + (1 − β) new, old + (1 − β) (new − old), or new + β (old − new).
@@ -177,7 +185,9 @@ class BoundedRules(BoundedVariants, UpdateRules):
 
         The second rounds a sum of step and decay (Optax), the third the difference of p and step.
         """
-        moved: Bounded = super().adamw(o, p, g, s, t)
+        return self._with_decay_in_any_order(o, p, super().adamw(o, p, g, s, t))
+
+    def _with_decay_in_any_order(self, o: Options, p: Bounded, moved: Bounded) -> Bounded:
         if not o.weight_decay:
             return moved
         most = p.most * (1 + abs(o.lr * o.weight_decay))

@@ -47,6 +47,9 @@ IGNORED = (
     ("NAdam", "momentum_decay", "everywhere"),
     ("NAdam", "decoupled_weight_decay", "everywhere"),
     ("RAdam", "betas", "everywhere"),
+    ("Rprop", "etas", "everywhere"),
+    ("Rprop", "step_sizes", "everywhere"),
+    ("Lion", "betas", "everywhere"),
     ("RAdam", "decoupled_weight_decay", "everywhere"),
 )
 """Layer, loss or optimizer, its option, and the places where the option is ignored."""

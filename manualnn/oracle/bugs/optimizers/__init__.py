@@ -8,6 +8,7 @@ from manualnn.oracle.bugs.optimizers import (
     constants,
     decay,
     nadam_radam,
+    rprop_lion,
     sgd_rmsprop_adagrad,
     state,
     steps,
@@ -16,5 +17,5 @@ from manualnn.oracle.bugs.optimizers import (
 
 TABLES = (
     *(any_rule, decay, constants, sgd_rmsprop_adagrad, adam, adamax, adadelta, nadam_radam),
-    *(steps, state, stored),
+    *(rprop_lion, steps, state, stored),
 )

@@ -6,22 +6,23 @@
 
 o: options; p: parameter; g: its gradient; s: arrays of its state; t: number of the update, from 1.
 
-This is the only statement of the rules in the oracle. A subclass adds the arithmetic (`num`, `sqrt`
-and `larger`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, the tests SymPy's
-symbols, floats and 200 digits. Each line of a rule is a method, because each bug of the catalogue
-overrides one line. The truth overrides lines that correct engines compute in several orders.
+This is the only statement of the rules in the oracle. A subclass adds the arithmetic (`num`,
+`sqrt`, `larger`, `sign`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, tests
+SymPy's symbols, floats and 200 digits. Each line of a rule is a method, because each bug of the
+catalogue overrides one line. The truth overrides lines that correct engines compute in several
+orders.
 """
 
-from manualnn.oracle.protocol.optimizers import adam, descent
-from manualnn.oracle.protocol.optimizers.adam import AdamRules
+from manualnn.oracle.protocol.optimizers import adam, descent, signs
 from manualnn.oracle.protocol.optimizers.descent import DescentRules
 from manualnn.oracle.protocol.optimizers.lines import Array, Arrays
+from manualnn.oracle.protocol.optimizers.signs import SignRules
 from manualnn.oracle.protocol.rows import MissingEntryError, Options
 
-ROWS = (*descent.ROWS, *adam.ROWS)
+ROWS = (*descent.ROWS, *adam.ROWS, *signs.ROWS)
 
 
-class UpdateRules(DescentRules, AdamRules):
+class UpdateRules(DescentRules, SignRules):
     """The update rules, one method per optimizer, in the arithmetic of a subclass."""
 
     def apply_rule(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:

@@ -23,6 +23,8 @@ class Lines:
     """Return an option as a number of the arithmetic."""
     sqrt: Callable[..., Array]
     larger: Callable[..., Array]
+    sign: Callable[..., Array]
+    """Return 1, −1 or 0."""
 
     def moved(self, o: Options, p: Array, d: Array, lr: Any) -> Array:
         """Return the parameter after a step of that rate along d."""
