@@ -90,13 +90,13 @@ def sqrt_of_number(x: Any) -> Any:
     return np.sqrt(x) if isinstance(x, np.longdouble) else sqrt(np.array([x], object))[0]
 
 
-def power_of_number(base: Fraction, exponent: Any) -> Any:
-    """Return a fraction to the power of one number or symbol."""
-    if isinstance(exponent, (*_PLAIN, np.longdouble)):
-        return float(base) ** exponent
+def power_of_number(base: Any, exponent: Any) -> Any:
+    """Return one number, a fraction or a symbol to the power of another one."""
+    if all(isinstance(x, (*_PLAIN, Fraction, np.longdouble)) for x in (base, exponent)):
+        return (float(base) if isinstance(base, Fraction) else base) ** exponent
     own = np.array([exponent], object)
-    logarithm = log(own_number(own)(base) + 0 * own)
-    return exp(own * logarithm)[0]
+    of_its_kind = np.array([own_number(own)(base)], object) + 0 * own
+    return exp(own * log(of_its_kind))[0]
 
 
 def _choose(condition: Any, yes: Any, no: Any) -> Any:

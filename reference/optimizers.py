@@ -52,6 +52,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "NAdam": optim.NAdam,
     "RAdam": optim.RAdam,
     "Rprop": optim.Rprop,
+    "ASGD": optim.ASGD,
     "Lion": Lion,
 }
 
@@ -64,6 +65,10 @@ def _momentum_product(o: Mapping[str, Any], steps: int) -> float:
 
 NUMBERS: dict[str, dict[str, Callable[[Mapping[str, Any], int], float]]] = {
     "NAdam": {"mu_product": _momentum_product},
+    "ASGD": {
+        "eta": lambda o, steps: o["lr"] / (1 + o["lambd"] * o["lr"] * steps) ** o["alpha"],
+        "mu": lambda o, steps: 1 / max(1, steps - o["t0"]),
+    },
 }
 """The numbers that torch keeps for each parameter, from the options and the number of steps."""
 

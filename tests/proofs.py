@@ -405,7 +405,7 @@ class SymbolicRules(UpdateRules):
     def larger(self, a: Any, b: Any) -> Any:
         return sp.Piecewise((a, a > b), (b, True))
 
-    def sign(self, v: Any) -> Any:
+    def sign_of(self, v: Any) -> Any:
         return sp.Piecewise((1, v > 0), (-1, v < 0), (0, True))
 
     def nadam_warmth(self, o: Any, t: int) -> Any:
@@ -430,6 +430,8 @@ RULE_OPTIONS: dict[str, Any] = {
     "eps": eps,
     "alpha": R(3, 4),
     "rho": R(3, 4),
+    "lambd": R(1, 4),
+    "t0": R(2),
     "etas": (R(1, 2), R(5, 4)),
     "step_sizes": (R(1, 4), R(3, 8)),
     "momentum_decay": R(2),

@@ -45,7 +45,7 @@ class FloatRules(UpdateRules):
     def larger(self, a: float, b: float) -> float:
         return max(a, b)
 
-    def sign(self, v: float) -> int:
+    def sign_of(self, v: float) -> int:
         return (v > 0) - (v < 0)
 
 

@@ -1,17 +1,17 @@
-"""Gradient descent, with and without momentum."""
+"""Gradient descent: with momentum or without, and with an average of the parameters."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from manualnn.elementary import Array
+from manualnn.elementary import Array, power_of_number
 from manualnn.optimizers.arithmetic import numbers_of
 from manualnn.optimizers.base import Optimizer
 from manualnn.optimizers.planned import Arrays, Rates
 from manualnn.spec import require
 
-__all__ = ["SGD"]
+__all__ = ["ASGD", "SGD"]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -66,3 +66,52 @@ class SGD(Optimizer):
             else:
                 g = b
         np.multiply(g, rate, scratch[0])
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ASGD(Optimizer):
+    """Gradient descent with an average of the parameters (Polyak & Juditsky 1992).
+
+    η = lr / (1 + λ₀ lr (t − 1))^α
+    θ ← θ − η (g + λ₀ θ)
+    a ← a + μ (θ − a)                   μ = 1 / max(1, t − 1 − t₀)
+
+    t = 1 in the first step. λ₀ is lambd, α is alpha, t₀ is t0. Until t₀, a is θ. State: ax, a.
+
+    η and μ follow from the number of steps. torch.optim.ASGD keeps them as eta and mu, in float32
+    also for parameters of float64: its steps have 7 digits there. There, a new lr of a schedule
+    holds from the step after the next on, because eta is computed one step ahead; here, at once.
+    """
+
+    lr: float = 1e-2
+    lambd: float = 1e-4
+    alpha: float = 0.75
+    t0: float = 1e6
+    weight_decay: float = 0.0
+    maximize: bool = False
+
+    scratch_count: ClassVar[int] = 3
+
+    def __post_init__(self) -> None:
+        Optimizer.__post_init__(self)
+        require(self, "lambd", "at least 0", self.lambd >= 0)
+        require(self, "t0", "a number", self.t0 > -np.inf)
+
+    def vectors(self) -> tuple[str, ...]:
+        return ("ax",)
+
+    def rates(self, t: Any) -> Rates:
+        """Return η, η λ₀, μ and 1 − μ."""
+        eta, share = self.lr, 1 / max(1, t - 1 - self.t0)
+        if t > 1 and self.lambd:
+            eta = self.lr / power_of_number(1 + self.lambd * self.lr * (t - 1), self.alpha)
+        return eta, eta * self.lambd, share, 1 - share
+
+    def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
+        (a,), (eta, decay, share, kept) = arrays, rates
+        step, after, other = scratch
+        np.multiply(g, eta, step)
+        np.add(step, np.multiply(p, decay, other), step)
+        np.subtract(p, step, after)
+        np.multiply(a, kept, a)
+        np.add(a, np.multiply(after, share, other), a)

@@ -156,6 +156,20 @@ export const RULES = {
       return o.weight_decay ? add(step, mul(p, mul(c.lr, c.weight_decay))) : step;
     },
   },
+  ASGD: {
+    defaults: { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weight_decay: 0 },
+    step(A, o, c, g, kept, keep, t, p) {
+      const { add, constant, div, exp, log, mul, one, sub } = A;
+      const base = () => add(one, mul(mul(c.lambd, c.lr), constant(t - 1)));
+      const eta = t > 1 && o.lambd ? div(c.lr, exp(mul(c.alpha, log(base())))) : c.lr;
+      const step = add(mul(g, eta), mul(p, mul(eta, c.lambd)));
+      const [after, late] = [sub(p, step), t - 1 - o.t0];
+      const share = o.t0 ? () => div(one, sub(constant(t - 1), c.t0)) : () => constant(1 / late);
+      const rest = o.t0 ? () => sub(one, share()) : () => constant(1 - 1 / late);
+      keep("ax", late > 1 ? add(mul(kept("ax"), rest()), mul(after, share())) : after);
+      return step;
+    },
+  },
   Adamax: {
     defaults: { ...ADAM, lr: 2e-3 },
     step(A, o, c, g, kept, keep, t) {

@@ -241,7 +241,7 @@ class ExactRules(UpdateRules):
     def larger(self, a, b):
         return np.maximum(a, b)
 
-    def sign(self, v):
+    def sign_of(self, v):
         return np.frompyfunc(EXACT.sign, 1, 1)(v)
 
 

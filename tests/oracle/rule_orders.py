@@ -261,6 +261,15 @@ NADAM = {
 }
 
 
+def lion(order):
+    def method(e, o, p, g, s, t):
+        g, m = e.uphill(o, g), s["exp_avg"]
+        s["exp_avg"] = e.lion_mean(o, m, g)
+        return order(e.num(o.lr), e.num(o.weight_decay), p, e.lion_direction(o, m, g))
+
+    return method
+
+
 def radam(step):
     def method(e, o, p, g, s, t):
         p, g = e.decayed(o, p, g)
@@ -366,6 +375,21 @@ ORDERS = {
     "adagrad_rate": {
         "lr / (1 + (t − 1) η)": lambda e, o, t: e.num(o.lr) / (1 + (t - 1) * e.num(o.lr_decay)),
     },
+    "asgd_moved": {
+        "p (1 − η λ₀) − η g": Textbook.asgd_moved,
+        "p − η (g + λ₀ p)": lambda e, o, p, g, rate: p - rate * (g + e.num(o.lambd) * p),
+        "p − η g − η λ₀ p": lambda e, o, p, g, rate: (p - rate * g) - rate * e.num(o.lambd) * p,
+    },
+    "asgd_rate": {
+        "PyTorch: in float32": lambda e, o, t: float(np.float32(Textbook.asgd_rate(e, o, t))),
+    },
+    "asgd_share": {
+        "PyTorch: in float32": lambda e, o, t: float(np.float32(Textbook.asgd_share(e, o, t))),
+    },
+    "asgd_average": {
+        "a + μ (p − a)": Textbook.asgd_average,
+        "(1 − μ) a + μ p": lambda e, o, a, p, share: (1 - share) * a + share * p,
+    },
     "adadelta_step": {
         "PyTorch: (√(u + ε) / √(v + ε)) g": Textbook.adadelta_step,
         "√(u + ε) g / √(v + ε)": lambda e, o, u, v, g: (
@@ -399,6 +423,12 @@ ORDERS = {
         ),
     },
     "nadam_momentum": {"β₁ (1 − ½ 0.96^(t ψ))": Textbook.nadam_momentum},
+    "rprop_size": {
+        "η, η η₊ or η η₋ by a condition": lambda e, o, size, change: e.rprop_limited(
+            o, size * np.where(change, np.where(change > 0, *map(e.num, o.etas[::-1])), 1)
+        ).astype(size.dtype),
+    },
+    "lion": {name: lion(order) for name, order in ADAMW.items()},
     "radam": {name: radam(step) for name, step in RADAM.items()},
     "radam_is_reliable": {"ρₜ > 5": Textbook.radam_is_reliable},
     "radam_length": {

@@ -33,6 +33,12 @@ RULES = {
     "rmsprop_square": ["RMSprop"],
     "adagrad_rate": ["Adagrad"],
     "adadelta_step": ["Adadelta"],
+    "asgd_moved": ["ASGD"],
+    "asgd_rate": ["ASGD"],
+    "asgd_share": ["ASGD"],
+    "asgd_average": ["ASGD"],
+    "lion": ["Lion"],
+    "rprop_size": ["Rprop"],
     "adamw": ["AdamW"],
     "adamw_decayed": ["AdamW"],
     "adamax": ["Adamax"],
@@ -55,7 +61,7 @@ RULES = {
 """Optimizers that use a line."""
 STEPS = (
     *("moved_by_quotient", "adadelta_step", "adam_step", "sgd", "adamw"),
-    *("nadam_product", "radam"),
+    *("nadam_product", "radam", "asgd_rate", "lion", "rprop_size"),
 )
 """Lines whose orders make the largest error of a step."""
 SIZES = ("all", "subnormal", "terms cancel", "steps cancel")
@@ -72,6 +78,7 @@ def drawn_update(name, dtype, seed, sizes="all"):
         spec |= {"momentum": float(rng.choice([0.5, 0.9, 0.999])), "dampening": 0.0}
     o, t = options_of({"type": name, **spec}), int(rng.choice([1, 2, 3, 30, 1000]))
     of_p, of_g = np.ones((2, 60))
+    decay = getattr(o, "weight_decay", 0)
     if sizes == "all":
         of_p = 10.0 ** rng.uniform(-18, 8, 60) * (rng.random(60) > 0.1)
         of_g = of_p[::-1]
@@ -83,14 +90,14 @@ def drawn_update(name, dtype, seed, sizes="all"):
     square = mean**2 * rng.uniform(1.1, 3, 60)
     state = {a.name: a.typical(o, mean, square, t - 1).astype(dtype) for a in state_of(o)}
     nearly = -1 - 1e-5 * rng.normal(size=60)
-    if sizes == "terms cancel" and o.weight_decay and rng.random() < 0.5:
-        g = (o.weight_decay * p * nearly).astype(dtype)
+    if sizes == "terms cancel" and decay and rng.random() < 0.5:
+        g = (decay * p * nearly).astype(dtype)
     elif sizes == "terms cancel" and getattr(o, "momentum", 0):  # in b, or in Nesterov's step
         share = rng.choice([1, (1 + o.momentum) / o.momentum])
         state["momentum_buffer"] = (share * g / o.momentum * nearly).astype(dtype)
-    elif sizes == "steps cancel" and o.lr * o.weight_decay != 1:
+    elif sizes == "steps cancel" and o.lr * decay != 1:
         step = both(engine_of("num", Textbook.num, dtype), (o, 0 * p, [g], state, t))[0]["p"]
-        p = (step / (1 - o.lr * o.weight_decay) * nearly).astype(dtype)
+        p = (step / (1 - o.lr * decay) * nearly).astype(dtype)
     return o, p, g, state, t
 
 

@@ -220,6 +220,9 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "ε of `RAdam` is outside of the root, before the correction": lambda: steps(
         "RAdam", *[1.0] * 6, betas=(0.0, 0.9), eps=1.0
     ),
+    "The rate of `ASGD` falls from the second step on": lambda: steps(
+        "ASGD", 1.0, 2.0, lambd=1.0, alpha=1.0
+    ),
     "`Rprop` begins with steps of lr, whatever the gradient": lambda: steps("Rprop", 4.0, lr=0.5),
     "`Rprop` leaves out the step where the sign changes": lambda: steps("Rprop", 1.0, -1.0, lr=0.5),
     "the next step goes on with a smaller size, which does not change": lambda: steps(

@@ -108,6 +108,7 @@ const KEPT = {
   exp_avg_sq: "an average of the squares of the gradients so far",
   exp_inf: "the largest size of the gradients so far, in which older ones count less",
   grad_avg: "an average of the gradients so far",
+  ax: "an average of the parameter so far, or the parameter itself as long as none began",
   prev: "the last gradient, or 0 where the gradient has just changed its sign",
   step_size: "the size of the step, which grows while the gradient keeps its sign",
   square_avg: "an average of the squares of the gradients so far",

@@ -59,7 +59,7 @@ class Arithmetic:
     def larger(self, a: Array, b: Array) -> Array:
         return np.maximum(a, b)
 
-    def sign(self, v: Array) -> Array:
+    def sign_of(self, v: Array) -> Array:
         return np.sign(v)
 
     def sigma(self, v: Array) -> Array:

@@ -46,7 +46,7 @@ class BoundedRules(BoundedVariants, UpdateRules):
         """Return the larger of the two, entry by entry."""
         return larger(a, b)
 
-    def sign(self, v: Bounded) -> Bounded:
+    def sign_of(self, v: Bounded) -> Bounded:
         """Return the sign, entry by entry."""
         return sign(v)
 

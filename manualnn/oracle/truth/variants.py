@@ -1,10 +1,12 @@
-"""Error bounds of NAdam and RAdam, whose factors depend on β and the number of the update alone.
+"""Error bounds of NAdam, RAdam and ASGD, whose factors follow from options and the update's number.
 
 Programs compute these factors in float64, and so do the bounds here, because float32 would leave no
 digit of RAdam's ρₜ: its error is u / (1 − β₂)². A program may still round the options to its dtype.
-PyTorch keeps NAdam's product of momenta in float32, whatever the dtype of the parameters is.
+PyTorch keeps NAdam's product of momenta and ASGD's factors in float32, whatever the dtype of the
+parameters is.
 """
 
+from math import log
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,7 @@ U_OF_STATE = 2.0**-24
 
 
 class BoundedVariants(AdamRules):
-    """The lines of NAdam and RAdam in bounded numbers."""
+    """The lines of NAdam, RAdam and ASGD in bounded numbers."""
 
     kind: Precision
 
@@ -61,6 +63,36 @@ class BoundedVariants(AdamRules):
         lost = kind.size(power) * (1 + kind.size(exponent)) * max(kind.u, U) * (kind.ulps + 2)
         warm = Bounded(np.asarray(1 - power / 2), lost / 2, kind)
         return self.num(o.betas[0]) * warm.rounded(2)
+
+    def asgd_rate(self, o: Options, t: int) -> Bounded:
+        """Return η; its base has four roundings, and torch rounds it to float32."""
+        kind, number = self.kind, self.kind.wide.number
+        base = 1 + number(o.lambd) * number(o.lr) * (t - 1)
+        v = kind.wide.array(number(o.lr) / base ** number(o.alpha))
+        power = o.alpha * (4 + abs(log(float(base)))) + kind.ulps + 2
+        return Bounded(v, kind.size(v) * (power * max(kind.u, U) + max(kind.u, U_OF_STATE)), kind)
+
+    def asgd_share(self, o: Options, t: int) -> Bounded:
+        """Return μ, which torch rounds to float32."""
+        v = self.kind.wide.array(1 / self.kind.wide.number(max(1, t - 1 - o.t0)))
+        is_whole = t - 1 - o.t0 <= 1
+        e = 0.0 if is_whole else self.kind.size(v) * (U_OF_STATE + self.kind.u)
+        return Bounded(v, np.asarray(e), self.kind)
+
+    def asgd_moved(self, o: Options, p: Bounded, g: Bounded, rate: Bounded) -> Bounded:
+        """Return p (1 − η λ₀) − η g, p − η (g + λ₀ p) or p − η g − η λ₀ p."""
+        decay = rate * self.num(o.lambd)
+        moved = p * (1 - decay) - rate * g
+        steps = decay.most * p.most + rate.most * g.most
+        more = self.kind.rounding(1, p.most) + self.kind.rounding(3, steps)
+        return moved.plus_error(more)
+
+    def asgd_average(self, _: Options, a: Bounded, p: Bounded, share: Bounded) -> Bounded:
+        """Return a + μ (p − a) or (1 − μ) a + μ p."""
+        v = a.v + share.v * (p.v - a.v)
+        size, kept = a.most + p.most, self.kind.size(1 - share.v)
+        lost = kept * a.e + share.size * p.e + share.e * size
+        return Bounded(v, lost + self.kind.rounding(4, size, v), self.kind)
 
     def radam(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
         """Return the step, without a bound where rounding decides whether ρₜ is above 5."""

@@ -1,4 +1,4 @@
-"""Bugs of Adadelta."""
+"""Bugs of Adadelta and ASGD."""
 
 import numpy as np
 
@@ -56,3 +56,44 @@ def _with_old_squares(e: Textbook, o: Options, p: Array, g: Array, s: dict[str, 
     s["square_avg"] = e.adadelta_square(o, s["square_avg"], g)
     s["acc_delta"] = e.adadelta_sizes(o, s["acc_delta"], d, g)
     return np.asarray(e.moved(o, p, d, e.num(o.lr)))
+
+
+BUGS["asgd-without-decay"] = bug(
+    "ASGD lacks its term λ₀ θ, or adds it with the learning rate instead of η.",
+    lines=("θ ← θ − η g, or θ − η g − lr λ₀ θ", "θ ← θ − η (g + λ₀ θ)"),
+    decay=[lambda e, o, rate: 0, lambda e, o, rate: e.num(o.lr)],
+    asgd_moved=lambda e, o, p, g, rate: (
+        p * (1 - type(e).decay(e, o, rate) * e.num(o.lambd)) - rate * g
+    ),
+)
+BUGS["asgd-constant-rate"] = bug(
+    "The rate of ASGD does not fall, or falls from the first step on.",
+    lines=("η = lr, or lr / (1 + λ₀ lr t)^α", "η = lr / (1 + λ₀ lr (t − 1))^α"),
+    rate=[lambda e, o, t: e.num(o.lr), lambda e, o, t: Textbook.asgd_rate(e, o, t + 1)],
+    asgd_rate=lambda e, o, t: type(e).rate(e, o, t),
+)
+BUGS["asgd-average-of-all"] = bug(
+    "ASGD averages from the first step on, or its t₀ is one step early.",
+    lines=("μ = 1 / t, or 1 / max(1, t − t₀)", "μ = 1 / max(1, t − 1 − t₀)"),
+    share=[lambda o, t: t, lambda o, t: max(1, t - o.t0)],
+    asgd_share=lambda e, o, t: 1 / e.num(type(e).share(o, t)),
+)
+
+
+def _averaged_before(
+    e: Textbook, o: Options, p: Array, g: Array, s: dict[str, Array], t: int
+) -> Array:
+    s["ax"] = e.asgd_average(o, s["ax"], p, e.asgd_share(o, t))
+    return np.asarray(e.asgd_moved(o, p, e.gradient(o, p, g), e.asgd_rate(o, t)))
+
+
+BUGS["asgd-average-of-old"] = bug(
+    "ASGD averages the parameters before the step.",
+    lines=("a ← a + μ (θ − a) before θ ← θ − η (g + λ₀ θ)", "a ← a + μ (θ − a) after it"),
+    asgd=_averaged_before,
+)
+BUGS["asgd-returns-average"] = bug(
+    "ASGD writes its average into the parameters.",
+    lines=("θ ← a", "a beside θ"),
+    asgd=lambda e, o, p, g, s, t: Textbook.asgd(e, o, p, g, s, t) * 0 + s["ax"],
+)

@@ -167,7 +167,7 @@ BUGS["amsgrad-of-corrected"] = amsgrad_bug(
     lines=("v_max ← max(v_max, v̂)", "v_max ← max(v_max, v), corrected afterwards"),
     source="optax",
     adam_maximum=lambda e, o, old, v, t: np.maximum(old, v / e.adam_correction2(o, t)),
-    where=lambda e, o, *given: o.amsgrad,
+    where=lambda e, o, *given: getattr(o, "amsgrad", False),
     adam_root=lambda e, o, v, t: np.sqrt(v) + e.num(o.eps),
 )
 BUGS["amsgrad-overwrites-mean"] = amsgrad_bug(

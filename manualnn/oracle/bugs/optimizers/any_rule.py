@@ -114,7 +114,7 @@ BUGS["decay-decoupled"] = decay_bug(
     source="mxnet #9363",
     gradient=lambda e, o, p, g: e.uphill(o, g),
     updated=lambda e, o, key, p, g, s: Textbook.updated(
-        e, o, key, p if o.type == "AdamW" else e.adamw_decayed(o, p), g, s
+        e, o, key, p if o.type in {"AdamW", "Lion"} else e.adamw_decayed(o, p), g, s
     ),
 )
 BUGS["gradient-returned-with-decay"] = bug(

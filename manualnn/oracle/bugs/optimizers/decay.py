@@ -10,6 +10,7 @@ from manualnn.oracle.bugs.bug import Methods, Table, bug
 from manualnn.oracle.bugs.edits import roots
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.protocol.optimizers.lines import decay_of
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("optimizers")
@@ -17,7 +18,7 @@ RIGHT = "g ← g + λ p, then the rule for g"
 decay_bug = partial(
     bug,
     killed_by="optimizer.*.weight_decay:*",
-    where=lambda e, o, *given: o.type != "AdamW",
+    where=lambda e, o, *given: o.type not in {"AdamW", "Lion"},
 )
 
 
@@ -35,14 +36,14 @@ def _outside(
 
 def _without_lr(is_decayed: Callable[[Any, Array], bool]) -> Methods:
     """Return engines whose decay lacks lr, outside of the rule and in the buffer of a momentum."""
-    right = _outside(lambda e, o: e.num(o.weight_decay), is_decayed)
+    right = _outside(lambda e, o: e.num(decay_of(o)), is_decayed)
 
     def is_in_buffer(e: Any, o: Options) -> bool:
         return bool(e.buffer == "with decay" and getattr(o, "momentum", 0) and o.lr)
 
     def gradient(e: Any, o: Options, p: Array, g: Array) -> Any:
         if is_in_buffer(e, o) and is_decayed(e, p):
-            return e.uphill(o, g) + e.num(o.weight_decay) / e.num(o.lr) * p
+            return e.uphill(o, g) + e.num(decay_of(o)) / e.num(o.lr) * p
         return e.uphill(o, g)
 
     def updated(e: Any, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Any:
@@ -65,7 +66,7 @@ BUGS["decay-without-lr-skips-bias"] = decay_bug(
 BUGS["decay-decoupled-skips-bias"] = decay_bug(
     "The weight decay is that of AdamW, not part of the gradient, and not applied to biases.",
     lines=("W ← (1 − lr λ) W, then the rule for g", RIGHT),
-    **_outside(lambda e, o: e.num(o.lr) * e.num(o.weight_decay), lambda e, p: p.ndim == 2),
+    **_outside(lambda e, o: e.num(o.lr) * e.num(decay_of(o)), lambda e, p: p.ndim == 2),
 )
 BUGS["eps-added-to-step"] = bug(
     "ε is added to the step instead of the root.",

@@ -13,6 +13,8 @@ from manualnn.oracle.textbook.engine import Textbook
 BUGS = Table("optimizers")
 update_bug = partial(bug, killed_by="optimizer.*:*")
 Arrays = dict[str, Array]
+DECOUPLED = ("AdamW", "Lion")
+"""Optimizers whose weight decay is never part of the gradient."""
 NAMES = list(dict.fromkeys(state.name for row in ROWS for state in row.state))
 """The names of all arrays that an optimizer stores."""
 
@@ -171,7 +173,7 @@ BUGS["decay-after-update"] = bug(
     "The weight decay multiplies the parameter after the update.",
     lines=("p ← (1 − lr λ) (p − lr d)", "g ← g + λ p, then the rule for g"),
     killed_by="optimizer.*weight_decay*:*",
-    where=lambda e, o, *given: o.type != "AdamW",
+    where=lambda e, o, *given: o.type not in DECOUPLED,
     gradient=lambda e, o, p, g: e.uphill(o, g),
     updated=lambda e, o, key, p, g, s: Textbook.adamw_decayed(
         e, o, Textbook.updated(e, o, key, p, g, s)
@@ -185,8 +187,8 @@ BUGS["decay-applied-twice"] = bug(
         e,
         o,
         key,
-        p if o.type == "AdamW" else e.adamw_decayed(o, p),
-        g + e.num(o.weight_decay) * p if o.type == "AdamW" else g,
+        p if o.type in DECOUPLED else e.adamw_decayed(o, p),
+        g + e.num(o.weight_decay) * p if o.type in DECOUPLED else g,
         s,
     ),
 )

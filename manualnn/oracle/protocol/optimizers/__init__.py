@@ -7,7 +7,7 @@
 o: options; p: parameter; g: its gradient; s: arrays of its state; t: number of the update, from 1.
 
 This is the only statement of the rules in the oracle. A subclass adds the arithmetic (`num`,
-`sqrt`, `larger`, `sign`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, tests
+`sqrt`, `larger`, `sign_of`): textbook/engine.py NumPy's, truth/optimizers.py bounded numbers, tests
 SymPy's symbols, floats and 200 digits. Each line of a rule is a method, because each bug of the
 catalogue overrides one line. The truth overrides lines that correct engines compute in several
 orders.

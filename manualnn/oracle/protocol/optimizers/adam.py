@@ -13,6 +13,7 @@ from manualnn.oracle.protocol.optimizers.lines import (
     Array,
     Arrays,
     Lines,
+    decay_of,
 )
 from manualnn.oracle.protocol.rows import Optimizer, Option, Options, State
 
@@ -27,7 +28,7 @@ class AdamRules(Lines):
         return self.adam_step(o, self.adamw_decayed(o, p), self.uphill(o, g), s, t)
 
     def adamw_decayed(self, o: Options, p: Array) -> Array:
-        return p * (1 - self.num(o.lr) * self.num(o.weight_decay))
+        return p * (1 - self.num(o.lr) * self.num(decay_of(o)))
 
     def adam_step(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         s["exp_avg"] = m = self.adam_mean(o, s["exp_avg"], g, t)

@@ -1,4 +1,4 @@
-"""SGD, RMSprop, Adagrad and Adadelta."""
+"""SGD, ASGD, RMSprop, Adagrad and Adadelta."""
 
 from typing import Any
 
@@ -95,6 +95,24 @@ class DescentRules(Lines):
     def adadelta_sizes(self, o: Options, u: Array, d: Array, g: Array) -> Array:
         return self.average(u, d * d, o.rho)
 
+    def asgd(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
+        p = self.asgd_moved(o, p, self.gradient(o, p, g), self.asgd_rate(o, t))
+        s["ax"] = self.asgd_average(o, s["ax"], p, self.asgd_share(o, t))
+        return p
+
+    def asgd_moved(self, o: Options, p: Array, g: Array, rate: Any) -> Array:
+        return p * (1 - rate * self.num(o.lambd)) - rate * g
+
+    def asgd_rate(self, o: Options, t: int) -> Any:
+        lr = self.num(o.lr)
+        return lr / (1 + self.num(o.lambd) * lr * (t - 1)) ** self.num(o.alpha) if t > 1 else lr
+
+    def asgd_share(self, o: Options, t: int) -> Any:
+        return 1 / self.num(max(1, t - 1 - o.t0))
+
+    def asgd_average(self, o: Options, a: Array, p: Array, share: Any) -> Array:
+        return a + share * (p - a)
+
 
 def _buffer(per_update: Array, momentum: float, t: int) -> Array:
     """Return the sum of t equal numbers, each with the momentum's power of its age."""
@@ -180,5 +198,19 @@ ROWS = (
             # Steps begin with √ε and become larger.
             State("acc_delta", lambda o, g, s, t: 10 * t * o.eps * (s > 0), is_nonnegative=True),
         ),
+    ),
+    Optimizer(
+        name="ASGD",
+        method="asgd",
+        options={
+            "lr": Option(0.01, RATES),
+            "lambd": Option(0.0001, (0.1, 1.0, 0.0)),
+            "alpha": Option(0.75, (0.5, 1.0)),
+            "t0": Option(1e6, (0.0, 1.0, 500.0)),
+            "weight_decay": DECAY,
+            "maximize": SWITCH,
+        },
+        # It has the size of parameters, and no sign that is known.
+        state=(State("ax", lambda o, g, s, t: (1 + np.abs(g)) * (t > 0)),),
     ),
 )

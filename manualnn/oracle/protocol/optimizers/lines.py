@@ -16,6 +16,11 @@ SWITCH = Option(default=False, others=(True,))
 EPS = Option(1e-8, (1e-2, 1e-5, 1.0))
 
 
+def decay_of(o: Options) -> Any:
+    """Return the weight decay, which is 0 for an optimizer without one."""
+    return getattr(o, "weight_decay", 0)
+
+
 class Lines:
     """Lines of update rules; `p`: parameter, `g`: its gradient, `d`: the direction of a step."""
 
@@ -23,7 +28,7 @@ class Lines:
     """Return an option as a number of the arithmetic."""
     sqrt: Callable[..., Array]
     larger: Callable[..., Array]
-    sign: Callable[..., Array]
+    sign_of: Callable[..., Array]
     """Return 1, −1 or 0."""
 
     def moved(self, o: Options, p: Array, d: Array, lr: Any) -> Array:
@@ -47,8 +52,8 @@ class Lines:
 
     def gradient(self, o: Options, p: Array, g: Array) -> Array:
         """Return the gradient with its sign for `maximize` and with the weight decay."""
-        g = self.uphill(o, g)
-        return g + self.num(o.weight_decay) * p if o.weight_decay else g
+        g, decay = self.uphill(o, g), decay_of(o)
+        return g + self.num(decay) * p if decay else g
 
     def uphill(self, o: Options, g: Array) -> Array:
         return -g if o.maximize else g

@@ -21,7 +21,7 @@ class SignRules(AdamRules):
 
     def rprop_change(self, o: Options, last: Array, g: Array) -> Array:
         """Return 1 where the gradient keeps its sign, −1 where it changes, 0 where one is 0."""
-        return self.sign(g * last)
+        return self.sign_of(g * last)
 
     def rprop_size(self, o: Options, size: Array, change: Array) -> Array:
         return self.rprop_limited(o, size * self.rprop_factor(o, change))
@@ -40,7 +40,7 @@ class SignRules(AdamRules):
         return g * (1 - self.larger(-change, self.num(0)))
 
     def rprop_step(self, o: Options, g: Array, size: Array) -> Array:
-        return self.sign(g) * size
+        return self.sign_of(g) * size
 
     def lion(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
         g, m = self.uphill(o, g), s["exp_avg"]
@@ -49,7 +49,7 @@ class SignRules(AdamRules):
         return self.moved(o, self.adamw_decayed(o, p) if o.weight_decay else p, d, self.num(o.lr))
 
     def lion_direction(self, o: Options, m: Array, g: Array) -> Array:
-        return self.sign(self.average(m, g, o.betas[0]))
+        return self.sign_of(self.average(m, g, o.betas[0]))
 
     def lion_mean(self, o: Options, m: Array, g: Array) -> Array:
         return self.average(m, g, o.betas[1])
