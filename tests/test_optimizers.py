@@ -49,13 +49,13 @@ class FloatRules(UpdateRules):
         return (v > 0) - (v < 0)
 
 
-def last_value(rule: Optimizer, p: float, gradients: list[float]) -> float:
-    """Return the last value of a parameter, from its first value and its gradients."""
+def last_values(rule: Optimizer, p: float, gradients: list[float]) -> list[float]:
+    """Return the last value of a parameter, and of the numbers in the state that belong to it."""
     options = options_of(to_spec(rule))
     state = {array.name: array.initial_value(options) for array in state_of(options)}
     for t, g in enumerate(gradients, start=1):
         p = FloatRules().apply_rule(options, p, g, state, t)
-    return p
+    return [p, *state.values()]
 
 
 def parameters(vector: Any, dtype: str = "float64") -> Parameters:
@@ -78,10 +78,11 @@ def test_the_update_is_the_recurrence(rule: Optimizer, steps: int) -> None:
     """To within a few roundings of each step; also in the middle, and late."""
     gradients = np.resize(GRADIENTS, (steps, START.size))
     pairs = zip(START.tolist(), gradients.T.tolist(), strict=True)
-    expected = [last_value(rule, p, g) for p, g in pairs]
-    params, _ = run(rule, gradients)
+    expected = np.array([last_values(rule, p, g) for p, g in pairs])
+    params, state = run(rule, gradients)
+    got = np.transpose([params.vector, *(state[name] for name in rule.vectors())])
     roundings = 500 * steps * np.finfo(float).eps / 2
-    assert params.vector.tolist() == pytest.approx(expected, rel=roundings, abs=roundings)
+    np.testing.assert_allclose(got, expected, rtol=roundings, atol=roundings)
 
 
 def test_the_articles_step_is_the_weight_less_rate_times_gradient() -> None:
