@@ -32,6 +32,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "BCEWithLogitsLoss": nn.BCEWithLogitsLoss,
     "CrossEntropyLoss": nn.CrossEntropyLoss,
     "NLLLoss": nn.NLLLoss,
+    "MultiMarginLoss": nn.MultiMarginLoss,
     "KLDivLoss": nn.KLDivLoss,
     "HingeEmbeddingLoss": nn.HingeEmbeddingLoss,
     "SoftMarginLoss": SoftMargin,

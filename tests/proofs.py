@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import partial
-from itertools import combinations
+from itertools import combinations, product
 from math import sqrt
 from typing import Any
 
@@ -38,6 +38,7 @@ from manualnn import (
     LayerNorm,
     Linear,
     LogSoftmax,
+    MultiMarginLoss,
     NLLLoss,
     PReLU,
     RMSNorm,
@@ -54,6 +55,8 @@ R = sp.Rational
 IGNORED = -7
 
 lr, momentum, dampening, decay, eps = sp.symbols("α μ d λ ε", positive=True)
+margin = sp.Symbol("Δ", positive=True)
+MARGIN_VALUES = tuple((y, 0) for y in (R(1, 16), R(9), R(-9), R(1, 2), R(-1, 16)))
 weights = sp.symbols("w:3", positive=True)
 pos_weights = sp.symbols("p:3", positive=True)
 
@@ -63,6 +66,7 @@ WITNESS: dict[sp.Symbol, sp.Rational] = {
     dampening: R(1, 4),
     decay: R(1, 8),
     eps: R(1, 64),
+    margin: R(3, 4),
     **dict(zip(weights, (R(1, 2), R(3), R(5, 4)), strict=True)),
     **dict(zip(pos_weights, (R(2), R(1, 4), R(7, 2)), strict=True)),
 }
@@ -258,7 +262,7 @@ class LossStatement:
     values: tuple[tuple[Any, Any], ...] = ((R(1, 3), R(3, 4)), (R(7, 8), R(1, 4)))
     """(y, t): one point of each branch."""
     target: str = "values"
-    """"values": t is like y; "classes": an index for each sample, of which one is ignored."""
+    """"values": t is like y; "indices": an index for each sample; "classes": one is ignored."""
 
     def formula(self, y: Array, t: Array) -> Any:
         """Return L."""
@@ -335,6 +339,27 @@ def _likelihoods() -> list[LossStatement]:
     return found
 
 
+def _multi_margins() -> list[LossStatement]:
+    found = []
+    for w, power in product((None, weights), (1, 2)):
+        each = w or (1, 1, 1)
+
+        def terms(y: Array, t: Array, each: Any = each, power: int = power) -> list[Any]:
+            gaps = [
+                (margin - row[own] + row[k], each[own])
+                for row, own in zip(y, t, strict=True)
+                for k in range(len(row))
+                if k != own
+            ]
+            size = y.shape[1]
+            return [w * sp.Piecewise((gap, gap > 0), (0, True)) ** power / size for gap, w in gaps]
+
+        loss = MultiMarginLoss(weight=w, p=power, margin=margin)
+        more = {"divisor": lambda y, _: len(y), "target": "indices", "values": MARGIN_VALUES}
+        found += _each_reduction(loss, terms, **more)
+    return found
+
+
 def _each_reduction(loss: Any, terms: Any, **more: Any) -> list[LossStatement]:
     return [
         LossStatement(replace(loss, reduction=reduction), terms, **more)
@@ -390,6 +415,7 @@ LOSS_STATEMENTS = (
     ),
     *_cross_entropies(),
     *_likelihoods(),
+    *_multi_margins(),
 )
 
 

@@ -63,7 +63,7 @@ class Problem:
         self.vector = self._numbers(rng, Parameters(net.shapes).vector.shape)
         self.noise = dict(net.sample(rng, self.x))
         t = of_kind(type(self.loss).__name__, rng.random((2, 3)).astype(np.float32))
-        self.t = np.array([2, 0]) if target == "classes" else t
+        self.t = t if target == "values" else np.array([2, 0])
 
     def options_of(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
         """Return the network and the loss, their options as that kind of number."""

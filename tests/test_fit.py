@@ -40,6 +40,7 @@ from manualnn import (
     Tanh,
     Trainer,
 )
+from manualnn.losses.indices import ClassLoss
 from manualnn.oracle.protocol.features import LOSS_ROWS
 
 RNG = np.random.default_rng(5)
@@ -81,7 +82,7 @@ def test_integer_weights_are_repeated_samples_to_every_loss(name: str, reduction
     y, w = 1 / (1 + np.exp(-X[:, :2])), RNG.integers(1, 5, N)
     runs = [(loss, y, t)]
     if LOSS_ROWS[name].targets == "classes":
-        some = replace(loss, ignore_index=1)
+        some = replace(loss, ignore_index=1) if isinstance(loss, ClassLoss) else loss
         runs = [(each, y, CLASSES) for each in (loss, some, replace(some, weight=(0.3, 2)))]
     if name == "CrossEntropyLoss":
         runs.append((loss, X[:, :2], y))

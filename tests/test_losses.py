@@ -24,7 +24,7 @@ from manualnn import (
     Sigmoid,
     SpecError,
 )
-from manualnn.losses.indices import ClassLoss
+from manualnn.losses.indices import IndexLoss
 
 Y = [[0.5, -1.0, 2.0], [3.0, 0.25, -4.0]]
 T = [[1.0, 1.0, 2.0], [-1.0, 0.5, -0.5]]
@@ -226,7 +226,7 @@ def test_probabilities_outside_their_range_are_refused() -> None:
 @pytest.mark.parametrize("loss", LOSSES.values())
 def test_a_loss_of_no_samples_is_0(loss: type[Loss], reduction: str) -> None:
     nothing = np.zeros((0, 3))
-    t = np.zeros(0, int) if issubclass(loss, ClassLoss) else nothing
+    t = np.zeros(0, int) if issubclass(loss, IndexLoss) else nothing
     assert loss(reduction=reduction).value(nothing, t) == 0
     assert loss(reduction=reduction).grad(nothing, t).shape == (0, 3)
 
@@ -240,7 +240,7 @@ def test_arguments_are_not_changed() -> None:
     y = np.array(P)
     y.flags.writeable = False
     for name, loss in LOSSES.items():
-        t = np.array(CLASSES) if issubclass(loss, ClassLoss) else of_kind(name, np.array(Q))
+        t = np.array(CLASSES) if issubclass(loss, IndexLoss) else of_kind(name, np.array(Q))
         t.flags.writeable, before = False, t.copy()
         loss().value_and_grad(y, t)
         loss().grad(y, t)

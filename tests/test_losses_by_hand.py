@@ -17,6 +17,7 @@ from manualnn import (
     KLDivLoss,
     Loss,
     MSELoss,
+    MultiMarginLoss,
     NLLLoss,
     SoftMarginLoss,
 )
@@ -50,10 +51,11 @@ HANDS = [
 
 
 FACTORS = [("mean", 1.0), ("sum", 1.0), ("batchmean", 1.0), ("sum", 0.5), ("mean", 0.3)]
+Y = [[-0.25, -1.5, -2.0], [-0.5, -math.inf, -3.0]]
 
 
 class OfClasses(NamedTuple):
-    """A loss of class indices of the outputs Y, its terms and slopes by hand, and its divisors."""
+    """A loss of class indices, its terms and slopes by hand, and its divisors."""
 
     loss: Any
     t: list[int]
@@ -61,15 +63,27 @@ class OfClasses(NamedTuple):
     slopes: list[list[float]]
     mean: float
     batchmean: float = 2
+    y: list[list[float]] = Y
 
 
-Y = [[-0.25, -1.5, -2.0], [-0.5, -math.inf, -3.0]]
 CLASSES = [
     OfClasses(NLLLoss(), [2, 0], [[0, 0, 2.0], [0.5, 0, 0]], [[0, 0, -1], [-1, 0, 0]], 2),
     OfClasses(NLLLoss(weight=(0.25, 8.0, 3.0)), [2, 0],
               [[0, 0, 6.0], [0.125, 0, 0]], [[0, 0, -3], [-0.25, 0, 0]], 3.25),
     OfClasses(NLLLoss(weight=(0.25, 8.0, 3.0), ignore_index=0), [2, 0],
               [[0, 0, 6.0], [0, 0, 0]], [[0, 0, -3], [0, 0, 0]], 3),
+]  # fmt: skip
+
+
+SCORES = [[0.5, 2.0, -0.5], [1.0, 0.0, 0.0]]  # excesses 2.5 and 0 over class 0; ties at 0
+CLASSES += [
+    OfClasses(MultiMarginLoss(), [0, 0], [[0, 2.5 / 3, 0], [0, 0, 0]],
+              [[-1 / 3, 1 / 3, 0], [0, 0, 0]], 2, y=SCORES),
+    OfClasses(MultiMarginLoss(margin=2.0, weight=(3.0, 1.0, 0.5)), [0, 2],
+              [[0, 3.5, 1.0], [0.5, 1 / 3, 0]], [[-2, 1, 1], [1 / 6, 1 / 6, -1 / 3]], 2, y=SCORES),
+    OfClasses(MultiMarginLoss(p=2, margin=2.0), [0, 1],
+              [[0, 3.5**2 / 3, 1 / 3], [3.0, 0, 4 / 3]],
+              [[-3.0, 7 / 3, 2 / 3], [2.0, -10 / 3, 4 / 3]], 2, y=SCORES),
 ]  # fmt: skip
 
 
@@ -80,7 +94,7 @@ def test_losses_of_classes_are_those_by_hand(
 ) -> None:
     loss = replace(hand.loss, reduction=reduction, factor=factor)
     divisor = {"mean": hand.mean, "sum": 1, "batchmean": hand.batchmean}[reduction] / factor
-    value, dy = loss.value_and_grad(Y, hand.t)
+    value, dy = loss.value_and_grad(hand.y, hand.t)
     assert value == pytest.approx(np.sum(hand.terms) / divisor, rel=1e-14)
     np.testing.assert_allclose(dy, np.array(hand.slopes) / divisor, rtol=8e-15, atol=0)
 

@@ -30,7 +30,7 @@ from manualnn import (
     Tanh,
     Trainer,
 )
-from manualnn.losses.indices import ClassLoss
+from manualnn.losses.indices import IndexLoss
 
 IN, WIDTH, OUT = 16, 64, 8
 SMALL = 8192 * (8 + 1) + 4096
@@ -44,7 +44,7 @@ def step_memory(net: Sequential, loss: Loss, rule: Optimizer, n: int) -> tuple[i
     """Return the bytes that a warm step leaves behind, and its peak."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((n, IN))
-    classes = isinstance(loss, ClassLoss)
+    classes = isinstance(loss, IndexLoss)
     t = rng.integers(0, OUT, n) if classes else of_kind(type(loss).__name__, np.full((n, OUT), 0.5))
     trainer = Trainer(net, loss, rule)
     for _ in range(2):

@@ -108,7 +108,7 @@ def _classes(draw: st.DrawFn, y: Array, loss: Loss) -> Array:
         return (rows / rows.sum(axis=1, keepdims=True)).astype(y.dtype)
     # Few of the classes, so that some are missing, sometimes all but one.
     t = rng.integers(0, draw(st.integers(1, classes)), n)
-    if draw(st.booleans()):
+    if "ignore_index" in vars(loss) and draw(st.booleans()):
         t[rng.random(n) < draw(st.sampled_from([0.2, 0.8]))] = ignored
     if (t == ignored).all():
         t[0] = classes - 1 if ignored != classes - 1 else 0

@@ -6,7 +6,6 @@ Other kinds of numbers go through the whole network, so that bounds accumulate.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
@@ -110,21 +109,8 @@ class Computation:
 
     def terms(self) -> Array:
         """Return the term that each output adds to the error before the reduction, (N, K)."""
-        loss: Any = replace(self.run.loss, reduction="sum")
-        y = self._passed[-1]
-
-        def term(index: tuple[int, ...], _: Any) -> Any:
-            n, k = index
-            row = slice(n, n + 1)
-            if not hasattr(loss, "weight"):
-                column = slice(k, k + 1)
-                return self._zero.lift(loss.forward(y[row, column], self.targets[row, column]))
-            weights = [0] * y.shape[1]
-            weights[k] = 1 if loss.weight is None else loss.weight[k]
-            alone = replace(loss, weight=tuple(weights))
-            return self._zero.lift(alone.forward(y[row], self.targets[row]))
-
-        return objects(y, term)
+        loss, y = self.run.loss, self._passed[-1]
+        return self._lift(loss.over(loss.terms(y, self.targets), 1, y))
 
     def loss_slopes(self) -> Array:
         """Return ∂L/∂y, as formulas."""

@@ -22,7 +22,7 @@ from manualnn.errors import DomainError, ShapeError, SpecError
 from manualnn.explain.render.text import plural
 from manualnn.explain.run import Run, make_run
 from manualnn.losses import LOSSES, Loss, MSELoss
-from manualnn.losses.indices import ClassLoss
+from manualnn.losses.indices import IndexLoss
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD
 from manualnn.parameters import Parameters
@@ -166,11 +166,11 @@ def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:
     """Return the targets; those of a loss of classes may be indices, one for each sample."""
     rows = (list, tuple, np.ndarray)
     is_flat = isinstance(value, rows) and not any(isinstance(row, rows) for row in value)
-    if not isinstance(loss, ClassLoss) or not is_flat:
+    if not isinstance(loss, IndexLoss) or not is_flat:
         return _read_numbers(value, "t", (n, k))
     t = _read_numbers(value, "t", (n,))
     for i, entry in enumerate(t.tolist()):
-        if entry != loss.ignore_index and entry not in range(k or 0):
+        if entry != getattr(loss, "ignore_index", None) and entry not in range(k or 0):
             message = (
                 f"t[{i}] must be a class, an integer from 0 to {(k or 0) - 1}, got "
                 f"{entry:g}; or t must have {_rows((n, k))}, their probabilities."

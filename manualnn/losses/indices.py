@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.elementary import Array, exp, ratio
+from manualnn.elementary import Array, exp, maximum, ratio, step
 from manualnn.errors import DomainError, ShapeError
 from manualnn.losses.base import Loss
+from manualnn.spec import require
 from manualnn.validation import as_array
 
-__all__ = ["NLLLoss"]
+__all__ = ["MultiMarginLoss", "NLLLoss"]
 
 
 def column_weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array | int:
@@ -25,14 +26,10 @@ def column_weights(weight: tuple[float, ...] | None, y: Array, option: str) -> A
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ClassLoss(Loss):
-    """Base of the losses of class indices t, one of K classes for each sample.
-
-    `weight` has a factor for each class. Samples whose index is `ignore_index` do not count.
-    """
+class IndexLoss(Loss):
+    """Base of the losses of class indices t; `weight` has a factor for each of K classes."""
 
     weight: tuple[float, ...] | None = None
-    ignore_index: int = -100
 
     def targets(self, t: Any, y: Array, /) -> Array:
         column_weights(self.weight, y, "weight")
@@ -43,7 +40,7 @@ class ClassLoss(Loss):
                 f"{self._other_targets(y)}; got t of dtype {t.dtype} and shape {t.shape}."
             )
             raise ShapeError(message)
-        counts = t != self.ignore_index
+        counts = self._counts(t)
         is_unknown = counts & ((t < 0) | (t >= y.shape[1]))
         if is_unknown.any():
             row = int(np.argmax(is_unknown))
@@ -52,6 +49,25 @@ class ClassLoss(Loss):
             )
             raise DomainError(message)
         return t
+
+    def _weights_of(self, t: Array, y: Array) -> Any:
+        """Return the weights of these classes, or 1."""
+        return 1 if self.weight is None else np.array(self.weight, dtype=y.dtype)[t]
+
+    def _counts(self, t: Array) -> Array:
+        """Return which samples count."""
+        return np.ones(t.shape, bool)
+
+    def _other_targets(self, y: Array) -> str:
+        """Return the words for other targets than indices."""
+        return ""
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ClassLoss(IndexLoss):
+    """Base of the losses that leave out samples whose index is `ignore_index`."""
+
+    ignore_index: int = -100
 
     def divisor(self, y: Array, t: Array, /) -> Any:
         if self.reduction == "mean" and t.ndim == 1:
@@ -75,9 +91,8 @@ class ClassLoss(Loss):
         classes = np.argmax(p, axis=-1)
         return classes, p[np.arange(len(p)), classes]
 
-    def _other_targets(self, y: Array) -> str:
-        """Return the words for other targets than indices."""
-        return ""
+    def _counts(self, t: Array) -> Array:
+        return np.asarray(t != self.ignore_index)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -115,5 +130,58 @@ class NLLLoss(ClassLoss):
     def _places(self, t: Array, y: Array) -> tuple[tuple[Array, Array], Any]:
         """Return the rows and columns of the samples that count, and their weights."""
         rows = np.flatnonzero(t != self.ignore_index)
-        w = column_weights(self.weight, y, "weight")
-        return (rows, t[rows]), w if self.weight is None else w[t[rows]]
+        return (rows, t[rows]), self._weights_of(t[rows], y)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MultiMarginLoss(IndexLoss):
+    """Hinge loss of K classes: the target's output has to exceed each other one by a margin.
+
+    Forward, h[n,k] = max(0, Δ − y[n,tₙ] + y[n,k]) for k ≠ tₙ, else 0; Δ = margin, w = weight
+        L = 1/D Σₙ w[tₙ]/K Σₖ h[n,k]ᵖ
+
+    Backward, s = 1 where h > 0, else 0, for p = 1; s = 2 h for p = 2
+        dy[n,k] = 1/D w[tₙ]/K s[n,k]        k ≠ tₙ
+        dy[n,tₙ] = −Σₖ dy[n,k]              each h falls with the target's output
+
+    D is N for mean and batchmean, also with weights, and 1 for sum. At h = 0 the slope is torch's
+    0. The sum over the classes is divided by their number K.
+
+    Shapes: y, dy (N, K); t (N,), integers; weight (K,).
+    Source: Crammer and Singer 2001; torch.nn.MultiMarginLoss, and batchmean.
+    """
+
+    p: int = 1
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        Loss.__post_init__(self)
+        require(self, "p", "1 or 2", self.p in {1, 2})
+
+    def divisor(self, y: Array, t: Array, /) -> Any:
+        return 1 if self.reduction == "sum" else len(y)
+
+    def divisors(self, y: Array, t: Array, /) -> Array:
+        return np.ones(len(y), y.dtype)
+
+    def terms(self, y: Array, t: Array, /) -> Array:
+        excess = maximum(self._excess(y, t), 0)
+        return self._weighted(excess if self.p == 1 else excess * excess, y, t)
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        dy = self._excess(y, t)
+        dy = step(dy) if self.p == 1 else 2 * maximum(dy, 0)
+        dy[np.arange(len(t)), t] = 0 - np.add.reduce(dy, axis=1)
+        return np.multiply(self._weighted(dy, y, t), self.share(y, t), out=out)
+
+    def _excess(self, y: Array, t: Array) -> Array:
+        """Return by how much each output exceeds the target's less the margin; 0 at the target."""
+        samples = np.arange(len(t))
+        excess = y - y[samples, t][:, None] + self.margin
+        excess[samples, t] = ratio(0, 1, y)
+        return excess
+
+    def _weighted(self, terms: Array, y: Array, t: Array) -> Array:
+        """Return each sample's terms times its weight, divided by the number of classes."""
+        w = self._weights_of(t, y)
+        return terms / y.shape[1] if self.weight is None else terms * (w / y.shape[1])[:, None]

@@ -114,10 +114,36 @@ export const LOSSES = {
   // −w y of the class that is the target, 0 of all others.
   NLLLoss: {
     divisor: countClasses,
-    terms: (A, { weight }, y, t) => y.map((row, n) => row.map((v, k) =>
-      (k === t[n] ? A.sub(A.zero, A.mul(A.constant(weight?.[k] ?? 1), v)) : A.zero))),
-    slopes: (A, { weight }, y, t, share) => y.map((row, n) => row.map((_, k) =>
-      (k === t[n] ? A.mul(A.constant(weight?.[k] ?? 1), share(-1)) : A.zero))),
+    terms: (A, o, y, t) => y.map((row, n) => row.map((v, k) => {
+      const w = A.constant(o.weight?.[k] ?? 1);
+      return isTarget(o, t[n], k) ? A.sub(A.zero, A.mul(w, v)) : A.zero;
+    })),
+    slopes: (A, o, y, t, share, D) => y.map((row, n) => row.map((_, k) => {
+      if (!isTarget(o, t[n], k)) return A.zero;
+      return o.weight ? A.constant(-o.weight[k] / A.value(D)) : share(-1);
+    })),
+  },
+  // max(0, Δ − y of the target + y of another class)ᵖ, divided by the number of classes.
+  MultiMarginLoss: {
+    divisor: ({ reduction = "mean" }, y) => (reduction === "sum" ? 1 : y.length),
+    terms: (A, o, y, t) => y.map((row, n) => row.map((_, k) => {
+      const gap = excess(A, o, row, t[n], k);
+      if (!A.greater(gap, A.zero)) return A.zero;
+      return ofClasses(A, o.p === 2 ? A.mul(gap, gap) : gap, o, row, t[n]);
+    })),
+    slopes: (A, o, y, t, share) => y.map((row, n) => {
+      const gaps = row.map((_, k) => excess(A, o, row, t[n], k));
+      const counts = gaps.map((gap) => Number(A.greater(gap, A.zero)));
+      if (o.p !== 2) { // numbers of the formula: nothing to round
+        counts[t[n]] = 0 - total(counts);
+        const weight = (count) => (o.weight ? count * (o.weight[t[n]] / row.length)
+          : count / row.length);
+        return counts.map((count) => A.constant(weight(count) * A.value(share(1))));
+      }
+      const slopes = gaps.map((gap, k) => (counts[k] ? A.mul(A.constant(2), gap) : A.zero));
+      slopes[t[n]] = A.sub(A.zero, A.sum(slopes));
+      return slopes.map((slope) => A.mul(ofClasses(A, slope, o, row, t[n]), share(1)));
+    }),
   },
   // y of a pair that belongs together (t = 1), and what the margin is above it elsewhere.
   HingeEmbeddingLoss: entrywise(
@@ -141,6 +167,18 @@ export const LOSSES = {
     ({ exp, mul }, y, t, share, { log_target: isLog }) => mul(isLog ? exp(t) : t, share(-1)),
   ),
 };
+
+// What another class's output exceeds that of the target by, with the margin; 0 of the target.
+function excess(A, { margin = 1 }, row, own, k) {
+  return k === own ? A.zero : A.add(A.sub(row[k], row[own]), A.constant(margin));
+}
+
+function ofClasses(A, term, { weight }, row, own) {
+  return weight ? A.mul(term, A.constant(weight[own] / row.length))
+    : A.div(term, A.constant(row.length));
+}
+
+const isTarget = ({ ignore_index: ignored = -100 }, label, k) => label === k && label !== ignored;
 
 const areIndices = (t) => !Array.isArray(t[0]);
 const total = (numbers) => numbers.reduce((a, b) => a + b, 0);

@@ -121,7 +121,7 @@ def drawn_targets(rng, loss, n, columns):
     if kind == "classes":
         if rng.random() < 0.7 or "probabilities" not in LOSS_ROWS[loss["type"]].class_targets:
             t = rng.integers(0, columns, n)
-            t[: int(rng.integers(0, n))] = loss["ignore_index"]
+            t[: int(rng.integers(0, n))] = loss.get("ignore_index", 0)
             t[-1] = columns - 1
             return t
         return rng.dirichlet(np.ones(columns), n)

@@ -177,8 +177,9 @@ def statement_of(rows, name):
 
 
 def reduced(loss, terms):
-    total = terms.sum()
-    return total / {"mean": terms.size, "batchmean": len(terms), "sum": 1}[loss.reduction]
+    total, row = terms.sum(), LOSS_ROWS[loss.type]
+    mean = len(terms) if row.is_per_sample else terms.size
+    return total / {"mean": mean, "batchmean": len(terms), "sum": 1}[loss.reduction]
 
 
 def weight_of(values, default=1):
@@ -206,6 +207,16 @@ def likelihood(loss, log_p, t, smooth=EXACT.zero):
     return total / (divisor if loss.reduction == "mean" else n)
 
 
+def multi_margin(loss, y, t):
+    terms = np.full(y.shape, EXACT.zero)
+    w = weight_of(loss.weight, np.full(y.shape[1], EXACT.one))
+    for i, k in np.ndindex(*y.shape):
+        if k != t[i]:
+            excess = EXACT.mpf(loss.margin) - y[i, t[i]] + y[i, k]
+            terms[i, k] = w[t[i]] * max(EXACT.zero, excess) ** loss.p / y.shape[1]
+    return reduced(loss, terms)
+
+
 def stopped(y):
     """Return log y, −100 at least, as torch has it."""
     return np.maximum(log(y), -100)
@@ -226,6 +237,7 @@ LOSSES = {
     ),
     "CrossEntropyLoss": cross_entropy,
     "NLLLoss": likelihood,
+    "MultiMarginLoss": multi_margin,
 }
 
 

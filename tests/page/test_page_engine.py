@@ -18,6 +18,7 @@ from cases import Case, cases
 from examples_of_layers import example
 from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
+from values import of_kind
 
 from manualnn import (
     LAYERS,
@@ -29,10 +30,14 @@ from manualnn import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    HingeEmbeddingLoss,
     HuberLoss,
+    KLDivLoss,
     LeakyReLU,
     Linear,
     MSELoss,
+    MultiMarginLoss,
+    NLLLoss,
     RMSprop,
     Sequential,
     Sigmoid,
@@ -43,6 +48,7 @@ from manualnn import (
 )
 from manualnn.explain import explain
 from manualnn.explain.numbers import CONTEXT, Arithmetic, Number
+from manualnn.losses.indices import IndexLoss
 
 pytestmark = pytest.mark.once
 SCRIPT = "quantities.mjs"
@@ -137,6 +143,11 @@ CHANGES = {
         BCELoss(weight=WEIGHTS),
         BCEWithLogitsLoss(weight=WEIGHTS, pos_weight=WEIGHTS[::-1]),
         CrossEntropyLoss(weight=WEIGHTS, label_smoothing=0.1, ignore_index=0),
+        NLLLoss(weight=WEIGHTS, ignore_index=0),
+        MultiMarginLoss(weight=WEIGHTS, margin=0.3),
+        MultiMarginLoss(p=2),
+        KLDivLoss(log_target=True),
+        HingeEmbeddingLoss(margin=0.5),
     ],
     "rule": [
         *(kind() for kind in OPTIMIZERS.values()),
@@ -159,7 +170,10 @@ def test_every_layer_loss_and_rule_is_the_one_of_python(ask, part, value, decima
     last = [Sigmoid()] if isinstance(value, BCELoss) else []
     net = Sequential(Linear(2, 2), found["layer"], Linear(found["layer"].width(2), 2), *last)
     x, t = np.array([[0.9, -0.4], [-0.7, 1.3]]), np.array([[0.3, 1.0], [0.0, 0.25]])
-    for targets in [t, np.array([1, 0])] if isinstance(value, CrossEntropyLoss) else [t]:
+    every = [np.array([1, 0])] if isinstance(value, IndexLoss) else []
+    if (type(value) in LOSSES.values() and not every) or isinstance(value, CrossEntropyLoss):
+        every.append(of_kind(type(value).__name__, t))
+    for targets in every or [t]:
         explanation = explain(
             *(net, net.init(seed=3), x, targets),
             loss=found["loss"],

@@ -139,6 +139,9 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "`RReLU` in prediction has the mean slope": lambda: slope(
         "RReLU", -2.0, lower=0.1, upper=0.3, is_value=True
     ),
+    "The slope of `MultiMarginLoss` is 0 where an output is `margin` below the target's": lambda: (
+        loss_slope("MultiMarginLoss", [[0.0, 1.0]], [1])
+    ),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
     "`AlphaDropout` has the constant α of SELU": lambda: dropped_input(0.5),
     "`LayerNorm` divides the squares by their number": lambda: normal(

@@ -50,6 +50,9 @@ export const TERM = {
   CrossEntropyLoss:
     "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
     "times the probability that the target gives to it: 0 for what is not the target.",
+  MultiMarginLoss:
+    "The output of the target's class has to be larger than every other one by the margin. The term " +
+    "of another output is what it lacks, divided by the number of classes.",
   NLLLoss:
     "The term is minus the output of the class that is the target, a logarithm of its probability. " +
     "It is 0 for all others.",
@@ -126,7 +129,7 @@ export function division({ loss }) {
   const divisor = {
     sum: "The terms are added.",
     batchmean: "The terms are added, and the sum is divided by the number of samples.",
-  }[loss.reduction] ?? (loss.weight || ["CrossEntropyLoss", "NLLLoss"].includes(loss.type)
+  }[loss.reduction] ?? (loss.weight || ["CrossEntropyLoss", "MultiMarginLoss", "NLLLoss"].includes(loss.type)
     ? "The terms are added, and the sum is divided as the reduction “mean” says."
     : "The terms are added, and the sum is divided by the number of terms.");
   const { factor = 1 } = loss;

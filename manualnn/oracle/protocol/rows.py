@@ -247,6 +247,8 @@ class Loss(Feature):
     "signs": 1 and −1."""
     class_targets: tuple[str, ...] = ("indices", "probabilities")
     """The forms of the targets of a loss of classes."""
+    is_per_sample: bool = False
+    """It has one term for each sample, of all its outputs, and its mean divides by the samples."""
     has_mean_of_weights: bool = False
     """Its mean of class indices divides by the weights of those that count, not their number."""
     takes_probabilities: bool = False

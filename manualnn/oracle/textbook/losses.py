@@ -50,7 +50,8 @@ class Losses(Arithmetic):
     def divisor(self, o: Options, y: Array, t: Array) -> Any:
         if LOSS_ROWS[o.type].has_mean_of_weights and o.reduction != "sum":
             return self.cross_entropy_divisor(o, y, t)
-        return {"mean": y.size, "batchmean": len(y), "sum": 1}[o.reduction]
+        mean = len(y) if LOSS_ROWS[o.type].is_per_sample else y.size
+        return {"mean": mean, "batchmean": len(y), "sum": 1}[o.reduction]
 
     def bce_terms(self, o: Options, y: Array, t: Array) -> Array:
         yes = np.maximum(self.log(y), -100)
@@ -87,6 +88,27 @@ class Losses(Arithmetic):
 
     def nll_slopes(self, o: Options, y: Array, t: Array) -> Array:
         return -self.one_hot(o, y, t) * self.class_weight(o, y)
+
+    def multi_margin_terms(self, o: Options, y: Array, t: Array) -> Array:
+        w = self.multi_margin_weight(o, y, t)
+        return w * np.maximum(self.excess(o, y, t), 0) ** o.p
+
+    def multi_margin_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        excess = self.excess(o, y, t)
+        slopes = np.where(excess > 0, 1, 0) if o.p == 1 else 2 * np.maximum(excess, 0)
+        slopes = slopes.astype(y.dtype)
+        slopes[np.arange(len(t)), t] = -self.total(slopes, axis=1)
+        return self.multi_margin_weight(o, y, t) * slopes
+
+    def excess(self, o: Options, y: Array, t: Array) -> Array:
+        """Return margin − y[t] + y of each other class, and 0 of the target's."""
+        rows = np.arange(len(t))
+        excess = self.num(o.margin) - y[rows, t][:, None] + y
+        excess[rows, t] = 0
+        return np.asarray(excess.astype(y.dtype))
+
+    def multi_margin_weight(self, o: Options, y: Array, t: Array) -> Array:
+        return np.asarray(self.class_weight(o, y)[t][:, None] / self.array(y.shape[1]))
 
     def shares(self, o: Options, y: Array, t: Array) -> Array:
         """Return the factor of each class's −log p: its smoothed target times its weight."""

@@ -34,7 +34,8 @@ def _over(total: Bounded, divisor: Any) -> Bounded:
 
 
 def _divisor(loss: Any, y: Bounded) -> int:
-    return {"mean": y.v.size, "batchmean": len(y.v), "sum": 1}[loss.reduction]
+    mean = len(y.v) if LOSS_ROWS[loss.type].is_per_sample else y.v.size
+    return {"mean": mean, "batchmean": len(y.v), "sum": 1}[loss.reduction]
 
 
 def _log_at_least_100(y: Bounded) -> Bounded:
@@ -142,8 +143,38 @@ def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
 
 def _nll(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     q, divisor = _target_shares(loss, y, t)
-    beyond = np.where(y.e < np.inf, 0.0, np.inf)  # 0 times an output that overflows may be NaN
-    return ((q * -y).sum() / divisor).rounded(4), (-q / divisor).rounded(2).plus_error(beyond)
+    return ((q * -y).sum() / divisor).rounded(4), (-q / divisor).rounded(2).plus_error(_beyond(y))
+
+
+def _beyond(y: Bounded) -> Array:
+    """Return an infinite error for rows with an output that may overflow, because 0 ∞ is NaN."""
+    return np.where((y.e < np.inf).all(axis=1, keepdims=True), 0.0, np.inf)
+
+
+def _multi_margin(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    """Count a slope of a step as open where rounding decides on which side of 0 the excess is."""
+    kind, rows, divisor = y.kind, np.arange(len(t)), _divisor(loss, y)
+    is_own = np.arange(y.v.shape[1]) == t[:, None]
+    w = kind.number(np.ones(y.v.shape[1]) if loss.weight is None else loss.weight)[t]
+    w = Bounded(w.v[:, None], w.e[:, None], kind) / y.v.shape[1]
+    own = Bounded(y.v[rows, t][:, None], y.e[rows, t][:, None], kind)
+    gap = y - own + loss.margin
+    # Any order of the two additions
+    gap = gap.plus_error(2 * kind.u * (y.most + own.most + abs(loss.margin)) * (gap.e > 0))
+    zero = kind.wide.number(0)
+    gap = Bounded(np.where(is_own, zero, gap.v), np.where(is_own, 0.0, gap.e), kind)
+    is_open = (gap.size <= gap.e) & ~is_own & (gap.e > 0)
+    excess = Bounded(np.maximum(gap.v, 0), np.where((gap.v < 0) & ~is_open, 0.0, gap.e), kind)
+    if loss.p == 1:
+        slopes = Bounded(
+            np.where(gap.v > 0, kind.wide.number(1), zero), np.where(is_open, 1.0, 0.0), kind
+        )
+        kind.jumps.append((int(np.count_nonzero(is_open)), is_open.size))
+    else:
+        excess, slopes = excess * excess, excess * 2
+    total = slopes.sum(axis=1, keepdims=True)
+    dy = Bounded(np.where(is_own, -total.v, slopes.v), np.where(is_own, total.e, slopes.e), kind)
+    return _over((excess * w).sum(), divisor), _over(dy * w, divisor).plus_error(_beyond(y))
 
 
 LOSSES: dict[str, Function] = {
@@ -151,6 +182,7 @@ LOSSES: dict[str, Function] = {
     "BCEWithLogitsLoss": _bce_with_logits,
     "CrossEntropyLoss": _cross_entropy,
     "NLLLoss": _nll,
+    "MultiMarginLoss": _multi_margin,
 }
 """The losses that do not follow from a statement."""
 

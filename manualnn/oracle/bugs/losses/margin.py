@@ -41,3 +41,32 @@ BUGS["soft-margin-slope-without-target"] = bug(
     lines=("∂L/∂y = −σ(−t y) / D", "∂L/∂y = −t σ(−t y) / D"),
     soft_margin_slopes=lambda e, o, y, t: -e.sigma(-t * y),
 )
+BUGS["multi-margin-of-all-classes"] = bug(
+    "The target's own class adds its margin to the multi-class hinge loss.",
+    lines=("Σₖ over all classes", "Σₖ over the classes k ≠ t"),
+    source="burn #5176",
+    excess=lambda e, o, y, t: (y - y[np.arange(len(t)), t][:, None] + e.num(o.margin)).astype(
+        y.dtype
+    ),
+)
+BUGS["multi-margin-not-divided"] = bug(
+    "The multi-class hinge loss is not divided by the number of classes.",
+    lines=("L = Σₖ h / D", "L = 1/K Σₖ h / D"),
+    multi_margin_weight=lambda e, o, y, t: e.class_weight(o, y)[t][:, None],
+)
+BUGS["multi-margin-slope-of-target"] = bug(
+    "The gradient of the multi-class hinge loss at the target is −1 instead of minus a count.",
+    lines=("∂L/∂y[t] = −w/K / D", "∂L/∂y[t] = −w/K Σₖ s[k] / D"),
+    multi_margin_slopes=lambda e, o, y, t: np.where(
+        np.arange(y.shape[1]) == t[:, None],
+        np.maximum(Textbook.multi_margin_slopes(e, o, y, t), -e.multi_margin_weight(o, y, t)),
+        Textbook.multi_margin_slopes(e, o, y, t),
+    ),
+)
+BUGS["multi-margin-largest"] = bug(
+    "The value of the multi-class hinge loss is that of the largest excess, not of their sum.",
+    lines=("L = maxₖ h / K / D", "L = 1/K Σₖ h / D"),
+    multi_margin_terms=lambda e, o, y, t: np.max(
+        Textbook.multi_margin_terms(e, o, y, t), axis=1, keepdims=True
+    ),
+)

@@ -99,7 +99,9 @@ def _with_outputs(draft: Draft, loss: dict[str, Any], x: Array, t: Array) -> Cas
 def _outputs(draft: Draft, name: str, least: int) -> Array:
     if LOSS_ROWS[name].targets == "probabilities":
         return filled(draft, tuple(y for y in LOGITS for _ in range(2)) + LOGITS, least)
-    x = filled(draft, (0.0,) * (30 if LOSS_ROWS[name].targets == "signs" else 12), least)
+    row = LOSS_ROWS[name]
+    has_points = row.targets == "signs" or (row.targets == "classes" and "margin" in row.options)
+    x = filled(draft, (0.0,) * (30 if has_points else 12), least)
     return x if LOSS_ROWS[name].targets == "classes" else draft.normals(x.shape)
 
 
@@ -126,7 +128,10 @@ def _targets(draft: Draft, loss: dict[str, Any], x: Array, *, probabilities: boo
         t[2::3] = 1 / x.shape[1]
     else:
         x[1:2, 0] = x[2:3, 0] = x[3:4, -1] = CERTAIN
-        return np.resize((0, x.shape[1] - 1), len(t))
+        classes = np.resize((0, x.shape[1] - 1), len(t))
+        for row, point in zip(range(4, len(t)), (*switches, *near), strict=False):
+            x[row, classes[row]] = point
+        return classes
     return t.astype(draft.dtype)
 
 

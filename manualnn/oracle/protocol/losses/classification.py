@@ -54,4 +54,18 @@ ROWS = (
         class_targets=("indices",),
         has_mean_of_weights=True,
     ),
+    Loss(
+        name="MultiMarginLoss",
+        method="multi_margin",
+        options={
+            **REDUCTION,
+            "weight": Option(None),
+            "p": Option(1, (2,)),
+            "margin": Option(1.0, (0.5, 2.0, 0.0)),
+        },
+        targets="classes",
+        class_targets=("indices",),
+        is_per_sample=True,
+        switches=lambda o: (o.margin,),
+    ),
 )
