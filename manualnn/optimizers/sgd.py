@@ -101,17 +101,22 @@ class ASGD(Optimizer):
         return ("ax",)
 
     def rates(self, t: Any) -> Rates:
-        """Return η, η λ₀, μ and 1 − μ."""
+        """Return η, η λ₀ and, as soon as the average is not θ, μ and 1 − μ."""
         eta, share = self.lr, 1 / max(1, t - 1 - self.t0)
         if t > 1 and self.lambd:
             eta = self.lr / power_of_number(1 + self.lambd * self.lr * (t - 1), self.alpha)
-        return eta, eta * self.lambd, share, 1 - share
+        averaged = (share, 1 - share) if t - 1 - self.t0 > 1 else ()
+        return eta, eta * self.lambd, *averaged
 
     def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:
-        (a,), (eta, decay, share, kept) = arrays, rates
+        (a,), (eta, decay, *averaged) = arrays, rates
         step, after, other = scratch
         np.multiply(g, eta, step)
         np.add(step, np.multiply(p, decay, other), step)
+        if not averaged:
+            np.subtract(p, step, a)
+            return
+        share, kept = averaged
         np.subtract(p, step, after)
         np.multiply(a, kept, a)
         np.add(a, np.multiply(after, share, other), a)
