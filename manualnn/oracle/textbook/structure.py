@@ -88,5 +88,5 @@ class Structure(Arithmetic):
 
     def alpha_dropout_scale(self, o: Options) -> Any:
         """Return c = 1 / √((α² p + 1) (1 − p)); 0 for p = 1."""
-        p = self.num(o.p)
-        return 1 / np.sqrt((ALPHA * ALPHA * p + 1) * (1 - p)) if p < 1 else 0 * p
+        p, alpha = self.num(o.p), self.num(ALPHA)
+        return 1 / np.sqrt((alpha * alpha * p + 1) * (1 - p)) if p < 1 else 0 * p
