@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers.dropout import *
     from manualnn.layers.linear import *
     from manualnn.layers.normalization import *
+    from manualnn.layers.residual import *
     from manualnn.layers.structure import *
     from manualnn.losses import LOSSES as LOSSES
     from manualnn.losses.base import Loss as Loss

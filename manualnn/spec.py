@@ -152,7 +152,9 @@ def to_spec(description: Any) -> dict[str, Any]:
         )
         raise SpecError(message)
     for name, value in _options(description, is_shown=True):
-        spec[name] = list(value) if isinstance(value, tuple) else value
+        parts = value if isinstance(value, tuple) else (value,)
+        forms = [to_spec(part) if isinstance(part, Description) else part for part in parts]
+        spec[name] = forms if isinstance(value, tuple) else value
     return spec
 
 
@@ -178,14 +180,17 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
         raise SpecError(message)
     given = {key: value for key, value in spec.items() if key != "type"}
     options: dict[str, Field[Any]] = {f.name: f for f in fields(table[name])}  # type: ignore[arg-type]
-    for key, value in given.items():
+    for key, value in list(given.items()):
         if key not in options:
             known = ", ".join(options) or "none"
             message = (
                 f"{name} has no option {key!r}{_did_you_mean(key, options)}. Its options: {known}."
             )
             raise SpecError(message)
-        if isinstance(value, _JSON) and not _fits(_plain(value), options[key].type):
+        if _holds_descriptions(options[key].type) and isinstance(value, list | tuple):
+            parts = enumerate(value)
+            given[key] = tuple(from_spec(v, table, f"{kind}.{key}[{i}]") for i, v in parts)
+        elif isinstance(value, _JSON) and not _fits(_plain(value), options[key].type):
             message = f"{kind}.{key} must be {_in_words(options[key].type)}, got {as_json(value)}."
             raise SpecError(message)
     missing = [k for k, f in options.items() if f.default is MISSING and k not in given]
@@ -194,6 +199,12 @@ def from_spec(spec: Any, table: Mapping[str, type[T]], kind: str) -> T:
         message = f"{name} needs {', '.join(missing)}; got {got}."
         raise SpecError(message)
     return table[name](**given)
+
+
+def _holds_descriptions(kind: Any) -> bool:
+    """Return True for the type of an option that is a tuple of layers."""
+    members = get_args(kind)
+    return bool(members) and isinstance(members[0], type) and issubclass(members[0], Description)
 
 
 _JSON = (str, int, float, bool, list, dict, type(None))

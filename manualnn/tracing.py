@@ -64,7 +64,8 @@ class Call:
 
 def is_from_manualnn(thing: object) -> bool:
     """Return True if the class of a layer, loss or optimizer belongs to this package."""
-    return type(thing).__module__.partition(".")[0] == __package__
+    is_ours = type(thing).__module__.partition(".")[0] == __package__
+    return is_ours and all(map(is_from_manualnn, getattr(thing, "layers", ())))
 
 
 class UntraceableError(Exception):

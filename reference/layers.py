@@ -79,6 +79,15 @@ class AnyGroupNorm(nn.GroupNorm):
         return group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
+class Residual(nn.Sequential):
+    """The input plus the output of the chain."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x + f(x)."""
+        y: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+        return x + y
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Linear": nn.Linear,
     "Identity": nn.Identity,
@@ -104,6 +113,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "GLU": nn.GLU,
     "AlphaDropout": GivenAlphaDropout,
     "Flatten": nn.Flatten,
+    "Residual": lambda layers: Residual(*build(layers)),
     "Dropout": lambda p=0.5: GivenDropout(),  # noqa: ARG005 - the mask says it all
 }
 

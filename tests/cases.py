@@ -17,7 +17,20 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from values import LAYOUTS, SEEDS, STYLES, Array, Strategy, arrays, targets_for
 
-from manualnn import LAYERS, LOSSES, OPTIMIZERS, Layer, Loss, Optimizer, Parameters, Sequential
+from manualnn import (
+    LAYERS,
+    LOSSES,
+    OPTIMIZERS,
+    Dropout,
+    Layer,
+    Linear,
+    Loss,
+    Optimizer,
+    Parameters,
+    Residual,
+    Sequential,
+    Sigmoid,
+)
 from manualnn.oracle.protocol.features import names_with, row_of
 from manualnn.spec import to_spec
 
@@ -121,6 +134,16 @@ def options_of(draw: st.DrawFn, kind: type[Any], known: dict[str, Any]) -> Any:
     return kind(**options)
 
 
+def chains(width: int) -> list[tuple[Layer, ...]]:
+    """Return chains of layers with as many outputs as inputs."""
+    inner = Residual((Linear(width, width, bias=False),))
+    return [
+        (Linear(width, width), Sigmoid()),
+        (Dropout(0.5), Linear(width, width + 1), Linear(width + 1, width)),
+        (inner, Linear(width, width)),
+    ]
+
+
 def layers(
     in_features: int,
     out_features: int | None = None,
@@ -132,6 +155,7 @@ def layers(
         "in_features": in_features,
         "out_features": out_features or in_features,
         "num_features": in_features,
+        "layers": st.sampled_from(chains(in_features)),
         "num_parameters": st.sampled_from([1, in_features]),
         "num_channels": in_features,
         "num_groups": st.sampled_from([g for g in range(1, 5) if in_features % g == 0]),

@@ -41,6 +41,7 @@ from manualnn import (
     MultiMarginLoss,
     NLLLoss,
     PReLU,
+    Residual,
     RMSNorm,
     RReLU,
     Softmax,
@@ -150,6 +151,12 @@ def masked(arrays: dict[str, Array], z: Array) -> Array:
     )
 
 
+def added(arrays: dict[str, Array], z: Array) -> Array:
+    """State a Residual of two Linear layers."""
+    layers = [{k[2:]: a for k, a in arrays.items() if k.startswith(f"{i}.")} for i in (0, 1)]
+    return z + affine(layers[1], affine(layers[0], z))
+
+
 def gated(_: dict[str, Array], z: Array) -> Array:
     u, v = np.split(z, 2, axis=1)
     return np.asarray(np.frompyfunc(lambda a, b: a / (1 + sp.exp(-b)), 2, 1)(u, v))
@@ -243,6 +250,7 @@ LAYER_STATEMENTS = (
         LogSoftmax(), of_rows(lambda z, row: -sp.log(sum(sp.exp(other - z) for other in row)))
     ),
     LayerStatement(Dropout(0.5), masked),
+    LayerStatement(Residual((Linear(3, 2), Linear(2, 3, bias=False))), added),
     LayerStatement(GLU(), gated),
     LayerStatement(AlphaDropout(0.25), alpha_masked),
     LayerStatement(PReLU(), rectified("weight"), kinks={R(0): names("weight", 1)[0]}),

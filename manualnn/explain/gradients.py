@@ -14,6 +14,7 @@ from manualnn.explain.model import Gradient, PathStep
 from manualnn.explain.numbers import ZERO
 from manualnn.explain.quantities import Quantities
 from manualnn.explain.run import Key
+from manualnn.layers import Linear
 
 MOST_UNITS = 4
 """Most units to name that a parameter leads into."""
@@ -80,7 +81,7 @@ def _place(q: Quantities, key: Key) -> str:
     columns = sorted({unit[1] for unit in q.shown.graph.layers[layer][name, index]})
     units = [f"`{q.names.unit(layer, ('n', column)).text}`" for column in columns]
     place = f"into {', '.join(units[:MOST_UNITS])}{', …' * (len(units) > MOST_UNITS)}"
-    if len(index) == 2:
+    if len(index) == 2 and isinstance(q.run.net.layers[layer], Linear):
         place = f"from `{q.names.unit(layer - 1, ('n', index[1])).text}` {place}"
     return place
 

@@ -1,6 +1,6 @@
 """Layers, and the table `LAYERS` in which all other modules find them."""
 
-from manualnn.layers import activations, dropout, linear, normalization, structure
+from manualnn.layers import activations, dropout, linear, normalization, residual, structure
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.glu import *
@@ -12,6 +12,7 @@ from manualnn.layers.base import Layer
 from manualnn.layers.dropout import *
 from manualnn.layers.linear import *
 from manualnn.layers.normalization import *
+from manualnn.layers.residual import *
 from manualnn.layers.structure import *
 
 __all__ = ["LAYERS", "Layer"]
@@ -20,9 +21,10 @@ __all__ += dropout.__all__
 __all__ += linear.__all__
 __all__ += normalization.__all__
 __all__ += structure.__all__
+__all__ += residual.__all__
 
 LAYERS: dict[str, type[Layer]] = {
     name: vars(module)[name]
-    for module in (linear, activations, dropout, structure, normalization)
+    for module in (linear, activations, dropout, structure, normalization, residual)
     for name in module.__all__
 }

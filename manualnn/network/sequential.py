@@ -10,12 +10,12 @@ from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
+from manualnn.layers.widths import find_in_features, widths_of
 from manualnn.losses.base import Loss, require_loss
 from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_layer
 from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.network.state_dict import parameters_from
 from manualnn.network.summary import as_html
-from manualnn.network.widths import find_in_features, widths_of
 from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec

@@ -34,6 +34,16 @@ const learned = ({ weight }, o, n, j) => weight[weight.length === 1 ? 0 : j];
 const random = (A) => ({ slope }, { lower = 1 / 8, upper = 1 / 3 }, n, j) =>
   (slope ? slope[n][j] : A.constant((lower + upper) / 2));
 
+const addedRows = (A, a, b) => rows((u, v) => u.map((value, j) => A.add(value, v[j])), a, b);
+
+// The arrays of layer i in a Residual, by their names in that layer.
+const arraysWithin = (own, i) => Object.fromEntries(Object.entries(own)
+  .filter(([name]) => name.startsWith(`${i}.`)).map(([name, array]) => [name.slice(`${i}.`.length), array]));
+
+// The input of a Residual's chain, and the output of every layer in it.
+const chainOutputs = (A, o, own, x) => o.layers.reduce((outputs, inner, i) =>
+  [...outputs, LAYERS[inner.type].forward(A, inner, arraysWithin(own, i), outputs[i])], [x]);
+
 const halves = (row) => [row.slice(0, row.length / 2), row.slice(row.length / 2)];
 
 const ALPHA = 1.7580993408473766; // scale · alpha of SELU, as torch has it
@@ -219,6 +229,20 @@ export const LAYERS = {
       const sums = columns(terms, terms[0].length).map((column) => A.sum(column));
       grads.weight = own.weight.length === 1 ? [A.sum(sums)] : sums;
       return rectifier(A, learned).backward(own, o, x, dy);
+    },
+  },
+  Residual: {
+    forward: (A, o, own, x) => addedRows(A, x, chainOutputs(A, o, own, x).at(-1)),
+    backward(A, o, own, x, y, dy, grads) {
+      const outputs = chainOutputs(A, o, own, x);
+      let d = dy;
+      for (let i = o.layers.length - 1; i >= 0; i--) {
+        const found = {};
+        const inner = o.layers[i];
+        d = LAYERS[inner.type].backward(A, inner, arraysWithin(own, i), outputs[i], outputs[i + 1], d, found);
+        for (const [name, array] of Object.entries(found)) grads[`${i}.${name}`] = array;
+      }
+      return addedRows(A, d, dy);
     },
   },
   GLU: {

@@ -159,6 +159,7 @@ LAYERS = {
     "Softmax": lambda _, __, x: softmax(x),
     "LogSoftmax": lambda _, __, x: log(softmax(x)),
     "PReLU": lambda _, own, x: np.where(x > 0, x, own["weight"] * x),
+    "Residual": lambda o, own, x: x + forward(o.layers, own, x),
     "GLU": lambda _, __, x: glu(*np.split(x, 2, axis=1)),
     "AlphaDropout": lambda o, own, x: alpha_dropout(o, own["mask"], x) if own else x,
     "RReLU": lambda o, own, x: np.where(x > 0, x, own.get("slope", mean_slope(o)) * x),

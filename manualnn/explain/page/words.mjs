@@ -29,6 +29,7 @@ export const FORWARD = {
     ? "Dropout multiplies by its mask: 0 for a unit that is left out, 1/(1 − p) for one that stays."
     : "Dropout is off, as in prediction. Every number passes unchanged."),
   PReLU: () => "A positive number passes unchanged. A negative one is multiplied by a learned slope.",
+  Residual: () => "The numbers go through the layers inside, and what comes out is added to what went in.",
   GLU: () => "The sigmoid of the second half of the layer's numbers says how much of the first passes.",
   AlphaDropout: (options, masked) => (masked
     ? "A unit that is left out becomes the lowest value of SELU. A factor and a constant keep the mean " +
@@ -93,6 +94,7 @@ export const SLOPE = {
     ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
   PReLU: () => "The slope is 1 for a positive number and the learned one for a negative. If the learned " +
     "slope grows by 1, the output grows by the input where that is negative.",
+  Residual: () => "An output depends on its own input directly, and on all inputs through the layers inside.",
   GLU: () => "An output grows with its own input by the sigmoid of its gate, and with the gate by the " +
     "input times the slope of the sigmoid.",
   AlphaDropout: (options, masked) => (masked

@@ -19,7 +19,7 @@ import numpy as np
 
 from manualnn.oracle.cases.draft import gives_probabilities
 from manualnn.oracle.protocol.capabilities import find_undefined
-from manualnn.oracle.protocol.case import Array, Case, Spec
+from manualnn.oracle.protocol.case import Array, Case, Spec, place_of
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
@@ -56,7 +56,9 @@ def keep_columns(case: Case, segment: range, keep: Keep) -> Case | None:
     chosen = list(keep)
     into, out = segment[0] - 1, segment[-1]  # The Linear layers before and after it.
     layers = list(case.layers)
-    if any(layer["type"] != "Linear" for layer in (*layers[into : into + 1], *layers[out:][:1])):
+    beside = (*layers[into : into + 1], *layers[out:][:1])
+    is_nested = any("layers" in layer for layer in layers[into + 1 : out])
+    if is_nested or any(layer["type"] != "Linear" for layer in beside):
         return None
     cut = case.map(partial(_cut_columns, case, segment, chosen))
     if into >= 0:
@@ -82,8 +84,7 @@ def _cut_columns(case: Case, segment: range, chosen: list[int], name: str, array
         return array[:, chosen] if into < 0 else array
     if name == "t":
         return _cut_targets(case, array, chosen) if out == len(case.layers) else array
-    key, kind = name.split(".")[-2:]
-    layer = int(key)
+    layer, kind = place_of(name)
     if name.startswith("noise."):
         return array[:, chosen] if layer in segment else array
     if layer == out:

@@ -16,7 +16,7 @@ from manualnn.oracle.checks.roughness import unexplained
 from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_sample
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.case import Array, Case, place_of
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, names_with, options_of
 from manualnn.oracle.truth.compare import find_differences
 
@@ -86,10 +86,10 @@ def _units_permutation(trial: Trial) -> Finding | None:
     width = trial.case.widths[j]
 
     def reverse(name: str, a: Array) -> Array:
-        layer, kind = ("", *name.split("."))[-2:]
-        if not layer.isdigit() or not i <= int(layer) <= j:
+        layer, kind = place_of(name)
+        if not i <= layer <= j:
             return a
-        if int(layer) == j:
+        if layer == j:
             return a[:, ::-1] if kind == "weight" else a
         return a[:, ::-1] if name.startswith("noise.") else a[::-1] if len(a) == width else a
 

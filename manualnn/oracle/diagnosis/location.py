@@ -221,7 +221,7 @@ def _backward(observation: Observation, first: str, bad: list[str], shown: set[s
         kinds = _kinds(observation.case, 0, None)
         after = f" of {kinds}, or of the loss" if kinds else " of the loss"
         return f"the error is {earlier_parts}in the backward pass{after}{advice}"
-    _, layer, param = first.split(".")
+    _, layer, param = first.split(".", 2)
     here = [n for n in observation.got if n.startswith(f"grads.{layer}.")]
     later = [n for n in shown if n.startswith("grads.") and int(n.split(".")[1]) > int(layer)]
     upstream = [n for n in observation.got if n == "input_grad" or _layer_of(n) < int(layer)]

@@ -17,7 +17,7 @@ An engine returns a result for a case, a mapping:
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -79,7 +79,7 @@ class Case:
 
     def parts(self) -> Iterator[tuple[str, Spec]]:
         """Yield every description with its kind: "layers", "losses" or "optimizers"."""
-        yield from (("layers", layer) for layer in self.layers)
+        yield from (("layers", layer) for layer in _with_inner(self.layers))
         yield "losses", self.loss
         if self.optimizer is not None:
             yield "optimizers", self.optimizer
@@ -153,6 +153,25 @@ class Case:
             return array.astype(np.int64) if name == "t" and classes and array.ndim == 1 else array
 
         return cls(**values).map(read)
+
+
+def place_of(name: str) -> tuple[int, str]:
+    """Return the layer and the name in it of an array such as "params.1.weight".
+
+    The array of a layer in a Residual, "params.1.0.weight", belongs to the layer 1. The layer of
+    any other array is −1.
+    """
+    group, *rest = name.split(".")
+    key = rest[1:] if group == "state" else rest
+    return (int(key[0]), ".".join(key[1:])) if len(key) > 1 else (-1, name)
+
+
+def _with_inner(layers: Iterable[Spec]) -> Iterator[Spec]:
+    """Yield layers, and then the layers that they contain."""
+    layers = tuple(layers)
+    yield from layers
+    for layer in layers:
+        yield from _with_inner(layer.get("layers", ()))
 
 
 def to_lists(array: Array) -> Any:

@@ -105,8 +105,21 @@ def width_of(spec: Mapping[str, Any], width: int) -> int:
 
 def shapes_of(spec: Mapping[str, Any], width: int) -> Mapping[str, tuple[int, ...]]:
     """Return the name and shape of every parameter of a layer with that many inputs."""
+    if "layers" in spec:
+        return _shapes_of_chain(spec["layers"], width)
     parameters = LAYER_ROWS[spec["type"]].parameters
     return parameters(options_of(spec), width) if parameters else {}
+
+
+def _shapes_of_chain(
+    layers: Sequence[Mapping[str, Any]], width: int
+) -> Mapping[str, tuple[int, ...]]:
+    """Return the name and shape of every parameter of layers in a layer, as "0.weight"."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for i, spec in enumerate(layers):
+        shapes |= {f"{i}.{name}": shape for name, shape in shapes_of(spec, width).items()}
+        width = width_of(spec, width)
+    return shapes
 
 
 def by_convention(o: Options, conventions: Mapping[str, str]) -> Options:

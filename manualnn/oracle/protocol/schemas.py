@@ -78,9 +78,16 @@ def _describe_spec(row: Feature) -> dict[str, Any]:
     return _object({"type": {"const": row.name}, **options}, required=["type", *required])
 
 
+_NAMED: dict[str, dict[str, Any]] = {
+    "reduction": {"enum": list(REDUCTIONS)},
+    "layers": {"type": "array", "items": {"$ref": "#/$defs/layer"}, "minItems": 1},
+}
+"""The schemas of options by their names."""
+
+
 def _describe_option(name: str, option: Option) -> dict[str, Any]:
-    if name == "reduction":
-        return {"enum": list(REDUCTIONS)}
+    if name in _NAMED:
+        return _NAMED[name]
     match option.default:
         case default if default is REQUIRED:
             return {"type": "integer", "minimum": 1}

@@ -12,7 +12,7 @@ correct way. This module has the passes; the equations are in `layers`, `losses`
 call depends on an earlier one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -33,6 +33,15 @@ from manualnn.oracle.textbook.layers import Activations
 from manualnn.oracle.textbook.losses import Losses
 from manualnn.oracle.textbook.normalization import Normalizations
 from manualnn.oracle.textbook.structure import Structure
+
+
+def number(layers: Iterable[Options], start: str = "") -> None:
+    """Give every layer its place `i`: 0, 1, …, or "1.0" for the first layer in a Residual."""
+    for i, layer in enumerate(layers):
+        layer.i = f"{start}{i}" if start else i
+        if hasattr(layer, "layers"):
+            layer.chain = [options_of(spec) for spec in layer.layers]
+            number(layer.chain, f"{layer.i}.")
 
 
 class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
@@ -108,8 +117,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         """Copy the arrays and the options of a case."""
         self.case, self.kind = case, self.dtype or np.dtype(case.dtype)
         self.layers = [by_convention(options_of(spec), self.conventions) for spec in case.layers]
-        for i, layer in enumerate(self.layers):
-            layer.i = i
+        number(self.layers)
         self.loss = by_convention(options_of(case.loss), self.conventions)
         self.rule = options_of(case.optimizer) if case.optimizer else None
         classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
@@ -123,19 +131,34 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
                 self.state[state.name] = first
 
     def forward(self, x: Array) -> list[Array]:
+        return self.through(self.layers, x)
+
+    def through(self, layers: Iterable[Options], x: Array) -> list[Array]:
+        """Return the input and the output of every layer of a chain."""
         ys = [x]
-        for layer in self.layers:
+        for layer in layers:
             ys.append(self.equation(layer)(layer, ys[-1]))
         return ys
 
     def backward(self, dy: Array) -> Array:
         self.grads = {}
-        for layer in reversed(self.layers):
-            x, y = self.ys[layer.i], self.ys[layer.i + 1]
+        return self.back_through(self.layers, self.ys, dy)
+
+    def back_through(self, layers: list[Options], ys: list[Array], dy: Array) -> Array:
+        for layer, x, y in zip(layers[::-1], ys[-2::-1], ys[:0:-1], strict=True):
             if LAYER_ROWS[layer.type].has_parameters:
                 self.grads |= self.equation(layer, "_grads")(layer, x, dy)
             dy = self.equation(layer, "_backward")(layer, x, y, dy)
         return dy
+
+    def residual(self, o: Options, z: Array) -> Array:
+        return z + self.through(o.chain, z)[-1]
+
+    def residual_backward(self, o: Options, z: Array, a: Array, da: Array) -> Array:
+        return da + self.back_through(o.chain, self.through(o.chain, z), da)
+
+    def residual_grads(self, o: Options, z: Array, da: Array) -> dict[str, Array]:
+        return {}  # which `residual_backward` finds on its way
 
     def first(self, o: Options, p: Array, name: str) -> Array:
         """Return the array of that name in the state before the first update."""

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.protocol.features import LAYER_ROWS
+from manualnn.oracle.protocol.features import LAYER_ROWS, options_of
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth import glu, normalization, rectifiers
 from manualnn.oracle.truth.bounded import Array, Bounded, Precision
@@ -128,6 +128,33 @@ def _dropout(_: Any, own: Arrays, z: Bounded) -> Bounded:
     return own["mask"] * z if "mask" in own else z
 
 
+def _through_chain(o: Any, own: Arrays, z: Bounded) -> list[tuple[Any, Arrays, Bounded, Bounded]]:
+    """Return the options, the arrays, the input and the output of every layer of a chain."""
+    found: list[tuple[Any, Arrays, Bounded, Bounded]] = []
+    for i, spec in enumerate(o.layers):
+        start, inner = f"{i}.", options_of(spec)
+        arrays = {k.removeprefix(start): a for k, a in own.items() if k.startswith(start)}
+        y = layer_truth(inner.type)[0](inner, arrays, z)
+        found.append((inner, arrays, z, y))
+        z = y
+    return found
+
+
+def _residual(o: Any, own: Arrays, z: Bounded) -> Bounded:
+    return z + _through_chain(o, own, z)[-1][3]
+
+
+def _residual_backward(
+    o: Any, own: Arrays, z: Bounded, _: Bounded, da: Bounded
+) -> tuple[Bounded, Arrays]:
+    grads: dict[str, Bounded] = {}
+    dy = da
+    for i, (inner, arrays, x, y) in reversed(list(enumerate(_through_chain(o, own, z)))):
+        dy, found = layer_truth(inner.type)[1](inner, arrays, x, y, dy)
+        grads |= {f"{i}.{name}": g for name, g in found.items()}
+    return da + dy, grads
+
+
 Forward = Callable[[Any, Arrays, Bounded], Bounded]
 Backward = Callable[[Any, Arrays, Bounded, Bounded, Bounded], tuple[Bounded, Arrays]]
 
@@ -176,6 +203,7 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
         log_softmax, lambda a, da: da - exp_of_log(a) * da.sum(axis=1, keepdims=True)
     ),
     "Dropout": (_dropout, lambda o, own, _, __, da: (_dropout(o, own, da), {})),
+    "Residual": (_residual, _residual_backward),
     **rectifiers.LAYERS,
     **glu.LAYERS,
     **dict.fromkeys(

@@ -1,7 +1,28 @@
 """The rows of layers with learned or random slopes, and of layers that change the structure."""
 
+from typing import Any
+
 from manualnn.oracle.protocol.noise import ALPHA_MASK, RANDOM_SLOPE
 from manualnn.oracle.protocol.rows import Layer, Option, Statement
+
+
+def _chain(given: Any, k: int) -> tuple[dict[str, Any], ...]:
+    """Return the chain of a Residual with k inputs: the given one if it has them, or a usual one.
+
+    It is one Linear layer, or three layers, or it contains another Residual, in turn.
+    """
+    if given and given[0].get("in_features") == given[-1].get("out_features") == k:
+        return tuple(given)
+
+    def linear(a: int, b: int, **options: Any) -> dict[str, Any]:
+        return {"type": "Linear", "in_features": a, "out_features": b, **options}
+
+    if k % 3 == 0:
+        return (linear(k, k),)
+    if k % 3 == 1:
+        return linear(k, k + 1), linear(k + 1, k, bias=False)
+    return linear(k, k), {"type": "Residual", "layers": (linear(k, k),)}, linear(k, k)
+
 
 ROWS = (
     Layer(
@@ -21,6 +42,14 @@ ROWS = (
         noise=RANDOM_SLOPE,
         is_homogeneous=True,
         has_kink=True,
+    ),
+    Layer(
+        name="Residual",
+        method="residual",
+        options={"layers": Option()},
+        sized=lambda spec, k: {"layers": _chain(spec.get("layers", ()), k)},
+        parameters=lambda _, __: {},  # those of its layers: see `shapes_of`
+        keeps_order=False,
     ),
     Layer(
         name="GLU",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from manualnn.errors import SpecError
-from manualnn.layers import Layer
+from manualnn.layers.base import Layer
 
 
 def find_in_features(layers: Sequence[Layer]) -> int | None:
