@@ -11,7 +11,9 @@
 import { outputsOf } from "../layers.mjs";
 import { placeLabels } from "./labels.mjs";
 
-const MIXING = new Set(["Residual", "Softmax", "LogSoftmax"]);
+const MIXING = new Set([
+  "Residual", "Softmax", "LogSoftmax", "LayerNorm", "RMSNorm", "GroupNorm",
+]);
 
 // Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.
 // Sizes in px: of a unit, its rows, the space between units, a weight's label, the least and the
