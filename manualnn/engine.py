@@ -8,6 +8,7 @@ nothing of the oracle. It claims all layers, losses and optimizers, with every o
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Engine:
             "dtypes": ["float32", "float64"],
             "layers": dict.fromkeys(LAYERS, "any"),
             "losses": dict.fromkeys(LOSSES, "any"),
-            "optimizers": dict.fromkeys(OPTIMIZERS, "any"),
+            "optimizers": {name: _claim(kind) for name, kind in OPTIMIZERS.items()},
             "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
             "accepts_state": True,
             "max_steps": 10_000,
@@ -80,6 +81,14 @@ class Engine:
         if rule:
             result |= {"params": dict(params), "state": _named(state, net.shapes)}
         return result
+
+
+def _claim(kind: type[Optimizer]) -> Any:
+    """Return the claim of an optimizer: penalties and clipping are asked of two of them."""
+    if kind.__name__ not in {"SGD", "Adam"}:
+        return "any"
+    names = {option.name for option in fields(kind)} - {"lr", "norm_type", "groups"}
+    return dict.fromkeys(sorted(names), "any")
 
 
 def _state(rule: Optimizer, params: Parameters, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def drawn_options(rng, name):
     """Return values of the options that are drawn by their row, each with a chance of a half."""
     options = {}
     for option, known in row_of(name).options.items():
-        if known.others and option not in ("bias", "ignore_index", "dim"):
+        is_drawn = known.others and known.is_in_any  # the others are compared with torch's
+        if is_drawn and option not in ("bias", "ignore_index", "dim"):
             value = known.values[int(rng.integers(len(known.values)))]
             if rng.random() < 0.5:
                 options[option] = value

@@ -131,6 +131,19 @@ def test_every_step_by_a_rule_agrees_with_torch(name: str) -> None:
     hold(agree_in_every_step, drawn, share=PART)
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_every_step_with_penalties_and_clipping_agrees_with_torch(name: str) -> None:
+    around = {
+        "l1": st.sampled_from([0.0, 0.1]),
+        "l2": st.sampled_from([0.0, 0.3]),
+        "clip_value": st.sampled_from([None, 0.05, 1.0]),
+        "max_norm": st.sampled_from([None, 0.1, 5.0]),
+    }
+    sharp = tuple(layer for layer in KEEPS_WIDTH if not layer.endswith("Norm"))
+    drawn = cases(rule_names=(name,), layer_names=sharp, options=around, **SMALL)
+    hold(agree_in_every_step, drawn, share=PART)
+
+
 def test_whole_trajectories_agree_with_torch() -> None:
     not_random = tuple(name for name in KEEPS_WIDTH if not options.LAYER_ROWS[name].noise)
     drawn = cases(
@@ -157,7 +170,8 @@ def test_the_twin_and_the_oracle_know_every_layer_loss_and_rule() -> None:
 def test_options_of_a_rule_and_their_defaults_are_torchs(name: str) -> None:
     """torch has more options, for its own speed alone."""
     torchs = inspect.signature(reference.optimizers.OPTIMIZERS[name]).parameters
-    ours = options.OPTIMIZERS[name]
+    rows = options.OPTIMIZER_ROWS[name].options
+    ours = {option: row.default for option, row in rows.items() if row.is_in_any}
     assert ours == {option: torchs[option].default for option in ours}
     for_speed = {"foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}
     assert torchs.keys() - ours.keys() - {"params"} <= for_speed

@@ -21,7 +21,7 @@ from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case, Spec
 from manualnn.oracle.protocol.claims import ClaimError
-from manualnn.oracle.protocol.features import options_of
+from manualnn.oracle.protocol.features import options_of, row_of
 
 STORED = ("params.", "state.")
 """Prefixes of the arrays of a case that have the layout of the weights."""
@@ -95,7 +95,10 @@ def read_claims(name: str, content: Any) -> Capabilities:
 
 
 def _all_options(spec: Spec) -> Spec:
+    """Return a description with all options, those outside of the claim "any" only where given."""
+    rows = row_of(spec["type"]).options
     return {
         name: value if isinstance(value, float | int | str) else copy.deepcopy(value)
         for name, value in vars(options_of(spec)).items()
+        if name in spec or rows[name].is_in_any
     }

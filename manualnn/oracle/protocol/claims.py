@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import OracleError
-from manualnn.oracle.protocol.features import REDUCTIONS
+from manualnn.oracle.protocol.features import REDUCTIONS, ROWS
 
 Claim = dict[str, Any]
 """{option: list of values, or "any"} for the options with other values than the default."""
@@ -36,7 +36,9 @@ def read_claims(
             raise ClaimError(
                 f"capabilities() claims {name!r} among the {kind}; known are {', '.join(table)}."
             )
-        options = dict.fromkeys(table[name], "any") if claim == "any" else dict(claim)
+        rows = ROWS[kind][name].options
+        every = {option: "any" for option, row in rows.items() if row.is_in_any}
+        options = every if claim == "any" else dict(claim)
         for option, given in options.items():
             if option not in table[name]:
                 raise ClaimError(

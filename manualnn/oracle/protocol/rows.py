@@ -43,6 +43,8 @@ class Option:
     """Values with which no operation rounds on small integers: see `cases.lattice`."""
     is_partner: bool = True
     """True if cases about other features may set the option. False for an option added later."""
+    is_in_any: bool = True
+    """True if the claim "any" of a feature includes the option."""
     is_listed: bool = False
     """True if a claim lists all values, the default only if it is among them."""
 

@@ -56,6 +56,15 @@ class Arithmetic:
     def sqrt(self, v: Array) -> Array:
         return np.sqrt(v)
 
+    def clamp(self, v: Array, limit: Any) -> Array:
+        return np.clip(v, -limit, limit)
+
+    def smaller(self, a: Any, b: Any) -> Any:
+        return np.minimum(a, b)
+
+    def norm_of(self, arrays: list[Array]) -> Any:
+        return np.sqrt(sum(np.sum(a * a) for a in arrays))
+
     def larger(self, a: Array, b: Array) -> Array:
         return np.maximum(a, b)
 

@@ -74,7 +74,10 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         return {
             "name": type(self).__name__,
             "dtypes": ["float64", "float32"],
-            **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
+            **{
+                kind: {name: dict.fromkeys(options, "any") for name, options in table.items()}
+                for kind, table in TABLES.items()
+            },
             "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
             "accepts_state": True,
             "max_steps": 1_000_000,
@@ -166,9 +169,10 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         return np.full_like(p, value)
 
     def update(self, rule: Options) -> None:
+        grads = self.gradients_of_step(rule, self.params, self.grads)
         for key, p in self.params.items():
             s = {name: group[key] for name, group in self.state.items()}
-            self.params[key] = self.updated(rule, key, p, self.grads[key], s)
+            self.params[key] = self.updated(rule, key, p, grads[key], s)
             for name, a in s.items():
                 # A momentum buffer may be the gradient itself, which is returned as well.
                 self.state[name][key] = a.copy()

@@ -23,12 +23,13 @@ import numpy as np
 
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.optimizers import UpdateRules
+from manualnn.oracle.truth.around import BoundedAround
 from manualnn.oracle.truth.bounded import HUGE, Bounded, Precision
 from manualnn.oracle.truth.functions import larger, root, sign
 from manualnn.oracle.truth.variants import BoundedVariants
 
 
-class BoundedRules(BoundedVariants, UpdateRules):
+class BoundedRules(BoundedAround, BoundedVariants, UpdateRules):
     """The update rules in bounded numbers; see the module."""
 
     def __init__(self, kind: Precision) -> None:

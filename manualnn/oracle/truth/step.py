@@ -185,7 +185,8 @@ def gradients_below(
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     """Return the point after one update.
 
-    No rule looks beyond one entry, so one call for all parameters gives what one for each gives.
+    After clipping no rule looks beyond one entry, so one call for all parameters gives what one for
+    each gives.
     """
     if not point.params:
         return Point({}, point.state, point.steps + 1)
@@ -193,8 +194,10 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
         name: Bounded.joined(arrays[key] for key in point.params)
         for name, arrays in point.state.items()
     }
+    rules = BoundedRules(next(iter(point.params.values())).kind)
+    grads = rules.gradients_of_step(rule, point.params, {key: grads[key] for key in point.params})
     p, g = (Bounded.joined(arrays[key] for key in point.params) for arrays in (point.params, grads))
-    moved = BoundedRules(p.kind).apply_rule(rule, p, g, own, point.steps + 1)
+    moved = rules.apply_rule(rule, p, g, own, point.steps + 1)
     state = {name: _split(array, point.params) for name, array in own.items()}
     return Point(_split(moved, point.params), state, point.steps + 1)
 

@@ -65,7 +65,10 @@ def _claims_of_everything() -> Capabilities:
     return _for_vectors(
         Capabilities.read(
             {
-                **{kind: dict.fromkeys(table, "any") for kind, table in TABLES.items()},
+                **{
+                    kind: {name: dict.fromkeys(options, "any") for name, options in table.items()}
+                    for kind, table in TABLES.items()
+                },
                 "accepts_state": True,
                 "max_steps": MAX_STEPS,
                 "empty_batch": True,

@@ -5,6 +5,7 @@ from manualnn.oracle.bugs.optimizers import (
     adam,
     adamax,
     any_rule,
+    around,
     constants,
     decay,
     nadam_radam,
@@ -17,5 +18,5 @@ from manualnn.oracle.bugs.optimizers import (
 
 TABLES = (
     *(any_rule, decay, constants, sgd_rmsprop_adagrad, adam, adamax, adadelta, nadam_radam),
-    *(rprop_lion, steps, state, stored),
+    *(rprop_lion, steps, state, stored, around),
 )

@@ -1,6 +1,7 @@
 """Optimizers: the row of each with options and state, and its update rule as the paper writes it.
 
     UpdateRules                     the update rules in any arithmetic, one method per optimizer
+    rules.gradients_of_step(o, params, grads)   the gradients after penalties and clipping
     rules.adam(o, p, g, s, t)       return the new p, and write the new state into s
     ROWS                            the rows; `method` names the optimizer's method of UpdateRules
 
@@ -14,6 +15,7 @@ orders.
 """
 
 from manualnn.oracle.protocol.optimizers import adam, descent, signs
+from manualnn.oracle.protocol.optimizers.around import Around
 from manualnn.oracle.protocol.optimizers.descent import DescentRules
 from manualnn.oracle.protocol.optimizers.lines import Array, Arrays
 from manualnn.oracle.protocol.optimizers.signs import SignRules
@@ -22,7 +24,7 @@ from manualnn.oracle.protocol.rows import MissingEntryError, Options
 ROWS = (*descent.ROWS, *adam.ROWS, *signs.ROWS)
 
 
-class UpdateRules(DescentRules, SignRules):
+class UpdateRules(Around, DescentRules, SignRules):
     """The update rules, one method per optimizer, in the arithmetic of a subclass."""
 
     def apply_rule(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.protocol.optimizers.around import AROUND
 from manualnn.oracle.protocol.optimizers.lines import (
     DECAY,
     EPS,
@@ -162,7 +163,7 @@ ROWS = (
     Optimizer(
         name="Adam",
         method="adam",
-        options={**ADAM, "weight_decay": DECAY},
+        options={**ADAM, "weight_decay": DECAY, **AROUND},
         state=ADAM_STATE,
         is_partner=True,
     ),

@@ -1,0 +1,89 @@
+"""Bugs of what an update does to the gradients before its rule: penalties and clipping."""
+
+from functools import partial
+
+import numpy as np
+
+from manualnn.oracle.bugs.bug import Table, bug
+
+BUGS = Table("optimizers")
+NORM = "g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)), ‖g‖ of all parameters' gradients together"
+norm_bug = partial(bug, killed_by="optimizer.*.max_norm:*")
+value_bug = partial(bug, killed_by="optimizer.*.clip_value:*")
+l1_bug = partial(bug, killed_by="optimizer.*.l1:*")
+l2_bug = partial(bug, killed_by="optimizer.*.l2:*")
+
+BUGS["clip-norm-of-each-parameter"] = norm_bug(
+    "Each parameter's gradient is clipped by its own norm, as Keras does with clipnorm.",
+    lines=("dW ← dW · min(1, max_norm / (‖dW‖ + 10⁻⁶))", NORM),
+    clipped_norm=lambda e, o, grads: {
+        key: e.scaled(g, e.clip_factor(o, e.norm_of([g]))) for key, g in grads.items()
+    },
+)
+BUGS["clip-norm-without-eps"] = norm_bug(
+    "The norm is not increased by 10⁻⁶, as in TensorFlow's clip_by_global_norm.",
+    lines=("g ← g · min(1, max_norm / ‖g‖)", NORM),
+    source="tensorflow",
+    clip_factor=lambda e, o, norm: e.smaller(e.num(1), e.num(o.max_norm) / norm),
+)
+BUGS["clip-norm-scales-up"] = norm_bug(
+    "Gradients with a norm below max_norm are scaled up to it.",
+    lines=("g ← g · max_norm / (‖g‖ + 10⁻⁶)", NORM),
+    clip_factor=lambda e, o, norm: e.num(o.max_norm) / (norm + e.num(1e-6)),
+)
+BUGS["clip-norm-squared"] = norm_bug(
+    "The gradients are divided by the square of their norm.",
+    lines=("g ← g · min(1, max_norm / (‖g‖² + 10⁻⁶))", NORM),
+    norm_of=lambda e, arrays: sum(np.sum(a * a) for a in arrays),
+)
+BUGS["clip-norm-of-absolute-values"] = norm_bug(
+    "The norm is the sum of absolute values.",
+    lines=("g ← g · min(1, max_norm / (Σ|g| + 10⁻⁶))", NORM),
+    norm_of=lambda e, arrays: sum(np.sum(np.abs(a)) for a in arrays),
+)
+BUGS["clip-norm-ignored"] = norm_bug(
+    "The option max_norm is ignored.",
+    lines=("g ← g", NORM),
+    clipped_norm=lambda e, o, grads: grads,
+)
+BUGS["clip-value-from-above-only"] = value_bug(
+    "Gradients below −clip_value are not clipped.",
+    lines=("g ← min(g, c)", "g ← min(max(g, −c), c)"),
+    clamp=lambda e, g, c: np.minimum(g, c),
+)
+BUGS["clip-value-to-zero"] = value_bug(
+    "Gradients beyond clip_value become 0.",
+    lines=("g ← 0 where |g| > c", "g ← min(max(g, −c), c)"),
+    clamp=lambda e, g, c: np.where(np.abs(g) > c, 0, g),
+)
+BUGS["clip-value-ignored"] = value_bug(
+    "The option clip_value is ignored.",
+    lines=("g ← g", "g ← min(max(g, −c), c)"),
+    clipped_value=lambda e, o, g: g,
+)
+BUGS["l2-slope-without-2"] = l2_bug(
+    "The slope of the penalty λ₂ W² lacks the factor 2.",
+    lines=("g ← g + λ₂ W", "g ← g + 2 λ₂ W"),
+    l2_slope=lambda e, o, p: e.num(o.l2) * p,
+)
+BUGS["l2-slope-over-n"] = l2_bug(
+    "The slope of the penalty λ₂ W² is divided by the number of samples.",
+    lines=("g ← g + 2 λ₂ W / N", "g ← g + 2 λ₂ W"),
+    l2_slope=lambda e, o, p: e.num(2 * o.l2) * p / len(e.x),
+)
+BUGS["l1-slope-without-sign"] = l1_bug(
+    "The slope of the penalty λ₁ |W| is λ₁ also where W is negative.",
+    lines=("g ← g + λ₁", "g ← g + λ₁ sign(W)"),
+    l1_slope=lambda e, o, p: e.num(o.l1) * np.ones_like(p),
+)
+BUGS["l1-slope-is-the-value"] = l1_bug(
+    "The slope of the penalty λ₁ |W| is its value.",
+    lines=("g ← g + λ₁ |W|", "g ← g + λ₁ sign(W)"),
+    l1_slope=lambda e, o, p: e.num(o.l1) * np.abs(p),
+)
+BUGS["penalty-of-biases"] = bug(
+    "Biases have penalties as well.",
+    lines=("g ← g + λ₁ sign(θ) + 2 λ₂ θ for all θ", "g ← g + λ₁ sign(W) + 2 λ₂ W"),
+    killed_by="optimizer.*.l?:*",
+    is_penalized=lambda e, key: True,
+)
