@@ -2,7 +2,7 @@
 // ∂L/∂z0[1]. With several samples the sample comes first: z0[n,1]. All indices count from 0.
 
 // The letters of outputs, where they are not an activation's a.
-const LETTERS = { Linear: "z", LayerNorm: "y", RMSNorm: "y", GroupNorm: "y" };
+const OUTPUTS = { Linear: "z", LayerNorm: "y", RMSNorm: "y", GroupNorm: "y" };
 
 export function namesOf(run) {
   const last = run.layers.length - 1;
@@ -13,7 +13,7 @@ export function namesOf(run) {
     unit(layer, n, j) {
       if (layer < 0) return at("x", n, j);
       if (layer === last) return at("y", n, j);
-      return at(`${LETTERS[run.layers[layer].type] ?? "a"}${layer}`, n, j);
+      return at(`${OUTPUTS[run.layers[layer].type] ?? "a"}${layer}`, n, j);
     },
     target: (n, k) => (k === undefined ? `t[${n}]` : at("t", n, k)),
     term: (n, k) => at("e", n, k),

@@ -4,7 +4,7 @@ import { element } from "../../page/dom.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { typeset } from "../../page/typeset.mjs";
 import { unitCounts } from "./story.mjs";
-import { field, integer, numberIn, optional, sign } from "./fields.mjs";
+import { field, integer, numberIn, optional, plusOrMinusOne } from "./fields.mjs";
 
 const MAX_ENTRIES = 64; // most entries of an array that get a field each
 const MAX_ITERATIONS = 10000;
@@ -37,7 +37,7 @@ const SIGNED = ["HingeEmbeddingLoss", "SoftMarginLoss"]; // Their targets are 1 
 function readerOf(run, array, width) {
   if (array !== "t") return numberIn();
   if (!Array.isArray(run.t[0])) return integer(0, width - 1);
-  if (SIGNED.includes(run.loss.type)) return sign;
+  if (SIGNED.includes(run.loss.type)) return plusOrMinusOne;
   const probabilities = run.loss.type.startsWith("BCE") || run.loss.type === "CrossEntropyLoss";
   return probabilities ? numberIn(0, 1, "a probability from 0 to 1") : numberIn();
 }

@@ -68,7 +68,7 @@ export const integer = (least, most) => (content) => {
     ? found : numberIn(1, 0, kind)(content);
 };
 
-export const sign = (content) => {
+export const plusOrMinusOne = (content) => {
   const found = numberIn(-1, 1, "1 or −1")(content);
   return found.problem || Math.abs(found.value) === 1 ? found : numberIn(1, 0, "1 or −1")(content);
 };

@@ -50,7 +50,7 @@ def _rectifier(s_of: Slope) -> tuple[Any, Any]:
             return dz, {}
         terms = da * _halves(z)[1]
         dw = terms.sum() if o.num_parameters == 1 else terms.sum(axis=0)
-        return dz, {"weight": Bounded(dw.v.reshape(-1), dw.e.reshape(-1), kind)}
+        return dz, {"weight": Bounded(dw.v.reshape(-1), np.reshape(dw.e, -1), kind)}
 
     return forward, backward
 
