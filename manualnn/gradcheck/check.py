@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from manualnn.gradcheck.behaviour import CHECKS
+from manualnn.gradcheck.behaviour.rounding import is_near
 from manualnn.gradcheck.functions.arguments import list_entries
-from manualnn.gradcheck.functions.base import quiet
+from manualnn.gradcheck.functions.base import FunctionFailed, GradcheckError, quiet
 from manualnn.gradcheck.functions.find import find_function
 from manualnn.gradcheck.inputs.domains import widen
+from manualnn.gradcheck.inputs.draws import draw_points
 from manualnn.gradcheck.inputs.read import read_inputs, read_parameters
 from manualnn.gradcheck.report.replay import Failure
 from manualnn.gradcheck.report.report import Report
@@ -92,7 +94,7 @@ def gradcheck(
     begin = time.perf_counter()
     run = _start(f, inputs, vjp, jvp, options, framework, kinks, seed=seed, only=only)
     with quiet(), run.show_progress(progress):
-        run.require_values()
+        _require_values(run)
         run.specs = widen(run.specs, run.function.value)
         run.check_values(examples)
         run.check_shapes()
@@ -150,6 +152,28 @@ def _start(  # noqa: PLR0917 - the arguments of both entrances, in their order
     specs: list[Array] = [*(read_inputs(entries) if entries else []), *parameters]
     declared = {float(x): float(np.float64(slope)) for x, slope in (kinks or {}).items()}
     return Run(function, specs, kinks=declared, seed=seed, only=only)
+
+
+def _require_values(run: Run) -> None:
+    """Raise GradcheckError unless the function has values, and the same ones twice."""
+    point = draw_points(run.specs, run.rng("values"), 1)[0]
+    try:
+        first, again = run.function.value(point.arrays), run.function.value(point.arrays)
+    except FunctionFailed as error:
+        shapes = ", ".join(str(np.shape(a)) for a in point.arrays)
+        raise GradcheckError(
+            f"{run.function.name} fails on inputs of the shapes {shapes}:\n{error.trace}\n"
+            "Give shapes and domains that it accepts."
+        ) from error
+    if not first:
+        raise GradcheckError(
+            f"{run.function.name} returns no array of real numbers, so it has no gradient."
+        )
+    if not all(is_near(a, b) for a, b in zip(first, again, strict=True)):
+        raise GradcheckError(
+            f"{run.function.name} returns other values when it is called again with the same "
+            "inputs, so it has no derivative. Pass its random numbers or their seed to it."
+        )
 
 
 def _report(run: Run, seconds: float) -> Report:

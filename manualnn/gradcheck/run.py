@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 
 from manualnn.gradcheck.behaviour import CHECKS, SHAPE
-from manualnn.gradcheck.behaviour.rounding import is_near
 from manualnn.gradcheck.data import CheckResult, Point
 from manualnn.gradcheck.diagnosis.findings import Judged, explained, failed_call, wrong_sum
 from manualnn.gradcheck.functions.base import (
     Function,
     FunctionFailed,
-    GradcheckError,
     Unsupported,
 )
 from manualnn.gradcheck.inputs.array import Array
@@ -38,6 +36,10 @@ BEHAVIOUR_POINTS = 3
 """Points of the checks of more than values."""
 ENOUGH = 10
 """Points of one check of a function that is wrong for sure, and whose Jacobian is dense."""
+FEW_COLORS = 4
+"""Largest number of colors of a Jacobian that is not dense."""
+COLORS_OF_ALL = 1500
+"""Largest number of colors, over all points and cotangents, of a check beyond ENOUGH of them."""
 EXPLAINED = 40
 """Largest number of judged points that the explanation of a failure gets."""
 ALL_COTANGENTS: tuple[str, ...] = ()
@@ -94,27 +96,6 @@ class Run:
     def rng(self, name: str) -> np.random.Generator:
         """Return the random generator of one check: it does not depend on which others run."""
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
-
-    def require_values(self) -> None:
-        """Raise GradcheckError unless the function has values, and the same ones twice."""
-        point = draw_points(self.specs, self.rng("values"), 1)[0]
-        try:
-            first, again = self.function.value(point.arrays), self.function.value(point.arrays)
-        except FunctionFailed as error:
-            shapes = ", ".join(str(np.shape(a)) for a in point.arrays)
-            raise GradcheckError(
-                f"{self.function.name} fails on inputs of the shapes {shapes}:\n{error.trace}\n"
-                "Give shapes and domains that it accepts."
-            ) from error
-        if not first:
-            raise GradcheckError(
-                f"{self.function.name} returns no array of real numbers, so it has no gradient."
-            )
-        if not all(is_near(a, b) for a, b in zip(first, again, strict=True)):
-            raise GradcheckError(
-                f"{self.function.name} returns other values when it is called again with the same "
-                "inputs, so it has no derivative. Pass its random numbers or their seed to it."
-            )
 
     def check_values(self, examples: int | None = None) -> None:
         """Judge the gradients at points of the given shapes."""
@@ -228,9 +209,8 @@ class Run:
                 )
                 judges[id(specs)] = judge, []
             judge, judged = judges[id(specs)]
-            is_sure = self._confirmed.count >= CONFIRMATIONS
-            if is_sure and result.points >= ENOUGH and judge.reference.is_dense(bare.arrays):
-                continue  # further points cost much, and explain little
+            if self._has_enough(judge.reference.colors(bare.arrays), result.points, len(judged)):
+                continue
             names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
             if name == "shapes":
                 names = FEW_COTANGENTS[: 1 if free_size(specs) > MANY else 2]
@@ -239,10 +219,7 @@ class Run:
                     with np.errstate(all="ignore"):
                         judgement = judge.judge(point)
                 except FunctionFailed as error:
-                    if error.is_refusal and self.prefix:
-                        continue
-                    if not any(f.details.get("trace") for f in result.findings):
-                        result.findings.append(failed_call(result.id, point, error))
+                    self._note_failure(result, point, error)
                     continue
                 if name == "values" and not judgement.compared and not result.findings:
                     found = SHAPE.judge(self.function, point, self.rng("shape"))
@@ -254,6 +231,31 @@ class Run:
                 judged.append((point, judgement))
         self._judged.append((result, list(judges.values())))
         return result, [pair for _, judged in judges.values() for pair in judged]
+
+    def _has_enough(self, colors: int, points: int, of_shape: int) -> bool:
+        """Return True if a further point of a dense function costs much, and tells little."""
+        is_sure = self._confirmed.count >= CONFIRMATIONS
+        if is_sure and colors > FEW_COLORS and points >= ENOUGH:
+            return True
+        return of_shape >= max(ENOUGH, COLORS_OF_ALL // max(1, colors))
+
+    def _note_failure(self, result: CheckResult, point: Point, error: FunctionFailed) -> None:
+        """Add the finding of a gradient that fails where the value does not, once."""
+        if error.is_refusal and self.prefix:
+            return
+        if not self._is_usual(point):
+            lines = error.trace.strip().splitlines() or ["no message"]
+            result.reason = f"at some sizes the gradient fails: {lines[-1]:.200}"
+        elif not any(f.details.get("trace") for f in result.findings):
+            result.findings.append(failed_call(result.id, point, error))
+
+    def _is_usual(self, point: Point) -> bool:
+        """Return True for the given shapes, but for the number of samples along the first axis.
+
+        A function may be meant for some sizes of other axes alone, without a check of them.
+        """
+        pairs = zip(self.specs, point.arrays, strict=True)
+        return all(spec.shape[1:] == np.shape(a)[1:] for spec, a in pairs)
 
     def explain(self) -> None:
         """Add the findings of wrong gradients to the results, the first one in full.

@@ -86,6 +86,22 @@ FAULTS: dict[str, str] = {
     "it divides at least.",
     "torch: torch.triangular_solve(y, x + 6 * torch.eye(4, dtype=x.dtype))[0]": "torch is wrong: "
     "its jvp reads the tangent below the diagonal.",
+    "torch: F.hardsigmoid(x)": "torch is wrong in float64: its backward has 1/6 in float32.",
+    "torch: torch.pow(x, y)": "torch is wrong where y = 0: its second derivative by x and y is 0, "
+    "the truth is 1/x.",
+    "torch: torch.float_power(x, y)": "torch is wrong where y = 0, as torch.pow.",
+    "torch: F.prelu(x, y)": "torch is wrong at x = 0: backward multiplies dy by the weight, and "
+    "the derivative of that by dy is 1.",
+    "torch: F.prelu(x, y)  # one weight": "torch is wrong at x = 0, as F.prelu(x, y).",
+    "torch: module('PReLU', 7)": "torch is wrong at x = 0, as F.prelu(x, y).",
+    "torch: torch.cdist(x, y, p=float('inf'))": "torch is wrong where coordinates tie: each gets "
+    "the whole gradient, so [1, 1] and [0, 0] get [1, 1], which sums to 2.",
+    "torch: torch.cholesky_inverse(L.cholesky(x))": "torch is wrong: the jvp of cholesky_inverse "
+    "is not the derivative; its vjp is.",
+    "torch: F.conv_tbc(x, y, z, pad=1)": "torch fails: backward takes no cotangent with other "
+    "strides.",
+    "torch: F.pdist(x)": "torch ends the process in the backward pass of one row.",
+    "torch: F.pdist(x, p=1)": "torch ends the process, as F.pdist(x).",
     "jax: S.spence(x)  # in [1, 2]": "JAX is wrong: NaN in (1, 2], 0 at 1, where it is −1.",
     "jax: S.boxcox(x, y)": "JAX is wrong for y at y = 0: 0 instead of log²(x)/2.",
     "jax: S.digamma(x)  # below 0": "JAX is wrong for negative numbers.",

@@ -7,6 +7,7 @@ import pytest
 
 from manualnn.gradcheck import Array, gradcheck, run
 from manualnn.gradcheck.data import Finding
+from manualnn.gradcheck.diagnosis import findings
 from manualnn.gradcheck.judge import compare, confirm
 from manualnn.gradcheck.reference.jacobian import Reference
 
@@ -23,7 +24,7 @@ def without_explanation(monkeypatch):
         point, entries = next((point, j.entries) for point, j in judged if j.entries)
         return [Finding(check, "wrong", point, entries)]
 
-    monkeypatch.setattr(run, "explain", found)
+    monkeypatch.setattr(findings, "explain", found)
     monkeypatch.setattr(run, "ALL_COTANGENTS", ("normal",))
 
 

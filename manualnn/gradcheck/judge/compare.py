@@ -20,9 +20,10 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Entry, Jacobian, Point, flat
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.judge.confirm import SAFETY, Surroundings, Suspicion
+from manualnn.gradcheck.judge.confirm import SAFETY, Suspicion
 from manualnn.gradcheck.judge.directions import Directions
 from manualnn.gradcheck.judge.places import Places, is_outside
+from manualnn.gradcheck.judge.surroundings import Surroundings
 from manualnn.gradcheck.judge.ties import Groups, find_groups
 from manualnn.gradcheck.reference.jacobian import Reference
 
@@ -139,7 +140,11 @@ class Judge:
         unbounded = np.zeros(got.size, bool)
         unbounded[jacobian.cols[~np.isfinite(jacobian.error)]] = True
         # Without outputs, the mean of nothing is NaN.
-        bound[~np.isfinite(got) & (unbounded | self._is_second | (w.size == 0))] = np.inf
+        is_open = unbounded | self._is_second | (w.size == 0)
+        if not np.isfinite(got).all():
+            # Neither has a function a derivative where it is NaN, as the variance of one number.
+            is_open |= not np.isfinite(flat(self.function.value(point.arrays))).all()
+        bound[~np.isfinite(got) & is_open] = np.inf
         bound[np.maximum(np.abs(low), np.abs(high)) > places.largest] = np.inf
         wrong, imprecise = np.flatnonzero(is_outside(got, low, high, bound)), 0.0
         if wrong.size:
@@ -187,9 +192,12 @@ class Judge:
             self._groups = point.arrays, find_groups(self.reference, places, point.arrays)
         for columns, d in self._groups[1]:
             low, high, error, terms = d.product(w)
+            if low < high:
+                continue  # the gradients of one side alone are not all that are right
             mine, size = got[columns].sum(), np.abs(got[columns]).sum() + terms
             # Terms that cancel have the size of the largest gradient; a mistake here is as large.
-            bound = SAFETY * error + 2.0**-20 * max(size, np.abs(got).max()) + places.smallest
+            coarse = max(2.0**-20, 4 * float(places.units[columns].max()))
+            bound = SAFETY * error + coarse * max(size, np.abs(got).max()) + places.smallest
             if is_outside(np.array([mine]), low, high, bound)[0]:
                 name, index = places.locate(int(columns[0]))
                 return Entry(name, index, float(mine), low, high, float(bound))

@@ -14,7 +14,6 @@ A gradient that is far from the reference is wrong only if that has none of thes
 * **The reference.** The worst suspects are perturbed alone, in every way that the function allows.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +24,7 @@ from manualnn.gradcheck.data import Array, Jacobian, Point, flat
 from manualnn.gradcheck.functions.base import FunctionFailed
 from manualnn.gradcheck.inputs.array import Array as Spec
 from manualnn.gradcheck.judge.places import Places, distance_from, is_outside
+from manualnn.gradcheck.judge.surroundings import NUDGE, Surroundings, jacobian_at
 from manualnn.gradcheck.reference.jacobian import Reference
 
 SAFETY = 16
@@ -35,103 +35,20 @@ FACTOR = 128
 """Roundings of the condition and of cancellation."""
 ROUNDOFFS = 6
 """Number of random changes by roundoffs."""
-NUDGE = 2.0**-12
-"""Relative change of the inputs by which the condition is measured."""
-FRACTIONS = (0.5, 0.25, 0.1, 0.04, 0.0)
-"""Points on the way from an input to 0, as fractions of it."""
 IMPRECISE = 2.0**-30
 """Errors up to this part of Σ |w||J| are a lack of digits, as approximations in libraries have."""
 TIE_BREAKS = 12
 """Number of random changes that break ties, of each size."""
 MOST_TIED = 64
 """Largest number of suspects for which this is done; the others are not judged."""
+MISSED = 64
+"""Ratio of slopes that the sample may have missed to the range of those that it has."""
 COARSE, FINE = 2.0**-6, 2.0**-10
 """Relative sizes of these changes: what a smooth function does shrinks with them by 16."""
 LOOKED_AT = 6
 """Largest number of suspects that are perturbed alone."""
 SURE = 2
 """Number of them that have to be wrong by that as well. Then the others are not looked at."""
-
-
-@dataclass(frozen=True, eq=False)
-class Surroundings:
-    """Jacobians near a point, on the way from it to 0, and with its numbers exchanged."""
-
-    near: list[Jacobian]
-    on_the_way: list[Jacobian]
-    exchanged: list[Jacobian]
-    columns: Array
-    """The parameters whose derivatives are known."""
-
-    @classmethod
-    def find(
-        cls,
-        reference: Reference,
-        specs: Sequence[Spec],
-        arrays: Sequence[Array],
-        columns: Array,
-        *,
-        few: bool = False,
-    ) -> "Surroundings":
-        """Compute the derivatives by some parameters; those that do not exist are left out.
-
-        With `few`, half of the points have to do, because the function is known to be wrong.
-        """
-        found = [
-            [_jacobian(reference, point, columns) for point in points[:: 1 + few]]
-            for points in (
-                nearby(specs, arrays),
-                on_the_way(specs, arrays),
-                exchanged(specs, arrays),
-            )
-        ]
-        near, way, others = (
-            [jacobian for jacobian in part if jacobian is not None] for part in found
-        )
-        return cls(near, way, others, columns)
-
-
-def nearby(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
-    """Return two points whose inputs are changed a little, relative to their size."""
-    rng = np.random.default_rng(0)
-
-    def moved(spec: Spec, array: Array) -> Array:
-        signs = rng.choice([-1.0, 1.0], spec.free_size(np.shape(array)))
-        return spec.move(array, NUDGE * signs)
-
-    return [tuple(map(moved, specs, arrays)) for _ in range(2)]
-
-
-def on_the_way(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
-    """Return points of which one input is between itself and 0, or the middle of its domain."""
-    inputs = [
-        (k, spec, np.asarray(a))
-        for k, (spec, a) in enumerate(zip(specs, arrays, strict=True))
-        if spec.free_size(np.shape(a))
-    ]
-    changed = [(k, spec.shrink(a, f)) for k, spec, a in inputs for f in FRACTIONS]
-    for k, spec, a in inputs:
-        low, high = spec.bounds
-        if spec.kind == "real" and np.isfinite(low) and np.isfinite(high):
-            changed.append((k, (a / 2 + (low + high) / 4).astype(a.dtype)))
-    return [tuple(new if k == place else a for k, a in enumerate(arrays)) for place, new in changed]
-
-
-def exchanged(specs: Sequence[Spec], arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
-    """Return points of which one input has its numbers in other places along the last axis."""
-    return [
-        tuple(np.roll(b, 1, axis=-1) if b is a else b for b in arrays)
-        for spec, a in zip(specs, arrays, strict=True)
-        if spec.kind in {"real", "positive", "probabilities"} and np.ndim(a) and spec.axis == -1
-    ]
-
-
-def _jacobian(
-    reference: Reference, point: tuple[Array, ...], columns: Array, *, alone: bool = False
-) -> Jacobian | None:
-    with suppress(FunctionFailed):
-        return reference.jacobian(point, columns, alone=alone)
-    return None
 
 
 @dataclass(eq=False)
@@ -231,11 +148,14 @@ class Suspicion:
         fine, fine_jump = self._nearby(columns, FINE)
         if coarse and fine:
             low, high = self._widened(low, high, coarse, fine)
+        low, high = self._with_groups(columns, low, high)
         torn = (fine_jump > 0) & (fine_jump > coarse_jump / 2)
         # A parameter that moves nothing here may move what jumps nearby.
         places = np.arange(low.size)
         moved = np.isin(places, self.jacobian.cols[torn[self.jacobian.rows]])
         moved |= torn.any() & ~np.isin(places, self.jacobian.cols)
+        # At an end of a domain, the slopes of one side alone are seen.
+        moved |= self._tied & self._shared & self.places.at_an_end
         return np.where(moved, -np.inf, low), np.where(moved, np.inf, high)
 
     def _widened(
@@ -255,9 +175,39 @@ class Suspicion:
         )
         kinked = highest - lowest > spread / 2
         kinked &= highest - lowest > 2.0**-20 * np.maximum(np.abs(lowest), np.abs(highest))
-        # The slopes nearby are a sample. Where several numbers move one output, it may miss ends.
-        widening = np.where(self._shared, highest - lowest, 0)
+        # What is seen of one of several equal numbers holds for each of them.
+        _, group = np.unique(self.places.parameters, return_inverse=True)
+        for edge, ends in ((np.minimum, lowest), (np.maximum, highest)):
+            outermost = np.full(group.max(initial=0) + 1, np.inf if edge is np.minimum else -np.inf)
+            edge.at(outermost, group[kinked], ends[kinked])
+            in_kinked = np.isfinite(outermost[group])
+            ends[in_kinked] = outermost[group[in_kinked]]
+        kinked |= in_kinked
+        # The slopes nearby are a sample. Where several numbers move one output, it may miss the
+        # largest ones; the check of sums over ties then tells right from wrong.
+        widening = np.where(self._shared, MISSED * (highest - lowest), 0)
         return np.where(kinked, lowest - widening, low), np.where(kinked, highest + widening, high)
+
+    def _with_groups(self, columns: Array, low: Array, high: Array) -> tuple[Array, Array]:
+        """Return the intervals, widened where equal numbers together move what none moves alone.
+
+        So it is with the median of many equal numbers.
+        """
+        low, high = low.copy(), high.copy()
+        values = self.places.parameters
+        for value in np.unique(values[columns])[:MOST_TIED]:
+            group = (values == value) & self._shared
+            if group.sum() < 2:
+                continue
+            with suppress(FunctionFailed):
+                together = self.reference.directional(self.point.arrays, group.astype(float))
+                start, end, error, _ = together.product(self.w)
+                least, most = low[group].sum(), high[group].sum()
+                if start > most + SAFETY * error or end < least - SAFETY * error:
+                    reach = MISSED * max(abs(start), abs(end))
+                    low[group] -= reach
+                    high[group] += reach
+        return low, high
 
     def _nearby(self, columns: Array, part: float) -> tuple[list[tuple[Array, Array]], Array]:
         """Return the intervals of Jᵀw at points nearby, and how far the outputs moved there.
@@ -273,7 +223,7 @@ class Suspicion:
         for _ in range(TIE_BREAKS):
             arrays = tuple(spec.nudge(a, part, rng) for spec, a in pairs)
             if not self._is_elementwise:
-                there = _jacobian(self.reference, arrays, columns, alone=True)
+                there = jacobian_at(self.reference, arrays, columns, alone=True)
                 if there is None or there.shape != self.jacobian.shape:
                     continue
                 low, high, error, _ = there.transposed_product(self.w)
@@ -296,7 +246,15 @@ class Suspicion:
         w[undecided] = 0
         alone = self.reference.along(self.point.arrays, column, w)
         bound = SAFETY * float(alone.error) + room
-        return bool(is_outside(self.got[[column]], alone.low, alone.high, bound)[0])
+        if not is_outside(self.got[[column]], alone.low, alone.high, bound)[0]:
+            return False
+        if self.got[column]:
+            return True
+        # Stairs, as of a number rounded to two decimals, have the slope 0.
+        slope = float(np.maximum(np.abs(alone.low), np.abs(alone.high)))
+        moved = self.jacobian.rows[self.jacobian.cols == column]
+        w[~np.isin(np.arange(w.size), moved)] = 0
+        return not self.reference.is_stair(self.point.arrays, column, w, slope)
 
     def _scatter(self) -> Array:
         """Return how much the gradient itself changes as inputs and cotangents change by roundoffs.

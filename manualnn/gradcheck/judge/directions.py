@@ -15,16 +15,9 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Point
 from manualnn.gradcheck.functions.base import FunctionFailed
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.judge.confirm import (
-    FACTOR,
-    NUDGE,
-    ROUNDINGS,
-    SAFETY,
-    SURE,
-    nearby,
-    on_the_way,
-)
+from manualnn.gradcheck.judge.confirm import FACTOR, ROUNDINGS, SAFETY, SURE
 from manualnn.gradcheck.judge.places import Places
+from manualnn.gradcheck.judge.surroundings import NUDGE, nearby, on_the_way
 from manualnn.gradcheck.reference.jacobian import Reference
 
 DIRECTIONS = 6

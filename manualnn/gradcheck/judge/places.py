@@ -57,14 +57,15 @@ class Places:
         """The largest number of the shortest dtype of the inputs: larger gradients overflow."""
         return min((largest_number(slot.dtype) for slot, _, _ in self._slots), default=np.inf)
 
-    def is_at_an_end(self, columns: Array) -> bool:
-        """Return True if one of some parameters is at an end of its domain."""
+    @cached_property
+    def at_an_end(self) -> Array:
+        """True for each parameter that is at an end of its domain."""
         ends = [
             np.repeat([spec.bounds], n, 0)
             for (_, spec, _), n in zip(self._slots, self.sizes, strict=True)
         ]
-        bounds = np.concatenate(ends)[columns]
-        return bool((self.parameters[columns, None] == bounds).any())
+        bounds = np.concatenate([np.zeros((0, 2)), *ends])
+        return np.asarray((self.parameters[:, None] == bounds).any(axis=1))
 
     def locate(self, column: int) -> tuple[str, tuple[int, ...]]:
         """Return the name of the input and the index in it of a parameter."""

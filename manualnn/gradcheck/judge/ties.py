@@ -24,7 +24,7 @@ def find_groups(reference: Reference, places: Places, arrays: Sequence[Array]) -
         if counts[value] < 2 or values.size == 0:
             break
         columns = np.flatnonzero(inverse == value)
-        if places.is_at_an_end(columns):
+        if places.at_an_end[columns].any():
             continue  # there the slope of one side alone is known
         v = np.zeros(inverse.size)
         v[columns] = 1

@@ -36,6 +36,8 @@ LARGEST_NOISE = 2.0**-6
 """What is larger, relative to f, is no noise, but f itself at steps that are too coarse."""
 SMALLEST_JUMP = 2.0**-10
 """Noise of a function that jumps from integer to integer is larger."""
+OFF_THE_LINE = 2.0**-6
+"""Relative difference, from the derivatives, of what f does over a short line."""
 SHORT = 0.1
 """Share of outputs with the noise of float64 that shows float64 numbers inside."""
 NOISE_BITS = 50
@@ -52,6 +54,8 @@ class Differences:
         self._blocks = BLOCKS + 1
         self.is_short = is_short
         """True: longdouble numbers go through float64 inside the function."""
+        self._line: tuple[Array, Array] | None = None
+        """The last short line on which noise was measured: its step, and what f does over it."""
 
     def relative_noise(self) -> Array:
         """Return the noise of each output near the point, relative to the output."""
@@ -62,8 +66,8 @@ class Differences:
         """Return the estimates of all entries of a pattern."""
         self._blocks = blocks
         parts: list[Estimate] = []
-        noise = [self._noise(self.values.place.scale)]
         far = self._far_noise()
+        noise = [self._noise(self.values.place.scale)]
         with np.errstate(all="ignore"):
             relative = noise[0] / np.abs(self.values.center)
         self.values.relative_noise = np.where(relative < LARGEST_NOISE, relative, 0).astype(float)
@@ -141,10 +145,39 @@ class Differences:
             low[todo], high[todo] = found.low, found.high
             error[todo] = np.where(_is_rounding(blocks[0], values.unit), np.inf, found.error)
             open_ = _is_open(found, blocks[-1], size[cols[todo]], values.unit)
+            if block == 0 and entries.size == pattern.rows.size:
+                off = self._is_off_the_line(pattern, entries, Estimate(low, high, error))
+                open_ |= off[rows[todo]]
             if not open_.any():
                 break
             todo, blocks = todo[open_], [b.of(open_) for b in blocks]
         return Estimate(low, high, error)
+
+    def _is_off_the_line(
+        self, pattern: Pattern, entries: Array, found: Estimate
+    ) -> NDArray[np.bool_]:
+        """Return which outputs move along a short line by something else than their derivatives.
+
+        Steps of x/4, x/8, … over a sawtooth or a staircase may all see the same wrong slope.
+        """
+        values = self.values
+        if self._line is None:
+            return np.zeros(values.center.size, bool)
+        step, seen = self._line
+        along = step[pattern.cols[entries]]
+        n = values.center.size
+        middle, size = (
+            np.bincount(pattern.rows[entries], weights=term.astype(float), minlength=n)
+            for term in (along * (found.low + found.high) / 2, np.abs(along) * found.size())
+        )
+        error = np.bincount(
+            pattern.rows[entries], weights=(np.abs(along) * found.error).astype(float), minlength=n
+        )
+        rounding = 8 * values.unit * np.abs(values.center)
+        kinked = pattern.rows[entries[found.low < found.high]]
+        off = np.abs(seen - middle) > OFF_THE_LINE * size + error + rounding
+        off[kinked] = False
+        return np.asarray(off)
 
     def _noise(self, size: Array, start: Array | float = 0.0) -> Array:
         """Return the noise of each output, measured on a short line that starts near the point."""
@@ -166,7 +199,10 @@ class Differences:
         # Steps below the spacing of the numbers would see a jump at x as noise.
         step *= (up | down) & (np.abs(step) >= 8 * np.spacing(np.abs(x).astype(values.dtype)))
         x = x.astype(values.dtype)
-        return measured_noise(np.stack([values.at(x + k * step) for k in POINTS]))
+        line = np.stack([values.at(x + k * step) for k in POINTS])
+        with np.errstate(all="ignore"):
+            self._line = step, (line[-1] - line[0]) / (POINTS[-1] - POINTS[0])
+        return measured_noise(line)
 
     def _far_noise(self) -> tuple[Array, NDArray[np.bool_]]:
         """Return the noise of each output at a coarse step, and if it is larger than rounding.
@@ -174,7 +210,9 @@ class Differences:
         It shows numbers of a shorter dtype inside f also where f is near 0.
         """
         values, place = self.values, self.values.place
-        step = np.ldexp(place.scale, -FIRST)
+        # Steps of different lengths: a distance stays the same where all of its points move alike.
+        part = np.random.default_rng(place.x.size).uniform(0.5, 1, place.x.size)
+        step = np.ldexp(place.scale, -FIRST) * part
         step = np.where(place.x + 2 * step <= place.limits[1], step, -step)
         step = np.where(place.x + 2 * step >= place.limits[0], step, 0)
         noise = self._noise(place.scale, step)

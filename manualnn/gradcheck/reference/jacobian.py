@@ -34,14 +34,14 @@ MOST_ENTRIES = 30_000
 """Largest number of entries. Of larger Jacobians, directions are compared."""
 PLACES = 3
 """Points, beside that of the call, where dependences are looked for."""
-FEW_COLORS = 4
-"""Largest number of colors of a Jacobian that is not dense."""
 LOOKS = 3
 """Points of a shape at which the pattern of an elementwise function is confirmed."""
 FEW_BLOCKS = 2
 """Blocks of steps where a rough derivative is enough."""
 OTHER_STEPS = 1.37
 """Ratio of the second series of steps to the first, when a parameter is perturbed alone."""
+STAIR = 8
+"""Roundoffs of an input that are no rounding of a function."""
 ROUGH = 1e-6
 """Relative error of a direction that is too large to be compared."""
 METHODS = {"mpmath": "differences with 50 digits (mpmath)", "complex128": "complex step"}
@@ -111,11 +111,13 @@ class Reference:
         found, method = self._refined(values, pattern, found)
         return Jacobian(pattern.rows, pattern.cols, *_in_float64(found), method, shape)
 
-    def is_dense(self, arrays: Sequence[Array]) -> bool:
-        """Return True if a Jacobian of arrays of these shapes takes many evaluations."""
-        key = tuple(np.shape(a) for a in arrays)
-        pattern = self._patterns.get(key)
-        return key in self._patterns and (pattern is None or pattern.count > FEW_COLORS)
+    def colors(self, arrays: Sequence[Array]) -> int:
+        """Return the colors of Jacobians at arrays of these shapes: the cost of one.
+
+        It is 0 as long as there was none, and for one with too many.
+        """
+        pattern = self._patterns.get(tuple(np.shape(a) for a in arrays))
+        return 0 if pattern is None else int(pattern.count)
 
     def directional(self, arrays: Sequence[Array], tangent: Array) -> Estimate:
         """Return the derivative of all outputs along a vector of all free parameters."""
@@ -148,6 +150,24 @@ class Reference:
         found = Estimate(*_in_float64(found))
         ends = found.product(np.asarray(cotangent, np.float64))[:3]
         return Estimate(*map(np.asarray, ends))
+
+    def is_stair(
+        self, arrays: Sequence[Array], column: int, cotangent: Array, slope: float
+    ) -> bool:
+        """Return True if steps of a parameter that are no roundoffs leave the outputs as they are.
+
+        Only outputs with a cotangent w other than 0 count. `slope` is the derivative of wᵀf that
+        the steps should show.
+        """
+        place = Place(self.function, self.specs, arrays)
+        values = self._values(place)
+        w = np.asarray(cotangent)
+        terms = np.abs(w * values.center)[w != 0]
+        size = np.fmax(place.scale[column], terms.max(initial=0) / abs(slope))
+        h = STAIR * max(values.unit, 2.0**-53) * size
+        steps = h * (np.arange(place.x.size) == column)
+        sides = [values.at((place.x + s).astype(values.dtype)) for s in (steps, -steps)]
+        return all(np.array_equal(side[w != 0], values.center[w != 0]) for side in sides)
 
     def _values(self, place: Place) -> Values:
         """Return the function in the widest numbers in which differences can be taken."""
