@@ -182,9 +182,10 @@ static void run(Value *message) {
         l->y = get(n * width * sizeof *l->y), l->dy = get(n * width * sizeof *l->dy);
     }
 
-    Value *reduction = member(member(c, "loss"), "reduction");
+    Value *spec = member(c, "loss"), *reduction = member(spec, "reduction");
     char kind = reduction ? *reduction->text : 'm';                      /* mean, sum, batchmean */
     double divisor = kind == 's' ? 1 : kind == 'b' ? n : (double)n * width;
+    double factor = option(spec, "factor", 1);
     for (size_t step = 0; step < steps; step++) {
         for (l = layers + 1; l <= layers + depth; l++) forward(l, n, l[-1].y);
         for (q = params; q < params + parameters; q++) memset(q->g, 0, q->size * sizeof *q->g);
@@ -192,9 +193,9 @@ static void run(Value *message) {
         loss = 0, l = layers + depth;
         for (size_t i = 0; i < n * width; i++) {
             double error = l->y[i] - t[i];
-            loss += error * error, l->dy[i] = 2 * error / divisor;
+            loss += error * error, l->dy[i] = 2 * factor * error / divisor;
         }
-        loss /= divisor;
+        loss *= factor / divisor;
         for (; l > layers; l--) backward(l, n, l[-1].y, l[-1].dy);
         if (rule) for (q = params; q < params + parameters; q++) update(q, rule, done + step == 0);
     }

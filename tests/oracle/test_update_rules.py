@@ -227,7 +227,8 @@ def test_a_typical_state_is_what_equal_gradients_lead_to():
     g = np.array([0.25, -3.0, 0.0])
     for name, row in OPTIMIZER_ROWS.items():
         others = {key: option.values[-1] for key, option in row.options.items()}
-        o = options_of({"type": name, **others, "weight_decay": 0.0, "maximize": False})
+        plain = {"weight_decay": 0.0, "maximize": False}
+        o = options_of({"type": name, **others, **{k: plain[k] for k in plain if k in others}})
         o = Options(**{**vars(o), "momentum": 0.5, "dampening": 0.0, "eps": 1e-12})
         engine = Textbook(np.float64)
         engine.kind = np.dtype(np.float64)
