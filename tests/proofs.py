@@ -45,6 +45,7 @@ from manualnn import (
     RMSNorm,
     RReLU,
     Softmax,
+    Softmin,
     SpecError,
 )
 from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, Options
@@ -246,6 +247,7 @@ LAYER_STATEMENTS = (
     LayerStatement(Linear(2, 2), affine),
     *elementwise_statements(),
     LayerStatement(Softmax(), of_rows(lambda z, row: 1 / sum(sp.exp(other - z) for other in row))),
+    LayerStatement(Softmin(), of_rows(lambda z, row: 1 / sum(sp.exp(z - other) for other in row))),
     LayerStatement(
         LogSoftmax(), of_rows(lambda z, row: -sp.log(sum(sp.exp(other - z) for other in row)))
     ),

@@ -205,6 +205,13 @@ export const LAYERS = {
       return da.map((d, j) => mul(sub(d, total), a[j]));
     },
   ),
+  Softmin: rowwise(
+    (A, z) => A.softmax(z.map(A.neg)),
+    ({ mul, sub, sum }, a, da) => {
+      const total = sum(da.map((d, j) => mul(a[j], d)));
+      return da.map((d, j) => mul(a[j], sub(total, d)));
+    },
+  ),
   LogSoftmax: rowwise(
     (A, z) => A.logSoftmax(z),
     ({ exp, mul, sub, sum }, a, da) => {

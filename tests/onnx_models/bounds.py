@@ -22,6 +22,7 @@ from manualnn import (
     Sequential,
     Sigmoid,
     Softmax,
+    Softmin,
     Softplus,
     Softsign,
     Tanh,
@@ -69,7 +70,7 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:  # noqa: C901 - on
             case Linear():
                 size = np.abs(x) @ np.abs(own["weight"].T) + np.abs(own.get("bias", 0))
                 error = error @ np.abs(own["weight"].T) + (x.shape[1] + 2) * u * size
-            case Softmax():
+            case Softmax() | Softmin():
                 # The exponents zᵢ − m are wrong by 2 max E, and by u |zᵢ − m|, where a |z − m| ≤ 1.
                 row = np.expm1(2 * error.max(axis=1, keepdims=True))
                 error = np.minimum(row, 1) + (COST + 2 * x.shape[1]) * u + 0 * y

@@ -157,6 +157,7 @@ LAYERS = {
     "Linear": lambda o, own, x: x @ own["weight"].T + (own["bias"] if o.bias else 0),
     "Dropout": lambda _, own, x: x * own.get("mask", 1),
     "Softmax": lambda _, __, x: softmax(x),
+    "Softmin": lambda _, __, x: softmax(-x),
     "LogSoftmax": lambda _, __, x: log(softmax(x)),
     "PReLU": lambda _, own, x: np.where(x > 0, x, own["weight"] * x),
     "Residual": lambda o, own, x: x + forward(o.layers, own, x),

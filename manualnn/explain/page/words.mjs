@@ -23,6 +23,7 @@ export const FORWARD = {
   SiLU: () => "SiLU multiplies a number by its own sigmoid: almost 0 far below zero, almost unchanged far above.",
   LogSigmoid: () => "LogSigmoid is the logarithm of the sigmoid: almost unchanged far below zero, almost 0 far above.",
   Tanhshrink: () => "Tanhshrink subtracts the hyperbolic tangent: small numbers almost vanish, large ones lose 1.",
+  Softmin: () => "Softmin turns the numbers of a layer into shares: the smallest number gets the largest.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -87,6 +88,8 @@ export const SLOPE = {
   SiLU: () => "The slope is σ(z)·(1 + z·(1 − σ(z))). It is a little below 0 for numbers below −1.28.",
   LogSigmoid: () => "The slope is 1 minus the sigmoid: almost 1 far below zero, almost 0 far above.",
   Tanhshrink: () => "The slope is tanh(z)²: 0 at 0, almost 1 far from it.",
+  Softmin: () => "Each share depends on all numbers of the layer: its own makes it smaller, the " +
+    "others make it larger.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

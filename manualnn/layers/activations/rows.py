@@ -9,7 +9,7 @@ from manualnn.elementary import Array, exp, log_softmax, softmax
 from manualnn.errors import SpecError
 from manualnn.layers.base import Layer, LayerArrays
 
-__all__ = ["LogSoftmax", "Softmax"]
+__all__ = ["LogSoftmax", "Softmax", "Softmin"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -78,3 +78,27 @@ class LogSoftmax(OverFeatures):
         dz = exp(a, out=out)
         np.multiply(dz, np.add.reduce(da, axis=-1, keepdims=True), out=dz)
         return np.subtract(da, dz, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Softmin(OverFeatures):
+    """Probabilities from costs: softmax of the negative input.
+
+    Forward
+        a[n,i] = exp(−z[n,i]) / Σⱼ exp(−z[n,j])
+
+    Backward, given da = ∂L/∂a
+        dz[n,i] = a[n,i] (Σⱼ da[n,j] a[n,j] − da[n,i])
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Softmin; dim as in Softmax.
+    """
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return softmax(np.negative(z), out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = np.multiply(a, da, out=out)
+        np.subtract(np.add.reduce(dz, axis=-1, keepdims=True), da, out=dz)
+        return np.multiply(a, dz, out=dz)

@@ -30,6 +30,12 @@ class Activations(Arithmetic):
     def softmax_backward(self, o: Options, z: Array, a: Array, da: Array) -> Array:
         return a * (da - self.total(da * a, axis=1, keepdims=True))
 
+    def softmin(self, o: Options, z: Array) -> Array:
+        return self.softmax(o, -z)
+
+    def softmin_backward(self, o: Options, z: Array, a: Array, da: Array) -> Array:
+        return -self.softmax_backward(o, -z, a, da)
+
     def log_softmax(self, o: Options, z: Array) -> Array:
         return self.log_shares(z)
 

@@ -199,6 +199,7 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
     "Tanh": _elementwise(lambda _, z: tanh(z), _tanh_slope),
     "Softplus": (lambda o, _, z: _softplus(o, z), _softplus_backward),
     "Softmax": _over_rows(lambda z: exp_of_log(log_softmax(z)), _softmax_dz),
+    "Softmin": _over_rows(lambda z: exp_of_log(log_softmax(-z)), lambda a, da: -_softmax_dz(a, da)),
     "LogSoftmax": _over_rows(
         log_softmax, lambda a, da: da - exp_of_log(a) * da.sum(axis=1, keepdims=True)
     ),

@@ -12,7 +12,7 @@ import { outputsOf } from "../layers.mjs";
 import { placeLabels } from "./labels.mjs";
 
 const MIXING = new Set([
-  "Residual", "Softmax", "LogSoftmax", "LayerNorm", "RMSNorm", "GroupNorm",
+  "Residual", "Softmax", "Softmin", "LogSoftmax", "LayerNorm", "RMSNorm", "GroupNorm",
 ]);
 
 // Roomy: a unit shows every stage. Compact: it shows its last stage, and biases are dots alone.

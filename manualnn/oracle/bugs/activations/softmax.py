@@ -7,6 +7,7 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.fits import solved
 from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
 extreme_bug = partial(bug, killed_by="certain:*")
@@ -174,4 +175,11 @@ BUGS["log-softmax-slope-sign"] = bug(
     "The gradient of log-softmax adds the term of the sum.",
     lines=("dz = da + exp(a) Σ da", "dz = da − exp(a) Σ da"),
     log_softmax_backward=lambda e, o, z, a, da: da + np.exp(a) * da.sum(axis=1, keepdims=True),
+)
+
+BUGS["softmin-sign"] = bug(
+    "Softmin has the values or the gradient of softmax.",
+    lines=("a = softmax(z), or dz = a ⊙ (da − Σ da a)", "a = softmax(−z), dz = a ⊙ (Σ da a − da)"),
+    softmin=[Textbook.softmax, Textbook.softmin],
+    softmin_backward=[Textbook.softmin_backward, Textbook.softmax_backward],
 )

@@ -10,6 +10,7 @@ from manualnn.oracle.protocol.layers import (
     gated,
     normalization,
     partners,
+    rows,
     smooth,
     structure,
 )
@@ -21,4 +22,5 @@ ROWS = (
     *structure.ROWS,
     *gated.ROWS,
     *normalization.ROWS,
+    *rows.ROWS,
 )
