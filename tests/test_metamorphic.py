@@ -51,7 +51,7 @@ def precise(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(precise, value))
     if isinstance(value, Layer | Loss) and not isinstance(value, Dropout):
-        return type(value)(*(precise(getattr(value, f.name)) for f in fields(value)))
+        return replace(value, **{f.name: precise(getattr(value, f.name)) for f in fields(value)})
     return value
 
 
