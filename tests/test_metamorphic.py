@@ -324,7 +324,7 @@ def test_a_gradient_is_the_sum_over_all_paths(name: str) -> None:
         row, slopes = x[n], []
         for i, layer in enumerate(layers):
             own = dict(net.layer_arrays(params)[i])
-            for key in layer.sample_shapes((1, 1)):
+            for key in layer.sample_shapes((1, len(row))):
                 own[key] = noise[f"{i}.{key}"][n : n + 1]
 
             def run(z: Array, layer: Any = layer, own: Any = own) -> Array:

@@ -337,8 +337,9 @@ def test_what_cannot_be_replaced_says_what_to_do(name: str) -> None:
 
 
 def test_the_signature_of_a_constructor_is_shown() -> None:
-    assert str(inspect.signature(StepLR)) == "(step_size: int, gamma: float = 0.1) -> None"
-    assert [*inspect.signature(HuberLoss).parameters] == ["reduction", "delta"]
+    options = "step_size: int, gamma: float = 0.1, *, interval: str = 'epoch'"
+    assert str(inspect.signature(StepLR)) == f"({options}) -> None"
+    assert [*inspect.signature(HuberLoss).parameters] == ["reduction", "delta", "factor"]
 
 
 @pytest.mark.parametrize(

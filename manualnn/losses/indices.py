@@ -157,6 +157,7 @@ class MultiMarginLoss(IndexLoss):
     def __post_init__(self) -> None:
         Loss.__post_init__(self)
         require(self, "p", "1 or 2", self.p in {1, 2})
+        require(self, "margin", "a number", condition=True)
 
     def divisor(self, y: Array, t: Array, /) -> Any:
         return 1 if self.reduction == "sum" else len(y)

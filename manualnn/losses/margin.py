@@ -18,6 +18,7 @@ from manualnn.elementary import (
 )
 from manualnn.errors import DomainError
 from manualnn.losses.base import Loss
+from manualnn.spec import require
 
 __all__ = ["HingeEmbeddingLoss", "SoftMarginLoss"]
 
@@ -55,6 +56,10 @@ class HingeEmbeddingLoss(_SignLoss):
     """
 
     margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        Loss.__post_init__(self)
+        require(self, "margin", "a number", condition=True)
 
     def terms(self, y: Array, t: Array, /) -> Array:
         return where(greater(t, 0), y, maximum(self.margin - y, 0))
