@@ -54,6 +54,8 @@ RELEASES = (
     Fault("torch", "torch.prod(torch.stack([x, c]))", "float64", 1e-200, 0, "x"),
     Fault("torch", "F.gelu(x, approximate='tanh')", "float32", 1e20, float("nan"), "mpf(1)"),
     Fault("jax", "S.spence(x)", "float64", 1.2, float("nan"), "-log(x)/(x - 1)", "jax-ml/jax#40652"),  # noqa: E501
+    Fault("jax", "S.i0(x)", "float64", 0, 1, "besseli(1, x)"),
+    Fault("jax", "jnp.ldexp(x, 2)", "float64", 0, 1, "mpf(4)"),
     Fault("jax", "S.boxcox(2.0, x)", "float64", 0, 0, "log(2)**2/2"),
     Fault("jax", "S.digamma(x)", "float64", -10.5, 2854289648047.4, "psi(1, x)", "jax-ml/jax#37635"),  # noqa: E501
     Fault("jax", "S.log_ndtr(x)", "float32", -1e5, 1, _LOG_NDTR),
@@ -103,6 +105,10 @@ FAULTS: dict[str, str] = {
     "torch: F.pdist(x)": "torch ends the process in the backward pass of one row.",
     "torch: F.pdist(x, p=1)": "torch ends the process, as F.pdist(x).",
     "jax: S.spence(x)  # in [1, 2]": "JAX is wrong: NaN in (1, 2], 0 at 1, where it is −1.",
+    "jax: S.i0(x)": "JAX is wrong at 0: the gradient is 1 instead of 0.",
+    "jax: S.i1(x)": "JAX is wrong at 0: the second derivative is 1 instead of 0.",
+    "jax: jnp.ldexp(x, y)": "JAX is wrong at x = 0: the gradient is 1 instead of 2ʸ.",
+    "jax: S.log_ndtr(x)": "JAX has 8 digits below −20, where it breaks a series off.",
     "jax: S.boxcox(x, y)": "JAX is wrong for y at y = 0: 0 instead of log²(x)/2.",
     "jax: S.digamma(x)  # below 0": "JAX is wrong for negative numbers.",
     "jax: S.log_ndtr(x)  # far below in float32": "JAX is wrong: the gradient is 1 at −1e5.",

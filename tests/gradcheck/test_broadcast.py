@@ -5,7 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from manualnn.gradcheck import Array, gradcheck, run
+from manualnn.gradcheck import Array, gradcheck
+from manualnn.gradcheck.diagnosis import findings
 
 pytestmark = pytest.mark.once
 
@@ -16,7 +17,7 @@ def product(x, y):
 
 @pytest.fixture(autouse=True)
 def without_explanation(monkeypatch):
-    monkeypatch.setattr(run, "explain", partial(run.explain, brief=True))
+    monkeypatch.setattr(findings, "explain", partial(findings.explain, brief=True))
 
 
 def status(vjp):

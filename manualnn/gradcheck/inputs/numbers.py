@@ -10,6 +10,9 @@ from manualnn.errors import GradcheckError
 FLOATS = ("float64", "float32", "float16", "bfloat16")
 INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "uint64")
 
+SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
+"""Smallest normal number: results below it may be lost."""
+
 
 def dtype_name(dtype: Any) -> str:
     """Return the name of a dtype of NumPy, torch or JAX, such as "float32".
@@ -70,7 +73,13 @@ def digits(dtype: str) -> int:
 
 
 def neighbour(number: float, dtype: str, *, up: bool) -> float:
-    """Return the next number of a dtype above or below a number of that dtype."""
+    """Return the next number of a dtype above or below a number of that dtype.
+
+    Beside 0 it is the smallest normal number, because many libraries take subnormal ones for 0.
+    """
+    if number == 0:
+        smallest = SMALLEST[dtype]
+        return smallest if up else -smallest
     if dtype != "bfloat16":
         kind = np.dtype(dtype).type
         return float(np.nextafter(kind(number), kind(np.inf if up else -np.inf)))

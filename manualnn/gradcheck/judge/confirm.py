@@ -3,13 +3,13 @@
 A gradient that is far from the reference is wrong only if that has none of these reasons:
 
 * **Condition.** Rounding the inputs, or anything on the way, moves the derivative. The bound grows
-  by 128 u times the change of Jᵀw over a relative change of the inputs, as measured.
+  by 512 u times the change of Jᵀw over a relative change of the inputs, as measured.
 * **Cancellation.** tanh′ is 1 − y². Far out, its error is that of the 1, not that of the tiny
-  result. The bound grows by 128 u times the largest Σ |w||J| on the way from the input to 0, where
+  result. The bound grows by 512 u times the largest Σ |w||J| on the way from the input to 0, where
   the terms that cancel have their full size.
   Where several numbers move one output, as in a norm, terms also cancel that have their full size
   where the numbers are exchanged.
-* **Roundoff.** Terms may cancel in the gradient alone. The bound grows by 128 times the change of
+* **Roundoff.** Terms may cancel in the gradient alone. The bound grows by 512 times the change of
   the gradient as inputs and cotangents change by roundoffs.
 * **The reference.** The worst suspects are perturbed alone, in every way that the function allows.
 """
@@ -31,7 +31,7 @@ SAFETY = 16
 """Ratio of the bound to the error that the reference claims: an estimate may be a little low."""
 ROUNDINGS = 256
 """Roundings that a gradient may have where it was looked at twice."""
-FACTOR = 128
+FACTOR = 512
 """Roundings of the condition and of cancellation."""
 ROUNDOFFS = 6
 """Number of random changes by roundoffs."""

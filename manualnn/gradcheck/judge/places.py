@@ -8,10 +8,8 @@ import numpy as np
 from manualnn.gradcheck.data import Array, Entry, flat
 from manualnn.gradcheck.functions.base import Function
 from manualnn.gradcheck.inputs.array import Array as Spec
-from manualnn.gradcheck.inputs.numbers import largest_number, unit_roundoff
+from manualnn.gradcheck.inputs.numbers import SMALLEST, largest_number, unit_roundoff
 
-SMALLEST = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
-"""Smallest normal number: results below it may be lost."""
 MOST_ENTRIES = 8
 """Largest number of wrong entries that are reported."""
 
