@@ -308,8 +308,8 @@ class SumsTerms(Textbook):
     def total(self, a: Array, axis: int | None = None, *, keepdims: bool = False) -> Any:
         terms = a.ravel() if axis is None else np.moveaxis(a, axis, 0)
         total = np.asarray(self.add(terms), self.kind)
-        if keepdims and axis is not None:
-            return np.expand_dims(total, axis)
+        if keepdims:
+            return np.expand_dims(total, tuple(range(a.ndim)) if axis is None else axis)
         return total if total.ndim else total[()]
 
 

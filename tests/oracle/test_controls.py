@@ -17,7 +17,7 @@ from manualnn.oracle.protocol.features import OPTIMIZERS
 from manualnn.oracle.textbook.engine import Textbook
 
 EACH = profile() == "nightly"
-CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(40)]
+CASES = [drawn_case(np.random.default_rng(i), dtype="float32") for i in range(60)]
 
 
 @pytest.mark.parametrize("name", share(CONTROLS, 16))

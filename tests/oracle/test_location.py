@@ -1,7 +1,7 @@
 """The location of an error follows from the quantities that were compared, and from no others."""
 
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import pytest
@@ -83,7 +83,8 @@ def test_a_location_is_refuted_by_no_quantity_that_the_engine_does_not_return():
 )
 def test_an_engine_that_returns_little_is_told_what_to_return(returned, advice):
     rng = np.random.default_rng(7)
-    first = drawn_case(rng, optimizer="SGD", loss="MSELoss", dtype="float64")
+    cases = (drawn_case(rng, optimizer="SGD", loss="MSELoss", dtype="float64") for _ in count())
+    first = next(case for case in cases if case.params)
     first = first.but(steps=1).map(lambda name, a: a / 100 if name == "x" else a)
     with connect(Textbook) as bench:
         seen = observe(bench, [first])

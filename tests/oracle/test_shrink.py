@@ -14,6 +14,7 @@ from manualnn.oracle.diagnosis.likeness import same_failure
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import LOSS_ROWS
 from manualnn.oracle.truth.step import truth
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -116,9 +117,8 @@ def test_only_valid_cases_that_fit_are_asked_about_and_none_twice(seed, n, salt)
         asked.append(case.id)
         assert is_valid(case)
         assert shapes_fit(case)
-        assert (case.t.dtype.kind == "i") == (
-            case.loss["type"] == "CrossEntropyLoss" and case.t.ndim == 1
-        )
+        has_classes = LOSS_ROWS[case.loss["type"]].targets == "classes"
+        assert (case.t.dtype.kind == "i") == (has_classes and case.t.ndim == 1)
         return case.n >= n and sum(case.id.encode()) % 10 >= salt
 
     case = drawn_case(np.random.default_rng(seed))
