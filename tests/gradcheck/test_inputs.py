@@ -113,7 +113,7 @@ def test_ends_of_a_domain_are_numbers_of_the_dtype_in_the_domain():
     assert Array(low=0.1, high=0.3, dtype="float32").bounds == (above, below)
     assert Array(low=0.5, high=2, dtype="bfloat16", open=True).bounds == (0.5 + 2**-8, 2 - 2**-7)
     assert Array(low=0.5, high=2).bounds == (0.5, 2)
-    assert Array(kind="positive").bounds == (5e-324, math.inf)
+    assert Array(kind="positive").bounds == (2.0**-1022, math.inf)
     assert Array(kind="positive", low=1).bounds == (1, math.inf)
 
 

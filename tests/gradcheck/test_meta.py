@@ -100,7 +100,7 @@ def test_wrong_functions_are_wrong(name):
 
 def test_an_error_estimate_of_zero_gives_a_false_alarm(monkeypatch):
     monkeypatch.setattr(confirm, "IMPRECISE", 0.0)  # nothing below 2^-30 is a failure otherwise
-    monkeypatch.setattr(confirm.Suspicion, "_scatter", lambda self: np.zeros_like(self.got))
+    monkeypatch.setattr(confirm, "FACTOR", 0)  # without the bounds of condition and cancellation
     break_reference(monkeypatch, error=lambda found: np.zeros_like(found.error))
     assert not is_right(*RIGHT["sigmoid"])
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import GradcheckError
-from manualnn.gradcheck.inputs.numbers import FLOATS, digits, dtype_name, neighbour, rounded
+from manualnn.gradcheck.inputs.numbers import FLOATS, beside, digits, dtype_name, rounded
 from manualnn.gradcheck.inputs.parameters import MATRIX_KINDS, FreeParameters
 
 REAL_KINDS = ("real", "positive", "sorted", "symmetric", "spd", "probabilities")
@@ -133,7 +133,7 @@ class Array(FreeParameters):
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest number of dtype in the domain; ±inf where there is none."""
         if self.kind == "probabilities":
-            return (neighbour(0.0, self.dtype, up=True) if self.open else 0.0), 1.0
+            return (beside(0.0, self.dtype, up=True) if self.open else 0.0), 1.0
         if self.kind == "boolean":
             return 0.0, 1.0
         if self.kind == "classes":
@@ -164,7 +164,7 @@ class Array(FreeParameters):
         near = float(rounded(end, self.dtype))
         outside = near < end if up else near > end
         if outside or (is_open and near == end):
-            return neighbour(near, self.dtype, up=up)
+            return beside(near, self.dtype, up=up)
         return near
 
     def contains(self, array: NDArray[Any]) -> bool:

@@ -72,14 +72,18 @@ def digits(dtype: str) -> int:
     return 8 if dtype == "bfloat16" else int(np.finfo(dtype).nmant) + 1
 
 
-def neighbour(number: float, dtype: str, *, up: bool) -> float:
-    """Return the next number of a dtype above or below a number of that dtype.
+def beside(end: float, dtype: str, *, up: bool) -> float:
+    """Return the number of a dtype next to an open end, which is a number of that dtype.
 
     Beside 0 it is the smallest normal number, because many libraries take subnormal ones for 0.
     """
-    if number == 0:
-        smallest = SMALLEST[dtype]
-        return smallest if up else -smallest
+    if end:
+        return neighbour(end, dtype, up=up)
+    return SMALLEST[dtype] if up else -SMALLEST[dtype]
+
+
+def neighbour(number: float, dtype: str, *, up: bool) -> float:
+    """Return the next number of a dtype above or below a number of that dtype."""
     if dtype != "bfloat16":
         kind = np.dtype(dtype).type
         return float(np.nextafter(kind(number), kind(np.inf if up else -np.inf)))
