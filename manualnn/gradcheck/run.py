@@ -237,7 +237,8 @@ class Run:
         is_sure = self._confirmed.count >= CONFIRMATIONS
         if is_sure and colors > FEW_COLORS and points >= ENOUGH:
             return True
-        return of_shape >= max(ENOUGH, COLORS_OF_ALL // max(1, colors))
+        enough = ENOUGH // 3 if self.prefix else ENOUGH
+        return of_shape >= max(enough, COLORS_OF_ALL // max(1, colors))
 
     def _note_failure(self, result: CheckResult, point: Point, error: FunctionFailed) -> None:
         """Add the finding of a gradient that fails where the value does not, once."""
