@@ -71,7 +71,8 @@ class Engine:
             for name in ("weight", "pos_weight")
             if case.loss.get(name) is not None
         }
-        loss = make(nn, {**case.loss, **weights})
+        own = {name: value for name, value in case.loss.items() if name != "factor"}  # always 1
+        loss = make(nn, {**own, **weights})
         rule = None
         if case.optimizer and params:  # torch refuses to make a rule for nothing
             rule = make(torch.optim, case.optimizer, params.values())

@@ -3,6 +3,7 @@
 import re
 import signal
 import traceback
+from types import TracebackType
 
 from manualnn.errors import OracleError
 
@@ -26,16 +27,21 @@ class Fault(OracleError):  # noqa: N818 - the engine's error, not ours
 
 def format_traceback(error: BaseException) -> str:
     """Return the traceback from the engine's own code on; only its end if it is long."""
-    trace = error.__traceback__
-    while trace is not None and _MACHINERY.search(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next
-    lines = traceback.format_exception(type(error), error, trace)
+    lines = traceback.format_exception(type(error), error, _engine_trace(error))
     return shorten("".join(lines))
 
 
 def format_position(error: BaseException) -> str:
     """Return the position in the engine's code at which a signal raised an error."""
-    return shorten("".join(traceback.format_tb(error.__traceback__)[1:-1]))
+    return shorten("".join(traceback.format_tb(_engine_trace(error))[:-1]))
+
+
+def _engine_trace(error: BaseException) -> TracebackType | None:
+    """Return the traceback without the calls that lead to the engine's own code."""
+    trace = error.__traceback__
+    while trace is not None and _MACHINERY.search(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return trace
 
 
 def describe_exit(code: int) -> str:
