@@ -13,6 +13,7 @@ bounds, and no table of bounds is needed.
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import wraps
 from typing import Any
 
 import mpmath
@@ -43,6 +44,16 @@ as_mpmath = np.frompyfunc(exactly, 1, 1)
 """Do the same to every entry of an array."""
 
 
+def _with_a_number(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Leave an array on the right to NumPy, which takes the operation to each of its entries."""
+
+    @wraps(operation)
+    def operate(number: Any, other: Any) -> Any:
+        return NotImplemented if isinstance(other, np.ndarray) else operation(number, other)
+
+    return operate
+
+
 class Rounded:
     """A value; the error inherited from the terms that it is a sum of, their number and size."""
 
@@ -59,6 +70,7 @@ class Rounded:
         """The largest error, in units of u."""
         return self.inherited + (self.terms - 1) * self.size
 
+    @_with_a_number
     def __add__(self, other: Any) -> "Rounded":
         other = as_rounded(other)
         return Rounded(
@@ -68,6 +80,7 @@ class Rounded:
             self.size + other.size,
         )
 
+    @_with_a_number
     def __mul__(self, other: Any) -> "Rounded":
         other = as_rounded(other)
         value = self.value * other.value
@@ -91,12 +104,14 @@ class Rounded:
     def __abs__(self) -> "Rounded":
         return self if self > 0 else -self
 
+    @_with_a_number
     def __sub__(self, other: Any) -> "Rounded":
         return self + -as_rounded(other)
 
     def __rsub__(self, other: Any) -> "Rounded":
         return as_rounded(other) + -self
 
+    @_with_a_number
     def __truediv__(self, other: Any) -> "Rounded":
         return self * as_rounded(other).function(lambda v: 1 / v, lambda v: -1 / v**2, 1)
 
@@ -106,12 +121,15 @@ class Rounded:
     __radd__ = __add__
     __rmul__ = __mul__
 
+    @_with_a_number
     def __gt__(self, other: Any) -> bool:
         return bool(self.value > as_rounded(other).value)
 
+    @_with_a_number
     def __ge__(self, other: Any) -> bool:
         return bool(self.value >= as_rounded(other).value)
 
+    @_with_a_number
     def __le__(self, other: Any) -> bool:
         return bool(self.value <= as_rounded(other).value)
 

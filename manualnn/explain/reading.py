@@ -21,6 +21,7 @@ from manualnn.elementary import Array
 from manualnn.errors import DomainError, ShapeError, SpecError
 from manualnn.explain.render.text import plural
 from manualnn.explain.run import Run, make_run
+from manualnn.layers import LAYERS, Layer
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.losses.indices import IndexLoss
 from manualnn.network.sequential import Sequential
@@ -150,6 +151,8 @@ def _read_layers(spec: Mapping[str, Any]) -> Sequential:
             raise ShapeError(message)
         if "out_features" in options:
             width, origin = options["out_features"], f"layers[{i}].out_features"
+        elif getattr(LAYERS.get(str(options.get("type"))), "width", None) is not Layer.width:
+            width = None  # GLU halves it; Sequential checks the widths again
     return Sequential.from_spec(spec)
 
 
