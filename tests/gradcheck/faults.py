@@ -110,6 +110,8 @@ FAULTS: dict[str, str] = {
     "jax: S.i1(x)": "JAX is wrong at 0: the second derivative is 1 instead of 0.",
     "jax: jnp.ldexp(x, y)": "JAX is wrong at x = 0: the gradient is 1 instead of 2ʸ.",
     "jax: S.log_ndtr(x)": "JAX has 8 digits below −20, where it breaks a series off.",
+    "jax: jax.scipy.stats.norm.logcdf(x)": "JAX has 8 digits below −20, as S.log_ndtr.",
+    "jax: S.xlogy(x, y)": "JAX is wrong at x = 0 for y near 1e-308: 0 · (dy/y) is NaN.",
     "jax: S.boxcox(x, y)": "JAX is wrong for y at y = 0: 0 instead of log²(x)/2.",
     "jax: S.digamma(x)  # below 0": "JAX is wrong for negative numbers.",
     "jax: S.log_ndtr(x)  # far below in float32": "JAX is wrong: the gradient is 1 at −1e5.",
