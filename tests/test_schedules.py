@@ -100,7 +100,7 @@ def fit(schedule: Any, rule: Any = None) -> list[float]:
     return trainer(rule=rule or SGD(lr=LR)).fit(X, T, epochs=EPOCHS, callbacks=schedule).lr
 
 
-@pytest.mark.parametrize(("schedule", "formula"), FORMULAS, ids=lambda v: repr(v)[:60])
+@pytest.mark.parametrize(("schedule", "formula"), FORMULAS, ids=lambda v: type(v).__name__)
 def test_schedules_follow_their_formulas(schedule: Any, formula: Callable[[int], float]) -> None:
     expected = [formula(e) for e in range(EPOCHS)]
     assert fit(schedule) == pytest.approx(expected, rel=EPOCHS * 16 * 2**-53, abs=1e-15)
