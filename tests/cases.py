@@ -321,6 +321,10 @@ def lattice_cases(draw: st.DrawFn, dtypes: st.SearchStrategy[np.dtype[Any]] = DT
         "momentum": st.sampled_from([0.0, 0.5]),
         "dampening": st.sampled_from([0.0, 0.5]),
         "weight_decay": st.sampled_from([0.0, 0.5]),
+        "l1": 0.0,
+        "l2": 0.0,
+        "clip_value": None,
+        "max_norm": None,
     }
     names = ("Identity", "ReLU", "LeakyReLU", "Dropout")
     net, out = draw(

@@ -92,7 +92,8 @@ def test_no_finite_input_overflows(layer: Layer) -> None:
     rows = [[-1e4, 1e4, 800.0, -800.0], [0.0, -745.0, 710.0, 1e300], [1.0, 2.0, 3.0, 4.0]]
     net = Sequential(layer)
     params, x = net.init(seed=0), np.array(rows)
-    _, grads, dx = net.value_and_grad(params, L1Loss(), x, np.zeros((3, 4)), input_grad=True)
+    t = np.zeros((3, layer.width(4)))
+    _, grads, dx = net.value_and_grad(params, L1Loss(), x, t, input_grad=True)
     for array in (net.forward(params, x), grads.vector, dx):
         assert np.isfinite(array).all()
 

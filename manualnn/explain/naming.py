@@ -114,6 +114,9 @@ def rule_equations(rule: Optimizer) -> list[str]:
     kinds = [kind for kind in reversed(type(rule).__mro__) if issubclass(kind, Optimizer)]
     docs = [inspect.getdoc(kind) or "" for kind in kinds]
     options = {option.name: getattr(rule, option.name) for option in fields(rule)}
+    for option in fields(rule):
+        if option.metadata == QUIET and options[option.name] == option.default:
+            options[option.name] = None  # norm_type alone does nothing
     found: list[str] = []
     for paragraph in (p for doc in docs for p in doc.split("\n\n") if "←" in p):
         lines = {line: _applies(line, options) for line in paragraph.splitlines()}

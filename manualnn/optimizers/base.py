@@ -61,7 +61,7 @@ class Optimizer(Description):
     """Base of every rule. A subclass defines `rates`, `rule` and, if it has a state, `vectors`.
 
     Before the rule, in this order: g ← −g if maximize; g ← g + weight_decay θ. A rule with
-    `decoupled_weight_decay` adds lr weight_decay θ to its step instead.
+    `decoupled_weight_decay` adds weight_decay θ, times its rate, to its step instead.
 
     Before that, with the options of every rule that are keywords:
 
