@@ -49,7 +49,7 @@ class Losses(Arithmetic):
 
     def divisor(self, o: Options, y: Array, t: Array) -> Any:
         if LOSS_ROWS[o.type].has_mean_of_weights and o.reduction != "sum":
-            return self.cross_entropy_divisor(o, y, t)
+            return self.equation(o, "_divisor")(o, y, t)
         mean = len(y) if LOSS_ROWS[o.type].is_per_sample else y.size
         return {"mean": mean, "batchmean": len(y), "sum": 1}[o.reduction]
 
@@ -134,6 +134,13 @@ class Losses(Arithmetic):
         return self.array(np.ones(y.shape[1]) if o.weight is None else o.weight)
 
     def cross_entropy_divisor(self, o: Options, y: Array, t: Array) -> Any:
+        return self.mean_divisor(o, y, t)
+
+    def nll_divisor(self, o: Options, y: Array, t: Array) -> Any:
+        return self.mean_divisor(o, y, t)
+
+    def mean_divisor(self, o: Options, y: Array, t: Array) -> Any:
+        """Return the samples, or the sum of the weights of their classes."""
         if o.reduction == "batchmean" or t.ndim == 2:
             return len(y)
         return self.total(self.class_weight(o, y)[t[self.counts(o, t)]])

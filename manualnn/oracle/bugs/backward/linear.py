@@ -147,7 +147,9 @@ BUGS["first-layer-gradient-zero"] = bug(
     "The first Linear layer gets no gradient, because the loop over layers ends too early.",
     lines=("dW₁ = 0", "dW₁ = dz₁ᵀ x"),
     linear_grads=each_gradient(
-        lambda e, o, g: g * (0 if o.i == min(p.i for p in e.layers if p.type == "Linear") else 1)
+        lambda e, o, g: (
+            g * (o.i != min((p.i for p in e.layers if p.type == "Linear"), default=None))
+        )
     ),
 )
 
