@@ -300,6 +300,8 @@ def cases(
 
 
 POWERS = st.sampled_from([1, 2, 4])
+RULE_ALONE: dict[str, Any] = {"l1": 0.0, "l2": 0.0, "clip_value": None, "max_norm": None}
+"""Options of a rule without penalties and clipping."""
 
 
 @st.composite
@@ -321,10 +323,7 @@ def lattice_cases(draw: st.DrawFn, dtypes: st.SearchStrategy[np.dtype[Any]] = DT
         "momentum": st.sampled_from([0.0, 0.5]),
         "dampening": st.sampled_from([0.0, 0.5]),
         "weight_decay": st.sampled_from([0.0, 0.5]),
-        "l1": 0.0,
-        "l2": 0.0,
-        "clip_value": None,
-        "max_norm": None,
+        **RULE_ALONE,
     }
     names = ("Identity", "ReLU", "LeakyReLU", "Dropout")
     net, out = draw(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cases import Case, cases
+from cases import RULE_ALONE, Case, cases
 from explain.networks import network_of
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -32,6 +32,7 @@ small_cases = cases(
     sizes=st.integers(1, 3),
     widths=st.integers(1, 4),
     depth=st.integers(1, 3),
+    options=RULE_ALONE,
 )
 
 
