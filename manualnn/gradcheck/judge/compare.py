@@ -198,6 +198,8 @@ class Judge:
             # Terms that cancel have the size of the largest gradient; a mistake here is as large.
             coarse = max(2.0**-20, 4 * float(places.units[columns].max()))
             bound = SAFETY * error + coarse * max(size, np.abs(got).max()) + places.smallest
+            # Where the slopes themselves are 0, as those of a variance, roundoffs are left.
+            bound += float(places.units.max()) * np.abs(w).sum()
             if is_outside(np.array([mine]), low, high, bound)[0]:
                 name, index = places.locate(int(columns[0]))
                 return Entry(name, index, float(mine), low, high, float(bound))
