@@ -103,6 +103,10 @@ FAULTS: dict[str, str] = {
     "is not the derivative; its vjp is.",
     "torch: F.conv_tbc(x, y, z, pad=1)": "torch fails: backward takes no cotangent with other "
     "strides.",
+    "torch: F.binary_cross_entropy(x, y)": "torch adds 1e-12 to x and to 1 − x in the second "
+    "derivative, which is off by 2e-5 at 1e-7.",
+    "torch: F.binary_cross_entropy(x, y, weight=z, reduction='sum')": "torch is wrong, as "
+    "F.binary_cross_entropy(x, y).",
     "torch: F.pdist(x)": "torch ends the process in the backward pass of one row.",
     "torch: F.pdist(x, p=1)": "torch ends the process, as F.pdist(x).",
     "jax: S.spence(x)  # in [1, 2]": "JAX is wrong: NaN in (1, 2], 0 at 1, where it is −1.",

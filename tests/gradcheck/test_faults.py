@@ -68,6 +68,13 @@ def test_torch_gives_each_tied_coordinate_the_whole_gradient_of_the_largest_dist
     assert torch.autograd.grad(distance.sum(), x)[0].tolist() == [[1, 1]]  # max(t, t) has slope 1
 
 
+def test_torch_adds_to_the_probability_in_the_second_derivative_of_the_cross_entropy(torch):
+    x = torch.tensor(1e-7, dtype=torch.float64, requires_grad=True)
+    loss = torch.nn.functional.binary_cross_entropy(x, torch.ones_like(x))  # −log x
+    (dx,) = torch.autograd.grad(loss, x, create_graph=True)
+    assert abs(float(torch.autograd.grad(dx, x)[0]) * 1e-14 - 1) > 1e-5  # 1/x² is 1e14
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
 def test_the_forward_mode_of_cholesky_inverse_is_not_its_derivative(torch):
     factor = torch.tensor([[1.0, 0], [1, 1]], dtype=torch.float64)
