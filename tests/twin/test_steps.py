@@ -30,6 +30,10 @@ SMALL = {
     "sizes": st.sampled_from([1, 2, 3, 7, 9]),
     "steps": st.sampled_from([1, 2, 5]),
 }
+PARTNERS = options.names_with("optimizers", "is_partner")
+"""Rules beside which layers and losses are compared: none has wide bounds of its own."""
+FLOAT32_INSIDE = {rule: {np.dtype(np.float64): 1e-7} for rule in ("NAdam", "ASGD")}
+"""Rules of which torch keeps numbers in float32, which the bounds allow."""
 
 
 def agree_in_every_step(case: Case, judge: Judge) -> None:
@@ -116,19 +120,21 @@ def test_every_step_agrees_with_torch() -> None:
 
 @pytest.mark.parametrize("name", KEEPS_WIDTH)
 def test_every_step_through_a_layer_agrees_with_torch(name: str) -> None:
-    hold(agree_in_every_step, cases(layer_names=(name,), **SMALL), share=PART)
+    drawn = cases(layer_names=(name,), rule_names=PARTNERS, **SMALL)
+    hold(agree_in_every_step, drawn, share=PART)
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_step_down_a_loss_agrees_with_torch(name: str) -> None:
-    hold(agree_in_every_step, cases(loss_names=(name,), **SMALL), share=PART)
+    drawn = cases(loss_names=(name,), rule_names=PARTNERS, **SMALL)
+    hold(agree_in_every_step, drawn, share=PART)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_step_by_a_rule_agrees_with_torch(name: str) -> None:
     sharp = tuple(layer for layer in KEEPS_WIDTH if not layer.endswith("Norm"))
     drawn = cases(rule_names=(name,), layer_names=sharp, **SMALL)
-    hold(agree_in_every_step, drawn, share=PART)
+    hold(agree_in_every_step, drawn, share=PART, blunt=BLUNT | FLOAT32_INSIDE.get(name, {}))
 
 
 @pytest.mark.parametrize("name", ["SGD", "Adam"])
