@@ -16,7 +16,7 @@ import numpy as np
 from oracle.rule_orders import INSIDE, ORDERS
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, Options
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, Options
 from manualnn.oracle.textbook.engine import Textbook
 
 
@@ -30,7 +30,8 @@ def _by_reciprocal(e: Textbook, o: Options, y: Array, t: Array) -> tuple[Any, Ar
 
 
 def _mean_of_means(e: Textbook, o: Options, y: Array, t: Array) -> Any:
-    if o.type == "CrossEntropyLoss" or o.reduction != "mean":
+    row = LOSS_ROWS[o.type]
+    if row.has_mean_of_weights or row.is_per_sample or o.reduction != "mean":
         return Textbook.value(e, o, y, t)
     whole = Options(**{**vars(o), "reduction": "sum"})
     rows = [Textbook.value(e, whole, y[n : n + 1], t[n : n + 1]) for n in range(len(y))]
@@ -55,7 +56,8 @@ def _running_mean(e: Textbook, o: Options, y: Array, t: Array) -> Any:
 def _by_threes(e: Textbook, o: Options, y: Array, t: Array) -> list[tuple[Array, Array, Any]]:
     """Return micro-batches, each with its share of all samples."""
     weighted = getattr(o, "weight", None) is not None  # maybe sample by sample
-    if weighted or o.type == "CrossEntropyLoss" or o.reduction != "mean" or not y.size:
+    weighted |= LOSS_ROWS[o.type].has_mean_of_weights
+    if weighted or o.reduction != "mean" or not y.size:
         return [(y, t, e.kind.type(1))]
     parts = [slice(n, n + 3) for n in range(0, len(y), 3)]
     return [(y[p], t[p], e.kind.type(len(y[p])) / e.kind.type(len(y))) for p in parts]
