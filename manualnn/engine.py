@@ -7,7 +7,7 @@ options are attributes of the case, and the result is a mapping of arrays. This 
 nothing of the oracle. It claims all layers, losses and optimizers, with every option.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -48,7 +48,7 @@ class Engine:
             "version": manualnn.__version__,
             "dtypes": ["float32", "float64"],
             "layers": dict.fromkeys(LAYERS, "any"),
-            "losses": dict.fromkeys(LOSSES, "any"),
+            "losses": {name: _every_option(kind) for name, kind in LOSSES.items()},
             "optimizers": {name: _claim(kind) for name, kind in OPTIMIZERS.items()},
             "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
             "accepts_state": True,
@@ -87,8 +87,12 @@ def _claim(kind: type[Optimizer]) -> Any:
     """Return the claim of an optimizer: penalties and clipping are asked of two of them."""
     if kind.__name__ not in {"SGD", "Adam"}:
         return "any"
-    names = {option.name for option in fields(kind)} - {"lr", "norm_type", "groups"}
-    return dict.fromkeys(sorted(names), "any")
+    return _every_option(kind, without={"lr", "norm_type", "groups"})
+
+
+def _every_option(kind: type[Any], without: Collection[str] = ()) -> dict[str, str]:
+    """Return the claim of all values of all options; "any" alone leaves later options out."""
+    return {o.name: "any" for o in fields(kind) if o.name not in without}
 
 
 def _state(rule: Optimizer, params: Parameters, given: Mapping[str, Any] | None) -> dict[str, Any]:

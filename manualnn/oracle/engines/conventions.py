@@ -9,7 +9,6 @@
 The checks know one layout of weights, (out, in).
 """
 
-import copy
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +18,9 @@ from manualnn.oracle.engines.faults import EngineError
 from manualnn.oracle.engines.validation import Malformed, map_result, normalize_result, read_weight
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.case import Array, Case, Spec
+from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.claims import ClaimError
-from manualnn.oracle.protocol.features import options_of, row_of
+from manualnn.oracle.protocol.features import with_all_options
 
 STORED = ("params.", "state.")
 """Prefixes of the arrays of a case that have the layout of the weights."""
@@ -45,9 +44,9 @@ def complete(case: Case) -> Case:
     """Return the case with every option, in dictionaries that the engine may change."""
     return replace(
         case.map(lambda _, array: array),
-        layers=tuple(_all_options(spec) for spec in case.layers),
-        loss=_all_options(case.loss),
-        optimizer=case.optimizer and _all_options(case.optimizer),
+        layers=tuple(with_all_options(spec) for spec in case.layers),
+        loss=with_all_options(case.loss),
+        optimizer=case.optimizer and with_all_options(case.optimizer),
     )
 
 
@@ -92,13 +91,3 @@ def read_claims(name: str, content: Any) -> Capabilities:
         return Capabilities.read(content)
     except (ClaimError, TypeError, ValueError) as error:
         raise EngineError(f"{name} claims what cannot be understood: {error}") from error
-
-
-def _all_options(spec: Spec) -> Spec:
-    """Return a description with all options, those outside of the claim "any" only where given."""
-    rows = row_of(spec["type"]).options
-    return {
-        name: value if isinstance(value, float | int | str) else copy.deepcopy(value)
-        for name, value in vars(options_of(spec)).items()
-        if name in spec or rows[name].is_in_any
-    }

@@ -7,6 +7,7 @@
 The oracle shares no table with the engine; a test compares the names, options and defaults of both.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,16 @@ def options_of(spec: Mapping[str, Any]) -> Options:
     if "betas" in options:
         options["betas"] = tuple(options["betas"])
     return Options(**options)
+
+
+def with_all_options(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a description with all options, those outside of the claim "any" only where given."""
+    rows = row_of(spec["type"]).options
+    return {
+        name: value if isinstance(value, float | int | str) else copy.deepcopy(value)
+        for name, value in vars(options_of(spec)).items()
+        if name in spec or rows[name].is_in_any
+    }
 
 
 def fit(spec: Mapping[str, Any], width: int) -> dict[str, Any]:

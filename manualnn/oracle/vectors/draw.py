@@ -21,7 +21,7 @@ from manualnn.oracle.cases.partners import newcomers
 from manualnn.oracle.cases.recipe import DIFFERENTIAL, Recipe
 from manualnn.oracle.protocol.capabilities import DTYPES, Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import TABLES, options_of
+from manualnn.oracle.protocol.features import TABLES, with_all_options
 from manualnn.oracle.protocol.masks import with_masks
 from manualnn.oracle.vectors.portable_random import PortableRandom
 
@@ -100,7 +100,7 @@ def _cases(
 def _complete(case: Case) -> Case:
     """Return a case with every option, as engines receive it, so that its id is the same."""
     return case.but(
-        layers=tuple(vars(options_of(spec)) for spec in case.layers),
-        loss=vars(options_of(case.loss)),
-        optimizer=case.optimizer and vars(options_of(case.optimizer)),
+        layers=tuple(map(with_all_options, case.layers)),
+        loss=with_all_options(case.loss),
+        optimizer=case.optimizer and with_all_options(case.optimizer),
     )

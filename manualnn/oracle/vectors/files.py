@@ -34,7 +34,7 @@ from manualnn.oracle.vectors.canonical import json_bytes, safetensors_bytes
 from manualnn.oracle.vectors.draw import of_dtype, vector_cases
 
 FORMAT = "manualnn conformance vectors"
-VERSION = 3
+VERSION = 4
 """Version of the format and of the cases. A change of any byte of an existing case needs a new one.
 
 A new layer, loss or optimizer adds cases and changes no other file. It needs no new version.

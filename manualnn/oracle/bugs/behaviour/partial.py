@@ -19,8 +19,23 @@ BUGS = Table("backward")
 Conditions = dict[str, Method]
 
 
-def _linear_layers(e: Any) -> list[int]:
-    return [layer.i for layer in e.layers if layer.type == "Linear"]
+def _place(layer: Any) -> tuple[int, ...]:
+    """Return the place of a layer: (1, 0) for the first layer in a Residual at place 1."""
+    return tuple(map(int, str(layer.i).split(".")))
+
+
+def _linear_layers(e: Any, layers: Any = None) -> list[tuple[int, ...]]:
+    """Return the places of all Linear layers, also of those in a Residual."""
+    found = []
+    for layer in e.layers if layers is None else layers:
+        if layer.type == "Linear":
+            found.append(_place(layer))
+        found += _linear_layers(e, getattr(layer, "chain", ()))
+    return found
+
+
+def _last_linear(e: Any) -> tuple[int, ...]:
+    return max(_linear_layers(e), default=())
 
 
 def _first_now(e: Any) -> int:
@@ -38,10 +53,10 @@ ANYWHERE: Conditions = {
     "after the first step of a call": lambda e, *given: e.now > _first_now(e),
 }
 OF_LINEAR: Conditions = {
-    "in the first Linear layer": lambda e, o, *given: o.i == _linear_layers(e)[0],
-    "after the first Linear layer": lambda e, o, *given: o.i > _linear_layers(e)[0],
-    "in the last Linear layer": lambda e, o, *given: o.i == _linear_layers(e)[-1],
-    "before the last Linear layer": lambda e, o, *given: o.i < _linear_layers(e)[-1],
+    "in the first Linear layer": lambda e, o, *given: _place(o) == _linear_layers(e)[0],
+    "after the first Linear layer": lambda e, o, *given: _place(o) > _linear_layers(e)[0],
+    "in the last Linear layer": lambda e, o, *given: _place(o) == _linear_layers(e)[-1],
+    "before the last Linear layer": lambda e, o, *given: _place(o) < _linear_layers(e)[-1],
     "in square layers": lambda e, o, *given: is_square(e.weight(o)),
     "in layers that are not square": lambda e, o, *given: not is_square(e.weight(o)),
     "where N is the output width": lambda e, o, *given: len(e.x) == o.out_features,
@@ -49,8 +64,8 @@ OF_LINEAR: Conditions = {
     "in layers with one output": lambda e, o, *given: o.out_features == 1,
 }
 OF_ACTIVATION: Conditions = {
-    "after the last Linear layer": lambda e, o, *given: o.i > max(_linear_layers(e), default=-1),
-    "before the last Linear layer": lambda e, o, *given: o.i < max(_linear_layers(e), default=-1),
+    "after the last Linear layer": lambda e, o, *given: _place(o) > _last_linear(e),
+    "before the last Linear layer": lambda e, o, *given: _place(o) < _last_linear(e),
     "in the first layer": lambda e, o, *given: o.i == 0,
     "in the last layer": lambda e, o, *given: o.i == len(e.layers) - 1,
 }
@@ -122,7 +137,7 @@ CHOSEN: tuple[tuple[Table, Conditions, tuple[str, ...]], ...] = (
         tuple(
             f"{row.method}-{form}".replace("_", "-")
             for row in LAYER_ROWS.values()
-            if row.name not in {"Linear", "Identity", "Dropout"}
+            if row.name not in {"Linear", "Identity", "Dropout", "Residual"}
             for form in ("backward-missing", "missing")
         ),
     ),

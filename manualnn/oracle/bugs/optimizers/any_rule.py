@@ -47,7 +47,7 @@ BUGS["weights-not-updated-below-the-last"] = bug(
     "Only the last layer's parameters are updated.",
     lines=("θₗ ← θₗ for all but the last layer", "θₗ ← θₗ − lr dₗ"),
     where=lambda e, o, key, *given: (
-        int(key.partition(".")[0]) != max(q.i for q in e.layers if q.type == "Linear")
+        int(key.partition(".")[0]) != max((q.i for q in e.layers if q.type == "Linear"), default=-1)
     ),
     updated=lambda e, o, key, p, g, s: p,
 )

@@ -246,7 +246,7 @@ BUGS["last-layer-not-updated"] = update_bug(
     "The parameters of the last Linear layer are not updated.",
     lines=("θₗ ← θₗ for the last layer", "θₗ ← θₗ − lr dₗ"),
     where=lambda e, o, key, *given: (
-        int(key.partition(".")[0]) == max(q.i for q in e.layers if q.type == "Linear")
+        int(key.partition(".")[0]) == max((q.i for q in e.layers if q.type == "Linear"), default=-1)
     ),
     updated=lambda e, o, key, p, g, s: p,
 )
