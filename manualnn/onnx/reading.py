@@ -168,9 +168,10 @@ def _read_rows(graph: Graph, node: Node) -> Learned:
     if not names or any(name not in graph.constants for name in names):
         message = "its scale and its bias must be constants."
         raise SpecError(message)
-    scale, *shift = (graph.constants[name] for name in names)
+    scale = graph.constants[names[0]]
+    shift = graph.constants[names[1]] if len(names) > 1 else None
     _require_rows(graph.shape(node.inputs[0]), scale.size)
-    return Learned(*normalization.read(node, scale, *shift or [None]))
+    return Learned(*normalization.read(node, scale, shift))
 
 
 def _require_rows(shape: list[int | str] | None, entries: int | None = None) -> None:

@@ -158,7 +158,8 @@ class _Graph:
             values = values_of(layer, arrays, self.dtype)
             return self._add(str(key), form_of(layer), {**vars_of(layer), **values}, {Z: value})
         if type(layer) not in forms:
-            known = ", ".join(sorted(kind.__name__ for kind in (Identity, *forms, *SINCE)))
+            kinds: set[Any] = {Identity, *forms, *SINCE}
+            known = ", ".join(sorted(kind.__name__ for kind in kinds))
             message = f"layer {key}: ONNX export has no form for {layer!r}; it has one for {known}."
             raise SpecError(message)
         return self._add(str(key), forms[type(layer)], {**vars_of(layer), **arrays}, {Z: value})

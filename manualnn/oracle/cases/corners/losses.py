@@ -129,8 +129,8 @@ def _targets(draft: Draft, loss: dict[str, Any], x: Array, *, probabilities: boo
     else:
         x[1:2, 0] = x[2:3, 0] = x[3:4, -1] = CERTAIN
         classes = np.resize((0, x.shape[1] - 1), len(t))
-        for row, point in zip(range(4, len(t)), (*switches, *near), strict=False):
-            x[row, classes[row]] = point
+        for n, point in zip(range(4, len(t)), (*switches, *near), strict=False):
+            x[n, classes[n]] = point
         return classes
     return t.astype(draft.dtype)
 
