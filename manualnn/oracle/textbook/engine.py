@@ -145,7 +145,10 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
 
     def backward(self, dy: Array) -> Array:
         self.grads = {}
-        return self.back_through(self.layers, self.ys, dy)
+        dx = self.back_through(self.layers, self.ys, dy)
+        for key, p in self.params.items():  # a bug may leave out a whole Residual
+            self.grads.setdefault(key, np.zeros_like(p))
+        return dx
 
     def back_through(self, layers: list[Options], ys: list[Array], dy: Array) -> Array:
         for layer, x, y in zip(layers[::-1], ys[-2::-1], ys[:0:-1], strict=True):

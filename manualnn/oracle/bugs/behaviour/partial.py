@@ -137,7 +137,7 @@ CHOSEN: tuple[tuple[Table, Conditions, tuple[str, ...]], ...] = (
         tuple(
             f"{row.method}-{form}".replace("_", "-")
             for row in LAYER_ROWS.values()
-            if row.name not in {"Linear", "Identity", "Dropout", "Residual"}
+            if row.name not in {"Linear", "Identity", "Dropout", "Flatten", "Residual"}
             for form in ("backward-missing", "missing")
         ),
     ),
