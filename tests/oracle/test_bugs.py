@@ -105,6 +105,17 @@ def test_a_bug_runs_in_extended_precision(bug):
                 assert np.asarray(array).dtype == np.longdouble, name
 
 
+def changed(engine, case, right):
+    """Return the numbers of a bug's engine; the right ones where it cannot run.
+
+    A bug of plain chains need not run in a Residual, or beside a layer that changes the width.
+    """
+    try:
+        return numbers(engine, case)
+    except (KeyError, TypeError, ValueError):
+        return right
+
+
 @pytest.mark.parametrize("kinds", [KINDS] if EACH else [(KINDS[turn() % 4],)], ids=str)
 def test_no_two_bugs_are_the_same(kinds):
     """No two bugs give the same numbers in all cases, or in all cases with one feature.
@@ -126,7 +137,7 @@ def test_no_two_bugs_are_the_same(kinds):
         for make in bug.engines:
             engine = make(np.longdouble)
             got = [
-                numbers(engine, case) if bug.acts_in(case) else number
+                changed(engine, case, number) if bug.acts_in(case) else number
                 for case, number in zip(CASES, right, strict=True)
             ]
             for feature, (least, chosen) in features.items():
