@@ -135,7 +135,8 @@ def test_floats_stay_within_their_rounding_of_the_truth(layer: str, dtype: Any) 
         scale = max(map(abs, truth))
         for g, w, limit in zip(got, truth, bounds, strict=True):
             assert abs(exactly(g) - w) <= limit, f"{loss}: {g} is {w}, ± {mpmath.nstr(limit, 3)}"
-            sharpness.append(limit / scale)
+            if scale:  # a margin that is kept has the gradient 0
+                sharpness.append(limit / scale)
     # A bound that lets a wrong third digit pass in float32 would prove nothing.
     assert np.median(np.array(sharpness, float)) < 3000 * np.finfo(dtype).eps
 
