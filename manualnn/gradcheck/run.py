@@ -123,7 +123,8 @@ class Run:
         ]
         result, _ = self.judge_points("shapes", SHAPES, points)
         if not result.findings and not result.entries:
-            result.status, result.reason = "not_claimed", "the function takes no other sizes"
+            result.status = "not_claimed"
+            result.reason = result.reason or "the function takes no other sizes"
         self.results.append(result)
 
     def _broadcast(self) -> list[list[Array]]:
@@ -245,8 +246,7 @@ class Run:
         if error.is_refusal and self.prefix:
             return
         if not self._is_usual(point):
-            lines = error.trace.strip().splitlines() or ["no message"]
-            result.reason = f"at some sizes the gradient fails: {lines[-1]:.200}"
+            result.reason = f"at some sizes the gradient fails: {error.last_line:.200}"
         elif not any(f.details.get("trace") for f in result.findings):
             result.findings.append(failed_call(result.id, point, error))
 

@@ -15,7 +15,24 @@ __all__ = ["AlphaDropout", "Dropout"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Dropout(Layer):
+class _Masked(Layer):
+    """Base of the layers with a mask that is 0 with probability p, and drawn in training."""
+
+    p: float = 0.5
+
+    reads_input: ClassVar[bool] = False
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "p", "a probability from 0 to 1", 0 <= self.p <= 1)
+
+    def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        return {"mask": shape}
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Dropout(_Masked):
     """Dropout: in training, set each entry to 0 with probability p, and multiply others by 1/(1−p).
 
     Forward, m = mask in training, 1 in prediction
@@ -30,18 +47,6 @@ class Dropout(Layer):
     Shapes: z, a, m, dz, da (N, width). Source: Srivastava et al. 2014, in the inverted form of
     torch.nn.Dropout.
     """
-
-    p: float = 0.5
-
-    reads_input: ClassVar[bool] = False
-    reads_output: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        require(self, "p", "a probability from 0 to 1", 0 <= self.p <= 1)
-
-    def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        return {"mask": shape}
 
     def sample(self, drawn: Mapping[str, Array], rng: "np.random.Generator") -> None:
         mask = drawn["mask"]
@@ -64,7 +69,7 @@ ALPHA = 1.7580993408473766
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class AlphaDropout(Layer):
+class AlphaDropout(_Masked):
     """Dropout for SELU: entries are set to the limit −α of SELU, and mean and variance stay.
 
     Forward, m = mask in training, α = 1.7580993408473766, c = 1 / √((α² p + 1) (1 − p))
@@ -79,22 +84,10 @@ class AlphaDropout(Layer):
     Shapes: z, a, m, dz, da (N, width). Source: Klambauer et al. 2017; torch.nn.AlphaDropout.
     """
 
-    p: float = 0.5
-
-    reads_input: ClassVar[bool] = False
-    reads_output: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        Layer.__post_init__(self)
-        require(self, "p", "a probability from 0 to 1", 0 <= self.p <= 1)
-
     @property
     def _factor(self) -> float:
         """Return c."""
         return 1 / math.sqrt((ALPHA * ALPHA * self.p + 1) * (1 - self.p)) if self.p < 1 else 0.0
-
-    def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        return {"mask": shape}
 
     def sample(self, drawn: Mapping[str, Array], rng: "np.random.Generator") -> None:
         mask = drawn["mask"]

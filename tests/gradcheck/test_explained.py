@@ -39,3 +39,21 @@ def test_inputs_without_parameters_are_no_obstacle():
     (result,) = report.results
     assert result.status == "failed"
     assert "explanation" not in result.findings[0].details
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis", "verdict"),
+    [((3, 4), 0, "errored"), ((4, 3), 1, "passed"), ((3, 3), 1, "not_claimed")],
+)
+def test_a_gradient_that_fails_at_other_sizes_is_wrong_or_remarked(shape, axis, verdict):
+    """Other numbers of samples must be possible; a function may be meant for one width alone."""
+
+    def picky(arrays, dy):
+        if arrays[0].shape[axis] != 3:
+            raise ValueError("the size must be 3")
+        return (np.cos(arrays[0]) * dy,)
+
+    report = gradcheck(np.sin, [Array(shape)], vjp=picky, only=["shapes"])
+    (result,) = report.results
+    assert result.status == verdict
+    assert "the size must be 3" in " ".join(str(report).split())  # lines are wrapped

@@ -10,8 +10,7 @@ Judged = list[tuple[Point, Judgement]]
 
 def failed_call(name: str, point: Point, error: FunctionFailed) -> Finding:
     """Return the finding of a gradient that raises an exception where the value does not."""
-    line = error.trace.strip().splitlines()[-1:] or ["no message"]
-    message = f"{error.where} fails, but the value does not: {line[0]}"
+    message = f"{error.where} fails, but the value does not: {error.last_line}"
     return Finding(name, message, point, details={"trace": error.trace})
 
 

@@ -40,6 +40,11 @@ class FunctionFailed(GradcheckError):  # noqa: N818 - the function's error, not 
         self.where, self.trace = where, trace
 
     @property
+    def last_line(self) -> str:
+        """The line of the trace with the exception and its message."""
+        return self.trace.strip().rpartition("\n")[2] or "no message"
+
+    @property
     def is_refusal(self) -> bool:
         """True if the framework says that there is no such derivative."""
         return any(word in self.trace for word in _REFUSALS)

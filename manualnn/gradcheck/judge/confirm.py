@@ -39,12 +39,12 @@ IMPRECISE = 2.0**-30
 """Errors up to this part of Σ |w||J| are a lack of digits, as approximations in libraries have."""
 TIE_BREAKS = 12
 """Number of random changes that break ties, of each size."""
-MOST_TIED = 64
-"""Largest number of suspects for which this is done; the others are not judged."""
-MISSED = 64
-"""Ratio of slopes that the sample may have missed to the range of those that it has."""
 COARSE, FINE = 2.0**-6, 2.0**-10
 """Relative sizes of these changes: what a smooth function does shrinks with them by 16."""
+MOST_TIED = 64
+"""Largest number of suspects whose ties are broken; the others are not judged."""
+MISSED = 64
+"""Ratio of slopes that these changes may have missed to the range of those that they show."""
 LOOKED_AT = 6
 """Largest number of suspects that are perturbed alone."""
 SURE = 2
@@ -128,12 +128,14 @@ class Suspicion:
         )
 
     @cached_property
+    def _group(self) -> Array:
+        """The number of each parameter's group; equal parameters are one group."""
+        return np.unique(self.places.parameters, return_inverse=True)[1]
+
+    @cached_property
     def _tied(self) -> Array:
         """True for each parameter that equals another one, or at which there is a kink."""
-        _, inverse, counts = np.unique(
-            self.places.parameters, return_inverse=True, return_counts=True
-        )
-        tied = np.asarray(counts[inverse] > 1)
+        tied = np.asarray(np.bincount(self._group)[self._group] > 1)
         tied[self.jacobian.cols[self.jacobian.low < self.jacobian.high]] = True
         return tied
 
@@ -176,13 +178,11 @@ class Suspicion:
         kinked = highest - lowest > spread / 2
         kinked &= highest - lowest > 2.0**-20 * np.maximum(np.abs(lowest), np.abs(highest))
         # What is seen of one of several equal numbers holds for each of them.
-        _, group = np.unique(self.places.parameters, return_inverse=True)
-        for edge, ends in ((np.minimum, lowest), (np.maximum, highest)):
-            outermost = np.full(group.max(initial=0) + 1, np.inf if edge is np.minimum else -np.inf)
-            edge.at(outermost, group[kinked], ends[kinked])
-            in_kinked = np.isfinite(outermost[group])
-            ends[in_kinked] = outermost[group[in_kinked]]
-        kinked |= in_kinked
+        for number in np.unique(self._group[kinked]):
+            alike = self._group == number
+            lowest[alike] = lowest[alike & kinked].min()
+            highest[alike] = highest[alike & kinked].max()
+        kinked = np.isin(self._group, self._group[kinked])
         # The slopes nearby are a sample. Where several numbers move one output, it may miss the
         # largest ones; the check of sums over ties then tells right from wrong.
         widening = np.where(self._shared, MISSED * (highest - lowest), 0)
@@ -194,9 +194,8 @@ class Suspicion:
         So it is with the median of many equal numbers.
         """
         low, high = low.copy(), high.copy()
-        values = self.places.parameters
-        for value in np.unique(values[columns])[:MOST_TIED]:
-            group = (values == value) & self._shared
+        for number in np.unique(self._group[columns]):
+            group = (self._group == number) & self._shared
             if group.sum() < 2:
                 continue
             with suppress(FunctionFailed):

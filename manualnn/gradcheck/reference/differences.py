@@ -55,7 +55,7 @@ class Differences:
         self.is_short = is_short
         """True: longdouble numbers go through float64 inside the function."""
         self._line: tuple[Array, Array] | None = None
-        """The last short line on which noise was measured: its step, and what f does over it."""
+        """The short line at the point itself."""
 
     def relative_noise(self) -> Array:
         """Return the noise of each output near the point, relative to the output."""
@@ -66,8 +66,9 @@ class Differences:
         """Return the estimates of all entries of a pattern."""
         self._blocks = blocks
         parts: list[Estimate] = []
+        self._line = self._short_line(self.values.place.scale)
+        noise = [self._noise_on(self._line)]
         far = self._far_noise()
-        noise = [self._noise(self.values.place.scale)]
         with np.errstate(all="ignore"):
             relative = noise[0] / np.abs(self.values.center)
         self.values.relative_noise = np.where(relative < LARGEST_NOISE, relative, 0).astype(float)
@@ -163,7 +164,9 @@ class Differences:
         values = self.values
         if self._line is None:
             return np.zeros(values.center.size, bool)
-        step, seen = self._line
+        step, outputs = self._line
+        with np.errstate(all="ignore"):
+            seen = (outputs[-1] - outputs[0]) / (POINTS[-1] - POINTS[0])
         along = step[pattern.cols[entries]]
         n = values.center.size
         middle, size = (
@@ -181,11 +184,18 @@ class Differences:
 
     def _noise(self, size: Array, start: Array | float = 0.0) -> Array:
         """Return the noise of each output, measured on a short line that starts near the point."""
+        return self._noise_on(self._short_line(size, start))
+
+    def _noise_on(self, line: tuple[Array, Array] | None) -> Array:
+        return np.zeros_like(self.values.center) if line is None else measured_noise(line[1])
+
+    def _short_line(self, size: Array, start: Array | float = 0.0) -> tuple[Array, Array] | None:
+        """Return a step, and the outputs at POINTS steps; None if they would be too far away."""
         values, place = self.values, self.values.place
         # The points must be different numbers of the dtype; those of float16 would be too far away.
         spacing = max(SPACING, 4 * values.unit) if values.kind == "own" else SPACING
         if spacing > WIDEST_SPACING:
-            return np.zeros_like(values.center)
+            return None
         low, high = place.limits
         x = place.x + start
         # Few bits keep x + k step exact; they are random, because powers of 2 round alike.
@@ -199,10 +209,7 @@ class Differences:
         # Steps below the spacing of the numbers would see a jump at x as noise.
         step *= (up | down) & (np.abs(step) >= 8 * np.spacing(np.abs(x).astype(values.dtype)))
         x = x.astype(values.dtype)
-        line = np.stack([values.at(x + k * step) for k in POINTS])
-        with np.errstate(all="ignore"):
-            self._line = step, (line[-1] - line[0]) / (POINTS[-1] - POINTS[0])
-        return measured_noise(line)
+        return step, np.stack([values.at(x + k * step) for k in POINTS])
 
     def _far_noise(self) -> tuple[Array, NDArray[np.bool_]]:
         """Return the noise of each output at a coarse step, and if it is larger than rounding.

@@ -126,6 +126,9 @@ def figures(report: "Report") -> Iterator[tuple[str, str]]:
     if report.imprecise:
         digits = int(-np.log10(report.imprecise))
         yield "precision", f"the gradient has only {digits} right digits in places"
+    for result in report.results:
+        if result.status == "passed" and result.reason:
+            yield "remark", f"{result.id}: {result.reason}"
     for convention in report.conventions[:CONVENTIONS]:
         yield "convention", convention
     if (more := len(report.conventions) - CONVENTIONS) > 0:
