@@ -1,8 +1,9 @@
 """Every entry of every derivative, in numbers, against the definition of a derivative.
 
-The engine runs on mpmath numbers of 60 digits. A central difference of its own loss has a relative
-error of about h² from the formula and 10⁻⁶⁰/h from rounding: with h = 10⁻²⁰, both 10⁻⁴⁰. TOLERANCE
-leaves four digits for third derivatives and for the number of operations.
+The engine runs on mpmath numbers of 75 digits. A central difference of its own loss has an error of
+h² L‴/6 from the formula and about 10⁻⁷⁵/h from rounding: with h = 10⁻²⁵, both are 10⁻⁵⁰. TOLERANCE
+leaves fourteen digits for third derivatives and for the number of operations: L‴ of a normalisation
+of nearly equal numbers is 10¹⁰.
 
 The engine itself derives the allowed difference of float32, float64 and longdouble from that truth:
 it runs on numbers that carry their own rounding error (`Rounded`).
@@ -26,8 +27,8 @@ from manualnn.oracle.protocol.features import LOSS_ROWS
 
 pytestmark = pytest.mark.once
 
-DIGITS = 60
-H = mpmath.mpf(10) ** -20
+DIGITS = 75
+H = mpmath.mpf(10) ** -25
 TOLERANCE = mpmath.mpf(10) ** -36
 FLOATS = [np.float32, np.float64, np.longdouble]
 
@@ -46,7 +47,7 @@ def losses_after(layer: str) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def sixty_digits() -> Iterator[None]:
+def more_digits() -> Iterator[None]:
     with mpmath.workdps(DIGITS):
         yield
 

@@ -91,9 +91,15 @@ def is_zero(difference: Any) -> bool:
     """Return True if an expression simplifies to 0, so that it is zero for all values.
 
     A rational function is brought over one denominator first, because its terms may be too many to
-    multiply out. The last way does so with exponentials, logarithms and roots as variables.
+    multiply out. The last way does so with exponentials, logarithms and roots as variables. First,
+    all roots are independent variables, which is quick, but does not see that √(2x) is √2 √x.
     """
-    difference = without_roots(sp.sympify(difference))
+    difference = sp.sympify(difference)
+    independent = without_roots(difference)
+    return _is_zero(independent) or (independent != difference and _is_zero(difference))
+
+
+def _is_zero(difference: Any) -> bool:
     if difference.is_rational_function():
         numerator, _ = sp.fraction(sp.together(difference))
         return bool(sp.expand(numerator) == 0)
