@@ -19,11 +19,17 @@ from manualnn.oracle.truth.step import Expected
 from manualnn.spec import to_spec
 
 BLUNT = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
-"""A median bound this large, relative to the value, would not find an error in a formula."""
+"""A bound this large, relative to the value, would not find an error in a formula."""
 BLUNT_AT_THE_END = dict.fromkeys(BLUNT, 1e-2)
 """The same after many steps, because each step makes the bounds larger."""
+SHARP = 1 / 4
+"""Smallest acceptable share of cases with sharp bounds.
+
+A wrong formula fails in each of them. The others overflow, or cancel, or are near a kink: a few
+tests of one feature draw mostly these.
+"""
 MOST_UNDECIDED = 1 / 3
-"""Largest acceptable share of undecided slopes, and of entries without a bound.
+"""Largest acceptable share of undecided slopes.
 
 The share is about one in a hundred in general, and one in five if only hard options are drawn.
 """
@@ -68,22 +74,22 @@ class Judge:
     sharpness: dict[np.dtype[Any], list[float]] = field(
         default_factory=lambda: {dtype: [] for dtype in BLUNT}
     )
-    """The median of bound / |value| of each compared array, or of each case that was added."""
+    """The median of bound / |value| of each compared array, or of each case that was added.
+
+    A bound may be infinite. Entries that are 0 do not count.
+    """
     entries: int = 0
-    without_bound: int = 0
     slopes: int = 0
     undecided: int = 0
 
     def agree(self, what: str, expected: Bounded, **results: Any) -> None:
         """Assert that every entry of every result is within its bound."""
-        has_bound = expected.bounded
-        self.entries += has_bound.size
-        self.without_bound += int(np.count_nonzero(~has_bound))
-        nonzero = has_bound & (expected.v != 0)
-        if nonzero.any():
-            with np.errstate(over="ignore"):
-                ratio = np.median(expected.e[nonzero] / np.abs(expected.v[nonzero]))
-            self.sharpness[expected.kind.dtype].append(float(ratio))
+        self.entries += expected.v.size
+        counts = ~expected.bounded | (expected.v != 0)
+        if counts.any():
+            with np.errstate(over="ignore", divide="ignore"):
+                ratio = expected.e[counts] / np.abs(expected.v[counts])
+            self.sharpness[expected.kind.dtype].append(float(np.median(ratio)))
         for who, result in results.items():
             assert np.shape(result) == expected.v.shape, f"{what}: {who} {np.shape(result)}"
             wrong = np.argwhere(refutes(expected, result))
@@ -92,7 +98,7 @@ class Judge:
                 numbers = ", ".join(f"{name} {float(r[at])!r}" for name, r in results.items())
                 message = (
                     f"{what}{[int(i) for i in at]}: {who} is wrong, as are {len(wrong) - 1} others "
-                    f"of {has_bound.size}; got {numbers}, expected {float(expected.v[at])!r} "
+                    f"of {expected.v.size}; got {numbers}, expected {float(expected.v[at])!r} "
                     f"± {float(expected.allowed[at]):.3g}"
                 )
                 raise AssertionError(message)
@@ -114,7 +120,6 @@ class Judge:
         are blunt if its network is ill-conditioned.
         """
         self.entries += case.entries
-        self.without_bound += case.without_bound
         self.slopes += case.slopes
         self.undecided += case.undecided
         for dtype, ratios in case.sharpness.items():
@@ -122,16 +127,16 @@ class Judge:
                 self.sharpness[dtype].append(float(np.median(ratios)))
 
     def require_worth(self, blunt: Mapping[np.dtype[Any], float]) -> None:
-        """Assert that the comparisons would find an error: their median is sharper than `blunt`."""
+        """Assert that the comparisons would find an error: many cases are sharper than `blunt`."""
         assert self.entries
-        assert self.without_bound <= MOST_UNDECIDED * self.entries, self
         assert self.undecided <= MOST_UNDECIDED * self.slopes, self
         for dtype, ratios in self.sharpness.items():
-            assert np.median(ratios or [0]) < blunt[dtype], self
+            sharp = sum(ratio < blunt[dtype] for ratio in ratios)
+            assert sharp >= SHARP * len(ratios), self
 
     def __str__(self) -> str:
         medians = (f"{d} {np.median(ratios):.1e}" for d, ratios in self.sharpness.items() if ratios)
         return (
-            f"{self.entries} entries, {self.without_bound} without a bound; {self.undecided} of "
-            f"{self.slopes} slopes undecided; median sharpness {', '.join(medians)}"
+            f"{self.entries} entries; {self.undecided} of {self.slopes} slopes undecided; "
+            f"median sharpness {', '.join(medians)}"
         )
