@@ -23,16 +23,13 @@ BLUNT = {np.dtype(np.float32): 1e-3, np.dtype(np.float64): 1e-10}
 BLUNT_AT_THE_END = dict.fromkeys(BLUNT, 1e-2)
 """The same after many steps, because each step makes the bounds larger."""
 SHARP = 1 / 4
-"""Smallest acceptable share of cases with sharp bounds.
+"""Smallest acceptable share of cases with sharp bounds, and of cases whose slopes are decided.
 
 A wrong formula fails in each of them. The others overflow, or cancel, or are near a kink: a few
 tests of one feature draw mostly these.
 """
 MOST_UNDECIDED = 1 / 3
-"""Largest acceptable share of undecided slopes.
-
-The share is about one in a hundred in general, and one in five if only hard options are drawn.
-"""
+"""Largest share of undecided slopes in a case that is decided."""
 
 
 def oracle_case(
@@ -78,9 +75,9 @@ class Judge:
 
     A bound may be infinite. Entries that are 0 do not count.
     """
+    undecided: list[float] = field(default_factory=list)
+    """The share of undecided slopes in each step with slopes, or in each case that was added."""
     entries: int = 0
-    slopes: int = 0
-    undecided: int = 0
 
     def agree(self, what: str, expected: Bounded, **results: Any) -> None:
         """Assert that every entry of every result is within its bound."""
@@ -110,18 +107,18 @@ class Judge:
 
     def note_jumps(self, expected: Expected) -> None:
         undecided, slopes = expected.undecided
-        self.undecided += undecided
-        self.slopes += slopes
+        if slopes:
+            self.undecided.append(undecided / slopes)
 
     def add(self, case: "Judge") -> None:
         """Add the comparisons of one case.
 
-        Its sharpness counts once, because a case of many steps has many arrays, and all of them
-        are blunt if its network is ill-conditioned.
+        Its sharpness and its share of undecided slopes count once, because a case of many steps
+        has many arrays, and all of them are blunt if its network is ill-conditioned.
         """
         self.entries += case.entries
-        self.slopes += case.slopes
-        self.undecided += case.undecided
+        if case.undecided:
+            self.undecided.append(float(np.median(case.undecided)))
         for dtype, ratios in case.sharpness.items():
             if ratios:
                 self.sharpness[dtype].append(float(np.median(ratios)))
@@ -129,14 +126,16 @@ class Judge:
     def require_worth(self, blunt: Mapping[np.dtype[Any], float]) -> None:
         """Assert that the comparisons would find an error: many cases are sharper than `blunt`."""
         assert self.entries
-        assert self.undecided <= MOST_UNDECIDED * self.slopes, self
+        decided = [share <= MOST_UNDECIDED for share in self.undecided]
+        assert sum(decided) >= SHARP * len(decided), self
         for dtype, ratios in self.sharpness.items():
-            sharp = sum(ratio < blunt[dtype] for ratio in ratios)
-            assert sharp >= SHARP * len(ratios), self
+            sharp = [ratio < blunt[dtype] for ratio in ratios]
+            assert sum(sharp) >= SHARP * len(sharp), self
 
     def __str__(self) -> str:
         medians = (f"{d} {np.median(ratios):.1e}" for d, ratios in self.sharpness.items() if ratios)
+        undecided = np.mean(self.undecided or [0])
         return (
-            f"{self.entries} entries; {self.undecided} of {self.slopes} slopes undecided; "
+            f"{self.entries} entries; {undecided:.0%} of the slopes undecided; "
             f"median sharpness {', '.join(medians)}"
         )
