@@ -1,8 +1,8 @@
 """Choose the examples of an expensive test: those of changed files, and a share that rotates.
 
-    choose(MISTAKES, files_of)     all of them in the profile nightly, otherwise a part
-    third(PROOFS, "layers")        all of them where these files have changed, otherwise a third
-    share(CONTROLS, 16)            all of them in the profile nightly, otherwise a sixteenth
+    choose(MISTAKES, files_of)              all of them in the profile nightly, otherwise a part
+    choose(PROOFS, files_of, parts=3)       a third, and those of changed files
+    share(CONTROLS, 16)                     all of them in nightly, otherwise a sixteenth
 
 Planting a bug costs seconds, and there are hundreds. A push plants the bugs of the files that it
 changes, at most CHANGED of them, and every SHARE-th of the rest. The share moves on by one with
@@ -13,9 +13,10 @@ The environment variable MANUALNN_BASE names the commit with which files are com
 that is the parent of the last commit. Without git, the first share runs.
 """
 
+import inspect
 import os
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -25,9 +26,9 @@ from hypothesis import settings
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARE = {"ci": 24, "dev": 48}
+SHARE = {"ci": 48, "dev": 96}
 """The profile's share is one of so many examples; a profile below dev takes dev's."""
-CHANGED = {"ci": 10, "dev": 6}
+CHANGED = {"ci": 6, "dev": 4}
 """The most examples that are chosen because their file has changed."""
 
 
@@ -39,14 +40,25 @@ def profile() -> str:
     return "dev"
 
 
-def choose(examples: Sequence[T], files_of: Callable[[T], Iterable[Path]]) -> list[T]:
-    """Return the examples of this run, in their order; `files_of` gives an example's files."""
+def choose(
+    examples: Iterable[T],
+    files_of: Callable[[T], Iterable[Path]],
+    *,
+    parts: int | None = None,
+    most: int | None = None,
+) -> list[T]:
+    """Return the examples of this run, in their order; `files_of` gives an example's files.
+
+    One of `parts` examples comes in its turn, SHARE by default; and `most` at most come because
+    one of their files has changed, CHANGED by default.
+    """
+    known = list(examples)
     if profile() == "nightly":
-        return list(examples)
-    part, most = SHARE[profile()], CHANGED[profile()]
-    changed = [i for i, e in enumerate(examples) if not changed_files().isdisjoint(files_of(e))]
+        return known
+    parts, most = parts or SHARE[profile()], most or CHANGED[profile()]
+    changed = [i for i, e in enumerate(known) if not changed_files().isdisjoint(files_of(e))]
     spread = changed[:: -(-len(changed) // most)] if changed else []
-    return [examples[i] for i in sorted({*spread, *range(turn() % part, len(examples), part)})]
+    return [known[i] for i in sorted({*spread, *range(turn() % parts, len(known), parts)})]
 
 
 def share(examples: Iterable[T], parts: int) -> list[T]:
@@ -54,20 +66,9 @@ def share(examples: Iterable[T], parts: int) -> list[T]:
     return list(examples) if profile() == "nightly" else list(examples)[turn() % parts :: parts]
 
 
-def third(examples: Iterable[T], *files: str) -> list[T]:
-    """Return every third example, in turn; all of them if one of the files or folders changed.
-
-    The files are those below manualnn, or absolute. The proofs of what they hold stay true as long
-    as nobody changes them.
-    """
-    places = {
-        ROOT / "manualnn" / name
-        for name in (*files, "elementary.py", "special.py", "parameters.py")
-    }
-    has_changed = any(not places.isdisjoint([file, *file.parents]) for file in changed_files())
-    if profile() == "nightly" or has_changed:
-        return list(examples)
-    return list(examples)[turn() % 3 :: 3]
+def file_of(thing: object) -> Path:
+    """Return the file of a class, or of an object's class."""
+    return Path(inspect.getfile(thing if isinstance(thing, type) else type(thing)))
 
 
 @cache

@@ -15,10 +15,9 @@ from typing import Any
 
 import mpmath
 import numpy as np
-import proofs
 import pytest
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, Array, with_numbers
-from rotation import profile, third, turn
+from rotation import choose, file_of, profile, turn
 from rounding import Rounded, as_mpmath, bound, exactly
 from values import of_kind
 
@@ -35,7 +34,7 @@ FLOATS = [np.float32, np.float64, np.longdouble]
 as_rounded = np.frompyfunc(lambda v: Rounded(exactly(v)), 1, 1)
 
 LAYERS = {str(with_numbers(s.layer)): s.layer for s in LAYER_STATEMENTS}
-CHOSEN = third(LAYERS, "layers", "losses", "network", __file__, proofs.__file__)
+CHOSEN = choose(LAYERS, lambda name: [file_of(LAYERS[name])], parts=3, most=5)
 LOSSES = {f"{with_numbers(s.loss)}-{s.target}": (s.loss, s.target) for s in LOSS_STATEMENTS}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from explain.networks import network_of
-from rotation import third
+from rotation import choose, file_of
 from schemas import validate
 
 from manualnn import (
@@ -33,7 +33,7 @@ from manualnn.explain.render.drawing import draw_network
 pytestmark = pytest.mark.once
 
 
-@pytest.mark.parametrize("layer", third(LAYERS, "explain", "layers", __file__))
+@pytest.mark.parametrize("layer", choose(LAYERS, lambda n: [file_of(LAYERS[n])], parts=3, most=3))
 def test_every_layer_and_loss_is_shown_in_every_form(layer: str) -> None:
     for loss, decimals in product(LOSSES, (None, 3)):
         net, params, x, t = network_of(layer, loss)
