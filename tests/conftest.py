@@ -40,6 +40,7 @@ HAS_TORCH = find_spec("torch") is not None
 collect_ignore = [] if HAS_TORCH else ["twin"]
 
 ENGINE_TESTS = "test_engine.py"
+ONCE = "\npytestmark = pytest.mark.once\n"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,10 +52,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the tests about this package where another engine is judged."""
-    ours = Path(__file__).parent in collection_path.parents
-    others = ours and collection_path.name != ENGINE_TESTS
-    return True if others and config.getoption("--engine") else None
+    """Leave out the tests about this package where another engine is judged.
+
+    With -m "not once", modules that are marked as a whole are not even imported, which takes time.
+    """
+    if Path(__file__).parent not in collection_path.parents or collection_path.suffix != ".py":
+        return None
+    if config.getoption("--engine") and collection_path.name != ENGINE_TESTS:
+        return True
+    unwanted = config.getoption("markexpr") == "not once"
+    return True if unwanted and ONCE in collection_path.read_text("utf-8") else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before Hypothesis reads the option

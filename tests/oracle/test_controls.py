@@ -31,7 +31,7 @@ def test_a_right_engine_fails_no_check(name, monkeypatch):
     assert not failed, "\n".join(f"{f.check}: {f.message}" for f in failed)
 
 
-@pytest.mark.parametrize("rule", OPTIMIZERS)
+@pytest.mark.parametrize("rule", share(OPTIMIZERS, 3))
 def test_an_engine_of_one_rule_fails_no_check(rule):
     """Recipes that prefer one rule have to do with any."""
 

@@ -23,7 +23,7 @@ RIGHT = ["manualnn.engine:Engine"]
 if importlib.util.find_spec("torch"):
     RIGHT.append(f"{ENGINES}/torch_engine.py:Engine")
 SKLEARN = f"{ENGINES}/sklearn_engine.py:Engine"
-DRAWS = max(1, settings.default.max_examples // 8)
+DRAWS = max(1, settings.default.max_examples // 20)
 """Cases of each recipe."""
 
 has_sample_weight = pytest.mark.skipif(
