@@ -109,7 +109,7 @@ def larger(a: Bounded, b: Bounded) -> Bounded:
 
 def sign(v: Bounded) -> Bounded:
     """Return 1, −1 or 0; where rounding decides it, a program is off by at most 2."""
-    undecided = (v.e > 0) & ~(v.size > v.e)
+    undecided = ~((v.e == 0) | (v.size > v.e))  # NaN, as of 0 · ∞, decides nothing
     plain = np.greater(v.v, 0).astype(float) - np.less(v.v, 0).astype(float)
     e = np.where(undecided, 2.0, 0.0)
     return Bounded(v.kind.wide.array(plain), e, v.kind, known=not e.any())
