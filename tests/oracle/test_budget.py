@@ -3,11 +3,14 @@
 import pytest
 
 from manualnn.oracle.diagnosis.budget import PATIENCE, Budget
-from manualnn.oracle.engines.work import WORK
+from manualnn.oracle.engines.work import Work
 
 
 class Clocks:
     clock = work = 100.0
+
+    def __init__(self):
+        self.engines = Work()
 
     def monotonic(self):
         return self.clock
@@ -20,6 +23,7 @@ class Clocks:
 def clocks(monkeypatch):
     clocks = Clocks()
     monkeypatch.setattr("manualnn.oracle.diagnosis.budget.time", clocks)
+    monkeypatch.setattr("manualnn.oracle.diagnosis.budget.WORK", clocks.engines)
     return clocks
 
 
@@ -36,7 +40,7 @@ def test_work_spends_it_and_others_work_does_not(clocks):
 def test_work_of_an_engine_in_another_process_spends_it(clocks):
     budget = Budget(2.0)
     clocks.clock += 4.0
-    WORK.seconds += 1.5
+    clocks.engines.seconds += 1.5
     assert budget.spent == 1.5
 
 
