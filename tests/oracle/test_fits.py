@@ -6,10 +6,11 @@ from oracle.drawn import drawn_case
 from rotation import turn
 
 from manualnn.oracle.bugs import BUGS
-from manualnn.oracle.bugs.bug import preferred
+from manualnn.oracle.bugs.bug import Answer, preferred
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.textbook.engine import Textbook
-from manualnn.oracle.truth.compare import true_values
+from manualnn.oracle.truth.compare import refutes, true_values
 from manualnn.oracle.truth.step import truth
 
 PLANTED = [
@@ -32,11 +33,14 @@ PLANTED = [
 CASES = range(12)
 
 
-def results(engine, case):
-    """Return the numbers of a result by name, and the correct ones."""
-    right = {name: true_values(near) for name, near in truth(case).quantities().items()}
+def answer_of(engine, case):
+    """Return the numbers of an engine beside the correct ones."""
+    expected = truth(case).quantities()
     named = Outcome(result=engine.step(case.copy())).quantities()
-    return {name: np.asarray(named[name]) for name in right}, right
+    got = {name: np.asarray(named[name]) for name in expected}
+    right = {name: true_values(near) for name, near in expected.items()}
+    wrong = {name: refutes(near, got[name]) for name, near in expected.items()}
+    return Answer(case, got, right, wrong)
 
 
 @pytest.mark.parametrize(("name", "value", "parts"), PLANTED, ids=str)
@@ -45,11 +49,11 @@ def test_a_constant_that_no_list_has_is_found_in_one_result(name, value, parts):
     wrong = bug.make(value)()
     for seed in CASES:
         case = drawn_case(np.random.default_rng(seed), dtype="float64", **parts)
-        got, right = results(wrong, case)
-        if all(np.allclose(a, got[n], rtol=1e-6, atol=0, equal_nan=True) for n, a in right.items()):
+        answer = answer_of(wrong, case)
+        if not answer.wrong_names:
             continue
         shown += 1
-        fitted = bug.engines_for(case, got, right)[len(bug.engines) :]
+        fitted = bug.engines_for(answer)[len(bug.engines) :]
         found += any(value == next(iter(e.constants.values())) for e in fitted)
     assert shown
     assert found >= shown / 2, (found, shown)
@@ -57,10 +61,30 @@ def test_a_constant_that_no_list_has_is_found_in_one_result(name, value, parts):
 
 def test_a_correct_result_gives_no_constant():
     for seed in CASES:
-        case = drawn_case(np.random.default_rng(seed))
-        got, right = results(Textbook(), case)
-        for bug in list(BUGS.values())[turn() % 8 :: 8]:
-            assert bug.engines_for(case, got, right) == bug.engines, bug.id
+        answer = answer_of(Textbook(), drawn_case(np.random.default_rng(seed)))
+        for bug in BUGS.values():
+            assert bug.engines_for(answer) == bug.engines, bug.id
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity"),
+    [
+        ("error-times-constant", "input_grad"),
+        ("gradient-clipped", "grads.0.weight"),
+        ("gradient-norm-clipped", "grads.0.weight"),
+    ],
+)
+def test_a_quantity_within_its_bound_gives_no_constant(name, quantity):
+    """However far it is from the truth; another quantity, the loss, is wrong."""
+    linear = {"type": "Linear", "in_features": 2, "out_features": 1, "bias": False}
+    weight = {"0.weight": np.array([[0.3, -0.7]])}
+    case = Case((linear,), {"type": "MSELoss"}, weight, np.ones((1, 2)), np.zeros((1, 1)))
+    answer, bug = answer_of(Textbook(), case), BUGS[name]
+    answer.got[quantity] = 0.9 * answer.got[quantity]
+    answer.wrong["loss"] = np.ones((), bool)
+    assert bug.engines_for(answer) == bug.engines
+    answer.wrong[quantity] = np.ones(answer.got[quantity].shape, bool)
+    assert bug.engines_for(answer) != bug.engines
 
 
 def test_the_title_of_an_engine_has_its_constant():
@@ -76,10 +100,10 @@ def test_a_bug_does_not_act_in_a_case_without_its_features():
     """A bug that is said not to act gives the numbers of the correct engine."""
     for seed in range(3):
         case = drawn_case(np.random.default_rng(turn() + seed))
-        right, _ = results(Textbook(), case)
+        right = answer_of(Textbook(), case).got
         for bug in BUGS.values():
             if not bug.acts_in(case):
-                got, _ = results(bug.engines[0](), case)
+                got = answer_of(bug.engines[0](), case).got
                 same = all(np.array_equal(a, got[n], equal_nan=True) for n, a in right.items())
                 assert same, bug.id
 

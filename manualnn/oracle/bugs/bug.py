@@ -36,8 +36,6 @@ Numbers = Mapping[str, Array]
 """The arrays of a result by their names: loss, outputs, grads.0.weight, …"""
 Make = Callable[[Any], type[Textbook]]
 """Returns the engine of a family for a value of its constant."""
-Fit = Callable[[Make, Case, Numbers, Numbers], Iterable[Any]]
-"""Returns the values of a constant that may give an engine's numbers: (make, case, got, truth)."""
 SHOWN = (int, float, str)
 """Types of the constants that a title shows."""
 SYMBOLS = {"eps": "ε", "least": "ε", "beta": "β", "share": "factor"}
@@ -63,6 +61,26 @@ CHECKS_OF_KIND = {
     "memory": "*:memory.*",
     "precision": "loss.*:*",
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """The numbers of an engine for a case, and the correct ones by the same names."""
+
+    case: Case
+    got: Numbers
+    truth: Numbers
+    wrong: Numbers
+    """Masks of the entries of `got` that are farther from the truth than their bound."""
+
+    @property
+    def wrong_names(self) -> list[str]:
+        """The quantities that have wrong entries, in the order of a step."""
+        return [name for name in self.truth if name in self.wrong and self.wrong[name].any()]
+
+
+Fit = Callable[[Make, Answer], Iterable[Any]]
+"""Returns the values of a constant that may give the numbers of a wrong answer."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +125,12 @@ class Bug:
         checks = [f"{groups[kind]}.{part['type']}.:" for kind, part in case.parts()]
         return "" in patterns or any(fnmatchcase(c, p) for c in checks for p in patterns)
 
-    def engines_for(self, case: Case, got: Numbers, truth: Numbers) -> tuple[type[Textbook], ...]:
-        """Return `engines`, and those whose constant is fitted to an engine's numbers.
-
-        `got` and `truth` are the numbers of the engine and the correct ones, by the same names.
-        """
-        if self.fit is None or self.make is None:
+    def engines_for(self, answer: Answer) -> tuple[type[Textbook], ...]:
+        """Return `engines`, and those whose constant is fitted to a wrong answer of an engine."""
+        if self.fit is None or self.make is None or not answer.wrong_names:
             return self.engines
         with np.errstate(all="ignore"):
-            values = self.fit(self.make, case, got, truth)
+            values = self.fit(self.make, answer)
             fitted = [self.make(value) for value in values]
         known = [engine.constants for engine in self.engines]
         for engine in fitted:

@@ -7,15 +7,16 @@
 number, at the entry with the largest error. An error is mostly a power of the constant, or linear
 in it, so that few runs suffice. People write round constants, so a round number close by comes
 first. Fitted values are hypotheses: the diagnosis tries them on all numbers and on other cases.
+A number within its bound says nothing about a constant, however large its relative error is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Fit, Make, Numbers
+from manualnn.oracle.bugs.bug import Answer, Fit, Make, Numbers
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.case import Case
 
@@ -33,13 +34,15 @@ def largest(group: str, *, inverse: Callable[[float], float] = float) -> Fit:
     `inverse` returns the bound of a function's argument from that of its value.
     """
 
-    def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
-        names = [name for name in truth if name.partition(".")[0] == group and name in got]
-        bound = max((float(np.abs(got[name]).max(initial=0)) for name in names), default=0)
-        right = max((float(np.abs(truth[name]).max(initial=0)) for name in names), default=0)
-        value = inverse(bound)
-        if 0 < bound < right * (1 - ROUNDINGS * _unit(case)) and np.isfinite(value) and value:
-            error = abs(inverse(bound * (1 - ROUNDINGS * _unit(case))) / value - 1)
+    def fit(make: Make, answer: Answer) -> Iterator[Any]:
+        names = _of_group(answer, group)
+        bound, right = (
+            max((float(np.abs(n[name]).max(initial=0)) for name in names), default=0)
+            for n in (answer.got, answer.truth)
+        )
+        value, least = inverse(bound), ROUNDINGS * _unit(answer.case)
+        if 0 < bound < right * (1 - least) and np.isfinite(value) and value:
+            error = abs(inverse(bound * (1 - least)) / value - 1)
             yield from _rounded(value, error)
 
     return fit
@@ -49,32 +52,43 @@ def norm(*, of_each: bool) -> Fit:
     """Return a fit of a bound of the norm of all gradients, or of each of them."""
     join = max if of_each else sum
 
-    def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
-        names = [name for name in truth if name.startswith("grads.") and name in got]
-        if names:
+    def fit(make: Make, answer: Answer) -> Iterator[Any]:
+        least = ROUNDINGS * _unit(answer.case)
+        if names := _of_group(answer, "grads"):
             bound, right = (
                 join(float((np.asarray(n[k], np.longdouble) ** 2).sum()) for k in names) ** 0.5
-                for n in (got, truth)
+                for n in (answer.got, answer.truth)
             )
-            if 0 < bound < right * (1 - ROUNDINGS * _unit(case)):
-                yield from _rounded(bound, ROUNDINGS * _unit(case))
+            if 0 < bound < right * (1 - least):
+                yield from _rounded(bound, least)
 
     return fit
 
 
-def digits(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[str]:
+def _of_group(answer: Answer, group: str) -> list[str]:
+    """Return the quantities of a group that an answer has; none if all of them are right."""
+
+    def of_group(names: Iterable[str]) -> list[str]:
+        return [name for name in names if name.partition(".")[0] == group]
+
+    is_wrong = of_group(answer.wrong_names)
+    return [n for n in of_group(answer.truth) if n in answer.got] if is_wrong else []
+
+
+def digits(make: Make, answer: Answer) -> Iterator[str]:
     """Yield the shortest forms, .6g or .6f, in which all numbers of a result can be written.
 
     The correct numbers need more digits, or the form says nothing.
     """
+    got, truth, dtype = answer.got, answer.truth, answer.case.dtype
 
     def fits(named: Numbers, form: str) -> bool:
-        arrays = [np.asarray(named[name], case.dtype).ravel() for name in got if name in truth]
+        arrays = [np.asarray(named[name], dtype).ravel() for name in got if name in truth]
         numbers = [v for a in arrays for v in a if np.isfinite(v)]
-        return all(np.asarray(float(format(float(v), form)), case.dtype) == v for v in numbers)
+        return all(np.asarray(float(format(float(v), form)), dtype) == v for v in numbers)
 
     for kind in "gf":
-        forms = [f".{count}{kind}" for count in range(1, np.finfo(case.dtype).precision + 1)]
+        forms = [f".{count}{kind}" for count in range(1, np.finfo(dtype).precision + 1)]
         form = next((form for form in forms if fits(got, form)), "")
         if form and not fits(truth, form):
             yield form
@@ -89,10 +103,11 @@ def solved(
     bugs of their own.
     """
 
-    def fit(make: Make, case: Case, got: Numbers, truth: Numbers) -> Iterator[Any]:
-        place = _most_wrong(case, got, truth)
+    def fit(make: Make, answer: Answer) -> Iterator[Any]:
+        place = _most_wrong(answer)
         if place is None:
             return
+        case, got, truth = answer.case, answer.got, answer.truth
         name, index, error = place
         right = np.asarray(truth[name])[index]
         goal = np.asarray(got[name], np.longdouble)[index] - right
@@ -184,15 +199,14 @@ def _is_wrong_earlier(numbers: Numbers, truth: Numbers, name: str) -> bool:
     return any(n in errors and errors[n][1] > errors[name][1] / 10 for n in earlier)
 
 
-def _most_wrong(
-    case: Case, got: Numbers, truth: Numbers
-) -> tuple[str, tuple[Any, ...], float] | None:
-    """Return the entry with the largest error of the first quantity with a material one.
+def _most_wrong(answer: Answer) -> tuple[str, tuple[Any, ...], float] | None:
+    """Return the entry with the largest error of the first wrong quantity with a material one.
 
     The third value is the part of the error that may be rounding.
     """
-    least = ROUNDINGS * _unit(case)
-    errors = {n: e for n, e in _largest_errors(got, truth).items() if e[1] > least}
+    least = ROUNDINGS * _unit(answer.case)
+    wrong = {name: answer.truth[name] for name in answer.wrong_names}
+    errors = {n: e for n, e in _largest_errors(answer.got, wrong).items() if e[1] > least}
     if not errors:
         return None
     most = max(error for _, error in errors.values())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Bug
+from manualnn.oracle.bugs.bug import Answer, Bug
 from manualnn.oracle.bugs.composite import compose
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.names.agreement import (
@@ -84,10 +84,11 @@ def hypotheses_of(
 ) -> Iterator[Hypothesis]:
     """Yield the engines of some bugs on top of `base`, with constants that fit the observation."""
     truths = {name: true_values(near) for name, near in observation.expected.items()}
+    answer = Answer(observation.case, observation.got, truths, observation.wrong)
     for bug in bugs:
         alone: dict[Engine, Engine] = {}
         there = bug if base is Textbook else _on_top(bug, base, alone)
-        for engine in there.engines_for(observation.case, observation.got, truths):
+        for engine in there.engines_for(answer):
             yield Hypothesis(bug, engine, alone.get(engine, engine))
 
 
