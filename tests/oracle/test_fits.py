@@ -108,6 +108,20 @@ def test_a_bug_does_not_act_in_a_case_without_its_features():
                 assert same, bug.id
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("squares-not-squared", {"optimizer": "RAdam"}),
+        ("adamw-decay-without-lr", {"optimizer": "Lion"}),
+        ("labels-from-1", {"loss": "NLLLoss"}),
+    ],
+)
+def test_a_bug_acts_where_another_feature_calls_its_methods(name, parts):
+    others = {"loss": "MSELoss", "optimizer": "SGD"}
+    assert BUGS[name].acts_in(drawn_case(np.random.default_rng(0), **{**others, **parts}))
+    assert not BUGS[name].acts_in(drawn_case(np.random.default_rng(0), **others))
+
+
 def test_a_family_is_preferred_only_if_there_is_nothing_else():
     family, single = BUGS["gradients-times-constant"], BUGS["gradients-mean-again"]
     assert preferred([family, single]) == [single]

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 
 from manualnn.errors import OracleError
+from manualnn.oracle.bugs.calls import called_methods, replaced_methods
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import ROWS
+from manualnn.oracle.protocol.features import ROWS, row_of
 from manualnn.oracle.textbook.engine import Textbook
 
 Method = Callable[..., Any]
@@ -119,11 +120,15 @@ class Bug:
     """0 for one bug, 1 for a family whose engines resemble many bugs. See `preferred`."""
 
     def acts_in(self, case: Case) -> bool:
-        """Return False if a case has none of the layers, losses and optimizers of the bug."""
-        patterns = find_features(self.engines)
+        """Return False if no layer, loss or optimizer of a case calls a method of the bug."""
+        patterns, replaced = find_features(self.engines), replaced_methods(self.engines)
         groups = {"layers": "layer", "losses": "loss", "optimizers": "optimizer"}
-        checks = [f"{groups[kind]}.{part['type']}.:" for kind, part in case.parts()]
-        return "" in patterns or any(fnmatchcase(c, p) for c in checks for p in patterns)
+        parts = [(f"{groups[kind]}.{part['type']}.:", part["type"]) for kind, part in case.parts()]
+        return "" in patterns or any(
+            not replaced.isdisjoint(called_methods(row_of(name).method))
+            or any(fnmatchcase(check, pattern) for pattern in patterns)
+            for check, name in parts
+        )
 
     def engines_for(self, answer: Answer) -> tuple[type[Textbook], ...]:
         """Return `engines`, and those whose constant is fitted to a wrong answer of an engine."""
@@ -236,13 +241,9 @@ def find_checks(kind: str, engines: Sequence[type[Textbook]]) -> str:
 
 def find_features(engines: Sequence[type[Textbook]]) -> set[str]:
     """Return a pattern of checks for each replaced method; "" for a method of no feature."""
-    replaced = {
-        f"{name}_"
-        for engine in engines
-        for ancestor in engine.__mro__[: engine.__mro__.index(Textbook)]
-        for name in vars(ancestor)
-        if callable(getattr(Textbook, name, None)) and not name.startswith("__")
-    }
     longest_first = sorted(CHECKS, key=len, reverse=True)
-    prefixes = {next((p for p in longest_first if n.startswith(f"{p}_")), "") for n in replaced}
+    prefixes = {
+        next((p for p in longest_first if f"{name}_".startswith(f"{p}_")), "")
+        for name in replaced_methods(engines)
+    }
     return {CHECKS.get(prefix, "") for prefix in prefixes}
