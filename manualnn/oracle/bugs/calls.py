@@ -1,7 +1,7 @@
 """Methods of the textbook engine: those that a bug replaces, and those that a feature calls.
 
-replaced_methods(bug.engines)       {"adam_square"}
-called_methods("radam")             {"radam", "adam_square", "average", …}
+    replaced_methods(bug.engines)       {"adam_square"}
+    called_methods("radam")             {"radam", "adam_square", "average", …}
 
 An engine's author may copy a bug with the lines of Adam into RAdam, which calls them.
 """
