@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers.activations.exponential import *
     from manualnn.layers.activations.gated import *
     from manualnn.layers.activations.glu import *
+    from manualnn.layers.activations.hard import *
     from manualnn.layers.activations.piecewise import *
     from manualnn.layers.activations.rectifiers import *
     from manualnn.layers.activations.rows import *

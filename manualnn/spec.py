@@ -302,6 +302,7 @@ def require(description: Any, option: str, expected: str, condition: Any) -> Non
     """Raise SpecError if the condition on an option is false, or if the option is NaN."""
     value = getattr(description, option)
     is_nan = isinstance(value, Real) and value != value  # noqa: PLR0124
-    if not condition or is_nan:
+    is_undecided = bool(getattr(condition, "free_symbols", ()))  # a relation of SymPy's symbols
+    if is_nan or not (is_undecided or condition):
         message = f"{type(description).__name__}: {option} must be {expected}, got {shown(value)}."
         raise SpecError(message)

@@ -15,6 +15,7 @@ from manualnn.elementary import (
     exp,
     greater,
     is_symbolic,
+    maximum,
     minimum,
     own_number,
     step,
@@ -46,6 +47,22 @@ def falling_sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
     run_quietly(np.exp, x, out)  # exp may overflow: 1 / (1 + ∞) = 0 is correct
     np.add(out, 1, out=out)
     return np.reciprocal(out, out=out)
+
+
+def clip(x: Array, low: Any, high: Any, /, *, out: Array | None = None) -> Array:
+    """Return x, but low where it is smaller and high where it is larger."""
+    return minimum(maximum(x, low, out=out), high, out=out)
+
+
+def inside(x: Array, low: Any, high: Any, /, *, out: Array | None = None) -> Array:
+    """Return 1 where low < x < high, and 0 elsewhere, in x's dtype."""
+    if is_symbolic(x):
+        own = own_number(x)
+        is_below = where(greater(-x, own(-high)), own(1), own(0))
+        return store(where(greater(x, own(low)), is_below, own(0)), out)
+    is_below = np.less(x, high)
+    out = np.empty_like(x, order="C") if out is None else out
+    return np.logical_and(np.greater(x, low), is_below, out=out, casting="unsafe")
 
 
 def one_above(x: Array, other: Any, /) -> Array:

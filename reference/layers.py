@@ -103,6 +103,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "SELU": nn.SELU,
     "CELU": DoubleCELU,
     "SiLU": nn.SiLU,
+    "Hardtanh": nn.Hardtanh,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

@@ -76,9 +76,13 @@ WITNESS: dict[sp.Symbol, sp.Rational] = {
 
 
 def option_symbol(row: Feature, name: str) -> Any:
-    """Return a symbol for an option of a layer or loss, and give it a witness: a dyadic number."""
-    symbol = sp.Symbol(f"{row.name}_{name}", positive=True)
-    WITNESS[symbol] = max(R(round(8 * row.options[name].values[1]), 8), R(1, 8))
+    """Return a symbol for an option of a layer or loss, and give it a witness: a dyadic number.
+
+    The symbol is positive, but negative where the default is: −1 < 1 is then known of bounds.
+    """
+    default, other = row.options[name].values[:2]
+    symbol = sp.Symbol(f"{row.name}_{name}", negative=default < 0, positive=default >= 0)
+    WITNESS[symbol] = R(default) if default < 0 else max(R(round(8 * other), 8), R(1, 8))
     return symbol
 
 

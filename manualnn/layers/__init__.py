@@ -4,6 +4,7 @@ from manualnn.layers import activations, dropout, linear, normalization, residua
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.glu import *
+from manualnn.layers.activations.hard import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *

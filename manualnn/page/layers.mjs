@@ -101,6 +101,12 @@ function normalizing({ centers = true, size = (o, width) => width, eps = (o) => 
   };
 }
 
+const clip = (A, z, low, high) =>
+  A.minimum(A.maximum(z, A.constant(low)), A.constant(high));
+
+const isInside = (A, z, low, high) =>
+  (A.greater(z, A.constant(low)) && A.greater(A.constant(high), z) ? A.one : A.zero);
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -197,6 +203,10 @@ export const LAYERS = {
       const t = tanh(z);
       return mul(da, mul(t, t));
     },
+  ),
+  Hardtanh: pointwise(
+    (A, z, { min_val: low = -1, max_val: high = 1 }) => clip(A, z, low, high),
+    (A, z, a, da, { min_val: low = -1, max_val: high = 1 }) => A.mul(isInside(A, a, low, high), da),
   ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),

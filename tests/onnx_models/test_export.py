@@ -81,7 +81,16 @@ def test_onnxruntime_computes_what_the_network_computes(drawn):
     assert not wrong.any(), (net, got[wrong], y[wrong], bound[wrong])
 
 
-OPTIONS = {"alpha": 0.7, "negative_slope": 0.3, "beta": 2.5, "threshold": 1.5, "p": 0.3, "dim": 1}
+OPTIONS = {
+    "alpha": 0.7,
+    "min_val": -0.5,
+    "max_val": 1.5,
+    "negative_slope": 0.3,
+    "beta": 2.5,
+    "threshold": 1.5,
+    "p": 0.3,
+    "dim": 1,
+}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

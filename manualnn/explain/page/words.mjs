@@ -24,6 +24,8 @@ export const FORWARD = {
   LogSigmoid: () => "LogSigmoid is the logarithm of the sigmoid: almost unchanged far below zero, almost 0 far above.",
   Tanhshrink: () => "Tanhshrink subtracts the hyperbolic tangent: small numbers almost vanish, large ones lose 1.",
   Softmin: () => "Softmin turns the numbers of a layer into shares: the smallest number gets the largest.",
+  Hardtanh: ({ min_val: low = -1, max_val: high = 1 }) =>
+    `A number from ${low} to ${high} passes unchanged. Any other becomes the nearer of the two.`,
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -90,6 +92,7 @@ export const SLOPE = {
   Tanhshrink: () => "The slope is tanh(z)²: 0 at 0, almost 1 far from it.",
   Softmin: () => "Each share depends on all numbers of the layer: its own makes it smaller, the " +
     "others make it larger.",
+  Hardtanh: () => "The slope is 1 for a number that passes, and 0 for one that is cut off.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

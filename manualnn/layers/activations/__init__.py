@@ -4,10 +4,20 @@ Names, options and behaviour at kinks are torch's. If the slope is an exact func
 the equation states it so. Then the input need not be stored.
 """
 
-from manualnn.layers.activations import exponential, gated, glu, piecewise, rectifiers, rows, smooth
+from manualnn.layers.activations import (
+    exponential,
+    gated,
+    glu,
+    hard,
+    piecewise,
+    rectifiers,
+    rows,
+    smooth,
+)
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.glu import *
+from manualnn.layers.activations.hard import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *
@@ -21,3 +31,4 @@ __all__ += exponential.__all__
 __all__ += rows.__all__
 __all__ += gated.__all__
 __all__ += glu.__all__
+__all__ += hard.__all__

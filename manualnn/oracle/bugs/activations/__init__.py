@@ -6,6 +6,7 @@ from manualnn.oracle.bugs.activations import (
     exponential,
     gated,
     glu,
+    hard,
     normalization,
     rectifiers,
     residual,
@@ -27,5 +28,6 @@ TABLES = (
     dropout,
     slopes,
     gated,
+    hard,
     normalization,
 )

@@ -139,12 +139,19 @@ FORMS: tuple[tuple[str, str, str, str, Fit | None, Passes], ...] = (
 )
 
 
+REPEATED = {"LogSoftmax", "ReLU", "Hardtanh"}
+"""Activations that change nothing the second time."""
+OF_SLOPE_0_OR_1 = {"ReLU", "Hardtanh"}
+
+
 def _is_equal(row: Layer, form: str) -> bool:
     """Return True if a form changes nothing, or if it is another form of this activation."""
     if row.name == "Flatten":  # a batch has the same shape without it
         return "twice" in form or form.endswith("missing") or form == "of-scaled-input"
-    return (row.name in {"ReLU", "LogSoftmax"} and "twice" in form) or (
-        row.is_homogeneous and form == "of-scaled-input"
+    return (
+        (row.name in REPEATED and "twice" in form)
+        or (row.name in OF_SLOPE_0_OR_1 and form == "backward-twice")
+        or (row.is_homogeneous and form == "of-scaled-input")
     )
 
 

@@ -26,6 +26,8 @@ IGNORED = (
     ("Softplus", "threshold", "forward", "backward"),
     ("ELU", "alpha", "forward", "backward"),
     ("CELU", "alpha", "forward", "backward"),
+    ("Hardtanh", "min_val", "forward", "backward"),
+    ("Hardtanh", "max_val", "forward", "backward"),
     ("HuberLoss", "delta", "loss", "slope"),
     ("BCELoss", "weight", "loss"),
     ("BCEWithLogitsLoss", "weight", "loss"),

@@ -65,7 +65,8 @@ def points_of(spec: dict[str, Any]) -> tuple[float, ...]:
     """Return inputs of an elementwise layer: 0, its switches, and large numbers."""
     row = LAYER_ROWS[spec["type"]]
     switches = row.switches(options_of(spec))
-    near = [switch * share for switch in switches for share in SHARES]
+    shares = SHARES if row.is_partner else (*SHARES, 1.0)  # partners keep their cases
+    near = [switch * share for switch in switches for share in shares]
     far = [sign * size for size in SATURATING_SIZES for sign in (1, -1)] if row.saturates else []
     return (0.0, -0.0, *near, 1.0, -1.0, *far)
 

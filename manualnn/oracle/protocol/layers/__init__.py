@@ -8,6 +8,7 @@ entries in textbook/layers.py, truth/layers.py, tests/oracle/exactly.py and test
 from manualnn.oracle.protocol.layers import (
     exponential,
     gated,
+    hard,
     normalization,
     partners,
     rows,
@@ -23,4 +24,5 @@ ROWS = (
     *gated.ROWS,
     *normalization.ROWS,
     *rows.ROWS,
+    *hard.ROWS,
 )

@@ -1,0 +1,46 @@
+"""Activations that are linear between bounds."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.layers.base import Layer, LayerArrays
+from manualnn.spec import require
+from manualnn.special import clip, inside
+
+__all__ = ["Hardtanh"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Hardtanh(Layer):
+    """The input, cut off at two bounds.
+
+    Forward
+        a = min(max(z, min_val), max_val)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [min_val < a < max_val]       the slope at both bounds is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Hardtanh.
+    """
+
+    min_val: float = -1.0
+    max_val: float = 1.0
+
+    reads_input: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "min_val", "a number", condition=True)
+        require(self, "max_val", "a number above min_val", self.max_val > self.min_val)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return clip(z, self.min_val, self.max_val, out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = inside(a, self.min_val, self.max_val, out=out)
+        return np.multiply(dz, da, out=dz)

@@ -1,0 +1,22 @@
+"""The rows of activations that are linear between bounds."""
+
+from manualnn.oracle.protocol.rows import Layer, Option, Statement
+
+ROWS = (
+    Layer(
+        name="Hardtanh",
+        method="hardtanh",
+        options={
+            "min_val": Option(-1.0, (0.25, -2.5, 0.0), exact=(-1.0, -2.0, 0.0)),
+            "max_val": Option(1.0, (0.5, 2.0, 6.0), exact=(1.0, 2.0)),
+        },
+        switches=lambda o: (o.min_val, o.max_val),
+        statement=Statement(
+            formula=lambda m, o, z: m.where(
+                z <= o.min_val, o.min_val, m.where(z >= o.max_val, o.max_val, z)
+            ),
+            bounds=lambda o: (1, None, 0),
+        ),
+        is_exact=True,
+    ),
+)
