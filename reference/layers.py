@@ -104,6 +104,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "CELU": DoubleCELU,
     "SiLU": nn.SiLU,
     "Hardtanh": nn.Hardtanh,
+    "ReLU6": nn.ReLU6,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

@@ -208,6 +208,10 @@ export const LAYERS = {
     (A, z, { min_val: low = -1, max_val: high = 1 }) => clip(A, z, low, high),
     (A, z, a, da, { min_val: low = -1, max_val: high = 1 }) => A.mul(isInside(A, a, low, high), da),
   ),
+  ReLU6: pointwise(
+    (A, z) => clip(A, z, 0, 6),
+    (A, z, a, da) => A.mul(isInside(A, a, 0, 6), da),
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

@@ -10,7 +10,7 @@ from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
 from manualnn.special import clip, inside
 
-__all__ = ["Hardtanh"]
+__all__ = ["Hardtanh", "ReLU6"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -43,4 +43,29 @@ class Hardtanh(Layer):
         self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
     ) -> Array:
         dz = inside(a, self.min_val, self.max_val, out=out)
+        return np.multiply(dz, da, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class ReLU6(Layer):
+    """Rectifier, cut off at 6.
+
+    Forward
+        a = min(max(z, 0), 6)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [0 < a < 6]       the slope at 0 and at 6 is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.ReLU6.
+    """
+
+    reads_input: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return clip(z, 0, 6, out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = inside(a, 0, 6, out=out)
         return np.multiply(dz, da, out=dz)

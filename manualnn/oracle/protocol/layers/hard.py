@@ -19,4 +19,14 @@ ROWS = (
         ),
         is_exact=True,
     ),
+    Layer(
+        name="ReLU6",
+        method="relu_six",
+        switches=lambda o: (6.0,),
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z <= 0, 0, m.where(z >= 6, m.number(6), z)),
+            bounds=lambda o: (1, None, 0),
+        ),
+        is_exact=True,
+    ),
 )
