@@ -65,6 +65,12 @@ def inside(x: Array, low: Any, high: Any, /, *, out: Array | None = None) -> Arr
     return np.logical_and(np.greater(x, low), is_below, out=out, casting="unsafe")
 
 
+def hard_gate(x: Array, /, *, out: Array | None = None) -> Array:
+    """Return (x + 3) / 6, but 0 below −3 and 1 above 3."""
+    out = clip(np.add(x, 3, out=out), 0, 6, out=out)
+    return np.divide(out, 6, out=out)
+
+
 def one_above(x: Array, other: Any, /) -> Array:
     """Return 1 where x > 0, and the number `other` elsewhere (also at 0), in x's dtype."""
     if is_symbolic(x):

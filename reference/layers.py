@@ -88,6 +88,14 @@ class Residual(nn.Sequential):
         return x + y
 
 
+class DoubleHardsigmoid(nn.Module):
+    """Hardsigmoid by ReLU6. torch's own gradient has 1 / 6 in float32 where all else is float64."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ReLU6(x + 3) / 6."""
+        return functional.relu6(x + 3) / 6
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Linear": nn.Linear,
     "Identity": nn.Identity,
@@ -105,6 +113,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "SiLU": nn.SiLU,
     "Hardtanh": nn.Hardtanh,
     "ReLU6": nn.ReLU6,
+    "Hardsigmoid": DoubleHardsigmoid,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

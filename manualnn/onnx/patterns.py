@@ -20,6 +20,7 @@ from manualnn.layers import (
     AlphaDropout,
     Dropout,
     Flatten,
+    Hardsigmoid,
     Hardtanh,
     Identity,
     Layer,
@@ -74,6 +75,7 @@ class TwoClasses:
 
 
 SCALED = op("Mul", Z, "beta")
+HARD_GATE = op("Div", op("Clip", op("Add", Z, 3.0), 0.0, 6.0), 6.0)
 PROBABILITY = op("Sigmoid", Z)
 WEIGHT = Parameter("weight")
 
@@ -128,6 +130,8 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (LogSigmoid, ("float64",), op("Neg", _curved(op("Neg", Z)))),
     (LogSigmoid, (), op("Log", PROBABILITY)),
     (Tanhshrink, DTYPES, op("Sub", Z, op("Tanh", Z))),
+    (Hardsigmoid, DTYPES, HARD_GATE),
+    (Hardsigmoid, (), op("HardSigmoid", Z, alpha=1 / 6, beta=0.5)),
     (ReLU6, DTYPES, op("Clip", Z, 0.0, 6.0)),
     (Hardtanh, DTYPES, op("Clip", Z, "min_val", "max_val")),
     (Softsign, ("float32",), op("Softsign", Z)),

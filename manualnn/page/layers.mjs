@@ -107,6 +107,12 @@ const clip = (A, z, low, high) =>
 const isInside = (A, z, low, high) =>
   (A.greater(z, A.constant(low)) && A.greater(A.constant(high), z) ? A.one : A.zero);
 
+const hardGate = (A, z) => {
+  const shifted = A.add(z, A.constant(3));
+  if (!A.greater(shifted, A.zero)) return A.zero;
+  return A.greater(shifted, A.constant(6)) ? A.one : A.div(shifted, A.constant(6));
+};
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -211,6 +217,10 @@ export const LAYERS = {
   ReLU6: pointwise(
     (A, z) => clip(A, z, 0, 6),
     (A, z, a, da) => A.mul(isInside(A, a, 0, 6), da),
+  ),
+  Hardsigmoid: pointwise(
+    hardGate,
+    (A, z, a, da) => A.mul(A.mul(da, isInside(A, z, -3, 3)), A.ratio(1, 6)),
   ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from manualnn.elementary import Array
+from manualnn.elementary import Array, ratio
 from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
-from manualnn.special import clip, inside
+from manualnn.special import clip, hard_gate, inside
 
-__all__ = ["Hardtanh", "ReLU6"]
+__all__ = ["Hardsigmoid", "Hardtanh", "ReLU6"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -69,3 +69,30 @@ class ReLU6(Layer):
     ) -> Array:
         dz = inside(a, 0, 6, out=out)
         return np.multiply(dz, da, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Hardsigmoid(Layer):
+    """A line that rises from 0 to 1 between −3 and 3, in place of the sigmoid.
+
+    Forward
+        a = min(max(z + 3, 0), 6) / 6
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [−3 < z < 3] / 6      the slope at −3 and at 3 is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Hardsigmoid. There, dz in float64 has 1 / 6
+    rounded to float32.
+    """
+
+    reads_output: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return hard_gate(z, out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = inside(z, -3, 3, out=out)
+        np.multiply(da, dz, out=dz)
+        return np.multiply(dz, ratio(1, 6, z), out=dz)

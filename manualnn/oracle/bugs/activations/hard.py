@@ -35,3 +35,21 @@ BUGS["relu-six-of-another-bound"] = bug(
     relu_six=lambda e, o, z: np.clip(z, 0, e.array(e.most)),
     relu_six_slope=lambda e, o, z, a: e.array((z > 0) & (z < e.most)),
 )
+
+BUGS["hardsigmoid-slope-everywhere"] = bug(
+    "The slope of Hardsigmoid is 1 / 6 also where it is flat, or at −3 and 3.",
+    lines=("hardsigmoid′ = 1 / 6, or [−3 ≤ z ≤ 3] / 6", "hardsigmoid′ = [−3 < z < 3] / 6"),
+    source="pytorch #51408, #49922",
+    hardsigmoid_slope=[
+        lambda e, o, z, a: 0 * z + e.num(1) / 6,
+        lambda e, o, z, a: e.array((z >= -3) & (z <= 3)) / 6,
+    ],
+)
+BUGS["hardsigmoid-of-another-slope"] = bug(
+    "Hardsigmoid is 0.2 z + 0.5 between −2.5 and 2.5, or z / 4 + 0.5, with its own right gradient.",
+    lines=("a = min(max(0.2 z + 0.5, 0), 1)", "a = min(max(z / 6 + 0.5, 0), 1)"),
+    source="Keras",
+    rise=[0.2, 0.25],
+    hardsigmoid=lambda e, o, z: np.clip(e.num(e.rise) * z + 0.5, 0, 1),
+    hardsigmoid_slope=lambda e, o, z, a: np.where((a > 0) & (a < 1), e.array(e.rise), 0),
+)

@@ -1,6 +1,6 @@
 """The rows of activations that are linear between bounds."""
 
-from manualnn.oracle.protocol.rows import Layer, Option, Statement
+from manualnn.oracle.protocol.rows import Layer, Option, Rounding, Statement
 
 ROWS = (
     Layer(
@@ -28,5 +28,22 @@ ROWS = (
             bounds=lambda o: (1, None, 0),
         ),
         is_exact=True,
+    ),
+    Layer(
+        name="Hardsigmoid",
+        method="hardsigmoid",
+        switches=lambda o: (-3.0, 3.0),
+        gives_probabilities=True,
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z <= -3, 0, m.where(z >= 3, m.number(1), (z + 3) / 6)),
+            bounds=lambda o: (1 / 6, None, 0),
+            value_rounding=Rounding(3, size=lambda m, o, z: m.where(abs(z) < 4, m.number(1), 0)),
+            slope_rounding=Rounding(2),
+            value_forms={
+                "z / 6 + ½": lambda m, o, z: m.where(
+                    z <= -3, 0, m.where(z >= 3, 1, z / 6 + m.number(0.5))
+                ),
+            },
+        ),
     ),
 )
