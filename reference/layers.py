@@ -114,6 +114,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Hardtanh": nn.Hardtanh,
     "ReLU6": nn.ReLU6,
     "Hardsigmoid": DoubleHardsigmoid,
+    "Hardswish": nn.Hardswish,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

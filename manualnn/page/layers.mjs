@@ -222,6 +222,13 @@ export const LAYERS = {
     hardGate,
     (A, z, a, da) => A.mul(A.mul(da, isInside(A, z, -3, 3)), A.ratio(1, 6)),
   ),
+  Hardswish: pointwise(
+    (A, z) => A.mul(z, hardGate(A, z)),
+    (A, z, a, da) => {
+      const second = A.mul(A.mul(z, isInside(A, z, -3, 3)), A.ratio(1, 6));
+      return A.mul(da, A.add(hardGate(A, z), second));
+    },
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

@@ -124,6 +124,8 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "The slope of `SELU` at 0 is λ α": lambda: slope("SELU", 0.0),
     "The slope of `Hardtanh` and `ReLU6` at a bound is 0": lambda: slope("Hardtanh", 1.0),
     "The slope of `Hardsigmoid` at ±3 is 0": lambda: slope("Hardsigmoid", 3.0),
+    "The slope of `Hardswish` at −3 is 0": lambda: slope("Hardswish", -3.0),
+    "and at 3 it is 1": lambda: slope("Hardswish", 3.0),
     "The slope of `L1Loss` at y = t is 0": lambda: loss_slope("L1Loss", [[1.0]], [[1.0]]),
     "`SmoothL1Loss` with β = 0 is `L1Loss`": lambda: loss_slope(
         "SmoothL1Loss", [[1.0]], [[1.0]], beta=0.0

@@ -10,7 +10,7 @@ from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
 from manualnn.special import clip, hard_gate, inside
 
-__all__ = ["Hardsigmoid", "Hardtanh", "ReLU6"]
+__all__ = ["Hardsigmoid", "Hardswish", "Hardtanh", "ReLU6"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -96,3 +96,32 @@ class Hardsigmoid(Layer):
         dz = inside(z, -3, 3, out=out)
         np.multiply(da, dz, out=dz)
         return np.multiply(dz, ratio(1, 6, z), out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Hardswish(Layer):
+    """The input times its Hardsigmoid, in place of SiLU (Howard et al. 2019).
+
+    Forward
+        a = z ⊙ h(z)        h(z) = min(max(z + 3, 0), 6) / 6
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ (h(z) + z ⊙ [−3 < z < 3] / 6)      the slope is 0 at −3, and 1 at 3
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Hardswish.
+    """
+
+    reads_output: ClassVar[bool] = False
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = hard_gate(z, out=out)
+        return np.multiply(z, a, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = inside(z, -3, 3, out=out)
+        np.multiply(z, dz, out=dz)
+        np.multiply(dz, ratio(1, 6, z), out=dz)
+        np.add(hard_gate(z), dz, out=dz)
+        return np.multiply(da, dz, out=dz)

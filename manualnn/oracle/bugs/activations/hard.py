@@ -53,3 +53,18 @@ BUGS["hardsigmoid-of-another-slope"] = bug(
     hardsigmoid=lambda e, o, z: np.clip(e.num(e.rise) * z + 0.5, 0, 1),
     hardsigmoid_slope=lambda e, o, z, a: np.where((a > 0) & (a < 1), e.array(e.rise), 0),
 )
+
+BUGS["hardswish-slope-at-bounds"] = bug(
+    "The slope of Hardswish at −3 and 3 is that of the parabola.",
+    lines=("hardswish′ = z / 3 + ½ for −3 ≤ z ≤ 3", "hardswish′ = z / 3 + ½ for −3 < z < 3"),
+    source="pytorch #147801",
+    hardswish_slope=lambda e, o, z, a: np.where(np.abs(z) <= 3, z / 3 + 0.5, z > 3),
+)
+BUGS["hardswish-slope-lacks-a-term"] = bug(
+    "The slope of Hardswish has one term of the product rule alone.",
+    lines=("hardswish′ = h(z), or z h′(z)", "hardswish′ = h(z) + z h′(z)"),
+    hardswish_slope=[
+        lambda e, o, z, a: np.clip(z + 3, 0, 6) / 6,
+        lambda e, o, z, a: np.where(np.abs(z) < 3, z / 6, 0),
+    ],
+)

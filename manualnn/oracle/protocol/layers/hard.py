@@ -46,4 +46,25 @@ ROWS = (
             },
         ),
     ),
+    Layer(
+        name="Hardswish",
+        method="hardswish",
+        switches=lambda o: (-3.0, 3.0),
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z <= -3, 0, m.where(z >= 3, z, z * (z + 3) / 6)),
+            bounds=lambda o: (1.5, None, 0),
+            value_rounding=Rounding(4, size=lambda m, o, z: m.where(abs(z) < 4, abs(z), 0)),
+            slope_rounding=Rounding(4, size=lambda m, o, z: m.where(abs(z) < 4, m.number(2), 0)),
+            value_forms={
+                "z² / 6 + z / 2": lambda m, o, z: m.where(
+                    z <= -3, 0, m.where(z >= 3, z, z * z / 6 + z / 2)
+                ),
+            },
+            slope_forms={
+                "z / 3 + ½": lambda m, o, z: m.where(
+                    z <= -3, 0, m.where(z >= 3, 1, z / 3 + m.number(0.5))
+                ),
+            },
+        ),
+    ),
 )
