@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers.activations.piecewise import *
     from manualnn.layers.activations.rectifiers import *
     from manualnn.layers.activations.rows import *
+    from manualnn.layers.activations.shrinks import *
     from manualnn.layers.activations.smooth import *
     from manualnn.layers.base import Layer as Layer
     from manualnn.layers.dropout import *

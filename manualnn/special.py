@@ -71,6 +71,16 @@ def hard_gate(x: Array, /, *, out: Array | None = None) -> Array:
     return np.divide(out, 6, out=out)
 
 
+def one_over(x: Array, limit: Any, /, *, out: Array | None = None) -> Array:
+    """Return 1 where x > limit, and 0 elsewhere, in x's dtype. NaN counts as larger."""
+    if is_symbolic(x):
+        own = own_number(x)
+        return store(where(greater(x, own(limit)), own(1), own(0)), out)
+    is_low = np.less_equal(x, limit)
+    out = np.empty_like(x, order="C") if out is None else out
+    return np.logical_not(is_low, out=out, casting="unsafe")
+
+
 def one_above(x: Array, other: Any, /) -> Array:
     """Return 1 where x > 0, and the number `other` elsewhere (also at 0), in x's dtype."""
     if is_symbolic(x):

@@ -115,6 +115,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "ReLU6": nn.ReLU6,
     "Hardsigmoid": DoubleHardsigmoid,
     "Hardswish": nn.Hardswish,
+    "Softshrink": nn.Softshrink,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

@@ -8,6 +8,7 @@ from manualnn.layers.activations.hard import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *
+from manualnn.layers.activations.shrinks import *
 from manualnn.layers.activations.smooth import *
 from manualnn.layers.base import Layer
 from manualnn.layers.dropout import *

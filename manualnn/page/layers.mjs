@@ -113,6 +113,9 @@ const hardGate = (A, z) => {
   return A.greater(shifted, A.constant(6)) ? A.one : A.div(shifted, A.constant(6));
 };
 
+const isBeyond = (A, z, limit) =>
+  (A.greater(A.abs(z), A.constant(limit)) ? A.one : A.zero);
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -228,6 +231,10 @@ export const LAYERS = {
       const second = A.mul(A.mul(z, isInside(A, z, -3, 3)), A.ratio(1, 6));
       return A.mul(da, A.add(hardGate(A, z), second));
     },
+  ),
+  Softshrink: pointwise(
+    (A, z, { lambd = 0.5 }) => A.sub(z, clip(A, z, -lambd, lambd)),
+    (A, z, a, da, { lambd = 0.5 }) => A.mul(da, isBeyond(A, z, lambd)),
   ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),

@@ -126,6 +126,7 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "The slope of `Hardsigmoid` at ±3 is 0": lambda: slope("Hardsigmoid", 3.0),
     "The slope of `Hardswish` at −3 is 0": lambda: slope("Hardswish", -3.0),
     "and at 3 it is 1": lambda: slope("Hardswish", 3.0),
+    "The slope of `Softshrink` and `Hardshrink` at ±`lambd` is 0": lambda: slope("Softshrink", 0.5),
     "The slope of `L1Loss` at y = t is 0": lambda: loss_slope("L1Loss", [[1.0]], [[1.0]]),
     "`SmoothL1Loss` with β = 0 is `L1Loss`": lambda: loss_slope(
         "SmoothL1Loss", [[1.0]], [[1.0]], beta=0.0

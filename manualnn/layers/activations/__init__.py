@@ -12,6 +12,7 @@ from manualnn.layers.activations import (
     piecewise,
     rectifiers,
     rows,
+    shrinks,
     smooth,
 )
 from manualnn.layers.activations.exponential import *
@@ -21,6 +22,7 @@ from manualnn.layers.activations.hard import *
 from manualnn.layers.activations.piecewise import *
 from manualnn.layers.activations.rectifiers import *
 from manualnn.layers.activations.rows import *
+from manualnn.layers.activations.shrinks import *
 from manualnn.layers.activations.smooth import *
 
 __all__ = []
@@ -32,3 +34,4 @@ __all__ += rows.__all__
 __all__ += gated.__all__
 __all__ += glu.__all__
 __all__ += hard.__all__
+__all__ += shrinks.__all__

@@ -10,6 +10,7 @@ from manualnn.oracle.bugs.activations import (
     normalization,
     rectifiers,
     residual,
+    shrinks,
     sloped,
     slopes,
     smooth,
@@ -30,4 +31,5 @@ TABLES = (
     gated,
     hard,
     normalization,
+    shrinks,
 )

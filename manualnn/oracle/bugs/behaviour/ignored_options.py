@@ -28,6 +28,7 @@ IGNORED = (
     ("CELU", "alpha", "forward", "backward"),
     ("Hardtanh", "min_val", "forward", "backward"),
     ("Hardtanh", "max_val", "forward", "backward"),
+    ("Softshrink", "lambd", "forward", "backward"),
     ("HuberLoss", "delta", "loss", "slope"),
     ("BCELoss", "weight", "loss"),
     ("BCEWithLogitsLoss", "weight", "loss"),

@@ -12,6 +12,7 @@ from manualnn.oracle.protocol.layers import (
     normalization,
     partners,
     rows,
+    shrinks,
     smooth,
     structure,
 )
@@ -25,4 +26,5 @@ ROWS = (
     *normalization.ROWS,
     *rows.ROWS,
     *hard.ROWS,
+    *shrinks.ROWS,
 )

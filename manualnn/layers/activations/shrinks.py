@@ -1,0 +1,45 @@
+"""Activations that set small or low inputs to a constant."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from manualnn.elementary import Array
+from manualnn.layers.base import Layer, LayerArrays
+from manualnn.spec import require
+from manualnn.special import clip, one_over
+
+__all__ = ["Softshrink"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Softshrink(Layer):
+    """The input, moved towards 0 by a constant.
+
+    Forward, λ = lambd
+        a = z − min(max(z, −λ), λ)
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [|z| > λ]     the slope at ±λ is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Softshrink.
+    """
+
+    lambd: float = 0.5
+
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "lambd", "a number from 0 on", self.lambd >= 0)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = clip(z, -self.lambd, self.lambd, out=out)
+        return np.subtract(z, a, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = one_over(np.abs(z), self.lambd, out=out)
+        return np.multiply(da, dz, out=dz)

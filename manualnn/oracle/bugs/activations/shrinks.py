@@ -1,0 +1,24 @@
+"""Bugs of activations that set small or low inputs to a constant."""
+
+import numpy as np
+
+from manualnn.oracle.bugs.bug import Table, bug
+
+BUGS = Table("activations")
+
+BUGS["softshrink-slope-at-its-limit"] = bug(
+    "The slope of Softshrink at ±λ is 1.",
+    lines=("softshrink′ = [|z| ≥ λ]", "softshrink′ = [|z| > λ]"),
+    source="attorch #15",
+    softshrink_slope=lambda e, o, z, a: e.array(np.abs(z) >= o.lambd),
+)
+BUGS["softshrink-wrong-side"] = bug(
+    "Softshrink moves negative inputs away from 0, or does not move them.",
+    lines=("a = z − λ, or z, for z < −λ", "a = z + λ for z < −λ"),
+    shift=[-1, 0],
+    softshrink=lambda e, o, z: np.where(
+        z > o.lambd,
+        z - e.num(o.lambd),
+        np.where(z < -o.lambd, z + e.shift * e.num(o.lambd), e.array(0)),
+    ),
+)

@@ -1,0 +1,20 @@
+"""The rows of activations that set small or low inputs to a constant."""
+
+from manualnn.oracle.protocol.rows import Layer, Option, Rounding, Statement
+
+ROWS = (
+    Layer(
+        name="Softshrink",
+        method="softshrink",
+        options={"lambd": Option(0.5, (0.3, 2.0, 0.0), exact=(0.5, 1.0, 2.0, 0.0))},
+        switches=lambda o: (-o.lambd, o.lambd),
+        statement=Statement(
+            formula=lambda m, o, z: m.where(
+                z > o.lambd, z - o.lambd, m.where(z < -o.lambd, z + o.lambd, 0)
+            ),
+            bounds=lambda o: (1, None, 0),
+            value_rounding=Rounding(1),
+        ),
+        is_exact=True,
+    ),
+)
