@@ -116,6 +116,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Hardsigmoid": DoubleHardsigmoid,
     "Hardswish": nn.Hardswish,
     "Softshrink": nn.Softshrink,
+    "Hardshrink": nn.Hardshrink,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

@@ -20,6 +20,7 @@ from manualnn.layers import (
     AlphaDropout,
     Dropout,
     Flatten,
+    Hardshrink,
     Hardsigmoid,
     Hardswish,
     Hardtanh,
@@ -138,6 +139,8 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Hardsigmoid, (), op("HardSigmoid", Z, alpha=1 / 6, beta=0.5)),
     (ReLU6, DTYPES, op("Clip", Z, 0.0, 6.0)),
     (Hardtanh, DTYPES, op("Clip", Z, "min_val", "max_val")),
+    (Hardshrink, ("float32",), op("Shrink", Z, lambd="lambd")),
+    (Hardshrink, ("float64",), op("Where", op("Greater", op("Abs", Z), "lambd"), Z, 0.0)),
     (Softshrink, ("float32",), op("Shrink", Z, lambd="lambd", bias="lambd")),
     (
         Softshrink,

@@ -236,6 +236,10 @@ export const LAYERS = {
     (A, z, { lambd = 0.5 }) => A.sub(z, clip(A, z, -lambd, lambd)),
     (A, z, a, da, { lambd = 0.5 }) => A.mul(da, isBeyond(A, z, lambd)),
   ),
+  Hardshrink: pointwise(
+    (A, z, { lambd = 0.5 }) => A.mul(z, isBeyond(A, z, lambd)),
+    (A, z, a, da, { lambd = 0.5 }) => A.mul(isBeyond(A, z, lambd), da),
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

@@ -93,11 +93,21 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:  # noqa: C901 - on
                 # MLAS takes sigmoid(z) for 0 below z = −18, where it is smaller than u.
                 error = error + (u if isinstance(layer, Sigmoid) else 0)
             case _ if (row := LAYER_ROWS[type(layer).__name__]).statement:
-                steepness = row.statement.bounds(options_of(to_spec(layer)))[0]
-                error = steepness * error + COST * u * np.maximum(1, np.abs(x))
+                error = stated_bound(row, layer, x, error)
             case LayerNorm() | RMSNorm() | GroupNorm():
                 error = normalized_bound(layer, own, x, error, u)
             case _:
                 pytest.fail(f"state the bound of {layer!r}")
         x = y
     return 1.01 * error
+
+
+def stated_bound(row: Any, layer: Any, x: Any, error: Any) -> Any:
+    """Return the bound of an elementwise layer by its row; there is none where it may jump."""
+    options, u = options_of(to_spec(layer)), np.finfo(x.dtype).eps / 2
+    steepness = row.statement.bounds(options)[0]
+    if steepness is None:
+        apart = np.abs(x[..., None] - np.array(row.switches(options)))
+        jumps = (apart <= (error + 4 * u * np.abs(x))[..., None]).any(axis=-1)
+        error, steepness = np.where(jumps, np.inf, error), 1
+    return steepness * error + COST * u * np.maximum(1, np.abs(x))

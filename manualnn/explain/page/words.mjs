@@ -30,6 +30,7 @@ export const FORWARD = {
   Hardsigmoid: () => "Hardsigmoid is a line from 0 at −3 to 1 at 3, and flat beyond.",
   Hardswish: () => "Hardswish multiplies a number by a line from 0 at −3 to 1 at 3, flat beyond.",
   Softshrink: ({ lambd = 0.5 }) => `A number moves towards 0 by ${lambd}. One that is nearer becomes 0.`,
+  Hardshrink: ({ lambd = 0.5 }) => `A number farther than ${lambd} from 0 passes unchanged. Any other becomes 0.`,
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   Dropout: (options, masked) => (masked
@@ -101,6 +102,7 @@ export const SLOPE = {
   Hardsigmoid: () => "The slope is 1/6 between −3 and 3, and 0 beyond.",
   Hardswish: () => "The slope is z / 3 + ½ between −3 and 3, 0 below and 1 above.",
   Softshrink: ({ lambd = 0.5 }) => `The slope is 1 for a number farther than ${lambd} from 0, and 0 for any other.`,
+  Hardshrink: ({ lambd = 0.5 }) => `The slope is 1 for a number farther than ${lambd} from 0, and 0 for any other.`,
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

@@ -10,7 +10,7 @@ from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
 from manualnn.special import clip, one_over
 
-__all__ = ["Softshrink"]
+__all__ = ["Hardshrink", "Softshrink"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -43,3 +43,35 @@ class Softshrink(Layer):
     ) -> Array:
         dz = one_over(np.abs(z), self.lambd, out=out)
         return np.multiply(da, dz, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Hardshrink(Layer):
+    """The input, or 0 where it is near 0.
+
+    Forward, λ = lambd
+        a = z ⊙ [|z| > λ]
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [|z| > λ]     the slope at ±λ is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Hardshrink.
+    """
+
+    lambd: float = 0.5
+
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        require(self, "lambd", "a number", condition=True)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        a = one_over(np.abs(z), self.lambd, out=out)
+        return np.multiply(z, a, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = one_over(np.abs(z), self.lambd, out=out)
+        return np.multiply(dz, da, out=dz)

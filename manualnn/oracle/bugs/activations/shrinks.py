@@ -22,3 +22,17 @@ BUGS["softshrink-wrong-side"] = bug(
         np.where(z < -o.lambd, z + e.shift * e.num(o.lambd), e.array(0)),
     ),
 )
+
+BUGS["hardshrink-at-its-limit"] = bug(
+    "Hardshrink lets ±λ pass.",
+    lines=("a = z ⊙ [|z| ≥ λ]", "a = z ⊙ [|z| > λ]"),
+    source="attorch #15",
+    hardshrink=lambda e, o, z: np.where(np.abs(z) >= o.lambd, z, e.array(0)),
+    hardshrink_slope=lambda e, o, z, a: e.array(np.abs(z) >= o.lambd),
+)
+BUGS["hardshrink-mirrors"] = bug(
+    "Hardshrink changes the sign of negative inputs.",
+    lines=("a = −z for z < −λ", "a = z for z < −λ"),
+    source="torch/nn #1270",
+    hardshrink=lambda e, o, z: np.where(np.abs(z) > o.lambd, np.abs(z), e.array(0)),
+)

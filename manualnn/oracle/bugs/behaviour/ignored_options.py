@@ -29,6 +29,7 @@ IGNORED = (
     ("Hardtanh", "min_val", "forward", "backward"),
     ("Hardtanh", "max_val", "forward", "backward"),
     ("Softshrink", "lambd", "forward", "backward"),
+    ("Hardshrink", "lambd", "forward", "backward"),
     ("HuberLoss", "delta", "loss", "slope"),
     ("BCELoss", "weight", "loss"),
     ("BCEWithLogitsLoss", "weight", "loss"),

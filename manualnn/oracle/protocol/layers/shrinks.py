@@ -6,7 +6,7 @@ ROWS = (
     Layer(
         name="Softshrink",
         method="softshrink",
-        options={"lambd": Option(0.5, (0.3, 2.0, 0.0), exact=(0.5, 1.0, 2.0, 0.0))},
+        options={"lambd": Option(0.5, (0.6, 2.0, 0.0), exact=(0.5, 1.0, 2.0, 0.0))},
         switches=lambda o: (-o.lambd, o.lambd),
         statement=Statement(
             formula=lambda m, o, z: m.where(
@@ -14,6 +14,17 @@ ROWS = (
             ),
             bounds=lambda o: (1, None, 0),
             value_rounding=Rounding(1),
+        ),
+        is_exact=True,
+    ),
+    Layer(
+        name="Hardshrink",
+        method="hardshrink",
+        options={"lambd": Option(0.5, (0.6, 2.0, 0.0), exact=(0.5, 1.0, 2.0, 0.0))},
+        switches=lambda o: (-o.lambd, o.lambd),
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z > o.lambd, z, m.where(z < -o.lambd, z, 0)),
+            bounds=lambda o: (None, None, 0) if o.lambd else (1, None, 0),
         ),
         is_exact=True,
     ),
