@@ -262,7 +262,8 @@ def softmax_and_log(x: Array, /, *, out: Array | None = None) -> tuple[Array, Ar
 def ratio(numerator: Any, denominator: Any, like: Array) -> Any:
     """Return numerator / denominator in the dtype of like. For symbols it is exact: 0.1 is 1/10."""
     if is_symbolic(like):
-        own = own_number(like)
+        # An empty batch holds no number that names its class; an option of the loss may.
+        own = own_number(np.append(like, np.array([numerator, denominator], object)))
         return own(_exact(numerator)) / own(_exact(denominator))
     return like.dtype.type(numerator) / like.dtype.type(denominator)
 
