@@ -10,12 +10,14 @@ from manualnn.oracle.bugs.losses import (
     margin,
     probabilities,
     regression,
+    smooth_l1,
 )
 
 TABLES = (
     any_loss,
     constants,
     regression,
+    smooth_l1,
     probabilities,
     logits,
     cross_entropy,
