@@ -305,7 +305,13 @@ RULE_ALONE: dict[str, Any] = {"l1": 0.0, "l2": 0.0, "clip_value": None, "max_nor
 
 
 @st.composite
-def lattice_cases(draw: st.DrawFn, dtypes: st.SearchStrategy[np.dtype[Any]] = DTYPES) -> Case:
+def lattice_cases(
+    draw: st.DrawFn,
+    dtypes: st.SearchStrategy[np.dtype[Any]] = DTYPES,
+    *,
+    layer_names: tuple[str, ...] = tuple(n for n in KEEPS_WIDTH if row_of(n).is_exact),
+    loss_names: tuple[str, ...] = tuple(n for n in LOSSES if row_of(n).is_exact),
+) -> Case:
     """Draw one step in which no operation rounds, in any order: two correct engines are equal.
 
     All numbers are small integers or multiples of a small power of two. The longest sums are those
@@ -319,17 +325,17 @@ def lattice_cases(draw: st.DrawFn, dtypes: st.SearchStrategy[np.dtype[Any]] = DT
         "negative_slope": 0.5,
         "p": st.sampled_from([0.0, 0.5, 1.0]),
         "delta": st.sampled_from([0.5, 1.0, 2.0]),
+        "beta": st.sampled_from([0.5, 1.0, 2.0]),
         "lr": st.sampled_from([0.0, 0.25, 0.5, 1.0]),
         "momentum": st.sampled_from([0.0, 0.5]),
         "dampening": st.sampled_from([0.0, 0.5]),
         "weight_decay": st.sampled_from([0.0, 0.5]),
         **RULE_ALONE,
     }
-    names = ("Identity", "ReLU", "LeakyReLU", "Dropout")
     net, out = draw(
-        networks(width, depth=st.integers(1, 2), widths=POWERS, names=names, options=options)
+        networks(width, depth=st.integers(1, 2), widths=POWERS, names=layer_names, options=options)
     )
-    loss = draw(losses_for(out, ("MSELoss", "L1Loss", "HuberLoss"), options))
+    loss = draw(losses_for(out, loss_names, options))
     rng = np.random.default_rng(draw(SEEDS))
     params = Parameters(net.shapes, dtype=dtype)
     params.vector[...] = rng.integers(-1, 2, params.vector.shape)

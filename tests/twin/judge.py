@@ -78,6 +78,8 @@ class Judge:
     undecided: list[float] = field(default_factory=list)
     """The share of undecided slopes in each step with slopes, or in each case that was added."""
     entries: int = 0
+    largest: dict[str, float] = field(default_factory=dict)
+    """The largest error of each side, in units of its bound."""
 
     def agree(self, what: str, expected: Bounded, **results: Any) -> None:
         """Assert that every entry of every result is within its bound."""
@@ -89,6 +91,9 @@ class Judge:
             self.sharpness[expected.kind.dtype].append(float(np.median(ratio)))
         for who, result in results.items():
             assert np.shape(result) == expected.v.shape, f"{what}: {who} {np.shape(result)}"
+            with np.errstate(all="ignore"):
+                off = np.nan_to_num(np.abs(result - expected.v) / expected.bounds, nan=0.0)
+            self.largest[who] = float(np.max(off, initial=self.largest.get(who, 0.0)))
             wrong = np.argwhere(refutes(expected, result))
             if len(wrong):
                 at = tuple(wrong[0])
@@ -117,6 +122,8 @@ class Judge:
         has many arrays, and all of them are blunt if its network is ill-conditioned.
         """
         self.entries += case.entries
+        for who, off in case.largest.items():
+            self.largest[who] = max(off, self.largest.get(who, 0.0))
         if case.undecided:
             self.undecided.append(float(np.median(case.undecided)))
         for dtype, ratios in case.sharpness.items():

@@ -49,7 +49,7 @@ FAR = [
 ]
 
 
-def agree(net: Sequential, loss: Loss, x: Array, t: Array, *, overflows: bool = False) -> None:
+def agree(net: Sequential, loss: Loss, x: Array, t: Array, *, overflows: bool = False) -> Judge:
     """Both sides are finite and agree; where something overflows inside, there is no bound."""
     judge = Judge()
     params = net.init(0, x.dtype)
@@ -66,6 +66,7 @@ def agree(net: Sequential, loss: Loss, x: Array, t: Array, *, overflows: bool = 
     judge.agree("dx", expected.input_grad, engine=dx, torch=theirs.input_grad)
     compared = (expected.outputs, expected.loss, expected.input_grad)
     assert overflows or all(near.bounded.all() for near in compared)
+    return judge
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
