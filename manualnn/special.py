@@ -18,8 +18,11 @@ from manualnn.elementary import (
     maximum,
     minimum,
     own_number,
+    sigmoid,
+    softplus,
     step,
     store,
+    tanh,
     where,
 )
 from manualnn.errstate import run_quietly
@@ -79,6 +82,38 @@ def one_over(x: Array, limit: Any, /, *, out: Array | None = None) -> Array:
     is_low = np.less_equal(x, limit)
     out = np.empty_like(x, order="C") if out is None else out
     return np.logical_not(is_low, out=out, casting="unsafe")
+
+
+FLAT = 30
+"""From here on, tanh(log(1 + exp(x))) rounds to 1 in every data type."""
+
+
+def tanh_of_softplus(x: Array, /, *, out: Array | None = None) -> Array:
+    """Return t = tanh(log(1 + exp(x))) = n / (n + 2), n = e (e + 2), e = exp(x)."""
+    if is_symbolic(x):
+        return store(tanh(softplus(x)), out)
+    e = np.minimum(x, FLAT)
+    np.exp(e, out=e)
+    n = np.multiply(e, e + 2)
+    return np.divide(n, n + 2, out=out)
+
+
+def tanh_of_softplus_and_slope(x: Array, /) -> tuple[Array, Array]:
+    """Return t, and x t′(x) = x σ(x) (1 − t²) = 4 x e (e + 1) / (n + 2)², where nothing cancels."""
+    if is_symbolic(x):
+        t = tanh_of_softplus(x)
+        return t, x * sigmoid(x) * (1 - t * t)
+    near = np.minimum(x, FLAT)
+    e = np.exp(near)
+    n = np.multiply(e, e + 2)
+    divisor = n + 2
+    slope = e + 1
+    np.multiply(slope, e, out=slope)
+    for _ in range(2):  # the square might overflow
+        np.divide(slope, divisor, out=slope)
+    np.multiply(slope, 4, out=slope)
+    np.multiply(slope, near, out=slope)
+    return np.divide(n, divisor, out=n), slope
 
 
 def one_above(x: Array, other: Any, /) -> Array:

@@ -111,6 +111,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "SELU": nn.SELU,
     "CELU": DoubleCELU,
     "SiLU": nn.SiLU,
+    "Mish": nn.Mish,
     "Hardtanh": nn.Hardtanh,
     "ReLU6": nn.ReLU6,
     "Hardsigmoid": DoubleHardsigmoid,

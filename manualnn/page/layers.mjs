@@ -240,6 +240,14 @@ export const LAYERS = {
     (A, z, { lambd = 0.5 }) => A.mul(z, isBeyond(A, z, lambd)),
     (A, z, a, da, { lambd = 0.5 }) => A.mul(isBeyond(A, z, lambd), da),
   ),
+  Mish: pointwise(
+    (A, z) => A.mul(z, A.tanh(A.softplus(z))),
+    ({ add, mul, one, sigmoid, softplus, sub, tanh }, z, a, da) => {
+      const gate = tanh(softplus(z));
+      const slope = mul(mul(sub(one, mul(gate, gate)), sigmoid(z)), z);
+      return mul(da, add(gate, slope));
+    },
+  ),
   Softmax: rowwise(
     (A, z) => A.softmax(z),
     ({ mul, sub, sum }, a, da) => {

@@ -39,3 +39,27 @@ BUGS["silu-by-overflowing-exp"] = bug(
     exact=False,
     silu=lambda e, o, z: z * np.exp(z) / (1 + np.exp(z)),
 )
+
+BUGS["mish-slope-of-tanh"] = bug(
+    "The slope of Mish has a wrong factor: 1 − t instead of 1 − t², or no σ(z).",
+    lines=("mish′ = t + z σ (1 − t), or t + z (1 − t²)", "mish′ = t + z σ (1 − t²)"),
+    mish_slope=[
+        lambda e, o, z, a: (t := np.tanh(e.softplus_of(z))) + z * e.sigma(z) * (1 - t),
+        lambda e, o, z, a: (t := np.tanh(e.softplus_of(z))) + z * (1 - t * t),
+    ],
+)
+BUGS["mish-slope-lacks-a-term"] = bug(
+    "The slope of Mish has one term of the product rule alone.",
+    lines=("mish′ = t, or z σ (1 − t²)", "mish′ = t + z σ (1 − t²)"),
+    mish_slope=[
+        lambda e, o, z, a: np.tanh(e.softplus_of(z)),
+        lambda e, o, z, a: z * e.sigma(z) * (1 - np.tanh(e.softplus_of(z)) ** 2),
+    ],
+)
+BUGS["mish-overflows"] = bug(
+    "Mish divides two squares of exp, which is inf / inf for large z.",
+    lines=("a = z n / (n + 2), n = exp(z)² + 2 exp(z)", "a = z tanh(log(1 + exp(z)))"),
+    source="AlexeyAB/darknet #3994",
+    exact=False,
+    mish=lambda e, o, z: z * (n := np.exp(z) * (np.exp(z) + 2)) / (n + 2),
+)

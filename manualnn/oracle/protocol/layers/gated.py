@@ -35,4 +35,21 @@ ROWS = (
             },
         ),
     ),
+    Layer(
+        name="Mish",
+        method="mish",
+        saturates=True,
+        statement=Statement(
+            formula=lambda m, o, z: z * m.tanh(m.softplus(z)),
+            bounds=lambda o: (1.1, 0.65, 0.6),
+            value_rounding=Rounding(6, 3, size=lambda m, o, z: abs(z)),
+            slope_rounding=Rounding(10, 3, size=_gated),
+            slope_forms={
+                "t + z σ (1 − t²)": lambda m, o, z: (
+                    m.tanh(m.softplus(z))
+                    + z * m.sigmoid(z) * (1 - m.tanh(m.softplus(z)) * m.tanh(m.softplus(z)))
+                ),
+            },
+        ),
+    ),
 )
