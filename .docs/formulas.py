@@ -19,7 +19,7 @@ HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵀᵗⁿᵏⁱʲˡᵝ", "0123
 LOW = dict(zip("₀₁₂₃₄₅₆₇₈₉₋₊ₙₖⱼᵢₜₛₗ", "0123456789-+nkjitsl", strict=True))
 SIGNS = {"−": "-", "·": r"\cdot ", "⊙": r"\odot ", "×": r"\times ", "±": r"\pm ", "…": r"\dots "}
 SIGNS |= {"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "←": r"\gets "}
-SIGNS |= {"Σ": r"\sum ", "∂": r"\partial "}
+SIGNS |= {"Σ": r"\sum ", "∂": r"\partial ", "‖": r"\| "}
 FUNCTIONS = "exp|log|max|min|sign|softmax|softplus|tanh"
 
 NAME = rf"(?:{FUNCTIONS}|d[A-Za-z]|lr|[a-z]+_[a-z_]+)(?![A-Za-z_])"

@@ -24,6 +24,12 @@ def clip_grad_norm_(
 
     g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)), with the norm of all entries as one vector
 
+    torch squares the entries as they are: in float32 the norm of entries above 10¹⁹ is infinite
+    there, and such gradients become 0. This function divides by the largest entry first. NaN in one
+    entry makes all gradients NaN in both, an infinite entry makes itself NaN and the others 0.
+
+    Raises SpecError for another argument. Source: torch.nn.utils.clip_grad_norm_.
+
     Parameters
     ----------
     grads : Parameters
@@ -34,12 +40,6 @@ def clip_grad_norm_(
         p of the norm (Σ |g|ᵖ)^(1/p), greater than 0; infinity for the largest absolute value.
     error_if_nonfinite : bool
         If True, raise DomainError for a norm that is not finite, and change nothing.
-
-    torch squares the entries as they are: in float32 the norm of entries above 10¹⁹ is infinite
-    there, and such gradients become 0. This function divides by the largest entry first. NaN in one
-    entry makes all gradients NaN in both, an infinite entry makes itself NaN and the others 0.
-
-    Raises SpecError for another argument. Source: torch.nn.utils.clip_grad_norm_.
 
     Examples
     --------
