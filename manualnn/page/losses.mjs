@@ -11,7 +11,7 @@ const entrywise = (term, slope) => ({
     y.map((row, n) => row.map((v, k) => slope(A, v, t[n][k], share, o, [n, k]))),
 });
 
-const isInside = ({ constant, greater }, e, limit) =>
+const isWithin = ({ constant, greater }, e, limit) =>
   greater(e, constant(-limit)) && !greater(e, constant(limit));
 
 // The weight of an output: one for each column, or any array that fits (N, K) as in torch.
@@ -51,7 +51,7 @@ export const LOSSES = {
     },
     (A, y, t, share, { delta = 1 }) => {
       const e = A.sub(y, t);
-      if (isInside(A, e, delta)) return A.mul(e, share(1));
+      if (isWithin(A, e, delta)) return A.mul(e, share(1));
       return A.constant(A.sign(e) * delta * A.value(share(1)));
     },
   ),
@@ -67,7 +67,7 @@ export const LOSSES = {
     (A, y, t, share, { beta = 1 }) => {
       const e = A.sub(y, t);
       if (beta === 0) return share(A.sign(e));
-      if (isInside(A, e, beta)) return A.mul(A.div(e, A.constant(beta)), share(1));
+      if (isWithin(A, e, beta)) return A.mul(A.div(e, A.constant(beta)), share(1));
       return A.constant(A.sign(e) * A.value(share(1)));
     },
   ),
