@@ -244,7 +244,7 @@ export const LAYERS = {
     (A, z) => A.mul(z, A.tanh(A.softplus(z))),
     ({ add, mul, one, sigmoid, softplus, sub, tanh }, z, a, da) => {
       const gate = tanh(softplus(z));
-      const slope = mul(mul(sub(one, mul(gate, gate)), sigmoid(z)), z);
+      const slope = mul(mul(z, sigmoid(z)), sub(one, mul(gate, gate)));
       return mul(da, add(gate, slope));
     },
   ),
