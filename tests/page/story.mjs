@@ -5,6 +5,7 @@ import { agreement, agreementText } from "../../manualnn/explain/page/agreement.
 import { edited, placeOf } from "../../manualnn/explain/page/controls.mjs";
 import { courseOf, descend, tracedState } from "../../manualnn/explain/page/descent.mjs";
 import { steps } from "../../manualnn/explain/page/story.mjs";
+import { FORWARD, SLOPE, TERM } from "../../manualnn/explain/page/words.mjs";
 import { writtenNumber } from "../../manualnn/explain/page/writing.mjs";
 import { floats, rounded, traced } from "../../manualnn/page/arithmetic.mjs";
 import { localDerivatives } from "../../manualnn/page/derivatives.mjs";
@@ -55,6 +56,7 @@ const ANSWERS = {
     );
     return { ...found, text: agreementText(found) };
   },
+  words: () => [FORWARD, SLOPE, TERM].map(Object.keys),
   edit: ({ run, name, value }) => (placeOf(run, name) ? edited(run, name, value) : null),
   written: ({ values, options }) => values.map((value) => writtenNumber(value, options)),
 };

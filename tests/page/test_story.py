@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from manualnn import LAYERS, LOSSES
 from manualnn.explain import EXAMPLE, explain
 
 pytestmark = pytest.mark.once
@@ -90,6 +91,12 @@ def test_every_step_has_a_title_and_a_sentence(ask, explained):
         assert step["title"]
         assert step["sentence"].endswith(".")
         assert "undefined" not in step["sentence"] + step["title"]
+
+
+def test_every_layer_and_every_loss_has_its_sentences(ask):
+    forward, slope, term = map(set, ask("words"))
+    assert forward == slope == set(LAYERS)
+    assert term == set(LOSSES)
 
 
 @pytest.mark.parametrize("more", ["momentum", "weight_decay", "maximize", None])

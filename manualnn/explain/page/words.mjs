@@ -2,6 +2,9 @@
 
 const joined = (names) => names.join(", ");
 
+const affine = (isAffine, bias) => (isAffine
+  ? ` Then each is multiplied by its weight${bias ? ", and its bias is added" : ""}.` : "");
+
 export const FORWARD = {
   Linear: ({ bias = true }) =>
     `Every number that arrives is multiplied by the weight of its edge. The products are added${
@@ -34,6 +37,13 @@ export const FORWARD = {
   Mish: () => "Mish multiplies a number by tanh(softplus(z)): almost 0 far below zero, almost 1 far above.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
+  LayerNorm: ({ elementwise_affine: isAffine = true, bias = true }) => "The mean of a sample is subtracted " +
+    `from its numbers, and they are divided by the root of their mean square.${affine(isAffine, bias)}`,
+  RMSNorm: ({ elementwise_affine: isAffine = true }) =>
+    `The numbers of a sample are divided by the root of their mean square.${affine(isAffine, false)}`,
+  GroupNorm: ({ num_groups: groups, affine: isAffine = true, bias = true }) => "The numbers of a sample are in " +
+    `${groups} ${groups === 1 ? "group" : "groups"}. The mean of a group is subtracted from its numbers, and ` +
+    `they are divided by the root of their mean square.${affine(isAffine, bias)}`,
   Dropout: (options, masked) => (masked
     ? "Dropout multiplies by its mask: 0 for a unit that is left out, 1/(1 − p) for one that stays."
     : "Dropout is off, as in prediction. Every number passes unchanged."),
@@ -108,6 +118,9 @@ export const SLOPE = {
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",
+  LayerNorm: () => "Each output depends on all numbers of its sample. If all of them grow by 1, it stays.",
+  RMSNorm: () => "Each output depends on all numbers of its sample. If all of them are doubled, it almost stays.",
+  GroupNorm: () => "Each output depends on all numbers of its group. If all of them grow by 1, it stays.",
   Dropout: (options, masked) => (masked
     ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
   PReLU: () => "The slope is 1 for a positive number and the learned one for a negative. If the learned " +
