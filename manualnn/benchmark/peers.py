@@ -9,6 +9,7 @@ imports its library inside its methods. It may raise `Unsupported` with a reason
 write a class with its name and the packages that it needs.
 """
 
+import inspect
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -148,7 +149,7 @@ class Torch(Peer):
         return Run(call)
 
     def update(self, case: Case, batch: Batch) -> Run:
-        """Return `step` of the fused optimizer, on existing gradients."""
+        """Return `step` of the fastest implementation, on existing gradients."""
         del batch
         import torch
 
@@ -157,8 +158,7 @@ class Torch(Peer):
         for p in net.parameters():
             p.grad = gradient[start : start + p.numel()].reshape(p.shape).clone()
             start += p.numel()
-        rule = getattr(torch.optim, case.optimizer)(net.parameters(), lr=LR, fused=True)
-        return Run(rule.step, "fused")
+        return quickest(Run(rule.step, note) for rule, note in torch_rules(case, net.parameters()))
 
 
 IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
@@ -210,13 +210,13 @@ def torch_net(case: Case) -> Any:
 
     layers: list[torch.nn.Module] = []
     for n_in, n_out in case.layers:
-        layers += [torch.nn.Linear(n_in, n_out), getattr(torch.nn, case.activation)()]
+        activation = getattr(torch.nn, case.activation)(**case.options(n_out))
+        layers += [torch.nn.Linear(n_in, n_out), activation]
     return torch.nn.Sequential(*layers[:-1]).to(getattr(torch, case.dtype))
 
 
 def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
     """Return a training step for each implementation of the optimizer."""
-    import torch
 
     def step(rule: Any) -> Call:
         def call() -> None:
@@ -226,10 +226,21 @@ def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
 
         return call
 
-    make = getattr(torch.optim, case.optimizer)
+    return [Run(step(rule), note) for rule, note in torch_rules(case, net.parameters())]
+
+
+def torch_rules(case: Case, parameters: Iterable[Any]) -> list[tuple[Any, str]]:
+    """Return the optimizer in each implementation that torch has of it, with its name."""
+    import torch
+
+    make = getattr(torch.optim, case.optimizer, None)
+    if make is None:
+        raise Unsupported(f"torch has no {case.optimizer}")
+    has, own = inspect.signature(make).parameters, list(parameters)
     return [
-        Run(step(make(net.parameters(), lr=LR, **options)), note)
+        (make(own, lr=LR, **options), note)
         for note, options in IMPLEMENTATIONS.items()
+        if options.keys() <= has.keys()
     ]
 
 
@@ -266,7 +277,7 @@ def _trainer(case: Case) -> Any:
 
     layers = []
     for n_in, n_out in case.layers:
-        layers += [mnn.Linear(n_in, n_out), mnn.LAYERS[case.activation]()]
+        layers += [mnn.Linear(n_in, n_out), mnn.LAYERS[case.activation](**case.options(n_out))]
     net = mnn.Sequential(*layers[:-1])
     rule = mnn.OPTIMIZERS[case.optimizer](lr=LR)
     return mnn.Trainer(net, mnn.MSELoss(), rule, seed=0, dtype=case.dtype)

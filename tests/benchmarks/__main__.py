@@ -6,9 +6,9 @@ r"""Benchmarks of manualnn, compared with its bare matrix products and with othe
     tox -e bench -- --only steps --only products --only scaling --threads one --activation Sigmoid \
         --markdown tests/benchmarks/README.md --plots tests/benchmarks
 
-Sections: steps, products, predict, fit, estimators, update, memory, scaling, import, size. Every
-peer runs in a process of its own. The processes take turns, and ratios are medians over the turns.
-A peer that is not installed is left out; a line names the package to install.
+Sections: steps, layers, products, predict, fit, estimators, update, memory, scaling, import, size.
+Every peer runs in a process of its own. The processes take turns, and ratios are medians over the
+turns. A peer that is not installed is left out; a line names the package to install.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from estimators import CASES, EPOCHS, ESTIMATORS, show_estimators
 from fitting import ACCURACY, CASE, FITTERS
 from peers import ALL, LIBRARIES, MULTIPLIERS, NUMPY_BASED
 
+from manualnn import LAYERS, OPTIMIZERS
 from manualnn.benchmark.cases import GRID, Case, grid
 from manualnn.benchmark.command import quoted
 from manualnn.benchmark.peers import ManualNN, Torch, versions
@@ -42,6 +43,7 @@ from manualnn.output.tables import format_markdown
 
 SECTIONS = (
     "steps",
+    "layers",
     "products",
     "predict",
     "fit",
@@ -54,6 +56,9 @@ SECTIONS = (
 )
 SMALL = ("3-2-2", "4-16-3")
 UNSHARED = (*SMALL, "64-128-64-10")
+OF_STRUCTURE = ("Embedding", "Flatten", "GLU", "Identity", "Linear", "Residual")
+"""Layers that cannot stand after each Linear layer, or compute nothing there."""
+KEEPS_WIDTH = [name for name in LAYERS if name not in OF_STRUCTURE]
 
 
 def main():
@@ -135,6 +140,7 @@ def measure(name, options):
         return installed_bytes()
     cases, peers, task = {
         "steps": (steps(options), ALL.values(), "step"),
+        "layers": (layers(options), (ManualNN, Torch), "step"),
         "products": (bare(options), MULTIPLIERS, "products"),
         "predict": (predictions(), ALL.values(), "predict"),
         "fit": ([CASE], FITTERS, "fit"),
@@ -175,6 +181,12 @@ def steps(options):
     return cases
 
 
+def layers(options):
+    """Return networks of every layer that keeps its width, one after the other."""
+    networks = options.network or ["64-128-64-10", "784-512-256-10"]
+    return grid(networks=networks, activations=KEEPS_WIDTH, optimizers=("SGD",))
+
+
 def bare(options):
     """Return the grid with one rule, because the products use none."""
     dtypes = ("float32", "float64") if options.full else ("float32",)
@@ -192,11 +204,13 @@ def predictions():
 
 
 def updates(options):
-    """Return networks of 812 and of 2,998,092 parameters."""
+    """Return networks of 812, 109,230 and 2,998,092 parameters, and every rule of gradients."""
     return [
-        Case((width, width), 1, optimizer="Adam", threads=threads)
+        Case((width, width), 1, optimizer=rule, threads=threads)
         for threads in options.threads
-        for width in (28, 1731)
+        for rule, kind in OPTIMIZERS.items()
+        if not kind.needs_closure
+        for width in (28, 330, 1731)
     ]
 
 
@@ -209,11 +223,12 @@ def scaling():
 
 TITLES = {
     "steps": "A training step",
+    "layers": "A training step with each layer: float32, SGD, 1 thread",
     "products": "The bare matrix products of a step, by whose library",
     "predict": "Prediction: 784-128-10, float32, Sigmoid, 1 thread",
     "fit": f"A whole training: the digits, until {ACCURACY:.0%} of those held out are right",
     "estimators": f"MLPClassifier: {EPOCHS} epochs on the digits, and how many others are right",
-    "update": "Adam's update alone, float32; torch's is fused=True",
+    "update": "The update alone, float32; torch's by its fastest implementation",
     "memory": "Traced peak memory of a step",
     "scaling": "Cost beside arithmetic: w-w-w, batch 64, float32, Sigmoid, SGD, 1 thread",
     "import": "Import, beyond NumPy's",
@@ -255,9 +270,15 @@ SHOWN = {
     ),
     "predict": ("samples", lambda row: f"{row.case.batch:,}", microseconds, "µs"),
     "fit": ("network (batch)", lambda row: row.case.network, lambda s: f"{s:.2f}", "s"),
+    "layers": (
+        "layer, network (batch)",
+        lambda row: f"{row.case.activation}, {row.case.network}",
+        microseconds,
+        "µs",
+    ),
     "update": (
-        "parameters, threads",
-        lambda row: f"{row.case.parameters:,}, {row.case.threads}",
+        "rule, parameters, threads",
+        lambda row: f"{row.case.optimizer}, {row.case.parameters:,}, {row.case.threads}",
         microseconds,
         "µs",
     ),
