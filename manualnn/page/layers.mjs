@@ -182,9 +182,9 @@ export const LAYERS = {
       const below = greater(z, zero) ? zero : sub(exp(z), one);
       return mul(add(mul(below, constant(SELU_ALPHA)), maximum(z, zero)), constant(SELU_SCALE));
     },
-    ({ constant, exp, greater, mul, one, zero }, z, a, da) => {
-      const curved = greater(z, zero) ? one : mul(exp(z), constant(SELU_ALPHA));
-      return mul(mul(curved, constant(SELU_SCALE)), da);
+    ({ constant, exp, greater, mul, zero }, z, a, da) => {
+      const scale = constant(SELU_SCALE); // not rounded, and 1 · scale would be
+      return mul(greater(z, zero) ? scale : mul(mul(exp(z), constant(SELU_ALPHA)), scale), da);
     },
   ),
   CELU: pointwise(

@@ -33,6 +33,14 @@ BATCH = {
     "seed": 1,
     "dropout_seed": 2,
 }
+SCALED = {
+    "layers": [linear(1, 1), {"type": "SELU"}],
+    "optimizer": {"type": "SGD", "lr": 1.0},
+    "parameters": {"0.weight": [[1.0]], "0.bias": [0.0]},
+    "x": [[1.0]],
+    "t": [[1.263]],
+}
+"""The gradient 1.0507… · (−0.424) is −0.445; with the factor rounded to 1.051 it were −0.446."""
 CASES = {
     "example": (EXAMPLE, None),
     "rounded": (EXAMPLE, 4),
@@ -164,6 +172,15 @@ def test_the_numbers_of_page_and_python_agree(ask, explained):
     assert found["worst"]["difference"] < 1e-13
     assert "disagree" not in found["text"]
     assert found["count"] >= 30
+
+
+def test_a_constant_of_a_formula_is_not_rounded(ask):
+    """Neither in the formulas of a step nor in the errors of the iterations."""
+    explained = explain(SCALED, decimals=3, epochs=2).to_dict()
+    assert explained["backward"]["0.bias"] == [-0.445]
+    found = ask("agreement", explanation=explained)
+    assert found["worst"]["difference"] == 0
+    assert "disagree" not in found["text"]
 
 
 @pytest.mark.parametrize(
