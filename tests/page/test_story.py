@@ -41,8 +41,16 @@ SCALED = {
     "t": [[1.263]],
 }
 """The gradient 1.0507… · (−0.424) is −0.445; with the factor rounded to 1.051 it were −0.446."""
+NESTED = {
+    "layers": [linear(1, 2), {"type": "Residual", "layers": [linear(2, 1), linear(1, 2)]}],
+    "optimizer": {"type": "SGD", "lr": 0.1},
+    "x": [[0.5]],
+    "t": [[1.0, 0.0]],
+    "seed": 0,
+}
 CASES = {
     "example": (EXAMPLE, None),
+    "nested": (NESTED, None),
     "rounded": (EXAMPLE, 4),
     "classes": (CLASSES, None),
     "batch": (BATCH, None),
@@ -233,6 +241,7 @@ def test_an_edit_changes_the_named_number_alone(ask):
             explain(BATCH, epochs=1).spec,
             {"x[2,1]": ("x", 2, 1), "t[1,0]": ("t", 1, 0), "1.bias[1]": ("1.bias", 1)},
         ),
+        (explain(NESTED, epochs=1).spec, {"1.1.weight[1,0]": ("1.1.weight", 1, 0)}),
         (explain(epochs=1).spec, {"0.weight[1, 2]": ("0.weight", 1, 2), "t[1]": ("t", 0, 1)}),
     ):
         for name, (array, *index) in names.items():

@@ -1,6 +1,7 @@
 // Everything that can be changed: inputs, targets, weights, biases, and how the page computes.
 
 import { element } from "../../page/dom.mjs";
+import { splitKey } from "../../page/engine.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { typeset } from "../../page/typeset.mjs";
 import { unitCounts } from "./story.mjs";
@@ -11,7 +12,7 @@ const MAX_ITERATIONS = 10000;
 
 // Where a run keeps the number of a name such as x[1], t[0,2] or 0.weight[1,2]; null if nowhere.
 export function placeOf(run, name) {
-  const [, array, list] = /^(x|t|\d+\.\w+)\[(\d+(?:,\d+)*)\]$/.exec(name.replace(/\s/g, "")) ?? [];
+  const [, array, list] = /^(x|t|\d+(?:\.\w+)+)\[(\d+(?:,\d+)*)\]$/.exec(name.replace(/\s/g, "")) ?? [];
   if (!array) return null;
   let index = list.split(",").map(Number);
   const values = { x: run.x, t: run.t, ...run.parameters }[array];
@@ -60,8 +61,7 @@ export function buildControls({ fields, descent, network }, run, names, change) 
   tables.push(dataTable("Inputs x", run.x, (n, j) => names.unit(-1, n, j), entry, "x"));
   tables.push(dataTable("Targets t", run.t, (n, k) => names.target(n, k), entry, "t", outputs));
   for (const [array, values] of Object.entries(run.parameters)) {
-    const [layer, name] = array.split(".");
-    tables.push(parameterTable(array, values, Number(layer), name, plainNames, entry));
+    tables.push(parameterTable(array, values, ...splitKey(array), plainNames, entry));
   }
   const large = tables.some((table) => table.dataset.large);
   const byName = large && anyEntry(run, change, entries);
@@ -127,7 +127,8 @@ function dataTable(title, rows, nameOf, entry, array, width) {
 }
 
 function parameterTable(array, values, layer, name, names, entry) {
-  const unit = (i, j) => names.unit(i, 0, j);
+  // The units of the layers in a Residual have no names.
+  const unit = (i, j) => (name.includes(".") ? String(j) : names.unit(i, 0, j));
   const make = (...index) => entry(names.parameter(layer, name, index), array);
   if (!Array.isArray(values[0])) {
     return vector(array, values.length, () =>

@@ -59,7 +59,7 @@ const isOfUnits = (quantity) => quantity === "outputs" || quantity === "input_gr
 function marksOf({ case: { layers }, entries }) {
   const marks = { weights: [], units: [], loss: false };
   for (const entry of entries) {
-    const [layer, name] = entry.quantity.split(".").slice(-2);
+    const [, layer, name] = /\.(\d+)\.(.+)$/.exec(entry.quantity) ?? [];
     if (entry.quantity === "loss") marks.loss = true;
     else if (isOfUnits(entry.quantity)) {
       const stage = entry.quantity === "outputs" ? layers.length - 1 : -1;
