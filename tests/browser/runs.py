@@ -1,6 +1,7 @@
 """Random small runs, and the numbers that Python's explanation of a run has for every name."""
 
 import itertools
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -33,6 +34,8 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
     if loss["type"] == "CrossEntropyLoss":
         loss["ignore_index"] = -100
     kinds = [OTHERS[number % len(OTHERS)], *rng.choice(OTHERS, int(rng.integers(0, 2)))]
+    multiple = math.prod(LAYER_ROWS[kind].multiple for kind in kinds)
+    hidden = -(-hidden // multiple) * multiple
     layers: list[Spec] = [{"type": "Linear", "in_features": width, "out_features": hidden}]
     layers += [{"type": str(kind), **drawn_options(rng, str(kind))} for kind in kinds]
     layers.append({"type": "Linear", "in_features": hidden, "out_features": out})
