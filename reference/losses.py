@@ -33,6 +33,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "CrossEntropyLoss": nn.CrossEntropyLoss,
     "NLLLoss": nn.NLLLoss,
     "MultiMarginLoss": nn.MultiMarginLoss,
+    "MultiLabelSoftMarginLoss": nn.MultiLabelSoftMarginLoss,
     "KLDivLoss": nn.KLDivLoss,
     "HingeEmbeddingLoss": nn.HingeEmbeddingLoss,
     "SoftMarginLoss": SoftMargin,

@@ -38,6 +38,7 @@ from manualnn import (
     LayerNorm,
     Linear,
     LogSoftmax,
+    MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
     PReLU,
@@ -426,6 +427,11 @@ LOSS_STATEMENTS = (
     *_each_reduction(
         BCEWithLogitsLoss(weight=weights, pos_weight=pos_weights),
         of_columns(lambda y, t, k: weights[k] * cross_entropy_of_logit(y, t, pos_weights[k])),
+    ),
+    *_each_reduction(
+        MultiLabelSoftMarginLoss(weight=weights),
+        of_columns(lambda y, t, k: weights[k] * cross_entropy_of_logit(y, t) / len(weights)),
+        divisor=lambda y, _: len(y),
     ),
     *_cross_entropies(),
     *_likelihoods(),

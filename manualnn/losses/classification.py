@@ -24,7 +24,7 @@ from manualnn.losses.indices import ClassLoss, column_weights
 from manualnn.spec import require
 from manualnn.validation import as_array
 
-__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss"]
+__all__ = ["BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "MultiLabelSoftMarginLoss"]
 
 LEAST_ROOM = float(np.float32(1e-12))
 """Least denominator of BCELoss's gradient. torch stores it in float32: 4·10⁻⁹ below 10⁻¹²."""
@@ -118,6 +118,40 @@ class BCEWithLogitsLoss(_BinaryLoss):
         dy = np.subtract((1 - t) * sigmoid(y), yes, out=out)
         factor = column_weights(self.weight, y, "weight") * self.share(y, t)
         return np.multiply(dy, factor, out=dy)
+
+    def probabilities(self, y: Array, /) -> Array:
+        return sigmoid(y)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MultiLabelSoftMarginLoss(_BinaryLoss):
+    """Mean over the K outputs of a binary cross-entropy of σ(y), one term for each sample.
+
+    Forward, w = weight (one for each output), D the divisor of the reduction
+        L = 1/D Σₙ 1/K Σₖ w[k] (t softplus(−y) + (1 − t) softplus(y))
+
+    Backward, σ(y) = 1 / (1 + exp(−y))
+        dy = 1/D w/K ⊙ ((1 − t) σ(y) − t σ(−y))       = 1/(D K) (σ(y) − t) where w = 1
+
+    D is N for mean and batchmean, also with weights, and 1 for sum. With mean it is
+    BCEWithLogitsLoss; with sum or batchmean, that divided by K.
+
+    Shapes: y, t, dy (N, K); weight (K,). Source: torch.nn.MultiLabelSoftMarginLoss, and batchmean.
+    """
+
+    def divisor(self, y: Array, t: Array, /) -> Any:
+        return 1 if self.reduction == "sum" else len(y)
+
+    def divisors(self, y: Array, t: Array, /) -> Array:
+        return np.ones(len(y), y.dtype)
+
+    def terms(self, y: Array, t: Array, /) -> Array:
+        return BCEWithLogitsLoss(weight=self.weight).terms(y, t) / y.shape[1]
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        total = BCEWithLogitsLoss("sum", self.weight)
+        dy = total.backward(y, t, out=out)
+        return np.multiply(dy, self.share(y, t) / y.shape[1], out=dy)
 
     def probabilities(self, y: Array, /) -> Array:
         return sigmoid(y)

@@ -11,7 +11,12 @@ import manualnn
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ModelFileError, SpecError
 from manualnn.layers import Identity, Layer, Linear, Sigmoid, Softmax
-from manualnn.losses import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss
+from manualnn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    MultiLabelSoftMarginLoss,
+)
 from manualnn.network.sequential import Sequential
 from manualnn.onnx.normalization import SINCE, form_of, values_of
 from manualnn.onnx.patterns import DTYPES, FORMS, Op, Parameter, Z, as_predicted, op, require_onnx
@@ -31,6 +36,7 @@ ON_TOP: dict[type, tuple[Layer, ...]] = {
     BCELoss: (),
     BCEWithLogitsLoss: (Sigmoid(),),
     CrossEntropyLoss: (Softmax(),),
+    MultiLabelSoftMarginLoss: (Sigmoid(),),
 }
 """The layers that make probabilities of the outputs that a loss expects."""
 

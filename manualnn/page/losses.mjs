@@ -98,6 +98,20 @@ export const LOSSES = {
       return weighted(A, sub(mul(sub(one, t), sigmoid(y)), yes), o, at, share);
     },
   ),
+  // The cross-entropy of a sigmoid, divided by the number of outputs.
+  MultiLabelSoftMarginLoss: {
+    divisor: ({ reduction = "mean" }, y) => (reduction === "sum" ? 1 : y.length),
+    terms: (A, o, y, t) => y.map((row, n) => row.map((v, k) => {
+      const { add, constant, div, mul, neg, one, softplus, sub } = A;
+      const both = add(mul(t[n][k], softplus(neg(v))), mul(sub(one, t[n][k]), softplus(v)));
+      return div(mul(constant(weightAt(o.weight, [n, k])), both), constant(row.length));
+    })),
+    slopes: (A, o, y, t, share) => y.map((row, n) => row.map((v, k) => {
+      const { constant, div, mul, neg, one, sigmoid, sub } = A;
+      const slope = sub(mul(sub(one, t[n][k]), sigmoid(v)), mul(t[n][k], sigmoid(neg(v))));
+      return div(weighted(A, slope, o, [n, k], share), constant(row.length));
+    })),
+  },
   CrossEntropyLoss: {
     divisor: countClasses,
     terms(A, o, y, t) {

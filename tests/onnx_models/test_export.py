@@ -26,6 +26,7 @@ from manualnn import (
     Linear,
     ManualNNError,
     MSELoss,
+    MultiLabelSoftMarginLoss,
     ReLU,
     RReLU,
     Sequential,
@@ -125,7 +126,9 @@ def test_the_import_of_an_export_is_the_network_bit_for_bit(drawn):
     assert values.vector.tobytes() == params.vector.tobytes()
 
 
-@pytest.mark.parametrize("loss", [CrossEntropyLoss(), BCEWithLogitsLoss(), BCELoss()])
+@pytest.mark.parametrize(
+    "loss", [CrossEntropyLoss(), BCEWithLogitsLoss(), BCELoss(), MultiLabelSoftMarginLoss()]
+)
 def test_probabilities_are_those_of_the_loss(loss):
     net = Sequential(*NET.layers, Sigmoid()) if loss == BCELoss() else NET
     trainer = Trainer(net, loss, SGD(), seed=0)

@@ -237,6 +237,12 @@ LOSSES = {
             + (1 - exactly(t)) * log(1 + exp(y))
         ),
     ),
+    "MultiLabelSoftMarginLoss": lambda o, y, t: reduced(
+        o,
+        weight_of(o.weight)
+        * (exactly(t) * log(1 + exp(-y)) + (1 - exactly(t)) * log(1 + exp(y)))
+        / y.shape[1],
+    ),
     "CrossEntropyLoss": cross_entropy,
     "NLLLoss": likelihood,
     "MultiMarginLoss": multi_margin,

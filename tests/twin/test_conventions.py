@@ -181,6 +181,9 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "with class weights, it divides by the sum of the samples' weights": lambda: loss(
         "CrossEntropyLoss", **TWO_CLASSES, weight=[1.0, 3.0]
     ),
+    "`MultiLabelSoftMarginLoss` with `sum` divides by the outputs": lambda: loss(
+        "MultiLabelSoftMarginLoss", [[0.0] * 4] * 2, [[0.0] * 4] * 2, reduction="sum"
+    ),
     "`NLLLoss` takes logarithms of probabilities, and has no softmax": lambda: loss(
         "NLLLoss", [[-1.0, -2.0]], [1]
     ),

@@ -39,7 +39,8 @@ function readerOf(run, array, width) {
   if (array !== "t") return numberIn();
   if (!Array.isArray(run.t[0])) return integer(0, width - 1);
   if (SIGNED.includes(run.loss.type)) return plusOrMinusOne;
-  const probabilities = run.loss.type.startsWith("BCE") || run.loss.type === "CrossEntropyLoss";
+  const probabilities = run.loss.type.startsWith("BCE") || run.loss.type === "CrossEntropyLoss" ||
+    run.loss.type === "MultiLabelSoftMarginLoss";
   return probabilities ? numberIn(0, 1, "a probability from 0 to 1") : numberIn();
 }
 

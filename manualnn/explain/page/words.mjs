@@ -70,6 +70,9 @@ export const TERM = {
   CrossEntropyLoss:
     "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
     "times the probability that the target gives to it: 0 for what is not the target.",
+  MultiLabelSoftMarginLoss:
+    "The sigmoid makes a probability of the output. The term is large if it disagrees with the " +
+    "target. It is divided by the number of outputs.",
   MultiMarginLoss:
     "The output of the target's class has to be larger than every other one by the margin. The term " +
     "of another output is what it lacks, divided by the number of classes.",
@@ -158,11 +161,16 @@ export function rule({ type, eps }, state) {
     `α scales it.${kept.join("")}${eps ? " The small eps avoids a division by 0." : ""}`;
 }
 
+// Their mean divides by the samples, or by the weights of their classes.
+const DIVIDED_BY_SAMPLES = [
+  "CrossEntropyLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss",
+];
+
 export function division({ loss }) {
   const divisor = {
     sum: "The terms are added.",
     batchmean: "The terms are added, and the sum is divided by the number of samples.",
-  }[loss.reduction] ?? (loss.weight || ["CrossEntropyLoss", "MultiMarginLoss", "NLLLoss"].includes(loss.type)
+  }[loss.reduction] ?? (loss.weight || DIVIDED_BY_SAMPLES.includes(loss.type)
     ? "The terms are added, and the sum is divided as the reduction “mean” says."
     : "The terms are added, and the sum is divided by the number of terms.");
   const { factor = 1 } = loss;

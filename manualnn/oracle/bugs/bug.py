@@ -52,6 +52,7 @@ for _method in ("smoothed", "shares", "one_hot", "counts"):
     CHECKS[_method] = CHECKS["cross_entropy"]
 CHECKS["norm"] = "layer.*Norm*:*"
 CHECKS["excess"] = CHECKS["multi_margin"]
+CHECKS["outputs_of"] = CHECKS["multi_label_soft_margin"]
 CHECKS |= {"pos_weight": CHECKS["logits"], "mask": CHECKS["dropout"]}
 CHECKS["softplus_of"] = ""  # BCEWithLogitsLoss uses it as well
 CHECKS_OF_KIND = {

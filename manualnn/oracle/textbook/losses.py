@@ -72,6 +72,18 @@ class Losses(Arithmetic):
         down, up = self.pos_weight(o) * t, 1 - t
         return self.sample_weight(o) * (up * self.sigma(y) - down * self.sigma(-y))
 
+    def multi_label_soft_margin_terms(self, o: Options, y: Array, t: Array) -> Array:
+        both = t * self.softplus_of(-y) + (1 - t) * self.softplus_of(y)
+        return np.asarray(self.sample_weight(o) * both / self.outputs_of(y))
+
+    def multi_label_soft_margin_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        both = (1 - t) * self.sigma(y) - t * self.sigma(-y)
+        return np.asarray(self.sample_weight(o) * both / self.outputs_of(y))
+
+    def outputs_of(self, y: Array) -> Array:
+        """Return the number of outputs, by which the terms of one sample are divided."""
+        return self.array(y.shape[1])
+
     def sample_weight(self, o: Options) -> Array:
         return self.array(1 if o.weight is None else o.weight)
 

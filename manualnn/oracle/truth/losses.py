@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.protocol.features import LOSS_ROWS
+from manualnn.oracle.protocol.features import LOSS_ROWS, Options
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth.bounded import Array, Bounded
 from manualnn.oracle.truth.elementwise import Evaluation
@@ -110,6 +110,14 @@ def _bce_with_logits(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]
     return _over(terms.sum(), divisor), _over(dy, divisor)
 
 
+def _multi_label_soft_margin(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    """Divide the sums of BCEWithLogitsLoss by the outputs, with a rounding of each term."""
+    total = Options(**{**vars(loss), "reduction": "sum", "pos_weight": None})
+    value, dy = _bce_with_logits(total, y, t)
+    divisor = _divisor(loss, y)
+    return _over(value / y.v.shape[1], divisor), _over(dy / y.v.shape[1], divisor)
+
+
 def _target_shares(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     """Return the factor of each class's −log p, its target times its weight, and the divisor."""
     kind, (n, classes) = y.kind, y.v.shape
@@ -182,6 +190,7 @@ LOSSES: dict[str, Function] = {
     "BCEWithLogitsLoss": _bce_with_logits,
     "CrossEntropyLoss": _cross_entropy,
     "NLLLoss": _nll,
+    "MultiLabelSoftMarginLoss": _multi_label_soft_margin,
     "MultiMarginLoss": _multi_margin,
 }
 """The losses that do not follow from a statement."""

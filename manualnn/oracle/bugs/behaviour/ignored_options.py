@@ -40,6 +40,7 @@ IGNORED = (
     ("KLDivLoss", "log_target", "loss", "slope"),
     ("NLLLoss", "weight", "loss", "slope"),
     ("NLLLoss", "ignore_index", "loss", "slope"),
+    ("MultiLabelSoftMarginLoss", "weight", "loss", "slope"),
     ("MultiMarginLoss", "margin", "loss", "slope"),
     ("MultiMarginLoss", "p", "loss", "slope"),
     ("MultiMarginLoss", "weight", "loss", "slope"),

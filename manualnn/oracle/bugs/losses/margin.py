@@ -70,3 +70,25 @@ BUGS["multi-margin-largest"] = bug(
         Textbook.multi_margin_terms(e, o, y, t), axis=1, keepdims=True
     ),
 )
+BUGS["multi-label-not-divided"] = bug(
+    "The multi-label soft margin loss is not divided by the number of outputs.",
+    lines=("L = Σₖ term / D", "L = 1/K Σₖ term / D"),
+    outputs_of=lambda e, y: e.array(1),
+)
+BUGS["multi-label-slope-not-divided"] = bug(
+    "The gradient of the multi-label soft margin loss is not divided by the number of outputs.",
+    lines=("∂L/∂y = w (σ(y) − t) / D", "∂L/∂y = w/K (σ(y) − t) / D"),
+    multi_label_soft_margin_slopes=lambda e, o, y, t: (
+        Textbook.multi_label_soft_margin_slopes(e, o, y, t) * e.outputs_of(y)
+    ),
+)
+BUGS["multi-label-of-present-labels"] = bug(
+    "The multi-label soft margin loss lacks the term of the labels that are 0.",
+    lines=("term = t softplus(−y)", "term = t softplus(−y) + (1 − t) softplus(y)"),
+    multi_label_soft_margin_terms=lambda e, o, y, t: (
+        e.sample_weight(o) * t * e.softplus_of(-y) / e.outputs_of(y)
+    ),
+    multi_label_soft_margin_slopes=lambda e, o, y, t: (
+        -e.sample_weight(o) * t * e.sigma(-y) / e.outputs_of(y)
+    ),
+)

@@ -68,4 +68,11 @@ ROWS = (
         is_per_sample=True,
         switches=lambda o: (o.margin,),
     ),
+    Loss(
+        name="MultiLabelSoftMarginLoss",
+        method="multi_label_soft_margin",
+        options={**REDUCTION, "weight": Option(None)},
+        targets="probabilities",
+        is_per_sample=True,
+    ),
 )
