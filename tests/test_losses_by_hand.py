@@ -17,6 +17,7 @@ from manualnn import (
     KLDivLoss,
     Loss,
     MSELoss,
+    MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
     SoftMarginLoss,
@@ -55,10 +56,10 @@ Y = [[-0.25, -1.5, -2.0], [-0.5, -math.inf, -3.0]]
 
 
 class OfClasses(NamedTuple):
-    """A loss of class indices, its terms and slopes by hand, and its divisors."""
+    """A loss of classes, its terms and slopes by hand, and its divisors."""
 
     loss: Any
-    t: list[int]
+    t: list[Any]
     terms: list[list[float]]
     slopes: list[list[float]]
     mean: float
@@ -85,6 +86,13 @@ CLASSES += [
               [[0, 3.5**2 / 3, 1 / 3], [3.0, 0, 4 / 3]],
               [[-3.0, 7 / 3, 2 / 3], [2.0, -10 / 3, 4 / 3]], 2, y=SCORES),
 ]  # fmt: skip
+
+
+CLASSES.append(
+    OfClasses(MultiLabelSoftMarginLoss(weight=(3.0, 1.5)), [[1, 0], [0.5, 1]],
+              [[1.5 * LOG(2), 0.75 * LOG(4)], [0.75 * LOG(16 / 3), 0.75 * LOG(4 / 3)]],
+              [[-0.75, 0.5625], [-0.375, -0.1875]], 2, y=[[0, LOG(3)], [-LOG(3), LOG(3)]]),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(("reduction", "factor"), FACTORS)
