@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from manualnn.oracle.cases.catalogue import recipes_for
+from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
@@ -16,6 +19,7 @@ from manualnn.oracle.protocol.features import (
     width_of,
 )
 from manualnn.oracle.protocol.masks import with_masks
+from manualnn.oracle.textbook.engine import Textbook
 
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
@@ -49,6 +53,18 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
     if rng.random() < 0.5:
         case = case.but(state=drawn_state(rng, case))
     return with_masks(case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)))
+
+
+def corners_of_layers(**claimed):
+    """Yield the corners of each layer, in which every branch of its formula is met."""
+    claims = Capabilities.read({**Textbook().capabilities(), **claimed})
+    for recipe in recipes_for(claims):
+        if recipe.name in {f"layer.{name}" for name in LAYER_ROWS}:
+            for corner in range(len(recipe.corners)):
+                rng = np.random.default_rng(recipe.key(corner))
+                case = recipe.draw(rng, claims, Size(), corner=corner)
+                if case is not None:
+                    yield case
 
 
 def drawn_name(rng, rows):

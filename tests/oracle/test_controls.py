@@ -7,16 +7,13 @@ controls answers one case of every recipe (see rotation.py).
 import numpy as np
 import pytest
 from oracle.controls import CONTROLS
-from oracle.drawn import drawn_case
+from oracle.drawn import corners_of_layers, drawn_case
 from rotation import profile, share, turn
 
 from manualnn.oracle import check_engine, profiles
-from manualnn.oracle.cases.catalogue import recipes_for
-from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.profiles import PROFILES
-from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.features import LAYERS, LOSSES, OPTIMIZERS
+from manualnn.oracle.protocol.features import LOSSES, OPTIMIZERS
 from manualnn.oracle.textbook.engine import Textbook
 
 EACH = profile() == "nightly"
@@ -25,21 +22,16 @@ EACH = profile() == "nightly"
 def cases_of_each():
     """Yield random cases, some of each loss and rule, and the corners of each layer.
 
-    A corner meets every branch of a formula, whatever features are added to the random cases.
+    Corners stay, whatever features are added to the random cases.
     """
     yield from (drawn_case(np.random.default_rng(i), dtype="float32") for i in range(60))
     for kind, names in {"loss": LOSSES, "optimizer": OPTIMIZERS}.items():
         for i, name in enumerate(names):
             yield drawn_case(np.random.default_rng(i), dtype="float32", **{kind: name})
-    claims = Capabilities.read({**Textbook().capabilities(), "dtypes": ["float32"]})
-    for recipe in recipes_for(claims):
-        if recipe.name in {f"layer.{name}" for name in LAYERS}:
-            for corner in range(len(recipe.corners)):
-                rng = np.random.default_rng(recipe.key(corner))
-                yield recipe.draw(rng, claims, Size(), corner=corner)
+    yield from corners_of_layers(dtypes=["float32"])
 
 
-CASES = [case for case in cases_of_each() if case]
+CASES = [*cases_of_each()]
 
 
 @pytest.mark.parametrize("name", share(CONTROLS, 16))

@@ -65,7 +65,7 @@ IGNORED = (
 )
 """Layer, loss or optimizer, its option, and the places where the option is ignored."""
 
-ZEROS = ["betas", "weight_decay", "ignore_index", "negative_slope"]
+ZEROS = ["betas", "weight_decay", "negative_slope"]
 """Options whose default is not 0 and that may be 0; the learning rate has its own bug."""
 
 for part, option, *places in IGNORED:
