@@ -118,9 +118,7 @@ def hold(
     judge.require_worth(blunt)
 
 
-def hold_for_a_feature(
-    blunt: Mapping[np.dtype[Any], float] = BLUNT, **chosen: tuple[str, ...] | dict[str, Any]
-) -> None:
+def hold_for_a_feature(blunt: Mapping[np.dtype[Any], float] = BLUNT, **chosen: Any) -> None:
     """Compare the steps of small cases that have the chosen feature."""
     known: dict[str, Any] = {**SMALL, **PARTNERS, **chosen}
     hold(agree_in_every_step, cases(**known), share=PART, blunt=blunt)
@@ -132,7 +130,9 @@ def test_every_step_agrees_with_torch() -> None:
 
 @pytest.mark.parametrize("name", KEEPS_WIDTH)
 def test_every_step_through_a_layer_agrees_with_torch(name: str) -> None:
-    hold_for_a_feature(layer_names=(name,))
+    # The gradients of a normalization of one or two numbers cancel, whatever the formula.
+    wide = {"widths": st.just(6), "sizes": st.just(6)} if name.endswith("Norm") else {}
+    hold_for_a_feature(layer_names=(name,), **wide)
 
 
 @pytest.mark.parametrize("name", LOSSES)
