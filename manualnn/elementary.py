@@ -38,12 +38,20 @@ def is_symbolic(x: Array) -> bool:
     return x.dtype is OBJECT
 
 
+DEFINITIONS: dict[str, Callable[[Any], Function]] = {
+    "log1p": lambda m: lambda v: m.log(1 + v),
+    "normal_cdf": lambda m: lambda v: m.erfc(-v / m.sqrt(2)) / 2,
+    "normal_pdf": lambda m: lambda v: m.exp(-v * v / 2) / m.sqrt(2 * m.pi),
+}
+"""Functions by those that a library has: math, SymPy or mpmath."""
+
+
 def _own_function(x: Array, name: str) -> Function:
     """Return the function called name of the library that the elements of x belong to.
 
     Plain numbers are skipped: a constant of a kernel, such as ReLU's 0, may be among the symbols.
     """
-    plain: Function = getattr(math, name)
+    plain: Function = getattr(math, name, None) or DEFINITIONS[name](math)
     for element in x.flat:
         kind = type(element)
         module = sys.modules[kind.__module__.partition(".")[0]]
@@ -54,9 +62,15 @@ def _own_function(x: Array, name: str) -> Function:
         if hasattr(module, name):
             function: Function = getattr(module, name)
             return function
-        if name == "log1p":
-            return lambda v: module.log(1 + v)
+        if name in DEFINITIONS:
+            return DEFINITIONS[name](module)
     return plain
+
+
+def of_symbols(name: str, x: Array, /) -> Array:
+    """Return a function of every element, by the mathematics of the elements."""
+    result: Array = np.frompyfunc(_own_function(x, name), 1, 1)(x)
+    return result
 
 
 def _lift(ufunc: np.ufunc, name: str) -> Callable[..., Array]:

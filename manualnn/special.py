@@ -103,8 +103,8 @@ def tanh_of_softplus_and_slope(x: Array, /) -> tuple[Array, Array]:
     if is_symbolic(x):
         t = tanh_of_softplus(x)
         return t, x * sigmoid(x) * (1 - t * t)
-    near = np.minimum(x, FLAT)
-    e = np.exp(near)
+    below = np.minimum(x, FLAT)
+    e = np.exp(below)
     n = np.multiply(e, e + 2)
     divisor = n + 2
     slope = e + 1
@@ -112,8 +112,18 @@ def tanh_of_softplus_and_slope(x: Array, /) -> tuple[Array, Array]:
     for _ in range(2):  # the square might overflow
         np.divide(slope, divisor, out=slope)
     np.multiply(slope, 4, out=slope)
-    np.multiply(slope, near, out=slope)
+    np.multiply(slope, below, out=slope)
     return np.divide(n, divisor, out=n), slope
+
+
+def share(product: Array, x: Array, /) -> Array:
+    """Return g ≥ 0, given x g and x; where both are 0, it is ½, which the gate of 0 is."""
+    tiny = np.finfo(x.dtype).tiny
+    g = np.abs(product)
+    np.add(g, tiny, out=g)
+    divisor = np.abs(x)
+    np.add(divisor, 2 * tiny, out=divisor)
+    return np.divide(g, divisor, out=g)
 
 
 def one_above(x: Array, other: Any, /) -> Array:

@@ -112,6 +112,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "CELU": DoubleCELU,
     "SiLU": nn.SiLU,
     "Mish": nn.Mish,
+    "GELU": nn.GELU,
     "Hardtanh": nn.Hardtanh,
     "ReLU6": nn.ReLU6,
     "Hardsigmoid": DoubleHardsigmoid,

@@ -105,6 +105,8 @@ class Symbols:
     log1p = staticmethod(lambda z: sp.log(1 + z))
     sigmoid = staticmethod(lambda z: 1 / (1 + sp.exp(-z)))
     softplus = staticmethod(lambda z: sp.log(1 + sp.exp(z)))
+    normal_cdf = staticmethod(lambda z: sp.erfc(-z / sp.sqrt(2)) / 2)
+    normal_pdf = staticmethod(lambda z: sp.exp(-z * z / 2) / sp.sqrt(2 * sp.pi))
     where = staticmethod(lambda condition, yes, no: sp.Piecewise((yes, condition), (no, True)))
 
 
@@ -188,11 +190,17 @@ def rectified(name: str) -> Callable[..., Array]:
     return formula
 
 
+def with_texts(row: Feature) -> Iterator[dict[str, Any]]:
+    """Yield a symbol for every option that is a float, with every choice of the others' texts."""
+    texts = {n: o.values for n, o in row.options.items() if isinstance(o.default, str)}
+    for chosen in product(*texts.values()):
+        yield {**symbolic_options(row), **dict(zip(texts, chosen, strict=True))}
+
+
 def elementwise_statements() -> Iterator[LayerStatement]:
     """State every layer whose row has a formula, with a symbol for each option."""
     for name, row in LAYER_ROWS.items():
-        if row.statement is not None:
-            options = symbolic_options(row)
+        for options in with_texts(row) if row.statement is not None else ():
             entry = partial(row.statement.value, Symbols, Options(type=name, **options))
             kinks = kinks_of(entry)
             beside = [R(k.subs(WITNESS)) + d for k in kinks if k != 0 for d in (R(-1, 2), R(1, 2))]

@@ -149,6 +149,12 @@ class Rounded:
     def log1p(self) -> "Rounded":
         return self.function(mpmath.log1p, lambda v: 1 / (1 + v))
 
+    def normal_cdf(self) -> "Rounded":
+        return self.function(mpmath.ncdf, mpmath.npdf, 16 + self.value**2)
+
+    def normal_pdf(self) -> "Rounded":
+        return self.function(mpmath.npdf, lambda v: v * mpmath.npdf(v), 16 + self.value**2)
+
     def tanh(self) -> "Rounded":
         return self.function(mpmath.tanh, lambda v: 1 - mpmath.tanh(v) ** 2)
 

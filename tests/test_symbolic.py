@@ -71,17 +71,23 @@ def plain_log(argument: Any) -> Any:
 def in_sigmoids(expression: Any) -> Any:
     """Put 1/a − 1 for every exponential, a > 0 its own new variable: 1 / (1 + exp(−z)) becomes a.
 
-    So a fraction of exponentials in a network of sigmoids becomes a polynomial.
+    So a fraction of exponentials in a network of sigmoids becomes a polynomial. Exponents that are
+    equal once multiplied out have one variable.
     """
+    expression = expression.replace(sp.exp, lambda argument: sp.exp(sp.expand(argument)))
     for exponential in sorted(expression.atoms(sp.exp), key=sp.count_ops, reverse=True):
         expression = expression.xreplace({exponential: 1 / sp.Dummy(positive=True) - 1})
     return expression.replace(lambda e: e.is_Pow and e.exp.is_negative, sp.cancel)
 
 
 def without_roots(expression: Any) -> Any:
-    """Put the square of a new variable for everything under a root: √(x + y) becomes |a| = a."""
+    """Put the square of a new variable for what is under a root: √(x + y) becomes |a| = a.
+
+    Numbers remain: the 2 of √2 may be an exponent elsewhere.
+    """
     roots = expression.atoms(sp.Pow)
-    under = {e.base: sp.expand(e.base) for e in roots if e.exp.is_Rational and not e.exp.is_Integer}
+    roots = {e for e in roots if e.exp.is_Rational and not e.exp.is_Integer}
+    under = {e.base: sp.expand(e.base) for e in roots if e.base.free_symbols}
     squares = {base: sp.Dummy(positive=True) ** 2 for base in set(under.values())}
     return expression.xreplace({base: squares[plain] for base, plain in under.items()})
 
@@ -102,7 +108,7 @@ def _is_zero(difference: Any) -> bool:
     if difference.is_rational_function():
         numerator, _ = sp.fraction(sp.together(difference))
         return bool(sp.expand(numerator) == 0)
-    if sp.expand(difference) == 0 or sp.expand(in_sigmoids(difference)) == 0:
+    if sp.expand(in_sigmoids(difference)) == 0 or sp.expand(difference) == 0:
         return True
     plain = sp.expand(difference.replace(sp.log, plain_log), power_exp=True)
     numerator, _ = sp.fraction(sp.together(plain))
@@ -349,7 +355,10 @@ def as_parameters(vector: Array) -> Parameters:
 
 # ---------------------------------------------------------------------- whole networks
 
-FORMULAS = {type(s.layer).__name__: s.formula for s in LAYER_STATEMENTS}
+FORMULAS = {
+    key: s.formula for s in LAYER_STATEMENTS for key in (type(s.layer).__name__, repr(s.layer))
+}
+"""By the name of a layer, and by its options: two forms of one layer have two formulas."""
 HUBER = HuberLoss(**symbolic_options(LOSS_ROWS["HuberLoss"]))
 NETWORKS = [
     (Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2)), MSELoss("batchmean"), 1),
@@ -383,7 +392,8 @@ def stated_outputs(
             for key, array in {**params, **noise}.items()
             if key.startswith(f"{i}.")
         }
-        y = FORMULAS[type(layer).__name__](own, y)
+        formula = FORMULAS.get(repr(layer), FORMULAS[type(layer).__name__])
+        y = formula(own, y)
     return y
 
 

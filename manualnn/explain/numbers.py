@@ -22,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 
 from manualnn.elementary import Array
+from manualnn.explain.normal import normal_cdf, normal_pdf
 
 PRECISION = 50
 """Digits of a number that is not rounded to K decimals: three times the digits of float64."""
@@ -169,6 +170,15 @@ class Number:
         value = _extend_precision(self.value, _tanh)
         return self.derive("tanh", value, (self, 1 - value * value))
 
+    def normal_cdf(self) -> "Self":
+        """Return Φ of this number, the normal distribution."""
+        return self.derive("Φ", normal_cdf(self.value), (self, normal_pdf(self.value)))
+
+    def normal_pdf(self) -> "Self":
+        """Return φ of this number, the derivative of Φ."""
+        value = normal_pdf(self.value)
+        return self.derive("φ", value, (self, -self.value * value))
+
 
 def _extend_precision(x: Decimal, function: Callable[[Decimal], Decimal]) -> Decimal:
     """Return function(x), computed near 0 with additional digits, because 1 + x would lose some."""
@@ -291,6 +301,8 @@ class Bounded(Number):
         elif op == "exp":
             # The float kernels subtract the row's maximum from the argument, which rounds it again.
             error += UNIT * (ULPS + 2 * abs(parts[0][0].value)) * abs(value) + TINIEST
+        elif op in {"Φ", "φ"}:
+            error += UNIT * (2 * ULPS + parts[0][0].value ** 2) * abs(value) + TINIEST
         elif op not in {"neg", "abs"}:
             error += UNIT * ULPS * abs(value) + TINIEST
         return type(self)(value, self.arithmetic, error)

@@ -6,16 +6,20 @@ torch's by TorchScript drops the threshold.
 """
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import MissingExtraError
 from manualnn.layers import (
     CELU,
     ELU,
+    GELU,
     SELU,
     AlphaDropout,
     Dropout,
@@ -45,6 +49,7 @@ from manualnn.layers import (
     Tanhshrink,
 )
 from manualnn.layers.activations.exponential import ALPHA, SCALE
+from manualnn.normal import CUBIC, ROOT, polynomials
 
 Z = "z"
 
@@ -80,6 +85,9 @@ class TwoClasses:
 
 SCALED = op("Mul", Z, "beta")
 HARD_GATE = op("Div", op("Clip", op("Add", Z, 3.0), 0.0, 6.0), 6.0)
+HALF_ROOT = op("Div", Z, math.sqrt(2))
+BY_TANH = partial(GELU, approximate="tanh")
+TWICE_S = op("Mul", op("Mul", op("Add", op("Mul", op("Mul", Z, Z), CUBIC), 1.0), 2 * ROOT), Z)
 PROBABILITY = op("Sigmoid", Z)
 WEIGHT = Parameter("weight")
 
@@ -91,6 +99,19 @@ def _curved(s: Any) -> Op:
     """Return log(1 + exp(s)) = max(s, 0) + log(1 + exp(−|s|)), which cannot overflow."""
     small = op("Log", op("Add", op("Exp", op("Neg", op("Abs", s))), 1.0))
     return op("Add", op("Max", s, 0.0), small)
+
+
+def _normal_cdf() -> Op:
+    """Return Φ(z) in float64, for which onnxruntime has no Erf: see `manualnn.normal`."""
+    y = op("Min", op("Abs", Z), 40.0)
+
+    def polynomial(coefficients: Any) -> Op:
+        return reduce(lambda sum_, c: op("Add", op("Mul", sum_, y), float(c)), coefficients[::-1])
+
+    above, below = map(polynomial, polynomials(np.dtype(np.float64)))
+    exponential = op("Exp", op("Mul", op("Mul", y, y), -0.5))
+    tail = op("Mul", op("Div", above, below), exponential)
+    return op("Where", op("Greater", Z, 0.0), op("Sub", 1.0, tail), tail)
 
 
 def _bounded(scaled: Any, curved: Op) -> Op:
@@ -151,6 +172,10 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Mish, ("float32",), op("Mul", Z, op("Tanh", op("Softplus", Z)))),
     (Mish, ("float64",), op("Mul", Z, op("Tanh", _curved(Z)))),
     (Mish, (), op("Mish", Z)),
+    (GELU, ("float32",), op("Mul", Z, op("Mul", op("Add", op("Erf", HALF_ROOT), 1.0), 0.5))),
+    (GELU, ("float64",), op("Mul", Z, _normal_cdf())),
+    (GELU, (), op("Mul", op("Mul", Z, op("Add", op("Erf", HALF_ROOT), 1.0)), 0.5)),
+    (BY_TANH, DTYPES, op("Mul", Z, op("Sigmoid", TWICE_S))),
     (Softsign, ("float32",), op("Softsign", Z)),
     (Softsign, ("float64",), op("Div", Z, op("Add", op("Abs", Z), 1.0))),
     (Softsign, (), op("Div", Z, op("Add", 1.0, op("Abs", Z)))),

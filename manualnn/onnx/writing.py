@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,6 +157,9 @@ class _Graph:
     def add_layer(self, key: int, layer: Layer, arrays: Mapping[str, Array], value: str) -> str:
         """Add the nodes of a layer with the input `value`; return the name of its output."""
         forms = {kind: form for kind, dtypes, form in FORMS if self.dtype.name in dtypes}
+        for kind, form in [*forms.items()]:
+            if isinstance(kind, partial) and kind() == layer:
+                forms[type(layer)] = form
         forms[Linear] = op("Gemm", Z, *map(Parameter, arrays), transB=1)
         if (since := SINCE.get(type(layer), 0)) > self.opset:
             message = f"layer {key}: {layer!r} needs opset {since} or newer, got {self.opset}."
@@ -164,7 +168,7 @@ class _Graph:
             values = values_of(layer, arrays, self.dtype)
             return self._add(str(key), form_of(layer), {**vars_of(layer), **values}, {Z: value})
         if type(layer) not in forms:
-            kinds: set[Any] = {Identity, *forms, *SINCE}
+            kinds = {kind for kind in (Identity, *forms, *SINCE) if isinstance(kind, type)}
             known = ", ".join(sorted(kind.__name__ for kind in kinds))
             message = f"layer {key}: ONNX export has no form for {layer!r}; it has one for {known}."
             raise SpecError(message)

@@ -15,6 +15,7 @@ import {
   absolute, exponential, fromExact, fromShortest, hyperbolicTangent, isAbove, logarithm,
   logarithm1p, negative, over, plus, roundDecimal, squareRoot, subtract, times, toNumber,
 } from "./decimal.mjs";
+import { decimalCdf, decimalPdf, floatCdf, floatPdf } from "./normal.mjs";
 
 // Add the functions that follow from others, unless the arithmetic has better ones.
 export function complete(own) {
@@ -95,6 +96,8 @@ function makeFloats() {
     log1p: Math.log1p,
     sqrt: Math.sqrt,
     tanh: Math.tanh,
+    normalCdf: floatCdf,
+    normalPdf: floatPdf,
     // From here on only for speed, and for NaN, which has to stay NaN.
     maximum: (a, b) => Math.max(a, b),
     minimum: (a, b) => Math.min(a, b),
@@ -138,6 +141,8 @@ function makeDecimals(decimals) {
     log1p: (a) => round(logarithm1p(a)),
     sqrt: (a) => round(squareRoot(a)),
     tanh: (a) => round(hyperbolicTangent(a)),
+    normalCdf: (a) => round(decimalCdf(a)),
+    normalPdf: (a) => round(decimalPdf(a)),
     ratio: (p, q) => over(constant(p), constant(q)),
   });
   return { ...A, ...textbook(A), unrounded: decimals === undefined ? undefined : unroundedWith(A) };
@@ -198,6 +203,8 @@ export function traced(base) {
   const difference = binary("-", base.sub);
   const product = binary("*", base.mul);
   for (const op of ["abs", "exp", "log", "log1p", "sqrt", "tanh"]) A[op] = unary(op, base[op]);
+  A.normalCdf = unary("Φ", base.normalCdf);
+  A.normalPdf = unary("φ", base.normalPdf);
   const { sigmoid, softplus, softmax, logSoftmax } = textbook(A);
   const row = (f, ours) => (z) => {
     const values = ours(z.map((a) => a.value));

@@ -4,14 +4,14 @@
 // A finite number is {n, e}, which stands for n · 10^e with a BigInt n, so that there is no −0. NaN
 // and the two infinities are JavaScript's own numbers, and an operation on one of them is JavaScript's.
 
-const PRECISION = 50;
-const GUARD = 12; // further digits of exp and ln: their 50th digit is wrong once in 10^10 results
+export const PRECISION = 50;
+export const GUARD = 12; // further digits of exp and ln: their 50th digit is wrong once in 10^10 results
 
-const isDecimal = (a) => typeof a === "object";
+export const isDecimal = (a) => typeof a === "object";
 const size = (n) => (n < 0n ? -n : n);
 const ten = (power) => 10n ** BigInt(power);
 const countDigits = (n) => size(n).toString().length;
-const adjusted = (a) => countDigits(a.n) - 1 + a.e; // the exponent of the first digit
+export const adjusted = (a) => countDigits(a.n) - 1 + a.e; // the exponent of the first digit
 
 // Drop the last digits of n.
 function shorten(n, e, drop) {
@@ -25,10 +25,10 @@ function shorten(n, e, drop) {
   return { n: isUp ? quotient + away : quotient, e: e + drop };
 }
 
-const fit = (n, e, precision) => (n === 0n ? ZERO : shorten(n, e, countDigits(n) - precision));
+export const fit = (n, e, precision) => (n === 0n ? ZERO : shorten(n, e, countDigits(n) - precision));
 
 const ZERO = { n: 0n, e: 0 };
-const ONE = { n: 1n, e: 0 };
+export const ONE = { n: 1n, e: 0 };
 
 export function toNumber(a) {
   return isDecimal(a) ? Number(`${a.n}e${a.e}`) : a;

@@ -58,6 +58,11 @@ export function duals(base) {
       const root = wide.sqrt(a.value);
       return derived(base.round(root), [a, wide.div(one, wide.add(root, root))]);
     },
+    normalCdf: (a) => derived(base.normalCdf(a.value), [a, wide.normalPdf(a.value)]),
+    normalPdf(a) {
+      const value = wide.normalPdf(a.value);
+      return derived(base.round(value), [a, wide.neg(wide.mul(a.value, value))]);
+    },
     tanh(a) {
       const value = wide.tanh(a.value);
       return derived(base.round(value), [a, wide.sub(one, wide.mul(value, value))]);

@@ -116,6 +116,16 @@ const hardGate = (A, z) => {
 const isBeyond = (A, z, limit) =>
   (A.greater(A.abs(z), A.constant(limit)) ? A.one : A.zero);
 
+const [GELU_ROOT, GELU_CUBIC] = [0.7978845608028654, 0.044715];
+
+// σ(2 s) = ½ (1 + tanh(s)) with s = √(2/π) (z + 0.044715 z³), and 2 ds/dz.
+function gateByTanh(A, z) {
+  const { add, constant, mul, one } = A;
+  const cubic = mul(mul(z, z), constant(GELU_CUBIC));
+  const scaled = (a) => mul(add(a, one), constant(2 * GELU_ROOT));
+  return [A.sigmoid(mul(scaled(cubic), z)), scaled(mul(cubic, constant(3)))];
+}
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -246,6 +256,17 @@ export const LAYERS = {
       const gate = tanh(softplus(z));
       const slope = mul(mul(z, sigmoid(z)), sub(one, mul(gate, gate)));
       return mul(da, add(gate, slope));
+    },
+  ),
+  GELU: pointwise(
+    (A, z, { approximate = "none" }) =>
+      A.mul(z, approximate === "tanh" ? gateByTanh(A, z)[0] : A.normalCdf(z)),
+    (A, z, a, da, { approximate = "none" }) => {
+      const { add, mul, normalCdf, normalPdf, one, sub } = A;
+      if (approximate !== "tanh") return mul(da, add(normalCdf(z), mul(z, normalPdf(z))));
+      const [gate, twiceSlope] = gateByTanh(A, z);
+      const density = mul(mul(sub(one, gate), gate), twiceSlope);
+      return mul(da, add(gate, mul(z, density)));
     },
   ),
   Softmax: rowwise(

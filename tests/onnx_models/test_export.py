@@ -85,6 +85,7 @@ def test_onnxruntime_computes_what_the_network_computes(drawn):
 OPTIONS = {
     "alpha": 0.7,
     "lambd": 0.7,
+    "approximate": "tanh",
     "min_val": -0.5,
     "max_val": 1.5,
     "negative_slope": 0.3,

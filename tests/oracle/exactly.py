@@ -37,6 +37,7 @@ class Numbers:
         staticmethod,
         (EXACT.exp, EXACT.expm1, EXACT.log, EXACT.log1p, EXACT.sqrt, EXACT.tanh, EXACT.mpf),
     )
+    normal_cdf, normal_pdf = staticmethod(EXACT.ncdf), staticmethod(EXACT.npdf)
     sigmoid = staticmethod(lambda z: 1 / (1 + EXACT.exp(-z)))
     softplus = staticmethod(lambda z: EXACT.log(1 + EXACT.exp(z)))
     where = staticmethod(lambda condition, yes, no: yes if condition else no)

@@ -17,6 +17,7 @@ FORMULAS = {
     "sigmoid": lambda m, z: z * m.sigmoid(3 * z),
     "tanh": lambda m, z: m.tanh(z) / (1 + m.tanh(z / 2)),
     "softplus": lambda m, z: m.tanh(m.softplus(z)) * z,
+    "normal": lambda m, z: z * m.normal_cdf(2 * z) + m.normal_pdf(z),
     "absolute": lambda m, z: z / (1 + abs(z)),
     "branches": lambda m, z: m.where(z > 0, z * z, m.where(z <= -1, m.exp(z), 2 * z)),
 }

@@ -5,9 +5,10 @@ import { createInterface } from "node:readline";
 import { exact, floats, rounded, traced } from "../../manualnn/page/arithmetic.mjs";
 import { derivativeFormulas, localDerivatives } from "../../manualnn/page/derivatives.mjs";
 import { mapEntries, propagate, splitKey, update } from "../../manualnn/page/engine.mjs";
-import * as decimal from "../../manualnn/page/decimal.mjs";
+import * as plain from "../../manualnn/page/decimal.mjs";
 import { formula, symbol } from "../../manualnn/page/mathml.mjs";
 import { namesOf } from "../../manualnn/page/names.mjs";
+import * as normal from "../../manualnn/page/normal.mjs";
 import { formatNumber, formulaText } from "../../manualnn/page/notation.mjs";
 import { pathsOf } from "../../manualnn/page/drawing/paths.mjs";
 
@@ -95,7 +96,7 @@ function quantities({ run, decimals, gradient, epochs }) {
 
 const parts = (a) => (typeof a === "object" ? [String(a.n), a.e] : String(a));
 const computed = ({ op, args }) =>
-  parts(decimal[op](...args.map(([n, e]) => ({ n: BigInt(n), e }))));
+  parts({ ...plain, ...normal }[op](...args.map(([n, e]) => ({ n: BigInt(n), e }))));
 
 const ANSWERS = {
   quantities,

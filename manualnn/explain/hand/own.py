@@ -196,6 +196,8 @@ _OPERATIONS: dict[str, Callable[..., Carried]] = {
     "square": lambda a: a * a,
     "rectified": _rectify,
     "positive": _step,
+    "Φ": methodcaller("normal_cdf"),
+    "φ": methodcaller("normal_pdf"),
 }
 """The operations of formulas; all others are methods of numbers."""
 

@@ -35,6 +35,7 @@ export const FORWARD = {
   Softshrink: ({ lambd = 0.5 }) => `A number moves towards 0 by ${lambd}. One that is nearer becomes 0.`,
   Hardshrink: ({ lambd = 0.5 }) => `A number farther than ${lambd} from 0 passes unchanged. Any other becomes 0.`,
   Mish: () => "Mish multiplies a number by tanh(softplus(z)): almost 0 far below zero, almost 1 far above.",
+  GELU: () => "GELU multiplies a number by the share of the normal distribution below it.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
   LogSoftmax: () => "LogSoftmax gives the logarithm of each number's share in the layer.",
   LayerNorm: ({ elementwise_affine: isAffine = true, bias = true }) => "The mean of a sample is subtracted " +
@@ -118,6 +119,7 @@ export const SLOPE = {
   Softshrink: ({ lambd = 0.5 }) => `The slope is 1 for a number farther than ${lambd} from 0, and 0 for any other.`,
   Hardshrink: ({ lambd = 0.5 }) => `The slope is 1 for a number farther than ${lambd} from 0, and 0 for any other.`,
   Mish: () => "The slope is a little below 0 for numbers below −1.19, and almost 1 far above zero.",
+  GELU: () => "The slope is a little below 0 for numbers below −0.75, and almost 1 far above zero.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +
     "others make it smaller.",
   LogSoftmax: () => "Each output depends on all numbers of the layer.",

@@ -141,6 +141,8 @@ class Latex(Notation):
         "sqrt": r"\sqrt{{{}}}",
         "abs": r"\left\lvert {} \right\rvert",
         "log1p": r"\log\left(1 + {}\right)",
+        "Φ": r"\Phi\left({}\right)",
+        "φ": r"\varphi\left({}\right)",
         "rectified": r"\max\left({}, 0\right)",
         "positive": r"\left[{} > 0\right]",
     }

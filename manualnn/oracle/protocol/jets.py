@@ -13,8 +13,8 @@ A function F of a series x needs F(x₀) and the series of F′(x) alone, of one
 (F(x))′ = F′(x) x′. So each elementary function states its derivative once, for every order.
 
 An arithmetic m has these functions: exp, expm1, log, log1p, sqrt, tanh, sigmoid, softplus,
-where(condition, yes, no), and number(value), which makes a plain number one of its own. The
-derivative at a kink is that of the branch which holds there.
+normal_cdf and normal_pdf (Φ and Φ′), where(condition, yes, no), and number(value), which makes a
+plain number one of its own. The derivative at a kink is that of the branch which holds there.
 """
 
 import operator
@@ -26,6 +26,8 @@ from typing import Any
 DERIVATIVES: dict[str, Callable[[Any, Any], Any]] = {
     "exp": lambda m, x: m.exp(x),
     "expm1": lambda m, x: m.exp(x),
+    "normal_cdf": lambda m, x: m.normal_pdf(x),
+    "normal_pdf": lambda m, x: m.normal_pdf(x) * -x,
     "log": lambda _, x: 1 / x,
     "log1p": lambda _, x: 1 / (1 + x),
     "sqrt": lambda m, x: 1 / (2 * m.sqrt(x)),

@@ -122,6 +122,8 @@ class Statement:
     None where there is no such number, because f or f′ jumps or grows without limit. Without
     bounds, `truth` needs an entry for the feature.
     """
+    power: Callable[[Any], int] = lambda _: 1
+    """From the options: the power of z that programs compute. Where it overflows is no bound."""
     value_rounding: Rounding = Rounding()
     slope_rounding: Rounding = Rounding()
     """No rounding at all: the slope is 0, 1 or −1."""

@@ -96,7 +96,8 @@ def _describe_option(name: str, option: Option) -> dict[str, Any]:
         case tuple(pair):
             size = {"minItems": len(pair), "maxItems": len(pair)}
             return {"type": "array", "items": {"type": "number"}, **size}
-        case bool():
-            return {"type": "boolean"}
+        case bool() | str() as default:
+            is_text = isinstance(default, str)
+            return {"enum": list(option.values)} if is_text else {"type": "boolean"}
     is_integer = all(isinstance(value, int) for value in (*option.values, *option.exact))
     return {"type": "integer" if is_integer else "number"}

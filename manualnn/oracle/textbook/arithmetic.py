@@ -12,6 +12,7 @@ import numpy as np
 
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options, row_of
+from manualnn.oracle.protocol.normal import normal_cdf, normal_pdf
 from manualnn.oracle.protocol.rows import MissingEntryError
 
 Equation = Callable[..., Any]
@@ -95,6 +96,8 @@ class Arithmetic:
             log1p=self.log1p,
             sqrt=self.sqrt,
             tanh=np.tanh,
+            normal_cdf=normal_cdf,
+            normal_pdf=normal_pdf,
             sigmoid=self.sigma,
             softplus=self.softplus_of,
         )

@@ -111,6 +111,7 @@ class Evaluation:
             raise MissingEntryError("a statement without bounds has no error bound; add bounds.")
         self.statement, self.z, self.kind, self.rest = statement, z, z.kind, rest
         self.bounds = [np.inf if b is None else float(b) for b in statement.bounds(o)]
+        self.power = statement.power(o)
         number = z.kind.wide.number
         self.options = o.in_numbers(number)
 
@@ -187,7 +188,10 @@ class Evaluation:
     def _rounded(self, v: Array, e: Array, k: int) -> Bounded:
         """Return the k-th derivative with the roundings of the row."""
         kind, z = self.kind, self.z
-        e = np.where(z.e < np.inf, e + self.option_errors[k], np.inf)  # an overflow may give NaN
+        reached = z.most < kind.max ** (1 / self.power)
+        e = np.where(
+            (z.e < np.inf) & reached, e + self.option_errors[k], np.inf
+        )  # an overflow may give NaN
         rounding = (self.statement.value_rounding, self.statement.slope_rounding)[k]
         count = rounding.operations + rounding.functions * kind.ulps
         if count:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import OracleError
+from manualnn.oracle.protocol.normal import normal_cdf, normal_pdf
 
 Array = NDArray[Any]
 
@@ -50,6 +51,8 @@ class Width:
     tanh: Callable[[Array], Array]
     sqrt: Callable[[Array], Array]
     divide: Callable[[Any, Any], Array]
+    normal_cdf: Callable[[Array], Array] = normal_cdf
+    normal_pdf: Callable[[Array], Array] = normal_pdf
     where: Callable[[Any, Any, Any], Array] = np.where
 
     def sigmoid(self, a: Array) -> Array:
@@ -114,6 +117,8 @@ def mpmath_width() -> Width:
         MPMATH_BITS,
         lambda value: context.mpf(float(value)) if not isinstance(value, context.mpf) else value,
         divide=_objects(divide, 2),
+        normal_cdf=_objects(context.ncdf),
+        normal_pdf=_objects(context.npdf),
         **functions,
     )
 

@@ -1,8 +1,14 @@
 """Bugs of activations that multiply their input by a gate."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.edits import change
+from manualnn.oracle.protocol.normal import normal_cdf, normal_pdf
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
 
@@ -62,4 +68,42 @@ BUGS["mish-overflows"] = bug(
     source="AlexeyAB/darknet #3994",
     exact=False,
     mish=lambda e, o, z: z * (n := np.exp(z) * (np.exp(z) + 2)) / (n + 2),
+)
+
+
+def _of_other_form(suffix: str) -> Callable[..., Any]:
+    """Return the method of Textbook with another option."""
+    method: Callable[..., Any] = getattr(Textbook, f"gelu{suffix}")
+    return lambda e, o, *given: method(e, change(o, approximate=e.only), *given)
+
+
+BUGS["gelu-forms-exchanged"] = bug(
+    "GELU has the other form than its option says: tanh for none, or none for tanh.",
+    lines=("a = z ⊙ Φ(z) for approximate = tanh", "a = ½ z (1 + tanh(s)) for approximate = tanh"),
+    only=["none", "tanh"],
+    gelu=_of_other_form(""),
+    gelu_slope=_of_other_form("_slope"),
+)
+BUGS["gelu-slope-of-the-other-form"] = bug(
+    "The slope of GELU is that of the other form: exact for tanh, or tanh for exact.",
+    lines=("gelu′ of tanh for approximate = none", "gelu′ = Φ(z) + z φ(z) for approximate = none"),
+    only=["none", "tanh"],
+    gelu_slope=_of_other_form("_slope"),
+)
+BUGS["gelu-slope-lacks-a-term"] = bug(
+    "The slope of GELU has one term of the product rule alone.",
+    lines=("gelu′ = Φ(z), or z φ(z)", "gelu′ = Φ(z) + z φ(z)"),
+    gelu_slope=[
+        lambda e, o, z, a: normal_cdf(z),
+        lambda e, o, z, a: z * normal_pdf(z),
+    ],
+)
+BUGS["gelu-by-sigmoid"] = bug(
+    "GELU is z σ(1.702 z), with its own right gradient.",
+    lines=("a = z σ(1.702 z)", "a = z Φ(z)"),
+    source="Hendrycks & Gimpel 2016",
+    gelu=lambda e, o, z: z * e.sigma(e.num(1.702) * z),
+    gelu_slope=lambda e, o, z, a: (
+        e.sigma(e.num(1.702) * z) * (1 + e.num(1.702) * z * e.sigma(-e.num(1.702) * z))
+    ),
 )

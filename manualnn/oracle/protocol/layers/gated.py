@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from manualnn.oracle.protocol.rows import Layer, Options, Rounding, Statement
+from manualnn.oracle.protocol.rows import Layer, Option, Options, Rounding, Statement
 
+ROOT, CUBIC = 0.7978845608028654, 0.044715
+"""√(2/π) and the factor of the cube in the approximation of GELU."""
 FAR = 100
 """From here on, the slope of every gate is 0 in all data types."""
 
@@ -11,6 +13,15 @@ FAR = 100
 def _gated(m: Any, _: Options, z: Any) -> Any:
     """Return the size of z times the slope of its gate, which is 0 far from 0, and of the gate."""
     return 1 + m.where(abs(z) < FAR, abs(z), 0)
+
+
+def _cubic(m: Any, z: Any) -> Any:
+    """Return s with ½ (1 + tanh(s)) ≈ Φ(z)."""
+    return m.number(ROOT) * (z + m.number(CUBIC) * z * z * z)
+
+
+def _gelu(m: Any, o: Options, z: Any) -> Any:
+    return z * (m.sigmoid(2 * _cubic(m, z)) if o.approximate == "tanh" else m.normal_cdf(z))
 
 
 ROWS = (
@@ -48,6 +59,37 @@ ROWS = (
                 "t + z σ (1 − t²)": lambda m, o, z: (
                     m.tanh(m.softplus(z))
                     + z * m.sigmoid(z) * (1 - m.tanh(m.softplus(z)) * m.tanh(m.softplus(z)))
+                ),
+            },
+        ),
+    ),
+    Layer(
+        name="GELU",
+        method="gelu",
+        options={"approximate": Option("none", ("tanh",), is_listed=True)},
+        saturates=True,
+        statement=Statement(
+            formula=_gelu,
+            power=lambda o: 3 if o.approximate == "tanh" else 1,
+            bounds=lambda o: (1.13, 0.8, 0.8),
+            value_rounding=Rounding(12, 2, size=lambda m, o, z: abs(z)),
+            slope_rounding=Rounding(20, 2, size=_gated),
+            value_forms={
+                "½ z (1 + tanh(s))": lambda m, o, z: (
+                    z * (1 + m.tanh(_cubic(m, z))) / 2
+                    if o.approximate == "tanh"
+                    else z * m.normal_cdf(z)
+                ),
+            },
+            slope_forms={
+                "½ (1 + tanh(s)) + ½ z (1 − tanh(s)²) s′": lambda m, o, z: (
+                    (1 + m.tanh(_cubic(m, z))) / 2
+                    + z
+                    * (1 - m.tanh(_cubic(m, z)) * m.tanh(_cubic(m, z)))
+                    * (m.number(ROOT) + 3 * m.number(ROOT * CUBIC) * z * z)
+                    / 2
+                    if o.approximate == "tanh"
+                    else m.normal_cdf(z) + z * m.normal_pdf(z)
                 ),
             },
         ),
