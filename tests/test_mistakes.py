@@ -137,12 +137,15 @@ def test_there_are_many_mistakes_and_each_is_another() -> None:
     assert len({(m.file, m.what) for m in MISTAKES}) == len(MISTAKES)
 
 
-@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda m: f"{m.file}: {m.what}")
-def test_the_table_fits_the_package(mistake: Mistake) -> None:
+@pytest.mark.parametrize("table", CAUGHT_BY)
+def test_the_table_fits_the_package(table: str) -> None:
     """The text to be replaced stands there once, and the result is still Python."""
-    (path,) = mistake.places(PACKAGE)
-    source = path.read_text("utf-8")
-    compile(source.replace(mistake.old, mistake.new), str(path), "exec")
+    for mistake in MISTAKES:
+        if mistake.table == table:
+            places = mistake.places(PACKAGE)
+            assert len(places) == 1, f"{mistake.file}: {mistake.what}"
+            source = places[0].read_text("utf-8")
+            compile(source.replace(mistake.old, mistake.new), str(places[0]), "exec")
 
 
 @pytest.mark.parametrize("table", TABLES)
