@@ -73,7 +73,8 @@ export function propagate(run, A, params = readParameters(run, A)) {
 
   const slopes = [];
   const grads = {};
-  let dy = loss.slopes(A, run.loss, y, t, (p) => A.ratio(p * D[1], D[0]), A.ratio(...D));
+  const share = (p, q = 1) => A.ratio(p * D[1], q * D[0]);
+  let dy = loss.slopes(A, run.loss, y, t, share, A.ratio(...D));
   // Some slopes are constants, such as 1/D, and not rounded yet.
   if (A.decimals !== undefined) dy = mapEntries(dy, (d) => A.round(d));
   for (let i = run.layers.length - 1; i >= 0; i--) {

@@ -1,5 +1,5 @@
 // Losses over an arithmetic A. `terms` are the terms of every output, whose sum divided by D is L;
-// `slopes` is ∂L/∂y, where `share(p)` is p / D; and `divisor` is D. Rows are samples. Names,
+// `slopes` is ∂L/∂y, where `share(p, q)` is p / (q D); and `divisor` is D. Rows are samples. Names,
 // options and their defaults are torch's.
 
 // A loss that adds a term for every output; `at` is its place [n, k].
@@ -107,9 +107,9 @@ export const LOSSES = {
       return div(mul(constant(weightAt(o.weight, [n, k])), both), constant(row.length));
     })),
     slopes: (A, o, y, t, share) => y.map((row, n) => row.map((v, k) => {
-      const { constant, div, mul, neg, one, sigmoid, sub } = A;
+      const { mul, neg, one, sigmoid, sub } = A;
       const slope = sub(mul(sub(one, t[n][k]), sigmoid(v)), mul(t[n][k], sigmoid(neg(v))));
-      return div(weighted(A, slope, o, [n, k], share), constant(row.length));
+      return mul(weighted(A, slope, o, [n, k], () => one), share(1, row.length));
     })),
   },
   CrossEntropyLoss: {
