@@ -1,6 +1,7 @@
 """Builds the explanation of a run: layers, loss, gradients, update and descent."""
 
 import math
+import sys
 from decimal import Decimal, localcontext
 from functools import partial
 from pathlib import Path
@@ -164,7 +165,7 @@ def _build(
         for index in np.ndindex(shape)
     ]
     chosen = _choose(run, keys, weight, engine, len(keys) if every else MAX_PARAMETERS)
-    most = len(keys) * len(run.x) if every else MAX_DERIVATIVES
+    most = sys.maxsize if every else MAX_DERIVATIVES
     q = Quantities(run, decimals, set(chosen))
     exact_errors, stopped_unrounded, exact_gradient = descend(run, None, epochs, target_loss)
     errors, stopped, gradient = exact_errors, stopped_unrounded, exact_gradient

@@ -111,6 +111,15 @@ def test_paths_are_counted_exactly(samples: int) -> None:
         assert g.paths_left_out == g.path_count - len(g.paths)
 
 
+def test_every_local_derivative_is_listed_where_all_are_asked_for() -> None:
+    net = Sequential(Linear(1, 2), Tanh(), Linear(2, 3))
+    x = np.array([[0.5], [-1.0]])
+    e = explain(net, net.init(0), x, np.ones((2, 3)), every=True)
+    assert [layer.derivatives_left_out for layer in e.layers] == [0, 0, 0]
+    last = {q.symbol.text for q in e.layers[2].derivatives}
+    assert len(last) == 2 * (6 + 3 + 6)  # of each sample: weights, biases, units
+
+
 def test_the_strongest_paths_are_those_that_brute_force_finds() -> None:
     """In a linear network a path is a product of weights and ∂L/∂y; small integers are exact."""
     rng = np.random.default_rng(5)
