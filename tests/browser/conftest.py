@@ -7,12 +7,11 @@ The screenshots lie in the folder that MANUALNN_SCREENSHOTS names.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 
 import pytest
 from browser.chromium import NAMES, find
-from browser.watch import opened
+from browser.watch import Pages
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from manualnn.explain import Explanation
@@ -34,8 +33,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def open_page(browser) -> Opener:
-    """Return `opened` of this browser: open_page(file, width=360, color_scheme="dark")."""
-    return partial(opened, browser)
+    """Return `opened` of this browser's pages: open_page(file, width=360, color_scheme="dark")."""
+    return Pages(browser).opened
 
 
 @pytest.fixture(scope="session")

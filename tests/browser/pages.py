@@ -13,16 +13,18 @@ WALK = f"""(samples) => {{
         input.value = value;
         input.dispatchEvent(new Event("input", {{bubbles: true}}));
     }};
-    const slider = document.querySelector("#step-slider"), steps = [];
+    const slider = document.querySelector("#step-slider"), found = new Map();
     const sample = document.querySelector("[data-edit=sample]");
+    document.body.hidden = true; // no step is laid out
     for (let n = 0; n < samples; n++) {{
         if (sample) write(sample, n);
         for (let k = Number(slider.min); k <= Number(slider.max); k++) {{
             write(slider, k);
-            steps.push({READ});
+            for (const number of {READ}) found.set(number.join("\\n"), number);
         }}
     }}
-    return steps;
+    document.body.hidden = false;
+    return [...found.values()];
 }}"""
 NUMBER = re.compile(r"(-?\d+(?:\.(\d+))?)(?:e([-+]?\d+))?")
 POWER = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -48,9 +50,9 @@ class Shown:
         return abs(float(text) - self.value) <= unit * 0.500001
 
 
-def walk(page: Page, samples: int = 1) -> list[list[Shown]]:
-    """Return the numbers that are shown at each step, for one sample after the other."""
-    return [[shown(*found) for found in step] for step in page.evaluate(WALK, samples)]
+def walk(page: Page, samples: int = 1) -> list[Shown]:
+    """Return the different numbers that the steps show, for one sample after the other."""
+    return [shown(*found) for found in page.evaluate(WALK, samples)]
 
 
 def read(page: Page, within: str = "body") -> list[Shown]:

@@ -16,10 +16,12 @@ from manualnn.oracle.protocol.features import LAYER_ROWS, fitted
 Spec = dict[str, Any]
 
 SIZES = [(3, 2, 2, 2), (2, 3, 2, 2), (2, 2, 3, 2), (2, 1, 2, 3), (1, 3, 3, 3), (1, 2, 3, 2)]
-"""Samples, inputs, hidden units and outputs, so few that an explanation lists every number."""
+"""Samples, inputs, hidden units and outputs, so few that a page lists every number."""
 
 PROBABILITIES = ("Sigmoid", "Softmax")
 OTHERS = [name for name in LAYERS if name != "Linear"]
+HALF = -(-len(OTHERS) // 2)
+"""Runs that have all layers, two in each."""
 
 
 def drawn_run(number: int) -> tuple[Spec, int | None]:
@@ -33,7 +35,7 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
     loss |= drawn_options(rng, loss["type"])
     if loss["type"] == "CrossEntropyLoss":
         loss["ignore_index"] = -100
-    kinds = [OTHERS[number % len(OTHERS)], *rng.choice(OTHERS, int(rng.integers(0, 2)))]
+    kinds = [OTHERS[(number + first) % len(OTHERS)] for first in (0, HALF)]
     multiple = math.prod(LAYER_ROWS[kind].multiple for kind in kinds)
     hidden = -(-hidden // multiple) * multiple
     layers: list[Spec] = [{"type": "Linear", "in_features": width, "out_features": hidden}]

@@ -4,14 +4,14 @@ import math
 
 import pytest
 from browser.pages import edit, walk
-from browser.runs import drawn_run, numbers_of
+from browser.runs import HALF, drawn_run, numbers_of
 from hypothesis import settings
 
 from manualnn.explain import explain
 
-RUNS = max(32, settings().max_examples // 2)
+RUNS = max(HALF, settings().max_examples // 2)
 ROUNDINGS = 2**-53 * 2000
-"""A bound for at most 4 layers, 3 wide: a number takes a few hundred operations, and each of them
+"""A bound for at most 5 layers, 3 wide: a number takes a few hundred operations, and each of them
 errs by a few units in the last place of a number that is not larger than the run's largest."""
 STATE = ("momentum_buffer", "square_avg", "grad_avg", "sum", "exp_avg", "exp_avg_sq", "exp_inf")
 
@@ -41,9 +41,8 @@ def told(names):
 
 def assert_page_shows(page, run, decimals, errors):
     """Walk through all steps, and compare with the explanation of this run."""
-    expected = numbers_of(explain(run, decimals=decimals, epochs=errors))
-    steps = walk(page, len(run["x"]))
-    found = [shown for step in steps for shown in step]
+    expected = numbers_of(explain(run, decimals=decimals, epochs=errors, every=True))
+    found = walk(page, len(run["x"]))
     assert_same(found, expected, decimals)
     fields = page.locator("[data-edit]").evaluate_all("(all) => all.map((e) => e.dataset.edit)")
     assert not told(expected) - {shown.name for shown in found} - set(fields)

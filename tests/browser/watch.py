@@ -1,6 +1,6 @@
 """A page under watch: what it writes to the console, throws and requests is remembered."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,19 @@ class Watch:
     requests: list[str] = field(default_factory=list)
     """Addresses of everything that the page asked for, except itself."""
 
-    def listen(self, page: Page, own: str) -> None:
-        page.on("console", self._note_message)
-        page.on("pageerror", lambda error: self.messages.append(f"exception: {error}"))
-        page.on("request", lambda request: self._note_request(request, own))
+    @contextmanager
+    def over(self, page: Page, own: str) -> Iterator[None]:
+        """Listen to a page; its address `own` is no request of its own."""
+        listeners: dict[Any, Callable[..., None]] = {
+            "console": self._note_message,
+            "pageerror": lambda error: self.messages.append(f"exception: {error}"),
+            "request": lambda request: self._note_request(request, own),
+        }
+        for event, note in listeners.items():
+            page.on(event, note)
+        yield
+        for event, note in listeners.items():
+            page.remove_listener(event, note)
 
     def _note_message(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning", "assert"}:
@@ -37,27 +46,48 @@ class Watch:
             self.requests.append(request.url)
 
 
-@contextmanager
-def opened(browser: Browser, file: Path, width: int = 1440, **options: Any) -> Iterator[Page]:
-    """Open a file in a context of its own, and fail at the end if the page misbehaved.
+class Pages:
+    """Pages of a browser, which open a file each; to make one takes longer than most tests."""
 
-    `options` are those of `Browser.new_context`: color_scheme, reduced_motion and so on.
-    """
-    watch, address = Watch(), file.resolve().as_uri()
-    context = browser.new_context(viewport={"width": width, "height": 900}, **options)
-    page = context.new_page()
-    page.set_default_timeout(15000)
-    watch.listen(page, address)
-    try:
-        page.goto(address)
-        yield page
-    except Exception as error:
-        error.add_note(f"{watch} until then")
-        raise
-    finally:
-        context.close()
-    if watch.messages or watch.requests:
-        raise AssertionError(f"the page misbehaved: {watch}")
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[int, Page] = {}  # by their widths, in contexts without other options
+
+    @contextmanager
+    def opened(self, file: Path, width: int = 1440, **options: Any) -> Iterator[Page]:
+        """Open a file, and fail at the end if the page misbehaved.
+
+        `options` are those of `Browser.new_context`: color_scheme, reduced_motion and so on. A page
+        with options has a context of its own. Without any it is used again, after it was blank,
+        and only if all went well; what it remembers is the size alone.
+        """
+        watch, address = Watch(), file.resolve().as_uri()
+        page = None if options else self._free.pop(width, None)
+        page = page or self._new_page(width, options)
+        try:
+            with watch.over(page, address):
+                page.goto(address)
+                yield page
+                if not options:
+                    page.emulate_media(media="null", color_scheme="null")
+                    page.mouse.move(0, 0)
+                    page.goto("about:blank")
+        except BaseException as error:
+            error.add_note(f"{watch} until then")
+            page.context.close()
+            raise
+        if options or watch.messages or watch.requests:
+            page.context.close()
+        else:
+            self._free[width] = page
+        if watch.messages or watch.requests:
+            raise AssertionError(f"the page misbehaved: {watch}")
+
+    def _new_page(self, width: int, options: dict[str, Any]) -> Page:
+        size: Any = {"width": width, "height": 900}
+        page = self._browser.new_context(viewport=size, **options).new_page()
+        page.set_default_timeout(15000)
+        return page
 
 
 def violations(page: Page) -> list[str]:
