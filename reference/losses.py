@@ -35,6 +35,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "MultiMarginLoss": nn.MultiMarginLoss,
     "MultiLabelSoftMarginLoss": nn.MultiLabelSoftMarginLoss,
     "KLDivLoss": nn.KLDivLoss,
+    "PoissonNLLLoss": nn.PoissonNLLLoss,
     "HingeEmbeddingLoss": nn.HingeEmbeddingLoss,
     "SoftMarginLoss": SoftMargin,
 }

@@ -9,7 +9,7 @@ table of features, or from its type.
     lattice_cases                                     one in which no operation rounds
 """
 
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from manualnn import (
     Sequential,
     Sigmoid,
 )
-from manualnn.oracle.protocol.features import names_with, row_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, names_with, row_of
 from manualnn.spec import to_spec
 
 DTYPES = st.sampled_from([np.dtype(np.float32), np.dtype(np.float64)])
@@ -287,11 +287,15 @@ def cases(
     n = draw(sizes)
     width = draw(st.one_of(widths, st.just(min(n, 33))))
     loss_name = draw(st.sampled_from(loss_names))
-    last = GIVES_PROBABILITIES if loss_name in NEEDS_PROBABILITIES else ()
+    limits = LOSS_ROWS[loss_name].takes_probabilities_with
+    closes = loss_name in NEEDS_PROBABILITIES or (limits and draw(st.booleans()))
+    last = GIVES_PROBABILITIES if closes else ()
     net, out = draw(
         networks(width, depth=depth, widths=widths, names=layer_names, last=last, options=options)
     )
     loss = draw(losses_for(out, (loss_name,), options))
+    if limits and not closes:
+        loss = replace(loss, **{name: LOSS_ROWS[loss_name].defaults[name] for name in limits})
     rule = draw(rules(rule_names, options))
     x, t = draw(batches(loss, n, width, out, dtype=dtype, styles=styles))
     params = draw(parameters(net, dtype))

@@ -397,7 +397,12 @@ def summed_statements() -> Iterator[LossStatement]:
     is reached. Each option that is a bool is also True.
     """
     errors = (R(1, 16), R(-1, 16), R(4), R(-4))
-    values = (*LossStatement.values, *((R(1, 5) + e, R(1, 5)) for e in errors), (R(1, 5), R(0)))
+    values = (
+        *LossStatement.values,
+        *((R(1, 5) + e, R(1, 5)) for e in errors),
+        (R(1, 5), R(0)),
+        (R(1, 5), R(3)),
+    )
     signed = tuple((y, R(sign)) for y in (R(1, 16), R(-1, 16), R(9), R(-9)) for sign in (1, -1))
     for name, row in LOSS_ROWS.items():
         if row.statement is None:

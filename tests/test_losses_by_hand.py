@@ -20,6 +20,7 @@ from manualnn import (
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
+    PoissonNLLLoss,
     SoftMarginLoss,
 )
 
@@ -41,6 +42,12 @@ HANDS = [
          [0.5 * (LOG(0.5) + 1.5), 0.0, 2.0], [-0.5, 0.0, -1.0]),
     Hand(KLDivLoss(log_target=True), [-1.5, 0.25, -2.0], [LOG(0.5), 0.0, LOG(0.25)],
          [0.5 * (LOG(0.5) + 1.5), -0.25, 0.25 * (LOG(0.25) + 2)], [-0.5, -1.0, -0.25]),
+    Hand(PoissonNLLLoss(), [0.0, LOG(3), -LOG(2)], [0, 2, 1],
+         [1.0, 3 - 2 * LOG(3), 0.5 + LOG(2)], [1, 1, -0.5]),
+    Hand(PoissonNLLLoss(full=True), [0.0, 0.0], [1, 2],
+         [1.0, -1 + 2 * LOG(2) + LOG(4 * math.pi) / 2], [0, -1]),
+    Hand(PoissonNLLLoss(log_input=False, eps=0.5), [0.5, 1.5, 0.0], [2, 0, 1],
+         [0.5, 1.5, LOG(2)], [-1, 1, -1]),
     Hand(HingeEmbeddingLoss(), [0.75, 3.0, 0.25, 1.0, 2.0, -4.0], [1, 1, -1, -1, -1, 1],
          [0.75, 3.0, 0.75, 0.0, 0.0, -4.0], [1, 1, -1, -1, 0, 1]),
     Hand(HingeEmbeddingLoss(margin=2.0), [1.0, 2.0, 2.5], [-1, -1, -1],

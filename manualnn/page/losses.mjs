@@ -159,6 +159,24 @@ export const LOSSES = {
       return slopes.map((slope) => A.mul(ofClasses(A, slope, o, row, t[n]), share(1)));
     }),
   },
+  // exp(y) − t y, or of rates y − t log(y + ε); with `full` also Stirling's formula for log t!.
+  PoissonNLLLoss: entrywise(
+    (A, y, t, { log_input: isLog = true, full, eps = 1e-8 }) => {
+      const { add, constant, div, exp, greater, log, mul, one, sub } = A;
+      const term = isLog ? sub(exp(y), mul(t, y))
+        : sub(y, mul(t, log(add(y, constant(eps)))));
+      if (!full) return term;
+      if (!greater(t, one)) return add(term, A.zero);
+      const logT = log(t);
+      const half = div(add(logT, constant(Math.log(2 * Math.PI))), constant(2));
+      return add(term, add(sub(mul(t, logT), t), half));
+    },
+    (A, y, t, share, { log_input: isLog = true, eps = 1e-8 }) => {
+      const { add, constant, div, exp, mul, one, sub } = A;
+      const slope = isLog ? sub(exp(y), t) : sub(one, div(t, add(y, constant(eps))));
+      return mul(slope, share(1));
+    },
+  ),
   // y of a pair that belongs together (t = 1), and what the margin is above it elsewhere.
   HingeEmbeddingLoss: entrywise(
     ({ constant, greater, sub, zero }, y, t, { margin = 1 }) => {

@@ -16,6 +16,7 @@ from manualnn.oracle.protocol.features import (
     row_of,
     shapes_of,
     state_of,
+    takes_probabilities,
     width_of,
 )
 from manualnn.oracle.protocol.masks import with_masks
@@ -127,7 +128,7 @@ def drawn_layers(rng, n, width, largest, loss):
         if row.noise and rng.random() < 0.8:
             noise[f"{i}.{row.noise.name}"] = row.noise.draw(rng, options_of(spec), (n, width))
         width = width_of(spec, width)
-    if LOSS_ROWS[loss["type"]].takes_probabilities:
+    if takes_probabilities(loss):
         layers.append({"type": str(rng.choice(["Sigmoid", "Softmax"]))})
     number = sum(LAYER_ROWS[layer["type"]].noise is not None for layer in layers)
     return tuple(layers), params, noise if noise and len(noise) == number else None

@@ -24,8 +24,8 @@ exp, log = np.frompyfunc(EXACT.exp, 1, 1), np.frompyfunc(EXACT.log, 1, 1)
 def exactly(values):
     """Return an array's own numbers, of a longdouble both halves."""
     values = np.asarray(values)
-    high = values.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        high = values.astype(np.float64)
         low = (values - high.astype(values.dtype)).astype(np.float64)
         return np.asarray(number(high) + number(low), object)
 

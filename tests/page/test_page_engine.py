@@ -39,6 +39,7 @@ from manualnn import (
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
+    PoissonNLLLoss,
     RMSprop,
     Sequential,
     Sigmoid,
@@ -149,6 +150,7 @@ CHANGES = {
         MultiMarginLoss(weight=WEIGHTS, margin=0.3),
         MultiMarginLoss(p=2),
         KLDivLoss(log_target=True),
+        PoissonNLLLoss(full=True),
         HingeEmbeddingLoss(margin=0.5),
     ],
     "rule": [

@@ -86,8 +86,9 @@ class Judge:
         self.entries += expected.v.size
         counts = ~expected.bounded | (expected.v != 0)
         if counts.any():
-            with np.errstate(over="ignore", divide="ignore"):
+            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 ratio = expected.e[counts] / np.abs(expected.v[counts])
+            ratio[np.isinf(expected.e[counts])] = np.inf  # ∞ / ∞ of what overflows
             self.sharpness[expected.kind.dtype].append(float(np.median(ratio)))
         for who, result in results.items():
             assert np.shape(result) == expected.v.shape, f"{what}: {who} {np.shape(result)}"

@@ -80,6 +80,9 @@ export const TERM = {
   NLLLoss:
     "The term is minus the output of the class that is the target, a logarithm of its probability. " +
     "It is 0 for all others.",
+  PoissonNLLLoss:
+    "The output is the logarithm of a rate, at which events are counted. The term is smallest where " +
+    "the rate is the target's count.",
   HingeEmbeddingLoss:
     "The target is 1 for a pair that belongs together: the term is the output, its distance. For " +
     "−1, the term is what the distance lacks of the margin.",

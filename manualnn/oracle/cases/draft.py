@@ -26,6 +26,7 @@ from manualnn.oracle.protocol.features import (
     options_of,
     shapes_of,
     state_of,
+    takes_probabilities,
     width_of,
 )
 
@@ -146,6 +147,12 @@ class Draft(Choices):
             n = int(self.pick(widths)) + self.pick((-1, 0, 0, 1))
         return min(max(n, 1), self.max_batch)
 
+    def _domain_of(self, loss: Any, option: str | None) -> dict[str, Any]:
+        """Return the option if the layers before the loss depend on it, so that it comes first."""
+        if option is None or option not in LOSS_ROWS[loss["type"]].takes_probabilities_with:
+            return {}
+        return {option: self.loss_option(loss["type"], option, 0)}
+
     def case(
         self,
         *,
@@ -162,6 +169,7 @@ class Draft(Choices):
         `probabilities`: the targets are probabilities of classes. `ending`: see `network`.
         """
         loss = dict(loss) if loss else self.loss()
+        loss |= self._domain_of(loss, loss_option)
         if LOSS_ROWS[loss["type"]].targets == "classes":
             probabilities = self._has_distributions(loss, wanted=probabilities)
         least = least_outputs(loss)
@@ -250,4 +258,4 @@ def gives_probabilities(layer: Any) -> bool:
 
 
 def _needs_closing(loss: Any) -> bool:
-    return LOSS_ROWS[loss["type"]].takes_probabilities
+    return takes_probabilities(loss)

@@ -138,7 +138,8 @@ def overflow(draft: Draft) -> Case:
     occurs, which some correct programs turn into 0 and others into NaN.
     """
     names = [name for name in draft.activations() if LAYER_ROWS[name].is_homogeneous]
-    losses = [n for n in draft.claims.losses if LOSS_ROWS[n].statement]
+    rows = [LOSS_ROWS[name] for name in draft.claims.losses]
+    losses = [row.name for row in rows if row.statement and row.statement.bounds]
     if not draft.max_depth:
         raise Impossible
     widths = draft.widths(min(2, draft.max_depth))

@@ -23,10 +23,10 @@ from manualnn.oracle.protocol.case import Array, Case, Spec
 from manualnn.oracle.protocol.features import (
     ALWAYS,
     LAYER_ROWS,
-    LOSS_ROWS,
     TABLES,
     fit,
     row_of,
+    takes_probabilities,
     width_of,
 )
 
@@ -175,8 +175,7 @@ def _own_widths(case: Case) -> list[int]:
 def _with_probabilities(case: Case) -> Case:
     """Return the case with outputs that its loss can take: a Sigmoid follows if necessary."""
     inner = [layer for layer in case.layers if layer["type"] != "Identity"]
-    row = LOSS_ROWS[case.loss["type"]]
-    if not row.takes_probabilities or (inner and gives_probabilities(inner[-1])):
+    if not takes_probabilities(case.loss) or (inner and gives_probabilities(inner[-1])):
         return case
     return case.but(layers=(*case.layers, {"type": "Sigmoid"}))
 

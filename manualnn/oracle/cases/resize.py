@@ -27,6 +27,7 @@ from manualnn.oracle.protocol.features import (
     options_of,
     shapes_of,
     state_of,
+    takes_probabilities,
 )
 from manualnn.oracle.truth.step import truth
 
@@ -142,7 +143,7 @@ def _params_fit(case: Case) -> bool:
 
 def _targets_fit(case: Case) -> bool:
     row = LOSS_ROWS[case.loss["type"]]
-    if row.takes_probabilities:
+    if takes_probabilities(case.loss):
         inner = [layer for layer in case.layers if layer["type"] != "Identity"]
         if not inner or not gives_probabilities(inner[-1]):
             y = truth(case.but(optimizer=None, state=None, steps=1)).outputs.v

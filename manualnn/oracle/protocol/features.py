@@ -69,6 +69,13 @@ def names_with_conventions() -> tuple[str, ...]:
     return tuple(name for rows in ROWS.values() for name, row in rows.items() if row.conventions)
 
 
+def takes_probabilities(loss: Mapping[str, Any]) -> bool:
+    """Return True if the outputs before a loss with these options lie between 0 and 1."""
+    row = LOSS_ROWS[loss["type"]]
+    limits = row.takes_probabilities_with.items()
+    return row.takes_probabilities or any(loss.get(o, row.defaults[o]) == v for o, v in limits)
+
+
 def options_of(spec: Mapping[str, Any]) -> Options:
     """Return the options of a description with all defaults; raises SpecError if it is invalid."""
     row = row_of(spec.get("type"))

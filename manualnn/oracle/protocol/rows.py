@@ -257,6 +257,8 @@ class Loss(Feature):
     """Its mean of class indices divides by the weights of those that count, not their number."""
     takes_probabilities: bool = False
     """0 ≤ y ≤ 1 is required."""
+    takes_probabilities_with: Mapping[str, Any] = field(default_factory=dict)
+    """Values of options with which y ≥ 0 is required; then the cases have 0 ≤ y ≤ 1."""
     has_kink: bool = False
     """Its slope jumps where `kink` holds; an engine may claim another slope there than torch's."""
     kink: Callable[[Any, Any, Any], Any] = lambda _, y, t: y == t

@@ -25,6 +25,8 @@ class Losses(Arithmetic):
     hinge_terms: Equation
     hinge_slopes: Equation
     kl_div_terms: Equation
+    poisson_slopes: Equation
+    poisson_terms: Equation
     smooth_l1_terms: Equation
     smooth_l1_slopes: Equation
     soft_margin_terms: Equation

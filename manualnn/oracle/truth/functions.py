@@ -22,6 +22,9 @@ import numpy as np
 
 from manualnn.oracle.truth.bounded import Array, Bounded
 
+OVERFLOWS = 2e4
+"""An exponent beyond every data type; the digits of mpmath's exp of 1e300 would fill the memory."""
+
 
 def sigmoid(z: Bounded) -> Bounded:
     """Return σ(z), computed with exp or with tanh."""
@@ -78,6 +81,23 @@ def log_softmax(z: Bounded) -> Bounded:
     e = e + 2 * (summed + kind.u * kind.ulps)
     e = e + kind.u * (kind.ulps * logarithm + 2 * (kind.size(highest) + logarithm))
     return Bounded(v, e, kind).rounded(kind.ulps + 1)
+
+
+def exp(z: Bounded) -> Bounded:
+    """Return exp(z)."""
+    kind = z.kind
+    v = kind.wide.exp(np.minimum(z.v, OVERFLOWS))
+    steepest = kind.rough.exp(z.v.astype(kind.rough.dtype) + z.e)
+    e = np.where(z.e == 0, 0.0, z.e * steepest) + 2 * kind.tiny
+    return Bounded(v, e, kind).rounded(kind.ulps)
+
+
+def log(z: Bounded) -> Bounded:
+    """Return log z, without a bound where z may be 0 or negative."""
+    kind = z.kind
+    least = np.maximum(z.size - z.e, 0.0)
+    e = np.where(z.e == 0, 0.0, kind.rough.divide(z.e, least))
+    return Bounded(kind.wide.log(z.v), np.where(z.v > 0, e, np.inf), kind).rounded(kind.ulps)
 
 
 def exp_of_log(a: Bounded) -> Bounded:

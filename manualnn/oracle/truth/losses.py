@@ -17,7 +17,7 @@ from manualnn.oracle.protocol.features import LOSS_ROWS, Options
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth.bounded import Array, Bounded
 from manualnn.oracle.truth.elementwise import Evaluation
-from manualnn.oracle.truth.functions import exp_of_log, log_softmax, sigmoid, softplus
+from manualnn.oracle.truth.functions import exp, exp_of_log, log, log_softmax, sigmoid, softplus
 
 SMALLEST = 3.8e-44
 """A little more than e^−100, below which logarithms are limited."""
@@ -118,6 +118,35 @@ def _multi_label_soft_margin(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, 
     return _over(value / y.v.shape[1], divisor), _over(dy / y.v.shape[1], divisor)
 
 
+def _poisson(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+    """Weigh exp(y) or y against t, of which one may be much larger.
+
+    With `full`, engines add up Stirling's formula and the term in any order.
+    """
+    kind, divisor, target = y.kind, _divisor(loss, y), y.kind.exact(t)
+    if loss.log_input:
+        rate = exp(y)
+        terms, dy = rate - target * y, rate - target
+    else:
+        above = y + loss.eps
+        terms, dy = y - target * log(above), 1 - target / above
+    terms = terms.rounded(2)
+    if loss.full:
+        log_t = kind.wide.log(np.where(t > 1, target.v, kind.wide.number(1)))
+        stirling = (
+            target.v * log_t - target.v + (log_t + kind.wide.log(kind.wide.array(2 * np.pi))) / 2
+        )
+        size = kind.size(target.v) * (kind.size(log_t) + 1) + kind.size(log_t) + 1
+        open_ = t > 1
+        extra = Bounded(
+            np.where(open_, stirling, kind.wide.number(0)),
+            np.where(open_, kind.gamma(kind.ulps + 6) * size, 0.0),
+            kind,
+        )
+        terms = (terms + extra).rounded(2, terms.most + extra.most)
+    return _over(terms.sum(), divisor), _over(dy, divisor)
+
+
 def _target_shares(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     """Return the factor of each class's −log p, its target times its weight, and the divisor."""
     kind, (n, classes) = y.kind, y.v.shape
@@ -190,6 +219,7 @@ LOSSES: dict[str, Function] = {
     "BCEWithLogitsLoss": _bce_with_logits,
     "CrossEntropyLoss": _cross_entropy,
     "NLLLoss": _nll,
+    "PoissonNLLLoss": _poisson,
     "MultiLabelSoftMarginLoss": _multi_label_soft_margin,
     "MultiMarginLoss": _multi_margin,
 }

@@ -38,6 +38,8 @@ IGNORED = (
     ("CrossEntropyLoss", "label_smoothing", "loss"),
     ("CrossEntropyLoss", "ignore_index", "loss", "slope"),
     ("KLDivLoss", "log_target", "loss", "slope"),
+    ("PoissonNLLLoss", "log_input", "loss", "slope"),
+    ("PoissonNLLLoss", "full", "loss"),
     ("NLLLoss", "weight", "loss", "slope"),
     ("NLLLoss", "ignore_index", "loss", "slope"),
     ("MultiLabelSoftMarginLoss", "weight", "loss", "slope"),

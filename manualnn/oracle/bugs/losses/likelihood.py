@@ -26,6 +26,23 @@ BUGS["kl-cross-entropy"] = bug(
     lines=("term = −t y", "term = t (log t − y)"),
     kl_div_terms=lambda e, o, y, t: -np.exp(t) * y if o.log_target else -t * y,
 )
+BUGS["poisson-rate-as-logarithm"] = bug(
+    "The gradient of the Poisson loss is that of rates, although the outputs are logarithms.",
+    lines=("∂L/∂y = (1 − t / (y + ε)) / D", "∂L/∂y = (exp(y) − t) / D"),
+    poisson_slopes=lambda e, o, y, t: (
+        1 - t / (y + e.num(o.eps)) if o.log_input else Textbook.poisson_slopes(e, o, y, t)
+    ),
+)
+BUGS["poisson-stirling-everywhere"] = bug(
+    "Stirling's formula stands also for targets up to 1, where torch adds nothing.",
+    lines=("+ t log t − t + ½ log(2πt)", "+ t log t − t + ½ log(2πt) where t > 1"),
+    poisson_terms=lambda e, o, y, t: (
+        Textbook.poisson_terms(e, o, y, t)
+        + np.where(
+            (t <= 1) & o.full, t * np.log(t) - t + np.log(e.num(2 * np.pi) * t) / 2, 0
+        ).astype(y.dtype)
+    ),
+)
 BUGS["nll-mean-of-samples"] = bug(
     "The mean of the negative log-likelihood divides by the samples, not by their weights.",
     lines=("L = −Σ w y / N", "L = −Σ w y / Σ w"),
