@@ -19,8 +19,8 @@ HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵀᵗⁿᵏⁱʲˡᵝ", "0123
 LOW = dict(zip("₀₁₂₃₄₅₆₇₈₉₋₊ₙₖⱼᵢₜₛₗ", "0123456789-+nkjitsl", strict=True))
 SIGNS = {"−": "-", "·": r"\cdot ", "⊙": r"\odot ", "×": r"\times ", "±": r"\pm ", "…": r"\dots "}
 SIGNS |= {"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "←": r"\gets "}
-SIGNS |= {"Σ": r"\sum ", "∂": r"\partial ", "‖": r"\| "}
-FUNCTIONS = "exp|log|max|min|sign|softmax|softplus|tanh"
+SIGNS |= {"Σ": r"\sum ", "∂": r"\partial ", "‖": r"\| ", "½": r"\frac{1}{2}"}
+FUNCTIONS = "erf|exp|log|max|min|sign|softmax|softplus|tanh"
 
 NAME = rf"(?:{FUNCTIONS}|d[A-Za-z]|lr|[a-z]+_[a-z_]+)(?![A-Za-z_])"
 NESTED = "[^()]*"
@@ -36,7 +36,7 @@ TOKEN = re.compile(
        | (?P<high>[{"".join(HIGH)}]+)
        | (?P<low>[{"".join(LOW)}]+)
        | (?P<name>{NAME})
-       | (?P<words>\ ?(?!{NAME})[A-Za-z]['a-z]+(?:\ (?!{NAME})['a-z]{{2,}})*\ ?)
+       | (?P<words>"[a-z]+"|\ ?(?!{NAME})[A-Za-z]['a-z]+(?:\ (?!{NAME})['a-z]{{2,}})*\ ?)
        | (?P<sign>[{"".join(SIGNS)}])
        | (?P<product>(?<=[\w)\]\u0302])\ (?=[\w(√Σ∂]))""",
     re.VERBOSE,
