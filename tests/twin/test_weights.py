@@ -12,7 +12,7 @@ from values import SEEDS, arrays, targets_for
 from manualnn import Loss
 from manualnn.losses.indices import ClassLoss
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import LOSS_ROWS
+from manualnn.oracle.protocol.features import LOSS_ROWS, takes_probabilities
 from manualnn.oracle.truth.step import truth
 from manualnn.spec import to_spec
 from reference.losses import build
@@ -25,7 +25,7 @@ def weighted_batches(draw: st.DrawFn) -> tuple[Loss, Any, Any, Any]:
     dtype, n, width = draw(DTYPES), draw(st.integers(1, 6)), draw(st.integers(1, 4))
     loss = draw(losses_for(width))
     y = draw(arrays((n, width), dtype, ("normal",)))
-    if LOSS_ROWS[type(loss).__name__].takes_probabilities:
+    if takes_probabilities(to_spec(loss)):
         y = (1 / (1 + np.exp(-np.clip(y, -9, 9)))).astype(dtype)
     t = draw(targets_for(loss, (n, width), dtype))
     rng = np.random.default_rng(draw(SEEDS))
@@ -37,7 +37,9 @@ def divisor(loss: Loss, y: Any, t: Any, w: Any) -> Any:
     """Return Σ wₙ times what torch divides sample n by."""
     if loss.reduction == "sum":
         return 1
-    parts = np.full(len(y), 1 if loss.reduction == "batchmean" else y.shape[1], np.longdouble)
+    parts = np.full(len(y), y.shape[1], np.longdouble)
+    if loss.reduction == "batchmean" or LOSS_ROWS[type(loss).__name__].is_per_sample:
+        parts[:] = 1
     if isinstance(loss, ClassLoss):
         parts[:] = 1
         if loss.reduction == "mean" and t.ndim == 1:
