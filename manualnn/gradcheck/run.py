@@ -27,7 +27,7 @@ from manualnn.output.progress_bar import find_tqdm
 POINTS = 24
 """Points of the given shapes."""
 LARGE = 4096
-"""Number of free parameters above which a sixth of the points is drawn: each has many entries."""
+"""Number of free parameters above which a sixth of the points is drawn, with two cotangents."""
 MANY = 300
 """Number of free parameters from which other shapes get one point with one cotangent, not two."""
 SHAPES_OF_JAX = 4
@@ -213,6 +213,8 @@ class Run:
             if self._has_enough(judge.reference.colors(bare.arrays), result.points, len(judged)):
                 continue
             names = ALL_COTANGENTS if len(judged) < EXPLAINED // 2 else FEW_COTANGENTS
+            if free_size(specs) > LARGE:
+                names = FEW_COTANGENTS
             if name == "shapes":
                 names = FEW_COTANGENTS[: 1 if free_size(specs) > MANY else 2]
             for point in [bare] if bare.cotangents else self._with_cotangents(bare, names):

@@ -49,9 +49,11 @@ def measured_noise(values: Array) -> Array:
     noise = np.zeros_like(values[0])
     with np.errstate(all="ignore"):
         size = np.abs(values).max(axis=0)
-        values = values / np.where(size > 0, size, 1)  # the squares must not overflow
+        # The squares must not overflow. What the values have in common has no part in differences,
+        # and the rest is so much smaller that float64 holds the noise of longdouble numbers.
+        rest = ((values - values[0]) / np.where(size > 0, size, 1)).astype(np.float64)
         for matrix in DIFFERENCES:
-            differences = matrix.astype(values.dtype) @ values
+            differences = matrix @ rest
             deviation = np.sqrt(np.mean(differences**2, axis=0))
             # Differences of noise change their sign; those of √x near 0 are as large, but do not.
             is_noise = (differences.min(axis=0) < 0) & (differences.max(axis=0) > 0)
