@@ -19,10 +19,12 @@ import click
 import numpy as np
 import pytest
 from command_line import blobs, evaluate, info, predict, run, train, write, write_dataset
+from examples_of_layers import example
 from sklearn import datasets
 
 import manualnn as mnn
 from manualnn.cli import cli
+from manualnn.layers import activations
 from manualnn.tabular import load_model, read_batches, read_table
 from manualnn.tabular.commands import log as log_module
 from manualnn.tabular.commands.log import log_epochs
@@ -168,6 +170,21 @@ def test_options_reach_the_network_the_loss_and_the_rule(tmp_path: Path) -> None
     lr = [float(row["lr"]) for row in read_csv(tmp_path / "l")]
     assert max(lr) > 0.15
     assert lr[-1] == pytest.approx(0.2 / 25 / 1e4)
+
+
+def test_any_activation_trains_on_a_table(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", {"a": np.arange(10.0), "y": np.sin(np.arange(10.0))})
+    table = read_table(data)
+    for name in activations.__all__:
+        activation = example(name, 4)
+        prepared = prepare(table, ["y"], hidden=(4, 4), activation=activation)
+        prepared.fit(epochs=1, batch_size=8)
+        assert np.isfinite(prepared.predict()).all()
+    train(data, "--hidden=4,4", "--epochs=1", "--activation=GLU")
+    model = data.with_suffix(".safetensors")
+    shapes = [array.shape for array in load_model(model).trainer.params.values()]
+    assert shapes == [(4, 1), (4,), (4, 2), (4,), (1, 2), (1,)]
+    assert len(predict(model, data)) == 10
 
 
 def test_the_model_has_the_average_of_the_parameters(tmp_path: Path) -> None:

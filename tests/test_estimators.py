@@ -26,6 +26,7 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 
 from manualnn.estimators import MLPClassifier, MLPRegressor  # noqa: E402
+from manualnn.estimators.settings import ACTIVATIONS  # noqa: E402
 from manualnn.training.batches import Samples  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -128,6 +129,17 @@ def test_the_gradient_is_the_slope_of_the_objective(estimator, y, weights) -> No
             sides.append(trainer.value_and_grad(samples)[0])
             theta[i] = before
         assert (sides[0] - sides[1]) / (2 * h) == pytest.approx(slope[i], rel=1e-6, abs=1e-8)
+
+
+def test_hidden_layers_take_the_width_of_the_activation() -> None:
+    for activation in ACTIVATIONS:
+        options = {"hidden_layer_sizes": (6, 4), "activation": activation, "max_iter": 1}
+        model = MLPRegressor(**options).fit(X, NUMBERS)
+        assert np.isfinite(model.predict(X)).all()
+    halved = model.set_params(activation="GLU").fit(X, NUMBERS)
+    assert [weight.shape for weight in halved.coefs_] == [(5, 6), (3, 4), (2, 1)]
+    with pytest.raises(mnn.SpecError, match="even number of inputs, got 5"):
+        halved.set_params(hidden_layer_sizes=5).fit(X, NUMBERS)
 
 
 def test_the_learning_rate_follows_scikit_learns_rules() -> None:

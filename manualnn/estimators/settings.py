@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, MISSING, dataclass, fields
-from itertools import pairwise
 from numbers import Real
 from typing import Any, ClassVar
 
@@ -118,16 +117,16 @@ class Settings(BaseEstimator):
             message = f"activation must be an activation such as ReLU(), got {self.activation!r}."
             raise SpecError(message)
         layers: list[Layer] = []
-        widths = [features, *self._hidden_widths()]
-        for n, m in pairwise(widths):
+        width = features
+        for m in self._hidden_widths():
             activation = self.activation
-            layers += [
-                Linear(n, m),
-                activation if isinstance(activation, Layer) else ACTIVATIONS[activation](),
-            ]
+            if not isinstance(activation, Layer):
+                activation = ACTIVATIONS[activation]()
+            layers += [Linear(width, m), activation]
+            width = activation.width(m)  # half of m for GLU
             if self.dropout:
                 layers.append(Dropout(float(self.dropout)))
-        layers.append(Linear(widths[-1], outputs))
+        layers.append(Linear(width, outputs))
         if isinstance(loss, BCELoss):
             layers.append(Sigmoid())
         return Sequential(*layers)
