@@ -61,8 +61,8 @@ class L1Loss(Loss):
         return np.abs(y - t)
 
     def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
-        dy = np.subtract(y, t, out=out)
-        sign(dy, out=dy)
+        # NumPy takes several times as long for a sign that is written over its argument.
+        dy = sign(y - t, out=out)
         return np.multiply(dy, self.share(y, t), out=dy)
 
 
