@@ -1,8 +1,10 @@
 """Each row of the documentation's tables of conventions, computed by manualnn and by torch."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ Numbers = tuple[float, float]
 """A number of manualnn, and the same of torch."""
 
 
-def slope(name: str, z: float, *, is_value: bool = False, **options: float) -> Numbers:
+def slope(name: str, z: float, *, is_value: bool = False, **options: Any) -> Numbers:
     """Return the slope of an activation at z, or its value."""
     layer, x = getattr(mnn, name)(**options), np.array([[z]])
     net = mnn.Sequential(layer)
@@ -127,6 +129,12 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "The slope of `Hardswish` at −3 is 0": lambda: slope("Hardswish", -3.0),
     "and at 3 it is 1": lambda: slope("Hardswish", 3.0),
     "The slope of `Softshrink` and `Hardshrink` at ±`lambd` is 0": lambda: slope("Softshrink", 0.5),
+    "`GELU` is z Φ(z) unless you say otherwise": lambda: slope("GELU", 1.0, is_value=True),
+    'with `approximate="tanh"`, it is ½ z (1 + tanh(√(2/π) (z + 0.044715 z³)))': lambda: slope(
+        "GELU", 1.0, is_value=True, approximate="tanh"
+    ),
+    "The slope of `GELU` at 0 is ½, in both forms": lambda: slope("GELU", 0.0, approximate="tanh"),
+    "The slope of `Mish` at 0 is tanh(log 2)": lambda: slope("Mish", 0.0),
     "The slope of `L1Loss` at y = t is 0": lambda: loss_slope("L1Loss", [[1.0]], [[1.0]]),
     "`SmoothL1Loss` with β = 0 is `L1Loss`": lambda: loss_slope(
         "SmoothL1Loss", [[1.0]], [[1.0]], beta=0.0
@@ -260,3 +268,14 @@ def test_every_row_is_computed():
 @pytest.mark.parametrize("row", NUMBERS)
 def test_row_is_true_of_both(row):
     assert NUMBERS[row]() == pytest.approx((float(ROWS[row]),) * 2, rel=1e-8, abs=0)
+
+
+def test_gelu_differs_from_torchs_far_from_0():
+    for z, expected in ((1e160, 1.0), (-1e160, 0.0)):
+        ours, theirs = slope("GELU", z, approximate="tanh")
+        assert ours == expected
+        assert np.isnan(theirs)
+    ours, theirs = slope("GELU", -12.0, is_value=True)
+    assert ours == pytest.approx(-6 * math.erfc(12 / math.sqrt(2)), rel=1e-14)
+    assert ours == pytest.approx(-2.131778534493215e-32, rel=1e-14)
+    assert theirs == 0

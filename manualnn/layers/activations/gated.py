@@ -91,7 +91,7 @@ class GELU(Layer):
 
     With approximate = "tanh", Φ(z) is ½ (1 + tanh(s)) = 1 / (1 + exp(−2 s)), where
     s = √(2/π) (z + 0.044715 z³), and φ(z) its derivative 2 Φ (1 − Φ) ds/dz. For z ≪ 0, both have
-    all digits, which torch loses in 1 + erf and 1 + tanh. torch gives NaN where z³ is too large.
+    all digits, which torch loses in 1 + erf and 1 + tanh. torch's slope is NaN where z² overflows.
 
     Shapes: z, a, dz, da (N, width). Source: Hendrycks & Gimpel 2016; torch.nn.GELU.
     """
