@@ -84,22 +84,24 @@ class Graph:
             is_row = array is not None and array.size == max(array.shape, default=1)
             return is_row and bool(options.setdefault(form.name, array) is array)
         if not isinstance(form, Op):
-            return _agrees(options, form, self._scalar(value))
+            return self._is_number(form, value, options)
         node = self.nodes.get(value)
         if node is None or node.operator != form.operator or len(node.inputs) != len(form.inputs):
             return False
         for name, option in form.attributes:
-            if not _agrees(options, option, node.attributes.get(name)):
+            expected = _rounded(option, np.dtype(np.float32))
+            if not _agrees(options, expected, node.attributes.get(name)):
                 return False
         inputs = zip(form.inputs, node.inputs, strict=True)
         return all(self.matches(part, given, options) for part, given in inputs)
 
-    def _scalar(self, value: str) -> float | None:
-        """Return a constant with one entry as a number, otherwise None."""
+    def _is_number(self, form: Any, value: str, options: dict[str, Any]) -> bool:
+        """Return True if a value is a constant of one entry: the number or the option `form`."""
         array = self.constants.get(value)
         if array is None or array.size != 1 or array.dtype.kind not in "biuf":
-            return None
-        return _shortest(array.reshape(())[()])
+            return False
+        expected = _rounded(form, array.dtype)
+        return _agrees(options, expected, _shortest(array.reshape(())[()]))
 
 
 def _agrees(options: dict[str, Any], expected: Any, got: Any) -> bool:
@@ -107,6 +109,12 @@ def _agrees(options: dict[str, Any], expected: Any, got: Any) -> bool:
     if isinstance(expected, str):
         expected = options.setdefault(expected, got)
     return got is not None and bool(got == expected)
+
+
+def _rounded(expected: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a number as it reads in a floating dtype of the graph. A name stays as it is."""
+    is_number = not isinstance(expected, str) and dtype.kind == "f"
+    return _shortest(dtype.type(expected)) if is_number else expected
 
 
 def _to_array(given: Any) -> Array:

@@ -137,7 +137,6 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (ELU, ("float32",), op("Elu", Z, alpha="alpha")),
     (ELU, ("float64",), _if_positive(Z, op("Mul", "alpha", op("Sub", op("Exp", Z), 1.0)))),
     (SELU, ("float32",), op("Selu", Z, alpha=ALPHA, gamma=SCALE)),
-    (SELU, (), op("Selu", Z)),
     (
         SELU,
         ("float64",),
@@ -161,7 +160,7 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Hardsigmoid, (), op("HardSigmoid", Z, alpha=1 / 6, beta=0.5)),
     (ReLU6, DTYPES, op("Clip", Z, 0.0, 6.0)),
     (Hardtanh, DTYPES, op("Clip", Z, "min_val", "max_val")),
-    (Hardshrink, ("float32",), op("Shrink", Z, lambd="lambd")),
+    (Hardshrink, ("float32",), op("Shrink", Z, lambd="lambd", bias=0.0)),
     (Hardshrink, ("float64",), op("Where", op("Greater", op("Abs", Z), "lambd"), Z, 0.0)),
     (Softshrink, ("float32",), op("Shrink", Z, lambd="lambd", bias="lambd")),
     (

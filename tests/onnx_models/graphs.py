@@ -1,6 +1,6 @@
 """ONNX models for the tests: in the text form of ONNX, as exporters write them.
 
-Weights are small integers, and constants powers of two, so that nothing rounds.
+Weights are small integers, and most constants powers of two, so that nothing rounds.
 """
 
 from typing import Any
@@ -25,6 +25,7 @@ CONSTANTS = {
     "unit": np.array(1),
     "two": np.array(2),
     "five": np.array(5),
+    "root": np.sqrt(2),
 }
 
 

@@ -11,8 +11,11 @@ from onnx_models.bounds import error_bound
 from onnx_models.graphs import CONSTANTS, model
 
 from manualnn import (
+    GELU,
+    SELU,
     Dropout,
     DTypeError,
+    Hardsigmoid,
     LeakyReLU,
     Linear,
     LogSoftmax,
@@ -122,6 +125,17 @@ CHAINS: dict[str, tuple[str, list[Any]]] = {
         "m = MatMul(x, wt) p = Softplus(m) g = Greater(m, five) y = Where(g, m, p)",
         [Softplus(1.0, 5.0)],
     ),
+    "constants of GELU and SELU, rounded to float32": (
+        (
+            "m = MatMul(x, wt) d = Div(m, root) e = Erf(d) a = Add(e, unit) p = Mul(m, a) "
+            "g = Mul(p, half) y = Selu(g)"
+        ),
+        [GELU(), SELU()],
+    ),
+    "hard sigmoid": (
+        "m = MatMul(x, wt) y = HardSigmoid<alpha=0.16666667, beta=0.5>(m)",
+        [Hardsigmoid()],
+    ),
     "softsign by torch": (
         "m = MatMul(x, wt) a = Abs(m) p = Add(unit, a) y = Div(m, p)",
         [Softsign()],
@@ -165,6 +179,7 @@ REFUSED = {
         "double[N,4,3] x; s = Mul(x, std) f = Flatten(s) y = MatMul(f, flat)",
         r"\(N, features\), got \['N', 4, 3\]",
     ),
+    "another Selu": ("y = Selu<alpha=1.5>(x)", r"\(Selu\)"),
     "two inputs of Softsign": (
         "r = Relu(x) a = Abs(r) p = Add(unit, a) y = Div(x, p)",
         "no constant",
