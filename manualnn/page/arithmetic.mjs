@@ -189,19 +189,19 @@ export function traced(base) {
     mul: (a, b) => (a === b && a.literal === null
       ? made(base.mul(a.value, a.value), "square", a)
       : product(a, b)),
-    div: binary("/", base.div),
+    div: (a, b) => (a.literal === 0 && base.value(b.value) !== 0 ? a : quotient(a, b)),
     neg: unary("neg", base.neg),
     greater: (a, b) => base.greater(a.value, b.value),
     rectified: unary("rectified", base.rectified),
     positive: unary("positive", base.positive),
     ratio(p, q) {
       const common = greatestDivisor(p, q) || 1;
-      const quotient = A.div(A.constant(p / common), A.constant(q / common));
-      return valued(quotient, base.ratio(p, q));
+      return valued(A.div(A.constant(p / common), A.constant(q / common)), base.ratio(p, q));
     },
   });
   const difference = binary("-", base.sub);
   const product = binary("*", base.mul);
+  const quotient = binary("/", base.div);
   for (const op of ["abs", "exp", "log", "log1p", "sqrt", "tanh"]) A[op] = unary(op, base[op]);
   A.normalCdf = unary("Φ", base.normalCdf);
   A.normalPdf = unary("φ", base.normalPdf);

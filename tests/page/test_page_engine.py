@@ -149,6 +149,7 @@ CHANGES = {
         MultiLabelSoftMarginLoss(weight=WEIGHTS, reduction="sum"),
         MultiMarginLoss(weight=WEIGHTS, margin=0.3),
         MultiMarginLoss(p=2),
+        MultiMarginLoss(margin=-9.0, factor=0.5),  # every term is 0
         KLDivLoss(log_target=True),
         PoissonNLLLoss(full=True),
         HingeEmbeddingLoss(margin=0.5),
