@@ -53,8 +53,20 @@ def falling_sigmoid(x: Array, /, *, out: Array | None = None) -> Array:
 
 
 def clip(x: Array, low: Any, high: Any, /, *, out: Array | None = None) -> Array:
-    """Return x, but low where it is smaller and high where it is larger."""
-    return minimum(maximum(x, low, out=out), high, out=out)
+    """Return x, but low where it is smaller and high where it is larger, with slope 0 at both."""
+    above = maximum(x, low, out=out)
+    if is_symbolic(x):
+        own = own_number(x)
+        return store(where(greater(-above, own(-high)), above, own(high)), out)
+    return np.minimum(above, high, out=out)
+
+
+def cut(x: Array, limit: Any, /, *, out: Array | None = None) -> Array:
+    """Return x, but ±limit where it is farther from 0, with slope 1 at ±limit."""
+    if is_symbolic(x):
+        own = own_number(x)
+        return minimum(where(greater(-x, own(limit)), own(-limit), x), limit, out=out)
+    return clip(x, -limit, limit, out=out)
 
 
 def inside(x: Array, low: Any, high: Any, /, *, out: Array | None = None) -> Array:

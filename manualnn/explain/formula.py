@@ -116,15 +116,13 @@ def _simplify(op: str, args: list[Any]) -> Any:
     """Return the value of 1·a, 0·a, 0 + a, a − 0, 0 − a, a / 1, 0 / a or −0; None for others."""
     a, b = args[0], args[-1]
     zero = next((f for f in args if f.literal == 0), None)
-    if op in {"*", "neg"} and zero is not None:
+    if zero is not None and (op in {"*", "neg"} or (op == "/" and a is zero and b.value)):
         return zero
     if op == "+" and zero is not None:
         return b if a is zero else a
     if op == "-" and zero is not None:
         return a if b is zero else -b
     if op in {"*", "/"} and b.literal == 1:
-        return a
-    if op == "/" and a is zero and b.value:
         return a
     if op == "*" and a.literal == 1:
         return b

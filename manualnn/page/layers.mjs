@@ -101,8 +101,14 @@ function normalizing({ centers = true, size = (o, width) => width, eps = (o) => 
   };
 }
 
+// With slope 0 at both bounds: of two equal numbers, A takes the second as the larger one, and the
+// first as the smaller one.
 const clip = (A, z, low, high) =>
-  A.minimum(A.maximum(z, A.constant(low)), A.constant(high));
+  A.minimum(A.constant(high), A.maximum(z, A.constant(low)));
+
+// With slope 1 at both bounds.
+const cut = (A, z, limit) => (A.greater(A.constant(-limit), z)
+  ? A.constant(-limit) : A.minimum(z, A.constant(limit)));
 
 const isInside = (A, z, low, high) =>
   (A.greater(z, A.constant(low)) && A.greater(A.constant(high), z) ? A.one : A.zero);
@@ -110,7 +116,7 @@ const isInside = (A, z, low, high) =>
 const hardGate = (A, z) => {
   const shifted = A.add(z, A.constant(3));
   if (!A.greater(shifted, A.zero)) return A.zero;
-  return A.greater(shifted, A.constant(6)) ? A.one : A.div(shifted, A.constant(6));
+  return A.greater(A.constant(6), shifted) ? A.div(shifted, A.constant(6)) : A.one;
 };
 
 const isBeyond = (A, z, limit) =>
@@ -243,7 +249,7 @@ export const LAYERS = {
     },
   ),
   Softshrink: pointwise(
-    (A, z, { lambd = 0.5 }) => A.sub(z, clip(A, z, -lambd, lambd)),
+    (A, z, { lambd = 0.5 }) => A.sub(z, cut(A, z, lambd)),
     (A, z, a, da, { lambd = 0.5 }) => A.mul(da, isBeyond(A, z, lambd)),
   ),
   Hardshrink: pointwise(

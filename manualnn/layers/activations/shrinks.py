@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
-from manualnn.special import clip, one_over
+from manualnn.special import cut, one_over
 
 __all__ = ["Hardshrink", "Softshrink"]
 
@@ -35,7 +35,7 @@ class Softshrink(Layer):
         require(self, "lambd", "a number from 0 on", self.lambd >= 0)
 
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
-        a = clip(z, -self.lambd, self.lambd, out=out)
+        a = cut(z, self.lambd, out=out)
         return np.subtract(z, a, out=a)
 
     def backward(
