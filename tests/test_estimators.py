@@ -311,6 +311,28 @@ def test_probabilities_are_never_rounded_to_0_or_1() -> None:
     assert np.array_equal(model.predict(X), model.predict_proba(X)[:, 1] > 0.5)
 
 
+OF_CLASSES = {"BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "MultiLabelSoftMarginLoss"}
+OF_NUMBERS = {"HuberLoss", "L1Loss", "MSELoss", "PoissonNLLLoss", "SmoothL1Loss"}
+
+
+@pytest.mark.parametrize("name", mnn.LOSSES)
+@pytest.mark.parametrize(
+    ("kind", "y", "names"),
+    [(MLPClassifier, YES, OF_CLASSES), (MLPRegressor, np.exp(NUMBERS / 3), OF_NUMBERS)],
+    ids=["classes", "numbers"],
+)
+def test_every_loss_is_learned_or_refused(kind, y, names, name) -> None:
+    """PoissonNLLLoss, whose outputs are logarithms, predicts the numbers, too."""
+    for loss in (name, mnn.LOSSES[name]()):
+        options = {"solver": "lbfgs", "max_iter": 30, "random_state": 3}
+        model = kind(loss=loss, hidden_layer_sizes=(7,), **options)
+        if name in names:
+            assert model.fit(X, y).score(X, y) > 0.7
+        else:
+            with pytest.raises(ValueError, match="loss"):
+                model.fit(X, y)
+
+
 def test_one_class_alone_is_predicted() -> None:
     model = MLPClassifier(**SMALL).fit(X, np.full(len(X), "oak"))
     assert model.predict_proba(X[:2]).shape == (2, 1)

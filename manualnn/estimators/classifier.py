@@ -90,7 +90,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         float32 or float64; by default float32 for X of float32, and float64 for all others.
     loss : str or Loss
         "log_loss": CrossEntropyLoss for three or more classes, BCEWithLogitsLoss for two and for
-        labels; or one of these or BCELoss, by name or with options.
+        labels; or one of these, BCELoss or MultiLabelSoftMarginLoss, by name or with options.
     class_weight : dict, "balanced" or None
         Weights of the classes, multiplied by sample_weight; "balanced": N / (K · count).
 

@@ -20,7 +20,7 @@ from manualnn.estimators.settings import (
     can_do_steps,
     named_loss,
 )
-from manualnn.losses import Loss
+from manualnn.losses import Loss, PoissonNLLLoss
 
 
 @dataclass(eq=False, repr=False)
@@ -40,8 +40,9 @@ class MLPRegressor(RegressorMixin, Perceptron, _LossFirst):
     ----------
     loss : str or Loss
         The loss: "squared_error" (half the square), "absolute_error", "huber" or "poisson", each
-        summed over the targets; the name of a loss of manualnn, or a loss. With "poisson" the
-        network estimates the logarithm of y ≥ 0.
+        summed over the targets; HuberLoss, L1Loss, MSELoss, SmoothL1Loss or PoissonNLLLoss, by name
+        or with options; or a loss of your own. With "poisson" and PoissonNLLLoss the network
+        estimates the logarithm of y ≥ 0.
 
     Examples
     --------
@@ -96,4 +97,6 @@ class MLPRegressor(RegressorMixin, Perceptron, _LossFirst):
             return float(r2_score(t, y, sample_weight=sample_weight))
 
     def _name_out_activation(self) -> str:
-        return "exp" if isinstance(self.trainer_.loss, HalfPoissonLoss) else "identity"
+        loss = self.trainer_.loss
+        is_of_logarithms = isinstance(loss, PoissonNLLLoss) and loss.log_input
+        return "exp" if is_of_logarithms or isinstance(loss, HalfPoissonLoss) else "identity"

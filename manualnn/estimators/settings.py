@@ -22,6 +22,9 @@ from manualnn.losses import (
     L1Loss,
     Loss,
     MSELoss,
+    MultiLabelSoftMarginLoss,
+    PoissonNLLLoss,
+    regression,
 )
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import SGD, Optimizer
@@ -48,11 +51,12 @@ REGRESSION_LOSSES: dict[str, Loss] = {
 }
 """The losses of a regressor by scikit-learn's names: the sum over the targets, mean over rows."""
 CLASSES: dict[str, type[Loss]] = {
-    kind.__name__: kind for kind in (BCELoss, BCEWithLogitsLoss, CrossEntropyLoss)
+    kind.__name__: kind
+    for kind in (BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, MultiLabelSoftMarginLoss)
 }
-"""The losses whose outputs are probabilities of classes."""
-NUMBERS = {name: kind for name, kind in LOSSES.items() if name not in CLASSES}
-"""The losses whose outputs are numbers."""
+"""The losses whose outputs are probabilities of classes, or become such."""
+NUMBERS = {name: LOSSES[name] for name in (*regression.__all__, PoissonNLLLoss.__name__)}
+"""The losses whose outputs are numbers. The others want signs, distributions or a margin."""
 STOCHASTIC = ("sgd", "adam")
 
 
