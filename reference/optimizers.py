@@ -41,6 +41,23 @@ class Lion(optim.Optimizer):
                 state["exp_avg"] = beta2 * m + (1 - beta2) * g
 
 
+class Together:
+    """Several optimizers as one: those of groups with rules of their own."""
+
+    def __init__(self, parts: Sequence[optim.Optimizer]) -> None:
+        self.parts = parts
+
+    @property
+    def state(self) -> dict[Tensor, dict[str, Any]]:
+        """What each remembers of its parameters."""
+        return {p: own for part in self.parts for p, own in part.state.items()}
+
+    def step(self) -> None:
+        """Update every parameter."""
+        for part in self.parts:
+            part.step()
+
+
 OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "SGD": optim.SGD,
     "RMSprop": optim.RMSprop,
@@ -73,20 +90,40 @@ NUMBERS: dict[str, dict[str, Callable[[Mapping[str, Any], int], float]]] = {
 """The numbers that torch keeps for each parameter, from the options and the number of steps."""
 
 
-def build(spec: Mapping[str, Any], params: Sequence[Any]) -> optim.Optimizer:
-    """Return the optimizer of those parameters, or groups, that its JSON form describes."""
+def build(spec: Mapping[str, Any], params: Sequence[Any]) -> optim.Optimizer | Together:
+    """Return the optimizer of those parameters, or groups, that its JSON form describes.
+
+    A group with a "type" has an optimizer of its own, with its own defaults.
+    """
     options = {name: value for name, value in spec.items() if name != "type"}
-    return twin_of(spec, OPTIMIZERS, "optimizers")(params, **options)
+    others = [p for p in params if isinstance(p, dict) and "type" in p]
+    if not others:
+        return twin_of(spec, OPTIMIZERS, "optimizers")(params, **options)
+    parts = [build({"lr": spec["lr"], "type": p["type"]}, [_without_type(p)]) for p in others]
+    if own := [p for p in params if "type" not in p]:
+        parts.append(build(spec, own))
+    return Together(parts)  # type: ignore[arg-type]
 
 
-def state_vectors(optimizer: optim.Optimizer, params: Sequence[Tensor]) -> dict[str, NDArray[Any]]:
+def _without_type(group: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name != "type"}
+
+
+def _parts(optimizer: optim.Optimizer | Together) -> Sequence[optim.Optimizer]:
+    return optimizer.parts if isinstance(optimizer, Together) else [optimizer]
+
+
+def state_vectors(
+    optimizer: optim.Optimizer | Together, params: Sequence[Tensor]
+) -> dict[str, NDArray[Any]]:
     """Return what the optimizer remembers: {name: vector in the order of the parameters}.
 
     The names are torch's, without its counters of steps, and without numbers that follow from them.
     Empty where torch has not stepped yet.
     """
     states = [optimizer.state[p] for p in params]
-    numbers = {"step", *NUMBERS.get(type(optimizer).__name__, ())}
+    kinds = {type(part).__name__ for part in _parts(optimizer)}
+    numbers = {"step", *(name for kind in kinds for name in NUMBERS.get(kind, ()))}
     names = dict.fromkeys(
         name for s in states for name, v in s.items() if name not in numbers and v is not None
     )
@@ -104,16 +141,24 @@ def _entry(state: State, name: str, p: Tensor) -> NDArray[Any]:
     return np.zeros(p.shape, p.detach().numpy().dtype) if value is None else np.asarray(value)
 
 
-def load_state(optimizer: optim.Optimizer, params: Sequence[Tensor], state: State) -> None:
+def load_state(
+    optimizer: optim.Optimizer | Together, params: Sequence[Tensor], state: State
+) -> None:
     """Make the optimizer remember {"step": steps done, name: vector, …}."""
     steps = int(state["step"])
     vectors = {name: torch.tensor(v) for name, v in state.items() if name != "step"}
-    options = {p: group for group in optimizer.param_groups for p in group["params"]}
-    numbers = NUMBERS.get(type(optimizer).__name__, {})
+    owners = {
+        p: (part, group)
+        for part in _parts(optimizer)
+        for group in part.param_groups
+        for p in group["params"]
+    }
     start = 0
     for p in params:
         stop = start + prod(p.shape)
         own = {name: v[start:stop].reshape(p.shape) for name, v in vectors.items()}
-        beside = {name: torch.tensor(number(options[p], steps)) for name, number in numbers.items()}
-        optimizer.state[p] = {"step": torch.tensor(float(steps)), **beside, **own}
+        part, group = owners[p]
+        numbers = NUMBERS.get(type(part).__name__, {})
+        beside = {name: torch.tensor(number(group, steps)) for name, number in numbers.items()}
+        part.state[p] = {"step": torch.tensor(float(steps)), **beside, **own}
         start = stop

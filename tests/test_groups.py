@@ -14,6 +14,7 @@ from toys import NET, RULES, N, T, X, trainer
 from values import SEEDS
 
 from manualnn import (
+    OPTIMIZERS,
     SGD,
     Adam,
     DomainError,
@@ -76,6 +77,25 @@ def test_each_parameter_moves_as_under_a_rule_with_its_own_options(
         for key in alone.vectors():
             np.testing.assert_array_equal(Parameters(NET.shapes, state[key])[name].ravel(), at[key])
     assert state["step"] == len(gradients)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_a_group_with_a_type_moves_as_under_that_rule(kind: str) -> None:
+    """With that rule's defaults and the first rule's rate, bit for bit; others as without it."""
+    groups = [{"params": "0.*", "type": kind}]
+    mixed, first = SGD(lr=0.03, momentum=0.5, groups=groups), SGD(lr=0.03, momentum=0.5)
+    theta, *gradients = vectors(7, 4)
+    ends = {"0": theta.copy(), "2": theta.copy()}
+    rules = {"0": OPTIMIZERS[kind](lr=0.03), "2": first}
+    state = mixed.init(theta)
+    states = {layer: rules[layer].init(end) for layer, end in ends.items()}
+    for g in gradients:
+        mixed.update(theta, g, state)
+        for layer, end in ends.items():
+            rules[layer].update(end, g, states[layer])
+    for name in NAMES:
+        np.testing.assert_array_equal(theta[name], ends[name[0]][name])
+    assert from_spec(json.loads(json.dumps(to_spec(mixed))), {"SGD": SGD}, "optimizer") == mixed
 
 
 def fits(name: str, pattern: str) -> bool:
@@ -197,6 +217,11 @@ def test_clipping_refuses_what_it_cannot_use() -> None:
         ([{"params": "*", "rate": 1.0}], "has the option 'rate'"),
         ([{"params": "*", "max_norm": 1.0}], "has the option 'max_norm'"),
         ([{"params": "*"}, {"params": "*", "lr": -1.0}], "groups.1.: SGD: lr"),
+        ([{"params": "*", "type": "Adamm"}], "no update rule 'Adamm' .did you mean 'Adam'"),
+        ([{"params": "*", "type": "LBFGS"}], "no update rule 'LBFGS'"),
+        ([{"params": "*", "type": ["Adam"]}], "no update rule"),
+        ([{"params": "*", "type": "AdamW", "momentum": 0.9}], "has the option 'momentum'"),
+        ([{"params": "*", "type": "AdamW", "eps": -1.0}], "groups.0.: AdamW: eps"),
         ([3], "groups"),
         (3, "groups"),
     ],

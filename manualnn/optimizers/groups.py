@@ -34,7 +34,10 @@ PENALTIES: dict[str, Any] = {"l1": 0.0, "l2": 0.0}
 
 
 class Group(dict[str, Any]):
-    """Options of the parameters with some names: {"params": pattern, option: value, …}."""
+    """Options of the parameters with some names: {"params": pattern, option: value, …}.
+
+    "type" among the options names another rule, which has its own defaults.
+    """
 
     @classmethod
     def read(cls, group: Any) -> Any:
@@ -62,17 +65,21 @@ def require_groups(rule: "Optimizer") -> None:
     """Raise SpecError if a group of a rule names no pattern, or an option that it cannot have."""
     if not rule.groups:
         return
-    kind = type(rule).__name__
-    known = [f.name for f in fields(rule) if f.name not in WHOLE]
     for i, group in enumerate(rule.groups):
-        where = f"{kind}: groups[{i}]"
+        where = f"{type(rule).__name__}: groups[{i}]"
         if not isinstance(group.get("params"), str):
             message = (
                 f'{where} must have "params", a pattern of names such as "*.bias", got '
                 f"{shown(dict(group))}."
             )
             raise SpecError(message)
-        for option in group.keys() - {"params", *known}:
+        try:
+            kind = _kind_of(rule, group)
+        except SpecError as error:
+            message = f"{where}: {error}"
+            raise SpecError(message) from error
+        known = [f.name for f in fields(kind) if f.name not in WHOLE]
+        for option in group.keys() - {"params", "type", *known}:
             meant = closest(option, known)
             hint = f" (did you mean {meant!r}?)" if meant else ""
             message = f"{where} has the option {option!r}{hint}; it may have {', '.join(known)}."
@@ -161,8 +168,25 @@ def _owner(rule: "Optimizer", name: str) -> Mapping[str, Any]:
 
 
 def _plain_rule(rule: "Optimizer", group: Mapping[str, Any]) -> "Optimizer":
-    own = {name: value for name, value in group.items() if name != "params"}
+    own = {name: value for name, value in group.items() if name not in {"params", "type"}}
+    if "type" in group:
+        return _kind_of(rule, group)(**{"lr": rule.lr} | own | PENALTIES)
     return replace(replace(rule, **WHOLE, **PENALTIES), **own | PENALTIES)
+
+
+def _kind_of(rule: "Optimizer", group: Mapping[str, Any]) -> "type[Optimizer]":
+    """Return the class of a group's rule. Raises SpecError if its "type" is no update rule."""
+    from manualnn.optimizers import OPTIMIZERS
+
+    name = group.get("type")
+    if "type" not in group:
+        return type(rule)
+    if not isinstance(name, str) or name not in OPTIMIZERS:
+        meant = closest(name, OPTIMIZERS)
+        hint = f" (did you mean {meant!r}?)" if meant else ""
+        message = f"there is no update rule {name!r}{hint}. Known: {', '.join(OPTIMIZERS)}."
+        raise SpecError(message)
+    return OPTIMIZERS[name]
 
 
 def _penalties(rule: "Optimizer", group: Mapping[str, Any], name: str) -> tuple[float, ...]:

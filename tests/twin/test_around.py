@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,6 +148,23 @@ def test_a_step_around_gradient_descent_is_torchs(
         memory = memory + np.abs(grads.vector) + 0.2 + 1.0 * theta
         limit = 2 * (size + 21) * unit(dtype) * (memory + theta)
         assert (np.abs(params.vector - theirs) <= limit).all()
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "ASGD", "SGD"])
+def test_a_group_with_another_rule_is_an_optimizer_of_torchs_own(kind: str) -> None:
+    """The network is smooth, and a step multiplies rounding errors by less than 10."""
+    groups = [{"params": "*.bias", "type": kind}]
+    spec = {"optimizer": {"type": "RMSprop", "lr": 0.01, "groups": groups, "l2": 0.1}}
+    ours = Trainer.from_spec({**NET.spec(), **spec}, seed=3)
+    for _ in range(3):
+        twin = Twin(ours.spec(), ours.params.state_dict(), optimizer_state=ours.state)
+        twin.step(X, T)
+        ours.step(X, T)
+        for name, array in twin.state_dict().items():
+            limit = 1e-8 if kind == "ASGD" else 1e-13  # torch keeps ASGD's rate in float32
+            np.testing.assert_allclose(ours.params[name], array, rtol=0, atol=limit)
+    state = twin.optimizer_state()
+    assert state.keys() - {"step"} == set(ours.rule.state_names())
 
 
 @given(SEEDS, DTYPES, st.sampled_from([0.0, 0.3, 0.5, 0.9, 0.999, 1.0]), st.integers(1, 8))
