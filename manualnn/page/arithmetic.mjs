@@ -220,7 +220,7 @@ export function traced(base) {
   };
 }
 
-export function greatestDivisor(p, q) {
+function greatestDivisor(p, q) {
   if (!Number.isInteger(p) || !Number.isInteger(q)) return 1;
   let [a, b] = [Math.abs(p), Math.abs(q)];
   while (b) [a, b] = [b, a % b];

@@ -7,7 +7,6 @@
 // of dropout. It has JavaScript's numbers, all else has those of the arithmetic. In a traced
 // arithmetic every quantity has its name, and its formula in the quantities before it.
 
-import { greatestDivisor } from "./arithmetic.mjs";
 import { fromShortest } from "./decimal.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES } from "./losses.mjs";
@@ -102,13 +101,15 @@ export function divisorOf(run, y, t) {
   return quotient(D, run.loss.factor ?? 1);
 }
 
-// a / b in lowest terms. A b such as 0.1 is the decimal number that people write.
+// a / b in lowest terms. Numbers such as 0.1 are the decimal numbers that people write.
 function quotient(a, b) {
-  if (!Number.isInteger(a)) return [a, b];
-  const { n, e } = fromShortest(b);
-  const [p, q] = [a * 10 ** Math.max(0, -e), Number(n) * 10 ** Math.max(0, e)];
-  const common = greatestDivisor(p, q);
-  return [p / common, q / common];
+  if (b === 1) return [a, b];
+  const [over, under] = [fromShortest(a), fromShortest(b)];
+  const shift = Math.max(0, -over.e, -under.e);
+  const [p, q] = [over, under].map(({ n, e }) => n * 10n ** BigInt(e + shift));
+  let [common, rest] = [p, q];
+  while (rest) [common, rest] = [rest, common % rest];
+  return [Number(p / common), Number(q / common)];
 }
 
 function withFactor({ loss: { factor = 1 } }, terms, A) {

@@ -146,6 +146,7 @@ CHANGES = {
         BCEWithLogitsLoss(weight=WEIGHTS, pos_weight=WEIGHTS[::-1]),
         CrossEntropyLoss(weight=WEIGHTS, label_smoothing=0.1, ignore_index=0),
         NLLLoss(weight=WEIGHTS, ignore_index=0),
+        NLLLoss(weight=WEIGHTS, factor=0.3),
         MultiLabelSoftMarginLoss(weight=WEIGHTS, reduction="sum"),
         MultiMarginLoss(weight=WEIGHTS, margin=0.3),
         MultiMarginLoss(p=2),
