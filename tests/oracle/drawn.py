@@ -48,7 +48,7 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
         steps=int(rng.choice([1, 1, 1, 2, 3])),
     )
     if "weight" in loss:
-        size = columns if LOSS_ROWS[loss["type"]].targets == "classes" else (n, 1)
+        size = (n, 1) if loss["type"] in {"BCELoss", "BCEWithLogitsLoss"} else columns
         weight = rng.uniform(0.2, 3, size).astype(dtype).tolist()
         case = case.but(loss={**loss, "weight": weight})
     if rng.random() < 0.5:

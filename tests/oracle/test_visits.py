@@ -204,6 +204,8 @@ def of_losses(claims):
             )
         if row.statement:
             for options in ({}, *({o: v} for o, v in optioned(claim, row))):
+                if options and options == row.takes_probabilities_with:
+                    continue  # The outputs of a Sigmoid stand nowhere exactly.
                 yield f"{name} {options} at its branches", errors_at_branches, (name, options)
         elif row.targets == "probabilities":
             yield f"{name} of targets 0 and 1, certain and wrong", certain_targets, (name,)

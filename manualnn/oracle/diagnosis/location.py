@@ -180,7 +180,8 @@ def _forward(observation: Observation, bad: list[str], shown: set[str]) -> str:
     later = {"loss", "input_grad", *(f"grads.{key}" for key in observation.case.params)}
     if later & set(bad) and not later & shown:
         return "the forward pass is wrong already"
-    if "loss" in shown and not later & set(bad):
+    # Beyond a margin, a loss is right whatever the outputs are. Then the gradients tell.
+    if "loss" in shown and _gradients_right(observation, bad, shown):
         return "the loss is right, so the outputs are wrong only as they are returned"
     return "the error is in the forward pass or in the outputs as they are returned"
 
@@ -212,7 +213,8 @@ def _update(observation: Observation, kind: str, shown: set[str]) -> str:
 
 def _backward(observation: Observation, first: str, bad: list[str], shown: set[str]) -> str:
     """Return the layers between which the backward pass becomes wrong."""
-    certain = bool(shown & {"outputs", "loss"})
+    # A right loss proves no right outputs: it may be constant there, as beyond a margin.
+    certain = "outputs" in shown
     earlier_parts = "" if certain else "in the forward pass, "
     advice = "" if certain else ": return outputs to tell which"
     if first == "input_grad":
