@@ -56,6 +56,7 @@ RELEASES = (
     Fault("jax", "S.spence(x)", "float64", 1.2, float("nan"), "-log(x)/(x - 1)", "jax-ml/jax#40652"),  # noqa: E501
     Fault("jax", "S.i0(x)", "float64", 0, 1, "besseli(1, x)"),
     Fault("jax", "jnp.ldexp(x, 2)", "float64", 0, 1, "mpf(4)"),
+    Fault("jax", "jnp.vander(x.reshape(1), 2).sum()", "float64", 0, float("nan"), "mpf(1)"),
     Fault("jax", "S.boxcox(2.0, x)", "float64", 0, 0, "log(2)**2/2"),
     Fault("jax", "S.digamma(x)", "float64", -10.5, 2854289648047.4, "psi(1, x)", "jax-ml/jax#37635"),  # noqa: E501
     Fault("jax", "S.log_ndtr(x)", "float32", -1e5, 1, _LOG_NDTR),
@@ -113,6 +114,7 @@ FAULTS: dict[str, str] = {
     "jax: S.i0(x)": "JAX is wrong at 0: the gradient is 1 instead of 0.",
     "jax: S.i1(x)": "JAX is wrong at 0: the second derivative is 1 instead of 0.",
     "jax: jnp.ldexp(x, y)": "JAX is wrong at x = 0: the gradient is 1 instead of 2ʸ.",
+    "jax: jnp.vander(x, 4)": "JAX is wrong at 0: NaN, because the power x⁰ is differentiated too.",
     "jax: S.log_ndtr(x)": "JAX has 8 digits below −20, where it breaks a series off.",
     "jax: jax.scipy.stats.norm.logcdf(x)": "JAX has 8 digits below −20, as S.log_ndtr.",
     "jax: S.xlogy(x, y)": "JAX is wrong at x = 0 for y near 1e-308: 0 · (dy/y) is NaN.",
