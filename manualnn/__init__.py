@@ -76,6 +76,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.losses.margin import *
     from manualnn.losses.regression import *
     from manualnn.network.sequential import Sequential as Sequential
+    from manualnn.optimizers import MATRIX_RULES as MATRIX_RULES
     from manualnn.optimizers import OPTIMIZERS as OPTIMIZERS
     from manualnn.optimizers import SOLVERS as SOLVERS
     from manualnn.optimizers import all_optimizers as all_optimizers
@@ -85,6 +86,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.optimizers.base import Optimizer as Optimizer
     from manualnn.optimizers.clipping import *
     from manualnn.optimizers.lbfgs import *
+    from manualnn.optimizers.muon import *
     from manualnn.optimizers.rmsprop import *
     from manualnn.optimizers.sgd import *
     from manualnn.optimizers.signs import *

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -41,6 +42,15 @@ class Lion(optim.Optimizer):
                 state["exp_avg"] = beta2 * m + (1 - beta2) * g
 
 
+class Muon(optim.Muon):
+    """torch's Muon, whose iteration computes in the parameters' dtype in place of bfloat16."""
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Update every parameter."""
+        with mock.patch.object(Tensor, "bfloat16", Tensor.clone):
+            super().step(closure)  # type: ignore[no-untyped-call]
+
+
 class Together:
     """Several optimizers as one: those of groups with rules of their own."""
 
@@ -72,6 +82,7 @@ OPTIMIZERS: dict[str, type[optim.Optimizer]] = {
     "ASGD": optim.ASGD,
     "Lion": Lion,
 }
+MATRIX_RULES: dict[str, type[optim.Optimizer]] = {"Muon": Muon}
 
 
 def _momentum_product(o: Mapping[str, Any], steps: int) -> float:
@@ -96,9 +107,10 @@ def build(spec: Mapping[str, Any], params: Sequence[Any]) -> optim.Optimizer | T
     A group with a "type" has an optimizer of its own, with its own defaults.
     """
     options = {name: value for name, value in spec.items() if name != "type"}
+    table = OPTIMIZERS | MATRIX_RULES
     others = [p for p in params if isinstance(p, dict) and "type" in p]
     if not others:
-        return twin_of(spec, OPTIMIZERS, "optimizers")(params, **options)
+        return twin_of(spec, table, "optimizers")(params, **options)
     parts = [build({"lr": spec["lr"], "type": p["type"]}, [_without_type(p)]) for p in others]
     if own := [p for p in params if "type" not in p]:
         parts.append(build(spec, own))

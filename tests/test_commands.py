@@ -209,6 +209,17 @@ def test_a_solver_steps_on_all_rows_with_its_own_rate(tmp_path: Path) -> None:
     assert trainer.rule == mnn.LBFGS(line_search_fn="strong_wolfe")
 
 
+def test_biases_beside_a_rule_of_matrices_have_adamw_or_the_rule_of_a_group(tmp_path: Path) -> None:
+    data = write(tmp_path / "d.csv", {"a": np.arange(20.0), "y": np.sin(np.arange(20.0))})
+    train(data, "--optimizer=muon", "--epochs=2", "--lr=0.02", output=tmp_path / "m")
+    groups = [{"params": "*.bias", "type": "AdamW"}]
+    assert load_model(tmp_path / "m").trainer.rule == mnn.Muon(lr=0.02, groups=groups)
+    group = "--group=*.bias:type=SGD,lr=0.1"
+    train(data, "--optimizer=muon", group, "--epochs=2", "--lr=0.02", output=tmp_path / "m")
+    groups = [{"params": "*.bias", "type": "SGD", "lr": 0.1}]
+    assert load_model(tmp_path / "m").trainer.rule == mnn.Muon(lr=0.02, groups=groups)
+
+
 def test_batches_of_a_step_count_as_one_batch(tmp_path: Path) -> None:
     """Up to rounding, which two steps of AdamW keep far below 10⁻⁹; four steps go elsewhere."""
     data = write(tmp_path / "d.csv", {"a": np.arange(20.0), "y": np.sin(np.arange(20.0))})

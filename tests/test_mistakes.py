@@ -37,12 +37,21 @@ KERNELS = (
 )
 JUDGES = ("oracle/test_compare", "oracle/test_masks", "oracle/test_truth", "oracle/test_checks")
 LOOP = ("test_parameters", "test_spec", "test_epochs", "test_training", "test_fit", "test_memory")
-HELPERS = ("conftest", "rotation", "toys", "cases", "values", "kills", "examples_of_layers")
+HELPERS = (
+    "conftest",
+    "rotation",
+    "toys",
+    "cases",
+    "values",
+    "kills",
+    "examples_of_layers",
+    "muon_bounds",
+)
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_normalization", "test_initializers"),
     "losses": ("test_losses_by_hand", "test_loss_everywhere", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
-    "around": ("test_groups", "test_accumulation", "test_average", "test_lbfgs"),
+    "around": ("test_groups", "test_accumulation", "test_average", "test_lbfgs", "test_muon"),
     "oracle": JUDGES,
     "runs": ("oracle/test_expected", "oracle/test_runner"),
     "training": (

@@ -25,7 +25,7 @@ from manualnn.layers import LAYERS, Layer
 from manualnn.losses import LOSSES, Loss, MSELoss
 from manualnn.losses.indices import IndexLoss
 from manualnn.network.sequential import Sequential
-from manualnn.optimizers import OPTIMIZERS, SGD
+from manualnn.optimizers import OPTIMIZERS, SGD, all_optimizers
 from manualnn.parameters import Parameters
 from manualnn.spec import as_json, from_spec
 from manualnn.validation import is_finite_number, require_count
@@ -112,7 +112,7 @@ def read_run(
     loss: Any = from_spec(spec["loss"], LOSSES, "loss") if "loss" in spec else MSELoss()
     rule: Any = SGD()
     if "optimizer" in spec:
-        rule = from_spec(spec["optimizer"], OPTIMIZERS, "optimizer")
+        rule = from_spec(spec["optimizer"], all_optimizers(), "optimizer")
     x = _read_numbers(spec["x"], "x", (None, net.in_features))
     masks = None
     if "masks" in spec and dropout_seed is None:

@@ -92,8 +92,11 @@ def make_run(
     if not net.shapes:
         message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
         raise SpecError(message)
-    if not rule.is_plain or rule.needs_closure:
-        message = f"an explanation tells an update by one gradient, got {rule!r}; {REMEDY}."
+    if not rule.is_plain or rule.needs_closure or not rule.is_entrywise:
+        message = (
+            f"an explanation tells an update by one gradient, entry by entry, got {rule!r}; "
+            f"{REMEDY}."
+        )
         raise SpecError(message)
     if lr is not None:
         rule = replace(rule, lr=lr)

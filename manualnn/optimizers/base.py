@@ -22,7 +22,7 @@ from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.optimizers.arithmetic import numbers_of, return_scratch_vectors, scratch_vectors
-from manualnn.optimizers.clipping import require_norm_type
+from manualnn.optimizers.clipping import require_kind, require_norm_type
 from manualnn.optimizers.groups import (
     Group,
     parts_of,
@@ -31,7 +31,7 @@ from manualnn.optimizers.groups import (
     require_groups,
     step_in_parts,
 )
-from manualnn.optimizers.planned import BLOCK, Arrays, PlannedUpdate, Rates, State
+from manualnn.optimizers.planned import BLOCK, Arrays, PlannedUpdate, Rates, Shapes, State
 from manualnn.parameters import Parameters
 from manualnn.spec import QUIET, Description, require
 from manualnn.tracing import is_from_manualnn
@@ -92,6 +92,8 @@ class Optimizer(Description):
     """Number of scratch vectors that the rule needs, with BLOCK entries each."""
     needs_closure: ClassVar[bool] = False
     """True if a step evaluates the loss several times, as LBFGS does in place of `update`."""
+    is_entrywise: ClassVar[bool] = True
+    """False if the step of an entry depends on the gradients of others, as Muon's does."""
 
     def __post_init__(self) -> None:
         if isinstance(self.groups, list | tuple):
@@ -118,6 +120,9 @@ class Optimizer(Description):
     def init_vectors(self, state: State) -> None:
         """Fill the vectors of a new state that do not start from zero."""
 
+    def require_shapes(self, shapes: Shapes) -> None:
+        """Raise SpecError if the rule cannot update parameters of these names and shapes."""
+
     @property
     def is_plain(self) -> bool:
         """True if the rule has neither groups nor penalties nor clipping."""
@@ -142,13 +147,15 @@ class Optimizer(Description):
     @final
     def init(self, params: Parameters) -> State:
         """Return the state before the first step."""
-        _require_kind(params, Parameters, "Sequential.init(seed)")
+        require_kind(params, Parameters, "Sequential.init(seed)")
         zeros = {name: np.zeros_like(params.vector) for name in self.state_names()}
         state = State({"step": 0} | zeros)
         if not self.groups:
+            self.require_shapes(params.shapes)
             self.init_vectors(state)
         else:
             for part in parts_of(self, params, params, state):
+                part.share.rule.require_shapes(part.params.shapes)
                 part.share.rule.init_vectors(part.state)
         return state
 
@@ -159,9 +166,9 @@ class Optimizer(Description):
         Raises ShapeError if the shapes or dtypes of the three differ, and SpecError for something
         else in their places.
         """
-        _require_kind(params, Parameters, "Sequential.init(seed)")
-        _require_kind(grads, Parameters, "Sequential.value_and_grad(params, …)")
-        _require_kind(state, dict, "rule.init(params)")
+        require_kind(params, Parameters, "Sequential.init(seed)")
+        require_kind(grads, Parameters, "Sequential.value_and_grad(params, …)")
+        require_kind(state, dict, "rule.init(params)")
         is_quiet = is_from_manualnn(self) and not is_symbolic(params.vector)
         run = run_quietly if is_quiet else run_with_errstate
         run(self._step, params, grads, state, True)  # noqa: FBT003
@@ -199,12 +206,14 @@ class Optimizer(Description):
         if not is_symbolic(theta):
             rates = tuple(np.array(rate, theta.dtype) for rate in rates)
         scratch = scratch_vectors(rule.scratch_count, min(theta.size, BLOCK), theta)
-        rule.pass_over(vectors, rates, scratch, moves=moves)
+        rule.pass_over(vectors, rates, scratch, params.shapes, moves=moves)
         return_scratch_vectors(scratch)
         if type(state) is State and theta.dtype.char in "fd" and is_from_manualnn(self):
-            state.planned[moves] = PlannedUpdate(self, vectors, moves=moves)
+            state.planned[moves] = PlannedUpdate(self, vectors, params.shapes, moves=moves)
 
-    def pass_over(self, vectors: Arrays, rates: Rates, scratch: Arrays, *, moves: bool) -> None:
+    def pass_over(
+        self, vectors: Arrays, rates: Rates, scratch: Arrays, shapes: Shapes, *, moves: bool
+    ) -> None:
         """Apply the rule block by block to θ, the gradient and the vectors of the state.
 
         If `moves`, subtract the step Δ from θ, otherwise write Δ into the gradient.
@@ -284,11 +293,3 @@ class Optimizer(Description):
             decay = numbers_of(p.dtype.char)(decay)
             g = np.add(g, np.multiply(p, decay, scratch[1]), scratch[0])
         return g
-
-
-def _require_kind(value: Any, kind: type, source: str) -> None:
-    """Raise SpecError for an argument of another type; `source` is the call that returns one."""
-    if not isinstance(value, kind):
-        got = type(value).__name__
-        message = f"an update rule expects the {kind.__name__} of {source}, got {got}."
-        raise SpecError(message)

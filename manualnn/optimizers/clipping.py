@@ -124,3 +124,11 @@ def _require_gradients(grads: Any) -> None:
     if not isinstance(grads, Parameters):
         message = f"clipping expects the gradients of value_and_grad, got {shown(grads)}."
         raise SpecError(message)
+
+
+def require_kind(value: Any, kind: type, source: str) -> None:
+    """Raise SpecError for an argument of another type; `source` is the call that returns one."""
+    if not isinstance(value, kind):
+        got = type(value).__name__
+        message = f"an update rule expects the {kind.__name__} of {source}, got {got}."
+        raise SpecError(message)

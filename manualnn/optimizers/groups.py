@@ -176,17 +176,17 @@ def _plain_rule(rule: "Optimizer", group: Mapping[str, Any]) -> "Optimizer":
 
 def _kind_of(rule: "Optimizer", group: Mapping[str, Any]) -> "type[Optimizer]":
     """Return the class of a group's rule. Raises SpecError if its "type" is no update rule."""
-    from manualnn.optimizers import OPTIMIZERS
+    from manualnn.optimizers import MATRIX_RULES, OPTIMIZERS
 
-    name = group.get("type")
+    name, known = group.get("type"), OPTIMIZERS | MATRIX_RULES
     if "type" not in group:
         return type(rule)
-    if not isinstance(name, str) or name not in OPTIMIZERS:
-        meant = closest(name, OPTIMIZERS)
+    if not isinstance(name, str) or name not in known:
+        meant = closest(name, known)
         hint = f" (did you mean {meant!r}?)" if meant else ""
-        message = f"there is no update rule {name!r}{hint}. Known: {', '.join(OPTIMIZERS)}."
+        message = f"there is no update rule {name!r}{hint}. Known: {', '.join(known)}."
         raise SpecError(message)
-    return OPTIMIZERS[name]
+    return known[name]
 
 
 def _penalties(rule: "Optimizer", group: Mapping[str, Any], name: str) -> tuple[float, ...]:

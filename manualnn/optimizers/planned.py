@@ -5,6 +5,7 @@ Later updates repeat these calls without the Python code around them.
 """
 
 import weakref
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,8 @@ product. A second thread on the same cores was measured to save no time, or to c
 Arrays = list[Array]
 Rates = tuple[Any, ...]
 """Numbers, or arrays without dimensions that hold one number each."""
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shapes of the parameters by name, in the order of the vectors."""
 
 
 class State(dict[str, Any]):
@@ -51,8 +54,9 @@ class State(dict[str, Any]):
 class PlannedUpdate:
     """An update of the same arrays in every step: its NumPy calls are recorded once (`tracing`)."""
 
-    def __init__(self, rule: "Optimizer", vectors: Arrays, *, moves: bool) -> None:
+    def __init__(self, rule: "Optimizer", vectors: Arrays, shapes: Shapes, *, moves: bool) -> None:
         self._rule = rule
+        self._shapes = shapes
         self._moves = moves
         self._names = rule.vectors()
         # Weak references, because the arrays may be deleted before the second update.
@@ -103,5 +107,5 @@ class PlannedUpdate:
             [trace.wrap(array) for array in arrays]
             for arrays in (self._vectors, self._rates, scratch)
         )
-        self._rule.pass_over(vectors, tuple(traced_rates), own, moves=self._moves)
+        self._rule.pass_over(vectors, tuple(traced_rates), own, self._shapes, moves=self._moves)
         return trace.finish()

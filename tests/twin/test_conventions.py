@@ -71,12 +71,12 @@ def steps(name, *gradients, theta=0.0, rates=None, **options) -> Numbers:
     net = mnn.Sequential(mnn.Linear(1, 1, bias=False))
     params = net.load_state_dict({"0.weight": [[theta]]})
     trainer = mnn.Trainer(net, mnn.L1Loss("sum"), getattr(mnn, name)(**options), params=params)
-    theirs = torch.tensor(theta, dtype=torch.float64, requires_grad=True)
+    theirs = torch.tensor([[theta]], dtype=torch.float64, requires_grad=True)
     optimizer = getattr(optim, name)([theirs], **options)
     for lr, g in zip(rates or [options["lr"]] * len(gradients), gradients, strict=True):
         trainer.lr = optimizer.param_groups[0]["lr"] = lr
         trainer.step([[-g]], [[9.0]])  # below its target |θx − t| has the derivative −x by θ
-        theirs.grad = torch.tensor(g, dtype=torch.float64)
+        theirs.grad = torch.tensor([[g]], dtype=torch.float64)
         optimizer.step()
     return trainer.params.vector.item(), theirs.item()
 
@@ -249,6 +249,12 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     ),
     "`Rprop` limits the first step as well": lambda: steps("Rprop", 1.0, lr=100.0),
     "ε of `Adamax` is inside of the maximum": lambda: steps("Adamax", 1.0, eps=1.0),
+    "`Muon` averages the gradient, B ← μB + (1 − μ)g": lambda: steps(
+        "Muon", 0.5, momentum=0.5, nesterov=False, ns_steps=0, eps=1.0
+    ),
+    "ε of `Muon` is a lower limit of the norm, and not added": lambda: steps(
+        "Muon", 2.0, momentum=0.0, ns_steps=0, eps=1.0
+    ),
     "`l1` λ adds λ sign(θ), and sign(0) is 0": lambda: around(0.0, theta=0.0, l1=0.5),
     "`l2` λ adds 2λθ, twice as much as `weight_decay`": lambda: around(0.0, theta=1.0, l2=0.1),
     "`max_norm` divides by the norm plus 10⁻⁶": lambda: around(3.0, theta=0.0, max_norm=1.0),

@@ -170,7 +170,7 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
     """Return the options of `prepare`: layers, loss, rule and schedule in place of their specs."""
     from manualnn.layers import LAYERS
     from manualnn.losses import LOSSES
-    from manualnn.optimizers import all_optimizers
+    from manualnn.optimizers import MATRIX_RULES, all_optimizers
     from manualnn.spec import from_spec
     from manualnn.training.schedules import schedule_from_spec
 
@@ -178,6 +178,8 @@ def _build(options: dict[str, Any], epochs: int) -> dict[str, Any]:
     for name in OF_THE_RULE:
         if (value := options.pop(name)) not in (None, ()):
             rule[name] = value
+    if rule["type"] in MATRIX_RULES:
+        rule.setdefault("groups", [{"params": "*.bias", "type": "AdamW"}])
     if options["class_weight"] is None:  # a regressor has no such option
         del options["class_weight"]
     usual = _usual_options(epochs, rule["lr"], has_validation=options["validation_fraction"] > 0)

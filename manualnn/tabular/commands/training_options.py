@@ -113,7 +113,8 @@ _OPTIONS = [
         "--optimizer",
         type=described("manualnn.optimizers", "all_optimizers"),
         default="AdamW",
-        help="Update rule, such as Adam or SGD:nesterov=true, or LBFGS, whose steps take all rows.",
+        help="Update rule, such as Adam or SGD:nesterov=true, or LBFGS, whose steps take all rows, "
+        "or Muon, with AdamW for the biases.",
     ),
     _training(
         "--lr",
