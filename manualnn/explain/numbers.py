@@ -123,14 +123,16 @@ class Number:
         return self.derive("**", value, (self, exponent * value / self.value))
 
     def __neg__(self) -> "Self":
-        return self.derive("neg", -self.value, (self, MINUS_ONE))
+        return self.derive(
+            "neg", self.value.copy_negate() if self.value else ZERO, (self, MINUS_ONE)
+        )
 
     def __pos__(self) -> "Self":
         return self
 
     def __abs__(self) -> "Self":
         slope = ZERO if self.value == 0 else ONE.copy_sign(self.value)
-        return self.derive("abs", abs(self.value), (self, slope))
+        return self.derive("abs", self.value.copy_abs(), (self, slope))
 
     def __gt__(self, other: Any) -> bool:
         return self.value > self.lift(other).value

@@ -23,7 +23,7 @@ from manualnn import (
 from manualnn.explain import EXAMPLE, explain
 from manualnn.explain.computation import Computation
 from manualnn.explain.descent import descend
-from manualnn.explain.numbers import Arithmetic
+from manualnn.explain.numbers import Arithmetic, Number
 from manualnn.explain.run import make_run
 
 pytestmark = pytest.mark.once
@@ -141,6 +141,16 @@ def test_decimals_rounds_after_every_operation() -> None:
     assert e.layers[1].carried[0].value == float(r(slope * dy))
     assert gradient.backward.value == float(r(r(slope * dy) * y))
     assert gradient.updated.value == float(v - r(r(r(slope * dy) * y) * Decimal("0.5")))
+
+
+def test_a_change_of_sign_rounds_nothing() -> None:
+    """Rounded twice, to 50 digits and to a float, a sum that is a tie goes the wrong way."""
+    digits = Decimal("-1." + "3" * 60)
+    number = Number(digits, Arithmetic())
+    assert [abs(number).value, (-number).value, (-abs(number)).value] == [
+        *(Decimal("1." + "3" * 60),) * 2,
+        digits,
+    ]
 
 
 def test_deviations_are_from_full_precision() -> None:
