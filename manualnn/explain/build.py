@@ -151,9 +151,7 @@ def _build(
     target_loss: float | None,
     every: bool,
 ) -> Explanation:
-    value, grads = run.net.value_and_grad(
-        run.params, run.loss, run.x, run.t, noise=run.noise or None
-    )
+    value, grads = run.net.value_and_grad(run.params, run.loss, run.x, run.t, noise=run.noise)
     engine = grads.vector
     if not (math.isfinite(value) and np.isfinite(engine).all()):
         message = (

@@ -12,13 +12,6 @@ from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
 from manualnn.layers.widths import find_in_features, widths_of
 from manualnn.losses.base import Loss, require_loss
-from manualnn.network.buffers import (
-    attach_buffers,
-    require_samples,
-    scratch_arrays,
-    track,
-    with_buffers,
-)
 from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_layer
 from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.network.state_dict import parameters_from
@@ -51,15 +44,7 @@ class Sequential:
 
     """
 
-    __slots__ = (
-        "_has_buffers",
-        "_is_from_manualnn",
-        "_mixes_samples",
-        "in_features",
-        "layers",
-        "out_features",
-        "shapes",
-    )
+    __slots__ = ("_is_from_manualnn", "in_features", "layers", "out_features", "shapes")
 
     layers: tuple[Layer, ...]
     """The layers, first to last."""
@@ -89,8 +74,6 @@ class Sequential:
         if self.in_features is not None:
             self.out_features = self.widths(self.in_features)[-1]
         self._is_from_manualnn = all(map(is_from_manualnn, layers))
-        self._has_buffers = any(layer.buffers() for layer in layers)
-        self._mixes_samples = any(layer.refuses(1, is_training=True) for layer in layers)
 
     def __repr__(self) -> str:
         """Return the expression that builds the network."""
@@ -145,7 +128,6 @@ class Sequential:
         params = Parameters(self.shapes, dtype=dtype)
         defaults = [layer.draw_parameters for layer in self.layers]
         initialize(params, defaults, as_generator(seed), initializers)
-        attach_buffers(self.layers, params, self)
         return params
 
     def load_state_dict(
@@ -162,7 +144,7 @@ class Sequential:
         layers of the state_dict to this network's: {"fc1": "0", "fc2": "3"}. Raises SpecError,
         ShapeError or DTypeError, with what to pass for a checkpoint, or for other names of layers.
         """
-        return parameters_from(state_dict, self, dtype, names)
+        return parameters_from(state_dict, self.shapes, self, dtype, names)
 
     def layer_arrays(self, params: Parameters) -> ArraysByLayer:
         """Return the arrays of each layer. Raises ShapeError if params do not fit this network."""
@@ -173,8 +155,7 @@ class Sequential:
                 f"with init, or with load_state_dict from named arrays."
             )
             raise ShapeError(message)
-        arrays = params.layers + ({},) * (len(self.layers) - len(params.layers))
-        return with_buffers(self.layers, arrays, params, self) if self._has_buffers else arrays
+        return params.layers + ({},) * (len(self.layers) - len(params.layers))
 
     # ------------------------------------------------------------------ forwards
 
@@ -185,7 +166,7 @@ class Sequential:
         noise the prediction. Raises ShapeError or DTypeError if x does not fit.
         """
         views = self.layer_arrays(params)
-        x = self._batch(x, params.dtype, is_training=noise is not None)
+        x = as_batch(x, params.dtype, self.in_features, self)
         run = run_quietly if self._is_from_manualnn and not is_symbolic(x) else run_with_errstate
         y = run(self._outputs, self._with_noise(views, x, noise), x)
         return y if self.layers else x.copy()
@@ -199,8 +180,7 @@ class Sequential:
         """Draw the random arrays of one training step for the inputs x: the dropout masks.
 
         Returns a mapping such as {"1.mask": array}, which is empty for a network without random
-        layers. Also an empty one tells `forward` and `value_and_grad` that the network trains. The
-        arrays have the dtype of x, or `dtype` if given.
+        layers. The arrays have the dtype of x, or `dtype` if given.
         """
         x = as_array(x, "x")
         x = as_batch(x, x.dtype, self.in_features, self)
@@ -208,17 +188,6 @@ class Sequential:
         noise = noise_arrays(self.layers, self.widths(x.shape[1]), dtype, len(x))
         draw_noise(self.layers, as_generator(seed), noise)
         return {f"{i}.{name}": array for i, own in enumerate(noise) for name, array in own.items()}
-
-    def track(self, params: Parameters, x: Any, *, noise: Noise) -> None:
-        """Change the buffers of params, in place, as a step of training on x (N, in) does.
-
-        A Trainer does so in every step. Raises ShapeError or DTypeError if x or noise does not fit.
-        """
-        views = self.layer_arrays(params)
-        x = self._batch(x, params.dtype, is_training=True)
-        arrays = self._with_noise(views, x, noise)
-        run_with_errstate(self._outputs, arrays, x)
-        track(self.layers, arrays, len(x))
 
     # ------------------------------------------------------------------ backwards
 
@@ -292,7 +261,7 @@ class Sequential:
         """
         require_loss(loss)
         views = self.layer_arrays(params)
-        x = self._batch(x, params.dtype, is_training=noise is not None)
+        x = as_batch(x, params.dtype, self.in_features, self)
         arrays = self._with_noise(views, x, noise)
         grads = params.zeros_like()
         widths = self.widths(x.shape[1])
@@ -311,24 +280,13 @@ class Sequential:
 
     # ------------------------------------------------------------------ helpers
 
-    def require_samples(self, n: int, *, is_training: bool = True) -> None:
-        """Raise ShapeError if a layer is undefined for a batch of n samples."""
-        if self._mixes_samples:
-            require_samples(self.layers, n, is_training=is_training)
-
-    def _batch(self, x: Any, dtype: "np.dtype[Any]", *, is_training: bool) -> Array:
-        x = as_batch(x, dtype, self.in_features, self)
-        self.require_samples(len(x), is_training=is_training)
-        return x
-
     def widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
         return widths_of(self.layers, in_features)
 
     def _with_noise(self, views: ArraysByLayer, x: Array, noise: Any) -> ArraysByLayer:
-        """Return for each layer its parameters, its part of the noise and its scratch arrays."""
-        if noise is None or (isinstance(noise, Mapping) and not (noise or self._mixes_samples)):
+        """Return for each layer its parameters and its part of the noise."""
+        if noise is None or (isinstance(noise, Mapping) and not noise):
             return views
         parts = noise_by_layer(self.layers, self.widths(x.shape[1]), noise, x)
-        scratch = scratch_arrays(self.layers, x.dtype)
-        return [{**a, **b, **c} for a, b, c in zip(views, parts, scratch, strict=True)]
+        return [{**params, **part} for params, part in zip(views, parts, strict=True)]

@@ -55,8 +55,6 @@ class StepPlan:
         True if the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
     noise : list of mapping
         The arrays to draw before each run, for each layer; empty if no layer is random.
-    tracked : list of mapping
-        The arrays of each layer, if a layer has buffers that follow from a run; otherwise empty.
 
     """
 
@@ -74,7 +72,6 @@ class StepPlan:
     ) -> None:
         self.loss = loss
         self.noise = buffers.noise if any(buffers.noise) else []
-        self.tracked = arrays if any(buffers.scratch) else []
         self.rule: Optimizer | None = None
         self.is_quiet = False
         self.is_plain = True
@@ -194,7 +191,6 @@ class StepPlans:
         """Return the plan of a step on this batch. It is recorded if there is none yet."""
         self.last_step = None, None, None
         n, features = x.shape
-        self._net.require_samples(n)
         work = self._workspace
         if work is None or n > work.capacity or features != work.widths[0]:
             widths = self._net.widths(features)
@@ -214,8 +210,8 @@ class StepPlans:
     def _record(
         self, loss: Loss, x: Array, t: Array, w: Array | None, buffers: Buffers
     ) -> StepPlan:
-        parts = zip(self._arrays, buffers.noise, buffers.scratch, strict=True)
-        arrays = [{**params, **noise, **scratch} for params, noise, scratch in parts]
+        pairs = zip(self._arrays, buffers.noise, strict=True)
+        arrays = [{**params, **noise} for params, noise in pairs]
         with np.errstate(all="ignore"):
             return StepPlan(
                 self._net.layers, loss, x, t, w, arrays=arrays, grads=self.grads, buffers=buffers

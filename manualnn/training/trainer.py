@@ -208,8 +208,6 @@ class Trainer(TrainingLoop):
         batches = Batches(samples, batch_size, shuffle=shuffle)
         require_count("epochs", epochs, 0)
         require_count("accumulation_steps", accumulation_steps, 1)
-        for n in batches.sizes:
-            self.net.require_samples(n)
         if self.rule.needs_closure and accumulation_steps > 1:
             message = f"{self.rule!r} evaluates a step several times; leave accumulation_steps out."
             raise SpecError(message)

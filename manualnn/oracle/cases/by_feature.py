@@ -23,7 +23,6 @@ from manualnn.oracle.protocol.features import (
     OPTIMIZER_ROWS,
     REDUCTIONS,
     fit,
-    has_buffers,
     row_of,
     width_of,
 )
@@ -73,8 +72,7 @@ def _option_recipes(name: str, make: Callable[[str, str], Make]) -> Iterator[Rec
 
 def _recipe(name: str, sentence: str, make: Make, suffix: str = "") -> Recipe:
     kind, _, feature = name.partition(".")
-    is_trained = kind == "optimizer" or has_buffers(feature)
-    judgements = DIFFERENTIAL if is_trained else FORWARD
+    judgements = DIFFERENTIAL if kind == "optimizer" else FORWARD
     full_name = f"{name}.{suffix}" if suffix else name
     return Recipe(full_name, feature + sentence, make, 1, judgements, feature)
 
@@ -130,8 +128,6 @@ def _with_layer(name: str, option: str | None = None) -> Make:
         if not draft.claims.admits_network(layer["type"] for layer in layers):
             layers.append(draft.layer(draft.pick_name(draft.activations())))
         case = draft.case(layers=layers, loss=loss, widths=[first])
-        if has_buffers(name) and case.optimizer and case.learned:  # they follow from many steps
-            case = draft.with_steps(case, dict(case.optimizer))
         if draft.chance(0.2):  # An incorrect layer may treat an input of exactly 0 differently.
             off = draft.rng.random(case.x.shape) < 0.3
             return case.but(x=np.where(off, 0, case.x).astype(case.dtype))
@@ -149,7 +145,7 @@ def _is_admitted(draft: Draft, place: str, letter: str) -> bool:
 def _with_optimizer(name: str, option: str | None = None) -> Make:
     def make(draft: Draft) -> Case:
         case = draft.training_case(draft.optimizer(name, option))
-        if not case.learned:
+        if not case.params:
             raise Impossible
         return case
 

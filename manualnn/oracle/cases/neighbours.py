@@ -24,7 +24,6 @@ from manualnn.oracle.protocol.features import (
     ALWAYS,
     LAYER_ROWS,
     TABLES,
-    as_noise,
     fit,
     row_of,
     takes_probabilities,
@@ -66,11 +65,7 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
         params=draft.params(layers, every),
         x=draft.normals((n, every[0])),
         t=draft.targets(loss, n, every[-1], probabilities=case.t.ndim == 2),
-        noise=as_noise(
-            layers,
-            draft.noise(layers, every, n) if case.noise else {},
-            is_training=case.noise is not None,
-        ),
+        noise=draft.noise(layers, every, n) if case.noise else None,
     )
     step = int(case.state["step"]) if case.state else 0
     return _with_state(varied, draft, step)
@@ -108,7 +103,7 @@ def _draft(case: Case, seed: int) -> Draft:
 
 def _with_state(case: Case, draft: Draft, step: int) -> Case:
     after = step and case.optimizer
-    return case.but(state=draft.state(after, case.learned, step) if after else None)
+    return case.but(state=draft.state(after, case.params, step) if after else None)
 
 
 def _admissible(every: Iterable[Calls], claims: Capabilities) -> Iterator[Calls]:

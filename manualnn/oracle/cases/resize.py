@@ -23,8 +23,6 @@ from manualnn.oracle.protocol.case import Array, Case, Spec, place_of
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
-    as_noise,
-    buffer_of,
     fitted,
     options_of,
     shapes_of,
@@ -120,30 +118,17 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
     state = narrow.state and {
         name: group if name == "step" else renumbered(group) for name, group in narrow.state.items()
     }
-    layers = (*narrow.layers[:i], *narrow.layers[j:])
-    noise = renumbered(narrow.noise or {})
     return narrow.but(
-        layers=layers,
+        layers=(*narrow.layers[:i], *narrow.layers[j:]),
         params=renumbered(narrow.params),
-        noise=as_noise(layers, noise, is_training=narrow.noise is not None),
+        noise=renumbered(narrow.noise or {}) or None,
         state=state,
     )
 
 
 def is_valid(case: Case) -> bool:
     """Return True if the loss, the targets and the state fit, so that the case has a truth."""
-    return _params_fit(case) and _buffers_fit(case) and _targets_fit(case) and _state_fits(case)
-
-
-def _buffers_fit(case: Case) -> bool:
-    """Return True if no variance is negative, and the batch may be normalised."""
-    for key, array in case.params.items():
-        buffer = buffer_of(key)
-        if buffer and buffer.is_nonnegative and np.any(array < 0):
-            return False
-        if buffer and buffer.is_count and np.any(array != np.rint(array)):
-            return False
-    return case.n != 1 or find_undefined(case) is None
+    return _params_fit(case) and _targets_fit(case) and _state_fits(case)
 
 
 def _params_fit(case: Case) -> bool:

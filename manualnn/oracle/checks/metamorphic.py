@@ -17,13 +17,7 @@ from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case, place_of
-from manualnn.oracle.protocol.features import (
-    LAYER_ROWS,
-    LOSS_ROWS,
-    find_mixing,
-    names_with,
-    options_of,
-)
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, names_with, options_of
 from manualnn.oracle.truth.compare import find_differences
 
 
@@ -127,8 +121,6 @@ def _batch_shards(trial: Trial) -> Finding | None:
     cut = base.n // 3 or 1
     if base.n < 2:
         raise Declined("the batch has one sample")
-    if find_mixing(base.layers, is_training=base.noise is not None):
-        raise Declined("a layer normalises the batch")
 
     def part(rows: slice) -> Case:
         return base.map(lambda name, a: a[rows] if is_per_sample(name) else a)

@@ -17,7 +17,6 @@ import numpy as np
 
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import buffer_of
 from manualnn.oracle.truth.compare import Comparison, compare, find_wrong, group_of
 
 NEIGHBOURS = 5
@@ -108,8 +107,7 @@ def _close_case(case: Case, k: int) -> Case:
     def change(name: str, a: Array) -> Array:
         if group_of(name) == "state":
             return np.asarray(a * of_state).astype(a.dtype)
-        buffer = buffer_of(name)
-        if group_of(name) not in ("x", "params") or (buffer and buffer.is_count):
+        if group_of(name) not in ("x", "params"):
             return a
         return np.asarray(a * (1 - DISTANCE * rng.random(a.shape))).astype(a.dtype)
 

@@ -34,7 +34,6 @@ from manualnn.oracle.protocol.features import (
     ALWAYS,
     LOSS_ROWS,
     TABLES,
-    find_mixing,
     names_with,
     names_with_conventions,
     row_of,
@@ -258,9 +257,6 @@ def find_undefined(case: Case) -> str | None:
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
         return "targets other than 1 and −1"
-    mixing = find_mixing(case.layers, is_training=case.noise is not None)
-    if mixing and case.n == 1:
-        return f"one sample, which {mixing} cannot normalise"
     counted: Any = case.n
     if reduction == "mean" and LOSS_ROWS[loss["type"]].has_mean_of_weights and case.t.ndim == 1:
         weight = loss.get("weight")

@@ -2,7 +2,6 @@
 
     case.layers, case.loss, case.optimizer      descriptions, {"type": "Linear", …}; torch's names
     case.params, case.x, case.t, case.dtype     arrays: {"0.weight": …}, (N, in), targets
-    case.learned                                case.params without buffers such as "running_mean"
     case.state, case.noise, case.steps          optimizer state, dropout masks, number of updates
     case.to_json(), Case.from_json(…)           the form in which a case is saved and sent
 
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import SpecError
-from manualnn.oracle.protocol.features import LOSS_ROWS, buffer_of, width_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, width_of
 
 Array = NDArray[Any]
 Spec = Mapping[str, Any]
@@ -53,8 +52,7 @@ class Case:
     state: State | None = None
     """The optimizer's state after `state["step"]` updates; None before the first update."""
     noise: dict[str, Array] | None = None
-    """Random arrays, {"1.mask": (N, width)}; None: the network as it predicts. In training, a
-    network that has a BatchNorm1d and no random layer has {}."""
+    """Random arrays, {"1.mask": (N, width)}; None: the network as it predicts."""
     steps: int = 1
     recipe: str = ""
     note: str = ""
@@ -64,11 +62,6 @@ class Case:
     def n(self) -> int:
         """The number of samples."""
         return len(self.x)
-
-    @cached_property
-    def learned(self) -> dict[str, Array]:
-        """The arrays of `params` that have gradients: all except the buffers."""
-        return {key: array for key, array in self.params.items() if buffer_of(key) is None}
 
     @cached_property
     def widths(self) -> tuple[int, ...]:

@@ -19,14 +19,7 @@ import numpy as np
 
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import (
-    Options,
-    buffer_of,
-    by_convention,
-    options_of,
-    state_of,
-)
-from manualnn.oracle.truth import normalization
+from manualnn.oracle.protocol.features import Options, by_convention, options_of, state_of
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.layers import layer_truth, noise_truth
 from manualnn.oracle.truth.losses import loss_truth
@@ -84,10 +77,8 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
         point, network = start(kind, case, optimizer), Network(kind, case)
         for _ in range(case.steps):
             loss, outputs, grads, input_grad = network.derivatives(point.params)
-            tracked = network.tracked()
             if optimizer is not None:
                 point = update(optimizer, point, grads)
-            point.params.update(tracked)
     undecided = sum(some for some, _ in kind.jumps), sum(size for _, size in kind.jumps)
     return Expected(loss, outputs, grads, input_grad, *point, kind, undecided)
 
@@ -97,8 +88,7 @@ def update_truth(
 ) -> dict[str, Bounded]:
     """Return the parameters and the state after one update with these gradients, by full names.
 
-    Buffers stay as they were. Gradients given as arrays are exact. Raises SpecError for a case
-    without an optimizer.
+    Gradients given as arrays are exact. Raises SpecError for a case without an optimizer.
     """
     if case.optimizer is None:
         raise SpecError(f"case {case.id} has no optimizer, so it has no update; give it one.")
@@ -108,7 +98,7 @@ def update_truth(
         point = start(kind, case, optimizer)
         known = {
             key: g if isinstance(g := grads[key], Bounded) else kind.exact(g)
-            for key in case.learned
+            for key in point.params
         }
         return update(optimizer, point, known).quantities()
 
@@ -126,7 +116,9 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
     state = {}
     for array in state_of(optimizer):
         first = kind.number(array.initial_value(optimizer))
-        state[array.name] = {key: _filled(params[key].v.shape, first) for key in case.learned}
+        state[array.name] = {
+            key: _filled(bounded.v.shape, first) for key, bounded in params.items()
+        }
     return Point(params, state, 0)
 
 
@@ -145,7 +137,6 @@ class Network:
             place, _, name = key.partition(".")
             self.masks[int(place)][name] = noise_truth(kind, self.layers[int(place)], array)
         self.kind, self.x, self.t = kind, kind.exact(case.x), np.asarray(case.t)
-        self.is_training = case.noise is not None
 
     def derivatives(
         self, params: Mapping[str, Bounded]
@@ -161,26 +152,12 @@ class Network:
     def forward(self, params: Mapping[str, Bounded]) -> None:
         """Compute the output of every layer."""
         self.own = [dict(masks) for masks in self.masks]
-        self.buffers: list[dict[str, Bounded]] = [{} for _ in self.layers]
         for key, bounded in params.items():
             place, _, name = key.partition(".")
-            # A layer that trains does not read its buffers.
-            is_unread = self.is_training and buffer_of(key)
-            (self.buffers if is_unread else self.own)[int(place)][name] = bounded
+            self.own[int(place)][name] = bounded
         self.ys = [self.x]
         for layer, (forward, _), own in zip(self.layers, self.functions, self.own, strict=True):
             self.ys.append(forward(layer, own, self.ys[-1]))
-
-    def tracked(self) -> dict[str, Bounded]:
-        """Return the buffers after the last forward pass."""
-        return {
-            f"{i}.{name}": bounded
-            for i, own in enumerate(self.buffers)
-            if own
-            for name, bounded in normalization.tracked(
-                self.layers[i], own, self.ys[i], self.ys[i + 1]
-            ).items()
-        }
 
     def backward(self, end: int, dy: Bounded) -> tuple[dict[str, Bounded], Bounded]:
         """Return the gradients of the layers before `end`, and dx, from the gradient after them."""
@@ -211,18 +188,18 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     After clipping no rule looks beyond one entry, so one call for all parameters gives what one for
     each gives.
     """
-    learned = {key: a for key, a in point.params.items() if buffer_of(key) is None}
-    if not learned:
-        return Point(dict(point.params), point.state, point.steps + 1)
+    if not point.params:
+        return Point({}, point.state, point.steps + 1)
     own = {
-        name: Bounded.joined(arrays[key] for key in learned) for name, arrays in point.state.items()
+        name: Bounded.joined(arrays[key] for key in point.params)
+        for name, arrays in point.state.items()
     }
-    rules = BoundedRules(next(iter(learned.values())).kind)
-    grads = rules.gradients_of_step(rule, learned, {key: grads[key] for key in learned})
-    p, g = (Bounded.joined(arrays[key] for key in learned) for arrays in (learned, grads))
+    rules = BoundedRules(next(iter(point.params.values())).kind)
+    grads = rules.gradients_of_step(rule, point.params, {key: grads[key] for key in point.params})
+    p, g = (Bounded.joined(arrays[key] for key in point.params) for arrays in (point.params, grads))
     moved = rules.apply_rule(rule, p, g, own, point.steps + 1)
-    state = {name: _split(array, learned) for name, array in own.items()}
-    return Point({**point.params, **_split(moved, learned)}, state, point.steps + 1)
+    state = {name: _split(array, point.params) for name, array in own.items()}
+    return Point(_split(moved, point.params), state, point.steps + 1)
 
 
 def _split(vector: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:

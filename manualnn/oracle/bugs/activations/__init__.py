@@ -2,7 +2,6 @@
 
 from manualnn.oracle.bugs.activations import (
     any_activation,
-    batch_norm,
     dropout,
     exponential,
     gated,
@@ -32,6 +31,5 @@ TABLES = (
     gated,
     hard,
     normalization,
-    batch_norm,
     shrinks,
 )
