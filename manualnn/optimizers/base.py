@@ -75,9 +75,9 @@ class Optimizer(Description):
         SGD(lr=0.1, l2=1e-4, groups=[{"params": "*.bias", "lr": 0.2}, {"params": "0.*", "l2": 0}])
 
     A group may have every option of the rule except the clipping, and its l1 and l2 hold for all of
-    its parameters. With "type" it has another rule, {"params": "*.bias", "type": "AdamW"}, with
-    defaults of its own, and with this rule's lr if it has none. Sources: torch.optim's
-    param_groups, torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
+    its parameters. With "type": "AdamW" it has another rule, with defaults of its own, and with
+    this rule's lr if it has none. Sources: torch.optim's param_groups,
+    torch.nn.utils.clip_grad_norm_ and clip_grad_value_.
     """
 
     lr: float = 1e-3
