@@ -10,8 +10,27 @@ import math
 from typing import Any
 
 import numpy as np
+from hypothesis import strategies as st
 
 COEFFICIENTS = [(3.4445, -4.775, 2.0315), (1.5, -0.5, 0.0), (2.0, -1.5, 0.5)]
+
+
+def options(*eps: float) -> st.SearchStrategy[dict[str, Any]]:
+    """Draw options of Muon, with one of these values of eps or the default."""
+    return st.fixed_dictionaries(
+        {"lr": st.sampled_from([0.5, 0.02])},
+        optional={
+            "momentum": st.sampled_from([0.0, 0.5]),
+            "nesterov": st.just(False),  # noqa: FBT003
+            "weight_decay": st.sampled_from([0.0, 0.7]),
+            "ns_coefficients": st.sampled_from(COEFFICIENTS),
+            "ns_steps": st.integers(0, 6),
+            "eps": st.sampled_from(eps),
+            "adjust_lr_fn": st.sampled_from(["original", "match_rms_adamw"]),
+        },
+    )
+
+
 PROGRAMS = 2
 """Ours and the one that it is compared with."""
 

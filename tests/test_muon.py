@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from muon_bounds import COEFFICIENTS, Bound
+from muon_bounds import Bound, options
 from toys import N, T, X
 from values import SEEDS
 
@@ -31,18 +31,7 @@ NET = Sequential(Linear(3, 4, bias=False), Tanh(), Linear(4, 2, bias=False))
 SHAPES = {"0.weight": (3, 5), "1.weight": (5, 2), "2.weight": (4, 4), "3.weight": (1, 3)}
 SIZE = sum(math.prod(shape) for shape in SHAPES.values())
 BIASES = {"params": "*.bias", "type": "AdamW", "lr": 3e-4}
-OPTIONS = st.fixed_dictionaries(
-    {"lr": st.sampled_from([0.5, 0.02])},
-    optional={
-        "momentum": st.sampled_from([0.0, 0.5]),
-        "nesterov": st.just(False),  # noqa: FBT003
-        "weight_decay": st.sampled_from([0.0, 0.7]),
-        "ns_coefficients": st.sampled_from(COEFFICIENTS),
-        "ns_steps": st.integers(0, 6),
-        "eps": st.sampled_from([0.0, 1.0, 100.0]),
-        "adjust_lr_fn": st.sampled_from(["original", "match_rms_adamw"]),
-    },
-)
+OPTIONS = options(0.0, 1.0, 100.0)
 
 
 def stated_step(o: Any, theta: Any, direction: Any) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from muon_bounds import COEFFICIENTS, Bound
+from muon_bounds import Bound, options
 from values import SEEDS
 
 from manualnn import MATRIX_RULES, Linear, MSELoss, Muon, Parameters, Sequential, Tanh, Trainer
@@ -15,18 +15,7 @@ from reference import Twin
 from reference import optimizers as theirs
 
 SHAPES = {"0.weight": (3, 5), "1.weight": (6, 2), "2.weight": (1, 1), "3.weight": (4, 4)}
-OPTIONS = st.fixed_dictionaries(
-    {"lr": st.sampled_from([0.5, 0.02])},
-    optional={
-        "momentum": st.sampled_from([0.0, 0.5]),
-        "nesterov": st.just(False),  # noqa: FBT003
-        "weight_decay": st.sampled_from([0.0, 0.7]),
-        "ns_coefficients": st.sampled_from(COEFFICIENTS),
-        "ns_steps": st.integers(0, 6),
-        "eps": st.sampled_from([1e-3, 1.0, 100.0]),
-        "adjust_lr_fn": st.sampled_from(["original", "match_rms_adamw"]),
-    },
-)
+OPTIONS = options(1e-3, 1.0, 100.0)
 
 
 @settings(max_examples=max(20, settings.default.max_examples // 4))

@@ -14,7 +14,22 @@ __all__ = ["Hardshrink", "Softshrink"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Softshrink(Layer):
+class _Shrink(Layer):
+    """Base of layers that set small inputs to 0, and whose slope beyond them is 1."""
+
+    lambd: float = 0.5
+
+    reads_output: ClassVar[bool] = False
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = one_over(np.abs(z), self.lambd, out=out)
+        return np.multiply(da, dz, out=dz)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Softshrink(_Shrink):
     """The input, moved towards 0 by a constant.
 
     Forward, λ = lambd
@@ -26,10 +41,6 @@ class Softshrink(Layer):
     Shapes: z, a, dz, da (N, width). Source: torch.nn.Softshrink.
     """
 
-    lambd: float = 0.5
-
-    reads_output: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         Layer.__post_init__(self)
         require(self, "lambd", "a number from 0 on", self.lambd >= 0)
@@ -38,15 +49,9 @@ class Softshrink(Layer):
         a = cut(z, self.lambd, out=out)
         return np.subtract(z, a, out=a)
 
-    def backward(
-        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
-    ) -> Array:
-        dz = one_over(np.abs(z), self.lambd, out=out)
-        return np.multiply(da, dz, out=dz)
-
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Hardshrink(Layer):
+class Hardshrink(_Shrink):
     """The input, or 0 where it is near 0.
 
     Forward, λ = lambd
@@ -58,10 +63,6 @@ class Hardshrink(Layer):
     Shapes: z, a, dz, da (N, width). Source: torch.nn.Hardshrink.
     """
 
-    lambd: float = 0.5
-
-    reads_output: ClassVar[bool] = False
-
     def __post_init__(self) -> None:
         Layer.__post_init__(self)
         require(self, "lambd", "a number", condition=True)
@@ -69,9 +70,3 @@ class Hardshrink(Layer):
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         a = one_over(np.abs(z), self.lambd, out=out)
         return np.multiply(z, a, out=a)
-
-    def backward(
-        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
-    ) -> Array:
-        dz = one_over(np.abs(z), self.lambd, out=out)
-        return np.multiply(dz, da, out=dz)
