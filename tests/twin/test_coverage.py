@@ -1,16 +1,15 @@
 """The documentation's table of what verifies each piece names them all, and still holds."""
 
-import re
-
 import coverage_table
 import pytest
 from coverage_table import COLUMNS, KINDS, NO_SLOPE, PAGE, ROUNDS
 from rotation import share
 
 ROWS = {
-    cells[0].strip("` "): dict(zip(COLUMNS, map(str.strip, cells[1:]), strict=True))
+    cells[0].strip("` "): dict(zip(COLUMNS, cells[1:], strict=True))
     for line in PAGE.read_text("utf-8").splitlines()
-    if (cells := re.findall(r"[^|]+", line))[0].startswith(" `")
+    if line.startswith("| `")
+    for cells in [[cell.strip() for cell in line.strip("|").split("|")]]
 }
 PIECES = [(kind, name) for kind, (_, table, _) in KINDS.items() for name in table]
 
