@@ -6,7 +6,7 @@ grid(dtypes=…)      the cases of the grid with these precisions, activations, 
 This module does not load NumPy, because `manualnn bench --help` reads GRID.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, product
 from typing import Any
@@ -19,17 +19,6 @@ GRID: dict[str, tuple[tuple[int, ...], int]] = {
     "784-512-256-10": ((784, 512, 256, 10), 128),
     "1024-1024-1024-1024": ((1024, 1024, 1024, 1024), 256),
 }
-
-OF_WIDTH: dict[str, Callable[[int], dict[str, Any]]] = {
-    "BatchNorm1d": lambda width: {"num_features": width},
-    "GroupNorm": lambda width: {"num_groups": 2, "num_channels": width},
-    "LayerNorm": lambda width: {"normalized_shape": width},
-    "LogSoftmax": lambda _: {"dim": -1},
-    "RMSNorm": lambda width: {"normalized_shape": width},
-    "Softmax": lambda _: {"dim": -1},
-    "Softmin": lambda _: {"dim": -1},
-}
-"""Options without a default, or with one that torch warns of, of layers with so many inputs."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +48,10 @@ class Case:
 
     def options(self, width: int) -> dict[str, Any]:
         """Return the options of the activation after a layer with so many outputs."""
-        return OF_WIDTH[self.activation](width) if self.activation in OF_WIDTH else {}
+        from manualnn.oracle.protocol.features import fit, with_all_options
+
+        spec = with_all_options(fit({"type": self.activation}, width))
+        return {name: value for name, value in spec.items() if name != "type"}
 
     @property
     def parameters(self) -> int:
