@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ from manualnn.oracle.cases.choices import Size
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.capabilities import Capabilities
-from manualnn.oracle.protocol.features import LOSS_ROWS
+from manualnn.oracle.protocol.features import takes_probabilities
+from manualnn.spec import to_spec
 
 PAGE = Path(__file__).resolve().parents[1] / ".docs" / "reference" / "coverage.md"
 KINDS = {
@@ -149,15 +151,20 @@ def far_layers(name: str, x: Array) -> Iterator[tuple[Sequential, Loss, Array, A
 
 
 def far_losses(name: str, x: Array) -> Iterator[tuple[Sequential, Loss, Array, Array]]:
-    """Yield the loss of outputs whose squares do not overflow, without a network."""
-    end = 1 if LOSS_ROWS[name].takes_probabilities else 1e4
-    y = np.clip(np.hstack([x, x[::-1], -x]), 0 if end == 1 else -end, end)
-    for loss, target in LOSSES.values():
-        if type(loss).__name__ == name:
-            for k in range(3):
-                t = of_kind(name, np.eye(3, dtype=x.dtype)[[k] * len(y)])
-                t = np.full(len(y), k) if target in {"classes", "indices"} else t
-                yield Sequential(), with_numbers(loss), y, t
+    """Yield the loss of outputs of up to 10⁴, or of up to 80 where it overflows by right."""
+    of_name = [(loss, kind) for loss, kind in LOSSES.values() if type(loss).__name__ == name]
+    for (symbolic, target), k in product(of_name, range(3)):
+        loss = with_numbers(symbolic)
+        t = of_kind(name, np.eye(3, dtype=x.dtype)[[k] * len(x)])
+        t = np.full(len(x), k) if target in {"classes", "indices"} else t
+        takes_shares = takes_probabilities(to_spec(loss))
+        for end in (1,) if takes_shares else (1e4, 80):
+            y = np.clip(np.hstack([x, x[::-1], -x]), 0 if takes_shares else -end, end)
+            with np.errstate(over="ignore"):
+                is_finite = np.isfinite(loss.value(y, t))
+            if is_finite:
+                yield Sequential(), loss, y, t
+                break
 
 
 @cache
