@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from oracle.made_up import COPIES, made_up_features, with_known_features
+from rotation import ROOT
 from safetensors.numpy import load as load_tensors
 from schemas import validate
 
@@ -84,6 +86,13 @@ def test_there_are_some_hundred_cases_each_once():
     assert 200 <= len(OF_PARTNERS) <= 400
     assert len(CASES) - len(OF_PARTNERS) <= 60 * len(NEWCOMERS)
     assert len({case.id for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("page", ["README.md", ".docs/author.md"])
+def test_the_documentation_says_how_many_there_are(page):
+    text = " ".join((ROOT / page).read_text("utf-8").split())
+    (said,) = re.findall(r"some ([\d,]+) cases with their truth", text)
+    assert abs(int(said.replace(",", "")) - len(CASES)) < 0.1 * len(CASES)
 
 
 def test_every_layer_loss_reduction_optimizer_and_option_is_in_a_case():
