@@ -13,6 +13,7 @@ import pytest
 
 from manualnn.oracle.engines import child, host
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
+from manualnn.oracle.engines.in_process import load_target
 from manualnn.oracle.engines.work import WORK
 from manualnn.oracle.profiles import PROFILES
 from manualnn.oracle.protocol.case import Case
@@ -165,6 +166,16 @@ def test_an_import_that_crashes_or_hangs_is_an_error_with_a_reason(
     (tmp_path / "broken.py").write_text(code, encoding="utf-8")
     with pytest.raises(EngineError, match=f"(?s)failed before its first case: {message}"):
         connect(f"{tmp_path}/broken.py:Engine", time_limit=2)
+
+
+def test_a_file_is_read_as_it_is_now_whatever_its_size_and_time(tmp_path, monkeypatch):
+    """Cached bytecode is known by the size and the second of its source alone."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "sign.py"
+    for sign in "+", "-":
+        file.write_text(f"value = {sign}1", encoding="utf-8")
+        os.utime(file, (0, 0))
+        assert load_target(f"{file}:value") == int(f"{sign}1")
 
 
 def test_no_process_is_left_behind(tmp_path):
