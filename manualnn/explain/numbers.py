@@ -63,7 +63,9 @@ class Arithmetic:
             return Decimal(value.numerator) / Decimal(value.denominator)
         if isinstance(value, int | np.integer):
             return Decimal(int(value))
-        return Decimal(float(value)) if self.decimals is None else Decimal(repr(float(value)))
+        if self.decimals is None:
+            return +Decimal(float(value))  # to PRECISION digits, as results: 0.3 is 1 * 0.3
+        return Decimal(repr(float(value)))
 
     def read(self, value: Any) -> Decimal:
         """Return a number of the run after rounding."""

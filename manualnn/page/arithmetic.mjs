@@ -12,7 +12,7 @@
 // well: the textbook's formula where nothing can overflow, otherwise one that cannot.
 
 import {
-  absolute, exponential, fromExact, fromShortest, hyperbolicTangent, isAbove, logarithm,
+  ONE, absolute, exponential, fromExact, fromShortest, hyperbolicTangent, isAbove, logarithm,
   logarithm1p, negative, over, plus, roundDecimal, squareRoot, subtract, times, toNumber,
 } from "./decimal.mjs";
 import { decimalCdf, decimalPdf, floatCdf, floatPdf } from "./normal.mjs";
@@ -122,7 +122,8 @@ export const floats = makeFloats();
 
 function makeDecimals(decimals) {
   const round = decimals === undefined ? (a) => a : (a) => roundDecimal(a, decimals);
-  const constant = decimals === undefined ? fromExact : fromShortest;
+  // An exact constant has PRECISION digits, as results: 0.3 is 1 * 0.3.
+  const constant = decimals === undefined ? (x) => times(fromExact(x), ONE) : fromShortest;
   const A = complete({
     decimals,
     round,
