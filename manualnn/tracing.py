@@ -116,7 +116,8 @@ class Trace:
             result, out = out, self._original(out)
             function(*inputs, out=out, **options)
         if isinstance(function, np.ufunc) and function.signature is None:
-            dtype = next(a.dtype for a in inputs if isinstance(a, np.ndarray))
+            first = next(a.dtype for a in inputs if isinstance(a, np.ndarray))
+            dtype = options.get("dtype", first)  # a flag times a number is a number
             inputs = [_cheapest_operand(a, dtype, out, function) for a in inputs]
         if function is np.dot or (isinstance(function, np.ufunc) and function not in _OUT_BY_NAME):
             self.calls.append(Call(function, (*inputs, out), options))
