@@ -96,6 +96,17 @@ def one_over(x: Array, limit: Any, /, *, out: Array | None = None) -> Array:
     return np.logical_not(is_low, out=out, casting="unsafe")
 
 
+def above_or(x: Array, limit: Any, value: Any, /, *, out: Array | None = None) -> Array:
+    """Return x where x > limit, and the number `value` elsewhere. NaN counts as larger."""
+    if is_symbolic(x):
+        own = own_number(x)
+        return store(where(greater(x, own(limit)), x, own(value)), out)
+    is_low = np.less_equal(x, limit)
+    out = np.maximum(x, limit, out=out)  # so that no infinity meets the factor 0
+    np.multiply(out, np.logical_not(is_low), out=out)
+    return np.add(out, np.multiply(is_low, value, dtype=x.dtype), out=out)
+
+
 FLAT = 30
 """From here on, tanh(log(1 + exp(x))) rounds to 1 in every data type."""
 

@@ -119,6 +119,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Hardswish": nn.Hardswish,
     "Softshrink": nn.Softshrink,
     "Hardshrink": nn.Hardshrink,
+    "Threshold": nn.Threshold,
     "Softmax": lambda dim=-1: nn.Softmax(dim),
     "Softmin": lambda dim=-1: nn.Softmin(dim),
     "LogSoftmax": lambda dim=-1: nn.LogSoftmax(dim),

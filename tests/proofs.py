@@ -92,7 +92,7 @@ def symbolic_options(row: Feature) -> dict[str, Any]:
     return {
         name: option_symbol(row, name)
         for name, option in row.options.items()
-        if isinstance(option.default, float)
+        if isinstance(option.default, float) or option.is_chosen
     }
 
 

@@ -47,6 +47,7 @@ from manualnn.layers import (
     Softsign,
     Tanh,
     Tanhshrink,
+    Threshold,
 )
 from manualnn.layers.activations.exponential import ALPHA, SCALE
 from manualnn.normal import CUBIC, ROOT, polynomials
@@ -160,6 +161,8 @@ FORMS: list[tuple[Callable[..., Any], tuple[str, ...], Op]] = [
     (Hardsigmoid, (), op("HardSigmoid", Z, alpha=1 / 6, beta=0.5)),
     (ReLU6, DTYPES, op("Clip", Z, 0.0, 6.0)),
     (Hardtanh, DTYPES, op("Clip", Z, "min_val", "max_val")),
+    (Threshold, DTYPES, op("Where", op("LessOrEqual", Z, "threshold"), "value", Z)),
+    (Threshold, (), op("Where", op("Greater", Z, "threshold"), Z, "value")),
     (Hardshrink, ("float32",), op("Shrink", Z, lambd="lambd", bias=0.0)),
     (Hardshrink, ("float64",), op("Where", op("Greater", op("Abs", Z), "lambd"), Z, 0.0)),
     (Softshrink, ("float32",), op("Shrink", Z, lambd="lambd", bias="lambd")),

@@ -256,6 +256,12 @@ export const LAYERS = {
     (A, z, { lambd = 0.5 }) => A.mul(z, isBeyond(A, z, lambd)),
     (A, z, a, da, { lambd = 0.5 }) => A.mul(isBeyond(A, z, lambd), da),
   ),
+  Threshold: pointwise(
+    (A, z, { threshold, value }) =>
+      (A.greater(z, A.constant(threshold)) ? z : A.constant(value)),
+    (A, z, a, da, { threshold }) =>
+      A.mul(da, A.greater(z, A.constant(threshold)) ? A.one : A.zero),
+  ),
   Mish: pointwise(
     (A, z) => A.mul(z, A.tanh(A.softplus(z))),
     ({ add, mul, one, sigmoid, softplus, sub, tanh }, z, a, da) => {

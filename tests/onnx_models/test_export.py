@@ -94,6 +94,7 @@ OPTIONS = {
     "beta": 2.5,
     "threshold": 1.5,
     "p": 0.3,
+    "value": -2.0,
     "dim": 1,
     "eps": 2**-7,
 }

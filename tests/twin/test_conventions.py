@@ -129,6 +129,12 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "The slope of `Hardswish` at −3 is 0": lambda: slope("Hardswish", -3.0),
     "and at 3 it is 1": lambda: slope("Hardswish", 3.0),
     "The slope of `Softshrink` and `Hardshrink` at ±`lambd` is 0": lambda: slope("Softshrink", 0.5),
+    "The slope of `Threshold` at its threshold is 0": lambda: slope(
+        "Threshold", 1.0, threshold=1.0, value=2.0
+    ),
+    "and its value there is `value`": lambda: slope(
+        "Threshold", 1.0, threshold=1.0, value=2.0, is_value=True
+    ),
     "`GELU` is z Φ(z) unless you say otherwise": lambda: slope("GELU", 1.0, is_value=True),
     'with `approximate="tanh"`, it is ½ z (1 + tanh(√(2/π) (z + 0.044715 z³)))': lambda: slope(
         "GELU", 1.0, is_value=True, approximate="tanh"

@@ -34,6 +34,7 @@ export const FORWARD = {
   Hardswish: () => "Hardswish multiplies a number by a line from 0 at −3 to 1 at 3, flat beyond.",
   Softshrink: ({ lambd = 0.5 }) => `A number moves towards 0 by ${lambd}. One that is nearer becomes 0.`,
   Hardshrink: ({ lambd = 0.5 }) => `A number farther than ${lambd} from 0 passes unchanged. Any other becomes 0.`,
+  Threshold: ({ threshold, value }) => `A number above ${threshold} passes unchanged. Any other becomes ${value}.`,
   Mish: () => "Mish multiplies a number by tanh(softplus(z)): almost 0 far below zero, almost 1 far above.",
   GELU: () => "GELU multiplies a number by the share of the normal distribution below it.",
   Softmax: () => "Softmax turns the numbers of a layer into shares: positive, and 1 in total.",
@@ -121,6 +122,7 @@ export const SLOPE = {
   Hardswish: () => "The slope is z / 3 + ½ between −3 and 3, 0 below and 1 above.",
   Softshrink: ({ lambd = 0.5 }) => `The slope is 1 for a number farther than ${lambd} from 0, and 0 for any other.`,
   Hardshrink: ({ lambd = 0.5 }) => `The slope is 1 for a number farther than ${lambd} from 0, and 0 for any other.`,
+  Threshold: ({ threshold }) => `The slope is 1 for a number above ${threshold}, and 0 for any other.`,
   Mish: () => "The slope is a little below 0 for numbers below −1.19, and almost 1 far above zero.",
   GELU: () => "The slope is a little below 0 for numbers below −0.75, and almost 1 far above zero.",
   Softmax: () => "Each share depends on all numbers of the layer: its own makes it larger, the " +

@@ -1,6 +1,7 @@
 """Activations that set small or low inputs to a constant."""
 
 from dataclasses import dataclass
+from math import isinf
 from typing import ClassVar
 
 import numpy as np
@@ -8,9 +9,9 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
-from manualnn.special import cut, one_over
+from manualnn.special import above_or, cut, one_over
 
-__all__ = ["Hardshrink", "Softshrink"]
+__all__ = ["Hardshrink", "Softshrink", "Threshold"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -70,3 +71,38 @@ class Hardshrink(_Shrink):
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         a = one_over(np.abs(z), self.lambd, out=out)
         return np.multiply(z, a, out=a)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Threshold(Layer):
+    """The input above a threshold, and a constant up to it.
+
+    Forward
+        a = z where z > threshold, value elsewhere
+
+    Backward, given da = ∂L/∂a
+        dz = da ⊙ [z > threshold]       the slope at the threshold is 0
+
+    Shapes: z, a, dz, da (N, width). Source: torch.nn.Threshold.
+    """
+
+    threshold: float
+    value: float
+
+    reads_output: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        Layer.__post_init__(self)
+        for name in ("threshold", "value"):
+            number = getattr(self, name)
+            is_infinite = isinstance(number, float) and isinf(number)
+            require(self, name, "a finite number", not is_infinite)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        return above_or(z, self.threshold, self.value, out=out)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        dz = one_over(z, self.threshold, out=out)
+        return np.multiply(da, dz, out=dz)

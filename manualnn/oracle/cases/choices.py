@@ -123,7 +123,9 @@ class Choices:
         spec = {"type": name, **given}
         for other in self._drawn_options(name, spec):
             values = self.values(name, other)
-            if other == option:
+            if row_of(name).options[other].is_chosen:
+                spec[other] = self.pick(values)
+            elif other == option:
                 spec[other] = self.pick(values[1:])
             elif other == "bias":
                 if self.chance(0.15):

@@ -22,7 +22,7 @@ from manualnn.oracle.cases.simplify import simpler_arrays, simpler_values
 from manualnn.oracle.diagnosis.budget import Budget
 from manualnn.oracle.diagnosis.places import specs_of, with_spec
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import ALWAYS, row_of
+from manualnn.oracle.protocol.features import ALWAYS, REQUIRED, row_of
 from manualnn.oracle.protocol.masks import with_masks
 
 Move = Generator[Case | None, bool, None]
@@ -231,7 +231,8 @@ def _simpler_values(spec: dict[str, Any], option: str) -> list[Any]:
         return [simple for simple in (1.0, 0.5, 0.1) if simple != value][: _simplicity(value)]
     if option in {"type", "bias"} | ALWAYS:
         return []
-    values: list[Any] = [] if value == row_of(spec["type"]).defaults.get(option) else [None]
+    default = row_of(spec["type"]).defaults.get(option)
+    values: list[Any] = [] if default is REQUIRED or value == default else [None]
     if isinstance(value, float):
         values += [0.5, 0.1][: _simplicity(value)]
     return values

@@ -174,7 +174,7 @@ class Capabilities:
         """Return the values of an option that the engine supports, the default first, or "any"."""
         known, claim = row_of(name).options[option], self.claim_of(name)
         claimed = "any" if option in ALWAYS else claim.get(option, [])
-        if claimed == "any" or (known.is_listed and option in claim):
+        if claimed == "any" or known.is_chosen or (known.is_listed and option in claim):
             return claimed
         return [known.default, *(v for v in claimed if not is_equal(v, known.default))]
 

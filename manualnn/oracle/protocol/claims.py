@@ -39,6 +39,7 @@ def read_claims(
         rows = ROWS[kind][name].options
         every = {option: "any" for option, row in rows.items() if row.is_in_any}
         options = every if claim == "any" else dict(claim)
+        options = {o: "any" for o, row in rows.items() if row.is_chosen} | options
         for option, given in options.items():
             if option not in table[name]:
                 raise ClaimError(

@@ -43,7 +43,7 @@ ALWAYS = {"lr"} | {
     option
     for row in LAYER_ROWS.values()
     for option, known in row.options.items()
-    if known.default is REQUIRED
+    if known.default is REQUIRED and not known.is_chosen
 }
 """Options that an engine takes every value of, as soon as it claims the feature."""
 

@@ -53,6 +53,11 @@ class Option:
         return self.is_listed and claim != "any" and self.default not in claim
 
     @property
+    def is_chosen(self) -> bool:
+        """True if the option is required, and its values are free: no size of the network."""
+        return self.default is REQUIRED and bool(self.others)
+
+    @property
     def values(self) -> tuple[Any, ...]:
         """The values that cases are drawn with, the default first."""
         return self.others if self.default is REQUIRED else (self.default, *self.others)

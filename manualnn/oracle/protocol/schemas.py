@@ -90,7 +90,7 @@ def _describe_option(name: str, option: Option) -> dict[str, Any]:
         return _NAMED[name]
     match option.default:
         case default if default is REQUIRED:
-            return {"type": "integer", "minimum": 1}
+            return {"type": "number"} if option.is_chosen else {"type": "integer", "minimum": 1}
         case None:
             return {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/numbers"}]}
         case tuple(pair):

@@ -139,9 +139,9 @@ FORMS: tuple[tuple[str, str, str, str, Fit | None, Passes], ...] = (
 )
 
 
-REPEATED = {"LogSoftmax", "ReLU", "ReLU6", "Hardshrink", "Hardtanh"}
+REPEATED = {"LogSoftmax", "ReLU", "ReLU6", "Hardshrink", "Hardtanh", "Threshold"}
 """Activations that change nothing the second time."""
-OF_SLOPE_0_OR_1 = {"ReLU", "ReLU6", "Hardshrink", "Hardtanh", "Softshrink"}
+OF_SLOPE_0_OR_1 = {"ReLU", "ReLU6", "Hardshrink", "Hardtanh", "Softshrink", "Threshold"}
 
 
 def _is_equal(row: Layer, form: str) -> bool:

@@ -36,3 +36,15 @@ BUGS["hardshrink-mirrors"] = bug(
     source="torch/nn #1270",
     hardshrink=lambda e, o, z: np.where(np.abs(z) > o.lambd, np.abs(z), e.array(0)),
 )
+
+BUGS["threshold-at-its-limit"] = bug(
+    "Threshold lets an input pass that equals the threshold.",
+    lines=("a = z where z ≥ threshold", "a = z where z > threshold"),
+    threshold=lambda e, o, z: np.where(z >= o.threshold, z, e.num(o.value)),
+    threshold_slope=lambda e, o, z, a: e.array(z >= o.threshold),
+)
+BUGS["threshold-slope-of-output"] = bug(
+    "The slope of Threshold follows from the output instead of the input.",
+    lines=("threshold′ = [a > threshold]", "threshold′ = [z > threshold]"),
+    threshold_slope=lambda e, o, z, a: e.array(a > o.threshold),
+)

@@ -28,4 +28,19 @@ ROWS = (
         ),
         is_exact=True,
     ),
+    Layer(
+        name="Threshold",
+        method="threshold",
+        options={
+            "threshold": Option(others=(0.3, -2.0, 0.0), exact=(1.0, -1.0, 0.0)),
+            "value": Option(others=(-1.5, 4.0, 0.0), exact=(-2.0, 2.0, 0.0)),
+        },
+        sized=lambda spec, _: {"threshold": 0.3, "value": -1.5, **spec},
+        switches=lambda o: (o.threshold,),
+        statement=Statement(
+            formula=lambda m, o, z: m.where(z <= o.threshold, o.value, z),
+            bounds=lambda o: (None if o.value != o.threshold else 1, None, 0),
+        ),
+        is_exact=True,
+    ),
 )
