@@ -74,7 +74,8 @@ class Jet:
 
     def __truediv__(self, other: Any) -> "Jet":
         if not isinstance(other, Jet):
-            return Jet(self.jets, [a if _is_zero(a) else a / other for a in self.c])
+            numbers = (a if _is_zero(a) else self.jets.number_of(a) for a in self.c)
+            return Jet(self.jets, [a if _is_zero(a) else a / other for a in numbers])
         quotient: list[Any] = []
         for k, a in enumerate(self.c):  # a = quotient · other, solved for the last coefficient
             rest = _convolution(quotient, other.c[1 : k + 1])
@@ -111,7 +112,7 @@ class Jets:
         """Return f(z, *rest) and its derivatives by z, up to the order; f takes this arithmetic."""
         found = f(self, Jet(self, (z, 1, *[0] * (self.order - 1))[: self.order + 1]), *rest)
         shape = z == z  # noqa: PLR0124 - a mask of the shape of z, which is False where z is NaN
-        numbers = [self._number(c if k < 2 else c * factorial(k)) for k, c in enumerate(found.c)]
+        numbers = [self.number_of(c if k < 2 else c * factorial(k)) for k, c in enumerate(found.c)]
         return [self.m.where(shape, number, number) for number in numbers]
 
     def compare(self, operation: Callable[[Any, Any], Any], a: Jet, b: Any) -> Any:
@@ -125,7 +126,7 @@ class Jets:
     def where(self, condition: Any, yes: Any, no: Any) -> Any:
         """Return yes where the condition holds, and no elsewhere."""
         if not isinstance(yes, Jet) and not isinstance(no, Jet):
-            return self.m.where(condition, self._number(yes), self._number(no))
+            return self.m.where(condition, self.number_of(yes), self.number_of(no))
         terms = len(yes.c if isinstance(yes, Jet) else no.c)
         pairs = zip(_coefficients(yes, terms), _coefficients(no, terms), strict=True)
         return Jet(
@@ -133,12 +134,13 @@ class Jets:
             (
                 0
                 if _is_zero(a) and _is_zero(b)
-                else self.m.where(condition, self._number(a), self._number(b))
+                else self.m.where(condition, self.number_of(a), self.number_of(b))
                 for a, b in pairs
             ),
         )
 
-    def _number(self, a: Any) -> Any:
+    def number_of(self, a: Any) -> Any:
+        """Return a coefficient; an integer, such as the slope 1 of z itself, in the arithmetic."""
         return self.m.number(a) if isinstance(a, int) else a
 
     def number(self, value: Any) -> Any:
