@@ -55,6 +55,7 @@ class Engine:
             "max_steps": 10_000,
             "init": INITIAL,
             "empty_batch": True,
+            "sample_weights": True,
         }
 
     def init(self, spec: dict[str, Any], shape: tuple[int, int], seed: int) -> Any:
@@ -71,7 +72,13 @@ class Engine:
         state = _state(rule, params, case.state) if rule else {}
         for last in reversed(range(case.steps)):
             value, grads, dx = net.value_and_grad(
-                params, loss, case.x, case.t, noise=case.noise, input_grad=True
+                params,
+                loss,
+                case.x,
+                case.t,
+                noise=case.noise,
+                sample_weight=case.sample_weights,
+                input_grad=True,
             )
             if not last:
                 outputs = net.forward(params, case.x, noise=case.noise)

@@ -136,6 +136,8 @@ def _require_valid(case: Case) -> None:
     is_class = LOSS_ROWS[case.loss["type"]].targets == "classes" and case.t.ndim == 1
     t = (case.n,) if is_class else (case.n, case.widths[-1])
     expected: dict[str, tuple[int, ...]] = {"x": (case.n, case.widths[0]), "t": t}
+    if case.sample_weights is not None:
+        expected["sample_weights"] = (case.n,)
     params: dict[str, tuple[int, ...]] = {}
     for i, layer in enumerate(case.layers):
         before = case.widths[i]

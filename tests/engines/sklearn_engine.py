@@ -34,6 +34,7 @@ class Engine:
             },
             "weight_layout": "in,out",
             "max_steps": 100,
+            "sample_weights": True,
         }
 
     def step(self, case):
@@ -44,7 +45,7 @@ class Engine:
         mlp.coefs_ = [np.array(case.params[f"{i}.weight"]) for i in linear]
         mlp.intercepts_ = [np.array(case.params[f"{i}.bias"]) for i in linear]
         mlp.n_layers_ = len(linear) + 1
-        t, scale = case.t, factor(case)
+        t, w, scale = case.t, case.sample_weights, factor(case)
         if t.ndim == 1:
             t = np.eye(case.widths[-1], dtype=case.x.dtype)[t]
         params = [*mlp.coefs_, *mlp.intercepts_]
@@ -52,7 +53,7 @@ class Engine:
         for _ in range(case.steps):
             kept = [case.x, *([None] * len(linear))]
             deltas, dW, db = ([None] * len(linear) for _ in range(3))
-            value, dW, db = mlp._backprop(case.x, t, None, kept, deltas, dW, db)  # noqa: SLF001
+            value, dW, db = mlp._backprop(case.x, t, w, kept, deltas, dW, db)  # noqa: SLF001
             grads = [g * scale for g in [*dW, *db]]
             if rule:
                 rule.update_params(params, grads)

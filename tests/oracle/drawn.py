@@ -25,8 +25,11 @@ from manualnn.oracle.textbook.engine import Textbook
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
 
-def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
-    """Return a case; with that loss or optimizer, if one is named."""
+def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6, weights=0.0):
+    """Return a case; with that loss or optimizer, if one is named.
+
+    A share of the cases, `weights`, has weights of the samples.
+    """
     dtype = dtype or str(rng.choice(["float32", "float64"]))
     loss = drawn_loss(rng, loss or drawn_name(rng, LOSS_ROWS))
     n, width = int(rng.integers(1, largest + 1)), int(rng.integers(1, largest + 1))
@@ -53,6 +56,8 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6):
         case = case.but(loss={**loss, "weight": weight})
     if rng.random() < 0.5:
         case = case.but(state=drawn_state(rng, case))
+    if weights and rng.random() < weights:
+        case = case.but(sample_weights=rng.uniform(0.2, 4, n))
     return with_masks(case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)))
 
 

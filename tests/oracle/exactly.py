@@ -10,7 +10,7 @@ from functools import partial
 import mpmath
 import numpy as np
 
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, options_of, state_of
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, Options, options_of, state_of
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.protocol.rows import MissingEntryError
 
@@ -96,12 +96,40 @@ def evaluate(case, params, x):
     layers = [with_eps(layer, case.dtype) for layer in case.layers]
     x = forward(layers, params | noise, x)
     loss, t = options_of(case.loss), np.asarray(case.t)
-    if loss.type in LOSSES:
-        value = LOSSES[loss.type](loss, x, t)
-    else:
-        statement = statement_of(LOSS_ROWS, loss.type)
-        value = reduced(loss, entry_by_entry(statement, loss, x, exactly(t)))
+    value = loss_of(loss, x, t)
+    if case.sample_weights is not None:
+        value = weighted(loss, x, t, exactly(case.sample_weights))
     return x, value * number(loss.factor)
+
+
+def loss_of(loss, y, t):
+    if loss.type in LOSSES:
+        return LOSSES[loss.type](loss, y, t)
+    statement = statement_of(LOSS_ROWS, loss.type)
+    return reduced(loss, entry_by_entry(statement, loss, y, exactly(t)))
+
+
+def weighted(loss, y, t, weights):
+    """Return Σ wₙ lₙ / D: the losses of single samples, added, and what each adds to D."""
+    total = divisor = EXACT.zero
+    for i, w in enumerate(weights):
+        own = Options(**{**vars(loss), "reduction": "sum"})
+        if np.ndim(getattr(loss, "weight", None)) == 2:
+            own.weight = np.asarray(loss.weight)[i : i + 1]
+        total += w * loss_of(own, y[i : i + 1], t[i : i + 1])
+        divisor += w * part_of_divisor(loss, y.shape[1], t[i])
+    return total if loss.reduction == "sum" else total / divisor
+
+
+def part_of_divisor(loss, width, target):
+    """Return what a sample adds to the divisor of a mean."""
+    row = LOSS_ROWS[loss.type]
+    if loss.reduction == "batchmean":
+        return 1
+    if row.has_mean_of_weights and np.ndim(target) == 0:
+        is_ignored = target == loss.ignore_index
+        return 0 if is_ignored else weight_of(loss.weight, np.full(width, EXACT.one))[target]
+    return 1 if row.has_mean_of_weights or row.is_per_sample else width
 
 
 def forward(layers, arrays, x):

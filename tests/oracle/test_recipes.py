@@ -112,6 +112,8 @@ def test_a_recipe_of_a_feature_uses_it(name):
         assert parts
         if len(rest) > 1 and rest[1] in REDUCTIONS:
             assert parts[0]["reduction"] == rest[1]
+        elif "sample_weights" in rest:
+            assert case.sample_weights is not None
         elif len(rest) > 1 and rest[1] != "probabilities":
             assert any(rest[1] in part for part in parts), parts
 

@@ -163,6 +163,8 @@ def test_a_failure_without_a_known_check_is_refused(checks, message, tmp_path):
         ({"params": {"0.weight": [[1.0, 2.0]]}}, "weight has shape"),
         ({"params": {}}, "weight has shape None"),
         ({"noise": {"7.mask": [[1.0]]}}, "noise.7.mask"),
+        ({"sample_weights": [1.0, 2.0]}, "sample_weights has shape"),
+        ({"sample_weights": [-1.0]}, "no engine can answer"),
         ({"optimizer": {"type": "SGD", "momentum": 0.9}, "state": {"step": 1}}, "momentum_buffer"),
     ],
     ids=str,

@@ -32,6 +32,9 @@ PLACES = ("LAL", "LA", "AL", "A", "LAAL", "LBAL", "LABL", "LALAL")
 LINEAR_PLACES = ("A", "AA", "AAA", "ABA", "BA")
 """The same for A = Linear."""
 
+WEIGHTS_SHARE = 1 / 5
+"""Share of the cases with weights of samples, because a loss treats them like any other."""
+
 Make = Callable[[Draft], Case]
 
 
@@ -44,6 +47,10 @@ def feature_recipes() -> Iterator[Recipe]:
             )
             yield replace(recipe, corners=tuple(loss_corners(name, r)))
         yield from _option_recipes(f"loss.{name}", _with_loss)
+        recipe = _recipe(
+            f"loss.{name}", " with weights of samples", _with_weights(name), "sample_weights"
+        )
+        yield replace(recipe, share=WEIGHTS_SHARE)
         if row.targets == "classes" and "probabilities" in row.class_targets:
             sentence, make = " of probabilities of classes", _with_loss(name, probabilities=True)
             recipe = _recipe(f"loss.{name}", sentence, make, "probabilities")
@@ -88,6 +95,21 @@ def _with_loss(
             claimed = [o for o in ("weight", "label_smoothing") if o in draft.claims.losses[name]]
             drawn = draft.pick(claimed) if claimed else None
         return draft.case(widths=widths, loss=loss, loss_option=drawn, probabilities=probabilities)
+
+    return make
+
+
+def _with_weights(name: str) -> Make:
+    """Draw cases of two samples or more, because the mean of one sample ignores its weight."""
+
+    def make(draft: Draft) -> Case:
+        options = [o for o in draft.options(name) if o != "factor"]
+        drawn = draft.pick(options) if options and draft.chance(0.5) else None
+        loss = draft.loss(name)
+        widths = draft.widths(min(1 + draft.chance(0.5), draft.max_depth), loss)
+        n = draft.count(draft.max_batch, 2 if draft.max_batch > 1 else 1)
+        case = draft.case(widths=widths, loss=loss, loss_option=drawn, n=n)
+        return case.but(sample_weights=draft.sample_weights(n))
 
     return make
 

@@ -29,6 +29,8 @@ def _is_claimed(claims: Capabilities, recipe: Recipe) -> bool:
     claim = next((c[name] for kind in TABLES if name in (c := getattr(claims, kind))), None)
     if claim is None or not option:
         return claim is not None
+    if option[0] == "sample_weights":
+        return claims.sample_weights
     if option[0] == "probabilities":
         return "probabilities" in claims.class_targets
     values = claims.values(name, "reduction" if option[0] in REDUCTIONS else option[0])

@@ -90,6 +90,13 @@ class Draft(Choices):
                 arrays[f"{i}.{noise.name}"] = array.astype(self.dtype)
         return arrays
 
+    def sample_weights(self, n: int) -> Array:
+        """Return the weights of samples: different ones, in some cases with zeros."""
+        w = self.rng.uniform(0.2, 4, n)
+        if n > 1 and self.chance(0.3):
+            w[self.rng.random(n) < 0.3] = 0
+        return w.astype(self.dtype)
+
     def state(self, optimizer: Any, params: dict[str, Array], steps: int) -> dict[str, Any]:
         """Return a typical optimizer state after some steps with gradients of about ¼."""
         o = options_of(optimizer)

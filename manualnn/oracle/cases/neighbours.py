@@ -66,6 +66,7 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
         x=draft.normals((n, every[0])),
         t=draft.targets(loss, n, every[-1], probabilities=case.t.ndim == 2),
         noise=draft.noise(layers, every, n) if case.noise else None,
+        sample_weights=None if case.sample_weights is None else draft.sample_weights(n),
     )
     step = int(case.state["step"]) if case.state else 0
     return _with_state(varied, draft, step)

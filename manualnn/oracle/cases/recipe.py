@@ -51,6 +51,11 @@ class Recipe:
     corners: tuple[Callable[[Draft], Case], ...] = ()
     """Makers of the first cases. If the claims do not allow a corner, `make` takes its turn."""
 
+    @property
+    def is_sampled(self) -> bool:
+        """True if a recipe of one feature has few cases, because others ask the same."""
+        return bool(self.feature) and self.share < 1
+
     def examples(self, claims: Capabilities, count: int) -> Iterator[tuple[str, int]]:
         """Yield the newcomer and the number of every case, "" for the cases without a newcomer.
 

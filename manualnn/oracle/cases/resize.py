@@ -47,7 +47,8 @@ def keep_rows(case: Case, keep: Keep) -> Case:
     chosen = list(keep)
 
     def change(name: str, array: Array) -> Array:
-        return array[chosen] if name in {"x", "t"} or name.startswith("noise.") else array
+        is_per_sample = name in {"x", "t", "sample_weights"} or name.startswith("noise.")
+        return array[chosen] if is_per_sample else array
 
     return case.map(change).but(loss=_cut_options(case, 0, case.n, chosen))
 
@@ -83,6 +84,8 @@ def _cut_columns(case: Case, segment: range, chosen: list[int], name: str, array
     into, out = segment[0] - 1, segment[-1]
     if name == "x":
         return array[:, chosen] if into < 0 else array
+    if name == "sample_weights":
+        return array
     if name == "t":
         return _cut_targets(case, array, chosen) if out == len(case.layers) else array
     layer, kind = place_of(name)
@@ -128,6 +131,8 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
 
 def is_valid(case: Case) -> bool:
     """Return True if the loss, the targets and the state fit, so that the case has a truth."""
+    if case.sample_weights is not None and find_undefined(case) is not None:
+        return False
     return _params_fit(case) and _targets_fit(case) and _state_fits(case)
 
 

@@ -76,6 +76,8 @@ def _simple(case: Case, name: str) -> tuple[float, ...]:
     targets = LOSS_ROWS[case.loss["type"]].targets
     if name == "t" and targets in ("probabilities", "signs"):
         return PROBABILITIES if targets == "probabilities" else (1.0, -1.0)
+    if name == "sample_weights":
+        return tuple(value for value in FACTORS if value >= 0)
     state = state_of(options_of(case.optimizer)) if case.optimizer else ()
     if any(s.is_nonnegative and name.startswith(f"state.{s.name}.") for s in state):
         return tuple(value for value in SUMMANDS if value >= 0)

@@ -102,17 +102,20 @@ def _share(case: Case, part: Case) -> Any:
     if loss.reduction == "sum":
         return 1
     is_weighted = LOSS_ROWS[loss.type].has_mean_of_weights and case.t.ndim == 1
-    if not is_weighted or loss.reduction != "mean":
-        return np.longdouble(part.n) / case.n
+    is_weighted = is_weighted and loss.reduction == "mean"
 
-    def divisor(t: Array) -> Any:
-        counted = t[t != loss.ignore_index]
+    def divisor(case: Case) -> Any:
+        given = np.ones(case.n) if case.sample_weights is None else case.sample_weights
+        weights = given.astype(np.longdouble)
+        if not is_weighted:
+            return np.sum(weights)
+        counts = case.t != loss.ignore_index
         w = np.ones(case.widths[-1]) if loss.weight is None else np.asarray(loss.weight)
-        return np.sum(w[counted].astype(np.longdouble))
+        return np.sum(w[case.t[counts]] * weights[counts])
 
-    if not divisor(part.t):
-        raise Declined("a part of the batch has no class that counts")
-    return divisor(part.t) / divisor(case.t)
+    if not divisor(part):
+        raise Declined("a part of the batch has no sample that counts")
+    return divisor(part) / divisor(case)
 
 
 @check("batch.shards", "the gradient of a batch is the weighted sum of its parts'")

@@ -64,7 +64,7 @@ def at_first_step(case: Case) -> Case:
 
 def is_per_sample(name: str) -> bool:
     """Return True if an array of a case has a row for each sample."""
-    return group_of(name) in {"x", "t", "noise"}
+    return group_of(name) in {"x", "t", "noise", "sample_weights"}
 
 
 @dataclass

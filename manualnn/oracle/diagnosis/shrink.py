@@ -126,14 +126,14 @@ def _columns(case: Case) -> Move:
 
 
 def _parts(case: Case) -> Move:
-    """Remove the optimizer or replace it by plain SGD. Remove the state and the dropout masks."""
+    """Remove the optimizer or replace it by plain SGD. Remove state, dropout masks and weights."""
     if case.optimizer:
         for optimizer in (None, {"type": "SGD", "lr": 1.0}):
             smaller = case.but(optimizer=optimizer, state=None, steps=1)
             if (yield smaller):
                 case = smaller
                 break
-    for part in ("state", "noise"):
+    for part in ("state", "noise", "sample_weights"):
         smaller = case.but(**{part: None})
         if (yield smaller):
             case = smaller

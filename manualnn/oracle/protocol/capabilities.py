@@ -92,6 +92,8 @@ class Capabilities:
     """The convention of a feature, such as {"BCELoss": "calculus"}. See `Feature.conventions`."""
     class_targets: tuple[str, ...] = CLASS_TARGETS
     """The forms of the targets of a loss of classes."""
+    sample_weights: bool = False
+    """True if a case may have weights of its samples."""
     init: tuple[dict[str, Any], ...] = ()
     """The initialisations of a weight that `init` draws: see `protocol.initialization`."""
     networks: str = "[LA]+"
@@ -222,6 +224,8 @@ class Capabilities:
             form = "indices" if case.t.ndim == 1 else "probabilities"
             if form not in self.class_targets:
                 return f"targets that are {form} of classes"
+        if case.sample_weights is not None and not self.sample_weights:
+            return "weights of samples"
         if not self.admits_network(layer["type"] for layer in case.layers):
             return "a network of layers in that order"
         return None
@@ -257,11 +261,14 @@ def find_undefined(case: Case) -> str | None:
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
         return "targets other than 1 and −1"
-    counted: Any = case.n
+    given = np.ones(case.n) if case.sample_weights is None else case.sample_weights
+    if not np.all((given >= 0) & (given < np.inf)):
+        return "a weight of a sample that is not from 0 on"
+    counted: Any = given.any()
     if reduction == "mean" and LOSS_ROWS[loss["type"]].has_mean_of_weights and case.t.ndim == 1:
         weight = loss.get("weight")
         weights = np.ones(case.widths[-1]) if weight is None else np.asarray(weight)
-        labels = case.t[case.t != loss.get("ignore_index", -100)]
+        labels = case.t[(case.t != loss.get("ignore_index", -100)) & (given > 0)]
         # A label beyond the classes makes a case invalid, which is not the question here.
         counted = weights[labels[(labels >= 0) & (labels < len(weights))]].any()
     return None if counted or reduction == "sum" else "a mean over nothing"

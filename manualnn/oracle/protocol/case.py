@@ -3,6 +3,7 @@
     case.layers, case.loss, case.optimizer      descriptions, {"type": "Linear", …}; torch's names
     case.params, case.x, case.t, case.dtype     arrays: {"0.weight": …}, (N, in), targets
     case.state, case.noise, case.steps          optimizer state, dropout masks, number of updates
+    case.sample_weights                         (N,), or None
     case.to_json(), Case.from_json(…)           the form in which a case is saved and sent
 
 An engine returns a result for a case, a mapping:
@@ -53,6 +54,8 @@ class Case:
     """The optimizer's state after `state["step"]` updates; None before the first update."""
     noise: dict[str, Array] | None = None
     """Random arrays, {"1.mask": (N, width)}; None: the network as it predicts."""
+    sample_weights: Array | None = None
+    """The weight of every sample in the loss, (N,). A case without weights has no such entry."""
     steps: int = 1
     recipe: str = ""
     note: str = ""
@@ -91,6 +94,8 @@ class Case:
     def arrays(self) -> dict[str, Array]:
         """Return every array under a full name: "x", "t", "params.0.weight", "state.sum.0.bias"."""
         named = {"x": self.x, "t": self.t}
+        if self.sample_weights is not None:
+            named["sample_weights"] = self.sample_weights
         named |= {f"params.{key}": array for key, array in self.params.items()}
         named |= {f"noise.{key}": array for key, array in (self.noise or {}).items()}
         for name, group in (self.state or {}).items():
@@ -112,6 +117,7 @@ class Case:
         }
         noise = self.noise and {k: change(f"noise.{k}", a) for k, a in self.noise.items()}
         params = {key: change(f"params.{key}", a) for key, a in self.params.items()}
+        w = self.sample_weights
         return replace(
             self,
             x=change("x", self.x),
@@ -119,6 +125,7 @@ class Case:
             params=params,
             state=state,
             noise=noise,
+            sample_weights=None if w is None else change("sample_weights", w),
         )
 
     def to_json(self, encode: Any = None) -> dict[str, Any]:
@@ -128,6 +135,8 @@ class Case:
         shown = self.map(encode)
         for entry in fields(self):
             content[entry.name] = getattr(shown, entry.name)
+        if self.sample_weights is None:
+            del content["sample_weights"]
         content["layers"] = [dict(layer) for layer in self.layers]
         content["loss"] = dict(self.loss)
         content["optimizer"] = self.optimizer and dict(self.optimizer)

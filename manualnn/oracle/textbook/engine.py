@@ -56,6 +56,8 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
     rule: Options | None
     x: Array
     t: Array
+    weights: Array | None
+    """The weights of the samples, or None."""
     params: dict[str, Array]
     state: dict[str, dict[str, Array]]
     now: int
@@ -82,6 +84,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
             "accepts_state": True,
             "max_steps": 1_000_000,
             "empty_batch": True,
+            "sample_weights": True,
         }
 
     @classmethod
@@ -126,6 +129,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
         own = case.map(lambda name, a: np.array(a, None if name == "t" and classes else self.kind))
         self.x, self.t, self.params, self.noise = own.x, own.t, own.params, own.noise or {}
+        self.weights = own.sample_weights
         self.state = {name: group for name, group in (own.state or {}).items() if name != "step"}
         self.now = int(case.state["step"]) if case.state else 0
         if self.rule is not None and not case.state:

@@ -2,6 +2,8 @@
 
     mse_terms(o, y, t)  mse_slopes(o, y, t)  divisor(o, y, t)
 
+Weights of samples multiply terms and slopes, and their sum takes the place of N in D.
+
 The methods of a loss that is a sum of terms of one output follow from its statement in the table of
 features.
 """
@@ -32,12 +34,20 @@ class Losses(Arithmetic):
     soft_margin_terms: Equation
 
     def value(self, o: Options, y: Array, t: Array) -> Any:
-        terms = self.equation(o, "_terms")(o, y, t)
+        terms = self.counted(o, self.equation(o, "_terms")(o, y, t))
         return self.total(terms) / self.value_divisor(o, y, t)
 
     def slope(self, o: Options, y: Array, t: Array) -> Array:
-        slopes = self.equation(o, "_slopes")(o, y, t)
+        slopes = self.counted(o, self.equation(o, "_slopes")(o, y, t))
         return np.asarray(slopes / self.slope_divisor(o, y, t))
+
+    def counted(self, o: Options, terms: Array) -> Array:
+        """Return terms or slopes times the weights of their samples."""
+        return terms if self.weights is None else terms * self.weights[:, None]
+
+    def samples(self, y: Array) -> Any:
+        """Return the number of samples, or the sum of their weights."""
+        return len(y) if self.weights is None else self.total(self.weights)
 
     def value_factor(self, o: Options) -> Any:
         return self.num(o.factor)
@@ -54,8 +64,9 @@ class Losses(Arithmetic):
     def divisor(self, o: Options, y: Array, t: Array) -> Any:
         if LOSS_ROWS[o.type].has_mean_of_weights and o.reduction != "sum":
             return self.equation(o, "_divisor")(o, y, t)
-        mean = len(y) if LOSS_ROWS[o.type].is_per_sample else y.size
-        return {"mean": mean, "batchmean": len(y), "sum": 1}[o.reduction]
+        n = self.samples(y)
+        mean = n if LOSS_ROWS[o.type].is_per_sample else n * y.shape[1]
+        return {"mean": mean, "batchmean": n, "sum": 1}[o.reduction]
 
     def bce_terms(self, o: Options, y: Array, t: Array) -> Array:
         yes = np.maximum(self.log(y), -100)
@@ -158,8 +169,10 @@ class Losses(Arithmetic):
     def mean_divisor(self, o: Options, y: Array, t: Array) -> Any:
         """Return the samples, or the sum of the weights of their classes."""
         if o.reduction == "batchmean" or t.ndim == 2:
-            return len(y)
-        return self.total(self.class_weight(o, y)[t[self.counts(o, t)]])
+            return self.samples(y)
+        counts = self.counts(o, t)
+        weights = self.class_weight(o, y)[t[counts]]
+        return self.total(weights if self.weights is None else weights * self.weights[counts])
 
 
 def _add_methods(row: Loss) -> None:

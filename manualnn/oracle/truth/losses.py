@@ -6,6 +6,7 @@ BCEWithLogitsLoss and CrossEntropyLoss weight each term by its column or row, an
 them by formulas whose parts cancel.
 
     value, dy = loss_truth("MSELoss")(options, y, t)        L and ∂L/∂y
+    value, dy = loss_truth("MSELoss")(options, y, t, w)     the same with weights of samples, (N, 1)
 """
 
 from collections.abc import Callable
@@ -21,21 +22,37 @@ from manualnn.oracle.truth.functions import exp, exp_of_log, log, log_softmax, s
 
 SMALLEST = 3.8e-44
 """A little more than e^−100, below which logarithms are limited."""
-Function = Callable[[Any, Bounded, Array], tuple[Bounded, Bounded]]
+Function = Callable[..., tuple[Bounded, Bounded]]
+"""(options, y, t), and perhaps the weights of samples → L, ∂L/∂y."""
+Weights = Bounded | None
 
 
 def _over(total: Bounded, divisor: Any) -> Bounded:
     """Return total / divisor in up to three operations, because 1 / D may be rounded first."""
     kind = total.kind
-    if divisor != 1:
+    if isinstance(divisor, Bounded):
+        total = total / divisor
+    elif divisor != 1:
         e = np.asarray(kind.rough.divide(total.e, divisor))
         total = Bounded(kind.wide.divide(total.v, divisor), e, kind)
     return total.product_rounded(3)
 
 
-def _divisor(loss: Any, y: Bounded) -> int:
-    mean = len(y.v) if LOSS_ROWS[loss.type].is_per_sample else y.v.size
-    return {"mean": mean, "batchmean": len(y.v), "sum": 1}[loss.reduction]
+def _divisor(loss: Any, y: Bounded, w: Weights) -> Any:
+    """Return the divisor D, an integer, or a sum of the weights of samples."""
+    n = len(y.v) if w is None else w.sum()
+    mean = n if LOSS_ROWS[loss.type].is_per_sample else n * y.v.shape[1]
+    return {"mean": mean, "batchmean": n, "sum": 1}[loss.reduction]
+
+
+def _reduced(
+    loss: Any, y: Bounded, w: Weights, terms: Bounded, slopes: Bounded
+) -> tuple[Bounded, Bounded]:
+    """Return L and ∂L/∂y. Engines multiply by a weight before the division by D or after it."""
+    if w is not None:
+        terms, slopes = (terms * w).product_rounded(2), (slopes * w).product_rounded(2)
+    divisor = _divisor(loss, y, w)
+    return _over(terms.sum(), divisor), _over(slopes, divisor)
 
 
 def _log_at_least_100(y: Bounded) -> Bounded:
@@ -52,7 +69,7 @@ def _log_at_least_100(y: Bounded) -> Bounded:
     return Bounded(v, np.where(y.e == 0, 0.0, e), kind).rounded(kind.ulps)
 
 
-def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+def _bce(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
     """Limit the logarithms to −100, and the denominator of dy to the convention's `floor`.
 
     torch's floor is float32's 1e-12. By calculus it is 0: then no bound holds where y or 1 − y may
@@ -61,12 +78,12 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     An engine may compute log(1 − y) for log1p(−y), which loses u. Above the limit it may compute
     −t/y + (1 − t)/(1 − y) for the gradient, whose terms may cancel.
     """
-    kind, divisor = y.kind, _divisor(loss, y)
-    w = kind.number(1 if loss.weight is None else loss.weight)
+    kind = y.kind
+    own = kind.number(1 if loss.weight is None else loss.weight)
     target = kind.exact(t)
     rest, other = 1 - target, 1 - y
     no = _log_at_least_100(kind.number(1).plus(-y)).plus_error(kind.gamma(1))
-    terms = w * -(target * _log_at_least_100(y) + rest * no)
+    terms = own * -(target * _log_at_least_100(y) + rest * no)
 
     room = y * other
     floor = np.float32(loss.floor)
@@ -87,43 +104,44 @@ def _bce(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
         limited = low | high | ~(smallest > 0)
         v = np.where(limited, kind.wide.number(0), dy.v)
         dy = Bounded(v, np.where(limited, np.inf, dy.e), kind)
-    dy = dy * w
-    return _over(terms.sum(), divisor), _over(dy, divisor)
+    return _reduced(loss, y, w, terms, dy * own)
 
 
-def _bce_with_logits(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+def _bce_with_logits(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
     """Weight softplus(y) and softplus(−y), which do not cancel.
 
     torch adds (1 − t) y and −(1 + (p − 1) t) log σ(y), which may cancel. So its errors are relative
     to these two terms, and those of dy to 1 − t and 1 + (p − 1) t.
     """
-    kind, divisor = y.kind, _divisor(loss, y)
-    w = kind.number(1 if loss.weight is None else loss.weight)
+    kind = y.kind
+    own = kind.number(1 if loss.weight is None else loss.weight)
     p = kind.number(1 if loss.pos_weight is None else loss.pos_weight)
     target = kind.exact(t)
     up, down = 1 - target, p * target
     low, high = softplus(-y), softplus(y)
     both = up.size + np.abs(p.size - 1) * target.size + 1
     size = both * (y.most + np.minimum(low.size, high.size))
-    terms = w * (down * low + up * high).rounded(2 * kind.ulps + 6, size)
-    dy = w * (up * sigmoid(y) - down * sigmoid(-y)).rounded(kind.ulps + 6, both)
-    return _over(terms.sum(), divisor), _over(dy, divisor)
+    terms = own * (down * low + up * high).rounded(2 * kind.ulps + 6, size)
+    dy = own * (up * sigmoid(y) - down * sigmoid(-y)).rounded(kind.ulps + 6, both)
+    return _reduced(loss, y, w, terms, dy)
 
 
-def _multi_label_soft_margin(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+def _multi_label_soft_margin(
+    loss: Any, y: Bounded, t: Array, w: Weights = None
+) -> tuple[Bounded, Bounded]:
     """Divide the sums of BCEWithLogitsLoss by the outputs, with a rounding of each term."""
     total = Options(**{**vars(loss), "reduction": "sum", "pos_weight": None})
-    value, dy = _bce_with_logits(total, y, t)
-    divisor = _divisor(loss, y)
+    value, dy = _bce_with_logits(total, y, t, w)
+    divisor = _divisor(loss, y, w)
     return _over(value / y.v.shape[1], divisor), _over(dy / y.v.shape[1], divisor)
 
 
-def _poisson(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+def _poisson(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
     """Weigh exp(y) or y against t, of which one may be much larger.
 
     With `full`, engines add up Stirling's formula and the term in any order.
     """
-    kind, divisor, target = y.kind, _divisor(loss, y), y.kind.exact(t)
+    kind, target = y.kind, y.kind.exact(t)
     if loss.log_input:
         rate = exp(y)
         terms, dy = rate - target * y, rate - target
@@ -144,13 +162,13 @@ def _poisson(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
             kind,
         )
         terms = (terms + extra).rounded(2, terms.most + extra.most)
-    return _over(terms.sum(), divisor), _over(dy, divisor)
+    return _reduced(loss, y, w, terms, dy)
 
 
-def _target_shares(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-    """Return the factor of each class's −log p, its target times its weight, and the divisor."""
+def _target_shares(loss: Any, y: Bounded, t: Array, w: Weights) -> tuple[Bounded, Bounded]:
+    """Return the factor of each class's −log p, its target times its weights, and D."""
     kind, (n, classes) = y.kind, y.v.shape
-    w = kind.number(np.ones(classes) if loss.weight is None else loss.weight)
+    own = kind.number(np.ones(classes) if loss.weight is None else loss.weight)
     counts = np.ones(n, bool) if t.ndim == 2 else t != loss.ignore_index
     if t.ndim == 1:
         one_hot = np.zeros((n, classes))
@@ -163,13 +181,19 @@ def _target_shares(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
         smoothed = target.v * (1 - smooth) + smooth / classes
         smoothed = np.where(counts[:, None], smoothed, kind.wide.number(0))
         target = Bounded(smoothed, target.e, kind).rounded(4)
+    shares = target * own
+    if w is not None:
+        shares = (shares * w).product_rounded(2)
     if loss.reduction == "mean" and t.ndim == 1:
-        return target * w, w[t[counts]].sum()
-    return target * w, kind.exact(1 if loss.reduction == "sum" else n)
+        parts = own[t[counts]]
+        return shares, (parts if w is None else parts * w[counts, 0]).sum()
+    if loss.reduction == "sum":
+        return shares, kind.exact(1)
+    return shares, kind.exact(n) if w is None else w.sum()
 
 
-def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-    q, divisor = _target_shares(loss, y, t)
+def _cross_entropy(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
+    q, divisor = _target_shares(loss, y, t, w)
     log_p = log_softmax(y)
     value = ((q * -log_p).sum() / divisor).rounded(4)
     g = -q / divisor
@@ -178,8 +202,8 @@ def _cross_entropy(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
     return value, (g - shared).rounded(2, g.most + shared.most)
 
 
-def _nll(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-    q, divisor = _target_shares(loss, y, t)
+def _nll(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
+    q, divisor = _target_shares(loss, y, t, w)
     return ((q * -y).sum() / divisor).rounded(4), (-q / divisor).rounded(2).plus_error(_beyond(y))
 
 
@@ -188,12 +212,12 @@ def _beyond(y: Bounded) -> Array:
     return np.where((y.e < np.inf).all(axis=1, keepdims=True), 0.0, np.inf)
 
 
-def _multi_margin(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
+def _multi_margin(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
     """Count a slope of a step as open where rounding decides on which side of 0 the excess is."""
-    kind, rows, divisor = y.kind, np.arange(len(t)), _divisor(loss, y)
+    kind, rows = y.kind, np.arange(len(t))
     is_own = np.arange(y.v.shape[1]) == t[:, None]
-    w = kind.number(np.ones(y.v.shape[1]) if loss.weight is None else loss.weight)[t]
-    w = Bounded(w.v[:, None], w.e[:, None], kind) / y.v.shape[1]
+    share = kind.number(np.ones(y.v.shape[1]) if loss.weight is None else loss.weight)[t]
+    share = Bounded(share.v[:, None], share.e[:, None], kind) / y.v.shape[1]
     own = Bounded(y.v[rows, t][:, None], y.e[rows, t][:, None], kind)
     gap = y - own + loss.margin
     # Any order of the two additions
@@ -211,7 +235,8 @@ def _multi_margin(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
         excess, slopes = excess * excess, excess * 2
     total = slopes.sum(axis=1, keepdims=True)
     dy = Bounded(np.where(is_own, -total.v, slopes.v), np.where(is_own, total.e, slopes.e), kind)
-    return _over((excess * w).sum(), divisor), _over(dy * w, divisor).plus_error(_beyond(y))
+    value, dy = _reduced(loss, y, w, excess * share, dy * share)
+    return value, dy.plus_error(_beyond(y))
 
 
 LOSSES: dict[str, Function] = {
@@ -240,9 +265,9 @@ def loss_truth(name: str) -> Function:
 
 
 def _stated(statement: Statement) -> Function:
-    def function(loss: Any, y: Bounded, t: Array) -> tuple[Bounded, Bounded]:
-        divisor, found = _divisor(loss, y), Evaluation(statement, loss, y, y.kind.exact(t).v)
+    def function(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
+        found = Evaluation(statement, loss, y, y.kind.exact(t).v)
         dy = found.slope(y.kind.kink.get(loss.type))
-        return _over(found.value().sum(), divisor), _over(dy, divisor)
+        return _reduced(loss, y, w, found.value(), dy)
 
     return function

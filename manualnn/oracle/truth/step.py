@@ -137,13 +137,15 @@ class Network:
             place, _, name = key.partition(".")
             self.masks[int(place)][name] = noise_truth(kind, self.layers[int(place)], array)
         self.kind, self.x, self.t = kind, kind.exact(case.x), np.asarray(case.t)
+        w = case.sample_weights
+        self.weights = None if w is None else kind.exact(w[:, None])
 
     def derivatives(
         self, params: Mapping[str, Bounded]
     ) -> tuple[Bounded, Bounded, dict[str, Bounded], Bounded]:
         """Return the loss, the outputs, every gradient from last layer to first, and dx."""
         self.forward(params)
-        value, dy = loss_truth(self.loss.type)(self.loss, self.ys[-1], self.t)
+        value, dy = loss_truth(self.loss.type)(self.loss, self.ys[-1], self.t, self.weights)
         if self.loss.factor != 1:
             # An engine may round the factor, or multiply by it before it divides.
             value, dy = ((a * self.loss.factor).product_rounded(2) for a in (value, dy))

@@ -40,11 +40,13 @@ def vector_cases(seed: int = 0, claims: Capabilities | None = None) -> list[Case
     claims = everything if claims is None else _for_vectors(claims)
     new = newcomers(claims)
     recipes = recipes_for(claims)
-    each = round(EACH * len(recipes_for(everything)) / len(recipes))
-    recipes.sort(key=lambda r: r.feature in new or r.feature.partition(".")[0] in new)
+    each = round(EACH * _full_recipes(recipes_for(everything)) / _full_recipes(recipes))
+    recipes.sort(
+        key=lambda r: r.is_sampled or r.feature in new or r.feature.partition(".")[0] in new
+    )
     cases: dict[str, Case] = {}
     for recipe in recipes:
-        for case in _cases(recipe, claims, seed, each):
+        for case in _cases(recipe, claims, seed, 1 if recipe.is_sampled else each):
             cases.setdefault(case.id, case)
     for recipe in recipes:
         if not recipe.feature and recipe.judgements[: len(DIFFERENTIAL)] == DIFFERENTIAL:
@@ -52,6 +54,10 @@ def vector_cases(seed: int = 0, claims: Capabilities | None = None) -> list[Case
                 for case in _cases(recipe, claims, seed, 1, newcomer):
                     cases.setdefault(case.id, case)
     return list(cases.values())
+
+
+def _full_recipes(recipes: list[Recipe]) -> int:
+    return sum(not recipe.is_sampled for recipe in recipes)
 
 
 def of_dtype(case: Case, dtype: str) -> Case:
@@ -72,6 +78,7 @@ def _claims_of_everything() -> Capabilities:
                 "accepts_state": True,
                 "max_steps": MAX_STEPS,
                 "empty_batch": True,
+                "sample_weights": True,
             }
         )
     )

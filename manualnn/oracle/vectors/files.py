@@ -183,6 +183,7 @@ def flags(case: Case) -> list[str]:
         "state": case.state is not None,
         "steps": case.steps > 1,
         "masks": case.noise is not None,
+        "sample weights": case.sample_weights is not None,
         "empty batch": case.n == 0,
     }
     return sorted(found | {name for name, present in extra.items() if present})

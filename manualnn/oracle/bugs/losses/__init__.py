@@ -10,6 +10,7 @@ from manualnn.oracle.bugs.losses import (
     margin,
     probabilities,
     regression,
+    sample_weights,
     smooth_l1,
 )
 
@@ -24,4 +25,5 @@ TABLES = (
     label_smoothing,
     likelihood,
     margin,
+    sample_weights,
 )
