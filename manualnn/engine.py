@@ -91,10 +91,8 @@ class Engine:
 
 
 def _claim(kind: type[Optimizer]) -> Any:
-    """Return the claim of an optimizer: penalties and clipping are asked of two of them."""
-    if kind.__name__ not in {"SGD", "Adam"}:
-        return "any"
-    return _every_option(kind, without={"lr", "norm_type", "groups"})
+    """Return the claim of all options of an optimizer that the oracle asks about."""
+    return _every_option(kind, without={"lr", "norm_type"})
 
 
 def _every_option(kind: type[Any], without: Collection[str] = ()) -> dict[str, str]:

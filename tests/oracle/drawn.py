@@ -1,5 +1,7 @@
 """Random cases of every feature that the oracle judges, determined by a seed."""
 
+from fnmatch import fnmatchcase
+
 import numpy as np
 
 from manualnn.oracle.cases.catalogue import recipes_for
@@ -25,10 +27,11 @@ from manualnn.oracle.textbook.engine import Textbook
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
 
-def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6, weights=0.0):
+def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6, weights=0.0, around=0.0):
     """Return a case; with that loss or optimizer, if one is named.
 
-    A share of the cases, `weights`, has weights of the samples.
+    A share of the cases, `weights`, has weights of the samples. Another one, `around`, has
+    penalties, clipping or groups.
     """
     dtype = dtype or str(rng.choice(["float32", "float64"]))
     loss = drawn_loss(rng, loss or drawn_name(rng, LOSS_ROWS))
@@ -56,6 +59,8 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6, weights
         case = case.but(loss={**loss, "weight": weight})
     if rng.random() < 0.5:
         case = case.but(state=drawn_state(rng, case))
+    if around and rng.random() < around:
+        case = case.but(optimizer={**case.optimizer, **drawn_around(rng, case)})
     if weights and rng.random() < weights:
         case = case.but(sample_weights=rng.uniform(0.2, 4, n))
     return with_masks(case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)))
@@ -160,6 +165,19 @@ def drawn_optimizer(rng, name):
     if spec.get("nesterov"):
         spec |= {"momentum": spec.get("momentum") or 0.9, "dampening": 0.0}
     return spec
+
+
+def drawn_around(rng, case):
+    """Return values of one option or of several that are around a rule."""
+    options = OPTIMIZER_ROWS[case.optimizer["type"]].options
+    found = {}
+    for name, option in options.items():
+        if not option.is_in_any and rng.random() < 0.5:
+            found[name] = option.others[int(rng.integers(len(option.others)))]
+    patterns = [group["params"] for group in found.get("groups", ())]
+    if not all(any(fnmatchcase(key, p) for key in case.params) for p in patterns):
+        del found["groups"]
+    return found
 
 
 def drawn_state(rng, case):

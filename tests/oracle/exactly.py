@@ -49,8 +49,12 @@ def step(case):
     state = {"step": 0}
     if optimizer is not None:
         for array in state_of(optimizer):
-            first = array.initial_value(optimizer)
-            state[array.name] = {k: number(np.full(np.shape(a), first)) for k, a in params.items()}
+            state[array.name] = {
+                key: number(
+                    np.full(np.shape(a), array.initial_value(RULES.options_for(optimizer, key)))
+                )
+                for key, a in params.items()
+            }
     if case.state is not None:
         state = {
             name: group if name == "step" else {k: exactly(a) for k, a in group.items()}
@@ -63,9 +67,10 @@ def step(case):
         input_grad = derivative(case, params, x, x)
         if optimizer is not None:
             state["step"] += 1
-            for key, g in grads.items():
+            for key, g in RULES.gradients_of_step(optimizer, params, grads).items():
                 own = {name: state[name][key] for name in state if name != "step"}
-                params[key] = RULES.apply_rule(optimizer, params[key], g, own, state["step"])
+                o = RULES.options_for(optimizer, key)
+                params[key] = RULES.apply_rule(o, params[key], g, own, state["step"])
                 for name, array in own.items():
                     state[name][key] = array
     found = {"outputs": outputs, "loss": loss, "input_grad": input_grad}
@@ -292,6 +297,15 @@ class ExactRules(UpdateRules):
 
     def sign_of(self, v):
         return np.frompyfunc(EXACT.sign, 1, 1)(v)
+
+    def clamp(self, g, c):
+        return np.maximum(np.minimum(g, c), -c)
+
+    def smaller(self, a, b):
+        return min(a, b)
+
+    def norm_of(self, arrays):
+        return EXACT.sqrt(sum((a * a).sum() for a in arrays))
 
 
 RULES = ExactRules()

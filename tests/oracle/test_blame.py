@@ -190,7 +190,7 @@ def test_a_wrong_loss_does_not_hide_a_wrong_layer():
 
     found = statuses(check_engine(Both, only=["loss.*", "layer.*"]))
     failed = {check.partition(":")[0] for check, status in found.items() if status in FAILING}
-    assert failed == {"loss.MSELoss.mean", "layer.Tanh"}
+    assert failed == {"loss.MSELoss.mean", "loss.MSELoss.sample_weights", "layer.Tanh"}
 
 
 @pytest.mark.usefixtures("few")

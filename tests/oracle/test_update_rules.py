@@ -72,7 +72,9 @@ def drawn_update(name, dtype, seed, sizes="all"):
     rng = np.random.default_rng(seed)
     row = OPTIMIZER_ROWS[name]
     spec = {
-        key: option.values[rng.integers(len(option.values))] for key, option in row.options.items()
+        key: option.values[rng.integers(len(option.values))]
+        for key, option in row.options.items()
+        if option.share == 1 and key != "groups"  # which the rule itself does not read
     }
     if spec.get("nesterov"):
         spec |= {"momentum": float(rng.choice([0.5, 0.9, 0.999])), "dampening": 0.0}

@@ -67,7 +67,7 @@ def first_cases(claims, seed):
 def optioned(claim, row):
     """Return the claimed values of every option, as pairs; the recipe of rates has those of lr."""
     for option, known in row.options.items():
-        if option in ALWAYS:
+        if option in ALWAYS or known.share < 1:
             continue
         values = claim.get(option, [])
         yield from ((option, v) for v in (known.others if values == "any" else values))

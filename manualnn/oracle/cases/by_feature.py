@@ -72,9 +72,9 @@ def _option_recipes(name: str, make: Callable[[str, str], Make]) -> Iterator[Rec
     for option in row_of(feature).options:
         if option not in ALWAYS and option != "reduction":
             recipe = _recipe(name, f" with {option}", make(feature, option), option)
-            yield replace(
-                recipe, feature=f"{feature}.{option}", corners=tuple(corners(feature, option))
-            )
+            share = row_of(feature).options[option].share
+            visited = tuple(corners(feature, option)) if share == 1 else ()
+            yield replace(recipe, feature=f"{feature}.{option}", share=share, corners=visited)
 
 
 def _recipe(name: str, sentence: str, make: Make, suffix: str = "") -> Recipe:

@@ -131,7 +131,8 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
 
 def is_valid(case: Case) -> bool:
     """Return True if the loss, the targets and the state fit, so that the case has a truth."""
-    if case.sample_weights is not None and find_undefined(case) is not None:
+    has_groups = case.optimizer is not None and bool(case.optimizer.get("groups"))
+    if (has_groups or case.sample_weights is not None) and find_undefined(case) is not None:
         return False
     return _params_fit(case) and _targets_fit(case) and _state_fits(case)
 

@@ -15,6 +15,7 @@ formula (`RELAXATIONS`), which the report prints.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
@@ -261,6 +262,9 @@ def find_undefined(case: Case) -> str | None:
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
         return "targets other than 1 and −1"
+    for group in (case.optimizer or {}).get("groups", ()):
+        if not any(fnmatchcase(key, group["params"]) for key in case.params):
+            return f"a group without parameters, {group['params']!r}"
     given = np.ones(case.n) if case.sample_weights is None else case.sample_weights
     if not np.all((given >= 0) & (given < np.inf)):
         return "a weight of a sample that is not from 0 on"

@@ -45,6 +45,8 @@ class Option:
     """True if cases about other features may set the option. False for an option added later."""
     is_in_any: bool = True
     """True if the claim "any" of a feature includes the option."""
+    share: float = 1
+    """Number of cases of its recipe, relative to others. Below 1, a run visits no corners of it."""
     is_listed: bool = False
     """True if a claim lists all values, the default only if it is among them."""
 

@@ -81,6 +81,17 @@ def _describe_spec(row: Feature) -> dict[str, Any]:
 _NAMED: dict[str, dict[str, Any]] = {
     "reduction": {"enum": list(REDUCTIONS)},
     "layers": {"type": "array", "items": {"$ref": "#/$defs/layer"}, "minItems": 1},
+    "groups": {
+        "type": "array",
+        "items": _object(
+            {
+                "params": {"type": "string"},
+                "lr": {"type": "number"},
+                "weight_decay": {"type": "number"},
+            },
+            required=["params"],
+        ),
+    },
 }
 """The schemas of options by their names."""
 

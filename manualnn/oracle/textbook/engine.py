@@ -56,8 +56,6 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
     rule: Options | None
     x: Array
     t: Array
-    weights: Array | None
-    """The weights of the samples, or None."""
     params: dict[str, Array]
     state: dict[str, dict[str, Array]]
     now: int
@@ -134,8 +132,10 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         self.now = int(case.state["step"]) if case.state else 0
         if self.rule is not None and not case.state:
             for state in state_of(self.rule):
-                first = {k: self.first(self.rule, a, state.name) for k, a in self.params.items()}
-                self.state[state.name] = first
+                self.state[state.name] = {
+                    key: self.first(self.options_for(self.rule, key), array, state.name)
+                    for key, array in self.params.items()
+                }
 
     def forward(self, x: Array) -> list[Array]:
         return self.through(self.layers, x)
@@ -186,7 +186,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
 
     def updated(self, o: Options, key: str, p: Array, g: Array, s: dict[str, Array]) -> Array:
         """Return the parameter after an update, and write its new state into s."""
-        return np.asarray(self.apply_rule(o, p, g, s, self.now))
+        return np.asarray(self.apply_rule(self.options_for(o, key), p, g, s, self.now))
 
     def weight(self, o: Options) -> Array:
         return self.params[f"{o.i}.weight"]

@@ -21,6 +21,9 @@ from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
 class Losses(Arithmetic):
     """Losses L = Σ terms / D with ∂L/∂y = slopes / D, which a step multiplies by the factor c."""
 
+    weights: Array | None
+    """The weights of the samples, or None."""
+
     # `_add_methods` makes these methods. Bugs and controls call them by name.
     huber_terms: Equation
     huber_slopes: Equation
@@ -34,18 +37,18 @@ class Losses(Arithmetic):
     soft_margin_terms: Equation
 
     def value(self, o: Options, y: Array, t: Array) -> Any:
-        terms = self.counted(o, self.equation(o, "_terms")(o, y, t))
+        terms = self.times_weights(o, self.equation(o, "_terms")(o, y, t))
         return self.total(terms) / self.value_divisor(o, y, t)
 
     def slope(self, o: Options, y: Array, t: Array) -> Array:
-        slopes = self.counted(o, self.equation(o, "_slopes")(o, y, t))
+        slopes = self.times_weights(o, self.equation(o, "_slopes")(o, y, t))
         return np.asarray(slopes / self.slope_divisor(o, y, t))
 
-    def counted(self, o: Options, terms: Array) -> Array:
+    def times_weights(self, o: Options, terms: Array) -> Array:
         """Return terms or slopes times the weights of their samples."""
         return terms if self.weights is None else terms * self.weights[:, None]
 
-    def samples(self, y: Array) -> Any:
+    def sample_count(self, y: Array) -> Any:
         """Return the number of samples, or the sum of their weights."""
         return len(y) if self.weights is None else self.total(self.weights)
 
@@ -64,7 +67,7 @@ class Losses(Arithmetic):
     def divisor(self, o: Options, y: Array, t: Array) -> Any:
         if LOSS_ROWS[o.type].has_mean_of_weights and o.reduction != "sum":
             return self.equation(o, "_divisor")(o, y, t)
-        n = self.samples(y)
+        n = self.sample_count(y)
         mean = n if LOSS_ROWS[o.type].is_per_sample else n * y.shape[1]
         return {"mean": mean, "batchmean": n, "sum": 1}[o.reduction]
 
@@ -169,7 +172,7 @@ class Losses(Arithmetic):
     def mean_divisor(self, o: Options, y: Array, t: Array) -> Any:
         """Return the samples, or the sum of the weights of their classes."""
         if o.reduction == "batchmean" or t.ndim == 2:
-            return self.samples(y)
+            return self.sample_count(y)
         counts = self.counts(o, t)
         weights = self.class_weight(o, y)[t[counts]]
         return self.total(weights if self.weights is None else weights * self.weights[counts])

@@ -113,12 +113,16 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
             if name != "step"
         }
         return Point(params, state, int(case.state["step"]))
-    state = {}
-    for array in state_of(optimizer):
-        first = kind.number(array.initial_value(optimizer))
-        state[array.name] = {
-            key: _filled(bounded.v.shape, first) for key, bounded in params.items()
+    if optimizer is None:
+        return Point(params, {}, 0)
+    own = {key: BoundedRules(kind).options_for(optimizer, key) for key in params}
+    state = {
+        array.name: {
+            key: _filled(bounded.v.shape, kind.number(array.initial_value(own[key])))
+            for key, bounded in params.items()
         }
+        for array in state_of(optimizer)
+    }
     return Point(params, state, 0)
 
 
@@ -187,21 +191,27 @@ def gradients_below(
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     """Return the point after one update.
 
-    After clipping no rule looks beyond one entry, so one call for all parameters gives what one for
-    each gives.
+    After clipping no rule looks beyond one entry, so one call for all parameters with the same
+    options gives what one for each gives.
     """
     if not point.params:
         return Point({}, point.state, point.steps + 1)
-    own = {
-        name: Bounded.joined(arrays[key] for key in point.params)
-        for name, arrays in point.state.items()
-    }
     rules = BoundedRules(next(iter(point.params.values())).kind)
     grads = rules.gradients_of_step(rule, point.params, {key: grads[key] for key in point.params})
-    p, g = (Bounded.joined(arrays[key] for key in point.params) for arrays in (point.params, grads))
-    moved = rules.apply_rule(rule, p, g, own, point.steps + 1)
-    state = {name: _split(array, point.params) for name, array in own.items()}
-    return Point(_split(moved, point.params), state, point.steps + 1)
+    moved: dict[str, Bounded] = {}
+    state: dict[str, dict[str, Bounded]] = {name: {} for name in point.state}
+    for options, keys in rules.parts_of(rule, point.params):
+        part = {key: point.params[key] for key in keys}
+        own = {
+            name: Bounded.joined(arrays[key] for key in keys)
+            for name, arrays in point.state.items()
+        }
+        p, g = (Bounded.joined(arrays[key] for key in keys) for arrays in (point.params, grads))
+        moved |= _split(rules.apply_rule(options, p, g, own, point.steps + 1), part)
+        for name, array in own.items():
+            state[name] |= _split(array, part)
+    in_order = ({key: arrays[key] for key in point.params} for arrays in (moved, *state.values()))
+    return Point(next(in_order), dict(zip(state, in_order, strict=True)), point.steps + 1)
 
 
 def _split(vector: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:

@@ -64,7 +64,7 @@ BUGS["sample-weights-squared"] = weights_bug(
     "Each sample counts with the square of its weight, as where the weight multiplies y − t.",
     lines=("L = Σₙ wₙ² lₙ / D", "L = Σₙ wₙ lₙ / D"),
     where=lambda e, o, terms: e.weights is not None,
-    counted=lambda e, o, terms: terms * e.weights[:, None] ** 2,
+    times_weights=lambda e, o, terms: terms * e.weights[:, None] ** 2,
 )
 BUGS["sample-weights-scaled-to-n"] = weights_bug(
     "The weights of the samples are scaled so that their sum is N, also in a loss that is a sum.",

@@ -1,16 +1,21 @@
-"""Bugs of what an update does to the gradients before its rule: penalties and clipping."""
+"""Bugs around a rule: of penalties, clipping and groups."""
 
+from fnmatch import fnmatchcase
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("optimizers")
 NORM = "g ← g · min(1, max_norm / (‖g‖ + 10⁻⁶)), ‖g‖ of all parameters' gradients together"
 norm_bug = partial(bug, killed_by="optimizer.*.max_norm:*")
 value_bug = partial(bug, killed_by="optimizer.*.clip_value:*")
 l1_bug = partial(bug, killed_by="optimizer.*.l1:*")
+groups_bug = partial(bug, killed_by="optimizer.*.groups:*")
 l2_bug = partial(bug, killed_by="optimizer.*.l2:*")
 
 BUGS["clip-norm-of-each-parameter"] = norm_bug(
@@ -86,4 +91,38 @@ BUGS["penalty-of-biases"] = bug(
     lines=("g ← g + λ₁ sign(θ) + 2 λ₂ θ for all θ", "g ← g + λ₁ sign(W) + 2 λ₂ W"),
     killed_by="optimizer.*.l?:*",
     is_penalized=lambda e, key: True,
+)
+
+
+def _group_without(option: str) -> Any:
+    """Return `group_of` as it is in an engine whose groups lack an option."""
+    return lambda e, o, key: {k: v for k, v in Textbook.group_of(e, o, key).items() if k != option}
+
+
+BUGS["group-rate-ignored"] = groups_bug(
+    "The learning rate of a group is ignored.",
+    lines=("θ ← θ − lr …", "θ ← θ − lr of its group …"),
+    group_of=_group_without("lr"),
+)
+BUGS["group-decay-ignored"] = groups_bug(
+    "The weight decay of a group is ignored: biases decay although their group has none.",
+    lines=("λ is that of the rule", "λ is that of the group"),
+    group_of=_group_without("weight_decay"),
+)
+BUGS["last-group-holds"] = groups_bug(
+    "The last group that fits a name holds, not the first.",
+    lines=("the last group", "the first group"),
+    group_of=lambda e, o, key: Textbook.group_of(
+        e, Options(groups=getattr(o, "groups", ())[::-1]), key
+    ),
+)
+BUGS["groups-merged"] = groups_bug(
+    "A parameter has the options of all groups that fit its name.",
+    lines=("all groups", "the first group"),
+    group_of=lambda e, o, key: {
+        name: value
+        for group in getattr(o, "groups", ())[::-1]
+        if fnmatchcase(key, group["params"])
+        for name, value in group.items()
+    },
 )

@@ -25,6 +25,7 @@ COMPANIONS = {
     "dampening": ("momentum",),
     "centered": ("momentum",),
     "decoupled_weight_decay": ("weight_decay",),
+    "groups": ("weight_decay",),
     "lr_decay": ("initial_accumulator_value",),
 }
 """Options that come with another one in its corners, if they are claimed."""

@@ -2,6 +2,7 @@
 
     UpdateRules                     the update rules in any arithmetic, one method per optimizer
     rules.gradients_of_step(o, params, grads)   the gradients after penalties and clipping
+    rules.options_for(o, key)       the options of a parameter, which may be in a group
     rules.adam(o, p, g, s, t)       return the new p, and write the new state into s
     ROWS                            the rows; `method` names the optimizer's method of UpdateRules
 
@@ -15,13 +16,18 @@ orders.
 """
 
 from manualnn.oracle.protocol.optimizers import adam, descent, signs
-from manualnn.oracle.protocol.optimizers.around import Around
+from manualnn.oracle.protocol.optimizers.around import SAMPLE, Around, with_around
 from manualnn.oracle.protocol.optimizers.descent import DescentRules
 from manualnn.oracle.protocol.optimizers.lines import Array, Arrays
 from manualnn.oracle.protocol.optimizers.signs import SignRules
 from manualnn.oracle.protocol.rows import MissingEntryError, Options
 
-ROWS = (*descent.ROWS, *adam.ROWS, *signs.ROWS)
+IN_FULL = ("SGD", "Adam")
+"""The rules around which every value of penalties, clipping and groups is visited."""
+ROWS = tuple(
+    with_around(row, 1 if row.name in IN_FULL else SAMPLE)
+    for row in (*descent.ROWS, *adam.ROWS, *signs.ROWS)
+)
 
 
 class UpdateRules(Around, DescentRules, SignRules):

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.protocol.optimizers.around import AROUND
 from manualnn.oracle.protocol.optimizers.lines import (
     DECAY,
     EPS,
@@ -163,7 +162,7 @@ ROWS = (
     Optimizer(
         name="Adam",
         method="adam",
-        options={**ADAM, "weight_decay": DECAY, **AROUND},
+        options={**ADAM, "weight_decay": DECAY},
         state=ADAM_STATE,
         is_partner=True,
     ),

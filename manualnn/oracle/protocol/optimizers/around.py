@@ -1,19 +1,23 @@
-"""What an update does to the gradients before its rule: penalties of the weights, and clipping.
+"""Around a rule: penalties of the weights and clipping before it, and groups of parameters.
 
     g ← g + λ₁ sign(W) + 2 λ₂ W             of the loss L + λ₁ Σ|W| + λ₂ ΣW²; not for biases
     g ← min(max(g, −c), c)                  c is clip_value
     g ← g · min(1, m / (‖g‖ + 10⁻⁶))        m is max_norm; ‖g‖ of all parameters' gradients together
 
 The loss and the gradients of a result are those of L, before all of this. The last line is
-torch.nn.utils.clip_grad_norm_. A subclass adds the arithmetic: `sign_of`, `clamp`, `smaller` and
-`norm_of`.
+torch.nn.utils.clip_grad_norm_. A group, such as {"params": "*.bias", "lr": 0.05}, has other options
+for the parameters whose names fit its pattern; the first group that fits a name holds. A subclass
+adds the arithmetic: `sign_of`, `clamp`, `smaller` and `norm_of`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Any
 
 from manualnn.oracle.protocol.optimizers.lines import Array, Arrays
-from manualnn.oracle.protocol.rows import Option, Options
+from manualnn.oracle.protocol.rows import Optimizer, Option, Options
 
 EPSILON = 1e-6
 _NEW: dict[str, Any] = {"is_partner": False, "is_in_any": False}
@@ -23,7 +27,22 @@ AROUND = {
     "clip_value": Option(None, (0.1, 1.0, 0.01), **_NEW),
     "max_norm": Option(None, (1.0, 0.1, 10.0), **_NEW),
 }
-"""The options of an optimizer's row; engines claim each of them by its name."""
+"""Options of every optimizer; engines claim each of them by its name."""
+_RATES: tuple[Any, ...] = ([{"params": "0.*", "lr": 0.2}, {"params": "*.weight", "lr": 0.004}],)
+_DECAYS: tuple[Any, ...] = (
+    [{"params": "0.*", "weight_decay": 0.3}, {"params": "*.weight", "lr": 0.02}],
+    [{"params": "*.bias", "lr": 0.05, "weight_decay": 0.0}],
+)
+NONE: Mapping[str, Any] = MappingProxyType({})
+SAMPLE = 1 / 25
+"""Share of the cases of an option around any further rule, because it is the same around each."""
+
+
+def with_around(row: Optimizer, share: float) -> Optimizer:
+    """Return the row of an optimizer with the options around its rule."""
+    groups = Option((), (*_RATES, *(_DECAYS if "weight_decay" in row.options else ())), **_NEW)
+    options = {name: replace(o, share=share) for name, o in (AROUND | {"groups": groups}).items()}
+    return replace(row, options={**row.options, **options})
 
 
 class Around:
@@ -47,6 +66,23 @@ class Around:
         if getattr(o, "max_norm", None) is not None:
             grads = self.clipped_norm(o, grads)
         return grads
+
+    def group_of(self, o: Options, key: str) -> Mapping[str, Any]:
+        """Return the group of a parameter; {} if it is in none."""
+        return next((g for g in getattr(o, "groups", ()) if fnmatchcase(key, g["params"])), NONE)
+
+    def options_for(self, o: Options, key: str) -> Options:
+        """Return the options that hold for a parameter."""
+        own = {name: value for name, value in self.group_of(o, key).items() if name != "params"}
+        return Options(**{**vars(o), **own}) if own else o
+
+    def parts_of(self, o: Options, keys: Iterable[str]) -> list[tuple[Options, list[str]]]:
+        """Return the options of every part of the parameters, and its keys."""
+        parts: dict[int, tuple[Options, list[str]]] = {}
+        for key in keys:
+            place = id(self.group_of(o, key))
+            parts.setdefault(place, (self.options_for(o, key), []))[1].append(key)
+        return list(parts.values())
 
     def penalized(self, o: Options, key: str, p: Array, g: Array) -> Array:
         if self.is_penalized(key):

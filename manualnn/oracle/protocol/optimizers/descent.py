@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.protocol.optimizers.around import AROUND
 from manualnn.oracle.protocol.optimizers.lines import (
     DECAY,
     EPS,
@@ -131,7 +130,6 @@ ROWS = (
             "weight_decay": DECAY,
             "nesterov": SWITCH,
             "maximize": SWITCH,
-            **AROUND,
         },
         state=(State("momentum_buffer", lambda o, g, s, t: _buffer(g, o.momentum, t), "momentum"),),
         is_partner=True,
