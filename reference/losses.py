@@ -23,6 +23,14 @@ class SoftMargin(nn.SoftMarginLoss):
         return terms.mean() if self.reduction == "mean" else terms.sum()
 
 
+class MultiLabelMargin(nn.MultiLabelMarginLoss):
+    """torch's loss of targets that are integers of any kind."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:  # noqa: A002 - torch's name
+        """Return the mean or the sum of the samples' terms."""
+        return super().forward(input, target.long())
+
+
 LOSSES: dict[str, Callable[..., nn.Module]] = {
     "MSELoss": nn.MSELoss,
     "L1Loss": nn.L1Loss,
@@ -33,6 +41,7 @@ LOSSES: dict[str, Callable[..., nn.Module]] = {
     "CrossEntropyLoss": nn.CrossEntropyLoss,
     "NLLLoss": nn.NLLLoss,
     "MultiMarginLoss": nn.MultiMarginLoss,
+    "MultiLabelMarginLoss": MultiLabelMargin,
     "MultiLabelSoftMarginLoss": nn.MultiLabelSoftMarginLoss,
     "KLDivLoss": nn.KLDivLoss,
     "PoissonNLLLoss": nn.PoissonNLLLoss,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import partial
-from itertools import combinations, product
+from itertools import combinations, product, takewhile
 from math import sqrt
 from typing import Any
 
@@ -38,6 +38,7 @@ from manualnn import (
     LayerNorm,
     Linear,
     LogSoftmax,
+    MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
@@ -285,7 +286,8 @@ class LossStatement:
     values: tuple[tuple[Any, Any], ...] = ((R(1, 3), R(3, 4)), (R(7, 8), R(1, 4)))
     """(y, t): one point of each branch."""
     target: str = "values"
-    """"values": t is like y; "indices": an index for each sample; "classes": one is ignored."""
+    """"values": t is like y; "indices": an index for each sample; "classes": one is ignored;
+    "labels": a list of indices for each sample."""
 
     def formula(self, y: Array, t: Array) -> Any:
         """Return L."""
@@ -383,6 +385,19 @@ def _multi_margins() -> list[LossStatement]:
     return found
 
 
+def _multi_label_margins() -> list[LossStatement]:
+    def terms(y: Array, t: Array) -> list[Any]:
+        found = []
+        for row, listed in zip(y, t, strict=True):
+            labels = list(takewhile(lambda k: k >= 0, listed))
+            gaps = [1 - row[j] + row[k] for j in labels for k in range(len(row)) if k not in labels]
+            found += [sp.Piecewise((gap, gap > 0), (0, True)) / len(row) for gap in gaps]
+        return found
+
+    more = {"divisor": lambda y, _: len(y), "target": "labels", "values": MARGIN_VALUES}
+    return _each_reduction(MultiLabelMarginLoss(), terms, **more)
+
+
 def _each_reduction(loss: Any, terms: Any, **more: Any) -> list[LossStatement]:
     return [
         LossStatement(replace(loss, reduction=reduction), terms, **more)
@@ -449,6 +464,7 @@ LOSS_STATEMENTS = (
     *_cross_entropies(),
     *_likelihoods(),
     *_multi_margins(),
+    *_multi_label_margins(),
 )
 
 

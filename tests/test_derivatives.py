@@ -63,7 +63,7 @@ class Problem:
         self.vector = self._numbers(rng, Parameters(net.shapes).vector.shape)
         self.noise = dict(net.sample(rng, self.x))
         t = of_kind(type(self.loss).__name__, rng.random((2, 3)).astype(np.float32))
-        self.t = t if target == "values" else np.array([2, 0])
+        self.t = t if target in {"labels", "values"} else np.array([2, 0])
 
     def options_of(self, number: Callable[[Any], Any]) -> tuple[Sequential, Loss]:
         """Return the network and the loss, their options as that kind of number."""
@@ -84,7 +84,7 @@ class Problem:
         """Return net, loss, params, x, t and noise with their numbers converted."""
         number = float if convert(self.x).dtype.kind == "f" else lambda v: convert(v)  # noqa: PLW0108
         net, loss = self.options_of(number)
-        t = self.t if self.t.ndim == 1 else convert(self.t)
+        t = convert(self.t) if self.t.dtype.kind == "f" else self.t
         noise = {key: convert(array) for key, array in self.noise.items()}
         return net, loss, Parameters(net.shapes, convert(self.vector)), convert(self.x), t, noise
 

@@ -11,7 +11,7 @@ import pytest
 from cases import losses_for
 from hypothesis import given
 from hypothesis import strategies as st
-from values import SEEDS, targets_for
+from values import SEEDS, of_kind, targets_for
 
 from manualnn import (
     LOSSES,
@@ -90,7 +90,8 @@ def test_a_mean_over_nothing_is_0_alone_and_in_training(loss: Loss, t: Any) -> N
 
 @pytest.mark.parametrize("loss", LOSSES.values())
 def test_training_on_no_samples_does_nothing(loss: type[Loss]) -> None:
-    x, t = np.zeros((0, 3)), np.zeros(0, int) if issubclass(loss, IndexLoss) else np.zeros((0, 3))
+    x = np.zeros((0, 3))
+    t = np.zeros(0, int) if issubclass(loss, IndexLoss) else of_kind(loss.__name__, x)
     trainer = Trainer(Sequential(Linear(3, 3), Sigmoid()), loss(), SGD(lr=1.0))
     before = trainer.params.vector.copy()
     assert (trainer.step(x, t), trainer.evaluate(x, t)) == (0, 0)

@@ -19,6 +19,7 @@ from manualnn import (
     L1Loss,
     Loss,
     MSELoss,
+    MultiLabelMarginLoss,
     Sequential,
     ShapeError,
     Sigmoid,
@@ -204,6 +205,23 @@ def test_what_is_neither_indices_nor_probabilities_is_refused(t: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("t", "message"),
+    [
+        (
+            [[0.0, 1.0], [1.0, -1.0]],
+            r"integers of shape \(2, 2\), whose rows .*; got t of dtype float64",
+        ),
+        ([[0], [1]], r"got t of dtype int64 and shape \(2, 1\)"),
+        ([[0, 1], [1, 2]], r"from 0 to 1, and −1 behind .*, got t\[1, 1\] = 2"),
+        ([[0, -2], [1, -1]], r"got t\[0, 1\] = -2"),
+    ],
+)
+def test_what_is_no_list_of_classes_is_refused(t: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MultiLabelMarginLoss().value(np.zeros((2, 2)), t)
+
+
+@pytest.mark.parametrize(
     "loss",
     [
         BCELoss(weight=(1.0,)),
@@ -226,7 +244,7 @@ def test_probabilities_outside_their_range_are_refused() -> None:
 @pytest.mark.parametrize("loss", LOSSES.values())
 def test_a_loss_of_no_samples_is_0(loss: type[Loss], reduction: str) -> None:
     nothing = np.zeros((0, 3))
-    t = np.zeros(0, int) if issubclass(loss, IndexLoss) else nothing
+    t = np.zeros(0, int) if issubclass(loss, IndexLoss) else of_kind(loss.__name__, nothing)
     assert loss(reduction=reduction).value(nothing, t) == 0
     assert loss(reduction=reduction).grad(nothing, t).shape == (0, 3)
 

@@ -17,6 +17,7 @@ from manualnn import (
     KLDivLoss,
     Loss,
     MSELoss,
+    MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
@@ -92,6 +93,16 @@ CLASSES += [
     OfClasses(MultiMarginLoss(p=2, margin=2.0), [0, 1],
               [[0, 3.5**2 / 3, 1 / 3], [3.0, 0, 4 / 3]],
               [[-3.0, 7 / 3, 2 / 3], [2.0, -10 / 3, 4 / 3]], 2, y=SCORES),
+]  # fmt: skip
+
+
+CLASSES += [
+    OfClasses(MultiLabelMarginLoss(), [[2, -1, 0], [0, 2, -1]],
+              [[2 / 3, 3.5 / 3, 0], [0, 1 / 3, 0]],
+              [[1 / 3, 1 / 3, -2 / 3], [0, 1 / 3, -1 / 3]], 2, y=SCORES),
+    OfClasses(MultiLabelMarginLoss(), [[0, 0, -1], [2, 1, -1]],  # twice is counted twice
+              [[0, 5 / 3, 0], [4 / 3, 0, 0]],
+              [[-2 / 3, 2 / 3, 0], [2 / 3, -1 / 3, -1 / 3]], 2, y=SCORES),
 ]  # fmt: skip
 
 

@@ -248,6 +248,8 @@ def test_layer_whose_slope_jumps_states_the_slope_there(kind: str) -> None:
 def targets_of(statement: LossStatement) -> Array:
     if statement.target in {"classes", "indices"}:
         return np.array([2, IGNORED if statement.target == "classes" else 1, 0, 2])
+    if statement.target == "labels":
+        return np.array([[2, -1, 0], [0, 1, -1], [-1, 2, 1], [1, 1, -1]])
     return names("t", N, WIDTH)
 
 
@@ -276,7 +278,7 @@ def test_loss_is_its_formula_and_backward_the_derivative(statement: LossStatemen
 
 
 def points_of(statement: LossStatement, y: Array, t: Array) -> list[Point]:
-    if statement.target in {"classes", "indices"}:
+    if statement.target != "values":
         return in_turn(y, tuple(pair[0] for pair in statement.values))
     pairs = [
         in_turn(array, tuple(pair[i] for pair in statement.values)) for i, array in ((0, y), (1, t))

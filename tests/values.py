@@ -126,18 +126,36 @@ def _signs(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
     return np.random.default_rng(draw(SEEDS)).choice(signs, y.shape).astype(y.dtype)
 
 
+@st.composite
+def _labels(draw: st.DrawFn, y: Array, loss: Loss) -> Array:  # noqa: ARG001
+    rng, (n, classes) = np.random.default_rng(draw(SEEDS)), y.shape
+    t = rng.permuted(np.tile(np.arange(classes), (n, 1)), axis=1)
+    if draw(st.booleans()):  # The same class may stand twice in a list.
+        t = rng.integers(0, classes, (n, classes))
+    t[rng.random(t.shape) < draw(st.sampled_from([0.0, 0.3, 0.7]))] = -1
+    return t
+
+
 TARGETS: dict[str, Callable[[Array, Loss], Strategy]] = {
     "numbers": _numbers,
     "probabilities": _binary,
     "classes": _classes,
+    "labels": _labels,
     "signs": _signs,
 }
 """Strategies by the kind of targets in the oracle's table of features."""
 
 
 def of_kind(name: str, t: Array) -> Array:
-    """Return targets from 0 to 1 as a loss takes them, which may be as signs."""
-    return np.where(t < 0.5, -1, 1).astype(t.dtype) if LOSS_ROWS[name].targets == "signs" else t
+    """Return targets from 0 to 1 as a loss takes them, which may be as signs or as lists."""
+    match LOSS_ROWS[name].targets:
+        case "signs":
+            return np.where(t < 0.5, -1, 1).astype(t.dtype)
+        case "labels":
+            order = np.argsort(t < 0.5, axis=1, kind="stable")
+            return np.where(np.take_along_axis(t, order, axis=1) < 0.5, -1, order)
+        case _:
+            return t
 
 
 def targets_for(loss: Loss, shape: tuple[int, int], dtype: np.dtype[Any]) -> Strategy:

@@ -23,7 +23,7 @@ from manualnn.explain.render.text import plural
 from manualnn.explain.run import Run, make_run
 from manualnn.layers import LAYERS, Layer
 from manualnn.losses import LOSSES, Loss, MSELoss
-from manualnn.losses.indices import IndexLoss
+from manualnn.losses.indices import IndexLoss, MultiLabelMarginLoss
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import OPTIMIZERS, SGD, all_optimizers
 from manualnn.parameters import Parameters
@@ -166,9 +166,11 @@ def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
 
 
 def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:
-    """Return the targets; those of a loss of classes may be indices, one for each sample."""
+    """Return the targets; those of a loss of classes may be indices, one or more for a sample."""
     rows = (list, tuple, np.ndarray)
     is_flat = isinstance(value, rows) and not any(isinstance(row, rows) for row in value)
+    if isinstance(loss, MultiLabelMarginLoss):
+        return _read_lists(value, (n, k))
     if not isinstance(loss, IndexLoss) or not is_flat:
         return _read_numbers(value, "t", (n, k))
     t = _read_numbers(value, "t", (n,))
@@ -177,6 +179,19 @@ def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:
             message = (
                 f"t[{i}] must be a class, an integer from 0 to {(k or 0) - 1}, got "
                 f"{entry:g}; or t must have {_rows((n, k))}, their probabilities."
+            )
+            raise DomainError(message)
+    return t.astype(np.int64)
+
+
+def _read_lists(value: Any, shape: tuple[int, int | None]) -> Array:
+    """Return the classes of each sample, as lists that are filled up with −1."""
+    t = _read_numbers(value, "t", shape)
+    for (i, j), entry in np.ndenumerate(t):
+        if entry not in range(-1, t.shape[1]):
+            message = (
+                f"t[{i}][{j}] must be a class, an integer from 0 to {t.shape[1] - 1}, or -1 behind "
+                f"the last class of its row; got {entry:g}."
             )
             raise DomainError(message)
     return t.astype(np.int64)

@@ -1,5 +1,6 @@
-"""Losses of class indices: t has one of K classes for each sample."""
+"""Losses of class indices: t has one of K classes for each sample, or several."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from manualnn.losses.base import Loss
 from manualnn.spec import require
 from manualnn.validation import as_array
 
-__all__ = ["MultiMarginLoss", "NLLLoss"]
+__all__ = ["MultiLabelMarginLoss", "MultiMarginLoss", "NLLLoss"]
 
 
 def column_weights(weight: tuple[float, ...] | None, y: Array, option: str) -> Array | int:
@@ -186,3 +187,83 @@ class MultiMarginLoss(IndexLoss):
         """Return each sample's terms times its weight, divided by the number of classes."""
         w = self._weights_of(t, y)
         return terms / y.shape[1] if self.weight is None else terms * (w / y.shape[1])[:, None]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MultiLabelMarginLoss(Loss):
+    """Hinge loss of several classes of a sample: the output of each exceeds all others' by 1.
+
+    Forward, Tₙ the classes of sample n, h[n,j,k] = max(0, 1 − y[n,j] + y[n,k]) for j ∈ Tₙ, k ∉ Tₙ
+        L = 1/D Σₙ 1/K Σⱼₖ h[n,j,k]
+
+    Backward, s = 1 where h > 0, else 0
+        dy[n,k] = 1/D 1/K Σⱼ s[n,j,k]       k ∉ Tₙ
+        dy[n,j] = −1/D 1/K Σₖ s[n,j,k]      j ∈ Tₙ
+
+    A row of t lists the classes of its sample. The list ends before the first −1, and what stands
+    behind it does not count. A class that stands twice in the list counts twice. D is N for mean
+    and batchmean, and 1 for sum. At h = 0 the slope is torch's 0.
+
+    Shapes: y, dy (N, K); t (N, K), integers from −1 to K − 1.
+    Source: torch.nn.MultiLabelMarginLoss, and batchmean.
+    """
+
+    def targets(self, t: Any, y: Array, /) -> Array:
+        t = as_array(t, "t")
+        if t.dtype.kind not in "iu" or t.shape != y.shape:
+            message = (
+                f"MultiLabelMarginLoss expects class indices, integers of shape {y.shape}, whose "
+                f"rows are filled up with −1; got t of dtype {t.dtype} and shape {t.shape}."
+            )
+            raise ShapeError(message)
+        is_unknown = (t < -1) | (t >= y.shape[1])
+        if is_unknown.any():
+            row, column = np.argwhere(is_unknown)[0]
+            message = (
+                f"MultiLabelMarginLoss expects class indices from 0 to {y.shape[1] - 1}, and −1 "
+                f"behind the last one of a row, got t[{row}, {column}] = {t[row, column]}."
+            )
+            raise DomainError(message)
+        return t
+
+    def divisor(self, y: Array, t: Array, /) -> Any:
+        return 1 if self.reduction == "sum" else len(y)
+
+    def divisors(self, y: Array, t: Array, /) -> Array:
+        return np.ones(len(y), y.dtype)
+
+    def terms(self, y: Array, t: Array, /) -> Array:
+        terms = _zeros_like(y)
+        for _, gaps in self._gaps(y, t):
+            terms += maximum(gaps, 0)
+        return terms / y.shape[1]
+
+    def backward(self, y: Array, t: Array, /, *, out: Array | None = None) -> Array:
+        dy, samples = _zeros_like(y), np.arange(len(t))
+        for own, gaps in self._gaps(y, t):
+            slopes = step(gaps)
+            dy += slopes
+            dy[samples, own] -= np.add.reduce(slopes, axis=1)
+        return np.multiply(dy / y.shape[1], self.share(y, t), out=out)
+
+    def _gaps(self, y: Array, t: Array) -> Iterator[tuple[Array, Array]]:
+        """Yield a class of each sample, and 1 − y[class] + y, for each place of the list.
+
+        The second is 0 at all classes of the sample, and where the list is shorter.
+        """
+        samples, counts = np.arange(len(t)), np.logical_and.accumulate(t >= 0, axis=1)
+        is_own = np.zeros(t.shape, bool)
+        is_own[np.nonzero(counts)[0], t[counts]] = True
+        for own, is_listed in zip(t.T, counts.T, strict=True):
+            if not is_listed.any():
+                return
+            gaps = y - y[samples, own][:, None] + 1
+            gaps[is_own | ~is_listed[:, None]] = ratio(0, 1, y)
+            yield own, gaps
+
+
+def _zeros_like(y: Array) -> Array:
+    """Return zeros of y's kind, which may be numbers of another arithmetic."""
+    zeros = np.empty_like(y, order="C", subok=False)
+    zeros[...] = ratio(0, 1, y)
+    return zeros

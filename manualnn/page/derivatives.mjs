@@ -9,7 +9,7 @@ import { floats } from "./arithmetic.mjs";
 import { duals } from "./duals.mjs";
 import { divisorOf, entryAt, mapEntries, ofLayer, ownArrays } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
-import { LEAST_ROOM, LOSSES } from "./losses.mjs";
+import { LEAST_ROOM, LOSSES, hasNumbers } from "./losses.mjs";
 
 // Layer i: units(n, j, k) is ∂(output j)/∂(input k) of sample n, and parameter(name, index, n, j) is
 // ∂(output j)/∂(parameter); null where there is no edge. With i = layers.length:
@@ -100,8 +100,7 @@ function throughLoss(run, pass, A) {
   const D = duals(A.base ?? A);
   const loss = LOSSES[run.loss.type];
   const y = mapEntries(pass.outputs.at(-1), (a, [n, k]) => D.source(A.bare(a), `${n},${k}`));
-  const isNumeric = Array.isArray(run.t[0]);
-  const t = isNumeric ? mapEntries(pass.t, (a) => D.number(A.bare(a))) : pass.t;
+  const t = hasNumbers(run) ? mapEntries(pass.t, (a) => D.number(A.bare(a))) : pass.t;
   const terms = loss.terms(D, run.loss, y, t).flat();
   const { slopes } = D.div(D.sum(terms), D.ratio(...divisorOf(run, y, t)));
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);

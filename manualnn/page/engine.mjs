@@ -9,7 +9,7 @@
 
 import { fromShortest } from "./decimal.mjs";
 import { LAYERS } from "./layers.mjs";
-import { LOSSES } from "./losses.mjs";
+import { LOSSES, hasNumbers } from "./losses.mjs";
 import { namesOf } from "./names.mjs";
 import { RULES } from "./rules.mjs";
 
@@ -53,7 +53,7 @@ export function propagate(run, A, params = readParameters(run, A)) {
   const loss = LOSSES[run.loss.type];
 
   const x = read(run.x, ([n, j]) => names.unit(-1, n, j));
-  const t = Array.isArray(run.t[0]) ? read(run.t, ([n, k]) => names.target(n, k)) : run.t;
+  const t = hasNumbers(run) ? read(run.t, ([n, k]) => names.target(n, k)) : run.t;
   const ours = mapArrays(params, (array, key) => {
     const [layer, name] = splitKey(key);
     return reread(array, (index) => names.parameter(layer, name, index));

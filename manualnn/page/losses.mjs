@@ -159,6 +159,26 @@ export const LOSSES = {
       return slopes.map((slope) => A.mul(ofClasses(A, slope, o, row, t[n]), share(1)));
     }),
   },
+  // Σ max(0, 1 − y of a class of the sample + y of another class), divided by the number of classes.
+  MultiLabelMarginLoss: {
+    takesLists: true,
+    divisor: ({ reduction = "mean" }, y) => (reduction === "sum" ? 1 : y.length),
+    terms: (A, o, y, t) => y.map((row, n) => row.map((_, k) => {
+      const gaps = gapsOf(A, row, listed(t[n])).map((own) => own[k]);
+      const above = (gap) => (A.greater(gap, A.zero) ? gap : A.zero);
+      return A.div(gaps.map(above).reduce(A.add, A.zero), A.constant(row.length));
+    })),
+    slopes: (A, o, y, t, share) => y.map((row, n) => {
+      const slopes = row.map(() => 0);
+      const labels = listed(t[n]);
+      gapsOf(A, row, labels).forEach((gaps, i) => gaps.forEach((gap, k) => {
+        if (!A.greater(gap, A.zero)) return;
+        slopes[k] += 1;
+        slopes[labels[i]] -= 1;
+      }));
+      return slopes.map((count) => share(count, row.length));
+    }),
+  },
   // exp(y) − t y, or of rates y − t log(y + ε); with `full` also Stirling's formula for log t!.
   PoissonNLLLoss: entrywise(
     (A, y, t, { log_input: isLog = true, full, eps = 1e-8 }) => {
@@ -204,6 +224,19 @@ export const LOSSES = {
 function excess(A, { margin = 1 }, row, own, k) {
   return k === own ? A.zero : A.add(A.sub(row[k], row[own]), A.constant(margin));
 }
+
+// The excess of every class over each of the sample's; 0 of the sample's own.
+const gapsOf = (A, row, labels) => labels.map((own) =>
+  row.map((_, k) => (labels.includes(k) ? A.zero : excess(A, {}, row, own, k))));
+
+// The classes of a list: those before the first −1.
+export const listed = (list) => {
+  const end = list.findIndex((label) => label < 0);
+  return end < 0 ? list : list.slice(0, end);
+};
+
+// Targets are numbers, and no indices of classes.
+export const hasNumbers = ({ t, loss }) => Array.isArray(t[0]) && !LOSSES[loss.type].takesLists;
 
 function ofClasses(A, term, { weight }, row, own) {
   return weight ? A.mul(term, A.constant(weight[own] / row.length))

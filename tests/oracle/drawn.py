@@ -153,6 +153,10 @@ def drawn_targets(rng, loss, n, columns):
             t[-1] = columns - 1
             return t
         return rng.dirichlet(np.ones(columns), n)
+    if kind == "labels":
+        t = rng.permuted(np.tile(np.arange(columns), (n, 1)), axis=1)
+        t[rng.random(t.shape) < 0.4] = -1
+        return t
     if kind == "probabilities":
         return rng.choice([0.0, 1.0, 0.3], (n, columns))
     if kind == "signs":

@@ -6,6 +6,7 @@ Gradients are central differences of the loss with h = 1e-60, wrong by h² L‴/
 """
 
 from functools import partial
+from itertools import product
 
 import mpmath
 import numpy as np
@@ -253,6 +254,16 @@ def multi_margin(loss, y, t):
     return reduced(loss, terms)
 
 
+def multi_label_margin(loss, y, t):
+    terms = np.full(y.shape, EXACT.zero)
+    for i, row in enumerate(t.tolist()):
+        labels = row[: [*row, -1].index(-1)]
+        for own, k in product(labels, range(len(row))):
+            if k not in labels:
+                terms[i, k] += max(EXACT.zero, 1 - y[i, own] + y[i, k]) / len(row)
+    return reduced(loss, terms)
+
+
 def stopped(y):
     """Return log y, −100 at least, as torch has it."""
     return np.maximum(log(y), -100)
@@ -279,6 +290,7 @@ LOSSES = {
     ),
     "CrossEntropyLoss": cross_entropy,
     "NLLLoss": likelihood,
+    "MultiLabelMarginLoss": multi_label_margin,
     "MultiMarginLoss": multi_margin,
 }
 

@@ -189,7 +189,7 @@ def of_losses(claims):
         row = LOSS_ROWS[name]
         stated = [v for o, v in optioned(claim, row) if o == "reduction"]
         for r in {"mean", *stated}:
-            least = 2 if row.targets == "classes" else 1
+            least = 2 if row.targets in {"classes", "labels"} else 1
             yield f"{name} {r} of one sample", sized_loss, (name, r, 1, None)
             yield f"{name} {r} of {least} columns", sized_loss, (name, r, None, least)
         for option, value in optioned(claim, row):

@@ -36,6 +36,7 @@ from manualnn import (
     LeakyReLU,
     Linear,
     MSELoss,
+    MultiLabelMarginLoss,
     MultiLabelSoftMarginLoss,
     MultiMarginLoss,
     NLLLoss,
@@ -51,6 +52,7 @@ from manualnn import (
 from manualnn.explain import explain
 from manualnn.explain.numbers import CONTEXT, Arithmetic, Number
 from manualnn.losses.indices import IndexLoss
+from manualnn.oracle.protocol.features import takes_indices
 
 pytestmark = pytest.mark.once
 SCRIPT = "quantities.mjs"
@@ -106,7 +108,7 @@ def require_same(got: dict[str, Any], expected: dict[str, Any]) -> None:
 def quantities_of(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the quantities of an explanation that have a name of their own."""
     layers, loss = found["layers"], found["loss"]
-    has_indices = not isinstance(found["spec"]["t"][0], list)
+    has_indices = takes_indices(found["spec"]["loss"], np.array(found["spec"]["t"]))
     return [
         *(found["inputs"] + ([] if has_indices else found["targets"])),
         *(q for layer in layers for part in ("outputs", "carried") for q in layer[part]),
@@ -148,6 +150,7 @@ CHANGES = {
         NLLLoss(weight=WEIGHTS, ignore_index=0),
         NLLLoss(weight=WEIGHTS, factor=0.3),
         MultiLabelSoftMarginLoss(weight=WEIGHTS, reduction="sum"),
+        MultiLabelMarginLoss(reduction="sum", factor=0.5),
         MultiMarginLoss(weight=WEIGHTS, margin=0.3),
         MultiMarginLoss(p=2),
         MultiMarginLoss(margin=-9.0, factor=0.5),  # every term is 0

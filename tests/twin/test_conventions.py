@@ -161,6 +161,15 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "The slope of `MultiMarginLoss` is 0 where an output is `margin` below the target's": lambda: (
         loss_slope("MultiMarginLoss", [[0.0, 1.0]], [1])
     ),
+    "The slope of `MultiLabelMarginLoss` is 0 where an output is 1 below a target's": lambda: (
+        loss_slope("MultiLabelMarginLoss", [[0.0, 1.0]], [[1, -1]])
+    ),
+    "Its targets end before the first −1": lambda: loss(
+        "MultiLabelMarginLoss", [[0.0] * 4], [[1, -1, 0, -1]]
+    ),
+    "A target that stands twice before it counts twice": lambda: loss(
+        "MultiLabelMarginLoss", [[0.0] * 4], [[1, 1, -1, -1]]
+    ),
     "`Dropout` divides what it keeps by 1 − p": lambda: kept_inputs(0.75),
     "`AlphaDropout` has the constant α of SELU": lambda: dropped_input(0.5),
     "`LayerNorm` divides the squares by their number": lambda: normal(

@@ -2,6 +2,7 @@
 
 import { element } from "../../page/dom.mjs";
 import { splitKey } from "../../page/engine.mjs";
+import { hasNumbers } from "../../page/losses.mjs";
 import { namesOf } from "../../page/names.mjs";
 import { typeset } from "../../page/typeset.mjs";
 import { unitCounts } from "./story.mjs";
@@ -37,7 +38,7 @@ const SIGNED = ["HingeEmbeddingLoss", "SoftMarginLoss"]; // Their targets are 1 
 // What a number of the run may be.
 function readerOf(run, array, width) {
   if (array !== "t") return numberIn();
-  if (!Array.isArray(run.t[0])) return integer(0, width - 1);
+  if (!hasNumbers(run)) return integer(Array.isArray(run.t[0]) ? -1 : 0, width - 1);
   if (SIGNED.includes(run.loss.type)) return plusOrMinusOne;
   const probabilities = run.loss.type.startsWith("BCE") || run.loss.type === "CrossEntropyLoss" ||
     run.loss.type === "MultiLabelSoftMarginLoss";

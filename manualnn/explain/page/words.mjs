@@ -72,6 +72,9 @@ export const TERM = {
   CrossEntropyLoss:
     "Softmax makes shares of the outputs. The term is minus the logarithm of its share, " +
     "times the probability that the target gives to it: 0 for what is not the target.",
+  MultiLabelMarginLoss:
+    "The output of each class of the sample has to be larger by 1 than those of all other classes. " +
+    "The term of another output is the sum of what they lack, divided by the number of classes.",
   MultiLabelSoftMarginLoss:
     "The sigmoid makes a probability of the output. The term is large if it disagrees with the " +
     "target. It is divided by the number of outputs.",
@@ -170,7 +173,8 @@ export function rule({ type, eps }, state) {
 
 // Their mean divides by the samples, or by the weights of their classes.
 const DIVIDED_BY_SAMPLES = [
-  "CrossEntropyLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss", "NLLLoss",
+  "CrossEntropyLoss", "MultiLabelMarginLoss", "MultiLabelSoftMarginLoss", "MultiMarginLoss",
+  "NLLLoss",
 ];
 
 export function division({ loss }) {

@@ -52,6 +52,8 @@ for _method in ("smoothed", "shares", "one_hot", "counts"):
     CHECKS[_method] = CHECKS["cross_entropy"]
 CHECKS["norm"] = "layer.*Norm*:*"
 CHECKS["excess"] = CHECKS["multi_margin"]
+for _method in ("label_pairs", "labels_listed", "classes_of"):
+    CHECKS[_method] = CHECKS["multi_label_margin"]
 CHECKS["outputs_of"] = CHECKS["multi_label_soft_margin"]
 CHECKS |= {"pos_weight": CHECKS["logits"], "mask": CHECKS["dropout"]}
 CHECKS["softplus_of"] = ""  # BCEWithLogitsLoss uses it as well

@@ -68,6 +68,12 @@ class Draft(Choices):
             return (shares if self.chance(0.5) else shares.round()).astype(self.dtype)
         if kind == "signs":
             return self.rng.choice([1.0, -1.0], (n, width)).astype(self.dtype)
+        if kind == "labels":
+            t = np.argsort(self.rng.random((n, width)), axis=1)
+            counts = self.rng.integers(0, width + 1, (n, 1))
+            ends = np.arange(width) == counts
+            t[ends if self.chance(0.3) else np.arange(width) >= counts] = -1
+            return t
         if probabilities:
             weights = self.rng.uniform(0.05, 1, (n, width))
             return (weights / weights.sum(axis=1, keepdims=True)).astype(self.dtype)
@@ -256,7 +262,7 @@ class Draft(Choices):
 
 def least_outputs(loss: Any) -> int:
     """Return the smallest useful number of outputs for a loss: 2 for a loss of classes."""
-    return 2 if loss and LOSS_ROWS[loss["type"]].targets == "classes" else 1
+    return 2 if loss and LOSS_ROWS[loss["type"]].targets in {"classes", "labels"} else 1
 
 
 def gives_probabilities(layer: Any) -> bool:

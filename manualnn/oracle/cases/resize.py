@@ -24,6 +24,7 @@ from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
     fitted,
+    listed_labels,
     options_of,
     shapes_of,
     state_of,
@@ -154,7 +155,7 @@ def _targets_fit(case: Case) -> bool:
         if not inner or not gives_probabilities(inner[-1]):
             y = truth(case.but(optimizer=None, state=None, steps=1)).outputs.v
             return bool(np.all((y >= 0) & (y <= 1)))
-    if row.targets == "signs":
+    if row.targets in {"signs", "labels"}:
         return find_undefined(case) is None
     if row.targets != "classes" or case.n == 0:
         return True
@@ -193,6 +194,8 @@ def _cut_options(case: Case, axis: int, size: int, keep: list[int]) -> Spec:
 
 def _cut_targets(case: Case, t: Array, keep: list[int]) -> Array:
     """Return targets of fewer columns; the first class takes the share of removed classes."""
+    if LOSS_ROWS[case.loss["type"]].targets == "labels":
+        return relabelled(t, keep)
     if not _has_classes(case):
         return t[:, keep]
     if t.ndim == 2:
@@ -201,6 +204,15 @@ def _cut_targets(case: Case, t: Array, keep: list[int]) -> Array:
         return cut
     number = dict.fromkeys(range(case.widths[-1]), 0) | {k: i for i, k in enumerate(keep)}
     return np.array([number.get(int(k), int(k)) for k in t], t.dtype)
+
+
+def relabelled(t: Array, keep: Sequence[int]) -> Array:
+    """Return lists of the classes that remain, numbered by their place among these."""
+    new = np.full((len(t), len(keep)), -1, t.dtype)
+    for row, labels, counts in zip(new, t, listed_labels(t), strict=True):
+        left = [list(keep).index(k) for k in labels[counts] if k in keep]
+        row[: len(left)] = left
+    return new
 
 
 def _keeps_width(layer: Spec) -> bool:

@@ -28,7 +28,9 @@ PROBABILITIES = (0.0, 1.0, 0.5)
 def simpler_values(case: Case, name: str, value: Any) -> list[Any]:
     """Return the values to try in place of an entry of the named array."""
     if np.asarray(value).dtype.kind in "iu":
-        return [0] if value > 0 and value != case.loss.get("ignore_index", -100) else []
+        simplest = -1 if LOSS_ROWS[case.loss["type"]].targets == "labels" else 0
+        is_class = value > simplest and value != case.loss.get("ignore_index", -100)
+        return [simplest] if is_class else []
     if name.startswith("noise.") or _is_distribution(case, name):
         return []
     simple = _simple(case, name)

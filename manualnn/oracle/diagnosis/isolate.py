@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from manualnn.oracle.cases.resize import relabelled
 from manualnn.oracle.diagnosis.location import input_of_layer
 from manualnn.oracle.protocol.case import Case, Spec
-from manualnn.oracle.protocol.features import LOSS_ROWS, options_of
+from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, takes_indices
 
 
 def with_bias(case: Case, i: int) -> Case:
@@ -89,6 +90,8 @@ def loss_like(name: str, like: Spec) -> Spec:
 
 def _targets(case: Case, width: int) -> Any:
     """Return targets for another number of outputs."""
-    if LOSS_ROWS[case.loss["type"]].targets == "classes" and case.t.ndim == 1:
+    if LOSS_ROWS[case.loss["type"]].targets == "labels":
+        return relabelled(case.t, range(width))
+    if takes_indices(case.loss, case.t):
         return case.t % max(1, width)
     return np.resize(case.t, (case.n, width)).astype(case.dtype)

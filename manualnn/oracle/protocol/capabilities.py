@@ -35,6 +35,7 @@ from manualnn.oracle.protocol.features import (
     ALWAYS,
     LOSS_ROWS,
     TABLES,
+    listed_labels,
     names_with,
     names_with_conventions,
     row_of,
@@ -265,6 +266,8 @@ def find_undefined(case: Case) -> str | None:
     for group in (case.optimizer or {}).get("groups", ()):
         if not any(fnmatchcase(key, group["params"]) for key in case.params):
             return f"a group without parameters, {group['params']!r}"
+    if LOSS_ROWS[loss["type"]].targets == "labels" and not _are_lists(case.t, case.widths[-1]):
+        return "targets other than lists of different classes, filled up with −1"
     given = np.ones(case.n) if case.sample_weights is None else case.sample_weights
     if not np.all((given >= 0) & (given < np.inf)):
         return "a weight of a sample that is not from 0 on"
@@ -276,3 +279,10 @@ def find_undefined(case: Case) -> str | None:
         # A label beyond the classes makes a case invalid, which is not the question here.
         counted = weights[labels[(labels >= 0) & (labels < len(weights))]].any()
     return None if counted or reduction == "sum" else "a mean over nothing"
+
+
+def _are_lists(t: Any, count: int) -> bool:
+    """Return True if rows list indices below the count, none twice before the first −1."""
+    labels = (row[counts] for row, counts in zip(t, listed_labels(t), strict=True))
+    is_known = bool(np.all((t >= -1) & (t < count)))
+    return is_known and all(len({*row.tolist()}) == len(row) for row in labels)

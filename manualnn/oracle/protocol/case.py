@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import SpecError
-from manualnn.oracle.protocol.features import LOSS_ROWS, width_of
+from manualnn.oracle.protocol.features import takes_indices, width_of
 
 Array = NDArray[Any]
 Spec = Mapping[str, Any]
@@ -154,12 +154,11 @@ class Case:
         values = {name: value for name, value in content.items() if name in known}
         values["layers"] = tuple(values["layers"])
         dtype = np.dtype(values.get("dtype", "float64"))
-        row = LOSS_ROWS.get(values["loss"]["type"])
-        classes = row is not None and row.targets == "classes"
 
         def read(name: str, value: Any) -> Array:
             array = read_array(value, dtype)
-            return array.astype(np.int64) if name == "t" and classes and array.ndim == 1 else array
+            is_index = name == "t" and takes_indices(values["loss"], array)
+            return array.astype(np.int64) if is_index else array
 
         return cls(**values).map(read)
 

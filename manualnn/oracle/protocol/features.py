@@ -11,6 +11,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol import layers, losses, optimizers
 from manualnn.oracle.protocol.rows import (
@@ -74,6 +76,18 @@ def takes_probabilities(loss: Mapping[str, Any]) -> bool:
     row = LOSS_ROWS[loss["type"]]
     limits = row.takes_probabilities_with.items()
     return row.takes_probabilities or any(loss.get(o, row.defaults[o]) == v for o, v in limits)
+
+
+def takes_indices(loss: Mapping[str, Any], t: Any) -> bool:
+    """Return True if these targets of the loss are integers: indices of classes."""
+    row = LOSS_ROWS.get(loss["type"])
+    kind = "" if row is None else row.targets
+    return kind == "labels" or (kind == "classes" and t.ndim == 1)
+
+
+def listed_labels(t: Any) -> Any:
+    """Return which entries of lists of classes count: those before the first −1; shape (N, K)."""
+    return np.minimum.accumulate(t, axis=1) >= 0
 
 
 def options_of(spec: Mapping[str, Any]) -> Options:

@@ -253,9 +253,9 @@ class Loss(Feature):
 
     statement: Statement | None = None
     """The term of one output y and its target t, if L is the sum of the terms over a divisor."""
-    targets: Literal["numbers", "probabilities", "classes", "signs"] = "numbers"
+    targets: Literal["numbers", "probabilities", "classes", "labels", "signs"] = "numbers"
     """"numbers": any; "probabilities": from 0 to 1; "classes": indices, or rows that sum to 1;
-    "signs": 1 and −1."""
+    "labels": rows of indices, which end before the first −1; "signs": 1 and −1."""
     class_targets: tuple[str, ...] = ("indices", "probabilities")
     """The forms of the targets of a loss of classes."""
     is_per_sample: bool = False

@@ -21,12 +21,12 @@ import numpy as np
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
-    LOSS_ROWS,
     TABLES,
     Options,
     by_convention,
     options_of,
     state_of,
+    takes_indices,
 )
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.textbook.layers import Activations
@@ -124,8 +124,8 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         number(self.layers)
         self.loss = by_convention(options_of(case.loss), self.conventions)
         self.rule = options_of(case.optimizer) if case.optimizer else None
-        classes = LOSS_ROWS[self.loss.type].targets == "classes" and np.ndim(case.t) == 1
-        own = case.map(lambda name, a: np.array(a, None if name == "t" and classes else self.kind))
+        indices = takes_indices(case.loss, case.t)
+        own = case.map(lambda name, a: np.array(a, None if name == "t" and indices else self.kind))
         self.x, self.t, self.params, self.noise = own.x, own.t, own.params, own.noise or {}
         self.weights = own.sample_weights
         self.state = {name: group for name, group in (own.state or {}).items() if name != "step"}

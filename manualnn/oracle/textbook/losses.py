@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.protocol.case import Array
-from manualnn.oracle.protocol.features import LOSS_ROWS, Options
+from manualnn.oracle.protocol.features import LOSS_ROWS, Options, listed_labels
 from manualnn.oracle.protocol.rows import Loss
 from manualnn.oracle.textbook.arithmetic import Arithmetic, Equation
 
@@ -139,6 +139,40 @@ class Losses(Arithmetic):
 
     def multi_margin_weight(self, o: Options, y: Array, t: Array) -> Array:
         return np.asarray(self.class_weight(o, y)[t][:, None] / self.array(y.shape[1]))
+
+    def multi_label_margin_terms(self, o: Options, y: Array, t: Array) -> Array:
+        gaps = self.label_gaps(o, y, t)
+        return np.asarray(self.total(np.maximum(gaps, 0), axis=1) / self.classes_of(y))
+
+    def multi_label_margin_slopes(self, o: Options, y: Array, t: Array) -> Array:
+        slopes = (self.label_gaps(o, y, t) > 0).astype(y.dtype)
+        dy = self.total(slopes, axis=1) - self.total(slopes, axis=2)
+        return np.asarray(dy / self.classes_of(y))
+
+    def classes_of(self, y: Array) -> Array:
+        """Return the number of classes, by which the terms of one sample are divided."""
+        return self.array(y.shape[1])
+
+    def label_gaps(self, o: Options, y: Array, t: Array) -> Array:
+        """Return 1 − y[n,j] + y[n,k] for each class j of sample n and each other k, and else 0."""
+        counts = self.label_counts(y, t)[:, :, None]
+        gaps = counts * (1 - y[:, :, None] + y[:, None, :])
+        return np.where(self.label_pairs(counts != 0), gaps, 0).astype(y.dtype)
+
+    def label_pairs(self, is_label: Array) -> Array:
+        """Return which pairs of a class of the sample and another class count."""
+        return is_label & ~is_label.swapaxes(1, 2)
+
+    def label_counts(self, y: Array, t: Array) -> Array:
+        """Return how often each class stands in the list of a sample."""
+        is_listed = self.labels_listed(t)
+        counts = np.zeros_like(y)
+        np.add.at(counts, (np.nonzero(is_listed)[0], t[is_listed]), 1)
+        return counts
+
+    def labels_listed(self, t: Array) -> Array:
+        """Return which entries of the lists stand before the first −1."""
+        return np.asarray(listed_labels(t))
 
     def shares(self, o: Options, y: Array, t: Array) -> Array:
         """Return the factor of each class's −log p: its smoothed target times its weight."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.protocol.features import LOSS_ROWS, Options
+from manualnn.oracle.protocol.features import LOSS_ROWS, Options, listed_labels
 from manualnn.oracle.protocol.rows import MissingEntryError, Statement
 from manualnn.oracle.truth.bounded import Array, Bounded
 from manualnn.oracle.truth.elementwise import Evaluation
@@ -212,30 +212,55 @@ def _beyond(y: Bounded) -> Array:
     return np.where((y.e < np.inf).all(axis=1, keepdims=True), 0.0, np.inf)
 
 
+def _gaps(loss: Any, y: Bounded, own: Array, margin: float, is_out: Array) -> tuple[Bounded, ...]:
+    """Return margin − y[own] + y where it is above 0, and its slope, both 0 at the places `is_out`.
+
+    A slope is open where rounding decides on which side of 0 the difference is.
+    """
+    kind, rows, zero = y.kind, np.arange(len(own)), y.kind.wide.number(0)
+    other = Bounded(y.v[rows, own][:, None], y.e[rows, own][:, None], kind)
+    gap = y - other + margin
+    # Any order of the two additions
+    gap = gap.plus_error(2 * kind.u * (y.most + other.most + abs(margin)) * (gap.e > 0))
+    gap = Bounded(np.where(is_out, zero, gap.v), np.where(is_out, 0.0, gap.e), kind)
+    is_open = (gap.size <= gap.e) & ~is_out & (gap.e > 0)
+    excess = Bounded(np.maximum(gap.v, 0), np.where((gap.v < 0) & ~is_open, 0.0, gap.e), kind)
+    if getattr(loss, "p", 1) == 2:
+        return excess * excess, excess * 2
+    kind.jumps.append((int(np.count_nonzero(is_open)), is_open.size))
+    above = np.where(gap.v > 0, kind.wide.number(1), zero)
+    return excess, Bounded(above, np.where(is_open, 1.0, 0.0), kind)
+
+
 def _multi_margin(loss: Any, y: Bounded, t: Array, w: Weights = None) -> tuple[Bounded, Bounded]:
-    """Count a slope of a step as open where rounding decides on which side of 0 the excess is."""
-    kind, rows = y.kind, np.arange(len(t))
+    kind = y.kind
     is_own = np.arange(y.v.shape[1]) == t[:, None]
     share = kind.number(np.ones(y.v.shape[1]) if loss.weight is None else loss.weight)[t]
     share = Bounded(share.v[:, None], share.e[:, None], kind) / y.v.shape[1]
-    own = Bounded(y.v[rows, t][:, None], y.e[rows, t][:, None], kind)
-    gap = y - own + loss.margin
-    # Any order of the two additions
-    gap = gap.plus_error(2 * kind.u * (y.most + own.most + abs(loss.margin)) * (gap.e > 0))
-    zero = kind.wide.number(0)
-    gap = Bounded(np.where(is_own, zero, gap.v), np.where(is_own, 0.0, gap.e), kind)
-    is_open = (gap.size <= gap.e) & ~is_own & (gap.e > 0)
-    excess = Bounded(np.maximum(gap.v, 0), np.where((gap.v < 0) & ~is_open, 0.0, gap.e), kind)
-    if loss.p == 1:
-        slopes = Bounded(
-            np.where(gap.v > 0, kind.wide.number(1), zero), np.where(is_open, 1.0, 0.0), kind
-        )
-        kind.jumps.append((int(np.count_nonzero(is_open)), is_open.size))
-    else:
-        excess, slopes = excess * excess, excess * 2
+    excess, slopes = _gaps(loss, y, t, loss.margin, is_own)
     total = slopes.sum(axis=1, keepdims=True)
     dy = Bounded(np.where(is_own, -total.v, slopes.v), np.where(is_own, total.e, slopes.e), kind)
     value, dy = _reduced(loss, y, w, excess * share, dy * share)
+    return value, dy.plus_error(_beyond(y))
+
+
+def _multi_label_margin(
+    loss: Any, y: Bounded, t: Array, w: Weights = None
+) -> tuple[Bounded, Bounded]:
+    """Add up one hinge loss for each place of the lists of classes."""
+    kind, columns = y.kind, np.arange(y.v.shape[1])
+    is_listed = listed_labels(t)
+    is_label = np.any((t[:, :, None] == columns) & is_listed[:, :, None], axis=1)
+    terms, dy = [], kind.exact(np.zeros(y.v.shape))
+    for place in range(t.shape[1]):
+        own, is_in = t[:, place], is_listed[:, place, None]
+        excess, slopes = _gaps(loss, y, own, 1.0, is_label | ~is_in)
+        total, is_own = slopes.sum(axis=1, keepdims=True), (columns == own[:, None]) & is_in
+        terms.append(excess / y.v.shape[1])
+        dy = dy + slopes - total * kind.exact(is_own.astype(float))
+    v, e = (np.concatenate(part, axis=1) for part in zip(*((a.v, a.e) for a in terms), strict=True))
+    every = Bounded(v, e, kind)
+    value, dy = _reduced(loss, y, w, every, dy / y.v.shape[1])
     return value, dy.plus_error(_beyond(y))
 
 
@@ -245,6 +270,7 @@ LOSSES: dict[str, Function] = {
     "CrossEntropyLoss": _cross_entropy,
     "NLLLoss": _nll,
     "PoissonNLLLoss": _poisson,
+    "MultiLabelMarginLoss": _multi_label_margin,
     "MultiLabelSoftMarginLoss": _multi_label_soft_margin,
     "MultiMarginLoss": _multi_margin,
 }

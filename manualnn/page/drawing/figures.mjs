@@ -1,5 +1,6 @@
 // Numbers of a run for the drawing, and how the drawing writes them.
 
+import { hasNumbers, listed } from "../losses.mjs";
 import { namesOf } from "../names.mjs";
 
 export const textOf = ({ layer, name, index }) => `${layer}.${name}[${index.join(",")}]`;
@@ -44,6 +45,10 @@ export function figuresOf({ run, pass, A, colourBy, sample }) {
     const hasClasses = !Array.isArray(found);
     if (found === undefined || (hasClasses && found !== j)) return null;
     if (hasClasses) return { name: names.target(sample), value: found };
+    if (!hasNumbers(run)) {
+      const place = listed(found).indexOf(j);
+      return place < 0 ? null : { name: names.target(sample, place), value: j };
+    }
     return { name: names.target(sample, j), value: A.value(A.read(found[j])) };
   };
 

@@ -70,6 +70,34 @@ BUGS["multi-margin-largest"] = bug(
         Textbook.multi_margin_terms(e, o, y, t), axis=1, keepdims=True
     ),
 )
+LABELS = "Σ over the classes j of the sample and all others k"
+BUGS["multi-label-margin-of-all-classes"] = bug(
+    "The multi-label margin loss counts a sample's own classes among the others.",
+    lines=("Σ over the classes j of the sample and all classes k", LABELS),
+    label_pairs=lambda e, is_label: is_label | np.zeros_like(is_label.swapaxes(1, 2)),
+)
+BUGS["multi-label-margin-of-first-class"] = bug(
+    "The multi-label margin loss counts the first class of each sample alone.",
+    lines=("j = t[n,0]", "j = t[n,0], t[n,1], … before the first −1"),
+    labels_listed=lambda e, t: (t >= 0) & (np.arange(t.shape[1]) == 0),
+)
+BUGS["multi-label-margin-beyond-end"] = bug(
+    "The multi-label margin loss counts classes that stand behind the first −1.",
+    lines=("all j = t[n,i] ≥ 0", "j = t[n,0], t[n,1], … before the first −1"),
+    labels_listed=lambda e, t: t >= 0,
+)
+BUGS["multi-label-margin-not-divided"] = bug(
+    "The multi-label margin loss is not divided by the number of classes.",
+    lines=("L = Σ h / D", "L = 1/K Σ h / D"),
+    classes_of=lambda e, y: e.array(1),
+)
+BUGS["multi-label-margin-slope-of-class"] = bug(
+    "The gradient of the multi-label margin loss at a sample's class is −1 instead of a count.",
+    lines=("∂L/∂y[j] = −1/K / D", "∂L/∂y[j] = −1/K Σₖ s[j,k] / D"),
+    multi_label_margin_slopes=lambda e, o, y, t: np.maximum(
+        Textbook.multi_label_margin_slopes(e, o, y, t), -1 / e.classes_of(y)
+    ),
+)
 BUGS["multi-label-not-divided"] = bug(
     "The multi-label soft margin loss is not divided by the number of outputs.",
     lines=("L = Σₖ term / D", "L = 1/K Σₖ term / D"),

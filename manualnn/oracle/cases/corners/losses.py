@@ -100,15 +100,15 @@ def _outputs(draft: Draft, name: str, least: int) -> Array:
     if LOSS_ROWS[name].targets == "probabilities":
         return filled(draft, tuple(y for y in LOGITS for _ in range(2)) + LOGITS, least)
     row = LOSS_ROWS[name]
-    has_points = row.targets == "signs" or (row.targets == "classes" and "margin" in row.options)
+    has_points = row.targets in {"labels", "signs"} or "margin" in row.options
     x = filled(draft, (0.0,) * (30 if has_points else 12), least)
-    return x if LOSS_ROWS[name].targets == "classes" else draft.normals(x.shape)
+    return x if row.targets in {"classes", "labels"} else draft.normals(x.shape)
 
 
 def _targets(draft: Draft, loss: dict[str, Any], x: Array, *, probabilities: bool) -> Array:
     """Return targets at the switches, of exactly 0 and 1, or of the first and the last class.
 
-    Where targets are signs, outputs stand at the switches, each with both signs.
+    Where targets are signs or classes, outputs stand at the switches, each with both signs.
     """
     row, t = LOSS_ROWS[loss["type"]], np.zeros(x.shape)
     switches = row.switches(options_of(loss))
@@ -131,8 +131,19 @@ def _targets(draft: Draft, loss: dict[str, Any], x: Array, *, probabilities: boo
         classes = np.resize((0, x.shape[1] - 1), len(t))
         for n, point in zip(range(4, len(t)), (*switches, *near), strict=False):
             x[n, classes[n]] = point
-        return classes
+        return _lists_of(classes, x.shape[1]) if row.targets == "labels" else classes
     return t.astype(draft.dtype)
+
+
+def _lists_of(classes: Array, count: int) -> Array:
+    """Return lists of one of these classes each; the first four of none, all, two and two."""
+    t = np.full((len(classes), count), -1)
+    t[:, 0] = classes
+    t[:1] = -1
+    t[1:2] = np.arange(count)
+    t[2:4, : min(count, 2)] = (count - 1, 0)[: min(count, 2)]
+    t[3:4, 3:4] = 1
+    return t
 
 
 def _ignored(name: str, number: int, how: str, draft: Draft) -> Case:

@@ -33,7 +33,7 @@ def targets(judge: Judge, base: Setting) -> Iterator[Condition]:
     if judge.first.startswith(("outputs", "state", "params")):
         return
     kind = LOSS_ROWS[base.case.loss["type"]].targets
-    if kind == "classes":
+    if kind in {"classes", "labels"}:
         if base.case.t.ndim == 1:
             yield from _classes(judge, base)
         return

@@ -8,6 +8,7 @@ import numpy as np
 from manualnn.oracle.diagnosis.conditions.outcome import Judge
 from manualnn.oracle.diagnosis.location import ACTIVATIONS, input_of_layer
 from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import takes_indices
 
 POWERS = tuple(sign * k for k in (1, 2, 4, 6, 10, 20, 60, 120, 200) for sign in (1, -1))
 """Powers of 2 by which x is multiplied."""
@@ -59,6 +60,6 @@ def _exact_point(case: Case) -> str:
         if layer["type"] in ACTIVATIONS and np.any(input_of_layer(case, i) == 0):
             return f", here where an input of {layer['type']} is 0"
     outputs = input_of_layer(case, len(case.layers))
-    if case.t.shape == outputs.shape and np.any(outputs == case.t):
+    if not takes_indices(case.loss, case.t) and np.any(outputs == case.t):
         return ", here where an output equals its target"
     return ", here with zeros in x" if np.any(case.x == 0) else ""

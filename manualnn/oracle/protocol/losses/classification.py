@@ -69,6 +69,14 @@ ROWS = (
         switches=lambda o: (o.margin,),
     ),
     Loss(
+        name="MultiLabelMarginLoss",
+        method="multi_label_margin",
+        options={**REDUCTION},
+        targets="labels",
+        is_per_sample=True,
+        switches=lambda _: (1.0,),
+    ),
+    Loss(
         name="MultiLabelSoftMarginLoss",
         method="multi_label_soft_margin",
         options={**REDUCTION, "weight": Option(None)},
