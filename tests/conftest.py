@@ -8,6 +8,9 @@ draws new examples every time, from a seed that the header prints.
 Tests under tests/twin compare the engine with torch. If torch is not installed, they are not
 collected; with MANUALNN_REQUIRE_TORCH=1 that is an error.
 
+--part K/N runs one of N parts of the examples of a test, another with each K and with each commit,
+or all where they are N at most. So N environments together run all, and each of them every test.
+
 `pytest --engine module:attribute` (or path/to/file.py:attribute, or a command line in quotes) runs
 the tests of an engine, tests/test_engine.py, on that engine, and no other tests. --engine-profile
 is quick, ci or nightly.
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from rotation import turn
 
 SLOW_MACHINES_ARE_ALLOWED = [HealthCheck.too_slow]
 
@@ -49,6 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--engine-profile", choices=["quick", "ci", "nightly"], default="quick", help="how long"
     )
+    group.addoption(
+        "--part", metavar="K/N", type=_read_part, default=(0, 1), help="one of N parts of examples"
+    )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -76,6 +83,24 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = str(secrets.randbelow(2**32))
 
 
+@pytest.hookimpl(trylast=True)  # of what -k and -m select
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    part, parts = config.getoption("--part")
+    examples: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        examples.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    others = {
+        item
+        for of_one_test in examples.values()
+        if len(of_one_test) > parts
+        for i, item in enumerate(of_one_test)
+        if i * parts // len(of_one_test) != (part + turn()) % parts
+    }
+    if others:
+        config.hook.pytest_deselected(items=list(others))
+        items[:] = [item for item in items if item not in others]
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     lines = [f"Hypothesis profile: {_profile(config)}"]
     if config.option.hypothesis_seed is not None:
@@ -97,6 +122,12 @@ def pytest_terminal_summary(
             "To replay a failure: pytest TEST-ID "
             f"--hypothesis-profile={profile} --hypothesis-seed={seed}"
         )
+
+
+def _read_part(text: str) -> tuple[int, int]:
+    """Read 2/3 as the second of three parts, which begins at 1."""
+    part, _, parts = text.partition("/")
+    return int(part) - 1, int(parts)
 
 
 def _profile(config: pytest.Config) -> str:
