@@ -56,12 +56,12 @@ CAUGHT_BY = {
     "runs": ("oracle/test_expected", "oracle/test_runner"),
     "training": (
         *LOOP,
-        "test_plan",
         *KERNELS,
         "test_initializers",
         "test_schedules",
         "test_divergence",
         "test_interruption",
+        "test_plan",
     ),
     "checkpoints": ("test_checkpoints",),
     "tables": ("test_encoder", "test_reading"),
