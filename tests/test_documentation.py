@@ -23,7 +23,6 @@ PAGES = [
 ]
 LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
 SOURCES = sorted(Path(manualnn.__file__).parent.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
 
 
 @pytest.mark.parametrize("described", [*manualnn.LAYERS.values(), *manualnn.LOSSES.values()])
@@ -47,11 +46,7 @@ def names_in(tree: ast.Module) -> Iterator[str]:
             yield from re.findall(r"\w+", node.value)
 
 
-KNOWN = ELSEWHERE.union(dir(builtins), *map(names_in, TREES.values()))
-KNOWN.update(part for path in SOURCES for part in path.with_suffix("").parts)
-
-
-def is_known(name: str) -> bool:
+def is_known(name: str, known: set[str]) -> bool:
     """Return whether all parts of a name exist, and whether a public class has the attribute."""
     first, *rest = name.split(".")
     if first in ELSEWHERE:
@@ -60,17 +55,22 @@ def is_known(name: str) -> bool:
     if inspect.isclass(owner) and rest:
         has_it = hasattr(owner, rest[0]) or rest[0] in inspect.get_annotations(owner)
         return has_it or re.search(rf"^ *{rest[0]}\b.* : ", owner.__doc__, re.MULTILINE)
-    return KNOWN.issuperset({first, *rest})
+    return known.issuperset({first, *rest})
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
-def test_names_in_backticks_exist(path):
-    texts = [
-        str(node.value.value)
-        for node in ast.walk(TREES[path])
+def test_names_in_backticks_exist():
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in SOURCES}
+    known = ELSEWHERE.union(dir(builtins), *map(names_in, trees.values()))
+    known.update(part for path in SOURCES for part in path.with_suffix("").parts)
+    unknown = [
+        f"{path}:{node.lineno}: {name}"
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for name in QUOTED.findall(str(node.value.value))
+        if not is_known(name, known)
     ]
-    assert [name for text in texts for name in QUOTED.findall(text) if not is_known(name)] == []
+    assert unknown == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

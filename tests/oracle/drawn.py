@@ -1,6 +1,7 @@
 """Random cases of every feature that the oracle judges, determined by a seed."""
 
 from fnmatch import fnmatchcase
+from functools import cache
 
 import numpy as np
 
@@ -23,7 +24,10 @@ from manualnn.oracle.protocol.features import (
 )
 from manualnn.oracle.protocol.masks import with_masks
 from manualnn.oracle.textbook.engine import Textbook
+from manualnn.oracle.vectors.draw import vector_cases
 
+vectors_of_everything = cache(vector_cases)
+"""Return the conformance vectors, which are the same in every run; to draw them takes seconds."""
 SCALES = [1.0, 1.0, 1.0, 0.01, 10.0, 100.0]
 
 

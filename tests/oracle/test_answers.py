@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from oracle.drawn import vectors_of_everything
 from safetensors.numpy import save_file
 from schemas import validate
 
@@ -17,10 +18,9 @@ from manualnn.oracle.report.summary import text
 from manualnn.oracle.vectors import answers as answering
 from manualnn.oracle.vectors import files as vectors
 from manualnn.oracle.vectors.answers import AnswersError, judge_answers
-from manualnn.oracle.vectors.draw import vector_cases
 from manualnn.oracle.vectors.files import flags
 
-CASES = [case for case in vector_cases() if sum(a.size for a in case.arrays().values()) < 200]
+CASES = [c for c in vectors_of_everything() if sum(a.size for a in c.arrays().values()) < 200]
 WITH_PARAMS = [case for case in CASES if case.params and case.steps == 1]
 TANH = next(case for case in WITH_PARAMS if case.recipe == "layer.Tanh")
 ADAM = next(

@@ -11,6 +11,7 @@ from math import ulp
 import numpy as np
 import pytest
 from hypothesis import settings
+from oracle.drawn import vectors_of_everything
 from oracle.made_up import COPIES, made_up_features, with_known_features
 from rotation import ROOT
 from safetensors.numpy import load as load_tensors
@@ -31,7 +32,7 @@ from manualnn.oracle.vectors.draw import vector_cases
 from manualnn.oracle.vectors.files import VectorsError, flags, read_vectors, vector_files
 from manualnn.oracle.vectors.portable_random import PortableRandom
 
-CASES = vector_cases()
+CASES = vectors_of_everything()
 EVERY = max(1, 1000 // settings.default.max_examples)
 DIGITS = np.inf if EVERY == 1 else 1000
 """So many numbers of 60 digits are computed for a case, except in a long search."""
