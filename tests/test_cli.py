@@ -264,7 +264,7 @@ def test_a_model_is_saved_also_where_the_reader_of_the_report_goes_away(
     child = process("train", wine, "--target=y", "--epochs=1", "--output", tmp_path / "model",
                     stdout=write_end)  # fmt: skip
     os.close(write_end)
-    assert child.communicate(timeout=60)[1] == b""
+    assert child.communicate(timeout=600)[1] == b""
     assert child.returncode == 0
     assert load_model(tmp_path / "model").trainer.params.vector.size == 547
 
@@ -274,7 +274,7 @@ def test_a_reader_that_goes_away_is_no_error(wine: Path, model: Path) -> None:
     os.close(read)
     child = process("predict", model, wine, stdout=write_end)
     os.close(write_end)
-    assert child.communicate(timeout=60)[1] == b""
+    assert child.communicate(timeout=600)[1] == b""
     assert child.returncode == 0
 
 

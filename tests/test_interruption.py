@@ -247,6 +247,6 @@ def test_a_program_goes_on_after_the_interrupted_fit() -> None:
         assert program.stdout is not None
         assert program.stdout.readline() == "training\n"
         program.send_signal(signal.SIGINT)
-        rest, _ = program.communicate(timeout=60)
+        rest, _ = program.communicate(timeout=600)
     assert rest == "stopped\n"
     assert program.returncode == 0
