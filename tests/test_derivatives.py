@@ -34,7 +34,7 @@ FLOATS = [np.float32, np.float64, np.longdouble]
 as_rounded = np.frompyfunc(lambda v: Rounded(exactly(v)), 1, 1)
 
 LAYERS = {str(with_numbers(s.layer)): s.layer for s in LAYER_STATEMENTS}
-CHOSEN = choose(LAYERS, lambda name: [file_of(LAYERS[name])], parts=3, most=5)
+CHOSEN = choose(LAYERS, lambda name: [file_of(LAYERS[name])], parts=6, most=5)
 LOSSES = {f"{with_numbers(s.loss)}-{s.target}": (s.loss, s.target) for s in LOSS_STATEMENTS}
 
 

@@ -1,6 +1,6 @@
 """The oracle's checks of an engine, one test each: of this package, or of `--engine TARGET`.
 
-In the Hypothesis profile brief, few cases of each recipe are drawn for this package.
+For this package, only the Hypothesis profile nightly draws all cases of each recipe.
 """
 
 from dataclasses import replace
@@ -21,10 +21,12 @@ def pytest_generate_tests(metafunc):
 
 
 @pytest.fixture(autouse=True)
-def _brief(request, monkeypatch):
-    is_brief = settings().max_examples <= settings.get_profile("brief").max_examples
-    if is_brief and not request.config.getoption("--engine"):
-        monkeypatch.setitem(PROFILES, "quick", replace(PROFILES["quick"], examples=6))
+def _few(request, monkeypatch):
+    """Draw 3, 10, 16 or all cases of each recipe, by the number of Hypothesis examples."""
+    quick = PROFILES["quick"]
+    examples = min(quick.examples, 2 * settings().max_examples // 5)
+    if not request.config.getoption("--engine"):
+        monkeypatch.setitem(PROFILES, "quick", replace(quick, examples=examples))
 
 
 def test_engine(check):

@@ -118,7 +118,7 @@ class Trained(Engine):
 def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judged as anybody's engine is: by a truth of more digits and a bound of roundings."""
     if profile() != "nightly":
-        few = replace(PROFILES["quick"], examples=5, explaining=0)
+        few = replace(PROFILES["quick"], examples=2, explaining=0)
         monkeypatch.setitem(PROFILES, "quick", few)
     report = check_engine(Trained, profile="quick")
     assert not report.counts()["failed"], report

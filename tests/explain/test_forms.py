@@ -33,7 +33,7 @@ from manualnn.explain.render.drawing import draw_network
 pytestmark = pytest.mark.once
 
 
-@pytest.mark.parametrize("layer", choose(LAYERS, lambda n: [file_of(LAYERS[n])], parts=3, most=3))
+@pytest.mark.parametrize("layer", choose(LAYERS, lambda n: [file_of(LAYERS[n])], parts=6, most=2))
 def test_every_layer_and_loss_is_shown_in_every_form(layer: str) -> None:
     for loss, decimals in product(LOSSES, (None, 3)):
         net, params, x, t = network_of(layer, loss)

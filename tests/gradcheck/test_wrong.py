@@ -12,6 +12,7 @@ from gradcheck.calls import calls
 from gradcheck.functions.catalogue import functions
 from gradcheck.functions.entry import Wrong
 from gradcheck.functions.writing import torch_function
+from rotation import share
 
 from manualnn.gradcheck import Array
 
@@ -261,7 +262,7 @@ def is_wrong(row, most=12):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", share(ROWS, 3), ids=lambda row: row.name)
 @pytest.mark.filterwarnings("ignore")
 def test_wrong_functions_are_wrong(row):
     if row.framework != "numpy":

@@ -34,7 +34,7 @@ def cases_of_each():
 CASES = [*cases_of_each()]
 
 
-@pytest.mark.parametrize("name", share(CONTROLS, 32))
+@pytest.mark.parametrize("name", share(CONTROLS, len(CONTROLS)))
 def test_a_right_engine_fails_no_check(name, monkeypatch):
     quick = PROFILES["quick"]
     brief = quick if EACH else profiles.Profile(1, quick.size, 0)
