@@ -44,7 +44,8 @@ class Shown:
         text = text.replace("−", "-").strip("()").replace("∞", "inf")
         found = NUMBER.fullmatch(text)
         if found is None:
-            return text.lower() in {"inf", "-inf", "nan"} and str(float(text)) == str(self.value)
+            words = {"inf", "infinity", "nan"}
+            return text.lstrip("-").lower() in words and str(float(text)) == str(self.value)
         _, decimals, power = found.groups()
         unit = 10.0 ** (int(power or 0) - len(decimals or ""))
         return abs(float(text) - self.value) <= unit * 0.500001

@@ -27,7 +27,8 @@ HALF = -(-len(OTHERS) // 2)
 def drawn_run(number: int) -> tuple[Spec, int | None]:
     """Return a run and the decimals to round to.
 
-    Each layer, loss, rule and size comes in turn; options and numbers are random.
+    Each layer, loss, rule and size comes in turn; options and numbers are random. A layer has
+    another partner each time that all have come.
     """
     rng = np.random.default_rng(number)
     n, width, hidden, out = SIZES[number % len(SIZES)]
@@ -35,7 +36,10 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
     loss |= drawn_options(rng, loss["type"])
     if loss["type"] == "CrossEntropyLoss":
         loss["ignore_index"] = -100
-    kinds = [OTHERS[(number + first) % len(OTHERS)] for first in (0, HALF)]
+    if loss["type"] == "PoissonNLLLoss":
+        loss["log_input"] = True  # an output may be below 0, and then it is no rate
+    turn = number // len(OTHERS)
+    kinds = [OTHERS[(number + first) % len(OTHERS)] for first in (0, HALF + turn)]
     multiple = math.prod(LAYER_ROWS[kind].multiple for kind in kinds)
     hidden = -(-hidden // multiple) * multiple
     layers: list[Spec] = [{"type": "Linear", "in_features": width, "out_features": hidden}]
