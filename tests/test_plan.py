@@ -98,15 +98,18 @@ class Trained(Engine):
         try:
             for _ in range(case.steps):
                 before = ours.params.copy()
-                loss = ours.step(case.x, case.t)
+                loss = ours.step(case.x, case.t, sample_weight=case.sample_weights)
         except DivergedError:
             return {"skipped": "a Trainer refuses what is not finite"}
         state = {
             name: value if name == "step" else dict(Parameters(params.shapes, value))
             for name, value in ours.state.items()
         }
-        if ours.rule.l1 or ours.rule.l2:  # a Trainer adds the penalties to the loss
-            loss = ours.loss.value(ours.net.forward(before, case.x), case.t)
+        parts = [case.optimizer, *case.optimizer.get("groups", ())]
+        if any(part.get(name) for part in parts for name in ("l1", "l2")):
+            # A Trainer adds the penalties to the loss.
+            y, weights = ours.net.forward(before, case.x), case.sample_weights
+            loss = ours.loss.value(y, case.t, sample_weight=weights)
         return {
             "loss": np.array(loss, case.dtype),
             "params": dict(ours.params),
