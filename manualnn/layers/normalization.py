@@ -81,17 +81,18 @@ class _Normalization(Layer):
 
     def normalize(self, x: Array) -> tuple[Array, Array]:
         """Return x̂ with one row for each mean, and the column 1/√(σ² + ε)."""
-        normal, eps = self.rows(x), self.epsilon(x)
+        normal, eps, own = self.rows(x), self.epsilon(x), None
         is_halved = self.centers and not is_symbolic(x)  # a difference may be twice the largest x
         if is_halved:
             normal, eps = np.multiply(normal, 0.5), eps / 4
-            normal = np.subtract(normal, normal[:, :1])
+            # From here on in place, because fewer arrays stay in the cache.
+            own = np.subtract(normal, np.positive(normal[:, :1]), out=normal)
         if self.centers:
-            normal = np.subtract(normal, mean_of_rows(normal))
+            own = normal = np.subtract(normal, mean_of_rows(normal), out=own)
         variance = mean_of_rows(np.multiply(normal, normal))
         np.add(variance, eps, out=variance)
         over = np.divide(1, sqrt(variance, out=variance), out=variance)
-        normal = np.multiply(normal, over)
+        normal = np.multiply(normal, over, out=own)
         return normal, np.multiply(over, 0.5, out=over) if is_halved else over
 
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
