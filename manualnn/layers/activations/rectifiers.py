@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from manualnn.elementary import Array, greater, maximum, minimum, sum_rows, where
+from manualnn.elementary import (
+    Array,
+    greater,
+    is_symbolic,
+    maximum,
+    minimum,
+    step,
+    sum_rows,
+    where,
+)
 from manualnn.errors import SpecError
 from manualnn.layers.base import Layer, LayerArrays
 from manualnn.spec import require
@@ -53,6 +62,21 @@ class LeakyReLU(_Rectifier):
     def __post_init__(self) -> None:
         Layer.__post_init__(self)
         require(self, "negative_slope", "a number", condition=True)
+
+    def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
+        if is_symbolic(z) or not 0 < self.negative_slope <= 1:
+            return _Rectifier.forward(self, params, z, out=out)
+        a = np.multiply(z, self.negative_slope, out=out)  # the smaller of the two for z > 0
+        return np.maximum(a, z, out=a)
+
+    def backward(
+        self, params: LayerArrays, z: Array, a: Array, da: Array, /, *, out: Array | None = None
+    ) -> Array:
+        if is_symbolic(z) or not 0 <= self.negative_slope <= 1:
+            return _Rectifier.backward(self, params, z, a, da, out=out)
+        dz = step(z, out=out)
+        np.maximum(dz, self.negative_slope, out=dz)
+        return np.multiply(dz, da, out=dz)
 
     def _slope(self, params: LayerArrays) -> Any:
         return self.negative_slope
