@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
+from toys import AROUND
 from values import LAYOUTS, SEEDS, STYLES, Array, Strategy, arrays, targets_for
 
 from manualnn import (
@@ -111,6 +112,8 @@ def _option(kind: str, field: Field[Any]) -> Strategy:
     drawn = OPTIONS.get(f"{kind}.{field.name}", OPTIONS.get(field.name))
     if drawn is not None:
         return drawn
+    if field.name in AROUND:
+        return st.just(field.default)
     if (option := row_of(kind).options.get(field.name)) and option.others:
         return st.sampled_from(option.values)
     if field.default is MISSING:
