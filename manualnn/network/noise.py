@@ -33,6 +33,19 @@ def draw_noise(
         layer.sample(arrays, rng)
 
 
+def sample_noise(
+    layers: Sequence[Layer],
+    widths: Sequence[int],
+    dtype: np.dtype[Any],
+    n: int,
+    rng: "np.random.Generator",
+) -> Noise:
+    """Return the random arrays of a step on n samples."""
+    noise = noise_arrays(layers, widths, dtype, n)
+    draw_noise(layers, rng, noise)
+    return {f"{i}.{name}": array for i, own in enumerate(noise) for name, array in own.items()}
+
+
 def noise_by_layer(
     layers: Sequence[Layer], widths: Sequence[int], noise: Noise, x: Array
 ) -> list[LayerArrays]:

@@ -11,13 +11,16 @@ The network makes the calls one after the other; a planned training step records
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from manualnn.elementary import Array
 from manualnn.layers import Layer
 from manualnn.layers.base import LayerArrays
 from manualnn.losses import Loss
-from manualnn.network.workspace import Buffers
+from manualnn.network.workspace import Buffers, Workspace
 from manualnn.parameters import Parameters
 from manualnn.tracing import Call
+from manualnn.validation import as_weights
 
 ArraysByLayer = Sequence[LayerArrays]
 """The parameters of each layer, and in training its random arrays."""
@@ -32,6 +35,41 @@ def forward_calls(
         calls.append(Call(layer.forward, (params, y), {"out": out}))
         y = out
     return calls
+
+
+def outputs_of(layers: Sequence[Layer], arrays: ArraysByLayer, y: Array) -> Array:
+    """Return the output of the last layer for the inputs y."""
+    for layer, params in zip(layers, arrays, strict=True):
+        y = layer.forward(params, y)
+    return y
+
+
+def loss_and_gradients(
+    layers: Sequence[Layer],
+    arrays: ArraysByLayer,
+    loss: Loss,
+    batch: tuple[Array, Any, Any],
+    *,
+    workspace: Workspace,
+    grads: Parameters,
+    input_grad: bool,
+) -> tuple[Any, Array]:
+    """Return the loss of a batch (x, t, weights of the samples), and ∂L/∂x with input_grad.
+
+    Writes ∂L/∂θ into grads.
+    """
+    x, t, weights = batch
+    buffers = workspace.buffers(len(x))
+    with np.errstate(all="ignore"):
+        for call in forward_calls(layers, arrays, x, buffers):
+            call()
+        y = buffers.y[-1] if layers else x
+        loss.require_outputs(y)
+        w = None if weights is None else as_weights(weights, len(x), x.dtype)
+        value = compute_loss(loss, y, loss.targets(t, y), buffers.dy[-1], w)
+        for call in backward_calls(layers, arrays, x, buffers, grads, input_grad=input_grad):
+            call()
+    return value, buffers.dy[0]
 
 
 def compute_loss(loss: Loss, y: Array, t: Array, out: Array, w: Array | None = None) -> Any:

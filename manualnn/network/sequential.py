@@ -12,15 +12,15 @@ from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
 from manualnn.layers.widths import find_in_features, widths_of
 from manualnn.losses.base import Loss, require_loss
-from manualnn.network.noise import Noise, draw_noise, noise_arrays, noise_by_layer
-from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
+from manualnn.network.noise import Noise, noise_by_layer, sample_noise
+from manualnn.network.passes import ArraysByLayer, loss_and_gradients, outputs_of
 from manualnn.network.state_dict import parameters_from
 from manualnn.network.summary import as_html
 from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec, to_spec
 from manualnn.tracing import is_from_manualnn
-from manualnn.validation import as_array, as_batch, as_dtype, as_generator, as_weights
+from manualnn.validation import as_array, as_batch, as_dtype, as_generator
 
 __all__ = ["Sequential"]
 
@@ -168,13 +168,8 @@ class Sequential:
         views = self.layer_arrays(params)
         x = as_batch(x, params.dtype, self.in_features, self)
         run = run_quietly if self._is_from_manualnn and not is_symbolic(x) else run_with_errstate
-        y = run(self._outputs, self._with_noise(views, x, noise), x)
+        y = run(outputs_of, self.layers, self._with_noise(views, x, noise), x)
         return y if self.layers else x.copy()
-
-    def _outputs(self, arrays: ArraysByLayer, y: Array) -> Array:
-        for layer, params in zip(self.layers, arrays, strict=True):
-            y = layer.forward(params, y)
-        return y
 
     def sample(self, seed: "int | np.random.Generator | None", x: Any, dtype: Any = None) -> Noise:
         """Draw the random arrays of one training step for the inputs x: the dropout masks.
@@ -185,9 +180,8 @@ class Sequential:
         x = as_array(x, "x")
         x = as_batch(x, x.dtype, self.in_features, self)
         dtype = as_dtype(x.dtype if dtype is None else dtype)
-        noise = noise_arrays(self.layers, self.widths(x.shape[1]), dtype, len(x))
-        draw_noise(self.layers, as_generator(seed), noise)
-        return {f"{i}.{name}": array for i, own in enumerate(noise) for name, array in own.items()}
+        widths = self.widths(x.shape[1])
+        return sample_noise(self.layers, widths, dtype, len(x), as_generator(seed))
 
     # ------------------------------------------------------------------ backwards
 
@@ -264,19 +258,12 @@ class Sequential:
         x = as_batch(x, params.dtype, self.in_features, self)
         arrays = self._with_noise(views, x, noise)
         grads = params.zeros_like()
-        widths = self.widths(x.shape[1])
-        buffers = Workspace(self.layers, widths, params.dtype, len(x)).buffers(len(x))
-        with np.errstate(all="ignore"):
-            for call in forward_calls(self.layers, arrays, x, buffers):
-                call()
-            y = buffers.y[-1] if self.layers else x
-            loss.require_outputs(y)
-            w = None if sample_weight is None else as_weights(sample_weight, len(x), x.dtype)
-            value = compute_loss(loss, y, loss.targets(t, y), buffers.dy[-1], w)
-            calls = backward_calls(self.layers, arrays, x, buffers, grads, input_grad=input_grad)
-            for call in calls:
-                call()
-        return (value, grads, buffers.dy[0]) if input_grad else (value, grads)
+        workspace = Workspace(self.layers, self.widths(x.shape[1]), params.dtype, len(x))
+        batch, layers = (x, t, sample_weight), self.layers
+        value, dx = loss_and_gradients(
+            layers, arrays, loss, batch, workspace=workspace, grads=grads, input_grad=input_grad
+        )
+        return (value, grads, dx) if input_grad else (value, grads)
 
     # ------------------------------------------------------------------ helpers
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from manualnn.elementary import Array
 from manualnn.training.accumulation import GradientSum
 from manualnn.training.batches import Samples
+from manualnn.training.progress import NotFiniteError
 from manualnn.training.step_plan import StepPlan
-from manualnn.training.stepper import NotFiniteError, Stepper
+from manualnn.training.stepper import Stepper
 
 if TYPE_CHECKING:
     from manualnn.training.run import Run

@@ -15,7 +15,7 @@ from manualnn.optimizers import Optimizer
 from manualnn.spec import Constructor
 from manualnn.training.batches import Batches, Samples
 from manualnn.training.history import History
-from manualnn.training.stepper import NotFiniteError
+from manualnn.training.progress import NotFiniteError
 from manualnn.validation import shown
 
 if TYPE_CHECKING:

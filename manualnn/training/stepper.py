@@ -20,26 +20,9 @@ from manualnn.parameters import Parameters
 from manualnn.spec import Constructor
 from manualnn.training.attributes import check_attribute
 from manualnn.training.history import History
+from manualnn.training.progress import NotFiniteError, Progress
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype, as_generator, as_weights, require_count
-
-
-class NotFiniteError(Exception):
-    """The loss, or a parameter after the update, is not finite. The parameters are restored."""
-
-
-class Progress:
-    """The numbers that every step changes.
-
-    They are not attributes of the trainer itself, because its `__setattr__` takes longer than a
-    small kernel.
-    """
-
-    __slots__ = ("last_loss", "steps")
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.last_loss = math.nan
 
 
 class Stepper(metaclass=Constructor):
