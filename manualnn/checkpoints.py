@@ -216,6 +216,8 @@ def resume(path: str | os.PathLike[str], run: Run) -> None:
         callback.load_state_dict(state)
     trainer = run.trainer
     trainer.params.vector = saved.params.vector
+    for key, array in saved.params.buffers.items():
+        trainer.params.buffers[key][...] = array
     trainer.state, trainer.rng, trainer.rule = saved.state, saved.rng, saved.rule
     trainer.steps, trainer.last_loss = saved.steps, saved.last_loss
     run.history, run.random, run.is_resumed = history, random, True

@@ -82,11 +82,13 @@ class Engine:
             )
             if not last:
                 outputs = net.forward(params, case.x, noise=case.noise)
+            if case.noise is not None and params.buffers:
+                net.track(params, case.x, noise=case.noise)
             if rule:
                 rule.update(params, grads, state)
         result = {"loss": value, "outputs": outputs, "grads": dict(grads), "input_grad": dx}
         if rule:
-            result |= {"params": dict(params), "state": _named(state, net.shapes)}
+            result |= {"params": {**params, **params.buffers}, "state": _named(state, net.shapes)}
         return result
 
 

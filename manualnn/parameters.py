@@ -27,6 +27,8 @@ class Parameters(Mapping[str, Array]):
         The values; zeros if None. A contiguous vector is used as it is, without a copy.
     dtype : data type, optional
         The dtype of the zeros, float64 by default.
+    buffers : mapping from key to array, optional
+        Arrays beside the parameters that training changes without a gradient, as torch's buffers.
 
     Attributes
     ----------
@@ -34,10 +36,13 @@ class Parameters(Mapping[str, Array]):
         All parameters, layer by layer. Assignment to it, or to a name, copies the values.
     layers : tuple of dict
         {"weight": view, …} for each layer of the network, up to the last one with parameters.
+    buffers : dict
+        {"1.running_mean": array, …}: no parts of the vector, and no entries of the mapping. If it
+        is empty, a network takes the initial ones.
 
     """
 
-    __slots__ = ("_vector", "_views", "layers", "shapes")
+    __slots__ = ("_vector", "_views", "buffers", "layers", "shapes")
     __array_ufunc__ = None  # array == params is False, as for other mappings, and no loop over keys
 
     def __init__(
@@ -46,7 +51,9 @@ class Parameters(Mapping[str, Array]):
         vector: Array | None = None,
         *,
         dtype: Any = np.float64,
+        buffers: Mapping[str, Array] | None = None,
     ) -> None:
+        self.buffers: dict[str, Array] = dict(buffers or {})
         try:
             self.shapes = dict(shapes)
             size = sum(map(prod, self.shapes.values()))
@@ -120,6 +127,8 @@ class Parameters(Mapping[str, Array]):
             self.shapes == other.shapes
             and self.dtype == other.dtype
             and bool(np.array_equal(self.vector, other.vector))
+            and self.buffers.keys() == other.buffers.keys()
+            and all(np.array_equal(a, other.buffers[key]) for key, a in self.buffers.items())
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -129,25 +138,43 @@ class Parameters(Mapping[str, Array]):
         arrays = ", ".join(f"{key} {shape}" for key, shape in self.shapes.items())
         return f"Parameters({self.vector.size} {self.dtype}: {arrays})"
 
-    def __reduce__(self) -> tuple[type["Parameters"], tuple[dict[str, tuple[int, ...]], Array]]:
-        """Pickle and copy only the vector. The new object makes its own views into the copy."""
-        return Parameters, (self.shapes, self.vector)
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Pickle and copy vector and buffers. The new object makes its own views into the copy."""
+        return _rebuilt, (self.shapes, self.vector, self.buffers)
 
     def copy(self) -> "Parameters":
         """Return a copy that shares no memory with this object."""
-        return Parameters(self.shapes, self.vector.copy())
+        return self.with_vector(self.vector.copy())
+
+    def with_vector(self, vector: Array) -> "Parameters":
+        """Return other parameters with copies of these buffers. The vector is not copied."""
+        buffers = {key: in_dtype(a, vector.dtype) for key, a in self.buffers.items()}
+        return Parameters(self.shapes, vector, buffers=buffers)
 
     def zeros_like(self) -> "Parameters":
-        """Return zeros with the same names, shapes and dtype."""
+        """Return zeros with the same names, shapes and dtype, without buffers."""
         return Parameters(self.shapes, np.zeros_like(self.vector))
 
     def astype(self, dtype: Any) -> "Parameters":
         """Return a copy in another data type."""
-        return Parameters(self.shapes, self.vector.astype(as_dtype(dtype)))
+        return self.with_vector(self.vector.astype(as_dtype(dtype)))
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all arrays, for `load_state_dict` of this package or of torch."""
-        return {key: view.copy() for key, view in self.items()}
+        arrays = {**self._views, **self.buffers}
+        order = sorted(arrays, key=lambda key: int(key.partition(".")[0]))
+        return {key: arrays[key].copy() for key in order}
+
+
+def _rebuilt(
+    shapes: dict[str, tuple[int, ...]], vector: Array, buffers: dict[str, Array]
+) -> Parameters:
+    return Parameters(shapes, vector, buffers=buffers)
+
+
+def in_dtype(buffer: Array, dtype: np.dtype[Any]) -> Array:
+    """Return a copy of a buffer in the dtype; a count keeps its own."""
+    return buffer.astype(dtype) if buffer.dtype.kind in "fO" else buffer.copy()
 
 
 def _copy_into(array: Array, values: Any, name: str) -> None:

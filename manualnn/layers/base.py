@@ -2,11 +2,12 @@
 
 A layer is a frozen description of a function y = f(x; θ) of a batch. Its arrays are always passed
 in, so a layer has no state and any number of threads may share it. Its methods are kernels. They
-check nothing and never write to an argument. They return a new array, or `out` if the caller passed
-it.
+check nothing and never write to an argument, except to the arrays of `scratch_shapes`. They return
+a new array, or `out` if the caller passed it.
 
     x       (N, in)     the batch; n is the sample
-    params  a mapping from names to arrays: the parameters of `shapes`, and the arrays of `sample`
+    params  a mapping from names to arrays: the parameters of `shapes`, and the arrays of `buffers`,
+            `sample` and `scratch_shapes`
     y       (N, out)    the output, y = forward(params, x)
     dy      (N, out)    ∂L/∂y
     dx      (N, in)     ∂L/∂x
@@ -65,6 +66,24 @@ class Layer(Description):
 
     def sample(self, drawn: LayerArrays, rng: "np.random.Generator") -> None:
         """Draw the random numbers of a training step into the arrays of `sample_shapes`."""
+
+    def buffers(self) -> dict[str, Array]:
+        """Return the initial arrays that training changes without a gradient, by torch's names."""
+        return {}
+
+    def scratch_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the name and shape of each array that only the forward pass of a step gets.
+
+        It writes them for `track`. Their presence tells a kernel that it trains.
+        """
+        return {}
+
+    def track(self, params: LayerArrays, n: int, /) -> None:
+        """Change the buffers in params by the scratch arrays of a step on n samples."""
+
+    def refuses(self, n: int, /, *, is_training: bool) -> bool:
+        """Return True if the layer is undefined for a batch of n samples."""
+        return False
 
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
         """Return y."""

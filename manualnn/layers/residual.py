@@ -79,6 +79,19 @@ class Residual(Layer):
         for i, layer in enumerate(self.layers):
             layer.sample(_own(drawn, i), rng)
 
+    def buffers(self) -> dict[str, Array]:
+        return _named({i: layer.buffers() for i, layer in enumerate(self.layers)})
+
+    def scratch_shapes(self) -> dict[str, tuple[int, ...]]:
+        return _named({i: layer.scratch_shapes() for i, layer in enumerate(self.layers)})
+
+    def track(self, params: LayerArrays, n: int, /) -> None:
+        for i, layer in enumerate(self.layers):
+            layer.track(_own(params, i), n)
+
+    def refuses(self, n: int, /, *, is_training: bool) -> bool:
+        return any(layer.refuses(n, is_training=is_training) for layer in self.layers)
+
     def forward(self, params: LayerArrays, z: Array, /, *, out: Array | None = None) -> Array:
         return np.add(z, self._outputs(params, z)[-1], out=out)
 

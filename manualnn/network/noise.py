@@ -9,6 +9,7 @@ from manualnn.elementary import Array
 from manualnn.errors import ShapeError, SpecError
 from manualnn.layers import Layer
 from manualnn.layers.base import LayerArrays
+from manualnn.network.buffers import scratch_arrays
 from manualnn.validation import as_array, as_floats, shown
 
 Noise = Mapping[str, Array]
@@ -71,6 +72,21 @@ def noise_by_layer(
         layer, _, name = key.partition(".")
         arrays[int(layer)][name] = as_floats(array, x.dtype, f"noise[{key!r}]")
     return list(arrays)
+
+
+def training_arrays(
+    layers: Sequence[Layer],
+    widths: Sequence[int],
+    views: Sequence[LayerArrays],
+    noise: Noise,
+    x: Array,
+) -> list[LayerArrays]:
+    """Return for each layer its views, its part of the noise and new scratch arrays.
+
+    Raises what `noise_by_layer` raises.
+    """
+    parts = views, noise_by_layer(layers, widths, noise, x), scratch_arrays(layers, x.dtype)
+    return [{**own, **drawn, **scratch} for own, drawn, scratch in zip(*parts, strict=True)]
 
 
 def _shapes(

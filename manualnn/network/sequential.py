@@ -12,7 +12,8 @@ from manualnn.initializers import Initializer, initialize
 from manualnn.layers import LAYERS, Layer
 from manualnn.layers.widths import find_in_features, widths_of
 from manualnn.losses.base import Loss, require_loss
-from manualnn.network.noise import Noise, noise_by_layer, sample_noise
+from manualnn.network.buffers import attach_buffers, require_samples, track, with_buffers
+from manualnn.network.noise import Noise, sample_noise, training_arrays
 from manualnn.network.passes import ArraysByLayer, loss_and_gradients, outputs_of
 from manualnn.network.state_dict import parameters_from
 from manualnn.network.summary import as_html
@@ -44,7 +45,14 @@ class Sequential:
 
     """
 
-    __slots__ = ("_is_from_manualnn", "in_features", "layers", "out_features", "shapes")
+    __slots__ = (
+        "_has_modes",
+        "_is_from_manualnn",
+        "in_features",
+        "layers",
+        "out_features",
+        "shapes",
+    )
 
     layers: tuple[Layer, ...]
     """The layers, first to last."""
@@ -70,10 +78,10 @@ class Sequential:
             for name, shape in layer.shapes().items()
         }
         self.in_features = find_in_features(layers)
-        self.out_features = None
-        if self.in_features is not None:
-            self.out_features = self.widths(self.in_features)[-1]
+        width = self.in_features
+        self.out_features = None if width is None else self.widths(width)[-1]
         self._is_from_manualnn = all(map(is_from_manualnn, layers))
+        self._has_modes = any(a.buffers() or a.refuses(1, is_training=True) for a in layers)
 
     def __repr__(self) -> str:
         """Return the expression that builds the network."""
@@ -128,6 +136,7 @@ class Sequential:
         params = Parameters(self.shapes, dtype=dtype)
         defaults = [layer.draw_parameters for layer in self.layers]
         initialize(params, defaults, as_generator(seed), initializers)
+        attach_buffers(self.layers, params, self)
         return params
 
     def load_state_dict(
@@ -144,7 +153,7 @@ class Sequential:
         layers of the state_dict to this network's: {"fc1": "0", "fc2": "3"}. Raises SpecError,
         ShapeError or DTypeError, with what to pass for a checkpoint, or for other names of layers.
         """
-        return parameters_from(state_dict, self.shapes, self, dtype, names)
+        return parameters_from(state_dict, self, dtype, names)
 
     def layer_arrays(self, params: Parameters) -> ArraysByLayer:
         """Return the arrays of each layer. Raises ShapeError if params do not fit this network."""
@@ -155,7 +164,8 @@ class Sequential:
                 f"with init, or with load_state_dict from named arrays."
             )
             raise ShapeError(message)
-        return params.layers + ({},) * (len(self.layers) - len(params.layers))
+        arrays = params.layers + ({},) * (len(self.layers) - len(params.layers))
+        return with_buffers(self.layers, arrays, params, self) if self._has_modes else arrays
 
     # ------------------------------------------------------------------ forwards
 
@@ -165,23 +175,32 @@ class Sequential:
         Pure and thread-safe. With noise (see `sample`) it is the output of a training step, without
         noise the prediction. Raises ShapeError or DTypeError if x does not fit.
         """
-        views = self.layer_arrays(params)
-        x = as_batch(x, params.dtype, self.in_features, self)
+        arrays, x = self._checked(params, x, noise)
         run = run_quietly if self._is_from_manualnn and not is_symbolic(x) else run_with_errstate
-        y = run(outputs_of, self.layers, self._with_noise(views, x, noise), x)
+        y = run(outputs_of, self.layers, arrays, x)
         return y if self.layers else x.copy()
 
     def sample(self, seed: "int | np.random.Generator | None", x: Any, dtype: Any = None) -> Noise:
         """Draw the random arrays of one training step for the inputs x: the dropout masks.
 
         Returns a mapping such as {"1.mask": array}, which is empty for a network without random
-        layers. The arrays have the dtype of x, or `dtype` if given.
+        layers. Also an empty one tells `forward` and `value_and_grad` that the network trains. The
+        arrays have the dtype of x, or `dtype` if given.
         """
         x = as_array(x, "x")
         x = as_batch(x, x.dtype, self.in_features, self)
         dtype = as_dtype(x.dtype if dtype is None else dtype)
         widths = self.widths(x.shape[1])
         return sample_noise(self.layers, widths, dtype, len(x), as_generator(seed))
+
+    def track(self, params: Parameters, x: Any, *, noise: Noise) -> None:
+        """Change the buffers of params, in place, as a step of training on x (N, in) does.
+
+        A Trainer does so in every step. Raises ShapeError or DTypeError if x or noise does not fit.
+        """
+        arrays, x = self._checked(params, x, noise)
+        run_with_errstate(outputs_of, self.layers, arrays, x)
+        track(self.layers, arrays, len(x))
 
     # ------------------------------------------------------------------ backwards
 
@@ -254,9 +273,7 @@ class Sequential:
 
         """
         require_loss(loss)
-        views = self.layer_arrays(params)
-        x = as_batch(x, params.dtype, self.in_features, self)
-        arrays = self._with_noise(views, x, noise)
+        arrays, x = self._checked(params, x, noise)
         grads = params.zeros_like()
         workspace = Workspace(self.layers, self.widths(x.shape[1]), params.dtype, len(x))
         batch, layers = (x, t, sample_weight), self.layers
@@ -265,15 +282,16 @@ class Sequential:
         )
         return (value, grads, dx) if input_grad else (value, grads)
 
-    # ------------------------------------------------------------------ helpers
-
     def widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
         return widths_of(self.layers, in_features)
 
-    def _with_noise(self, views: ArraysByLayer, x: Array, noise: Any) -> ArraysByLayer:
-        """Return for each layer its parameters and its part of the noise."""
-        if noise is None or (isinstance(noise, Mapping) and not noise):
-            return views
-        parts = noise_by_layer(self.layers, self.widths(x.shape[1]), noise, x)
-        return [{**params, **part} for params, part in zip(views, parts, strict=True)]
+    def _checked(self, params: Parameters, x: Any, noise: Any) -> tuple[ArraysByLayer, Array]:
+        """Return the arrays of each layer, in training with noise and scratch arrays, and x."""
+        views = self.layer_arrays(params)
+        x = as_batch(x, params.dtype, self.in_features, self)
+        if self._has_modes:
+            require_samples(self.layers, len(x), is_training=noise is not None)
+        if noise is None or (isinstance(noise, Mapping) and not (noise or self._has_modes)):
+            return views, x
+        return training_arrays(self.layers, self.widths(x.shape[1]), views, noise, x), x

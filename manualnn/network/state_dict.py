@@ -7,28 +7,33 @@ which holds each of its numbers exactly.
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ShapeError, SpecError
+from manualnn.network.buffers import initial_buffers
 from manualnn.network.names import fit_keys
 from manualnn.parameters import Parameters
 from manualnn.validation import FLOATS, as_array, as_numbers, require_real
 
+if TYPE_CHECKING:
+    from manualnn.network.sequential import Sequential
+
 
 def parameters_from(
     state_dict: Any,
-    shapes: Mapping[str, tuple[int, ...]],
-    owner: object,
+    net: "Sequential",
     dtype: Any = None,
     names: Mapping[str, Any] | None = None,
 ) -> Parameters:
-    """Return Parameters of these shapes with the values of a state_dict.
+    """Return Parameters of a network, and its buffers, with the values of a state_dict.
 
-    Raises what `Sequential.load_state_dict` documents; `owner` names the network in the message.
+    Raises what `Sequential.load_state_dict` documents.
     """
+    buffers = initial_buffers(net.layers, np.dtype(np.float64))
+    shapes = net.shapes | {key: array.shape for key, array in buffers.items()}
     if not isinstance(state_dict, Mapping):
         hint = "pass a mapping"
         if hasattr(state_dict, "state_dict"):
@@ -40,20 +45,23 @@ def parameters_from(
             f"type {type(state_dict).__name__}; {hint}."
         )
         raise SpecError(message)
-    state_dict = fit_keys(state_dict, shapes, owner, names)
+    state_dict = fit_keys(state_dict, shapes, net, names)
     arrays = {key: _as_numpy(value, key, dtype) for key, value in state_dict.items()}
     if dtype is None:
-        dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float64)
+        counts = {key for key, array in buffers.items() if array.dtype.kind == "i"}
+        floats = [array for key, array in arrays.items() if key not in counts]
+        dtype = np.result_type(*floats) if floats else np.dtype(np.float64)
         if dtype.kind in "biu":  # integers and truth values, as in a JSON file
             dtype = np.float64
-    params = Parameters(shapes, dtype=dtype)
-    for key, view in params.items():
+    params = Parameters(net.shapes, dtype=dtype)
+    params.buffers = initial_buffers(net.layers, params.dtype)
+    for key, view in {**params, **params.buffers}.items():
         if arrays[key].shape != view.shape:
             got = arrays[key].shape
             hint = "; pass its transpose" if got == view.shape[::-1] else ""
             message = f"{key} must have shape {view.shape}, got {got}{hint}."
             raise ShapeError(message)
-        view[...] = as_numbers(arrays[key], view.dtype, key)
+        view[...] = as_numbers(arrays[key], view.dtype if view.dtype.kind == "f" else dtype, key)
     return params
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.layers import Layer
+from manualnn.network.buffers import scratch_arrays
 from manualnn.network.noise import noise_arrays
 
 
@@ -14,12 +15,14 @@ class Buffers(NamedTuple):
     """Views for a batch of one size.
 
     y[i] is the output of layer i; dy[i] is ∂L/∂(input of layer i), dy[-1] is ∂L/∂(last output);
-    noise[i] holds the arrays that `Layer.sample` fills for layer i.
+    noise[i] holds the arrays that `Layer.sample` fills for layer i, scratch[i] those that its
+    forward pass writes in training.
     """
 
     y: list[Array]
     dy: list[Array]
     noise: list[dict[str, Array]]
+    scratch: list[dict[str, Array]]
 
 
 class Workspace:
@@ -57,6 +60,7 @@ class Workspace:
             for i, width in enumerate(widths)
         ]
         self._noise = noise_arrays(layers, widths, dtype, capacity)
+        self._scratch = scratch_arrays(layers, dtype)
 
     def buffers(self, n: int) -> Buffers:
         """Return the views for a batch of n ≤ capacity samples."""
@@ -70,4 +74,5 @@ class Workspace:
             [views[id(a)] for a in self._y],
             [views[id(a)] for a in self._dy],
             [{name: a[:n] for name, a in arrays.items()} for arrays in self._noise],
+            self._scratch,
         )

@@ -10,6 +10,7 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ModelFileError, ShapeError
+from manualnn.network.buffers import initial_buffers
 from manualnn.network.sequential import Sequential
 from manualnn.serialization import container
 from manualnn.serialization.parts import DTYPES, GENERATORS, NOTES, OPTIMIZER, require_finite
@@ -54,7 +55,7 @@ def load_with_notes(
         spec, notes = about["spec"], dict(about["notes"])
         # Before any allocation, because a damaged spec may describe arrays of any size.
         net = Sequential.from_spec(spec)
-        _require_match(net.shapes, spec["dtype"], arrays)
+        _require_match(*_expected(net, spec["dtype"]), arrays)
         params = net.load_state_dict(arrays, dtype=spec["dtype"])
         trainer = Trainer.from_spec(spec, params=params)
         if "training" in about:
@@ -69,6 +70,15 @@ def load_with_notes(
         raise ModelFileError(message) from error
     require_finite(path, params)
     return trainer, notes, own
+
+
+def _expected(net: Sequential, dtype: Any) -> tuple[dict[str, tuple[int, ...]], Any]:
+    """Return shapes and dtypes of the parameters and of the buffers."""
+    if str(dtype) not in DTYPES or not any(layer.buffers() for layer in net.layers):
+        return net.shapes, dtype
+    buffers = initial_buffers(net.layers, np.dtype(dtype))
+    like = dict.fromkeys(net.shapes, np.empty(0, dtype)) | buffers
+    return net.shapes | {key: array.shape for key, array in buffers.items()}, like
 
 
 def _take(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:

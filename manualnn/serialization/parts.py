@@ -20,7 +20,7 @@ GENERATORS = ("PCG64", "PCG64DXSM")
 
 def require_finite(path: str | os.PathLike[str], params: Parameters) -> None:
     """Raise ModelFileError if a parameter is NaN or infinite."""
-    for key, array in params.items():
+    for key, array in {**params, **params.buffers}.items():
         if where := first_nonfinite(array):
             message = (
                 f"{path}: the parameters must be finite, got {array[where]} in {key} at {where}; "

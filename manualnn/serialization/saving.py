@@ -74,7 +74,7 @@ def save(
             raise SpecError(message)
     _require_loadable(path, trainer)
     description: dict[str, Any] = {"spec": trainer.spec(), "notes": dict(notes or {})}
-    parts = dict(params)
+    parts = {**params, **params.buffers}
     if resumable:
         description["training"] = _progress(path, trainer)
         vectors = trainer.rule.init(params).keys() - {"step"}

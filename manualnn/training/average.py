@@ -79,7 +79,7 @@ class AveragedModel(Callback):
         if self._of is None or self.vector is None:
             message = "there is no average before the first step; fit with callbacks=[average]."
             raise SpecError(message)
-        return Parameters(self._of.shapes, self.vector.copy())
+        return self._of.with_vector(self.vector.copy())
 
     def begin(self, run: Run) -> None:
         """Start anew if the last training was another trainer's."""

@@ -42,14 +42,15 @@ class Batches:
         n = len(samples.x)
         self.size = min(batch_size or n, n) or 1  # no samples are no batches
         self.samples = samples
+        self.sizes = {self.size, n % self.size} - {0}
+        """Number of samples in a batch: of all batches, or of all except the last."""
         # A step on all samples does not depend on their order.
         self.shuffles = bool(shuffle) and self.size < n
         if self.shuffles:
             x, t, w = samples
             full = Samples(self._room(x), self._room(t), None if w is None else self._room(w))
-            sizes = {self.size, n % self.size} - {0}
             # The same arrays for every batch of a size, because the step is planned for them.
-            self._buffers = {k: full.cut(slice(k)) for k in sizes}
+            self._buffers = {k: full.cut(slice(k)) for k in self.sizes}
             self._arrays = [a for a in samples if a is not None]
 
     def _room(self, array: Array) -> Array:

@@ -62,7 +62,8 @@ class TrainingLoop(Stepper):
                 run.batch += 1
             else:
                 others = islice(batches, several)
-                loss, share = self._step_over(chain([Samples(x, t, w)], others), run, total)
+                with self._keeping_buffers():
+                    loss, share = self._step_over(chain([Samples(x, t, w)], others), run, total)
             run.total += loss * share
             run.weight += share
             run.lr = self.rule.lr
@@ -73,10 +74,14 @@ class TrainingLoop(Stepper):
     def _step_over(
         self, batches: Iterable[Samples], run: "Run", total: GradientSum
     ) -> tuple[float, float]:
-        """Do one step on several batches; return the loss before it and its divisor."""
+        """Do one step on several batches, each of which changes the buffers.
+
+        Return the loss before the step, and its divisor.
+        """
         for x, t, w in batches:
             plan = self._plans.find(self.loss, x, t, w)
             loss = self._in_context(self._measure, plan)
+            self._in_context(self._track, plan)
             total.add(self.loss, loss, self._share(plan, t, w))
             run.batch += 1
         loss, share = total.finish()

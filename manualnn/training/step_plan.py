@@ -17,6 +17,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.layers import Layer
 from manualnn.losses import Loss
+from manualnn.network.buffers import require_samples
 from manualnn.network.passes import ArraysByLayer, backward_calls, compute_loss, forward_calls
 from manualnn.network.sequential import Sequential
 from manualnn.network.workspace import Buffers, Workspace
@@ -55,6 +56,8 @@ class StepPlan:
         True if the rule is θ ← θ − g, with the scaled gradient g that `run` leaves.
     noise : list of mapping
         The arrays to draw before each run, for each layer; empty if no layer is random.
+    tracked : list of mapping
+        The arrays of each layer, if a layer has buffers that follow from a run; otherwise empty.
 
     """
 
@@ -72,6 +75,7 @@ class StepPlan:
     ) -> None:
         self.loss = loss
         self.noise = buffers.noise if any(buffers.noise) else []
+        self.tracked = arrays if any(buffers.scratch) else []
         self.rule: Optimizer | None = None
         self.is_quiet = False
         self.is_plain = True
@@ -210,8 +214,9 @@ class StepPlans:
     def _record(
         self, loss: Loss, x: Array, t: Array, w: Array | None, buffers: Buffers
     ) -> StepPlan:
-        pairs = zip(self._arrays, buffers.noise, strict=True)
-        arrays = [{**params, **noise} for params, noise in pairs]
+        require_samples(self._net.layers, len(x), is_training=True)
+        parts = zip(self._arrays, buffers.noise, buffers.scratch, strict=True)
+        arrays = [{**params, **noise, **scratch} for params, noise, scratch in parts]
         with np.errstate(all="ignore"):
             return StepPlan(
                 self._net.layers, loss, x, t, w, arrays=arrays, grads=self.grads, buffers=buffers

@@ -12,6 +12,7 @@ from manualnn.elementary import Array
 from manualnn.errors import DivergedError
 from manualnn.errstate import quiet_context
 from manualnn.losses import Loss
+from manualnn.network.buffers import attach_buffers
 from manualnn.network.noise import draw_noise
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
@@ -20,12 +21,12 @@ from manualnn.parameters import Parameters
 from manualnn.spec import Constructor
 from manualnn.training.attributes import check_attribute
 from manualnn.training.history import History
-from manualnn.training.progress import NotFiniteError, Progress
+from manualnn.training.progress import BufferKeeper, NotFiniteError, Progress
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype, as_generator, as_weights, require_count
 
 
-class Stepper(metaclass=Constructor):
+class Stepper(BufferKeeper, metaclass=Constructor):
     """A network, a loss and an update rule, with the parameters and the state that steps change.
 
     `Trainer` documents the arguments and attributes.
@@ -54,6 +55,7 @@ class Stepper(metaclass=Constructor):
         if params is not None:
             net.layer_arrays(params)  # which refuses parameters of another network
         self._params = net.init(root, as_dtype(dtype)) if params is None else params.copy()
+        attach_buffers(net.layers, self._params, net)
         self.rng = root.spawn(1)[0]
         self.state = rule.init(self.params)
         self._progress = Progress()
@@ -187,19 +189,20 @@ class Stepper(metaclass=Constructor):
         loss = self._measure(plan)
         loss = loss if plan.is_plain else self._with_penalty(loss)
         self._move(plan)
+        self._track(plan)
         return loss
 
     def _minimise(self, plan: StepPlan) -> float:
         """Do a step of LBFGS, with the same random arrays in each evaluation."""
         self._draw_noise(plan)
-        theta, evaluate = self._params.vector, partial(self._evaluate, plan)
-        before, loss = theta.copy(), math.nan
+        theta, evaluate = self._params.vector, partial(self._evaluate_and_track, plan)
+        before, loss = self._params.copy(), math.nan
         try:
             loss = self.rule.minimise(evaluate, self._params, self._plans.grads, self.state)
         finally:
             is_whole = math.isfinite(loss) and bool(np.isfinite(theta).all())
             if not is_whole:  # also after Ctrl-C
-                np.copyto(theta, before)
+                self._restore(before)
                 self.state = self.rule.init(self._params)
         if not is_whole:
             message = "a parameter is not finite" if math.isfinite(loss) else f"the loss is {loss}"
@@ -239,6 +242,11 @@ class Stepper(metaclass=Constructor):
     def _evaluate(self, plan: StepPlan) -> float:
         """Run forward and backward pass; return the loss. A subclass may add terms to both."""
         return plan.run()
+
+    def _evaluate_and_track(self, plan: StepPlan) -> float:
+        loss = self._evaluate(plan)
+        self._track(plan)
+        return loss
 
     def _descend(self) -> None:
         """Let θ ← θ − g, where g is the gradient times the rule's factor, or the rule's step."""

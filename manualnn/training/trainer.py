@@ -9,6 +9,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, SpecError
 from manualnn.losses import LOSSES
+from manualnn.network.buffers import require_samples
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import all_optimizers
 from manualnn.parameters import Parameters
@@ -208,6 +209,8 @@ class Trainer(TrainingLoop):
         batches = Batches(samples, batch_size, shuffle=shuffle)
         require_count("epochs", epochs, 0)
         require_count("accumulation_steps", accumulation_steps, 1)
+        for n in batches.sizes:
+            require_samples(self.net.layers, n, is_training=True)
         if self.rule.needs_closure and accumulation_steps > 1:
             message = f"{self.rule!r} evaluates a step several times; leave accumulation_steps out."
             raise SpecError(message)
