@@ -24,6 +24,7 @@ from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
+    buffer_of,
     options_of,
     shapes_of,
     state_names,
@@ -147,7 +148,12 @@ def _require_valid(case: Case) -> None:
             expected[f"noise.{i}.{noise.name}"] = (case.n, before)
     rule = options_of(case.optimizer) if case.optimizer else None
     groups = ["params", *(f"state.{name}" for name in state_names(rule) if case.state)]
-    expected |= {f"{group}.{key}": shape for group in groups for key, shape in params.items()}
+    expected |= {
+        f"{group}.{key}": shape
+        for group in groups
+        for key, shape in params.items()
+        if group == "params" or buffer_of(key) is None
+    }
     got = {name: array.shape for name, array in case.arrays().items()}
     for name in {**expected, **got}:
         if got.get(name) != expected.get(name):

@@ -112,7 +112,7 @@ def _scaled_mask(e: Textbook, o: Options) -> Array | None:
 
 
 def _update_at_once(e: Textbook, rule: Options) -> None:
-    keys = list(e.params)
+    keys = list(e.learned())
     if not keys:
         return
 
@@ -126,7 +126,7 @@ def _update_at_once(e: Textbook, rule: Options) -> None:
 
     s = {name: flat(group) for name, group in e.state.items()}
     p = e.updated(rule, "", flat(e.params), flat(e.grads), s)
-    e.params, e.state = apart(p), {name: apart(a) for name, a in s.items()}
+    e.params, e.state = {**e.params, **apart(p)}, {name: apart(a) for name, a in s.items()}
 
 
 LINES: dict[str, tuple[str, dict[str, Any]]] = {

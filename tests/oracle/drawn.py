@@ -14,6 +14,8 @@ from manualnn.oracle.protocol.features import (
     LOSS_ROWS,
     LOSSES,
     OPTIMIZER_ROWS,
+    buffer_of,
+    find_mixing,
     fit,
     options_of,
     row_of,
@@ -134,17 +136,20 @@ def drawn_layers(rng, n, width, largest, loss):
         name = drawn_name(rng, plain)
         spec = fit({"type": name, **drawn_options(rng, name)}, width)
         row = LAYER_ROWS[name]
-        if width % row.multiple:
+        if width % row.multiple or (row.mixes_samples and n == 1):
             spec, row = {"type": "Identity"}, LAYER_ROWS["Identity"]
         layers.append(spec)
         for key, shape in shapes_of(spec, width).items():
-            params[f"{i}.{key}"] = rng.normal(size=shape)
+            buffer = buffer_of(key)
+            params[f"{i}.{key}"] = buffer.draw(rng, shape) if buffer else rng.normal(size=shape)
         if row.noise and rng.random() < 0.8:
             noise[f"{i}.{row.noise.name}"] = row.noise.draw(rng, options_of(spec), (n, width))
         width = width_of(spec, width)
     if takes_probabilities(loss):
         layers.append({"type": str(rng.choice(["Sigmoid", "Softmax"]))})
     number = sum(LAYER_ROWS[layer["type"]].noise is not None for layer in layers)
+    if not number and find_mixing(layers, is_training=True) and rng.random() < 0.7:
+        return tuple(layers), params, {}
     return tuple(layers), params, noise if noise and len(noise) == number else None
 
 
@@ -183,7 +188,7 @@ def drawn_around(rng, case):
         if not option.is_in_any and rng.random() < 0.5:
             found[name] = option.others[int(rng.integers(len(option.others)))]
     patterns = [group["params"] for group in found.get("groups", ())]
-    if not all(any(fnmatchcase(key, p) for key in case.params) for p in patterns):
+    if not all(any(fnmatchcase(key, p) for key in case.learned) for p in patterns):
         del found["groups"]
     return found
 
@@ -195,6 +200,6 @@ def drawn_state(rng, case):
         squares = array.is_nonnegative
         state[array.name] = {
             key: rng.uniform(1, 2, a.shape) if squares else rng.normal(size=a.shape) / 4
-            for key, a in case.params.items()
+            for key, a in case.learned.items()
         }
     return state

@@ -23,6 +23,7 @@ from manualnn.oracle.protocol.features import (
     OPTIMIZER_ROWS,
     REDUCTIONS,
     fit,
+    has_buffers,
     row_of,
     width_of,
 )
@@ -79,7 +80,9 @@ def _option_recipes(name: str, make: Callable[[str, str], Make]) -> Iterator[Rec
 
 def _recipe(name: str, sentence: str, make: Make, suffix: str = "") -> Recipe:
     kind, _, feature = name.partition(".")
-    judgements = DIFFERENTIAL if kind == "optimizer" else FORWARD
+    judgements: tuple[str, ...] = DIFFERENTIAL if kind == "optimizer" else FORWARD
+    if has_buffers(feature):
+        judgements = (*FORWARD, "params")
     full_name = f"{name}.{suffix}" if suffix else name
     return Recipe(full_name, feature + sentence, make, 1, judgements, feature)
 
@@ -150,12 +153,26 @@ def _with_layer(name: str, option: str | None = None) -> Make:
         if not draft.claims.admits_network(layer["type"] for layer in layers):
             layers.append(draft.layer(draft.pick_name(draft.activations())))
         case = draft.case(layers=layers, loss=loss, widths=[first])
+        if has_buffers(name):
+            case = _tracked(draft, case)
         if draft.chance(0.2):  # An incorrect layer may treat an input of exactly 0 differently.
             off = draft.rng.random(case.x.shape) < 0.3
             return case.but(x=np.where(off, 0, case.x).astype(case.dtype))
         return case
 
     return make
+
+
+def _tracked(draft: Draft, case: Case) -> Case:
+    """Return a case of several steps in training, with the learning rate 0 where that is claimed.
+
+    Then the buffers follow from all steps, and do not depend on the update rule.
+    """
+    rule = case.optimizer
+    if rule is None or case.noise is None or not OPTIMIZER_ROWS[rule["type"]].scales_with_lr:
+        return case
+    several = case.but(optimizer={**rule, "lr": 0.0}, steps=draft.count(draft.max_steps))
+    return case if draft.claims.refuses(several) else several
 
 
 def _is_admitted(draft: Draft, place: str, letter: str) -> bool:
@@ -167,7 +184,7 @@ def _is_admitted(draft: Draft, place: str, letter: str) -> bool:
 def _with_optimizer(name: str, option: str | None = None) -> Make:
     def make(draft: Draft) -> Case:
         case = draft.training_case(draft.optimizer(name, option))
-        if not case.params:
+        if not case.learned:
             raise Impossible
         return case
 

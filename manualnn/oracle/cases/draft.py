@@ -22,6 +22,9 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
+    as_noise,
+    buffer_of,
+    find_mixing,
     fitted,
     options_of,
     shapes_of,
@@ -54,6 +57,9 @@ class Draft(Choices):
         params = {}
         for i, (layer, width) in enumerate(zip(layers, widths, strict=False)):
             for name, shape in shapes_of(layer, width).items():
+                if buffer := buffer_of(name):
+                    params[f"{i}.{name}"] = buffer.draw(self.rng, shape).astype(self.dtype)
+                    continue
                 scale = 1.4 / shape[1] ** 0.5 if len(shape) > 1 else 0.5
                 params[f"{i}.{name}"] = self.normals(shape, scale)
         return params
@@ -214,7 +220,7 @@ class Draft(Choices):
         if _needs_closing(loss) and not gives_probabilities(layers[-1]):
             raise Impossible
         t = self.targets(loss, n, every[-1], probabilities=probabilities)
-        noise = self.noise(layers, every, n) if self.chance(0.9) else {}
+        noise = self._training(layers, every, n) if self.chance(0.9) else None
         # An engine that claims optimizers takes no case without one.
         return Case(
             layers,
@@ -223,9 +229,17 @@ class Draft(Choices):
             x,
             t,
             dtype=self.dtype,
-            noise=noise or None,
+            noise=noise,
             optimizer=self.optimizer(),
         )
+
+    def _training(
+        self, layers: Sequence[Any], widths: Sequence[int], n: int
+    ) -> dict[str, Array] | None:
+        """Return what is random in training; None if the network is only defined in prediction."""
+        if n == 1 and find_mixing(layers, is_training=True):
+            return None
+        return as_noise(layers, self.noise(layers, widths, n), is_training=True)
 
     def _has_distributions(self, loss: Any, *, wanted: bool) -> bool:
         """Return True if targets are probabilities of classes; raises Impossible if none fit."""
@@ -243,7 +257,7 @@ class Draft(Choices):
         """
         optimizer = optimizer or self.optimizer()
         case = self.case(**given)
-        return self.with_steps(case, optimizer) if optimizer and case.params else case
+        return self.with_steps(case, optimizer) if optimizer and case.learned else case
 
     def closing_layers(self, loss: Any) -> list[Any]:
         """Return the layers that a loss needs after the last Linear one."""
@@ -256,7 +270,7 @@ class Draft(Choices):
         case = case.but(optimizer=optimizer)
         if self.claims.accepts_state and (after or self.chance(0.7)):
             after = after or self.pick(STEPS)
-            return case.but(state=self.state(optimizer, case.params, after))
+            return case.but(state=self.state(optimizer, case.learned, after))
         return case.but(steps=self.count(self.max_steps))
 
 

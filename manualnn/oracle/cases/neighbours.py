@@ -24,6 +24,8 @@ from manualnn.oracle.protocol.features import (
     ALWAYS,
     LAYER_ROWS,
     TABLES,
+    as_noise,
+    find_mixing,
     fit,
     row_of,
     takes_probabilities,
@@ -58,6 +60,8 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
     draft = _draft(case, seed)
     case = _with_probabilities(case)
     layers, every = _resized(case, widths)
+    if find_mixing(layers, is_training=case.noise is not None):
+        n = max(n, 2)  # A batch of one sample is undefined.
     loss = _loss_of_width(case, draft.rng, n, every[-1])
     varied = case.but(
         layers=layers,
@@ -65,7 +69,11 @@ def ordinary_case(case: Case, seed: int, *, n: int, widths: Sequence[int]) -> Ca
         params=draft.params(layers, every),
         x=draft.normals((n, every[0])),
         t=draft.targets(loss, n, every[-1], probabilities=case.t.ndim == 2),
-        noise=draft.noise(layers, every, n) if case.noise else None,
+        noise=as_noise(
+            layers,
+            draft.noise(layers, every, n) if case.noise else {},
+            is_training=case.noise is not None,
+        ),
         sample_weights=None if case.sample_weights is None else draft.sample_weights(n),
     )
     step = int(case.state["step"]) if case.state else 0
@@ -104,7 +112,7 @@ def _draft(case: Case, seed: int) -> Draft:
 
 def _with_state(case: Case, draft: Draft, step: int) -> Case:
     after = step and case.optimizer
-    return case.but(state=draft.state(after, case.params, step) if after else None)
+    return case.but(state=draft.state(after, case.learned, step) if after else None)
 
 
 def _admissible(every: Iterable[Calls], claims: Capabilities) -> Iterator[Calls]:

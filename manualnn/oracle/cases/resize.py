@@ -23,6 +23,9 @@ from manualnn.oracle.protocol.case import Array, Case, Spec, place_of
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
+    as_noise,
+    buffer_of,
+    find_mixing,
     fitted,
     listed_labels,
     options_of,
@@ -122,10 +125,12 @@ def remove_layers(case: Case, i: int, j: int) -> Case | None:
     state = narrow.state and {
         name: group if name == "step" else renumbered(group) for name, group in narrow.state.items()
     }
+    layers = (*narrow.layers[:i], *narrow.layers[j:])
+    noise = renumbered(narrow.noise or {})
     return narrow.but(
-        layers=(*narrow.layers[:i], *narrow.layers[j:]),
+        layers=layers,
         params=renumbered(narrow.params),
-        noise=renumbered(narrow.noise or {}) or None,
+        noise=as_noise(layers, noise, is_training=narrow.noise is not None),
         state=state,
     )
 
@@ -135,7 +140,18 @@ def is_valid(case: Case) -> bool:
     has_groups = case.optimizer is not None and bool(case.optimizer.get("groups"))
     if (has_groups or case.sample_weights is not None) and find_undefined(case) is not None:
         return False
-    return _params_fit(case) and _targets_fit(case) and _state_fits(case)
+    return _params_fit(case) and _buffers_fit(case) and _targets_fit(case) and _state_fits(case)
+
+
+def _buffers_fit(case: Case) -> bool:
+    """Return True if no variance is negative, and the batch may be normalised."""
+    for key, array in case.params.items():
+        buffer = buffer_of(key)
+        if buffer and buffer.is_nonnegative and np.any(array < 0):
+            return False
+        if buffer and buffer.is_count and np.any(array != np.rint(array)):
+            return False
+    return case.n != 1 or not find_mixing(case.layers, is_training=case.noise is not None)
 
 
 def _params_fit(case: Case) -> bool:

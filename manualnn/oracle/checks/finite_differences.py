@@ -28,7 +28,7 @@ def _numerical(trial: Trial) -> Finding | None:
     dtype = np.dtype(base.dtype).type
     step = 2.0 ** (-9 if base.dtype == "float32" else -17)
     entries = []
-    for key, param in base.params.items():
+    for key, param in base.learned.items():
         for index in np.ndindex(param.shape):
             ends = []
             for sign in (1, -1):

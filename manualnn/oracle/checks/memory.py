@@ -7,6 +7,7 @@ from manualnn.oracle.checks.judgement import check
 from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.engines.layouts import LAYOUTS, is_plain
 from manualnn.oracle.findings import Finding
+from manualnn.oracle.protocol.features import is_count
 from manualnn.oracle.truth.compare import compare, find_differences, truth_arrays
 
 WIDER = {"float32": ("float64", "float128"), "float64": ("float128",)}
@@ -43,13 +44,15 @@ def _aliasing(trial: Trial) -> Finding | None:
 
 @check("memory.dtypes", "every result has the dtype of the case", examines=True)
 def _dtypes(trial: Trial) -> Finding | None:
-    """Require the case's dtype of every array. A loss may be of a wider dtype.
+    """Require the case's dtype of every array. A loss may be of a wider dtype, a count of any.
 
     The wider loss is allowed because many engines add up the loss as a number of Python.
     """
     facts, dtype = trial.facts, trial.case.dtype
     trial.calls.append(trial.case)
-    wrong = {name: kind for name, kind in facts.dtypes.items() if kind != dtype}
+    wrong = {
+        name: kind for name, kind in facts.dtypes.items() if kind != dtype and not is_count(name)
+    }
     if wrong.get("loss") in WIDER[dtype]:
         del wrong["loss"]
     if not wrong:

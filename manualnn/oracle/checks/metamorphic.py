@@ -17,7 +17,13 @@ from manualnn.oracle.checks.trial import Declined, Trial, at_first_step, is_per_
 from manualnn.oracle.findings import Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Array, Case, place_of
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, names_with, options_of
+from manualnn.oracle.protocol.features import (
+    LAYER_ROWS,
+    LOSS_ROWS,
+    find_mixing,
+    names_with,
+    options_of,
+)
 from manualnn.oracle.truth.compare import find_differences
 
 
@@ -91,7 +97,9 @@ def _units_permutation(trial: Trial) -> Finding | None:
             return a
         if layer == j:
             return a[:, ::-1] if kind == "weight" else a
-        return a[:, ::-1] if name.startswith("noise.") else a[::-1] if len(a) == width else a
+        if name.startswith("noise."):
+            return a[:, ::-1]
+        return a[::-1] if a.shape[:1] == (width,) else a
 
     return _compare_cases(trial, trial.case, [(trial.case.map(reverse), 1)], reverse)
 
@@ -124,6 +132,8 @@ def _batch_shards(trial: Trial) -> Finding | None:
     cut = base.n // 3 or 1
     if base.n < 2:
         raise Declined("the batch has one sample")
+    if find_mixing(base.layers, is_training=base.noise is not None):
+        raise Declined("a layer normalises the batch")
 
     def part(rows: slice) -> Case:
         return base.map(lambda name, a: a[rows] if is_per_sample(name) else a)

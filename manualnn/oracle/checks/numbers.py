@@ -28,7 +28,7 @@ def _differential(name: str, trial: Trial) -> Finding | None:
     if name in {"grads", "input_grad"} and "outputs" in right:
         entries = tuple(entry for entry in entries if entry.quantity != "loss")
     wrong = [group_of(entry.quantity) for entry in entries]
-    if name == "grads" and not trial.case.params:
+    if name == "grads" and not trial.case.learned:
         raise Declined("no case has a parameter, so there is no gradient")
     if name not in wrong:
         return None

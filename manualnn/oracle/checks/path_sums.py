@@ -32,7 +32,7 @@ def _paths(trial: Trial) -> Finding | None:
     near = trial.truth(case)
     got = trial.ask(case)
     trial.require_right(case, got, "outputs")
-    values = {f"grads.{key}": _gradient(case, key, near.kind) for key in case.params}
+    values = {f"grads.{key}": _gradient(case, key, near.kind) for key in case.learned}
     # The path sum in longdouble has rounding errors of its own, which are smaller than the bound.
     bounds = {name: 2 * near.grads[name[6:]].bounds for name in values}
     entries, right = compare(got, values, bounds)

@@ -96,7 +96,7 @@ def _scale(near: Bounded, array: Array) -> float:
 def _calls_in_a_row(case: Case, claims: Capabilities) -> list[Case]:
     batches = [_resize_batch(case, n) for n in BATCH_SIZES if n <= (claims.max_batch or n)]
     other_params = case.map(
-        lambda name, a: (a[::-1] if name.startswith("params") else a) * a.dtype.type(1)
+        lambda name, a: (a[::-1] if name.startswith("params") and a.ndim else a) * a.dtype.type(1)
     )
     other_targets = case.map(lambda name, a: a[::-1] if name == "t" else a)
     cases = [*batches, case, other_params, other_targets, case]

@@ -17,6 +17,7 @@ import numpy as np
 
 from manualnn.oracle.checks.trial import Declined, Faulty, Trial
 from manualnn.oracle.protocol.case import Array, Case
+from manualnn.oracle.protocol.features import is_count
 from manualnn.oracle.truth.compare import Comparison, compare, find_wrong, group_of
 
 NEIGHBOURS = 5
@@ -107,7 +108,7 @@ def _close_case(case: Case, k: int) -> Case:
     def change(name: str, a: Array) -> Array:
         if group_of(name) == "state":
             return np.asarray(a * of_state).astype(a.dtype)
-        if group_of(name) not in ("x", "params"):
+        if group_of(name) not in ("x", "params") or is_count(name):
             return a
         return np.asarray(a * (1 - DISTANCE * rng.random(a.shape))).astype(a.dtype)
 

@@ -11,10 +11,10 @@ from manualnn.oracle.checks.trial import Declined, Follows, Trial
 from manualnn.oracle.findings import Entry, Finding
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
-from manualnn.oracle.protocol.features import OPTIMIZER_ROWS, options_of
+from manualnn.oracle.protocol.features import OPTIMIZER_ROWS, buffer_of, options_of
 from manualnn.oracle.truth.bounded import Bounded
 from manualnn.oracle.truth.compare import find_differences, group_of, truth_arrays
-from manualnn.oracle.truth.step import start, update
+from manualnn.oracle.truth.step import Point, start, update
 
 LENGTH = 30
 """Number of steps that are judged one by one."""
@@ -35,7 +35,7 @@ def _returns_params(claims: Capabilities) -> bool:
 )
 def _trajectory(trial: Trial) -> Finding | None:
     case, claims = trial.case, trial.bench.capabilities
-    if case.optimizer is None or not case.params:
+    if case.optimizer is None or not case.learned:
         raise Declined("the case has no optimizer or no parameters")
     takes_state = claims.accepts_state and {"params", "state"} <= set(claims.returns)
     return (_feed_back(trial) if takes_state else _follow(trial)) or _judge_end(trial)
@@ -91,11 +91,11 @@ def _follow(trial: Trial) -> Finding | None:
         got = trial.ask(first.but(steps=steps))
         expected = trial.truth(here.but(optimizer=None))
         with np.errstate(all="ignore"):
-            grads = {key: kind.returned(got[f"grads.{key}"]) for key in first.params}
+            grads = {key: kind.returned(got[f"grads.{key}"]) for key in first.learned}
             point = update(rule, point, grads)
         truths = {n: q for n, q in expected.quantities().items() if not n.startswith("params")}
         got.pop("state.step", None)
-        entries, right = trial.compare(got, truths | point.quantities(), steps)
+        entries, right = trial.compare(got, truths | _moved(point), steps)
         if entries:
             _require_update(entries, is_first=steps == 1)
             message = f"step {steps} is wrong, given the engine's own results of earlier steps"
@@ -121,7 +121,8 @@ def _lr_zero(trial: Trial) -> Finding | None:
         raise Declined("the optimizer uses its learning rate for its first sizes alone")
     case = trial.case.but(optimizer={**trial.case.optimizer, "lr": 0.0})
     got = trial.ask(case)
-    wanted = {f"params.{key}": a for key, a in case.params.items()}
+    wanted = {f"params.{key}": a for key, a in case.learned.items()}
+    got = {name: array for name, array in got.items() if buffer_of(name) is None}
     if not find_differences(got, wanted):
         return None
     exactly = {name: np.zeros(a.shape) for name, a in wanted.items()}
@@ -138,9 +139,14 @@ def updates_by(
     point = start(kind, case, rule)
     with np.errstate(all="ignore"):
         for got in answers:
-            grads = {k: kind.returned(got[f"grads.{k}"]).plus_error(unknown) for k in case.params}
+            grads = {k: kind.returned(got[f"grads.{k}"]).plus_error(unknown) for k in case.learned}
             point = update(rule, point, grads)
-    return point.quantities()
+    return _moved(point)
+
+
+def _moved(point: Point) -> dict[str, Bounded]:
+    """Return what an update changes: all except the buffers, which follow from the batch."""
+    return {name: a for name, a in point.quantities().items() if buffer_of(name) is None}
 
 
 @check(
@@ -169,7 +175,7 @@ def _judge_updates(trial: Trial, case: Case, groups: Collection[str]) -> Finding
     if entries and all(entry.quantity != "state.step" for entry in entries):
         # A gradient that is returned in few digits is not the one that the update had.
         unknown = MARGIN * roughness(trial, case, got, even_if_right=True).get("grads", 0.0)
-        largest = max(float(np.abs(got[f"grads.{k}"]).max(initial=0)) for k in case.params)
+        largest = max(float(np.abs(got[f"grads.{k}"]).max(initial=0)) for k in case.learned)
         if unknown < FEW_DIGITS * largest:
             truths = updates_by(trial, case, answers, unknown)
         values, bounds = truth_arrays(truths, got)

@@ -14,7 +14,7 @@ import numpy as np
 from manualnn.oracle.cases.resize import relabelled
 from manualnn.oracle.diagnosis.location import input_of_layer
 from manualnn.oracle.protocol.case import Case, Spec
-from manualnn.oracle.protocol.features import LOSS_ROWS, options_of, takes_indices
+from manualnn.oracle.protocol.features import LOSS_ROWS, as_noise, options_of, takes_indices
 
 
 def with_bias(case: Case, i: int) -> Case:
@@ -41,7 +41,7 @@ def part_of(case: Case, i: int, j: int) -> Case | None:
     return case.but(
         layers=case.layers[i:j],
         params=own(case.params),
-        noise=own(case.noise) or None,
+        noise=as_noise(case.layers[i:j], own(case.noise), is_training=case.noise is not None),
         x=x,
         t=t,
         loss=loss,
@@ -56,7 +56,8 @@ def behind_linear(part: Case) -> Case:
     moved = {f"{int(k) + 1}.{n}": a for (k, _, n), a in _numbered(part.params)}
     noise = {f"{int(k) + 1}.{n}": a for (k, _, n), a in _numbered(part.noise or {})}
     first = {f"0.{name}": array for name, array in params.items()}
-    return part.but(layers=(layer, *part.layers), params=first | moved, noise=noise or None)
+    drawn = as_noise(part.layers, noise, is_training=part.noise is not None)
+    return part.but(layers=(layer, *part.layers), params=first | moved, noise=drawn)
 
 
 def between_linear(part: Case | None) -> Case | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from manualnn.oracle.diagnosis.observation import Observation
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import names_with, options_of
+from manualnn.oracle.protocol.features import as_noise, buffer_of, names_with, options_of
 from manualnn.oracle.truth.compare import group_of, true_values
 from manualnn.oracle.truth.step import truth
 
@@ -120,7 +120,8 @@ def input_of_layer(case: Case, i: int) -> Array:
     params = {key: a for key, a in case.params.items() if int(key.partition(".")[0]) < i}
     noise = {k: a for k, a in (case.noise or {}).items() if int(k.partition(".")[0]) < i}
     loss, t = {"type": "MSELoss", "reduction": "sum"}, np.zeros((case.n, width), case.dtype)
-    part = case.but(layers=case.layers[:i], params=params, noise=noise or None, loss=loss, t=t)
+    drawn = as_noise(case.layers[:i], noise, is_training=case.noise is not None)
+    part = case.but(layers=case.layers[:i], params=params, noise=drawn, loss=loss, t=t)
     return true_values(truth(part.but(optimizer=None, state=None, steps=1)).outputs)
 
 
@@ -171,13 +172,13 @@ def sharp_entries(observation: Observation, name: str) -> Array:
 
 def _gradients_right(observation: Observation, bad: list[str], shown: set[str]) -> bool:
     """Return True if every gradient was returned and is right."""
-    names = {f"grads.{key}" for key in observation.case.params} or {"input_grad"}
+    names = {f"grads.{key}" for key in observation.case.learned} or {"input_grad"}
     return names <= observation.got.keys() and not names & set(bad) and bool(names & shown)
 
 
 def _forward(observation: Observation, bad: list[str], shown: set[str]) -> str:
     """Return the place of an error that the outputs show."""
-    later = {"loss", "input_grad", *(f"grads.{key}" for key in observation.case.params)}
+    later = {"loss", "input_grad", *(f"grads.{key}" for key in observation.case.learned)}
     if later & set(bad) and not later & shown:
         return "the forward pass is wrong already"
     # Beyond a margin, a loss is right whatever the outputs are. Then the gradients tell.
@@ -203,6 +204,9 @@ def _loss(observation: Observation, bad: list[str], shown: set[str]) -> str:
 def _update(observation: Observation, kind: str, shown: set[str]) -> str:
     """Return the place of an error that the state or the parameters show first."""
     rule = (observation.case.optimizer or {}).get("type", "the rule")
+    first = next((name for name, mask in observation.wrong.items() if mask.any()), "")
+    if buffer_of(first):
+        return f"the error is in the update of {first.rpartition('.')[2]} by the layer"
     if not any(name.startswith("grads.") for name in observation.got):
         return f"the error is in a gradient or in the update of {rule}: return grads to tell which"
     right = "every gradient is right: "

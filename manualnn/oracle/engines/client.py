@@ -36,6 +36,7 @@ from manualnn.oracle.engines.process import Process
 from manualnn.oracle.findings import Outcome
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import buffer_of
 
 __all__ = ["EngineClient", "EngineError", "connect"]
 
@@ -96,7 +97,10 @@ class EngineClient:
         self._omitted: frozenset[str] = frozenset()
 
     def omitting(self, *names: str) -> "EngineClient":
-        """Return a client of the same engine whose results lack some parts, such as "params"."""
+        """Return a client of the same engine whose results lack some parts, such as "params".
+
+        Buffers in "params" stay, because they do not follow from an update.
+        """
         other = copy.copy(self)
         other._omitted = frozenset(names)  # noqa: SLF001 - a copy of this object
         return other
@@ -117,6 +121,9 @@ class EngineClient:
         if outcome.result is None or self._omitted.isdisjoint(outcome.result):
             return outcome
         kept = {name: part for name, part in outcome.result.items() if name not in self._omitted}
+        buffers = {k: a for k, a in outcome.result.get("params", {}).items() if buffer_of(k)}
+        if buffers:
+            kept.setdefault("params", buffers)
         return Outcome(result=kept)
 
     def init(self, spec: Mapping[str, Any], shape: tuple[int, int], seed: int) -> Outcome:

@@ -24,6 +24,8 @@ def is_plain(case: Case) -> bool:
 
 def _strided(_: str, a: Array) -> Array:
     """Return a view of every second entry of a larger array that holds NaN in between."""
+    if not a.ndim:
+        return a.copy()
     wide = np.full((*a.shape[:-1], 2 * a.shape[-1]), 7, a.dtype)
     if a.dtype.kind == "f":
         wide[:] = np.nan
@@ -32,7 +34,7 @@ def _strided(_: str, a: Array) -> Array:
 
 
 def _reversed(_: str, a: Array) -> Array:
-    return a[::-1].copy()[::-1]
+    return a[::-1].copy()[::-1] if a.ndim else a.copy()
 
 
 def _unaligned(_: str, a: Array) -> Array:

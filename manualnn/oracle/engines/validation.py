@@ -75,13 +75,14 @@ def _read_array(name: str, value: Any, shape: tuple[int, ...], dtype: str) -> Ar
 
 
 def _read_group(name: str, value: Any, case: Case) -> dict[str, Array]:
-    """Return an array for every parameter, with the parameter's shape."""
+    """Return an array for every parameter, with the parameter's shape; buffers are in "params"."""
     if not isinstance(value, Mapping):
         raise Malformed(f"{name} is {_show(value)}; it has to be a mapping from names to arrays.")
-    _require_names(name, value, case.params)
+    arrays = case.params if name == "params" else case.learned
+    _require_names(name, value, arrays)
     return {
-        key: _read_array(f"{name}.{key}", value[key], param.shape, case.dtype)
-        for key, param in case.params.items()
+        key: _read_array(f"{name}.{key}", value[key], array.shape, case.dtype)
+        for key, array in arrays.items()
     }
 
 
@@ -89,7 +90,7 @@ def _read_state(value: Any, case: Case) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise Malformed(f"state is {_show(value)}; it has to be a mapping.")
     names = state_names(options_of(case.optimizer or {}))
-    if not case.params:  # no arrays, so the names may be missing
+    if not case.learned:  # no arrays, so the names may be missing
         value = {**{n: {} for n in names}, **value}
     _require_names("state", [name for name in value if name != "step"], names)
     state: dict[str, Any] = {n: _read_group(f"state.{n}", value[n], case) for n in names}

@@ -35,6 +35,7 @@ from manualnn.oracle.protocol.features import (
     ALWAYS,
     LOSS_ROWS,
     TABLES,
+    find_mixing,
     listed_labels,
     names_with,
     names_with_conventions,
@@ -264,10 +265,13 @@ def find_undefined(case: Case) -> str | None:
     if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
         return "targets other than 1 and −1"
     for group in (case.optimizer or {}).get("groups", ()):
-        if not any(fnmatchcase(key, group["params"]) for key in case.params):
+        if not any(fnmatchcase(key, group["params"]) for key in case.learned):
             return f"a group without parameters, {group['params']!r}"
     if LOSS_ROWS[loss["type"]].targets == "labels" and not _are_lists(case.t, case.widths[-1]):
         return "targets other than lists of different classes, filled up with −1"
+    mixing = find_mixing(case.layers, is_training=case.noise is not None)
+    if mixing and case.n == 1:
+        return f"one sample, which {mixing} cannot normalise"
     given = np.ones(case.n) if case.sample_weights is None else case.sample_weights
     if not np.all((given >= 0) & (given < np.inf)):
         return "a weight of a sample that is not from 0 on"

@@ -2,6 +2,7 @@
 
     case.layers, case.loss, case.optimizer      descriptions, {"type": "Linear", …}; torch's names
     case.params, case.x, case.t, case.dtype     arrays: {"0.weight": …}, (N, in), targets
+    case.learned                                case.params without buffers such as "running_mean"
     case.state, case.noise, case.steps          optimizer state, dropout masks, number of updates
     case.sample_weights                         (N,), or None
     case.to_json(), Case.from_json(…)           the form in which a case is saved and sent
@@ -27,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manualnn.errors import SpecError
-from manualnn.oracle.protocol.features import takes_indices, width_of
+from manualnn.oracle.protocol.features import buffer_of, takes_indices, width_of
 
 Array = NDArray[Any]
 Spec = Mapping[str, Any]
@@ -53,7 +54,8 @@ class Case:
     state: State | None = None
     """The optimizer's state after `state["step"]` updates; None before the first update."""
     noise: dict[str, Array] | None = None
-    """Random arrays, {"1.mask": (N, width)}; None: the network as it predicts."""
+    """Random arrays, {"1.mask": (N, width)}; None: the network as it predicts. In training, a
+    network that has a BatchNorm1d and no random layer has {}."""
     sample_weights: Array | None = None
     """The weight of every sample in the loss, (N,). A case without weights has no such entry."""
     steps: int = 1
@@ -65,6 +67,11 @@ class Case:
     def n(self) -> int:
         """The number of samples."""
         return len(self.x)
+
+    @cached_property
+    def learned(self) -> dict[str, Array]:
+        """The arrays of `params` that have gradients: all except the buffers."""
+        return {key: array for key, array in self.params.items() if buffer_of(key) is None}
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
@@ -116,7 +123,7 @@ class Case:
             for name, group in self.state.items()
         }
         noise = self.noise and {k: change(f"noise.{k}", a) for k, a in self.noise.items()}
-        params = {key: change(f"params.{key}", a) for key, a in self.params.items()}
+        params = {key: _as_array(change(f"params.{key}", a)) for key, a in self.params.items()}
         w = self.sample_weights
         return replace(
             self,
@@ -161,6 +168,11 @@ class Case:
             return array.astype(np.int64) if is_index else array
 
         return cls(**values).map(read)
+
+
+def _as_array(value: Any) -> Any:
+    """Return an array for a NumPy scalar, which arithmetic makes of an array without axes."""
+    return np.asarray(value) if isinstance(value, np.generic) else value
 
 
 def place_of(name: str) -> tuple[int, str]:

@@ -8,13 +8,14 @@ The oracle shares no table with the engine; a test compares the names, options a
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol import layers, losses, optimizers
+from manualnn.oracle.protocol.buffers import Buffer
 from manualnn.oracle.protocol.rows import (
     REDUCTIONS,
     REQUIRED,
@@ -36,6 +37,12 @@ ROWS: dict[str, Mapping[str, Feature]] = {
     "losses": LOSS_ROWS,
     "optimizers": OPTIMIZER_ROWS,
 }
+BUFFERS: dict[str, Buffer] = {
+    buffer.name: buffer
+    for row in LAYER_ROWS.values()
+    for buffer in row.buffers(Options(**row.defaults))
+}
+"""The buffers of all layers, by their names."""
 LAYERS, LOSSES, OPTIMIZERS = (
     {name: row.defaults for name, row in rows.items()} for rows in ROWS.values()
 )
@@ -139,8 +146,49 @@ def shapes_of(spec: Mapping[str, Any], width: int) -> Mapping[str, tuple[int, ..
     """Return the name and shape of every parameter of a layer with that many inputs."""
     if "layers" in spec:
         return _shapes_of_chain(spec["layers"], width)
-    parameters = LAYER_ROWS[spec["type"]].parameters
-    return parameters(options_of(spec), width) if parameters else {}
+    row, o = LAYER_ROWS[spec["type"]], options_of(spec)
+    learned = row.parameters(o, width) if row.parameters else {}
+    return {**learned, **{buffer.name: buffer.shape(o, width) for buffer in row.buffers(o)}}
+
+
+def buffer_of(key: str) -> Buffer | None:
+    """Return the buffer of an array of `Case.params`; None if it is a parameter."""
+    return BUFFERS.get(key.rpartition(".")[2])
+
+
+def is_count(key: str) -> bool:
+    """Return True if an array of `Case.params` is a buffer of integers."""
+    buffer = buffer_of(key)
+    return buffer is not None and buffer.is_count
+
+
+def has_buffers(name: str) -> bool:
+    """Return True if a feature is a layer with buffers."""
+    row = LAYER_ROWS.get(name)
+    return row is not None and bool(row.buffers(Options(**row.defaults)))
+
+
+def find_mixing(layers: Iterable[Mapping[str, Any]], *, is_training: bool) -> str:
+    """Return the name of the first layer whose outputs depend on the whole batch, or ""."""
+    return next(
+        (
+            row.name
+            for spec in layers
+            if (row := LAYER_ROWS[spec["type"]]).mixes_samples
+            and (is_training or not row.buffers(options_of(spec)))
+        ),
+        "",
+    )
+
+
+def as_noise(
+    layers: Iterable[Mapping[str, Any]], arrays: dict[str, Any], *, is_training: bool
+) -> dict[str, Any] | None:
+    """Return the random arrays of layers in training; None for prediction.
+
+    Without any, an empty mapping says so where it matters.
+    """
+    return arrays if arrays or (is_training and find_mixing(layers, is_training=True)) else None
 
 
 def _shapes_of_chain(

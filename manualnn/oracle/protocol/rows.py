@@ -19,6 +19,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from manualnn.errors import OracleError
+from manualnn.oracle.protocol.buffers import Buffer
 from manualnn.oracle.protocol.jets import Jets
 
 Array = NDArray[Any]
@@ -209,6 +210,10 @@ class Layer(Feature):
     multiple: int = 1
     """The number of inputs is a multiple of it."""
     noise: Noise | None = None
+    buffers: Callable[[Any], tuple[Buffer, ...]] = lambda _: ()
+    """From the options: the arrays beside the parameters, in torch's order."""
+    mixes_samples: bool = False
+    """True if y depends on the whole batch in training. Then one sample is undefined."""
     is_linear: bool = False
     """True if a network of such layers alone is a linear function."""
     is_homogeneous: bool = False

@@ -110,5 +110,7 @@ def _describe_option(name: str, option: Option) -> dict[str, Any]:
         case bool() | str() as default:
             is_text = isinstance(default, str)
             return {"enum": list(option.values)} if is_text else {"type": "boolean"}
-    is_integer = all(isinstance(value, int) for value in (*option.values, *option.exact))
-    return {"type": "integer" if is_integer else "number"}
+    values = (*option.values, *option.exact)
+    is_integer = all(isinstance(value, int) for value in values if value is not None)
+    number = "integer" if is_integer else "number"
+    return {"type": [number, "null"] if None in values else number}

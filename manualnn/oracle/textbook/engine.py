@@ -23,6 +23,7 @@ from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     TABLES,
     Options,
+    buffer_of,
     by_convention,
     options_of,
     state_of,
@@ -105,6 +106,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
                 dx = self.backward(self.slope_factor(self.loss) * self.slope(self.loss, y, t))
                 if self.rule is not None:
                     self.update(self.rule)
+                self.track()
             return self.result(value, dx)
 
     def result(self, value: Any, dx: Array) -> dict[str, Any]:
@@ -134,7 +136,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
             for state in state_of(self.rule):
                 self.state[state.name] = {
                     key: self.first(self.options_for(self.rule, key), array, state.name)
-                    for key, array in self.params.items()
+                    for key, array in self.learned().items()
                 }
 
     def forward(self, x: Array) -> list[Array]:
@@ -150,7 +152,7 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
     def backward(self, dy: Array) -> Array:
         self.grads = {}
         dx = self.back_through(self.layers, self.ys, dy)
-        for key, p in self.params.items():  # a bug may leave out a whole Residual
+        for key, p in self.learned().items():  # a bug may leave out a whole Residual
             self.grads.setdefault(key, np.zeros_like(p))
         return dx
 
@@ -175,9 +177,20 @@ class Textbook(Activations, Structure, Normalizations, Losses, UpdateRules):
         (value,) = (state.initial_value(o) for state in state_of(o) if state.name == name)
         return np.full_like(p, value)
 
+    def learned(self) -> dict[str, Array]:
+        """Return the parameters, without buffers."""
+        return {key: array for key, array in self.params.items() if buffer_of(key) is None}
+
+    def track(self) -> None:
+        """Change the buffers of the layers."""
+        for layer, x in zip(self.layers, self.ys, strict=False):
+            if LAYER_ROWS[layer.type].buffers(layer):
+                self.equation(layer, "_track")(layer, x)
+
     def update(self, rule: Options) -> None:
-        grads = self.gradients_of_step(rule, self.params, self.grads)
-        for key, p in self.params.items():
+        learned = self.learned()
+        grads = self.gradients_of_step(rule, learned, self.grads)
+        for key, p in learned.items():
             s = {name: group[key] for name, group in self.state.items()}
             self.params[key] = self.updated(rule, key, p, grads[key], s)
             for name, a in s.items():

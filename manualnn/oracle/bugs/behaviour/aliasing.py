@@ -72,7 +72,7 @@ BUGS["state-updated-in-place"] = bug(
 
 
 def _update_without_copies(e: Textbook, rule: Options) -> None:
-    for key, p in e.params.items():
+    for key, p in e.learned().items():
         s = {name: group[key] for name, group in e.state.items()}
         e.params[key] = e.updated(rule, key, p, e.grads[key], s)
         for name, a in s.items():

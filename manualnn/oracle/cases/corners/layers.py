@@ -108,6 +108,8 @@ def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first
     x = filled(draft, points_of(spec) if row.is_elementwise or row.has_kink else (), least)
     if row.mixes_features:
         x = _rows_apart(draft, x.shape[1])
+    if row.mixes_samples:
+        x = _constant_column(draft, x.shape[1])
     width = x.shape[1]
     if width % row.multiple:
         raise Impossible
@@ -126,6 +128,14 @@ def _layer(name: str, option: str | None, number: int, draft: Draft, *, is_first
         layers += draft.closing_layers(loss)
     case = draft.case(layers=layers, loss=loss, widths=(width,), n=len(x))
     return case.but(x=x, params=case.params if is_first else identity_params(case))
+
+
+def _constant_column(draft: Draft, width: int) -> Array:
+    """Return rows whose first entries are equal, if they are not the only ones."""
+    x = draft.normals((min(draft.max_batch, 4), width))
+    if width > 1:
+        x[:, 0] = x[0, 0]
+    return x
 
 
 def _rows_apart(draft: Draft, width: int) -> Array:

@@ -64,12 +64,12 @@ def given_options(draft: Draft, name: str, option: str | None, number: int = 0) 
 def start_at(draft: Draft, case: Case, optimizer: dict[str, Any], start: str) -> Case:
     """Return a case with the optimizer at that start, or as near to it as the claims allow."""
     case = case.but(optimizer=optimizer, state=None, steps=1)
-    if start == "fresh" or not case.params:
+    if start == "fresh" or not case.learned:
         return case
     after = {"second": 1, "late": 1000}.get(start)
     if not after or not draft.claims.accepts_state:
         return case.but(steps=min(2 if start == "second" else 3, draft.max_steps))
-    state = draft.state(optimizer, case.params, after)
+    state = draft.state(optimizer, case.learned, after)
     for array in state_of(options_of(optimizer)):
         if array.is_maximum:
             state[array.name] = {k: _far_apart(a) for k, a in state[array.name].items()}
@@ -81,7 +81,7 @@ def _rule(name: str, option: str | None, number: int, start: str, draft: Draft) 
     optimizer = draft.optimizer(name, option, **given)
     widths = [max(2, min(w, 4)) for w in draft.widths(min(2, draft.max_depth))]
     case = draft.case(widths=widths)
-    if not case.params or not optimizer:
+    if not case.learned or not optimizer:
         raise Impossible
     if "zero" in start:
         x = case.x.copy()

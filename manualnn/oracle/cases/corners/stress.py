@@ -89,7 +89,7 @@ def with_steps_before(steps: int) -> Make:
         optimizer = draft.optimizer()
         loss = draft.loss()
         case = draft.case(widths=draft.widths(min(2, draft.max_depth), loss), loss=loss)
-        if not optimizer or not case.params or (steps and not draft.claims.accepts_state):
+        if not optimizer or not case.learned or (steps and not draft.claims.accepts_state):
             raise Impossible
         if not steps:
             return case.but(optimizer=optimizer)
@@ -113,7 +113,7 @@ def first_in_line(number: int, start: str, *, lr: float | None = None) -> Make:
         network = _before_linear(draft, name)
         loss = draft.loss()
         case = draft.case(layers=[*network, *draft.closing_layers(loss)], loss=loss)
-        if not rules or not case.params:
+        if not rules or not case.learned:
             return case
         rule = new if new in rules else rules[number % len(rules)]
         given: dict[str, Any] = {} if lr is None else {"lr": lr}

@@ -8,7 +8,7 @@ import numpy as np
 from manualnn.oracle.diagnosis.conditions.outcome import Judge
 from manualnn.oracle.diagnosis.location import ACTIVATIONS, input_of_layer
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import takes_indices
+from manualnn.oracle.protocol.features import is_count, takes_indices
 
 POWERS = tuple(sign * k for k in (1, 2, 4, 6, 10, 20, 60, 120, 200) for sign in (1, -1))
 """Powers of 2 by which x is multiplied."""
@@ -47,7 +47,8 @@ def _scale_x(factor: float, name: str, array: Array) -> Array:
 
 def _nudge(seed: int, name: str, array: Array, *, absolutely: bool) -> Array:
     """Move every float by a share of itself; `absolutely`: of the largest of its array."""
-    if array.dtype.kind != "f" or name == "t" or name.startswith("noise.") or not array.size:
+    is_kept = name == "t" or name.startswith("noise.") or is_count(name)
+    if array.dtype.kind != "f" or is_kept or not array.size:
         return array
     by = np.random.default_rng(seed).uniform(1e-3, 2e-3, array.shape)
     size = (np.abs(array).max() or 1.0) if absolutely else np.abs(array)
