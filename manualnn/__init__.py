@@ -63,6 +63,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers.activations.shrinks import *
     from manualnn.layers.activations.smooth import *
     from manualnn.layers.base import Layer as Layer
+    from manualnn.layers.batch_norm import *
     from manualnn.layers.dropout import *
     from manualnn.layers.linear import *
     from manualnn.layers.normalization import *

@@ -126,6 +126,7 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
     "LayerNorm": nn.LayerNorm,
     "RMSNorm": nn.RMSNorm,
     "GroupNorm": AnyGroupNorm,
+    "BatchNorm1d": nn.BatchNorm1d,
     "PReLU": nn.PReLU,
     "RReLU": GivenRReLU,
     "GLU": nn.GLU,

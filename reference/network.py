@@ -81,6 +81,7 @@ class Twin:
 
     def set_noise(self, noise: Mapping[str, Array] | None) -> None:
         """Take these arrays for what is random from now on; None for the network as it predicts."""
+        self.module.train(noise is not None)
         for module in self.module.modules():
             if isinstance(module, layers.Random):
                 module.drawn = None

@@ -32,6 +32,7 @@ from manualnn import (
     Sequential,
     Sigmoid,
 )
+from manualnn.oracle.protocol import features
 from manualnn.oracle.protocol.features import LOSS_ROWS, names_with, row_of
 from manualnn.spec import to_spec
 
@@ -49,6 +50,8 @@ OPTIONS: dict[str, Strategy] = {
     "LogSoftmax.dim": st.sampled_from([-1, 1]),
     "LayerNorm.eps": st.sampled_from([1e-5, 1e-3, 0.5]),
     "RMSNorm.eps": st.sampled_from([None, 1e-5, 0.5]),
+    "BatchNorm1d.eps": st.sampled_from([1e-5, 1e-3, 0.5]),
+    "BatchNorm1d.momentum": st.sampled_from([0.1, None, 0.5, 1.0, 0.0]),
     "GroupNorm.eps": st.sampled_from([1e-5, 1e-3, 0.5]),
     "Dropout.p": st.sampled_from([0.5, 0.1, 0.9, 0.0, 1.0]),
     "HuberLoss.delta": st.sampled_from([1.0, 0.1, 7.0]),
@@ -97,6 +100,12 @@ class Case:
         if self.noise_seed is None:
             return None
         return dict(self.net.sample(np.random.default_rng([self.noise_seed, step]), self.x))
+
+    def explained(self) -> "Case":
+        """Return the case as `explain` takes it: a layer that normalises batches predicts."""
+        mixes = [a.refuses(1, is_training=True) for a in self.net.layers]
+        assume(not any(a.refuses(1, is_training=False) for a in self.net.layers))
+        return replace(self, noise_seed=None) if any(mixes) else self
 
     def spec(self) -> dict[str, Any]:
         """Return the JSON form of the run."""
@@ -240,6 +249,16 @@ def parameters(draw: st.DrawFn, net: Sequential, dtype: np.dtype[Any]) -> Parame
     for key, view in params.items():
         if view.ndim == 2 and key.endswith("weight"):
             np.multiply(view, gain / np.sqrt(view.shape[1]), out=view)
+    rng = np.random.default_rng(draw(SEEDS))
+    params.buffers = {
+        f"{i}.{buffer.name}": np.asarray(
+            buffer.draw(rng, buffer.shape(o, net.widths(net.in_features or 1)[i])),
+            np.int64 if buffer.is_count else dtype,
+        )
+        for i, layer in enumerate(net.layers)
+        for o in [features.options_of(to_spec(layer))]
+        for buffer in row_of(o.type).buffers(o)  # type: ignore[attr-defined]
+    }
     return params
 
 
@@ -303,6 +322,10 @@ def cases(
     x, t = draw(batches(loss, n, width, out, dtype=dtype, styles=styles))
     params = draw(parameters(net, dtype))
     noise_seed = draw(st.one_of(st.none(), SEEDS))
+    refused = [
+        any(a.refuses(n, is_training=trains) for a in net.layers) for trains in (True, False)
+    ]
+    assume(not refused[noise_seed is None])
     return Case(net, params, x, t, loss, rule, draw(steps), noise_seed)
 
 

@@ -30,6 +30,7 @@ from manualnn import (
     OPTIMIZERS,
     SGD,
     AlphaDropout,
+    BatchNorm1d,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -255,6 +256,32 @@ def normalizations() -> Iterator[LayerStatement]:
         yield LayerStatement(layer, partial(normalized, layer))
 
 
+def batch_normalized(layer: Any, arrays: dict[str, Array], x: Array) -> Array:
+    """State x̂ W + b of columns, by running averages or by the mean square of each column."""
+    y = np.empty(x.shape, object)
+    for n, i in np.ndindex(*x.shape):
+        column = list(x[:, i])
+        mean = sum(column) / sp.Integer(len(column))
+        square = sum((other - mean) ** 2 for other in column) / sp.Integer(len(column))
+        if "running_mean" in arrays:
+            mean, square = arrays["running_mean"][i], arrays["running_var"][i]
+        factor = arrays["weight"][i] if "weight" in arrays else 1
+        summand = arrays["bias"][i] if "bias" in arrays else 0
+        y[n, i] = factor * (x[n, i] - mean) / sp.sqrt(square + layer.eps) + summand
+    return y
+
+
+def batch_normalizations() -> Iterator[LayerStatement]:
+    """State BatchNorm1d in prediction, and without running averages, which is as in training."""
+    small = option_symbol(LAYER_ROWS["BatchNorm1d"], "eps")
+    for layer in (
+        BatchNorm1d(2, small),
+        BatchNorm1d(2, small, track_running_stats=False),
+        BatchNorm1d(2, small, affine=False, track_running_stats=False),
+    ):
+        yield LayerStatement(layer, partial(batch_normalized, layer))
+
+
 LAYER_STATEMENTS = (
     LayerStatement(Linear(3, 2), affine),
     LayerStatement(Linear(2, 3, bias=False), affine),
@@ -273,6 +300,7 @@ LAYER_STATEMENTS = (
     LayerStatement(PReLU(3), rectified("weight"), kinks={R(0): names("weight", 3)[0]}),
     LayerStatement(RReLU(), rectified("slope"), kinks={R(0): names("slope", 1, 1)[0, 0]}),
     *normalizations(),
+    *batch_normalizations(),
 )
 
 

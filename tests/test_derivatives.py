@@ -148,6 +148,8 @@ def test_backward_is_the_adjoint_of_the_derivative(layer: Layer) -> None:
     n, width = 3, getattr(layer, "in_features", None) or layer.inputs(4)
     shapes = layer.shapes() | layer.sample_shapes((n, width))
     arrays = {name: as_mpmath(rng.normal(size=shape)) for name, shape in shapes.items()}
+    for name, array in layer.buffers().items():
+        arrays[name] = as_mpmath(np.abs(rng.normal(size=array.shape)))
     x = as_mpmath(rng.normal(size=(n, width)))
     y = layer.forward(arrays, x)
     dy = as_mpmath(rng.normal(size=y.shape))

@@ -49,6 +49,7 @@ HELPERS = (
 )
 CAUGHT_BY = {
     "layers": (*KERNELS, "test_normalization", "test_initializers"),
+    "batch_norm": ("test_batch_norm",),
     "losses": ("test_losses_by_hand", "test_loss_everywhere", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),
     "around": ("test_groups", "test_accumulation", "test_average", "test_lbfgs", "test_muon"),

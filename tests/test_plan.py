@@ -41,7 +41,7 @@ from manualnn.layers import Layer
 from manualnn.network.workspace import Workspace
 from manualnn.oracle import check_engine
 from manualnn.oracle.profiles import PROFILES
-from manualnn.oracle.protocol.features import LAYER_ROWS
+from manualnn.oracle.protocol.features import LAYER_ROWS, find_mixing
 from manualnn.tracing import Call
 from manualnn.training.step_plan import StepPlan
 
@@ -87,6 +87,8 @@ class Trained(Engine):
         spec = {"layers": case.layers, "loss": case.loss, "dtype": case.dtype}
         if not case.optimizer or not len(case.x):
             return {"skipped": "a Trainer trains, and on samples"}
+        if case.noise is None and find_mixing(case.layers, is_training=True):
+            return {"skipped": "a Trainer trains, and never predicts"}
         spec["optimizer"] = case.optimizer
         params = Sequential.from_spec(spec).load_state_dict(case.params, case.dtype)
         ours = Trainer.from_spec(spec, params=params)
@@ -108,11 +110,11 @@ class Trained(Engine):
         parts = [case.optimizer, *case.optimizer.get("groups", ())]
         if any(part.get(name) for part in parts for name in ("l1", "l2")):
             # A Trainer adds the penalties to the loss.
-            y, weights = ours.net.forward(before, case.x), case.sample_weights
-            loss = ours.loss.value(y, case.t, sample_weight=weights)
+            y = ours.net.forward(before, case.x, noise=case.noise)
+            loss = ours.loss.value(y, case.t, sample_weight=case.sample_weights)
         return {
             "loss": np.array(loss, case.dtype),
-            "params": dict(ours.params),
+            "params": {**ours.params, **ours.params.buffers},
             "state": state,
         }
 
@@ -140,7 +142,7 @@ def test_a_planned_step_of_many_units_is_that_of_the_kernels(kind: str) -> None:
     step.step(first, t)
     before = step.params.copy()
     step.step(last, t)
-    grads = net.value_and_grad(before, loss, last, t)[1]
+    grads = net.value_and_grad(before, loss, last, t, noise=net.sample(0, last))[1]
     assert np.array_equal(step.params.vector, before.vector - grads.vector)
 
 

@@ -180,6 +180,7 @@ def label(statement: Any) -> str:
 def arrays_of(layer: Any, x: Array) -> dict[str, Array]:
     """Return symbols for everything that a layer reads besides x."""
     shapes = layer.shapes() | layer.sample_shapes(x.shape)
+    shapes |= {name: a.shape for name, a in layer.buffers().items() if a.shape}
     return {name: names(name, *shape) for name, shape in shapes.items()}
 
 

@@ -151,7 +151,9 @@ def _build(
     target_loss: float | None,
     every: bool,
 ) -> Explanation:
-    value, grads = run.net.value_and_grad(run.params, run.loss, run.x, run.t, noise=run.noise)
+    value, grads = run.net.value_and_grad(
+        run.params, run.loss, run.x, run.t, noise=run.noise or None
+    )
     engine = grads.vector
     if not (math.isfinite(value) and np.isfinite(engine).all()):
         message = (

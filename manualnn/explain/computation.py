@@ -73,7 +73,12 @@ class Computation:
         self.x = self._read(run.x)
         self.t = self._read(run.t) if run.t.dtype.kind == "f" else run.t
         params = Parameters(
-            run.net.shapes, self._read(run.params.vector) if theta is None else theta
+            run.net.shapes,
+            self._read(run.params.vector) if theta is None else theta,
+            buffers={
+                key: objects(a, lambda _, v: arithmetic.read_constant(float(v)))
+                for key, a in run.params.buffers.items()
+            },
         )
         self.arrays: list[dict[str, Array]] = [dict(own) for own in run.net.layer_arrays(params)]
         for key, mask in run.noise.items():

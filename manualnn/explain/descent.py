@@ -134,7 +134,9 @@ def _float_steps(run: Run) -> Iterator[tuple[Decimal, Array]]:
     params = run.params.copy()
     state = run.rule.init(params)
     while True:
-        value, grads = run.net.value_and_grad(params, run.loss, run.x, run.t, noise=run.noise)
+        value, grads = run.net.value_and_grad(
+            params, run.loss, run.x, run.t, noise=run.noise or None
+        )
         yield Decimal(float(value)), objects(grads.vector, lambda _, v: Decimal(float(v)))
         with np.errstate(all="ignore"):
             run.rule.update(params, grads, state)

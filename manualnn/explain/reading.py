@@ -32,7 +32,7 @@ from manualnn.validation import is_finite_number, require_count
 
 KEYS = (
     *("layers", "loss", "loss_factor", "optimizer", "dtype", "x", "t"),
-    *("parameters", "seed", "masks", "dropout_seed"),
+    *("parameters", "seed", "masks", "dropout_seed", "buffers"),
 )
 
 
@@ -160,9 +160,11 @@ def _read_parameters(net: Sequential, spec: Mapping[str, Any]) -> Parameters:
     if "parameters" not in spec:
         require_count("seed", spec["seed"], 0)
         return net.init(spec["seed"])
-    return net.load_state_dict(
-        _read_arrays(spec["parameters"], "parameters", net.shapes), np.float64
-    )
+    initial = net.init(0).buffers
+    shapes = {key: a.shape for key, a in initial.items()}
+    buffers = _read_arrays(spec["buffers"], "buffers", shapes) if "buffers" in spec else initial
+    params = _read_arrays(spec["parameters"], "parameters", net.shapes)
+    return net.load_state_dict({**params, **buffers}, np.float64)
 
 
 def _read_targets(value: Any, loss: Loss, n: int, k: int | None) -> Array:

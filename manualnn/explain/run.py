@@ -57,8 +57,9 @@ class Run:
     notes: tuple[str, ...] = ()
 
     def spec(self) -> dict[str, Any]:
-        """Return the JSON form; `masks` are in it only if they have an effect."""
+        """Return the JSON form; `masks` and `buffers` are in it only if they have an effect."""
         masks = {key: mask.tolist() for key, mask in self.noise.items()}
+        buffers = {key: array.tolist() for key, array in self.params.buffers.items()}
         return {
             **self.net.spec(),
             "loss": to_spec(self.loss),
@@ -68,6 +69,7 @@ class Run:
             "x": self.x.tolist(),
             "t": self.t.tolist(),
             **({"masks": masks} if masks else {}),
+            **({"buffers": buffers} if buffers else {}),
         }
 
 
@@ -111,16 +113,35 @@ def make_run(
     if not len(x):
         message = f"x must hold at least one sample, got shape {x.shape}; add a row."
         raise ShapeError(message)
-    for name, array in {"x": x, "t": t, **params}.items():
+    for name, array in {"x": x, "t": t, **params, **params.buffers}.items():
         require_finite(array, name)
     noise: Noise = masks or {}
+    notes += _running_notes(net, is_training=bool(masks) or dropout_seed is not None)
     if dropout_seed is not None:
         require_count("dropout_seed", dropout_seed, 0)
         noise = net.sample(dropout_seed, x)
     if net.sample(0, x):
         notes.append(_random_note(net.sample(0, x), noise, dropout_seed))
-    t = _fitting_targets(loss, t, net.forward(params, x, noise=noise))
+    t = _fitting_targets(loss, t, net.forward(params, x, noise=noise or None))
     return Run(net, loss, rule, params, x, t, noise, tuple(notes))
+
+
+def _running_notes(net: Sequential, *, is_training: bool) -> list[str]:
+    """Return a sentence on a layer that normalises the batch; raises SpecError if it does here.
+
+    Then ∂y[n]/∂x[m] is not 0 for two samples n and m, and paths would lead from one to the other.
+    """
+    mixing = [layer for layer in net.layers if layer.refuses(1, is_training=True)]
+    for layer in mixing:
+        if is_training or layer.refuses(1, is_training=False):
+            message = (
+                f"an explanation follows each sample on paths of its own, but {layer!r} normalises "
+                f"the whole batch here; leave dropout_seed and masks out, and keep its running "
+                f"averages, so that it is explained as in prediction."
+            )
+            raise SpecError(message)
+    sentence = "{} as in prediction: by its running averages, which are constants."
+    return [sentence.format(type(layer).__name__) for layer in mixing[:1]]
 
 
 def _random_note(random: Noise, noise: Noise, seed: int | None) -> str:

@@ -1,6 +1,14 @@
 """Layers, and the table `LAYERS` in which all other modules find them."""
 
-from manualnn.layers import activations, dropout, linear, normalization, residual, structure
+from manualnn.layers import (
+    activations,
+    batch_norm,
+    dropout,
+    linear,
+    normalization,
+    residual,
+    structure,
+)
 from manualnn.layers.activations.exponential import *
 from manualnn.layers.activations.gated import *
 from manualnn.layers.activations.glu import *
@@ -11,6 +19,7 @@ from manualnn.layers.activations.rows import *
 from manualnn.layers.activations.shrinks import *
 from manualnn.layers.activations.smooth import *
 from manualnn.layers.base import Layer
+from manualnn.layers.batch_norm import *
 from manualnn.layers.dropout import *
 from manualnn.layers.linear import *
 from manualnn.layers.normalization import *
@@ -19,6 +28,7 @@ from manualnn.layers.structure import *
 
 __all__ = ["LAYERS", "Layer"]
 __all__ += activations.__all__
+__all__ += batch_norm.__all__
 __all__ += dropout.__all__
 __all__ += linear.__all__
 __all__ += normalization.__all__
@@ -27,6 +37,6 @@ __all__ += residual.__all__
 
 LAYERS: dict[str, type[Layer]] = {
     name: vars(module)[name]
-    for module in (linear, activations, dropout, structure, normalization, residual)
+    for module in (linear, activations, dropout, structure, normalization, batch_norm, residual)
     for name in module.__all__
 }

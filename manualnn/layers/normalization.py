@@ -79,8 +79,15 @@ class _Normalization(Layer):
         """Return x with one row for each mean, a view if the memory of x allows it."""
         return x
 
-    def normalize(self, x: Array) -> tuple[Array, Array]:
-        """Return x̂ with one row for each mean, and the column 1/√(σ² + ε)."""
+    def back(self, rows: Array, x: Array) -> Array:
+        """Return what `rows` returned in the shape of x."""
+        return rows.reshape(x.shape)
+
+    def normalize(self, x: Array, variances: Array | None = None) -> tuple[Array, Array]:
+        """Return x̂ with one row for each mean, and the column 1/√(σ² + ε).
+
+        The column σ² is written to `variances`, if the caller passed it.
+        """
         normal, eps, own = self.rows(x), self.epsilon(x), None
         is_halved = self.centers and not is_symbolic(x)  # a difference may be twice the largest x
         if is_halved:
@@ -90,36 +97,50 @@ class _Normalization(Layer):
         if self.centers:
             own = normal = np.subtract(normal, mean_of_rows(normal), out=own)
         variance = mean_of_rows(np.multiply(normal, normal))
+        if variances is not None:
+            np.multiply(variance, 4 if is_halved else 1, out=variances)
         np.add(variance, eps, out=variance)
         over = np.divide(1, sqrt(variance, out=variance), out=variance)
         normal = np.multiply(normal, over, out=own)
         return normal, np.multiply(over, 0.5, out=over) if is_halved else over
 
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
-        y = self.normalize(x)[0].reshape(x.shape)
+        return self.scaled(params, self.normal(params, x), out)
+
+    def scaled(self, params: LayerArrays, normal: Array, out: Array | None) -> Array:
+        """Return W x̂ + b."""
+        y = normal
         if "weight" in self.parameters:
             y = np.multiply(y, params["weight"], out=out)
         if "bias" in self.parameters:
             y = np.add(y, params["bias"], out=y)
         return y if out is None or y is out else np.positive(y, out=out)
 
+    def given(self, params: LayerArrays, dy: Array) -> Array:
+        """Return ∂L/∂x̂."""
+        return np.multiply(dy, params["weight"]) if "weight" in self.parameters else dy
+
     def backward(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, /, *, out: Array | None = None
     ) -> Array:
         normal, over = self.normalize(x)
-        g = self.rows(np.multiply(dy, params["weight"]) if "weight" in self.parameters else dy)
+        g = self.rows(self.given(params, dy))
         np.multiply(normal, mean_of_rows(np.multiply(g, normal)), out=normal)
         dx = np.subtract(g, normal, out=normal)
         if self.centers:
             np.subtract(dx, mean_of_rows(g), out=dx)
-        dx = np.multiply(dx, over, out=dx).reshape(x.shape)
+        dx = self.back(np.multiply(dx, over, out=dx), x)
         return dx if out is None else np.positive(dx, out=out)
+
+    def normal(self, params: LayerArrays, x: Array) -> Array:
+        """Return x̂ in the shape of x."""
+        return self.back(self.normalize(x)[0], x)
 
     def backward_params(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, grads: LayerArrays, /
     ) -> None:
         if "weight" in self.parameters:
-            normal = self.normalize(x)[0].reshape(x.shape)
+            normal = self.normal(params, x)
             sum_rows(np.multiply(dy, normal, out=normal), out=grads["weight"])
         if "bias" in self.parameters:
             sum_rows(dy, out=grads["bias"])
@@ -172,7 +193,7 @@ class LayerNorm(_OverWholeRows):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        return _affine(has_weight=self.elementwise_affine, has_bias=self.bias)
+        return affine(has_weight=self.elementwise_affine, has_bias=self.bias)
 
     def epsilon(self, x: Array) -> float:
         return self.eps
@@ -207,7 +228,7 @@ class RMSNorm(_OverWholeRows):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        return _affine(has_weight=self.elementwise_affine, has_bias=False)
+        return affine(has_weight=self.elementwise_affine, has_bias=False)
 
     def epsilon(self, x: Array) -> float:
         if self.eps is not None:
@@ -254,7 +275,7 @@ class GroupNorm(_Normalization):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        return _affine(has_weight=self.affine, has_bias=self.bias)
+        return affine(has_weight=self.affine, has_bias=self.bias)
 
     def epsilon(self, x: Array) -> float:
         return self.eps
@@ -263,6 +284,6 @@ class GroupNorm(_Normalization):
         return x.reshape(-1, self.num_channels // self.num_groups)
 
 
-def _affine(*, has_weight: bool, has_bias: bool) -> tuple[str, ...]:
+def affine(*, has_weight: bool, has_bias: bool) -> tuple[str, ...]:
     """Return the names of the parameters. As in torch, there is no bias without a weight."""
     return ("weight", "bias")[: has_weight + (has_weight and has_bias)]

@@ -14,19 +14,25 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
-from manualnn.layers import GroupNorm, Layer, LayerNorm, RMSNorm
+from manualnn.layers import BatchNorm1d, GroupNorm, Layer, LayerNorm, RMSNorm
 from manualnn.onnx.graph import Node
 from manualnn.onnx.patterns import Op, Z, op, require_onnx
 
-SINCE: dict[type[Layer], int] = {LayerNorm: 17, GroupNorm: 21, RMSNorm: 23}
+SINCE: dict[type[Layer], int] = {BatchNorm1d: 13, LayerNorm: 17, GroupNorm: 21, RMSNorm: 23}
 """The first opset with the operator, in its present meaning."""
 
 COMMON = {"epsilon": "eps", "stash_type": "kind"}
-"""Attributes of all three. Without the second, variances are computed in float32."""
+"""Attributes of those for rows. Without the second, variances are computed in float32."""
 
 
 def form_of(layer: Any) -> Op:
-    """Return the form of a layer of SINCE."""
+    """Return the form of a layer of SINCE. Raises SpecError for one that normalises the batch."""
+    if isinstance(layer, BatchNorm1d):
+        if not layer.track_running_stats:
+            message = f"ONNX has no form for {layer!r}, which normalises the batch in prediction."
+            raise SpecError(message)
+        constants = ("scale", "shift", "running_mean", "running_var")
+        return op("BatchNormalization", Z, *constants, epsilon="eps")
     if isinstance(layer, GroupNorm):
         own: dict[str, Any] = {"num_groups": "num_groups"}
         return op("GroupNormalization", Z, "scale", "shift", **COMMON, **own)
@@ -42,6 +48,7 @@ def values_of(layer: Any, arrays: Mapping[str, Array], dtype: np.dtype[Any]) -> 
         "scale": arrays.get("weight", one),
         "shift": arrays.get("bias", 0 * one),
         "eps": layer.epsilon(one),
+        **{name: a for name, a in arrays.items() if name.startswith("running_")},
         "kind": require_onnx().helper.np_dtype_to_tensor_dtype(dtype),
     }
 

@@ -117,9 +117,10 @@ function withFactor({ loss: { factor = 1 } }, terms, A) {
   return mapEntries(terms, (term) => A.div(term, A.ratio(...quotient(1, factor))));
 }
 
-// The arrays of one layer by name: its parameters, and what is random in it.
+// The arrays of one layer by name: its parameters, its buffers, and what is random in it.
 export function ownArrays(run, params, i, A) {
-  const random = mapArrays(ofLayer(run.masks ?? {}, i), (array, name) => readMask(run, array, i, name, A));
+  const constants = { ...run.buffers, ...run.masks };
+  const random = mapArrays(ofLayer(constants, i), (array, name) => readMask(run, array, i, name, A));
   return { ...ofLayer(params, i), ...random };
 }
 

@@ -132,6 +132,14 @@ function gateByTanh(A, z) {
   return [A.sigmoid(mul(scaled(cubic), z)), scaled(mul(cubic, constant(3)))];
 }
 
+const runningOvers = (A, { eps = 1e-5 }, own) =>
+  own.running_var.map((v) => A.div(A.one, A.sqrt(A.add(v, A.constant(eps)))));
+
+function running(A, o, own, x) {
+  const overs = runningOvers(A, o, own);
+  return x.map((row) => row.map((v, i) => A.mul(A.sub(v, own.running_mean[i]), overs[i])));
+}
+
 export const LAYERS = {
   Linear: {
     width: (o) => o.out_features,
@@ -305,6 +313,24 @@ export const LAYERS = {
   LayerNorm: normalizing({}),
   RMSNorm: normalizing({ centers: false, eps: (o) => o.eps ?? Number.EPSILON }),
   GroupNorm: normalizing({ size: (o, width) => width / o.num_groups }),
+  // As in prediction: by running averages. In training it mixes the samples of a batch.
+  BatchNorm1d: {
+    isElementwise: true,
+    forward: (A, o, own, x) => running(A, o, own, x).map((row) => row.map((v, i) => {
+      const y = own.weight ? A.mul(v, own.weight[i]) : v;
+      return own.bias ? A.add(y, own.bias[i]) : y;
+    })),
+    backward(A, o, own, x, y, dy, grads) {
+      const { weight, bias } = own;
+      const [normal, overs] = [running(A, o, own, x), runningOvers(A, o, own)];
+      if (weight) {
+        const products = rows((d, v) => d.map((e, i) => A.mul(e, v[i])), dy, normal);
+        grads.weight = columns(products, overs.length).map((column) => A.sum(column));
+      }
+      if (bias) grads.bias = columns(dy, overs.length).map((column) => A.sum(column));
+      return dy.map((d) => d.map((e, i) => A.mul(weight ? A.mul(e, weight[i]) : e, overs[i])));
+    },
+  },
   // Without a mask it is in use, not in training, and changes nothing.
   Dropout: {
     isElementwise: true,

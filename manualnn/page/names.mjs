@@ -2,7 +2,7 @@
 // ∂L/∂z0[1]. With several samples the sample comes first: z0[n,1]. All indices count from 0.
 
 // The letters of outputs, where they are not an activation's a.
-const OUTPUTS = { Linear: "z", LayerNorm: "y", RMSNorm: "y", GroupNorm: "y" };
+const OUTPUTS = { Linear: "z", LayerNorm: "y", RMSNorm: "y", GroupNorm: "y", BatchNorm1d: "y" };
 
 export function namesOf(run) {
   const last = run.layers.length - 1;

@@ -44,6 +44,9 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
     hidden = -(-hidden // multiple) * multiple
     layers: list[Spec] = [{"type": "Linear", "in_features": width, "out_features": hidden}]
     layers += [{"type": str(kind), **drawn_options(rng, str(kind))} for kind in kinds]
+    for layer in layers:
+        if LAYER_ROWS[layer["type"]].mixes_samples:  # A page has it only as it predicts.
+            layer["track_running_stats"] = True
     layers.append({"type": "Linear", "in_features": hidden, "out_features": out})
     if loss["type"] == "BCELoss":
         layers.append({"type": PROBABILITIES[number % 2]})
@@ -58,7 +61,8 @@ def drawn_run(number: int) -> tuple[Spec, int | None]:
         "x": rng.normal(size=(n, width)).round(2).tolist(),
         "t": np.round(drawn_targets(rng, loss, n, out), 2).tolist(),
     }
-    if any(LAYER_ROWS[kind].noise for kind in kinds):
+    has_modes = any(LAYER_ROWS[kind].mixes_samples for kind in kinds)
+    if any(LAYER_ROWS[kind].noise for kind in kinds) and not has_modes:
         spec["dropout_seed"] = number
     return spec, None if number % 2 else int(rng.integers(2, 9))
 

@@ -20,3 +20,8 @@ def network_of(layer: str, loss: str) -> tuple[Sequential, Parameters, Any, Any]
     has_classes = LOSS_ROWS[loss].targets == "classes"
     t = rng.integers(0, 2, 3) if has_classes else of_kind(loss, rng.random((3, 2)))
     return net, net.init(seed=1), rng.standard_normal((3, 2)), t
+
+
+def seed_for(net: Sequential) -> int | None:
+    """Return a seed of what is random in a network; None if it normalises the batch in training."""
+    return None if any(layer.refuses(1, is_training=True) for layer in net.layers) else 3

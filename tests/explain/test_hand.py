@@ -213,7 +213,8 @@ def test_no_right_number_of_any_run_is_wrong_and_a_wrong_one_is(
     case: Case, digits: int, factor: float
 ) -> None:
     """The engine's outputs, gradients and new parameters, written down with some digits."""
-    noise = {} if case.noise_seed is None else case.net.sample(case.noise_seed, case.x)
+    case = case.explained()
+    noise = None if case.noise_seed is None else case.net.sample(case.noise_seed, case.x)
     value, grads = case.net.value_and_grad(case.params, case.loss, case.x, case.t, noise=noise)
     y = case.net.forward(case.params, case.x, noise=noise)
     assume(math.isfinite(value) and np.isfinite(grads.vector).all() and grads.vector.any())

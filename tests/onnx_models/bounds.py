@@ -7,6 +7,7 @@ import pytest
 
 from manualnn import (
     AlphaDropout,
+    BatchNorm1d,
     Dropout,
     Flatten,
     GroupNorm,
@@ -94,6 +95,14 @@ def error_bound(net: Sequential, params: Any, x: Any) -> Any:  # noqa: C901 - on
                 error = error + (u if isinstance(layer, Sigmoid) else 0)
             case _ if (row := LAYER_ROWS[type(layer).__name__]).statement:
                 error = stated_bound(row, layer, x, error)
+            case BatchNorm1d():
+                over = layer.forward(own, np.ones_like(x[:1])) - layer.forward(own, 0 * x[:1])
+                over, mean = np.abs(over), np.abs(own["running_mean"])
+                # An ε in float32 is another one in float64.
+                wrong = np.abs(layer.eps - np.float64(np.float32(layer.eps)))
+                size = over * (np.abs(x) + mean)
+                error = over * error + (COST * u + wrong / (own["running_var"] + layer.eps)) * size
+                error = error + COST * u * np.abs(own.get("bias", 0))
             case LayerNorm() | RMSNorm() | GroupNorm():
                 error = normalized_bound(layer, own, x, error, u)
             case _:

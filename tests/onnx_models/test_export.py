@@ -18,6 +18,7 @@ from manualnn import (
     GLU,
     LAYERS,
     SGD,
+    BatchNorm1d,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -63,7 +64,8 @@ def run(proto: onnx.ModelProto, x: Any) -> Any:
 def exports(draw: st.DrawFn) -> Any:
     """Draw a network of any layers, its parameters and a batch."""
     dtype, width = draw(DTYPES), draw(st.integers(1, 17))
-    net, _ = draw(networks(width, names=EXPORTED))
+    known = {"track_running_stats": True}  # ONNX has no form of the other
+    net, _ = draw(networks(width, names=EXPORTED, options=known))
     params = draw(parameters(net, dtype))
     x = draw(arrays((draw(st.integers(1, 9)), width), dtype, ("normal", "integers", "large")))
     return net, params, x
@@ -111,7 +113,8 @@ def test_onnxruntime_computes_every_layer_and_its_import_is_the_layer(name, dtyp
     got = run(proto, x)
     bound = 2 * error_bound(net, params, x)
     assert (np.abs(got - net.forward(params, x)) <= bound).all()
-    if name != "RReLU":  # whose mean slope is a rounded one of LeakyReLU
+    # The mean slope of RReLU is a rounded one of LeakyReLU. BatchNorm1d is folded into a Linear.
+    if name not in {"RReLU", "BatchNorm1d"}:
         kept = filter(None, map(as_predicted, net.layers))
         assert without_start(*load_onnx(proto)[0].layers) == without_start(*kept)
 
@@ -128,6 +131,7 @@ def test_the_import_of_an_export_is_the_network_bit_for_bit(drawn):
     assume(not any(isinstance(layer, RReLU) for layer in net.layers))  # its mean is a LeakyReLU
     assume(Hardtanh(0.0, 6.0) not in net.layers)  # which is a ReLU6
     assume(Softshrink(0.0) not in net.layers)  # which is a Hardshrink(0.0), as both are Identity
+    assume(not any(layer.buffers() for layer in net.layers))  # they are folded into a Linear
     kept = [layer for layer in net.layers if as_predicted(layer)]
     opset = max(13, *(SINCE.get(type(layer), 0) for layer in net.layers), 0)
     loaded, values = load_onnx(export_onnx(net, params, opset=opset), dtype=params.dtype)
@@ -135,6 +139,28 @@ def test_the_import_of_an_export_is_the_network_bit_for_bit(drawn):
     assert without_start(*loaded.layers) == without_start(*kept)
     assert values.dtype == params.dtype
     assert values.vector.tobytes() == params.vector.tobytes()
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_import_of_an_exported_batch_norm_is_a_linear_that_predicts_the_same(is_first):
+    """Exactly: ε and the running variance add up to a power of four."""
+    norm, linear = BatchNorm1d(2, eps=2**-7), Linear(2, 2)
+    net = Sequential(*([norm, linear] if is_first else [linear, norm]))
+    place = 0 if is_first else 1
+    params = net.init(0)
+    params.vector = np.arange(10.0) - 4
+    params.buffers[f"{place}.running_mean"][...] = [3, -1]
+    params.buffers[f"{place}.running_var"][...] = np.array([4, 0.25]) - 2**-7
+    loaded, values = load_onnx(export_onnx(net, params))
+    assert loaded.layers == (linear,)
+    x = np.arange(-3.0, 3).reshape(3, 2)
+    np.testing.assert_array_equal(loaded.forward(values, x), net.forward(params, x))
+
+
+def test_a_batch_norm_without_running_averages_has_no_form():
+    net = Sequential(BatchNorm1d(2, track_running_stats=False))
+    with pytest.raises(SpecError, match="normalises the batch in prediction"):
+        export_onnx(net, net.init(0))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,14 @@ from itertools import product
 import mpmath
 import numpy as np
 
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, Options, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    LAYER_ROWS,
+    LOSS_ROWS,
+    Options,
+    buffer_of,
+    options_of,
+    state_of,
+)
 from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.protocol.rows import MissingEntryError
 
@@ -54,7 +61,7 @@ def step(case):
                 key: number(
                     np.full(np.shape(a), array.initial_value(RULES.options_for(optimizer, key)))
                 )
-                for key, a in params.items()
+                for key, a in case.learned.items()
             }
     if case.state is not None:
         state = {
@@ -64,8 +71,9 @@ def step(case):
     x = exactly(case.x)
     for _ in range(case.steps):
         outputs, loss = evaluate(case, params, x)
-        grads = {key: derivative(case, params, x, params[key]) for key in params}
+        grads = {key: derivative(case, params, x, params[key]) for key in case.learned}
         input_grad = derivative(case, params, x, x)
+        moved = tracked(case, params, x) if case.noise is not None else {}
         if optimizer is not None:
             state["step"] += 1
             for key, g in RULES.gradients_of_step(optimizer, params, grads).items():
@@ -74,6 +82,7 @@ def step(case):
                 params[key] = RULES.apply_rule(o, params[key], g, own, state["step"])
                 for name, array in own.items():
                     state[name][key] = array
+        params |= moved
     found = {"outputs": outputs, "loss": loss, "input_grad": input_grad}
     found |= {f"grads.{key}": array for key, array in grads.items()}
     found |= {f"params.{key}": array for key, array in params.items()}
@@ -100,6 +109,8 @@ def derivative(case, params, x, array):
 def evaluate(case, params, x):
     noise = {key: exactly(array) for key, array in (case.noise or {}).items()}
     layers = [with_eps(layer, case.dtype) for layer in case.layers]
+    if case.noise is not None:  # buffers are for prediction
+        params = {key: a for key, a in params.items() if buffer_of(key) is None}
     x = forward(layers, params | noise, x)
     loss, t = options_of(case.loss), np.asarray(case.t)
     value = loss_of(loss, x, t)
@@ -187,7 +198,37 @@ def normalized(o, own, x):
     return normal * own.get("weight", 1) + own.get("bias", 0)
 
 
+def batch_normalized(o, own, x):
+    """Return x̂ W + b, where each column is normalised by the batch, or by running averages."""
+    mean, variance = own.get("running_mean"), own.get("running_var")
+    if mean is None:
+        mean = x.sum(axis=0) / len(x)
+        variance = ((x - mean) * (x - mean)).sum(axis=0) / len(x)
+    root = np.frompyfunc(EXACT.sqrt, 1, 1)(variance + EXACT.mpf(o.eps))
+    return (x - mean) / root * own.get("weight", 1) + own.get("bias", 0)
+
+
+def tracked(case, params, x):
+    """Return the buffers after a step of training."""
+    found, n = {}, len(x)
+    for i, spec in enumerate(case.layers):
+        if f"{i}.running_mean" in params:
+            learned = {key: a for key, a in params.items() if buffer_of(key) is None}
+            noise = {key: exactly(array) for key, array in (case.noise or {}).items()}
+            z, o = forward(case.layers[:i], learned | noise, x), options_of(spec)
+            mean = z.sum(axis=0) / n
+            variance = ((z - mean) * (z - mean)).sum(axis=0) / (n - 1)
+            count = params[f"{i}.num_batches_tracked"] + 1
+            share = 1 / count if o.momentum is None else EXACT.mpf(o.momentum)
+            for name, new in (("running_mean", mean), ("running_var", variance)):
+                key = f"{i}.{name}"
+                found[key] = params[key] * (1 - share) + new * share
+            found[f"{i}.num_batches_tracked"] = count
+    return found
+
+
 LAYERS = {
+    "BatchNorm1d": batch_normalized,
     **dict.fromkeys(("LayerNorm", "RMSNorm", "GroupNorm"), normalized),
     "Linear": lambda o, own, x: x @ own["weight"].T + (own["bias"] if o.bias else 0),
     "Dropout": lambda _, own, x: x * own.get("mask", 1),

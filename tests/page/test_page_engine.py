@@ -78,6 +78,7 @@ def ask(node):
 
 
 def explanation_of(case: Case, **options: Any) -> dict[str, Any]:
+    case = case.explained()
     try:
         return explain(
             *(case.net, case.params, case.x, case.t),

@@ -45,7 +45,7 @@ def oracle_case(
     return Case(
         layers=tuple(spec["layers"]),
         loss=spec["loss"],
-        params=dict(params),
+        params={**params, **params.buffers},
         x=case.x,
         t=case.t,
         optimizer=to_spec(case.rule),

@@ -102,6 +102,22 @@ def normal(name: str, *sizes: int, x: list[float], at: int, **options: float) ->
     return ours[0, at].item(), theirs[0, at].item()
 
 
+def column(*columns: list[float], name: str = "", **options: Any) -> Numbers:
+    """Return the last output of BatchNorm1d in training, or a buffer after these batches."""
+    net, theirs = (
+        mnn.Sequential(mnn.BatchNorm1d(1, **options)),
+        nn.BatchNorm1d(1, **options).double(),
+    )
+    params = net.init(0)
+    for values in columns:
+        x = np.array(values, float)[:, None]
+        ours, y = net.forward(params, x, noise={}), theirs(torch.tensor(x))
+        net.track(params, x, noise={})
+    if not name:
+        return ours[-1].item(), y[-1].item()
+    return params.buffers[f"0.{name}"].item(), getattr(theirs, name).item()
+
+
 def kept_inputs(p: float) -> Numbers:
     """Return the largest factor of an input, among a hundred."""
     masks = mnn.Sequential(mnn.Dropout(p)).sample(0, np.ones((100, 1)))
@@ -184,6 +200,16 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     ),
     "`GroupNorm` takes neighbouring channels": lambda: normal(
         "GroupNorm", 2, 4, x=[1, 3, 10, 14], at=1, eps=0.0
+    ),
+    "`BatchNorm1d` divides the squares of a batch by their number": lambda: column([1, 3], eps=3.0),
+    "`running_var` of `BatchNorm1d` is unbiased": lambda: column(
+        [1, 3], name="running_var", momentum=0.5
+    ),
+    "`momentum` of `BatchNorm1d` is the share of the batch": lambda: column(
+        [1, 3], name="running_mean", momentum=0.25
+    ),
+    "`momentum=None` is the mean over all batches": lambda: column(
+        [1, 3], [5, 7], name="running_mean", momentum=None
     ),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
     "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),

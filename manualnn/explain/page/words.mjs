@@ -46,6 +46,8 @@ export const FORWARD = {
   GroupNorm: ({ num_groups: groups, affine: isAffine = true, bias = true }) => "The numbers of a sample are in " +
     `${groups} ${groups === 1 ? "group" : "groups"}. The mean of a group is subtracted from its numbers, and ` +
     `they are divided by the root of their mean square.${affine(isAffine, bias)}`,
+  BatchNorm1d: ({ affine: isAffine = true, bias = true }) => "The running mean is subtracted from each number, and " +
+    `it is divided by the root of the running variance, as in prediction.${affine(isAffine, bias)}`,
   Dropout: (options, masked) => (masked
     ? "Dropout multiplies by its mask: 0 for a unit that is left out, 1/(1 − p) for one that stays."
     : "Dropout is off, as in prediction. Every number passes unchanged."),
@@ -134,6 +136,7 @@ export const SLOPE = {
   LayerNorm: () => "Each output depends on all numbers of its sample. If all of them grow by 1, it stays.",
   RMSNorm: () => "Each output depends on all numbers of its sample. If all of them are doubled, it almost stays.",
   GroupNorm: () => "Each output depends on all numbers of its group. If all of them grow by 1, it stays.",
+  BatchNorm1d: () => "The slope is the weight, divided by the root of the running variance.",
   Dropout: (options, masked) => (masked
     ? "The slope is the unit's entry in the mask." : "The output follows its input one to one."),
   PReLU: () => "The slope is 1 for a positive number and the learned one for a negative. If the learned " +

@@ -3,7 +3,7 @@
 An elementwise layer follows from its statement in the table of features. The layers below do not:
 
     Linear, Softmax, LogSoftmax, Dropout    are not functions of one entry, or read other arrays
-    LayerNorm, RMSNorm, GroupNorm           the same; they are in `normalization`
+    LayerNorm, …, BatchNorm1d               the same; they are in `normalization`
     Sigmoid, Tanh, Softplus                 have exponentially small slopes for a large |z|; the
                                             bounds here are smaller than those of Taylor's theorem
 
@@ -208,7 +208,8 @@ LAYERS: dict[str, tuple[Forward, Backward]] = {
     **rectifiers.LAYERS,
     **glu.LAYERS,
     **dict.fromkeys(
-        ("LayerNorm", "RMSNorm", "GroupNorm"), (normalization.forward, normalization.backward)
+        ("LayerNorm", "RMSNorm", "GroupNorm", "BatchNorm1d"),
+        (normalization.forward, normalization.backward),
     ),
 }
 """The layers that do not follow from a statement."""

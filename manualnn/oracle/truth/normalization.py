@@ -97,10 +97,33 @@ class Normalized:
         return dx.plus_error(cubed * sums * self.centered.most + kind.gamma(8) * b * self.size)
 
 
+class Running(Normalized):
+    """Rows that are normalised by the running mean and variance, which are columns."""
+
+    def __init__(self, x: Bounded, eps: Bounded, mean: Bounded, variance: Bounded) -> None:
+        super().__init__(x, eps)
+        self.running_mean, self.running_variance = mean, variance
+
+    @cached_property
+    def centered(self) -> Bounded:
+        """X − μ, or within x r − μ r, or within x (r w) + (b − μ r w)."""
+        size = self.x.most + self.running_mean.most
+        return (self.x - self.running_mean).rounded(4, size)
+
+    @cached_property
+    def variance(self) -> Bounded:
+        """σ²."""
+        return self.running_variance
+
+    def backward(self, g: Bounded) -> Bounded:
+        """Return dx = g r."""
+        return g.times(self.over).product_rounded(3)
+
+
 def forward(layer: Any, own: Mapping[str, Bounded], x: Bounded) -> Bounded:
     """Return y."""
-    normalized = _normalized(layer, x)
-    y = _reshaped(normalized.value, *x.v.shape)
+    normalized = _normalized(layer, own, x)
+    y = _back(layer, normalized.value, x)
     if "weight" in own:
         y = y * own["weight"]
     if "bias" in own:  # x r w + (b − μ r w) rounds b as well.
@@ -113,21 +136,60 @@ def backward(
     layer: Any, own: Mapping[str, Bounded], x: Bounded, y: Bounded, dy: Bounded
 ) -> tuple[Bounded, Mapping[str, Bounded]]:
     """Return dx, and the gradients of the parameters."""
-    normalized = y.evaluation or _normalized(layer, x)
+    normalized = y.evaluation or _normalized(layer, own, x)
     g = dy * own["weight"] if "weight" in own else dy
-    dx = normalized.backward(_reshaped(g, -1, normalized.k))
+    dx = normalized.backward(_rows(layer, g))
     given = {
-        "weight": lambda: (dy * _reshaped(normalized.value, *x.v.shape)).sum(axis=0),
+        "weight": lambda: (dy * _back(layer, normalized.value, x)).sum(axis=0),
         "bias": lambda: dy.sum(axis=0),
     }
-    return _reshaped(dx, *x.v.shape), {name: given[name]() for name in given if name in own}
+    return _back(layer, dx, x), {name: given[name]() for name in given if name in own}
 
 
-def _normalized(layer: Any, x: Bounded) -> Normalized:
+def _normalized(layer: Any, own: Mapping[str, Bounded], x: Bounded) -> Normalized:
     eps = np.finfo(x.kind.dtype).eps if layer.eps is None else layer.eps
-    k = x.v.shape[1] // getattr(layer, "num_groups", 1)
-    rows, centers = _reshaped(x, -1, k), layer.type != "RMSNorm"
+    rows, centers = _rows(layer, x), layer.type != "RMSNorm"
+    if "running_mean" in own:
+        mean, variance = (_reshaped(own[f"running_{name}"], -1, 1) for name in ("mean", "var"))
+        return Running(rows, x.kind.number(float(eps)), mean, variance)
     return Normalized(rows, x.kind.number(float(eps)), centers=centers)
+
+
+def _rows(layer: Any, x: Bounded) -> Bounded:
+    """Return the numbers that are normalised together as rows: for BatchNorm1d, the columns."""
+    if layer.type == "BatchNorm1d":
+        return x.T
+    return _reshaped(x, -1, x.v.shape[1] // getattr(layer, "num_groups", 1))
+
+
+def _back(layer: Any, rows: Bounded, x: Bounded) -> Bounded:
+    """Return such rows in the shape of x."""
+    return rows.T if layer.type == "BatchNorm1d" else _reshaped(rows, *x.v.shape)
+
+
+def tracked(
+    layer: Any, buffers: Mapping[str, Bounded], x: Bounded, y: Bounded
+) -> dict[str, Bounded]:
+    """Return the buffers of BatchNorm1d after a step of training that gave y.
+
+    An engine has (1 − α) r + α μ or r + α (μ − r), whose errors are those of |r| + |μ|.
+    """
+    kind, n = x.kind, len(x.v)
+    count = buffers["num_batches_tracked"].v + 1
+    new = dict(buffers) | {"num_batches_tracked": kind.exact(count)}
+    if n < 2:
+        return new
+    normalized = y.evaluation
+    share = kind.number(1 / float(count) if layer.momentum is None else layer.momentum)
+    batch = {
+        "running_mean": normalized.mean(x.T),
+        "running_var": (normalized.variance * n / (n - 1)).rounded(2),
+    }
+    for name, column in batch.items():
+        old, value = buffers[name], _reshaped(column, -1)
+        moved = old * (1 - share) + share * value
+        new[name] = moved.rounded(4, old.most + value.most)
+    return new
 
 
 def _reshaped(a: Bounded, *shape: int) -> Bounded:

@@ -19,7 +19,14 @@ import numpy as np
 
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import Options, by_convention, options_of, state_of
+from manualnn.oracle.protocol.features import (
+    Options,
+    buffer_of,
+    by_convention,
+    options_of,
+    state_of,
+)
+from manualnn.oracle.truth import normalization
 from manualnn.oracle.truth.bounded import Bounded, Precision
 from manualnn.oracle.truth.layers import layer_truth, noise_truth
 from manualnn.oracle.truth.losses import loss_truth
@@ -77,8 +84,10 @@ def truth(case: Case, precision: Precision | None = None) -> Expected:
         point, network = start(kind, case, optimizer), Network(kind, case)
         for _ in range(case.steps):
             loss, outputs, grads, input_grad = network.derivatives(point.params)
+            tracked = network.tracked()
             if optimizer is not None:
                 point = update(optimizer, point, grads)
+            point.params.update(tracked)
     undecided = sum(some for some, _ in kind.jumps), sum(size for _, size in kind.jumps)
     return Expected(loss, outputs, grads, input_grad, *point, kind, undecided)
 
@@ -88,7 +97,8 @@ def update_truth(
 ) -> dict[str, Bounded]:
     """Return the parameters and the state after one update with these gradients, by full names.
 
-    Gradients given as arrays are exact. Raises SpecError for a case without an optimizer.
+    Buffers stay as they were. Gradients given as arrays are exact. Raises SpecError for a case
+    without an optimizer.
     """
     if case.optimizer is None:
         raise SpecError(f"case {case.id} has no optimizer, so it has no update; give it one.")
@@ -98,7 +108,7 @@ def update_truth(
         point = start(kind, case, optimizer)
         known = {
             key: g if isinstance(g := grads[key], Bounded) else kind.exact(g)
-            for key in point.params
+            for key in case.learned
         }
         return update(optimizer, point, known).quantities()
 
@@ -115,11 +125,11 @@ def start(kind: Precision, case: Case, optimizer: Options | None) -> Point:
         return Point(params, state, int(case.state["step"]))
     if optimizer is None:
         return Point(params, {}, 0)
-    own = {key: BoundedRules(kind).options_for(optimizer, key) for key in params}
+    own = {key: BoundedRules(kind).options_for(optimizer, key) for key in case.learned}
     state = {
         array.name: {
-            key: _filled(bounded.v.shape, kind.number(array.initial_value(own[key])))
-            for key, bounded in params.items()
+            key: _filled(params[key].v.shape, kind.number(array.initial_value(options)))
+            for key, options in own.items()
         }
         for array in state_of(optimizer)
     }
@@ -143,6 +153,7 @@ class Network:
         self.kind, self.x, self.t = kind, kind.exact(case.x), np.asarray(case.t)
         w = case.sample_weights
         self.weights = None if w is None else kind.exact(w[:, None])
+        self.is_training = case.noise is not None
 
     def derivatives(
         self, params: Mapping[str, Bounded]
@@ -158,12 +169,26 @@ class Network:
     def forward(self, params: Mapping[str, Bounded]) -> None:
         """Compute the output of every layer."""
         self.own = [dict(masks) for masks in self.masks]
+        self.buffers: list[dict[str, Bounded]] = [{} for _ in self.layers]
         for key, bounded in params.items():
             place, _, name = key.partition(".")
-            self.own[int(place)][name] = bounded
+            # A layer that trains does not read its buffers.
+            is_unread = self.is_training and buffer_of(key)
+            (self.buffers if is_unread else self.own)[int(place)][name] = bounded
         self.ys = [self.x]
         for layer, (forward, _), own in zip(self.layers, self.functions, self.own, strict=True):
             self.ys.append(forward(layer, own, self.ys[-1]))
+
+    def tracked(self) -> dict[str, Bounded]:
+        """Return the buffers after the last forward pass."""
+        return {
+            f"{i}.{name}": bounded
+            for i, own in enumerate(self.buffers)
+            if own
+            for name, bounded in normalization.tracked(
+                self.layers[i], own, self.ys[i], self.ys[i + 1]
+            ).items()
+        }
 
     def backward(self, end: int, dy: Bounded) -> tuple[dict[str, Bounded], Bounded]:
         """Return the gradients of the layers before `end`, and dx, from the gradient after them."""
@@ -194,24 +219,26 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     After clipping no rule looks beyond one entry, so one call for all parameters with the same
     options gives what one for each gives.
     """
-    if not point.params:
-        return Point({}, point.state, point.steps + 1)
-    rules = BoundedRules(next(iter(point.params.values())).kind)
-    grads = rules.gradients_of_step(rule, point.params, {key: grads[key] for key in point.params})
+    learned = {key: a for key, a in point.params.items() if buffer_of(key) is None}
+    if not learned:
+        return Point(dict(point.params), point.state, point.steps + 1)
+    rules = BoundedRules(next(iter(learned.values())).kind)
+    grads = rules.gradients_of_step(rule, learned, {key: grads[key] for key in learned})
     moved: dict[str, Bounded] = {}
     state: dict[str, dict[str, Bounded]] = {name: {} for name in point.state}
-    for options, keys in rules.parts_of(rule, point.params):
-        part = {key: point.params[key] for key in keys}
+    for options, keys in rules.parts_of(rule, learned):
+        part = {key: learned[key] for key in keys}
         own = {
             name: Bounded.joined(arrays[key] for key in keys)
             for name, arrays in point.state.items()
         }
-        p, g = (Bounded.joined(arrays[key] for key in keys) for arrays in (point.params, grads))
+        p, g = (Bounded.joined(arrays[key] for key in keys) for arrays in (learned, grads))
         moved |= _split(rules.apply_rule(options, p, g, own, point.steps + 1), part)
         for name, array in own.items():
             state[name] |= _split(array, part)
-    in_order = ({key: arrays[key] for key in point.params} for arrays in (moved, *state.values()))
-    return Point(next(in_order), dict(zip(state, in_order, strict=True)), point.steps + 1)
+    in_order = ({key: arrays[key] for key in learned} for arrays in state.values())
+    state = dict(zip(state, in_order, strict=True))
+    return Point({**point.params, **moved}, state, point.steps + 1)
 
 
 def _split(vector: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:

@@ -2,6 +2,7 @@
 
 from manualnn.oracle.bugs.activations import (
     any_activation,
+    batch_norm,
     dropout,
     exponential,
     gated,
@@ -31,5 +32,6 @@ TABLES = (
     gated,
     hard,
     normalization,
+    batch_norm,
     shrinks,
 )

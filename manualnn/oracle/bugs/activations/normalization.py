@@ -120,6 +120,7 @@ BUGS["norm-axis-0"] = bug(
 BUGS["group-norm-whole-rows"] = bug(
     "The groups are ignored: whole rows are normalised.",
     lines=("μ over all channels", "μ over the channels of a group"),
+    where=lambda e, o, *_: o.type == "GroupNorm",
     norm_rows=lambda e, o, x: x,
 )
 
@@ -138,6 +139,7 @@ def _apart(o: Options, rows: Array, x: Array) -> Array:
 BUGS["group-norm-interleaved"] = bug(
     "A group consists of every G-th channel instead of neighbouring ones.",
     lines=("group of channel i: i mod G", "group of channel i: ⌊i G / C⌋"),
+    where=lambda e, o, *_: o.type == "GroupNorm",
     norm_rows=lambda e, o, x: _interleaved(o, x),
     norm_back=lambda e, o, rows, x: _apart(o, rows, x),
 )

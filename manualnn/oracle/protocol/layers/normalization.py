@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import gcd, isqrt
 from typing import Any
 
+from manualnn.oracle.protocol.buffers import RUNNING
 from manualnn.oracle.protocol.rows import Layer, Option, Shapes
 
 EPS = Option(1e-5, (1e-3, 0.5, 1e-8))
@@ -62,5 +63,21 @@ ROWS = (
         parameters=_affine,
         sized=_groups,
         mixes_features=True,
+    ),
+    Layer(
+        name="BatchNorm1d",
+        method="batch_norm",
+        options={
+            "num_features": Option(),
+            "eps": EPS,
+            "momentum": Option(0.1, (None, 0.5, 0.01)),
+            "affine": SWITCH,
+            "track_running_stats": SWITCH,
+            "bias": SWITCH,
+        },
+        parameters=_affine,
+        sized=lambda _, k: {"num_features": k},
+        buffers=lambda o: RUNNING if o.track_running_stats else (),
+        mixes_samples=True,
     ),
 )
