@@ -12,7 +12,8 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.explain import MAX_DECIMALS
-from manualnn.explain.descent import descend, is_rounded, rounding_bounds
+from manualnn.explain.around import clipping_notes, is_rounded
+from manualnn.explain.descent import descend, rounding_bounds
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
 from manualnn.explain.gradients import build_gradients
@@ -179,7 +180,11 @@ def _build(
     return Explanation(
         spec=run.spec(),
         decimals=decimals,
-        notes=[*run.notes, *rounding_notes(q, float(value), error_bound)],
+        notes=[
+            *run.notes,
+            *clipping_notes(run.rule, run.params, grads),
+            *rounding_notes(q, float(value), error_bound),
+        ],
         inputs=q.array(q.shown.x, q.exact.x, partial(q.names.unit, -1)),
         targets=q.array(q.shown.t, q.exact.t, q.names.target),
         layers=[_layer_step(q, i, needed.get(i, set()), most) for i in range(len(run.net.layers))],

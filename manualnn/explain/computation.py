@@ -100,6 +100,11 @@ class Computation:
             self.targets = self._name(self.t, self.names.target)
         self.error = self._zero.lift(run.loss.forward(self._passed[-1], self.targets))
 
+    def parameters(self) -> Array:
+        """Return the values of all parameters as one vector."""
+        places = (key.partition(".") for key in self.run.net.shapes)
+        return np.concatenate([self.arrays[int(i)][name].ravel() for i, _, name in places])
+
     def _forward(self) -> None:
         for i, layer in enumerate(self.run.net.layers):
             x = self._passed[i]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.elementary import Array
+from manualnn.explain.around import CLIP, Around, is_rounded
 from manualnn.explain.computation import Computation
 from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
 from manualnn.explain.numbers import (
@@ -23,50 +24,67 @@ from manualnn.explain.numbers import (
     objects,
 )
 from manualnn.explain.run import Key, Run
-from manualnn.optimizers import SGD, Optimizer
+from manualnn.optimizers import Optimizer
 from manualnn.optimizers.planned import State
 from manualnn.parameters import Parameters
 
 
-def is_rounded(rule: Optimizer) -> bool:
-    """Return True if the operations of a rule may be rounded to decimals.
-
-    Other rules divide by roots of squared gradients. Rounding would turn these into 0 / 0.
-    """
-    return isinstance(rule, SGD)
-
-
 def update_formulas(
-    computation: Computation, keys: list[Key], gradient: Array
-) -> tuple[Array, dict[str, Array]]:
+    computation: Computation, keys: dict[Key, int], gradient: Array
+) -> list[tuple[Formula, dict[str, Formula]]]:
     """Return formulas of the new values of some parameters, and of the rule's state by its names.
 
-    `gradient` holds ∂L/∂θ of these parameters. A rule updates each parameter independently, so
-    the other parameters are not needed.
+    `gradient` holds ∂L/∂θ of all parameters, because clipping by the norm needs them. `keys` has
+    the place of each parameter that is explained.
     """
-    rule = computation.run.rule
-    inner = computation.arithmetic if is_rounded(rule) else Arithmetic()
-    old, slope = np.empty((2, len(keys)), dtype=object)
-    for k, (layer, name, index) in enumerate(keys):
+    run, arithmetic = computation.run, computation.arithmetic
+
+    def constant(value: Any, symbol: Symbol) -> Formula:
+        return Formula(arithmetic.read_constant(value), Arithmetic(), symbol)
+
+    around = Around(run.rule, run.net.shapes, constant, arithmetic)
+    theta = computation.parameters()
+    factor = _clip_factor(run, arithmetic, theta, gradient)
+    found = []
+    for (layer, name, index), place in keys.items():
+        rule = around.shares[f"{layer}.{name}"].rule
+        inner = arithmetic if is_rounded(rule) else Arithmetic()
         symbol = computation.names.parameter(layer, name, index)
-        old[k] = Formula(computation.arrays[layer][name][index], inner, symbol)
-        slope[k] = Formula(gradient[k], inner, derivative(LOSS, symbol))
-    shapes = {"0.some": (len(keys),)}
-    theta = Parameters(shapes, old)
-    arithmetic = computation.arithmetic
-    named = _lift_options(
-        rule, lambda value, symbol: Formula(arithmetic.read_constant(value), Arithmetic(), symbol)
+        old = Formula(theta[place], inner, symbol)
+        slope = Formula(gradient[place], inner, derivative(LOSS, symbol))
+        g = around.gradient(f"{layer}.{name}", old, slope)
+        if factor is not None:
+            g = g * Formula(factor, Arithmetic(), CLIP)
+        named = _lift_options(rule, constant)
+        state = named.init(_alone(old))
+        new = _update_entry(named, old, g, state)
+        kept = {vector: _as_named(state[vector][0], vector) for vector in rule.vectors()}
+        found.append((new, kept))
+    return found
+
+
+def _as_named(entry: Formula, name: str) -> Formula:
+    """Return an entry of the state, by whose name the formula of the new value shows it."""
+    if entry.symbol:  # it is the gradient or another vector
+        return Formula(entry.value, entry.arithmetic, entry.symbol)
+    entry.symbol = word(name)
+    return entry
+
+
+def _clip_factor(run: Run, arithmetic: Arithmetic, theta: Array, gradient: Array) -> Decimal | None:
+    """Return the factor of clipping by the norm, from the gradients of all parameters."""
+    around = _around_numbers(run, arithmetic)
+    clipped = map(around.gradient, around.names, *around.read(theta, gradient))
+    return around.factor([g.value for g in clipped])
+
+
+def _around_numbers(run: Run, arithmetic: Arithmetic) -> Around:
+    return Around(
+        run.rule,
+        run.net.shapes,
+        lambda value, _: Number(arithmetic.read_constant(value), Arithmetic()),
+        arithmetic,
     )
-    state = named.init(theta)
-    _update_each(named, theta, Parameters(shapes, slope), state)
-    states = {name: objects(state[name], lambda _, f: f) for name in rule.vectors()}
-    for name, entries in states.items():
-        for k, entry in enumerate(entries):
-            if entry.symbol:  # it is the gradient or another vector
-                entries[k] = Formula(entry.value, entry.arithmetic, entry.symbol)
-            else:  # the new value's formula shows its name
-                entry.symbol = word(name)
-    return theta.vector, states
 
 
 SYMBOLS = {
@@ -93,18 +111,22 @@ def _lift_options(rule: Optimizer, constant: Callable[[Any, Symbol], Number]) ->
     return lifted
 
 
-def _update_each(rule: Optimizer, params: Parameters, grads: Parameters, state: State) -> None:
-    """Update every parameter in an array of its own.
+def _alone(number: Number) -> Parameters:
+    """Return one parameter in an array of its own.
 
     A kernel may turn one entry of an array into a plain 0, but the elementary functions assume
     that all entries of an array are of one kind.
     """
-    for i in range(params.vector.size):
-        place = slice(i, i + 1)
-        alone = {"step": state["step"]} | {name: state[name][place] for name in rule.vectors()}
-        theta, slope = (Parameters({"0.one": (1,)}, p.vector[place]) for p in (params, grads))
-        rule.update(theta, slope, alone)
-    state["step"] += 1
+    vector = np.empty(1, dtype=object)
+    vector[0] = number
+    return Parameters({"0.one": (1,)}, vector)
+
+
+def _update_entry(rule: Optimizer, old: Any, g: Any, state: State) -> Any:
+    """Return the new value of one parameter, and renew its state."""
+    params = _alone(old)
+    rule.update(params, _alone(g), state)
+    return params.vector[0]
 
 
 def descend(
@@ -144,23 +166,20 @@ def _float_steps(run: Run) -> Iterator[tuple[Decimal, Array]]:
 
 def _rounded_steps(run: Run, arithmetic: Arithmetic) -> Iterator[tuple[Decimal, Array]]:
     """Yield error and gradient as `_float_steps` does, but with every operation rounded."""
-    inner = arithmetic if is_rounded(run.rule) else Arithmetic()
     theta = objects(run.params.vector, lambda _, v: arithmetic.read(v))
     # An lr of 0.1 is one tenth, as in the update that is shown, and not the float next to it.
-    rule = _lift_options(
-        run.rule, lambda value, _: Number(arithmetic.read_constant(value), Arithmetic())
-    )
-    state = rule.init(Parameters(run.net.shapes, theta))
+    around = _around_numbers(run, arithmetic)
+    rules = {name: _lift_options(s.rule, around.constant) for name, s in around.shares.items()}
+    states = [rules[name].init(_alone(w)) for name, w in zip(around.names, theta, strict=True)]
     while True:
         computation = Computation(run, arithmetic, kind=Number, theta=theta)
         gradient = objects(computation.gradient(), lambda _, number: number.value)
         yield computation.error.value, gradient
-        params, grads = (
-            Parameters(run.net.shapes, objects(vector, lambda _, v: Number(v, inner)))
-            for vector in (theta, gradient)
-        )
-        _update_each(rule, params, grads, state)
-        theta = objects(params.vector, lambda _, number: arithmetic.round(number.value))
+        params, slopes = around.read(theta, gradient)
+        grads = around.gradients(params, slopes)
+        for k, name in enumerate(around.names):
+            new = _update_entry(rules[name], params[k], grads[k], states[k])
+            theta[k] = arithmetic.round(new.value)
 
 
 def rounding_bounds(run: Run) -> tuple[float, Array]:

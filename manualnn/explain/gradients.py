@@ -7,7 +7,8 @@ from itertools import count, islice
 from typing import Any
 
 from manualnn.elementary import Array
-from manualnn.explain.descent import is_rounded, update_formulas
+from manualnn.explain.around import is_rounded
+from manualnn.explain.descent import update_formulas
 from manualnn.explain.formula import LOSS, Symbol, derivative, with_value, word
 from manualnn.explain.graph import Entry, Path
 from manualnn.explain.model import Gradient, PathStep
@@ -15,6 +16,7 @@ from manualnn.explain.numbers import ZERO
 from manualnn.explain.quantities import Quantities
 from manualnn.explain.run import Key
 from manualnn.layers import Linear
+from manualnn.optimizers.groups import shares_of
 
 MOST_UNITS = 4
 """Most units to name that a parameter leads into."""
@@ -43,18 +45,21 @@ def build_gradients(
         Bound of the rounding error of each.
 
     """
-    places = list(keys.values())
-    updated, states = update_formulas(q.shown, list(keys), gradient[places])
-    exact, exact_states = update_formulas(q.exact, list(keys), exact_gradient[places])
+    updates = update_formulas(q.shown, keys, gradient)
+    exact_updates = update_formulas(q.exact, keys, exact_gradient)
+    shares = shares_of(q.run.rule, tuple(q.run.net.shapes))
+    rules = {name: share.rule for share in shares for name in share.names}
     found = []
-    for k, (key, place) in enumerate(keys.items()):
-        name = q.names.parameter(*key)
+    for (key, place), (after, states), (exact, exact_states) in zip(
+        keys.items(), updates, exact_updates, strict=True
+    ):
+        name, rule = q.names.parameter(*key), rules[f"{key[0]}.{key[1]}"]
         slope = derivative(LOSS, name)
         state = [
-            q.quantity(word(vector), entries[k], exact_states[vector][k])
-            for vector, entries in states.items()
+            q.quantity(word(vector), entry, exact_states[vector])
+            for vector, entry in states.items()
         ]
-        new = with_value(updated[k], q.shown.arithmetic.round(updated[k].value))
+        new = with_value(after, q.shown.arithmetic.round(after.value))
         backward = with_value(q.shown.backward[1][key[0]][key[1]][key[2]], gradient[place])
         paths, total = _find_paths(q, key, max_paths)
         engine = exact_gradient[place]
@@ -68,8 +73,8 @@ def build_gradients(
                 difference=difference,
                 bound=bounds[place],
                 agrees=abs(difference) <= bounds[place],
-                state=[replace(entry, rounded=is_rounded(q.run.rule)) for entry in state],
-                updated=q.quantity(Symbol(f"{name.text}′", f"{{{name.latex}}}'"), new, exact[k]),
+                state=[replace(entry, rounded=is_rounded(rule)) for entry in state],
+                updated=q.quantity(Symbol(f"{name.text}′", f"{{{name.latex}}}'"), new, exact),
             )
         )
     return found

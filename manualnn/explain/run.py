@@ -10,10 +10,12 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.errors import DomainError, ShapeError, SpecError
+from manualnn.explain.around import require_entrywise
 from manualnn.losses import Loss
 from manualnn.network.noise import Noise
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import Optimizer
+from manualnn.optimizers.groups import shares_of
 from manualnn.parameters import Parameters
 from manualnn.spec import to_spec
 from manualnn.validation import as_batch, require_count, require_finite
@@ -39,8 +41,6 @@ EXAMPLE: dict[str, Any] = {
 
 Key = tuple[int, str, tuple[int, ...]]
 """A parameter: its layer, its name in the layer, and its index."""
-
-REMEDY = "leave l1, l2, max_norm, clip_value and groups out (weight_decay=2 * l2 has l2's gradient)"
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,8 @@ def make_run(
     if not net.shapes:
         message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
         raise SpecError(message)
-    if not rule.is_plain or rule.needs_closure or not rule.is_entrywise:
-        message = (
-            f"an explanation tells an update by one gradient, entry by entry, got {rule!r}; "
-            f"{REMEDY}."
-        )
-        raise SpecError(message)
+    require_entrywise(rule)
+    shares_of(rule, tuple(net.shapes))  # raises for a group without parameters
     if lr is not None:
         rule = replace(rule, lr=lr)
     if loss_factor is not None:

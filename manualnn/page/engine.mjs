@@ -7,11 +7,11 @@
 // of dropout. It has JavaScript's numbers, all else has those of the arithmetic. In a traced
 // arithmetic every quantity has its name, and its formula in the quantities before it.
 
+import { clipFactor, gradientBefore, partOf } from "./around.mjs";
 import { fromShortest } from "./decimal.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES, hasNumbers } from "./losses.mjs";
 import { namesOf } from "./names.mjs";
-import { RULES } from "./rules.mjs";
 
 // f of every entry, whatever the depth, with the entry's index.
 export const mapEntries = (array, f, index = []) => (Array.isArray(array)
@@ -137,14 +137,13 @@ const readMask = (run, array, i, name, A) => mapEntries(array, (m, index) =>
 // first. Rounding would turn the squares that most rules divide by into 0, so that of these rules
 // only the new parameter is rounded.
 export function update(run, pass, state, A) {
-  const rule = RULES[run.optimizer.type];
-  const o = { ...rule.defaults, ...run.optimizer };
-  const B = o.type === "SGD" ? A : A.unrounded ?? A;
-  const c = optionsOf(o, B);
   const names = namesOf(run);
   const next = { step: (state?.step ?? 0) + 1 };
+  const clip = clipFactor(run, pass, A);
 
-  function updated(p, key, index) {
+  function updated(entry, key, index, part) {
+    const { rule, o, c, B } = part;
+    const p = B.adopt(entry);
     const before = (name) => state?.[name]?.[key] && entryAt(state[name][key], index);
     const kept = (name, first = B.zero) => before(name) ?? first;
     const entries = {};
@@ -152,7 +151,8 @@ export function update(run, pass, state, A) {
       entries[name] = B.name(value, name);
       return value.symbol ? value : entries[name];
     };
-    const g = gradientOf(p, B.adopt(entryAt(pass.grads[key], index)));
+    const penalized = gradientBefore(part, p, B.adopt(entryAt(pass.grads[key], index)));
+    const g = gradientOf(part, p, clip === null ? penalized : B.mul(penalized, clip));
     const step = rule.step(B, o, c, g, kept, keep, next.step, p);
     const [layer, name] = splitKey(key);
     const after = A.name(A.round(B.sub(p, step)), names.updated(layer, name, index));
@@ -160,14 +160,15 @@ export function update(run, pass, state, A) {
   }
 
   // g ← −g if maximize; g ← g + weight_decay θ.
-  function gradientOf(p, g) {
+  function gradientOf({ rule, o, c, B }, p, g) {
     const uphill = o.maximize ? B.neg(g) : g;
     const isDecayed = o.weight_decay && !rule.isDecoupled && !o.decoupled_weight_decay;
     return isDecayed ? B.add(uphill, B.mul(p, c.weight_decay)) : uphill;
   }
 
   const params = mapArrays(pass.params, (array, key) => {
-    const both = mapEntries(array, (p, index) => updated(B.adopt(p), key, index));
+    const part = partOf(run.optimizer, key, A);
+    const both = mapEntries(array, (p, index) => updated(p, key, index, part));
     const first = [both].flat(Infinity)[0];
     for (const name of Object.keys(first?.entries ?? {})) {
       next[name] = { ...next[name], [key]: mapEntries(both, ({ entries }) => entries[name]) };
@@ -175,16 +176,4 @@ export function update(run, pass, state, A) {
     return mapEntries(both, ({ after }) => after);
   });
   return { params, state: next };
-}
-
-// The options of a rule as constants. An option of 0 has no name: the operation is left out.
-function optionsOf(o, B) {
-  const numbers = Object.entries(o).filter(([, value]) => typeof value === "number");
-  const c = Object.fromEntries(numbers.map(([name, value]) => [name,
-    value ? B.constant(value, name) : B.zero]));
-  const pairs = { betas: ["β₁", "β₂"], etas: ["η₋", "η₊"], step_sizes: ["Γ₋", "Γ₊"] };
-  for (const [name, symbols] of Object.entries(pairs)) {
-    if (o[name]) c[name] = o[name].map((value, i) => B.constant(value, symbols[i]));
-  }
-  return c;
 }

@@ -73,7 +73,7 @@ function quantities({ run, decimals, gradient, epochs }) {
     const [layer, name] = splitKey(key);
     mapEntries(array, (p, index) => {
       const entry = (arrays) => described(T, index.reduce((part, i) => part[i], arrays[key]));
-      const kept = Object.entries(state).filter(([word]) => word !== "step");
+      const kept = Object.entries(state).filter(([word, arrays]) => word !== "step" && arrays[key]);
       gradients[p.symbol] = {
         ...pathsOf(run, pass, { layer, name, index }, T),
         backward: entry(pass.grads),

@@ -27,6 +27,7 @@ from manualnn import (
     SGD,
     Adagrad,
     Adam,
+    AdamW,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
@@ -166,6 +167,10 @@ CHANGES = {
         RMSprop(momentum=0.9, centered=True, weight_decay=0.1),
         Adagrad(lr_decay=0.1, initial_accumulator_value=0.1),
         Adam(amsgrad=True, weight_decay=0.1),
+        SGD(0.1, l1=0.1, l2=0.05, max_norm=0.1),
+        SGD(0.1, momentum=0.9, clip_value=0.05, groups=[{"params": "*.bias", "lr": 0.3}]),
+        Adam(l2=0.1, max_norm=0.3, norm_type=1.0, groups=[{"params": "0.*", "l1": 0.2}]),
+        AdamW(l1=0.1, max_norm=9.0, groups=[{"params": "2.[!b]*", "type": "SGD", "lr": 0.3}]),
     ],
 }
 

@@ -8,7 +8,7 @@
 import { derivativeFormulas } from "../../page/derivatives.mjs";
 import { entryAt, splitKey } from "../../page/engine.mjs";
 import { outputsOf } from "../../page/layers.mjs";
-import { FORWARD, SLOPE, TERM, carried, division, meaning, rule } from "./words.mjs";
+import { FORWARD, SLOPE, TERM, carried, division, isAround, meaning, rule } from "./words.mjs";
 
 export const PHASES = [
   "Start", "Forward", "Error", "Slopes", "Backward", "Gradients", "Update", "Repeat",
@@ -240,8 +240,8 @@ function gradientSteps(run, { layer, name, array, indices }, single) {
 }
 
 // Is the step of a rule lr · ∂L/∂W, and nothing else?
-export const isSimpleDescent = ({ type, momentum, weight_decay: decay, maximize }) =>
-  type === "SGD" && !momentum && !decay && !maximize;
+export const isSimpleDescent = (o) =>
+  o.type === "SGD" && !o.momentum && !o.weight_decay && !o.maximize && !isAround(o);
 
 function updateStep(run, { layer, name, array, indices }) {
   const keys = indices.map((index) => ({ layer, name, index }));
@@ -253,7 +253,8 @@ function updateStep(run, { layer, name, array, indices }) {
       : rule(run.optimizer, updated.state)),
     rows: ({ pass, updated, T }) => mostOf(keys, (key) => T.value(at(pass.grads, key)))
       .flatMap((key) => [
-        ...Object.entries(updated.state ?? {}).filter(([state]) => state !== "step")
+        ...Object.entries(updated.state ?? {})
+          .filter(([state, arrays]) => state !== "step" && arrays[array])
           .map(([, arrays]) => at(arrays, key)),
         at(updated.params, key),
       ]),

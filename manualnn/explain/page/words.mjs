@@ -167,11 +167,26 @@ const KEPT = {
   sum: "the sum of the squares of the gradients so far",
 };
 
-export function rule({ type, eps }, state) {
+// Are there penalties, clipping or groups around a rule?
+export const isAround = ({ l1, l2, clip_value: limit = null, max_norm: most = null, groups = [] }) =>
+  Boolean(l1 || l2 || groups.length) || limit !== null || most !== null;
+
+// What is done to the gradients before the rule.
+function before({ l1, l2, clip_value: limit = null, max_norm: most = null, groups = [] }) {
+  return [
+    (l1 || l2) && " Before, the slope of the penalties l1 and l2 is added to the gradients of weights.",
+    limit !== null && " Then the gradients are moved into the range of clip_value.",
+    most !== null && " A common factor makes their norm max_norm if it is above that.",
+    groups.length && " Groups of parameters have options of their own.",
+  ].filter(Boolean).join("");
+}
+
+export function rule(o, state) {
+  const { type, eps } = o;
   const kept = Object.keys(state ?? {}).filter((name) => name in KEPT)
     .map((name) => ` Here ${name} is ${KEPT[name]}.`);
   return `${type} makes the step of each parameter from its gradients so far; the learning constant ` +
-    `α scales it.${kept.join("")}${eps ? " The small eps avoids a division by 0." : ""}`;
+    `α scales it.${before(o)}${kept.join("")}${eps ? " The small eps avoids a division by 0." : ""}`;
 }
 
 // Their mean divides by the samples, or by the weights of their classes.
