@@ -13,7 +13,7 @@ from manualnn.elementary import Array
 from manualnn.errors import SpecError
 from manualnn.explain import MAX_DECIMALS
 from manualnn.explain.around import clipping_notes, is_rounded
-from manualnn.explain.descent import descend, rounding_bounds
+from manualnn.explain.descent import descend, rounding_bounds, value_and_grad
 from manualnn.explain.explanation import Explanation
 from manualnn.explain.formula import LOSS, Symbol, with_value
 from manualnn.explain.gradients import build_gradients
@@ -23,6 +23,7 @@ from manualnn.explain.numbers import CONTEXT, objects
 from manualnn.explain.quantities import Quantities, rounding_notes
 from manualnn.explain.reading import read_file, read_run
 from manualnn.explain.run import EXAMPLE, Key, Run, make_run, require_integer
+from manualnn.explain.weighting import Weighting
 from manualnn.losses import Loss, MSELoss
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import SGD, Optimizer
@@ -53,6 +54,7 @@ def explain(
     paths: int = 12,
     loss_factor: float | None = None,
     dropout_seed: int | None = None,
+    sample_weight: Any = None,
     every: bool = False,
 ) -> Explanation:
     """Explain one training step, and run the steps after it.
@@ -90,6 +92,8 @@ def explain(
     dropout_seed : int, optional
         Seed of the dropout masks, which are drawn once. Without it dropout changes nothing, as in
         prediction.
+    sample_weight : array-like (N,), optional
+        How often each sample counts in the loss, from 0 on. A mean divides by the sum of weights.
     every : bool
         Explain every parameter, and list every local derivative, however many there are.
 
@@ -131,12 +135,19 @@ def explain(
                 lr=lr,
                 loss_factor=loss_factor,
                 dropout_seed=dropout_seed,
+                sample_weight=sample_weight,
             )
         else:
             spec = EXAMPLE if run is None else run
             if isinstance(spec, str | Path):
                 spec = read_file(spec)
-            found = read_run(spec, lr=lr, loss_factor=loss_factor, dropout_seed=dropout_seed)
+            found = read_run(
+                spec,
+                lr=lr,
+                loss_factor=loss_factor,
+                dropout_seed=dropout_seed,
+                sample_weight=sample_weight,
+            )
         return _build(
             found, weight, decimals, paths, epochs=epochs, target_loss=target_loss, every=every
         )
@@ -152,9 +163,7 @@ def _build(
     target_loss: float | None,
     every: bool,
 ) -> Explanation:
-    value, grads = run.net.value_and_grad(
-        run.params, run.loss, run.x, run.t, noise=run.noise or None
-    )
+    value, grads = value_and_grad(run, run.params)
     engine = grads.vector
     if not (math.isfinite(value) and np.isfinite(engine).all()):
         message = (
@@ -271,7 +280,7 @@ def _loss_step(q: Quantities) -> LossStep:
         reduction=loss.reduction,
         samples=len(slopes),
         width=slopes.shape[1],
-        divisor=float(loss.divisor(np.zeros(slopes.shape), q.run.t)),
+        divisor=float(Weighting(loss, q.run.weights, slopes.shape, q.run.t).divisor),
         factor=loss.factor,
         terms=q.array(shown.terms(), exact.terms(), q.names.term),
         total=q.quantity(LOSS, shown.error, exact.error),

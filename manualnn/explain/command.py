@@ -18,6 +18,14 @@ from manualnn.output.files import write_text
 __all__ = ["explain"]
 
 
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        message = f"expected numbers such as 1,0.5,2, got {text!r}."
+        raise click.BadParameter(message) from error
+
+
 @click.command(short_help="Show one step of backpropagation with its numbers, path by path.")
 @click.argument("spec", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--weight", metavar="NAME", help="Parameter to explain, such as '0.weight[1,2]'.")
@@ -48,6 +56,13 @@ __all__ = ["explain"]
     "--dropout-seed",
     type=click.IntRange(0),
     help="Seed of the dropout masks; default: no dropout, as in prediction.",
+)
+@click.option(
+    "--sample-weights",
+    "sample_weight",
+    metavar="W,W,…",
+    callback=lambda _, __, text: text and _numbers(text),
+    help="Weight of each sample in the loss, such as 1,0.5,2; default: those of SPEC, or 1.",
 )
 @click.option(
     "--format",
@@ -99,7 +114,7 @@ def explain(
             message = "--check compares all numbers: leave out --html, --full, --weight, --format."
             raise click.UsageError(message)
         with exit_with_2(), end_at_ctrl_c():
-            names = ("decimals", "epochs", "lr", "loss_factor", "dropout_seed")
+            names = ("decimals", "epochs", "lr", "loss_factor", "dropout_seed", "sample_weight")
             found = check(mine, spec, **{name: options[name] for name in names})
         write_stdout(found.text().encode())
         sys.exit(found.exit_code)

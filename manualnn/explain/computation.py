@@ -27,6 +27,7 @@ from manualnn.explain.graph import (
 from manualnn.explain.naming import Names
 from manualnn.explain.numbers import Arithmetic, Number, objects
 from manualnn.explain.run import Key, Run
+from manualnn.explain.weighting import Weighting
 from manualnn.layers import ReLU
 from manualnn.losses import BCELoss
 from manualnn.losses.classification import LEAST_ROOM
@@ -98,7 +99,8 @@ class Computation:
         self.targets = self.t
         if self.t.dtype == object:
             self.targets = self._name(self.t, self.names.target)
-        self.error = self._zero.lift(run.loss.forward(self._passed[-1], self.targets))
+        self._loss = Weighting(run.loss, run.weights, self.outputs[-1].shape, run.t)
+        self.error = self._zero.lift(self._loss.forward(self._passed[-1], self.targets))
 
     def parameters(self) -> Array:
         """Return the values of all parameters as one vector."""
@@ -119,12 +121,12 @@ class Computation:
 
     def terms(self) -> Array:
         """Return the term that each output adds to the error before the reduction, (N, K)."""
-        loss, y = self.run.loss, self._passed[-1]
-        return self._lift(loss.over(loss.terms(y, self.targets), 1, y))
+        y = self._passed[-1]
+        return self._lift(self.run.loss.over(self._loss.terms(y, self.targets), 1, y))
 
     def loss_slopes(self) -> Array:
         """Return ∂L/∂y, as formulas."""
-        slopes = self._lift(self.run.loss.backward(self._passed[-1], self.targets))
+        slopes = self._lift(self._loss.backward(self._passed[-1], self.targets))
         for slope in slopes.flat:  # some are constants, such as 1/D, and not rounded yet
             slope.value = self.arithmetic.round(slope.value)
         return slopes
@@ -136,7 +138,7 @@ class Computation:
         """The local derivatives: by dual numbers, or with decimals by the Backward formulas."""
         edges = {i: self._edges(i) for i in range(self._first, len(self.run.net.layers))}
         if self.arithmetic.decimals is None:
-            outputs = loss_slopes_by_duals(self.run.loss, self.outputs[-1], self.t, self.arithmetic)
+            outputs = loss_slopes_by_duals(self._loss, self.outputs[-1], self.t, self.arithmetic)
             outputs |= self._bounded_slopes()
         else:
             slopes = self.loss_slopes()

@@ -151,14 +151,19 @@ def descend(
     return errors, "epochs", first
 
 
+def value_and_grad(run: Run, params: Parameters) -> tuple[Any, Parameters]:
+    """Return L and the gradient in float64, by the engine."""
+    return run.net.value_and_grad(
+        params, run.loss, run.x, run.t, noise=run.noise or None, sample_weight=run.weights
+    )
+
+
 def _float_steps(run: Run) -> Iterator[tuple[Decimal, Array]]:
     """Yield error and gradient in float64, before the first update and after each update."""
     params = run.params.copy()
     state = run.rule.init(params)
     while True:
-        value, grads = run.net.value_and_grad(
-            params, run.loss, run.x, run.t, noise=run.noise or None
-        )
+        value, grads = value_and_grad(run, params)
         yield Decimal(float(value)), objects(grads.vector, lambda _, v: Decimal(float(v)))
         with np.errstate(all="ignore"):
             run.rule.update(params, grads, state)

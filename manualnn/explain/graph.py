@@ -17,8 +17,8 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.explain.numbers import ONE, ZERO, Arithmetic, Dual, objects
+from manualnn.explain.weighting import Weighting
 from manualnn.layers import Layer
-from manualnn.losses import Loss
 
 Unit = tuple[int, ...]
 """(sample, unit)."""
@@ -94,7 +94,7 @@ def parameter_gradients(
 
 
 def loss_slopes_by_duals(
-    loss: Loss, y: Array, t: Array, arithmetic: Arithmetic
+    loss: Weighting, y: Array, t: Array, arithmetic: Arithmetic
 ) -> dict[Unit, Decimal]:
     """Return ∂L/∂y[n,k] for every output, by dual numbers passed through the loss's kernel."""
     seeds = objects(y, lambda unit, value: Dual(value, arithmetic, {unit: ONE}))

@@ -6,6 +6,7 @@
 "loss_factor": 0.5                             optional: the "factor" of the loss, by its older name
 "dropout_seed": 0                              optional: dropout as in training, masks drawn
 "masks": {"1.mask": [[…], …]}                  once from this seed; or the masks themselves
+"sample_weights": [1, 0.5, …]                  optional: how often each sample counts
 """
 
 import json
@@ -32,7 +33,7 @@ from manualnn.validation import is_finite_number, require_count
 
 KEYS = (
     *("layers", "loss", "loss_factor", "optimizer", "dtype", "x", "t"),
-    *("parameters", "seed", "masks", "dropout_seed", "buffers"),
+    *("parameters", "seed", "masks", "dropout_seed", "buffers", "sample_weights"),
 )
 
 
@@ -79,6 +80,7 @@ def read_run(
     lr: float | None = None,
     loss_factor: float | None = None,
     dropout_seed: int | None = None,
+    sample_weight: Any = None,
 ) -> Run:
     """Return the run of a spec; the options replace the values in the spec.
 
@@ -131,8 +133,16 @@ def read_run(
         loss_factor=spec.get("loss_factor") if loss_factor is None else loss_factor,
         dropout_seed=dropout_seed,
         masks=masks,
+        sample_weight=_read_weights(spec, sample_weight, len(x)),
         notes=notes,
     )
+
+
+def _read_weights(spec: Mapping[str, Any], given: Any, n: int) -> Any:
+    """Return the given weights of the samples, or those of the run, if it has any."""
+    if given is not None or "sample_weights" not in spec:
+        return given
+    return _read_numbers(spec["sample_weights"], "sample_weights", (n,))
 
 
 def _read_layers(spec: Mapping[str, Any]) -> Sequential:

@@ -18,7 +18,7 @@ from manualnn.optimizers import Optimizer
 from manualnn.optimizers.groups import shares_of
 from manualnn.parameters import Parameters
 from manualnn.spec import to_spec
-from manualnn.validation import as_batch, require_count, require_finite
+from manualnn.validation import as_batch, as_weights, require_count, require_finite
 
 EXAMPLE: dict[str, Any] = {
     "layers": [
@@ -39,6 +39,9 @@ EXAMPLE: dict[str, Any] = {
 }
 """Three inputs, two sigmoid neurons, two linear outputs, one sample; MSE over N = 1."""
 
+MOST_WEIGHTS = 12
+"""Most weights of samples that a note lists."""
+
 Key = tuple[int, str, tuple[int, ...]]
 """A parameter: its layer, its name in the layer, and its index."""
 
@@ -54,6 +57,8 @@ class Run:
     x: Array
     t: Array
     noise: Noise = field(default_factory=dict)
+    weights: Array | None = None
+    """The weights of the samples (N,), or None if all are 1."""
     notes: tuple[str, ...] = ()
 
     def spec(self) -> dict[str, Any]:
@@ -70,6 +75,7 @@ class Run:
             "t": self.t.tolist(),
             **({"masks": masks} if masks else {}),
             **({"buffers": buffers} if buffers else {}),
+            **({} if self.weights is None else {"sample_weights": self.weights.tolist()}),
         }
 
 
@@ -84,6 +90,7 @@ def make_run(
     loss_factor: float | None = None,
     dropout_seed: int | None = None,
     masks: Noise | None = None,
+    sample_weight: Any = None,
     notes: list[str] | None = None,
 ) -> Run:
     """Return the run of a batch (x, t) after checking shapes, data types and finiteness.
@@ -119,7 +126,23 @@ def make_run(
     if net.sample(0, x):
         notes.append(_random_note(net.sample(0, x), noise, dropout_seed))
     t = _fitting_targets(loss, t, net.forward(params, x, noise=noise or None))
-    return Run(net, loss, rule, params, x, t, noise, tuple(notes))
+    weights = None if sample_weight is None else as_weights(sample_weight, len(x), x.dtype)
+    if weights is not None:
+        notes.append(_weights_note(loss, t, weights))
+    return Run(net, loss, rule, params, x, t, noise, weights, tuple(notes))
+
+
+def _weights_note(loss: Loss, t: Array, weights: Array) -> str:
+    """Return a sentence on weights of samples. Raises DomainError if no target counts."""
+    if not loss.weighted_divisor(np.zeros((len(t), 1)), t, weights):
+        message = f"{loss!r} is a mean over nothing here; let a target with a weight count."
+        raise DomainError(message)
+    shown = ", ".join(f"{w:g}" for w in weights[:MOST_WEIGHTS])
+    more = ", …" if len(weights) > MOST_WEIGHTS else ""
+    return (
+        f"The samples have the weights {shown}{more}, which multiply their terms. D counts each "
+        f"sample with its weight, so a mean divides by their sum, not by N."
+    )
 
 
 def _running_notes(net: Sequential, *, is_training: bool) -> list[str]:

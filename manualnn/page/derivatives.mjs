@@ -7,7 +7,7 @@
 
 import { floats } from "./arithmetic.mjs";
 import { duals } from "./duals.mjs";
-import { divisorOf, entryAt, mapEntries, ofLayer, ownArrays } from "./engine.mjs";
+import { divisorOf, entryAt, mapEntries, ofLayer, ownArrays, termsOf } from "./engine.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LEAST_ROOM, LOSSES, hasNumbers } from "./losses.mjs";
 
@@ -98,10 +98,9 @@ function backwards(run, pass, i, A) {
 
 function throughLoss(run, pass, A) {
   const D = duals(A.base ?? A);
-  const loss = LOSSES[run.loss.type];
   const y = mapEntries(pass.outputs.at(-1), (a, [n, k]) => D.source(A.bare(a), `${n},${k}`));
   const t = hasNumbers(run) ? mapEntries(pass.t, (a) => D.number(A.bare(a))) : pass.t;
-  const terms = loss.terms(D, run.loss, y, t).flat();
+  const terms = termsOf(run, y, t, D).flat();
   const { slopes } = D.div(D.sum(terms), D.ratio(...divisorOf(run, y, t)));
   return mapEntries(y, (_, [n, k]) => slopes.get(`${n},${k}`) ?? (A.base ?? A).zero);
 }

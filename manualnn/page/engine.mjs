@@ -8,7 +8,7 @@
 // arithmetic every quantity has its name, and its formula in the quantities before it.
 
 import { clipFactor, gradientBefore, partOf } from "./around.mjs";
-import { fromShortest } from "./decimal.mjs";
+import { fromShortest, plus, times } from "./decimal.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES, hasNumbers } from "./losses.mjs";
 import { namesOf } from "./names.mjs";
@@ -50,7 +50,6 @@ export function propagate(run, A, params = readParameters(run, A)) {
     (A.base ? mapEntries(array, (a, index) => A.name(a, name(index))) : array);
   const reread = (array, name) => named(mapEntries(array, (a) => A.number(A.bare(a))), name);
   const read = (array, name) => named(mapEntries(array, A.read), name);
-  const loss = LOSSES[run.loss.type];
 
   const x = read(run.x, ([n, j]) => names.unit(-1, n, j));
   const t = hasNumbers(run) ? read(run.t, ([n, k]) => names.target(n, k)) : run.t;
@@ -66,14 +65,13 @@ export function propagate(run, A, params = readParameters(run, A)) {
     outputs.push(named(y, ([n, j]) => names.unit(i, n, j)));
   });
   const y = outputs.at(-1);
-  const terms = loss.terms(A, run.loss, y, t);
+  const terms = termsOf(run, y, t, A);
   const D = divisorOf(run, y, t);
   const value = A.div(A.sum(terms.flat()), A.ratio(...D));
 
   const slopes = [];
   const grads = {};
-  const share = (p, q = 1) => A.ratio(p * D[1], q * D[0]);
-  let dy = loss.slopes(A, run.loss, y, t, share, A.ratio(...D));
+  let dy = slopesOf(run, y, t, D, A);
   // Some slopes are constants, such as 1/D, and not rounded yet.
   if (A.decimals !== undefined) dy = mapEntries(dy, (d) => A.round(d));
   for (let i = run.layers.length - 1; i >= 0; i--) {
@@ -94,19 +92,54 @@ export function propagate(run, A, params = readParameters(run, A)) {
   };
 }
 
+// The term of every output, times the weight of its sample.
+export function termsOf(run, y, t, A) {
+  const terms = LOSSES[run.loss.type].terms(A, run.loss, y, t);
+  const { sample_weights: weights } = run;
+  if (!weights) return terms;
+  return mapEntries(terms, (term, [n]) => A.mul(term, A.ratio(...quotient(weights[n], 1, true))));
+}
+
+// ∂L/∂y. With weights each sample has a divisor of its own, D / w.
+function slopesOf({ loss: o, sample_weights: weights }, y, t, D, A) {
+  const { slopes } = LOSSES[o.type];
+  const share = ([over, under]) => (p, q = 1) => A.ratio(p * under, q * over);
+  if (!weights) return slopes(A, o, y, t, share(D), A.ratio(...D));
+  return y.map((row, n) => {
+    if (!weights[n]) return row.map(() => A.zero);
+    const [p, q] = quotient(weights[n], 1, true);
+    const own = lowest(BigInt(D[0]) * BigInt(q), BigInt(D[1]) * BigInt(p));
+    return slopes(A, o, [row], [t[n]], share(own), A.ratio(...own))[0];
+  });
+}
+
 // The divisor D of the reduction as a fraction [p, q]. A constant factor of the loss divides it:
-// with 1/2, the sum of (y − t)² becomes that of (y − t)² / 2.
+// with 1/2, the sum of (y − t)² becomes that of (y − t)² / 2. With weights D is the sum of what
+// each sample adds to it, times its weight.
 export function divisorOf(run, y, t) {
-  const D = LOSSES[run.loss.type].divisor(run.loss, y, t) || 1;
-  return quotient(D, run.loss.factor ?? 1);
+  const { loss: o, sample_weights: weights } = run;
+  const { divisor } = LOSSES[o.type];
+  if (!weights || o.reduction === "sum") return quotient(divisor(o, y, t) || 1, o.factor ?? 1);
+  let total = fromShortest(0);
+  weights.forEach((w, n) => {
+    total = plus(total, times(fromShortest(w), fromShortest(divisor(o, [y[n]], [t[n]]))));
+  });
+  return fractionOf(total, fromShortest(o.factor ?? 1));
 }
 
 // a / b in lowest terms. Numbers such as 0.1 are the decimal numbers that people write.
-function quotient(a, b) {
-  if (b === 1) return [a, b];
-  const [over, under] = [fromShortest(a), fromShortest(b)];
+function quotient(a, b, isFraction = false) {
+  if (b === 1 && !isFraction) return [a, b];
+  return fractionOf(fromShortest(a), fromShortest(b));
+}
+
+function fractionOf(over, under) {
   const shift = Math.max(0, -over.e, -under.e);
   const [p, q] = [over, under].map(({ n, e }) => n * 10n ** BigInt(e + shift));
+  return lowest(p, q);
+}
+
+function lowest(p, q) {
   let [common, rest] = [p, q];
   while (rest) [common, rest] = [rest, common % rest];
   return [Number(p / common), Number(q / common)];

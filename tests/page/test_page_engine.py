@@ -200,6 +200,26 @@ def test_every_layer_loss_and_rule_is_the_one_of_python(ask, part, value, decima
         require_page_shows(ask, explanation.to_dict(), decimals)
 
 
+@pytest.mark.parametrize("loss", CHANGES["loss"])
+def test_a_loss_with_weights_of_samples_is_the_one_of_python(ask, loss):
+    last = [Sigmoid()] if isinstance(loss, BCELoss) else []
+    net = Sequential(Linear(2, 2), *last)
+    x, t = (
+        np.array([[0.9, -0.4], [-0.7, 1.3], [0.1, 0.2]]),
+        np.array([[0.3, 1.0], [0, 0.25], [1, 0]]),
+    )
+    targets = np.array([1, 0, 1]) if isinstance(loss, IndexLoss) else t
+    for decimals, weights in ((None, [1.5, 0.25, 0.0]), (4, [1.0, 0.1, 3.0])):
+        found = explain(
+            *(net, net.init(seed=3), x, of_kind(type(loss).__name__, targets)),
+            loss=loss,
+            sample_weight=weights,
+            decimals=decimals,
+            epochs=EPOCHS,
+        )
+        require_page_shows(ask, found.to_dict(), decimals)
+
+
 def require_page_shows(ask, found: dict[str, Any], decimals: int | None) -> None:
     gradient = found["backward"] if decimals is None else None
     question = {"run": found["spec"], "decimals": decimals, "gradient": gradient}
