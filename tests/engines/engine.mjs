@@ -25,6 +25,7 @@ const CLAIMS = {
   returns: ["loss", "grads", "params", "outputs", "input_grad", "state"],
   accepts_state: true,
   max_steps: 100000,
+  sample_weights: true,
 };
 
 // JSON has no NaN and no infinity: they come and go as strings.

@@ -195,7 +195,7 @@ const DIVIDED_BY_SAMPLES = [
   "NLLLoss",
 ];
 
-export function division({ loss }) {
+export function division({ loss, sample_weights: weights }) {
   const divisor = {
     sum: "The terms are added.",
     batchmean: "The terms are added, and the sum is divided by the number of samples.",
@@ -203,7 +203,8 @@ export function division({ loss }) {
     ? "The terms are added, and the sum is divided as the reduction “mean” says."
     : "The terms are added, and the sum is divided by the number of terms.");
   const { factor = 1 } = loss;
-  return factor === 1 ? divisor : `${divisor} The factor ${factor} multiplies it.`;
+  const counted = weights ? " Each sample counts as often as its weight says." : "";
+  return `${divisor}${counted}${factor === 1 ? "" : ` The factor ${factor} multiplies it.`}`;
 }
 
 export function carried(isLinear, names) {
