@@ -119,17 +119,6 @@ class Trained(Engine):
         }
 
 
-@pytest.mark.once
-def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judged as anybody's engine is: by a truth of more digits and a bound of roundings."""
-    if profile() != "nightly":
-        few = replace(PROFILES["quick"], examples=2, explaining=0)
-        monkeypatch.setitem(PROFILES, "quick", few)
-    report = check_engine(Trained, profile="quick")
-    assert not report.counts()["failed"], report
-    assert report.counts()["passed"] > 200
-
-
 @pytest.mark.parametrize("kind", [name for name in LAYERS if name != "Linear"])
 def test_a_planned_step_of_many_units_is_that_of_the_kernels(kind: str) -> None:
     """From tracing.LARGE on, a call has other operands; the numbers are the same, bit for bit."""
@@ -548,3 +537,14 @@ def test_a_vector_that_is_missing_is_missed_also_by_a_plan() -> None:
     with pytest.raises(ShapeError, match="make the state with init"):
         Adam().update(params, grads, state)
     assert state["step"] == 1
+
+
+@pytest.mark.once
+def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judged as anybody's engine is: by a truth of more digits and a bound of roundings."""
+    if profile() != "nightly":
+        few = replace(PROFILES["quick"], examples=2, explaining=0)
+        monkeypatch.setitem(PROFILES, "quick", few)
+    report = check_engine(Trained, profile="quick")
+    assert not report.counts()["failed"], report
+    assert report.counts()["passed"] > 200
