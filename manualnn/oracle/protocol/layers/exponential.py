@@ -33,6 +33,7 @@ ROWS = (
     Layer(
         name="SELU",
         method="selu",
+        has_kink=True,
         saturates=True,
         statement=Statement(
             formula=lambda m, o, z: (
