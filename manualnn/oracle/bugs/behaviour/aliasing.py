@@ -72,9 +72,11 @@ BUGS["state-updated-in-place"] = bug(
 
 
 def _update_without_copies(e: Textbook, rule: Options) -> None:
-    for key, p in e.learned().items():
+    learned = e.learned()
+    grads = e.gradients_of_step(rule, learned, e.grads)
+    for key, p in learned.items():
         s = {name: group[key] for name, group in e.state.items()}
-        e.params[key] = e.updated(rule, key, p, e.grads[key], s)
+        e.params[key] = e.updated(rule, key, p, grads[key], s)
         for name, a in s.items():
             e.state[name][key] = a
 

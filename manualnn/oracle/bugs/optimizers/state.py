@@ -100,13 +100,15 @@ class SharesState(Textbook):
 
     def update(self, rule: Options) -> None:
         owners: dict[Any, str] = {}
-        for key, p in self.learned().items():
+        learned = self.learned()
+        grads = self.gradients_of_step(rule, learned, self.grads)
+        for key, p in learned.items():
             owner = owners.setdefault(self.owner_of(key), key)
             s = {name: group[owner] for name, group in self.state.items()}
-            self.params[key] = self.updated(rule, key, p, self.grads[key], s)
+            self.params[key] = self.updated(rule, key, p, grads[key], s)
             for name, a in s.items():
                 self.state[name][owner] = a
-        for key in self.learned():
+        for key in learned:
             owner = owners[self.owner_of(key)]
             for group in self.state.values():
                 group[key] = group[owner].copy()
