@@ -34,6 +34,37 @@ BUGS["elu-adds-exponential-everywhere"] = bug(
     lines=("a = max(z, 0) + α (exp(z) − 1)", "a = max(z, 0) + α (exp(min(z, 0)) − 1)"),
     elu=lambda e, o, z: np.maximum(z, 0) + e.num(o.alpha) * (np.exp(z) - 1),
 )
+BUGS["elu-as-maximum-and-minimum"] = bug(
+    "ELU is the sum of a maximum and a minimum, which is another function for α < 0, and 0 · inf "
+    "for α = 0.",
+    lines=("a = max(z, 0) + min(α (exp(z) − 1), 0)", "a = z for z > 0, else α (exp(z) − 1)"),
+    source="borgwang/tinynn",
+    killed_by="layer.ELU.alpha:*",
+    exact=False,
+    elu=lambda e, o, z: np.maximum(z, 0) + np.minimum(e.num(o.alpha) * (np.exp(z) - 1), 0),
+)
+BUGS["exponential-slope-of-relu"] = bug(
+    "The slope of ELU, SELU or CELU is 0 where z < 0, as that of ReLU.",
+    lines=("elu′ = 0 for z < 0", "elu′ = α exp(z) for z < 0"),
+    source="borgwang/tinynn",
+    elu_slope=lambda e, o, z, a: e.array(z > 0),
+    selu_slope=lambda e, o, z, a: e.num(SCALE) * (z > 0),
+    celu_slope=lambda e, o, z, a: e.array(z > 0),
+)
+BUGS["elu-slope-without-brackets"] = bug(
+    "The slope of ELU compares z with a sum instead of adding to a comparison.",
+    lines=("elu′ = [z > 0 + [z < 0] α exp(z)]", "elu′ = [z > 0] + [z ≤ 0] α exp(z)"),
+    source="borgwang/tinynn",
+    exact=False,
+    elu_slope=lambda e, o, z, a: e.array(z > (z < 0) * e.num(o.alpha) * np.exp(z)),
+)
+BUGS["exponential-slope-at-zero"] = bug(
+    "The slope of ELU or SELU at 0 is that of positive inputs.",
+    lines=("elu′(0) = 1, selu′(0) = λ", "elu′(0) = α, selu′(0) = λ α"),
+    source="numpy-ml",
+    elu_slope=lambda e, o, z, a: np.where(z >= 0, 1, e.num(o.alpha) * np.exp(z)),
+    selu_slope=lambda e, o, z, a: e.num(SCALE) * np.where(z >= 0, 1, e.num(ALPHA) * np.exp(z)),
+)
 
 BUGS["selu-constants-rounded"] = bug(
     "The constants of SELU have few digits.",

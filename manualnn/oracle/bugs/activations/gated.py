@@ -5,8 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import change
+from manualnn.oracle.bugs.fits import solved
+from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.protocol.layers.gated import CUBIC, ROOT
 from manualnn.oracle.protocol.normal import normal_cdf, normal_pdf
 from manualnn.oracle.textbook.engine import Textbook
 
@@ -98,12 +102,38 @@ BUGS["gelu-slope-lacks-a-term"] = bug(
         lambda e, o, z, a: z * normal_pdf(z),
     ],
 )
+
+
+def _terms(e: Any, z: Array, form: str) -> tuple[Array, Array]:
+    """Return the gate of a form of GELU, and z times the slope of the gate."""
+    if form == "none":
+        return normal_cdf(z), z * normal_pdf(z)
+    s = e.num(ROOT) * (z + e.num(CUBIC) * z**3)
+    gate = e.sigma(2 * s)
+    return gate, 2 * z * gate * e.sigma(-2 * s) * e.num(ROOT) * (1 + 3 * e.num(CUBIC) * z * z)
+
+
+def _slope_of_both(e: Any, o: Options, z: Array, a: Array) -> Array:
+    other = {"none": "tanh", "tanh": "none"}[e.only]
+    right = _terms(e, z, o.approximate)
+    wrong = _terms(e, z, other) if o.approximate == e.only else right
+    return np.asarray(right[0] + wrong[1])
+
+
+BUGS["gelu-slope-of-both-forms"] = bug(
+    "The slope of GELU takes its gate from one form and the other term from the other form.",
+    lines=("gelu′ = ½ (1 + tanh(s)) + z φ(z)", "gelu′ = ½ (1 + tanh(s)) + ½ z (1 − tanh(s)²) s′"),
+    source="numpy-ml",
+    only=["none", "tanh"],
+    gelu_slope=_slope_of_both,
+)
 BUGS["gelu-by-sigmoid"] = bug(
-    "GELU is z σ(1.702 z), with its own right gradient.",
-    lines=("a = z σ(1.702 z)", "a = z Φ(z)"),
-    source="Hendrycks & Gimpel 2016",
-    gelu=lambda e, o, z: z * e.sigma(e.num(1.702) * z),
+    "GELU is z σ(c z), with its own right gradient.",
+    lines=("a = z σ(c z), c = 1.702", "a = z Φ(z)"),
+    source="Hendrycks & Gimpel 2016; borgwang/tinynn, where c is 0.1702",
+    c=Constant([1.702], solved(1.702, 0.1702, linear=True)),
+    gelu=lambda e, o, z: z * e.sigma(e.num(e.c) * z),
     gelu_slope=lambda e, o, z, a: (
-        e.sigma(e.num(1.702) * z) * (1 + e.num(1.702) * z * e.sigma(-e.num(1.702) * z))
+        e.sigma(e.num(e.c) * z) * (1 + e.num(e.c) * z * e.sigma(-e.num(e.c) * z))
     ),
 )

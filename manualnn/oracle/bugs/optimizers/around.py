@@ -8,6 +8,7 @@ import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
 from manualnn.oracle.protocol.features import Options
+from manualnn.oracle.protocol.optimizers.around import Around
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("optimizers")
@@ -18,9 +19,16 @@ l1_bug = partial(bug, killed_by="optimizer.*.l1:*")
 groups_bug = partial(bug, killed_by="optimizer.*.groups:*")
 l2_bug = partial(bug, killed_by="optimizer.*.l2:*")
 
+
+def _factor_without_eps(e: Textbook, o: Options, norm: Any) -> Any:
+    return e.smaller(e.num(1), e.num(o.max_norm) / norm)
+
+
 BUGS["clip-norm-of-each-parameter"] = norm_bug(
     "Each parameter's gradient is clipped by its own norm, as Keras does with clipnorm.",
-    lines=("dW ← dW · min(1, max_norm / (‖dW‖ + 10⁻⁶))", NORM),
+    lines=("dW ← dW · min(1, max_norm / ‖dW‖)", NORM),
+    source="Keras; numpy-ml, without 10⁻⁶",
+    clip_factor=[Around.clip_factor, _factor_without_eps],
     clipped_norm=lambda e, o, grads: {
         key: e.scaled(g, e.clip_factor(o, e.norm_of([g]))) for key, g in grads.items()
     },
@@ -29,7 +37,13 @@ BUGS["clip-norm-without-eps"] = norm_bug(
     "The norm is not increased by 10⁻⁶, as in TensorFlow's clip_by_global_norm.",
     lines=("g ← g · min(1, max_norm / ‖g‖)", NORM),
     source="tensorflow",
-    clip_factor=lambda e, o, norm: e.smaller(e.num(1), e.num(o.max_norm) / norm),
+    clip_factor=_factor_without_eps,
+)
+BUGS["clip-norm-to-1"] = norm_bug(
+    "Gradients with a norm above max_norm get the norm 1.",
+    lines=("g ← g / ‖g‖ where ‖g‖ > max_norm", NORM),
+    source="attractivechaos/kann",
+    clip_factor=lambda e, o, norm: e.array(1 / norm if norm > o.max_norm else 1),
 )
 BUGS["clip-norm-scales-up"] = norm_bug(
     "Gradients with a norm below max_norm are scaled up to it.",
@@ -75,6 +89,17 @@ BUGS["l2-slope-over-n"] = l2_bug(
     "The slope of the penalty λ₂ W² is divided by the number of samples.",
     lines=("g ← g + 2 λ₂ W / N", "g ← g + 2 λ₂ W"),
     l2_slope=lambda e, o, p: e.num(2 * o.l2) * p / len(e.x),
+)
+BUGS["l2-ignored"] = l2_bug(
+    "The option l2 is ignored.",
+    lines=("g ← g", "g ← g + 2 λ₂ W"),
+    l2_slope=lambda e, o, p: np.zeros_like(p),
+)
+BUGS["l1-ignored"] = l1_bug(
+    "The option l1 is ignored.",
+    lines=("g ← g", "g ← g + λ₁ sign(W)"),
+    source="karpathy/convnetjs, whose layers multiply it by 0 unless told otherwise",
+    l1_slope=lambda e, o, p: np.zeros_like(p),
 )
 BUGS["l1-slope-without-sign"] = l1_bug(
     "The slope of the penalty λ₁ |W| is λ₁ also where W is negative.",

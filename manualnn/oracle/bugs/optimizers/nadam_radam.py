@@ -3,6 +3,8 @@
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("optimizers")
@@ -10,6 +12,12 @@ OF_GRADIENT = "(1 − μₜ) / (1 − μ₁ μ₂ … μₜ) g"
 OF_MEAN = "μₜ₊₁ / (1 − μ₁ μ₂ … μₜ₊₁) m"
 MOMENTUM = "μₜ = β₁ (1 − ½ 0.96^(t ψ))"
 RATE = "lr r √(1 − β₂ᵗ) / (√v + ε)"
+
+
+def _root_of_paper(e: Textbook, o: Options, v: Array, t: int) -> Array:
+    """Return √v + ε √(1 − β₂ᵗ), which is √v̂ + ε after the correction."""
+    return np.asarray(np.sqrt(v) + e.num(o.eps) * np.sqrt(e.adam_correction2(o, t)))
+
 
 BUGS["nadam-without-product"] = bug(
     "NAdam corrects with 1 − β₁ᵗ, or with the last momentum, not with the product of all.",
@@ -77,6 +85,17 @@ BUGS["radam-limit"] = bug(
     limit=[4, 6],
     radam_is_reliable=lambda e, o, t: bool(e.radam_length(o, t) > e.limit),
 )
+BUGS["radam-length-without-steps"] = bug(
+    "The length ρₜ of RAdam lacks the number of steps; the rest may be as in the paper.",
+    lines=("ρₜ = ρₘ − 2 β₂ᵗ / (1 − β₂ᵗ)", "ρₜ = ρₘ − 2 t β₂ᵗ / (1 − β₂ᵗ)"),
+    source="borgwang/tinynn",
+    limit=[5, 4],
+    radam_root=[Textbook.radam_root, _root_of_paper],
+    radam_length=lambda e, o, t: (
+        2 / (1 - (beta := e.num(o.betas[1]))) - 1 - 2 * beta**t / e.adam_correction2(o, t)
+    ),
+    radam_is_reliable=lambda e, o, t: bool(e.radam_length(o, t) > e.limit),
+)
 BUGS["radam-early-uncorrected"] = bug(
     "The early steps of RAdam lack the correction of the average.",
     lines=("θ ← θ − lr m", "θ ← θ − lr m̂"),
@@ -85,7 +104,7 @@ BUGS["radam-early-uncorrected"] = bug(
 BUGS["radam-eps-after-correction"] = bug(
     "ε of RAdam is added to the corrected root, as in Adam.",
     lines=("lr r m̂ / (√v̂ + ε)", RATE),
-    radam_root=lambda e, o, v, t: np.sqrt(v) + e.num(o.eps) * np.sqrt(e.adam_correction2(o, t)),
+    radam_root=_root_of_paper,
 )
 BUGS["radam-squares-uncorrected"] = bug(
     "RAdam does not correct its squares.",

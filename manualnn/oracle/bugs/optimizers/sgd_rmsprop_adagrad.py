@@ -44,6 +44,14 @@ BUGS["nesterov-without-gradient"] = bug(
     lines=("d = μ b", "d = g + μ b"),
     sgd_direction=lambda e, o, g, b: e.num(o.momentum) * b if o.nesterov else b,
 )
+BUGS["nesterov-of-new-buffer"] = bug(
+    "The formula of Nesterov's momentum for the old buffer gets the new one.",
+    lines=("d = (1 + μ) g + μ² b, b of this step", "d = (1 + μ) g + μ² b, b before this step"),
+    source="chainer 7.8.1",
+    sgd_direction=lambda e, o, g, b: (
+        (1 + (mu := e.num(o.momentum))) * g + mu * mu * b if o.nesterov else b
+    ),
+)
 BUGS["nesterov-of-two-gradients"] = bug(
     "Nesterov's step adds the gradient to the whole buffer.",
     lines=("d = g + b", "d = g + μ b"),
