@@ -94,3 +94,22 @@ def test_an_engine_that_returns_little_is_told_what_to_return(returned, advice):
         shifted |= {group: {key: a + 1 for key, a in right[group].items()}}
     seen = Observation(seen.calls, (Outcome(result=shifted),), seen.truths)
     assert advice in locate(cut(seen, returned))[1]
+
+
+def test_an_engine_that_returns_outputs_is_not_told_to_return_them():
+    """Outputs of 0 are right whatever the layers below give, so they prove nothing."""
+    case = drawn_case(np.random.default_rng(8), optimizer="SGD", loss="MSELoss", dtype="float64")
+    layers = (
+        {"type": "Linear", "in_features": 1, "out_features": 1, "bias": True},
+        {"type": "Tanh"},
+    )
+    params = {"0.weight": np.zeros((1, 1)), "0.bias": np.zeros(1)}
+    one = {"x": np.ones((1, 1)), "t": np.ones((1, 1)), "steps": 1, "state": None, "noise": None}
+    with connect(Textbook) as bench:
+        seen = observe(bench, [case.but(layers=layers, params=params, **one)])
+    result = dict(seen.outcomes[-1].result)
+    result["grads"] = {key: 2 * a for key, a in result["grads"].items()}
+    wrong = Observation(seen.calls, (Outcome(result=result),), seen.truths)
+    place = locate(cut(wrong, {"outputs", "loss", "grads"}))[1]
+    assert "in the gradient of the loss or of Tanh" in place
+    assert "return outputs" not in place

@@ -105,7 +105,8 @@ def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
         if neighbour is not None:
             observations.append(search.known.rebased(neighbour))
     failing = [seen for seen in observations if seen.is_wrong]
-    grown = next((seen for seen in failing[1:] if len(seen.calls) == len(own.calls)), own)
+    alike = [seen for seen in failing[1:] if _resembles(seen, own)]
+    grown = next(iter(alike), own)
     first, scope = locate(grown)
     if grown is not own:
         scope += f" (seen with N = {grown.case.n}, widths {_widths_text(grown.case)})"
@@ -127,6 +128,15 @@ def _diagnose_numbers(own: Observation, search: Search) -> Diagnosis:
         naming.together,
         naming.reason,
     )
+
+
+def _resembles(seen: Observation, own: Observation) -> bool:
+    """Return True if a similar case has as many calls, and its first error in the same place.
+
+    Another place may be that of another mistake.
+    """
+    first, own_first = ([group_of(name) for name in each.wrong_names[:1]] for each in (seen, own))
+    return len(seen.calls) == len(own.calls) and (first == own_first or not own_first)
 
 
 def _diagnose_behaviour(bench: EngineClient, finding: Finding, budget: Budget) -> Diagnosis:

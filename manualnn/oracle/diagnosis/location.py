@@ -17,6 +17,8 @@ from manualnn.oracle.truth.step import truth
 
 SHARP = 2**-7
 """Largest relative error bound of an entry that shows that its array is right."""
+SLIGHT = 10
+"""Largest ratio of an error and its bound for which the cause may lie within other bounds."""
 ACTIVATIONS = set(names_with("layers", "is_elementwise")) - set(names_with("layers", "is_linear"))
 
 
@@ -192,13 +194,21 @@ def _loss(observation: Observation, bad: list[str], shown: set[str]) -> str:
     if "outputs" not in shown:
         if _gradients_right(observation, bad, shown):
             return "every gradient is right, so the error is probably in the value of the loss"
-        return "the error is in the forward pass or in the loss: return outputs to tell which"
+        return f"the error is in the forward pass or in the loss{_advice(observation)}"
     if not _gradients_right(observation, bad, shown):
         wrong = any(group_of(name) in {"grads", "input_grad"} for name in bad)
         return "the value of the loss is wrong" + (", and gradients are" if wrong else "")
     return (
         f"every gradient is right: {'' if len(bad) > 1 else 'only '}the value of the loss is wrong"
     )
+
+
+def _advice(observation: Observation) -> str:
+    """Return what to do about an error that may be in the forward pass.
+
+    Right outputs that are 0, or have wide bounds, do not tell.
+    """
+    return "" if "outputs" in observation.got else ": return outputs to tell which"
 
 
 def _update(observation: Observation, kind: str, shown: set[str]) -> str:
@@ -220,7 +230,7 @@ def _backward(observation: Observation, first: str, bad: list[str], shown: set[s
     # A right loss proves no right outputs: it may be constant there, as beyond a margin.
     certain = "outputs" in shown
     earlier_parts = "" if certain else "in the forward pass, "
-    advice = "" if certain else ": return outputs to tell which"
+    advice = "" if certain else _advice(observation)
     if first == "input_grad":
         if any(name.startswith("grads.") for name in shown):
             return "every gradient of a parameter is right: only the input gradient is wrong"
@@ -234,6 +244,7 @@ def _backward(observation: Observation, first: str, bad: list[str], shown: set[s
     passes_right = not set(upstream) & set(bad)
     right = next((n for n in here if n in shown), None)
     if right and passes_right and _proves_slope(observation, first, right):
+        certain = certain and not _is_slight(observation, first)
         or_input = "" if certain or param == "bias" else ", or in the input of the layer"
         return (
             f"{right} is right, so ∂L/∂z of layer {layer} is: the error is in the {param} "
@@ -256,6 +267,13 @@ def _backward(observation: Observation, first: str, bad: list[str], shown: set[s
         f"the gradients of layer {nearest} are right, those of layer {layer} are not: the error "
         f"is between, in what layer {nearest} passes back{between and f' or in {between}'}, or here"
     )
+
+
+def _is_slight(observation: Observation, name: str) -> bool:
+    """Return True if an error is so small that right outputs may hide its cause in their bounds."""
+    near = observation.expected[name]
+    error = np.abs(observation.got[name] - true_values(near))
+    return bool((error <= SLIGHT * near.bounds).all())
 
 
 def _proves_slope(observation: Observation, first: str, right: str) -> bool:
