@@ -7,7 +7,8 @@
 A hypothesis is the textbook engine with one known bug. It runs in longdouble, so that its numbers
 show the bug without rounding errors. It has to give every number that the engine returned, in every
 call: right numbers, and wrong numbers to three digits of their error. Where a result is not finite,
-longdouble may still be finite, so the hypothesis runs again in the case's data type.
+longdouble may still be finite, so the hypothesis runs again in the case's data type. After numbers
+that are not finite in both, such numbers count no more.
 
 The engine rounds its own wrong formula, but the bounds are those of the right formula. So a bound
 is taken relative to the hypothesis' own numbers and made FACTOR times as wide; or it is FACTOR
@@ -67,19 +68,21 @@ def matching(engine: Engine, observation: Observation) -> int:
     if answers is None:
         return 0
     rounded: Results | None = None
-    number = 0
+    number, is_lost = 0, False
     for i, call in enumerate(observation.compared):
         for name, (got, near) in call.items():
             h = answers[i].get(name)
             if h is None or h.shape != got.shape:
                 return number
-            if not _agrees(got, h, near):
-                if not _may_be_rounding(got, h, near):
+            usable = _usable(got, h) if is_lost else got
+            if not _agrees(usable, h, near):
+                if not _may_be_rounding(usable, h, near):
                     return number
                 rounded = rounded or run(engine, None, observation) or answers
-                if not _agrees(got, h, near, rounded[i].get(name, h)):
+                if not _agrees(usable, h, near, rounded[i].get(name, h)):
                     return number
             number += 1
+            is_lost |= not np.isfinite(usable).all()
     return number
 
 
@@ -92,19 +95,31 @@ def resembles(engine: Engine, observation: Observation) -> bool:
     answers = run(engine, None, observation)
     if answers is None:
         return False
-    errors = []
+    errors, is_lost = [], False
     for i, call in enumerate(observation.compared):
         for name, (got, near) in call.items():
             h = answers[i].get(name)
-            if h is None or h.shape != got.shape or not _is_alike(got, h):
+            if h is None or h.shape != got.shape:
                 return False
-            errors.append((excess(got, near), excess(h, near)))
+            usable = _usable(got, h) if is_lost else got
+            if not _is_alike(usable, h):
+                return False
+            is_lost |= not np.isfinite(usable).all()
+            errors.append((excess(usable, near), excess(h, near)))
     own, other = max(errors, default=(0, 0))
     if own > 1 >= other:
         return False
     if not all(_are_alike(own, other) for own, other in errors):
         return False
     return all(engine.admits(outcome.quantities()) for outcome in observation.outcomes)
+
+
+def _usable(got: Array, h: Array) -> Array:
+    """Return an array of the engine, and the hypothesis' numbers where one of both is not finite.
+
+    What a program makes of NaN depends on its comparisons: max(NaN, 0) may be NaN or 0.
+    """
+    return np.where(np.isfinite(got) & np.isfinite(h), got, h)
 
 
 def _are_alike(own: Any, other: Any) -> bool:
