@@ -16,7 +16,7 @@ from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.names.known import Known
-from manualnn.oracle.diagnosis.observation import observe
+from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Diagnosis
 from manualnn.oracle.findings import Outcome as Answer
@@ -26,6 +26,9 @@ from manualnn.oracle.textbook.engine import Textbook
 
 def engine_of(name):
     return BUGS[name].engines[0]
+
+
+SHARES_MEMORY = engine_of("results-share-memory")
 
 
 def hypothesis_of(name):
@@ -167,6 +170,59 @@ def test_a_bug_that_is_named_later_explains_an_earlier_finding(engine, check, is
         again = explainer.again(finding)
     assert [cause.bug for cause in again.diagnosis.likely] == is_same * ["eps-inside-root"]
     assert again.diagnosis.hurried != is_same
+
+
+class OneDivisor(engine_of("slope-over-samples-only")):
+    """Every loss has the bug."""
+
+    def capabilities(self):
+        kinds = {"layers": ["Linear"], "losses": ["MSELoss", "L1Loss"], "optimizers": {}}
+        return {**super().capabilities(), **kinds, "dtypes": ["float64"]}
+
+
+class OneRoot(engine_of("eps-inside-root")):
+    """Both rules have the bug."""
+
+    def capabilities(self):
+        rules = ["RMSprop", "Adagrad"]
+        kinds = {"layers": ["Linear"], "losses": ["MSELoss"], "optimizers": rules}
+        return {**super().capabilities(), **kinds, "dtypes": ["float64"]}
+
+
+@pytest.mark.parametrize(
+    ("engine", "checks"),
+    [
+        (OneDivisor, ["loss.MSELoss.mean:grads", "loss.L1Loss.mean:grads"]),
+        (OneRoot, ["optimizer.RMSprop:params", "optimizer.Adagrad:params"]),
+    ],
+    ids=["losses", "rules"],
+)
+def test_a_bug_that_two_features_have_fails_the_checks_of_both(engine, checks, monkeypatch):
+    quick = replace(profiles.PROFILES["quick"], examples=2, explaining=60)
+    monkeypatch.setitem(profiles.PROFILES, "quick", quick)
+    report = check_engine(engine, only=checks)
+    assert {result.id for result in report.results if result.status == "failed"} == set(checks)
+    assert len(distinct_mistakes(report.results)) == 1
+
+
+def test_the_engine_whose_results_share_memory_has_penalties():
+    rule = {**MOMENTUM, "l1": 0.3, "l2": 0.1}
+    shared, right = (answer(e, case(optimizer=rule)) for e in (SHARES_MEMORY, Textbook))
+    assert np.array_equal(shared["params.0.weight"], right["params.0.weight"])
+
+
+def test_numbers_after_those_that_are_not_finite_refute_no_name():
+    """0 · inf is NaN; how max(NaN, 0) and a slope at NaN go on differs between programs."""
+    layers = ({"type": "ELU", "alpha": 0.0},)
+    far = {"x": np.array([[710.0]]), "t": np.zeros((1, 1)), "params": {}, "optimizer": None}
+    hypothesis = hypothesis_of("elu-as-maximum-and-minimum")
+    with connect(hypothesis.engine) as bench:
+        seen = observe(bench, [case().but(layers=layers, **far)])
+    result = seen.outcomes[-1].result
+    for outputs, last, explained_by in ((np.nan, np.nan, True), (np.nan, 0, True), (1, 0, False)):
+        other = {**result, "outputs": [[outputs]], "input_grad": [[last]]}
+        answered = Observation(seen.calls, (Answer(result=other),), seen.truths)
+        assert hypothesis.explains(answered) == explained_by
 
 
 class Masked(engine_of("slope-of-the-sum")):

@@ -124,14 +124,23 @@ class Bug:
 
     def acts_in(self, case: Case) -> bool:
         """Return False if no layer, loss or optimizer of a case calls a method of the bug."""
-        patterns, replaced = find_features(self.engines), replaced_methods(self.engines)
+        patterns = find_features(self.engines)
         groups = {"layers": "layer", "losses": "loss", "optimizers": "optimizer"}
         parts = [(f"{groups[kind]}.{part['type']}.:", part["type"]) for kind, part in case.parts()]
         return "" in patterns or any(
-            not replaced.isdisjoint(called_methods(row_of(name).method))
-            or any(fnmatchcase(check, pattern) for pattern in patterns)
+            self.acts_on(name) or any(fnmatchcase(check, pattern) for pattern in patterns)
             for check, name in parts
         )
+
+    def acts_on(self, feature: str) -> bool:
+        """Return True if a layer, loss or optimizer calls a method of the bug.
+
+        A bug of all losses acts on every loss, and one of all rules on every optimizer.
+        """
+        if "" in find_features(self.engines) and feature in ROWS.get(self.kind, ()):
+            return True
+        called = called_methods(row_of(feature).method)
+        return not called.isdisjoint(replaced_methods(self.engines))
 
     def engines_for(self, answer: Answer) -> tuple[type[Textbook], ...]:
         """Return `engines`, and those whose constant is fitted to a wrong answer of an engine."""

@@ -157,8 +157,8 @@ class Explainer:
     def known_finding(self, trial: Trial, finding: Finding, feature: str) -> Finding | None:
         """Return a finding that the named bugs explain, with their names; None if they do not.
 
-        It has the minimal case of the bug, if the check fails there as well. A finding of another
-        feature than those of the named bugs gets no names, which saves time.
+        It has the minimal case of the bug, if the check fails there as well. A finding of a feature
+        without the named bugs gets no names, which saves time.
         """
         if finding.kind != "wrong" or not self.known.hypotheses:
             return None
@@ -170,7 +170,8 @@ class Explainer:
             if not explains_update(self.bench, self.known, finding):
                 return None
             wrong = None
-        if not any(feature in named.blamed for named in self.named.values()):
+        acting = {h.bug.id for h in self.known.hypotheses if feature and h.acts_on(feature)}
+        if not acting and not any(feature in named.blamed for named in self.named.values()):
             return finding
         causes = (self.known.explaining(wrong) if wrong else []) or self.known.hypotheses
         # Of several bugs, those of update rules show in updates, and the others before.
@@ -181,7 +182,8 @@ class Explainer:
         small = known and self._rejudge(finding, known.case)
         if known and small:
             finding = replace(small, minimal=True)
-        blamed = {feature for name in names for feature in self.named[name].blamed}
+        blamed = {name for bug in names for name in self.named[bug].blamed}
+        blamed |= {feature} if names & acting else set()
         first = finding.entries[0].quantity if finding.entries else ""
         diagnosis = Diagnosis(first, "", likely=causes_of(causes), together=True)
         return replace(finding, diagnosis=diagnosis, blamed=tuple(sorted(blamed)))

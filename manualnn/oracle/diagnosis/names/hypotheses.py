@@ -67,6 +67,11 @@ class Hypothesis:
         every = [spec for group, spec in case.parts() if group in groups]
         return [spec for spec in every if spec["type"] != "Linear"]
 
+    def acts_on(self, feature: str) -> bool:
+        """Return True if a layer, loss or optimizer has the bug."""
+        is_of_it = not self.only or feature in {spec["type"] for spec in self.only}
+        return is_of_it and self.bug.acts_on(feature)
+
     def explains(self, observation: Observation) -> bool:
         """Return True if it gives every number of the observation."""
         return (reproduces if self.bug.exact else resembles)(self.engine, observation)
