@@ -34,6 +34,8 @@ _DECAYS: tuple[Any, ...] = (
     [{"params": "*.bias", "lr": 0.05, "weight_decay": 0.0}],
 )
 NONE: Mapping[str, Any] = MappingProxyType({})
+GROUPS = 1 / 2
+"""The largest share of the cases of groups: no value of them is a corner of a formula."""
 SAMPLE = 1 / 25
 """Share of the cases of an option around any further rule, because it is the same around each."""
 
@@ -41,7 +43,8 @@ SAMPLE = 1 / 25
 def with_around(row: Optimizer, share: float) -> Optimizer:
     """Return the row of an optimizer with the options around its rule."""
     groups = Option((), (*_RATES, *(_DECAYS if "weight_decay" in row.options else ())), **_NEW)
-    options = {name: replace(o, share=share) for name, o in (AROUND | {"groups": groups}).items()}
+    options = {name: replace(option, share=share) for name, option in AROUND.items()}
+    options["groups"] = replace(groups, share=min(share, GROUPS))
     return replace(row, options={**row.options, **options})
 
 
