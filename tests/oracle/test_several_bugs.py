@@ -211,6 +211,12 @@ def test_the_engine_whose_results_share_memory_has_penalties():
     assert np.array_equal(shared["params.0.weight"], right["params.0.weight"])
 
 
+def test_a_bug_of_the_penalty_l1_is_one_of_all_rules_and_not_of_the_loss_of_that_name():
+    bug = BUGS["l1-ignored"]
+    assert bug.acts_in(case(optimizer={**MOMENTUM, "l1": 0.3}))
+    assert bug.acts_on("SGD")
+
+
 def test_numbers_after_those_that_are_not_finite_refute_no_name():
     """0 · inf is NaN; how max(NaN, 0) and a slope at NaN go on differs between programs."""
     layers = ({"type": "ELU", "alpha": 0.0},)

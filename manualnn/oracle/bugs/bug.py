@@ -57,6 +57,7 @@ for _method in ("label_pairs", "labels_listed", "classes_of"):
 CHECKS["outputs_of"] = CHECKS["multi_label_soft_margin"]
 CHECKS |= {"pos_weight": CHECKS["logits"], "mask": CHECKS["dropout"]}
 CHECKS["softplus_of"] = ""  # BCEWithLogitsLoss uses it as well
+CHECKS["l1_slope"] = ""  # of the penalty of every rule, not of L1Loss
 CHECKS_OF_KIND = {
     "losses": "loss.*:*",
     "activations": "layer.*:*",
