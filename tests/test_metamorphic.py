@@ -34,7 +34,7 @@ from manualnn import (
     Tanh,
     Trainer,
 )
-from manualnn.oracle.protocol.features import LAYER_ROWS
+from manualnn.oracle.protocol.features import LAYER_ROWS, row_of
 
 H = mpmath.mpf(10) ** -20
 
@@ -217,6 +217,7 @@ def test_order_of_the_hidden_units_does_not_matter(name: str) -> None:
 
 @given(case=cases(styles=("normal",), options={"lr": 0.0, "momentum": st.sampled_from([0.0, 0.5])}))
 def test_a_step_at_learning_rate_0_changes_no_bit(case: Case) -> None:
+    assume(row_of(type(case.rule).__name__).scales_with_lr)  # type: ignore[attr-defined]
     params = case.params.copy()
     _, grads = case.net.value_and_grad(params, case.loss, case.x, case.t, noise=case.noise())
     assume(np.isfinite(grads.vector).all() and np.abs(grads.vector).max(initial=0) < 1e18)
@@ -231,16 +232,19 @@ def test_a_step_is_forward_backward_and_update(case: Case) -> None:
     The loss that it returns contains the rule's penalty.
     Plain descent multiplies by α in the loss's gradient, so α must be a number that rounds nothing.
     """
-    assume(not case.net.sample(0, case.x))
+    noise = case.net.sample(0, case.x)
+    assume(not noise)
+    assume(not any(layer.refuses(len(case.x), is_training=True) for layer in case.net.layers))
     rule = case.rule
     if rule.factor:
         rule = replace(rule, lr=2.0 ** round(math.log2(rule.lr)))
     trainer = Trainer(case.net, case.loss, rule, params=case.params)
     params, state = case.params.copy(), rule.init(case.params)
     for _ in range(case.steps):
-        loss, grads = case.net.value_and_grad(params, case.loss, case.x, case.t)
+        loss, grads = case.net.value_and_grad(params, case.loss, case.x, case.t, noise=noise)
         wanted = float(loss) + rule.penalty(params)
         rule.update(params, grads, state)
+        case.net.track(params, case.x, noise=noise)
         assume(np.isfinite(params.vector).all() and np.isfinite(wanted))
         assert trainer.step(case.x, case.t) == wanted
         assert trainer.params == params
