@@ -193,7 +193,7 @@ def test_a_saved_trainer_goes_on_alike(tmp_path: Any) -> None:
 
 
 def test_an_explanation_refuses_it() -> None:
-    with pytest.raises(SpecError, match="tells an update by one gradient"):
+    with pytest.raises(SpecError, match="updates a matrix as a whole"):
         explain(NET, NET.init(0), X[:1], T[:1], loss=MSELoss(), rule=Muon())
 
 
