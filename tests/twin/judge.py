@@ -73,7 +73,7 @@ class Judge:
     )
     """The median of bound / |value| of each compared array, or of each case that was added.
 
-    A bound may be infinite. Entries that are 0 do not count.
+    A bound may be infinite. Entries that are 0, or by right NaN, do not count.
     """
     undecided: list[float] = field(default_factory=list)
     """The share of undecided slopes in each step with slopes, or in each case that was added."""
@@ -85,6 +85,7 @@ class Judge:
         """Assert that every entry of every result is within its bound."""
         self.entries += expected.v.size
         counts = ~expected.bounded | (expected.v != 0)
+        counts &= ~np.isnan(expected.v) | np.isinf(expected.e)
         if counts.any():
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 ratio = expected.e[counts] / np.abs(expected.v[counts])
