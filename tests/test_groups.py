@@ -285,5 +285,6 @@ def test_a_new_rate_repeats_the_plan_of_each_part() -> None:
 
 
 def test_an_explanation_refuses_what_it_does_not_tell() -> None:
+    rule = SGD(max_norm=1.0, norm_type=3.0)
     with pytest.raises(SpecError, match="norm_type"):
-        explain(NET, NET.init(0), X[:1], T[:1], loss=MSELoss(), rule=SGD(max_norm=1.0, norm_type=3.0))
+        explain(NET, NET.init(0), X[:1], T[:1], loss=MSELoss(), rule=rule)

@@ -31,7 +31,8 @@ def _by_reciprocal(e: Textbook, o: Options, y: Array, t: Array) -> tuple[Any, Ar
 
 def _mean_of_means(e: Textbook, o: Options, y: Array, t: Array) -> Any:
     row = LOSS_ROWS[o.type]
-    if row.has_mean_of_weights or row.is_per_sample or o.reduction != "mean":
+    weighted = row.has_mean_of_weights or e.weights is not None
+    if weighted or row.is_per_sample or o.reduction != "mean":
         return Textbook.value(e, o, y, t)
     whole = Options(**{**vars(o), "reduction": "sum"})
     rows = [Textbook.value(e, whole, y[n : n + 1], t[n : n + 1]) for n in range(len(y))]
@@ -39,13 +40,14 @@ def _mean_of_means(e: Textbook, o: Options, y: Array, t: Array) -> Any:
 
 
 def _norm_squared(e: Textbook, o: Options, y: Array, t: Array) -> Any:
-    if o.type != "MSELoss":
+    if o.type != "MSELoss" or e.weights is not None:
         return Textbook.value(e, o, y, t)
     return np.sqrt(e.total((y - t) * (y - t))) ** 2 / e.value_divisor(o, y, t)
 
 
 def _running_mean(e: Textbook, o: Options, y: Array, t: Array) -> Any:
-    if o.type != "MSELoss" or o.reduction != "mean" or not y.size:
+    weighted = e.weights is not None
+    if weighted or o.type != "MSELoss" or o.reduction != "mean" or not y.size:
         return Textbook.value(e, o, y, t)
     mean = e.num(0)
     for n, term in enumerate(np.square(y - t).ravel(), 1):
@@ -56,7 +58,7 @@ def _running_mean(e: Textbook, o: Options, y: Array, t: Array) -> Any:
 def _by_threes(e: Textbook, o: Options, y: Array, t: Array) -> list[tuple[Array, Array, Any]]:
     """Return micro-batches, each with its share of all samples."""
     weighted = getattr(o, "weight", None) is not None  # maybe sample by sample
-    weighted |= LOSS_ROWS[o.type].has_mean_of_weights
+    weighted |= LOSS_ROWS[o.type].has_mean_of_weights or e.weights is not None
     if weighted or o.reduction != "mean" or not y.size:
         return [(y, t, e.kind.type(1))]
     parts = [slice(n, n + 3) for n in range(0, len(y), 3)]
@@ -592,7 +594,7 @@ control(
 
 def _complex_step(e: Textbook, o: Options, y: Array, t: Array) -> Array:
     """Return ∂(y − t)²/∂y as Im((y + ih − t)²) / h. Its numbers round where products do not."""
-    if o.type != "MSELoss":
+    if o.type != "MSELoss" or e.weights is not None:
         return Textbook.slope(e, o, y, t)
     kind, h = np.result_type(y, np.complex64), y.dtype.type(1e-10)
     error = (y - t).astype(kind) + kind.type(1j) * h

@@ -73,7 +73,7 @@ class Judge:
     )
     """The median of bound / |value| of each compared array, or of each case that was added.
 
-    A bound may be infinite. Entries that are 0, or by right NaN, do not count.
+    A bound may be infinite. Entries that are 0 do not count.
     """
     undecided: list[float] = field(default_factory=list)
     """The share of undecided slopes in each step with slopes, or in each case that was added."""
@@ -85,7 +85,6 @@ class Judge:
         """Assert that every entry of every result is within its bound."""
         self.entries += expected.v.size
         counts = ~expected.bounded | (expected.v != 0)
-        counts &= ~np.isnan(expected.v) | np.isinf(expected.e)
         if counts.any():
             with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
                 ratio = expected.e[counts] / np.abs(expected.v[counts])
@@ -137,9 +136,9 @@ class Judge:
         assert self.entries
         decided = [share <= MOST_UNDECIDED for share in self.undecided]
         assert sum(decided) >= SHARP * len(decided), self
-        for dtype, ratios in self.sharpness.items():
-            sharp = [ratio < blunt[dtype] for ratio in ratios]
-            assert sum(sharp) >= SHARP * len(sharp), self
+        sharp = [r < blunt[dtype] for dtype, ratios in self.sharpness.items() for r in ratios]
+        luck = 3 * np.sqrt(SHARP * (1 - SHARP) * len(sharp))  # three standard deviations
+        assert sum(sharp) >= max(1, SHARP * len(sharp) - luck), self
 
     def __str__(self) -> str:
         medians = (f"{d} {np.median(ratios):.1e}" for d, ratios in self.sharpness.items() if ratios)
