@@ -18,7 +18,7 @@ from manualnn import initializers
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.network.sequential import Sequential
-from manualnn.optimizers import OPTIMIZERS, Optimizer
+from manualnn.optimizers import MATRIX_RULES, OPTIMIZERS, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec
 
@@ -38,6 +38,9 @@ INITIAL: list[dict[str, Any]] = [
 """Initialisations that the engine claims, with some of their options."""
 
 
+RULES = OPTIMIZERS | MATRIX_RULES
+
+
 class Engine:
     """The networks, losses and rules of manualnn, made from the specs of each case."""
 
@@ -49,7 +52,7 @@ class Engine:
             "dtypes": ["float32", "float64"],
             "layers": dict.fromkeys(LAYERS, "any"),
             "losses": {name: _every_option(kind) for name, kind in LOSSES.items()},
-            "optimizers": {name: _claim(kind) for name, kind in OPTIMIZERS.items()},
+            "optimizers": {name: _claim(kind) for name, kind in RULES.items()},
             "returns": ["loss", "grads", "params", "outputs", "input_grad", "state"],
             "accepts_state": True,
             "max_steps": 10_000,
@@ -68,7 +71,7 @@ class Engine:
         loss = from_spec(case.loss, LOSSES, "loss")
         net = Sequential.from_spec({"layers": case.layers})
         params = net.load_state_dict(case.params, case.dtype)
-        rule = case.optimizer and from_spec(case.optimizer, OPTIMIZERS, "optimizer")
+        rule = case.optimizer and from_spec(case.optimizer, RULES, "optimizer")
         state = _state(rule, params, case.state) if rule else {}
         for last in reversed(range(case.steps)):
             value, grads, dx = net.value_and_grad(

@@ -60,7 +60,7 @@ RULES: list[Optimizer] = [
 AROUND = {field.name for field in fields(Optimizer) if field.kw_only}
 """Penalties, clipping and groups: options of every rule, which have tests of their own."""
 for name, row in OPTIMIZER_ROWS.items():
-    if not any(type(rule).__name__ == name for rule in RULES):
+    if row.is_entrywise and not any(type(rule).__name__ == name for rule in RULES):
         others = {o: known.others[0] for o, known in row.options.items() if o not in AROUND}
         RULES += [OPTIMIZERS[name](), OPTIMIZERS[name](**others)]
 

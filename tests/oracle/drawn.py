@@ -7,6 +7,7 @@ import numpy as np
 
 from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.draft import with_rule
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import (
@@ -54,11 +55,11 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6, weights
         params=params,
         x=rng.normal(size=(n, width)) * rng.choice(SCALES),
         t=drawn_targets(rng, loss, n, columns),
-        optimizer=drawn_optimizer(rng, optimizer or drawn_name(rng, OPTIMIZER_ROWS)),
         dtype=dtype,
         noise=noise,
-        steps=int(rng.choice([1, 1, 1, 2, 3])),
     )
+    rule = drawn_optimizer(rng, optimizer or drawn_name(rng, OPTIMIZER_ROWS))
+    case = only_matrices(with_rule(case, rule)).but(steps=int(rng.choice([1, 1, 1, 2, 3])))
     if "weight" in loss:
         size = (n, 1) if loss["type"] in {"BCELoss", "BCEWithLogitsLoss"} else columns
         weight = rng.uniform(0.2, 3, size).astype(dtype).tolist()
@@ -70,6 +71,19 @@ def drawn_case(rng, *, loss=None, optimizer=None, dtype=None, largest=6, weights
     if weights and rng.random() < weights:
         case = case.but(sample_weights=rng.uniform(0.2, 4, n))
     return with_masks(case.map(lambda _, a: a if a.dtype.kind == "i" else a.astype(dtype)))
+
+
+def only_matrices(case):
+    """Return the case, without layers of vectors if its rule updates matrices alone."""
+    if OPTIMIZER_ROWS[case.optimizer["type"]].is_entrywise:
+        return case
+    odd = {int(key.split(".")[0]) for key, a in case.learned.items() if a.ndim != 2}
+    layers = tuple({"type": "Identity"} if i in odd else s for i, s in enumerate(case.layers))
+    params = {k: a for k, a in case.params.items() if int(k.split(".")[0]) not in odd}
+    noise = case.noise and {k: a for k, a in case.noise.items() if int(k.split(".")[0]) not in odd}
+    if not noise and not find_mixing(layers, is_training=True):
+        noise = None
+    return case.but(layers=layers, params=params, noise=noise)
 
 
 def corners_of_layers(**claimed):
@@ -175,7 +189,7 @@ def drawn_targets(rng, loss, n, columns):
 
 def drawn_optimizer(rng, name):
     spec = {"type": name, "lr": float(rng.choice([0.01, 0.3])), **drawn_options(rng, name)}
-    if spec.get("nesterov"):
+    if spec.get("nesterov") and "dampening" in OPTIMIZER_ROWS[name].options:
         spec |= {"momentum": spec.get("momentum") or 0.9, "dampening": 0.0}
     return spec
 

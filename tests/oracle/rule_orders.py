@@ -261,6 +261,47 @@ NADAM = {
 }
 
 
+def muon(order):
+    def muon(e, o, p, g, s, t):
+        s["momentum_buffer"] = b = e.muon_buffer(o, s["momentum_buffer"], g)
+        d = e.muon_scale(o, p) * e.muon_orthogonal(o, e.muon_direction(o, b, g))
+        return order(e.num(o.lr), e.num(o.weight_decay), p, d)
+
+    return muon
+
+
+def scaled_first(e, o, u):
+    """Divide by the largest entry first, so that no square overflows (manualnn)."""
+    size = np.maximum(np.abs(u).max(), e.num(o.eps))
+    x = u / size
+    return x / np.maximum(np.sqrt(np.sum(x * x)), e.num(o.eps) / size)
+
+
+def iterated(order):
+    """Return a method that uses an order for each iteration."""
+
+    def muon_orthogonal(e, o, u):
+        x = e.muon_normalised(o, u)
+        for _ in range(o.ns_steps):
+            x = order(e, o, x)
+        return x
+
+    return muon_orthogonal
+
+
+def in_three_products(e, o, x):
+    a, b, c = map(e.num, o.ns_coefficients)
+    gram = x @ x.T
+    once = gram @ x
+    return a * x + b * once + c * (gram @ once)
+
+
+def from_the_right(e, o, x):
+    a, b, c = map(e.num, o.ns_coefficients)
+    gram = x.T @ x
+    return x @ (b * gram + c * (gram @ gram)) + a * x
+
+
 def lion(order):
     def method(e, o, p, g, s, t):
         g, m = e.uphill(o, g), s["exp_avg"]
@@ -429,6 +470,16 @@ ORDERS = {
         ).astype(size.dtype),
     },
     "lion": {name: lion(order) for name, order in ADAMW.items()},
+    "muon": {name: muon(order) for name, order in ADAMW.items()},
+    "muon_normalised": {
+        "PyTorch: U / max(‖U‖, ε)": Textbook.muon_normalised,
+        "manualnn: by its largest entry first": scaled_first,
+    },
+    "muon_orthogonal": {
+        "PyTorch: (b A + c A²) X from the smaller side": Textbook.muon_orthogonal,
+        "b A X + c A (A X), never transposed": iterated(in_three_products),
+        "X (b A + c A²), A = Xᵀ X": iterated(from_the_right),
+    },
     "radam": {name: radam(step) for name, step in RADAM.items()},
     "radam_is_reliable": {"ρₜ > 5": Textbook.radam_is_reliable},
     "radam_length": {

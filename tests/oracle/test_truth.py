@@ -11,6 +11,7 @@ from oracle.drawn import drawn_case
 from oracle.exactly import exactly, step
 
 from manualnn.engine import Engine
+from manualnn.oracle.cases.draft import with_rule
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import (
@@ -62,7 +63,7 @@ def plain_case(seed, dtype):
     loss = {"type": str(rng.choice(["MSELoss", "HuberLoss", "BCEWithLogitsLoss"]))}
     x, t = rng.normal(size=(8, 3)).astype(dtype), rng.random((8, 2)).astype(dtype)
     optimizer = {"type": str(rng.choice(list(OPTIMIZERS))), "lr": 0.05}
-    return Case(layers, loss, params, x, t, optimizer, dtype)
+    return with_rule(Case(layers, loss, params, x, t, dtype=dtype), optimizer)
 
 
 def results(engine, case):
@@ -440,7 +441,7 @@ def test_an_update_from_given_gradients_is_the_rule_in_fractions(seed):
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_update_from_exact_gradients_lies_within_that_of_the_whole_step(name):
-    case = plain_case(1, "float64").but(optimizer={"type": name, "lr": 0.05})
+    case = with_rule(plain_case(1, "float64"), {"type": name, "lr": 0.05})
     expected = truth(case)
     alone = update_truth(case, {key: near.v.astype(float) for key, near in expected.grads.items()})
     whole = {k: n for k, n in expected.quantities().items() if k in alone}

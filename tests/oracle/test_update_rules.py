@@ -20,6 +20,7 @@ from manualnn.oracle.protocol.rows import MissingEntryError
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.bounded import Precision
 from manualnn.oracle.truth.compare import refutes
+from manualnn.oracle.truth.matrices import BoundedMatrices
 from manualnn.oracle.truth.optimizers import BoundedRules
 from manualnn.oracle.truth.variants import BoundedVariants
 
@@ -38,6 +39,9 @@ RULES = {
     "asgd_share": ["ASGD"],
     "asgd_average": ["ASGD"],
     "lion": ["Lion"],
+    "muon": ["Muon"],
+    "muon_normalised": ["Muon"],
+    "muon_orthogonal": ["Muon"],
     "rprop_size": ["Rprop"],
     "adamw": ["AdamW"],
     "adamw_decayed": ["AdamW"],
@@ -61,9 +65,11 @@ RULES = {
 """Optimizers that use a line."""
 STEPS = (
     *("moved_by_quotient", "adadelta_step", "adam_step", "sgd", "adamw"),
-    *("nadam_product", "radam", "asgd_rate", "lion", "rprop_size"),
+    *("nadam_product", "radam", "asgd_rate", "lion", "rprop_size", "muon"),
 )
 """Lines whose orders make the largest error of a step."""
+SHAPES = ((1, 2), (2, 1), (2, 3), (5, 3), (6, 10), (10, 6), (60, 1), (4, 4))
+"""Shapes of the matrices of a rule that is not entrywise."""
 SIZES = ("all", "subnormal", "terms cancel", "steps cancel")
 
 
@@ -76,7 +82,7 @@ def drawn_update(name, dtype, seed, sizes="all"):
         for key, option in row.options.items()
         if option.share == 1 and key != "groups"  # which the rule itself does not read
     }
-    if spec.get("nesterov"):
+    if spec.get("nesterov") and "dampening" in row.options:
         spec |= {"momentum": float(rng.choice([0.5, 0.9, 0.999])), "dampening": 0.0}
     o, t = options_of({"type": name, **spec}), int(rng.choice([1, 2, 3, 30, 1000]))
     of_p, of_g = np.ones((2, 60))
@@ -91,7 +97,12 @@ def drawn_update(name, dtype, seed, sizes="all"):
     mean = rng.normal(size=60) * of_g
     square = mean**2 * rng.uniform(1.1, 3, 60)
     state = {a.name: a.typical(o, mean, square, t - 1).astype(dtype) for a in state_of(o)}
-    nearly = -1 - 1e-5 * rng.normal(size=60)
+    if not row.is_entrywise:
+        rows, columns = SHAPES[seed % len(SHAPES)]
+        arrays = {"p": p, "g": g, **state}
+        arrays = {key: a[: rows * columns].reshape(rows, columns) for key, a in arrays.items()}
+        p, g, state = arrays.pop("p"), arrays.pop("g"), arrays
+    nearly = -1 - 1e-5 * rng.normal(size=p.shape)
     if sizes == "terms cancel" and decay and rng.random() < 0.5:
         g = (decay * p * nearly).astype(dtype)
     elif sizes == "terms cancel" and getattr(o, "momentum", 0):  # in b, or in Nesterov's step
@@ -163,7 +174,7 @@ def test_the_bound_of_a_step_is_less_than_ten_times_its_error(rule):
         for order in ORDERS[line].values():
             if rule in RULES[line]:
                 engine = engine_of(line, order, "float64")
-                for seed in range(4):
+                for seed in range(4 if OPTIMIZER_ROWS[rule].is_entrywise else 2 * len(SHAPES)):
                     o, p, g, state, t = drawn_update(rule, "float64", seed, "steps cancel")
                     ours, expected = both(engine, (o, p, [g], state, t))
                     bounds = np.where(expected["p"].bounds > 0, expected["p"].bounds, 1)
@@ -177,7 +188,7 @@ def test_every_line_with_several_orders_is_tested():
     arithmetic = {"__init__", "num", "sqrt", "larger", "quotient", "rmsprop_variance"}
     own = {
         name
-        for owner in (BoundedRules, BoundedVariants)
+        for owner in (BoundedRules, BoundedVariants, BoundedMatrices)
         for name, value in vars(owner).items()
         if callable(value)
     }
@@ -226,7 +237,7 @@ def test_a_typical_state_is_one_that_the_rule_keeps(name):
 
 def test_a_typical_state_is_what_equal_gradients_lead_to():
     """With the same gradient in every update, a state of means is exactly the typical one."""
-    g = np.array([0.25, -3.0, 0.0])
+    g = np.array([[0.25, -3.0, 0.0]])
     for name, row in OPTIMIZER_ROWS.items():
         others = {key: option.values[-1] for key, option in row.options.items()}
         plain = {"weight_decay": 0.0, "maximize": False}
@@ -234,7 +245,10 @@ def test_a_typical_state_is_what_equal_gradients_lead_to():
         o = Options(**{**vars(o), "momentum": 0.5, "dampening": 0.0, "eps": 1e-12})
         engine = Textbook(np.float64)
         engine.kind = np.dtype(np.float64)
-        p, state = np.ones(3), {a.name: np.full(3, a.initial_value(o)) for a in state_of(o)}
+        p, state = (
+            np.ones((1, 3)),
+            {a.name: np.full((1, 3), a.initial_value(o)) for a in state_of(o)},
+        )
         for t in range(1, 6):
             p = engine.apply_rule(o, p, g, state, t)
         for array in state_of(o):

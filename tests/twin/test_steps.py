@@ -15,7 +15,7 @@ from twin.judge import BLUNT, BLUNT_AT_THE_END, Judge, apart, oracle_case
 import reference.layers
 import reference.losses
 import reference.optimizers
-from manualnn import LAYERS, LOSSES, OPTIMIZERS, Parameters, Trainer
+from manualnn import LAYERS, LOSSES, MATRIX_RULES, OPTIMIZERS, Parameters, Trainer
 from manualnn.oracle.protocol import features as options
 from manualnn.oracle.truth.layers import layer_truth
 from manualnn.oracle.truth.losses import loss_truth
@@ -177,7 +177,11 @@ def test_the_twin_and_the_oracle_know_every_layer_loss_and_rule() -> None:
     for tables in (
         (LAYERS, reference.layers.LAYERS, options.LAYERS),
         (LOSSES, reference.losses.LOSSES, options.LOSSES),
-        (OPTIMIZERS, reference.optimizers.OPTIMIZERS, options.OPTIMIZERS),
+        (
+            OPTIMIZERS | MATRIX_RULES,
+            reference.optimizers.OPTIMIZERS | reference.optimizers.MATRIX_RULES,
+            options.OPTIMIZERS,
+        ),
     ):
         assert all(table.keys() == tables[0].keys() for table in tables)
     assert all(map(layer_truth, LAYERS))

@@ -22,6 +22,7 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import (
     LAYER_ROWS,
     LOSS_ROWS,
+    OPTIMIZER_ROWS,
     as_noise,
     buffer_of,
     find_mixing,
@@ -222,7 +223,7 @@ class Draft(Choices):
         t = self.targets(loss, n, every[-1], probabilities=probabilities)
         noise = self._training(layers, every, n) if self.chance(0.9) else None
         # An engine that claims optimizers takes no case without one.
-        return Case(
+        case = Case(
             layers,
             loss,
             params,
@@ -230,8 +231,8 @@ class Draft(Choices):
             t,
             dtype=self.dtype,
             noise=noise,
-            optimizer=self.optimizer(),
         )
+        return with_rule(case, self.optimizer())
 
     def _training(
         self, layers: Sequence[Any], widths: Sequence[int], n: int
@@ -267,11 +268,24 @@ class Draft(Choices):
 
     def with_steps(self, case: Case, optimizer: dict[str, Any], after: int | None = None) -> Case:
         """Return a case of several steps, or after some steps if the engine accepts a state."""
-        case = case.but(optimizer=optimizer)
+        case = with_rule(case, optimizer)
         if self.claims.accepts_state and (after or self.chance(0.7)):
             after = after or self.pick(STEPS)
             return case.but(state=self.state(optimizer, case.learned, after))
         return case.but(steps=self.count(self.max_steps))
+
+
+def with_rule(case: Case, optimizer: dict[str, Any] | None) -> Case:
+    """Return the case with an update rule, without biases if the rule updates matrices alone."""
+    case = case.but(optimizer=optimizer)
+    if optimizer is None or OPTIMIZER_ROWS[optimizer["type"]].is_entrywise:
+        return case
+    linear = {i for i, layer in enumerate(case.layers) if layer["type"] == "Linear"}
+    layers = tuple(
+        {**layer, "bias": False} if i in linear else layer for i, layer in enumerate(case.layers)
+    )
+    biases = {f"{i}.bias" for i in linear}
+    return case.but(layers=layers, params={k: p for k, p in case.params.items() if k not in biases})
 
 
 def least_outputs(loss: Any) -> int:

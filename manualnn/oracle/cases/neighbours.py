@@ -246,7 +246,7 @@ def _with_other_option(spec: Any, most: int) -> Iterator[dict[str, Any]]:
         for value in [v for v in values if v != current][:most]:
             changed = {**spec, option: value}
             # Nesterov's momentum needs momentum, and excludes dampening.
-            if option == "nesterov":
+            if option == "nesterov" and "dampening" in row_of(spec["type"]).options:
                 changed |= {"momentum": 0.6, "dampening": 0.0}
             elif option == "dampening":
                 changed |= {"momentum": 0.6, "nesterov": False}

@@ -34,6 +34,7 @@ from manualnn.oracle.protocol.claims import (
 from manualnn.oracle.protocol.features import (
     ALWAYS,
     LOSS_ROWS,
+    OPTIMIZER_ROWS,
     TABLES,
     find_mixing,
     listed_labels,
@@ -264,9 +265,8 @@ def find_undefined(case: Case) -> str | None:
     loss, reduction = case.loss, case.loss.get("reduction", "mean")
     if LOSS_ROWS[loss["type"]].targets == "signs" and np.any(np.abs(case.t) != 1):
         return "targets other than 1 and −1"
-    for group in (case.optimizer or {}).get("groups", ()):
-        if not any(fnmatchcase(key, group["params"]) for key in case.learned):
-            return f"a group without parameters, {group['params']!r}"
+    if case.optimizer and (reason := _find_misfit(case, case.optimizer)):
+        return reason
     if LOSS_ROWS[loss["type"]].targets == "labels" and not _are_lists(case.t, case.widths[-1]):
         return "targets other than lists of different classes, filled up with −1"
     mixing = find_mixing(case.layers, is_training=case.noise is not None)
@@ -283,6 +283,17 @@ def find_undefined(case: Case) -> str | None:
         # A label beyond the classes makes a case invalid, which is not the question here.
         counted = weights[labels[(labels >= 0) & (labels < len(weights))]].any()
     return None if counted or reduction == "sum" else "a mean over nothing"
+
+
+def _find_misfit(case: Case, optimizer: Mapping[str, Any]) -> str | None:
+    """Return the parameters that the update rule does not fit, or None."""
+    is_entrywise = OPTIMIZER_ROWS[optimizer["type"]].is_entrywise
+    if not is_entrywise and any(a.ndim != 2 for a in case.learned.values()):
+        return f"a parameter that is no matrix, with {optimizer['type']}"
+    for group in optimizer.get("groups", ()):
+        if not any(fnmatchcase(key, group["params"]) for key in case.learned):
+            return f"a group without parameters, {group['params']!r}"
+    return None
 
 
 def _are_lists(t: Any, count: int) -> bool:

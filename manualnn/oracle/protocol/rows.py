@@ -311,3 +311,5 @@ class Optimizer(Feature):
     state: tuple[State, ...] = ()
     scales_with_lr: bool = True
     """False if a learning rate of 0 does not leave the parameters as they are."""
+    is_entrywise: bool = True
+    """False if a step of an entry depends on its whole matrix. Then every parameter is a matrix."""

@@ -296,6 +296,11 @@ class Bounded:
         return Bounded(v, brought + self.kind.summing(self.v.shape[1], size, v), self.kind)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of both arrays."""
+        return self.v.shape
+
+    @property
     def T(self) -> "Bounded":  # noqa: N802 - as NumPy has it
         """The transpose."""
         return Bounded(self.v.T, self.e.T, self.kind, known=self.known)

@@ -26,10 +26,11 @@ from manualnn.oracle.protocol.optimizers import UpdateRules
 from manualnn.oracle.truth.around import BoundedAround
 from manualnn.oracle.truth.bounded import HUGE, Bounded, Precision
 from manualnn.oracle.truth.functions import larger, root, sign
+from manualnn.oracle.truth.matrices import BoundedMatrices
 from manualnn.oracle.truth.variants import BoundedVariants
 
 
-class BoundedRules(BoundedAround, BoundedVariants, UpdateRules):
+class BoundedRules(BoundedAround, BoundedVariants, BoundedMatrices, UpdateRules):
     """The update rules in bounded numbers; see the module."""
 
     def __init__(self, kind: Precision) -> None:
@@ -54,6 +55,10 @@ class BoundedRules(BoundedAround, BoundedVariants, UpdateRules):
     def lion(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
         """Return the decayed p less the step, p − lr (sign + λ p) or p − lr sign − lr λ p."""
         return self._with_decay_in_any_order(o, p, super().lion(o, p, g, s, t))
+
+    def muon(self, o: Options, p: Bounded, g: Bounded, s: dict[str, Bounded], t: int) -> Bounded:
+        """Return the decayed p less the step, in the orders of `lion`."""
+        return self._with_decay_in_any_order(o, p, super().muon(o, p, g, s, t))
 
     def average(self, old: Bounded, new: Bounded, beta: float) -> Bounded:
         """Return β old + (1 − β) new, old + (1 − β) (new − old), or new + β (old − new).

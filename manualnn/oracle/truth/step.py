@@ -20,6 +20,7 @@ import numpy as np
 from manualnn.errors import SpecError
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import (
+    OPTIMIZER_ROWS,
     Options,
     buffer_of,
     by_convention,
@@ -216,8 +217,8 @@ def gradients_below(
 def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     """Return the point after one update.
 
-    After clipping no rule looks beyond one entry, so one call for all parameters with the same
-    options gives what one for each gives.
+    After clipping most rules look at one entry alone, so that one call for all parameters with the
+    same options gives what one for each gives. The others have a call for each matrix.
     """
     learned = {key: a for key, a in point.params.items() if buffer_of(key) is None}
     if not learned:
@@ -226,13 +227,13 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     grads = rules.gradients_of_step(rule, learned, {key: grads[key] for key in learned})
     moved: dict[str, Bounded] = {}
     state: dict[str, dict[str, Bounded]] = {name: {} for name in point.state}
-    for options, keys in rules.parts_of(rule, learned):
+    parts = rules.parts_of(rule, learned)
+    if not OPTIMIZER_ROWS[rule.type].is_entrywise:
+        parts = [(options, [key]) for options, keys in parts for key in keys]
+    for options, keys in parts:
         part = {key: learned[key] for key in keys}
-        own = {
-            name: Bounded.joined(arrays[key] for key in keys)
-            for name, arrays in point.state.items()
-        }
-        p, g = (Bounded.joined(arrays[key] for key in keys) for arrays in (learned, grads))
+        own = {name: _joined(arrays, keys) for name, arrays in point.state.items()}
+        p, g = _joined(learned, keys), _joined(grads, keys)
         moved |= _split(rules.apply_rule(options, p, g, own, point.steps + 1), part)
         for name, array in own.items():
             state[name] |= _split(array, part)
@@ -241,8 +242,15 @@ def update(rule: Options, point: Point, grads: Mapping[str, Bounded]) -> Point:
     return Point({**point.params, **moved}, state, point.steps + 1)
 
 
+def _joined(arrays: Mapping[str, Bounded], keys: list[str]) -> Bounded:
+    """Return an array as it is, or several as one vector."""
+    return arrays[keys[0]] if len(keys) == 1 else Bounded.joined(arrays[key] for key in keys)
+
+
 def _split(vector: Bounded, like: Mapping[str, Bounded]) -> dict[str, Bounded]:
     """Return the arrays that were joined to a vector, which have the shapes of others."""
+    if len(like) == 1:
+        return dict.fromkeys(like, vector)
     arrays, start = {}, 0
     for key, other in like.items():
         part, start = slice(start, start + other.v.size), start + other.v.size

@@ -8,6 +8,7 @@ from manualnn.oracle.bugs.optimizers import (
     around,
     constants,
     decay,
+    muon,
     nadam_radam,
     rprop_lion,
     sgd_rmsprop_adagrad,
@@ -18,5 +19,5 @@ from manualnn.oracle.bugs.optimizers import (
 
 TABLES = (
     *(any_rule, decay, constants, sgd_rmsprop_adagrad, adam, adamax, adadelta, nadam_radam),
-    *(rprop_lion, steps, state, stored, around),
+    *(rprop_lion, muon, steps, state, stored, around),
 )

@@ -18,7 +18,7 @@ RIGHT = "g ← g + λ p, then the rule for g"
 decay_bug = partial(
     bug,
     killed_by="optimizer.*.weight_decay:*",
-    where=lambda e, o, *given: o.type not in {"AdamW", "Lion"},
+    where=lambda e, o, *given: o.type not in {"AdamW", "Lion", "Muon"},
 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.corners.layers import Make, nth
-from manualnn.oracle.cases.draft import Draft
+from manualnn.oracle.cases.draft import Draft, with_rule
 from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import OPTIMIZER_ROWS, options_of, state_of
 
@@ -63,7 +63,7 @@ def given_options(draft: Draft, name: str, option: str | None, number: int = 0) 
 
 def start_at(draft: Draft, case: Case, optimizer: dict[str, Any], start: str) -> Case:
     """Return a case with the optimizer at that start, or as near to it as the claims allow."""
-    case = case.but(optimizer=optimizer, state=None, steps=1)
+    case = with_rule(case.but(state=None, steps=1), optimizer)
     if start == "fresh" or not case.learned:
         return case
     after = {"second": 1, "late": 1000}.get(start)

@@ -14,7 +14,7 @@ import numpy as np
 from manualnn.oracle.cases.choices import Impossible
 from manualnn.oracle.cases.corners.layers import Make
 from manualnn.oracle.cases.corners.rules import given_options, start_at
-from manualnn.oracle.cases.draft import Draft, least_outputs
+from manualnn.oracle.cases.draft import Draft, least_outputs, with_rule
 from manualnn.oracle.cases.lattice import draw_on_kinks, draw_on_lattice
 from manualnn.oracle.cases.sizes import take_no_samples
 from manualnn.oracle.protocol.case import Case
@@ -92,7 +92,7 @@ def with_steps_before(steps: int) -> Make:
         if not optimizer or not case.learned or (steps and not draft.claims.accepts_state):
             raise Impossible
         if not steps:
-            return case.but(optimizer=optimizer)
+            return with_rule(case, optimizer)
         return draft.with_steps(case, optimizer, steps)
 
     return make

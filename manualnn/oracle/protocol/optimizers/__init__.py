@@ -15,10 +15,11 @@ catalogue overrides one line. The truth overrides lines that correct engines com
 orders.
 """
 
-from manualnn.oracle.protocol.optimizers import adam, descent, signs
+from manualnn.oracle.protocol.optimizers import adam, descent, matrices, signs
 from manualnn.oracle.protocol.optimizers.around import SAMPLE, Around, with_around
 from manualnn.oracle.protocol.optimizers.descent import DescentRules
 from manualnn.oracle.protocol.optimizers.lines import Array, Arrays
+from manualnn.oracle.protocol.optimizers.matrices import MatrixRules
 from manualnn.oracle.protocol.optimizers.signs import SignRules
 from manualnn.oracle.protocol.rows import MissingEntryError, Options
 
@@ -26,11 +27,11 @@ IN_FULL = ("SGD", "Adam")
 """The rules around which every value of penalties, clipping and groups is visited."""
 ROWS = tuple(
     with_around(row, 1 if row.name in IN_FULL else SAMPLE)
-    for row in (*descent.ROWS, *adam.ROWS, *signs.ROWS)
+    for row in (*descent.ROWS, *adam.ROWS, *signs.ROWS, *matrices.ROWS)
 )
 
 
-class UpdateRules(Around, DescentRules, SignRules):
+class UpdateRules(Around, DescentRules, SignRules, MatrixRules):
     """The update rules, one method per optimizer, in the arithmetic of a subclass."""
 
     def apply_rule(self, o: Options, p: Array, g: Array, s: Arrays, t: int) -> Array:
