@@ -15,6 +15,9 @@ from manualnn.oracle.protocol.case import Array, Case
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
+DECOUPLED = ("AdamW", "Lion", "Muon")
+"""Optimizers whose weight decay is never part of the gradient."""
+
 
 def is_of(*types: str) -> Method:
     """Return a condition for `where`: the layer, loss or optimizer has one of these types."""

@@ -199,6 +199,7 @@ BUGS["adamw-decay-after-update"] = bug(
 BUGS["adamw-decay-corrected"] = bug(
     "The decay of AdamW uses the learning rate after the bias correction.",
     lines=("p ← (1 − lr λ / (1 − β₁ᵗ)) p", "p ← (1 − lr λ) p"),
+    where=lambda e, o, p: hasattr(o, "betas"),
     **with_options(
         "adamw_decayed", lr=lambda e, o: e.num(o.lr) / Textbook.adam_correction1(e, o, e.now)
     ),

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Methods, Table, bug
-from manualnn.oracle.bugs.edits import KnowsKey, change, roots, with_options, with_result
+from manualnn.oracle.bugs.edits import DECOUPLED, KnowsKey, change, roots, with_options, with_result
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.textbook.engine import Textbook
 
@@ -114,7 +114,7 @@ BUGS["decay-decoupled"] = decay_bug(
     source="mxnet #9363",
     gradient=lambda e, o, p, g: e.uphill(o, g),
     updated=lambda e, o, key, p, g, s: Textbook.updated(
-        e, o, key, p if o.type in {"AdamW", "Lion"} else e.adamw_decayed(o, p), g, s
+        e, o, key, p if o.type in DECOUPLED else e.adamw_decayed(o, p), g, s
     ),
 )
 BUGS["gradient-returned-with-decay"] = bug(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Methods, Table, bug
-from manualnn.oracle.bugs.edits import roots
+from manualnn.oracle.bugs.edits import DECOUPLED, roots
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.optimizers.lines import decay_of
@@ -18,7 +18,7 @@ RIGHT = "g ← g + λ p, then the rule for g"
 decay_bug = partial(
     bug,
     killed_by="optimizer.*.weight_decay:*",
-    where=lambda e, o, *given: o.type not in {"AdamW", "Lion", "Muon"},
+    where=lambda e, o, *given: o.type not in DECOUPLED,
 )
 
 

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from manualnn.oracle.bugs.bug import Table, bug
-from manualnn.oracle.bugs.edits import KnowsKey, with_options, with_result
+from manualnn.oracle.bugs.edits import DECOUPLED, KnowsKey, with_options, with_result
 from manualnn.oracle.protocol.case import Array
 from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.protocol.optimizers import ROWS
@@ -13,8 +13,6 @@ from manualnn.oracle.textbook.engine import Textbook
 BUGS = Table("optimizers")
 update_bug = partial(bug, killed_by="optimizer.*:*")
 Arrays = dict[str, Array]
-DECOUPLED = ("AdamW", "Lion")
-"""Optimizers whose weight decay is never part of the gradient."""
 NAMES = list(dict.fromkeys(state.name for row in ROWS for state in row.state))
 """The names of all arrays that an optimizer stores."""
 
@@ -214,13 +212,15 @@ BUGS["maximize-negates-gradients"] = update_bug(
     lines=("∂L/∂θ ← −∂L/∂θ", "θ ← θ + lr ∂L/∂θ; ∂L/∂θ stays"),
     result=with_result(
         "grads",
-        lambda e, grads: {k: -g if e.rule and e.rule.maximize else g for k, g in grads.items()},
+        lambda e, grads: {
+            k: -g if getattr(e.rule, "maximize", False) else g for k, g in grads.items()
+        },
     ),
 )
 BUGS["maximize-always"] = update_bug(
     "The option maximize acts on the parameter's step, but not on the stored averages.",
     lines=("m of g, p ← p + lr d", "g ← −g, m of −g, p ← p − lr d"),
-    where=lambda e, o, *given: o.maximize,
+    where=lambda e, o, *given: getattr(o, "maximize", False),
     uphill=lambda e, o, g: g,
     moved=lambda e, o, p, d, lr: p + lr * d,
 )
