@@ -10,7 +10,7 @@ from manualnn.oracle.truth.optimizers import BoundedRules
 
 KIND = Precision("float32")
 RULES = BoundedRules(KIND)
-SHAPES = [(1, 1), (3, 3), (2, 5), (5, 2), (4, 3)]
+SHAPES = [(1, 1), (1, 4), (3, 3), (2, 5), (5, 2), (4, 3)]
 U = KIND.u
 
 
@@ -70,11 +70,11 @@ def up(values, roundings):
 @pytest.mark.parametrize("coefficients", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_program_that_rounds_everything_up_is_near_the_bound(shape, coefficients):
-    """On positive matrices nothing cancels: the roundings of each term are what the bound counts."""
+    """On positive matrices nothing cancels, so that a bound counts what each term rounds."""
     a, b, c = coefficients
     rng = np.random.default_rng(sum(shape))
     x = rng.uniform(0.1, 1, shape)
-    bound = RULES._roundings([a, b, c], x, 0.0, 1.0)
+    bound = RULES.roundings([a, b, c], x, 0.0, 1.0)
     largest = 0.0
     for own in (x, x.T):
         rows, columns = own.shape
@@ -85,6 +85,16 @@ def test_a_program_that_rounds_everything_up_is_near_the_bound(shape, coefficien
         exact = a * own + b * own @ own.T @ own + c * own @ own.T @ own @ own.T @ own
         largest = max(largest, np.linalg.norm(far - exact))
     assert 0.95 * bound < largest <= bound * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_roundings_of_each_iteration_are_added(shape):
+    """With a = 1 and no other term, an iteration leaves X and its error, and rounds."""
+    o = options_of({"type": "Muon", "lr": 1.0, "ns_coefficients": [1.0, 0.0, 0.0], "ns_steps": 3})
+    u, *_ = drawn(shape, 1, 0)
+    first = RULES.muon_normalised(o, KIND.exact(u)).e.max()
+    last = RULES.muon_orthogonal(o, KIND.exact(u)).e.max()
+    assert 12 * U < last - first < 12.01 * U
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -57,7 +57,7 @@ class BoundedMatrices(MatrixRules):
             around = e + doubt
             largest = max(values) + around
             steepest = _steepest(coefficients, max(min(values) - around, 0), largest)
-            lost = self._roundings(coefficients, x.v, e, largest)
+            lost = self.roundings(coefficients, x.v, e, largest)
             x = Bounded(VALUES.muon_iterated(o, x.v), x.e, u.kind)
             e, doubt = steepest * e + lost, steepest * doubt
             values = [abs(a * s + b * s**3 + c * s**5) for s in values]
@@ -76,7 +76,7 @@ class BoundedMatrices(MatrixRules):
         e = off / room + lost if room > 0 else np.inf
         return Bounded(v, np.full(u.shape, e), kind)
 
-    def _roundings(self, coefficients: list[float], x: Array, e: Any, largest: Any) -> Any:
+    def roundings(self, coefficients: list[float], x: Array, e: Any, largest: Any) -> Any:
         """Return the Frobenius norm of the roundings of an iteration of a matrix within e of X."""
         kind = self.kind
         near, moved = kind.size(x) + e, 2 * largest * e
