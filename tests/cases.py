@@ -21,6 +21,7 @@ from values import LAYOUTS, SEEDS, STYLES, Array, Strategy, arrays, targets_for
 from manualnn import (
     LAYERS,
     LOSSES,
+    MATRIX_RULES,
     OPTIMIZERS,
     Dropout,
     Layer,
@@ -63,6 +64,7 @@ OPTIONS: dict[str, Strategy] = {
     "weight_decay": st.sampled_from([0.0, 0.1, 1e-4]),
     "momentum": st.sampled_from([0.0, 0.5, 0.9, 0.999]),
     "dampening": st.sampled_from([0.0, 0.3, 1.0]),
+    "ns_coefficients": st.sampled_from([(3.4445, -4.775, 2.0315), (1.5, -0.5, 0.0)]),
     "eps": st.sampled_from([1e-8, 1e-2, 1e-5]),
     "RMSprop.alpha": st.sampled_from([0.99, 0.5, 0.0]),
     "Adagrad.lr_decay": st.sampled_from([0.0, 0.1, 3.0]),
@@ -142,7 +144,7 @@ def options_of(draw: st.DrawFn, kind: type[Any], known: dict[str, Any]) -> Any:
         value = known[field.name] if field.name in known else _option(kind.__name__, field)
         options[field.name] = draw(value) if isinstance(value, st.SearchStrategy) else value
     if options.get("nesterov"):  # which needs momentum and no dampening
-        options["nesterov"] = options["momentum"] > 0 and options["dampening"] == 0
+        options["nesterov"] = options["momentum"] > 0 and not options.get("dampening")
     return kind(**options)
 
 
@@ -233,7 +235,8 @@ def rules(
 
     A centered RMSprop with alpha=0 has none: v − m² is 0, and torch's root of its rounding is NaN.
     """
-    drawn = st.sampled_from(names).flatmap(lambda name: options_of(OPTIMIZERS[name], options or {}))
+    known = OPTIMIZERS | MATRIX_RULES
+    drawn = st.sampled_from(names).flatmap(lambda name: options_of(known[name], options or {}))
     return drawn.filter(
         lambda rule: getattr(rule, "alpha", 1) or not getattr(rule, "centered", False)
     )

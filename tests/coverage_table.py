@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from oracle.test_relations import RECIPES, RELATIONS
 from proofs import LAYER_STATEMENTS, LOSS_STATEMENTS, RULE_EXAMPLES, Array, with_numbers
 from test_derivatives import DIGITS, LAYERS, LOSSES, TOLERANCE, Problem
+from test_muon import FORMS
 from twin.judge import Judge
 from twin.test_exact import test_one_step_of_exact_arithmetic_is_torchs_to_the_last_bit as exact
 from twin.test_extremes import DTYPES, FAR, agree
@@ -43,10 +44,11 @@ from manualnn.oracle.protocol.features import takes_probabilities
 from manualnn.spec import to_spec
 
 PAGE = Path(__file__).resolve().parents[1] / ".docs" / "reference" / "coverage.md"
+RULES = manualnn.OPTIMIZERS | manualnn.MATRIX_RULES
 KINDS = {
     "layers": ("Layers", manualnn.LAYERS, LAYER_STATEMENTS),
     "losses": ("Losses", manualnn.LOSSES, LOSS_STATEMENTS),
-    "optimizers": ("Update rules", manualnn.OPTIMIZERS, RULE_EXAMPLES),
+    "optimizers": ("Update rules", RULES, RULE_EXAMPLES),
 }
 STEPS, LATTICE, RELATED = 60, 600, 8
 """Networks drawn for a piece, networks of exact numbers for all, cases for each relation."""
@@ -91,8 +93,10 @@ def number(value: float) -> str:
 def steps(kind: str, name: str) -> tuple[str, str]:
     """Return the largest error of manualnn and of torch in drawn steps, by their bounds."""
     chosen = {"layers": "layer_names", "losses": "loss_names", "optimizers": "rule_names"}[kind]
-    whole = Judge()
-    for case in drawn(cases(**{**SMALL, **PARTNERS, chosen: (name,)}), STEPS):
+    whole, given = Judge(), {**SMALL, **PARTNERS, chosen: (name,)}
+    if name in manualnn.MATRIX_RULES:
+        given["options"] = {"bias": False}
+    for case in drawn(cases(**given), STEPS):
         own = Judge()
         agree_in_every_step(case, own)
         whole.add(own)
@@ -101,6 +105,8 @@ def steps(kind: str, name: str) -> tuple[str, str]:
 
 def proofs(kind: str, name: str) -> str:
     """Return how many forms of a piece SymPy proves: options, reductions, sorts of targets."""
+    if name in manualnn.MATRIX_RULES:
+        return str(len(FORMS))
     parts = {"layers": "layer", "losses": "loss"}
     stated = (getattr(s, parts[kind]) if kind in parts else s for s in KINDS[kind][2])
     return str(sum(type(piece).__name__ == name for piece in stated))
@@ -127,7 +133,7 @@ def far(kind: str, name: str) -> str:
     """Return the largest error where inputs or outputs are huge or tiny."""
     whole = Judge()
     if kind == "optimizers":
-        rule = manualnn.OPTIMIZERS[name]()
+        rule = RULES[name]()
         params = Parameters({"0.weight": (1, 2)}, np.ones(2, np.float32))
         gradients = Parameters(params.shapes, np.array([1e25, 1e-30], np.float32))
         rule.update(params, gradients, rule.init(params))

@@ -74,8 +74,14 @@ def test_the_step_changes_each_singular_value_alone(
         np.testing.assert_allclose(state["momentum_buffer"], buffer.vector, atol=1e-14 * scale)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (3, 2), (1, 3)])
-@pytest.mark.parametrize("options", [{}, {"nesterov": False}, {"adjust_lr_fn": "match_rms_adamw"}])
+FORMS = [
+    (shape, options)
+    for shape in [(2, 2), (3, 2), (1, 3)]
+    for options in [{}, {"nesterov": False}, {"adjust_lr_fn": "match_rms_adamw"}]
+]
+
+
+@pytest.mark.parametrize(("shape", "options"), FORMS)
 def test_one_iteration_is_its_formula_in_exact_numbers(
     shape: tuple[int, int], options: dict[str, Any]
 ) -> None:
