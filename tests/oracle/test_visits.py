@@ -325,7 +325,8 @@ def of_rules(claims):
                 f"{name} with nesterov and weight_decay",
                 (
                     lambda c, n: (
-                        has(c, "optimizers", n, nesterov=True, dampening=0.0)
+                        has(c, "optimizers", n, nesterov=True)
+                        and not getattr(options_of(c.optimizer), "dampening", 0)
                         and options_of(c.optimizer).weight_decay
                         and options_of(c.optimizer).momentum
                     )

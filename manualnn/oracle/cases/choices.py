@@ -185,7 +185,7 @@ class Choices:
         self.add_options(spec, option, lambda other: self.pick(self.values(name, other)[1:]))
         # Nesterov's momentum needs momentum, and excludes dampening.
         if option in ("nesterov", "dampening") and not spec.get("momentum"):
-            spec["momentum"] = self.pick(self.values(name, "momentum")[1:])
+            spec["momentum"] = self.pick([v for v in self.values(name, "momentum") if v])
         if option == "dampening" or not spec.get("momentum"):
             spec.pop("nesterov", None)
         if spec.get("nesterov"):
