@@ -42,7 +42,10 @@ SAMPLE = 1 / 25
 
 def with_around(row: Optimizer, share: float) -> Optimizer:
     """Return the row of an optimizer with the options around its rule."""
-    groups = Option((), (*_RATES, *(_DECAYS if "weight_decay" in row.options else ())), **_NEW)
+    decays = _DECAYS if "weight_decay" in row.options else ()
+    if not row.is_entrywise:
+        decays = decays[:1]  # its cases have no biases
+    groups = Option((), (*_RATES, *decays), **_NEW)
     options = {name: replace(option, share=share) for name, option in AROUND.items()}
     options["groups"] = replace(groups, share=min(share, GROUPS))
     return replace(row, options={**row.options, **options})
