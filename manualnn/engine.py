@@ -1,6 +1,8 @@
 """The engine of this package for the oracle: `manualnn check` judges it like any other engine.
 
     manualnn check manualnn.engine:Engine
+    manualnn check manualnn.engine:TrainerEngine        the steps of a Trainer
+    manualnn check manualnn.engine:CompiledEngine       the same, compiled by Numba
 
 An engine returns its capabilities, and does one or more training steps on a case. The arrays and
 options are attributes of the case, and the result is a mapping of arrays. This module imports
@@ -15,14 +17,16 @@ import numpy as np
 
 import manualnn
 from manualnn import initializers
+from manualnn.errors import DivergedError
 from manualnn.layers import LAYERS
 from manualnn.losses import LOSSES
 from manualnn.network.sequential import Sequential
 from manualnn.optimizers import MATRIX_RULES, OPTIMIZERS, Optimizer
 from manualnn.parameters import Parameters
 from manualnn.spec import from_spec
+from manualnn.training.trainer import Trainer
 
-__all__ = ["Engine"]
+__all__ = ["CompiledEngine", "Engine", "TrainerEngine"]
 
 
 INITIAL: list[dict[str, Any]] = [
@@ -93,6 +97,55 @@ class Engine:
         if rule:
             result |= {"params": {**params, **params.buffers}, "state": _named(state, net.shapes)}
         return result
+
+
+class TrainerEngine(Engine):
+    """Steps of a `Trainer`, which repeats the NumPy calls that it recorded in its first step."""
+
+    compiles = False
+
+    def capabilities(self) -> dict[str, Any]:
+        """Return the capabilities: those of `Engine` without what a trainer draws or refuses."""
+        returned = ["loss", "params", "state"]
+        says = {"returns": returned, "empty_batch": False, "max_steps": 50}
+        claims = super().capabilities()
+        is_random = {"AlphaDropout", "Dropout", "RReLU"}
+        layers = {n: options for n, options in claims["layers"].items() if n not in is_random}
+        return claims | says | {"layers": layers}
+
+    def step(self, case: Any) -> dict[str, Any]:
+        """Return the last loss, the parameters and the state after the steps of a trainer."""
+        spec = {"layers": case.layers, "loss": case.loss, "dtype": case.dtype}
+        if not case.optimizer or not len(case.x):
+            return {"skipped": "a Trainer trains, and on samples"}
+        net = Sequential.from_spec(spec)
+        if case.noise is None and any(layer.refuses(1, is_training=True) for layer in net.layers):
+            return {"skipped": "a Trainer trains, and never predicts"}
+        params = net.load_state_dict(case.params, case.dtype)
+        ours = Trainer.from_spec(
+            spec | {"optimizer": case.optimizer}, params=params, compile=self.compiles
+        )
+        ours.state = _state(ours.rule, ours.params, case.state)
+        try:
+            for _ in range(case.steps):
+                before = ours.params.copy()
+                loss = ours.step(case.x, case.t, sample_weight=case.sample_weights)
+        except DivergedError:
+            return {"skipped": "a Trainer refuses what is not finite"}
+        if ours.rule.penalty(before):  # a Trainer adds it to the loss
+            y = net.forward(before, case.x, noise=case.noise)
+            loss = ours.loss.value(y, case.t, sample_weight=case.sample_weights)
+        return {
+            "loss": np.array(loss, case.dtype),
+            "params": {**ours.params, **ours.params.buffers},
+            "state": _named(ours.state, net.shapes),
+        }
+
+
+class CompiledEngine(TrainerEngine):
+    """Steps of a `Trainer` that Numba compiles."""
+
+    compiles = True
 
 
 def _claim(kind: type[Optimizer]) -> Any:

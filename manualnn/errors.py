@@ -92,3 +92,7 @@ class GradcheckError(ManualNNError, ValueError):
 
 class MissingExtraError(ManualNNError, ImportError):
     """An optional package is not installed; the message names the extra to install."""
+
+
+class NotFiniteError(Exception):
+    """The loss, or a parameter after the update, is not finite. The parameters are restored."""

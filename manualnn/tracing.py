@@ -50,6 +50,10 @@ class Call:
         if out is not None and result is not out:
             out[...] = result
 
+    def on(self, args: Iterable[Any]) -> "Call":
+        """Return the call of the same function on other arrays."""
+        return Call(self.function, tuple(args), self.options)
+
     def prepare(self) -> Callable[[], Any]:
         """Return the cheapest callable that repeats this call.
 

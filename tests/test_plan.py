@@ -36,12 +36,11 @@ from manualnn import (
     Sigmoid,
     Trainer,
 )
-from manualnn.engine import Engine
+from manualnn.engine import TrainerEngine
 from manualnn.layers import Layer
 from manualnn.network.workspace import Workspace
 from manualnn.oracle import check_engine
 from manualnn.oracle.profiles import PROFILES
-from manualnn.oracle.protocol.features import LAYER_ROWS, find_mixing
 from manualnn.tracing import Call
 from manualnn.training.step_plan import StepPlan
 
@@ -68,55 +67,6 @@ def test_the_article_s_step_takes_no_more_calls_than_its_formulas() -> None:
     """5 products, 2 sums; 2 biases, σ in 4 and its slope in 3; y − t, its square, 2/D."""
     net = Sequential(Linear(3, 2), Sigmoid(), Linear(2, 2))
     assert len(planned(net, MSELoss("sum"), X[:1], T[:1]).calls) <= 5 + 2 + 2 + 4 + 3 + 3 + 1
-
-
-class Trained(Engine):
-    """Planned steps as an engine: what a Trainer makes of parameters and state."""
-
-    def capabilities(self) -> dict[str, Any]:
-        claims = super().capabilities()
-        layers = {
-            name: options
-            for name, options in claims["layers"].items()
-            if not LAYER_ROWS[name].noise
-        }
-        says = {"layers": layers, "returns": ["loss", "params", "state"], "empty_batch": False}
-        return claims | says | {"max_steps": 50}
-
-    def step(self, case: Any) -> dict[str, Any]:
-        spec = {"layers": case.layers, "loss": case.loss, "dtype": case.dtype}
-        if not case.optimizer or not len(case.x):
-            return {"skipped": "a Trainer trains, and on samples"}
-        if case.noise is None and find_mixing(case.layers, is_training=True):
-            return {"skipped": "a Trainer trains, and never predicts"}
-        spec["optimizer"] = case.optimizer
-        params = Sequential.from_spec(spec).load_state_dict(case.params, case.dtype)
-        ours = Trainer.from_spec(spec, params=params)
-        for name, arrays in (case.state or {}).items():
-            if name == "step":
-                ours.state[name] = arrays
-            else:
-                ours.state[name][...] = np.concatenate([arrays[key].ravel() for key in params])
-        try:
-            for _ in range(case.steps):
-                before = ours.params.copy()
-                loss = ours.step(case.x, case.t, sample_weight=case.sample_weights)
-        except DivergedError:
-            return {"skipped": "a Trainer refuses what is not finite"}
-        state = {
-            name: value if name == "step" else dict(Parameters(params.shapes, value))
-            for name, value in ours.state.items()
-        }
-        parts = [case.optimizer, *case.optimizer.get("groups", ())]
-        if any(part.get(name) for part in parts for name in ("l1", "l2")):
-            # A Trainer adds the penalties to the loss.
-            y = ours.net.forward(before, case.x, noise=case.noise)
-            loss = ours.loss.value(y, case.t, sample_weight=case.sample_weights)
-        return {
-            "loss": np.array(loss, case.dtype),
-            "params": {**ours.params, **ours.params.buffers},
-            "state": state,
-        }
 
 
 @pytest.mark.parametrize("kind", [name for name in LAYERS if name != "Linear"])
@@ -545,6 +495,6 @@ def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     if profile() != "nightly":
         few = replace(PROFILES["quick"], examples=2, explaining=0)
         monkeypatch.setitem(PROFILES, "quick", few)
-    report = check_engine(Trained, profile="quick")
+    report = check_engine(TrainerEngine, profile="quick")
     assert not report.counts()["failed"], report
     assert report.counts()["passed"] > 200

@@ -122,6 +122,29 @@ class ManualNN(Peer):
         return Run(lambda: rule.update(params, grads, state))
 
 
+class Compiled(ManualNN):
+    """The engine of this package, with steps and updates that Numba compiles."""
+
+    name = "compiled"
+    needs: ClassVar = {"numba": "numba"}
+
+    def step(self, case: Case, batch: Batch) -> Run:
+        """Return `Trainer.step` of a trainer that compiles."""
+        trainer = _trainer(case, compile=True)
+        return Run(lambda: trainer.step(batch.x, batch.t))
+
+    def update(self, case: Case, batch: Batch) -> Run:
+        """Return the compiled update of the whole vector."""
+        from manualnn.compiling.update import CompiledUpdate
+
+        del batch
+        trainer = _trainer(case)
+        rule, state = trainer.rule, trainer.state
+        vectors = [trainer.params.vector, _gradient(case), *map(state.get, rule.vectors())]
+        update = CompiledUpdate(rule, vectors)
+        return Run(lambda: update.run(state))
+
+
 class Torch(Peer):
     """PyTorch, eager, with the fastest implementation of its optimizer for the case."""
 
@@ -166,7 +189,7 @@ IMPLEMENTATIONS: dict[str, dict[str, bool]] = {
     "foreach": {"foreach": True},
     "fused": {"fused": True},
 }
-PEERS: tuple[type[Peer], ...] = (Products, ManualNN, Torch)
+PEERS: tuple[type[Peer], ...] = (Products, ManualNN, Compiled, Torch)
 
 
 def versions(peers: Iterable[type[Peer]]) -> list[str]:
@@ -272,7 +295,7 @@ def _multiply(calls: list[Product]) -> None:
         np.dot(left, right, out)
 
 
-def _trainer(case: Case) -> Any:
+def _trainer(case: Case, **options: Any) -> Any:
     import manualnn as mnn
 
     layers = []
@@ -280,7 +303,7 @@ def _trainer(case: Case) -> Any:
         layers += [mnn.Linear(n_in, n_out), mnn.LAYERS[case.activation](**case.options(n_out))]
     net = mnn.Sequential(*layers[:-1])
     rule = mnn.OPTIMIZERS[case.optimizer](lr=LR)
-    return mnn.Trainer(net, mnn.MSELoss(), rule, seed=0, dtype=case.dtype)
+    return mnn.Trainer(net, mnn.MSELoss(), rule, seed=0, dtype=case.dtype, **options)
 
 
 def _gradient(case: Case) -> Array:

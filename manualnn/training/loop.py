@@ -6,9 +6,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from manualnn.elementary import Array
+from manualnn.errors import NotFiniteError
 from manualnn.training.accumulation import GradientSum
 from manualnn.training.batches import Samples
-from manualnn.training.progress import NotFiniteError
 from manualnn.training.step_plan import StepPlan
 from manualnn.training.stepper import Stepper
 

@@ -12,10 +12,6 @@ from manualnn.parameters import Parameters
 from manualnn.training.step_plan import StepPlan
 
 
-class NotFiniteError(Exception):
-    """The loss, or a parameter after the update, is not finite. The parameters are restored."""
-
-
 class Progress:
     """The numbers that every step changes.
 

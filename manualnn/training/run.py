@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import SpecError
+from manualnn.errors import NotFiniteError, SpecError
 from manualnn.losses import Loss
 from manualnn.optimizers import Optimizer
 from manualnn.spec import Constructor
 from manualnn.training.batches import Batches, Samples
 from manualnn.training.history import History
-from manualnn.training.progress import NotFiniteError
 from manualnn.validation import shown
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ call NumPy, such as picking entries (see `manualnn.tracing`), and kernels from o
 """
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class StepPlan:
     y : array (N, out)
         The outputs.
     calls : list of Call
-        The recorded calls.
+        The recorded calls; with compile=True, compiled kernels in the place of most.
     rule : Optimizer, or None
         The rule for which `run` scales the gradient.
     is_quiet : bool
@@ -72,6 +73,7 @@ class StepPlan:
         arrays: ArraysByLayer,
         grads: Parameters,
         buffers: Buffers,
+        compiles: bool = False,
     ) -> None:
         self.loss = loss
         self.noise = buffers.noise if any(buffers.noise) else []
@@ -106,7 +108,12 @@ class StepPlan:
         self.is_descent = False
         for call in backward_calls(layers, arrays, x, buffers, grads):
             calls += self._trace(call)
-        self.calls = calls = [call for call in calls if not _has_no_effect(call)]
+        calls = [call for call in calls if not _has_no_effect(call)]
+        if compiles:
+            kept = [self.y, self._value, grads.vector]
+            kept += [array for own in arrays for array in own.values()]
+            calls = import_module("manualnn.compiling.compiled").compile_step(calls, kept)
+        self.calls = calls
         self._prepared = [call.prepare() for call in calls]
         parts = [(x, 0), (t, 1)] if weights is None else [(x, 0), (t, 1), (weights, 2)]
         self._batch_readers = [
@@ -133,11 +140,10 @@ class StepPlan:
         self.x = self.t = None  # set last, because Ctrl-C may interrupt this method
         batch = x.view(), t.view(), w if w is None else w.view()
         for i, places in self._batch_readers:
-            call = self.calls[i]
-            args = list(call.args)
+            args = list(self.calls[i].args)
             for place, which in places:
                 args[place] = batch[which]
-            self.calls[i] = call = Call(call.function, tuple(args), call.options)
+            self.calls[i] = call = self.calls[i].on(args)
             self._prepared[i] = call.prepare()
         self.x, self.t, self.w = x, t, w
 
@@ -180,10 +186,13 @@ class StepPlans:
         The gradients that every plan writes.
     last_step : tuple (x, t, plan)
         The arguments of the last `Trainer.step`, if the plan uses these very arrays.
+    compiles : bool
+        True if the plans are compiled.
 
     """
 
-    def __init__(self, net: Sequential, params: Parameters) -> None:
+    def __init__(self, net: Sequential, params: Parameters, *, compiles: bool = False) -> None:
+        self.compiles = compiles
         self.grads = params.zeros_like()
         self.last_step: tuple[Any, Any, StepPlan | None] = (None, None, None)
         self._net = net
@@ -194,6 +203,9 @@ class StepPlans:
     def find(self, loss: Loss, x: Array, t: Array, w: Array | None = None) -> StepPlan:
         """Return the plan of a step on this batch. It is recorded if there is none yet."""
         self.last_step = None, None, None
+        if self.compiles:
+            x, t = np.require(x, None, ["C", "A"]), np.require(t, None, ["C", "A"])
+            t = t.copy() if np.may_share_memory(x, t) else t  # one memory has one name in a kernel
         n, features = x.shape
         work = self._workspace
         if work is None or n > work.capacity or features != work.widths[0]:
@@ -211,6 +223,12 @@ class StepPlans:
             plan.set_batch(x, t, w)
         return plan
 
+    @property
+    def sources(self) -> list[str]:
+        """The source code of all compiled kernels, plan by plan."""
+        calls: list[Any] = [call for plan in self._plans.values() for call in plan.calls]
+        return [call.source for call in calls if not isinstance(call, Call)]
+
     def _record(
         self, loss: Loss, x: Array, t: Array, w: Array | None, buffers: Buffers
     ) -> StepPlan:
@@ -219,7 +237,15 @@ class StepPlans:
         arrays = [{**params, **noise, **scratch} for params, noise, scratch in parts]
         with np.errstate(all="ignore"):
             return StepPlan(
-                self._net.layers, loss, x, t, w, arrays=arrays, grads=self.grads, buffers=buffers
+                self._net.layers,
+                loss,
+                x,
+                t,
+                w,
+                arrays=arrays,
+                grads=self.grads,
+                buffers=buffers,
+                compiles=self.compiles,
             )
 
 

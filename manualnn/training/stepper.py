@@ -4,12 +4,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from manualnn.elementary import Array
-from manualnn.errors import DivergedError
+from manualnn.errors import DivergedError, NotFiniteError
 from manualnn.errstate import quiet_context
 from manualnn.losses import Loss
 from manualnn.network.buffers import attach_buffers
@@ -19,9 +20,10 @@ from manualnn.optimizers import Optimizer
 from manualnn.optimizers.groups import rates_of, with_rates
 from manualnn.parameters import Parameters
 from manualnn.spec import Constructor
+from manualnn.tracing import is_from_manualnn
 from manualnn.training.attributes import check_attribute
 from manualnn.training.history import History
-from manualnn.training.progress import BufferKeeper, NotFiniteError, Progress
+from manualnn.training.progress import BufferKeeper, Progress
 from manualnn.training.step_plan import StepPlan, StepPlans
 from manualnn.validation import as_batch, as_dtype, as_generator, as_weights, require_count
 
@@ -47,6 +49,7 @@ class Stepper(BufferKeeper, metaclass=Constructor):
         seed: "int | np.random.Generator | None" = 0,
         dtype: Any = np.float64,
         params: Parameters | None = None,
+        compile: bool = False,  # noqa: A002 - torch's name
     ) -> None:
         self.net = net
         self.loss = loss
@@ -59,6 +62,9 @@ class Stepper(BufferKeeper, metaclass=Constructor):
         self.rng = root.spawn(1)[0]
         self.state = rule.init(self.params)
         self._progress = Progress()
+        self._compiles = bool(compile)
+        if self._compiles:
+            import_module("manualnn.compiling.compiled").require_numba()
         self._prepare()
 
     def __repr__(self) -> str:
@@ -73,7 +79,8 @@ class Stepper(BufferKeeper, metaclass=Constructor):
 
     def _prepare(self) -> None:
         """Make the objects that speed up the steps: plans, buffers and contexts."""
-        self._plans = StepPlans(self.net, self.params)
+        self._plans = StepPlans(self.net, self.params, compiles=self._compiles)
+        self._compiled_update: Any = None
         self._outputs = np.zeros((1, 1), self.params.dtype)
         self._context = quiet_context()
         theta, g = self._params.vector, self._plans.grads.vector
@@ -81,7 +88,7 @@ class Stepper(BufferKeeper, metaclass=Constructor):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle and copy all attributes except those that `_prepare` makes."""
-        prepared = {"_plans", "_outputs", "_context", "_descent"}
+        prepared = {"_plans", "_outputs", "_context", "_descent", "_compiled_update"}
         return {name: value for name, value in vars(self).items() if name not in prepared}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -158,7 +165,7 @@ class Stepper(BufferKeeper, metaclass=Constructor):
             plan = self._plans.find(self.loss, batch, targets, w)
             # The plan reads these very arrays, so the next step may skip the checks.
             is_plain = type(self.loss).targets is Loss.targets and sample_weight is None
-            if batch is x and targets is t and is_plain:
+            if plan.x is x and plan.t is t and is_plain:
                 self._plans.last_step = x, t, plan
         try:
             return self._step(plan)
@@ -265,11 +272,34 @@ class Stepper(BufferKeeper, metaclass=Constructor):
     def _update(self) -> None:
         """Update the parameters by the rule. If that fails, the state starts anew."""
         try:
-            self.rule.write_step(self._params, self._plans.grads, self.state)
-            self._descend()
+            if self._compiles and (update := self._compile_update()):
+                update.run(self.state)
+            else:
+                self.rule.write_step(self._params, self._plans.grads, self.state)
+                self._descend()
         except (KeyboardInterrupt, NotFiniteError):  # the rule has changed the state
             self.state = self.rule.init(self.params)
             raise
+
+    def _compile_update(self) -> Any:
+        """Return the compiled update of the rule and the state, or None if NumPy does it."""
+        vectors = [self._params.vector, self._plans.grads.vector]
+        update = self._compiled_update
+        if update is not None and update.fits(self.rule, *vectors, self.state):
+            return update
+        rule = self.rule
+        if not (rule.is_plain and rule.is_entrywise and is_from_manualnn(rule)):
+            return None
+        if vectors[0].dtype.char not in "fd" or not vectors[0].size:
+            return None
+        vectors += [self.state[name] for name in rule.vectors() if name in self.state]
+        if len(vectors) < 2 + len(rule.vectors()) or any(
+            type(v) is not np.ndarray or v.shape != vectors[0].shape for v in vectors
+        ):
+            return None  # write_step raises the error
+        make = import_module("manualnn.compiling.update").CompiledUpdate
+        self._compiled_update = make(rule, vectors)
+        return self._compiled_update
 
     def _targets(self, t: Any, x: Array) -> Array:
         """Return t, checked against outputs of the shape that the network gives for x."""

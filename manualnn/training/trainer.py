@@ -49,6 +49,11 @@ class Trainer(TrainingLoop):
         float32, float64 or longdouble. Ignored if `params` are given.
     params : Parameters, optional
         The initial parameters. They are copied.
+    compile : bool
+        If True, Numba compiles the steps at first, which takes seconds, and keeps the code on disk
+        (in the folder MANUALNN_CACHE, or in the user's cache). Steps of small networks, and the
+        updates of all rules without groups, penalties and clipping, then take a fraction of the
+        time. Needs the extra fast.
 
     Attributes
     ----------
@@ -93,6 +98,7 @@ class Trainer(TrainingLoop):
         *,
         seed: "int | np.random.Generator | None" = 0,
         params: Parameters | None = None,
+        compile: bool = False,  # noqa: A002 - torch's name
     ) -> "Trainer":
         """Build a trainer from the JSON form. The defaults are MSELoss, SGD and float64."""
         net = Sequential.from_spec(spec)
@@ -100,7 +106,18 @@ class Trainer(TrainingLoop):
         loss = from_spec(spec.get("loss", {"type": "MSELoss"}), LOSSES, "loss")
         rule = from_spec(spec.get("optimizer", {"type": "SGD"}), all_optimizers(), "optimizer")
         dtype = spec.get("dtype", "float64")
-        return cls(net, loss, rule, seed=seed, dtype=dtype, params=params)
+        return cls(net, loss, rule, seed=seed, dtype=dtype, params=params, compile=compile)
+
+    def compiled_source(self) -> str:
+        """Return the functions that the steps so far were compiled to, as Python.
+
+        Raises SpecError if the trainer does not compile.
+        """
+        if not self._compiles:
+            message = f"{self!r} does not compile; pass compile=True to Trainer."
+            raise SpecError(message)
+        update = self._compiled_update
+        return "\n".join([*self._plans.sources, *([update.source] if update else [])])
 
     def predict(self, x: Any) -> Array:
         """Return the outputs for x of shape (N, in): shape (N, out). Thread-safe."""

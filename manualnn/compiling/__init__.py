@@ -1,0 +1,1 @@
+"""Training steps compiled by Numba: the recorded NumPy calls of a step, as loops."""
