@@ -121,6 +121,38 @@ def test_bugs_of_the_catalogue_are_named_in_an_engine_by_another_author(capsys):
     assert alone >= len(chosen) - 1
 
 
+@pytest.mark.parametrize(
+    ("bug", "noise"),
+    [
+        ("batch-norm-biased-running-variance", {}),
+        ("batch-norm-momentum-reversed", {}),
+        ("batch-norm-not-tracked", {}),
+        ("batch-norm-batches-not-counted", {}),
+        ("batch-norm-tracked-in-prediction", None),
+    ],
+)
+def test_a_bug_that_shows_in_buffers_alone_is_named(bug, noise):
+    """A layer updates its buffers, so no bug of an optimizer explains them."""
+    own = ("weight", "bias", "running_mean", "running_var")
+    params = {f"0.{name}": np.zeros(3) for name in own} | {"0.num_batches_tracked": np.zeros(())}
+    layers = ({"type": "BatchNorm1d", "num_features": 3},)
+    blank = Case(layers, MSE, params, np.zeros((5, 3)), np.zeros((5, 3)), SGD, noise=noise)
+    first = ordinary_case(blank, 7, n=5, widths=(3,))
+    assert [cause.bug for cause in explained(BUGS[bug].engines[0], first).likely] == [bug]
+
+
+def test_a_clip_next_to_1_has_the_digits_of_float32():
+    """1 − 10⁻⁶ is 1 − 1.0133 · 10⁻⁶ in float32, so that log(1 − t) differs by a thousandth."""
+    swapped = BUGS["bce-swapped-with-own-slope"].engines[2]
+    first = case(n=3, widths=(4, 1), loss={"type": "BCELoss"})
+    first = first.but(layers=(*first.layers, {"type": "Sigmoid"}))
+    params = {"0.weight": np.zeros((1, 4)), "0.bias": np.array([-2.0])}
+    first = first.but(t=np.ones((3, 1)), params=params, dtype="float32")
+    first = first.map(lambda _, a: a.astype(np.float32))
+    with connect(swapped) as bench:
+        assert reproduces(swapped, observe(bench, [first]))
+
+
 def test_a_constant_is_found_in_the_numbers_of_an_engine_by_another_author():
     class Clips(type(Toy()())):
         def spoilt(self, _, grads):

@@ -144,6 +144,10 @@ def is_square(a: Array) -> bool:
 
 
 def clip_probabilities(e: Textbook, p: Array, eps: float | None) -> Array:
-    """Return probabilities clipped to [ε, 1 − ε]; None: the machine epsilon of the case's dtype."""
+    """Return probabilities clipped to [ε, 1 − ε]; None: the machine epsilon of the case's dtype.
+
+    A program has both bounds as numbers of the case's dtype: next to 1, few digits of ε are left.
+    """
     eps = float(np.finfo(e.case.dtype).eps) if eps is None else eps
-    return np.clip(p, e.array(eps), e.array(1 - eps))
+    least, most = np.array([eps, 1 - eps], e.case.dtype)
+    return np.clip(p, e.array(least), e.array(most))

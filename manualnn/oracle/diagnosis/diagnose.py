@@ -43,6 +43,7 @@ from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.engines.client import EngineClient, EngineError, connect
 from manualnn.oracle.findings import Cause, Diagnosis, Finding
 from manualnn.oracle.protocol.case import Case
+from manualnn.oracle.protocol.features import buffer_of
 from manualnn.oracle.truth.compare import group_of, is_same
 
 NONDETERMINISTIC = (
@@ -213,6 +214,9 @@ def _possible_bugs(own: Observation) -> list[Bug]:
         # An engine that returns no gradient shows its errors in the update.
         gradients = any(name.startswith("grads.") for name in own.got)
         excluded = {"losses", "activations"} if gradients else set()
+        if any(map(buffer_of, own.wrong_names)):
+            # Layers, not rules, update the buffers.
+            excluded -= {"activations"}
     else:
         excluded = {"optimizers"}
     # Some bugs show in every case, such as outputs of the parameters after the update.
