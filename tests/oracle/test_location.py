@@ -9,10 +9,12 @@ from oracle.drawn import drawn_case
 from rotation import profile
 
 from manualnn.oracle.bugs import BUGS
+from manualnn.oracle.diagnosis.isolate import part_of
 from manualnn.oracle.diagnosis.location import locate
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Outcome
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.textbook.engine import Textbook
 from manualnn.oracle.truth.compare import group_of
 
@@ -113,3 +115,11 @@ def test_an_engine_that_returns_outputs_is_not_told_to_return_them():
     place = locate(cut(wrong, {"outputs", "loss", "grads"}))[1]
     assert "in the gradient of the loss or of Tanh" in place
     assert "return outputs" not in place
+
+
+def test_a_layer_whose_input_overflows_in_the_data_type_is_no_case_of_its_own():
+    one = {"type": "Linear", "in_features": 1, "out_features": 1, "bias": False}
+    weights = {f"{i}.weight": np.array([[1e30]], np.float32) for i in range(2)}
+    x = np.array([[1e30]], np.float32)
+    case = Case((one, one), {"type": "MSELoss"}, weights, x, x, dtype="float32")
+    assert part_of(case, 1, 2) is None

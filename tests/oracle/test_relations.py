@@ -7,7 +7,9 @@ from rotation import turn
 
 from manualnn.oracle.cases.catalogue import recipes_for
 from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.checks.roughness import roughness
 from manualnn.oracle.checks.table import rejudge
+from manualnn.oracle.checks.trial import Trial
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.capabilities import Capabilities
 from manualnn.oracle.textbook.engine import Textbook
@@ -73,3 +75,15 @@ def without_last_sample(base):
 def test_a_broken_relation_is_found_whatever_the_numbers(name):
     engine = without_last_sample(IMPRECISE[name] if name else Textbook)
     assert {"relations:batch.permutation", "relations:batch.shards"} <= set(broken(engine, 9))
+
+
+def test_errors_that_are_infinite_nearby_as_well_have_no_roughness_and_no_warning():
+    class Infinite(Textbook):
+        def linear_db(self, o, dz):
+            return np.full_like(super().linear_db(o, dz), np.inf)
+
+    case = next(c for c in cases("relations", 9) if any(".bias" in key for key in c.params))
+    with connect(Infinite) as bench:
+        trial = Trial(bench, "relations:batch.permutation", case)
+        rough = roughness(trial, case, trial.base)
+    assert max(rough.values()) < 1e-3

@@ -77,7 +77,8 @@ def roughness(
         except (Declined, Faulty):
             continue
         for name in errors.keys() & others.keys():
-            changes = np.abs(errors[name] - others[name])
+            with np.errstate(invalid="ignore"):
+                changes = np.abs(errors[name] - others[name])
             largest = float(np.max(changes, initial=0.0, where=np.isfinite(changes)))
             rough[group_of(name)] = max(rough.get(group_of(name), 0.0), largest)
     trial.calls[:] = calls

@@ -27,7 +27,8 @@ def with_bias(case: Case, i: int) -> Case:
 
 def part_of(case: Case, i: int, j: int) -> Case | None:
     """Return the case of the layers i … j − 1 alone, with the input that they have in the case."""
-    x = input_of_layer(case, i).astype(case.dtype) if i else case.x
+    with np.errstate(over="ignore"):
+        x = input_of_layer(case, i).astype(case.dtype) if i else case.x
     if not np.isfinite(x).all():
         return None
 
