@@ -1,6 +1,6 @@
 """Bugs of batch normalisation; `normalization` has those that it shares with other layers."""
 
-from manualnn.oracle.bugs.bug import Table, bug
+from manualnn.oracle.bugs.bug import Method, Table, bug
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("activations")
@@ -12,11 +12,17 @@ def _tracked_without_count(e: Textbook, o: object, x: object) -> None:
     e.params.update(counts)
 
 
-def _tracked_always(e: Textbook, o: object, x: object) -> None:
-    given = e.case
-    e.case = given.but(noise=given.noise or {})
-    Textbook.batch_norm_track(e, o, x)  # type: ignore[arg-type]
-    e.case = given
+def _in_training(method: Method) -> Method:
+    """Return a method that computes in prediction as in training."""
+
+    def always(e: Textbook, *given: object) -> object:
+        case = e.case
+        e.case = case.but(noise=case.noise or {})
+        result = method(e, *given)
+        e.case = case
+        return result
+
+    return always
 
 
 BUGS["batch-norm-biased-running-variance"] = bug(
@@ -44,7 +50,7 @@ BUGS["batch-norm-batches-not-counted"] = bug(
 BUGS["batch-norm-tracked-in-prediction"] = bug(
     "The running averages change in prediction, too.",
     lines=("running ← (1 − α) running + α batch", "running unchanged in prediction"),
-    batch_norm_track=_tracked_always,
+    batch_norm_track=_in_training(Textbook.batch_norm_track),
 )
 BUGS["batch-norm-batch-in-prediction"] = bug(
     "Prediction normalises by the batch instead of the running averages.",
@@ -61,4 +67,11 @@ BUGS["batch-norm-momentum-none-as-default"] = bug(
     lines=("α = 0.1", "α = 1 / num_batches_tracked"),
     where=lambda e, o, *_: o.momentum is None,
     batch_norm_moved=lambda e, o, old, new, share: (1 - e.num(0.1)) * old + e.num(0.1) * new,
+)
+BUGS["batch-norm-training-gradient-in-prediction"] = bug(
+    "In prediction, the gradient is that of training: it differentiates the averages as well.",
+    lines=("dx = (dx̂ − mean(dx̂) − x̂ mean(dx̂ x̂)) / √(… + ε)", "dx = dx̂ / √(running_var + ε)"),
+    source="ML-From-Scratch and tinynn, with the running averages; numpy-ml, with the batch's",
+    batch_norm_backward=[Textbook.layer_norm_backward, _in_training(Textbook.batch_norm_backward)],
+    batch_norm_grads=[Textbook.batch_norm_grads, _in_training(Textbook.batch_norm_grads)],
 )

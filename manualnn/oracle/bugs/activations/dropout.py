@@ -1,5 +1,8 @@
 """Bugs of dropout."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from manualnn.oracle.bugs.bug import Method, Table, bug
@@ -129,4 +132,25 @@ BUGS["dropout-before-bias"] = bug(
     dropout=lambda e, o, z: (
         z if (mask := e.mask(o)) is None else mask * (z - _bias_before(e, o)) + _bias_before(e, o)
     ),
+)
+
+
+def _in_prediction(share: Callable[[Any], Any]) -> Method:
+    """Return the mask of 0 and 1, and in prediction a factor instead."""
+
+    def mask(e: Textbook, o: Options) -> Array:
+        kept = _kept(e, o)
+        return np.asarray(e.num(share(o.p))) if kept is None else kept
+
+    return mask
+
+
+BUGS["dropout-scaled-in-prediction"] = bug(
+    "Dropout scales in prediction instead of training: by 1 − p as in its paper, or by p.",
+    lines=(
+        "a = z where kept; a = (1 − p) z, or p z, in prediction",
+        "a = z / (1 − p) where kept; a = z in prediction",
+    ),
+    source="Srivastava et al. 2014, ML-From-Scratch; by p: karpathy/convnetjs",
+    mask=[_in_prediction(lambda p: 1 - p), _in_prediction(lambda p: p)],
 )

@@ -48,6 +48,12 @@ BUGS["rrelu-mean-in-backward"] = bug(
     lines=("dz = da ⊙ (1 for z > 0, else (lower + upper) / 2)", "dz = da ⊙ (1 for z > 0, else s)"),
     rrelu_slope=lambda e, o, z: np.where(z > 0, e.array(1), e.rrelu_mean(o)),
 )
+BUGS["rrelu-slope-at-zero"] = bug(
+    "The slope of RReLU at 0 is 1.",
+    lines=("rrelu′(0) = 1", "rrelu′(0) = s, as drawn"),
+    source="chainer",
+    rrelu_slope=lambda e, o, z: np.where(z == 0, e.array(1), Textbook.rrelu_slope(e, o, z)),
+)
 BUGS["rrelu-bound-in-prediction"] = bug(
     "RReLU has the slope lower, or upper, in prediction.",
     lines=("s = lower, or upper", "s = (lower + upper) / 2"),

@@ -63,6 +63,15 @@ BUGS["sigmoid-hard"] = bug(
     sigmoid=lambda e, o, z: np.clip(e.num(e.rise) * z + 0.5, 0, 1),
     sigmoid_slope=lambda e, o, z, a: np.where((a > 0) & (a < 1), e.array(e.rise), 0),
 )
+BUGS["sigmoid-by-table"] = bug(
+    "The sigmoid is read from a table of 4096 numbers from −15 to 15.",
+    lines=("a = σ(k h − 15), k h − 15 next to z, h = 30/4096", "a = σ(z)"),
+    source="codeplea/genann",
+    sigmoid=lambda e, o, z: e.sigma(
+        e.num(30) / 4096 * np.clip(np.floor((z + 15) * 4096 / 30 + 0.5), 0, 4095) - 15
+    ),
+    sigmoid_slope=lambda e, o, z, a: a * (1 - a),
+)
 BUGS["sigmoid-without-minus"] = bug(
     "The exponent of the sigmoid lacks its minus sign.",
     lines=("a = 1 / (1 + exp(z))", "a = 1 / (1 + exp(−z))"),

@@ -7,6 +7,8 @@ import numpy as np
 from manualnn.oracle.bugs.bug import Constant, Table, bug
 from manualnn.oracle.bugs.edits import clip_probabilities, is_of, with_options
 from manualnn.oracle.bugs.fits import solved
+from manualnn.oracle.protocol.case import Array
+from manualnn.oracle.protocol.features import Options
 from manualnn.oracle.textbook.engine import Textbook
 
 BUGS = Table("losses")
@@ -29,6 +31,13 @@ BUGS["bce-value-clipped"] = extreme_bug(
     eps=CLIPS,
     bce_terms=lambda e, o, y, t: Textbook.bce_terms(e, o, clip_probabilities(e, y, e.eps), t),
 )
+
+
+def _log_plus_eps(e: Textbook, o: Options, y: Array, t: Array) -> Array:
+    ones, zeros = np.log(y + e.num(e.eps)), np.log(1 - y + e.num(e.eps))  # type: ignore[attr-defined]
+    return np.asarray(-e.sample_weight(o) * (t * ones + (1 - t) * zeros))
+
+
 BUGS["bce-log-plus-eps"] = bug(
     "A small number is added inside the logarithm.",
     lines=(
@@ -36,9 +45,19 @@ BUGS["bce-log-plus-eps"] = bug(
         "−t log y − (1 − t) log(1 − y), logarithms ≥ −100",
     ),
     eps=Constant([1e-8, 1e-7, 1e-9, 1e-12], solved(1e-8)),
-    bce_terms=lambda e, o, y, t: (
-        -e.sample_weight(o)
-        * (t * np.log(y + e.num(e.eps)) + (1 - t) * np.log(1 - y + e.num(e.eps)))
+    bce_terms=_log_plus_eps,
+)
+BUGS["bce-log-plus-eps-with-own-slope"] = bug(
+    "A small number is added inside the logarithm, and in the gradient as well.",
+    lines=(
+        "∂L/∂y = (1 − t) / (1 − y + ε) − t / (y + ε)",
+        BCE_SLOPE,
+    ),
+    source="pranftw/neograd",
+    eps=Constant([1e-8, 1e-7, 1e-9, 1e-12], solved(1e-8)),
+    bce_terms=_log_plus_eps,
+    bce_slopes=lambda e, o, y, t: (
+        e.sample_weight(o) * ((1 - t) / (1 - y + e.num(e.eps)) - t / (y + e.num(e.eps)))
     ),
 )
 BUGS["bce-not-clamped"] = extreme_bug(

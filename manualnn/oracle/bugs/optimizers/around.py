@@ -111,6 +111,20 @@ BUGS["l1-slope-is-the-value"] = l1_bug(
     lines=("g ← g + λ₁ |W|", "g ← g + λ₁ sign(W)"),
     l1_slope=lambda e, o, p: e.num(o.l1) * np.abs(p),
 )
+BUGS["penalty-slope-at-zero"] = l1_bug(
+    "The slope of the penalty λ₁ |W| at W = 0 is λ₁ or −λ₁, because the sign is 1 or −1 there.",
+    lines=("sign(0) = −1, or 1", "sign(0) = 0"),
+    source="karpathy/convnetjs",
+    l1_slope=[
+        lambda e, o, p: e.num(o.l1) * np.where(p > 0, e.array(1), e.array(-1)),
+        lambda e, o, p: e.num(o.l1) * np.where(p >= 0, e.array(1), e.array(-1)),
+    ],
+)
+BUGS["penalty-slope-over-n"] = l1_bug(
+    "The slope of the penalty λ₁ |W| is divided by the number of samples.",
+    lines=("g ← g + λ₁ sign(W) / N", "g ← g + λ₁ sign(W)"),
+    l1_slope=lambda e, o, p: e.num(o.l1) * np.sign(p) / len(e.x),
+)
 BUGS["penalty-of-biases"] = bug(
     "Biases have penalties as well.",
     lines=("g ← g + λ₁ sign(θ) + 2 λ₂ θ for all θ", "g ← g + λ₁ sign(W) + 2 λ₂ W"),
