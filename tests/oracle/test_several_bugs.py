@@ -17,6 +17,7 @@ from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.names.known import Known
 from manualnn.oracle.diagnosis.observation import Observation, observe
+from manualnn.oracle.diagnosis.same_cause import named_causes
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.findings import Diagnosis
 from manualnn.oracle.findings import Outcome as Answer
@@ -289,3 +290,13 @@ def test_both_bugs_of_a_pair_are_named():
     outcomes = [outcome_of(pair) for pair in drawn_pairs(np.random.default_rng(turn()), count)]
     assert not any(outcome.wrong for outcome in outcomes)
     assert sum(outcome.right >= set(outcome.planted) for outcome in outcomes) >= 0.7 * count
+
+
+def test_only_bugs_that_act_in_a_case_are_its_causes():
+    """The slope of a ReLU at 0 acts in a network with a ReLU, and dropout in none without it."""
+    kink, skipped = hypothesis_of("relu-slope-at-zero"), hypothesis_of("dropout-skipped")
+    first = case(widths=(2, 3, 1), curve="ReLU").map(lambda _, a: np.ones_like(a))
+    first = first.but(params={**first.params, "0.bias": np.array([-2.0, 1, 1])})
+    with connect(compose(kink.engine, skipped.engine)) as bench:
+        finding = rejudge(bench, "lattice:exact", first)
+        assert named_causes(bench, Known([kink, skipped]), finding) == [kink]

@@ -25,7 +25,7 @@ from manualnn.oracle.diagnosis.likeness import place_of, same_failure
 from manualnn.oracle.diagnosis.names.known import Known
 from manualnn.oracle.diagnosis.names.past import Past
 from manualnn.oracle.diagnosis.observation import Observation, observe
-from manualnn.oracle.diagnosis.same_cause import client_for, gives, named_causes
+from manualnn.oracle.diagnosis.same_cause import acting_causes, client_for, gives, named_causes
 from manualnn.oracle.diagnosis.shrink import shrink
 from manualnn.oracle.diagnosis.updates import explains_update, is_update
 from manualnn.oracle.engines.client import EngineClient
@@ -173,7 +173,8 @@ class Explainer:
         acting = {h.bug.id for h in self.known.hypotheses if feature and h.acts_on(feature)}
         if not acting and not any(feature in named.blamed for named in self.named.values()):
             return finding
-        causes = (self.known.explaining(wrong) if wrong else []) or self.known.hypotheses
+        causes = self.known.explaining(wrong) if wrong else []
+        causes = causes or acting_causes(self.known, finding)
         # Of several bugs, those of update rules show in updates, and the others before.
         of_update = is_update(finding)
         causes = [h for h in causes if (h.bug.kind == "optimizers") == of_update] or causes

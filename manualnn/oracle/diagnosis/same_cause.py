@@ -21,7 +21,7 @@ def named_causes(bench: EngineClient, known: Known, finding: Finding) -> list[Hy
     if not known.hypotheses or not finding.repeatable:
         return []
     if not is_about_numbers(finding) and gives(bench, known, finding):
-        return known.hypotheses
+        return acting_causes(known, finding)
     client, calls = client_for(bench, finding.check), finding.calls or (finding.case,)
     seen = observe(client, calls) if is_about_numbers(finding) else None
     causes = known.explaining(seen) if seen is not None else []
@@ -32,6 +32,11 @@ def named_causes(bench: EngineClient, known: Known, finding: Finding) -> list[Hy
     if causes or not explains_update(bench, known, finding):
         return causes
     return [h for h in known.of_rules if h.bug.acts_in(finding.case)]
+
+
+def acting_causes(known: Known, finding: Finding) -> list[Hypothesis]:
+    """Return the named bugs of parts that are in the case; all of them if there is none."""
+    return [h for h in known.hypotheses if h.bug.acts_in(finding.case)] or known.hypotheses
 
 
 def gives(bench: EngineClient, known: Known, finding: Finding) -> bool:

@@ -151,6 +151,10 @@ BUGS["dropout-scaled-in-prediction"] = bug(
         "a = z where kept; a = (1 − p) z, or p z, in prediction",
         "a = z / (1 − p) where kept; a = z in prediction",
     ),
-    source="Srivastava et al. 2014, ML-From-Scratch; by p: karpathy/convnetjs",
+    source="Srivastava et al. 2014, ML-From-Scratch; by p, not in backward: karpathy/convnetjs",
     mask=[_in_prediction(lambda p: 1 - p), _in_prediction(lambda p: p)],
+    dropout_backward=[
+        Textbook.dropout_backward,
+        lambda e, o, z, a, da: da if (kept := _kept(e, o)) is None else kept * da,
+    ],
 )
