@@ -16,10 +16,11 @@ from manualnn.oracle.diagnosis.diagnose import diagnose
 from manualnn.oracle.diagnosis.explainer import Explainer
 from manualnn.oracle.diagnosis.names.hypotheses import Hypothesis
 from manualnn.oracle.diagnosis.names.known import Known
+from manualnn.oracle.diagnosis.names.past import Past
 from manualnn.oracle.diagnosis.observation import Observation, observe
 from manualnn.oracle.diagnosis.same_cause import named_causes
 from manualnn.oracle.engines.client import connect
-from manualnn.oracle.findings import Diagnosis
+from manualnn.oracle.findings import Diagnosis, Finding
 from manualnn.oracle.findings import Outcome as Answer
 from manualnn.oracle.report.mistakes import distinct_mistakes
 from manualnn.oracle.textbook.engine import Textbook
@@ -300,3 +301,23 @@ def test_only_bugs_that_act_in_a_case_are_its_causes():
     with connect(compose(kink.engine, skipped.engine)) as bench:
         finding = rejudge(bench, "lattice:exact", first)
         assert named_causes(bench, Known([kink, skipped]), finding) == [kink]
+
+
+def test_a_named_bug_that_another_part_has_not_refutes_no_further_name():
+    """The slope at 0 is wrong in SELU, and right in ELU, where the composite has it wrong too."""
+    named = hypothesis_of("exponential-slope-at-zero")
+    own = "clip-norm-of-each-parameter"
+    wrong = compose(engine_of(own), restrict(named.alone, [{"type": "SELU"}]))
+    first = case(optimizer={"type": "Adam", "lr": 0.1, "max_norm": 0.5}, steps=2)
+    elu = ({"type": "ELU", "alpha": 0.5}, first.layers[0])
+    params = {f"1.{name}": first.params[f"0.{name}"] for name in ("weight", "bias")}
+    right = first.but(layers=elu, params=params, optimizer={"type": "Adam", "lr": 0.1}, steps=1)
+    right = right.but(x=np.where(right.x > 0, right.x, 0))
+    with connect(wrong) as bench:
+        seen = observe(bench, [right])
+        past = Past()
+        past.note(seen, is_wrong=seen.is_wrong)
+        assert not seen.is_wrong
+        finding = Finding("optimizer.Adam.max_norm:params", first, (first,))
+        found = diagnose(bench, finding, seconds=20, known=Known([named]), past=past)
+    assert [cause.bug for cause in found.likely] == [own]

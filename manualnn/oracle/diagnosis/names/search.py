@@ -210,8 +210,12 @@ class Search:
             if self.budget.over or not hypotheses:
                 break
             known = self.view(self.known.rebased(seen) if seen.is_wrong else seen)
-            if known is not None:
-                hypotheses = [h for h in hypotheses if h.judge(known) is not Verdict.REFUTED]
+            if known is None:
+                continue
+            left = [h for h in hypotheses if h.judge(known) is not Verdict.REFUTED]
+            # Where the named bugs alone are refuted, what is composed with them proves nothing.
+            if left == hypotheses or seen.is_wrong or not self.known.acts_in(seen):
+                hypotheses = left
         for calls in experiments(own.calls, self.bench.capabilities):
             if self.budget.over or not hypotheses:
                 break
