@@ -168,6 +168,19 @@ BUGS["softplus-overflows"] = bug(
     exact=False,
     softplus=lambda e, o, z: np.log1p(np.exp(z * e.num(o.beta))) / e.num(o.beta),
 )
+BUGS["softplus-without-log1p"] = bug(
+    "log(1 + q) is computed as it is written, which loses the digits of a small q.",
+    lines=(
+        "a = max(z, 0) + log(1 + q), q = exp(−|z|)",
+        "a = max(z, 0) + log1p(q), z above threshold",
+    ),
+    source="borgwang/tinynn",
+    exact=False,
+    softplus=lambda e, o, z: (
+        (np.log(1 + np.exp(-np.abs(z * e.num(o.beta)))) + np.maximum(z * e.num(o.beta), 0))
+        / e.num(o.beta)
+    ),
+)
 BUGS["softplus-literal"] = bug(
     "log(1 + exp(z)) is computed as it is written: inf for large z, and 0 for small ones.",
     lines=("a = log(1 + exp(β z)) / β everywhere", "a = log1p(exp(β z)) / β, z above threshold"),
