@@ -71,10 +71,11 @@ class Layer(Description):
         """Return the initial arrays that training changes without a gradient, by torch's names."""
         return {}
 
-    def scratch_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return the name and shape of each array that only the forward pass of a step gets.
+    def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """Return the name and shape of each array that a step of training keeps for an input.
 
-        It writes them for `track`. Their presence tells a kernel that it trains.
+        The forward pass writes them, for the backward pass and for `track`. Their presence tells a
+        kernel that it trains. Without them, a kernel computes anew what it needs.
         """
         return {}
 

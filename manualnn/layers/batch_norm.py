@@ -85,7 +85,7 @@ class BatchNorm1d(_Normalization):
             "num_batches_tracked": np.array(0),
         }
 
-    def scratch_shapes(self) -> dict[str, tuple[int, ...]]:
+    def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
         column = (self.num_features, 1)
         return {"mean": column, "variance": column} if self.track_running_stats else {}
 

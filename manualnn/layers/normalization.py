@@ -8,6 +8,9 @@ the same in training and in prediction. The result is x̂, and the parameters ac
 Nearly constant rows keep their digits, because the first entry of a row is subtracted before the
 mean is taken: the difference of two numbers that are nearly equal is exact. If a square overflows,
 x̂ is 0, as in torch.
+
+A step of training keeps x̂ and 1/√(σ² + ε) of its forward pass, in the memory of one more array of
+the size of x. All other passes compute them anew.
 """
 
 from dataclasses import dataclass
@@ -83,15 +86,21 @@ class _Normalization(Layer):
         """Return what `rows` returned in the shape of x."""
         return rows.reshape(x.shape)
 
-    def normalize(self, x: Array, variances: Array | None = None) -> tuple[Array, Array]:
+    def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        n, width = self.rows(np.empty(shape)).shape
+        return {"normal": (n, width), "over": (n, 1)}
+
+    def normalize(
+        self, x: Array, variances: Array | None = None, *, out: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return x̂ with one row for each mean, and the column 1/√(σ² + ε).
 
-        The column σ² is written to `variances`, if the caller passed it.
+        The column σ² is written to `variances`, and x̂ to `out`, if the caller passed them.
         """
-        normal, eps, own = self.rows(x), self.epsilon(x), None
+        normal, eps, own = self.rows(x), self.epsilon(x), out
         is_halved = self.centers and not is_symbolic(x)  # a difference may be twice the largest x
         if is_halved:
-            normal, eps = np.multiply(normal, 0.5), eps / 4
+            normal, eps = np.multiply(normal, 0.5, out=out), eps / 4
             # From here on in place, because fewer arrays stay in the cache.
             own = np.subtract(normal, np.positive(normal[:, :1]), out=normal)
         if self.centers:
@@ -104,8 +113,17 @@ class _Normalization(Layer):
         normal = np.multiply(normal, over, out=own)
         return normal, np.multiply(over, 0.5, out=over) if is_halved else over
 
+    def kept(self, params: LayerArrays, x: Array) -> tuple[Array, Array]:
+        """Return x̂ and 1/√(σ² + ε) of the forward pass, or compute them anew."""
+        return (params["normal"], params["over"]) if "normal" in params else self.normalize(x)
+
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
-        return self.scaled(params, self.normal(params, x), out)
+        if "normal" not in params:
+            return self.scaled(params, self.normal(params, x), out)
+        normal, over = self.normalize(x, out=params["normal"])
+        np.positive(over, out=params["over"])
+        y = self.scaled(params, self.back(normal, x), out)
+        return y if self.parameters or out is not None else y.copy()
 
     def scaled(self, params: LayerArrays, normal: Array, out: Array | None) -> Array:
         """Return W x̂ + b."""
@@ -123,10 +141,10 @@ class _Normalization(Layer):
     def backward(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, /, *, out: Array | None = None
     ) -> Array:
-        normal, over = self.normalize(x)
+        normal, over = self.kept(params, x)
         g = self.rows(self.given(params, dy))
-        np.multiply(normal, mean_of_rows(np.multiply(g, normal)), out=normal)
-        dx = np.subtract(g, normal, out=normal)
+        dx = np.multiply(normal, mean_of_rows(np.multiply(g, normal)))
+        np.subtract(g, dx, out=dx)
         if self.centers:
             np.subtract(dx, mean_of_rows(g), out=dx)
         dx = self.back(np.multiply(dx, over, out=dx), x)
@@ -134,14 +152,13 @@ class _Normalization(Layer):
 
     def normal(self, params: LayerArrays, x: Array) -> Array:
         """Return x̂ in the shape of x."""
-        return self.back(self.normalize(x)[0], x)
+        return self.back(self.kept(params, x)[0], x)
 
     def backward_params(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, grads: LayerArrays, /
     ) -> None:
         if "weight" in self.parameters:
-            normal = self.normal(params, x)
-            sum_rows(np.multiply(dy, normal, out=normal), out=grads["weight"])
+            sum_rows(np.multiply(dy, self.normal(params, x)), out=grads["weight"])
         if "bias" in self.parameters:
             sum_rows(dy, out=grads["bias"])
 

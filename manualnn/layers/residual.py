@@ -82,8 +82,10 @@ class Residual(Layer):
     def buffers(self) -> dict[str, Array]:
         return _named({i: layer.buffers() for i, layer in enumerate(self.layers)})
 
-    def scratch_shapes(self) -> dict[str, tuple[int, ...]]:
-        return _named({i: layer.scratch_shapes() for i, layer in enumerate(self.layers)})
+    def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        n, width = shape
+        pairs = zip(self.layers, widths_of(self.layers, width), strict=False)
+        return _named({i: la.scratch_shapes((n, k)) for i, (la, k) in enumerate(pairs)})
 
     def track(self, params: LayerArrays, n: int, /) -> None:
         for i, layer in enumerate(self.layers):

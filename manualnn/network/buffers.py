@@ -47,11 +47,13 @@ def with_buffers(
     return list(found)
 
 
-def scratch_arrays(layers: Sequence[Layer], dtype: "np.dtype[Any]") -> list[dict[str, Array]]:
-    """Return for each layer the arrays that its forward pass writes in a step of training."""
+def scratch_arrays(
+    layers: Sequence[Layer], widths: Sequence[int], dtype: "np.dtype[Any]", n: int
+) -> list[dict[str, Array]]:
+    """Return for each layer the arrays that a step of training on n samples keeps."""
     return [
-        {name: np.zeros(shape, dtype) for name, shape in layer.scratch_shapes().items()}
-        for layer in layers
+        {name: np.zeros(shape, dtype) for name, shape in layer.scratch_shapes((n, width)).items()}
+        for layer, width in zip(layers, widths, strict=False)
     ]
 
 

@@ -85,8 +85,9 @@ def training_arrays(
 
     Raises what `noise_by_layer` raises.
     """
-    parts = views, noise_by_layer(layers, widths, noise, x), scratch_arrays(layers, x.dtype)
-    return [{**own, **drawn, **scratch} for own, drawn, scratch in zip(*parts, strict=True)]
+    scratch = scratch_arrays(layers, widths, x.dtype, len(x))
+    parts = zip(views, noise_by_layer(layers, widths, noise, x), scratch, strict=True)
+    return [{**own, **drawn, **kept} for own, drawn, kept in parts]
 
 
 def _shapes(

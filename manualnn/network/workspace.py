@@ -15,8 +15,8 @@ class Buffers(NamedTuple):
     """Views for a batch of one size.
 
     y[i] is the output of layer i; dy[i] is ∂L/∂(input of layer i), dy[-1] is ∂L/∂(last output);
-    noise[i] holds the arrays that `Layer.sample` fills for layer i, scratch[i] those that its
-    forward pass writes in training.
+    noise[i] holds the arrays that `Layer.sample` fills for layer i, scratch[i] those that a step of
+    training keeps.
     """
 
     y: list[Array]
@@ -60,7 +60,7 @@ class Workspace:
             for i, width in enumerate(widths)
         ]
         self._noise = noise_arrays(layers, widths, dtype, capacity)
-        self._scratch = scratch_arrays(layers, dtype)
+        self._layers, self._dtype = layers, dtype
 
     def buffers(self, n: int) -> Buffers:
         """Return the views for a batch of n ≤ capacity samples."""
@@ -74,5 +74,5 @@ class Workspace:
             [views[id(a)] for a in self._y],
             [views[id(a)] for a in self._dy],
             [{name: a[:n] for name, a in arrays.items()} for arrays in self._noise],
-            self._scratch,
+            scratch_arrays(self._layers, self.widths, self._dtype, n),
         )

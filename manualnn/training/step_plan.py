@@ -77,7 +77,7 @@ class StepPlan:
     ) -> None:
         self.loss = loss
         self.noise = buffers.noise if any(buffers.noise) else []
-        self.tracked = arrays if any(buffers.scratch) else []
+        self.tracked = arrays if any(layer.buffers() for layer in layers) else []
         self.rule: Optimizer | None = None
         self.is_quiet = False
         self.is_plain = True
