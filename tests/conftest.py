@@ -28,7 +28,7 @@ from rotation import turn
 SLOW_MACHINES_ARE_ALLOWED = [HealthCheck.too_slow]
 
 # Nightly plants every bug as well, and ends within three hours on two cores.
-for name, examples in {"brief": 8, "dev": 25, "ci": 40, "nightly": 1000}.items():
+for name, examples in {"brief": 8, "dev": 25, "ci": 32, "nightly": 1000}.items():
     settings.register_profile(
         name,
         max_examples=examples,

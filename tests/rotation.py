@@ -26,9 +26,9 @@ from hypothesis import settings
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARE = {"ci": 96, "dev": 192}
+SHARE = {"ci": 128, "dev": 192}
 """The profile's share is one of so many examples; a profile below dev takes dev's."""
-CHANGED = {"ci": 5, "dev": 4}
+CHANGED = {"ci": 4, "dev": 4}
 """The most examples that are chosen because their file has changed."""
 
 

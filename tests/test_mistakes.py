@@ -45,6 +45,7 @@ HELPERS = (
     "values",
     "kills",
     "examples_of_layers",
+    "interpreted",
     "muon_bounds",
 )
 CAUGHT_BY = {
@@ -65,6 +66,7 @@ CAUGHT_BY = {
         "test_plan",
     ),
     "checkpoints": ("test_checkpoints",),
+    "compiling": ("test_compiled",),
     "tables": ("test_encoder", "test_reading"),
 }
 

@@ -39,6 +39,7 @@ class Stepper(BufferKeeper, metaclass=Constructor):
     rule: Optimizer
     rng: "np.random.Generator"
     state: dict[str, Any]
+    _compiles = False  # also of a pickled trainer that knows no compiled steps
 
     def __init__(
         self,
