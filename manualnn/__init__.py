@@ -52,7 +52,9 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.initializers import trunc_normal as trunc_normal
     from manualnn.initializers import xavier_normal as xavier_normal
     from manualnn.initializers import xavier_uniform as xavier_uniform
+    from manualnn.layers import INDEX_LAYERS as INDEX_LAYERS
     from manualnn.layers import LAYERS as LAYERS
+    from manualnn.layers import all_layers as all_layers
     from manualnn.layers.activations.exponential import *
     from manualnn.layers.activations.gated import *
     from manualnn.layers.activations.glu import *
@@ -65,6 +67,7 @@ if TYPE_CHECKING:  # one by one, because type checkers lose names behind two sta
     from manualnn.layers.base import Layer as Layer
     from manualnn.layers.batch_norm import *
     from manualnn.layers.dropout import *
+    from manualnn.layers.embedding import *
     from manualnn.layers.linear import *
     from manualnn.layers.normalization import *
     from manualnn.layers.residual import *

@@ -96,6 +96,14 @@ class DoubleHardsigmoid(nn.Module):
         return functional.relu6(x + 3) / 6
 
 
+class FlatEmbedding(nn.Embedding):
+    """Embedding of indices in floating-point numbers, all vectors of a sample in one row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (N, K D)."""
+        return super().forward(x.long()).flatten(1)
+
+
 LAYERS: dict[str, Callable[..., nn.Module]] = {
     "Linear": nn.Linear,
     "Identity": nn.Identity,
@@ -137,9 +145,12 @@ LAYERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
+INDEX_LAYERS: dict[str, Callable[..., nn.Module]] = {"Embedding": FlatEmbedding}
+
+
 def build(layers: list[Mapping[str, Any]]) -> nn.Sequential:
     """Return the network that the JSON forms of its layers describe."""
-    twins = ((twin_of(layer, LAYERS, "layers"), _options(layer)) for layer in layers)
+    twins = ((twin_of(layer, LAYERS | INDEX_LAYERS, "layers"), _options(layer)) for layer in layers)
     return nn.Sequential(*(make(**options) for make, options in twins))
 
 

@@ -103,7 +103,8 @@ class Twin:
         inputs = self._tensor(x).requires_grad_()
         outputs = self.module(inputs)
         loss = self._loss(outputs, self._target(t))
-        dx, *gradients = torch.autograd.grad(loss, [inputs, *self._params])
+        # With materialize_grads, an input that has no slope, as an index, has 0.
+        dx, *gradients = torch.autograd.grad(loss, [inputs, *self._params], materialize_grads=True)
         names = [name for name, _ in self.module.named_parameters()]
         grads = dict(zip(names, map(_array, gradients), strict=True))
         return Result(_array(loss)[()], _array(outputs), grads, _array(dx))

@@ -49,7 +49,7 @@ HELPERS = (
     "muon_bounds",
 )
 CAUGHT_BY = {
-    "layers": (*KERNELS, "test_normalization", "test_initializers"),
+    "layers": (*KERNELS, "test_embedding", "test_normalization", "test_initializers"),
     "batch_norm": ("test_batch_norm",),
     "losses": ("test_losses_by_hand", "test_loss_everywhere", *KERNELS, "test_epochs"),
     "rules": ("test_optimizers", "test_far"),

@@ -79,6 +79,20 @@ class Run:
         }
 
 
+def _require_slopes(net: Sequential) -> None:
+    """Raise SpecError if there is no gradient to explain, or one with respect to indices."""
+    message = ""
+    if not net.shapes:
+        message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
+    elif net.takes_indices:
+        message = (
+            f"an explanation follows slopes, and an index has none; explain the layers after "
+            f"{net.layers[0]!r}, with rows of its table as x."
+        )
+    if message:
+        raise SpecError(message)
+
+
 def make_run(
     net: Sequential,
     loss: Loss,
@@ -98,9 +112,7 @@ def make_run(
     Raises SpecError, ShapeError, DTypeError or DomainError.
     """
     notes = list(notes or [])
-    if not net.shapes:
-        message = f"{net!r} has no parameters, so there is no gradient to explain; add a Linear."
-        raise SpecError(message)
+    _require_slopes(net)
     require_entrywise(rule)
     shares_of(rule, tuple(net.shapes))  # raises for a group without parameters
     if lr is not None:

@@ -41,6 +41,8 @@ class Layer(Description):
     """True if `backward` or `backward_params` reads x."""
     reads_output: ClassVar[bool] = True
     """True if `backward` or `backward_params` reads y."""
+    takes_indices: ClassVar[bool] = False
+    """True if x holds indices, so that no layer may stand before it, and ∂L/∂x is 0."""
     bias_gradient_is_dy: ClassVar[bool] = False
     """True if, for a batch of one sample, the gradient of the parameter `bias` is dy itself."""
 
@@ -81,6 +83,9 @@ class Layer(Description):
 
     def track(self, params: LayerArrays, n: int, /) -> None:
         """Change the buffers in params by the scratch arrays of a step on n samples."""
+
+    def require_inputs(self, x: Array, /) -> None:
+        """Raise DomainError if the first layer of a network is undefined for these inputs."""
 
     def refuses(self, n: int, /, *, is_training: bool) -> bool:
         """Return True if the layer is undefined for a batch of n samples."""

@@ -46,6 +46,10 @@ class Residual(Layer):
         if not self.layers:
             message = "Residual: layers must hold at least one layer, got none."
             raise SpecError(message)
+        indexed = [layer for layer in self.layers if layer.takes_indices]
+        if indexed:
+            message = f"Residual: {indexed[0]!r} takes indices, to which nothing can be added."
+            raise SpecError(message)
         if self.in_features is not None:
             self.width(self.in_features)
 

@@ -6,6 +6,14 @@ from manualnn.errors import SpecError
 from manualnn.layers.base import Layer
 
 
+def require_order(layers: Sequence[Layer]) -> None:
+    """Raise SpecError if a layer that takes indices has a layer before it."""
+    for i, layer in enumerate(layers[1:], 1):
+        if layer.takes_indices:
+            message = f"layer {i}, {layer!r}, takes indices; make it the first layer."
+            raise SpecError(message)
+
+
 def find_in_features(layers: Sequence[Layer]) -> int | None:
     """Return the width of the input. The first layer that knows its own width determines it."""
     for i, layer in enumerate(layers):

@@ -9,8 +9,8 @@ from manualnn.elementary import Array, is_symbolic
 from manualnn.errors import ShapeError, SpecError
 from manualnn.errstate import run_quietly, run_with_errstate
 from manualnn.initializers import Initializer, initialize
-from manualnn.layers import LAYERS, Layer
-from manualnn.layers.widths import find_in_features, widths_of
+from manualnn.layers import Layer, all_layers
+from manualnn.layers.widths import find_in_features, require_order, widths_of
 from manualnn.losses.base import Loss, require_loss
 from manualnn.network.buffers import attach_buffers, require_samples, track, with_buffers
 from manualnn.network.noise import Noise, sample_noise, training_arrays
@@ -71,6 +71,7 @@ class Sequential:
                     f"Sigmoid(), Linear(2, 2)), without a list."
                 )
                 raise SpecError(message)
+        require_order(layers)
         self.layers = layers
         self.shapes = {
             f"{i}.{name}": shape
@@ -110,7 +111,8 @@ class Sequential:
         if not isinstance(spec, Mapping) or not isinstance(spec.get("layers"), list | tuple):
             message = f'expected {{"layers": [{{"type": "Linear", …}}, …]}}, got {spec!r}.'
             raise SpecError(message)
-        return cls(*(from_spec(s, LAYERS, f"layers[{i}]") for i, s in enumerate(spec["layers"])))
+        known = all_layers()
+        return cls(*(from_spec(s, known, f"layers[{i}]") for i, s in enumerate(spec["layers"])))
 
     # ------------------------------------------------------------------ parameters
 
@@ -282,6 +284,21 @@ class Sequential:
         )
         return (value, grads, dx) if input_grad else (value, grads)
 
+    @property
+    def takes_indices(self) -> bool:
+        """True if the inputs are indices, for an Embedding."""
+        return bool(self.layers) and self.layers[0].takes_indices
+
+    def as_inputs(self, x: Any, dtype: Any) -> Array:
+        """Return x as an array (N, in) of a dtype that the first layer takes.
+
+        Raises ShapeError, DTypeError, or DomainError for indices that a table does not have.
+        """
+        x = as_batch(x, dtype, self.in_features, self)
+        if self.layers:
+            self.layers[0].require_inputs(x)
+        return x
+
     def widths(self, in_features: int) -> list[int]:
         """Return the width of the input and of every layer's output."""
         return widths_of(self.layers, in_features)
@@ -289,7 +306,7 @@ class Sequential:
     def _checked(self, params: Parameters, x: Any, noise: Any) -> tuple[ArraysByLayer, Array]:
         """Return the arrays of each layer, in training with noise and scratch arrays, and x."""
         views = self.layer_arrays(params)
-        x = as_batch(x, params.dtype, self.in_features, self)
+        x = self.as_inputs(x, params.dtype)
         if self._has_modes:
             require_samples(self.layers, len(x), is_training=noise is not None)
         if noise is None or (isinstance(noise, Mapping) and not (noise or self._has_modes)):

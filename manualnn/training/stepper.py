@@ -25,7 +25,7 @@ from manualnn.training.attributes import check_attribute
 from manualnn.training.history import History
 from manualnn.training.progress import BufferKeeper, Progress
 from manualnn.training.step_plan import StepPlan, StepPlans
-from manualnn.validation import as_batch, as_dtype, as_generator, as_weights, require_count
+from manualnn.validation import as_dtype, as_generator, as_weights, require_count
 
 
 class Stepper(BufferKeeper, metaclass=Constructor):
@@ -159,13 +159,14 @@ class Stepper(BufferKeeper, metaclass=Constructor):
         known_x, known_t, plan = self._plans.last_step
         is_other = x is not known_x or t is not known_t or sample_weight is not None
         if plan is None or plan.loss is not self.loss or is_other:
-            batch = as_batch(x, self.params.dtype, self.net.in_features, self.net)
+            batch = self.net.as_inputs(x, self.params.dtype)
             targets, w = self._targets(t, batch), None
             if sample_weight is not None:
                 w = as_weights(sample_weight, len(batch), batch.dtype)
             plan = self._plans.find(self.loss, batch, targets, w)
             # The plan reads these very arrays, so the next step may skip the checks.
             is_plain = type(self.loss).targets is Loss.targets and sample_weight is None
+            is_plain = is_plain and not self.net.takes_indices
             if plan.x is x and plan.t is t and is_plain:
                 self._plans.last_step = x, t, plan
         try:
@@ -304,7 +305,7 @@ class Stepper(BufferKeeper, metaclass=Constructor):
 
     def _targets(self, t: Any, x: Array) -> Array:
         """Return t, checked against outputs of the shape that the network gives for x."""
-        shape = (len(x), self.net.out_features or x.shape[1])
+        shape = (len(x), self.net.out_features or self.net.widths(x.shape[1])[-1])
         if self._outputs.shape != shape:  # cached: making it costs a fifth of a small step
             self._outputs = np.broadcast_to(self._outputs[:1, :1], shape)
         return self.loss.targets(t, self._outputs)

@@ -20,7 +20,6 @@ from manualnn.training.loop import TrainingLoop
 from manualnn.training.run import Run, as_callbacks, loss_over
 from manualnn.training.terminal import note_signals, progress_bar
 from manualnn.validation import (
-    as_batch,
     as_weights,
     require_count,
     require_finite,
@@ -256,7 +255,7 @@ class Trainer(TrainingLoop):
 
     def _samples(self, x: Any, t: Any, sample_weight: Any) -> Samples:
         """Return the samples, checked; those with a weight of 0 are left out."""
-        x = as_batch(x, self.params.dtype, self.net.in_features, self.net)
+        x = self.net.as_inputs(x, self.params.dtype)
         t = self._targets(t, x)
         require_finite(x, "x")
         require_finite(t, "t")

@@ -118,6 +118,19 @@ def column(*columns: list[float], name: str = "", **options: Any) -> Numbers:
     return params.buffers[f"0.{name}"].item(), getattr(theirs, name).item()
 
 
+def table_slope(indices: list[float], **options: Any) -> Numbers:
+    """Return the gradient of row 0 of a table of two rows, of the sum of the outputs."""
+    net, x = mnn.Sequential(mnn.Embedding(2, 1, **options)), np.array([indices])
+    zeros = np.zeros((1, len(indices)))
+    _, grads = net.value_and_grad(net.init(0), mnn.MSELoss("sum"), x, zeros)
+    layer, dw = net.layers[0], grads["0.weight"]
+    layer.backward_params({}, x, zeros, np.ones_like(zeros), {"weight": dw})
+    theirs = nn.Embedding(2, 1, **options).double()
+    theirs(torch.tensor(x).long()).sum().backward()
+    assert theirs.weight.grad is not None
+    return dw[0, 0].item(), theirs.weight.grad[0, 0].item()
+
+
 def kept_inputs(p: float) -> Numbers:
     """Return the largest factor of an input, among a hundred."""
     masks = mnn.Sequential(mnn.Dropout(p)).sample(0, np.ones((100, 1)))
@@ -211,6 +224,11 @@ NUMBERS: dict[str, Callable[[], Numbers]] = {
     "`momentum=None` is the mean over all batches": lambda: column(
         [1, 3], [5, 7], name="running_mean", momentum=None
     ),
+    "`Embedding` adds the gradients of an index that comes twice": lambda: table_slope([0.0, 0.0]),
+    "`scale_grad_by_freq` divides them by their number": lambda: table_slope(
+        [0.0, 0.0], scale_grad_by_freq=True
+    ),
+    "Row `padding_idx` has no gradient": lambda: table_slope([0.0, 1.0], padding_idx=0),
     "`MSELoss` has no ½": lambda: loss("MSELoss", [[3.0]], [[1.0]]),
     "The slope of `MSELoss` has the 2": lambda: loss_slope("MSELoss", [[3.0]], [[1.0]]),
     "`HuberLoss` has a ½": lambda: loss("HuberLoss", [[0.5]], [[0.0]]),
