@@ -140,12 +140,14 @@ def tanh_of_softplus_and_slope(x: Array, /) -> tuple[Array, Array]:
 
 
 def share(product: Array, x: Array, /) -> Array:
-    """Return g ≥ 0, given x g and x; where both are 0, it is ½, which the gate of 0 is."""
-    tiny = np.finfo(x.dtype).tiny
-    g = np.abs(product)
-    np.add(g, tiny, out=g)
-    divisor = np.abs(x)
-    np.add(divisor, 2 * tiny, out=divisor)
+    """Return g ≥ 0, given x g and x; where both are 0, it is ½, which the gate of 0 is.
+
+    Near 0, where x g has lost digits, ½ is mixed in. Far from 0, g itself may be 0.
+    """
+    g, divisor = np.abs(product), np.abs(x)
+    half = np.multiply(np.less(divisor, 1), np.finfo(x.dtype).tiny, dtype=x.dtype)
+    np.add(g, half, out=g)
+    np.add(divisor, np.multiply(half, 2, out=half), out=divisor)
     return np.divide(g, divisor, out=g)
 
 

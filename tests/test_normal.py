@@ -7,6 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 
+from manualnn import GELU
 from manualnn.explain import normal as in_decimals
 from manualnn.explain import numbers
 from manualnn.normal import LONG, SHORT, normal_pdf, normal_tail
@@ -38,6 +39,41 @@ def test_relative_error_is_within_the_bound(dtype: Any) -> None:
                 float(info.tiny), 1e-300
             )
             assert abs(exactly(got) - exact) <= bound, v
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 20), (np.float64, 60)])
+def test_slope_of_gelu_falls_to_0_with_its_gate(dtype: Any, far: float, approximate: str) -> None:
+    """Far below 0 it is within its roundings, of which those of an exponent E are at most 6 E u.
+
+    A factor of |z| and one of the exponent's derivative enlarge what a smallest number loses.
+    """
+    z, info = np.linspace(-far, -far / 6, 300, dtype=dtype)[None], np.finfo(dtype)
+    layer = GELU(approximate)
+    slopes = layer.backward({}, z, layer.forward({}, z), np.ones_like(z))
+    for v, got in zip(map(exactly, z[0]), slopes[0], strict=True):
+        if approximate == "none":
+            exponent, steepness = v**2 / 2, -v
+            gate, density = CONTEXT.ncdf(v), CONTEXT.npdf(v)
+        else:
+            root, cubic = 2 * CONTEXT.sqrt(2 / CONTEXT.pi), CONTEXT.mpf("0.044715")
+            exponent, steepness = -root * v * (1 + cubic * v**2), root * (1 + 3 * cubic * v**2)
+            gate = 1 / (1 + CONTEXT.exp(exponent))
+            density = gate * (1 - gate) * steepness
+        rounding = (20 + 6 * exponent) * exactly(info.eps) / 2 * (gate - v * density)
+        lost = 4 * exactly(info.smallest_subnormal) * (1 - v) * (1 + steepness)
+        assert abs(exactly(got) - (gate + v * density)) <= rounding + lost, v
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_slope_of_gelu_is_a_half_at_the_smallest_numbers(dtype: Any, approximate: str) -> None:
+    """z Φ(z) has a few bits there; the slope ½ + O(z) has all, up to three roundings of a sum."""
+    info = np.finfo(dtype)
+    z = np.arange(-9, 10, dtype=dtype)[None] * info.smallest_subnormal
+    layer = GELU(approximate)
+    slopes = layer.backward({}, z, layer.forward({}, z), np.ones_like(z))
+    assert (abs(slopes - dtype(0.5)) <= 3 * info.eps).all()
 
 
 @pytest.mark.parametrize(("texts", "bits", "most"), [(SHORT, 27, 14.5), (LONG, 68, 152)])
