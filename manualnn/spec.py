@@ -139,6 +139,22 @@ def _options(description: Any, *, is_shown: bool = False) -> list[tuple[str, Any
     ]
 
 
+def beyond_float32(description: Any) -> str:
+    """Return the message about an option beyond float32's largest number, or "" without one.
+
+    Infinity is a number of float32. The layers of a layer are searched, too.
+    """
+    most = float(np.finfo(np.float32).max)
+    for name, value in _options(description):
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, Description) and (message := beyond_float32(part)):
+                return message
+            if isinstance(part, int | float) and most < abs(part) < float("inf"):
+                kind = type(description).__name__
+                return f"{kind}: {name} must be within ±{most:g} in float32, got {shown(value)}"
+    return ""
+
+
 def to_spec(description: Any) -> dict[str, Any]:
     """Return the JSON form of a layer, a loss or an optimizer.
 

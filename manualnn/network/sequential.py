@@ -19,7 +19,7 @@ from manualnn.network.state_dict import parameters_from
 from manualnn.network.summary import as_html
 from manualnn.network.workspace import Workspace
 from manualnn.parameters import Parameters
-from manualnn.spec import from_spec, to_spec
+from manualnn.spec import beyond_float32, from_spec, to_spec
 from manualnn.tracing import is_from_manualnn
 from manualnn.validation import as_array, as_batch, as_dtype, as_generator
 
@@ -48,6 +48,7 @@ class Sequential:
     __slots__ = (
         "_has_modes",
         "_is_from_manualnn",
+        "_too_large",
         "in_features",
         "layers",
         "out_features",
@@ -83,6 +84,7 @@ class Sequential:
         self.out_features = None if width is None else self.widths(width)[-1]
         self._is_from_manualnn = all(map(is_from_manualnn, layers))
         self._has_modes = any(a.buffers() or a.refuses(1, is_training=True) for a in layers)
+        self._too_large = next(filter(None, map(beyond_float32, layers)), "")
 
     def __repr__(self) -> str:
         """Return the expression that builds the network."""
@@ -134,8 +136,14 @@ class Sequential:
             By the name of the parameter: `weight=xavier_uniform, bias=zeros`. All others are
             initialised by their layer, as in torch.
 
+        Raises
+        ------
+        SpecError
+            If an option of a layer is beyond the largest number of dtype.
+
         """
         params = Parameters(self.shapes, dtype=dtype)
+        self._require_options_in(params)
         defaults = [layer.draw_parameters for layer in self.layers]
         initialize(params, defaults, as_generator(seed), initializers)
         attach_buffers(self.layers, params, self)
@@ -158,7 +166,11 @@ class Sequential:
         return parameters_from(state_dict, self, dtype, names)
 
     def layer_arrays(self, params: Parameters) -> ArraysByLayer:
-        """Return the arrays of each layer. Raises ShapeError if params do not fit this network."""
+        """Return the arrays of each layer.
+
+        Raises ShapeError if params do not fit this network, and SpecError if an option of a layer
+        is beyond the largest number of their dtype.
+        """
         shapes = getattr(params, "shapes", type(params).__name__)
         if shapes != self.shapes:
             message = (
@@ -166,8 +178,14 @@ class Sequential:
                 f"with init, or with load_state_dict from named arrays."
             )
             raise ShapeError(message)
+        self._require_options_in(params)
         arrays = params.layers + ({},) * (len(self.layers) - len(params.layers))
         return with_buffers(self.layers, arrays, params, self) if self._has_modes else arrays
+
+    def _require_options_in(self, params: Parameters) -> None:
+        if self._too_large and params.dtype == np.float32:
+            message = f"{self._too_large}; choose a smaller number, or dtype=np.float64."
+            raise SpecError(message)
 
     # ------------------------------------------------------------------ forwards
 

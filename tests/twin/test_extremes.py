@@ -1,9 +1,11 @@
 """Extreme inputs: both sides give the same finite numbers, without a warning."""
 
+import math
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from cases import Array
 from examples_of_layers import example
 from twin.judge import Judge
@@ -11,15 +13,21 @@ from twin.judge import Judge
 from manualnn import (
     LAYERS,
     OPTIMIZERS,
+    SGD,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    Hardtanh,
     L1Loss,
     Loss,
+    MSELoss,
     Parameters,
+    Residual,
     RMSprop,
     Sequential,
     Sigmoid,
+    SpecError,
+    Trainer,
 )
 from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import LAYER_ROWS
@@ -80,6 +88,48 @@ def test_a_layer_far_out(name: str, columns: int, dtype: np.dtype[Any]) -> None:
     squares = name.endswith("Norm") and dtype == np.float32  # of 1e30
     t = y - np.abs(y) - dtype.type(1)  # ∂L/∂y = 1
     agree(net, L1Loss(reduction="sum"), x, t, overflows=squares)
+
+
+BEYOND = [
+    *(("Threshold", {"threshold": a, "value": b}) for a, b in ((1e39, 0), (0.0, -1e39))),
+    *(("Hardtanh", {"min_val": a, "max_val": b}) for a, b in ((-1e39, 1.0), (-1.0, 1e39))),
+    *(("Softplus", {name: 1e39}) for name in ("beta", "threshold")),
+    ("Softshrink", {"lambd": 1e39}),
+    ("Hardshrink", {"lambd": 1e39}),
+    ("CELU", {"alpha": 1e39}),
+    ("ELU", {"alpha": -1e39}),
+    ("LeakyReLU", {"negative_slope": 1e39}),
+]
+"""Options that float32 has not; it has 3e38, and infinity."""
+
+
+@pytest.mark.parametrize(("name", "options"), BEYOND)
+def test_an_option_beyond_the_dtype_is_refused_at_the_edge(
+    name: str, options: dict[str, float]
+) -> None:
+    """torch refuses it in its forward pass."""
+    layer, x = LAYERS[name](**options), np.ones((1, 2), np.float32)
+    for net in (Sequential(layer), Sequential(Sigmoid(), Residual((layer,)))):
+        params = Parameters({}, dtype=np.float32)
+        for use in (
+            lambda net=net: net.init(dtype="float32"),
+            lambda net=net, params=params: net.forward(params, x),
+            lambda net=net, params=params: Trainer(net, MSELoss(), SGD(), params=params),
+        ):
+            with pytest.raises(SpecError, match=r"within ±3.40282e\+38 in float32, got"):
+                use()
+        assert np.isfinite(net.forward(net.init(), x.astype(float))).all()
+    with pytest.raises(RuntimeError, match=r"overflow|in range"):
+        getattr(torch.nn, name)(**options)(torch.ones(1, 2))
+    inside = {option: value * 0.3 for option, value in options.items()}
+    assert Sequential(LAYERS[name](**inside)).init(dtype=np.float32).dtype == np.float32
+
+
+def test_a_bound_of_infinity_is_in_float32_as_in_torch() -> None:
+    net = Sequential(Hardtanh(min_val=0.0, max_val=math.inf))
+    y = net.forward(net.init(dtype=np.float32), np.array([[-1, 3e38]], np.float32))
+    theirs = torch.nn.Hardtanh(0.0, math.inf)(torch.tensor([[-1, 3e38]]))
+    assert y.tolist() == theirs.tolist()
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
