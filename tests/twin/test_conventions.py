@@ -344,3 +344,20 @@ def test_gelu_differs_from_torchs_far_from_0():
     assert ours == pytest.approx(-6 * math.erfc(12 / math.sqrt(2)), rel=1e-14)
     assert ours == pytest.approx(-2.131778534493215e-32, rel=1e-14)
     assert theirs == 0
+
+
+HINGES = {
+    "HingeEmbeddingLoss": ("HingeEmbeddingLoss", [[-1.0] * 4], {}, math.nan),
+    "MultiMarginLoss": ("MultiMarginLoss", [1], {}, 0.125),
+    "MultiMarginLoss, squared": ("MultiMarginLoss", [1], {"p": 2}, 0.0625),
+    "MultiLabelMarginLoss": ("MultiLabelMarginLoss", [[1, -1, -1, -1]], {}, 0.125),
+}
+
+
+@pytest.mark.parametrize("name", HINGES)
+def test_a_hinge_of_nan_is_nan_where_torch_may_have_0(name):
+    """Of the hinges of classes, ½ is the only positive one beside NaN; it is divided by K = 4."""
+    kind, target, options, expected = HINGES[name]
+    ours, theirs = loss(kind, [[math.nan, 1.0, 0.5, -1.0]], target, **options)
+    assert math.isnan(ours)
+    assert theirs == pytest.approx(expected, nan_ok=True)
