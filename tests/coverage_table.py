@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from functools import cache
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,11 @@ from manualnn.engine import Engine
 from manualnn.oracle.bugs import BUGS
 from manualnn.oracle.bugs.bug import find_features
 from manualnn.oracle.cases.choices import Size
+from manualnn.oracle.cases.partners import has_feature, newcomers
 from manualnn.oracle.checks.table import rejudge
 from manualnn.oracle.engines.client import connect
 from manualnn.oracle.protocol.capabilities import Capabilities
+from manualnn.oracle.protocol.case import Case
 from manualnn.oracle.protocol.features import takes_probabilities
 from manualnn.spec import to_spec
 
@@ -50,8 +52,9 @@ KINDS = {
     "losses": ("Losses", manualnn.LOSSES, LOSS_STATEMENTS),
     "optimizers": ("Update rules", RULES, RULE_EXAMPLES),
 }
-STEPS, LATTICE, RELATED = 60, 600, 8
-"""Networks drawn for a piece, networks of exact numbers for all, cases for each relation."""
+STEPS, LATTICE, RELATED, DRAWN = 60, 600, 8, 64
+"""Networks drawn for a piece, networks of exact numbers for all, cases for each relation, and cases
+drawn to find them."""
 COLUMNS = (
     "manualnn",
     "torch",
@@ -186,18 +189,27 @@ def exact_steps() -> Counter[str]:
 def relations(kind: str, name: str) -> str:
     """Return how many relations between answers hold for networks with that piece."""
     everything = Engine().capabilities()
-    some = {"layers": {"Linear", "Sigmoid"}, "losses": {"MSELoss"}, "optimizers": {"SGD"}}
+    losses = {"MSELoss", "CrossEntropyLoss"}  # Softmax is drawn before the second alone
+    some = {"layers": {"Linear", "Sigmoid"}, "losses": losses, "optimizers": {"SGD"}}
     wanted = {**some, kind: {name, "Linear"} if kind == "layers" else {name}}
     claimed = {k: {n: everything[k][n] for n in names} for k, names in wanted.items()}
     claims, held = Capabilities.read({**everything, **claimed}), 0
     with connect(Engine) as bench:
         for recipe, judgements in RELATIONS.items():
-            for i in range(RELATED):
-                case = RECIPES[recipe].draw(np.random.default_rng([i, 5]), claims, Size())
-                for judgement in judgements if case is not None else ():
+            for case in islice(related(recipe, claims, name), RELATED):
+                for judgement in judgements:
                     assert not rejudge(bench, f"{recipe}:{judgement}", case), (name, judgement)
                     held += 1
     return str(held)
+
+
+def related(recipe: str, claims: Capabilities, name: str) -> Iterator[Case]:
+    """Yield the cases of a recipe that have the piece, of so many drawn ones."""
+    newcomer = name if name in newcomers(claims) else ""
+    for i in range(DRAWN):
+        case = RECIPES[recipe].draw(np.random.default_rng([i, 5]), claims, Size(), newcomer)
+        if case is not None and has_feature(case, name):
+            yield case
 
 
 def bugs(kind: str, name: str) -> str:
