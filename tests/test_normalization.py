@@ -60,6 +60,33 @@ def test_a_row_whose_squares_overflow_becomes_0(name: str, dtype: Any) -> None:
     assert net.forward(params, x).tolist() == dx.tolist() == [[0, 0]]
 
 
+@pytest.mark.parametrize("name", [*NAMES, "BatchNorm1d"])
+def test_a_step_normalises_once(name: str) -> None:
+    """With arrays that forward has filled, the backward pass neither reads x nor changes them."""
+    layer, dy = example(name, 4), np.array([[1.0, 5, -2, 0], [0, 1, 1, 4], [3, 0, 2, -7]])
+    x = np.array([[2.0, 3, 7, 1], [-4, 0, 9, 2], [1, 1, 5, -6]])
+    kept = {key: np.full(shape, np.nan) for key, shape in layer.scratch_shapes(x.shape).items()}
+    arrays = {**layer.draw_parameters(np.random.default_rng(0)), **layer.buffers()}
+    y = layer.forward(arrays | kept, x)
+    before = {key: array.copy() for key, array in kept.items()}
+    grads = [{key: np.empty(s) for key, s in layer.shapes().items()} for _ in "12"]
+    for own in grads:
+        layer.backward_params(arrays | kept, np.full_like(x, np.nan), y, dy, own)
+        dx = layer.backward(arrays | kept, np.full_like(x, np.nan), y, dy)
+    assert all(np.array_equal(before[key], kept[key]) for key in kept)
+    assert grads[0]["weight"].tolist() == grads[1]["weight"].tolist()
+    for array in (dx, *grads[0].values()):
+        assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("layer", [LayerNorm(2, elementwise_affine=False), GroupNorm(1, 2)])
+def test_outputs_share_no_memory_with_the_arrays_of_a_step(layer: Any) -> None:
+    arrays = layer.draw_parameters(np.random.default_rng(0))
+    kept = {key: np.empty(shape) for key, shape in layer.scratch_shapes((1, 2)).items()}
+    y = layer.forward(arrays | kept, np.array([[1.0, 3.0]]))
+    assert not any(np.shares_memory(y, array) for array in kept.values())
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_start_at_1_and_biases_at_0(name: str) -> None:
     for key, array in Sequential(example(name, 3)).init(0).items():

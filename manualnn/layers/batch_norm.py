@@ -85,9 +85,14 @@ class BatchNorm1d(_Normalization):
             "num_batches_tracked": np.array(0),
         }
 
+    def row_count(self, n: int) -> int:
+        return self.num_features
+
     def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        column = (self.num_features, 1)
-        return {"mean": column, "variance": column} if self.track_running_stats else {}
+        shapes = _Normalization.scratch_shapes(self, shape)
+        if self.track_running_stats:
+            shapes["mean"] = shapes["variance"] = shapes["over"]
+        return shapes
 
     def refuses(self, n: int, /, *, is_training: bool) -> bool:
         return n == 1 and (is_training or not self.track_running_stats)
@@ -113,12 +118,16 @@ class BatchNorm1d(_Normalization):
     def back(self, rows: Array, x: Array) -> Array:
         return rows.T
 
-    def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
-        if "mean" not in params:
-            return self.scaled(params, self.normal(params, x), out)
-        np.positive(mean_of_rows(self.rows(x)), out=params["mean"])
-        normal, _ = self.normalize(x, params["variance"])
-        return self.scaled(params, self.back(normal, x), out)
+    def normalize(self, params: LayerArrays, x: Array) -> tuple[Array, Array]:
+        if not self._uses_batch(params):
+            over = self._over(params)
+            normal = np.subtract(x, params["running_mean"])
+            return self.rows(np.multiply(normal, over, out=normal)), over[:, None]
+        if "mean" in params:
+            # The mean by way of differences from the first entry would lose digits if that entry
+            # is much larger than the mean.
+            np.positive(mean_of_rows(self.rows(x)), out=params["mean"])
+        return _Normalization.normalize(self, params, x)
 
     def backward(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, /, *, out: Array | None = None
@@ -127,14 +136,8 @@ class BatchNorm1d(_Normalization):
             return _Normalization.backward(self, params, x, y, dy, out=out)
         return np.multiply(self.given(params, dy), self._over(params), out=out)
 
-    def normal(self, params: LayerArrays, x: Array) -> Array:
-        if self._uses_batch(params):
-            return _Normalization.normal(self, params, x)
-        normal = np.subtract(x, params["running_mean"])
-        return np.multiply(normal, self._over(params), out=normal)
-
     def _uses_batch(self, params: LayerArrays) -> bool:
-        return "mean" in params or not self.track_running_stats
+        return "normal" in params or not self.track_running_stats
 
     def _over(self, params: LayerArrays) -> Array:
         """Return 1/√(σ² + ε) of prediction."""

@@ -9,8 +9,8 @@ Nearly constant rows keep their digits, because the first entry of a row is subt
 mean is taken: the difference of two numbers that are nearly equal is exact. If a square overflows,
 x̂ is 0, as in torch.
 
-A step of training keeps x̂ and 1/√(σ² + ε) of its forward pass, in the memory of one more array of
-the size of x. All other passes compute them anew.
+A step of training keeps x̂ and 1/s of its forward pass, in the memory of one more array of the size
+of x. All other passes compute them anew.
 """
 
 from dataclasses import dataclass
@@ -86,53 +86,48 @@ class _Normalization(Layer):
         """Return what `rows` returned in the shape of x."""
         return rows.reshape(x.shape)
 
+    def row_count(self, n: int) -> int:
+        """Return the number of rows that `rows` returns for n samples."""
+        return n
+
     def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        n, width = self.rows(np.empty(shape)).shape
-        return {"normal": (n, width), "over": (n, 1)}
+        return {"normal": shape, "over": (self.row_count(shape[0]), 1)}
 
-    def normalize(
-        self, x: Array, variances: Array | None = None, *, out: Array | None = None
-    ) -> tuple[Array, Array]:
-        """Return x̂ with one row for each mean, and the column 1/√(σ² + ε).
+    def normalize(self, params: LayerArrays, x: Array) -> tuple[Array, Array]:
+        """Return x̂ with one row for each mean, and the column 1/s, s = √(σ² + ε).
 
-        The column σ² is written to `variances`, and x̂ to `out`, if the caller passed them.
+        Both are the scratch arrays, in a step of training.
         """
-        normal, eps, own = self.rows(x), self.epsilon(x), out
+        normal, eps = self.rows(x), self.epsilon(x)
+        own = self.rows(params["normal"]) if "normal" in params else None
         is_halved = self.centers and not is_symbolic(x)  # a difference may be twice the largest x
         if is_halved:
-            normal, eps = np.multiply(normal, 0.5, out=out), eps / 4
             # From here on in place, because fewer arrays stay in the cache.
-            own = np.subtract(normal, np.positive(normal[:, :1]), out=normal)
+            own = normal = np.multiply(normal, 0.5, out=own)
+            np.subtract(normal, np.positive(normal[:, :1]), out=normal)
+            eps /= 4
         if self.centers:
             own = normal = np.subtract(normal, mean_of_rows(normal), out=own)
         variance = mean_of_rows(np.multiply(normal, normal))
-        if variances is not None:
-            np.multiply(variance, 4 if is_halved else 1, out=variances)
-        np.add(variance, eps, out=variance)
-        over = np.divide(1, sqrt(variance, out=variance), out=variance)
+        if "variance" in params:
+            np.multiply(variance, 4 if is_halved else 1, out=params["variance"])
+        over = np.add(variance, eps, out=params.get("over", variance))
+        np.divide(1, sqrt(over, out=over), out=over)
         normal = np.multiply(normal, over, out=own)
         return normal, np.multiply(over, 0.5, out=over) if is_halved else over
 
-    def kept(self, params: LayerArrays, x: Array) -> tuple[Array, Array]:
-        """Return x̂ and 1/√(σ² + ε) of the forward pass, or compute them anew."""
-        return (params["normal"], params["over"]) if "normal" in params else self.normalize(x)
+    def normalized(self, params: LayerArrays, x: Array) -> tuple[Array, Array]:
+        """Return what `normalize` returned in the forward pass of the step, or returns now."""
+        if "normal" in params:
+            return self.rows(params["normal"]), params["over"]
+        return self.normalize(params, x)
 
     def forward(self, params: LayerArrays, x: Array, /, *, out: Array | None = None) -> Array:
-        if "normal" not in params:
-            return self.scaled(params, self.normal(params, x), out)
-        normal, over = self.normalize(x, out=params["normal"])
-        np.positive(over, out=params["over"])
-        y = self.scaled(params, self.back(normal, x), out)
-        return y if self.parameters or out is not None else y.copy()
-
-    def scaled(self, params: LayerArrays, normal: Array, out: Array | None) -> Array:
-        """Return W x̂ + b."""
-        y = normal
-        if "weight" in self.parameters:
-            y = np.multiply(y, params["weight"], out=out)
-        if "bias" in self.parameters:
-            y = np.add(y, params["bias"], out=y)
-        return y if out is None or y is out else np.positive(y, out=out)
+        normal = self.back(self.normalize(params, x)[0], x)
+        if "weight" not in self.parameters:
+            return np.positive(normal, out=out)
+        y = np.multiply(normal, params["weight"], out=out)
+        return np.add(y, params["bias"], out=y) if "bias" in self.parameters else y
 
     def given(self, params: LayerArrays, dy: Array) -> Array:
         """Return ∂L/∂x̂."""
@@ -141,24 +136,22 @@ class _Normalization(Layer):
     def backward(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, /, *, out: Array | None = None
     ) -> Array:
-        normal, over = self.kept(params, x)
+        normal, over = self.normalized(params, x)
         g = self.rows(self.given(params, dy))
-        dx = np.multiply(normal, mean_of_rows(np.multiply(g, normal)))
+        dx = np.multiply(g, normal)
+        np.multiply(normal, mean_of_rows(dx), out=dx)
         np.subtract(g, dx, out=dx)
         if self.centers:
             np.subtract(dx, mean_of_rows(g), out=dx)
         dx = self.back(np.multiply(dx, over, out=dx), x)
         return dx if out is None else np.positive(dx, out=out)
 
-    def normal(self, params: LayerArrays, x: Array) -> Array:
-        """Return x̂ in the shape of x."""
-        return self.back(self.kept(params, x)[0], x)
-
     def backward_params(
         self, params: LayerArrays, x: Array, y: Array, dy: Array, grads: LayerArrays, /
     ) -> None:
         if "weight" in self.parameters:
-            sum_rows(np.multiply(dy, self.normal(params, x)), out=grads["weight"])
+            normal = self.back(self.normalized(params, x)[0], x)
+            sum_rows(np.multiply(dy, normal), out=grads["weight"])
         if "bias" in self.parameters:
             sum_rows(dy, out=grads["bias"])
 
@@ -296,6 +289,9 @@ class GroupNorm(_Normalization):
 
     def epsilon(self, x: Array) -> float:
         return self.eps
+
+    def row_count(self, n: int) -> int:
+        return n * self.num_groups
 
     def rows(self, x: Array) -> Array:
         return x.reshape(-1, self.num_channels // self.num_groups)

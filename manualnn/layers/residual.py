@@ -75,9 +75,8 @@ class Residual(Layer):
         return _named({i: layer.draw_parameters(rng) for i, layer in enumerate(self.layers)})
 
     def sample_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        n, width = shape
-        pairs = zip(self.layers, widths_of(self.layers, width), strict=False)
-        return _named({i: la.sample_shapes((n, k)) for i, (la, k) in enumerate(pairs)})
+        shapes = enumerate(self._input_shapes(shape))
+        return _named({i: self.layers[i].sample_shapes(own) for i, own in shapes})
 
     def sample(self, drawn: Mapping[str, Array], rng: "np.random.Generator") -> None:
         for i, layer in enumerate(self.layers):
@@ -87,9 +86,8 @@ class Residual(Layer):
         return _named({i: layer.buffers() for i, layer in enumerate(self.layers)})
 
     def scratch_shapes(self, shape: tuple[int, int]) -> dict[str, tuple[int, ...]]:
-        n, width = shape
-        pairs = zip(self.layers, widths_of(self.layers, width), strict=False)
-        return _named({i: la.scratch_shapes((n, k)) for i, (la, k) in enumerate(pairs)})
+        shapes = enumerate(self._input_shapes(shape))
+        return _named({i: self.layers[i].scratch_shapes(own) for i, own in shapes})
 
     def track(self, params: LayerArrays, n: int, /) -> None:
         for i, layer in enumerate(self.layers):
@@ -120,6 +118,11 @@ class Residual(Layer):
                 layer.backward_params(own, x, y, dy, _own(grads, i))
             if i > min(learned, default=len(self.layers)):
                 dy = layer.backward(own, x, y, dy)
+
+    def _input_shapes(self, shape: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return the shape of the input of every layer of the chain."""
+        n, width = shape
+        return [(n, own) for own in widths_of(self.layers, width)[:-1]]
 
     def _outputs(self, params: LayerArrays, z: Array) -> list[Array]:
         """Return z and the output of every layer."""
