@@ -13,16 +13,10 @@ import numpy as np
 
 from manualnn.elementary import Array
 from manualnn.explain.around import CLIP, Around, is_rounded
+from manualnn.explain.bounded import Bounded, KinkWithinRoundingError
 from manualnn.explain.computation import Computation
 from manualnn.explain.formula import LOSS, Formula, Symbol, derivative, word
-from manualnn.explain.numbers import (
-    PRECISION,
-    Arithmetic,
-    Bounded,
-    KinkWithinRoundingError,
-    Number,
-    objects,
-)
+from manualnn.explain.numbers import PRECISION, Arithmetic, Number, objects
 from manualnn.explain.run import Key, Run
 from manualnn.optimizers import Optimizer
 from manualnn.optimizers.planned import State

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from operator import methodcaller
 
+from manualnn.explain.bounded import Bounded
 from manualnn.explain.formula import Formula, sum_terms
 from manualnn.explain.model import Quantity
-from manualnn.explain.numbers import ONE, ZERO, Arithmetic, Bounded
+from manualnn.explain.numbers import ONE, ZERO, Arithmetic
 
 NOISE = Decimal(2) ** -50
 """Relative error allowed in numbers that float64 computed: eight units in the last place."""
