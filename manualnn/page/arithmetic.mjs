@@ -12,8 +12,8 @@
 // well: the textbook's formula where nothing can overflow, otherwise one that cannot.
 
 import {
-  ONE, absolute, exponential, fromExact, fromShortest, hyperbolicTangent, isAbove, logarithm,
-  logarithm1p, negative, over, plus, roundDecimal, squareRoot, subtract, times, toNumber,
+  ONE, absolute, exponential, fromExact, fromShortest, greatestDivisor, hyperbolicTangent, isAbove,
+  logarithm, logarithm1p, negative, over, plus, roundDecimal, squareRoot, subtract, times, toNumber,
 } from "./decimal.mjs";
 import { decimalCdf, decimalPdf, floatCdf, floatPdf } from "./normal.mjs";
 
@@ -196,7 +196,8 @@ export function traced(base) {
     rectified: unary("rectified", base.rectified),
     positive: unary("positive", base.positive),
     ratio(p, q) {
-      const common = greatestDivisor(p, q) || 1;
+      const isFraction = Number.isInteger(p) && Number.isInteger(q);
+      const common = isFraction ? Math.abs(greatestDivisor(p, q)) || 1 : 1;
       return valued(A.div(A.constant(p / common), A.constant(q / common)), base.ratio(p, q));
     },
   });
@@ -219,13 +220,6 @@ export function traced(base) {
     logSoftmax: row(logSoftmax, base.logSoftmax),
     unrounded: base.unrounded && base.unrounded !== base ? traced(base.unrounded) : undefined,
   };
-}
-
-function greatestDivisor(p, q) {
-  if (!Number.isInteger(p) || !Number.isInteger(q)) return 1;
-  let [a, b] = [Math.abs(p), Math.abs(q)];
-  while (b) [a, b] = [b, a % b];
-  return a;
 }
 
 // 1 · a, 0 · a, 0 + a, a − 0, a / 1, −0, √0 and √1.

@@ -202,3 +202,10 @@ export const hyperbolicTangent = (a) => extended(a, (x, p) => {
   const result = over(subtract(ONE, decay, p), plus(ONE, decay, p), p);
   return isDecimal(x) && x.n < 0n ? negative(result) : result;
 });
+
+// The greatest common divisor of two integers, up to its sign: of two Numbers or of two BigInts.
+export function greatestDivisor(a, b) {
+  let [common, rest] = [a, b];
+  while (rest) [common, rest] = [rest, common % rest];
+  return common;
+}

@@ -8,7 +8,7 @@
 // arithmetic every quantity has its name, and its formula in the quantities before it.
 
 import { clipFactor, gradientBefore, partOf } from "./around.mjs";
-import { fromShortest, plus, times } from "./decimal.mjs";
+import { fromShortest, greatestDivisor, plus, times } from "./decimal.mjs";
 import { LAYERS } from "./layers.mjs";
 import { LOSSES, hasNumbers } from "./losses.mjs";
 import { namesOf } from "./names.mjs";
@@ -140,8 +140,7 @@ function fractionOf(over, under) {
 }
 
 function lowest(p, q) {
-  let [common, rest] = [p, q];
-  while (rest) [common, rest] = [rest, common % rest];
+  const common = greatestDivisor(p, q);
   return [Number(p / common), Number(q / common)];
 }
 
