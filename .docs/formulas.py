@@ -17,7 +17,7 @@ from sphinx.writers.html5 import HTML5Translator
 
 HIGH = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵀᵗⁿᵏⁱʲˡᵝ", "0123456789-+Ttnkijlβ", strict=True)) | {"′": r"\prime"}
 LOW = dict(zip("₀₁₂₃₄₅₆₇₈₉₋₊ₙₖⱼᵢₜₛₗ", "0123456789-+nkjitsl", strict=True))
-SIGNS = {"−": "-", "·": r"\cdot ", "⊙": r"\odot ", "×": r"\times ", "±": r"\pm ", "…": r"\dots "}
+SIGNS = {"−": "-", "·": r"\cdot ", "⊙": r"\odot ", "×": r"\times ", "±": r"\pm ", "…": r"\ldots "}
 SIGNS |= {"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "←": r"\gets ", "∈": r"\in ", "∉": r"\notin "}
 SIGNS |= {"Σ": r"\sum ", "∂": r"\partial ", "‖": r"\| ", "½": r"\frac{1}{2}"}
 FUNCTIONS = "erf|exp|log|max|min|sign|softmax|softplus|tanh"

@@ -15,6 +15,7 @@ from manualnn import (
     BatchNorm1d,
     Checkpoint,
     DivergedError,
+    L1Loss,
     Linear,
     MSELoss,
     Residual,
@@ -66,6 +67,14 @@ def test_prediction_takes_the_running_averages() -> None:
     assert params.state_dict().keys() == {f"0.{key}" for key in state}
     with pytest.raises(ShapeError, match=r"missing 0\.num_batches_tracked, 0\.running_mean"):
         net.load_state_dict(dict(params))
+
+
+def test_the_gradient_of_training_goes_through_mean_and_variance() -> None:
+    """x̂ is ∓1/2, s is 2, dy is (1, 0): dx₀ = (1 − 1/2 − (−1/2)(−1/4)) / 2, and dx₁ = −dx₀."""
+    net, x, t = Sequential(BatchNorm1d(1, eps=3.0)), X[:, :1], np.array([[-1.5], [0.5]])
+    params, loss = net.init(0), L1Loss("sum")
+    _, grads, dx = net.value_and_grad(params, loss, x, t, noise={}, input_grad=True)
+    assert (dx.tolist(), grads.vector.tolist()) == ([[0.1875], [-0.1875]], [-0.5, 1])
 
 
 def test_without_momentum_the_averages_are_means_over_all_batches() -> None:

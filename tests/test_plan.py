@@ -489,6 +489,27 @@ def test_a_vector_that_is_missing_is_missed_also_by_a_plan() -> None:
     assert state["step"] == 1
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class TwiceAdam(Adam):
+    """Adam with twice its step, by the same options and rates."""
+
+    def rule(self, p: Array, g: Array, arrays: Any, rates: Any, scratch: Any, /) -> None:
+        Adam.rule(self, p, g, arrays, rates, scratch)
+        scratch[0] *= 2
+
+
+def test_a_rule_of_another_kind_is_another_one_also_with_the_same_options() -> None:
+    ours = trainer(rule=Adam(lr=0.1))
+    for _ in range(3):
+        ours.step(X, T)
+    ours.rule = TwiceAdam(lr=0.1)
+    params, state = ours.params.copy(), dict(copy.deepcopy(ours.state))  # which plans nothing
+    _, grads = ours.net.value_and_grad(params, ours.loss, X, T)
+    ours.rule.update(params, grads, state)
+    ours.step(X, T)
+    np.testing.assert_allclose(ours.params.vector, params.vector, rtol=1e-12)
+
+
 @pytest.mark.once
 def test_planned_steps_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judged as anybody's engine is: by a truth of more digits and a bound of roundings."""

@@ -53,7 +53,7 @@ from manualnn.oracle.protocol.features import LOSS_ROWS, state_names, state_of
 
 pytestmark = pytest.mark.once
 
-PARTS, MOST = 6, 4
+PARTS, MOST = 9, 4
 """A run proves one of so many statements in turn, and so many more whose files have changed."""
 
 N, WIDTH = 2, 3

@@ -17,12 +17,12 @@ __all__ = ["Embedding"]
 class Embedding(Layer):
     """A row of the table W for each index, side by side. It is the first layer of a network.
 
-    Forward, the k-th index of sample n is x[n,k]
-        y[n,k] = W[x[n,k]]                 D numbers, in the columns k D, …, k D + D − 1 of y
+    Forward, i = x[n,k] the k-th index of sample n
+        y[n,k] = W[i]                      D numbers, from column k D on
 
     Backward, given dy = ∂L/∂y
         dx = 0                             an index has no slope
-        dW[i] = Σ dy[n,k]                  over all n, k with x[n,k] = i; 0 for i = padding_idx
+        dW[i] = Σ dy[n,k]                  over all n and k with x[n,k] = i
 
     A row whose index comes several times gets the sum of their gradients. A row whose index does
     not come gets 0, which an update rule with decay or momentum may still move, as in torch. With

@@ -16,7 +16,7 @@ import numpy as np
 from oracle.rule_orders import INSIDE, ORDERS
 
 from manualnn.oracle.protocol.case import Array, Case
-from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, Options
+from manualnn.oracle.protocol.features import LAYER_ROWS, LOSS_ROWS, OPTIMIZER_ROWS, Options
 from manualnn.oracle.textbook.engine import Textbook
 
 
@@ -115,7 +115,8 @@ def _scaled_mask(e: Textbook, o: Options) -> Array | None:
 
 def _update_at_once(e: Textbook, rule: Options) -> None:
     keys = list(e.learned())
-    if not keys:
+    if not keys or not OPTIMIZER_ROWS[rule.type].is_entrywise:
+        Textbook.update(e, rule)
         return
 
     def flat(arrays: dict[str, Array]) -> Array:

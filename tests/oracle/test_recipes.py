@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 from oracle.made_up import COPIES, made_up_features, with_known_features
+from rotation import share
 
 from manualnn.oracle.cases import lattice, magnitudes
 from manualnn.oracle.cases.catalogue import recipes_for, unclaimed
@@ -176,7 +177,7 @@ def contents(recipe, claims):
     return [case and case.to_json() for case in drawn(recipe, claims, number=8)]
 
 
-@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+@pytest.mark.parametrize("first", share([True, False], 2))
 @pytest.mark.usefixtures("truth_of_originals")
 def test_a_new_feature_changes_no_case_of_another_feature(first):
     before = {name: contents(recipe, ALL) for name, recipe in RECIPES.items()}
