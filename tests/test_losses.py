@@ -14,6 +14,7 @@ from manualnn import (
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
+    DomainError,
     DTypeError,
     HuberLoss,
     L1Loss,
@@ -238,6 +239,27 @@ def test_there_is_one_weight_for_each_output(loss: Loss) -> None:
 def test_probabilities_outside_their_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"got y\[1, 0\] = 1.5; end the network in Sigmoid\(\)"):
         BCELoss().value([[0.0, 1.0], [1.5, 0.0]], np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize("t", [-0.25, 1.25])
+def test_targets_of_bce_outside_their_range_are_refused(t: float) -> None:
+    """As in torch, where BCEWithLogitsLoss takes any target."""
+    message = rf"expects probabilities, 0 ≤ t ≤ 1, got t\[1, 0\] = {t}; pass \(t \+ 1\) / 2"
+    with pytest.raises(DomainError, match=message):
+        BCELoss().value(np.full((2, 2), 0.5), [[0.0, 1.0], [t, 0.0]])
+    BCEWithLogitsLoss().value(np.full((2, 2), 0.5), [[0.0, 1.0], [t, 0.0]])
+
+
+@pytest.mark.parametrize("ignored", [-1, 0, 2])
+def test_probabilities_have_no_index_to_ignore(ignored: int) -> None:
+    """torch refuses an index of 0 or more, and overlooks another one."""
+    loss = CrossEntropyLoss(ignore_index=ignored)
+    t = [[0.5, 0.25, 0.25], [0.0, 0.75, 0.25]]
+    if ignored < 0:
+        assert loss.value(Y, t) == CrossEntropyLoss().value(Y, t)
+        return
+    with pytest.raises(SpecError, match=f"ignore_index={ignored} needs class indices, got prob"):
+        loss.value(Y, t)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "batchmean"])

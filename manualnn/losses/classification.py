@@ -18,7 +18,7 @@ from manualnn.elementary import (
     softmax_and_log,
     softplus,
 )
-from manualnn.errors import DomainError
+from manualnn.errors import DomainError, SpecError
 from manualnn.losses.base import Loss
 from manualnn.losses.indices import ClassLoss, column_weights
 from manualnn.spec import require
@@ -55,7 +55,7 @@ class BCELoss(_BinaryLoss):
     that ends in a Sigmoid loses accuracy near 0 and 1. Without the Sigmoid, BCEWithLogitsLoss does
     not.
 
-    Shapes: y in [0, 1], t, dy (N, K); weight (K,). Raises DomainError for y outside [0, 1].
+    Shapes: y, t in [0, 1], dy (N, K); weight (K,). Raises DomainError for y or t outside [0, 1].
     Source: torch.nn.BCELoss, and batchmean.
     """
 
@@ -71,20 +71,28 @@ class BCELoss(_BinaryLoss):
         factor = column_weights(self.weight, y, "weight") * self.share(y, t)
         return np.multiply(dy, factor, out=dy)
 
+    def targets(self, t: Any, y: Array, /) -> Array:
+        t = _BinaryLoss.targets(self, t, y)
+        _require_probabilities("t", t, "pass (t + 1) / 2 for classes −1 and 1")
+        return t
+
     def require_outputs(self, y: Array, /) -> None:
-        if is_symbolic(y):
-            return
-        outside = (y < 0) | (y > 1)
-        if outside.any():
-            row, column = np.argwhere(outside)[0]
-            message = (
-                f"BCELoss expects probabilities, 0 ≤ y ≤ 1, got y[{row}, {column}] = "
-                f"{y[row, column]}; end the network in Sigmoid(), or use BCEWithLogitsLoss."
-            )
-            raise DomainError(message)
+        _require_probabilities("y", y, "end the network in Sigmoid()")
 
     def probabilities(self, y: Array, /) -> Array:
         return np.positive(y)
+
+
+def _require_probabilities(symbol: str, a: Array, hint: str) -> None:
+    """Raise DomainError for the first entry outside of [0, 1]; NaN shows in the loss."""
+    if is_symbolic(a) or not (outside := (a < 0) | (a > 1)).any():
+        return
+    row, column = np.argwhere(outside)[0]
+    message = (
+        f"BCELoss expects probabilities, 0 ≤ {symbol} ≤ 1, got {symbol}[{row}, {column}] = "
+        f"{a[row, column]}; {hint}, or use BCEWithLogitsLoss."
+    )
+    raise DomainError(message)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -169,7 +177,8 @@ class CrossEntropyLoss(ClassLoss):
 
     Targets are class indices, integers of shape (N,), for which q is 1 at the index and 0
     elsewhere; or probabilities of shape (N, K). With label_smoothing ε, q becomes (1 − ε) q + ε/K.
-    Samples whose index is ignore_index do not count.
+    Samples whose index is ignore_index do not count; probabilities with an ignore_index of 0 or
+    more raise SpecError, as in torch.
 
     D for reduction mean: Σₙ w[tₙ] over the samples that count (indices), or N (probabilities). D is
     N for batchmean and 1 for sum.
@@ -187,6 +196,12 @@ class CrossEntropyLoss(ClassLoss):
 
     def targets(self, t: Any, y: Array, /) -> Array:
         if as_array(t, "t").ndim == 2:
+            if self.ignore_index >= 0:
+                message = (
+                    f"CrossEntropyLoss: ignore_index={self.ignore_index} needs class indices, got "
+                    f"probabilities; pass indices, or leave ignore_index out."
+                )
+                raise SpecError(message)
             column_weights(self.weight, y, "weight")
             return Loss.targets(self, t, y)
         return ClassLoss.targets(self, t, y)
