@@ -125,6 +125,15 @@ def test_losses_of_classes_are_those_by_hand(
     np.testing.assert_allclose(dy, np.array(hand.slopes) / divisor, rtol=8e-15, atol=0)
 
 
+@pytest.mark.parametrize("tiny", [1e-30, 1e-17, 5e-324])
+def test_a_hinge_just_above_0_has_its_slope(tiny: float) -> None:
+    """1 − 1 + tiny is above 0, in this order, which is torch's; tiny − 1 + 1 rounds to 0."""
+    y = [[tiny, 1.0]]
+    assert MultiMarginLoss("sum").value_and_grad(y, [1])[0] == tiny / 2
+    assert MultiMarginLoss("sum").grad(y, [1]).tolist() == [[0.5, -0.5]]
+    assert MultiLabelMarginLoss("sum").grad(y, [[1, -1]]).tolist() == [[0.5, -0.5]]
+
+
 @pytest.mark.parametrize("hand", HANDS, ids=lambda hand: str(hand.loss))
 @pytest.mark.parametrize(("reduction", "factor"), FACTORS)
 def test_value_and_gradient_are_those_by_hand(hand: Hand, reduction: str, factor: float) -> None:

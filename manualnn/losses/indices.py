@@ -177,9 +177,12 @@ class MultiMarginLoss(IndexLoss):
         return np.multiply(self._weighted(dy, y, t), self.share(y, t), out=out)
 
     def _excess(self, y: Array, t: Array) -> Array:
-        """Return by how much each output exceeds the target's less the margin; 0 at the target."""
+        """Return by how much each output exceeds the target's less the margin; 0 at the target.
+
+        The order is torch's, so that both decide alike where rounding decides.
+        """
         samples = np.arange(len(t))
-        excess = y - y[samples, t][:, None] + self.margin
+        excess = (self.margin - y[samples, t])[:, None] + y
         excess[samples, t] = ratio(0, 1, y)
         return excess
 
@@ -257,7 +260,7 @@ class MultiLabelMarginLoss(Loss):
         for own, is_listed in zip(t.T, counts.T, strict=True):
             if not is_listed.any():
                 return
-            gaps = y - y[samples, own][:, None] + 1
+            gaps = (1 - y[samples, own])[:, None] + y
             gaps[is_own | ~is_listed[:, None]] = ratio(0, 1, y)
             yield own, gaps
 

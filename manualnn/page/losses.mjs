@@ -222,7 +222,7 @@ export const LOSSES = {
 
 // What another class's output exceeds that of the target by, with the margin; 0 of the target.
 function excess(A, { margin = 1 }, row, own, k) {
-  return k === own ? A.zero : A.add(A.sub(row[k], row[own]), A.constant(margin));
+  return k === own ? A.zero : A.add(A.sub(A.constant(margin), row[own]), row[k]);
 }
 
 // The excess of every class over each of the sample's; 0 of the sample's own.
