@@ -11,6 +11,7 @@ import pytest
 from toys import RULES, own_fields
 
 from manualnn import (
+    ASGD,
     OPTIMIZERS,
     SGD,
     Adagrad,
@@ -83,6 +84,17 @@ def test_the_update_is_the_recurrence(rule: Optimizer, steps: int) -> None:
     got = np.transpose([params.vector, *(state[name] for name in rule.vectors())])
     roundings = 500 * steps * np.finfo(float).eps / 2
     np.testing.assert_allclose(got, expected, rtol=roundings, atol=roundings)
+
+
+@pytest.mark.parametrize(("t0", "second"), [(-5.0, -7.0), (-1.0, -9.0), (0.0, -12.0), (9.0, -12.0)])
+def test_the_average_of_asgd_begins_with_the_parameters(t0: float, second: float) -> None:
+    """θ is −6, then −12; the share of the second is 1 / max(1, 1 − t₀), whatever t₀ is."""
+    rule = ASGD(lr=1.0, lambd=0.0, t0=t0)
+    params = parameters(np.zeros(9))
+    state = rule.init(params)
+    for average in (-6.0, second):
+        rule.update(params, parameters(np.full(9, 6.0)), state)
+        np.testing.assert_allclose(state["ax"], average, rtol=4 * np.finfo(float).eps)
 
 
 def test_the_articles_step_is_the_weight_less_rate_times_gradient() -> None:

@@ -74,7 +74,7 @@ class ASGD(Optimizer):
 
     η = lr / (1 + λ₀ lr (t − 1))^α
     θ ← θ − η (g + λ₀ θ)
-    a ← a + μ (θ − a)                   μ = 1 / max(1, t − 1 − t₀)
+    a ← a + μ (θ − a)                   μ = 1 / max(1, t − 1 − t₀), and 1 where t = 1
 
     t = 1 in the first step. λ₀ is lambd, α is alpha, t₀ is t0. Until t₀, a is θ. State: ax, a.
 
@@ -105,7 +105,7 @@ class ASGD(Optimizer):
         eta, share = self.lr, 1 / max(1, t - 1 - self.t0)
         if t > 1 and self.lambd:
             eta = self.lr / power_of_number(1 + self.lambd * self.lr * (t - 1), self.alpha)
-        averaged = (share, 1 - share) if t - 1 - self.t0 > 1 else ()
+        averaged = (share, 1 - share) if t > 1 and t - 1 - self.t0 > 1 else ()
         return eta, eta * self.lambd, *averaged
 
     def rule(self, p: Array, g: Array, arrays: Arrays, rates: Rates, scratch: Arrays, /) -> None:

@@ -166,7 +166,7 @@ export const RULES = {
       const [after, late] = [sub(p, step), t - 1 - o.t0];
       const share = o.t0 ? () => div(one, sub(constant(t - 1), c.t0)) : () => constant(1 / late);
       const rest = o.t0 ? () => sub(one, share()) : () => constant(1 - 1 / late);
-      keep("ax", late > 1 ? add(mul(kept("ax"), rest()), mul(after, share())) : after);
+      keep("ax", t > 1 && late > 1 ? add(mul(kept("ax"), rest()), mul(after, share())) : after);
       return step;
     },
   },

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from values import of_kind
 
 from manualnn import (
+    ASGD,
     LAYERS,
     LOSSES,
     OPTIMIZERS,
@@ -148,6 +149,7 @@ CHANGES = {
         SmoothL1Loss(beta=0.0),
         BCELoss(weight=WEIGHTS),
         BCEWithLogitsLoss(weight=WEIGHTS, pos_weight=WEIGHTS[::-1]),
+        CrossEntropyLoss(weight=WEIGHTS, label_smoothing=0.1),
         CrossEntropyLoss(weight=WEIGHTS, label_smoothing=0.1, ignore_index=0),
         NLLLoss(weight=WEIGHTS, ignore_index=0),
         NLLLoss(weight=WEIGHTS, factor=0.3),
@@ -165,6 +167,7 @@ CHANGES = {
         SGD(0.1, momentum=0.9, weight_decay=0.1, nesterov=True),
         SGD(0.1, momentum=0.9, dampening=0.3, maximize=True),
         RMSprop(momentum=0.9, centered=True, weight_decay=0.1),
+        ASGD(0.1, lambd=0.3, t0=-3.0),
         Adagrad(lr_decay=0.1, initial_accumulator_value=0.1),
         Adam(amsgrad=True, weight_decay=0.1),
         SGD(0.1, l1=0.1, l2=0.05, max_norm=0.1),
@@ -186,7 +189,8 @@ def test_every_layer_loss_and_rule_is_the_one_of_python(ask, part, value, decima
     net = Sequential(Linear(2, 2), found["layer"], Linear(found["layer"].width(2), 2), *last)
     x, t = np.array([[0.9, -0.4], [-0.7, 1.3]]), np.array([[0.3, 1.0], [0.0, 0.25]])
     every = [np.array([1, 0])] if isinstance(value, IndexLoss) else []
-    if (type(value) in LOSSES.values() and not every) or isinstance(value, CrossEntropyLoss):
+    takes_rows = isinstance(value, CrossEntropyLoss) and value.ignore_index < 0
+    if (type(value) in LOSSES.values() and not every) or takes_rows:
         every.append(of_kind(type(value).__name__, t))
     for targets in every or [t]:
         explanation = explain(

@@ -11,6 +11,7 @@ from examples_of_layers import example
 from twin.judge import Judge
 
 from manualnn import (
+    ASGD,
     LAYERS,
     OPTIMIZERS,
     SGD,
@@ -189,3 +190,20 @@ def test_an_update_whose_square_overflows_goes_on_without_a_warning(name: str) -
     gradients = Parameters(params.shapes, np.array([1e25, 1e-30], np.float32))
     rule.update(params, gradients, rule.init(params))
     assert not np.isnan(params.vector).any()
+
+
+def test_asgd_averages_from_a_negative_t0_on_as_torch_does() -> None:
+    theirs = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.ASGD([theirs], lr=0.5, lambd=0.25, t0=-3.0)
+    params = Parameters({"0.bias": (3,)}, np.zeros(3, np.float32))
+    rule = ASGD(lr=0.5, lambd=0.25, t0=-3.0)
+    state = rule.init(params)
+    for step in range(4):
+        g = np.array([1, -2, step], np.float32)
+        rule.update(params, Parameters(params.shapes, g), state)
+        theirs.grad = torch.tensor(g)
+        optimizer.step()
+        bound = 20 * (step + 1) * np.finfo(np.float32).eps  # 20 roundings a step, of at most 1
+        ax = optimizer.state[theirs]["ax"].numpy() / 4
+        np.testing.assert_allclose(state["ax"] / 4, ax, rtol=0, atol=bound)
+        np.testing.assert_allclose(params.vector / 4, theirs.detach().numpy() / 4, 0, bound)

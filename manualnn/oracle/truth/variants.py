@@ -74,9 +74,9 @@ class BoundedVariants(AdamRules):
 
     def asgd_share(self, o: Options, t: int) -> Bounded:
         """Return μ, which torch rounds to float32."""
-        v = self.kind.wide.array(1 / self.kind.wide.number(max(1, t - 1 - o.t0)))
-        is_whole = t - 1 - o.t0 <= 1
-        e = 0.0 if is_whole else self.kind.size(v) * (U_OF_STATE + self.kind.u)
+        count = max(1, t - 1 - o.t0) if t > 1 else 1
+        v = self.kind.wide.array(1 / self.kind.wide.number(count))
+        e = 0.0 if count == 1 else self.kind.size(v) * (U_OF_STATE + self.kind.u)
         return Bounded(v, np.asarray(e), self.kind)
 
     def asgd_moved(self, o: Options, p: Bounded, g: Bounded, rate: Bounded) -> Bounded:

@@ -108,7 +108,7 @@ class DescentRules(Lines):
         return lr / (1 + self.num(o.lambd) * lr * (t - 1)) ** self.num(o.alpha) if t > 1 else lr
 
     def asgd_share(self, o: Options, t: int) -> Any:
-        return 1 / self.num(max(1, t - 1 - o.t0))
+        return 1 / self.num(max(1, t - 1 - o.t0) if t > 1 else 1)
 
     def asgd_average(self, o: Options, a: Array, p: Array, share: Any) -> Array:
         return a + share * (p - a)
