@@ -205,6 +205,36 @@ def test_rates_are_torchs_also_from_a_saved_state(name: str, data: st.DataObject
 INTERVALS = ["epoch", "step"]
 
 
+PARTS: dict[str, dict[str, Any]] = {
+    "StepLR": {"step_size": 3, "gamma": 0.7},
+    "MultiStepLR": {"milestones": [0, 2, 7], "gamma": 0.7},
+    "ExponentialLR": {"gamma": 0.9},
+    "PolynomialLR": {"total_iters": 9},
+    "ConstantLR": {"factor": 0.7, "total_iters": 4},
+    "LinearLR": {"total_iters": 6},
+    "CosineAnnealingLR": {"T_max": 9},
+    "CosineAnnealingWarmRestarts": {"T_0": 3},
+    "LambdaLR": {"lr_lambda": one_by_one},
+    "MultiplicativeLR": {"lr_lambda": up_and_down},
+    "CyclicLR": {"base_lr": 0.1, "max_lr": 0.7, "step_size_up": 2, "step_size_down": 3},
+    "OneCycleLR": {"max_lr": 0.7, "total_steps": 40},
+}
+
+
+@pytest.mark.parametrize("first", PARTS)
+@pytest.mark.parametrize("name", ["ChainedScheduler", "SequentialLR"])
+def test_rates_of_each_pair_are_torchs(name: str, first: str) -> None:
+    rule, kind = RULES["Adam with a group"]
+    for second in PARTS:
+        if "OneCycleLR" in {first, second} and {first, second} <= CYCLES:
+            continue  # torch keeps the numbers of one in the optimizer, where the other writes
+        options: dict[str, Any] = {"schedulers": [(part, PARTS[part]) for part in (first, second)]}
+        if name == "SequentialLR":
+            options["milestones"] = [5]
+        spec = name, options
+        compare(make(spec), Torch(spec, replace(rule, lr=0.3), kind), [0.0] * 20, saved_at=7)
+
+
 @pytest.mark.parametrize("spec", LONG, ids=lambda spec: spec[0])
 def test_rates_are_torchs_over_a_long_run(spec: Spec) -> None:
     losses = np.cos(np.arange(2000)) / np.arange(1, 2001)

@@ -89,6 +89,8 @@ class CyclicLR(Cycle):
     At the same time, the momentum falls from max_momentum and rises again:
     max_momentum − (max_momentum − base_momentum) h(i) s. A rule with betas has β₁ in its place.
 
+    In a chain after another schedule, the first step has the rule's own rate, as in torch.
+
     Source: Smith 2017; torch.optim.lr_scheduler.CyclicLR.
 
     Examples
@@ -138,11 +140,12 @@ class CyclicLR(Cycle):
         )
 
     def start(self, run: Run) -> None:
-        """Set the rate of the first step: base_lr, whatever the rule's rate was."""
-        run.trainer.lrs = (self.base_lr,) * len(run.trainer.lrs)
-        given, run.initial_lrs = run.initial_lrs, run.trainer.lrs
+        """Set the rate of the first step, and start from base_lr, whatever the rule's rate was."""
+        given = run.initial_lrs
+        run.trainer.lrs = run.initial_lrs = (self.base_lr,) * len(run.trainer.lrs)
         super().start(run)
-        run.initial_lrs = given or run.initial_lrs
+        if given is not None:
+            run.trainer.lrs = run.initial_lrs = given
 
     def next_rate(self, lr: float) -> float:  # noqa: ARG002 - the rate follows from last_epoch
         """Return the rate of the next step."""
