@@ -15,11 +15,13 @@ from manualnn import (
     LAYERS,
     OPTIMIZERS,
     SGD,
+    Adagrad,
     BCELoss,
     BCEWithLogitsLoss,
     CrossEntropyLoss,
     Hardtanh,
     L1Loss,
+    LogSoftmax,
     Loss,
     MSELoss,
     Parameters,
@@ -207,3 +209,50 @@ def test_asgd_averages_from_a_negative_t0_on_as_torch_does() -> None:
         ax = optimizer.state[theirs]["ax"].numpy() / 4
         np.testing.assert_allclose(state["ax"] / 4, ax, rtol=0, atol=bound)
         np.testing.assert_allclose(params.vector / 4, theirs.detach().numpy() / 4, 0, bound)
+
+
+@pytest.mark.parametrize(
+    ("name", "z", "ours", "theirs"),
+    [
+        ("GELU", math.inf, (math.nan, math.nan), (math.inf, math.nan)),
+        ("Hardswish", math.inf, (math.inf, math.nan), (math.inf, 1)),
+        ("Hardswish", -math.inf, (math.nan, math.nan), (math.nan, 0)),
+        ("Mish", math.inf, (math.inf, 1), (math.inf, math.nan)),
+        ("Softsign", math.inf, (math.nan, 0), (math.nan, math.nan)),
+        ("Softsign", -math.inf, (math.nan, 0), (math.nan, math.nan)),
+    ],
+)
+def test_infinite_inputs_give_what_the_conventions_say(
+    name: str, z: float, ours: tuple[float, float], theirs: tuple[float, float]
+) -> None:
+    layer, x = LAYERS[name](), np.array([[z]])
+    with np.errstate(all="ignore"):
+        y = layer.forward({}, x)
+        slope = layer.backward({}, x, y, np.ones((1, 1)))
+    at = torch.tensor(x, requires_grad=True)
+    value = getattr(torch.nn, name)()(at)
+    value.backward()
+    np.testing.assert_array_equal([y.item(), slope.item()], ours)
+    np.testing.assert_array_equal([value.item(), at.grad.item()], theirs)
+
+
+def test_a_masked_score_has_the_lowest_logarithm_where_torch_has_infinity() -> None:
+    net, y = Sequential(LogSoftmax()), np.array([[0.0, -math.inf, 0.0]])
+    ours = net.forward(net.init(0), y)
+    theirs = torch.nn.LogSoftmax(dim=-1)(torch.tensor(y)).numpy()
+    assert (ours[0, 1], theirs[0, 1]) == (np.finfo(float).min, -math.inf)
+    assert ours[0, ::2].tolist() == theirs[0, ::2].tolist()
+    loss = CrossEntropyLoss("sum")
+    at = torch.tensor(y, requires_grad=True)
+    torch.nn.CrossEntropyLoss(reduction="sum")(at, torch.tensor([0])).backward()
+    assert loss.grad(y, [0]).tolist() == at.grad.tolist()
+
+
+def test_a_group_of_adagrad_starts_from_its_own_sum_where_torch_takes_the_optimizers() -> None:
+    group = {"initial_accumulator_value": 3.0}
+    params = Parameters({"0.weight": (1, 1), "0.bias": (1,)}, np.zeros(2))
+    state = Adagrad(groups=[{"params": "*.bias", **group}]).init(params)
+    weight, bias = torch.zeros(1, 1), torch.zeros(1)
+    theirs = torch.optim.Adagrad([{"params": [weight]}, {"params": [bias], **group}]).state
+    assert state["sum"].tolist() == [0, 3]
+    assert [theirs[weight]["sum"].item(), theirs[bias]["sum"].item()] == [0, 0]

@@ -66,6 +66,8 @@ class LogSoftmax(OverFeatures):
     Backward, given da = ∂L/∂a
         dz[n,i] = da[n,i] − exp(a[n,i]) Σⱼ da[n,j]
 
+    a is at least the lowest finite number, where torch has −∞.
+
     Shapes: z, a, dz, da (N, width). Source: torch.nn.LogSoftmax; dim as in Softmax.
     """
 

@@ -7,6 +7,8 @@ interval="step". The learning rates are torch's bit for bit, if `scheduler.step(
 epoch or step there. A second `fit` of the same trainer continues the schedule; another trainer
 starts it anew. `History.lr` has the rate of every epoch.
 
+Where a formula of torch's goes below 0, the rate is 0 here, and the rates after it follow from 0.
+
 Several schedules of one training act one after the other, in the order of the callbacks.
 """
 
