@@ -137,6 +137,18 @@ def both(engine, update):
 
 
 @pytest.mark.parametrize(
+    ("t0", "shares"),
+    [(-9.0, [1, 1 / 10, 1 / 11]), (-1.0, [1, 1 / 2, 1 / 3]), (1.0, [1, 1, 1, 1 / 2])],
+)
+def test_the_share_of_asgd_begins_with_1_at_any_t0(t0, shares):
+    o = options_of({"type": "ASGD", "t0": t0})
+    truth = BoundedRules(Precision(np.dtype("float64")))
+    statement = engine_of("num", Textbook.num, "float64")
+    for t, share in enumerate(shares, start=1):
+        assert float(truth.asgd_share(o, t).v) == statement.asgd_share(o, t) == share
+
+
+@pytest.mark.parametrize(
     ("line", "name"), [(line, name) for line, orders in ORDERS.items() for name in orders]
 )
 def test_bounds_of_update_rules_hold_for_every_order(line, name):
