@@ -85,7 +85,7 @@ def test_multiply_adds_are_those_of_the_matrix_products(case, products):
 @pytest.mark.parametrize("network", ["3-2-2", "784-128-10"])
 def test_parameters_are_as_many_as_the_network_has(network):
     case = Case(*GRID[network])
-    net = mnn.Sequential(*(mnn.Linear(*widths) for widths in case.layers))
+    net = mnn.Sequential.from_spec({"layers": case.specs})
     assert case.parameters == net.init(seed=0).vector.size
 
 
@@ -104,6 +104,14 @@ def test_every_peer_gets_the_same_batch():
     first, second = draw(TINY), draw(TINY)
     assert np.array_equal(first.x, second.x)
     assert (first.x.shape, first.t.shape, first.x.dtype) == ((1, 3), (1, 2), np.float32)
+
+
+def test_a_table_gets_indices_for_the_width_of_the_network():
+    """The vectors of all indices together are as wide as the first Linear layer expects."""
+    case = Case(*GRID["64-128-64-10"], activation="Embedding")
+    batch, net = draw(case), mnn.Sequential.from_spec({"layers": case.specs})
+    assert net.in_features == batch.x.shape[1]
+    assert net.forward(net.init(0, case.dtype), batch.x).shape == batch.t.shape
 
 
 class Clock:

@@ -20,6 +20,9 @@ GRID: dict[str, tuple[tuple[int, ...], int]] = {
     "1024-1024-1024-1024": ((1024, 1024, 1024, 1024), 256),
 }
 
+TABLE = {"num_embeddings": 1000, "embedding_dim": 16}
+"""Options of an Embedding."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -46,16 +49,25 @@ class Case:
         """Return the numbers of inputs and outputs of every linear layer."""
         return list(pairwise(self.widths))
 
-    def options(self, width: int) -> dict[str, Any]:
-        """Return the options of the activation after a layer with so many outputs."""
+    @property
+    def specs(self) -> list[dict[str, Any]]:
+        """Return the JSON form of each layer: a Linear and an activation in turn.
+
+        An Embedding comes before them instead, and the activations are Sigmoid.
+        """
         from manualnn.oracle.protocol.features import fit, with_all_options
 
-        spec = with_all_options(fit({"type": self.activation}, width))
-        return {name: value for name, value in spec.items() if name != "type"}
+        is_table = self.activation == "Embedding"
+        activation = "Sigmoid" if is_table else self.activation
+        found: list[dict[str, Any]] = [{"type": "Embedding", **TABLE}] if is_table else []
+        for n_in, n_out in self.layers:
+            found.append({"type": "Linear", "in_features": n_in, "out_features": n_out})
+            found.append(with_all_options(fit({"type": activation}, n_out)))
+        return found[:-1]
 
     @property
     def parameters(self) -> int:
-        """Return the number of weights and biases."""
+        """Return the number of weights and biases, without those of a table."""
         return sum((n_in + 1) * n_out for n_in, n_out in self.layers)
 
     @property

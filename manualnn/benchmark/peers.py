@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from manualnn.benchmark.cases import Case
+from manualnn.benchmark.cases import TABLE, Case
 from manualnn.elementary import Array
 
 Call = Callable[[], object]
@@ -156,14 +156,14 @@ class Torch(Peer):
         import torch
 
         net, loss = torch_net(case), torch.nn.MSELoss()
-        x, t = torch.from_numpy(batch.x), torch.from_numpy(batch.t)
+        x, t = torch_inputs(case, batch), torch.from_numpy(batch.t)
         return quickest(torch_steps(case, net, lambda: loss(net(x), t)))
 
     def predict(self, case: Case, batch: Batch) -> Run:
         """Return the forward pass in inference mode."""
         import torch
 
-        net, x = torch_net(case).eval(), torch.from_numpy(batch.x)
+        net, x = torch_net(case).eval(), torch_inputs(case, batch)
 
         def call() -> object:
             with torch.inference_mode():
@@ -205,7 +205,11 @@ def versions(peers: Iterable[type[Peer]]) -> list[str]:
 def draw(case: Case) -> Batch:
     """Return a random batch, the same for every peer."""
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((case.batch, case.widths[0])).astype(case.dtype)
+    if case.activation == "Embedding":
+        count, size = TABLE.values()
+        x = rng.integers(0, count, (case.batch, case.widths[0] // size)).astype(case.dtype)
+    else:
+        x = rng.standard_normal((case.batch, case.widths[0])).astype(case.dtype)
     t = rng.standard_normal((case.batch, case.widths[-1])).astype(case.dtype)
     return Batch(x, t)
 
@@ -232,10 +236,20 @@ def torch_net(case: Case) -> Any:
     import torch
 
     layers: list[torch.nn.Module] = []
-    for n_in, n_out in case.layers:
-        activation = getattr(torch.nn, case.activation)(**case.options(n_out))
-        layers += [torch.nn.Linear(n_in, n_out), activation]
-    return torch.nn.Sequential(*layers[:-1]).to(getattr(torch, case.dtype))
+    for spec in case.specs:
+        options = {name: value for name, value in spec.items() if name != "type"}
+        layers.append(getattr(torch.nn, spec["type"])(**options))
+        if spec["type"] == "Embedding":
+            layers.append(torch.nn.Flatten())
+    return torch.nn.Sequential(*layers).to(getattr(torch, case.dtype))
+
+
+def torch_inputs(case: Case, batch: Batch) -> Any:
+    """Return the inputs as a tensor; the indices of an Embedding are integers."""
+    import torch
+
+    x = torch.from_numpy(batch.x)
+    return x.long() if case.activation == "Embedding" else x
 
 
 def torch_steps(case: Case, net: Any, loss: Callable[[], Any]) -> list[Run]:
@@ -298,10 +312,7 @@ def _multiply(calls: list[Product]) -> None:
 def _trainer(case: Case, **options: Any) -> Any:
     import manualnn as mnn
 
-    layers = []
-    for n_in, n_out in case.layers:
-        layers += [mnn.Linear(n_in, n_out), mnn.LAYERS[case.activation](**case.options(n_out))]
-    net = mnn.Sequential(*layers[:-1])
+    net = mnn.Sequential.from_spec({"layers": case.specs})
     rule = mnn.OPTIMIZERS[case.optimizer](lr=LR)
     return mnn.Trainer(net, mnn.MSELoss(), rule, seed=0, dtype=case.dtype, **options)
 

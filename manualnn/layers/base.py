@@ -12,6 +12,8 @@ a new array, or `out` if the caller passed it.
     dy      (N, out)    ∂L/∂y
     dx      (N, in)     ∂L/∂x
 
+`out` and the arrays for gradients are C-contiguous, because np.dot accepts no others.
+
 `out` shares no memory with an argument, with one exception: if `reads_input` is False, forward may
 get out=x. The workspace does so if the layer before has `reads_output` False, because then no
 backward pass reads the array that is overwritten.

@@ -23,7 +23,7 @@ from estimators import CASES, EPOCHS, ESTIMATORS, show_estimators
 from fitting import ACCURACY, CASE, FITTERS
 from peers import ALL, LIBRARIES, MULTIPLIERS, NUMPY_BASED
 
-from manualnn import LAYERS, OPTIMIZERS
+from manualnn import INDEX_LAYERS, LAYERS, OPTIMIZERS
 from manualnn.benchmark.cases import GRID, Case, grid
 from manualnn.benchmark.command import quoted
 from manualnn.benchmark.peers import ManualNN, Torch, versions
@@ -56,7 +56,7 @@ SECTIONS = (
 )
 SMALL = ("3-2-2", "4-16-3")
 UNSHARED = (*SMALL, "64-128-64-10")
-OF_STRUCTURE = ("Embedding", "Flatten", "GLU", "Identity", "Linear", "Residual")
+OF_STRUCTURE = ("Flatten", "GLU", "Identity", "Linear", "Residual")
 """Layers that cannot stand after each Linear layer, or compute nothing there."""
 KEEPS_WIDTH = [name for name in LAYERS if name not in OF_STRUCTURE]
 
@@ -182,9 +182,9 @@ def steps(options):
 
 
 def layers(options):
-    """Return networks of every layer that keeps its width, one after the other."""
+    """Return networks of every layer that keeps its width, and of those that take indices."""
     networks = options.network or ["64-128-64-10", "784-512-256-10"]
-    return grid(networks=networks, activations=KEEPS_WIDTH, optimizers=("SGD",))
+    return grid(networks=networks, activations=[*KEEPS_WIDTH, *INDEX_LAYERS], optimizers=("SGD",))
 
 
 def bare(options):
