@@ -72,10 +72,12 @@ def assemble(
 ) -> tuple[Sequential, Parameters]:
     """Return the network of the steps and its parameters.
 
-    The dtype is `dtype`, or that of the first matrix, or else `default`.
+    The dtype is `dtype`, or that of the first matrix or table, or else `default`.
     """
-    matrices = [step for step in steps if isinstance(step, Affine) and step.is_matrix]
-    own = matrices[0].factor.dtype if matrices else default
+    tables = [step.arrays["weight"] for step in steps if isinstance(step, Learned)]
+    matrices = [step.factor for step in steps if isinstance(step, Affine) and step.is_matrix]
+    matrices += [table for table in tables if table.ndim == 2]
+    own = matrices[0].dtype if matrices else default
     chosen = np.dtype(own if dtype is None else dtype).name
     if chosen not in DTYPES:
         message = f"a network has parameters of float32 or float64, got {chosen}; pass dtype=."

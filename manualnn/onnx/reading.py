@@ -4,6 +4,7 @@ The import walks from the graph's output back to its input. At every value it re
 form of a layer (`manualnn.onnx.patterns`), or one of these operators:
 
     Gemm, MatMul                            a Linear
+    Gather                                  an Embedding
     LayerNormalization, RMSNormalization,   the layer of that name
     GroupNormalization
     Add, Sub, Mul, Div, Scaler,             with constants: factor and offset of every feature,
@@ -25,7 +26,7 @@ import numpy as np
 from manualnn.elementary import Array
 from manualnn.errors import ManualNNError, ModelFileError, SpecError
 from manualnn.network.sequential import Sequential
-from manualnn.onnx import normalization
+from manualnn.onnx import embedding, normalization
 from manualnn.onnx.files import read_model
 from manualnn.onnx.folding import Affine, Learned, Step, assemble
 from manualnn.onnx.graph import Graph, Node
@@ -128,6 +129,10 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
             value = options.pop(Z)
             _require_rows(graph.shape(value))
             return [_layer_of(kind, options)], value
+    if node.operator == "Gather":
+        layer, arrays, value = embedding.read(graph, node)
+        _require_rows(graph.shape(value))
+        return [Learned(layer, arrays)], value
     if node.operator in normalization.OPERATORS:
         return [_read_rows(graph, node)], node.inputs[0]
     if node.operator in SKIPPED:
@@ -135,7 +140,7 @@ def _read_step(graph: Graph, node: Node) -> tuple[list[Step], str]:
         return [], node.inputs[0]
     if node.operator not in OPERATORS:
         forms = {form.operator for _, _, form in FORMS}
-        known = sorted({*forms, *OPERATORS, *SKIPPED, *normalization.OPERATORS})
+        known = sorted({*forms, *OPERATORS, *SKIPPED, *normalization.OPERATORS, "Gather"})
         message = (
             f"no layer represents it here. Known operators: {', '.join(known)}. Pass output= "
             f"with the name of an inner value, such as {(node.inputs or [''])[0]!r}, to import "

@@ -11,7 +11,7 @@ import numpy as np
 import manualnn
 from manualnn.elementary import Array
 from manualnn.errors import DTypeError, ModelFileError, SpecError
-from manualnn.layers import Identity, Layer, Linear, Sigmoid, Softmax
+from manualnn.layers import Embedding, Identity, Layer, Linear, Sigmoid, Softmax
 from manualnn.losses import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -19,6 +19,7 @@ from manualnn.losses import (
     MultiLabelSoftMarginLoss,
 )
 from manualnn.network.sequential import Sequential
+from manualnn.onnx import embedding
 from manualnn.onnx.normalization import SINCE, form_of, values_of
 from manualnn.onnx.patterns import DTYPES, FORMS, Op, Parameter, Z, as_predicted, op, require_onnx
 from manualnn.output.files import write_whole
@@ -50,6 +51,8 @@ def export_onnx(
     opset: int | None = None,
 ) -> "onnx.ModelProto":
     """Return the ONNX model of a network: input x (N, in), output y (N, out), in params' dtype.
+
+    The indices of an Embedding have this dtype, too.
 
     `net` is a Trainer, a fitted MLPClassifier or MLPRegressor, or a Sequential with its `params` in
     float32 or float64. With `probabilities`, y are probabilities: the softmax or sigmoid that the
@@ -161,6 +164,7 @@ class _Graph:
             if isinstance(kind, partial) and kind() == layer:
                 forms[type(layer)] = form
         forms[Linear] = op("Gemm", Z, *map(Parameter, arrays), transB=1)
+        forms[Embedding] = embedding.FORM
         if (since := SINCE.get(type(layer), 0)) > self.opset:
             message = f"layer {key}: {layer!r} needs opset {since} or newer, got {self.opset}."
             raise SpecError(message)

@@ -12,7 +12,7 @@ import torch
 from onnx_models.bounds import error_bound
 from torch import nn
 
-from manualnn import Identity, Linear, Sequential
+from manualnn import Embedding, Identity, Linear, Sequential
 from manualnn.onnx import export_onnx, load_onnx
 
 pytestmark = [
@@ -89,3 +89,17 @@ def test_torch_to_onnx_to_ours_to_onnxruntime(
     bound = 4 * error_bound(Sequential(*net.layers, Identity()), params, x.numpy())
     assert (np.abs(net.forward(params, x.numpy()) - expected) <= bound).all()
     assert (np.abs(again.run(None, {"x": x.numpy()})[0] - expected) <= bound).all()
+
+
+def test_a_table_of_torch_comes_through_onnx_with_integers_as_its_input() -> None:
+    module = nn.Sequential(nn.Embedding(5, 3, padding_idx=1), nn.Flatten(), nn.Linear(6, 2))
+    x, file = torch.tensor([[0, 4], [1, 1], [3, 0]]), io.BytesIO()
+    axes = {"x": {0: "n"}}
+    torch.onnx.export(module, (x,), file, dynamo=False, input_names=["x"], dynamic_axes=axes)
+    net, params = load_onnx(onnx.load_from_string(file.getvalue()))
+    assert net.layers == (Embedding(5, 3), Linear(6, 2))
+    for ours, theirs in zip(params.values(), module.parameters(), strict=True):
+        assert np.array_equal(ours, theirs.detach().numpy())
+    # Each side rounds at most 7 times in a sum of 7 terms; the largest parameter exceeds 1.
+    bound = 7 * 7 * np.finfo(np.float32).eps * np.abs(params.vector).max() ** 2
+    assert np.abs(net.forward(params, x.numpy()) - module(x).detach().numpy()).max() <= bound
