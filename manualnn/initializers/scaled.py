@@ -156,7 +156,8 @@ def _is_shape(shape: Any) -> bool:
 def finite_number(name: str, value: Any) -> float:
     """Return a finite number. Raises SpecError for anything else."""
     try:
-        number = float(value) if isinstance(value, Real) else math.nan
+        is_number = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if is_number else math.nan
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):

@@ -83,6 +83,12 @@ def test_calculate_gain_is_torchs(nonlinearity: Any, param: float | None) -> Non
     assert mnn.calculate_gain(nonlinearity, param) == init.calculate_gain(nonlinearity, param)
 
 
+def test_a_slope_of_true_is_refused_as_by_torch() -> None:
+    for gain_of in (mnn.calculate_gain, init.calculate_gain):
+        with pytest.raises(ValueError, match="True"):
+            gain_of("leaky_relu", param=True)
+
+
 @pytest.mark.parametrize(("in_features", "out_features"), [(50, 80), (1, 400), (400, 1)])
 def test_a_linear_layer_starts_as_torchs(in_features: int, out_features: int) -> None:
     """Weights and biases uniform in ±1/√in: nothing outside, and the range filled."""

@@ -86,7 +86,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "mode": st.sampled_from(["min", "max"]),
         "factor": st.sampled_from([0.1, 0.5, 0.0]),
         "patience": st.integers(0, 4),
-        "threshold": st.sampled_from([1e-4, 0.3, 0.0]),
+        "threshold": st.sampled_from([1e-4, 0.3, 0.0, 1.0, 2.0]),
         "threshold_mode": st.sampled_from(["rel", "abs"]),
         "cooldown": st.integers(0, 3),
         "min_lr": st.sampled_from([0.0, 1e-3]),

@@ -1,5 +1,6 @@
 """ReduceLROnPlateau: a learning rate that falls when the loss has stopped improving."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -102,7 +103,7 @@ class ReduceLROnPlateau(Schedule):
         """Count an epoch, and decide whether the rates fall after it."""
         super().count()
         value = self._value
-        if self.best is None or self._is_better(value, self.best):
+        if self._is_better(value):
             self.best = value
             self.num_bad_epochs = 0
         else:
@@ -120,8 +121,10 @@ class ReduceLROnPlateau(Schedule):
         reduced = max(lr * self.factor, self.min_lr)
         return reduced if self._reduces and lr - reduced > self.eps else lr
 
-    def _is_better(self, value: float, best: float) -> bool:
+    def _is_better(self, value: float) -> bool:
+        """Return whether a value is an improvement. As in torch, the first best is infinite."""
         sign = -1 if self.mode == "min" else 1
+        best = -sign * math.inf if self.best is None else self.best
         relative = self.threshold_mode == "rel"
         limit = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
         return value < limit if self.mode == "min" else value > limit
