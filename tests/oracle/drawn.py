@@ -170,7 +170,9 @@ def drawn_layers(rng, n, width, largest, loss):
 def drawn_targets(rng, loss, n, columns):
     kind = LOSS_ROWS[loss["type"]].targets
     if kind == "classes":
-        if rng.random() < 0.7 or "probabilities" not in LOSS_ROWS[loss["type"]].class_targets:
+        has_both = "probabilities" in LOSS_ROWS[loss["type"]].class_targets
+        # A class can be ignored only where the targets are indices.
+        if rng.random() < 0.7 or not has_both or loss.get("ignore_index", -100) >= 0:
             t = rng.integers(0, columns, n)
             t[: int(rng.integers(0, n))] = loss.get("ignore_index", 0)
             t[-1] = columns - 1
